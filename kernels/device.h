@@ -1,0 +1,85 @@
+// Where kernels run: the threads, the instruction set, the GEMM path and the scratch memory of one CPU device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "kernels/isa.h"
+#include "kernels/memory_plan.h"
+#include "kernels/thread_pool.h"
+
+namespace shoal {
+
+class OnednnGemm;
+
+// Who multiplies f32 matrices. Both give the same bits (kernels/gemm.h).
+enum class GemmPath { kAuto, kOnednn, kOwn };
+
+std::string_view GemmPathName(GemmPath path);
+
+struct DeviceOptions {
+  int threads = 1;                         // including the caller's
+  std::string isa;                         // "" = the best there is, or a name of ParseIsa
+  GemmPath gemm_path = GemmPath::kAuto;    // kAuto: the faster path that passes the check at start
+
+  // Takes SHOAL_ISA (names of ParseIsa) and SHOAL_GEMM (onednn|own) from the environment where they are set; for tests and for
+  // looking into a difference. Errors: INVALID_ARGUMENT that names the variable.
+  static absl::StatusOr<DeviceOptions> FromEnvironment(int threads);
+};
+
+// What a device has done since it was made; a planned program leaves these unchanged after its first steps.
+struct DeviceCounters {
+  int64_t primitives_created = 0;   // oneDNN primitives
+  int64_t scratch_allocations = 0;  // growths of scratch memory
+};
+
+// Owned by one compute thread; kernels take it as their first argument, and only one kernel runs on it at a time.
+class Device {
+ public:
+  // Starts the threads, selects the instruction set (process-wide, see UseIsa), and checks the GEMM paths against the definition on a
+  // few shapes, which takes milliseconds.
+  // Errors: INVALID_ARGUMENT for options that make no sense; FAILED_PRECONDITION when the processor lacks the instruction set, or when
+  // the path that was asked for does not meet the definition here.
+  static absl::StatusOr<std::unique_ptr<Device>> Create(const DeviceOptions& options);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  ThreadPool& pool() { return pool_; }
+  Isa isa() const { return isa_; }
+  // kOnednn or kOwn.
+  GemmPath gemm_path() const { return gemm_path_; }
+  // One line for the log: instruction set, threads, GEMM path and why it was chosen.
+  std::string Describe() const;
+  DeviceCounters counters() const;
+
+  // Scratch memory of a thread of the pool (`thread` as ParallelFor hands it out), at least `size_bytes`, aligned to
+  // kBufferAlignment_bytes, contents undefined. Valid until the next call with the same thread; kernels don't nest their use.
+  // Grows on first use only; never shrinks.
+  std::byte* ThreadScratch(int thread, int64_t size_bytes);
+  // The same for the whole device, for what threads share inside one kernel.
+  std::byte* SharedScratch(int64_t size_bytes);
+
+  // For the GEMM alone: its packing buffers, apart from the above so that other kernels may call it inside an item.
+  std::byte* GemmScratch(int thread, int64_t size_bytes);
+  OnednnGemm* onednn() { return onednn_.get(); }
+
+ private:
+  Device(int threads, Isa isa);
+
+  ThreadPool pool_;
+  Isa isa_;
+  GemmPath gemm_path_ = GemmPath::kOwn;
+  std::string gemm_reason_;
+  std::unique_ptr<OnednnGemm> onednn_;
+  std::vector<Arena> thread_scratch_;
+  std::vector<Arena> gemm_scratch_;
+  Arena shared_scratch_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,36 @@
+// The instruction set that kernels use: Highway's run-time dispatch, narrowed on request.
+//
+// Only targets with fused multiply-add are compiled (//tools/third_party:highway defines HWY_BASELINE_TARGETS=HWY_AVX2), since a multiply
+// followed by an add rounds differently. So AVX2 is the least that Shoal runs on.
+#pragma once
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace shoal {
+
+// Ordered: a larger value contains the smaller ones.
+enum class Isa {
+  kAvx2,        // AVX2, FMA, BMI2, F16C
+  kAvx512,      // F, BW, DQ, VL
+  kAvx512Bf16,  // and AVX512_BF16
+  kAmxBf16,     // and AMX tiles of bf16
+};
+
+// "avx2", "avx512", "avx512-bf16", "amx-bf16".
+std::string_view IsaName(Isa isa);
+
+// Errors: INVALID_ARGUMENT that lists the names.
+absl::StatusOr<Isa> ParseIsa(std::string_view name);
+
+// The best that this processor and operating system offer.
+// Errors: FAILED_PRECONDITION when the processor lacks AVX2 or FMA.
+absl::StatusOr<Isa> DetectIsa();
+
+// Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch is; call it while no kernel
+// runs (Device::Create does). Errors: FAILED_PRECONDITION when the processor does not have `isa`; changes nothing then.
+absl::Status UseIsa(Isa isa);
+
+}  // namespace shoal
