@@ -1,14 +1,15 @@
-// Where kernels run: the threads, the instruction set, the GEMM path and the scratch memory of one CPU device.
+// Where kernels run: the threads, the instruction set, the GEMM path and the scratch memory of one CPU
+// device.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "kernels/isa.h"
 #include "kernels/memory_plan.h"
 #include "kernels/thread_pool.h"
@@ -20,15 +21,15 @@ class OnednnGemm;
 // Who multiplies f32 matrices. Both give the same bits (kernels/gemm.h).
 enum class GemmPath { kAuto, kOnednn, kOwn };
 
-std::string_view GemmPathName(GemmPath path);
+absl::string_view GemmPathName(GemmPath path);
 
 struct DeviceOptions {
-  int threads = 1;                         // including the caller's
-  std::string isa;                         // "" = the best there is, or a name of ParseIsa
-  GemmPath gemm_path = GemmPath::kAuto;    // kAuto: the faster path that passes the check at start
+  int threads = 1;                       // including the caller's
+  std::string isa;                       // "" = the best there is, or a name of ParseIsa
+  GemmPath gemm_path = GemmPath::kAuto;  // kAuto: the faster path that passes the check at start
 
-  // Takes SHOAL_ISA (names of ParseIsa) and SHOAL_GEMM (onednn|own) from the environment where they are set; for tests and for
-  // looking into a difference. Errors: INVALID_ARGUMENT that names the variable.
+  // Takes SHOAL_ISA (names of ParseIsa) and SHOAL_GEMM (onednn|own) from the environment where they are set;
+  // for tests and for looking into a difference. Errors: INVALID_ARGUMENT that names the variable.
   static absl::StatusOr<DeviceOptions> FromEnvironment(int threads);
 };
 
@@ -38,13 +39,14 @@ struct DeviceCounters {
   int64_t scratch_allocations = 0;  // growths of scratch memory
 };
 
-// Owned by one compute thread; kernels take it as their first argument, and only one kernel runs on it at a time.
+// Owned by one compute thread; kernels take it as their first argument, and only one kernel runs on it at a
+// time.
 class Device {
  public:
-  // Starts the threads, selects the instruction set (process-wide, see UseIsa), and checks the GEMM paths against the definition on a
-  // few shapes, which takes milliseconds.
-  // Errors: INVALID_ARGUMENT for options that make no sense; FAILED_PRECONDITION when the processor lacks the instruction set, or when
-  // the path that was asked for does not meet the definition here.
+  // Starts the threads, selects the instruction set (process-wide, see UseIsa), and checks the GEMM paths
+  // against the definition on a few shapes, which takes milliseconds. Errors: INVALID_ARGUMENT for options
+  // that make no sense; FAILED_PRECONDITION when the processor lacks the instruction set, or when the path
+  // that was asked for does not meet the definition here.
   static absl::StatusOr<std::unique_ptr<Device>> Create(const DeviceOptions& options);
   ~Device();
   Device(const Device&) = delete;
@@ -58,19 +60,22 @@ class Device {
   std::string Describe() const;
   DeviceCounters counters() const;
 
-  // Scratch memory of a thread of the pool (`thread` as ParallelFor hands it out), at least `size_bytes`, aligned to
-  // kBufferAlignment_bytes, contents undefined. Valid until the next call with the same thread; kernels don't nest their use.
-  // Grows on first use only; never shrinks.
+  // Scratch memory of a thread of the pool (`thread` as ParallelFor hands it out), at least `size_bytes`,
+  // aligned to kBufferAlignment_bytes, contents undefined. Valid until the next call with the same thread;
+  // kernels don't nest their use. Grows on first use only; never shrinks.
   std::byte* ThreadScratch(int thread, int64_t size_bytes);
   // The same for the whole device, for what threads share inside one kernel.
   std::byte* SharedScratch(int64_t size_bytes);
 
-  // For the GEMM alone: its packing buffers, apart from the above so that other kernels may call it inside an item.
+  // For the GEMM alone: its packing buffers, apart from the above so that other kernels may call it inside an
+  // item.
   std::byte* GemmScratch(int thread, int64_t size_bytes);
+  std::byte* SharedGemmScratch(int64_t size_bytes);
   OnednnGemm* onednn() { return onednn_.get(); }
 
  private:
   Device(int threads, Isa isa);
+  absl::Status ChooseGemmPath(GemmPath wanted);
 
   ThreadPool pool_;
   Isa isa_;
@@ -80,6 +85,7 @@ class Device {
   std::vector<Arena> thread_scratch_;
   std::vector<Arena> gemm_scratch_;
   Arena shared_scratch_;
+  Arena shared_gemm_scratch_;
 };
 
 }  // namespace shoal

@@ -1,38 +1,40 @@
 // Matrix products with defined bits.
 //
-// Definition (f32): K is cut into blocks of kGemmBlockK, the last may be shorter. Inside a block each output is one chain of fused
-// multiply-adds in order of k, starting from +0. The blocks are added in order: to nothing (the first block is stored), or with
-// `accumulate` to what C holds. Then the bias is added. So bits do not depend on threads, tiles, instruction set or path.
+// Definition (f32): K is cut into blocks of kGemmBlockK, the last may be shorter. Inside a block each output
+// is one chain of fused multiply-adds in order of k, starting from +0. The blocks are added in order: to
+// nothing (the first block is stored), or with `accumulate` to what C holds. Then the bias is added. So bits
+// do not depend on threads, tiles, instruction set or path.
 //
-// bf16 (A and B bf16, accumulation in f32): sums are as the instruction set rounds them; equal bits within one numerics class only.
+// bf16 (A and B bf16, accumulation in f32): sums are as the instruction set rounds them; equal bits within
+// one numerics class only.
 #pragma once
 
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
 #include "kernels/device.h"
+#include "kernels/gemm_problem.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
 
-inline constexpr int64_t kGemmBlockK = 384;
-
-// C[M,N] = op(A)[M,K] op(B)[K,N] (+ C) (+ bias).   M, N: rows and columns of C; K: the dimension that is summed over
-// Views may have row strides. C aliases neither A nor B.
-// Linear layer y = x W^T + b, x [N_tokens,C], W [F,C] as PyTorch keeps it:  Gemm({.a=x, .b=W, .c=y, .trans_b=true, .bias=b});
+// C[M,N] = op(A)[M,K] op(B)[K,N] (+ C) (+ bias).   M, N: rows and columns of C; K: the dimension that is
+// summed over Views may have row strides. C aliases neither A nor B. Linear layer y = x W^T + b, x
+// [N_tokens,C], W [F,C] as PyTorch keeps it:  Gemm({.a=x, .b=W, .c=y, .trans_b=true, .bias=b});
 //   dx = dy W:     a=dy, b=W, c=dx
 //   dW += dy^T x:  a=dy, b=x, c=dW, trans_a=true, accumulate=true   (tokens are K)
 struct GemmArgs {
-  ConstTensor a;            // [M,K], or [K,M] with trans_a; f32|bf16
-  ConstTensor b;            // [K,N], or [N,K] with trans_b; the type of a
-  Tensor c;                 // [M,N] f32, or bf16 when a is bf16 (then without accumulate)
+  ConstTensor a;  // [M,K], or [K,M] with trans_a; f32|bf16
+  ConstTensor b;  // [K,N], or [N,K] with trans_b; the type of a
+  Tensor c;       // [M,N] f32, or bf16 when a is bf16 (then without accumulate)
   bool trans_a = false;
   bool trans_b = false;
   bool accumulate = false;  // add to C instead of replacing it
   ConstTensor bias;         // [N] f32, added to each row; optional
 };
 
-// Runs on all threads of the device. Shapes and types must fit (checked). M, N or K may be 0: with K = 0 C becomes 0 (or stays), plus bias.
+// Runs on all threads of the device. Shapes and types must fit (checked). M, N or K may be 0: with K = 0 C
+// becomes 0 (or stays), plus bias.
 void Gemm(Device& device, const GemmArgs& args);
 
 // The same on the calling thread alone, for use inside an item of the pool; `thread` is the item's. f32 only.
@@ -47,9 +49,10 @@ struct GemmTile {
   int thread = 0;  // that made it
 };
 
-// Gemm, then epilogue(tile) for each tile of C, after the bias, on the thread that made it and while it is in cache. Tiles cover C
-// once, are cut by shape alone, and are whole rows when N <= 1024. The epilogue may change the tile in place and write the same tile
-// of other matrices (bias + GELU, residual). f32 and bf16.
-void GemmWithEpilogue(Device& device, const GemmArgs& args, absl::FunctionRef<void(const GemmTile&)> epilogue);
+// Gemm, then epilogue(tile) for each tile of C, after the bias, on the thread that made it and while it is in
+// cache. Tiles cover C once, are cut by shape alone, and are whole rows when N <= 1024. The epilogue may
+// change the tile in place and write the same tile of other matrices (bias + GELU, residual). f32 and bf16.
+void GemmWithEpilogue(Device& device, const GemmArgs& args,
+                      absl::FunctionRef<void(const GemmTile&)> epilogue);
 
 }  // namespace shoal

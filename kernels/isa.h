@@ -1,13 +1,13 @@
 // The instruction set that kernels use: Highway's run-time dispatch, narrowed on request.
 //
-// Only targets with fused multiply-add are compiled (//tools/third_party:highway defines HWY_BASELINE_TARGETS=HWY_AVX2), since a multiply
-// followed by an add rounds differently. So AVX2 is the least that Shoal runs on.
+// Only targets with fused multiply-add are compiled (//tools/third_party:highway defines
+// HWY_BASELINE_TARGETS=HWY_AVX2), since a multiply followed by an add rounds differently. So AVX2 is the
+// least that Shoal runs on.
 #pragma once
-
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace shoal {
 
@@ -20,17 +20,18 @@ enum class Isa {
 };
 
 // "avx2", "avx512", "avx512-bf16", "amx-bf16".
-std::string_view IsaName(Isa isa);
+absl::string_view IsaName(Isa isa);
 
 // Errors: INVALID_ARGUMENT that lists the names.
-absl::StatusOr<Isa> ParseIsa(std::string_view name);
+absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 
 // The best that this processor and operating system offer.
 // Errors: FAILED_PRECONDITION when the processor lacks AVX2 or FMA.
 absl::StatusOr<Isa> DetectIsa();
 
-// Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch is; call it while no kernel
-// runs (Device::Create does). Errors: FAILED_PRECONDITION when the processor does not have `isa`; changes nothing then.
+// Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch
+// is; call it while no kernel runs (Device::Create does). Errors: FAILED_PRECONDITION when the processor does
+// not have `isa`; changes nothing then.
 absl::Status UseIsa(Isa isa);
 
 }  // namespace shoal

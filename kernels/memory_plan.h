@@ -25,12 +25,13 @@ struct MemoryPlan {
   int64_t total_bytes = 0;
 };
 
-// Gives each buffer an offset such that no two that live at the same step overlap. Pure. Greedy by size, largest first, each at the
-// lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
+// Gives each buffer an offset such that no two that live at the same step overlap. Pure. Greedy by size,
+// largest first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep
+// Neural Net Inference", 2020).
 MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers);
 
-// Records the lifetimes of a dry run: the model walks forward and backward as it will later run, and calls Begin where a buffer is
-// first written and End after its last use. Each call is a step. Not thread-safe.
+// Records the lifetimes of a dry run: the model walks forward and backward as it will later run, and calls
+// Begin where a buffer is first written and End after its last use. Each call is a step. Not thread-safe.
 class MemoryPlanner {
  public:
   using BufferId = int;
@@ -54,7 +55,8 @@ class Arena {
   Arena(Arena&&) = default;
   Arena& operator=(Arena&&) = default;
 
-  // Makes size_bytes() at least `size_bytes`. Contents and pointers are lost when it grows, which counts as one allocation.
+  // Makes size_bytes() at least `size_bytes`. Contents and pointers are lost when it grows, which counts as
+  // one allocation.
   void Reserve(int64_t size_bytes);
   // The byte at `offset_bytes`; it must be inside.
   std::byte* At(int64_t offset_bytes) const;

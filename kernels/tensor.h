@@ -8,16 +8,15 @@
 #include <string>
 #include <type_traits>
 
+#include "absl/strings/string_view.h"
 #include "common/status.h"
 
 namespace shoal {
 
 enum class DType : uint8_t { kF32, kBf16, kI32, kU8 };
 
-constexpr int64_t SizeOf(DType type) {
-  return type == DType::kU8 ? 1 : type == DType::kBf16 ? 2 : 4;
-}
-std::string_view DTypeName(DType type);
+constexpr int64_t SizeOf(DType type) { return type == DType::kU8 ? 1 : type == DType::kBf16 ? 2 : 4; }
+absl::string_view DTypeName(DType type);
 
 // The upper half of an f32. Arithmetic is done in f32.
 struct Bf16 {
@@ -30,16 +29,30 @@ float ToFloat(Bf16 x);
 Bf16 ToBf16(float x);
 
 namespace internal {
-template <typename T> constexpr DType DTypeOf();
-template <> constexpr DType DTypeOf<float>() { return DType::kF32; }
-template <> constexpr DType DTypeOf<Bf16>() { return DType::kBf16; }
-template <> constexpr DType DTypeOf<int32_t>() { return DType::kI32; }
-template <> constexpr DType DTypeOf<uint8_t>() { return DType::kU8; }
+template <typename T>
+constexpr DType DTypeOf();
+template <>
+constexpr DType DTypeOf<float>() {
+  return DType::kF32;
+}
+template <>
+constexpr DType DTypeOf<Bf16>() {
+  return DType::kBf16;
+}
+template <>
+constexpr DType DTypeOf<int32_t>() {
+  return DType::kI32;
+}
+template <>
+constexpr DType DTypeOf<uint8_t>() {
+  return DType::kU8;
+}
 }  // namespace internal
 
-// View of rank 0 to 4 over memory that someone else owns and keeps alive. The last dimension is contiguous, and so are all inner ones;
-// rows (the first dimension) may be `row_stride` elements apart, so that a view can be columns of a wider matrix.
-// Void is `void` (Tensor: elements may be written) or `const void` (ConstTensor). Copying a view copies no element.
+// View of rank 0 to 4 over memory that someone else owns and keeps alive. The last dimension is contiguous,
+// and so are all inner ones; rows (the first dimension) may be `row_stride` elements apart, so that a view
+// can be columns of a wider matrix. Void is `void` (Tensor: elements may be written) or `const void`
+// (ConstTensor). Copying a view copies no element.
 template <typename Void>
 class BasicTensor {
  public:
@@ -62,7 +75,11 @@ class BasicTensor {
   // A Tensor is a ConstTensor.
   template <typename Other, typename = std::enable_if_t<std::is_const_v<Void> && !std::is_const_v<Other>>>
   BasicTensor(const BasicTensor<Other>& other)  // NOLINT(google-explicit-constructor)
-      : data_(other.data_), type_(other.type_), rank_(other.rank_), shape_(other.shape_), row_stride_(other.row_stride_) {}
+      : data_(other.data_),
+        type_(other.type_),
+        rank_(other.rank_),
+        shape_(other.shape_),
+        row_stride_(other.row_stride_) {}
 
   bool present() const { return data_ != nullptr; }
   Void* data() const { return data_; }

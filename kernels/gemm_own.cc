@@ -1,0 +1,239 @@
+#include "kernels/gemm_own.h"
+
+#include <cstring>
+
+#include "kernels/gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm_own.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace shoal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Full = hn::ScalableTag<float>;
+using Vec = hn::Vec<Full>;
+using Quad = hn::FixedTag<float, 4>;
+
+constexpr int64_t kLanes = hn::MaxLanes(Full());
+constexpr int64_t kVectors = 2;
+constexpr int64_t kColumns = kVectors * kLanes;
+// All accumulators, kVectors of B and one of A fit in the registers: 32 with AVX-512, 16 with AVX2.
+constexpr int kRows = kLanes == 16 ? 14 : 6;
+
+// Strides inside a packed panel of A, fixed so that the micro-kernel's addresses are constants: rows stay
+// rows of one block of K, and columns of a transposed A become groups of a vector, of which kRows are used.
+template <bool kTransposed>
+struct PanelStrides {
+  static constexpr int64_t kRow = kTransposed ? 1 : kGemmBlockK;
+  static constexpr int64_t kK = kTransposed ? kLanes : 1;
+};
+
+template <int kTileRows>
+HWY_INLINE void StoreTile(const Vec (&sums)[kTileRows][kVectors], float* HWY_RESTRICT c, int64_t ldc,
+                          bool add) {
+  const Full d;
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      float* out = c + r * ldc + v * kLanes;
+      hn::StoreU(add ? hn::Add(hn::LoadU(d, out), sums[r][v]) : sums[r][v], d, out);
+    }
+  }
+}
+
+// c[kTileRows, kColumns] (+)= a times b over k steps.
+template <int kTileRows, bool kTransposed>
+HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t k,
+                              float* HWY_RESTRICT c, int64_t ldc, bool add) {
+  using Strides = PanelStrides<kTransposed>;
+  const Full d;
+  Vec sums[kTileRows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    Vec columns[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) columns[v] = hn::Load(d, b + i * kColumns + v * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kTileRows; ++r) {
+      const Vec row = hn::Set(d, a[r * Strides::kRow + i * Strides::kK]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(row, columns[v], sums[r][v]);
+    }
+  }
+  StoreTile<kTileRows>(sums, c, ldc, add);
+}
+
+using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool);
+
+// The micro-kernel for `rows` rows, at most kTileRows.
+template <bool kTransposed, int kTileRows = kRows>
+KernelFunction KernelFor(int64_t rows) {
+  if constexpr (kTileRows > 1) {
+    if (rows < kTileRows) return KernelFor<kTransposed, kTileRows - 1>(rows);
+  }
+  return &MicroKernel<kTileRows, kTransposed>;
+}
+
+// Rows of A, each one contiguous.
+void PackRows(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRICT panel) {
+  for (int64_t i = m.begin; i < m.end; ++i) {
+    std::memcpy(panel + (i - m.begin) * kGemmBlockK, problem.A(i, k.begin), k.size() * sizeof(float));
+  }
+}
+
+// Groups of columns of a stored [K,M].
+void PackColumns(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRICT panel) {
+  const Full d;
+  const bool whole_vector = m.begin + kLanes <= problem.m;
+  for (int64_t i = k.begin; i < k.end; ++i, panel += kLanes) {
+    const float* from = problem.A(m.begin, i);
+    if (whole_vector) {
+      hn::StoreU(hn::LoadU(d, from), d, panel);
+    } else {
+      std::memcpy(panel, from, m.size() * sizeof(float));
+    }
+  }
+}
+
+// A tile at the right edge: through a full tile, of which the last columns are thrown away.
+void EdgeTile(KernelFunction kernel, const float* a, const float* b, int64_t k, const GemmProblem& problem,
+              Range m, Range n, bool add) {
+  HWY_ALIGN float tile[kRows * kColumns];
+  kernel(a, b, k, tile, kColumns, false);
+  for (int64_t i = 0; i < m.size(); ++i) {
+    float* out = problem.C(m.begin + i, n.begin);
+    for (int64_t j = 0; j < n.size(); ++j)
+      out[j] = add ? out[j] + tile[i * kColumns + j] : tile[i * kColumns + j];
+  }
+}
+
+template <bool kTransposed>
+void MultiplyPanels(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
+                    float* panel) {
+  for (int64_t i = m.begin; i < m.end; i += kRows) {
+    const Range rows = {i, std::min(m.end, i + kRows)};
+    kTransposed ? PackColumns(problem, rows, k, panel) : PackRows(problem, rows, k, panel);
+    const KernelFunction kernel = KernelFor<kTransposed>(rows.size());
+    const float* b = packed;
+    for (int64_t j = n.begin; j < n.end; j += kColumns, b += k.size() * kColumns) {
+      if (n.end - j >= kColumns) {
+        kernel(panel, b, k.size(), problem.C(i, j), problem.ldc, add);
+      } else {
+        EdgeTile(kernel, panel, b, k.size(), problem, rows, {j, n.end}, add);
+      }
+    }
+  }
+}
+
+void Multiply(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
+              float* scratch) {
+  problem.trans_a ? MultiplyPanels<true>(problem, m, n, k, packed, add, scratch)
+                  : MultiplyPanels<false>(problem, m, n, k, packed, add, scratch);
+}
+
+// packed[k][columns] of one panel from a stored [K,N].
+void PackWholePanel(const GemmProblem& problem, Range k, int64_t column, float* HWY_RESTRICT packed) {
+  const Full d;
+  const float* from = problem.B(k.begin, column);
+  for (int64_t i = 0; i < k.size(); ++i, from += problem.ldb, packed += kColumns) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) hn::Store(hn::LoadU(d, from + v * kLanes), d, packed + v * kLanes);
+  }
+}
+
+// The same for the last columns; those past the end become 0.
+void PackEdgePanel(const GemmProblem& problem, Range k, Range n, float* HWY_RESTRICT packed) {
+  for (int64_t i = k.begin; i < k.end; ++i, packed += kColumns) {
+    std::memcpy(packed, problem.B(i, n.begin), n.size() * sizeof(float));
+    std::memset(packed + n.size(), 0, (kColumns - n.size()) * sizeof(float));
+  }
+}
+
+void PackPanel(const GemmProblem& problem, Range k, Range n, float* packed) {
+  n.size() == kColumns ? PackWholePanel(problem, k, n.begin, packed) : PackEdgePanel(problem, k, n, packed);
+}
+
+// Rows from[0..3] of stride `from_stride` become columns of `to`.
+HWY_INLINE void Transpose4x4(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
+  const Quad d;
+  const hn::Repartition<uint64_t, Quad> pairs;
+  const auto r0 = hn::LoadU(d, from), r1 = hn::LoadU(d, from + from_stride);
+  const auto r2 = hn::LoadU(d, from + 2 * from_stride), r3 = hn::LoadU(d, from + 3 * from_stride);
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, to);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, to + to_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, to + 2 * to_stride);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, to + 3 * to_stride);
+}
+
+// The same from a stored [N,K].
+void PackTransposedPanel(const GemmProblem& problem, Range k, Range n, float* HWY_RESTRICT packed) {
+  const int64_t quad_n = n.size() / 4 * 4, quad_k = k.size() / 4 * 4;
+  for (int64_t j = 0; j < quad_n; j += 4) {
+    const float* from = problem.B(k.begin, n.begin + j);
+    for (int64_t i = 0; i < quad_k; i += 4)
+      Transpose4x4(from + i, problem.ldb, packed + i * kColumns + j, kColumns);
+    for (int64_t i = quad_k; i < k.size(); ++i) {
+      for (int64_t jj = 0; jj < 4; ++jj) packed[i * kColumns + j + jj] = from[jj * problem.ldb + i];
+    }
+  }
+  for (int64_t i = 0; i < k.size(); ++i) {
+    for (int64_t j = quad_n; j < kColumns; ++j) {
+      packed[i * kColumns + j] = j < n.size() ? *problem.B(k.begin + i, n.begin + j) : 0.0f;
+    }
+  }
+}
+
+void PackB(const GemmProblem& problem, Range k, Range n, float* packed) {
+  for (int64_t j = n.begin; j < n.end; j += kColumns, packed += k.size() * kColumns) {
+    const Range columns = {j, std::min(n.end, j + kColumns)};
+    problem.trans_b ? PackTransposedPanel(problem, k, columns, packed)
+                    : PackPanel(problem, k, columns, packed);
+  }
+}
+
+int64_t PanelRows() { return kRows; }
+int64_t PanelColumns() { return kColumns; }
+int64_t ScratchSize() { return std::max<int64_t>(kRows, kLanes) * kGemmBlockK; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace shoal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace shoal {
+
+HWY_EXPORT(Multiply);
+HWY_EXPORT(PackB);
+HWY_EXPORT(PanelRows);
+HWY_EXPORT(PanelColumns);
+HWY_EXPORT(ScratchSize);
+
+int64_t OwnPanelRows() { return HWY_DYNAMIC_DISPATCH(PanelRows)(); }
+int64_t OwnPanelColumns() { return HWY_DYNAMIC_DISPATCH(PanelColumns)(); }
+
+void OwnPackB(const GemmProblem& problem, Range k, Range n, float* packed) {
+  HWY_DYNAMIC_DISPATCH(PackB)(problem, k, n, packed);
+}
+
+int64_t OwnScratchSize() { return HWY_DYNAMIC_DISPATCH(ScratchSize)(); }
+
+void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
+                 float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Multiply)(problem, m, n, k, packed, add, scratch);
+}
+
+}  // namespace shoal
+#endif  // HWY_ONCE

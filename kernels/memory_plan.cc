@@ -1,0 +1,97 @@
+#include "kernels/memory_plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <new>
+#include <numeric>
+
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr int kToTheEnd = std::numeric_limits<int>::max();
+
+int64_t Align(int64_t size_bytes) {
+  return (size_bytes + kBufferAlignment_bytes - 1) / kBufferAlignment_bytes * kBufferAlignment_bytes;
+}
+
+bool LiveTogether(const BufferLifetime& a, const BufferLifetime& b) {
+  return a.first_step <= b.last_step && b.first_step <= a.last_step;
+}
+
+// Indices by size, largest first; equal sizes in order, so that the plan is a function of its input.
+std::vector<int> LargestFirst(absl::Span<const BufferLifetime> buffers) {
+  std::vector<int> order(buffers.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return buffers[a].size_bytes > buffers[b].size_bytes; });
+  return order;
+}
+
+struct Placed {
+  int64_t offset = 0;
+  int buffer = 0;
+};
+
+// The lowest offset where `buffer` overlaps none of `placed` (sorted by offset) that it lives with.
+int64_t LowestGap(absl::Span<const BufferLifetime> buffers, const std::vector<Placed>& placed, int buffer) {
+  int64_t offset = 0;
+  for (const Placed& other : placed) {
+    if (!LiveTogether(buffers[other.buffer], buffers[buffer])) continue;
+    if (offset + Align(buffers[buffer].size_bytes) <= other.offset) break;
+    offset = std::max(offset, other.offset + Align(buffers[other.buffer].size_bytes));
+  }
+  return offset;
+}
+
+}  // namespace
+
+MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers) {
+  MemoryPlan plan;
+  plan.offsets.resize(buffers.size());
+  std::vector<Placed> placed;
+  for (int buffer : LargestFirst(buffers)) {
+    const int64_t offset = LowestGap(buffers, placed, buffer);
+    plan.offsets[buffer] = offset;
+    plan.total_bytes = std::max(plan.total_bytes, offset + Align(buffers[buffer].size_bytes));
+    const auto after = std::upper_bound(placed.begin(), placed.end(), offset,
+                                        [](int64_t value, const Placed& p) { return value < p.offset; });
+    placed.insert(after, Placed{offset, buffer});
+  }
+  return plan;
+}
+
+MemoryPlanner::BufferId MemoryPlanner::Begin(int64_t size_bytes) {
+  SHOAL_CHECK(size_bytes >= 0);
+  buffers_.push_back({size_bytes, step_++, kToTheEnd});
+  return static_cast<BufferId>(buffers_.size()) - 1;
+}
+
+void MemoryPlanner::End(BufferId buffer) {
+  SHOAL_CHECK(buffer >= 0 && buffer < static_cast<int>(buffers_.size()));
+  SHOAL_CHECK(buffers_[buffer].last_step == kToTheEnd);
+  buffers_[buffer].last_step = step_++;
+}
+
+MemoryPlan MemoryPlanner::Finish() const { return PlanMemory(buffers_); }
+
+void Arena::Free::operator()(std::byte* memory) const {
+  ::operator delete[](memory, std::align_val_t(kBufferAlignment_bytes));
+}
+
+void Arena::Reserve(int64_t size_bytes) {
+  if (size_bytes <= size_bytes_) return;
+  memory_.reset();
+  memory_.reset(
+      static_cast<std::byte*>(::operator new[](size_bytes, std::align_val_t(kBufferAlignment_bytes))));
+  size_bytes_ = size_bytes;
+  ++allocations_;
+}
+
+std::byte* Arena::At(int64_t offset_bytes) const {
+  SHOAL_CHECK(offset_bytes >= 0 && offset_bytes <= size_bytes_);
+  return memory_.get() + offset_bytes;
+}
+
+}  // namespace shoal
