@@ -1,0 +1,66 @@
+// What proto/job.proto says about its fields, read by reflection: the one source for parsing, defaults,
+// validation, printing and the reference. Works on JobSpec and on every message in it.
+//
+// Pure functions; any thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "proto/job.pb.h"
+
+namespace shoal {
+
+// One thing that is wrong with a job.
+struct JobProblem {
+  std::string field;     // "train.slots", "data.files[1]"; empty: the job as a whole
+  std::string message;   // "expected ..., got ..."
+  bool missing = false;  // the field is required and not there
+};
+
+// The rule of a field; an empty one when it has none.
+const FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
+const WordRule& RuleOf(const google::protobuf::EnumValueDescriptor* value);
+
+// How the value is written in a job file: "inverse_sqrt", "text-classification".
+std::string WordOf(const google::protobuf::EnumValueDescriptor* value);
+
+// The value that is written `word`. Errors: INVALID_ARGUMENT with the words there are and the nearest one.
+absl::StatusOr<const google::protobuf::EnumValueDescriptor*> FindWord(
+    const google::protobuf::EnumDescriptor* words, absl::string_view word);
+
+// The words of the enum that this version supports: "a, b, c".
+std::string SupportedWords(const google::protobuf::EnumDescriptor* words);
+
+// A message with fields of its own in the job file (an Interval is not: it is written as one scalar).
+bool IsGroup(const google::protobuf::FieldDescriptor* field);
+bool IsInterval(const google::protobuf::FieldDescriptor* field);
+
+// Whether the field is set; for a list, whether it has elements.
+bool IsSet(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field);
+
+// Whether the field means something beside the values its siblings have (FieldRule.only_with).
+bool Applies(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field);
+
+// "train.slots" from "train" and "slots".
+std::string JoinPath(absl::string_view prefix, absl::string_view name);
+
+// Fills in every default that depends on no other group (FieldRule.default), and makes all groups present but
+// the optional ones. What is set stays. A default that does not apply (only_with) stays unset.
+void FillDefaults(google::protobuf::Message* message);
+
+// Replaces every path in the message (FieldRule.path), elements of lists too, by what `map` makes of it.
+void MapPaths(const std::function<std::string(const std::string&)>& map, google::protobuf::Message* message);
+
+// What single fields have wrong, in the order of the fields: a missing value that is required, a number out
+// of range, an unknown or unsupported word, a field without meaning beside its siblings, bytes that are no
+// text, fields of a newer version. Any message will do, also one made of random bytes.
+std::vector<JobProblem> FindFieldProblems(const google::protobuf::Message& message);
+
+}  // namespace shoal

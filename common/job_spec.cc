@@ -1,0 +1,100 @@
+#include "common/job_spec.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace shoal {
+namespace {
+
+constexpr size_t kMaxProblemsShown = 10;
+constexpr uint32_t kDefaultVocabSize = 8000;
+constexpr uint32_t kDefaultHiddenSize = 128;
+constexpr uint32_t kDefaultLayers = 2;
+constexpr uint32_t kHeadSize = 64;  // of BERT and GPT-2, whatever their width
+constexpr uint32_t kIntermediateFactor = 4;
+constexpr double kBertLayerNormEpsilon = 1e-12;
+
+void CompleteData(const JobSpec& job, DataSpec* data) {
+  if (data->files_size() > 0 && !data->has_split()) FillDefaults(data->mutable_split());
+  if (job.task() == TASK_MULTILABEL_CLASSIFICATION && !data->has_label_separator())
+    data->set_label_separator(",");
+  if (data->has_format()) return;
+  const std::string first = data->files_size() > 0         ? data->files(0)
+                            : data->train_files_size() > 0 ? data->train_files(0)
+                                                           : "";
+  if (absl::EndsWithIgnoreCase(first, ".tsv")) data->set_format(DATA_FORMAT_TSV);
+  if (absl::EndsWithIgnoreCase(first, ".csv")) data->set_format(DATA_FORMAT_CSV);
+  if (absl::EndsWithIgnoreCase(first, ".jsonl")) data->set_format(DATA_FORMAT_JSONL);
+}
+
+void CompleteShape(ModelSpec* model) {
+  if (!model->has_family()) model->set_family(MODEL_FAMILY_BERT);
+  if (!model->has_hidden_size()) model->set_hidden_size(kDefaultHiddenSize);
+  if (!model->has_layers()) model->set_layers(kDefaultLayers);
+  if (!model->has_heads()) model->set_heads(std::max(1u, model->hidden_size() / kHeadSize));
+  if (!model->has_intermediate_size())
+    model->set_intermediate_size(kIntermediateFactor * model->hidden_size());
+  if (!model->has_norm()) model->set_norm(NORM_PLACEMENT_POST);
+  if (!model->has_activation()) model->set_activation(ACTIVATION_GELU);
+  if (!model->has_layer_norm_epsilon()) model->set_layer_norm_epsilon(kBertLayerNormEpsilon);
+}
+
+void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
+  if (!evaluation->has_every() && HasValidation(job)) evaluation->mutable_every()->set_epochs(1);
+  if (!evaluation->has_every()) evaluation->mutable_every()->set_never(true);
+  if (!evaluation->has_metric()) evaluation->set_metric(MetricsOf(job.task()).front());
+  if (!evaluation->has_keep_best()) evaluation->set_keep_best(!evaluation->every().never());
+}
+
+}  // namespace
+
+void CompleteJob(JobSpec* job) {
+  FillDefaults(job);
+  CompleteData(*job, job->mutable_data());
+  TokenizerSpec* tokenizer = job->mutable_tokenizer();
+  if (!tokenizer->has_path() && !tokenizer->has_vocab_size()) tokenizer->set_vocab_size(kDefaultVocabSize);
+  ModelSpec* model = job->mutable_model();
+  if (!model->has_from()) CompleteShape(model);
+  if (!model->has_attention_dropout()) model->set_attention_dropout(model->dropout());
+  CompleteEvaluation(*job, job->mutable_evaluation());
+}
+
+absl::Status ValidateJob(const JobSpec& job) {
+  const std::vector<JobProblem> problems = FindJobProblems(job);
+  if (problems.empty()) return absl::OkStatus();
+  std::vector<std::string> lines;
+  for (const JobProblem& problem : problems) {
+    if (lines.size() == kMaxProblemsShown) break;
+    lines.push_back(absl::StrCat(problem.field.empty() ? "job" : problem.field, ": ", problem.message));
+  }
+  if (problems.size() > lines.size())
+    lines.push_back(absl::StrCat("and ", problems.size() - lines.size(), " more"));
+  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+}
+
+bool HasValidation(const JobSpec& job) {
+  return job.data().validation_files_size() > 0 ||
+         (job.data().files_size() > 0 && job.data().split().validation() > 0);
+}
+
+bool HasTest(const JobSpec& job) {
+  return job.data().test_files_size() > 0 || (job.data().files_size() > 0 && job.data().split().test() > 0);
+}
+
+bool HigherIsBetter(Metric metric) { return metric != METRIC_LOSS && metric != METRIC_MSE; }
+
+std::vector<Metric> MetricsOf(Task task) {
+  switch (task) {
+    case TASK_TEXT_REGRESSION:
+      return {METRIC_MSE, METRIC_PEARSON, METRIC_LOSS};
+    case TASK_MULTILABEL_CLASSIFICATION:
+      return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_LOSS};
+    default:
+      return {METRIC_ACCURACY, METRIC_MACRO_F1, METRIC_LOSS};
+  }
+}
+
+}  // namespace shoal
