@@ -169,9 +169,9 @@ void CheckEvaluation(const JobSpec& job, Problems* problems) {
 
 void CheckCluster(const JobSpec& job, Problems* problems) {
   const ClusterSpec& cluster = job.cluster();
-  problems->AddIf(cluster.min_workers() > job.train().slots(), "cluster.min_workers",
-                  "expected at most train.slots (", job.train().slots(), "), got ", cluster.min_workers(),
-                  ": a worker without a slot has nothing to do");
+  problems->AddIf(job.train().slots() > 0 && cluster.min_workers() > job.train().slots(),
+                  "cluster.min_workers", "expected at most train.slots (", job.train().slots(), "), got ",
+                  cluster.min_workers(), ": a worker without a slot has nothing to do");
   problems->AddIf(cluster.replication() > 0, "cluster.replication", "replication ", cluster.replication(),
                   " is not supported in this version; use 0");
 }

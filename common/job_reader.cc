@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "common/job_document.h"
 #include "common/job_scalar.h"
 #include "common/nearest_name.h"
 #include "common/utf8.h"
-#include "yaml-cpp/yaml.h"
 
 namespace shoal {
 namespace {
@@ -83,13 +83,9 @@ void JobReader::ReadText(const std::string& yaml) {
   const Place whole = {0, name_};
   if (const std::string problem = TextProblem(yaml); !problem.empty()) return Add(whole, "", problem);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1)
-      return Add(whole, "", "expected one YAML document, got several (parted by '---')");
-    if (documents.empty() || documents[0].IsNull()) {
-      return Add(whole, "", "is empty; expected fields of a job (docs/job-file.md)");
-    }
-    ReadGroup(documents[0], "", job_);
+    const YAML::Node document = LoadDocument(yaml);
+    if (document.IsNull()) return Add(whole, "", "is empty; expected fields of a job (docs/job-file.md)");
+    ReadGroup(document, "", job_);
   } catch (const YAML::Exception& error) {
     const Place place = error.mark.is_null()
                             ? whole
@@ -119,7 +115,7 @@ void JobReader::ReadAssignment(const std::string& assignment) {
     path = JoinPath(path, name);
   }
   try {
-    ReadField(YAML::Load(assignment.substr(equals + 1)), path, field, group);
+    ReadField(LoadDocument(assignment.substr(equals + 1)), path, field, group);
   } catch (const std::exception& error) {
     Add(place, path, absl::StrCat("the value is not valid YAML: ", error.what()));
   }
