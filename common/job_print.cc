@@ -69,6 +69,17 @@ std::string YamlString(absl::string_view text) {
   return quoted + "\"";
 }
 
+std::string NumericsText(const JobSpec& job) {
+  JobSpec numerics = job;
+  numerics.clear_name();
+  numerics.clear_log_every();
+  numerics.clear_evaluation();
+  numerics.clear_checkpoint();
+  numerics.clear_cluster();
+  MapPaths([](const std::string& path) { return path.substr(path.find_last_of('/') + 1); }, &numerics);
+  return PrintJob(numerics);
+}
+
 std::string PrintJob(const JobSpec& job) {
   std::string text;
   Print(job, "", &text);

@@ -13,6 +13,12 @@ namespace shoal {
 // The same job gives the same text on any machine. Strings must be UTF-8.
 std::string PrintJob(const JobSpec& job);
 
+// What decides the parameters at a given round, as text: all of a completed job but name, log_every,
+// evaluation, checkpoint and cluster. Of paths just the last part counts: what the files hold is compared by
+// hash. Its SHA-256 is the job's identity: a job is resumed only from checkpoints with the same one
+// (CheckpointManifest.spec_sha256).
+std::string NumericsText(const JobSpec& job);
+
 // The text as a YAML scalar that reads back as this string: plain where it may be, else in double quotes.
 std::string YamlString(absl::string_view text);
 

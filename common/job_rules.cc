@@ -37,6 +37,9 @@ std::vector<const EnumValueDescriptor*> ValuesOf(const EnumDescriptor* words) {
   return values;
 }
 
+// More would scroll away the first ones, which often cause the others.
+constexpr size_t kMaxProblemsShown = 10;
+
 // only_with, taken apart.
 struct Condition {
   const FieldDescriptor* sibling;
@@ -49,6 +52,15 @@ Condition ConditionOf(const FieldDescriptor* field) {
 }
 
 }  // namespace
+
+absl::Status ProblemsToStatus(std::vector<std::string> lines) {
+  const size_t count = lines.size();
+  if (count > kMaxProblemsShown) {
+    lines.resize(kMaxProblemsShown);
+    lines.push_back(absl::StrCat("and ", count - kMaxProblemsShown, " more"));
+  }
+  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+}
 
 const FieldRule& RuleOf(const FieldDescriptor* field) { return field->options().GetExtension(rule); }
 

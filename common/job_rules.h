@@ -24,6 +24,10 @@ struct JobProblem {
   bool missing = false;  // the field is required and not there
 };
 
+// INVALID_ARGUMENT with the lines, one problem each; of more than ten only the first ten and how many more
+// there are.
+absl::Status ProblemsToStatus(std::vector<std::string> lines);
+
 // The rule of a field; an empty one when it has none.
 const FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
 const WordRule& RuleOf(const google::protobuf::EnumValueDescriptor* value);

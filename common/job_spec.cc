@@ -1,15 +1,14 @@
 #include "common/job_spec.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 
 namespace shoal {
 namespace {
 
-constexpr size_t kMaxProblemsShown = 10;
 constexpr uint32_t kDefaultVocabSize = 8000;
 constexpr uint32_t kDefaultHiddenSize = 128;
 constexpr uint32_t kDefaultLayers = 2;
@@ -67,12 +66,9 @@ absl::Status ValidateJob(const JobSpec& job) {
   if (problems.empty()) return absl::OkStatus();
   std::vector<std::string> lines;
   for (const JobProblem& problem : problems) {
-    if (lines.size() == kMaxProblemsShown) break;
     lines.push_back(absl::StrCat(problem.field.empty() ? "job" : problem.field, ": ", problem.message));
   }
-  if (problems.size() > lines.size())
-    lines.push_back(absl::StrCat("and ", problems.size() - lines.size(), " more"));
-  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+  return ProblemsToStatus(std::move(lines));
 }
 
 bool HasValidation(const JobSpec& job) {

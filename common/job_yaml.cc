@@ -2,19 +2,19 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/job_reader.h"
 #include "common/job_rules.h"
 #include "common/job_spec.h"
 
 namespace shoal {
 namespace {
-
-constexpr size_t kMaxProblemsShown = 10;
 
 void ResolvePaths(const std::string& folder, JobSpec* job) {
   if (folder.empty()) return;
@@ -54,14 +54,11 @@ void AddLaterProblems(const JobSpec& job, JobReader* reader) {
 
 absl::Status StatusOf(const std::vector<PlacedProblem>& problems) {
   std::vector<std::string> lines;
-  for (size_t i = 0; i < std::min(problems.size(), kMaxProblemsShown); ++i) {
-    const PlacedProblem& placed = problems[i];
+  for (const PlacedProblem& placed : problems) {
     const std::string field = placed.problem.field.empty() ? "" : placed.problem.field + ": ";
     lines.push_back(absl::StrCat(placed.place, ": ", field, placed.problem.message));
   }
-  if (problems.size() > lines.size())
-    lines.push_back(absl::StrCat("and ", problems.size() - lines.size(), " more"));
-  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+  return ProblemsToStatus(std::move(lines));
 }
 
 }  // namespace

@@ -259,6 +259,22 @@ TEST_CASE("A printed job reads back as the same job") {
   CHECK(again->SerializeAsString() == job.SerializeAsString());
 }
 
+TEST_CASE("The text of the numerics is the same for jobs that compute the same, and only for them") {
+  const JobSpec job = *Parse(kJob);
+  const std::string text = NumericsText(job);
+  for (const char* same : {"name=other", "log_every=1 round", "evaluation.every=never", "checkpoint.keep=9",
+                           "cluster.min_workers=2", "data.files=/elsewhere/sections.tsv"}) {
+    INFO(same);
+    CHECK(NumericsText(*Parse(kJob, {{same}, ""})) == text);
+  }
+  for (const char* other :
+       {"seed=2", "data.files=others.tsv", "train.slots=8", "train.wire=bf16", "train.epochs=4",
+        "model.dropout=0", "optimizer.beta1=0.8", "schedule.warmup=1 round", "numerics=any"}) {
+    INFO(other);
+    CHECK(NumericsText(*Parse(kJob, {{other}, ""})) != text);
+  }
+}
+
 TEST_CASE("Damaged job files are refused or valid, and nothing else happens") {
   const std::string good = PrintJob(*Parse(kJob));
   const std::string special = "[]{}:,#&*!|>'\"%@`-?\n\t \\~<=.0e";
