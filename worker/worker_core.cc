@@ -1,0 +1,249 @@
+#include "worker/worker_core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace shoal {
+
+WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots), done_(options.slots) {
+  for (Buffer& buffer : buffers_) buffer.blocks.resize(options_.blocks);
+}
+
+// ---- control plane ----
+
+void WorkerCore::OnView(const View& view) {
+  if (ViewId(view.view()) <= view_) return;
+  const bool had_slots = !assigned_.empty();
+  view_ = ViewId(view.view());
+  shards_ = view.shards_size();
+  assigned_ = {};
+  for (const SlotAssignment& slots : view.slots()) {
+    if (NodeId(slots.worker().node_id()) == options_.self) assigned_ = {slots.slot_begin(), slots.slot_end()};
+  }
+  if (view.restore().restore_id() != restore_id_) Rewind(view.restore().restore_id());
+  OnTarget(view.target());
+  view_restore_[view_.value()] = restore_id_;
+
+  if (assigned_.empty()) {
+    CancelRun();
+    located_ = false;
+    actions_.push_back(Disconnect{});
+    actions_.push_back(DropHeld{});
+  } else if (located_ && had_slots) {
+    // Ahead in round base+1 although slots of round base came: back to those, unless base+1 is whole (then round base is over).
+    if (running_ && running_->work.version > base_ && !AllDone()) CancelRun();
+    Connect();
+  } else {
+    Locate();
+  }
+}
+
+void WorkerCore::OnTarget(const Target& target) {
+  if (target.restore_id() != restore_id_) return;
+  const bool same = target.version() == target_.version() && target.evaluate() == target_.evaluate();
+  if (same || target.version() < target_.version()) return;
+  if (running_ && running_->work.kind == Work::Kind::kEvaluate) CancelRun();
+  target_ = target;
+  evaluated_.clear();
+}
+
+void WorkerCore::OnSessionOpened() {
+  for (const auto& [slot, statistics] : evaluated_) Report(Slot(slot), statistics);
+}
+
+void WorkerCore::Rewind(uint64_t restore_id) {
+  restore_id_ = restore_id;
+  CancelRun();
+  located_ = false;
+  target_ = Target();
+  evaluated_.clear();
+  actions_.push_back(DropHeld{});
+}
+
+void WorkerCore::Locate() {
+  located_ = false;
+  CancelRun();
+  lowest_.clear();
+  actions_.push_back(AskVersions{view_});
+}
+
+void WorkerCore::Connect() { actions_.push_back(OpenStreams{view_, Complete(base_) ? base_ + 1 : base_}); }
+
+// ---- data plane ----
+
+void WorkerCore::OnVersions(ViewId view, uint32_t shard, Version lowest) {
+  if (view != view_ || located_ || assigned_.empty() || shard >= shards_) return;
+  lowest_[shard] = lowest;
+  if (lowest_.size() < shards_) return;
+  base_ = lowest_.begin()->second;
+  for (const auto& [s, version] : lowest_) base_ = std::min(base_, version);
+  located_ = true;
+  for (Buffer& buffer : buffers_) {
+    std::fill(buffer.blocks.begin(), buffer.blocks.end(), BlockState::kNone);
+    buffer.here = 0;
+  }
+  std::fill(done_.begin(), done_.end(), false);
+  actions_.push_back(DropHeld{});
+  Connect();
+}
+
+void WorkerCore::OnOutOfRange(ViewId view) {
+  if (view == view_ && located_) Locate();
+}
+
+// A buffer may not be written while a run reads another version in it, or while a write from before a rewind or a
+// relocation is still going on.
+bool WorkerCore::InUse(Version version) const {
+  for (const auto& [write, count] : writes_) {
+    const bool same_buffer = write.second % 2 == version.value() % 2;
+    if (same_buffer && (write.first != restore_id_ || Version(write.second) != version)) return true;
+  }
+  if (!running_) return false;
+  if (running_->restore_id != restore_id_) return true;
+  const Version read = running_->work.version;
+  return read != version && read.value() % 2 == version.value() % 2;
+}
+
+WorkerCore::Offer WorkerCore::OfferBlock(ViewId view, Version version, BlockId block) {
+  if (view != view_ || !located_ || block.value() >= options_.blocks || version < base_) return Offer::kDrop;
+  if (version > base_ + 1 || InUse(version)) return Offer::kWait;
+  BlockState& state = buffer(version).blocks[block.value()];
+  if (state != BlockState::kNone) return Offer::kDrop;
+  state = BlockState::kWriting;
+  ++writes_[{restore_id_, version.value()}];
+  return Offer::kTake;
+}
+
+void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
+  const auto restore = view_restore_.find(view.value());
+  const uint64_t restore_id = restore == view_restore_.end() ? restore_id_ : restore->second;
+  const auto write = writes_.find({restore_id, version.value()});
+  if (write != writes_.end() && --write->second == 0) writes_.erase(write);
+  if (writes_.empty()) view_restore_.erase(view_restore_.begin(), view_restore_.find(view_.value()));
+
+  const bool current = located_ && restore_id == restore_id_ && (version == base_ || version == base_ + 1);
+  if (!current) return;
+  BlockState& state = buffer(version).blocks[block.value()];
+  if (state != BlockState::kWriting) return;  // begun before the version was located anew
+  state = BlockState::kHere;
+  ++buffer(version).here;
+  AdvanceWhileComplete();
+}
+
+void WorkerCore::AdvanceWhileComplete() {
+  while (Complete(base_) && Complete(base_ + 1)) {
+    actions_.push_back(ReleaseHeld{RoundFrom(base_)});
+    // A run of round base is late: others did its slots. A run of base+1 goes on.
+    if (running_ && running_->work.version == base_) CancelRun();
+    Buffer& old = buffer(base_);
+    std::fill(old.blocks.begin(), old.blocks.end(), BlockState::kNone);
+    old.here = 0;
+    ++base_;
+    std::fill(done_.begin(), done_.end(), false);
+  }
+}
+
+bool WorkerCore::HasBlock(Version version, BlockId block) const {
+  if (!located_ || version < base_ || version > base_ + 1) return false;
+  return buffer(version).blocks[block.value()] == BlockState::kHere;
+}
+
+// ---- runner ----
+
+bool WorkerCore::AllDone() const {
+  for (uint32_t s = assigned_.begin; s < assigned_.end; ++s) {
+    if (!done_[s]) return false;
+  }
+  return true;
+}
+
+Work WorkerCore::TrainWork() const {
+  Work work;
+  const bool ahead = AllDone();
+  work.version = ahead ? base_ + 1 : base_;
+  if (work.version.value() >= target_.version()) return work;
+  work.kind = Work::Kind::kTrain;
+  work.is_first_of_round = ahead || std::find(done_.begin(), done_.end(), true) == done_.end();
+  uint32_t begin = assigned_.begin;
+  while (begin < assigned_.end) {
+    if (!ahead && done_[begin]) {
+      ++begin;
+      continue;
+    }
+    uint32_t end = begin;
+    while (end < assigned_.end && (ahead || !done_[end])) ++end;
+    for (SlotRange unit : tree_.Cover({begin, end})) work.units.push_back(unit);
+    begin = end;
+  }
+  return work;
+}
+
+Work WorkerCore::EvaluateWork() const {
+  Work work;
+  work.version = base_;
+  work.set = target_.evaluate();
+  for (uint32_t s = assigned_.begin; s < assigned_.end; ++s) {
+    if (evaluated_.count(s) == 0) work.slots.push_back(Slot(s));
+  }
+  if (!work.slots.empty()) work.kind = Work::Kind::kEvaluate;
+  return work;
+}
+
+Work WorkerCore::NextWork() {
+  if (running_ || !located_ || assigned_.empty()) return Work();
+  const bool at_target = base_.value() == target_.version() && target_.evaluate() != EVALUATION_SET_NONE;
+  Work work;
+  if (base_.value() < target_.version()) {
+    work = TrainWork();
+  } else if (at_target && Complete(base_)) {
+    work = EvaluateWork();
+  }
+  if (work.kind == Work::Kind::kNone) return Work();
+  work.ticket = next_ticket_++;
+  running_ = Running{work, restore_id_, false};
+  return work;
+}
+
+bool WorkerCore::Wanted(uint64_t ticket) const {
+  return running_ && running_->work.ticket == ticket && !running_->cancelled;
+}
+
+bool WorkerCore::Assigned(Slot slot) const {
+  return assigned_.Contains({static_cast<uint32_t>(slot.value()), static_cast<uint32_t>(slot.value()) + 1});
+}
+
+void WorkerCore::UnitDone(uint64_t ticket, SlotRange unit) {
+  // A slot that is done needed all of its version, so the run's version is base_ by now, or the run is cancelled.
+  if (!Wanted(ticket) || running_->work.version != base_) return;
+  for (uint32_t s = unit.begin; s < unit.end; ++s) done_[s] = true;
+}
+
+void WorkerCore::SlotEvaluated(uint64_t ticket, Slot slot, const EvaluationStatistics& statistics) {
+  if (!Wanted(ticket)) return;
+  evaluated_[slot.value()] = statistics;
+  Report(slot, statistics);
+}
+
+void WorkerCore::EndWork(uint64_t ticket) {
+  if (running_ && running_->work.ticket == ticket) running_.reset();
+}
+
+void WorkerCore::CancelRun() {
+  if (running_) running_->cancelled = true;
+}
+
+void WorkerCore::Report(Slot slot, const EvaluationStatistics& statistics) {
+  SendReport send;
+  auto* evaluated = send.report.mutable_slot_evaluated();
+  evaluated->set_job(options_.job.value());
+  evaluated->set_restore_id(restore_id_);
+  evaluated->set_version(target_.version());
+  evaluated->set_set(target_.evaluate());
+  evaluated->set_slot(slot.value());
+  *evaluated->mutable_statistics() = statistics;
+  actions_.push_back(std::move(send));
+}
+
+std::vector<WorkerAction> WorkerCore::TakeActions() { return std::exchange(actions_, {}); }
+
+}  // namespace shoal

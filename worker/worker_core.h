@@ -1,0 +1,156 @@
+// What a worker does next in one job: a pure state machine, "A round, at a worker" of docs/protocol.md.
+//
+// It holds no parameter and no gradient, only which versions of which blocks are here, which slots are done, and which view rules.
+// The shell (worker/job_worker.h) and the simulation drive it; both carry out its actions in order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "common/slot_tree.h"
+#include "common/types.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+// ---- actions ----
+
+// Leave all streams of older views. Ask every shard for its versions and tell OnVersions.
+struct AskVersions {
+  ViewId view;
+};
+// Leave all streams of older views. Pull from every shard, and open the pushes: first push again, under this view, all that is held.
+struct OpenStreams {
+  ViewId view;
+  Version from;
+};
+// Leave all streams; drop what is held. Followed by nothing until the next view.
+struct Disconnect {};
+// Version round+1 is here as a whole: the contributions of `round` need not be held any more.
+struct ReleaseHeld {
+  Round round;
+};
+// Contributions of every round are void (rewind).
+struct DropHeld {};
+struct SendReport {
+  NodeReport report;
+};
+using WorkerAction = std::variant<AskVersions, OpenStreams, Disconnect, ReleaseHeld, DropHeld, SendReport>;
+
+// ---- work ----
+
+// One thing for the runner. `ticket` names it; a run that is no longer Wanted() should end soon, without effect.
+struct Work {
+  enum class Kind { kNone, kTrain, kEvaluate };
+  Kind kind = Kind::kNone;
+  uint64_t ticket = 0;
+  Version version;                // of the parameters to compute with
+  std::vector<SlotRange> units;   // kTrain: nodes of the slot tree, each to be reduced and pushed as one contribution
+  std::vector<Slot> slots;        // kEvaluate
+  EvaluationSet set = EVALUATION_SET_NONE;
+  bool is_first_of_round = false; // no slot of this round was done here before
+};
+
+// Not thread-safe. Never blocks. Bad input from the network (a block of no known number) is dropped.
+class WorkerCore {
+ public:
+  struct Options {
+    JobId job;
+    NodeId self;
+    uint32_t slots = 1;
+    uint32_t blocks = 1;
+  };
+  explicit WorkerCore(Options options);
+
+  // ---- control plane ----
+  // Older or equal views are ignored.
+  void OnView(const View& view);
+  void OnTarget(const Target& target);
+  // The scheduler may have forgotten what was reported: reports it again.
+  void OnSessionOpened();
+
+  // ---- data plane ----
+  void OnVersions(ViewId view, uint32_t shard, Version lowest);
+  // A Pull ended: version `from` is gone at the server, so start again from what it has now.
+  void OnOutOfRange(ViewId view);
+
+  enum class Offer {
+    kTake,  // write it to the buffer of its version's parity, then call BlockStored
+    kDrop,  // not needed
+    kWait,  // its buffer is in use: offer it again after the next change of this core
+  };
+  Offer OfferBlock(ViewId view, Version version, BlockId block);
+  void BlockStored(ViewId view, Version version, BlockId block);
+  // Whether the block is here: forward of its layer may start.
+  bool HasBlock(Version version, BlockId block) const;
+
+  // ---- runner ----
+  // At most one piece of work is out at a time: the caller ends it with EndWork before it asks again.
+  Work NextWork();
+  bool Wanted(uint64_t ticket) const;
+  // The unit's contribution is final and given to the pushes (and held). Ignored when the work is not wanted any more.
+  void UnitDone(uint64_t ticket, SlotRange unit);
+  void SlotEvaluated(uint64_t ticket, Slot slot, const EvaluationStatistics& statistics);
+  void EndWork(uint64_t ticket);
+  // Of running training work: whether the view still wants `slot` of this worker.
+  bool Assigned(Slot slot) const;
+
+  std::vector<WorkerAction> TakeActions();
+
+  // For logs, tests and the status.
+  ViewId view() const { return view_; }
+  Version base() const { return base_; }
+  bool located() const { return located_; }
+
+ private:
+  enum class BlockState : uint8_t { kNone, kWriting, kHere };
+  struct Buffer {
+    std::vector<BlockState> blocks;
+    uint32_t here = 0;
+  };
+  struct Running {
+    Work work;
+    uint64_t restore_id = 0;
+    bool cancelled = false;
+  };
+
+  Buffer& buffer(Version version) { return buffers_[version.value() % 2]; }
+  const Buffer& buffer(Version version) const { return buffers_[version.value() % 2]; }
+  bool Complete(Version version) const { return buffer(version).here == options_.blocks; }
+  void Rewind(uint64_t restore_id);
+  void Locate();
+  void Connect();
+  void CancelRun();
+  void AdvanceWhileComplete();
+  bool AllDone() const;
+  bool InUse(Version version) const;
+  Work TrainWork() const;
+  Work EvaluateWork() const;
+  void Report(Slot slot, const EvaluationStatistics& statistics);
+
+  const Options options_;
+  const SlotTree tree_;
+
+  ViewId view_;
+  uint64_t restore_id_ = 0;
+  uint32_t shards_ = 0;
+  SlotRange assigned_;
+  Target target_;
+
+  bool located_ = false;                       // base_ is known
+  std::map<uint32_t, Version> lowest_;         // while locating: by shard
+  Version base_;                               // the version to compute with: here as a whole, or being gathered first
+  Buffer buffers_[2];                          // by parity: base_ and base_ + 1
+  std::vector<bool> done_;                     // slots of round base_ whose contributions are held
+  std::map<uint32_t, EvaluationStatistics> evaluated_;  // by slot, of target_
+  std::optional<Running> running_;
+  std::map<std::pair<uint64_t, uint64_t>, uint32_t> writes_;  // (restore id, version) -> blocks being written
+  std::map<uint64_t, uint64_t> view_restore_;  // restore id of the views with writes out
+  uint64_t next_ticket_ = 1;
+  std::vector<WorkerAction> actions_;
+};
+
+}  // namespace shoal
