@@ -1,0 +1,38 @@
+// Element by element, and sums over tokens.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/device.h"
+#include "kernels/tensor.h"
+
+namespace shoal {
+
+// Tokens of a block in sums over tokens (bias and norm gradients, losses, embedding gradients): each block is
+// added in order of tokens from 0, blocks are added in order. Part of the definition of our bits.
+inline constexpr int64_t kTokenBlock = 64;
+
+// y = a + b. Matrices or vectors of one shape and type, f32|bf16; y may alias either.
+void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y);
+
+// y = x factor. Shapes and types as Add.
+void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y);
+
+// x = 0, of any type.
+void SetZero(Device& device, const Tensor& x);
+
+// y = x, converted where the types differ (f32 and bf16, to nearest even). One shape.
+void Convert(Device& device, const ConstTensor& x, const Tensor& y);
+
+// sums[c] += sum over rows n of x[n,c], in blocks of kTokenBlock: a bias gradient.
+//   x [N,C] f32|bf16 (may be columns of a wider matrix), sums [C] f32 in/out
+void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums);
+
+// y[b] = mean of the rows [offsets[b], offsets[b+1]) of x, added in order in blocks of kTokenBlock.
+//   x [N,C] f32|bf16, offsets [B+1] i32, no example empty, y [B,C] of the type of x
+void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, const Tensor& y);
+
+// Backward of MeanRows: d_x[n] = d_y[b] / tokens of b.
+void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, const Tensor& d_x);
+
+}  // namespace shoal

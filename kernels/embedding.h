@@ -1,0 +1,44 @@
+// Rows out of tables and back: embeddings, and rows of a batch.
+#pragma once
+
+#include "kernels/device.h"
+#include "kernels/tensor.h"
+
+namespace shoal {
+
+// One table of an embedding.  V: its rows, C: channels
+struct EmbeddingTable {
+  ConstTensor table;  // [V,C] f32
+  ConstTensor ids;    // [N] i32 in [0,V) (checked)
+};
+
+// y[n] = sum over the tables of table[ids[n]], in the order given.
+struct EmbeddingForwardArgs {
+  EmbeddingTable token;     // needed
+  EmbeddingTable position;  // optional (no table)
+  EmbeddingTable type;      // optional (no table)
+  Tensor y;                 // [N,C] out, f32|bf16
+};
+
+void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args);
+
+// d_table[ids[n]] += d_y[n], without atomics. The tokens of one table row are added in order of n inside
+// blocks of kTokenBlock of them from 0, blocks in order to what d_table holds: the same bits with any
+// threads.
+struct EmbeddingBackwardArgs {
+  ConstTensor ids;  // [N] i32 as in forward
+  ConstTensor d_y;  // [N,C] f32|bf16
+  Tensor d_table;   // [V,C] f32 in/out; rows without a token are not touched
+};
+
+void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args);
+
+// to[i] = from[rows[i]]: the labelled tokens, or the first token of each example.
+//   from [N,C] f32|bf16, rows [M] i32 in [0,N), to [M,C] of the same type
+void GatherRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to);
+
+// Backward of GatherRows: to becomes 0, but for to[rows[i]] = from[i]. `rows` must not repeat.
+//   from [M,C] f32|bf16, rows [M] i32 in [0,N), to [N,C] of the same type
+void ScatterRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to);
+
+}  // namespace shoal

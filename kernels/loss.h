@@ -1,0 +1,59 @@
+// Losses with their gradients in one pass, and what they report.
+//
+// All are sums over rows (examples or labelled tokens), for a contribution is a sum and the server divides by
+// the weight. Losses of rows are f32; they are added in f64, in order inside blocks of kTokenBlock rows,
+// blocks in order.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/device.h"
+#include "kernels/tensor.h"
+
+namespace shoal {
+
+struct LossSum {
+  double loss = 0;      // sum over the rows that have a label
+  int64_t rows = 0;     // that have a label
+  int64_t correct = 0;  // of them, those whose largest logit is the label's (cross-entropy only)
+};
+
+// Softmax and cross-entropy.  N: rows, V: classes
+//   loss(n) = (1 - s) (log sum exp(x) - x[label]) + s (log sum exp(x) - mean of x),  s: label_smoothing
+// which is PyTorch's. d_logits = scale * d loss / d logits, and 0 in rows without a label.
+struct CrossEntropyArgs {
+  ConstTensor logits;  // [N,V] f32|bf16
+  ConstTensor labels;  // [N] i32 in [0,V); negative: the row has no label
+  float label_smoothing = 0;
+  float scale = 1;     // of the gradient
+  Tensor d_logits;     // [N,V] out, the type of logits; may alias them; optional (evaluation)
+  Tensor row_loss;     // [N] f32 out, 0 where there is no label; optional
+  Tensor predictions;  // [N] i32 out: the largest logit, the first of equal ones; optional
+};
+
+LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args);
+
+// Mean over the columns of (prediction - target)^2.  N: rows, V: columns
+struct RegressionArgs {
+  ConstTensor predictions;  // [N,V] f32|bf16
+  ConstTensor targets;      // [N,V] f32
+  float scale = 1;          // of the gradient
+  Tensor d_predictions;     // [N,V] out, the type of predictions; may alias them; optional
+};
+
+LossSum MeanSquaredError(Device& device, const RegressionArgs& args);
+
+// Mean over the columns of the cross-entropy of sigmoid(logit) and target: several labels a row.
+struct MultiLabelArgs {
+  ConstTensor logits;   // [N,V] f32|bf16
+  ConstTensor targets;  // [N,V] f32 in [0,1]
+  float scale = 1;      // of the gradient
+  Tensor d_logits;      // [N,V] out, the type of logits; may alias them; optional
+};
+
+LossSum SigmoidCrossEntropy(Device& device, const MultiLabelArgs& args);
+
+// Probabilities: y = softmax of each row of x [N,V] f32|bf16; y [N,V] of the same type, may alias x.
+void Softmax(Device& device, const ConstTensor& x, const Tensor& y);
+
+}  // namespace shoal
