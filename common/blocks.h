@@ -1,0 +1,34 @@
+// How flat θ is cut into blocks, the unit of push, publish, replicate and snapshot.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace shoal {
+
+// 1 MiB of float32.
+inline constexpr uint64_t kMaxBlockElements = 262144;
+
+// The elements [offset, offset + size) of flat θ.
+struct BlockSpec {
+  uint64_t offset = 0;  // elements
+  uint64_t size = 0;    // elements, at least 1
+  uint32_t group = 0;   // index of the parameter group that holds the whole block
+
+  friend bool operator==(const BlockSpec& a, const BlockSpec& b) {
+    return a.offset == b.offset && a.size == b.size && a.group == b.group;
+  }
+};
+
+// Cuts groups that lie one behind the other (`group_sizes` in elements; 0 gives no block) into blocks of at
+// most `max_elements` (at least 16). No block spans two groups; a group gets as few blocks as it can, of
+// sizes as equal as they can be when all but the group's last are multiples of 16 elements (one cache line of
+// float32).
+//
+// Pure: all nodes cut the same way, so a BlockId means the same to them.
+std::vector<BlockSpec> CutBlocks(absl::Span<const uint64_t> group_sizes,
+                                 uint64_t max_elements = kMaxBlockElements);
+
+}  // namespace shoal

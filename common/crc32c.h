@@ -1,0 +1,24 @@
+// CRC-32C (Castagnoli polynomial, reflected, as in iSCSI, RFC 3720): finds damage of payloads, not tampering.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+namespace shoal {
+
+// The CRC of A followed by B, where `crc` is that of A and `bytes` is B. Thread-safe.
+// Uses SSE4.2 where the processor has it; the result is the same without.
+uint32_t ExtendCrc32c(uint32_t crc, absl::Span<const uint8_t> bytes);
+
+inline uint32_t Crc32c(absl::Span<const uint8_t> bytes) { return ExtendCrc32c(0, bytes); }
+
+namespace internal {
+
+// The two implementations. The hardware one may be called only where HasHardwareCrc32c().
+bool HasHardwareCrc32c();
+uint32_t ExtendCrc32cHardware(uint32_t crc, absl::Span<const uint8_t> bytes);
+uint32_t ExtendCrc32cSoftware(uint32_t crc, absl::Span<const uint8_t> bytes);
+
+}  // namespace internal
+}  // namespace shoal

@@ -1,0 +1,28 @@
+// The log of a process. After InitLogging, use spdlog::info(...) and its like from any thread.
+//
+// Lines: 2026-01-31T12:00:00.123Z info worker-1 message
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace shoal {
+
+struct LogOptions {
+  std::string name;            // of the node, in each line
+  std::string level = "info";  // trace, debug, info, warn, error, off
+  std::string file;            // appended to; "": none. Its folder is created
+  bool to_stderr = true;
+};
+
+// Sets spdlog's default logger. Every line is flushed, so that the log of a killed process is whole.
+// Errors: INVALID_ARGUMENT for an unknown level; what opening the file says. The former logger stays then.
+// Call it again to change options; not while other threads log.
+absl::Status InitLogging(const LogOptions& options);
+
+// From now on lines carry this name: the one that the scheduler gave. Not while other threads log.
+void SetLogName(absl::string_view name);
+
+}  // namespace shoal

@@ -1,0 +1,88 @@
+// gRPC as Shoal uses it: statuses, channels, servers, deadlines.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "grpcpp/grpcpp.h"
+
+namespace shoal {
+
+// A block of 1 MiB with its header fits many times.
+inline constexpr int kMaxMessageBytes = 16 << 20;
+
+// Codes have the same numbers on both sides; the message is kept, payloads are not.
+grpc::Status ToGrpcStatus(const absl::Status& status);
+absl::Status FromGrpcStatus(const grpc::Status& status);
+
+// Every RPC gets a deadline, from now on.
+void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
+
+// gRPC's own messages go to spdlog (errors as warnings, the rest as debug) instead of stderr. Once a process.
+void SendGrpcLogsToSpdlog();
+
+struct ChannelOptions {
+  // Channels to one address with the same index share a TCP connection; another index has its own.
+  int connection_index = 0;
+  int max_message_bytes = kMaxMessageBytes;
+  // A silent connection is probed after `keepalive_after` and given up when nothing comes for
+  // `keepalive_timeout`.
+  absl::Duration keepalive_after = absl::Seconds(10);
+  absl::Duration keepalive_timeout = absl::Seconds(5);
+  // Pause between attempts to connect: from the one, doubling, up to the other.
+  absl::Duration reconnect_first = absl::Milliseconds(50);
+  absl::Duration reconnect_most = absl::Seconds(1);
+};
+
+// A channel to "host:port". Connects lazily, again and again; never fails by itself. Ignores HTTP proxies of
+// the environment.
+std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options = {});
+
+struct ServerOptions {
+  std::string address;                   // "host:port"; port 0: any free one
+  std::vector<grpc::Service*> services;  // must outlive the server
+  // Without TLS anybody who reaches the port may command the daemon: other than loopback must be asked for.
+  bool allow_remote = false;
+  int max_message_bytes = kMaxMessageBytes;
+  // Called before the server starts, for what is not covered here (completion queues, resource quotas).
+  std::function<void(grpc::ServerBuilder&)> configure;
+};
+
+// A running server. Its destructor shuts it down, cancelling calls that still run.
+class RpcServer {
+ public:
+  RpcServer(std::unique_ptr<grpc::Server> server, std::string address, int port);
+  ~RpcServer();
+  RpcServer(const RpcServer&) = delete;
+  RpcServer& operator=(const RpcServer&) = delete;
+
+  int port() const { return port_; }
+  // "host:port" with the chosen port.
+  const std::string& address() const { return address_; }
+  grpc::Server* server() { return server_.get(); }
+
+  // Takes no new calls, waits `grace` for those that run, then cancels them. Returns when all have ended.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+  int port_;
+};
+
+// Starts a server with the standard health check (grpc.health.v1) and server reflection.
+// Errors: INVALID_ARGUMENT when `address` is no host:port; FAILED_PRECONDITION when it is not loopback and
+// allow_remote is false; ALREADY_EXISTS "port 1234 of 127.0.0.1 is in use ..."; what bind(2) says otherwise.
+absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& options);
+
+// Whether only this machine reaches `address` ("host:port"): localhost, 127.0.0.0/8, [::1], unix:.
+bool IsLoopback(absl::string_view address);
+
+}  // namespace shoal

@@ -1,0 +1,43 @@
+// SIGTERM and SIGINT (Ctrl-C, a preemption notice) as something that main can wait for.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace shoal {
+
+// While it lives, the first SIGTERM or SIGINT makes Wait return and a second one ends the process at once,
+// with 128 + the signal's number. Its destructor restores the former handlers. Signals reach a process, not
+// an object: so there is at most one at a time. Thread-safe.
+class StopSignal {
+ public:
+  // Errors: FAILED_PRECONDITION when there is one already; what pipe(2) or sigaction(2) says.
+  static absl::StatusOr<std::unique_ptr<StopSignal>> Install();
+  ~StopSignal();
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  // Blocks until a stop is asked for (true) or `timeout` has passed (false). Any number of threads may wait.
+  bool Wait(absl::Duration timeout = absl::InfiniteDuration()) const;
+
+  bool requested() const { return Wait(absl::ZeroDuration()); }
+
+  // As if a first signal had come.
+  void Request();
+
+  // The signal that came first; 0 when none came.
+  int signal_number() const;
+
+  // Readable once a stop is asked for, for poll(2). Owned by this object; don't read from it.
+  int fd() const { return read_fd_; }
+
+ private:
+  StopSignal(int read_fd, int write_fd) : read_fd_(read_fd), write_fd_(write_fd) {}
+
+  int read_fd_;
+  int write_fd_;
+};
+
+}  // namespace shoal

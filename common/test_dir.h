@@ -1,0 +1,27 @@
+// A folder of its own for a test.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace shoal {
+
+// An empty folder (under TEST_TMPDIR, else the system's place for temporary files) that is removed with all
+// that is in it at the end. Aborts when it can't be made. For tests alone.
+class TestDir {
+ public:
+  TestDir();
+  ~TestDir();
+  TestDir(const TestDir&) = delete;
+  TestDir& operator=(const TestDir&) = delete;
+
+  const std::string& path() const { return path_; }
+  // The path of `name` in the folder.
+  std::string operator/(absl::string_view name) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace shoal
