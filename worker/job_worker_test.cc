@@ -1,0 +1,219 @@
+#include "worker/job_worker.h"
+
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "absl/time/clock.h"
+#include "common/coverage.h"
+
+namespace shoal {
+namespace {
+
+const std::vector<uint64_t> kGroups = {40, 7, 16};
+constexpr uint32_t kSlots = 5;
+constexpr uint64_t kElements = 63;
+
+// A stand-in for the model: the gradient is a simple function of (θ, round, slot).
+class TestProgram : public Program {
+ public:
+  absl::Status RunSlot(const SlotTask& task) override {
+    uint64_t offset = 0;
+    for (size_t group = 0; group < kGroups.size(); ++group) {
+      if (!task.wait_group(static_cast<int>(group))) return absl::CancelledError("not wanted");
+      for (uint64_t i = offset; i < offset + kGroups[group]; ++i) {
+        task.gradient[i] = task.theta[i] * 0.25f + 1.0f / static_cast<float>(1 + i + 3 * task.slot.value() + task.round.value());
+      }
+      offset += kGroups[group];
+    }
+    ContributionStats stats;
+    stats.set_weight(2);
+    task.set_stats(stats);
+    for (int group = static_cast<int>(kGroups.size()) - 1; group >= 0; --group) task.group_final(group);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) override {
+    EvaluationStatistics statistics;
+    statistics.set_examples(1);
+    statistics.set_loss(task.theta[task.slot.value()]);
+    return statistics;
+  }
+};
+
+// All servers in one: the ledger of every block, plain SGD, and publication to every link.
+class TestServers {
+ public:
+  class Link;
+  TestServers() : theta_(kElements, 1.0f), previous_(kElements), blocks_(CutBlocks(kGroups)) {
+    for (size_t b = 0; b < blocks_.size(); ++b) state_.emplace_back();
+  }
+
+  void Push(const BlockContribution& c) {
+    absl::MutexLock lock(&mutex_);
+    BlockState& block = state_[c.header.block()];
+    if (c.header.round() != block.version) return;
+    const auto merge = [](std::vector<float> left, std::vector<float> right) {
+      for (size_t i = 0; i < left.size(); ++i) left[i] += right[i];
+      return left;
+    };
+    block.coverage.Add({c.header.slot_begin(), c.header.slot_end()}, std::vector<float>(c.values, c.values + c.size), merge);
+    if (block.coverage.complete()) Apply(c.header.block());
+  }
+  // The newest version of `block` that is at least `from`, waiting for it; false after Stop.
+  bool WaitFor(uint32_t block, uint64_t from, const bool& cancelled, std::vector<float>* values) {
+    absl::MutexLock lock(&mutex_);
+    while (!cancelled && state_[block].version < from) changed_.Wait(&mutex_);
+    if (cancelled) return false;
+    const std::vector<float>& source = state_[block].version == from ? theta_ : previous_;
+    const BlockSpec& spec = blocks_[block];
+    values->assign(source.begin() + spec.offset, source.begin() + spec.offset + spec.size);
+    return true;
+  }
+  void Wake(bool* flag) {
+    absl::MutexLock lock(&mutex_);
+    *flag = true;
+    changed_.SignalAll();
+  }
+  std::vector<float> WaitForVersion(uint64_t version) {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (true) {
+      bool all = true;
+      for (const BlockState& block : state_) all = all && block.version >= version;
+      if (all) return theta_;
+      if (changed_.WaitWithDeadline(&mutex_, deadline)) FAIL("no progress in 20 s");
+    }
+  }
+  size_t blocks() const { return blocks_.size(); }
+  uint64_t lowest() {
+    absl::MutexLock lock(&mutex_);
+    uint64_t lowest = state_[0].version;
+    for (const BlockState& block : state_) lowest = std::min(lowest, block.version);
+    return lowest;
+  }
+
+ private:
+  struct BlockState {
+    uint64_t version = 0;
+    Coverage<std::vector<float>> coverage{SlotTree(kSlots)};
+  };
+  void Apply(uint32_t b) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const BlockSpec& spec = blocks_[b];
+    for (uint64_t i = 0; i < spec.size; ++i) {
+      previous_[spec.offset + i] = theta_[spec.offset + i];
+      theta_[spec.offset + i] -= 0.01f * state_[b].coverage.sum()[i];
+    }
+    state_[b].coverage.Clear();
+    ++state_[b].version;
+    changed_.SignalAll();
+  }
+
+  absl::Mutex mutex_;
+  absl::CondVar changed_;
+  std::vector<float> theta_ ABSL_GUARDED_BY(mutex_);
+  std::vector<float> previous_ ABSL_GUARDED_BY(mutex_);
+  const std::vector<BlockSpec> blocks_;
+  std::vector<BlockState> state_ ABSL_GUARDED_BY(mutex_);
+};
+
+// One thread that plays all pull streams.
+class TestServers::Link : public ParameterLink {
+ public:
+  Link(TestServers* servers, ParameterLinkEvents* events) : servers_(servers), events_(events) {}
+  ~Link() override { Stop(); }
+
+  void SetView(const View& view) override { view_ = ViewId(view.view()); }
+  void AskVersions() override {
+    asker_ = std::thread([this, view = view_] { events_->OnVersions(view, 0, Version(servers_->lowest())); });
+  }
+  void Open(Version from) override {
+    puller_ = std::thread([this, from, view = view_] { Pull(view, from.value()); });
+  }
+  void Push(BlockContribution c) override { servers_->Push(c); }
+  void Resume() override {}
+  void Disconnect() override {}
+  void Stop() {
+    servers_->Wake(&cancelled_);
+    if (asker_.joinable()) asker_.join();
+    if (puller_.joinable()) puller_.join();
+  }
+
+ private:
+  void Pull(ViewId view, uint64_t version) {
+    std::vector<float> values;
+    for (;; ++version) {
+      for (uint32_t b = 0; b < servers_->blocks(); ++b) {
+        if (!servers_->WaitFor(b, version, cancelled_, &values)) return;
+        PublishedHeader header;
+        header.set_view(view.value());
+        header.set_version(version);
+        header.set_block(b);
+        while (!events_->OnBlock(header, [&](float* out) { std::copy(values.begin(), values.end(), out); })) {
+          std::this_thread::yield();  // the run that uses the buffer ends by itself
+        }
+      }
+    }
+  }
+
+  TestServers* const servers_;
+  ParameterLinkEvents* const events_;
+  ViewId view_;
+  bool cancelled_ = false;  // guarded by the servers' mutex
+  std::thread asker_;
+  std::thread puller_;
+};
+
+View MakeView(uint64_t target, const std::vector<SlotRange>& slots) {
+  View view;
+  view.set_view(1);
+  view.add_shards();
+  view.mutable_restore()->set_restore_id(1);
+  view.mutable_target()->set_restore_id(1);
+  view.mutable_target()->set_version(target);
+  view.mutable_target()->set_evaluate(EVALUATION_SET_VALIDATION);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    auto* assignment = view.add_slots();
+    assignment->mutable_worker()->set_node_id(i + 1);
+    assignment->set_slot_begin(slots[i].begin);
+    assignment->set_slot_end(slots[i].end);
+  }
+  return view;
+}
+
+// Trains with one worker a range; returns θ after `rounds` and, by slot, the evaluation's loss.
+std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vector<SlotRange>& slots, uint64_t rounds) {
+  TestServers servers;
+  absl::Mutex mutex;
+  std::map<uint32_t, double> losses;
+  std::vector<std::unique_ptr<JobWorker>> workers;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    JobWorker::Options options{JobId(1), NodeId(i + 1), kSlots, WIRE_FORMAT_F32, kGroups, [&](NodeReport report) {
+                                 absl::MutexLock lock(&mutex);
+                                 losses[report.slot_evaluated().slot()] = report.slot_evaluated().statistics().loss();
+                               }};
+    workers.push_back(std::make_unique<JobWorker>(std::move(options), std::make_unique<TestProgram>(),
+                                                  [&](ParameterLinkEvents* events) {
+                                                    return std::make_unique<TestServers::Link>(&servers, events);
+                                                  }));
+    workers.back()->OnView(MakeView(rounds, slots));
+  }
+  std::vector<float> theta = servers.WaitForVersion(rounds);
+  const auto evaluated = [&] { return losses.size() == kSlots; };
+  absl::MutexLock lock(&mutex);
+  REQUIRE(mutex.AwaitWithTimeout(absl::Condition(&evaluated), absl::Seconds(20)));
+  return {theta, losses};
+}
+
+}  // namespace
+
+TEST_CASE("one worker and several give the same bits, and evaluate at the target") {
+  const auto alone = Train({{0, 5}}, 12);
+  CHECK(Train({{0, 2}, {2, 5}}, 12) == alone);
+  CHECK(Train({{0, 1}, {1, 4}, {4, 5}}, 12) == alone);
+  for (uint32_t slot = 0; slot < kSlots; ++slot) CHECK(alone.second.at(slot) == alone.first[slot]);
+}
+
+}  // namespace shoal

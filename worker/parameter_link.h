@@ -1,0 +1,49 @@
+// The worker's end of the data plane, as the job sees it: one link a job, to all shards of the current view.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "common/types.h"
+#include "proto/parameter.pb.h"
+#include "proto/scheduler.pb.h"
+#include "worker/unit_reducer.h"
+
+namespace shoal {
+
+// One block of a contribution, to be pushed.
+struct BlockContribution {
+  ContributionHeader header;    // all but view, wire and checksum, which the link fills in
+  GradientBuffer gradient;      // kept alive until it is sent
+  const float* values = nullptr;  // the block's elements in `gradient`
+  uint64_t size = 0;
+};
+
+// What arrives. Called from the link's threads, one call a stream at a time.
+class ParameterLinkEvents {
+ public:
+  virtual ~ParameterLinkEvents() = default;
+  virtual void OnVersions(ViewId view, uint32_t shard, Version lowest) = 0;
+  // `store` writes the block's elements to its argument. False: the block's buffer is in use; the link keeps the block, reads no
+  // further on its stream, and offers it again after Resume().
+  virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
+  virtual void OnOutOfRange(ViewId view) = 0;
+  // The push stream of a shard broke and stands again: what is held for it must be pushed again.
+  virtual void OnPushReopened(ViewId view, uint32_t shard) = 0;
+};
+
+// Never blocks; retries with backoff inside a view, until the next view or Close. Thread-safe.
+class ParameterLink {
+ public:
+  virtual ~ParameterLink() = default;
+  // From now on only this view counts: streams of older ones are cancelled. Shard i is at the i-th address.
+  virtual void SetView(const View& view) = 0;
+  virtual void AskVersions() = 0;
+  virtual void Open(Version from) = 0;
+  virtual void Push(BlockContribution contribution) = 0;
+  virtual void Resume() = 0;
+  virtual void Disconnect() = 0;
+};
+
+}  // namespace shoal

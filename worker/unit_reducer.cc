@@ -1,0 +1,114 @@
+#include "worker/unit_reducer.h"
+
+#include <cstdlib>
+#include <new>
+
+#include "common/wire.h"
+
+namespace shoal {
+
+GradientPool::~GradientPool() {
+  for (float* buffer : free_) std::free(buffer);
+}
+
+GradientBuffer GradientPool::Acquire() {
+  float* buffer = nullptr;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!free_.empty()) {
+      buffer = free_.back();
+      free_.pop_back();
+    } else {
+      ++allocated_;
+    }
+  }
+  if (buffer == nullptr) {
+    const size_t bytes = (elements_ * sizeof(float) + 63) / 64 * 64;
+    buffer = static_cast<float*>(std::aligned_alloc(64, bytes));
+    if (buffer == nullptr) throw std::bad_alloc();
+  }
+  return GradientBuffer(buffer, [pool = shared_from_this()](float* b) { pool->Release(b); });
+}
+
+void GradientPool::Release(float* buffer) {
+  absl::MutexLock lock(&mutex_);
+  free_.push_back(buffer);
+}
+
+int GradientPool::allocated() const {
+  absl::MutexLock lock(&mutex_);
+  return allocated_;
+}
+
+ContributionStats MergeStats(const ContributionStats& left, const ContributionStats& right) {
+  ContributionStats sum;
+  sum.set_weight(left.weight() + right.weight());
+  sum.set_tokens(left.tokens() + right.tokens());
+  sum.set_loss(left.loss() + right.loss());
+  return sum;
+}
+
+UnitReducer::UnitReducer(Options options, std::shared_ptr<GradientPool> pool)
+    : options_(std::move(options)), pool_(std::move(pool)) {}
+
+float* UnitReducer::BeginSlot(Slot slot) {
+  const auto begin = static_cast<uint32_t>(slot.value());
+  current_ = {{begin, begin + 1}, pool_->Acquire(), {}};
+  result_ = current_.range;
+  merges_ = 0;
+  // A right child completes its parent, whose left child is the top of the stack.
+  while (result_ != options_.unit) {
+    const SlotRange parent = *options_.tree.Parent(result_);
+    if (parent.begin == result_.begin) break;
+    ++merges_;
+    result_ = parent;
+  }
+  return current_.gradient.get();
+}
+
+void UnitReducer::SetStats(const ContributionStats& stats) {
+  current_.stats = stats;
+  result_stats_ = stats;
+  for (size_t i = 0; i < merges_; ++i) {
+    result_stats_ = MergeStats(stack_[stack_.size() - 1 - i].stats, result_stats_);
+  }
+}
+
+void UnitReducer::GroupFinal(int group) {
+  const GroupRange& range = options_.groups[group];
+  GradientBuffer value = current_.gradient;
+  RoundToWire(options_.wire, absl::MakeSpan(value.get() + range.offset, range.size));
+  for (size_t i = 0; i < merges_; ++i) {
+    const GradientBuffer& left = stack_[stack_.size() - 1 - i].gradient;
+    AddRoundToWire(options_.wire, absl::MakeConstSpan(left.get() + range.offset, range.size),
+                   absl::MakeConstSpan(value.get() + range.offset, range.size),
+                   absl::MakeSpan(left.get() + range.offset, range.size));
+    value = left;
+  }
+  if (result_ == options_.unit) options_.on_final(result_, group, value, result_stats_);
+}
+
+void UnitReducer::EndSlot() {
+  Node node = {result_, current_.gradient, result_stats_};
+  for (size_t i = 0; i < merges_; ++i) {
+    node.gradient = stack_.back().gradient;
+    stack_.pop_back();
+  }
+  current_ = Node();
+  if (result_ != options_.unit) stack_.push_back(std::move(node));
+}
+
+std::vector<SlotRange> UnitReducer::Flush() {
+  std::vector<SlotRange> nodes;
+  for (const Node& node : stack_) {
+    for (size_t group = 0; group < options_.groups.size(); ++group) {
+      options_.on_final(node.range, static_cast<int>(group), node.gradient, node.stats);
+    }
+    nodes.push_back(node.range);
+  }
+  stack_.clear();
+  current_ = Node();
+  return nodes;
+}
+
+}  // namespace shoal

@@ -1,0 +1,98 @@
+// Gradients of slots, reduced along the slot tree on the worker, layer group by layer group while backward still runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "common/slot_tree.h"
+#include "common/types.h"
+#include "proto/parameter.pb.h"
+
+namespace shoal {
+
+// A gradient of the whole of θ, float32, 64-byte aligned.
+using GradientBuffer = std::shared_ptr<float>;
+
+// Hands out gradient buffers and takes them back when their last owner lets go; allocates only when none is free, so the steady
+// state allocates nothing. A worker with n slots needs at most log2(n) + 2, plus those it holds for the servers. Thread-safe.
+class GradientPool : public std::enable_shared_from_this<GradientPool> {
+ public:
+  explicit GradientPool(uint64_t elements) : elements_(elements) {}
+  ~GradientPool();
+  GradientPool(const GradientPool&) = delete;
+  GradientPool& operator=(const GradientPool&) = delete;
+
+  // Contents undefined. The pool must be owned by a shared_ptr; buffers keep it alive.
+  GradientBuffer Acquire() ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t elements() const { return elements_; }
+  int allocated() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Release(float* buffer) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const uint64_t elements_;
+  mutable absl::Mutex mutex_;
+  std::vector<float*> free_ ABSL_GUARDED_BY(mutex_);
+  int allocated_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// Of a layer group: its range of θ, in elements.
+struct GroupRange {
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
+// What a node of the slot tree counts for: left + right, so the loss has the same bits however slots are spread.
+ContributionStats MergeStats(const ContributionStats& left, const ContributionStats& right);
+
+// Reduces the slots of one unit (a node of the slot tree), run one after the other from left to right. Not thread-safe.
+//
+// The value of a leaf is its gradient rounded to the wire format, that of an inner node round_to_wire(f32(left) + f32(right)):
+// the same as a server computes from the parts.
+class UnitReducer {
+ public:
+  struct Options {
+    SlotTree tree{1};
+    SlotRange unit;
+    WireFormat wire = WIRE_FORMAT_F32;
+    std::vector<GroupRange> groups;
+    // Called when a group of a node that leaves this worker has its final value; the buffer is not written in that range again.
+    // `stats` is the node's.
+    std::function<void(SlotRange node, int group, const GradientBuffer& gradient, const ContributionStats& stats)> on_final;
+  };
+  UnitReducer(Options options, std::shared_ptr<GradientPool> pool);
+
+  // The buffer for the gradient of `slot`, the next one of the unit.
+  float* BeginSlot(Slot slot);
+  // Forward of the whole slot is over; must precede the first GroupFinal.
+  void SetStats(const ContributionStats& stats);
+  // The slot's gradient of `group` is final in the buffer.
+  void GroupFinal(int group);
+  // All groups have been final.
+  void EndSlot();
+  // Gives up the rest of the unit: what has been reduced so far leaves as smaller nodes. Returns them.
+  std::vector<SlotRange> Flush();
+
+ private:
+  struct Node {
+    SlotRange range;
+    GradientBuffer gradient;
+    ContributionStats stats;
+  };
+
+  const Options options_;
+  const std::shared_ptr<GradientPool> pool_;
+  std::vector<Node> stack_;  // reduced nodes that wait for their right sibling, left to right
+  Node current_;             // the running slot
+  size_t merges_ = 0;        // how many nodes of the stack the running slot completes
+  SlotRange result_;         // the node that the running slot completes
+  ContributionStats result_stats_;
+};
+
+}  // namespace shoal
