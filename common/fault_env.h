@@ -18,8 +18,8 @@ namespace shoal {
 struct FaultRule {
   // Only operations on paths that contain this; "": all. A rename has two paths.
   std::string path_contains;
-  // 0: every operation; n: only the n-th that the path matches, once. Each call that changes files counts as
-  // one, and so does opening a file for reading and each read.
+  // 0: every operation; n: only the n-th whose path matches. Every call of Env, WritableFile and
+  // RandomAccessFile that can fail is one operation.
   uint64_t nth_operation = 0;
   // 0: not considered; else a disk of this size: appends fail once so many bytes were appended under the
   // rule, after writing what still fits. Deleting gives no room back.
@@ -65,6 +65,9 @@ class FaultEnv : public Env {
     FaultRule rule;
     uint64_t operations = 0;
     uint64_t appended_bytes = 0;
+
+    // Counts a matching operation and says whether it fails; `fitting_bytes` of an append succeed anyway.
+    bool Fails(uint64_t append_bytes, uint64_t* fitting_bytes);
   };
 
   // What an operation on `path` (and `other`, of a rename) must do.

@@ -32,7 +32,7 @@ struct SafetensorsEntry {
   std::string name;
   SafetensorsType type = SafetensorsType::kF32;
   std::vector<uint64_t> shape;  // {}: a scalar
-  uint64_t offset = 0;          // of its first byte in the file; filled in by reader and writer
+  uint64_t offset = 0;          // of its first byte in the file; set by the reader, not used by the writer
 
   uint64_t elements() const;
   uint64_t size_bytes() const { return elements() * SafetensorsTypeBytes(type); }

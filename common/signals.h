@@ -13,7 +13,7 @@ namespace shoal {
 // an object: so there is at most one at a time. Thread-safe.
 class StopSignal {
  public:
-  // Errors: FAILED_PRECONDITION when there is one already; what pipe(2) or sigaction(2) says.
+  // Errors: FAILED_PRECONDITION when there is one already; what pipe(2) says.
   static absl::StatusOr<std::unique_ptr<StopSignal>> Install();
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
