@@ -1,0 +1,17 @@
+// What contributions count for, added up along the reduction tree.
+#pragma once
+
+#include "proto/parameter.pb.h"
+
+namespace shoal {
+
+// Of a node of the slot tree: left + right, so that the loss has the same bits however slots are spread.
+inline ContributionStats AddStats(const ContributionStats& left, const ContributionStats& right) {
+  ContributionStats sum;
+  sum.set_weight(left.weight() + right.weight());
+  sum.set_tokens(left.tokens() + right.tokens());
+  sum.set_loss(left.loss() + right.loss());
+  return sum;
+}
+
+}  // namespace shoal
