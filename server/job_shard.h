@@ -1,0 +1,156 @@
+// What one server does for one job: "A round, at a server" in docs/protocol.md. No socket, file, thread or
+// clock: events come in by calls, effects go out through JobShardHost. The daemon and the simulation drive
+// the same class.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/payload.h"
+#include "common/types.h"
+#include "proto/parameter.pb.h"
+#include "proto/scheduler.pb.h"
+#include "server/float_pool.h"
+#include "server/shard_job.h"
+#include "server/state_source.h"
+
+namespace shoal {
+
+class ShardState;
+
+// One version of one block as it goes to workers.
+struct PublishedVersion {
+  Version version;
+  WireFormat wire = WIRE_FORMAT_F32;
+  uint32_t crc32c = 0;
+  Payload payload;  // for f32 the parameters themselves, else an encoded copy
+};
+
+// A shard's state at one version, all blocks.
+struct ShardSnapshot {
+  struct Block {
+    BlockId block;
+    uint64_t size = 0;  // elements
+    FloatArray theta;
+    std::vector<FloatArray> moments;
+  };
+  uint64_t restore_id = 0;
+  Version version;
+  uint32_t shard = 0;
+  uint32_t shards = 1;
+  std::vector<Block> blocks;  // ascending
+
+  uint64_t size_bytes() const;
+};
+
+// Effects. Called by the thread whose event had the effect, without a lock held, so they may call the shard;
+// with several threads the calls may overlap and swap, so each names its view. None may block for long.
+class JobShardHost {
+ public:
+  virtual ~JobShardHost() = default;
+
+  virtual void OnPublished(ViewId view, BlockId block, const PublishedVersion& published) = 0;
+
+  // To the primary of shard `peer` in `view`: again and again until it has answered (give the answer to
+  // OnNorms when it is not empty), or the view is over.
+  virtual void SendNorms(ViewId view, uint32_t peer, const Norms& norms) = 0;
+
+  // A version of the whole shard is complete. Each round's statistics come once, with shard 0.
+  virtual void OnProgress(const ShardProgress& progress) = 0;
+
+  // The snapshot of a version that the job wants on disk.
+  virtual void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) = 0;
+
+  // Runs what takes longer than one block's update (all blocks after a norm exchange). Once, soon, on any
+  // thread; at once, here, by default.
+  virtual void Execute(std::function<void()> work) { work(); }
+
+  // Calls fn(0), ..., fn(count - 1), on several threads or, by default, on this one; returns when all have
+  // returned. Called from Execute's work, and from Install.
+  virtual void ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) {
+    for (uint64_t i = 0; i < count; ++i) fn(i);
+  }
+};
+
+enum class ContributionResult {
+  kAdded,
+  kDuplicate,  // covered by what is here, or of a round that is over: same bits, so dropping it is safe
+};
+
+struct VersionRange {
+  Version lowest;
+  Version highest;
+};
+
+// Thread-safe, but Install is called by one thread at a time. Contributions of different blocks are added in
+// parallel. Deterministic when driven by one thread.
+class JobShard {
+ public:
+  // `host` and `source` must outlive it. `pool`: shared by jobs, or null for one of its own.
+  JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHost* host, StateSource* source,
+           std::shared_ptr<FloatPool> pool = nullptr);
+  ~JobShard();
+
+  // Takes on `view`: from the start of the call requests of other views are refused; when it returns OK,
+  // those of `view` are served. State is kept when restore_id is the one that is loaded, else loaded from the
+  // source. The same view again: OK at once, or a new attempt when the last one failed. Errors:
+  // FAILED_PRECONDITION for an older view; INVALID_ARGUMENT for one that can't be served (followers, more
+  // shards than blocks, another cut with the same restore_id); what the source says. After an error no view
+  // is served.
+  absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Adds one contribution; the last one of a round updates the block (at once, or with clipping when the
+  // norms are known). Errors, none of which changes anything:
+  //   FAILED_PRECONDITION  another view, or a round that this block has not reached
+  //   INVALID_ARGUMENT     not a block of this shard, not a node of the slot tree, another format or size
+  //   DATA_LOSS            the payload does not have its checksum: send it again
+  absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
+
+  // A peer's norms (its request, or its answer to ours). Returns ours of the same round; empty ones while not
+  // complete. Errors: FAILED_PRECONDITION for another view or a round out of reach; INVALID_ARGUMENT for a
+  // wrong shard or count.
+  absl::StatusOr<Norms> OnNorms(const Norms& norms);
+
+  // Errors: FAILED_PRECONDITION for another view; INVALID_ARGUMENT when the block is not here; OUT_OF_RANGE
+  // when `version` is dropped already; UNAVAILABLE when it is not there yet.
+  absl::StatusOr<PublishedVersion> Published(ViewId view, BlockId block, Version version) const;
+
+  // Errors: FAILED_PRECONDITION for another view.
+  absl::StatusOr<VersionRange> Versions(ViewId view) const;
+
+  // The blocks of this shard under `view`, ascending. Errors: FAILED_PRECONDITION for another view.
+  absl::StatusOr<std::vector<BlockId>> Blocks(ViewId view) const;
+
+  // Where the shard stands, with what it waits for and without rounds; nullopt when no view is served.
+  std::optional<ShardProgress> Progress() const;
+
+  // The view that is served; 0: none.
+  ViewId view() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const ShardJob& job() const { return *job_; }
+
+ private:
+  absl::StatusOr<std::shared_ptr<ShardState>> StateOf(ViewId view) const ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::shared_ptr<ShardState>> StateFor(const View& view, uint32_t shard,
+                                                       std::shared_ptr<ShardState> held);
+
+  const std::shared_ptr<const ShardJob> job_;
+  const NodeId self_;
+  JobShardHost* const host_;
+  StateSource* const source_;
+  const std::shared_ptr<FloatPool> pool_;
+
+  mutable absl::Mutex mutex_;
+  ViewId newest_ ABSL_GUARDED_BY(mutex_);   // of all views seen
+  ViewId serving_ ABSL_GUARDED_BY(mutex_);  // 0: none
+  std::shared_ptr<ShardState> state_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace shoal

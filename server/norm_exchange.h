@@ -1,0 +1,39 @@
+// Global-norm clipping: which squared norms of a round are known, over all shards.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/types.h"
+
+namespace shoal {
+
+// Pure; not thread-safe. Norms are functions of the round's sums, so hearing them twice, or from before a new
+// view, changes nothing. Keeps the last two rounds for late askers.
+class NormExchange {
+ public:
+  // Shard i of `shards` holds the blocks b with b mod shards = i.
+  NormExchange(uint32_t shards, uint32_t blocks) : shards_(shards), blocks_(blocks) {}
+
+  // INVALID_ARGUMENT when the shard or the number of norms is wrong. Rounds older than the last two are
+  // ignored.
+  absl::Status Add(Round round, uint32_t shard, std::vector<double> squared_norms);
+
+  // The shard's norms of the round; nullptr when they are not known.
+  const std::vector<double>* Find(Round round, uint32_t shard) const;
+
+  // Sum over all blocks in block order (f64), once all shards' norms are known.
+  std::optional<double> Total(Round round) const;
+
+ private:
+  uint32_t ShardBlocks(uint32_t shard) const { return (blocks_ + shards_ - 1 - shard) / shards_; }
+
+  uint32_t shards_;
+  uint32_t blocks_;
+  std::map<Round, std::map<uint32_t, std::vector<double>>> rounds_;
+};
+
+}  // namespace shoal
