@@ -1,9 +1,9 @@
 // Multi-head self-attention over packed examples, forward and backward, f32.
 //
 // Tiled per head (Dao et al., "FlashAttention", 2022): memory for scores is a tile a thread, never [B,H,T,T];
-// backward computes the probabilities again. The tile of keys is kAttentionKeyTile, whatever the device, so
-// the running maximum and the rescaling are part of the definition, as are 16 interleaved partial sums over
-// the keys of a tile (kernels/README.md). Products follow kernels/gemm.h.
+// backward computes the probabilities again. The tiles are constants, so the running maximum, the rescaling
+// and the order of sums are part of the definition, as are 16 interleaved partial sums over the keys of a
+// tile (kernels/README.md). Products follow kernels/gemm.h.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +15,24 @@
 namespace shoal {
 
 inline constexpr int64_t kAttentionKeyTile = 128;
+inline constexpr int64_t kAttentionQueryTile = 128;
 
-// Dropout of attention probabilities. The mask is a pure function of (key, first_example + b, h, query, key
-// position), so backward draws the same one. A probability is kept with 1 - rate (rate in steps of 2^-16) and
-// divided by that.
+// Dropout of attention probabilities. The mask is a pure function of (key, first_example + b, h, length of
+// the example, query, key position), so backward draws the same one. A probability is kept with 1 - rate
+// (rate in steps of 2^-16) and divided by that. The generator is Philox4x32-10 (Salmon et al., 2011).
 struct AttentionDropout {
-  float rate = 0;    // 0 <= rate < 1; 0: none
-  uint64_t key = 0;  // Philox key, derived from (seed, purpose, round, slot, layer)
-  uint32_t first_example =
-      0;  // index in the slot of the batch's first example, so that micro-batches draw different masks
+  float rate = 0;              // 0 <= rate < 1; 0: none
+  uint64_t key = 0;            // Philox key, derived from (seed, purpose, round, slot, layer)
+  uint32_t first_example = 0;  // index in the slot of the first example: micro-batches draw different masks
 };
 
 // N: tokens of the batch, B: examples, H: heads, D: channels of a head (C = H D)
 // Tokens of example b are rows [offsets[b], offsets[b+1]). Each attends to its own example only.
 struct AttentionShape {
   int64_t heads = 0;
-  int64_t head_dim = 0;  // a multiple of 8, at most 256
-  bool causal = false;   // a token attends to itself and what is before it
-  float scale = 0;       // of scores; 0 means 1/sqrt(D)
+  int64_t head_dim = 0;
+  bool causal = false;  // a token attends to itself and what is before it
+  float scale = 0;      // of scores; 0 means 1/sqrt(D)
   AttentionDropout dropout;
   absl::Span<const int32_t> offsets;  // [B+1], from 0, not falling, the last is N
 };
@@ -41,8 +41,8 @@ struct AttentionForwardArgs {
   AttentionShape shape;
   ConstTensor qkv;    // [N,3*H*D] f32: the queries of all heads, then keys, then values
   Tensor out;         // [N,H*D] f32
-  Tensor statistics;  // [N,2*H] f32 out: for each head the maximum of the scores and 1 / sum of exp(score -
-                      // maximum); for backward
+  Tensor statistics;  // [N,2*H] f32 out: maximum of the scores of each head, then 1 / sum of
+                      // exp(score - maximum) of each head; for backward
 };
 
 void AttentionForward(Device& device, const AttentionForwardArgs& args);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "kernels/gemm_check.h"
+#include "kernels/gemm_onednn_driver.h"
 #include "kernels/gemm_own_driver.h"
 #include "kernels/onednn_gemm.h"
 
@@ -12,12 +13,6 @@ namespace shoal {
 namespace {
 
 absl::StatusOr<Isa> ChooseIsa(const std::string& name) { return name.empty() ? DetectIsa() : ParseIsa(name); }
-
-std::string CheckOnednn(OnednnGemm& onednn) {
-  return CheckGemm([&](const GemmProblem& problem) {
-    OnednnMultiply(onednn, 0, problem, {0, problem.m}, {0, problem.n});
-  });
-}
 
 }  // namespace
 
@@ -70,14 +65,15 @@ absl::Status Device::ChooseGemmPath(GemmPath wanted) {
   const std::string own =
       CheckGemm([this](const GemmProblem& problem) { OwnGemmOnThread(*this, 0, problem); });
   SHOAL_CHECK(own.empty());
-  auto onednn = OnednnGemm::Create(pool_.threads(), isa_);
-  if (!onednn.ok()) return onednn.status();
-  onednn_ = *std::move(onednn);
   gemm_path_ = GemmPath::kOwn;
-  gemm_reason_ = "as fast, and defined by construction";
-  if (wanted == GemmPath::kOwn) gemm_reason_ = "asked for";
-  if (wanted != GemmPath::kOnednn) return absl::OkStatus();
-  const std::string difference = CheckOnednn(*onednn_);
+  gemm_reason_ = wanted == GemmPath::kOwn ? "asked for" : "as fast as oneDNN, and on every processor";
+  return wanted == GemmPath::kOnednn ? TakeOnednn() : absl::OkStatus();
+}
+
+absl::Status Device::TakeOnednn() {
+  const std::string difference = CheckGemm([this](const GemmProblem& problem) {
+    OnednnGemmTile(*this, 0, problem, {0, problem.m}, {0, problem.n});
+  });
   if (!difference.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the GEMM path onednn was asked for, but here it differs from the definition at ", difference));
@@ -85,6 +81,11 @@ absl::Status Device::ChooseGemmPath(GemmPath wanted) {
   gemm_path_ = GemmPath::kOnednn;
   gemm_reason_ = "asked for, and equal to the definition here";
   return absl::OkStatus();
+}
+
+OnednnGemm& Device::onednn() {
+  if (onednn_ == nullptr) onednn_ = std::make_unique<OnednnGemm>(pool_.threads(), isa_);
+  return *onednn_;
 }
 
 std::string Device::Describe() const {
@@ -95,7 +96,7 @@ std::string Device::Describe() const {
 
 DeviceCounters Device::counters() const {
   DeviceCounters counters;
-  counters.primitives_created = onednn_->primitives_created();
+  counters.primitives_created = onednn_ == nullptr ? 0 : onednn_->primitives_created();
   counters.scratch_allocations = shared_scratch_.allocations() + shared_gemm_scratch_.allocations();
   for (const Arena& arena : thread_scratch_) counters.scratch_allocations += arena.allocations();
   for (const Arena& arena : gemm_scratch_) counters.scratch_allocations += arena.allocations();

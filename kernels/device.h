@@ -26,7 +26,7 @@ absl::string_view GemmPathName(GemmPath path);
 struct DeviceOptions {
   int threads = 1;                       // including the caller's
   std::string isa;                       // "" = the best there is, or a name of ParseIsa
-  GemmPath gemm_path = GemmPath::kAuto;  // kAuto: the faster path that passes the check at start
+  GemmPath gemm_path = GemmPath::kAuto;  // kAuto: our own, which is as fast as oneDNN
 
   // Takes SHOAL_ISA (names of ParseIsa) and SHOAL_GEMM (onednn|own) from the environment where they are set;
   // for tests and for looking into a difference. Errors: INVALID_ARGUMENT that names the variable.
@@ -71,11 +71,13 @@ class Device {
   // item.
   std::byte* GemmScratch(int thread, int64_t size_bytes);
   std::byte* SharedGemmScratch(int64_t size_bytes);
-  OnednnGemm* onednn() { return onednn_.get(); }
+  // Made on first use, which must be outside of any item.
+  OnednnGemm& onednn();
 
  private:
   Device(int threads, Isa isa);
   absl::Status ChooseGemmPath(GemmPath wanted);
+  absl::Status TakeOnednn();
 
   ThreadPool pool_;
   Isa isa_;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/gemm_onednn_driver.h"
 #include "kernels/gemm_own_driver.h"
 #include "kernels/gemm_problem.h"
-#include "kernels/onednn_gemm.h"
 
 namespace shoal {
 namespace {
@@ -51,23 +51,6 @@ void Clear(const GemmProblem& problem) {
   for (int64_t i = 0; i < problem.m; ++i) std::fill_n(problem.C(i, 0), problem.n, 0.0f);
 }
 
-// Rows of a call of oneDNN: enough that its own packing of B does not show, few enough that threads end
-// together.
-constexpr int64_t kOnednnRows = 256;
-constexpr int64_t kOnednnColumns = 768;
-
-void OnednnPath(Device& device, const GemmProblem& problem, bool whole_rows, Epilogue finish) {
-  const int64_t tile_columns = whole_rows ? problem.n : std::min(problem.n, kOnednnColumns);
-  const int64_t tile_rows = kOnednnRows;
-  const int64_t column_tiles = CutCount(problem.n, tile_columns);
-  device.pool().ParallelFor(CutCount(problem.m, tile_rows) * column_tiles, [&](int64_t item, int thread) {
-    const Range m = Piece(item / column_tiles, tile_rows, problem.m);
-    const Range n = Piece(item % column_tiles, tile_columns, problem.n);
-    OnednnMultiply(*device.onednn(), thread, problem, m, n);
-    finish({m.begin, m.end, n.begin, n.end, thread});
-  });
-}
-
 void GemmF32(Device& device, const GemmProblem& problem, bool whole_rows, Epilogue epilogue) {
   if (problem.m == 0 || problem.n == 0) return;
   const auto finish = [&](const GemmTile& tile) {
@@ -79,7 +62,7 @@ void GemmF32(Device& device, const GemmProblem& problem, bool whole_rows, Epilog
     finish({0, problem.m, 0, problem.n, 0});
     return;
   }
-  device.gemm_path() == GemmPath::kOnednn ? OnednnPath(device, problem, whole_rows, finish)
+  device.gemm_path() == GemmPath::kOnednn ? OnednnGemmF32(device, problem, whole_rows, finish)
                                           : OwnGemm(device, problem, whole_rows, finish);
 }
 

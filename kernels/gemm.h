@@ -19,10 +19,12 @@
 namespace shoal {
 
 // C[M,N] = op(A)[M,K] op(B)[K,N] (+ C) (+ bias).   M, N: rows and columns of C; K: the dimension that is
-// summed over Views may have row strides. C aliases neither A nor B. Linear layer y = x W^T + b, x
-// [N_tokens,C], W [F,C] as PyTorch keeps it:  Gemm({.a=x, .b=W, .c=y, .trans_b=true, .bias=b});
-//   dx = dy W:     a=dy, b=W, c=dx
-//   dW += dy^T x:  a=dy, b=x, c=dW, trans_a=true, accumulate=true   (tokens are K)
+// summed over. Views may have row strides. C aliases neither A nor B.
+//
+// A linear layer y = x W^T + b, with x [N_tokens,C] and W [F,C] as PyTorch keeps it:
+//   forward:         a = x,  b = W, c = y, trans_b, bias
+//   input gradient:  a = dy, b = W, c = dx
+//   weight gradient: a = dy, b = x, c = dW, trans_a, accumulate   (tokens are K)
 struct GemmArgs {
   ConstTensor a;  // [M,K], or [K,M] with trans_a; f32|bf16
   ConstTensor b;  // [K,N], or [N,K] with trans_b; the type of a

@@ -3,13 +3,10 @@
 #include <omp.h>
 
 #include <atomic>
-#include <string>
 #include <unordered_map>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/str_cat.h"
 #include "common/status.h"
-#include "kernels/gemm.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace shoal {
@@ -93,20 +90,12 @@ class OnednnGemm::Cache {
   std::atomic<int64_t> created_{0};
 };
 
-OnednnGemm::OnednnGemm(int threads) {
+OnednnGemm::OnednnGemm(int threads, Isa isa) {
+  dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(LimitOf(isa)));
   for (int i = 0; i < threads; ++i) caches_.push_back(std::make_unique<Cache>());
 }
 
 OnednnGemm::~OnednnGemm() = default;
-
-absl::StatusOr<std::unique_ptr<OnednnGemm>> OnednnGemm::Create(int threads, Isa isa) {
-  try {
-    dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(LimitOf(isa)));
-    return std::unique_ptr<OnednnGemm>(new OnednnGemm(threads));
-  } catch (const dnnl::error& error) {
-    return absl::InternalError(absl::StrCat("oneDNN does not start: ", error.message));
-  }
-}
 
 void OnednnGemm::Multiply(int thread, const MatmulShape& shape, const void* a, const void* b, void* c) {
   omp_set_num_threads(1);  // of this thread's OpenMP regions: oneDNN would start its own threads beside ours
@@ -122,22 +111,6 @@ int64_t OnednnGemm::primitives_created() const {
   int64_t sum = 0;
   for (const auto& cache : caches_) sum += cache->created();
   return sum;
-}
-
-void OnednnMultiply(OnednnGemm& onednn, int thread, const GemmProblem& problem, Range m, Range n) {
-  MatmulShape shape;
-  shape.m = m.size();
-  shape.n = n.size();
-  shape.lda = problem.lda;
-  shape.ldb = problem.ldb;
-  shape.ldc = problem.ldc;
-  shape.trans_a = problem.trans_a;
-  shape.trans_b = problem.trans_b;
-  for (int64_t k = 0; k < problem.k; k += kGemmBlockK) {
-    shape.k = std::min(problem.k - k, kGemmBlockK);
-    shape.add = problem.accumulate || k > 0;
-    onednn.Multiply(thread, shape, problem.A(m.begin, k), problem.B(k, n.begin), problem.C(m.begin, n.begin));
-  }
 }
 
 }  // namespace shoal

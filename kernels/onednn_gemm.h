@@ -6,8 +6,6 @@
 #include <memory>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "kernels/gemm_problem.h"
 #include "kernels/isa.h"
 #include "kernels/tensor.h"
 
@@ -39,8 +37,8 @@ struct MatmulShape {
 class OnednnGemm {
  public:
   // Limits oneDNN to `isa`; the limit is process-wide and oneDNN takes it only before its first use: later
-  // ones are ignored. Errors: INTERNAL with oneDNN's words.
-  static absl::StatusOr<std::unique_ptr<OnednnGemm>> Create(int threads, Isa isa);
+  // ones are ignored. oneDNN throws only for lack of memory, or for a shape that is our own mistake.
+  OnednnGemm(int threads, Isa isa);
   ~OnednnGemm();
 
   // c = or += op(a) op(b) with the strides of `shape`. The whole of shape.k is one call: f32 callers pass at
@@ -51,12 +49,8 @@ class OnednnGemm {
 
  private:
   class Cache;
-  explicit OnednnGemm(int threads);
 
   std::vector<std::unique_ptr<Cache>> caches_;  // by thread
 };
-
-// The f32 product of a part of C on the calling thread, by blocks of K; without bias.
-void OnednnMultiply(OnednnGemm& onednn, int thread, const GemmProblem& problem, Range m, Range n);
 
 }  // namespace shoal

@@ -1,0 +1,264 @@
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "common/status.h"
+#include "kernels/attention_tile.h"
+#include "kernels/gemm.h"
+
+namespace shoal {
+namespace {
+
+// One head of one example, with views of its rows and columns.
+struct Head {
+  AttentionTile tile;   // all but the tile's position
+  ConstTensor q, k, v;  // [T,D]
+  int64_t row = 0;      // of the example's first token
+  int64_t index = 0;    // of the head
+
+  int64_t length() const { return tile.length; }
+};
+
+void CheckShape(const AttentionShape& shape, const ConstTensor& qkv, const ConstTensor& out,
+                const ConstTensor& statistics) {
+  const int64_t channels = shape.heads * shape.head_dim;
+  SHOAL_CHECK(shape.heads >= 1 && shape.head_dim >= 1);
+  SHOAL_CHECK(shape.dropout.rate >= 0 && shape.dropout.rate < 1);
+  SHOAL_CHECK(!shape.offsets.empty() && shape.offsets.front() == 0 && shape.offsets.back() == qkv.dim(0));
+  SHOAL_CHECK(qkv.rank() == 2 && qkv.dim(1) == 3 * channels);
+  SHOAL_CHECK(out.rank() == 2 && out.dim(0) == qkv.dim(0) && out.dim(1) == channels);
+  SHOAL_CHECK(statistics.rank() == 2 && statistics.dim(0) == qkv.dim(0) &&
+              statistics.dim(1) == 2 * shape.heads);
+}
+
+AttentionTile TileOf(const AttentionShape& shape, int64_t example, int64_t head) {
+  AttentionTile tile;
+  tile.length = shape.offsets[example + 1] - shape.offsets[example];
+  tile.causal = shape.causal;
+  tile.scale = shape.scale != 0 ? shape.scale : 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  tile.drop_below = static_cast<uint32_t>(std::lround(shape.dropout.rate * 65536.0f));
+  tile.keep_scale = 65536.0f / (65536.0f - static_cast<float>(tile.drop_below));
+  tile.philox_key = shape.dropout.key;
+  tile.head = static_cast<uint32_t>(head);
+  tile.example = shape.dropout.first_example + static_cast<uint32_t>(example);
+  return tile;
+}
+
+// Columns of a head in part 0 (queries), 1 (keys) or 2 (values) of [N,3*H*D] or in [N,H*D] (part 0).
+template <typename T>
+T HeadColumns(const AttentionShape& shape, const T& x, int64_t part, int64_t example, int64_t head) {
+  const int64_t first = (part * shape.heads + head) * shape.head_dim;
+  return x.Rows(shape.offsets[example], shape.offsets[example + 1]).Columns(first, first + shape.head_dim);
+}
+
+Head HeadOf(const AttentionShape& shape, const ConstTensor& qkv, int64_t example, int64_t head) {
+  Head h;
+  h.tile = TileOf(shape, example, head);
+  h.q = HeadColumns(shape, qkv, 0, example, head);
+  h.k = HeadColumns(shape, qkv, 1, example, head);
+  h.v = HeadColumns(shape, qkv, 2, example, head);
+  h.row = shape.offsets[example];
+  h.index = head;
+  return h;
+}
+
+// Scratch memory of a thread: two tiles of scores and numbers of each query.
+struct Workspace {
+  explicit Workspace(std::byte* memory) {
+    float* next = reinterpret_cast<float*>(memory);
+    const auto take = [&next](int64_t size) { return std::exchange(next, next + size); };
+    scores = take(kTile);
+    gradients = take(kTile);
+    for (float** row : {&maximum, &sum, &rescale, &delta}) *row = take(kAttentionQueryTile);
+  }
+  static constexpr int64_t kTile = kAttentionQueryTile * kAttentionKeyTile;
+  static constexpr int64_t kSize_bytes = (2 * kTile + 4 * kAttentionQueryTile) * sizeof(float);
+
+  float* scores;
+  float* gradients;
+  float* maximum;
+  float* sum;
+  float* rescale;
+  float* delta;
+};
+
+// The tile at (queries from `query`, keys from `key`), and the matrix view of what is kept for it.
+AttentionTile At(const Head& head, int64_t query, int64_t key) {
+  AttentionTile tile = head.tile;
+  tile.first_query = query;
+  tile.queries = std::min(kAttentionQueryTile, head.length() - query);
+  tile.first_key = key;
+  tile.keys = std::min(kAttentionKeyTile, head.length() - key);
+  return tile;
+}
+
+Tensor TileView(const AttentionTile& tile, float* memory) {
+  return Tensor(memory, {tile.queries, kAttentionKeyTile}).Columns(0, tile.keys);
+}
+
+template <typename T>
+T Queries(const AttentionTile& tile, const T& x) {
+  return x.Rows(tile.first_query, tile.first_query + tile.queries);
+}
+
+template <typename T>
+T Keys(const AttentionTile& tile, const T& x) {
+  return x.Rows(tile.first_key, tile.first_key + tile.keys);
+}
+
+// The first key that no query of [query, query + tile) sees.
+int64_t KeyEnd(const Head& head, int64_t query) {
+  return head.tile.causal ? std::min(head.length(), query + kAttentionQueryTile) : head.length();
+}
+
+class HeadRunner {
+ public:
+  HeadRunner(Device& device, int thread, const Head& head)
+      : device_(device),
+        thread_(thread),
+        head_(head),
+        work_(device.ThreadScratch(thread, Workspace::kSize_bytes)) {}
+
+  void Forward(const Tensor& out, const Tensor& statistics) {
+    for (int64_t query = 0; query < head_.length(); query += kAttentionQueryTile)
+      ForwardQueries(query, out, statistics);
+  }
+
+  struct Gradients {
+    ConstTensor out, d_out;  // [T,D]
+    ConstTensor statistics;  // [N,2*H]
+    Tensor dq, dk, dv;       // [T,D]
+  };
+
+  void Backward(const Gradients& g) {
+    for (int64_t key = 0; key < head_.length(); key += kAttentionKeyTile) {
+      // A causal tile of keys is first seen by the queries at the same place.
+      const int64_t first_query = head_.tile.causal ? key / kAttentionQueryTile * kAttentionQueryTile : 0;
+      for (int64_t query = first_query; query < head_.length(); query += kAttentionQueryTile) {
+        BackwardTile(At(head_, query, key), g, query > first_query);
+      }
+    }
+  }
+
+ private:
+  // c = a b, or += when `add`.
+  void Multiply(const ConstTensor& a, const ConstTensor& b, const Tensor& c, bool add) {
+    GemmArgs args;
+    args.a = a;
+    args.b = b;
+    args.c = c;
+    args.accumulate = add;
+    GemmOnThread(device_, thread_, args);
+  }
+  // c = a b^T.
+  void MultiplyByTransposed(const ConstTensor& a, const ConstTensor& b, const Tensor& c) {
+    GemmArgs args;
+    args.a = a;
+    args.b = b;
+    args.c = c;
+    args.trans_b = true;
+    GemmOnThread(device_, thread_, args);
+  }
+  // c = a^T b, or += when `add`.
+  void MultiplyTransposed(const ConstTensor& a, const ConstTensor& b, const Tensor& c, bool add) {
+    GemmArgs args;
+    args.a = a;
+    args.b = b;
+    args.c = c;
+    args.trans_a = true;
+    args.accumulate = add;
+    GemmOnThread(device_, thread_, args);
+  }
+
+  void ForwardQueries(int64_t query, const Tensor& out, const Tensor& statistics) {
+    std::fill_n(work_.maximum, kAttentionQueryTile, -std::numeric_limits<float>::infinity());
+    std::fill_n(work_.sum, kAttentionQueryTile, 0.0f);
+    const Tensor rows = Queries(At(head_, query, 0), out);
+    for (int64_t key = 0; key < KeyEnd(head_, query); key += kAttentionKeyTile)
+      ForwardTile(At(head_, query, key), rows);
+    for (int64_t i = 0; i < rows.dim(0); ++i) work_.sum[i] = 1.0f / work_.sum[i];
+    ScaleRows(rows, work_.sum);
+    Keep(query, rows.dim(0), statistics);
+  }
+
+  void ForwardTile(const AttentionTile& tile, const Tensor& out) {
+    const Tensor scores = TileView(tile, work_.scores);
+    MultiplyByTransposed(Queries(tile, head_.q), Keys(tile, head_.k), scores);
+    SoftmaxTile(tile, work_.scores, work_.maximum, work_.sum, work_.rescale);
+    const bool first = tile.first_key == 0;
+    if (!first) ScaleRows(out, work_.rescale);
+    Multiply(scores, Keys(tile, head_.v), out, !first);
+  }
+
+  // Statistics of a row: maxima of all heads, then inverse sums of all heads.
+  void Keep(int64_t query, int64_t queries, const Tensor& statistics) {
+    for (int64_t i = 0; i < queries; ++i) {
+      float* row = statistics.f32() + (head_.row + query + i) * statistics.row_stride() + head_.index;
+      row[0] = work_.maximum[i];
+      row[statistics.dim(1) / 2] = work_.sum[i];
+    }
+  }
+
+  void Recall(const AttentionTile& tile, const ConstTensor& statistics) {
+    for (int64_t i = 0; i < tile.queries; ++i) {
+      const float* row =
+          statistics.f32() + (head_.row + tile.first_query + i) * statistics.row_stride() + head_.index;
+      work_.maximum[i] = row[0];
+      work_.sum[i] = row[statistics.dim(1) / 2];
+    }
+  }
+
+  void BackwardTile(const AttentionTile& tile, const Gradients& g, bool add_keys) {
+    const Tensor scores = TileView(tile, work_.scores), gradients = TileView(tile, work_.gradients);
+    const ConstTensor out = Queries(tile, g.out), d_out = Queries(tile, g.d_out);
+    Recall(tile, g.statistics);
+    RowDots(out, d_out, work_.delta);
+    MultiplyByTransposed(Queries(tile, head_.q), Keys(tile, head_.k), scores);
+    MultiplyByTransposed(d_out, Keys(tile, head_.v), gradients);
+    SoftmaxBackwardTile(tile, work_.maximum, work_.sum, work_.delta, work_.scores, work_.gradients);
+    MultiplyTransposed(scores, d_out, Keys(tile, g.dv), add_keys);
+    MultiplyTransposed(gradients, Queries(tile, head_.q), Keys(tile, g.dk), add_keys);
+    Multiply(gradients, Keys(tile, head_.k), Queries(tile, g.dq), tile.first_key > 0);
+  }
+
+  Device& device_;
+  int thread_;
+  const Head& head_;
+  Workspace work_;
+};
+
+}  // namespace
+
+void AttentionForward(Device& device, const AttentionForwardArgs& args) {
+  const AttentionShape& shape = args.shape;
+  CheckShape(shape, args.qkv, args.out, args.statistics);
+  const int64_t examples = static_cast<int64_t>(shape.offsets.size()) - 1;
+  device.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
+    const int64_t example = item / shape.heads, index = item % shape.heads;
+    const Head head = HeadOf(shape, args.qkv, example, index);
+    HeadRunner(device, thread, head)
+        .Forward(HeadColumns(shape, args.out, 0, example, index), args.statistics);
+  });
+}
+
+void AttentionBackward(Device& device, const AttentionBackwardArgs& args) {
+  const AttentionShape& shape = args.shape;
+  CheckShape(shape, args.qkv, args.out, args.statistics);
+  CheckShape(shape, args.d_qkv, args.d_out, args.statistics);
+  const int64_t examples = static_cast<int64_t>(shape.offsets.size()) - 1;
+  device.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
+    const int64_t example = item / shape.heads, index = item % shape.heads;
+    const Head head = HeadOf(shape, args.qkv, example, index);
+    HeadRunner(device, thread, head)
+        .Backward({HeadColumns(shape, args.out, 0, example, index),
+                   HeadColumns(shape, args.d_out, 0, example, index), args.statistics,
+                   HeadColumns(shape, args.d_qkv, 0, example, index),
+                   HeadColumns(shape, args.d_qkv, 1, example, index),
+                   HeadColumns(shape, args.d_qkv, 2, example, index)});
+  });
+}
+
+}  // namespace shoal

@@ -1,0 +1,194 @@
+#include "kernels/attention_tile.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/attention.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/attention_tile.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/math-inl.h"
+#include "kernels/philox-inl.h"
+#include "kernels/row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace shoal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Mask = hn::Mask<RowTag>;
+
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+
+// The lanes at `first` that are before `end`.
+HWY_INLINE Mask Before(int64_t first, int64_t end) {
+  return hn::FirstN(RowTag(), static_cast<size_t>(std::clamp<int64_t>(end - first, 0, kRowLanes)));
+}
+
+// Random bits for one head of one example. The probabilities of a row are cut into blocks of 16, all rows'
+// blocks are numbered in order, and 8 blocks share 16 Philox counters: block n takes half n % 2 of word (n %
+// 8) / 2, lane i from counter (n / 8) * 16 + i. So short rows waste no bits.
+class DropoutBits {
+ public:
+  explicit DropoutBits(const AttentionTile& tile)
+      : tile_(tile), blocks_of_row_((tile.length + kRowGroup - 1) / kRowGroup) {}
+
+  // Which of the lanes at `key` (a multiple of kRowLanes) of `query` are kept.
+  HWY_INLINE Mask Keep(int64_t query, int64_t key) {
+    const RowWords d;
+    const int64_t block = query * blocks_of_row_ + key / kRowGroup;
+    if (block / 8 != group_) Draw(block / 8);
+    const auto words = hn::Load(d, words_ + (block % 8) / 2 * kRowGroup + key % kRowGroup);
+    const auto bits = block % 2 == 0 ? hn::And(words, hn::Set(d, 0xffffu)) : hn::ShiftRight<16>(words);
+    // Both are below 2^16, so they compare as signed numbers, which every target can.
+    const hn::RebindToSigned<RowWords> i;
+    return hn::RebindMask(
+        RowTag(), hn::Gt(hn::BitCast(i, bits), hn::Set(i, static_cast<int32_t>(tile_.drop_below) - 1)));
+  }
+
+ private:
+  HWY_NOINLINE void Draw(int64_t group) {
+    group_ = group;
+    PhiloxPlace place;
+    place.key = tile_.philox_key;
+    place.c1 = tile_.head;
+    place.c2 = tile_.example;
+    Philox16(place, static_cast<uint32_t>(group * kRowGroup), words_);
+  }
+
+  const AttentionTile& tile_;
+  const int64_t blocks_of_row_;
+  int64_t group_ = -1;
+  HWY_ALIGN uint32_t words_[4 * kRowGroup];
+};
+
+// Keeps or drops the lanes of x at key `first_key + i` of a row.
+HWY_INLINE RowVec Drop(const AttentionTile& tile, DropoutBits& bits, int64_t row, int64_t i, RowVec x) {
+  if (tile.drop_below == 0) return x;
+  const Mask keep = bits.Keep(tile.first_query + row, tile.first_key + i);
+  return hn::IfThenElseZero(keep, hn::Mul(x, hn::Set(RowTag(), tile.keep_scale)));
+}
+
+// Scales a row and returns its largest element.
+float ScaleScores(float* row, int64_t keys, float scale) {
+  const RowTag d;
+  const RowVec nothing = hn::Set(d, kNothing);
+  RowVec largest = nothing;
+  for (int64_t i = 0; i < keys; i += kRowLanes) {
+    const RowVec x = hn::Mul(hn::Load(d, row + i), hn::Set(d, scale));
+    hn::Store(x, d, row + i);
+    largest = hn::Max(largest, hn::IfThenElse(Before(i, keys), x, nothing));
+  }
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
+// A row becomes exp(row - maximum), 0 from `keys` to `end`, then dropout. Returns the sum before dropout.
+float ExpRow(const AttentionTile& tile, DropoutBits& bits, int64_t row, float maximum, float* scores) {
+  const RowTag d;
+  const int64_t keys = tile.KeysOf(row);
+  RowSum sum;
+  for (int64_t i = 0; i < tile.keys; i += kRowGroup) {
+    for (int64_t part = 0; part < kRowParts; ++part) {
+      const int64_t at = i + part * kRowLanes;
+      const RowVec x = HWY_NAMESPACE::Exp(d, hn::Sub(hn::Load(d, scores + at), hn::Set(d, maximum)));
+      const RowVec p = hn::IfThenElseZero(Before(at, keys), x);
+      sum.Add(part, p);
+      hn::Store(Drop(tile, bits, row, at, p), d, scores + at);
+    }
+  }
+  return sum.Join();
+}
+
+void Softmax(const AttentionTile& tile, float* scores, float* maximum, float* sum, float* rescale) {
+  DropoutBits bits(tile);
+  for (int64_t row = 0; row < tile.queries; ++row, scores += kAttentionKeyTile) {
+    const float largest = std::max(maximum[row], ScaleScores(scores, tile.KeysOf(row), tile.scale));
+    rescale[row] = hn::GetLane(HWY_NAMESPACE::Exp(RowTag(), hn::Set(RowTag(), maximum[row] - largest)));
+    if (maximum[row] == kNothing) rescale[row] = 0;
+    sum[row] = sum[row] * rescale[row] + ExpRow(tile, bits, row, largest, scores);
+    maximum[row] = largest;
+  }
+}
+
+void SoftmaxBackwardRow(const AttentionTile& tile, DropoutBits& bits, int64_t row, float maximum,
+                        float inverse_sum, float delta, float* scores, float* gradients) {
+  const RowTag d;
+  const int64_t keys = tile.KeysOf(row);
+  for (int64_t i = 0; i < tile.keys; i += kRowLanes) {
+    const RowVec score = hn::Mul(hn::Load(d, scores + i), hn::Set(d, tile.scale));
+    const RowVec x =
+        hn::Mul(HWY_NAMESPACE::Exp(d, hn::Sub(score, hn::Set(d, maximum))), hn::Set(d, inverse_sum));
+    const RowVec p = hn::IfThenElseZero(Before(i, keys), x);
+    const RowVec gradient = hn::IfThenElseZero(Before(i, keys), hn::Load(d, gradients + i));
+    const RowVec d_p = hn::Sub(Drop(tile, bits, row, i, gradient), hn::Set(d, delta));
+    hn::Store(Drop(tile, bits, row, i, p), d, scores + i);
+    hn::Store(hn::Mul(hn::Mul(p, d_p), hn::Set(d, tile.scale)), d, gradients + i);
+  }
+}
+
+void SoftmaxBackward(const AttentionTile& tile, const float* maximum, const float* inverse_sum,
+                     const float* delta, float* scores, float* gradients) {
+  DropoutBits bits(tile);
+  for (int64_t row = 0; row < tile.queries; ++row) {
+    const int64_t at = row * kAttentionKeyTile;
+    SoftmaxBackwardRow(tile, bits, row, maximum[row], inverse_sum[row], delta[row], scores + at,
+                       gradients + at);
+  }
+}
+
+void ScaleRow(float* x, int64_t columns, float factor) {
+  ForRow(columns, [&](int64_t i, int64_t, const auto& lanes) {
+    lanes.Store(hn::Mul(lanes.Load(x + i), RowSet(factor)), x + i);
+  });
+}
+
+void Scale(const Tensor& x, const float* factor) {
+  float* row = x.f32();
+  for (int64_t i = 0; i < x.dim(0); ++i, row += x.row_stride()) ScaleRow(row, x.dim(1), factor[i]);
+}
+
+float Dot(const float* x, const float* y, int64_t columns) {
+  RowSum sum;
+  ForRow(columns, [&](int64_t i, int64_t part, const auto& lanes) {
+    sum.MulAdd(part, lanes.Load(x + i), lanes.Load(y + i));
+  });
+  return sum.Join();
+}
+
+void Dots(const ConstTensor& x, const ConstTensor& y, float* dots) {
+  for (int64_t i = 0; i < x.dim(0); ++i) {
+    dots[i] = Dot(x.f32() + i * x.row_stride(), y.f32() + i * y.row_stride(), x.dim(1));
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace shoal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace shoal {
+
+HWY_EXPORT(Softmax);
+HWY_EXPORT(SoftmaxBackward);
+HWY_EXPORT(Scale);
+HWY_EXPORT(Dots);
+
+void SoftmaxTile(const AttentionTile& tile, float* scores, float* maximum, float* sum, float* rescale) {
+  HWY_DYNAMIC_DISPATCH(Softmax)(tile, scores, maximum, sum, rescale);
+}
+
+void SoftmaxBackwardTile(const AttentionTile& tile, const float* maximum, const float* inverse_sum,
+                         const float* delta, float* scores, float* d_probabilities) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(tile, maximum, inverse_sum, delta, scores, d_probabilities);
+}
+
+void ScaleRows(const Tensor& x, const float* factor) { HWY_DYNAMIC_DISPATCH(Scale)(x, factor); }
+
+void RowDots(const ConstTensor& x, const ConstTensor& y, float* dots) {
+  HWY_DYNAMIC_DISPATCH(Dots)(x, y, dots);
+}
+
+}  // namespace shoal
+#endif  // HWY_ONCE

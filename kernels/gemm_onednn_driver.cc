@@ -1,0 +1,74 @@
+#include "kernels/gemm_onednn_driver.h"
+
+#include <algorithm>
+
+#include "kernels/gemm_own_driver.h"
+#include "kernels/onednn_gemm.h"
+
+namespace shoal {
+namespace {
+
+// Rows and columns of a call: enough that its own packing of B does not show, few enough that threads end
+// together.
+constexpr int64_t kTileRows = 256;
+constexpr int64_t kTileColumns = 768;
+// The least that a call may have for its sums to be as defined.
+constexpr int64_t kLeastRows = 16;
+constexpr int64_t kLeastColumns = 16;
+
+GemmProblem PartOf(const GemmProblem& problem, Range m, Range n) {
+  GemmProblem part = problem;
+  part.a = problem.A(m.begin, 0);
+  part.b = problem.B(0, n.begin);
+  part.c = problem.C(m.begin, n.begin);
+  part.m = m.size();
+  part.n = n.size();
+  return part;
+}
+
+MatmulShape ShapeOf(const GemmProblem& problem) {
+  MatmulShape shape;
+  shape.m = problem.m;
+  shape.n = problem.n;
+  shape.lda = problem.lda;
+  shape.ldb = problem.ldb;
+  shape.ldc = problem.ldc;
+  shape.trans_a = problem.trans_a;
+  shape.trans_b = problem.trans_b;
+  return shape;
+}
+
+void MultiplyByBlocks(OnednnGemm& onednn, int thread, const GemmProblem& problem) {
+  MatmulShape shape = ShapeOf(problem);
+  for (int64_t k = 0; k < problem.k; k += kGemmBlockK) {
+    shape.k = std::min(problem.k - k, kGemmBlockK);
+    shape.add = problem.accumulate || k > 0;
+    onednn.Multiply(thread, shape, problem.A(0, k), problem.B(k, 0), problem.c);
+  }
+}
+
+}  // namespace
+
+void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Range m, Range n) {
+  const GemmProblem part = PartOf(problem, m, n);
+  if (m.size() < kLeastRows || n.size() < kLeastColumns) {
+    OwnGemmOnThread(device, thread, part);
+  } else {
+    MultiplyByBlocks(device.onednn(), thread, part);
+  }
+}
+
+void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
+                   absl::FunctionRef<void(const GemmTile&)> finish) {
+  const int64_t tile_columns = whole_rows ? problem.n : std::min(problem.n, kTileColumns);
+  const int64_t column_tiles = CutCount(problem.n, tile_columns);
+  device.onednn();  // is made outside of any item
+  device.pool().ParallelFor(CutCount(problem.m, kTileRows) * column_tiles, [&](int64_t item, int thread) {
+    const Range m = Piece(item / column_tiles, kTileRows, problem.m);
+    const Range n = Piece(item % column_tiles, tile_columns, problem.n);
+    OnednnGemmTile(device, thread, problem, m, n);
+    finish({m.begin, m.end, n.begin, n.end, thread});
+  });
+}
+
+}  // namespace shoal

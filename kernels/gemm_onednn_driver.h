@@ -1,0 +1,20 @@
+// Cuts a product of f32 into calls of oneDNN. Internal to the GEMM.
+#pragma once
+
+#include "absl/functional/function_ref.h"
+#include "kernels/device.h"
+#include "kernels/gemm.h"
+#include "kernels/gemm_problem.h"
+
+namespace shoal {
+
+// The product without the bias, on all threads. finish(tile) is called for each finished tile.
+void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
+                   absl::FunctionRef<void(const GemmTile&)> finish);
+
+// One tile of it on the calling thread. Tiles of few rows or columns go to our own kernel: for those oneDNN
+// takes other code, which starts its sums with what C holds (seen with 2.6.3 below 16 rows and with one
+// column).
+void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Range m, Range n);
+
+}  // namespace shoal

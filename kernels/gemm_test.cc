@@ -1,0 +1,199 @@
+#include "kernels/gemm.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/gemm_plain.h"
+
+namespace shoal {
+namespace {
+
+std::vector<float> Numbers(int64_t size, uint32_t seed) {
+  std::vector<float> numbers(size);
+  for (float& x : numbers) {
+    seed = seed * 1664525u + 1013904223u;
+    x = static_cast<float>(static_cast<int32_t>(seed)) * 0x1p-31f;
+  }
+  return numbers;
+}
+
+// One product with its operands. Rows are wider than the matrices, so strides are used.
+struct Case {
+  int64_t m, n, k;
+  bool trans_a = false, trans_b = false, accumulate = false, bias = false;
+
+  std::string Name() const {
+    return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + (trans_a ? " A'" : "") +
+           (trans_b ? " B'" : "") + (accumulate ? " +=" : "") + (bias ? " bias" : "");
+  }
+};
+
+class Product {
+ public:
+  explicit Product(const Case& c)
+      : case_(c),
+        a_(Numbers((c.trans_a ? c.k : c.m) * Stride(c.trans_a ? c.m : c.k), 1)),
+        b_(Numbers((c.trans_b ? c.n : c.k) * Stride(c.trans_b ? c.k : c.n), 2)),
+        c_(Numbers(c.m * Stride(c.n), 3)),
+        bias_(Numbers(c.n, 4)) {}
+
+  std::vector<float> Plain() const {
+    std::vector<float> result = c_;
+    GemmProblem problem;
+    problem.a = a_.data();
+    problem.b = b_.data();
+    problem.c = result.data();
+    problem.lda = Stride(case_.trans_a ? case_.m : case_.k);
+    problem.ldb = Stride(case_.trans_b ? case_.k : case_.n);
+    problem.ldc = Stride(case_.n);
+    problem.m = case_.m;
+    problem.n = case_.n;
+    problem.k = case_.k;
+    problem.trans_a = case_.trans_a;
+    problem.trans_b = case_.trans_b;
+    problem.accumulate = case_.accumulate;
+    problem.bias = case_.bias ? bias_.data() : nullptr;
+    PlainGemm(problem);
+    return result;
+  }
+
+  // `run` is given the arguments and calls one of the functions under test.
+  template <typename Run>
+  std::vector<float> With(Run run) const {
+    std::vector<float> result = c_;
+    GemmArgs args;
+    args.a = View(a_.data(), case_.trans_a ? case_.k : case_.m, case_.trans_a ? case_.m : case_.k);
+    args.b = View(b_.data(), case_.trans_b ? case_.n : case_.k, case_.trans_b ? case_.k : case_.n);
+    args.c = Tensor(result.data(), {case_.m, Stride(case_.n)}).Columns(0, case_.n);
+    args.trans_a = case_.trans_a;
+    args.trans_b = case_.trans_b;
+    args.accumulate = case_.accumulate;
+    if (case_.bias) args.bias = ConstTensor(bias_.data(), {case_.n});
+    run(args);
+    return result;
+  }
+
+ private:
+  static int64_t Stride(int64_t columns) { return columns + 3; }
+  static ConstTensor View(const float* data, int64_t rows, int64_t columns) {
+    return ConstTensor(data, {rows, Stride(columns)}).Columns(0, columns);
+  }
+
+  Case case_;
+  std::vector<float> a_, b_, c_, bias_;
+};
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  int variant = 0;
+  const int64_t shapes[][3] = {{1, 1, 1},      {1, 70, 3},     {13, 1, 17},   {14, 32, 384},
+                               {15, 33, 385},  {6, 16, 1},     {7, 17, 769},  {100, 50, 20},
+                               {31, 400, 800}, {90, 40, 1153}, {31, 1100, 20}};
+  for (const auto& shape : shapes) {
+    for (int i = 0; i < 4; ++i, ++variant) {
+      cases.push_back(
+          {shape[0], shape[1], shape[2], (i & 1) != 0, (i & 2) != 0, variant % 3 == 0, variant % 2 == 0});
+    }
+  }
+  return cases;
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// A device as asked for; nothing when this processor can't (its instruction set, or oneDNN differs here).
+std::unique_ptr<Device> MakeDevice(const std::string& isa, GemmPath path, int threads) {
+  DeviceOptions options;
+  options.isa = isa;
+  options.gemm_path = path;
+  options.threads = threads;
+  auto device = Device::Create(options);
+  if (!device.ok()) WARN("skipped: " << device.status().message());
+  return device.ok() ? *std::move(device) : nullptr;
+}
+
+void CheckAllCases(const std::string& isa, GemmPath path, int threads) {
+  const auto device = MakeDevice(isa, path, threads);
+  if (device == nullptr) return;
+  for (const Case& c : Cases()) {
+    INFO(c.Name() << " on " << device->Describe());
+    const Product product(c);
+    CHECK(SameBits(product.Plain(), product.With([&](const GemmArgs& args) { Gemm(*device, args); })));
+  }
+}
+
+TEST_CASE("our GEMM has the bits of the definition on every instruction set and number of threads") {
+  for (const char* isa : {"avx2", "avx512"}) {
+    for (int threads : {1, 3}) CheckAllCases(isa, GemmPath::kOwn, threads);
+  }
+}
+
+TEST_CASE("oneDNN's GEMM has the bits of the definition wherever the check at start lets it") {
+  for (int threads : {1, 2}) CheckAllCases("", GemmPath::kOnednn, threads);
+}
+
+TEST_CASE("a product inside an item has the bits of one on all threads") {
+  const auto device = MakeDevice("", GemmPath::kOwn, 2);
+  const Case c{100, 70, 500, true, false, true, true};
+  const Product product(c);
+  std::vector<std::vector<float>> results(4);
+  device->pool().ParallelFor(4, [&](int64_t item, int thread) {
+    results[item] = product.With([&](const GemmArgs& args) { GemmOnThread(*device, thread, args); });
+  });
+  for (const auto& result : results) CHECK(SameBits(result, product.Plain()));
+}
+
+TEST_CASE("the epilogue sees each finished element once, in whole rows up to 1024 columns") {
+  for (GemmPath path : {GemmPath::kOwn, GemmPath::kOnednn}) {
+    const auto device = MakeDevice("", path, 2);
+    if (device == nullptr) continue;
+    const Case c{300, 700, 800, false, true, false, true};
+    const Product product(c);
+    std::atomic<int> partial_rows{0};
+    const auto result = product.With([&](const GemmArgs& args) {
+      GemmWithEpilogue(*device, args, [&](const GemmTile& tile) {
+        partial_rows += tile.column_begin != 0 || tile.column_end != 700;
+        for (int64_t i = tile.row_begin; i < tile.row_end; ++i) {
+          float* row = args.c.f32() + i * args.c.row_stride();
+          for (int64_t j = tile.column_begin; j < tile.column_end; ++j) row[j] *= 2;
+        }
+      });
+    });
+    auto expected = product.Plain();
+    const int64_t stride = 700 + 3;
+    for (int64_t i = 0; i < 300; ++i) {
+      for (int64_t j = 0; j < 700; ++j) expected[i * stride + j] *= 2;
+    }
+    CHECK(SameBits(result, expected));
+    CHECK(partial_rows == 0);
+  }
+}
+
+TEST_CASE("a product over nothing is zero, or what was there, plus the bias") {
+  const auto device = MakeDevice("", GemmPath::kOwn, 1);
+  for (bool accumulate : {false, true}) {
+    const Product product({5, 6, 0, false, false, accumulate, true});
+    CHECK(SameBits(product.Plain(), product.With([&](const GemmArgs& args) { Gemm(*device, args); })));
+  }
+}
+
+TEST_CASE("a steady state allocates no scratch and creates no primitive") {
+  for (GemmPath path : {GemmPath::kOwn, GemmPath::kOnednn}) {
+    const auto device = MakeDevice("", path, 1);
+    if (device == nullptr) continue;
+    const Product product({300, 100, 500, false, true});
+    const auto run = [&] { product.With([&](const GemmArgs& args) { Gemm(*device, args); }); };
+    run();
+    const DeviceCounters before = device->counters();
+    for (int i = 0; i < 3; ++i) run();
+    CHECK(device->counters().primitives_created == before.primitives_created);
+    CHECK(device->counters().scratch_allocations == before.scratch_allocations);
+  }
+}
+
+}  // namespace
+}  // namespace shoal

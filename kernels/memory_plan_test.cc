@@ -1,0 +1,63 @@
+#include "kernels/memory_plan.h"
+
+#include <catch2/catch.hpp>
+#include <random>
+
+namespace shoal {
+namespace {
+
+bool Overlap(const BufferLifetime& a, int64_t a_offset, const BufferLifetime& b, int64_t b_offset) {
+  const bool in_time = a.first_step <= b.last_step && b.first_step <= a.last_step;
+  return in_time && a_offset < b_offset + b.size_bytes && b_offset < a_offset + a.size_bytes;
+}
+
+TEST_CASE("no two buffers that live together overlap, and all are aligned and inside") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<BufferLifetime> buffers(40);
+    for (BufferLifetime& buffer : buffers) {
+      buffer.first_step = static_cast<int>(random() % 30);
+      buffer.last_step = buffer.first_step + static_cast<int>(random() % 10);
+      buffer.size_bytes = static_cast<int64_t>(random() % 1000);
+    }
+    const MemoryPlan plan = PlanMemory(buffers);
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      CHECK(plan.offsets[i] % kBufferAlignment_bytes == 0);
+      CHECK(plan.offsets[i] + buffers[i].size_bytes <= plan.total_bytes);
+      for (size_t j = 0; j < i; ++j)
+        CHECK_FALSE(Overlap(buffers[i], plan.offsets[i], buffers[j], plan.offsets[j]));
+    }
+  }
+}
+
+TEST_CASE("buffers that never meet share memory") {
+  const std::vector<BufferLifetime> buffers = {{640, 0, 1}, {640, 2, 3}, {320, 4, 5}, {320, 4, 4}};
+  CHECK(PlanMemory(buffers).total_bytes == 640);
+}
+
+TEST_CASE("a dry run records lifetimes from Begin to End, and to the end where there is none") {
+  MemoryPlanner planner;
+  const auto kept = planner.Begin(64);
+  const auto first = planner.Begin(128);
+  planner.End(first);
+  const auto second = planner.Begin(128);
+  const MemoryPlan plan = planner.Finish();
+  CHECK(plan.offsets[first] == plan.offsets[second]);
+  CHECK(plan.offsets[kept] != plan.offsets[first]);
+  CHECK(plan.total_bytes == 192);
+}
+
+TEST_CASE("an arena allocates only when it grows") {
+  Arena arena;
+  arena.Reserve(1000);
+  std::byte* start = arena.At(0);
+  arena.Reserve(10);
+  CHECK(arena.At(0) == start);
+  CHECK(arena.allocations() == 1);
+  CHECK(reinterpret_cast<uintptr_t>(start) % kBufferAlignment_bytes == 0);
+  arena.Reserve(2000);
+  CHECK(arena.allocations() == 2);
+}
+
+}  // namespace
+}  // namespace shoal
