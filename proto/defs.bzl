@@ -3,7 +3,7 @@
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
 def shoal_proto_library(name, srcs, deps = [], services = False, visibility = None):
-    """Messages (and with services = True gRPC stubs) of `srcs`, included as "proto/<file>.pb.h".
+    """Messages (and with services = True gRPC stubs) of `srcs`, included as "<package>/<file>.pb.h".
 
     Args:
       name: the cc_library.
@@ -26,7 +26,7 @@ def shoal_proto_library(name, srcs, deps = [], services = False, visibility = No
         name = name + "_gen",
         srcs = [name + "_srcs"],
         outs = outs,
-        cmd = command + " " + " ".join(["proto/" + s for s in srcs]),
+        cmd = command + " " + " ".join([native.package_name() + "/" + s for s in srcs]),
     )
     cc_library(
         name = name,

@@ -1,0 +1,25 @@
+// Where the unigram trainer starts: frequent substrings of the words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/tokenizer/training_words.h"
+
+namespace shoal {
+
+struct ScoredPiece {
+  std::string text;
+  double score = 0;  // log probability
+};
+
+// Characters of a piece at most.
+inline constexpr size_t kMaxPieceCharacters = 16;
+
+// All of words.characters, and the `max_pieces` substrings that cover most text (occurrences × characters;
+// ties by text), among those that occur at least twice and don't mix scripts: letters, digits and punctuation
+// stay apart, as in SentencePiece. In the order of their text. Pure.
+std::vector<ScoredPiece> SeedPieces(const TrainingWords& words, size_t max_pieces);
+
+}  // namespace shoal

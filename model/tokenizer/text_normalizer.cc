@@ -1,0 +1,66 @@
+#include "model/tokenizer/text_normalizer.h"
+
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/utf8.h>
+
+#include <algorithm>
+
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+
+bool IsAscii(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+}
+
+std::string Nfkc(absl::string_view text) {
+  UErrorCode error = U_ZERO_ERROR;
+  const icu::Normalizer2* nfkc = icu::Normalizer2::getNFKCInstance(error);
+  SHOAL_CHECK(U_SUCCESS(error));
+  std::string result;
+  icu::StringByteSink<std::string> sink(&result, static_cast<int32_t>(text.size()));
+  nfkc->normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())), sink, nullptr,
+                      error);
+  SHOAL_CHECK(U_SUCCESS(error));
+  return result;
+}
+
+// NFKC has turned the other spaces of Unicode into U+0020.
+bool IsSpace(UChar32 c) {
+  return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0x1680 || c == 0x2028 || c == 0x2029 ||
+         c == 0x2581;
+}
+
+bool IsDropped(UChar32 c) {
+  return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || c == 0x200B || c == 0x2060 || c == 0xFEFF;
+}
+
+}  // namespace
+
+std::string NormalizeText(absl::string_view text) {
+  const std::string nfkc = IsAscii(text) ? std::string(text) : Nfkc(text);
+  std::string result;
+  result.reserve(nfkc.size());
+  bool space_due = false;
+  const auto size = static_cast<int32_t>(nfkc.size());
+  for (int32_t i = 0; i < size;) {
+    const int32_t begin = i;
+    UChar32 c;
+    U8_NEXT_OR_FFFD(nfkc.data(), i, size, c);
+    if (IsSpace(c)) {
+      space_due = !result.empty();
+    } else if (!IsDropped(c)) {
+      if (space_due) result += ' ';
+      space_due = false;
+      c == 0xFFFD ? result.append(kReplacement.data(), kReplacement.size())
+                  : result.append(nfkc, begin, i - begin);
+    }
+  }
+  return result;
+}
+
+}  // namespace shoal

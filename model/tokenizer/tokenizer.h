@@ -1,0 +1,61 @@
+// From text to token ids and back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace shoal {
+
+// Ids of the pieces with a role of their own; no text is ever encoded to one of them, except `unk`.
+struct SpecialTokens {
+  uint32_t pad = 0;   // fills what is not there
+  uint32_t unk = 1;   // characters that the vocabulary lacks
+  uint32_t cls = 2;   // starts a sequence
+  uint32_t sep = 3;   // ends a sequence
+  uint32_t mask = 4;  // hides a token (masked language models)
+};
+
+// A file of an export: its name inside the folder and its bytes.
+struct NamedFile {
+  std::string name;
+  std::string bytes;
+};
+
+// Immutable; any number of threads may use one at the same time.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // `text` as ids, cls first and sep last, cut to `max_tokens` (at least 2) with those two kept. Any bytes
+  // will do: what is not UTF-8 becomes U+FFFD.
+  virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
+
+  // The text of `ids` without the special tokens, normalised as Encode saw it. Ids past the vocabulary are
+  // left out.
+  virtual std::string Decode(absl::Span<const uint32_t> ids) const = 0;
+
+  virtual uint32_t vocab_size() const = 0;
+  virtual const SpecialTokens& special() const = 0;
+
+  // What LoadTokenizer makes an equal tokenizer of.
+  virtual const std::string& bytes() const = 0;
+
+  // The files of a Hugging Face folder with which `transformers` encodes texts to the same ids
+  // (AutoTokenizer). `max_length`: tokens at most, written into tokenizer_config.json.
+  virtual std::vector<NamedFile> ExportFiles(uint32_t max_length) const = 0;
+};
+
+// From a serialized SentencePiece model (any bytes: nothing crashes).
+//
+// Errors: INVALID_ARGUMENT when the bytes are no SentencePiece model, its type is not unigram, or it has no
+// piece for one of pad, unk, cls (bos) and sep (eos).
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);
+
+}  // namespace shoal

@@ -1,0 +1,34 @@
+// A corpus as the unigram trainer sees it: distinct words and how often they occur.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace shoal {
+
+struct TrainingWord {
+  std::string text;  // begins with U+2581, unless it is what follows a cut
+  uint64_t count = 0;
+};
+
+struct TrainingWords {
+  std::vector<TrainingWord> words;      // by text
+  std::vector<std::string> characters;  // that get a piece: every character of `words` and of `required`
+};
+
+// Characters of a training word at most: longer ones (scripts without spaces) are cut.
+inline constexpr size_t kMaxWordCharacters = 32;
+
+// The words of the normalised lines. Characters past `coverage` of all their occurrences (the rarest) cut a
+// word, as they get no piece; those of `required` always get one. Pure.
+TrainingWords CountWords(absl::Span<const absl::string_view> lines, double coverage,
+                         absl::string_view required);
+
+// `text` as its characters. `text` is UTF-8.
+std::vector<absl::string_view> SplitCharacters(absl::string_view text);
+
+}  // namespace shoal
