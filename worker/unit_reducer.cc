@@ -1,44 +1,9 @@
 #include "worker/unit_reducer.h"
 
-#include <cstdlib>
-#include <new>
-
+#include "absl/types/span.h"
 #include "common/wire.h"
 
 namespace shoal {
-
-GradientPool::~GradientPool() {
-  for (float* buffer : free_) std::free(buffer);
-}
-
-GradientBuffer GradientPool::Acquire() {
-  float* buffer = nullptr;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!free_.empty()) {
-      buffer = free_.back();
-      free_.pop_back();
-    } else {
-      ++allocated_;
-    }
-  }
-  if (buffer == nullptr) {
-    const size_t bytes = (elements_ * sizeof(float) + 63) / 64 * 64;
-    buffer = static_cast<float*>(std::aligned_alloc(64, bytes));
-    if (buffer == nullptr) throw std::bad_alloc();
-  }
-  return GradientBuffer(buffer, [pool = shared_from_this()](float* b) { pool->Release(b); });
-}
-
-void GradientPool::Release(float* buffer) {
-  absl::MutexLock lock(&mutex_);
-  free_.push_back(buffer);
-}
-
-int GradientPool::allocated() const {
-  absl::MutexLock lock(&mutex_);
-  return allocated_;
-}
 
 ContributionStats MergeStats(const ContributionStats& left, const ContributionStats& right) {
   ContributionStats sum;

@@ -7,40 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/types/span.h"
 #include "common/slot_tree.h"
 #include "common/types.h"
 #include "proto/parameter.pb.h"
+#include "worker/gradient_pool.h"
 
 namespace shoal {
 
-// A gradient of the whole of θ, float32, 64-byte aligned.
-using GradientBuffer = std::shared_ptr<float>;
-
-// Hands out gradient buffers and takes them back when their last owner lets go; allocates only when none is free, so the steady
-// state allocates nothing. A worker with n slots needs at most log2(n) + 2, plus those it holds for the servers. Thread-safe.
-class GradientPool : public std::enable_shared_from_this<GradientPool> {
- public:
-  explicit GradientPool(uint64_t elements) : elements_(elements) {}
-  ~GradientPool();
-  GradientPool(const GradientPool&) = delete;
-  GradientPool& operator=(const GradientPool&) = delete;
-
-  // Contents undefined. The pool must be owned by a shared_ptr; buffers keep it alive.
-  GradientBuffer Acquire() ABSL_LOCKS_EXCLUDED(mutex_);
-  uint64_t elements() const { return elements_; }
-  int allocated() const ABSL_LOCKS_EXCLUDED(mutex_);
-
- private:
-  void Release(float* buffer) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  const uint64_t elements_;
-  mutable absl::Mutex mutex_;
-  std::vector<float*> free_ ABSL_GUARDED_BY(mutex_);
-  int allocated_ ABSL_GUARDED_BY(mutex_) = 0;
-};
 
 // Of a layer group: its range of θ, in elements.
 struct GroupRange {
