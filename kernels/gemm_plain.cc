@@ -5,7 +5,8 @@
 namespace shoal {
 namespace {
 
-float OneBlock(const GemmProblem& problem, int64_t i, int64_t j, Range k) {
+// With the instruction, which every processor that Shoal runs on has, and not libm's function.
+__attribute__((target("fma"))) float OneBlock(const GemmProblem& problem, int64_t i, int64_t j, Range k) {
   float sum = 0;
   for (int64_t kk = k.begin; kk < k.end; ++kk) sum = std::fma(*problem.A(i, kk), *problem.B(kk, j), sum);
   return sum;
