@@ -13,11 +13,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "common/float_pool.h"
 #include "common/payload.h"
 #include "common/types.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
-#include "server/float_pool.h"
+#include "server/float_pools.h"
 #include "server/shard_job.h"
 #include "server/state_source.h"
 
@@ -38,8 +39,8 @@ struct ShardSnapshot {
   struct Block {
     BlockId block;
     uint64_t size = 0;  // elements
-    FloatArray theta;
-    std::vector<FloatArray> moments;
+    FloatBuffer theta;
+    std::vector<FloatBuffer> moments;
   };
   uint64_t restore_id = 0;
   Version version;
@@ -93,9 +94,8 @@ struct VersionRange {
 // parallel. Deterministic when driven by one thread.
 class JobShard {
  public:
-  // `host` and `source` must outlive it. `pool`: shared by jobs, or null for one of its own.
-  JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHost* host, StateSource* source,
-           std::shared_ptr<FloatPool> pool = nullptr);
+  // `host` and `source` must outlive it.
+  JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHost* host, StateSource* source);
   ~JobShard();
 
   // Takes on `view`: from the start of the call requests of other views are refused; when it returns OK,
@@ -145,7 +145,7 @@ class JobShard {
   const NodeId self_;
   JobShardHost* const host_;
   StateSource* const source_;
-  const std::shared_ptr<FloatPool> pool_;
+  FloatPools pools_;
 
   mutable absl::Mutex mutex_;
   ViewId newest_ ABSL_GUARDED_BY(mutex_);   // of all views seen

@@ -1,0 +1,42 @@
+#include "server/norm_exchange.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace shoal {
+
+absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
+  if (shard >= shards_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("norms of shard ", shard, ": there are ", shards_, " shards"));
+  }
+  if (squared_norms.size() != ShardBlocks(shard)) {
+    return absl::InvalidArgumentError(absl::StrCat("norms of shard ", shard, ": got ", squared_norms.size(),
+                                                   ", expected one for each of its ", ShardBlocks(shard),
+                                                   " blocks"));
+  }
+  if (!rounds_.empty() && round + 2 <= rounds_.rbegin()->first) return absl::OkStatus();
+  rounds_[round].emplace(shard, std::move(squared_norms));
+  while (rounds_.begin()->first + 2 <= rounds_.rbegin()->first) rounds_.erase(rounds_.begin());
+  return absl::OkStatus();
+}
+
+const std::vector<double>* NormExchange::Find(Round round, uint32_t shard) const {
+  const auto known = rounds_.find(round);
+  if (known == rounds_.end()) return nullptr;
+  const auto norms = known->second.find(shard);
+  return norms == known->second.end() ? nullptr : &norms->second;
+}
+
+std::optional<double> NormExchange::Total(Round round) const {
+  for (uint32_t shard = 0; shard < shards_; ++shard) {
+    if (ShardBlocks(shard) > 0 && Find(round, shard) == nullptr) return std::nullopt;
+  }
+  double total = 0;
+  for (uint32_t block = 0; block < blocks_; ++block)
+    total += (*Find(round, block % shards_))[block / shards_];
+  return total;
+}
+
+}  // namespace shoal
