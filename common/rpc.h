@@ -46,7 +46,7 @@ struct ChannelOptions {
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options = {});
 
 struct ServerOptions {
-  std::string address;                   // "host:port"; port 0: any free one
+  std::string address;                   // "host:port"; port 0: any free one; localhost is 127.0.0.1
   std::vector<grpc::Service*> services;  // must outlive the server
   // Without TLS anybody who reaches the port may command the daemon: other than loopback must be asked for.
   bool allow_remote = false;
@@ -82,7 +82,7 @@ class RpcServer {
 // allow_remote is false; ALREADY_EXISTS "port 1234 of 127.0.0.1 is in use ..."; what bind(2) says otherwise.
 absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& options);
 
-// Whether only this machine reaches `address` ("host:port"): localhost, 127.0.0.0/8, [::1], unix:.
+// Whether only this machine reaches `address` ("host:port"): localhost, 127.0.0.0/8, [::1].
 bool IsLoopback(absl::string_view address);
 
 }  // namespace shoal

@@ -101,6 +101,9 @@ absl::Status SafetensorsReader::ReadFloats(const SafetensorsEntry& entry, uint64
     return absl::InvalidArgumentError(absl::StrCat(path_, ": expected floating point in '", entry.name,
                                                    "', got ", SafetensorsTypeName(entry.type)));
   }
+  if (first > entry.elements()) {
+    return absl::OutOfRangeError(absl::StrCat(path_, ": element ", first, " of '", entry.name, "'"));
+  }
   const uint64_t element_bytes = SafetensorsTypeBytes(entry.type);
   if (entry.type == SafetensorsType::kF32) {
     return ReadBytes(entry, first * element_bytes,

@@ -1,10 +1,10 @@
 #include "common/safetensors_header.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <tuple>
 
-#include "absl/base/internal/endian.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -213,9 +213,10 @@ absl::StatusOr<std::string> FormatSafetensorsHeader(const SafetensorsHeader& hea
   if (text.size() > kMaxSafetensorsHeaderBytes) {
     return absl::InvalidArgumentError(absl::StrCat("a header of ", text.size(), " bytes is too long"));
   }
-  std::string length(8, '\0');
-  absl::little_endian::Store64(length.data(), text.size());
-  return length + text;
+  const uint64_t length = text.size();
+  std::string start(sizeof(length), '\0');
+  std::memcpy(start.data(), &length, sizeof(length));
+  return start + text;
 }
 
 }  // namespace shoal
