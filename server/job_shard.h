@@ -13,12 +13,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "common/float_pool.h"
 #include "common/payload.h"
 #include "common/types.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
-#include "server/float_pools.h"
+#include "server/array_pool.h"
 #include "server/shard_job.h"
 #include "server/state_source.h"
 
@@ -39,8 +38,8 @@ struct ShardSnapshot {
   struct Block {
     BlockId block;
     uint64_t size = 0;  // elements
-    FloatBuffer theta;
-    std::vector<FloatBuffer> moments;
+    FloatArray theta;
+    std::vector<FloatArray> moments;
   };
   uint64_t restore_id = 0;
   Version version;
@@ -145,7 +144,7 @@ class JobShard {
   const NodeId self_;
   JobShardHost* const host_;
   StateSource* const source_;
-  FloatPools pools_;
+  const std::shared_ptr<ArrayPool> pool_;
 
   mutable absl::Mutex mutex_;
   ViewId newest_ ABSL_GUARDED_BY(mutex_);   // of all views seen
