@@ -107,7 +107,7 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
   return absl::Nanoseconds(nanoseconds);
 }
 
-std::string FormatDuration(absl::Duration duration) {
+std::string DurationText(absl::Duration duration) {
   if (duration < absl::ZeroDuration() || duration > absl::Nanoseconds(std::numeric_limits<int64_t>::max())) {
     return absl::FormatDuration(duration);
   }

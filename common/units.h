@@ -18,7 +18,7 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
 // In the largest unit in which it is a whole number: "90s", "10min", "0s". ParseDuration reads it back, exact
 // to the nanosecond. Negative and longer durations are printed by absl::FormatDuration.
-std::string FormatDuration(absl::Duration duration);
+std::string DurationText(absl::Duration duration);
 
 // A decimal number, blanks or none, and one of B, KB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (of
 // 1024); "0" alone is zero. Fractions must come out in whole bytes. Errors: INVALID_ARGUMENT that says what

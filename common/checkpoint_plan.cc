@@ -1,0 +1,13 @@
+#include "common/checkpoint_plan.h"
+
+namespace shoal {
+
+bool IsCheckpointDue(const JobSpec& job, const TrainingLength& length, Version version) {
+  if (version.value() == 0 || version.value() > length.rounds) return false;
+  if (version.value() == length.rounds) return true;
+  if (IsDue(job.checkpoint().every(), length, version)) return true;
+  const bool evaluation_chooses = job.evaluation().keep_best() || job.evaluation().patience() > 0;
+  return evaluation_chooses && IsDue(job.evaluation().every(), length, version);
+}
+
+}  // namespace shoal

@@ -1,0 +1,86 @@
+#include "common/payload.h"
+
+#include <algorithm>
+
+#include "common/crc32c.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+// An element of the wire has at most this many bytes.
+constexpr uint64_t kMaxElementBytes = 4;
+
+absl::Span<const uint8_t> BytesOf(const grpc::Slice& slice) { return {slice.begin(), slice.size()}; }
+
+}  // namespace
+
+Payload::Payload(std::vector<grpc::Slice> slices) : slices_(std::move(slices)) {
+  for (const grpc::Slice& slice : slices_) size_ += slice.size();
+}
+
+Payload Payload::CopyOf(absl::Span<const uint8_t> bytes) {
+  std::vector<grpc::Slice> slices;
+  slices.emplace_back(bytes.data(), bytes.size());
+  return Payload(std::move(slices));
+}
+
+Payload Payload::Refer(std::shared_ptr<const void> owner, absl::Span<const uint8_t> bytes) {
+  using Owner = std::shared_ptr<const void>;
+  std::vector<grpc::Slice> slices;
+  // gRPC's signature is not const; it never writes to a slice that it did not allocate.
+  slices.emplace_back(
+      const_cast<uint8_t*>(bytes.data()), bytes.size(), [](void* held) { delete static_cast<Owner*>(held); },
+      new Owner(std::move(owner)));
+  return Payload(std::move(slices));
+}
+
+uint32_t Payload::Crc32c() const {
+  uint32_t crc = 0;
+  for (const grpc::Slice& slice : slices_) crc = ExtendCrc32c(crc, BytesOf(slice));
+  return crc;
+}
+
+absl::Span<const uint8_t> PayloadReader::Available() {
+  while (slice_ < payload_.slices().size() && used_ == payload_.slices()[slice_].size()) {
+    ++slice_;
+    used_ = 0;
+  }
+  SHOAL_CHECK(slice_ < payload_.slices().size());
+  return BytesOf(payload_.slices()[slice_]).subspan(used_);
+}
+
+void PayloadReader::Read(Piece piece, absl::Span<float> elements) {
+  while (!elements.empty()) {
+    const absl::Span<const uint8_t> bytes = Available();
+    const uint64_t count = std::min<uint64_t>(bytes.size() / element_bytes_, elements.size());
+    if (count == 0) {
+      ReadSplitElement(piece, elements.first(1));
+      elements.remove_prefix(1);
+      continue;
+    }
+    piece(format_, bytes.first(count * element_bytes_), elements.first(count));
+    used_ += count * element_bytes_;
+    elements.remove_prefix(count);
+  }
+}
+
+void PayloadReader::ReadSplitElement(Piece piece, absl::Span<float> element) {
+  uint8_t bytes[kMaxElementBytes];
+  for (uint64_t i = 0; i < element_bytes_; ++i) {
+    bytes[i] = Available().front();
+    ++used_;
+  }
+  piece(format_, absl::MakeConstSpan(bytes, element_bytes_), element);
+}
+
+void PayloadReader::Decode(absl::Span<float> out) { Read(&shoal::Decode, out); }
+
+void PayloadReader::DecodeAddRoundToWire(absl::Span<float> sum) { Read(&shoal::DecodeAddRoundToWire, sum); }
+
+void DecodePayload(WireFormat format, const Payload& payload, absl::Span<float> out) {
+  SHOAL_CHECK(payload.size() == EncodedBytes(format, out.size()));
+  PayloadReader(format, payload).Decode(out);
+}
+
+}  // namespace shoal

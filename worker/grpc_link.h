@@ -1,0 +1,93 @@
+// ParameterLink over gRPC: a Pull and a Push stream to each shard of the current view.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/backoff.h"
+#include "grpcpp/grpcpp.h"
+#include "proto/parameter.grpc.pb.h"
+#include "worker/parameter_link.h"
+
+namespace shoal {
+
+class PullStream;
+class PushStream;
+
+// Streams run on gRPC's threads; events that are no block, and blocks that had to wait, come from one thread of the link. The
+// destructor cancels everything and returns when no event can come any more.
+class GrpcLink : public ParameterLink {
+ public:
+  struct Options {
+    JobId job;
+    WireFormat wire = WIRE_FORMAT_F32;
+    std::vector<uint64_t> block_elements;
+    uint64_t backoff_seed = 0;
+  };
+  // `events` must outlive the link.
+  GrpcLink(Options options, ParameterLinkEvents* events);
+  ~GrpcLink() override;
+
+  void SetView(const View& view) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void AskVersions() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Open(Version from) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Disconnect() override ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  friend class PullStream;
+  friend class PushStream;
+  struct Shard {
+    std::string address;
+    std::shared_ptr<grpc::Channel> channel;
+    std::shared_ptr<PullStream> pull;
+    std::shared_ptr<PushStream> push;
+    Version from;  // newest version seen on the pull stream: where to go on after a break
+    Backoff backoff{0};
+  };
+  struct VersionsCall;
+  using Task = std::function<void()>;
+
+  // All of these: `generation` tells streams of the current view and opening from older ones.
+  void OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnPushDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnVersionsDone(VersionsCall* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Seen(uint64_t generation, uint32_t shard, Version version) ABSL_LOCKS_EXCLUDED(mutex_);
+  void StreamEnded() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  void OpenPull(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenPush(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AskShard(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CancelStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void After(absl::Duration delay, Task task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunTasks() ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReportStreamError(const char* what, uint32_t shard, const grpc::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Options options_;
+  ParameterLinkEvents* const events_;
+
+  absl::Mutex mutex_;
+  ViewId view_ ABSL_GUARDED_BY(mutex_);
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  std::set<VersionsCall*> calls_ ABSL_GUARDED_BY(mutex_);
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;  // streams and calls that gRPC still knows
+  bool resume_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::multimap<absl::Time, Task> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,201 @@
+#include "worker/streams.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/wire.h"
+#include "grpcpp/impl/codegen/proto_utils.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
+  const grpc::Slice slice(message.SerializeAsString());
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+}  // namespace
+
+// ---- pull ----
+
+void PullStream::Start(const std::shared_ptr<grpc::Channel>& channel, const PullRequest& request) {
+  self_ = shared_from_this();
+  stub_ = std::make_unique<grpc::GenericStub>(channel);
+  request_ = Serialize(request);
+  stub_->PrepareBidiStreamingCall(&context_, "/shoal.ParameterService/Pull", {}, this);
+  StartWriteLast(&request_, grpc::WriteOptions());
+  StartRead(&incoming_);
+  AddHold();  // a block that waits keeps the stream from being read, not from being alive
+  StartCall();
+}
+
+absl::Status PullStream::Check(const PublishedMessage& message) const {
+  const PublishedHeader& header = message.header;
+  if (header.block() >= block_elements_->size() || !WireFormat_IsValid(header.wire())) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is none of the job's"));
+  }
+  const uint64_t expected = EncodedBytes(header.wire(), (*block_elements_)[header.block()]);
+  if (message.payload.size() != expected) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " has ", message.payload.size(),
+                                                   " bytes, expected ", expected));
+  }
+  if (message.payload.Crc32c() != header.crc32c()) {
+    return absl::DataLossError(absl::StrCat("block ", header.block(), " arrived damaged (checksum)"));
+  }
+  return absl::OkStatus();
+}
+
+bool PullStream::Offer(const PublishedMessage& message) {
+  const uint64_t elements = (*block_elements_)[message.header.block()];
+  return place_.link->events_->OnBlock(message.header, [&](float* out) {
+    DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
+  });
+}
+
+void PullStream::OnReadDone(bool ok) {
+  if (!ok) return RemoveHold();
+  auto message = ParsePublishedBlock(incoming_);
+  const absl::Status status = message.ok() ? Check(*message) : message.status();
+  if (!status.ok()) {
+    spdlog::warn("shard {}: {}; the stream is opened again", place_.shard, std::string(status.message()));
+    context_.TryCancel();
+    return RemoveHold();
+  }
+  place_.link->Seen(place_.generation, place_.shard, Version(message->header.version()));
+  {
+    // Set before it is offered: a Resume in between must find it.
+    absl::MutexLock lock(&mutex_);
+    waiting_ = std::move(*message);
+  }
+  Resume();
+}
+
+void PullStream::Resume() {
+  std::optional<PublishedMessage> message;
+  {
+    absl::MutexLock lock(&mutex_);
+    message = std::exchange(waiting_, std::nullopt);
+  }
+  if (!message) return;
+  if (Offer(*message)) return StartRead(&incoming_);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!cancelled_) {
+      waiting_ = std::move(message);
+      return;
+    }
+  }
+  RemoveHold();
+}
+
+void PullStream::Cancel() {
+  context_.TryCancel();
+  bool waited;
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    waited = waiting_.has_value();
+    waiting_.reset();
+  }
+  if (waited) RemoveHold();  // no read is out that could end the stream
+}
+
+void PullStream::OnDone(const grpc::Status& status) {
+  GrpcLink* link = place_.link;
+  link->OnPullDone(place_.generation, place_.shard, status);
+  self_.reset();  // may destroy this
+  link->StreamEnded();
+}
+
+// ---- push ----
+
+void PushStream::Start(const std::shared_ptr<grpc::Channel>& channel) {
+  self_ = shared_from_this();
+  stub_ = std::make_unique<grpc::GenericStub>(channel);
+  stub_->PrepareBidiStreamingCall(&context_, "/shoal.ParameterService/Push", {}, this);
+  AddHold();  // writes come from other threads than the reactor's
+  StartRead(&incoming_);
+  StartCall();
+}
+
+void PushStream::Push(BlockContribution contribution) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_) return;
+    queue_.push_back(std::move(contribution));
+    if (writing_) return;
+    writing_ = true;
+  }
+  WriteNext();
+}
+
+// Only by whoever has set writing_.
+void PushStream::WriteNext() {
+  BlockContribution next;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_ || queue_.empty()) {
+      writing_ = false;
+      return;
+    }
+    next = std::move(queue_.front());
+    queue_.pop_front();
+  }
+  outgoing_ = Encoded(std::move(next));
+  absl::MutexLock lock(&mutex_);
+  if (broken_) {
+    writing_ = false;
+    return;
+  }
+  StartWrite(&outgoing_);
+}
+
+grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
+  ContributionHeader& header = contribution.header;
+  header.set_view(view_.value());
+  header.set_wire(wire_);
+  const uint64_t bytes = EncodedBytes(wire_, contribution.size);
+  Payload payload;
+  if (wire_ == WIRE_FORMAT_F32) {
+    const auto* begin = reinterpret_cast<const uint8_t*>(contribution.values);
+    payload = Payload::Refer(contribution.gradient, absl::MakeConstSpan(begin, bytes));
+  } else {
+    auto encoded = std::make_shared<std::vector<uint8_t>>(bytes);
+    Encode(wire_, absl::MakeConstSpan(contribution.values, contribution.size), absl::MakeSpan(*encoded));
+    payload = Payload::Refer(encoded, absl::MakeConstSpan(*encoded));
+  }
+  header.set_crc32c(payload.Crc32c());
+  return EncodeBlockMessage(header, payload);
+}
+
+void PushStream::OnWriteDone(bool ok) {
+  outgoing_.Clear();
+  if (ok) return WriteNext();
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
+}
+
+// A reply means that a contribution was refused: all that is held goes again, on a new stream. No more reads: the stream is over.
+void PushStream::OnReadDone(bool ok) {
+  if (ok) {
+    spdlog::warn("shard {} refused a contribution; all held ones are pushed again", place_.shard);
+    context_.TryCancel();
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    broken_ = true;
+    queue_.clear();
+  }
+  RemoveHold();
+}
+
+void PushStream::OnDone(const grpc::Status& status) {
+  GrpcLink* link = place_.link;
+  link->OnPushDone(place_.generation, place_.shard, status);
+  self_.reset();  // may destroy this
+  link->StreamEnded();
+}
+
+}  // namespace shoal
