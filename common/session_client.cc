@@ -131,8 +131,9 @@ SessionClient::SessionEnd SessionClient::RunSession(Backoff* backoff) {
     opened = true;
     callbacks_.on_directive(directive);
   }
-  CloseStream(&context);
+  // Before any cancelling, which could hide why the scheduler ended it.
   const absl::Status status = FromGrpcStatus(stream->Finish());
+  CloseStream();
   SetContext(nullptr);
   if (opened) backoff->Reset();
   {
@@ -155,9 +156,8 @@ void SessionClient::OpenStream(grpc::ClientContext* context, Stream* stream) {
   context_ = context;
 }
 
-// Takes the stream from the writer: a Write that is under way fails soon, since the call is cancelled.
-void SessionClient::CloseStream(grpc::ClientContext* context) {
-  context->TryCancel();
+// Takes the stream, whose call is over, from the writer: a Write that is under way fails at once.
+void SessionClient::CloseStream() {
   const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !writing_; };
   absl::MutexLock lock(&mutex_);
   stream_ = nullptr;

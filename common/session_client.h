@@ -75,7 +75,7 @@ class SessionClient {
   absl::Status JoinOnce();
   SessionEnd RunSession(Backoff* backoff);
   void OpenStream(grpc::ClientContext* context, Stream* stream);
-  void CloseStream(grpc::ClientContext* context);
+  void CloseStream();
   bool WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WaitForWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Pause(absl::Duration delay) ABSL_LOCKS_EXCLUDED(mutex_);
