@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,6 +41,24 @@ class Program {
   virtual ~Program() = default;
   virtual absl::Status RunSlot(const SlotTask& task) = 0;
   virtual absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) = 0;
+};
+
+// What the first worker of a job makes from its data. The plan lacks `artifacts`: the worker puts these bytes and fills it in.
+struct DerivedJob {
+  JobPlan plan;
+  std::map<std::string, std::string> artifacts;  // bytes by name
+};
+
+// Makes plans and programs of one worker. Used by one thread at a time.
+class ProgramBuilder {
+ public:
+  virtual ~ProgramBuilder() = default;
+  // Reads the job's data: a pure function of spec and data, so whoever derives gets the same. Errors: INVALID_ARGUMENT and
+  // NOT_FOUND are the job's fault, for its user; others are this machine's.
+  virtual absl::StatusOr<DerivedJob> Derive(const JobSpec& spec) = 0;
+  // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's data or arithmetic is not the plan's.
+  virtual absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
+                                                         const std::map<std::string, std::string>& artifacts) = 0;
 };
 
 }  // namespace shoal

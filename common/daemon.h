@@ -1,0 +1,62 @@
+// What the daemons have in common: command line, log, port, stop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/fault_env.h"
+#include "common/file.h"
+#include "common/rpc.h"
+#include "common/signals.h"
+
+namespace shoal {
+
+// The flags of every daemon.
+struct DaemonFlags {
+  std::string listen = "127.0.0.1:0";
+  bool allow_remote = false;
+  std::string port_file;
+  std::string log_file;
+  std::string log_level = "info";
+  std::string fault;  // tests: common/fault_env.h
+
+  void AddTo(CLI::App* app);
+};
+
+// Exit codes of the daemons.
+inline constexpr int kExitOk = 0;       // stopped as asked
+inline constexpr int kExitFailure = 1;  // could not start or go on
+inline constexpr int kExitUsage = 2;    // bad command line
+
+// Calls `run` with the parsed command line of `app` and makes an exit code of what it returns. Errors go to
+// stderr, one line. No exception leaves it.
+int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::Status()>& run);
+
+// A process's surroundings, from its flags. One a process; make it first.
+class Daemon {
+ public:
+  // Sets up log, signals and files. `name` appears in the log.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonFlags& flags, const std::string& name);
+
+  // Serves `services` (which must outlive the server) on the flags' address, with health check and
+  // reflection, then writes the port file.
+  absl::StatusOr<std::unique_ptr<RpcServer>> Serve(std::vector<grpc::Service*> services);
+
+  const StopSignal& stop() const { return *stop_; }
+  Env* env() { return env_; }
+
+ private:
+  Daemon() = default;
+
+  DaemonFlags flags_;
+  std::unique_ptr<StopSignal> stop_;
+  std::unique_ptr<FaultEnv> faults_;
+  Env* env_ = nullptr;
+};
+
+}  // namespace shoal

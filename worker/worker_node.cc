@@ -1,0 +1,221 @@
+#include "worker/worker_node.h"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/blocks.h"
+#include "common/status.h"
+#include "spdlog/spdlog.h"
+#include "worker/grpc_link.h"
+
+namespace shoal {
+namespace {
+
+// How long artifacts may take, with all attempts: the scheduler may be restarting.
+constexpr absl::Duration kArtifactPatience = absl::Minutes(10);
+
+std::vector<uint64_t> BlockElements(const std::vector<uint64_t>& group_sizes) {
+  std::vector<uint64_t> elements;
+  for (const BlockSpec& block : CutBlocks(group_sizes)) elements.push_back(block.size);
+  return elements;
+}
+
+}  // namespace
+
+WorkerNode::WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder)
+    : options_(std::move(options)),
+      builder_(std::move(builder)),
+      artifacts_(options_.env, JoinPath(options_.work_dir, "artifacts"), options_.session.channel) {
+  SessionCallbacks callbacks;
+  callbacks.on_joined = [](const JoinResponse&) {};
+  callbacks.on_session_opened = [this] { OnSessionOpened(); };
+  callbacks.on_directive = [this](const Directive& directive) { OnDirective(directive); };
+  callbacks.on_lease_lost = [this] { DropJob(); };
+  callbacks.on_refused = [this](const absl::Status& status) {
+    absl::MutexLock lock(&mutex_);
+    refused_ = status;
+  };
+  preparer_ = std::thread([this] { RunPreparations(); });
+  absl::MutexLock lock(&mutex_);  // callbacks wait until session_ is set
+  session_ = std::make_unique<SessionClient>(options_.session, std::move(callbacks));
+}
+
+WorkerNode::~WorkerNode() {
+  session_->Stop();
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  preparer_.join();
+  DropJob();
+}
+
+void WorkerNode::Leave(absl::Duration timeout) {
+  NodeReport report;
+  report.mutable_leaving();
+  session_->Send(std::move(report));
+  const auto released = [this]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return released_ || !refused_.ok(); };
+  absl::MutexLock lock(&mutex_);
+  if (!mutex_.AwaitWithTimeout(absl::Condition(&released), timeout)) {
+    spdlog::warn("The scheduler has not released this worker in {}: leaving anyway",
+                 absl::FormatDuration(timeout));
+  }
+}
+
+absl::Status WorkerNode::WaitRefused(absl::Duration timeout) {
+  const auto refused = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !refused_.ok(); };
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(&refused), timeout);
+  return refused_;
+}
+
+// ---- session (its thread) ----
+
+void WorkerNode::OnDirective(const Directive& directive) {
+  if (directive.has_close_job()) return DropJob();
+  absl::MutexLock lock(&mutex_);
+  if (directive.has_released()) released_ = true;
+  if (directive.has_prepare_job()) {
+    const PrepareJob& request = directive.prepare_job();
+    if (job_ && job_->prepared.job() == request.job() && !request.derive()) {
+      NodeReport report;
+      *report.mutable_job_prepared() = job_->prepared;
+      session_->Send(std::move(report));
+    } else {
+      requested_ = request;
+    }
+  }
+  // Views and targets of other jobs are old news.
+  if (directive.has_view() && job_ && job_->prepared.job() == directive.view().job()) {
+    job_->worker->OnView(directive.view());
+  }
+  if (directive.has_target() && job_ && job_->prepared.job() == directive.target().job()) {
+    job_->worker->OnTarget(directive.target());
+  }
+}
+
+void WorkerNode::OnSessionOpened() {
+  absl::MutexLock lock(&mutex_);
+  if (!job_) return;
+  NodeReport report;
+  *report.mutable_job_prepared() = job_->prepared;
+  session_->Send(std::move(report));
+  job_->worker->OnSessionOpened();
+}
+
+void WorkerNode::DropJob() {
+  std::optional<RunningJob> dropped;  // destroyed without the lock: it waits for the runner
+  absl::MutexLock lock(&mutex_);
+  requested_.reset();
+  dropped.swap(job_);
+  if (!dropped) return;
+  mutex_.Unlock();
+  dropped.reset();
+  mutex_.Lock();
+}
+
+// ---- preparation (its thread) ----
+
+void WorkerNode::RunPreparations() {
+  const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || requested_; };
+  while (true) {
+    PrepareJob request;
+    std::optional<RunningJob> former;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&wanted));
+      if (stopping_) return;
+      request = *requested_;
+      former.swap(job_);
+    }
+    former.reset();
+    Prepare(request);
+  }
+}
+
+bool WorkerNode::Outdated(const PrepareJob& request) {
+  absl::MutexLock lock(&mutex_);
+  return stopping_ || !requested_ || requested_->job() != request.job() ||
+         requested_->derive() != request.derive();
+}
+
+void WorkerNode::Prepare(const PrepareJob& request) {
+  spdlog::info("Preparing job {} ({})", request.job(),
+               request.derive() ? "deriving its plan" : "from its plan");
+  absl::StatusOr<RunningJob> made = MakeJob(request);
+  if (Outdated(request)) return;
+  if (!made.ok()) {
+    Refuse(JobId(request.job()), made.status(), request.derive());
+  }
+  absl::MutexLock lock(&mutex_);
+  requested_.reset();
+  if (!made.ok()) return;
+  job_ = *std::move(made);
+  spdlog::info("Job {} is prepared", request.job());
+  NodeReport report;
+  *report.mutable_job_prepared() = job_->prepared;
+  session_->Send(std::move(report));
+}
+
+absl::StatusOr<WorkerNode::RunningJob> WorkerNode::MakeJob(const PrepareJob& request) {
+  RunningJob made;
+  made.prepared.set_job(request.job());
+  JobPlan plan = request.plan();
+  if (request.derive()) {
+    SHOAL_ASSIGN_OR_RETURN(plan, DerivePlan(request.spec()));
+    *made.prepared.mutable_plan() = plan;
+  }
+  SHOAL_ASSIGN_OR_RETURN(made.worker, MakeWorker(JobId(request.job()), request.spec(), plan));
+  return made;
+}
+
+absl::StatusOr<JobPlan> WorkerNode::DerivePlan(const JobSpec& spec) {
+  SHOAL_ASSIGN_OR_RETURN(DerivedJob derived, builder_->Derive(spec));
+  for (const auto& [name, bytes] : derived.artifacts) {
+    SHOAL_ASSIGN_OR_RETURN(*derived.plan.add_artifacts(),
+                           artifacts_.Put(name, bytes, absl::Now() + kArtifactPatience));
+  }
+  return std::move(derived.plan);
+}
+
+absl::StatusOr<std::unique_ptr<JobWorker>> WorkerNode::MakeWorker(JobId job, const JobSpec& spec,
+                                                                  const JobPlan& plan) {
+  std::map<std::string, std::string> files;
+  for (const Artifact& artifact : plan.artifacts()) {
+    SHOAL_ASSIGN_OR_RETURN(files[artifact.name()],
+                           artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience));
+  }
+  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Program> program, builder_->Build(spec, plan, files));
+  JobWorker::Options options;
+  options.job = job;
+  options.self = NodeId(session_->node_id());
+  options.slots = spec.train().slots();
+  options.wire = spec.train().wire();
+  options.group_sizes.assign(plan.group_sizes().begin(), plan.group_sizes().end());
+  options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
+  GrpcLink::Options link;
+  link.job = job;
+  link.wire = options.wire;
+  link.block_elements = BlockElements(options.group_sizes);
+  link.backoff_seed = options.self.value();
+  return std::make_unique<JobWorker>(
+      std::move(options), std::move(program),
+      [link](ParameterLinkEvents* events) { return std::make_unique<GrpcLink>(link, events); });
+}
+
+void WorkerNode::Refuse(JobId job, const absl::Status& status, bool deriving) {
+  spdlog::error("Can't take part in job {}: {}", job.value(), status.ToString());
+  NodeReport report;
+  report.mutable_job_refused()->set_job(job.value());
+  report.mutable_job_refused()->set_reason(std::string(status.message()));
+  // What one machine finds in spec and data, all find.
+  report.mutable_job_refused()->set_fatal(deriving &&
+                                          (absl::IsInvalidArgument(status) || absl::IsNotFound(status)));
+  session_->Send(std::move(report));
+}
+
+}  // namespace shoal

@@ -1,0 +1,76 @@
+// The worker daemon without its command line: a session with the scheduler, and at most one job.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/artifacts.h"
+#include "common/file.h"
+#include "common/session_client.h"
+#include "worker/job_worker.h"
+#include "worker/program.h"
+
+namespace shoal {
+
+// Thread-safe.
+class WorkerNode {
+ public:
+  struct Options {
+    SessionOptions session;
+    std::string work_dir;  // keeps artifacts; may be emptied while no worker runs
+    Env* env = nullptr;
+  };
+  // Joins in the background.
+  WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder);
+  // Stops at once; the scheduler notices by the broken session.
+  ~WorkerNode();
+  WorkerNode(const WorkerNode&) = delete;
+  WorkerNode& operator=(const WorkerNode&) = delete;
+
+  // Asks the scheduler to give this node's slots to others, and returns when it has, or after `timeout`.
+  void Leave(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
+  absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct RunningJob {
+    JobPrepared prepared;  // to be reported again in a new session
+    std::unique_ptr<JobWorker> worker;
+  };
+
+  void OnDirective(const Directive& directive);
+  void OnSessionOpened();
+  void DropJob();
+  void RunPreparations();
+  void Prepare(const PrepareJob& request);
+  absl::StatusOr<RunningJob> MakeJob(const PrepareJob& request);
+  absl::StatusOr<JobPlan> DerivePlan(const JobSpec& spec);
+  absl::StatusOr<std::unique_ptr<JobWorker>> MakeWorker(JobId job, const JobSpec& spec, const JobPlan& plan);
+  void Refuse(JobId job, const absl::Status& status, bool deriving);
+  // Not while a preparation can still be wanted: the newest request counts.
+  bool Outdated(const PrepareJob& request) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const Options options_;
+  const std::unique_ptr<ProgramBuilder> builder_;
+  ArtifactStore artifacts_;
+
+  absl::Mutex mutex_;
+  std::optional<PrepareJob> requested_ ABSL_GUARDED_BY(mutex_);  // to be prepared, or being prepared
+  bool preparing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<RunningJob> job_ ABSL_GUARDED_BY(mutex_);
+  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
+  bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<SessionClient> session_;
+  std::thread preparer_;
+};
+
+}  // namespace shoal
