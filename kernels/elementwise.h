@@ -1,16 +1,10 @@
-// Element by element, and sums over tokens.
+// Element by element, and sums over tokens (in blocks: token_blocks.h).
 #pragma once
-
-#include <cstdint>
 
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
-
-// Tokens of a block in sums over tokens (bias and norm gradients, losses, embedding gradients): each block is
-// added in order of tokens from 0, blocks are added in order. Part of the definition of our bits.
-inline constexpr int64_t kTokenBlock = 64;
 
 // y = a + b. Matrices or vectors of one shape and type, f32|bf16; y may alias either.
 void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y);

@@ -22,9 +22,9 @@ struct EmbeddingForwardArgs {
 
 void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args);
 
-// d_table[ids[n]] += d_y[n], without atomics. The tokens of one table row are added in order of n inside
-// blocks of kTokenBlock of them from 0, blocks in order to what d_table holds: the same bits with any
-// threads.
+// d_table[ids[n]] += d_y[n], without atomics. The tokens of one table row are added as a sum over tokens
+// (token_blocks.h: blocks of kTokenBlock of the row's own tokens), so any number of threads gives the same
+// bits.
 struct EmbeddingBackwardArgs {
   ConstTensor ids;  // [N] i32 as in forward
   ConstTensor d_y;  // [N,C] f32|bf16
