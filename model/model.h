@@ -1,0 +1,55 @@
+// A model's forward and backward passes over flat θ.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
+#include "kernels/device.h"
+#include "kernels/loss.h"
+#include "model/batch.h"
+#include "model/model_config.h"
+
+namespace shoal {
+
+// The largest batch that a model has memory for.
+struct BatchLimits {
+  int64_t tokens = 0;
+  int64_t examples = 0;
+};
+
+// What one micro-batch draws its dropout masks from: the masks of a slot don't depend on how it is cut.
+struct DropoutSeed {
+  uint64_t key = 0;            // of the slot: DeriveKey(seed, "dropout", {round, slot})
+  uint32_t first_token = 0;    // tokens of the slot before this micro-batch
+  uint32_t first_example = 0;  // examples of the slot before it
+};
+
+// Used by one thread at a time; computes on its device's threads. All memory is planned and taken when it is made: a step allocates nothing.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // Returns before a group's parameters are read; false gives the pass up.
+  using WaitGroup = absl::FunctionRef<bool(int group)>;
+  using GroupFinal = absl::FunctionRef<void(int group)>;
+
+  // Forward with dropout, loss and the gradient of the logits. `loss`: the sum over the examples. False: given up.
+  virtual bool Forward(const float* theta, const Batch& batch, const DropoutSeed& dropout, WaitGroup wait_group,
+                       LossSum* loss) = 0;
+
+  // Backward of the last Forward: the gradient of the *sum* of the examples' losses, flat like θ; replaces what `gradient` holds, or
+  // with `accumulate` is added to it. `group_final` is told each group, the last one first, once its part of the gradient is written.
+  virtual void Backward(const float* theta, const Batch& batch, float* gradient, bool accumulate,
+                        GroupFinal group_final) = 0;
+
+  // Forward without dropout. `logits` [B, labels] out. With labels in the batch also their loss (else loss.rows is 0); for
+  // text-classification loss.correct too.
+  virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
+};
+
+// `device` must outlive the model. The config is checked already.
+std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits);
+
+}  // namespace shoal

@@ -1,0 +1,57 @@
+// The shape of a model: what Hugging Face's config.json says, in its words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "proto/job.pb.h"
+
+namespace shoal {
+
+// A Transformer encoder with learned positions and a sequence-classification head.
+//   post-norm  BERT (Devlin et al., 2019); `transformers` class BertForSequenceClassification
+//   pre-norm   the same with the norms before each sub-layer and one at the end;
+//              RobertaPreLayerNormForSequenceClassification (Ott et al., "fairseq", 2019)
+struct ModelConfig {
+  NormPlacement norm = NORM_PLACEMENT_POST;
+  Task task = TASK_TEXT_CLASSIFICATION;
+  ActivationType activation = ACTIVATION_GELU;
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 128;
+  int64_t num_hidden_layers = 2;
+  int64_t num_attention_heads = 2;
+  int64_t intermediate_size = 512;
+  int64_t max_position_embeddings = 64;  // tokens of an example at most
+  int64_t type_vocab_size = 2;
+  int64_t pad_token_id = 0;
+  double layer_norm_eps = 1e-12;
+  double initializer_range = 0.02;
+  double hidden_dropout_prob = 0.1;
+  double attention_probs_dropout_prob = 0.1;
+  std::vector<std::string> labels;  // columns of the logits; one with regression
+
+  // Position p of an example is row p + position_offset() of the table: RoBERTa leaves the rows up to the padding token's out.
+  int64_t position_offset() const { return norm == NORM_PLACEMENT_PRE ? pad_token_id + 1 : 0; }
+};
+
+// Of a completed spec without `model.from`. `labels` as above.
+ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size, std::vector<std::string> labels);
+
+// Replaces what a job may choose of a model that it starts from: dropout, length, task and labels.
+void ApplySpec(const ModelSpec& spec, Task task, std::vector<std::string> labels, ModelConfig* config);
+
+// From config.json. Fields that are left out get `transformers`' defaults.
+// Errors: INVALID_ARGUMENT for JSON that is malformed, an architecture that is not supported (named), or a shape that makes no sense.
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json);
+
+// config.json for `transformers`; ParseModelConfig reads it back.
+std::string PrintModelConfig(const ModelConfig& config);
+
+// Errors: INVALID_ARGUMENT that names the field.
+absl::Status CheckModelConfig(const ModelConfig& config);
+
+}  // namespace shoal
