@@ -1,0 +1,211 @@
+#include "kernels/loss.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <vector>
+
+#include "kernels/test_numbers.h"
+
+namespace shoal {
+namespace {
+
+struct Problem {
+  int64_t rows, classes;
+  float smoothing = 0;
+
+  std::vector<float> Logits(uint32_t seed = 1) const {
+    auto x = Numbers(rows * classes, seed);
+    for (float& v : x) v *= 5;
+    return x;
+  }
+  // Every third row has none.
+  std::vector<int32_t> Labels() const {
+    auto labels = Integers(rows, static_cast<int32_t>(classes), 2);
+    for (int64_t n = 0; n < rows; n += 3) labels[n] = -100;
+    return labels;
+  }
+};
+
+const Problem kProblems[] = {{70, 2}, {67, 33, 0.1f}, {5, 4099}, {3, 1}};
+constexpr float kScale = 0.125f;
+
+double CrossEntropyFormula(const Problem& p, const std::vector<double>& x,
+                           const std::vector<int32_t>& labels) {
+  double loss = 0;
+  for (int64_t n = 0; n < p.rows; ++n) {
+    if (labels[n] < 0) continue;
+    double sum = 0, mean = 0;
+    for (int64_t i = 0; i < p.classes; ++i) {
+      sum += std::exp(x[n * p.classes + i]);
+      mean += x[n * p.classes + i] / p.classes;
+    }
+    loss += std::log(sum) - (1 - p.smoothing) * x[n * p.classes + labels[n]] - p.smoothing * mean;
+  }
+  return loss;
+}
+
+struct Result {
+  LossSum sum;
+  std::vector<float> gradient, row_loss;
+  std::vector<int32_t> predictions;
+};
+
+Result RunCrossEntropy(Device& device, const Problem& p, const std::vector<float>& logits,
+                       const std::vector<int32_t>& labels) {
+  Result r{{}, logits, std::vector<float>(p.rows), std::vector<int32_t>(p.rows)};
+  CrossEntropyArgs args;
+  args.logits = ConstTensor(r.gradient.data(), {p.rows, p.classes});  // in place
+  args.labels = ConstTensor(labels.data(), {p.rows});
+  args.label_smoothing = p.smoothing;
+  args.scale = kScale;
+  args.d_logits = Tensor(r.gradient.data(), {p.rows, p.classes});
+  args.row_loss = Tensor(r.row_loss.data(), {p.rows});
+  args.predictions = Tensor(r.predictions.data(), {p.rows});
+  r.sum = CrossEntropy(device, args);
+  return r;
+}
+
+TEST_CASE("cross-entropy and its gradient are those of the formula; rows without a label count nothing") {
+  const auto device = MakeDevice(2);
+  for (const Problem& p : kProblems) {
+    INFO(p.rows << " x " << p.classes);
+    const auto logits = p.Logits();
+    const auto labels = p.Labels();
+    const Result r = RunCrossEntropy(*device, p, logits, labels);
+    const auto loss = [&](const std::vector<double>& x) { return CrossEntropyFormula(p, x, labels); };
+    CHECK(r.sum.loss == Approx(loss({logits.begin(), logits.end()})).epsilon(1e-6).margin(1e-5));
+    CHECK(GradientError(logits, r.gradient, [&](const std::vector<double>& x) { return kScale * loss(x); }) <
+          1e-6);
+    int64_t rows = 0, correct = 0;
+    double total = 0;
+    for (int64_t n = 0; n < p.rows; ++n) {
+      const auto begin = logits.begin() + n * p.classes;
+      CHECK(r.predictions[n] == std::max_element(begin, begin + p.classes) - begin);
+      rows += labels[n] >= 0;
+      correct += labels[n] >= 0 && labels[n] == r.predictions[n];
+      total += r.row_loss[n];
+      if (labels[n] < 0) CHECK(r.row_loss[n] == 0);
+    }
+    CHECK(r.sum.rows == rows);
+    CHECK(r.sum.correct == correct);
+    CHECK(r.sum.loss == Approx(total).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("cross-entropy of huge logits neither overflows nor loses the label's gradient") {
+  const auto device = MakeDevice();
+  const Problem p{2, 3};
+  const Result r = RunCrossEntropy(*device, p, {1e30f, -1e30f, 0, 100, 99, -100}, {1, 0});
+  CHECK(r.row_loss[0] == Approx(2e30));
+  CHECK(r.row_loss[1] == Approx(std::log1p(std::exp(-1.0))));
+  CHECK(WorstError(r.gradient, {kScale, -kScale, 0, -kScale / (1 + std::exp(1.0)),
+                                kScale / (1 + std::exp(1.0)), 0}) < 1e-7);
+}
+
+TEST_CASE("of equal logits the first is predicted") {
+  const auto device = MakeDevice();
+  const Problem p{1, 40};
+  std::vector<float> logits(40, 0.5f);
+  CHECK(RunCrossEntropy(*device, p, logits, {3}).predictions[0] == 0);
+  logits[21] = logits[38] = 2;
+  CHECK(RunCrossEntropy(*device, p, logits, {3}).predictions[0] == 21);
+}
+
+TEST_CASE("the squared error and its gradient are those of the formula") {
+  const auto device = MakeDevice(2);
+  for (const Problem& p : kProblems) {
+    const auto x = p.Logits(), targets = p.Logits(9);
+    std::vector<float> gradient(x.size());
+    RegressionArgs args;
+    args.predictions = ConstTensor(x.data(), {p.rows, p.classes});
+    args.targets = ConstTensor(targets.data(), {p.rows, p.classes});
+    args.scale = kScale;
+    args.d_predictions = Tensor(gradient.data(), {p.rows, p.classes});
+    const LossSum sum = MeanSquaredError(*device, args);
+    const auto loss = [&](const std::vector<double>& at) {
+      double total = 0;
+      for (size_t i = 0; i < at.size(); ++i) total += std::pow(at[i] - targets[i], 2) / p.classes;
+      return total;
+    };
+    CHECK(sum.loss == Approx(loss({x.begin(), x.end()})).epsilon(1e-6));
+    CHECK(sum.rows == p.rows);
+    CHECK(GradientError(x, gradient, [&](const std::vector<double>& at) { return kScale * loss(at); }) <
+          1e-6);
+  }
+}
+
+Result RunMultiLabel(Device& device, const Problem& p, const std::vector<float>& x,
+                     const std::vector<float>& targets) {
+  Result r;
+  r.gradient = x;
+  MultiLabelArgs args;
+  args.logits = ConstTensor(r.gradient.data(), {p.rows, p.classes});
+  args.targets = ConstTensor(targets.data(), {p.rows, p.classes});
+  args.scale = kScale;
+  args.d_logits = Tensor(r.gradient.data(), {p.rows, p.classes});
+  r.sum = SigmoidCrossEntropy(device, args);
+  return r;
+}
+
+std::vector<float> Targets(const Problem& p) {
+  std::vector<float> targets = Numbers(p.rows * p.classes, 9);
+  for (float& t : targets) t = t < 0 ? 0.0f : t;
+  return targets;
+}
+
+TEST_CASE("the cross-entropy of sigmoids and its gradient are those of the formula") {
+  const auto device = MakeDevice(2);
+  for (const Problem& p : kProblems) {
+    const auto x = p.Logits(), targets = Targets(p);
+    const Result r = RunMultiLabel(*device, p, x, targets);
+    const auto loss = [&](const std::vector<double>& at) {
+      double total = 0;
+      for (size_t i = 0; i < at.size(); ++i) {
+        total += (std::log1p(std::exp(at[i])) - at[i] * targets[i]) / p.classes;
+      }
+      return total;
+    };
+    CHECK(r.sum.loss == Approx(loss({x.begin(), x.end()})).epsilon(1e-6));
+    CHECK(GradientError(x, r.gradient, [&](const std::vector<double>& at) { return kScale * loss(at); }) <
+          1e-6);
+  }
+}
+
+std::vector<float> Probabilities(Device& device, const Problem& p) {
+  std::vector<float> y = p.Logits();
+  Softmax(device, ConstTensor(y.data(), {p.rows, p.classes}), Tensor(y.data(), {p.rows, p.classes}));
+  return y;
+}
+
+TEST_CASE("softmax is that of the formula") {
+  const auto device = MakeDevice(2);
+  for (const Problem& p : kProblems) {
+    const auto x = p.Logits();
+    std::vector<double> expected;
+    for (int64_t n = 0; n < p.rows; ++n) {
+      double sum = 0;
+      for (int64_t i = 0; i < p.classes; ++i) sum += std::exp(static_cast<double>(x[n * p.classes + i]));
+      for (int64_t i = 0; i < p.classes; ++i) {
+        expected.push_back(std::exp(static_cast<double>(x[n * p.classes + i])) / sum);
+      }
+    }
+    CHECK(WorstError(Probabilities(*device, p), expected) < 1e-6);
+  }
+}
+
+TEST_CASE("losses have the same bits on any number of threads and instruction set") {
+  for (const Problem& p : kProblems) {
+    CheckSameBitsEverywhere([&](Device& device) {
+      const Result a = RunCrossEntropy(device, p, p.Logits(), p.Labels());
+      const Result b = RunMultiLabel(device, p, p.Logits(), Targets(p));
+      return Joined({a.gradient,
+                     a.row_loss,
+                     b.gradient,
+                     {static_cast<float>(a.sum.loss), static_cast<float>(b.sum.loss)},
+                     Probabilities(device, p)});
+    });
+  }
+}
+
+}  // namespace
+}  // namespace shoal
