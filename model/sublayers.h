@@ -1,0 +1,126 @@
+// The parts of a Transformer layer: linear maps, attention, feed-forward, residual and norm; forward and backward.
+//
+//   N: tokens   C: hidden size   F: intermediate size   H: heads
+// Gradients of vectors are added to what the gradient holds; those of matrices replace it, or are added with `accumulate`.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "kernels/attention.h"
+#include "kernels/device.h"
+#include "kernels/dropout.h"
+#include "kernels/layer_norm.h"
+#include "kernels/tensor.h"
+#include "model/model_config.h"
+#include "model/parameters.h"
+
+namespace shoal {
+
+// What all parts of one pass have in common. Borrowed.
+struct Pass {
+  Device* device = nullptr;
+  const ModelConfig* config = nullptr;
+  const float* theta = nullptr;
+  absl::Span<const int32_t> offsets;  // of the batch
+  // Forward in training and backward.
+  bool training = false;
+  uint64_t dropout_key = 0;
+  uint32_t first_token = 0;
+  uint32_t first_example = 0;
+  // Backward.
+  float* gradient = nullptr;  // flat like θ
+  bool accumulate = false;
+
+  ConstTensor Vector(uint64_t offset, int64_t size) const { return {theta + offset, {size}}; }
+  ConstTensor Matrix(uint64_t offset, int64_t rows, int64_t columns) const { return {theta + offset, {rows, columns}}; }
+  Tensor VectorGradient(uint64_t offset, int64_t size) const { return {gradient + offset, {size}}; }
+};
+
+// Where dropout happens: each place draws other masks. `index` tells layers (or sub-layers) apart.
+Dropout HiddenDropout(const Pass& pass, const char* site, int64_t index);
+
+// ---- linear maps: y = x W^T (+ bias), W [out,in] ----
+
+struct LinearArgs {
+  ConstTensor x;        // [N,in]
+  uint64_t weight = 0;  // offset in θ
+  Tensor y;             // [N,out] out
+  ConstTensor bias;     // [out]; optional
+};
+void Linear(const Pass& pass, const LinearArgs& args);
+
+struct LinearBackwardArgs {
+  ConstTensor x;    // as in forward
+  ConstTensor d_y;  // [N,out]
+  uint64_t weight = 0;
+  Tensor d_x;       // [N,in] out; optional
+};
+void LinearBackward(const Pass& pass, const LinearBackwardArgs& args);
+
+// ---- residual and norm ----
+
+// Kept from forward to backward.
+struct NormBuffers {
+  Tensor sum;   // [N,C] what is normalised
+  Tensor y;     // [N,C]
+  Tensor mean;  // [N]
+  Tensor rstd;  // [N]
+};
+
+// y = norm(residual + dropout(branch + branch_bias)).
+struct ResidualNorm {
+  uint64_t weight = 0;       // offsets in θ
+  uint64_t bias = 0;
+  uint64_t branch_bias = 0;
+  ConstTensor residual;      // [N,C]; absent: what is normalised is buffers.sum as it is
+  Dropout dropout;
+  NormBuffers buffers;
+};
+
+// buffers.sum = branch_x W^T first (W at `branch_weight`), then the norm while the rows are in cache.
+void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t branch_weight, const ResidualNorm& norm);
+// Of what stands in buffers.sum, without branch and residual.
+void PlainNorm(const Pass& pass, const ResidualNorm& norm);
+
+struct ResidualNormBackwardArgs {
+  ConstTensor d_y;
+  ConstTensor d_y_more;    // optional
+  ConstTensor d_sum_more;  // optional
+  Tensor d_sum;            // out: gradient of the residual
+  Tensor d_branch;         // out, when there is dropout
+};
+// Returns the gradient of the branch: d_branch, or d_sum without dropout.
+ConstTensor ResidualNormBackward(const Pass& pass, const ResidualNorm& norm, const ResidualNormBackwardArgs& args);
+
+// ---- attention, without its output's linear map ----
+
+struct AttentionBuffers {
+  Tensor qkv;         // [N,3C]
+  Tensor statistics;  // [N,2H]
+  Tensor context;     // [N,C]: the result
+};
+struct AttentionScratch {
+  Tensor d_context;  // [N,C]
+  Tensor d_qkv;      // [N,3C]
+};
+void SelfAttention(const Pass& pass, const LayerOffsets& at, int64_t layer, const ConstTensor& x,
+                   const AttentionBuffers& buffers);
+// From the gradient behind the output's linear map to that of x.
+void SelfAttentionBackward(const Pass& pass, const LayerOffsets& at, int64_t layer, const ConstTensor& x,
+                           const AttentionBuffers& buffers, const AttentionScratch& scratch, const ConstTensor& d_out,
+                           const Tensor& d_x);
+
+// ---- feed-forward, without its second linear map ----
+
+struct FeedForwardBuffers {
+  Tensor up;         // [N,F] before bias and activation
+  Tensor activated;  // [N,F]: the result
+};
+void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x, const FeedForwardBuffers& buffers);
+// From the gradient behind the second linear map to that of x. `d_inner` [N,F] is scratch.
+void FeedForwardBackward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
+                         const FeedForwardBuffers& buffers, const Tensor& d_inner, const ConstTensor& d_out,
+                         const Tensor& d_x);
+
+}  // namespace shoal
