@@ -1,0 +1,265 @@
+// Our models against PyTorch's dumps (the folder's README says what they are): logits, loss, every gradient, ten updates.
+// SHOAL_GOLDEN names the folder of dumps; $SHOAL_SHARED/golden when it is not set.
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "common/file.h"
+#include "common/safetensors.h"
+#include "common/status.h"
+#include "kernels/optimizer.h"
+#include "model/hugging_face.h"
+#include "model/model.h"
+#include "nlohmann/json.hpp"
+
+namespace shoal {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr double kTolerance = 1e-4;
+// A gradient that is 0 in exact arithmetic (a key bias shifts all scores of a query alike) is rounding noise in the dump too: what we
+// find must be noise of float32, measured against the norm over all parameters.
+constexpr double kNoise = 1e-12;
+constexpr double kFloat32Noise = 1e-6;
+
+std::string GoldenFolder() {
+  const char* const golden = std::getenv("SHOAL_GOLDEN");
+  if (golden != nullptr && *golden != 0) return golden;
+  const char* const shared = std::getenv("SHOAL_SHARED");
+  return JoinPath(shared == nullptr ? "../shared" : shared, "golden");
+}
+
+template <typename T>
+T Ok(absl::StatusOr<T> result) {
+  INFO(result.status().ToString());
+  REQUIRE(result.ok());
+  return *std::move(result);
+}
+
+std::vector<int64_t> ReadIntegers(const SafetensorsReader& file, const char* name) {
+  const SafetensorsEntry& entry = *Ok(file.Find(name));
+  REQUIRE(entry.type == SafetensorsType::kI64);
+  std::vector<int64_t> values(entry.elements());
+  const absl::Span<char> bytes(reinterpret_cast<char*>(values.data()), values.size() * sizeof(int64_t));
+  REQUIRE(file.ReadBytes(entry, 0, bytes).ok());
+  return values;
+}
+
+// The padded batch of the dump, packed.
+struct PackedBatch {
+  std::vector<int32_t> tokens, types, offsets{0}, classes;
+  std::vector<float> targets;
+
+  Batch view() const { return {tokens, types, offsets, classes, targets}; }
+};
+
+PackedBatch ReadBatch(const std::string& folder, Task task) {
+  const SafetensorsReader file = Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
+  const std::vector<int64_t> ids = ReadIntegers(file, "input_ids"), mask = ReadIntegers(file, "attention_mask");
+  const std::vector<int64_t> types = ReadIntegers(file, "token_type_ids");
+  const uint64_t examples = (*file.Find("input_ids"))->shape[0], length = ids.size() / examples;
+  PackedBatch batch;
+  for (uint64_t b = 0; b < examples; ++b) {
+    for (uint64_t i = b * length; i < (b + 1) * length; ++i) {
+      if (mask[i] == 0) continue;
+      batch.tokens.push_back(static_cast<int32_t>(ids[i]));
+      batch.types.push_back(static_cast<int32_t>(types[i]));
+    }
+    batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
+  }
+  if (task == TASK_TEXT_CLASSIFICATION) {
+    for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
+  } else {
+    batch.targets = Ok(file.ReadFloats("labels"));
+  }
+  return batch;
+}
+
+double Norm(absl::Span<const float> x) {
+  double sum = 0;
+  for (float value : x) sum += static_cast<double>(value) * value;
+  return std::sqrt(sum);
+}
+
+void CheckClose(absl::Span<const float> got, absl::Span<const float> expected, const std::string& what) {
+  REQUIRE(got.size() == expected.size());
+  double squared = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    squared += (static_cast<double>(got[i]) - expected[i]) * (static_cast<double>(got[i]) - expected[i]);
+  }
+  const double norm = Norm(expected);
+  INFO(what << ": difference " << std::sqrt(squared) << ", norm " << norm);
+  CHECK(std::sqrt(squared) <= kTolerance * norm);
+}
+
+// The models' gradients and losses under one θ.
+class Reference {
+ public:
+  Reference(const std::string& folder, int threads)
+      : config_(Ok(ReadModelConfig(PosixEnv(), folder))),
+        parameters_(MakeParameters(config_)),
+        batch_(ReadBatch(folder, config_.task)) {
+    device_ = Ok(Device::Create(Ok(DeviceOptions::FromEnvironment(threads))));
+    const Batch batch = batch_.view();
+    model_ = MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()});
+    LoadedWeights weights = Ok(ReadWeights(PosixEnv(), folder, parameters_));
+    for (bool found : weights.found) REQUIRE(found);
+    theta = std::move(weights.theta);
+    gradient.resize(theta.size());
+  }
+
+  // Mean loss; the gradient of the sum goes to `gradient`.
+  double Run() {
+    LossSum loss;
+    REQUIRE(model_->Forward(theta.data(), batch_.view(), {}, [](int) { return true; }, &loss));
+    model_->Backward(theta.data(), batch_.view(), gradient.data(), false, [](int) {});
+    return loss.loss / static_cast<double>(loss.rows);
+  }
+  std::vector<float> Logits() {
+    std::vector<float> logits(examples() * config_.labels.size());
+    model_->Evaluate(theta.data(), batch_.view(), absl::MakeSpan(logits));
+    return logits;
+  }
+  size_t examples() const { return batch_.offsets.size() - 1; }
+  const Parameters& parameters() const { return parameters_; }
+
+  std::vector<float> theta;
+  std::vector<float> gradient;
+
+ private:
+  const ModelConfig config_;
+  const Parameters parameters_;
+  const PackedBatch batch_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Model> model_;
+};
+
+// Returns, by parameter, whether the gradient is 0 in exact arithmetic.
+std::vector<bool> CheckGradients(const std::string& folder, Reference* reference) {
+  std::vector<bool> zeros;
+  const double global_norm = Norm(reference->gradient) / static_cast<double>(reference->examples());
+  const SafetensorsReader file = Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "grads.safetensors")));
+  REQUIRE(file.entries().size() == reference->parameters().infos.size());
+  for (const ParameterInfo& info : reference->parameters().infos) {
+    const std::vector<float> expected = Ok(file.ReadFloats(info.name()));
+    std::vector<float> mean(reference->gradient.begin() + info.offset(),
+                            reference->gradient.begin() + info.offset() + expected.size());
+    for (float& value : mean) value /= static_cast<float>(reference->examples());
+    zeros.push_back(Norm(expected) <= kNoise * global_norm);
+    if (zeros.back()) {
+      INFO(info.name() << " should have no gradient");
+      CHECK(Norm(mean) <= kFloat32Noise * global_norm);
+    } else {
+      CheckClose(mean, expected, info.name());
+    }
+  }
+  return zeros;
+}
+
+// One AdamW update as a server makes it, in ranges with and without decay. Returns the norm before clipping.
+double Update(const Json& training, uint64_t step, Reference* reference, std::vector<float>* m, std::vector<float>* v) {
+  OptimizerConfig config;
+  config.kind = OptimizerKind::kAdamW;
+  config.beta1 = training["betas"][0];
+  config.beta2 = training["betas"][1];
+  config.epsilon = training["eps"];
+  config.weight_decay = training["weight_decay"];
+  const double scale = 1.0 / static_cast<double>(reference->examples());
+  const double norm = std::sqrt(SquaredNorm(reference->gradient)) * scale;
+  OptimizerStep update;
+  update.step = step + 1;
+  const double steps = static_cast<double>(step);
+  update.learning_rate = training["lr"].get<double>() * std::min((steps + 1) / 3, (10 - steps) / 7);
+  update.gradient_scale = scale * std::min(1.0, training["clip_global_norm"].get<double>() / norm);
+  for (const ParameterInfo& info : reference->parameters().infos) {
+    uint64_t size = 1;
+    for (uint64_t dimension : info.shape()) size *= dimension;
+    update.decay = info.decay();
+    const auto part = [&](std::vector<float>* x) { return absl::MakeSpan(*x).subspan(info.offset(), size); };
+    UpdateParameters(config, update, {part(&reference->theta), part(&reference->gradient), part(m), part(v),
+                                      part(&reference->theta)});
+  }
+  return norm;
+}
+
+// Parameters with a gradient of noise go wherever Adam's division by its size takes them: they don't change the losses.
+void CheckTraining(const std::string& folder, const Json& expected, const std::vector<bool>& zeros,
+                   Reference* reference) {
+  std::vector<float> m(reference->theta.size()), v(reference->theta.size());
+  const auto check_loss = [&](uint64_t step) {
+    const double loss = reference->Run(), wanted = expected["losses"][step];
+    INFO("loss before update " << step << ": " << loss << ", expected " << wanted);
+    CHECK(std::fabs(loss - wanted) <= kTolerance * std::fabs(wanted));
+  };
+  for (uint64_t step = 0; step < 10; ++step) {
+    check_loss(step);
+    const double norm = Update(expected["training"], step, reference, &m, &v), wanted = expected["grad_norms"][step];
+    INFO("gradient norm of update " << step << ": " << norm << ", expected " << wanted);
+    CHECK(std::fabs(norm - wanted) <= 10 * kTolerance * wanted);
+  }
+  check_loss(10);
+  const SafetensorsReader trained =
+      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "trained.safetensors")));
+  for (size_t i = 0; i < zeros.size(); ++i) {
+    if (zeros[i]) continue;
+    const ParameterInfo& info = reference->parameters().infos[i];
+    const std::vector<float> wanted = Ok(trained.ReadFloats(info.name()));
+    CheckClose(absl::MakeConstSpan(reference->theta).subspan(info.offset(), wanted.size()), wanted,
+               info.name() + " after training");
+  }
+}
+
+bool IsSupported(const std::string& folder) {
+  const absl::StatusOr<std::string> text = PosixEnv()->ReadFile(JoinPath(folder, "reference.json"));
+  if (!text.ok()) return false;
+  const Json reference = Json::parse(*text, nullptr, false);
+  const std::string name = reference.value("model_class", "");
+  return name == "BertForSequenceClassification" || name == "RobertaPreLayerNormForSequenceClassification";
+}
+
+std::vector<std::string> Dumps() {
+  const absl::StatusOr<std::vector<std::string>> names = PosixEnv()->ListDir(GoldenFolder());
+  if (!names.ok()) return {};
+  std::vector<std::string> dumps;
+  for (const std::string& name : *names) {
+    const std::string folder = JoinPath(GoldenFolder(), name);
+    if (!PosixEnv()->FileExists(JoinPath(folder, "config.json")) &&
+        !PosixEnv()->FileExists(JoinPath(folder, "base"))) {
+      continue;
+    }
+    if (IsSupported(folder)) {
+      dumps.push_back(name);
+    } else {
+      std::cout << "skipped (not supported yet): " << name << "\n";
+    }
+  }
+  return dumps;
+}
+
+TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[golden]") {
+  static const std::vector<std::string> dumps = Dumps();  // sections run this more than once
+  INFO("no dumps in " << GoldenFolder() << ": set SHOAL_GOLDEN or SHOAL_SHARED");
+  REQUIRE(!dumps.empty());
+  for (const std::string& name : dumps) {
+    DYNAMIC_SECTION(name) {
+      const std::string folder = JoinPath(GoldenFolder(), name);
+      Reference reference(folder, 2);
+      const Json expected = Json::parse(Ok(PosixEnv()->ReadFile(JoinPath(folder, "reference.json"))));
+      const SafetensorsReader outputs =
+          Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "outputs.safetensors")));
+      CheckClose(reference.Logits(), Ok(outputs.ReadFloats("logits")), "logits");
+      const double loss = reference.Run(), wanted = expected["loss"];
+      INFO("loss " << loss << ", expected " << wanted);
+      CHECK(std::fabs(loss - wanted) <= kTolerance * std::fabs(wanted));
+      const std::vector<bool> zeros = CheckGradients(folder, &reference);
+      CheckTraining(folder, expected, zeros, &reference);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,316 @@
+#include "tests/simulation/simulated_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "common/version.h"
+#include "tests/simulation/simulated_job.h"
+#include "tests/simulation/simulated_node.h"
+#include "tests/simulation/simulated_server.h"
+#include "tests/simulation/simulated_worker.h"
+
+namespace shoal {
+namespace {
+
+constexpr absl::Duration kTick = absl::Milliseconds(10);
+constexpr absl::Duration kRetry = absl::Milliseconds(10);
+constexpr absl::Duration kFrozen = absl::Milliseconds(400);  // longer than a lease
+// Faults fall into the time that an undisturbed run takes.
+constexpr absl::Duration kFaultWindow = absl::Milliseconds(250);
+
+SchedulerOptions Options() {
+  SchedulerOptions options;
+  options.heartbeat = absl::Milliseconds(30);
+  options.lease = absl::Milliseconds(200);
+  options.session_grace = absl::Milliseconds(60);
+  options.settle = absl::Milliseconds(20);
+  options.max_block_elements = kSimulatedBlockElements;
+  return options;
+}
+
+}  // namespace
+
+SimulatedCluster::SimulatedCluster(uint64_t seed, int servers, int workers, const Hardship& hardship)
+    : queue_(seed), hardship_(hardship) {
+  StartScheduler();
+  for (int i = 0; i < servers; ++i) AddServer();
+  for (int i = 0; i < workers; ++i) AddWorker();
+}
+
+SimulatedCluster::~SimulatedCluster() = default;
+
+// ---- nodes ----
+
+void SimulatedCluster::AddServer() {
+  nodes_.push_back(std::make_unique<SimulatedServer>(this, absl::StrCat("server-", ++names_)));
+  StartJoin(nodes_.back().get());
+}
+
+void SimulatedCluster::AddWorker() {
+  nodes_.push_back(std::make_unique<SimulatedWorker>(this, absl::StrCat("worker-", ++names_)));
+  StartJoin(nodes_.back().get());
+}
+
+std::vector<SimulatedNode*> SimulatedCluster::Living(NodeRole role) {
+  std::vector<SimulatedNode*> living;
+  for (const auto& node : nodes_) {
+    if (node->role() == role && node->alive()) living.push_back(node.get());
+  }
+  return living;
+}
+
+SimulatedServer* SimulatedCluster::ServerAt(const std::string& address) {
+  for (SimulatedNode* node : Living(NODE_ROLE_SERVER)) {
+    if (node->address() == address) return static_cast<SimulatedServer*>(node);
+  }
+  return nullptr;
+}
+
+// ---- sessions ----
+
+void SimulatedCluster::StartJoin(SimulatedNode* node) {
+  node->After(Delay(), [this, node] {
+    if (scheduler_ == nullptr) return node->After(kRetry, [this, node] { StartJoin(node); });
+    node->join().set_protocol_version(kProtocolVersion);
+    const auto joined = scheduler_->Join(queue_.now(), node->join());
+    SHOAL_CHECK_OK(joined);
+    CarryOut();
+    node->set_id(joined->node_id());
+    OpenSession(node);
+  });
+}
+
+void SimulatedCluster::OpenSession(SimulatedNode* node) {
+  node->After(Delay(), [this, node] {
+    if (scheduler_ == nullptr) return node->After(kRetry, [this, node] { OpenSession(node); });
+    Hello hello;
+    hello.set_node_id(node->id());
+    *hello.mutable_join() = node->join();
+    const absl::Status status = scheduler_->SessionOpened(queue_.now(), NodeId(node->id()), hello);
+    if (!status.ok()) {
+      node->DropAll();
+      return StartJoin(node);
+    }
+    Session& session = sessions_[node];
+    session = Session{node, next_generation_++, queue_.now(), queue_.now()};
+    const uint64_t generation = session.generation;
+    CarryOut();
+    node->After(Delay(), [this, node, generation] {
+      if (sessions_[node].generation != generation) return;
+      node->OnSessionOpened();
+    });
+    const absl::Duration heartbeat = Options().heartbeat;
+    auto beat = std::make_shared<std::function<void()>>();
+    *beat = [this, node, generation, heartbeat, beat] {
+      if (sessions_[node].generation != generation) return;
+      NodeReport report;
+      report.mutable_heartbeat();
+      SendReport(node, std::move(report));
+      node->After(heartbeat, [beat] { (*beat)(); });
+    };
+    node->After(heartbeat, [beat] { (*beat)(); });
+  });
+}
+
+// The stream breaks: the scheduler learns of it, and the node opens another one.
+void SimulatedCluster::BreakSession(SimulatedNode* node) {
+  if (sessions_[node].generation == 0) return;
+  sessions_[node].generation = 0;
+  const uint64_t life = scheduler_life_;
+  const uint64_t id = node->id();
+  queue_.After(Delay(), [this, node, life, id] {
+    if (life != scheduler_life_ || scheduler_ == nullptr || sessions_[node].generation != 0) return;
+    scheduler_->SessionBroken(queue_.now(), NodeId(id));
+    CarryOut();
+  });
+  ReopenSession(node);
+}
+
+void SimulatedCluster::ReopenSession(SimulatedNode* node) {
+  node->After(Delay(), [this, node] {
+    if (sessions_[node].generation == 0) OpenSession(node);
+  });
+}
+
+void SimulatedCluster::SendReport(SimulatedNode* node, NodeReport report) {
+  Session& session = sessions_[node];
+  if (session.generation == 0) return;  // reported anew in the next session
+  if (queue_.Chance(hardship_.break_stream / 4)) return BreakSession(node);
+  session.last_up = std::max(session.last_up, queue_.now() + Delay());
+  const uint64_t generation = session.generation;
+  queue_.After(session.last_up - queue_.now(), [this, node, generation, report = std::move(report)] {
+    if (sessions_[node].generation != generation || scheduler_ == nullptr) return;
+    const absl::Status status = scheduler_->Report(queue_.now(), NodeId(node->id()), report);
+    CarryOut();
+    if (absl::IsFailedPrecondition(status)) BreakSession(node);
+  });
+}
+
+void SimulatedCluster::SendDirective(NodeId id, const Directive& directive) {
+  for (auto& [node, session] : sessions_) {
+    if (node->id() != id.value() || session.generation == 0) continue;
+    session.last_down = std::max(session.last_down, queue_.now() + Delay());
+    const uint64_t generation = session.generation;
+    SimulatedNode* const to = node;
+    to->After(session.last_down - queue_.now(), [this, to, generation, directive] {
+      if (sessions_[to].generation == generation) to->OnDirective(directive);
+    });
+  }
+}
+
+// ---- scheduler ----
+
+void SimulatedCluster::StartScheduler() {
+  scheduler_ = std::make_unique<SchedulerCore>(Options());
+  ++scheduler_life_;
+  std::vector<StoredRecord> records;
+  for (const auto& [key, value] : records_) {
+    if (key.first != kEventTable) records.push_back({key.first, key.second, value});
+  }
+  SHOAL_CHECK_OK(scheduler_->Load(queue_.now(), records));
+  CarryOut();
+  Tick();
+}
+
+void SimulatedCluster::Tick() {
+  const uint64_t life = scheduler_life_;
+  queue_.After(kTick, [this, life] {
+    if (life != scheduler_life_ || scheduler_ == nullptr) return;
+    scheduler_->Tick(queue_.now());
+    CarryOut();
+    Tick();
+  });
+}
+
+void SimulatedCluster::KillScheduler() {
+  if (scheduler_ == nullptr) return;
+  scheduler_.reset();
+  ++scheduler_life_;
+  for (const auto& node : nodes_) {
+    if (sessions_[node.get()].generation == 0) continue;
+    sessions_[node.get()].generation = 0;
+    ReopenSession(node.get());
+  }
+  queue_.After(queue_.Between(absl::Milliseconds(5), absl::Milliseconds(100)), [this] { StartScheduler(); });
+}
+
+void SimulatedCluster::SubmitJob() {
+  if (scheduler_ == nullptr) return queue_.After(kRetry, [this] { SubmitJob(); });
+  SubmitJobRequest request;
+  request.set_request_id("the-job");
+  *request.mutable_spec() = SimulatedSpec();
+  request.set_checkpoint_dir("checkpoints");
+  const auto job = scheduler_->Submit(queue_.now(), request, std::nullopt);
+  SHOAL_CHECK_OK(job);
+  job_ = *job;
+  CarryOut();
+}
+
+void SimulatedCluster::CarryOut() {
+  while (true) {
+    std::vector<Action> actions = scheduler_->TakeActions();
+    if (actions.empty()) return;
+    for (Action& action : actions) CarryOut(action);
+  }
+}
+
+void SimulatedCluster::CarryOut(Action& action) {
+  const uint64_t life = scheduler_life_;
+  const auto answer = [this, life](std::function<void()> event) {
+    queue_.After(queue_.Between(absl::Microseconds(100), absl::Milliseconds(5)), [this, life, event] {
+      if (life != scheduler_life_ || scheduler_ == nullptr) return;
+      event();
+      CarryOut();
+    });
+  };
+  if (auto* persist = std::get_if<Persist>(&action)) {
+    records_[{persist->record.table, persist->record.key}] = persist->record.value;
+  } else if (auto* erase = std::get_if<Erase>(&action)) {
+    records_.erase({erase->table, erase->key});
+  } else if (auto* send = std::get_if<SendDirective>(&action)) {
+    SendDirective(send->node, send->directive);
+  } else if (auto* commit = std::get_if<CommitCheckpointFiles>(&action)) {
+    answer([this, c = *commit] {
+      scheduler_->CheckpointCommitted(queue_.now(), c.job, Version(c.manifest.version()),
+                                      storage_.Commit(c.folder, c.manifest));
+    });
+  } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
+    storage_.Delete(remove->folder, remove->version);
+  } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
+    answer([this, c = *compute] {
+      scheduler_->ResultComputed(queue_.now(), c.job, c.version, storage_.ThetaSha256(c.checkpoint));
+    });
+  } else if (auto* end = std::get_if<EndSession>(&action)) {
+    for (auto& [node, session] : sessions_) {
+      if (node->id() != end->node.value() || session.generation == 0) continue;
+      session.generation = 0;
+      ReopenSession(node);
+    }
+  }
+}
+
+// ---- faults ----
+
+void SimulatedCluster::PlanFaults() {
+  const auto later = [this](std::function<void()> fault) {
+    queue_.After(queue_.Between(absl::ZeroDuration(), kFaultWindow), std::move(fault));
+  };
+  for (int i = 0; i < hardship_.kill_workers; ++i) later([this] { KillOne(NODE_ROLE_WORKER, queue_.Chance(0.5)); });
+  for (int i = 0; i < hardship_.kill_servers; ++i) later([this] { KillOne(NODE_ROLE_SERVER, true); });
+  for (int i = 0; i < hardship_.freeze_workers; ++i) later([this] { FreezeOneWorker(); });
+  for (int i = 0; i < hardship_.join_workers; ++i) later([this] { AddWorker(); });
+  for (int i = 0; i < hardship_.kill_scheduler; ++i) later([this] { KillScheduler(); });
+}
+
+void SimulatedCluster::KillOne(NodeRole role, bool comes_back) {
+  const std::vector<SimulatedNode*> living = Living(role);
+  if (living.empty()) return;
+  SimulatedNode* const victim = living[queue_.Below(living.size())];
+  victim->Kill();
+  BreakSession(victim);
+  if (!comes_back && living.size() > 1) return;
+  queue_.After(queue_.Between(absl::Milliseconds(1), absl::Milliseconds(300)), [this, role] {
+    if (role == NODE_ROLE_SERVER) {
+      AddServer();
+    } else {
+      AddWorker();
+    }
+  });
+}
+
+void SimulatedCluster::FreezeOneWorker() {
+  const std::vector<SimulatedNode*> living = Living(NODE_ROLE_WORKER);
+  if (living.empty()) return;
+  living[queue_.Below(living.size())]->FreezeUntil(queue_.now() + queue_.Between(absl::Milliseconds(5), kFrozen));
+}
+
+// ---- the run ----
+
+bool SimulatedCluster::JobEnded() const {
+  if (scheduler_ == nullptr || job_ == JobId(0)) return false;
+  const auto job = scheduler_->GetJob(job_);
+  return job.ok() && (job->state() == JOB_STATE_COMPLETED || job->state() == JOB_STATE_FAILED);
+}
+
+SimulationResult SimulatedCluster::Run(absl::Duration limit) {
+  SubmitJob();
+  PlanFaults();
+  const absl::Time start = queue_.now();
+  while (!JobEnded() && queue_.now() - start < limit && queue_.Step()) {
+  }
+  SimulationResult result;
+  result.time = queue_.now() - start;
+  if (scheduler_ == nullptr) return result;
+  const auto job = scheduler_->GetJob(job_);
+  if (!job.ok()) return result;
+  result.state = job->state();
+  result.reason = job->reason();
+  result.result = job->result();
+  result.evaluations.assign(job->evaluations().begin(), job->evaluations().end());
+  result.views = static_cast<int>(job->view().view());
+  return result;
+}
+
+}  // namespace shoal

@@ -1,0 +1,186 @@
+#include "tests/simulation/simulated_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/status.h"
+#include "tests/simulation/simulated_job.h"
+
+namespace shoal {
+namespace {
+
+constexpr absl::Duration kNormRetry = absl::Milliseconds(5);
+
+}  // namespace
+
+SimulatedServer::SimulatedServer(SimulatedCluster* cluster, std::string name)
+    : SimulatedNode(cluster, NODE_ROLE_SERVER, std::move(name)), source_(&cluster->storage()) {}
+
+void SimulatedServer::DropAll() {
+  ++life_;
+  for (const auto& pull : pulls_) pull->open = false;
+  pulls_.clear();
+  shard_.reset();
+  job_.reset();
+  view_.Clear();
+}
+
+// ---- control ----
+
+void SimulatedServer::OnSessionOpened() {
+  if (shard_ == nullptr) return;
+  NodeReport prepared;
+  prepared.mutable_job_prepared()->set_job(job_->job.value());
+  Report(std::move(prepared));
+  if (view_.view() == 0) return;
+  ReportInstalled("");
+  if (const auto progress = shard_->Progress()) OnProgress(*progress);
+}
+
+void SimulatedServer::OnDirective(const Directive& directive) {
+  if (directive.has_prepare_job()) Prepare(directive.prepare_job());
+  if (directive.has_view()) Install(directive.view());
+  if (directive.has_close_job()) DropAll();
+}
+
+void SimulatedServer::Prepare(const PrepareJob& request) {
+  if (job_ == nullptr || job_->job.value() != request.job()) {
+    DropAll();
+    const auto job = MakeShardJob(JobId(request.job()), request.spec(), request.plan(), kSimulatedBlockElements);
+    SHOAL_CHECK_OK(job);
+    job_ = *job;
+    checkpoint_dir_ = request.checkpoint_dir();
+    shard_ = std::make_unique<JobShard>(job_, NodeId(id()), this, &source_);
+  }
+  NodeReport report;
+  report.mutable_job_prepared()->set_job(request.job());
+  Report(std::move(report));
+}
+
+void SimulatedServer::Install(const View& view) {
+  if (shard_ == nullptr || view.job() != job_->job.value() || view.view() < view_.view()) return;
+  for (const auto& pull : pulls_) {
+    pull->open = false;
+    After(cluster_->Delay(), [pull] { pull->end(absl::FailedPreconditionError("view over")); });
+  }
+  pulls_.clear();
+  const absl::Status status = shard_->Install(view);
+  if (status.ok()) view_ = view;
+  NodeReport report;
+  report.mutable_view_installed()->set_job(view.job());
+  report.mutable_view_installed()->set_view(view.view());
+  report.mutable_view_installed()->set_error(std::string(status.message()));
+  Report(std::move(report));
+}
+
+void SimulatedServer::ReportInstalled(const std::string& error) {
+  NodeReport report;
+  report.mutable_view_installed()->set_job(view_.job());
+  report.mutable_view_installed()->set_view(view_.view());
+  report.mutable_view_installed()->set_error(error);
+  Report(std::move(report));
+}
+
+// ---- data ----
+
+absl::StatusOr<ContributionResult> SimulatedServer::Contribute(const ContributionHeader& header, Payload payload) {
+  if (shard_ == nullptr) return absl::FailedPreconditionError("no job");
+  return shard_->Contribute(header, std::move(payload));
+}
+
+absl::StatusOr<VersionRange> SimulatedServer::Versions(ViewId view) {
+  if (shard_ == nullptr) return absl::FailedPreconditionError("no job");
+  return shard_->Versions(view);
+}
+
+absl::StatusOr<Norms> SimulatedServer::ExchangeNorms(const Norms& norms) {
+  if (shard_ == nullptr) return absl::FailedPreconditionError("no job");
+  return shard_->OnNorms(norms);
+}
+
+void SimulatedServer::Subscribe(std::shared_ptr<SimulatedPull> pull) {
+  const auto refuse = [&](const absl::Status& status) {
+    pull->open = false;
+    After(cluster_->Delay(), [pull, status] { pull->end(status); });
+  };
+  if (shard_ == nullptr) return refuse(absl::FailedPreconditionError("no job"));
+  const auto blocks = shard_->Blocks(pull->view);
+  if (!blocks.ok()) return refuse(blocks.status());
+  for (BlockId block : *blocks) {
+    for (Version version = pull->from;; ++version) {
+      const auto published = shard_->Published(pull->view, block, version);
+      if (absl::IsUnavailable(published.status())) break;
+      if (!published.ok()) return refuse(published.status());
+      Send(pull, block, *published);
+    }
+  }
+  pulls_.push_back(std::move(pull));
+}
+
+void SimulatedServer::Send(const std::shared_ptr<SimulatedPull>& pull, BlockId block,
+                           const PublishedVersion& published) {
+  if (!pull->open) return;
+  EventQueue& queue = cluster_->queue();
+  if (queue.Chance(cluster_->hardship().break_stream)) {
+    pull->open = false;
+    queue.After(cluster_->Delay(), [pull] { pull->end(absl::UnavailableError("broken")); });
+    return;
+  }
+  pull->last = std::max(pull->last, queue.now() + cluster_->Delay());
+  queue.After(pull->last - queue.now(), [pull, block, published] { pull->deliver(published, block); });
+}
+
+// ---- JobShardHost ----
+
+void SimulatedServer::OnPublished(ViewId view, BlockId block, const PublishedVersion& published) {
+  for (const auto& pull : pulls_) {
+    if (pull->view == view && pull->from <= published.version) Send(pull, block, published);
+  }
+}
+
+void SimulatedServer::SendNorms(ViewId view, uint32_t peer, const Norms& norms) {
+  if (shard_ == nullptr || shard_->view() != view) return;
+  const std::string address = view_.view() == view.value() ? view_.shards(peer).primary().address() : "";
+  const uint64_t life = life_;
+  const bool lost = cluster_->queue().Chance(cluster_->hardship().break_stream);
+  cluster_->queue().After(cluster_->Delay(), [this, life, view, peer, norms, address, lost] {
+    SimulatedServer* const other = lost ? nullptr : cluster_->ServerAt(address);
+    absl::StatusOr<Norms> answer = absl::UnavailableError("nobody there");
+    if (other != nullptr && !other->frozen()) answer = other->ExchangeNorms(norms);
+    After(cluster_->Delay(), [this, life, view, peer, norms, answer] {
+      if (life != life_ || shard_ == nullptr) return;
+      if (!answer.ok()) {
+        return After(kNormRetry, [this, life, view, peer, norms] {
+          if (life == life_) SendNorms(view, peer, norms);
+        });
+      }
+      if (answer->squared_norms_size() > 0) (void)shard_->OnNorms(*answer);
+    });
+  });
+}
+
+void SimulatedServer::OnProgress(const ShardProgress& progress) {
+  NodeReport report;
+  *report.mutable_shard_progress() = progress;
+  Report(std::move(report));
+}
+
+void SimulatedServer::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
+  const uint64_t life = life_;
+  After(cluster_->queue().Between(absl::Milliseconds(1), absl::Milliseconds(20)), [this, life, snapshot] {
+    if (life != life_) return;
+    const CheckpointShard shard = cluster_->storage().WriteShard(checkpoint_dir_, *snapshot);
+    NodeReport report;
+    ShardWritten& written = *report.mutable_shard_written();
+    written.set_job(job_->job.value());
+    written.set_restore_id(snapshot->restore_id);
+    written.set_version(snapshot->version.value());
+    written.set_shard(snapshot->shard);
+    written.set_file(shard.file());
+    written.set_bytes(shard.bytes());
+    written.set_sha256("simulated");
+    Report(std::move(report));
+  });
+}
+
+}  // namespace shoal

@@ -1,0 +1,95 @@
+// A worker of a simulated cluster: the real WorkerCore and UnitReducer, with made-up gradients that take simulated time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/blocks.h"
+#include "common/slot_tree.h"
+#include "tests/simulation/simulated_node.h"
+#include "tests/simulation/simulated_server.h"
+#include "worker/gradient_pool.h"
+#include "worker/unit_reducer.h"
+#include "worker/worker_core.h"
+
+namespace shoal {
+
+class SimulatedWorker : public SimulatedNode {
+ public:
+  SimulatedWorker(SimulatedCluster* cluster, std::string name);
+
+  void OnSessionOpened() override;
+  void OnDirective(const Directive& directive) override;
+  void DropAll() override;
+
+ private:
+  struct Held {
+    Round round;
+    SlotRange node;
+    int group = 0;
+    GradientBuffer gradient;
+    ContributionStats stats;
+  };
+  struct Delivery {
+    ContributionHeader header;
+    Payload payload;
+  };
+
+  void Prepare(const PrepareJob& request);
+  // Carries out what the core wants, then starts the next work.
+  void Pump();
+  void CarryOut();
+
+  // ---- data plane ----
+  void AskShard(uint32_t shard);
+  void OpenPull(uint32_t shard, Version from);
+  void OfferWaiting();
+  // False: the block has to wait.
+  bool Offer(ViewId view, const PublishedVersion& published, BlockId block);
+  void PushHeld(const Held& held, int shard);
+  void Push(uint32_t shard, Delivery delivery);
+  void Deliver(uint32_t shard, Delivery delivery);
+  void PushBroken(uint32_t shard);
+
+  // ---- runner: each step is an event ----
+  void StepTraining();
+  void BeginSlot();
+  void RunSlot(Slot slot);
+  void GiveUpUnit();
+  void FinishUnit();
+  void StepEvaluation();
+  void EndWork();
+
+  uint64_t job_ = 0;
+  JobPlan plan_;
+  uint64_t life_ = 0;  // of core_, so that late events don't reach its successor
+  std::unique_ptr<WorkerCore> core_;
+  SlotTree tree_{1};
+  std::vector<BlockSpec> blocks_;
+  std::vector<GroupRange> groups_;
+  std::shared_ptr<GradientPool> pool_;
+  std::vector<float> theta_[2];
+  View view_;
+  uint64_t opening_ = 0;  // counts AskVersions, OpenStreams and Disconnect: older streams are void
+  bool open_ = false;
+  std::vector<std::shared_ptr<SimulatedPull>> pulls_;
+  struct Waiting {
+    ViewId view;
+    PublishedVersion published;
+    BlockId block;
+    uint64_t opening = 0;
+  };
+  std::vector<Waiting> waiting_;
+  std::vector<Held> held_;
+
+  bool busy_ = false;
+  bool pumping_ = false;
+  Work work_;
+  size_t unit_ = 0;      // of work_.units
+  uint32_t slot_ = 0;    // next of the unit; or index into work_.slots
+  std::unique_ptr<UnitReducer> reducer_;
+};
+
+}  // namespace shoal

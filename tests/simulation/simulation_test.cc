@@ -1,0 +1,107 @@
+// Promise 1 on the real cores: whatever happens to messages and machines, the job ends with the undisturbed run's bits.
+// A failing schedule is named by its number: SHOAL_SIMULATION_SEED=n runs it alone.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "catch2/catch.hpp"
+#include "tests/simulation/simulated_cluster.h"
+
+namespace shoal {
+namespace {
+
+constexpr int kSchedules = 250;  // of each kind
+constexpr absl::Duration kLimit = absl::Seconds(60);  // simulated
+
+const SimulationResult& Undisturbed() {
+  static const auto* const result = new SimulationResult(SimulatedCluster(1, 1, 1, {}).Run(kLimit));
+  return *result;
+}
+
+void CheckSame(uint64_t seed, const SimulationResult& got) {
+  const SimulationResult& expected = Undisturbed();
+  INFO("schedule " << seed << ", simulated time " << absl::FormatDuration(got.time) << ", " << got.reason);
+  REQUIRE(got.state == JOB_STATE_COMPLETED);
+  REQUIRE(got.result.parameters_sha256() == expected.result.parameters_sha256());
+  REQUIRE(got.result.version() == expected.result.version());
+  REQUIRE(got.evaluations.size() == expected.evaluations.size());
+  for (size_t i = 0; i < got.evaluations.size(); ++i) {
+    REQUIRE(got.evaluations[i].SerializeAsString() == expected.evaluations[i].SerializeAsString());
+  }
+}
+
+// `luck` varies the cluster and the hardship from seed to seed.
+template <typename Luck>
+void RunSchedules(uint64_t first, const Luck& luck) {
+  uint64_t only = 0;
+  const char* const chosen = std::getenv("SHOAL_SIMULATION_SEED");
+  const bool one = chosen != nullptr && absl::SimpleAtoi(chosen, &only);
+  for (uint64_t seed = first; seed < first + kSchedules; ++seed) {
+    if (one && seed != only) continue;
+    Hardship hardship;
+    const int servers = 1 + static_cast<int>(seed % 3), workers = 1 + static_cast<int>(seed / 3 % 4);
+    luck(seed, &hardship);
+    CheckSame(seed, SimulatedCluster(seed, servers, workers, hardship).Run(kLimit));
+  }
+}
+
+TEST_CASE("The undisturbed run completes, and its evaluations decide what is kept", "[simulation]") {
+  const SimulationResult& result = Undisturbed();
+  INFO(result.reason << " after " << absl::FormatDuration(result.time));
+  REQUIRE(result.state == JOB_STATE_COMPLETED);
+  CHECK(result.result.rounds() == 18);
+  CHECK(result.result.parameters_sha256().size() == 64);
+  CHECK(result.evaluations.size() == 4);  // three epochs and the test
+  CHECK(result.views == 1);
+}
+
+TEST_CASE("Any number of servers and workers gives the same bits", "[simulation]") {
+  for (int servers = 1; servers <= 4; ++servers) {
+    for (int workers = 1; workers <= 7; ++workers) {
+      CheckSame(servers * 100 + workers, SimulatedCluster(7, servers, workers, {}).Run(kLimit));
+    }
+  }
+}
+
+TEST_CASE("Messages late, lost, doubled, damaged and out of order change nothing", "[simulation]") {
+  RunSchedules(1000, [](uint64_t seed, Hardship* hardship) {
+    hardship->break_stream = 0.002 * (1 + seed % 5);
+    hardship->duplicate = 0.05;
+    hardship->damage = 0.01;
+    hardship->slowest = absl::Milliseconds(1 + seed % 15);
+  });
+}
+
+TEST_CASE("Workers killed, frozen and joining change nothing but the time", "[simulation]") {
+  RunSchedules(2000, [](uint64_t seed, Hardship* hardship) {
+    hardship->kill_workers = 1 + static_cast<int>(seed % 3);
+    hardship->freeze_workers = static_cast<int>(seed / 2 % 3);
+    hardship->join_workers = static_cast<int>(seed % 2);
+    hardship->break_stream = 0.001;
+    hardship->duplicate = 0.02;
+  });
+}
+
+TEST_CASE("A server lost sends the job back to a checkpoint, and the bits are the same", "[simulation]") {
+  RunSchedules(3000, [](uint64_t seed, Hardship* hardship) {
+    hardship->kill_servers = 1 + static_cast<int>(seed % 2);
+    hardship->kill_workers = static_cast<int>(seed / 2 % 2);
+    hardship->break_stream = 0.001;
+  });
+}
+
+TEST_CASE("The scheduler killed and restarted in the middle of all this changes nothing", "[simulation]") {
+  RunSchedules(4000, [](uint64_t seed, Hardship* hardship) {
+    hardship->kill_scheduler = 1 + static_cast<int>(seed % 2);
+    hardship->kill_workers = static_cast<int>(seed / 2 % 2);
+    hardship->kill_servers = static_cast<int>(seed / 4 % 2);
+    hardship->freeze_workers = static_cast<int>(seed / 8 % 2);
+    hardship->break_stream = 0.002;
+    hardship->duplicate = 0.02;
+    hardship->damage = 0.005;
+  });
+}
+
+}  // namespace
+}  // namespace shoal
