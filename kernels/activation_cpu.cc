@@ -180,6 +180,7 @@ bool IsBias(const ConstTensor& bias, int64_t columns) {
 }  // namespace
 
 void ActivationForward(Device& device, const ActivationForwardArgs& args) {
+  const OpTimer timer(device.profile(), "activation", MovedBytes({args.x, args.y}));
   SHOAL_CHECK(Fits(args.x, args.y) && IsBias(args.bias, args.x.dim(1)));
   ForPieces(device, args.x.dim(0), args.x.dim(1), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(ActivationForwardTyped)(args, piece);
@@ -192,6 +193,7 @@ void ActivationForwardOnThread(const ActivationForwardArgs& args) {
 }
 
 void ActivationBackward(Device& device, const ActivationBackwardArgs& args) {
+  const OpTimer timer(device.profile(), "activation backward", MovedBytes({args.x, args.d_y, args.d_x}));
   const int64_t columns = args.x.dim(1);
   SHOAL_CHECK(Fits(args.x, args.d_y) && Fits(args.x, args.d_x));
   SHOAL_CHECK(IsBias(args.bias, columns) && IsBias(args.d_bias, columns));

@@ -230,11 +230,23 @@ class HeadRunner {
   Workspace work_;
 };
 
+// `products`: of queries and keys or of their like; under a causal mask half of each counts.
+OpWork WorkOf(const AttentionShape& shape, int products, double arrays_bytes) {
+  double pairs = 0;
+  for (size_t b = 0; b + 1 < shape.offsets.size(); ++b) {
+    const double length = shape.offsets[b + 1] - shape.offsets[b];
+    pairs += shape.causal ? length * (length + 1) / 2 : length * length;
+  }
+  return {products * 2.0 * pairs * static_cast<double>(shape.heads * shape.head_dim), arrays_bytes};
+}
+
 }  // namespace
 
 void AttentionForward(Device& device, const AttentionForwardArgs& args) {
   const AttentionShape& shape = args.shape;
   CheckShape(shape, args.qkv, args.out, args.statistics);
+  const OpTimer timer(device.profile(), "attention",
+                      WorkOf(shape, 2, args.qkv.size_bytes() + args.out.size_bytes()));
   const int64_t examples = static_cast<int64_t>(shape.offsets.size()) - 1;
   device.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
     const int64_t example = item / shape.heads, index = item % shape.heads;
@@ -248,6 +260,8 @@ void AttentionBackward(Device& device, const AttentionBackwardArgs& args) {
   const AttentionShape& shape = args.shape;
   CheckShape(shape, args.qkv, args.out, args.statistics);
   CheckShape(shape, args.d_qkv, args.d_out, args.statistics);
+  const OpTimer timer(device.profile(), "attention backward",
+                      WorkOf(shape, 5, 2.0 * (args.qkv.size_bytes() + args.out.size_bytes())));
   const int64_t examples = static_cast<int64_t>(shape.offsets.size()) - 1;
   device.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
     const int64_t example = item / shape.heads, index = item % shape.heads;

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "kernels/isa.h"
 #include "kernels/memory_plan.h"
+#include "kernels/op_profile.h"
 #include "kernels/thread_pool.h"
 
 namespace shoal {
@@ -60,6 +61,10 @@ class Device {
   std::string Describe() const;
   DeviceCounters counters() const;
 
+  // Kernels add what they take to `profile`, until another or null is set. It must outlive that.
+  void set_profile(OpProfile* profile) { profile_ = profile; }
+  OpProfile* profile() const { return profile_; }
+
   // Scratch memory of a thread of the pool (`thread` as ParallelFor hands it out), at least `size_bytes`,
   // aligned to kBufferAlignment_bytes, contents undefined. Valid until the next call with the same thread;
   // kernels don't nest their use. Grows on first use only; never shrinks.
@@ -81,6 +86,7 @@ class Device {
 
   ThreadPool pool_;
   Isa isa_;
+  OpProfile* profile_ = nullptr;
   GemmPath gemm_path_ = GemmPath::kOwn;
   std::string gemm_reason_;
   std::unique_ptr<OnednnGemm> onednn_;

@@ -42,6 +42,7 @@ namespace shoal {
 HWY_EXPORT(DropoutRows);
 
 void ApplyDropout(Device& device, const DropoutArgs& args) {
+  const OpTimer timer(device.profile(), "dropout", MovedBytes({args.x, args.y}));
   SHOAL_CHECK(args.x.rank() == 2 && SameShape(args.x, args.y) && args.x.type() == args.y.type());
   SHOAL_CHECK(args.dropout.rate >= 0 && args.dropout.rate < 1);
   SHOAL_CHECK(!args.bias.present() || args.bias.dim(0) == args.x.dim(1));

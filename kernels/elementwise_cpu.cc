@@ -141,6 +141,7 @@ void CheckMeans(const ConstTensor& rows, const ConstTensor& offsets, const Const
 }  // namespace
 
 void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y) {
+  const OpTimer timer(device.profile(), "add", MovedBytes({a, b, y}));
   SHOAL_CHECK(Alike(a, b) && Alike(a, y));
   ForPieces(device, RowsOf(a), ColumnsOf(a), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(AddPiece)(a, b, y, piece);
@@ -148,6 +149,7 @@ void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tenso
 }
 
 void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y) {
+  const OpTimer timer(device.profile(), "scale", MovedBytes({x, y}));
   SHOAL_CHECK(Alike(x, y));
   ForPieces(device, RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(ScalePiece)(x, factor, y, piece);
@@ -155,6 +157,7 @@ void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y) 
 }
 
 void SetZero(Device& device, const Tensor& x) {
+  const OpTimer timer(device.profile(), "set zero", MovedBytes({x}));
   const int64_t element_bytes = SizeOf(x.type()), row_bytes = x.row_stride() * element_bytes;
   ForPieces(device, RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     for (int64_t n = piece.row_begin; n < piece.row_end; ++n) {
@@ -165,6 +168,7 @@ void SetZero(Device& device, const Tensor& x) {
 }
 
 void Convert(Device& device, const ConstTensor& x, const Tensor& y) {
+  const OpTimer timer(device.profile(), "convert", MovedBytes({x, y}));
   SHOAL_CHECK(SameShape(x, y) && IsFloat(x.type()) && IsFloat(y.type()));
   ForPieces(device, RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(ConvertPiece)(x, y, piece);
@@ -172,6 +176,7 @@ void Convert(Device& device, const ConstTensor& x, const Tensor& y) {
 }
 
 void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums) {
+  const OpTimer timer(device.profile(), "column sums", MovedBytes({x}));
   SHOAL_CHECK(x.rank() == 2 && IsFloat(x.type()) && sums.rank() == 1 && sums.dim(0) == x.dim(1));
   TokenBlocks blocks(device, x.dim(0), x.dim(1), 1);
   device.pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
@@ -181,6 +186,7 @@ void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums) {
 }
 
 void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, const Tensor& y) {
+  const OpTimer timer(device.profile(), "mean rows", MovedBytes({x, y}));
   CheckMeans(x, offsets, y);
   const int64_t columns = x.dim(1);
   const int32_t* offset = offsets.i32();
@@ -191,6 +197,7 @@ void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, 
 }
 
 void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, const Tensor& d_x) {
+  const OpTimer timer(device.profile(), "mean rows backward", MovedBytes({d_y, d_x}));
   CheckMeans(d_x, offsets, d_y);
   const int32_t* offset = offsets.i32();
   device.pool().ParallelFor(d_y.dim(0), [&](int64_t b, int) {

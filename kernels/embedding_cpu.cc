@@ -146,6 +146,7 @@ void CopyRow(const ConstTensor& from, int64_t from_row, const Tensor& to, int64_
 }  // namespace
 
 void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args) {
+  const OpTimer timer(device.profile(), "embedding", MovedBytes({args.y, args.y}));
   SHOAL_CHECK(args.token.table.present() && args.y.rank() == 2);
   for (const EmbeddingTable& table : {args.token, args.position, args.type}) CheckTable(table, args.y);
   ForRows(device, args.y.dim(0), args.y.dim(1), [&](int64_t begin, int64_t end) {
@@ -154,6 +155,7 @@ void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args) {
 }
 
 void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args) {
+  const OpTimer timer(device.profile(), "embedding backward", MovedBytes({args.d_y, args.d_y}));
   const int64_t tokens = args.d_y.dim(0), channels = args.d_y.dim(1);
   SHOAL_CHECK(args.d_table.rank() == 2 && args.d_table.dim(1) == channels && args.ids.dim(0) == tokens);
   SHOAL_CHECK(AllIn(args.ids, args.d_table.dim(0)));
@@ -171,6 +173,7 @@ void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args) {
 }
 
 void GatherRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to) {
+  const OpTimer timer(device.profile(), "gather rows", MovedBytes({to, to}));
   CheckRows(from, rows, to);
   ForRows(device, to.dim(0), to.dim(1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) CopyRow(from, rows.i32()[i], to, i);
@@ -178,6 +181,7 @@ void GatherRows(Device& device, const ConstTensor& from, const ConstTensor& rows
 }
 
 void ScatterRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to) {
+  const OpTimer timer(device.profile(), "scatter rows", MovedBytes({from, to}));
   CheckRows(to, rows, from);
   const int64_t row_bytes = to.dim(1) * SizeOf(to.type());
   const int64_t stride_bytes = to.row_stride() * SizeOf(to.type());

@@ -47,6 +47,11 @@ void AddBias(const GemmProblem& problem, const GemmTile& tile) {
   }
 }
 
+OpWork WorkOf(const GemmProblem& p) {
+  const double m = p.m, n = p.n, k = p.k;
+  return {2 * m * n * k, sizeof(float) * (m * k + k * n + (p.accumulate ? 2 : 1) * m * n)};
+}
+
 void Clear(const GemmProblem& problem) {
   for (int64_t i = 0; i < problem.m; ++i) std::fill_n(problem.C(i, 0), problem.n, 0.0f);
 }
@@ -69,12 +74,15 @@ void GemmF32(Device& device, const GemmProblem& problem, bool whole_rows, Epilog
 }  // namespace
 
 void Gemm(Device& device, const GemmArgs& args) {
-  GemmF32(device, ProblemOf(args), false, [](const GemmTile&) {});
+  const GemmProblem problem = ProblemOf(args);
+  const OpTimer timer(device.profile(), "gemm", WorkOf(problem));
+  GemmF32(device, problem, false, [](const GemmTile&) {});
 }
 
 void GemmWithEpilogue(Device& device, const GemmArgs& args,
                       absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const GemmProblem problem = ProblemOf(args);
+  const OpTimer timer(device.profile(), "gemm with epilogue", WorkOf(problem));
   GemmF32(device, problem, problem.n <= 1024, epilogue);
 }
 

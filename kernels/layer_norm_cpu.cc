@@ -223,6 +223,7 @@ void Check(const NormBackwardArgs& args) {
 }  // namespace
 
 void NormForward(Device& device, const NormForwardArgs& args) {
+  const OpTimer timer(device.profile(), "norm", MovedBytes({args.x, args.residual, args.sum, args.y}));
   Check(args);
   ForRows(device, args.x.dim(0), args.x.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(NormForwardRows)(args, begin, end);
@@ -235,6 +236,8 @@ void NormForwardOnThread(const NormForwardArgs& args) {
 }
 
 void NormBackward(Device& device, const NormBackwardArgs& args) {
+  const OpTimer timer(device.profile(), "norm backward",
+                      MovedBytes({args.sum, args.d_y, args.d_y_more, args.d_sum_more, args.d_sum, args.d_x}));
   Check(args);
   TokenBlocks blocks(device, args.sum.dim(0), args.sum.dim(1), 3);
   device.pool().ParallelFor(blocks.count(), [&](int64_t block, int) {

@@ -198,6 +198,7 @@ void Check(const CrossEntropyArgs& args) {
 }  // namespace
 
 LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args) {
+  const OpTimer timer(device.profile(), "cross-entropy", MovedBytes({args.logits, args.d_logits}));
   Check(args);
   const int64_t rows = args.logits.dim(0);
   const int32_t* labels = args.labels.i32();
@@ -215,6 +216,8 @@ LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args) {
 }
 
 LossSum MeanSquaredError(Device& device, const RegressionArgs& args) {
+  const OpTimer timer(device.profile(), "squared error",
+                      MovedBytes({args.predictions, args.targets, args.d_predictions}));
   CheckTargets(args.predictions, args.targets, args.d_predictions);
   const int64_t rows = args.predictions.dim(0);
   RowResult* results = ResultsOf(device, rows);
@@ -225,6 +228,8 @@ LossSum MeanSquaredError(Device& device, const RegressionArgs& args) {
 }
 
 LossSum SigmoidCrossEntropy(Device& device, const MultiLabelArgs& args) {
+  const OpTimer timer(device.profile(), "sigmoid cross-entropy",
+                      MovedBytes({args.logits, args.targets, args.d_logits}));
   CheckTargets(args.logits, args.targets, args.d_logits);
   const int64_t rows = args.logits.dim(0);
   RowResult* results = ResultsOf(device, rows);
@@ -235,6 +240,7 @@ LossSum SigmoidCrossEntropy(Device& device, const MultiLabelArgs& args) {
 }
 
 void Softmax(Device& device, const ConstTensor& x, const Tensor& y) {
+  const OpTimer timer(device.profile(), "softmax", MovedBytes({x, y}));
   SHOAL_CHECK(x.rank() == 2 && x.dim(1) >= 1 && y.present() && Alike(x, y));
   ForRows(device, x.dim(0), x.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SoftmaxRows)(x, y, begin, end);

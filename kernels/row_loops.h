@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 
 #include "absl/functional/function_ref.h"
 #include "kernels/device.h"
@@ -27,6 +28,15 @@ inline int64_t ColumnsOf(const ConstTensor& x) { return x.rank() == 2 ? x.dim(1)
 
 inline bool SameShape(const ConstTensor& a, const ConstTensor& b) {
   return a.rank() == b.rank() && RowsOf(a) == RowsOf(b) && ColumnsOf(a) == ColumnsOf(b);
+}
+
+// What a kernel that visits each of these once moves.
+inline OpWork MovedBytes(std::initializer_list<ConstTensor> tensors) {
+  OpWork work;
+  for (const ConstTensor& x : tensors) {
+    if (x.present()) work.bytes += static_cast<double>(x.size_bytes());
+  }
+  return work;
 }
 
 // A part of a matrix.
