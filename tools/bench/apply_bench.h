@@ -1,0 +1,21 @@
+// How fast a server's update of the parameters is, beside what memory can do.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+namespace shoal {
+
+struct ApplyOptions {
+  int threads = 1;
+  int64_t parameters_mib = 256;
+  int repeats = 7;
+};
+
+// AdamW on f32 parameters that lie in memory, not in cache. Prints a line with GB/s of the update (reads of
+// the parameters, gradient and two moments; writes of all but the gradient) and of a copy that moves as many
+// bytes on as many threads, and their ratio.
+absl::Status RunApply(const ApplyOptions& options);
+
+}  // namespace shoal

@@ -1,0 +1,18 @@
+#include "tools/bench/json_line.h"
+
+#include <catch2/catch.hpp>
+#include <limits>
+
+namespace shoal {
+namespace {
+
+TEST_CASE("a line is one JSON object with its members in order") {
+  CHECK(JsonLine("a").Integer("n", -3).Number("x", 1234.567).ToString() ==
+        R"({"benchmark":"a","n":-3,"x":1235})");
+  CHECK(JsonLine("\"\\\n").ToString() == R"({"benchmark":"\"\\\u000a"})");
+  CHECK(JsonLine("a").Number("x", std::numeric_limits<double>::infinity()).ToString() ==
+        R"({"benchmark":"a","x":null})");
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,180 @@
+#include "tools/bench/kernels_bench.h"
+
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "kernels/activation.h"
+#include "kernels/attention.h"
+#include "kernels/dropout.h"
+#include "kernels/elementwise.h"
+#include "kernels/embedding.h"
+#include "kernels/gemm.h"
+#include "kernels/layer_norm.h"
+#include "kernels/loss.h"
+#include "tools/bench/json_line.h"
+
+namespace shoal {
+namespace {
+
+struct GemmShape {
+  int64_t m, n, k;
+  bool trans_a, trans_b;
+};
+
+// Linear layers of 4096 tokens at 256 and 384 channels, 1024 at 768 and 128: forward, the gradient of the
+// input, of the weight.
+constexpr GemmShape kGemmShapes[] = {
+    {1024, 128, 128, false, true},   {4096, 384, 384, false, true},   {4096, 1152, 384, false, true},
+    {4096, 1536, 384, false, true},  {4096, 384, 1536, false, true},  {4096, 1024, 256, false, true},
+    {1024, 3072, 768, false, true},  {1024, 768, 3072, false, true},  {4096, 384, 384, false, false},
+    {4096, 384, 1536, false, false}, {4096, 1536, 384, false, false}, {384, 384, 4096, true, false},
+    {1536, 384, 4096, true, false},  {384, 1536, 4096, true, false},  {768, 3072, 1024, true, false},
+};
+
+class Runner {
+ public:
+  Runner(Device& device, const KernelsOptions& options) : device_(device), options_(options) {}
+
+  void All() {
+    for (const GemmShape& shape : kGemmShapes) Product(shape);
+    for (int64_t length : {64, 128, 512}) {
+      Attention({4096 / length, length, 12, 32});
+      Attention({4096 / length, length, 4, 64});
+    }
+    Rows(4096, 384);
+    Rows(4096, 1536);
+    Classes(256, 30522);
+  }
+
+ private:
+  struct Heads {
+    int64_t examples, length, heads, head_dim;
+  };
+
+  // Calls `fn` some times and prints the best of the kernels in it.
+  void Measure(const std::string& shape, absl::FunctionRef<void()> fn) {
+    std::vector<OpTotals> best;
+    for (int i = 0; i <= options_.repeats; ++i) {
+      OpProfile profile;
+      device_.set_profile(&profile);
+      fn();
+      device_.set_profile(nullptr);
+      if (i <= 1) best.assign(profile.totals().begin(), profile.totals().end());
+      for (size_t op = 0; op < best.size(); ++op) {
+        if (profile.totals()[op].seconds < best[op].seconds) best[op] = profile.totals()[op];
+      }
+    }
+    for (const OpTotals& op : best) Print(shape, op);
+  }
+
+  void Print(const std::string& shape, const OpTotals& op) const {
+    if (!absl::StrContains(op.name, options_.only)) return;
+    JsonLine line("kernels");
+    line.Text("kernel", op.name).Text("shape", shape).Number("microseconds", op.seconds * 1e6);
+    if (op.work.flops > 0) line.Number("gflops", op.work.flops / op.seconds * 1e-9);
+    line.Number("gigabytes_per_second", op.work.bytes / op.seconds * 1e-9).Print();
+  }
+
+  void Product(const GemmShape& s) {
+    std::vector<float> a(s.m * s.k, 0.5f), b(s.k * s.n, 0.25f), c(s.m * s.n);
+    GemmArgs args;
+    args.a = s.trans_a ? ConstTensor(a.data(), {s.k, s.m}) : ConstTensor(a.data(), {s.m, s.k});
+    args.b = s.trans_b ? ConstTensor(b.data(), {s.n, s.k}) : ConstTensor(b.data(), {s.k, s.n});
+    args.c = Tensor(c.data(), {s.m, s.n});
+    args.trans_a = s.trans_a;
+    args.trans_b = s.trans_b;
+    const std::string shape =
+        absl::StrCat("M=", s.m, " N=", s.n, " K=", s.k, s.trans_a ? " A^T" : "", s.trans_b ? " B^T" : "");
+    Measure(shape, [&] { Gemm(device_, args); });
+  }
+
+  void Attention(const Heads& s) {
+    const int64_t tokens = s.examples * s.length, channels = s.heads * s.head_dim;
+    std::vector<float> qkv(tokens * 3 * channels, 0.1f), out(tokens * channels), d_qkv(qkv.size());
+    std::vector<float> statistics(tokens * 2 * s.heads);
+    std::vector<int32_t> offsets;
+    for (int64_t b = 0; b <= s.examples; ++b) offsets.push_back(static_cast<int32_t>(b * s.length));
+    AttentionForwardArgs forward;
+    forward.shape.heads = s.heads;
+    forward.shape.head_dim = s.head_dim;
+    forward.shape.dropout.rate = 0.1f;
+    forward.shape.offsets = offsets;
+    forward.qkv = ConstTensor(qkv.data(), {tokens, 3 * channels});
+    forward.out = Tensor(out.data(), {tokens, channels});
+    forward.statistics = Tensor(statistics.data(), {tokens, 2 * s.heads});
+    const AttentionBackwardArgs backward = {forward.shape, forward.qkv,
+                                            forward.out,   forward.statistics,
+                                            forward.out,   Tensor(d_qkv.data(), {tokens, 3 * channels})};
+    Measure(absl::StrCat("B=", s.examples, " T=", s.length, " H=", s.heads, " D=", s.head_dim), [&] {
+      AttentionForward(device_, forward);
+      AttentionBackward(device_, backward);
+    });
+  }
+
+  void Rows(int64_t rows, int64_t columns) {
+    std::vector<float> a(rows * columns, 0.5f), b = a, c = a, d = a, vectors(4 * columns, 1.0f);
+    std::vector<float> statistics(2 * rows, 1.0f);
+    std::vector<int32_t> ids(rows);
+    for (int64_t n = 0; n < rows; ++n) ids[n] = static_cast<int32_t>(n * 7919 % rows);
+    const auto matrix = [&](std::vector<float>& x) { return Tensor(x.data(), {rows, columns}); };
+    const auto vector = [&](int i) { return Tensor(vectors.data() + i * columns, {columns}); };
+    const Tensor mean(statistics.data(), {rows}), rstd(statistics.data() + rows, {rows});
+    Dropout dropout;
+    dropout.rate = 0.1f;
+    NormForwardArgs norm;
+    norm.x = matrix(a), norm.bias = vector(0), norm.residual = matrix(b), norm.dropout = dropout;
+    norm.sum = matrix(c), norm.gamma = vector(1), norm.beta = vector(2), norm.y = matrix(d);
+    norm.mean = mean, norm.rstd = rstd;
+    NormBackwardArgs norm_backward;
+    norm_backward.sum = matrix(c), norm_backward.mean = mean, norm_backward.rstd = rstd;
+    norm_backward.gamma = vector(1), norm_backward.d_y = matrix(b), norm_backward.dropout = dropout;
+    norm_backward.d_sum = matrix(b), norm_backward.d_x = matrix(d);
+    norm_backward.d_gamma = vector(2), norm_backward.d_beta = vector(3), norm_backward.d_bias = vector(0);
+    Measure(absl::StrCat("N=", rows, " C=", columns), [&] {
+      EmbeddingForwardArgs embedding;
+      embedding.token = {matrix(a), ConstTensor(ids.data(), {rows})};
+      embedding.y = matrix(c);
+      EmbeddingForward(device_, embedding);
+      EmbeddingBackward(device_, {ConstTensor(ids.data(), {rows}), matrix(a), matrix(c)});
+      NormForward(device_, norm);
+      NormBackward(device_, norm_backward);
+      ActivationForward(device_, {Activation::kGelu, matrix(a), vector(0), matrix(c)});
+      ActivationBackward(device_, {Activation::kGelu, matrix(a), vector(0), matrix(c), matrix(d), vector(3)});
+      ApplyDropout(device_, {dropout, matrix(a), ConstTensor(), matrix(c)});
+      Add(device_, matrix(a), matrix(b), matrix(c));
+      AddColumnSums(device_, matrix(a), vector(3));
+      SetZero(device_, matrix(d));
+    });
+  }
+
+  void Classes(int64_t rows, int64_t classes) {
+    std::vector<float> logits(rows * classes, 0.5f), d_logits(logits.size());
+    const std::vector<int32_t> labels(rows, 7);
+    CrossEntropyArgs args;
+    args.logits = ConstTensor(logits.data(), {rows, classes});
+    args.labels = ConstTensor(labels.data(), {rows});
+    args.d_logits = Tensor(d_logits.data(), {rows, classes});
+    Measure(absl::StrCat("N=", rows, " V=", classes), [&] { CrossEntropy(device_, args); });
+  }
+
+  Device& device_;
+  const KernelsOptions& options_;
+};
+
+}  // namespace
+
+absl::Status RunKernels(const KernelsOptions& options) {
+  const auto device_options = DeviceOptions::FromEnvironment(options.threads);
+  if (!device_options.ok()) return device_options.status();
+  const auto device = Device::Create(*device_options);
+  if (!device.ok()) return device.status();
+  JsonLine("kernels").Text("device", (*device)->Describe()).Print();
+  Runner(**device, options).All();
+  return absl::OkStatus();
+}
+
+}  // namespace shoal

@@ -1,0 +1,21 @@
+// How fast each kernel is on its own, at the shapes of training.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace shoal {
+
+struct KernelsOptions {
+  int threads = 1;
+  std::string only;  // just the kernels whose name contains this
+  int repeats = 10;
+};
+
+// Prints a line for each kernel and shape: GFLOP/s where the work is arithmetic, and GB/s of the arrays it
+// reads and writes. SHOAL_ISA and SHOAL_GEMM choose the path.
+// Errors: those of Device::Create.
+absl::Status RunKernels(const KernelsOptions& options);
+
+}  // namespace shoal

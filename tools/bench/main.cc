@@ -1,0 +1,57 @@
+// shoal-bench: figures of speed, each a line of JSON. See README.md.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "absl/status/status.h"
+#include "tools/bench/apply_bench.h"
+#include "tools/bench/kernels_bench.h"
+
+namespace shoal {
+namespace {
+
+// Options of all subcommands, and what the chosen one returned.
+struct Bench {
+  ApplyOptions apply;
+  KernelsOptions kernels;
+  absl::Status status;
+};
+
+void AddApply(CLI::App& app, Bench& bench) {
+  CLI::App* command = app.add_subcommand("apply", "AdamW on the parameters, beside a copy of as many bytes");
+  ApplyOptions& options = bench.apply;
+  command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--mib", options.parameters_mib, "size of the parameters")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->callback([&bench] { bench.status = RunApply(bench.apply); });
+}
+
+void AddKernels(CLI::App& app, Bench& bench) {
+  CLI::App* command = app.add_subcommand("kernels", "each kernel at the shapes of training");
+  KernelsOptions& options = bench.kernels;
+  command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--only", options.only, "kernels whose name contains this");
+  command->callback([&bench] { bench.status = RunKernels(bench.kernels); });
+}
+
+// 0: done; 1: failed; 2: wrong usage.
+int Main(int argc, char** argv) {
+  CLI::App app("Measures Shoal and prints JSON lines.", "shoal-bench");
+  app.require_subcommand(1);
+  Bench bench;
+  AddApply(app, bench);
+  AddKernels(app, bench);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (bench.status.ok()) return 0;
+  std::fprintf(stderr, "shoal-bench: %s\n", std::string(bench.status.message()).c_str());
+  return bench.status.code() == absl::StatusCode::kInvalidArgument ? 2 : 1;
+}
+
+}  // namespace
+}  // namespace shoal
+
+int main(int argc, char** argv) { return shoal::Main(argc, argv); }

@@ -1,0 +1,26 @@
+// Time of a piece of code.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "absl/functional/function_ref.h"
+
+namespace shoal {
+
+inline double SecondsOf(absl::FunctionRef<void()> fn) {
+  const auto start = std::chrono::steady_clock::now();
+  fn();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The shortest of `repeats` runs, after one that warms up: what the machine can do when nothing disturbs it.
+inline double BestSeconds(int repeats, absl::FunctionRef<void()> fn) {
+  fn();
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < repeats; ++i) best = std::min(best, SecondsOf(fn));
+  return best;
+}
+
+}  // namespace shoal
