@@ -1,11 +1,11 @@
-// What contributions count for, added up along the reduction tree.
+// What contributions count for, summed along the slot tree.
 #pragma once
 
 #include "proto/parameter.pb.h"
 
 namespace shoal {
 
-// Of a node of the slot tree: left + right, so that the loss has the same bits however slots are spread.
+// left + right: of a node of the slot tree, so the loss has the same bits however slots are spread.
 inline ContributionStats AddStats(const ContributionStats& left, const ContributionStats& right) {
   ContributionStats sum;
   sum.set_weight(left.weight() + right.weight());

@@ -18,37 +18,13 @@
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 #include "server/array_pool.h"
+#include "server/published.h"
 #include "server/shard_job.h"
 #include "server/state_source.h"
 
 namespace shoal {
 
 class ShardState;
-
-// One version of one block as it goes to workers.
-struct PublishedVersion {
-  Version version;
-  WireFormat wire = WIRE_FORMAT_F32;
-  uint32_t crc32c = 0;
-  Payload payload;  // for f32 the parameters themselves, else an encoded copy
-};
-
-// A shard's state at one version, all blocks.
-struct ShardSnapshot {
-  struct Block {
-    BlockId block;
-    uint64_t size = 0;  // elements
-    FloatArray theta;
-    std::vector<FloatArray> moments;
-  };
-  uint64_t restore_id = 0;
-  Version version;
-  uint32_t shard = 0;
-  uint32_t shards = 1;
-  std::vector<Block> blocks;  // ascending
-
-  uint64_t size_bytes() const;
-};
 
 // Effects. Called by the thread whose event had the effect, without a lock held, so they may call the shard;
 // with several threads the calls may overlap and swap, so each names its view. None may block for long.

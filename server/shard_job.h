@@ -27,7 +27,7 @@ struct ShardJob {
   std::vector<std::string> moment_names;  // of the optimizer's arrays, as checkpoints call them
   std::vector<BlockSpec> blocks;          // of the whole job
   std::vector<ParameterInfo> parameters;  // in order of θ, without gaps
-  std::string weights_sha256;             // artifact that holds θ_0; "": none
+  Artifact weights;                       // holds θ_0; without a name: none
 
   bool clips() const { return clip_norm > 0; }
 };

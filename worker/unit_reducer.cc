@@ -1,17 +1,10 @@
 #include "worker/unit_reducer.h"
 
 #include "absl/types/span.h"
+#include "common/contribution_stats.h"
 #include "common/wire.h"
 
 namespace shoal {
-
-ContributionStats MergeStats(const ContributionStats& left, const ContributionStats& right) {
-  ContributionStats sum;
-  sum.set_weight(left.weight() + right.weight());
-  sum.set_tokens(left.tokens() + right.tokens());
-  sum.set_loss(left.loss() + right.loss());
-  return sum;
-}
 
 UnitReducer::UnitReducer(Options options, std::shared_ptr<GradientPool> pool)
     : options_(std::move(options)), pool_(std::move(pool)) {}
@@ -35,7 +28,7 @@ void UnitReducer::SetStats(const ContributionStats& stats) {
   current_.stats = stats;
   result_stats_ = stats;
   for (size_t i = 0; i < merges_; ++i) {
-    result_stats_ = MergeStats(stack_[stack_.size() - 1 - i].stats, result_stats_);
+    result_stats_ = AddStats(stack_[stack_.size() - 1 - i].stats, result_stats_);
   }
 }
 

@@ -21,9 +21,6 @@ struct GroupRange {
   uint64_t size = 0;
 };
 
-// What a node of the slot tree counts for: left + right, so the loss has the same bits however slots are spread.
-ContributionStats MergeStats(const ContributionStats& left, const ContributionStats& right);
-
 // Reduces the slots of one unit (a node of the slot tree), run one after the other from left to right. Not thread-safe.
 //
 // The value of a leaf is its gradient rounded to the wire format, that of an inner node round_to_wire(f32(left) + f32(right)):

@@ -1,0 +1,195 @@
+#include "server/block_state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/crc32c.h"
+#include "common/status.h"
+#include "common/wire.h"
+
+namespace shoal {
+namespace {
+
+// For snapshots: pieces that fit a cache.
+FloatArray CopyOf(const std::shared_ptr<ArrayPool>& pool, const FloatArray& from, uint64_t size) {
+  FloatArray copy = pool->Acquire(size);
+  std::memcpy(copy.get(), from.get(), size * sizeof(float));
+  return copy;
+}
+
+}  // namespace
+
+BlockState::BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::shared_ptr<ArrayPool> pool,
+                       BlockStart start)
+    : job_(std::move(job)),
+      block_(block),
+      format_{job_->wire, job_->blocks[block.value()].size, std::move(pool)},
+      tree_(job_->slots),
+      decay_(DecayRanges(*job_, job_->blocks[block.value()])),
+      ledger_(tree_),
+      theta_(std::move(start.theta)),
+      moments_(std::move(start.moments)),
+      version_(start.version.value()) {
+  Publish(MakeVersion(start.version));
+}
+
+// ---- contributions ----
+
+absl::Status BlockState::Check(const ContributionHeader& header, const Payload& payload) const {
+  const SlotRange range = {header.slot_begin(), header.slot_end()};
+  if (!tree_.IsNode(range)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("slots ", range.ToString(), " are no node of the tree over ", job_->slots, " slots"));
+  }
+  if (header.wire() != format_.wire) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": wire format ", header.wire(),
+                                                   ", the job's is ", format_.wire));
+  }
+  if (payload.size() != EncodedBytes(format_.wire, format_.size)) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": ", payload.size(),
+                                                   " bytes, expected ", EncodedBytes(format_.wire, format_.size)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const {
+  const Round running = RoundFrom(version());
+  const Round round(header.round());
+  if (round < running) return true;
+  if (round > running) {
+    return absl::FailedPreconditionError(absl::StrCat("block ", block_.value(), ": a contribution to round ",
+                                                      round.value(), " in round ", running.value()));
+  }
+  return ledger_.Covers({header.slot_begin(), header.slot_end()});
+}
+
+absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& header, Payload payload) {
+  SHOAL_RETURN_IF_ERROR(Check(header, payload));
+  {
+    absl::MutexLock lock(&mutex_);
+    SHOAL_ASSIGN_OR_RETURN(const bool over, IsOver(header));
+    if (over) return AddResult::kDuplicate;
+  }
+  // Reads all of it, so not under the lock.
+  if (payload.Crc32c() != header.crc32c()) {
+    return absl::DataLossError(absl::StrCat("block ", block_.value(), ": the payload is damaged (checksum)"));
+  }
+  absl::MutexLock lock(&mutex_);
+  SHOAL_ASSIGN_OR_RETURN(const bool over, IsOver(header));
+  if (over) return AddResult::kDuplicate;
+  const auto merge = [this](BlockSum left, BlockSum right) {
+    return BlockSum::Merge(format_, std::move(left), std::move(right));
+  };
+  ledger_.Add({header.slot_begin(), header.slot_end()}, BlockSum(std::move(payload), header.stats()), merge);
+  return ledger_.complete() ? AddResult::kCompleted : AddResult::kAdded;
+}
+
+ContributionStats BlockState::CompleteStats() const {
+  absl::MutexLock lock(&mutex_);
+  SHOAL_CHECK(ledger_.complete());
+  return ledger_.sum().stats();
+}
+
+double BlockState::CompleteSquaredNorm() const {
+  absl::MutexLock lock(&mutex_);
+  SHOAL_CHECK(ledger_.complete());
+  return ledger_.sum().SquaredNorm(format_);
+}
+
+std::vector<SlotRange> BlockState::Missing() const {
+  absl::MutexLock lock(&mutex_);
+  return ledger_.Missing();
+}
+
+// ---- the update ----
+
+PublishedVersion BlockState::Apply(const BlockUpdate& update) {
+  absl::MutexLock lock(&mutex_);
+  SHOAL_CHECK(ledger_.complete() && InputOf(update.round) == version());
+  const uint64_t weight = ledger_.sum().stats().weight();
+  OptimizerStep step;
+  step.step = update.round.value() + 1;
+  step.learning_rate = update.learning_rate;
+  step.gradient_scale = weight == 0 ? 0 : update.clip / static_cast<double>(weight);
+  FloatArray next = format_.pool->Acquire(format_.size);
+  BlockSumReader reader(format_.wire, ledger_.sum());
+  for (uint64_t begin = 0; begin < format_.size; begin += kSumPiece) {
+    UpdatePiece(step, begin, reader.Next(std::min(kSumPiece, format_.size - begin)), next.get());
+  }
+  theta_ = std::move(next);
+  ledger_.Clear();
+  version_.store(OutputOf(update.round).value(), std::memory_order_release);
+  PublishedVersion published = MakeVersion(OutputOf(update.round));
+  Publish(published);
+  return published;
+}
+
+void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient,
+                             float* out) {
+  const uint64_t end = begin + gradient.size();
+  for (const DecayRange& range : decay_) {
+    const uint64_t first = std::max(begin, range.begin), last = std::min(end, range.end);
+    if (first >= last) continue;
+    const uint64_t size = last - first;
+    OptimizerStep part = step;
+    part.decay = range.decay;
+    OptimizerArrays arrays;
+    arrays.parameters = absl::MakeConstSpan(theta_.get() + first, size);
+    arrays.gradient = gradient.subspan(first - begin, size);
+    if (!moments_.empty()) arrays.first_moment = absl::MakeSpan(moments_[0].get() + first, size);
+    if (moments_.size() > 1) arrays.second_moment = absl::MakeSpan(moments_[1].get() + first, size);
+    arrays.out = absl::MakeSpan(out + first, size);
+    UpdateParameters(job_->optimizer, part, arrays);
+  }
+}
+
+// ---- versions ----
+
+// For float32 the slice of θ itself; else an encoded copy.
+PublishedVersion BlockState::MakeVersion(Version version) const {
+  PublishedVersion published;
+  published.version = version;
+  published.wire = format_.wire;
+  const uint64_t bytes = EncodedBytes(format_.wire, format_.size);
+  FloatArray memory = theta_;
+  if (format_.wire != WIRE_FORMAT_F32) {
+    memory = format_.pool->Acquire((bytes + sizeof(float) - 1) / sizeof(float));
+    Encode(format_.wire, absl::MakeConstSpan(theta_.get(), format_.size),
+           absl::MakeSpan(reinterpret_cast<uint8_t*>(memory.get()), bytes));
+  }
+  const absl::Span<const uint8_t> content(reinterpret_cast<const uint8_t*>(memory.get()), bytes);
+  published.crc32c = Crc32c(content);
+  published.payload = Payload::Refer(memory, content);
+  return published;
+}
+
+void BlockState::Publish(PublishedVersion published) {
+  absl::MutexLock lock(&published_mutex_);
+  previous_ = std::move(current_);
+  current_ = std::move(published);
+}
+
+absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {
+  absl::MutexLock lock(&published_mutex_);
+  if (current_->version == version) return *current_;
+  if (current_->version < version) {
+    return absl::UnavailableError(absl::StrCat("block ", block_.value(), " is at version ", current_->version.value()));
+  }
+  if (previous_ && previous_->version == version) return *previous_;
+  return absl::OutOfRangeError(absl::StrCat("block ", block_.value(), ": version ", version.value(),
+                                            " is gone, it is at ", current_->version.value()));
+}
+
+BlockSnapshot BlockState::Snapshot() const {
+  absl::MutexLock lock(&mutex_);
+  BlockSnapshot snapshot;
+  snapshot.block = block_;
+  snapshot.size = format_.size;
+  snapshot.theta = theta_;
+  for (const FloatArray& moment : moments_) snapshot.moments.push_back(CopyOf(format_.pool, moment, format_.size));
+  return snapshot;
+}
+
+}  // namespace shoal

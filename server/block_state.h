@@ -1,0 +1,102 @@
+// One block at its primary server: master parameters, optimizer moments, the ledger of the running round, published versions.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/coverage.h"
+#include "common/payload.h"
+#include "common/types.h"
+#include "server/array_pool.h"
+#include "server/block_sum.h"
+#include "server/published.h"
+#include "server/shard_job.h"
+
+namespace shoal {
+
+// A block's state when it comes from θ_0 or a checkpoint.
+struct BlockStart {
+  Version version;
+  FloatArray theta;
+  std::vector<FloatArray> moments;  // in the order of ShardJob::moment_names
+};
+
+// What a round's update takes beside the sum. With the sum and its weight this is the record that a follower would need.
+struct BlockUpdate {
+  Round round;
+  double learning_rate = 0;
+  double clip = 1;  // factor
+};
+
+// Thread-safe: a lock for each block, so that different blocks work side by side. Never blocks on I/O.
+class BlockState {
+ public:
+  BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::shared_ptr<ArrayPool> pool,
+             BlockStart start);
+
+  BlockId block() const { return block_; }
+
+  enum class AddResult {
+    kAdded,
+    kDuplicate,  // covered already, or of a round that is over; nothing changed
+    kCompleted,  // added, and the round's sum is complete: told to one caller
+  };
+  // Adds a contribution of the running round. The first one of a range is just held.
+  // Errors, which change nothing: see JobShard::Contribute.
+  absl::StatusOr<AddResult> Add(const ContributionHeader& header, Payload payload) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What the complete round comes to; only between kCompleted and Apply.
+  ContributionStats CompleteStats() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Of the sum; only between kCompleted and Apply.
+  double CompleteSquaredNorm() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Turns version t into t+1 with the complete sum of round t = update.round, and publishes it. Version t stays available, t-1 is
+  // dropped. Called once a round, after kCompleted.
+  PublishedVersion Apply(const BlockUpdate& update) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
+
+  // θ at version() with a copy of the moments; right after Apply, before the next one.
+  BlockSnapshot Snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Errors: OUT_OF_RANGE when it is dropped already, UNAVAILABLE when it is not there yet.
+  absl::StatusOr<PublishedVersion> Published(Version version) const ABSL_LOCKS_EXCLUDED(published_mutex_);
+
+  Version version() const { return Version(version_.load(std::memory_order_acquire)); }
+
+  // What the running round waits for, from left to right; empty when its sum is complete.
+  std::vector<SlotRange> Missing() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  absl::Status Check(const ContributionHeader& header, const Payload& payload) const;
+  // Whether it is a duplicate; FAILED_PRECONDITION for a round to come.
+  absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient, float* out)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // θ as it goes to workers.
+  PublishedVersion MakeVersion(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Publish(PublishedVersion published) ABSL_LOCKS_EXCLUDED(published_mutex_);
+
+  const std::shared_ptr<const ShardJob> job_;
+  const BlockId block_;
+  const SumFormat format_;
+  const SlotTree tree_;
+  const std::vector<DecayRange> decay_;
+
+  mutable absl::Mutex mutex_;
+  Coverage<BlockSum> ledger_ ABSL_GUARDED_BY(mutex_);
+  FloatArray theta_ ABSL_GUARDED_BY(mutex_);
+  std::vector<FloatArray> moments_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> version_;  // written with mutex_ held
+
+  // Apart, so that a subscriber need not wait for an update.
+  mutable absl::Mutex published_mutex_;
+  std::optional<PublishedVersion> previous_ ABSL_GUARDED_BY(published_mutex_);
+  std::optional<PublishedVersion> current_ ABSL_GUARDED_BY(published_mutex_);
+};
+
+}  // namespace shoal

@@ -1,0 +1,65 @@
+// The sum of a block's contributions over a node of the slot tree, kept as it came as long as it can be.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/types/span.h"
+#include "common/payload.h"
+#include "proto/parameter.pb.h"
+#include "server/array_pool.h"
+
+namespace shoal {
+
+// What all sums of a block have in common.
+struct SumFormat {
+  WireFormat wire = WIRE_FORMAT_F32;
+  uint64_t size = 0;                // elements
+  std::shared_ptr<ArrayPool> pool;  // memory of sums
+};
+
+// Either the payload of one contribution, as received, or float32 values that are representable in the wire format: the first
+// contribution of a range costs no pass over memory, and a worker that reduced all slots itself none before the update. Movable;
+// not thread-safe.
+class BlockSum {
+ public:
+  // `payload` has EncodedBytes(wire, size) bytes.
+  BlockSum(Payload payload, ContributionStats stats) : payload_(std::move(payload)), stats_(std::move(stats)) {}
+
+  // The parent's value: round_to_wire(left + right).
+  static BlockSum Merge(const SumFormat& format, BlockSum left, BlockSum right);
+
+  const ContributionStats& stats() const { return stats_; }
+
+  // Sum of the squares, f64: pieces of kSumPiece elements (kernels/optimizer.h SquaredNorm), added in order.
+  double SquaredNorm(const SumFormat& format) const;
+
+ private:
+  friend class BlockSumReader;
+
+  static FloatArray MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right);
+
+  FloatArray values_;  // null: payload_ has the values
+  Payload payload_;
+  ContributionStats stats_;
+};
+
+// Elements that are worked on at a time, so that a piece stays in the first-level cache from pass to pass.
+inline constexpr uint64_t kSumPiece = 2048;
+
+// Reads a sum in order. The sum must outlive it. Not thread-safe.
+class BlockSumReader {
+ public:
+  BlockSumReader(WireFormat wire, const BlockSum& sum) : sum_(sum), reader_(wire, sum.payload_) {}
+
+  // The next `count` elements (at most kSumPiece); valid until the next call.
+  absl::Span<const float> Next(uint64_t count);
+
+ private:
+  const BlockSum& sum_;
+  PayloadReader reader_;
+  uint64_t next_ = 0;
+  alignas(64) float scratch_[kSumPiece];
+};
+
+}  // namespace shoal

@@ -1,0 +1,153 @@
+#include "server/job_shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "server/shard_state.h"
+
+namespace shoal {
+namespace {
+
+absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
+  std::optional<uint32_t> own;
+  for (int i = 0; i < view.shards_size(); ++i) {
+    if (view.shards(i).followers_size() > 0) {
+      return absl::InvalidArgumentError("a view with followers: this version does not replicate");
+    }
+    if (view.shards(i).primary().node_id() != self.value()) continue;
+    if (own) return absl::InvalidArgumentError("two shards on one server");
+    own = i;
+  }
+  if (!own) return absl::InvalidArgumentError(absl::StrCat("view ", view.view(), " has no shard for this server"));
+  return *own;
+}
+
+// Memory for a block's state, filled by the reader.
+absl::StatusOr<BlockStart> LoadBlock(const ShardJob& job, BlockId block, Version version, ArrayPool* pool,
+                                     StateReader* reader) {
+  const uint64_t size = job.blocks[block.value()].size;
+  BlockStart start;
+  start.version = version;
+  start.theta = pool->Acquire(size);
+  BlockContents contents;
+  contents.theta = absl::MakeSpan(start.theta.get(), size);
+  for (size_t i = 0; i < job.moment_names.size(); ++i) {
+    start.moments.push_back(pool->Acquire(size));
+    contents.moments.push_back(absl::MakeSpan(start.moments.back().get(), size));
+    std::fill(contents.moments.back().begin(), contents.moments.back().end(), 0.0f);
+  }
+  SHOAL_RETURN_IF_ERROR(Annotate(reader->Read(block, contents), absl::StrCat("block ", block.value())));
+  return start;
+}
+
+}  // namespace
+
+JobShard::JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHost* host, StateSource* source)
+    : job_(std::move(job)), self_(self), host_(host), source_(source), pool_(ArrayPool::Create()) {}
+
+JobShard::~JobShard() = default;
+
+absl::Status JobShard::Install(const View& view) {
+  const ViewId id(view.view());
+  std::shared_ptr<ShardState> held;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (id < newest_) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("view ", id.value(), " is older than view ", newest_.value()));
+    }
+    if (id == serving_) return absl::OkStatus();
+    newest_ = id;
+    serving_ = ViewId(0);
+    held = state_;
+  }
+  SHOAL_ASSIGN_OR_RETURN(const uint32_t shard, OwnShard(view, self_));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateFor(view, shard, std::move(held)));
+  {
+    absl::MutexLock lock(&mutex_);
+    if (newest_ != id) return absl::FailedPreconditionError("a newer view came in between");
+    serving_ = id;
+    state_ = state;
+  }
+  state->Resume(id);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view, uint32_t shard,
+                                                               std::shared_ptr<ShardState> held) {
+  const ShardState::Place place = {view.restore().restore_id(), shard, static_cast<uint32_t>(view.shards_size())};
+  if (place.shards > job_->blocks.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(place.shards, " shards, but only ", job_->blocks.size(), " blocks"));
+  }
+  if (held != nullptr && held->place().restore_id == place.restore_id) {
+    if (held->place().shard == place.shard && held->place().shards == place.shards) return held;
+    return absl::InvalidArgumentError("another cut into shards without a new restore point");
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    state_.reset();  // its memory is used again below
+  }
+  held.reset();
+  const std::vector<BlockId> blocks = ShardState::BlocksOf(*job_, place.shard, place.shards);
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StateReader> reader, source_->Open(view.restore(), blocks));
+  std::vector<absl::StatusOr<BlockStart>> loaded(blocks.size());
+  host_->ParallelFor(blocks.size(), [&](uint64_t i) {
+    loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
+  });
+  std::vector<BlockStart> starts;
+  for (absl::StatusOr<BlockStart>& start : loaded) {
+    SHOAL_RETURN_IF_ERROR(start.status());
+    starts.push_back(*std::move(start));
+  }
+  return std::make_shared<ShardState>(job_, place, host_, pool_, std::move(starts));
+}
+
+absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateOf(ViewId view) const {
+  absl::MutexLock lock(&mutex_);
+  if (serving_ == ViewId(0) || serving_ != view) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("view ", view.value(), " is not served here; view ", newest_.value(), " is the newest"));
+  }
+  return state_;
+}
+
+absl::StatusOr<ContributionResult> JobShard::Contribute(const ContributionHeader& header, Payload payload) {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(ViewId(header.view())));
+  return state->Contribute(header, std::move(payload));
+}
+
+absl::StatusOr<Norms> JobShard::OnNorms(const Norms& norms) {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(ViewId(norms.view())));
+  return state->OnNorms(norms);
+}
+
+absl::StatusOr<PublishedVersion> JobShard::Published(ViewId view, BlockId block, Version version) const {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(view));
+  return state->Published(block, version);
+}
+
+absl::StatusOr<VersionRange> JobShard::Versions(ViewId view) const {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(view));
+  return state->Versions();
+}
+
+absl::StatusOr<std::vector<BlockId>> JobShard::Blocks(ViewId view) const {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(view));
+  return state->Blocks();
+}
+
+std::optional<ShardProgress> JobShard::Progress() const {
+  const auto state = StateOf(view());
+  if (!state.ok()) return std::nullopt;
+  return (*state)->Progress();
+}
+
+ViewId JobShard::view() const {
+  absl::MutexLock lock(&mutex_);
+  return serving_;
+}
+
+}  // namespace shoal

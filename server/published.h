@@ -1,0 +1,47 @@
+// What a server hands out: versions of blocks to workers, snapshots to the disk.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/payload.h"
+#include "common/types.h"
+#include "server/array_pool.h"
+
+namespace shoal {
+
+// One version of one block as it goes to workers. Immutable; copies share memory.
+struct PublishedVersion {
+  Version version;
+  WireFormat wire = WIRE_FORMAT_F32;
+  uint32_t crc32c = 0;
+  Payload payload;  // for f32 the parameters themselves, else an encoded copy
+};
+
+// One block of a snapshot. Immutable; θ is shared with the published version.
+struct BlockSnapshot {
+  BlockId block;
+  uint64_t size = 0;  // elements
+  FloatArray theta;
+  std::vector<FloatArray> moments;  // copies, in the order of ShardJob::moment_names
+};
+
+// A shard's state at one version, all blocks.
+struct ShardSnapshot {
+  uint64_t restore_id = 0;
+  Version version;
+  uint32_t shard = 0;
+  uint32_t shards = 1;
+  std::vector<BlockSnapshot> blocks;  // ascending
+};
+
+// Memory that a snapshot keeps alive.
+inline uint64_t SizeBytes(const ShardSnapshot& snapshot) {
+  uint64_t bytes = 0;
+  for (const BlockSnapshot& block : snapshot.blocks) {
+    bytes += block.size * sizeof(float) * (1 + block.moments.size());
+  }
+  return bytes;
+}
+
+}  // namespace shoal

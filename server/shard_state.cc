@@ -1,0 +1,249 @@
+#include "server/shard_state.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/checkpoint_plan.h"
+#include "common/schedule.h"
+#include "common/status.h"
+
+namespace shoal {
+
+ShardState::ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host,
+                       std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts)
+    : job_(std::move(job)),
+      place_(place),
+      host_(host),
+      norms_(place.shards, static_cast<uint32_t>(job_->blocks.size())),
+      running_(RoundFrom(starts.front().version)) {
+  const std::vector<BlockId> ids = Blocks();
+  SHOAL_CHECK(ids.size() == starts.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    blocks_.push_back(std::make_unique<BlockState>(job_, ids[i], pool, std::move(starts[i])));
+  }
+}
+
+std::vector<BlockId> ShardState::BlocksOf(const ShardJob& job, uint32_t shard, uint32_t shards) {
+  std::vector<BlockId> blocks;
+  for (uint64_t block = shard; block < job.blocks.size(); block += shards) blocks.push_back(BlockId(block));
+  return blocks;
+}
+
+ViewId ShardState::view() const {
+  absl::MutexLock lock(&mutex_);
+  return view_;
+}
+
+void ShardState::Resume(ViewId view) {
+  Round round;
+  bool complete;
+  {
+    absl::MutexLock lock(&mutex_);
+    view_ = view;
+    round = running_;
+    complete = norms_.Find(running_, place_.shard) != nullptr;
+  }
+  if (complete) SendNorms(round);
+}
+
+absl::StatusOr<BlockState*> ShardState::Find(uint64_t block) const {
+  if (block >= job_->blocks.size() || block % place_.shards != place_.shard) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", block, " is not in shard ", place_.shard, " of ",
+                                                   place_.shards, " (", job_->blocks.size(), " blocks)"));
+  }
+  return blocks_[block / place_.shards].get();
+}
+
+absl::StatusOr<ContributionResult> ShardState::Contribute(const ContributionHeader& header, Payload payload) {
+  SHOAL_ASSIGN_OR_RETURN(BlockState * block, Find(header.block()));
+  SHOAL_ASSIGN_OR_RETURN(const BlockState::AddResult result, block->Add(header, std::move(payload)));
+  if (result == BlockState::AddResult::kDuplicate) return ContributionResult::kDuplicate;
+  if (result == BlockState::AddResult::kCompleted) OnComplete(block, Round(header.round()));
+  return ContributionResult::kAdded;
+}
+
+// ---- the update of a round ----
+
+void ShardState::OnComplete(BlockState* block, Round round) {
+  if (!job_->clips()) return Update(block, round, 1, std::numeric_limits<double>::quiet_NaN());
+  {
+    absl::MutexLock lock(&mutex_);
+    if (++complete_ < blocks_.size()) return;
+    complete_ = 0;
+  }
+  host_->Execute([self = shared_from_this(), round] { self->ShareNorms(round); });
+}
+
+void ShardState::ShareNorms(Round round) {
+  std::vector<double> squared_norms(blocks_.size());
+  host_->ParallelFor(blocks_.size(), [&](uint64_t i) { squared_norms[i] = blocks_[i]->CompleteSquaredNorm(); });
+  {
+    absl::MutexLock lock(&mutex_);
+    SHOAL_CHECK_OK(norms_.Add(round, place_.shard, std::move(squared_norms)));
+  }
+  SendNorms(round);
+  UpdateWhenClippable(round);
+}
+
+void ShardState::SendNorms(Round round) {
+  ViewId view;
+  Norms message;
+  {
+    absl::MutexLock lock(&mutex_);
+    view = view_;
+    message = NormsMessage(round);
+  }
+  const uint64_t shards = std::min<uint64_t>(place_.shards, job_->blocks.size());
+  for (uint32_t peer = 0; peer < shards; ++peer) {
+    if (peer != place_.shard) host_->SendNorms(view, peer, message);
+  }
+}
+
+Norms ShardState::NormsMessage(Round round) const {
+  Norms message;
+  message.set_job(job_->job.value());
+  message.set_view(view_.value());
+  message.set_round(round.value());
+  message.set_shard(place_.shard);
+  if (const std::vector<double>* known = norms_.Find(round, place_.shard)) {
+    message.mutable_squared_norms()->Add(known->begin(), known->end());
+  }
+  return message;
+}
+
+absl::StatusOr<Norms> ShardState::OnNorms(const Norms& norms) {
+  const Round round(norms.round());
+  Norms answer;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (round > running_) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("norms of round ", round.value(), " in round ", running_.value()));
+    }
+    if (norms.squared_norms_size() > 0) {
+      SHOAL_RETURN_IF_ERROR(
+          norms_.Add(round, norms.shard(), {norms.squared_norms().begin(), norms.squared_norms().end()}));
+    }
+    answer = NormsMessage(round);
+  }
+  host_->Execute([self = shared_from_this(), round] { self->UpdateWhenClippable(round); });
+  return answer;
+}
+
+void ShardState::UpdateWhenClippable(Round round) {
+  double total;
+  {
+    absl::MutexLock lock(&mutex_);
+    const std::optional<double> known = norms_.Total(round);
+    if (!known || round != running_ || updating_) return;
+    updating_ = true;
+    total = *known;
+  }
+  UpdateAll(round, total);
+}
+
+void ShardState::UpdateAll(Round round, double total_squared_norm) {
+  const uint64_t weight = blocks_.front()->CompleteStats().weight();
+  const double norm = weight == 0 ? 0 : std::sqrt(total_squared_norm) / static_cast<double>(weight);
+  const double clip = norm > job_->clip_norm ? job_->clip_norm / norm : 1;
+  host_->ParallelFor(blocks_.size(), [&](uint64_t i) { Update(blocks_[i].get(), round, clip, norm); });
+}
+
+void ShardState::Update(BlockState* block, Round round, double clip, double gradient_norm) {
+  const ContributionStats stats = block->CompleteStats();
+  const double rate = LearningRate(job_->spec, job_->length, round);
+  const PublishedVersion published = block->Apply({round, rate, clip});
+  // Nobody can go on to the next update of this block before it is published below, so the moments stand still.
+  Reached(block, round, stats, gradient_norm);
+  host_->OnPublished(view(), block->block(), published);
+}
+
+// ---- what a whole version brings about ----
+
+void ShardState::Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm) {
+  const Version version = OutputOf(round);
+  std::optional<BlockSnapshot> copy;
+  if (IsCheckpointDue(job_->spec, job_->length, version)) copy = block->Snapshot();
+  ShardProgress progress;
+  std::shared_ptr<ShardSnapshot> snapshot;
+  {
+    absl::MutexLock lock(&mutex_);
+    Arrivals& arrivals = arrivals_[version];
+    arrivals.stats = stats;
+    arrivals.gradient_norm = gradient_norm;
+    if (copy) {
+      if (arrivals.snapshot == nullptr) {
+        arrivals.snapshot = std::make_shared<ShardSnapshot>();
+        *arrivals.snapshot = {place_.restore_id, version, place_.shard, place_.shards, {}};
+      }
+      arrivals.snapshot->blocks.push_back(*std::move(copy));
+    }
+    if (++arrivals.blocks < blocks_.size()) return;
+    running_ = RoundFrom(version);
+    updating_ = false;
+    progress = NewProgress(version);
+    if (place_.shard == 0) {
+      RoundStats& of_round = *progress.add_rounds();
+      of_round.set_round(round.value());
+      *of_round.mutable_stats() = arrivals.stats;
+      of_round.set_learning_rate(LearningRate(job_->spec, job_->length, round));
+      of_round.set_gradient_norm(arrivals.gradient_norm);
+    }
+    snapshot = std::move(arrivals.snapshot);
+    arrivals_.erase(arrivals_.begin(), arrivals_.upper_bound(version));
+  }
+  if (snapshot != nullptr) {
+    std::sort(snapshot->blocks.begin(), snapshot->blocks.end(),
+              [](const BlockSnapshot& a, const BlockSnapshot& b) { return a.block < b.block; });
+    host_->OnSnapshot(std::move(snapshot));
+  }
+  host_->OnProgress(progress);
+}
+
+ShardProgress ShardState::NewProgress(Version version) const {
+  ShardProgress progress;
+  progress.set_job(job_->job.value());
+  progress.set_view(view_.value());
+  progress.set_shard(place_.shard);
+  progress.set_version(version.value());
+  return progress;
+}
+
+ShardProgress ShardState::Progress() const {
+  const BlockState* lowest = blocks_.front().get();
+  for (const auto& block : blocks_) {
+    if (block->version() < lowest->version()) lowest = block.get();
+  }
+  ShardProgress progress;
+  {
+    absl::MutexLock lock(&mutex_);
+    progress = NewProgress(lowest->version());
+  }
+  for (SlotRange range : lowest->Missing()) {
+    MissingSlots& missing = *progress.add_missing();
+    missing.set_slot_begin(range.begin);
+    missing.set_slot_end(range.end);
+  }
+  return progress;
+}
+
+// ---- reading ----
+
+absl::StatusOr<PublishedVersion> ShardState::Published(BlockId block, Version version) const {
+  SHOAL_ASSIGN_OR_RETURN(const BlockState* found, Find(block.value()));
+  return found->Published(version);
+}
+
+VersionRange ShardState::Versions() const {
+  VersionRange range = {blocks_.front()->version(), blocks_.front()->version()};
+  for (const auto& block : blocks_) {
+    range.lowest = std::min(range.lowest, block->version());
+    range.highest = std::max(range.highest, block->version());
+  }
+  return range;
+}
+
+}  // namespace shoal

@@ -1,0 +1,83 @@
+// One restore point's state of a shard: its blocks, the norms of the running rounds, and what is waited for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "server/block_state.h"
+#include "server/job_shard.h"
+#include "server/norm_exchange.h"
+
+namespace shoal {
+
+// Thread-safe. Outlives its place in the JobShard while calls are under way: effects then name a view that is over.
+class ShardState : public std::enable_shared_from_this<ShardState> {
+ public:
+  struct Place {
+    uint64_t restore_id = 0;
+    uint32_t shard = 0;
+    uint32_t shards = 1;
+  };
+  // `starts`: of the shard's blocks, ascending.
+  ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host, std::shared_ptr<ArrayPool> pool,
+             std::vector<BlockStart> starts);
+
+  // The blocks of shard `shard` of `shards`, ascending.
+  static std::vector<BlockId> BlocksOf(const ShardJob& job, uint32_t shard, uint32_t shards);
+
+  const Place& place() const { return place_; }
+  ViewId view() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // From now on effects carry `view`; what an earlier view's peers may have missed is sent again.
+  void Resume(ViewId view) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
+  absl::StatusOr<Norms> OnNorms(const Norms& norms) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<PublishedVersion> Published(BlockId block, Version version) const;
+  VersionRange Versions() const;
+  std::vector<BlockId> Blocks() const { return BlocksOf(*job_, place_.shard, place_.shards); }
+  ShardProgress Progress() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  // What is gathered until the whole shard has reached a version.
+  struct Arrivals {
+    size_t blocks = 0;  // that have reached it
+    double gradient_norm = 0;
+    ContributionStats stats;
+    std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due
+  };
+
+  absl::StatusOr<BlockState*> Find(uint64_t block) const;
+  void OnComplete(BlockState* block, Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ShareNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SendNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void UpdateWhenClippable(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void UpdateAll(Round round, double total_squared_norm);
+  void Update(BlockState* block, Round round, double clip, double gradient_norm) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  Norms NormsMessage(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ShardProgress NewProgress(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::shared_ptr<const ShardJob> job_;
+  const Place place_;
+  JobShardHost* const host_;
+  std::vector<std::unique_ptr<BlockState>> blocks_;  // by block / shards
+
+  mutable absl::Mutex mutex_;
+  ViewId view_ ABSL_GUARDED_BY(mutex_);
+  NormExchange norms_ ABSL_GUARDED_BY(mutex_);
+  Round running_ ABSL_GUARDED_BY(mutex_);      // of the blocks that are furthest behind
+  size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;  // blocks whose sum of running_ is complete (with clipping)
+  bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is under way
+  std::map<Version, Arrivals> arrivals_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace shoal
