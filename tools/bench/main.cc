@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "tools/bench/apply_bench.h"
 #include "tools/bench/kernels_bench.h"
+#include "tools/bench/train_bench.h"
 
 namespace shoal {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct Bench {
   ApplyOptions apply;
   KernelsOptions kernels;
+  TrainOptions train;
   absl::Status status;
 };
 
@@ -34,6 +36,23 @@ void AddKernels(CLI::App& app, Bench& bench) {
   command->callback([&bench] { bench.status = RunKernels(bench.kernels); });
 }
 
+void AddTrain(CLI::App& app, Bench& bench) {
+  CLI::App* command = app.add_subcommand("train", "steps of one worker, without a network");
+  TrainOptions& options = bench.train;
+  command->add_option("--model", options.model, "minilm or bert-l4-h256")->capture_default_str();
+  command->add_option("--precision", options.precision, "f32")->capture_default_str();
+  command->add_option("--batch", options.batch, "examples of a step")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--length", options.length, "tokens of an example")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--steps", options.steps)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_flag("--profile", options.profile, "also a line for each op");
+  command->callback([&bench] { bench.status = RunTrain(bench.train); });
+}
+
 // 0: done; 1: failed; 2: wrong usage.
 int Main(int argc, char** argv) {
   CLI::App app("Measures Shoal and prints JSON lines.", "shoal-bench");
@@ -41,6 +60,7 @@ int Main(int argc, char** argv) {
   Bench bench;
   AddApply(app, bench);
   AddKernels(app, bench);
+  AddTrain(app, bench);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,31 @@
+// How fast one worker trains when no network is in its way.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace shoal {
+
+struct TrainOptions {
+  std::string model = "minilm";   // minilm | bert-l4-h256
+  std::string precision = "f32";  // f32
+  int64_t batch = 32;             // examples of a step
+  int64_t length = 128;           // tokens of an example
+  int threads = 1;
+  int steps = 10;
+  bool profile = false;  // also a line for each op: its share of the time, its speed
+};
+
+// Steps of a classifier of two labels with dropout 0.1 on random tokens, after two that warm up: forward,
+// backward, AdamW. Prints a line with
+//   tokens_per_second, examples_per_second  of all steps
+//   gflops                                  matrix products and attention of forward and backward alone
+//   peak_memory_bytes                       of the process, this far
+//   scratch_allocations                     growths of kernels' memory during the steps: 0
+// SHOAL_ISA and SHOAL_GEMM choose the path of the kernels.
+// Errors: INVALID_ARGUMENT for an unknown model or precision; those of Device::Create.
+absl::Status RunTrain(const TrainOptions& options);
+
+}  // namespace shoal
