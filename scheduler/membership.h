@@ -1,0 +1,62 @@
+// Which nodes there are: leases, sessions, names.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/types.h"
+#include "proto/scheduler.pb.h"
+#include "scheduler/actions.h"
+#include "scheduler/options.h"
+
+namespace shoal {
+
+struct Member {
+  NodeId id;
+  std::string name;  // unique among living nodes
+  JoinRequest join;
+  bool connected = false;  // has a session
+  bool leaving = false;
+  absl::Time last_seen;
+  absl::Time expires;  // the lease
+
+  bool is_server() const { return join.role() == NODE_ROLE_SERVER; }
+  bool is_worker() const { return join.role() == NODE_ROLE_WORKER; }
+  NodeRef ref() const;
+};
+
+// Pure; not thread-safe. Nodes are saved in, and erased from, the table "node".
+class Membership {
+ public:
+  explicit Membership(const SchedulerOptions& options) : options_(options) {}
+
+  // From the store: with a fresh lease and without a session.
+  void Load(absl::Time now, const NodeRecord& record);
+
+  // Errors: as SchedulerCore::Join.
+  absl::StatusOr<Member*> Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out);
+  void SessionOpened(absl::Time now, Member* member);
+  void SessionBroken(absl::Time now, Member* member);
+  void Seen(absl::Time now, Member* member);
+
+  // Null: no such node, or its lease is over.
+  Member* Find(NodeId id);
+  const Member* Find(NodeId id) const;
+  std::vector<NodeId> Expired(absl::Time now) const;
+  void Remove(NodeId id, Outbox* out);
+
+  const std::map<NodeId, Member>& all() const { return members_; }
+
+ private:
+  std::string UniqueName(const JoinRequest& request, NodeId id) const;
+
+  const SchedulerOptions& options_;
+  std::map<NodeId, Member> members_;
+};
+
+}  // namespace shoal

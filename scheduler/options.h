@@ -1,0 +1,47 @@
+// What can be set about a scheduler.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/blocks.h"
+#include "common/types.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+struct SchedulerOptions {
+  // Nodes report at least this often.
+  absl::Duration heartbeat = absl::Milliseconds(500);
+  // A node that has been silent for so long is taken for dead: frozen, or cut off.
+  absl::Duration lease = absl::Seconds(3);
+  // So is one whose stream broke so long ago: killed.
+  absl::Duration session_grace = absl::Seconds(1);
+  // When enough nodes are prepared, how long a job waits for the others before its first view.
+  absl::Duration settle = absl::Seconds(2);
+  // What has not moved for so long is shown as a stall.
+  absl::Duration stall_after = absl::Seconds(2);
+  // Live progress is published at most this often.
+  absl::Duration progress_every = absl::Milliseconds(250);
+  // Checkpoints of jobs that name no folder go to <checkpoint_root>/job-<id>.
+  std::string checkpoint_root = "checkpoints";
+  // As in CutBlocks; smaller in simulations.
+  uint64_t max_block_elements = kMaxBlockElements;
+};
+
+// A checkpoint that a new job shall start from, as found on disk.
+struct ResumePoint {
+  struct Checkpoint {
+    Version version;
+    std::string directory;
+  };
+  Version version;
+  std::string directory;
+  std::string spec_sha256;                    // from its manifest
+  std::vector<EvaluationRecord> evaluations;  // verdicts before `version`
+  std::vector<Checkpoint> others;             // older ones of the same training beside it
+};
+
+}  // namespace shoal
