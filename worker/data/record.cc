@@ -1,0 +1,141 @@
+#include "worker/data/record.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/nearest_name.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status NoSuchColumn(absl::string_view column, absl::string_view field, const std::vector<std::string>& columns) {
+  return absl::InvalidArgumentError(absl::StrCat("there is no column '", column, "' (", field, ")",
+                                                 DidYouMean(column, columns), "; the columns are '",
+                                                 absl::StrJoin(columns, "', '"), "'"));
+}
+
+absl::StatusOr<size_t> FindColumn(absl::Span<const absl::string_view> header, absl::string_view column,
+                                  absl::string_view field) {
+  const auto it = std::find(header.begin(), header.end(), column);
+  if (it == header.end()) return NoSuchColumn(column, field, {header.begin(), header.end()});
+  if (std::count(header.begin(), header.end(), column) > 1) {
+    return absl::InvalidArgumentError(absl::StrCat("column '", column, "' (", field, ") stands twice in the header"));
+  }
+  return static_cast<size_t>(it - header.begin());
+}
+
+std::vector<std::string> SplitLabels(absl::string_view labels, const JobSpec& job) {
+  if (job.task() != TASK_MULTILABEL_CLASSIFICATION) return {std::string(labels)};
+  std::vector<std::string> parts;
+  for (absl::string_view label : absl::StrSplit(labels, job.data().label_separator())) {
+    parts.emplace_back(absl::StripAsciiWhitespace(label));
+  }
+  return parts;
+}
+
+// The values of one JSON object.
+class JsonRecord {
+ public:
+  explicit JsonRecord(const Json& object) : object_(object) {}
+
+  absl::StatusOr<std::string> String(const std::string& column, absl::string_view field) const {
+    SHOAL_ASSIGN_OR_RETURN(const Json* value, Value(column, field));
+    return AsString(*value, column, field);
+  }
+
+  // The elements of an array, or nullopt when the value is none.
+  absl::StatusOr<std::optional<std::vector<std::string>>> Array(const std::string& column,
+                                                                absl::string_view field) const {
+    SHOAL_ASSIGN_OR_RETURN(const Json* value, Value(column, field));
+    if (!value->is_array()) return std::nullopt;
+    std::vector<std::string> elements;
+    for (const Json& element : *value) {
+      SHOAL_ASSIGN_OR_RETURN(std::string text, AsString(element, column, field));
+      elements.push_back(std::move(text));
+    }
+    return elements;
+  }
+
+ private:
+  absl::StatusOr<const Json*> Value(const std::string& column, absl::string_view field) const {
+    const auto it = object_.find(column);
+    if (it != object_.end()) return &*it;
+    std::vector<std::string> columns;
+    for (const auto& item : object_.items()) columns.push_back(item.key());
+    return NoSuchColumn(column, field, columns);
+  }
+
+  static absl::StatusOr<std::string> AsString(const Json& value, absl::string_view column, absl::string_view field) {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_number() || value.is_boolean()) return value.dump();
+    return absl::InvalidArgumentError(
+        absl::StrCat("column '", column, "' (", field, "): expected a string, got ", value.type_name()));
+  }
+
+  const Json& object_;
+};
+
+}  // namespace
+
+absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data) {
+  ColumnIndexes indexes;
+  indexes.count = header.size();
+  for (const std::string& text : data.text()) {
+    SHOAL_ASSIGN_OR_RETURN(const size_t index, FindColumn(header, text, "data.text"));
+    indexes.text.push_back(index);
+  }
+  SHOAL_ASSIGN_OR_RETURN(indexes.label, FindColumn(header, data.label(), "data.label"));
+  if (data.has_group()) {
+    SHOAL_ASSIGN_OR_RETURN(indexes.group, FindColumn(header, data.group(), "data.group"));
+  }
+  return indexes;
+}
+
+absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields, const ColumnIndexes& columns,
+                                        const JobSpec& job) {
+  if (fields.size() != columns.count) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected ", columns.count, " fields as in the header, got ", fields.size()));
+  }
+  Record record;
+  for (size_t index : columns.text) record.texts.emplace_back(fields[index]);
+  record.labels = SplitLabels(fields[columns.label], job);
+  if (columns.group.has_value()) record.group = std::string(fields[*columns.group]);
+  return record;
+}
+
+absl::StatusOr<Record> RecordFromJson(absl::string_view line, const JobSpec& job) {
+  const DataSpec& data = job.data();
+  const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return absl::InvalidArgumentError("expected a JSON object in one line");
+  const JsonRecord values(object);
+  Record record;
+  for (const std::string& column : data.text()) {
+    SHOAL_ASSIGN_OR_RETURN(std::string text, values.String(column, "data.text"));
+    record.texts.push_back(std::move(text));
+  }
+  if (data.has_group()) {
+    SHOAL_ASSIGN_OR_RETURN(record.group, values.String(data.group(), "data.group"));
+  }
+  if (job.task() == TASK_MULTILABEL_CLASSIFICATION) {
+    SHOAL_ASSIGN_OR_RETURN(auto labels, values.Array(data.label(), "data.label"));
+    if (labels.has_value()) {
+      record.labels = *std::move(labels);
+      return record;
+    }
+  }
+  SHOAL_ASSIGN_OR_RETURN(const std::string label, values.String(data.label(), "data.label"));
+  record.labels = SplitLabels(label, job);
+  return record;
+}
+
+}  // namespace shoal

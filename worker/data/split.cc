@@ -1,0 +1,139 @@
+#include "worker/data/split.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/sha256.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr Part kParts[] = {Part::kTrain, Part::kValidation, Part::kTest};
+
+// 53 bits of SHA-256(seed as decimal number, "/split/", key), in [0, 1).
+double UniformOf(absl::string_view key, uint64_t seed) {
+  Sha256 hash;
+  hash.Add(absl::StrCat(seed, "/split/"));
+  hash.Add(key);
+  const Sha256Digest digest = hash.Digest();
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; ++i) bits = bits << 8 | digest[static_cast<size_t>(i)];
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+PartedExamples PartExamples(ExampleSet all, const JobSpec& job) {
+  PartedExamples parted;
+  for (Part part : kParts) parted[part].files = all.files;
+  for (Example& example : all.examples) {
+    const std::string& key = job.data().has_group() ? example.group : example.text;
+    const Part part = PartOf(key, job.seed(), job.data().split());
+    if (part != Part::kUnused) parted[part].examples.push_back(std::move(example));
+  }
+  return parted;
+}
+
+absl::StatusOr<PartedExamples> ReadGivenParts(Env* env, const JobSpec& job) {
+  const DataSpec& data = job.data();
+  PartedExamples parted;
+  SHOAL_ASSIGN_OR_RETURN(parted[Part::kTrain], ReadExamples(env, data.train_files(), job));
+  SHOAL_ASSIGN_OR_RETURN(parted[Part::kValidation], ReadExamples(env, data.validation_files(), job));
+  SHOAL_ASSIGN_OR_RETURN(parted[Part::kTest], ReadExamples(env, data.test_files(), job));
+  return parted;
+}
+
+// Takes the rare labels away from the examples that `sets` hold.
+class RareLabels {
+ public:
+  RareLabels(absl::Span<ExampleSet* const> sets, uint64_t min_count) : min_count_(min_count) {
+    for (const ExampleSet* set : sets) {
+      for (const Example& example : set->examples) {
+        for (const std::string& label : example.labels) ++counts_[label];
+      }
+    }
+  }
+
+  void RemoveFrom(ExampleSet* set, bool keep_examples) const {
+    auto& examples = set->examples;
+    for (Example& example : examples) {
+      auto& labels = example.labels;
+      labels.erase(std::remove_if(labels.begin(), labels.end(), [&](const auto& label) { return IsRare(label); }),
+                   labels.end());
+    }
+    if (keep_examples) return;
+    examples.erase(std::remove_if(examples.begin(), examples.end(), [](const Example& e) { return e.labels.empty(); }),
+                   examples.end());
+  }
+
+ private:
+  bool IsRare(const std::string& label) const { return counts_.at(label) < min_count_; }
+
+  uint64_t min_count_;
+  absl::flat_hash_map<std::string, uint64_t> counts_;
+};
+
+void RemoveRareLabels(const JobSpec& job, absl::Span<ExampleSet* const> sets) {
+  if (job.data().min_class_count() <= 1 || job.task() == TASK_TEXT_REGRESSION) return;
+  const RareLabels rare(sets, job.data().min_class_count());
+  for (ExampleSet* set : sets) rare.RemoveFrom(set, job.task() == TASK_MULTILABEL_CLASSIFICATION);
+}
+
+bool IsAskedFor(const DataSpec& data, Part part) {
+  const bool split = data.files_size() > 0;
+  if (part == Part::kValidation) return split ? data.split().validation() > 0 : data.validation_files_size() > 0;
+  if (part == Part::kTest) return split ? data.split().test() > 0 : data.test_files_size() > 0;
+  return true;
+}
+
+absl::Status CheckPart(const DataSpec& data, Part part, size_t examples) {
+  if (examples > 0 || !IsAskedFor(data, part)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "no example is left for the ", NameOf(part), " part; expected more examples, another data.split",
+      data.min_class_count() > 1 ? absl::StrCat(", or data.min_class_count below ", data.min_class_count()) : ""));
+}
+
+}  // namespace
+
+absl::string_view NameOf(Part part) {
+  switch (part) {
+    case Part::kTrain:
+      return "training";
+    case Part::kValidation:
+      return "validation";
+    case Part::kTest:
+      return "test";
+    case Part::kUnused:
+      break;
+  }
+  return "unused";
+}
+
+Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split) {
+  const double at = UniformOf(key, seed);
+  if (at < split.train()) return Part::kTrain;
+  if (at < split.train() + split.validation()) return Part::kValidation;
+  // Fractions that are meant to sum to 1 may miss it by a rounding error.
+  constexpr double kSlack = 1e-9;
+  return at < split.train() + split.validation() + split.test() + kSlack && split.test() > 0 ? Part::kTest
+                                                                                            : Part::kUnused;
+}
+
+absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job) {
+  PartedExamples parted;
+  if (job.data().files_size() > 0) {
+    SHOAL_ASSIGN_OR_RETURN(ExampleSet all, ReadExamples(env, job.data().files(), job));
+    RemoveRareLabels(job, {&all});
+    parted = PartExamples(std::move(all), job);
+  } else {
+    SHOAL_ASSIGN_OR_RETURN(parted, ReadGivenParts(env, job));
+    RemoveRareLabels(job, {&parted.part[0], &parted.part[1], &parted.part[2]});
+  }
+  for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parted[part].examples.size()));
+  return parted;
+}
+
+}  // namespace shoal
