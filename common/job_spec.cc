@@ -37,7 +37,7 @@ void CompleteShape(ModelSpec* model) {
   if (!model->has_intermediate_size())
     model->set_intermediate_size(kIntermediateFactor * model->hidden_size());
   if (!model->has_norm()) model->set_norm(NORM_PLACEMENT_POST);
-  if (!model->has_activation()) model->set_activation(ACTIVATION_GELU);
+  if (!model->has_activation()) model->set_activation(ACTIVATION_TYPE_GELU);
   if (!model->has_layer_norm_epsilon()) model->set_layer_norm_epsilon(kBertLayerNormEpsilon);
 }
 

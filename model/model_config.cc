@@ -57,9 +57,9 @@ absl::Status ReadArchitecture(const Json& json, ModelConfig* config) {
   if (positions != "absolute") return Invalid(absl::StrCat("position_embedding_type \"", positions, "\" is not supported"));
   SHOAL_ASSIGN_OR_RETURN(const std::string activation, ReadString(json, "hidden_act", "gelu"));
   if (activation == "gelu") {
-    config->activation = ACTIVATION_GELU;
+    config->activation = ACTIVATION_TYPE_GELU;
   } else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh") {
-    config->activation = ACTIVATION_GELU_TANH;
+    config->activation = ACTIVATION_TYPE_GELU_TANH;
   } else {
     return Invalid(absl::StrCat("hidden_act \"", activation, "\" is not supported; gelu and gelu_new are"));
   }
@@ -178,7 +178,7 @@ std::string PrintModelConfig(const ModelConfig& config) {
   json["num_hidden_layers"] = config.num_hidden_layers;
   json["num_attention_heads"] = config.num_attention_heads;
   json["intermediate_size"] = config.intermediate_size;
-  json["hidden_act"] = config.activation == ACTIVATION_GELU ? "gelu" : "gelu_new";
+  json["hidden_act"] = config.activation == ACTIVATION_TYPE_GELU ? "gelu" : "gelu_new";
   json["max_position_embeddings"] = config.max_position_embeddings + config.position_offset();
   json["type_vocab_size"] = config.type_vocab_size;
   json["pad_token_id"] = config.pad_token_id;

@@ -19,7 +19,7 @@ namespace shoal {
 struct ModelConfig {
   NormPlacement norm = NORM_PLACEMENT_POST;
   Task task = TASK_TEXT_CLASSIFICATION;
-  ActivationType activation = ACTIVATION_GELU;
+  ActivationType activation = ACTIVATION_TYPE_GELU;
   int64_t vocab_size = 0;
   int64_t hidden_size = 128;
   int64_t num_hidden_layers = 2;

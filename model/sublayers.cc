@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kWholeRow = 1024;
 
 Activation ActivationOf(const ModelConfig& config) {
-  return config.activation == ACTIVATION_GELU ? Activation::kGelu : Activation::kGeluTanh;
+  return config.activation == ACTIVATION_TYPE_GELU ? Activation::kGelu : Activation::kGeluTanh;
 }
 
 NormForwardArgs ForwardArgs(const Pass& pass, const ResidualNorm& norm) {

@@ -1,0 +1,323 @@
+// The rules of "A round, at a server" (docs/protocol.md), on the core alone.
+#include "server/job_shard.h"
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "common/job_spec.h"
+#include "common/slot_tree.h"
+#include "common/status.h"
+#include "common/wire.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint64_t kBlockElements = 16;
+constexpr uint32_t kSlots = 4;
+
+JobSpec Spec(double clip_norm, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
+  JobSpec spec;
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_train_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(8);
+  spec.mutable_train()->set_slots(kSlots);
+  spec.mutable_optimizer()->set_type(optimizer);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec.mutable_optimizer()->set_clip_norm(clip_norm);
+  spec.mutable_checkpoint()->mutable_every()->set_rounds(2);
+  CompleteJob(&spec);
+  return spec;
+}
+
+JobPlan Plan() {
+  JobPlan plan;
+  ParameterInfo& weight = *plan.add_parameters();
+  weight.set_name("weight");
+  weight.add_shape(40);
+  weight.set_decay(true);
+  ParameterInfo& bias = *plan.add_parameters();
+  bias.set_name("bias");
+  bias.add_shape(9);
+  bias.set_offset(40);
+  plan.add_group_sizes(49);
+  plan.set_rounds(8);
+  plan.set_rounds_per_epoch(4);
+  return plan;
+}
+
+class RampSource : public StateSource, public StateReader {
+ public:
+  absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint&, absl::Span<const BlockId>) override {
+    return std::make_unique<RampSource>();
+  }
+  absl::Status Read(BlockId block, const BlockContents& out) override {
+    for (size_t i = 0; i < out.theta.size(); ++i) out.theta[i] = 0.01f * static_cast<float>(block.value() + i);
+    return absl::OkStatus();
+  }
+};
+
+// Gradient of one slot, values that need rounding.
+float Gradient(uint64_t round, uint32_t slot, uint64_t block, uint64_t i) {
+  return std::sin(0.3f * static_cast<float>(round + 1) + 1.7f * static_cast<float>(slot) +
+                  0.9f * static_cast<float>(block * kBlockElements + i));
+}
+
+// The value of a node of the slot tree.
+std::vector<float> NodeValue(uint64_t round, SlotRange node, uint64_t block, uint64_t size) {
+  std::vector<float> value(size);
+  if (node.size() == 1) {
+    for (uint64_t i = 0; i < size; ++i) value[i] = Gradient(round, node.begin, block, i);
+    return value;
+  }
+  const uint32_t middle = SlotTree::Middle(node);
+  const std::vector<float> left = NodeValue(round, {node.begin, middle}, block, size);
+  const std::vector<float> right = NodeValue(round, {middle, node.end}, block, size);
+  AddRoundToWire(WIRE_FORMAT_F32, left, right, absl::MakeSpan(value));
+  return value;
+}
+
+// Several shards of one job with each other, in one thread.
+class Cluster : public JobShardHost {
+ public:
+  explicit Cluster(uint32_t shards, double clip_norm = 1, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
+    auto made = MakeShardJob(JobId(1), Spec(clip_norm, optimizer), Plan(), kBlockElements);
+    SHOAL_CHECK_OK(made);
+    job = *made;
+    for (uint32_t i = 0; i < shards; ++i) servers.push_back(std::make_unique<JobShard>(job, NodeId(i + 1), this, &source_));
+    InstallView(1);
+  }
+
+  void InstallView(uint64_t number, uint64_t restore_id = 1) {
+    view.Clear();
+    view.set_job(1);
+    view.set_view(number);
+    view.mutable_restore()->set_restore_id(restore_id);
+    for (uint32_t i = 0; i < servers.size(); ++i) view.add_shards()->mutable_primary()->set_node_id(i + 1);
+    for (auto& server : servers) REQUIRE(server->Install(view).ok());
+  }
+
+  JobShard& ServerOf(uint64_t block) { return *servers[block % servers.size()]; }
+
+  ContributionHeader Header(uint64_t round, SlotRange node, uint64_t block) const {
+    ContributionHeader header;
+    header.set_job(1);
+    header.set_view(view.view());
+    header.set_round(round);
+    header.set_slot_begin(node.begin);
+    header.set_slot_end(node.end);
+    header.set_block(block);
+    header.mutable_stats()->set_weight(2 * node.size());
+    header.mutable_stats()->set_loss(0.1 * node.size());
+    return header;
+  }
+  Payload Content(uint64_t round, SlotRange node, uint64_t block) const {
+    const std::vector<float> values = NodeValue(round, node, block, job->blocks[block].size);
+    return Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
+  }
+  absl::StatusOr<ContributionResult> Push(uint64_t round, SlotRange node, uint64_t block) {
+    ContributionHeader header = Header(round, node, block);
+    Payload payload = Content(round, node, block);
+    header.set_crc32c(payload.Crc32c());
+    return ServerOf(block).Contribute(header, payload);
+  }
+  void PushAll(uint64_t round, const std::vector<SlotRange>& nodes) {
+    for (uint64_t block = 0; block < job->blocks.size(); ++block) {
+      for (SlotRange node : nodes) REQUIRE(Push(round, node, block).ok());
+    }
+  }
+  std::vector<float> Theta(uint64_t version) {
+    std::vector<float> theta;
+    for (uint64_t block = 0; block < job->blocks.size(); ++block) {
+      const auto published = ServerOf(block).Published(ViewId(view.view()), BlockId(block), Version(version));
+      REQUIRE(published.ok());
+      std::vector<float> values(job->blocks[block].size);
+      DecodePayload(published->wire, published->payload, absl::MakeSpan(values));
+      theta.insert(theta.end(), values.begin(), values.end());
+    }
+    return theta;
+  }
+
+  void OnPublished(ViewId, BlockId, const PublishedVersion&) override { ++published; }
+  void SendNorms(ViewId, uint32_t peer, const Norms& norms) override {
+    if (!deliver_norms) return;
+    const auto answer = servers[peer]->OnNorms(norms);
+    if (!answer.ok() || answer->squared_norms_size() == 0) return;
+    REQUIRE(servers[norms.shard()]->OnNorms(*answer).ok());
+  }
+  void OnProgress(const ShardProgress& progress) override { progresses.push_back(progress); }
+  void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override { snapshots.push_back(snapshot); }
+
+  std::shared_ptr<const ShardJob> job;
+  std::vector<std::unique_ptr<JobShard>> servers;
+  View view;
+  bool deliver_norms = true;
+  int published = 0;
+  std::vector<ShardProgress> progresses;
+  std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
+
+ private:
+  RampSource source_;
+};
+
+std::vector<float> ThetaAfter(uint32_t shards, const std::vector<std::vector<SlotRange>>& rounds) {
+  Cluster cluster(shards);
+  for (uint64_t round = 0; round < rounds.size(); ++round) cluster.PushAll(round, rounds[round]);
+  return cluster.Theta(rounds.size());
+}
+
+TEST_CASE("Every grouping and order of the slots, on any number of shards, gives the same bits") {
+  const std::vector<SlotRange> whole = {{0, 4}}, leaves = {{3, 4}, {0, 1}, {2, 3}, {1, 2}}, mixed = {{2, 4}, {1, 2}, {0, 1}};
+  const std::vector<float> expected = ThetaAfter(1, {whole, whole, whole});
+  CHECK(ThetaAfter(1, {leaves, mixed, whole}) == expected);
+  CHECK(ThetaAfter(3, {mixed, leaves, leaves}) == expected);
+  CHECK(ThetaAfter(4, {whole, leaves, mixed}) == expected);
+  CHECK(expected != ThetaAfter(1, {whole, whole}));
+}
+
+TEST_CASE("SGD's update is the formula") {
+  Cluster cluster(1, 0, OPTIMIZER_TYPE_SGD);
+  const std::vector<float> before = cluster.Theta(0);
+  cluster.PushAll(0, {{0, 4}});
+  const std::vector<float> after = cluster.Theta(1);
+  const double rate = LearningRate(cluster.job->spec, cluster.job->length, Round(0));
+  const std::vector<float> sum = NodeValue(0, {0, 4}, 0, kBlockElements);
+  for (uint64_t i = 0; i < sum.size(); ++i) CHECK(after[i] == Approx(before[i] - rate * sum[i] / 8).margin(1e-7));
+}
+
+TEST_CASE("A contribution that is there already, or of a round that is over, is dropped") {
+  Cluster cluster(1);
+  REQUIRE(cluster.Push(0, {0, 2}, 0).ok());
+  CHECK(*cluster.Push(0, {0, 1}, 0) == ContributionResult::kDuplicate);
+  CHECK(*cluster.Push(0, {0, 2}, 0) == ContributionResult::kDuplicate);
+  cluster.PushAll(0, {{2, 4}, {0, 2}});
+  const std::vector<float> theta = cluster.Theta(1);
+  CHECK(*cluster.Push(0, {0, 4}, 0) == ContributionResult::kDuplicate);
+  CHECK(cluster.Theta(1) == theta);
+}
+
+TEST_CASE("A worker whose slots were taken over by another changes nothing by pushing late") {
+  Cluster cluster(1), undisturbed(1);
+  REQUIRE(cluster.Push(0, {1, 2}, 0).ok());  // then it is cut off
+  cluster.InstallView(2);
+  REQUIRE(cluster.Push(0, {0, 2}, 0).ok());  // its successor computed both, as one
+  REQUIRE(cluster.Push(0, {1, 2}, 0).ok());
+  cluster.PushAll(0, {{2, 4}, {0, 2}});
+  undisturbed.PushAll(0, {{0, 4}});
+  CHECK(cluster.Theta(1) == undisturbed.Theta(1));
+}
+
+TEST_CASE("What can't come from a correct worker is refused and changes nothing") {
+  Cluster cluster(2);
+  const auto code = [&](ContributionHeader header, const Payload& payload) {
+    header.set_crc32c(payload.Crc32c());
+    return cluster.servers[0]->Contribute(header, payload).status().code();
+  };
+  const Payload good = cluster.Content(0, {0, 1}, 0);
+  ContributionHeader header = cluster.Header(0, {0, 1}, 0);
+  header.set_view(7);
+  CHECK(code(header, good) == absl::StatusCode::kFailedPrecondition);
+  CHECK(code(cluster.Header(1, {0, 1}, 0), good) == absl::StatusCode::kFailedPrecondition);
+  CHECK(code(cluster.Header(0, {1, 3}, 0), good) == absl::StatusCode::kInvalidArgument);
+  CHECK(code(cluster.Header(0, {3, 9}, 0), good) == absl::StatusCode::kInvalidArgument);
+  CHECK(code(cluster.Header(0, {0, 1}, 1), good) == absl::StatusCode::kInvalidArgument);  // another shard's
+  CHECK(code(cluster.Header(0, {0, 1}, 99), good) == absl::StatusCode::kInvalidArgument);
+  CHECK(code(cluster.Header(0, {0, 1}, 0), Payload()) == absl::StatusCode::kInvalidArgument);
+  header = cluster.Header(0, {0, 1}, 0);
+  header.set_wire(WIRE_FORMAT_BF16);
+  CHECK(code(header, good) == absl::StatusCode::kInvalidArgument);
+  header = cluster.Header(0, {0, 1}, 0);
+  header.set_crc32c(good.Crc32c() ^ 1);
+  CHECK(cluster.servers[0]->Contribute(header, good).status().code() == absl::StatusCode::kDataLoss);
+
+  cluster.PushAll(0, {{0, 4}});
+  Cluster undisturbed(2);
+  undisturbed.PushAll(0, {{0, 4}});
+  CHECK(cluster.Theta(1) == undisturbed.Theta(1));
+}
+
+TEST_CASE("Two versions are kept, and what is gone or to come says so") {
+  Cluster cluster(1);
+  for (uint64_t round = 0; round < 3; ++round) cluster.PushAll(round, {{0, 4}});
+  const auto code = [&](uint64_t version) {
+    return cluster.servers[0]->Published(ViewId(1), BlockId(0), Version(version)).status().code();
+  };
+  CHECK(code(1) == absl::StatusCode::kOutOfRange);
+  CHECK(code(2) == absl::StatusCode::kOk);
+  CHECK(code(3) == absl::StatusCode::kOk);
+  CHECK(code(4) == absl::StatusCode::kUnavailable);
+}
+
+TEST_CASE("With clipping no block is updated before all shards' norms are known; a new view sends them again") {
+  Cluster cluster(2), undisturbed(2);
+  cluster.deliver_norms = false;
+  cluster.PushAll(0, {{0, 4}});
+  CHECK(cluster.servers[0]->Versions(ViewId(1))->highest == Version(0));
+  cluster.deliver_norms = true;
+  cluster.InstallView(2);
+  CHECK(cluster.servers[0]->Versions(ViewId(2))->lowest == Version(1));
+  CHECK(cluster.servers[1]->Versions(ViewId(2))->lowest == Version(1));
+  undisturbed.PushAll(0, {{0, 4}});
+  CHECK(cluster.Theta(1) == undisturbed.Theta(1));
+}
+
+TEST_CASE("A new restore point starts over, and an older view is refused") {
+  Cluster cluster(1);
+  cluster.PushAll(0, {{0, 4}});
+  const View old = cluster.view;
+  cluster.InstallView(2, /*restore_id=*/2);
+  CHECK(cluster.servers[0]->Versions(ViewId(2))->highest == Version(0));
+  CHECK(absl::IsFailedPrecondition(cluster.servers[0]->Install(old)));
+  View followed = cluster.view;
+  followed.set_view(3);
+  followed.mutable_shards(0)->add_followers()->set_node_id(9);
+  CHECK(absl::IsInvalidArgument(cluster.servers[0]->Install(followed)));
+}
+
+TEST_CASE("Progress, statistics and snapshots come once a version, whole") {
+  Cluster cluster(2);
+  cluster.PushAll(0, {{0, 2}, {2, 4}});
+  cluster.PushAll(1, {{0, 4}});
+  REQUIRE(cluster.progresses.size() == 4);
+  int rounds = 0;
+  for (const ShardProgress& progress : cluster.progresses) rounds += progress.rounds_size();
+  CHECK(rounds == 2);  // of shard 0 alone
+  for (const ShardProgress& progress : cluster.progresses) {
+    for (const RoundStats& round : progress.rounds()) {
+      CHECK(round.stats().weight() == 8);
+      CHECK(round.gradient_norm() > 0);
+    }
+  }
+  REQUIRE(cluster.snapshots.size() == 2);  // version 2, each shard
+  std::map<uint64_t, FloatArray> blocks;
+  for (const auto& snapshot : cluster.snapshots) {
+    CHECK(snapshot->version == Version(2));
+    for (const BlockSnapshot& block : snapshot->blocks) {
+      CHECK(block.moments.size() == 2);
+      blocks[block.block.value()] = block.theta;
+    }
+  }
+  CHECK(blocks.size() == cluster.job->blocks.size());
+  const std::vector<float> theta = cluster.Theta(2);
+  CHECK(blocks[0].get()[3] == theta[3]);
+}
+
+TEST_CASE("A plan that does not fit together is refused") {
+  JobPlan plan = Plan();
+  plan.mutable_parameters(1)->set_offset(41);
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+  plan = Plan();
+  plan.set_group_sizes(0, 50);
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+  plan = Plan();
+  plan.mutable_parameters(0)->add_shape(uint64_t{1} << 60);
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+}
+
+}  // namespace
+}  // namespace shoal
