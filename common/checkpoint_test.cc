@@ -1,0 +1,147 @@
+#include "common/checkpoint.h"
+
+#include <cerrno>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "common/fault_env.h"
+#include "common/sha256.h"
+#include "common/test_dir.h"
+
+namespace shoal {
+namespace {
+
+// Two blocks a shard, three shards; block b's elements are b + i / 8.
+std::vector<float> Theta(uint64_t block) {
+  std::vector<float> values(5 + block);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(block) + static_cast<float>(i) / 8;
+  return values;
+}
+
+absl::StatusOr<CheckpointShard> WriteShard(Env* env, const std::string& folder, uint32_t shard) {
+  const std::vector<float> first = Theta(shard), second = Theta(shard + 3), moment(8, 0.5f);
+  ShardFile file;
+  file.job = 7;
+  file.version = Version(120);
+  file.shard = shard;
+  file.shards = 3;
+  file.moment_names = {"momentum"};
+  file.blocks = {{BlockId(shard), first, {absl::MakeConstSpan(moment).first(first.size())}},
+                 {BlockId(shard + 3), second, {absl::MakeConstSpan(moment)}}};
+  file.blocks[1].moments = {absl::MakeConstSpan(second)};
+  return WriteShardFile(env, folder, file);
+}
+
+CheckpointManifest WriteAll(Env* env, const std::string& folder) {
+  CheckpointManifest manifest;
+  manifest.set_format(kCheckpointFormat);
+  manifest.set_job(7);
+  manifest.set_version(120);
+  for (uint64_t block = 0; block < 6; ++block) manifest.set_parameters(manifest.parameters() + 5 + block);
+  for (uint32_t shard = 0; shard < 3; ++shard) {
+    const auto written = WriteShard(env, folder, shard);
+    REQUIRE(written.ok());
+    *manifest.add_shards() = *written;
+  }
+  return manifest;
+}
+
+void Damage(const std::string& path) {
+  std::string bytes = *PosixEnv()->ReadFile(path);
+  bytes[bytes.size() - 2] ^= 1;
+  REQUIRE(PosixEnv()->WriteFileAtomic(path, bytes).ok());
+}
+
+TEST_CASE("A committed checkpoint reads back, and θ's digest is that of its bytes in order") {
+  TestDir dir;
+  const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
+  CHECK(ListCheckpoints(PosixEnv(), dir.path())->empty());  // not before the commit
+  const auto path = CommitCheckpoint(PosixEnv(), dir.path(), manifest);
+  REQUIRE(path.ok());
+  CHECK(CommitCheckpoint(PosixEnv(), dir.path(), manifest).ok());  // twice is harmless
+  CHECK(*ListCheckpoints(PosixEnv(), dir.path()) == std::vector<Version>{Version(120)});
+
+  const auto reader = CheckpointReader::Open(PosixEnv(), *path);
+  REQUIRE(reader.ok());
+  std::vector<float> expected;
+  for (uint64_t block = 0; block < 6; ++block) {
+    const std::vector<float> values = Theta(block);
+    expected.insert(expected.end(), values.begin(), values.end());
+  }
+  CHECK(*reader->ReadTheta() == expected);
+  const std::string bytes(reinterpret_cast<const char*>(expected.data()), expected.size() * sizeof(float));
+  CHECK(*reader->ThetaSha256() == Sha256Hex(bytes));
+  CHECK(reader->VerifyFiles().ok());
+  std::vector<float> moment(8);
+  CHECK(reader->ReadBlock("momentum", BlockId(3), absl::MakeSpan(moment)).ok());
+  CHECK(moment == Theta(3));
+  CHECK(absl::IsInvalidArgument(reader->ReadBlock("theta", BlockId(0), absl::MakeSpan(moment))));
+  CHECK(absl::IsNotFound(reader->ReadBlock("exp_avg", BlockId(0), absl::MakeSpan(moment))));
+}
+
+TEST_CASE("A missing shard keeps a checkpoint from being committed") {
+  TestDir dir;
+  const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
+  REQUIRE(PosixEnv()->DeleteFile(dir / "version-120.partial/shard-1-of-3.safetensors").ok());
+  CHECK(absl::IsFailedPrecondition(CommitCheckpoint(PosixEnv(), dir.path(), manifest).status()));
+  CHECK(ListCheckpoints(PosixEnv(), dir.path())->empty());
+}
+
+TEST_CASE("Damage is found, and the file named") {
+  TestDir dir;
+  const auto path = CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path()));
+  REQUIRE(path.ok());
+  Damage(*path + "/shard-2-of-3.safetensors");
+  const auto reader = CheckpointReader::Open(PosixEnv(), *path);
+  REQUIRE(reader.ok());
+  CHECK(absl::IsDataLoss(reader->VerifyFiles()));
+  CHECK(std::string(reader->VerifyFiles().message()).find("shard-2-of-3") != std::string::npos);
+  std::vector<float> moment(10);
+  CHECK(absl::IsDataLoss(reader->ReadBlock("momentum", BlockId(5), absl::MakeSpan(moment))));
+  REQUIRE(PosixEnv()->WriteFileAtomic(*path + "/manifest.json", "{\"format\": 2}").ok());
+  CHECK(absl::IsInvalidArgument(CheckpointReader::Open(PosixEnv(), *path).status()));
+  CHECK(absl::IsNotFound(ReadManifest(PosixEnv(), dir.path()).status()));
+}
+
+TEST_CASE("Whatever operation of the disk fails, a checkpoint is whole or not there, and the next attempt succeeds") {
+  TestDir dir;
+  FaultEnv env(PosixEnv());
+  for (uint64_t nth = 1;; ++nth) {
+    env.SetRules({FaultRule{"", nth, 0, EIO}});
+    absl::Status status;
+    CheckpointManifest manifest;
+    manifest.set_format(kCheckpointFormat);
+    manifest.set_version(120);
+    manifest.set_parameters(45);
+    for (uint32_t shard = 0; shard < 3 && status.ok(); ++shard) {
+      const auto written = WriteShard(&env, dir.path(), shard);
+      status = written.status();
+      if (written.ok()) *manifest.add_shards() = *written;
+    }
+    if (status.ok()) status = CommitCheckpoint(&env, dir.path(), manifest).status();
+    const uint64_t operations = env.operations();
+    env.SetRules({});
+    const auto versions = ListCheckpoints(PosixEnv(), dir.path());
+    REQUIRE(versions.ok());
+    for (Version version : *versions) {
+      const auto reader = CheckpointReader::Open(PosixEnv(), dir / CheckpointName(version));
+      REQUIRE(reader.ok());
+      REQUIRE(reader->VerifyFiles().ok());
+    }
+    if (operations < nth) {  // nothing was left to fail
+      REQUIRE(status.ok());
+      CHECK(nth > 10);
+      break;
+    }
+    REQUIRE(DeleteCheckpoint(PosixEnv(), dir.path(), Version(120)).ok());
+  }
+}
+
+TEST_CASE("A full disk says so") {
+  TestDir dir;
+  FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, ENOSPC}});
+  CHECK(absl::IsResourceExhausted(WriteShard(&env, dir.path(), 0).status()));
+}
+
+}  // namespace
+}  // namespace shoal
