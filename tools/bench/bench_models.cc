@@ -25,7 +25,7 @@ ModelConfig BertOf(const Shape& shape) {
 }  // namespace
 
 absl::StatusOr<ModelConfig> BenchModel(const std::string& name) {
-  if (name == "minilm") return BertOf({12, 384, 12});
+  if (name == "minilm") return BertOf({6, 384, 12});  // MiniLM-L6-H384
   if (name == "bert-l4-h256") return BertOf({4, 256, 4});
   if (name == "gpt2") {
     return absl::InvalidArgumentError(
