@@ -148,7 +148,7 @@ void SimulatedCluster::SendReport(SimulatedNode* node, NodeReport report) {
   });
 }
 
-void SimulatedCluster::SendDirective(NodeId id, const Directive& directive) {
+void SimulatedCluster::Deliver(NodeId id, const Directive& directive) {
   for (auto& [node, session] : sessions_) {
     if (node->id() != id.value() || session.generation == 0) continue;
     session.last_down = std::max(session.last_down, queue_.now() + Delay());
@@ -230,7 +230,7 @@ void SimulatedCluster::CarryOut(Action& action) {
   } else if (auto* erase = std::get_if<Erase>(&action)) {
     records_.erase({erase->table, erase->key});
   } else if (auto* send = std::get_if<SendDirective>(&action)) {
-    SendDirective(send->node, send->directive);
+    Deliver(send->node, send->directive);
   } else if (auto* commit = std::get_if<CommitCheckpointFiles>(&action)) {
     answer([this, c = *commit] {
       scheduler_->CheckpointCommitted(queue_.now(), c.job, Version(c.manifest.version()),

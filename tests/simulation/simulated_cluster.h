@@ -74,7 +74,7 @@ class SimulatedCluster {
   void OpenSession(SimulatedNode* node);
   void BreakSession(SimulatedNode* node);
   void ReopenSession(SimulatedNode* node);
-  void SendDirective(NodeId node, const Directive& directive);
+  void Deliver(NodeId node, const Directive& directive);
   void Tick();
   void SubmitJob();
   void CarryOut();

@@ -22,6 +22,7 @@ void SimulatedServer::DropAll() {
   pulls_.clear();
   shard_.reset();
   job_.reset();
+  written_.clear();
   view_.Clear();
 }
 
@@ -34,7 +35,7 @@ void SimulatedServer::OnSessionOpened() {
   Report(std::move(prepared));
   if (view_.view() == 0) return;
   ReportInstalled("");
-  if (const auto progress = shard_->Progress()) OnProgress(*progress);
+  for (const NodeReport& written : written_) Report(written);
 }
 
 void SimulatedServer::OnDirective(const Directive& directive) {
@@ -59,18 +60,16 @@ void SimulatedServer::Prepare(const PrepareJob& request) {
 
 void SimulatedServer::Install(const View& view) {
   if (shard_ == nullptr || view.job() != job_->job.value() || view.view() < view_.view()) return;
+  if (view.view() == view_.view()) return ReportInstalled("");
   for (const auto& pull : pulls_) {
     pull->open = false;
     After(cluster_->Delay(), [pull] { pull->end(absl::FailedPreconditionError("view over")); });
   }
   pulls_.clear();
+  if (view.restore().restore_id() != view_.restore().restore_id()) written_.clear();
   const absl::Status status = shard_->Install(view);
   if (status.ok()) view_ = view;
-  NodeReport report;
-  report.mutable_view_installed()->set_job(view.job());
-  report.mutable_view_installed()->set_view(view.view());
-  report.mutable_view_installed()->set_error(std::string(status.message()));
-  Report(std::move(report));
+  ReportInstalled(std::string(status.message()));
 }
 
 void SimulatedServer::ReportInstalled(const std::string& error) {
@@ -79,6 +78,7 @@ void SimulatedServer::ReportInstalled(const std::string& error) {
   report.mutable_view_installed()->set_view(view_.view());
   report.mutable_view_installed()->set_error(error);
   Report(std::move(report));
+  if (const auto progress = shard_->Progress()) OnProgress(*progress);
 }
 
 // ---- data ----
@@ -179,6 +179,7 @@ void SimulatedServer::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) 
     written.set_file(shard.file());
     written.set_bytes(shard.bytes());
     written.set_sha256("simulated");
+    written_.push_back(report);
     Report(std::move(report));
   });
 }

@@ -55,7 +55,7 @@ class SimulatedServer : public SimulatedNode, public JobShardHost {
   uint64_t life_ = 0;  // of shard_, so that late events don't reach its successor
   View view_;
   std::vector<std::shared_ptr<SimulatedPull>> pulls_;
-  std::vector<RoundStats> unsent_rounds_;
+  std::vector<NodeReport> written_;  // of the restore point: reported again in each session
 };
 
 }  // namespace shoal

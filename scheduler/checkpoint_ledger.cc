@@ -1,0 +1,66 @@
+#include "scheduler/checkpoint_ledger.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace shoal {
+
+void ShardCollector::Reset(uint64_t restore_id, uint32_t shards) {
+  restore_id_ = restore_id;
+  shards_ = shards;
+  written_.clear();
+  failed_.clear();
+}
+
+std::optional<std::vector<CheckpointShard>> ShardCollector::Add(const ShardWritten& report) {
+  if (report.restore_id() != restore_id_ || report.shard() >= shards_) return std::nullopt;
+  auto& shards = written_[Version(report.version())];
+  if (shards.size() == shards_) return std::nullopt;
+  CheckpointShard& shard = shards[report.shard()];
+  shard.set_file(report.file());
+  shard.set_bytes(report.bytes());
+  shard.set_sha256(report.sha256());
+  if (shards.size() < shards_) return std::nullopt;
+  std::vector<CheckpointShard> files;
+  for (const auto& [index, file] : shards) files.push_back(file);
+  return files;
+}
+
+const StoredCheckpoint* FindCheckpoint(const JobStateRecord& state, Version version) {
+  for (const StoredCheckpoint& checkpoint : state.checkpoints()) {
+    if (checkpoint.version() == version.value()) return &checkpoint;
+  }
+  return nullptr;
+}
+
+bool AddCheckpoint(StoredCheckpoint checkpoint, JobStateRecord* state) {
+  if (FindCheckpoint(*state, Version(checkpoint.version())) != nullptr) return false;
+  *state->add_checkpoints() = std::move(checkpoint);
+  std::sort(state->mutable_checkpoints()->begin(), state->mutable_checkpoints()->end(),
+            [](const StoredCheckpoint& a, const StoredCheckpoint& b) { return a.version() < b.version(); });
+  return true;
+}
+
+const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version limit) {
+  const StoredCheckpoint* newest = nullptr;
+  for (const StoredCheckpoint& checkpoint : state.checkpoints()) {
+    if (checkpoint.version() <= limit.value()) newest = &checkpoint;
+  }
+  return newest;
+}
+
+std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed, JobStateRecord* state) {
+  std::vector<StoredCheckpoint> taken;
+  std::vector<StoredCheckpoint> kept;
+  const int count = state->checkpoints_size();
+  for (int i = 0; i < count; ++i) {
+    const StoredCheckpoint& checkpoint = state->checkpoints(i);
+    const bool stays = count - i <= static_cast<int64_t>(keep) || needed.count(Version(checkpoint.version())) > 0;
+    (stays ? kept : taken).push_back(checkpoint);
+  }
+  state->clear_checkpoints();
+  for (StoredCheckpoint& checkpoint : kept) *state->add_checkpoints() = std::move(checkpoint);
+  return taken;
+}
+
+}  // namespace shoal

@@ -1,0 +1,51 @@
+// Which checkpoints of a job are being written, are committed, and may go.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/types.h"
+#include "proto/checkpoint.pb.h"
+#include "proto/scheduler.pb.h"
+#include "scheduler/records.pb.h"
+
+namespace shoal {
+
+// The shards of one restore point on their way to disk. Pure; not thread-safe.
+class ShardCollector {
+ public:
+  // Forgets all: servers start from a new restore point, cut into `shards`.
+  void Reset(uint64_t restore_id, uint32_t shards);
+
+  // Files by shard, once every shard of the version is there: once. Reports of other restore points are dropped.
+  std::optional<std::vector<CheckpointShard>> Add(const ShardWritten& report);
+
+  // The version can't be had from this restore point.
+  void SetFailed(Version version) { failed_.insert(version); }
+  bool failed(Version version) const { return failed_.count(version) > 0; }
+
+ private:
+  uint64_t restore_id_ = 0;
+  uint32_t shards_ = 0;
+  std::map<Version, std::map<uint32_t, CheckpointShard>> written_;
+  std::set<Version> failed_;
+};
+
+// ---- committed ones: in JobStateRecord::checkpoints, ascending ----
+
+const StoredCheckpoint* FindCheckpoint(const JobStateRecord& state, Version version);
+
+// Adds one, in order; false when it is there.
+bool AddCheckpoint(StoredCheckpoint checkpoint, JobStateRecord* state);
+
+// The newest one that is not beyond `limit`; null: none.
+const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version limit);
+
+// Takes out, and returns, those that are neither of the `keep` newest nor in `needed`.
+std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed, JobStateRecord* state);
+
+}  // namespace shoal

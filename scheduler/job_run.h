@@ -1,0 +1,136 @@
+// One job from its submission to its end: "A job's life" and "Views" in docs/protocol.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/schedule.h"
+#include "common/types.h"
+#include "proto/scheduler.pb.h"
+#include "scheduler/actions.h"
+#include "scheduler/checkpoint_ledger.h"
+#include "scheduler/membership.h"
+#include "scheduler/metric_window.h"
+#include "scheduler/options.h"
+
+namespace shoal {
+
+// Pure: time comes with the calls, effects go to the outbox. Events only note what has happened; Advance does what follows, so
+// call it after them. Not thread-safe. `options`, `members` and `out` must outlive it.
+class JobRun {
+ public:
+  JobRun(const SchedulerOptions& options, const Membership& members, Outbox* out, JobDefinition definition);
+
+  // A new job: writes it to the store.
+  void Create(absl::Time now, const std::optional<ResumePoint>& resume);
+  // A job from the store.
+  void Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRecord> evaluations);
+
+  JobId id() const { return JobId(definition_.job()); }
+  const JobDefinition& definition() const { return definition_; }
+  bool ended() const;
+
+  // ---- what has happened ----
+  void Cancel(absl::Time now);
+  void OnSessionOpened(NodeId node);
+  void OnNodeLost(absl::Time now, const Member& member);
+  void OnPrepared(absl::Time now, const Member& member, const JobPrepared& report);
+  void OnRefused(absl::Time now, const Member& member, const JobRefused& report);
+  void OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report);
+  void OnProgress(absl::Time now, const ShardProgress& report);
+  void OnShardWritten(absl::Time now, const ShardWritten& report);
+  void OnEvaluated(const SlotEvaluated& report);
+  void OnCheckpointCommitted(absl::Time now, Version version, const absl::StatusOr<std::string>& checkpoint);
+  void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
+
+  // Takes the steps that are due. The first call says that the job's turn has come.
+  void Advance(absl::Time now);
+
+  // ---- for people ----
+  // With spec, plan and view when `full`.
+  Job Describe(bool full) const;
+  std::string DetailOf(const Member& member) const;
+  void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;
+
+ private:
+  struct NodeState {
+    bool offered = false;   // PrepareJob was sent in this session
+    bool prepared = false;
+    std::string refused;    // why it does not take part
+    uint64_t installed = 0; // newest view that it holds (server)
+    uint64_t told = 0;      // newest view that was sent in this session
+    std::string target;     // last one sent in this session
+  };
+  struct ShardState {
+    Version version;
+    std::vector<MissingSlots> missing;
+  };
+
+  // ---- steps of Advance ----
+  void Derive(absl::Time now);
+  void OfferPlan();
+  void Judge(absl::Time now);
+  void PlaceNodes(absl::Time now);
+  void Announce();
+  void Finish(absl::Time now);
+
+  bool has_plan() const { return definition_.has_plan(); }
+  TrainingLength length() const { return {definition_.plan().rounds(), definition_.plan().rounds_per_epoch()}; }
+  bool EvaluatesWhileTraining() const;
+  Version LastEvaluated() const;
+  const EvaluationRecord* Best() const;
+  bool Tested() const;
+  Target CurrentTarget(uint64_t restore_id) const;
+  void RecordEvaluation(absl::Time now, const Target& target);
+  void EndTraining(absl::Time now, Version version);
+
+  bool HasWork(NodeId node) const;
+  std::vector<NodeRef> Usable(NodeRole role) const;
+  bool PrimariesUsable() const;
+  bool Settled(absl::Time now, size_t servers, size_t workers);
+  RestorePoint NextRestore() const;
+  void WriteView(absl::Time now, View view);
+  void StartRestorePoint(absl::Time now);
+  void WantRestore() { state_.set_restore_wanted(true); }
+  void ForgetProgress(absl::Time now);
+  Version LowestVersion() const;
+
+  void WriteFailed(absl::Time now, Version version, const std::string& error);
+  void Prune();
+  void LogMetrics(absl::Time now, bool always);
+  void End(absl::Time now, JobState state, const std::string& reason);
+  void SetState(absl::Time now, JobState state, const std::string& reason);
+  void Explain(const std::string& reason) { state_.set_reason(reason); }
+  void Emit(absl::Time now, JobEvent event);
+  void Message(absl::Time now, const std::string& text, LogLine::Level level = LogLine::Level::kInfo);
+  void SaveState();
+  void SaveEvaluation(size_t index);
+
+  const SchedulerOptions& options_;
+  const Membership& members_;
+  Outbox* const out_;
+  JobDefinition definition_;
+  JobStateRecord state_;
+  std::string saved_state_;  // as it is in the store
+  std::vector<EvaluationRecord> evaluations_;
+
+  // ---- what a restart forgets and nodes report again ----
+  std::map<NodeId, NodeState> nodes_;
+  absl::Time enough_since_ = absl::InfiniteFuture();  // enough nodes are prepared for a first view
+  uint64_t restore_view_ = 0;                        // first view of the restore point: older progress is void
+  std::vector<ShardState> shards_;                   // by shard of the current view
+  absl::Time moved_;                                 // when a shard last did
+  ShardCollector collector_;
+  std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
+  std::string evaluated_target_;                        // version and set
+  bool computing_result_ = false;
+  MetricWindow window_;
+  absl::Time published_ = absl::InfinitePast();  // live progress
+};
+
+}  // namespace shoal

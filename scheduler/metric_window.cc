@@ -1,0 +1,60 @@
+#include "scheduler/metric_window.h"
+
+#include <algorithm>
+
+namespace shoal {
+namespace {
+
+constexpr absl::Duration kRecent = absl::Seconds(5);
+
+double PerSecond(uint64_t count, absl::Duration time) {
+  const double seconds = absl::ToDoubleSeconds(time);
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+}  // namespace
+
+void MetricWindow::Start(absl::Time now, Version next) {
+  start_ = now;
+  next_ = next;
+  examples_ = tokens_ = 0;
+  loss_ = 0;
+  if (total_.examples == 0) recent_.assign(1, Moment{now, 0, 0});
+}
+
+bool MetricWindow::Add(absl::Time now, const RoundStats& round) {
+  if (OutputOf(Round(round.round())) <= next_) return false;
+  next_ = OutputOf(Round(round.round()));
+  examples_ += round.stats().weight();
+  tokens_ += round.stats().tokens();
+  loss_ += round.stats().loss();
+  learning_rate_ = round.learning_rate();
+  gradient_norm_ = round.gradient_norm();
+  total_ = {now, total_.examples + round.stats().weight(), total_.tokens + round.stats().tokens()};
+  recent_.push_back(total_);
+  while (recent_.size() > 2 && now - recent_[1].time >= kRecent) recent_.pop_front();
+  return true;
+}
+
+MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) const {
+  MetricRecord record;
+  record.set_round(next_.value());
+  record.set_epoch(static_cast<double>(next_.value()) / static_cast<double>(std::max<uint64_t>(1, rounds_per_epoch)));
+  record.set_loss(examples_ > 0 ? loss_ / static_cast<double>(examples_) : 0);
+  record.set_learning_rate(learning_rate_);
+  record.set_gradient_norm(gradient_norm_);
+  record.set_examples_per_second(PerSecond(examples_, now - start_));
+  record.set_tokens_per_second(PerSecond(tokens_, now - start_));
+  record.set_unix_ms(absl::ToUnixMillis(now));
+  return record;
+}
+
+MetricRecord MetricWindow::Progress(absl::Time now, uint64_t rounds_per_epoch) const {
+  MetricRecord record = Record(now, rounds_per_epoch);
+  if (recent_.empty()) return record;
+  record.set_examples_per_second(PerSecond(total_.examples - recent_.front().examples, now - recent_.front().time));
+  record.set_tokens_per_second(PerSecond(total_.tokens - recent_.front().tokens, now - recent_.front().time));
+  return record;
+}
+
+}  // namespace shoal

@@ -1,0 +1,50 @@
+// What the rounds since the last logged one come to.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "absl/time/time.h"
+#include "common/types.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+// Pure; not thread-safe.
+class MetricWindow {
+ public:
+  // Rounds below `next` are known already, and are dropped when they come again (after a rewind).
+  void Start(absl::Time now, Version next);
+
+  // False: the round is known already.
+  bool Add(absl::Time now, const RoundStats& round);
+
+  // The version that the rounds so far lead to.
+  Version version() const { return next_; }
+  uint64_t examples() const { return examples_; }
+  uint64_t tokens() const { return tokens_; }
+
+  // Means over the window; speeds over it, too.
+  MetricRecord Record(absl::Time now, uint64_t rounds_per_epoch) const;
+  // Means over the window; speeds over the last seconds.
+  MetricRecord Progress(absl::Time now, uint64_t rounds_per_epoch) const;
+
+ private:
+  struct Moment {
+    absl::Time time;
+    uint64_t examples = 0;  // in all
+    uint64_t tokens = 0;
+  };
+
+  absl::Time start_;
+  Version next_;
+  uint64_t examples_ = 0;
+  uint64_t tokens_ = 0;
+  double loss_ = 0;
+  double learning_rate_ = 0;
+  double gradient_norm_ = 0;
+  Moment total_;
+  std::deque<Moment> recent_;
+};
+
+}  // namespace shoal

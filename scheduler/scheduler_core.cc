@@ -1,0 +1,297 @@
+#include "scheduler/scheduler_core.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/file.h"
+#include "common/job_print.h"
+#include "common/job_spec.h"
+#include "common/sha256.h"
+#include "common/status.h"
+#include "common/version.h"
+
+namespace shoal {
+namespace {
+
+constexpr char kCounterKey[] = "ids";
+
+absl::Status LeaseOver(NodeId node) {
+  return absl::FailedPreconditionError(absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
+}
+
+std::string Sha256OfText(const std::string& text) {
+  Sha256 sha256;
+  sha256.Add(text.data(), text.size());
+  return sha256.HexDigest();
+}
+
+}  // namespace
+
+SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(options)), members_(options_) {
+  counters_.set_next_node(1);
+  counters_.set_next_job(1);
+}
+
+// ---- store ----
+
+template <typename Message>
+absl::Status SchedulerCore::Parse(const StoredRecord& record, Message* message) const {
+  if (message->ParseFromString(record.value)) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("the store's record ", record.key, " of table ", record.table, " can't be read"));
+}
+
+absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>& records) {
+  std::map<uint64_t, JobStateRecord> states;
+  std::map<uint64_t, std::map<std::string, EvaluationRecord>> evaluations;
+  for (const StoredRecord& record : records) {
+    if (record.table == kCounterTable) {
+      SHOAL_RETURN_IF_ERROR(Parse(record, &counters_));
+    } else if (record.table == kNodeTable) {
+      NodeRecord node;
+      SHOAL_RETURN_IF_ERROR(Parse(record, &node));
+      members_.Load(now, node);
+    } else if (record.table == kJobTable) {
+      JobDefinition definition;
+      SHOAL_RETURN_IF_ERROR(Parse(record, &definition));
+      const JobId id(definition.job());
+      jobs_[id] = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
+    } else if (record.table == kStateTable) {
+      JobStateRecord state;
+      SHOAL_RETURN_IF_ERROR(Parse(record, &state));
+      states[std::stoull(record.key, nullptr, 16)] = std::move(state);
+    } else if (record.table == kEvaluationTable) {
+      EvaluationRecord evaluation;
+      SHOAL_RETURN_IF_ERROR(Parse(record, &evaluation));
+      evaluations[std::stoull(record.key, nullptr, 16)][record.key] = std::move(evaluation);
+    }
+  }
+  for (auto& [id, job] : jobs_) {
+    std::vector<EvaluationRecord> in_order;
+    for (auto& [key, evaluation] : evaluations[id.value()]) in_order.push_back(std::move(evaluation));
+    job->Load(now, std::move(states[id.value()]), std::move(in_order));
+  }
+  Advance(now);
+  return absl::OkStatus();
+}
+
+void SchedulerCore::SaveCounters() { out_.Save(kCounterTable, kCounterKey, counters_); }
+
+// ---- nodes ----
+
+absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinRequest& request) {
+  const NodeId id(counters_.next_node());
+  SHOAL_ASSIGN_OR_RETURN(const Member* member, members_.Join(now, id, request, &out_));
+  counters_.set_next_node(id.value() + 1);
+  SaveCounters();
+  JoinResponse response;
+  response.set_node_id(id.value());
+  response.set_name(member->name);
+  response.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options_.heartbeat)));
+  response.set_lease_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options_.lease)));
+  return response;
+}
+
+absl::Status SchedulerCore::SessionOpened(absl::Time now, NodeId node, const Hello& hello) {
+  Member* const member = members_.Find(node);
+  if (member == nullptr || member->expires <= now) return LeaseOver(node);
+  if (hello.join().protocol_version() != kProtocolVersion) return absl::FailedPreconditionError("another protocol version");
+  members_.SessionOpened(now, member);
+  out_.Info(absl::StrCat(member->name, " (node ", node.value(), ", ", member->join.address(), ") has a session"));
+  if (JobRun* const job = Active()) job->OnSessionOpened(node);
+  Advance(now);
+  return absl::OkStatus();
+}
+
+void SchedulerCore::SessionBroken(absl::Time now, NodeId node) {
+  Member* const member = members_.Find(node);
+  if (member == nullptr || !member->connected) return;
+  out_.Info(absl::StrCat(member->name, "'s session is broken"));
+  members_.SessionBroken(now, member);
+}
+
+absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport& report) {
+  Member* const member = members_.Find(node);
+  if (member == nullptr || member->expires <= now) return LeaseOver(node);
+  members_.Seen(now, member);
+  if (report.has_heartbeat()) return absl::OkStatus();
+  if (report.has_leaving()) {
+    member->leaving = true;
+    Advance(now);
+    // Who could take over has done so; where nobody can, waiting would not help.
+    Directive directive;
+    directive.mutable_released();
+    out_.Send(node, std::move(directive));
+    return absl::OkStatus();
+  }
+  SHOAL_RETURN_IF_ERROR(HandOn(now, member, report));
+  Advance(now);
+  return absl::OkStatus();
+}
+
+absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeReport& report) {
+  switch (report.report_case()) {
+    case NodeReport::kJobPrepared:
+      if (JobRun* const job = RunningJob(member->id, report.job_prepared().job())) {
+        job->OnPrepared(now, *member, report.job_prepared());
+      }
+      return absl::OkStatus();
+    case NodeReport::kJobRefused:
+      if (JobRun* const job = RunningJob(member->id, report.job_refused().job())) {
+        job->OnRefused(now, *member, report.job_refused());
+      }
+      return absl::OkStatus();
+    case NodeReport::kViewInstalled:
+      if (JobRun* const job = RunningJob(member->id, report.view_installed().job())) {
+        job->OnInstalled(now, *member, report.view_installed());
+      }
+      return absl::OkStatus();
+    case NodeReport::kShardProgress:
+      if (JobRun* const job = RunningJob(member->id, report.shard_progress().job())) job->OnProgress(now, report.shard_progress());
+      return absl::OkStatus();
+    case NodeReport::kShardWritten:
+      if (JobRun* const job = RunningJob(member->id, report.shard_written().job())) job->OnShardWritten(now, report.shard_written());
+      return absl::OkStatus();
+    case NodeReport::kSlotEvaluated:
+      if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job())) job->OnEvaluated(report.slot_evaluated());
+      return absl::OkStatus();
+    default:
+      return absl::InvalidArgumentError("expected a report; Hello comes first and once");
+  }
+}
+
+JobRun* SchedulerCore::RunningJob(NodeId node, uint64_t job) {
+  JobRun* const active = Active();
+  if (active != nullptr && active->id().value() == job) return active;
+  Directive close;
+  close.mutable_close_job()->set_job(job);
+  out_.Send(node, std::move(close));
+  return nullptr;
+}
+
+void SchedulerCore::Tick(absl::Time now) {
+  for (NodeId node : members_.Expired(now)) {
+    const Member member = *members_.Find(node);
+    members_.Remove(node, &out_);
+    out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is taken off: its lease has ended"));
+    out_.Do(EndSession{node, LeaseOver(node)});
+    if (JobRun* const job = Active()) job->OnNodeLost(now, member);
+  }
+  Advance(now);
+}
+
+// ---- jobs ----
+
+JobRun* SchedulerCore::Find(JobId job) {
+  const auto found = jobs_.find(job);
+  return found == jobs_.end() ? nullptr : found->second.get();
+}
+
+const JobRun* SchedulerCore::Active() const {
+  for (const auto& [id, job] : jobs_) {
+    if (!job->ended()) return job.get();
+  }
+  return nullptr;
+}
+
+JobRun* SchedulerCore::Active() { return const_cast<JobRun*>(std::as_const(*this).Active()); }
+
+void SchedulerCore::Advance(absl::Time now) {
+  while (JobRun* const job = Active()) {
+    job->Advance(now);
+    if (!job->ended()) return;
+  }
+}
+
+absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
+                                            const std::optional<ResumePoint>& resume) {
+  for (const auto& [id, job] : jobs_) {
+    if (!request.request_id().empty() && job->definition().request_id() == request.request_id()) return id;
+  }
+  JobDefinition definition;
+  *definition.mutable_spec() = request.spec();
+  CompleteJob(definition.mutable_spec());
+  SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
+  definition.set_spec_sha256(Sha256OfText(NumericsText(definition.spec())));
+  if (resume && resume->spec_sha256 != definition.spec_sha256()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("resume_from: ", resume->directory, " is of a job with another model, data, optimizer, schedule, seed or slots (",
+                     resume->spec_sha256.substr(0, 12), ", this job ", definition.spec_sha256().substr(0, 12), ")"));
+  }
+  const JobId id(counters_.next_job());
+  counters_.set_next_job(id.value() + 1);
+  SaveCounters();
+  definition.set_job(id.value());
+  definition.set_request_id(request.request_id());
+  definition.set_checkpoint_dir(request.checkpoint_dir().empty()
+                                    ? JoinPath(options_.checkpoint_root, absl::StrCat("job-", id.value()))
+                                    : request.checkpoint_dir());
+  definition.set_submitted_unix_ms(absl::ToUnixMillis(now));
+  if (resume) {
+    definition.set_origin_version(resume->version.value());
+    definition.set_origin_checkpoint(resume->directory);
+  }
+  auto job = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
+  job->Create(now, resume);
+  jobs_[id] = std::move(job);
+  Advance(now);
+  return id;
+}
+
+absl::Status SchedulerCore::Cancel(absl::Time now, JobId job) {
+  JobRun* const found = Find(job);
+  if (found == nullptr) return absl::NotFoundError(absl::StrCat("there is no job ", job.value()));
+  found->Cancel(now);
+  Advance(now);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Job> SchedulerCore::GetJob(JobId job) const {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return absl::NotFoundError(absl::StrCat("there is no job ", job.value()));
+  return found->second->Describe(/*full=*/true);
+}
+
+std::vector<Job> SchedulerCore::ListJobs() const {
+  std::vector<Job> jobs;
+  for (const auto& [id, job] : jobs_) jobs.push_back(job->Describe(/*full=*/false));
+  return jobs;
+}
+
+ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
+  ClusterStatus status;
+  status.set_build(kBuildVersion);
+  status.set_protocol_version(kProtocolVersion);
+  for (Job& job : ListJobs()) *status.add_jobs() = std::move(job);
+  const JobRun* const active = Active();
+  for (const auto& [id, member] : members_.all()) {
+    NodeStatus& node = *status.add_nodes();
+    *node.mutable_node() = member.ref();
+    node.set_role(member.join.role());
+    node.set_silent_seconds(absl::ToDoubleSeconds(now - member.last_seen));
+    node.set_threads(member.join.threads());
+    node.set_instruction_set(member.join.instruction_set());
+    node.set_detail(active == nullptr ? "" : active->DetailOf(member));
+    if (!node.detail().empty()) node.set_job(active->id().value());
+    if (member.leaving) node.set_detail("draining");
+    if (!member.connected) node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", "no session"));
+  }
+  std::vector<std::string> stalls;
+  if (active != nullptr) active->AddStalls(now, &stalls);
+  for (std::string& stall : stalls) *status.add_stalls() = std::move(stall);
+  return status;
+}
+
+// ---- what actions came to ----
+
+void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version version, const absl::StatusOr<std::string>& checkpoint) {
+  if (JobRun* const found = Find(job)) found->OnCheckpointCommitted(now, version, checkpoint);
+  Advance(now);
+}
+
+void SchedulerCore::ResultComputed(absl::Time now, JobId job, Version /*version*/,
+                                   const absl::StatusOr<std::string>& parameters_sha256) {
+  if (JobRun* const found = Find(job)) found->OnResult(now, parameters_sha256);
+  Advance(now);
+}
+
+}  // namespace shoal
