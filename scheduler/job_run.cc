@@ -193,7 +193,7 @@ void JobRun::WriteFailed(absl::Time now, Version version, const std::string& err
   Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error), LogLine::Level::kError);
 }
 
-void JobRun::OnEvaluated(const SlotEvaluated& report) {
+void JobRun::OnEvaluated(absl::Time now, const SlotEvaluated& report) {
   const Target target = CurrentTarget(0);
   if (target.evaluate() == EVALUATION_SET_NONE || report.set() != target.evaluate() || report.version() != target.version() ||
       report.slot() >= definition_.spec().train().slots()) {
@@ -202,7 +202,7 @@ void JobRun::OnEvaluated(const SlotEvaluated& report) {
   const std::string key = TargetKey(Version(target.version()), target.evaluate());
   if (evaluated_target_ != key) evaluated_.clear();
   evaluated_target_ = key;
-  evaluated_.emplace(report.slot(), report.statistics());
+  if (evaluated_.emplace(report.slot(), report.statistics()).second) moved_ = now;
 }
 
 void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256) {
@@ -702,33 +702,41 @@ std::string JobRun::DetailOf(const Member& member) const {
   return "";
 }
 
-void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
-  if (ended() || state_.view().view() == 0) {
-    if (!ended() && !state_.reason().empty()) stalls->push_back(absl::StrCat("job ", definition_.job(), ": ", state_.reason()));
-    return;
+// What the lowest version still waits for: slots that some shard misses, or that are not evaluated yet.
+bool JobRun::Misses(SlotRange slots, const Target& target) const {
+  if (LowestVersion().value() >= target.version()) {
+    for (uint32_t slot = slots.begin; slot < slots.end; ++slot) {
+      if (target.evaluate() != EVALUATION_SET_NONE && evaluated_.count(slot) == 0) return true;
+    }
+    return false;
   }
-  const Version version = LowestVersion();
-  if (now - moved_ < options_.stall_after || version.value() >= CurrentTarget(0).version()) {
+  return std::any_of(shards_.begin(), shards_.end(), [&](const ShardState& shard) {
+    return std::any_of(shard.missing.begin(), shard.missing.end(), [&](const MissingSlots& missing) {
+      return slots.Overlaps({missing.slot_begin(), missing.slot_end()});
+    });
+  });
+}
+
+void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
+  if (ended()) return;
+  if (state_.view().view() == 0 || now - moved_ < options_.stall_after) {
     if (!state_.reason().empty()) stalls->push_back(absl::StrCat("job ", definition_.job(), ": ", state_.reason()));
     return;
   }
-  const std::string where = absl::StrCat("job ", definition_.job(), ", round ", version.value(), ": ");
+  const Target target = CurrentTarget(0);
+  const Version version = LowestVersion();
+  const bool evaluates = version.value() >= target.version() && target.evaluate() != EVALUATION_SET_NONE;
+  const std::string where = absl::StrCat("job ", definition_.job(), evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
   const std::string since = absl::StrFormat("nothing has moved for %.1f s", absl::ToDoubleSeconds(now - moved_));
   if (!state_.reason().empty()) return stalls->push_back(absl::StrCat(where, state_.reason(), "; ", since));
-  bool named = false;
+  const size_t before = stalls->size();
   for (const SlotAssignment& slots : state_.view().slots()) {
     const Member* const member = members_.Find(NodeId(slots.worker().node_id()));
-    const bool misses = std::any_of(shards_.begin(), shards_.end(), [&](const ShardState& shard) {
-      return std::any_of(shard.missing.begin(), shard.missing.end(), [&](const MissingSlots& missing) {
-        return missing.slot_begin() < slots.slot_end() && slots.slot_begin() < missing.slot_end();
-      });
-    });
-    if (!misses || member == nullptr) continue;
-    named = true;
+    if (member == nullptr || !Misses({slots.slot_begin(), slots.slot_end()}, target)) continue;
     stalls->push_back(absl::StrCat(where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
                                    absl::StrFormat(", silent for %.1f s; ", absl::ToDoubleSeconds(now - member->last_seen)), since));
   }
-  if (!named) stalls->push_back(absl::StrCat(where, since));
+  if (stalls->size() == before) stalls->push_back(absl::StrCat(where, since));
 }
 
 }  // namespace shoal

@@ -44,7 +44,7 @@ class JobRun {
   void OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report);
   void OnProgress(absl::Time now, const ShardProgress& report);
   void OnShardWritten(absl::Time now, const ShardWritten& report);
-  void OnEvaluated(const SlotEvaluated& report);
+  void OnEvaluated(absl::Time now, const SlotEvaluated& report);
   void OnCheckpointCommitted(absl::Time now, Version version, const absl::StatusOr<std::string>& checkpoint);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
 
@@ -99,6 +99,7 @@ class JobRun {
   void WantRestore() { state_.set_restore_wanted(true); }
   void ForgetProgress(absl::Time now);
   Version LowestVersion() const;
+  bool Misses(SlotRange slots, const Target& target) const;
 
   void WriteFailed(absl::Time now, Version version, const std::string& error);
   void Prune();
@@ -124,7 +125,7 @@ class JobRun {
   absl::Time enough_since_ = absl::InfiniteFuture();  // enough nodes are prepared for a first view
   uint64_t restore_view_ = 0;                        // first view of the restore point: older progress is void
   std::vector<ShardState> shards_;                   // by shard of the current view
-  absl::Time moved_;                                 // when a shard last did
+  absl::Time moved_;                                 // when a version was reached or a slot evaluated
   ShardCollector collector_;
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set

@@ -152,7 +152,7 @@ absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeRep
       if (JobRun* const job = RunningJob(member->id, report.shard_written().job())) job->OnShardWritten(now, report.shard_written());
       return absl::OkStatus();
     case NodeReport::kSlotEvaluated:
-      if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job())) job->OnEvaluated(report.slot_evaluated());
+      if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job())) job->OnEvaluated(now, report.slot_evaluated());
       return absl::OkStatus();
     default:
       return absl::InvalidArgumentError("expected a report; Hello comes first and once");

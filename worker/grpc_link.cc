@@ -68,9 +68,8 @@ void GrpcLink::Open(Version from) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
   for (uint32_t i = 0; i < shards_.size(); ++i) {
-    shards_[i].from = from;
     OpenPush(i);
-    OpenPull(i);
+    OpenPull(i, from);
   }
 }
 
@@ -105,11 +104,11 @@ void GrpcLink::CancelStreams() {
   for (VersionsCall* call : calls_) call->context.TryCancel();
 }
 
-void GrpcLink::OpenPull(uint32_t i) {
+void GrpcLink::OpenPull(uint32_t i, Version from) {
   PullRequest request;
   request.set_job(options_.job.value());
   request.set_view(view_.value());
-  request.set_from_version(shards_[i].from.value());
+  request.set_from_version(from.value());
   shards_[i].pull = std::make_shared<PullStream>(StreamPlace{this, generation_, i}, &options_.block_elements);
   ++running_;
   shards_[i].pull->Start(shards_[i].channel, request);
@@ -138,11 +137,9 @@ void GrpcLink::AskShard(uint32_t i) {
 
 // ---- what happens to them ----
 
-void GrpcLink::Seen(uint64_t generation, uint32_t shard, Version version) {
+void GrpcLink::OnDelivery(uint64_t generation, uint32_t shard) {
   absl::MutexLock lock(&mutex_);
-  if (generation != generation_) return;
-  if (shards_[shard].from < version) shards_[shard].from = version;
-  shards_[shard].backoff.Reset();
+  if (generation == generation_) shards_[shard].backoff.Reset();
 }
 
 void GrpcLink::ReportStreamError(const char* what, uint32_t shard, const grpc::Status& status) {
@@ -159,8 +156,9 @@ void GrpcLink::OnPullDone(uint64_t generation, uint32_t shard, const grpc::Statu
     return;
   }
   After(shards_[shard].backoff.NextDelay(), [this, generation, shard] {
+    const Version from = events_->PullFrom();
     absl::MutexLock lock(&mutex_);
-    if (generation == generation_ && !stopping_) OpenPull(shard);
+    if (generation == generation_ && !stopping_) OpenPull(shard, from);
   });
 }
 

@@ -52,7 +52,6 @@ class GrpcLink : public ParameterLink {
     std::shared_ptr<grpc::Channel> channel;
     std::shared_ptr<PullStream> pull;
     std::shared_ptr<PushStream> push;
-    Version from;  // newest version seen on the pull stream: where to go on after a break
     Backoff backoff{0};
   };
   struct VersionsCall;
@@ -62,10 +61,11 @@ class GrpcLink : public ParameterLink {
   void OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnPushDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnVersionsDone(VersionsCall* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Seen(uint64_t generation, uint32_t shard, Version version) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The shard's pull stream delivers.
+  void OnDelivery(uint64_t generation, uint32_t shard) ABSL_LOCKS_EXCLUDED(mutex_);
   void StreamEnded() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void OpenPull(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenPull(uint32_t shard, Version from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OpenPush(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskShard(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -56,10 +56,11 @@ JobWorker::~JobWorker() {
 
 void JobWorker::OnView(const View& view) {
   absl::MutexLock lock(&mutex_);
-  if (ViewId(view.view()) <= core_.view()) return;
-  view_ = view;
-  open_ = false;
-  link_->SetView(view);
+  if (ViewId(view.view()) > core_.view()) {
+    view_ = view;
+    open_ = false;
+    link_->SetView(view);
+  }
   core_.OnView(view);
   CarryOut();
 }
@@ -86,6 +87,11 @@ void JobWorker::OnOutOfRange(ViewId view) {
   absl::MutexLock lock(&mutex_);
   core_.OnOutOfRange(view);
   CarryOut();
+}
+
+Version JobWorker::PullFrom() {
+  absl::MutexLock lock(&mutex_);
+  return core_.PullFrom();
 }
 
 void JobWorker::OnPushReopened(ViewId view, uint32_t shard) {

@@ -43,6 +43,7 @@ class JobWorker : public ParameterLinkEvents {
   bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override
       ABSL_LOCKS_EXCLUDED(mutex_);
   void OnOutOfRange(ViewId view) override ABSL_LOCKS_EXCLUDED(mutex_);
+  Version PullFrom() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnPushReopened(ViewId view, uint32_t shard) override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -29,6 +29,8 @@ class ParameterLinkEvents {
   // further on its stream, and offers it again after Resume().
   virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
   virtual void OnOutOfRange(ViewId view) = 0;
+  // Where a pull stream that broke goes on.
+  virtual Version PullFrom() = 0;
   // The push stream of a shard broke and stands again: what is held for it must be pushed again.
   virtual void OnPushReopened(ViewId view, uint32_t shard) = 0;
 };

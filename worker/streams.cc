@@ -63,29 +63,38 @@ void PullStream::OnReadDone(bool ok) {
     context_.TryCancel();
     return RemoveHold();
   }
-  place_.link->Seen(place_.generation, place_.shard, Version(message->header.version()));
+  place_.link->OnDelivery(place_.generation, place_.shard);
   {
     // Set before it is offered: a Resume in between must find it.
     absl::MutexLock lock(&mutex_);
     waiting_ = std::move(*message);
   }
-  Resume();
+  OfferWaiting();
 }
 
 void PullStream::Resume() {
-  std::optional<PublishedMessage> message;
   {
     absl::MutexLock lock(&mutex_);
-    message = std::exchange(waiting_, std::nullopt);
+    ++resumes_;
   }
-  if (!message) return;
-  if (Offer(*message)) return StartRead(&incoming_);
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!cancelled_) {
-      waiting_ = std::move(message);
-      return;
+  OfferWaiting();
+}
+
+void PullStream::OfferWaiting() {
+  while (true) {
+    std::optional<PublishedMessage> message;
+    uint64_t resumes;
+    {
+      absl::MutexLock lock(&mutex_);
+      message = std::exchange(waiting_, std::nullopt);
+      resumes = resumes_;
     }
+    if (!message) return;
+    if (Offer(*message)) return StartRead(&incoming_);
+    absl::MutexLock lock(&mutex_);
+    if (cancelled_) break;
+    waiting_ = std::move(message);
+    if (resumes == resumes_) return;  // else what it waited for may have come in between
   }
   RemoveHold();
 }

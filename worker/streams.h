@@ -39,6 +39,7 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
   void OnDone(const grpc::Status& status) override;
 
  private:
+  void OfferWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
   bool Offer(const PublishedMessage& message);
   absl::Status Check(const PublishedMessage& message) const;
 
@@ -51,6 +52,7 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
   std::shared_ptr<PullStream> self_;
   absl::Mutex mutex_;
   std::optional<PublishedMessage> waiting_ ABSL_GUARDED_BY(mutex_);
+  uint64_t resumes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -12,6 +12,7 @@ WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots
 // ---- control plane ----
 
 void WorkerCore::OnView(const View& view) {
+  if (ViewId(view.view()) == view_) OnTarget(view.target());  // from a new session: the target may have moved
   if (ViewId(view.view()) <= view_) return;
   const bool had_slots = !assigned_.empty();
   view_ = ViewId(view.view());
@@ -67,7 +68,7 @@ void WorkerCore::Locate() {
   actions_.push_back(AskVersions{view_});
 }
 
-void WorkerCore::Connect() { actions_.push_back(OpenStreams{view_, Complete(base_) ? base_ + 1 : base_}); }
+void WorkerCore::Connect() { actions_.push_back(OpenStreams{view_, PullFrom()}); }
 
 // ---- data plane ----
 

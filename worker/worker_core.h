@@ -66,7 +66,7 @@ class WorkerCore {
   explicit WorkerCore(Options options);
 
   // ---- control plane ----
-  // Older or equal views are ignored.
+  // Older views are ignored; of the same one the target counts.
   void OnView(const View& view);
   void OnTarget(const Target& target);
   // The scheduler may have forgotten what was reported: reports it again.
@@ -86,6 +86,9 @@ class WorkerCore {
   void BlockStored(ViewId view, Version version, BlockId block);
   // Whether the block is here: forward of its layer may start.
   bool HasBlock(Version version, BlockId block) const;
+  // The oldest version of which blocks are still needed: where a Pull that broke has to go on. (Not at the newest one that came:
+  // blocks of different versions come mixed.)
+  Version PullFrom() const { return Complete(base_) ? base_ + 1 : base_; }
 
   // ---- runner ----
   // At most one piece of work is out at a time: the caller ends it with EndWork before it asks again.

@@ -1,6 +1,8 @@
 #include "tests/simulation/simulated_cluster.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,6 +42,12 @@ SimulatedCluster::SimulatedCluster(uint64_t seed, int servers, int workers, cons
 }
 
 SimulatedCluster::~SimulatedCluster() = default;
+
+// With SHOAL_SIMULATION_LOG set a schedule tells what happens.
+void SimulatedCluster::Log(const std::string& text) const {
+  static const bool wanted = std::getenv("SHOAL_SIMULATION_LOG") != nullptr;
+  if (wanted) std::fprintf(stderr, "%s %s\n", absl::FormatDuration(queue_.now() - absl::UnixEpoch()).c_str(), text.c_str());
+}
 
 // ---- nodes ----
 
@@ -186,6 +194,7 @@ void SimulatedCluster::Tick() {
 
 void SimulatedCluster::KillScheduler() {
   if (scheduler_ == nullptr) return;
+  Log("killed: scheduler");
   scheduler_.reset();
   ++scheduler_life_;
   for (const auto& node : nodes_) {
@@ -242,6 +251,10 @@ void SimulatedCluster::CarryOut(Action& action) {
     answer([this, c = *compute] {
       scheduler_->ResultComputed(queue_.now(), c.job, c.version, storage_.ThetaSha256(c.checkpoint));
     });
+  } else if (auto* publish = std::get_if<PublishEvent>(&action)) {
+    ended_ = publish->event.state().ended_unix_ms() > 0;
+  } else if (auto* line = std::get_if<LogLine>(&action)) {
+    Log(line->text);
   } else if (auto* end = std::get_if<EndSession>(&action)) {
     for (auto& [node, session] : sessions_) {
       if (node->id() != end->node.value() || session.generation == 0) continue;
@@ -268,6 +281,7 @@ void SimulatedCluster::KillOne(NodeRole role, bool comes_back) {
   const std::vector<SimulatedNode*> living = Living(role);
   if (living.empty()) return;
   SimulatedNode* const victim = living[queue_.Below(living.size())];
+  Log(absl::StrCat("killed: node ", victim->id(), ", ", victim->address()));
   victim->Kill();
   BreakSession(victim);
   if (!comes_back && living.size() > 1) return;
@@ -283,26 +297,25 @@ void SimulatedCluster::KillOne(NodeRole role, bool comes_back) {
 void SimulatedCluster::FreezeOneWorker() {
   const std::vector<SimulatedNode*> living = Living(NODE_ROLE_WORKER);
   if (living.empty()) return;
-  living[queue_.Below(living.size())]->FreezeUntil(queue_.now() + queue_.Between(absl::Milliseconds(5), kFrozen));
+  SimulatedNode* const victim = living[queue_.Below(living.size())];
+  const absl::Duration time = queue_.Between(absl::Milliseconds(5), kFrozen);
+  Log(absl::StrCat("frozen for ", absl::FormatDuration(time), ": node ", victim->id(), ", ", victim->address()));
+  victim->FreezeUntil(queue_.now() + time);
 }
 
 // ---- the run ----
-
-bool SimulatedCluster::JobEnded() const {
-  if (scheduler_ == nullptr || job_ == JobId(0)) return false;
-  const auto job = scheduler_->GetJob(job_);
-  return job.ok() && (job->state() == JOB_STATE_COMPLETED || job->state() == JOB_STATE_FAILED);
-}
 
 SimulationResult SimulatedCluster::Run(absl::Duration limit) {
   SubmitJob();
   PlanFaults();
   const absl::Time start = queue_.now();
-  while (!JobEnded() && queue_.now() - start < limit && queue_.Step()) {
+  while (!ended_ && queue_.now() - start < limit && queue_.Step()) {
   }
   SimulationResult result;
   result.time = queue_.now() - start;
   if (scheduler_ == nullptr) return result;
+  const ClusterStatus status = scheduler_->GetStatus(queue_.now());
+  for (const std::string& stall : status.stalls()) Log(stall);
   const auto job = scheduler_->GetJob(job_);
   if (!job.ok()) return result;
   result.state = job->state();

@@ -69,6 +69,7 @@ class SimulatedCluster {
     absl::Time last_up, last_down;  // messages of one stream keep their order
   };
 
+  void Log(const std::string& text) const;
   void AddServer();
   void AddWorker();
   void OpenSession(SimulatedNode* node);
@@ -85,7 +86,6 @@ class SimulatedCluster {
   void KillOne(NodeRole role, bool comes_back);
   void FreezeOneWorker();
   std::vector<SimulatedNode*> Living(NodeRole role);
-  bool JobEnded() const;
 
   EventQueue queue_;
   const Hardship hardship_;
@@ -97,6 +97,7 @@ class SimulatedCluster {
   std::vector<std::unique_ptr<SimulatedNode>> nodes_;  // the dead too: events may refer to them
   std::map<SimulatedNode*, Session> sessions_;
   JobId job_;
+  bool ended_ = false;
   int names_ = 0;
 };
 

@@ -47,11 +47,13 @@ void SimulatedWorker::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) Prepare(directive.prepare_job());
   if (directive.has_close_job()) DropAll();
   if (core_ == nullptr) return;
-  if (directive.has_view() && directive.view().job() == job_ && ViewId(directive.view().view()) > core_->view()) {
-    view_ = directive.view();
-    open_ = false;
-    ++opening_;
-    core_->OnView(view_);
+  if (directive.has_view() && directive.view().job() == job_) {
+    if (ViewId(directive.view().view()) > core_->view()) {
+      view_ = directive.view();
+      open_ = false;
+      ++opening_;
+    }
+    core_->OnView(directive.view());
   }
   if (directive.has_target() && directive.target().job() == job_) core_->OnTarget(directive.target());
   Pump();
@@ -114,6 +116,7 @@ void SimulatedWorker::CarryOut() {
     } else if (auto* open = std::get_if<OpenStreams>(&action)) {
       open_ = true;
       ++opening_;
+      broken_pushes_.clear();
       pulls_.assign(view_.shards_size(), nullptr);
       for (int i = 0; i < view_.shards_size(); ++i) OpenPull(i, open->from);
       for (const Held& held : held_) PushHeld(held, -1);
@@ -161,23 +164,21 @@ void SimulatedWorker::OpenPull(uint32_t shard, Version from) {
   pull->view = ViewId(view_.view());
   pull->shard = shard;
   pull->from = from;
-  auto newest = std::make_shared<Version>(from);
-  pull->deliver = [this, opening, newest, view = pull->view](const PublishedVersion& published, BlockId block) {
-    After(absl::ZeroDuration(), [this, opening, newest, view, published, block] {
+  pull->deliver = [this, opening, view = pull->view](const PublishedVersion& published, BlockId block) {
+    After(absl::ZeroDuration(), [this, opening, view, published, block] {
       if (opening != opening_ || core_ == nullptr) return;
-      *newest = std::max(*newest, published.version);
       if (!Offer(view, published, block)) waiting_.push_back({view, published, block, opening});
       Pump();
     });
   };
-  pull->end = [this, opening, shard, newest, view = pull->view](const absl::Status& status) {
-    After(kRetry, [this, opening, shard, newest, view, status] {
+  pull->end = [this, opening, shard, view = pull->view](const absl::Status& status) {
+    After(kRetry, [this, opening, shard, view, status] {
       if (opening != opening_ || core_ == nullptr) return;
       if (absl::IsOutOfRange(status)) {
         core_->OnOutOfRange(view);
         return Pump();
       }
-      OpenPull(shard, *newest);
+      OpenPull(shard, core_->PullFrom());
     });
   };
   pulls_[shard] = pull;
@@ -237,6 +238,7 @@ void SimulatedWorker::PushHeld(const Held& held, int shard) {
 }
 
 void SimulatedWorker::Push(uint32_t shard, Delivery delivery) {
+  if (broken_pushes_.count(shard) > 0) return;  // all that is held goes again
   EventQueue& queue = cluster_->queue();
   const Hardship& hardship = cluster_->hardship();
   if (queue.Chance(hardship.break_stream)) return PushBroken(shard);
@@ -269,9 +271,11 @@ void SimulatedWorker::Deliver(uint32_t shard, Delivery delivery) {
 
 // The stream is opened again after a while, and all that is held for the shard pushed again.
 void SimulatedWorker::PushBroken(uint32_t shard) {
+  if (!broken_pushes_.insert(shard).second) return;
   const uint64_t opening = opening_;
   After(kRetry, [this, opening, shard] {
     if (opening != opening_ || !open_) return;
+    broken_pushes_.erase(shard);
     const std::vector<Held> held = held_;
     for (const Held& one : held) PushHeld(one, static_cast<int>(shard));
   });

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,7 @@ class SimulatedWorker : public SimulatedNode {
   View view_;
   uint64_t opening_ = 0;  // counts AskVersions, OpenStreams and Disconnect: older streams are void
   bool open_ = false;
+  std::set<uint32_t> broken_pushes_;  // shards whose push stream broke and does not stand yet
   std::vector<std::shared_ptr<SimulatedPull>> pulls_;
   struct Waiting {
     ViewId view;

@@ -1,5 +1,5 @@
 // Promise 1 on the real cores: whatever happens to messages and machines, the job ends with the undisturbed run's bits.
-// A failing schedule is named by its number: SHOAL_SIMULATION_SEED=n runs it alone.
+// A failing schedule is named by its number: SHOAL_SIMULATION_SEED=n runs it alone, SHOAL_SIMULATION_LOG=1 tells what happens.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
