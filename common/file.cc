@@ -1,6 +1,8 @@
 #include "common/file.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -61,6 +63,13 @@ std::string DirName(absl::string_view path) {
 std::string BaseName(absl::string_view path) {
   const size_t slash = path.rfind('/');
   return std::string(slash == absl::string_view::npos ? path : path.substr(slash + 1));
+}
+
+absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (error) return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.message()));
+  return absolute.lexically_normal().string();
 }
 
 std::string JoinPath(absl::string_view folder, absl::string_view name) {

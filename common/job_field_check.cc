@@ -107,7 +107,7 @@ class Checker {
     }
     for (int i = 0; i < descriptor->field_count(); ++i) {
       const FieldDescriptor* field = descriptor->field(i);
-      const std::string path = JoinPath(prefix, field->name());
+      const std::string path = FieldPath(prefix, field->name());
       if (!IsGroup(field)) {
         CheckField(message, field, path);
       } else if (IsSet(message, field)) {

@@ -38,7 +38,7 @@ std::vector<std::string> FieldNames(const Descriptor* group) {
 std::string FindElsewhere(absl::string_view name, const Descriptor* group, const std::string& prefix) {
   for (int i = 0; i < group->field_count(); ++i) {
     const FieldDescriptor* field = group->field(i);
-    const std::string path = JoinPath(prefix, field->name());
+    const std::string path = FieldPath(prefix, field->name());
     if (field->name() == name) return path;
     const std::string inside = IsGroup(field) ? FindElsewhere(name, field->message_type(), path) : "";
     if (!inside.empty()) return inside;
@@ -112,7 +112,7 @@ void JobReader::ReadAssignment(const std::string& assignment) {
     if (field != nullptr) group = group->GetReflection()->MutableMessage(group, field);
     field = FindField(name, path, group->GetDescriptor(), place);
     if (field == nullptr) return;
-    path = JoinPath(path, name);
+    path = FieldPath(path, name);
   }
   try {
     ReadField(LoadDocument(assignment.substr(equals + 1)), path, field, group);
@@ -137,7 +137,7 @@ void JobReader::ReadEntry(const YAML::Node& key, const YAML::Node& value, const 
   if (!key.IsScalar())
     return Add(place, path, absl::StrCat("expected the name of a field, got ", KindOf(key)));
   const std::string& name = key.Scalar();
-  const std::string field_path = JoinPath(path, name);
+  const std::string field_path = FieldPath(path, name);
   const auto [first, is_new] = seen->emplace(name, key.Mark().line + 1);
   if (!is_new) return Add(place, field_path, absl::StrCat("is given twice, first on line ", first->second));
   const FieldDescriptor* field = FindField(name, path, message->GetDescriptor(), place);
@@ -159,7 +159,7 @@ const FieldDescriptor* JobReader::FindField(const std::string& name, const std::
   const std::string elsewhere = FindElsewhere(name, job_->GetDescriptor(), "");
   if (!elsewhere.empty()) hint = absl::StrCat("; did you mean '", elsewhere, "'?");
   if (hint.empty()) hint = absl::StrCat("; expected one of ", absl::StrJoin(names, ", "));
-  Add(place, JoinPath(path, name.substr(0, kShownBytes)), absl::StrCat("unknown field", hint));
+  Add(place, FieldPath(path, name.substr(0, kShownBytes)), absl::StrCat("unknown field", hint));
   return nullptr;
 }
 

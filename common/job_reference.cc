@@ -113,7 +113,7 @@ void AppendGroup(const Descriptor* group, const std::string& path, std::string* 
   for (int i = 0; i < group->field_count(); ++i) {
     const FieldDescriptor* field = group->field(i);
     if (!IsGroup(field)) continue;
-    const std::string inner = JoinPath(path, field->name());
+    const std::string inner = FieldPath(path, field->name());
     const std::string& when = RuleOf(field).default_help();
     absl::StrAppend(out, "\n## `", inner, "`\n", RuleOf(field).help(), when.empty() ? "" : " Default: ", when,
                     when.empty() ? "" : ".", "\n");

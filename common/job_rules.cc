@@ -114,7 +114,7 @@ bool Applies(const Message& message, const FieldDescriptor* field) {
   return std::find(condition.words.begin(), condition.words.end(), word) != condition.words.end();
 }
 
-std::string JoinPath(absl::string_view prefix, absl::string_view name) {
+std::string FieldPath(absl::string_view prefix, absl::string_view name) {
   return prefix.empty() ? std::string(name) : absl::StrCat(prefix, ".", name);
 }
 

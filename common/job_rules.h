@@ -53,7 +53,7 @@ bool IsSet(const google::protobuf::Message& message, const google::protobuf::Fie
 bool Applies(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field);
 
 // "train.slots" from "train" and "slots".
-std::string JoinPath(absl::string_view prefix, absl::string_view name);
+std::string FieldPath(absl::string_view prefix, absl::string_view name);
 
 // Fills in every default that depends on no other group (FieldRule.default), and makes all groups present but
 // the optional ones. What is set stays. A default that does not apply (only_with) stays unset.

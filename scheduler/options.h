@@ -18,7 +18,7 @@ struct SchedulerOptions {
   // A node that has been silent for so long is taken for dead: frozen, or cut off.
   absl::Duration lease = absl::Seconds(3);
   // So is one whose stream broke so long ago: killed.
-  absl::Duration session_grace = absl::Seconds(1);
+  absl::Duration session_grace = absl::Milliseconds(400);
   // When enough nodes are prepared, how long a job waits for the others before its first view.
   absl::Duration settle = absl::Seconds(2);
   // What has not moved for so long is shown as a stall.

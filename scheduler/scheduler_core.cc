@@ -19,12 +19,6 @@ absl::Status LeaseOver(NodeId node) {
   return absl::FailedPreconditionError(absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
 }
 
-std::string Sha256OfText(const std::string& text) {
-  Sha256 sha256;
-  sha256.Add(text.data(), text.size());
-  return sha256.HexDigest();
-}
-
 }  // namespace
 
 SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(options)), members_(options_) {
@@ -211,7 +205,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
-  definition.set_spec_sha256(Sha256OfText(NumericsText(definition.spec())));
+  definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
   if (resume && resume->spec_sha256 != definition.spec_sha256()) {
     return absl::FailedPreconditionError(
         absl::StrCat("resume_from: ", resume->directory, " is of a job with another model, data, optimizer, schedule, seed or slots (",

@@ -11,7 +11,7 @@
 namespace shoal {
 namespace {
 
-constexpr int kSchedules = 250;  // of each kind
+constexpr int kSchedules = 1000;  // of each kind
 constexpr absl::Duration kLimit = absl::Seconds(60);  // simulated
 
 const SimulationResult& Undisturbed() {
@@ -65,7 +65,7 @@ TEST_CASE("Any number of servers and workers gives the same bits", "[simulation]
 }
 
 TEST_CASE("Messages late, lost, doubled, damaged and out of order change nothing", "[simulation]") {
-  RunSchedules(1000, [](uint64_t seed, Hardship* hardship) {
+  RunSchedules(10000, [](uint64_t seed, Hardship* hardship) {
     hardship->break_stream = 0.002 * (1 + seed % 5);
     hardship->duplicate = 0.05;
     hardship->damage = 0.01;
@@ -74,7 +74,7 @@ TEST_CASE("Messages late, lost, doubled, damaged and out of order change nothing
 }
 
 TEST_CASE("Workers killed, frozen and joining change nothing but the time", "[simulation]") {
-  RunSchedules(2000, [](uint64_t seed, Hardship* hardship) {
+  RunSchedules(20000, [](uint64_t seed, Hardship* hardship) {
     hardship->kill_workers = 1 + static_cast<int>(seed % 3);
     hardship->freeze_workers = static_cast<int>(seed / 2 % 3);
     hardship->join_workers = static_cast<int>(seed % 2);
@@ -84,7 +84,7 @@ TEST_CASE("Workers killed, frozen and joining change nothing but the time", "[si
 }
 
 TEST_CASE("A server lost sends the job back to a checkpoint, and the bits are the same", "[simulation]") {
-  RunSchedules(3000, [](uint64_t seed, Hardship* hardship) {
+  RunSchedules(30000, [](uint64_t seed, Hardship* hardship) {
     hardship->kill_servers = 1 + static_cast<int>(seed % 2);
     hardship->kill_workers = static_cast<int>(seed / 2 % 2);
     hardship->break_stream = 0.001;
@@ -92,7 +92,7 @@ TEST_CASE("A server lost sends the job back to a checkpoint, and the bits are th
 }
 
 TEST_CASE("The scheduler killed and restarted in the middle of all this changes nothing", "[simulation]") {
-  RunSchedules(4000, [](uint64_t seed, Hardship* hardship) {
+  RunSchedules(40000, [](uint64_t seed, Hardship* hardship) {
     hardship->kill_scheduler = 1 + static_cast<int>(seed % 2);
     hardship->kill_workers = static_cast<int>(seed / 2 % 2);
     hardship->kill_servers = static_cast<int>(seed / 4 % 2);

@@ -1,0 +1,70 @@
+// shoal-scheduler: nodes join it, users submit jobs to it.
+#include <memory>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "common/daemon.h"
+#include "common/status.h"
+#include "scheduler/scheduler_node.h"
+#include "scheduler/scheduler_service.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+struct Flags {
+  DaemonFlags daemon;
+  std::string state_dir = "shoal-state";
+  std::string checkpoint_dir;
+  uint32_t lease_ms = 3000;
+  uint32_t heartbeat_ms = 500;
+  uint32_t session_grace_ms = 400;
+};
+
+absl::Status Run(const Flags& flags) {
+  if (flags.heartbeat_ms == 0 || flags.lease_ms < 2 * flags.heartbeat_ms) {
+    return absl::InvalidArgumentError("--lease-ms: expected at least twice --heartbeat-ms");
+  }
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, "scheduler"));
+  SchedulerNode::Options options;
+  options.core.lease = absl::Milliseconds(flags.lease_ms);
+  options.core.heartbeat = absl::Milliseconds(flags.heartbeat_ms);
+  options.core.session_grace = absl::Milliseconds(flags.session_grace_ms);
+  SHOAL_ASSIGN_OR_RETURN(const std::string state_dir, AbsolutePath(flags.state_dir));
+  options.core.checkpoint_root = JoinPath(state_dir, "checkpoints");
+  if (!flags.checkpoint_dir.empty()) {
+    SHOAL_ASSIGN_OR_RETURN(options.core.checkpoint_root, AbsolutePath(flags.checkpoint_dir));
+  }
+  options.state_dir = state_dir;
+  options.env = daemon->env();
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<SchedulerNode> node, SchedulerNode::Start(std::move(options)));
+  SchedulerServiceImpl service(node.get());
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}));
+  absl::Status failed;
+  while (failed.ok() && !daemon->stop().requested()) failed = node->WaitFailed(absl::Milliseconds(100));
+  spdlog::info("Stopping");
+  node->Stop();
+  server->Shutdown(absl::Seconds(2));
+  return failed;
+}
+
+}  // namespace
+}  // namespace shoal
+
+int main(int argc, char** argv) {
+  CLI::App app("Shoal's scheduler: nodes join it, users submit jobs to it.", "shoal-scheduler");
+  shoal::Flags flags;
+  flags.daemon.AddTo(&app);
+  app.add_option("--state-dir", flags.state_dir, "Folder of jobs, nodes and artifacts: a restarted scheduler goes on from it")
+      ->capture_default_str();
+  app.add_option("--checkpoint-dir", flags.checkpoint_dir,
+                 "Folder of the checkpoints of jobs that name none, on storage that all servers share (default: in --state-dir)");
+  app.add_option("--lease-ms", flags.lease_ms, "A node that has been silent for so long is taken for dead")->capture_default_str();
+  app.add_option("--heartbeat-ms", flags.heartbeat_ms, "How often nodes report")->capture_default_str();
+  app.add_option("--session-grace-ms", flags.session_grace_ms,
+                 "A node whose connection broke so long ago, and did not come back, is taken for dead")
+      ->capture_default_str();
+  app.footer("Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir /var/lib/shoal");
+  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
+}

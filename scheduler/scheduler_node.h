@@ -1,0 +1,113 @@
+// The scheduler daemon without its command line: carries out what SchedulerCore decides.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/file.h"
+#include "scheduler/artifact_files.h"
+#include "scheduler/scheduler_core.h"
+#include "scheduler/store.h"
+
+namespace shoal {
+
+// A node's stream, as the scheduler sees it. Called with SchedulerNode's lock held; must not call back.
+class SessionStream {
+ public:
+  virtual ~SessionStream() = default;
+  virtual void Send(const Directive& directive) = 0;
+  virtual void End(const absl::Status& status) = 0;
+};
+
+// Somebody who watches a job. Called with SchedulerNode's lock held; must not call back.
+class JobWatcher {
+ public:
+  virtual ~JobWatcher() = default;
+  // There is more in the history, or the job has ended: ask ReadEvents when you have time.
+  virtual void OnHistory() = 0;
+  // Live progress: the newest replaces older ones.
+  virtual void OnProgress(const JobEvent& event) = 0;
+};
+
+// Thread-safe. Events go through the core under one lock; files are worked on by a thread of its own.
+class SchedulerNode {
+ public:
+  struct Options {
+    SchedulerOptions core;
+    std::string state_dir;  // the store and the artifacts
+    Env* env = nullptr;
+  };
+  // Reads the store. Errors: what the store says.
+  static absl::StatusOr<std::unique_ptr<SchedulerNode>> Start(Options options);
+  ~SchedulerNode();
+  SchedulerNode(const SchedulerNode&) = delete;
+  SchedulerNode& operator=(const SchedulerNode&) = delete;
+
+  // Waits until the store could not be written (the error: the scheduler must not go on), or `timeout` has passed (OK).
+  absl::Status WaitFailed(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends all streams; what comes later is refused. Before the RPC server shuts down.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- nodes ----
+  absl::StatusOr<JoinResponse> Join(const JoinRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
+  // From an OK result on `stream` gets directives, until SessionOver, or another one takes its place (it is ended then).
+  absl::Status OpenSession(const Hello& hello, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Report(NodeId node, const NodeReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `stream` is over; it may be destroyed when this returns.
+  void SessionOver(NodeId node, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- users ----
+  absl::StatusOr<JobId> Submit(const SubmitJobRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Cancel(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<Job> GetJob(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<Job> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
+  ClusterStatus GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Errors: NOT_FOUND.
+  absl::Status Watch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Unwatch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
+  struct Events {
+    std::vector<JobEvent> events;
+    bool last = false;  // the job has ended, and nothing follows
+  };
+  absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  ArtifactFiles& artifacts() { return artifacts_; }
+
+ private:
+  SchedulerNode(Options options, std::unique_ptr<Store> store);
+
+  // Carries out what the core wants.
+  void CarryOut() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CarryOut(Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunTicks() ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunFileWork() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WorkOnFiles(const Action& action) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const Options options_;
+  const absl::Time started_;
+  ArtifactFiles artifacts_;
+
+  absl::Mutex mutex_;
+  std::unique_ptr<Store> store_ ABSL_GUARDED_BY(mutex_);
+  SchedulerCore core_ ABSL_GUARDED_BY(mutex_);
+  std::map<NodeId, SessionStream*> sessions_ ABSL_GUARDED_BY(mutex_);
+  std::map<JobId, std::set<JobWatcher*>> watchers_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Action> file_work_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failed_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread ticker_;
+  std::thread filer_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,233 @@
+#include "scheduler/scheduler_service.h"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/rpc.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint64_t kChunkBytes = 1 << 20;
+// A client that has left is noticed after so long at the latest.
+constexpr absl::Duration kWatchPoll = absl::Milliseconds(500);
+
+// One session. Deletes itself when gRPC is done with it.
+class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, public SessionStream {
+ public:
+  SessionReactor(SchedulerNode* node, grpc::CallbackServerContext* context) : node_(node), context_(context) { StartRead(&report_); }
+
+  // ---- SessionStream ----
+  void Send(const Directive& directive) override {
+    absl::MutexLock lock(&mutex_);
+    queue_.push_back(directive);
+    WriteNext();
+  }
+  void End(const absl::Status& status) override {
+    absl::MutexLock lock(&mutex_);
+    if (!end_) end_ = status;
+    WriteNext();
+  }
+
+  // ---- gRPC ----
+  void OnReadDone(bool ok) override {
+    if (!ok) return End(absl::OkStatus());
+    const absl::Status status = open_ ? node_->Report(id_, report_) : Open();
+    if (!status.ok()) return End(status);
+    StartRead(&report_);
+  }
+  void OnWriteDone(bool ok) override {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    if (!ok && !end_) end_ = absl::CancelledError("the stream is broken");
+    WriteNext();
+  }
+  void OnDone() override {
+    if (open_) node_->SessionOver(id_, this);
+    delete this;
+  }
+
+ private:
+  absl::Status Open() {
+    if (!report_.has_hello()) return absl::InvalidArgumentError("the first report of a session is a Hello");
+    id_ = NodeId(report_.hello().node_id());
+    {
+      absl::MutexLock lock(&mutex_);
+      writing_ = true;  // directives wait until the headers are out
+    }
+    const absl::Status status = node_->OpenSession(report_.hello(), this);
+    open_ = status.ok();
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    if (open_ && !end_) {
+      // Tells the node that its session stands.
+      context_->AddInitialMetadata("shoal-session", "open");
+      StartSendInitialMetadata();
+    }
+    WriteNext();
+    return status;
+  }
+
+  void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || finished_) return;
+    if (end_) {
+      finished_ = true;
+      return Finish(ToGrpcStatus(*end_));
+    }
+    if (queue_.empty()) return;
+    directive_ = std::move(queue_.front());
+    queue_.pop_front();
+    writing_ = true;
+    StartWrite(&directive_);
+  }
+
+  SchedulerNode* const node_;
+  grpc::CallbackServerContext* const context_;
+  // Of the reading callbacks, one at a time.
+  NodeReport report_;
+  NodeId id_;
+  bool open_ = false;
+
+  absl::Mutex mutex_;
+  std::deque<Directive> queue_ ABSL_GUARDED_BY(mutex_);
+  Directive directive_ ABSL_GUARDED_BY(mutex_);  // being written
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What one watcher has not sent yet.
+class Watcher : public JobWatcher {
+ public:
+  void OnHistory() override {
+    absl::MutexLock lock(&mutex_);
+    history_ = true;
+  }
+  void OnProgress(const JobEvent& event) override {
+    absl::MutexLock lock(&mutex_);
+    progress_ = event;
+  }
+  // Waits until there is news, or `timeout` has passed. Returns the newest progress, if it is new.
+  std::optional<JobEvent> Wait(absl::Duration timeout) {
+    const auto news = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return history_ || progress_; };
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(&news), timeout);
+    history_ = false;
+    return std::exchange(progress_, std::nullopt);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool history_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<JobEvent> progress_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Sends the history from `after` on, then what happens, until the job is over or the client leaves.
+absl::Status SendEvents(SchedulerNode* node, JobId job, uint64_t after, Watcher* watcher, grpc::ServerContext* context,
+                        grpc::ServerWriter<JobEvent>* writer) {
+  while (!context->IsCancelled()) {
+    const auto read = node->ReadEvents(job, after);
+    if (!read.ok()) return read.status();
+    if (read->last) return absl::OkStatus();
+    for (const JobEvent& event : read->events) {
+      if (!writer->Write(event)) return absl::CancelledError("the client has left");
+      after = event.sequence();
+    }
+    if (!read->events.empty()) continue;
+    const auto progress = watcher->Wait(kWatchPoll);
+    if (progress && !writer->Write(*progress)) break;
+  }
+  return absl::CancelledError("the client has left");
+}
+
+}  // namespace
+
+// ---- nodes ----
+
+grpc::Status SchedulerServiceImpl::Join(grpc::ServerContext*, const JoinRequest* request, JoinResponse* response) {
+  auto joined = node_->Join(*request);
+  if (joined.ok()) *response = *std::move(joined);
+  return ToGrpcStatus(joined.status());
+}
+
+grpc::ServerBidiReactor<NodeReport, Directive>* SchedulerServiceImpl::Session(grpc::CallbackServerContext* context) {
+  return new SessionReactor(node_, context);
+}
+
+grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader,
+                                               PutArtifactResponse*) {
+  ArtifactChunk chunk;
+  if (!reader->Read(&chunk)) return {grpc::StatusCode::INVALID_ARGUMENT, "an artifact without a chunk"};
+  const std::string sha256 = chunk.sha256();
+  bool first = true;
+  return ToGrpcStatus(node_->artifacts().Put(sha256, chunk.bytes(), [&](std::string* piece) {
+    if (!std::exchange(first, false) && !reader->Read(&chunk)) return false;
+    *piece = std::move(*chunk.mutable_data());
+    return true;
+  }));
+}
+
+grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
+                                               grpc::ServerWriter<ArtifactChunk>* writer) {
+  const auto file = node_->artifacts().Open(request->sha256());
+  if (!file.ok()) return ToGrpcStatus(file.status());
+  ArtifactChunk chunk;
+  chunk.set_sha256(request->sha256());
+  chunk.set_bytes((*file)->size());
+  for (uint64_t offset = 0; offset < (*file)->size(); offset += kChunkBytes) {
+    std::string& data = *chunk.mutable_data();
+    data.resize(std::min(kChunkBytes, (*file)->size() - offset));
+    const absl::Status status = (*file)->Read(offset, absl::MakeSpan(data));
+    if (!status.ok()) return ToGrpcStatus(status);
+    if (!writer->Write(chunk)) return {grpc::StatusCode::CANCELLED, "the client has left"};
+    chunk.clear_sha256();
+    chunk.clear_bytes();
+  }
+  return grpc::Status::OK;
+}
+
+// ---- users ----
+
+grpc::Status SchedulerServiceImpl::SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request, SubmitJobResponse* response) {
+  const auto job = node_->Submit(*request);
+  if (job.ok()) response->set_job(job->value());
+  return ToGrpcStatus(job.status());
+}
+
+grpc::Status SchedulerServiceImpl::CancelJob(grpc::ServerContext*, const CancelJobRequest* request, CancelJobResponse*) {
+  return ToGrpcStatus(node_->Cancel(JobId(request->job())));
+}
+
+grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) {
+  auto job = node_->GetJob(JobId(request->job()));
+  if (job.ok()) *response = *std::move(job);
+  return ToGrpcStatus(job.status());
+}
+
+grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) {
+  for (Job& job : node_->ListJobs()) *response->add_jobs() = std::move(job);
+  return grpc::Status::OK;
+}
+
+grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
+                                            grpc::ServerWriter<JobEvent>* writer) {
+  const JobId job(request->job());
+  Watcher watcher;
+  absl::Status status = node_->Watch(job, &watcher);
+  if (!status.ok()) return ToGrpcStatus(status);
+  status = SendEvents(node_, job, request->after_sequence(), &watcher, context, writer);
+  node_->Unwatch(job, &watcher);
+  return ToGrpcStatus(status);
+}
+
+grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*, ClusterStatus* response) {
+  *response = node_->GetStatus();
+  return grpc::Status::OK;
+}
+
+}  // namespace shoal

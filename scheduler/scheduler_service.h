@@ -1,0 +1,35 @@
+// SchedulerService over gRPC: turns calls into events of a SchedulerNode.
+#pragma once
+
+#include "proto/scheduler.grpc.pb.h"
+#include "scheduler/scheduler_node.h"
+
+namespace shoal {
+
+// Sessions are callback reactors, so that a thousand nodes need no thousand threads; the rest is synchronous.
+using SchedulerServiceBase = SchedulerService::WithCallbackMethod_Session<SchedulerService::Service>;
+
+class SchedulerServiceImpl : public SchedulerServiceBase {
+ public:
+  // `node` must outlive the RPC server.
+  explicit SchedulerServiceImpl(SchedulerNode* node) : node_(node) {}
+
+  grpc::Status Join(grpc::ServerContext*, const JoinRequest* request, JoinResponse* response) override;
+  grpc::ServerBidiReactor<NodeReport, Directive>* Session(grpc::CallbackServerContext* context) override;
+  grpc::Status PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader, PutArtifactResponse*) override;
+  grpc::Status GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
+                           grpc::ServerWriter<ArtifactChunk>* writer) override;
+
+  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request, SubmitJobResponse* response) override;
+  grpc::Status CancelJob(grpc::ServerContext*, const CancelJobRequest* request, CancelJobResponse*) override;
+  grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) override;
+  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) override;
+  grpc::Status WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
+                        grpc::ServerWriter<JobEvent>* writer) override;
+  grpc::Status GetStatus(grpc::ServerContext*, const GetStatusRequest*, ClusterStatus* response) override;
+
+ private:
+  SchedulerNode* const node_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,154 @@
+#include "scheduler/store.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr int kFormat = 1;  // PRAGMA user_version
+
+// A prepared statement.
+class Statement {
+ public:
+  Statement(sqlite3* database, const char* sql) { code_ = sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr); }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  int code() const { return code_; }
+  void Bind(int index, const std::string& bytes) {
+    sqlite3_bind_blob64(statement_, index, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
+  }
+  void Bind(int index, int64_t value) { sqlite3_bind_int64(statement_, index, value); }
+  int Step() { return sqlite3_step(statement_); }
+  void Reset() { sqlite3_reset(statement_); }
+  std::string Bytes(int column) const {
+    const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+    return data == nullptr ? std::string() : std::string(data, sqlite3_column_bytes(statement_, column));
+  }
+  int64_t Integer(int column) const { return sqlite3_column_int64(statement_, column); }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+  int code_ = SQLITE_OK;
+};
+
+}  // namespace
+
+absl::Status Store::Error(int code) const {
+  const std::string text = absl::StrCat("the scheduler's store ", path_, ": ", sqlite3_errmsg(database_));
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return absl::FailedPreconditionError(absl::StrCat(text, ": another scheduler runs on this folder"));
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(text);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(text);
+    default:
+      return absl::UnavailableError(text);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
+  sqlite3* database = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  std::unique_ptr<Store> store(new Store(database, path));
+  if (code != SQLITE_OK) return store->Error(code);
+  // Exclusive: a second scheduler on the same folder is refused, and WAL needs no shared memory.
+  SHOAL_RETURN_IF_ERROR(store->Execute("PRAGMA locking_mode=EXCLUSIVE"));
+  SHOAL_RETURN_IF_ERROR(store->Execute("PRAGMA journal_mode=WAL"));
+  SHOAL_RETURN_IF_ERROR(store->Execute("PRAGMA synchronous=FULL"));
+  int64_t format = 0;
+  {
+    Statement version(database, "PRAGMA user_version");
+    if (version.Step() == SQLITE_ROW) format = version.Integer(0);
+  }
+  if (format > kFormat) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " was made by a newer version of the scheduler (format ", format, ")"));
+  }
+  SHOAL_RETURN_IF_ERROR(store->Execute(
+      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, PRIMARY KEY (name, key)) WITHOUT ROWID;"
+      "PRAGMA user_version=1; COMMIT"));
+  return store;
+}
+
+Store::~Store() { sqlite3_close(database_); }
+
+absl::Status Store::Execute(const char* sql) {
+  const int code = sqlite3_exec(database_, sql, nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : Error(code);
+}
+
+absl::StatusOr<std::vector<StoredRecord>> Store::ReadAll() {
+  Statement select(database_, "SELECT name, key, value FROM record WHERE name <> CAST('event' AS BLOB) ORDER BY name, key");
+  if (select.code() != SQLITE_OK) return Error(select.code());
+  std::vector<StoredRecord> records;
+  int code;
+  while ((code = select.Step()) == SQLITE_ROW) records.push_back({select.Bytes(0), select.Bytes(1), select.Bytes(2)});
+  if (code != SQLITE_DONE) return Error(code);
+  return records;
+}
+
+absl::StatusOr<std::vector<JobEvent>> Store::ReadEvents(JobId job, uint64_t after, int limit) {
+  Statement select(database_, "SELECT value FROM record WHERE name = ?1 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4");
+  if (select.code() != SQLITE_OK) return Error(select.code());
+  select.Bind(1, std::string(kEventTable));
+  select.Bind(2, RecordKey(job.value(), after));
+  select.Bind(3, RecordKey(job.value(), ~uint64_t{0}));
+  select.Bind(4, limit);
+  std::vector<JobEvent> events;
+  int code;
+  while ((code = select.Step()) == SQLITE_ROW) {
+    events.emplace_back();
+    if (!events.back().ParseFromString(select.Bytes(0))) {
+      return absl::DataLossError(absl::StrCat(path_, ": an event of job ", job.value(), " can't be read"));
+    }
+  }
+  if (code != SQLITE_DONE) return Error(code);
+  return events;
+}
+
+absl::Status Store::Apply(const std::vector<Action>& actions) {
+  const bool writes = !actions.empty() && (std::holds_alternative<Persist>(actions[0]) || std::holds_alternative<Erase>(actions[0]));
+  if (!writes) return absl::OkStatus();
+  SHOAL_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  absl::Status status = Write(actions);
+  if (status.ok()) status = Execute("COMMIT");
+  if (!status.ok()) (void)Execute("ROLLBACK");
+  return status;
+}
+
+absl::Status Store::Write(const std::vector<Action>& actions) {
+  Statement insert(database_, "INSERT OR REPLACE INTO record (name, key, value) VALUES (?1, ?2, ?3)");
+  Statement erase(database_, "DELETE FROM record WHERE name = ?1 AND key = ?2");
+  if (insert.code() != SQLITE_OK) return Error(insert.code());
+  if (erase.code() != SQLITE_OK) return Error(erase.code());
+  for (const Action& action : actions) {
+    Statement* statement = nullptr;
+    if (const auto* persist = std::get_if<Persist>(&action)) {
+      statement = &insert;
+      insert.Bind(1, persist->record.table);
+      insert.Bind(2, persist->record.key);
+      insert.Bind(3, persist->record.value);
+    } else if (const auto* removal = std::get_if<Erase>(&action)) {
+      statement = &erase;
+      erase.Bind(1, removal->table);
+      erase.Bind(2, removal->key);
+    } else {
+      break;
+    }
+    const int code = statement->Step();
+    if (code != SQLITE_DONE) return Error(code);
+    statement->Reset();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace shoal
