@@ -53,6 +53,26 @@ void SessionClient::Flush(absl::Duration timeout) {
   mutex_.AwaitWithTimeout(absl::Condition(&flushed), timeout);
 }
 
+void SessionClient::Leave(absl::Duration timeout) {
+  NodeReport report;
+  report.mutable_leaving();
+  Send(std::move(report));
+  const auto released = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return released_ || stopping_ || !refused_.ok() || joined_.node_id() == 0;
+  };
+  absl::MutexLock lock(&mutex_);
+  if (!mutex_.AwaitWithTimeout(absl::Condition(&released), timeout)) {
+    spdlog::warn("The scheduler has not let this node go in {}: leaving anyway", absl::FormatDuration(timeout));
+  }
+}
+
+absl::Status SessionClient::WaitRefused(absl::Duration timeout) {
+  const auto refused = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !refused_.ok(); };
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(&refused), timeout);
+  return refused_;
+}
+
 uint64_t SessionClient::node_id() const {
   absl::MutexLock lock(&mutex_);
   return joined_.node_id();
@@ -85,7 +105,8 @@ bool SessionClient::JoinUntilDone(Backoff* backoff) {
     const absl::Status status = JoinOnce();
     if (status.ok()) return true;
     if (IsRefusal(status)) {
-      callbacks_.on_refused(status);
+      absl::MutexLock lock(&mutex_);
+      refused_ = Annotate(status, absl::StrCat("the scheduler at ", options_.scheduler, " refuses this node"));
       return false;
     }
     if (status.code() != reported.code()) {
@@ -129,7 +150,12 @@ SessionClient::SessionEnd SessionClient::RunSession(Backoff* backoff) {
   while (stream->Read(&directive)) {
     if (!opened) callbacks_.on_session_opened();
     opened = true;
-    callbacks_.on_directive(directive);
+    if (directive.has_released()) {
+      absl::MutexLock lock(&mutex_);
+      released_ = true;
+    } else {
+      callbacks_.on_directive(directive);
+    }
   }
   // Before any cancelling, which could hide why the scheduler ended it.
   const absl::Status status = FromGrpcStatus(stream->Finish());

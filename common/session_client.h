@@ -29,8 +29,6 @@ struct SessionCallbacks {
   std::function<void(const Directive&)> on_directive;
   // The scheduler has given the node up: drop all state. It joins anew right after.
   std::function<void()> on_lease_lost;
-  // The scheduler won't have this node (another protocol version): no further attempt is made.
-  std::function<void(const absl::Status&)> on_refused;
 };
 
 struct SessionOptions {
@@ -58,6 +56,13 @@ class SessionClient {
   // Waits until all reports queued so far are handed to the transport, the session is broken, or `timeout`
   // has passed.
   void Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Asks the scheduler to give this node's work to others, and returns when it has let the node go, at once when it has never
+  // known it, or after `timeout`.
+  void Leave(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
+  absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Ends the session; no callback runs after it has returned. Not to be called from a callback.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -87,6 +92,8 @@ class SessionClient {
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool released_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
   JoinResponse joined_ ABSL_GUARDED_BY(mutex_);
   std::deque<NodeReport> queue_ ABSL_GUARDED_BY(mutex_);
   Stream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;  // takes reports; null: none stands

@@ -24,16 +24,14 @@ struct GrpcLink::VersionsCall {
   VersionsReply reply;
 };
 
-GrpcLink::GrpcLink(Options options, ParameterLinkEvents* events) : options_(std::move(options)), events_(events) {
-  thread_ = std::thread([this] { RunTasks(); });
-}
+GrpcLink::GrpcLink(Options options, ParameterLinkEvents* events) : options_(std::move(options)), events_(events) {}
 
 GrpcLink::~GrpcLink() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
-  thread_.join();  // it may hold the last reference to a stream's event
+  timers_.Stop();
   Disconnect();
   absl::MutexLock lock(&mutex_);
   const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return running_ == 0; };
@@ -83,7 +81,8 @@ void GrpcLink::Push(BlockContribution contribution) {
 
 void GrpcLink::Resume() {
   absl::MutexLock lock(&mutex_);
-  resume_ = true;
+  if (std::exchange(resuming_, true)) return;
+  timers_.After(absl::ZeroDuration(), [this] { ResumeStreams(); });
 }
 
 void GrpcLink::Disconnect() {
@@ -152,10 +151,10 @@ void GrpcLink::OnPullDone(uint64_t generation, uint32_t shard, const grpc::Statu
   shards_[shard].pull.reset();
   ReportStreamError("pull from", shard, status);
   if (status.error_code() == grpc::StatusCode::OUT_OF_RANGE) {
-    After(absl::ZeroDuration(), [this, view = view_] { events_->OnOutOfRange(view); });
+    timers_.After(absl::ZeroDuration(), [this, view = view_] { events_->OnOutOfRange(view); });
     return;
   }
-  After(shards_[shard].backoff.NextDelay(), [this, generation, shard] {
+  timers_.After(shards_[shard].backoff.NextDelay(), [this, generation, shard] {
     const Version from = events_->PullFrom();
     absl::MutexLock lock(&mutex_);
     if (generation == generation_ && !stopping_) OpenPull(shard, from);
@@ -167,7 +166,7 @@ void GrpcLink::OnPushDone(uint64_t generation, uint32_t shard, const grpc::Statu
   if (stopping_ || generation != generation_) return;
   shards_[shard].push.reset();
   ReportStreamError("push to", shard, status);
-  After(shards_[shard].backoff.NextDelay(), [this, generation, shard] {
+  timers_.After(shards_[shard].backoff.NextDelay(), [this, generation, shard] {
     ViewId view;
     {
       absl::MutexLock lock(&mutex_);
@@ -185,12 +184,12 @@ void GrpcLink::OnVersionsDone(VersionsCall* call, const grpc::Status& status) {
   if (!stopping_ && call->generation == generation_) {
     const uint32_t shard = call->shard;
     if (status.ok()) {
-      After(absl::ZeroDuration(), [this, view = call->view, shard, lowest = Version(call->reply.lowest())] {
+      timers_.After(absl::ZeroDuration(), [this, view = call->view, shard, lowest = Version(call->reply.lowest())] {
         events_->OnVersions(view, shard, lowest);
       });
     } else {
       ReportStreamError("versions of", shard, status);
-      After(shards_[shard].backoff.NextDelay(), [this, generation = generation_, shard] {
+      timers_.After(shards_[shard].backoff.NextDelay(), [this, generation = generation_, shard] {
         absl::MutexLock lock(&mutex_);
         if (generation == generation_ && !stopping_) AskShard(shard);
       });
@@ -205,35 +204,17 @@ void GrpcLink::StreamEnded() {
   --running_;
 }
 
-// ---- the link's thread ----
-
-void GrpcLink::After(absl::Duration delay, Task task) { tasks_.emplace(absl::Now() + delay, std::move(task)); }
-
-void GrpcLink::RunTasks() {
-  while (true) {
-    Task task;
-    std::vector<std::shared_ptr<PullStream>> resumed;
-    {
-      absl::MutexLock lock(&mutex_);
-      const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || resume_ || (!tasks_.empty() && tasks_.begin()->first <= absl::Now());
-      };
-      const absl::Time next = tasks_.empty() ? absl::Now() + absl::Seconds(1) : tasks_.begin()->first;
-      mutex_.AwaitWithDeadline(absl::Condition(&ready), next);
-      if (stopping_) return;
-      if (std::exchange(resume_, false)) {
-        for (const Shard& shard : shards_) {
-          if (shard.pull != nullptr) resumed.push_back(shard.pull);
-        }
-      }
-      if (!tasks_.empty() && tasks_.begin()->first <= absl::Now()) {
-        task = std::move(tasks_.begin()->second);
-        tasks_.erase(tasks_.begin());
-      }
+// Offers waiting blocks again: from the queue's thread, since the caller may hold the lock that they need.
+void GrpcLink::ResumeStreams() {
+  std::vector<std::shared_ptr<PullStream>> streams;
+  {
+    absl::MutexLock lock(&mutex_);
+    resuming_ = false;
+    for (const Shard& shard : shards_) {
+      if (shard.pull != nullptr) streams.push_back(shard.pull);
     }
-    for (const auto& stream : resumed) stream->Resume();
-    if (task) task();
   }
+  for (const auto& stream : streams) stream->Resume();
 }
 
 }  // namespace shoal

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -14,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/backoff.h"
+#include "common/timer_queue.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/parameter.grpc.pb.h"
 #include "worker/parameter_link.h"
@@ -55,7 +54,6 @@ class GrpcLink : public ParameterLink {
     Backoff backoff{0};
   };
   struct VersionsCall;
-  using Task = std::function<void()>;
 
   // All of these: `generation` tells streams of the current view and opening from older ones.
   void OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -64,13 +62,12 @@ class GrpcLink : public ParameterLink {
   // The shard's pull stream delivers.
   void OnDelivery(uint64_t generation, uint32_t shard) ABSL_LOCKS_EXCLUDED(mutex_);
   void StreamEnded() ABSL_LOCKS_EXCLUDED(mutex_);
+  void ResumeStreams() ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OpenPull(uint32_t shard, Version from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OpenPush(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskShard(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void After(absl::Duration delay, Task task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RunTasks() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportStreamError(const char* what, uint32_t shard, const grpc::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -84,10 +81,9 @@ class GrpcLink : public ParameterLink {
   absl::flat_hash_map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
   std::set<VersionsCall*> calls_ ABSL_GUARDED_BY(mutex_);
   int running_ ABSL_GUARDED_BY(mutex_) = 0;  // streams and calls that gRPC still knows
-  bool resume_ ABSL_GUARDED_BY(mutex_) = false;
+  bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::multimap<absl::Time, Task> tasks_ ABSL_GUARDED_BY(mutex_);
-  std::thread thread_;
+  TimerQueue timers_;
 };
 
 }  // namespace shoal

@@ -34,10 +34,6 @@ WorkerNode::WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder)
   callbacks.on_session_opened = [this] { OnSessionOpened(); };
   callbacks.on_directive = [this](const Directive& directive) { OnDirective(directive); };
   callbacks.on_lease_lost = [this] { DropJob(); };
-  callbacks.on_refused = [this](const absl::Status& status) {
-    absl::MutexLock lock(&mutex_);
-    refused_ = status;
-  };
   preparer_ = std::thread([this] { RunPreparations(); });
   absl::MutexLock lock(&mutex_);  // callbacks wait until session_ is set
   session_ = std::make_unique<SessionClient>(options_.session, std::move(callbacks));
@@ -53,35 +49,14 @@ WorkerNode::~WorkerNode() {
   DropJob();
 }
 
-void WorkerNode::Leave(absl::Duration timeout) {
-  NodeReport report;
-  report.mutable_leaving();
-  session_->Send(std::move(report));
-  const auto released = [this]()
-                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return released_ || !refused_.ok(); };
-  absl::MutexLock lock(&mutex_);
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&released), timeout)) {
-    spdlog::warn("The scheduler has not released this worker in {}: leaving anyway",
-                 absl::FormatDuration(timeout));
-  }
-}
-
-absl::Status WorkerNode::WaitRefused(absl::Duration timeout) {
-  const auto refused = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !refused_.ok(); };
-  absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&refused), timeout);
-  return refused_;
-}
-
 // ---- session (its thread) ----
 
 void WorkerNode::OnDirective(const Directive& directive) {
   if (directive.has_close_job()) return DropJob();
   absl::MutexLock lock(&mutex_);
-  if (directive.has_released()) released_ = true;
   if (directive.has_prepare_job()) {
     const PrepareJob& request = directive.prepare_job();
-    if (job_ && job_->prepared.job() == request.job() && !request.derive()) {
+    if (job_ && job_->prepared.job() == request.job() && (job_->prepared.has_plan() || !request.derive())) {
       NodeReport report;
       *report.mutable_job_prepared() = job_->prepared;
       session_->Send(std::move(report));

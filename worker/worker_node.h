@@ -34,11 +34,9 @@ class WorkerNode {
   WorkerNode(const WorkerNode&) = delete;
   WorkerNode& operator=(const WorkerNode&) = delete;
 
-  // Asks the scheduler to give this node's slots to others, and returns when it has, or after `timeout`.
-  void Leave(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
-  absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // As SessionClient's.
+  void Leave(absl::Duration timeout) { session_->Leave(timeout); }
+  absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
 
  private:
   struct RunningJob {
@@ -66,8 +64,6 @@ class WorkerNode {
   std::optional<PrepareJob> requested_ ABSL_GUARDED_BY(mutex_);  // to be prepared, or being prepared
   bool preparing_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<RunningJob> job_ ABSL_GUARDED_BY(mutex_);
-  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
-  bool released_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<SessionClient> session_;
   std::thread preparer_;
