@@ -1,0 +1,103 @@
+#include "server/restore_source.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/checkpoint.h"
+#include "common/philox.h"
+#include "common/status.h"
+#include "kernels/init.h"
+
+namespace shoal {
+namespace {
+
+class CheckpointState : public StateReader {
+ public:
+  CheckpointState(std::shared_ptr<const ShardJob> job, CheckpointReader reader) : job_(std::move(job)), reader_(std::move(reader)) {}
+
+  absl::Status Read(BlockId block, const BlockContents& out) override {
+    SHOAL_RETURN_IF_ERROR(reader_.ReadBlock("theta", block, out.theta));
+    for (size_t i = 0; i < out.moments.size(); ++i) {
+      SHOAL_RETURN_IF_ERROR(reader_.ReadBlock(job_->moment_names[i], block, out.moments[i]));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::shared_ptr<const ShardJob> job_;
+  const CheckpointReader reader_;
+};
+
+uint64_t Elements(const ParameterInfo& parameter) {
+  uint64_t elements = 1;
+  for (uint64_t dimension : parameter.shape()) elements *= dimension;
+  return elements;
+}
+
+class InitialState : public StateReader {
+ public:
+  // `weights`: θ as float32, or null when no parameter comes from it.
+  InitialState(std::shared_ptr<const ShardJob> job, std::unique_ptr<RandomAccessFile> weights)
+      : job_(std::move(job)), weights_(std::move(weights)) {}
+
+  absl::Status Read(BlockId block, const BlockContents& out) override {
+    const BlockSpec& range = job_->blocks[block.value()];
+    for (const ParameterInfo& parameter : job_->parameters) {
+      const uint64_t begin = std::max(parameter.offset(), range.offset);
+      const uint64_t end = std::min(parameter.offset() + Elements(parameter), range.offset + range.size);
+      if (begin >= end) continue;
+      SHOAL_RETURN_IF_ERROR(Fill(parameter, begin, out.theta.subspan(begin - range.offset, end - begin)));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // Elements of θ from `begin` on, all of `parameter`.
+  absl::Status Fill(const ParameterInfo& parameter, uint64_t begin, absl::Span<float> out) {
+    switch (parameter.init().kind()) {
+      case Initializer::ONES:
+        std::fill(out.begin(), out.end(), 1.0f);
+        return absl::OkStatus();
+      case Initializer::NORMAL:
+        FillNormal(DeriveKey(job_->spec.seed(), parameter.name()), begin - parameter.offset(), 0, parameter.init().stddev(), out);
+        return absl::OkStatus();
+      case Initializer::ARTIFACT:
+        if (weights_ == nullptr) return absl::InvalidArgumentError(absl::StrCat(parameter.name(), ": the plan names no weights"));
+        return weights_->Read(begin * sizeof(float), {reinterpret_cast<char*>(out.data()), out.size() * sizeof(float)});
+      default:
+        std::fill(out.begin(), out.end(), 0.0f);
+        return absl::OkStatus();
+    }
+  }
+
+  const std::shared_ptr<const ShardJob> job_;
+  const std::unique_ptr<RandomAccessFile> weights_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePoint& restore, absl::Span<const BlockId>) {
+  if (restore.checkpoint().empty()) {
+    std::unique_ptr<RandomAccessFile> weights;
+    if (!job_->weights.name().empty()) {
+      SHOAL_ASSIGN_OR_RETURN(const std::string path, fetch_(job_->weights));
+      SHOAL_ASSIGN_OR_RETURN(weights, env_->NewRandomAccessFile(path));
+    }
+    return std::make_unique<InitialState>(job_, std::move(weights));
+  }
+  SHOAL_ASSIGN_OR_RETURN(CheckpointReader reader, CheckpointReader::Open(env_, restore.checkpoint()));
+  if (reader.manifest().version() != restore.version()) {
+    return absl::InvalidArgumentError(absl::StrCat(restore.checkpoint(), " is of version ", reader.manifest().version(), ", expected ",
+                                                   restore.version()));
+  }
+  std::vector<uint64_t> sizes;
+  for (const BlockSpec& block : job_->blocks) sizes.push_back(block.size);
+  if (reader.block_sizes() != sizes) {
+    return absl::InvalidArgumentError(absl::StrCat(restore.checkpoint(), " is of another model: its blocks have other sizes"));
+  }
+  return std::make_unique<CheckpointState>(job_, std::move(reader));
+}
+
+}  // namespace shoal
