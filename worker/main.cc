@@ -1,0 +1,53 @@
+// shoal-worker: computes gradients and pushes them to the parameter servers.
+#include <memory>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "common/daemon.h"
+#include "common/node_flags.h"
+#include "common/status.h"
+#include "kernels/device.h"
+#include "spdlog/spdlog.h"
+#include "worker/text/text_program.h"
+#include "worker/worker_node.h"
+
+namespace shoal {
+namespace {
+
+struct Flags {
+  DaemonFlags daemon;
+  NodeFlags node;
+};
+
+absl::Status Run(const Flags& flags) {
+  SHOAL_RETURN_IF_ERROR(flags.node.Check());
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, flags.node.name));
+  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions device_options, DeviceOptions::FromEnvironment(flags.node.threads));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, Device::Create(device_options));
+  spdlog::info("Computing with {}", device->Describe());
+  WorkerNode::Options options;
+  options.session = flags.node.Session(NODE_ROLE_WORKER);
+  options.session.join.set_instruction_set(std::string(IsaName(device->isa())));
+  options.work_dir = flags.node.work_dir;
+  options.env = daemon->env();
+  // A worker serves nothing but its health.
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
+  WorkerNode node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));
+  const absl::Status refused = WaitForStop(
+      daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); }, [&] { node.Leave(flags.node.leave_timeout()); });
+  server->Shutdown(absl::Milliseconds(200));
+  return refused;
+}
+
+}  // namespace
+}  // namespace shoal
+
+int main(int argc, char** argv) {
+  CLI::App app("Shoal's worker: computes gradients and pushes them to the parameter servers.", "shoal-worker");
+  shoal::Flags flags;
+  flags.daemon.AddTo(&app);
+  flags.node.AddTo(&app, "worker");
+  app.footer("Example:\n  shoal-worker --scheduler 127.0.0.1:7070 --name worker-1 --threads 2");
+  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
+}

@@ -1,0 +1,118 @@
+#include "worker/text/classifier.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "kernels/tensor.h"
+#include "model/hugging_face.h"
+#include "model/parameters.h"
+#include "worker/data/reader.h"
+#include "worker/text/evaluation.h"
+
+namespace shoal {
+namespace {
+
+constexpr char kVocabularyName[] = "sentencepiece.model";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder, Device* device) {
+  std::unique_ptr<Classifier> classifier(new Classifier);
+  classifier->device_ = device;
+  SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
+  SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(classifier->config_), folder));
+  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyName)));
+  auto tokenizer = LoadTokenizer(vocabulary);
+  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyName));
+  classifier->tokenizer_ = *std::move(tokenizer);
+  const Parameters parameters = MakeParameters(classifier->config_);
+  SHOAL_ASSIGN_OR_RETURN(LoadedWeights weights, ReadWeights(env, folder, parameters));
+  if (std::find(weights.found.begin(), weights.found.end(), false) != weights.found.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
+  }
+  classifier->theta_ = std::move(weights.theta);
+  classifier->model_ = MakeModel(device, classifier->config_, {classifier->config_.max_position_embeddings, 1});
+  return classifier;
+}
+
+std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
+  std::vector<float> logits(config_.labels.size());
+  *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
+  return logits;
+}
+
+std::vector<float> Classifier::Predict(absl::string_view text) {
+  std::vector<int32_t> tokens;
+  for (uint32_t token : tokenizer_->Encode(text, config_.max_position_embeddings)) tokens.push_back(static_cast<int32_t>(token));
+  const std::vector<int32_t> offsets = {0, static_cast<int32_t>(tokens.size())};
+  Batch batch;
+  batch.tokens = tokens;
+  batch.offsets = offsets;
+  LossSum loss;
+  std::vector<float> values = Logits(batch, &loss);
+  if (config_.task == TASK_MULTILABEL_CLASSIFICATION) {
+    for (float& value : values) value = 1 / (1 + std::exp(-value));
+  } else if (config_.task == TASK_TEXT_CLASSIFICATION) {
+    const float largest = *std::max_element(values.begin(), values.end());
+    float sum = 0;
+    for (float& value : values) sum += value = std::exp(value - largest);
+    for (float& value : values) value /= sum;
+  }
+  return values;
+}
+
+absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files, const JobSpec& spec) {
+  const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
+  SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, spec));
+  EvaluationStatistics statistics;
+  for (const Example& example : set.examples) {
+    std::vector<int32_t> tokens;
+    for (uint32_t token : tokenizer_->Encode(example.text, config_.max_position_embeddings)) tokens.push_back(static_cast<int32_t>(token));
+    const std::vector<int32_t> offsets = {0, static_cast<int32_t>(tokens.size())};
+    std::vector<int32_t> classes;
+    std::vector<float> targets;
+    if (config_.task != TASK_TEXT_CLASSIFICATION) targets.resize(config_.labels.size());
+    if (config_.task == TASK_TEXT_REGRESSION) targets[0] = static_cast<float>(example.target);
+    for (const std::string& label : example.labels) {
+      if (config_.task == TASK_TEXT_REGRESSION) break;
+      const auto found = std::find(config_.labels.begin(), config_.labels.end(), label);
+      if (found == config_.labels.end()) {
+        return absl::InvalidArgumentError(absl::StrCat(set.Origin(example), ": the model has no label '", label, "'"));
+      }
+      const auto id = static_cast<int32_t>(found - config_.labels.begin());
+      if (config_.task == TASK_TEXT_CLASSIFICATION) {
+        classes.push_back(id);
+      } else {
+        targets[id] = 1;
+      }
+    }
+    Batch batch;
+    batch.tokens = tokens;
+    batch.offsets = offsets;
+    batch.classes = classes;
+    batch.targets = targets;
+    LossSum loss;
+    const std::vector<float> logits = Logits(batch, &loss);
+    AddBatch(config_.task, batch, logits, loss, &statistics);
+  }
+  return statistics;
+}
+
+absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config, absl::string_view tokenizer,
+                         absl::Span<const float> theta) {
+  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(model_config));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> loaded, LoadTokenizer(tokenizer));
+  if (theta.size() != MakeParameters(config).size) {
+    return absl::InvalidArgumentError(absl::StrCat("the checkpoint has ", theta.size(), " parameters, the model ", MakeParameters(config).size));
+  }
+  SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
+  for (const NamedFile& file : loaded->ExportFiles(static_cast<uint32_t>(config.max_position_embeddings))) {
+    SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, file.name), file.bytes));
+  }
+  return WriteModel(env, folder, config, theta);
+}
+
+}  // namespace shoal

@@ -1,0 +1,51 @@
+// A trained model at work: texts in, labels out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/file.h"
+#include "kernels/device.h"
+#include "model/model.h"
+#include "model/model_config.h"
+#include "model/tokenizer/tokenizer.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+// Not thread-safe.
+class Classifier {
+ public:
+  // From a folder that Shoal has exported. `device` must outlive it. Errors: NOT_FOUND, INVALID_ARGUMENT that name the file.
+  static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder, Device* device);
+
+  const ModelConfig& config() const { return config_; }
+
+  // By label: probabilities that sum to 1 (text-classification), one each (multilabel-classification); the number (text-regression).
+  std::vector<float> Predict(absl::string_view text);
+
+  // How well it does on the files' examples. `spec`: data (format, text, label), task. Errors: as ReadExamples; INVALID_ARGUMENT for a
+  // label that the model does not have.
+  absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files, const JobSpec& spec);
+
+ private:
+  Classifier() = default;
+  std::vector<float> Logits(const Batch& batch, LossSum* loss);
+
+  Device* device_ = nullptr;
+  ModelConfig config_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::vector<float> theta_;
+  std::unique_ptr<Model> model_;
+};
+
+// Writes a folder that `transformers` and Classifier load. `model_config`: of the job's plan. Errors: what the Env says.
+absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config, absl::string_view tokenizer,
+                         absl::Span<const float> theta);
+
+}  // namespace shoal

@@ -1,0 +1,210 @@
+#include "worker/text/derive.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/schedule.h"
+#include "common/status.h"
+#include "model/hugging_face.h"
+#include "model/model_config.h"
+#include "model/parameters.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/unigram_trainer.h"
+#include "worker/data/split.h"
+#include "worker/text/batches.h"
+#include "worker/text/dataset.h"
+
+namespace shoal {
+namespace {
+
+constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder that Shoal has exported
+
+// All files that the job reads, once each.
+std::vector<std::string> FilesOf(const JobSpec& spec) {
+  std::vector<std::string> files;
+  const DataSpec& data = spec.data();
+  for (const auto* list : {&data.files(), &data.train_files(), &data.validation_files(), &data.test_files()}) {
+    for (const std::string& file : *list) files.push_back(file);
+  }
+  if (spec.tokenizer().has_path()) files.push_back(spec.tokenizer().path());
+  if (spec.model().has_from()) {
+    files.push_back(JoinPath(spec.model().from(), "config.json"));
+    files.push_back(JoinPath(spec.model().from(), "model.safetensors"));
+  }
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  return files;
+}
+
+absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
+  for (const std::string& file : FilesOf(spec)) {
+    FileDigest& digest = *plan->add_files();
+    digest.set_path(file);
+    SHOAL_ASSIGN_OR_RETURN(*digest.mutable_sha256(), env->Sha256OfFile(file));
+    SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(file));
+    digest.set_bytes(bytes);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec, const ExampleSet& training) {
+  std::string path = spec.tokenizer().path();
+  if (path.empty() && spec.model().has_from()) {
+    path = JoinPath(spec.model().from(), kVocabularyName);
+    if (!env->FileExists(path)) {
+      return absl::InvalidArgumentError(absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, for ", path,
+                                                     " is not there"));
+    }
+  }
+  std::string bytes;
+  if (!path.empty()) {
+    SHOAL_ASSIGN_OR_RETURN(bytes, env->ReadFile(path));
+  } else {
+    std::vector<absl::string_view> lines;
+    for (const Example& example : training.examples) lines.push_back(example.text);
+    UnigramTrainerOptions options;
+    options.vocab_size = spec.tokenizer().vocab_size();
+    auto trained = TrainUnigram(lines, options);
+    if (!trained.ok()) return Annotate(trained.status(), "tokenizer.vocab_size");
+    bytes = *std::move(trained);
+  }
+  auto tokenizer = LoadTokenizer(bytes);
+  if (!tokenizer.ok()) return Annotate(tokenizer.status(), path.empty() ? "the new vocabulary" : path);
+  return tokenizer;
+}
+
+// ---- labels ----
+
+absl::StatusOr<std::vector<std::string>> LabelsOf(const JobSpec& spec, const PartedExamples& parts) {
+  if (spec.task() == TASK_TEXT_REGRESSION) return std::vector<std::string>{spec.data().label()};
+  std::set<std::string> labels;
+  for (const Example& example : parts[Part::kTrain].examples) labels.insert(example.labels.begin(), example.labels.end());
+  const size_t least = spec.task() == TASK_TEXT_CLASSIFICATION ? 2 : 1;
+  if (labels.size() < least) {
+    return absl::InvalidArgumentError(absl::StrCat("data.label: expected at least ", least, " different labels among the training examples, got ",
+                                                   labels.size()));
+  }
+  return std::vector<std::string>(labels.begin(), labels.end());
+}
+
+class LabelEncoder {
+ public:
+  LabelEncoder(Task task, const std::vector<std::string>& labels) : task_(task), count_(labels.size()) {
+    for (size_t i = 0; i < labels.size(); ++i) ids_[labels[i]] = static_cast<int32_t>(i);
+  }
+
+  absl::Status Encode(const ExampleSet& set, const Example& example, EncodedPart* part) const {
+    if (task_ == TASK_TEXT_REGRESSION) {
+      part->targets.push_back(static_cast<float>(example.target));
+      return absl::OkStatus();
+    }
+    const size_t first = part->targets.size();
+    if (task_ == TASK_MULTILABEL_CLASSIFICATION) part->targets.resize(first + count_);
+    for (const std::string& label : example.labels) {
+      const auto id = ids_.find(label);
+      if (id == ids_.end()) {
+        return absl::InvalidArgumentError(absl::StrCat(set.Origin(example), ": the label '", label,
+                                                       "' is none of the training examples'; expected one of theirs, or "
+                                                       "data.min_class_count to leave rare labels out"));
+      }
+      if (task_ == TASK_TEXT_CLASSIFICATION) {
+        part->classes.push_back(id->second);
+      } else {
+        part->targets[first + id->second] = 1;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const Task task_;
+  const size_t count_;
+  std::map<std::string, int32_t> ids_;
+};
+
+absl::StatusOr<EncodedPart> EncodePart(const ExampleSet& set, const Tokenizer& tokenizer, const LabelEncoder& labels, size_t max_tokens) {
+  EncodedPart part;
+  for (const Example& example : set.examples) {
+    for (uint32_t token : tokenizer.Encode(example.text, max_tokens)) part.tokens.push_back(static_cast<int32_t>(token));
+    part.offsets.push_back(part.tokens.size());
+    SHOAL_RETURN_IF_ERROR(labels.Encode(set, example, &part));
+  }
+  return part;
+}
+
+// ---- model ----
+
+absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer, std::vector<std::string> labels) {
+  ModelConfig config;
+  if (spec.model().has_from()) {
+    SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from()));
+    ApplySpec(spec.model(), spec.task(), std::move(labels), &config);
+    if (config.vocab_size < tokenizer.vocab_size()) {
+      return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(), " pieces, but the model of model.from has ",
+                                                     config.vocab_size));
+    }
+  } else {
+    config = ConfigFromSpec(spec.model(), spec.task(), tokenizer.vocab_size(), std::move(labels));
+    config.pad_token_id = tokenizer.special().pad;
+  }
+  SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(config), "model"));
+  return config;
+}
+
+// Parameters that the folder has start from its weights.
+absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& parameters, DerivedJob* derived) {
+  if (!spec.model().has_from()) return absl::OkStatus();
+  SHOAL_ASSIGN_OR_RETURN(const LoadedWeights weights, ReadWeights(env, spec.model().from(), parameters));
+  for (size_t i = 0; i < weights.found.size(); ++i) {
+    if (weights.found[i]) derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
+  }
+  derived->artifacts["weights"].assign(reinterpret_cast<const char*>(weights.theta.data()), weights.theta.size() * sizeof(float));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
+  DerivedJob derived;
+  JobPlan& plan = derived.plan;
+  SHOAL_ASSIGN_OR_RETURN(const PartedExamples parts, ReadParts(env, spec));
+  SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer(env, spec, parts[Part::kTrain]));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels, LabelsOf(spec, parts));
+  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
+
+  Dataset dataset;
+  dataset.task = spec.task();
+  dataset.labels = static_cast<uint32_t>(labels.size());
+  const LabelEncoder encoder(spec.task(), labels);
+  for (int i = 0; i < kNumParts; ++i) {
+    SHOAL_ASSIGN_OR_RETURN(dataset.part[i], EncodePart(parts.part[i], *tokenizer, encoder, config.max_position_embeddings));
+  }
+  const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
+  const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());
+  SHOAL_RETURN_IF_ERROR(CheckLength(spec, length));
+
+  const Parameters parameters = MakeParameters(config);
+  for (const ParameterInfo& info : parameters.infos) *plan.add_parameters() = info;
+  for (uint64_t size : parameters.group_sizes) plan.add_group_sizes(size);
+  plan.set_rounds(length.rounds);
+  plan.set_rounds_per_epoch(length.rounds_per_epoch);
+  for (const std::string& label : labels) plan.add_labels(label);
+  plan.set_train_examples(dataset[Part::kTrain].size());
+  plan.set_validation_examples(dataset[Part::kValidation].size());
+  plan.set_test_examples(dataset[Part::kTest].size());
+  plan.set_numerics("f32");
+  plan.set_model_config(PrintModelConfig(config));
+  derived.artifacts["tokenizer"] = tokenizer->bytes();
+  derived.artifacts["dataset"] = SerializeDataset(dataset);
+  SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));
+  return derived;
+}
+
+}  // namespace shoal

@@ -1,0 +1,172 @@
+#include "worker/text/text_program.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "common/philox.h"
+#include "common/status.h"
+#include "model/model.h"
+#include "model/model_config.h"
+#include "model/parameters.h"
+#include "worker/text/batches.h"
+#include "worker/text/dataset.h"
+#include "worker/text/derive.h"
+#include "worker/text/evaluation.h"
+
+namespace shoal {
+namespace {
+
+// Examples of a part, gathered for the model. Memory is used again.
+class BatchBuffer {
+ public:
+  Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples, uint32_t labels) {
+    tokens_.clear();
+    offsets_.assign(1, 0);
+    classes_.clear();
+    targets_.clear();
+    for (uint64_t example : examples) {
+      tokens_.insert(tokens_.end(), part.tokens.begin() + part.offsets[example], part.tokens.begin() + part.offsets[example + 1]);
+      offsets_.push_back(static_cast<int32_t>(tokens_.size()));
+      if (!part.classes.empty()) classes_.push_back(part.classes[example]);
+      if (!part.targets.empty()) {
+        targets_.insert(targets_.end(), part.targets.begin() + example * labels, part.targets.begin() + (example + 1) * labels);
+      }
+    }
+    Batch batch;
+    batch.tokens = tokens_;
+    batch.offsets = offsets_;
+    batch.classes = classes_;
+    batch.targets = targets_;
+    return batch;
+  }
+
+ private:
+  std::vector<int32_t> tokens_, offsets_, classes_;
+  std::vector<float> targets_;
+};
+
+class TextProgram : public Program {
+ public:
+  TextProgram(Device* device, const JobSpec& spec, const ModelConfig& config, Dataset dataset)
+      : spec_(spec),
+        dataset_(std::move(dataset)),
+        order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
+        micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) / spec.train().micro_batches()),
+        parameters_(MakeParameters(config)),
+        logits_(micro_examples_ * dataset_.labels) {
+    BatchLimits limits;
+    limits.examples = static_cast<int64_t>(micro_examples_);
+    limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
+    model_ = MakeModel(device, config, limits);
+  }
+
+  absl::Status RunSlot(const SlotTask& task) override {
+    const std::vector<uint64_t> examples = order_.Examples(task.round, task.slot);
+    if (examples.empty()) return RunEmptySlot(task);
+    DropoutSeed dropout;
+    dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
+    ContributionStats stats;
+    LossSum loss;
+    const uint64_t pieces = std::min<uint64_t>(spec_.train().micro_batches(), examples.size());
+    for (uint64_t piece = 0; piece < pieces; ++piece) {
+      const bool last = piece + 1 == pieces;
+      const Batch batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), dataset_.labels);
+      if (!model_->Forward(
+              task.theta, batch, dropout, [&](int group) { return task.wait_group(group); }, &loss)) {
+        return absl::CancelledError("the slot is not wanted any more");
+      }
+      stats.set_weight(stats.weight() + batch.example_count());
+      stats.set_tokens(stats.tokens() + batch.token_count());
+      stats.set_loss(stats.loss() + loss.loss);
+      if (last) task.set_stats(stats);
+      model_->Backward(task.theta, batch, task.gradient, /*accumulate=*/piece > 0, [&](int group) {
+        if (last) task.group_final(group);
+      });
+      dropout.first_token += static_cast<uint32_t>(batch.token_count());
+      dropout.first_example += static_cast<uint32_t>(batch.example_count());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) override {
+    const EncodedPart& part = dataset_[task.set == EVALUATION_SET_TEST ? Part::kTest : Part::kValidation];
+    std::vector<uint64_t> examples;
+    for (uint64_t i = task.slot.value(); i < part.size(); i += spec_.train().slots()) examples.push_back(i);
+    EvaluationStatistics statistics;
+    for (uint64_t begin = 0; begin < examples.size(); begin += micro_examples_) {
+      const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
+      const Batch batch = buffer_.Gather(part, piece, dataset_.labels);
+      const auto logits = absl::MakeSpan(logits_).subspan(0, piece.size() * dataset_.labels);
+      const LossSum loss = model_->Evaluate(task.theta, batch, logits);
+      AddBatch(spec_.task(), batch, logits, loss, &statistics);
+    }
+    return statistics;
+  }
+
+ private:
+  // Piece `piece` of `pieces`, as equal as they can be.
+  static absl::Span<const uint64_t> Piece(absl::Span<const uint64_t> all, uint64_t piece, uint64_t pieces) {
+    const uint64_t begin = all.size() * piece / pieces;
+    return all.subspan(begin, all.size() * (piece + 1) / pieces - begin);
+  }
+
+  // Fewer examples than slots: this one has nothing to add.
+  absl::Status RunEmptySlot(const SlotTask& task) {
+    std::fill(task.gradient, task.gradient + parameters_.size, 0.0f);
+    task.set_stats(ContributionStats());
+    for (int group = static_cast<int>(parameters_.group_sizes.size()) - 1; group >= 0; --group) task.group_final(group);
+    return absl::OkStatus();
+  }
+
+  const JobSpec spec_;
+  const Dataset dataset_;
+  const BatchOrder order_;
+  const uint64_t micro_examples_;
+  const Parameters parameters_;
+  std::unique_ptr<Model> model_;
+  BatchBuffer buffer_;
+  std::vector<float> logits_;
+};
+
+absl::Status CheckFiles(Env* env, const JobPlan& plan) {
+  for (const FileDigest& file : plan.files()) {
+    if (!env->FileExists(file.path())) continue;
+    SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env->Sha256OfFile(file.path()));
+    if (sha256 != file.sha256()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(file.path(), " differs from the job's: here SHA-256 ", sha256, ", there ", file.sha256()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, std::string>& artifacts, const std::string& name) {
+  const auto path = artifacts.find(name);
+  if (path == artifacts.end()) return absl::InvalidArgumentError(absl::StrCat("the plan has no artifact \"", name, "\""));
+  return env->ReadFile(path->second);
+}
+
+}  // namespace
+
+absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec) { return DeriveTextJob(env_, spec); }
+
+absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(const JobSpec& spec, const JobPlan& plan,
+                                                                   const std::map<std::string, std::string>& artifacts) {
+  if (plan.numerics() != "f32") {
+    return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(), ", this worker's f32"));
+  }
+  SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
+  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
+  SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
+  SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(env_, artifacts, "dataset"));
+  SHOAL_ASSIGN_OR_RETURN(Dataset dataset, ParseDataset(bytes, config.vocab_size));
+  if (dataset.task != spec.task() || dataset.labels != config.labels.size() || dataset[Part::kTrain].size() == 0) {
+    return absl::InvalidArgumentError("the dataset is of another job");
+  }
+  return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));
+}
+
+}  // namespace shoal

@@ -1,0 +1,30 @@
+// The program of text jobs: what a slot computes (worker/program.h).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/file.h"
+#include "kernels/device.h"
+#include "worker/program.h"
+
+namespace shoal {
+
+// `env` and `device` must outlive it and its programs.
+class TextProgramBuilder : public ProgramBuilder {
+ public:
+  TextProgramBuilder(Env* env, Device* device) : env_(env), device_(device) {}
+
+  absl::StatusOr<DerivedJob> Derive(const JobSpec& spec) override;
+  // The job's data need not be on this machine; what is there must be the plan's.
+  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
+                                                 const std::map<std::string, std::string>& artifacts) override;
+
+ private:
+  Env* const env_;
+  Device* const device_;
+};
+
+}  // namespace shoal
