@@ -1,0 +1,35 @@
+// The subcommands of `shoal`. Each adds itself to the command line; its callback leaves what it came to in the result.
+#pragma once
+
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+
+namespace shoal {
+
+// Exit codes; part of the interface (docs/user-guide.md).
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitError = 1;         // the cluster can't be reached, a file can't be read, ...
+inline constexpr int kExitBadInput = 2;      // command line or job file
+inline constexpr int kExitJobFailed = 3;
+inline constexpr int kExitJobCancelled = 4;
+inline constexpr int kExitInterrupted = 130;  // Ctrl-C, SIGTERM
+
+struct CommandResult {
+  absl::Status status;  // printed when it is not OK
+  int exit_code = kExitDone;
+
+  void Set(const absl::Status& new_status) {
+    status = new_status;
+    exit_code = status.ok() ? kExitDone : absl::IsInvalidArgument(status) ? kExitBadInput : kExitError;
+  }
+};
+
+void AddTrain(CLI::App* app, CommandResult* result);
+// submit, jobs, status, logs, cancel, export
+void AddClusterCommands(CLI::App* app, CommandResult* result);
+// eval, predict
+void AddModelCommands(CLI::App* app, CommandResult* result);
+
+}  // namespace shoal

@@ -1,0 +1,34 @@
+#include "tools/shoal/export_job.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/artifacts.h"
+#include "common/checkpoint.h"
+#include "common/status.h"
+#include "worker/text/classifier.h"
+
+namespace shoal {
+namespace {
+
+constexpr absl::Duration kFetchTimeout = absl::Minutes(2);
+
+}  // namespace
+
+absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint, const std::string& folder) {
+  SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, checkpoint));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta());
+  const std::string fetched = JoinPath(folder, ".fetched");
+  ArtifactStore artifacts(env, fetched, client->channel());
+  std::string tokenizer;
+  for (const Artifact& artifact : job.plan().artifacts()) {
+    if (artifact.name() != "tokenizer") continue;
+    SHOAL_ASSIGN_OR_RETURN(const std::string path, artifacts.Fetch(artifact, absl::Now() + kFetchTimeout));
+    SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
+  }
+  SHOAL_RETURN_IF_ERROR(env->DeleteTree(fetched));
+  return ExportModel(env, folder, job.plan().model_config(), tokenizer, theta);
+}
+
+}  // namespace shoal

@@ -1,0 +1,17 @@
+// A job's result as a Hugging Face folder.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/file.h"
+#include "proto/scheduler.pb.h"
+#include "tools/shoal/scheduler_client.h"
+
+namespace shoal {
+
+// Reads the checkpoint (it must be visible here), fetches the vocabulary from the scheduler, writes `folder`. `job` with plan. Errors: what
+// is missing, with its name.
+absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint, const std::string& folder);
+
+}  // namespace shoal

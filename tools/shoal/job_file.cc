@@ -1,0 +1,20 @@
+#include "tools/shoal/job_file.h"
+
+#include "common/job_yaml.h"
+#include "common/status.h"
+
+namespace shoal {
+
+absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path, const std::vector<std::string>& assignments) {
+  JobText text;
+  SHOAL_ASSIGN_OR_RETURN(text.yaml, env->ReadFile(path));
+  text.name = path;
+  SHOAL_ASSIGN_OR_RETURN(const std::string absolute, AbsolutePath(path));
+  text.folder = DirName(absolute);
+  JobOverrides overrides;
+  overrides.assignments = assignments;
+  SHOAL_ASSIGN_OR_RETURN(overrides.folder, AbsolutePath("."));
+  return ParseJob(text, overrides);
+}
+
+}  // namespace shoal

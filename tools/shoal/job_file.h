@@ -1,0 +1,17 @@
+// A job file with --set on top of it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/file.h"
+#include "proto/job.pb.h"
+
+namespace shoal {
+
+// Paths in the file are relative to it, those of `assignments` to the working folder; all are absolute in the result. Errors: NOT_FOUND;
+// as ParseJob.
+absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path, const std::vector<std::string>& assignments);
+
+}  // namespace shoal

@@ -1,0 +1,69 @@
+// A cluster of real daemons on this machine, over loopback.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/file.h"
+#include "tools/shoal/child_process.h"
+
+namespace shoal {
+
+// Where the daemons' programs are.
+struct DaemonPrograms {
+  std::string scheduler, server, worker;
+
+  // Beside this program, as an installation has them, or where Bazel has built them. Errors: NOT_FOUND that says where it looked.
+  static absl::StatusOr<DaemonPrograms> Find();
+};
+
+// Not thread-safe. Nothing of it outlives it.
+class LocalCluster {
+ public:
+  struct Options {
+    DaemonPrograms programs;
+    std::string folder;       // state, logs and working files go in here; the same folder again: the scheduler goes on
+    int worker_threads = 1;
+    std::vector<std::string> scheduler_flags, server_flags, worker_flags;  // besides those that are needed
+  };
+  // Starts the scheduler and waits until it serves. Errors: with the end of its log.
+  static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(Options options);
+  // SIGKILL for what still runs.
+  ~LocalCluster() = default;
+
+  // "host:port" of the scheduler; the same after RestartScheduler.
+  const std::string& scheduler() const { return scheduler_address_; }
+
+  // Names: "server-1", ...; "worker-1", ...
+  absl::Status AddServer();
+  absl::Status AddWorker();
+  absl::Status RestartScheduler();
+  // By name, "scheduler" too. Errors: NOT_FOUND.
+  absl::StatusOr<ChildProcess*> Find(const std::string& name);
+  const std::map<std::string, std::unique_ptr<ChildProcess>>& processes() const { return processes_; }
+  std::string LogOf(const std::string& name) const;
+
+  // SIGTERM, workers first and the scheduler last; who does not end in time is killed.
+  void Stop(absl::Duration timeout);
+
+ private:
+  explicit LocalCluster(Options options) : options_(std::move(options)) {}
+  absl::Status StartScheduler();
+  absl::Status AddNode(const std::string& role, int number, const std::string& program, int threads,
+                       const std::vector<std::string>& flags);
+
+  const Options options_;
+  std::string scheduler_address_;
+  int servers_ = 0, workers_ = 0;
+  std::map<std::string, std::unique_ptr<ChildProcess>> processes_;
+};
+
+// The last lines of a log, for messages; "" when there is none.
+std::string EndOfLog(const std::string& path);
+
+}  // namespace shoal

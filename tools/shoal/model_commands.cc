@@ -1,0 +1,138 @@
+// Commands that use an exported model.
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/file.h"
+#include "common/job_spec.h"
+#include "common/metrics.h"
+#include "common/status.h"
+#include "kernels/device.h"
+#include "tools/shoal/commands.h"
+#include "tools/shoal/report.h"
+#include "worker/text/classifier.h"
+
+namespace shoal {
+namespace {
+
+struct ModelFlags {
+  std::string model;
+  bool json = false;
+  // eval
+  std::vector<std::string> data;
+  std::vector<std::string> text = {"text"};
+  std::string label = "label";
+  std::string format;
+  std::string label_separator = ",";
+  // predict
+  std::vector<std::string> texts;
+  size_t top = 1;
+};
+
+struct Loaded {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Classifier> classifier;
+};
+
+absl::StatusOr<Loaded> Load(const std::string& folder) {
+  Loaded loaded;
+  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions options, DeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
+  SHOAL_ASSIGN_OR_RETURN(loaded.device, Device::Create(options));
+  SHOAL_ASSIGN_OR_RETURN(loaded.classifier, Classifier::Load(PosixEnv(), folder, loaded.device.get()));
+  return loaded;
+}
+
+// The part of a job that says how data files are read.
+absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, Task task) {
+  JobSpec spec;
+  spec.set_task(task);
+  for (const std::string& column : flags.text) spec.mutable_data()->add_text(column);
+  for (const std::string& file : flags.data) spec.mutable_data()->add_files(file);
+  spec.mutable_data()->set_label(flags.label);
+  spec.mutable_data()->set_label_separator(flags.label_separator);
+  if (flags.format == "tsv") spec.mutable_data()->set_format(DATA_FORMAT_TSV);
+  if (flags.format == "csv") spec.mutable_data()->set_format(DATA_FORMAT_CSV);
+  if (flags.format == "jsonl") spec.mutable_data()->set_format(DATA_FORMAT_JSONL);
+  CompleteJob(&spec);
+  return spec;
+}
+
+absl::Status Evaluate(const ModelFlags& flags) {
+  SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
+  const Task task = loaded.classifier->config().task;
+  SHOAL_ASSIGN_OR_RETURN(const JobSpec spec, DataSpecOf(flags, task));
+  SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics, loaded.classifier->Evaluate(PosixEnv(), flags.data, spec));
+  const std::vector<std::string>& labels = loaded.classifier->config().labels;
+  if (flags.json) {
+    Json json = EvaluationJson(task, statistics);
+    json["labels"] = LabelsJson(task, labels, statistics);
+    absl::FPrintF(stdout, "%s\n", json.dump(2));
+  } else {
+    PrintEvaluation(task, labels, statistics, stdout);
+  }
+  return absl::OkStatus();
+}
+
+void PrintPrediction(const ModelFlags& flags, const ModelConfig& config, const std::string& text, const std::vector<float>& values) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
+  order.resize(std::min(order.size(), std::max<size_t>(1, flags.top)));
+  if (flags.json) {
+    Json json = {{"text", text}, {"predictions", Json::array()}};
+    for (size_t i : order) json["predictions"].push_back({{"label", config.labels[i]}, {"value", values[i]}});
+    // Replaces what is not UTF-8 instead of failing.
+    absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return;
+  }
+  for (size_t i : order) absl::FPrintF(stdout, "%s %.3f  ", config.labels[i], values[i]);
+  absl::FPrintF(stdout, " %s\n", text);
+}
+
+absl::Status Predict(const ModelFlags& flags) {
+  SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
+  const auto predict = [&](const std::string& text) {
+    PrintPrediction(flags, loaded.classifier->config(), text, loaded.classifier->Predict(text));
+  };
+  for (const std::string& text : flags.texts) predict(text);
+  if (!flags.texts.empty()) return absl::OkStatus();
+  for (std::string line; std::getline(std::cin, line);) predict(line);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddModelCommands(CLI::App* app, CommandResult* result) {
+  {
+    const auto flags = std::make_shared<ModelFlags>();
+    CLI::App* const command = app->add_subcommand("eval", "How well a model does on labelled examples");
+    command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
+    command->add_option("--data", flags->data, "Files of examples: .tsv, .csv, .jsonl")->required()->type_name("FILE");
+    command->add_option("--text", flags->text, "Columns that make the text")->capture_default_str();
+    command->add_option("--label", flags->label, "Column of the label")->capture_default_str();
+    command->add_option("--format", flags->format, "How the files are written (default: by their extension)")
+        ->check(CLI::IsMember({"tsv", "csv", "jsonl"}));
+    command->add_option("--label-separator", flags->label_separator, "Parts several labels of one example")->capture_default_str();
+    command->add_flag("--json", flags->json, "Print JSON");
+    command->footer("Example:\n  shoal eval out/mine/model --data dev.tsv --text text --label section");
+    command->callback([flags, result] { result->Set(Evaluate(*flags)); });
+  }
+  {
+    const auto flags = std::make_shared<ModelFlags>();
+    CLI::App* const command = app->add_subcommand("predict", "What a model says of texts");
+    command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
+    command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")->type_name("TEXT");
+    command->add_option("--top", flags->top, "How many labels to show")->check(CLI::PositiveNumber)->capture_default_str();
+    command->add_flag("--json", flags->json, "Print a JSON line for each text");
+    command->footer("Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model --top 3 < texts.txt");
+    command->callback([flags, result] { result->Set(Predict(*flags)); });
+  }
+}
+
+}  // namespace shoal

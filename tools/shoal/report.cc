@@ -1,0 +1,198 @@
+#include "tools/shoal/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/metrics.h"
+
+namespace shoal {
+namespace {
+
+Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+std::vector<Metric> MetricsToReport(Task task) {
+  switch (task) {
+    case TASK_TEXT_REGRESSION:
+      return {METRIC_MSE, METRIC_PEARSON};
+    case TASK_MULTILABEL_CLASSIFICATION:
+      return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
+    default:
+      return {METRIC_ACCURACY, METRIC_MACRO_F1};
+  }
+}
+
+const EvaluationRecord* TestRecord(const Job& job) {
+  for (const EvaluationRecord& evaluation : job.evaluations()) {
+    if (evaluation.set() == EVALUATION_SET_TEST) return &evaluation;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> LabelsOf(const Job& job) { return {job.plan().labels().begin(), job.plan().labels().end()}; }
+
+}  // namespace
+
+std::string StateName(JobState state) { return absl::AsciiStrToLower(JobState_Name(state).substr(sizeof("JOB_STATE_") - 1)); }
+
+std::string SetName(EvaluationSet set) { return absl::AsciiStrToLower(EvaluationSet_Name(set).substr(sizeof("EVALUATION_SET_") - 1)); }
+
+Json EvaluationJson(Task task, const EvaluationStatistics& statistics) {
+  Json json;
+  for (Metric metric : MetricsToReport(task)) json[MetricName(metric)] = NumberOrNull(MetricValue(task, metric, statistics));
+  json["loss"] = NumberOrNull(MeanLoss(statistics));
+  json["examples"] = statistics.examples();
+  return json;
+}
+
+Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics) {
+  Json json = Json::array();
+  const std::vector<LabelReport> reports = LabelReports(task, statistics);
+  for (size_t i = 0; i < reports.size() && i < labels.size(); ++i) {
+    json.push_back({{"label", labels[i]},
+                    {"precision", reports[i].precision},
+                    {"recall", reports[i].recall},
+                    {"f1", reports[i].f1},
+                    {"support", reports[i].support}});
+  }
+  return json;
+}
+
+Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
+  if (event.has_metric()) {
+    const MetricRecord& metric = event.metric();
+    return {{"event", "log"},
+            {"round", metric.round()},
+            {"epoch", metric.epoch()},
+            {"loss", NumberOrNull(metric.loss())},
+            {"learning_rate", metric.learning_rate()},
+            {"gradient_norm", NumberOrNull(metric.gradient_norm())},
+            {"examples_per_second", metric.examples_per_second()},
+            {"tokens_per_second", metric.tokens_per_second()},
+            {"unix_ms", event.unix_ms()}};
+  }
+  if (!event.has_evaluation()) return nullptr;
+  const EvaluationRecord& evaluation = event.evaluation();
+  Json line = {{"event", "evaluation"}, {"set", SetName(evaluation.set())}, {"round", evaluation.version()}};
+  line.update(EvaluationJson(spec.task(), evaluation.statistics()));
+  line["best"] = evaluation.best();
+  line["unix_ms"] = event.unix_ms();
+  return line;
+}
+
+Json ReportJson(const Job& job) {
+  const JobResult& result = job.result();
+  Json json = {{"job", job.name()}, {"state", StateName(job.state())}, {"reason", job.reason()}, {"seed", job.spec().seed()}};
+  json["parameters_sha256"] = result.parameters_sha256();
+  json["version"] = result.version();
+  json["rounds"] = result.rounds();
+  json["stopped_early"] = result.stopped_early();
+  json["seconds"] = result.train_seconds();
+  json["examples"] = result.examples();
+  json["tokens"] = result.tokens();
+  const double seconds = std::max(result.train_seconds(), 1e-9);
+  json["examples_per_second"] = static_cast<double>(result.examples()) / seconds;
+  json["tokens_per_second"] = static_cast<double>(result.tokens()) / seconds;
+  json["train_examples"] = job.plan().train_examples();
+  json["servers"] = job.view().shards_size();
+  json["workers"] = job.view().slots_size();
+  if (const EvaluationRecord* test = TestRecord(job)) {
+    json["test"] = EvaluationJson(job.spec().task(), test->statistics());
+    json["labels"] = LabelsJson(job.spec().task(), LabelsOf(job), test->statistics());
+  }
+  json["validation"] = Json::array();
+  for (const EvaluationRecord& evaluation : job.evaluations()) {
+    if (evaluation.set() != EVALUATION_SET_VALIDATION) continue;
+    Json entry = {{"round", evaluation.version()}};
+    entry.update(EvaluationJson(job.spec().task(), evaluation.statistics()));
+    entry["best"] = evaluation.best();
+    json["validation"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+void PrintEvaluation(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics, std::FILE* out) {
+  const std::vector<LabelReport> reports = LabelReports(task, statistics);
+  size_t width = 5;
+  for (const std::string& label : labels) width = std::max(width, label.size());
+  if (!reports.empty() && reports.size() <= labels.size()) {
+    absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
+    for (size_t i = 0; i < reports.size(); ++i) {
+      absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), labels[i], reports[i].precision, reports[i].recall,
+                    reports[i].f1, reports[i].support);
+    }
+  }
+  for (Metric metric : MetricsToReport(task)) absl::FPrintF(out, "%s %.4f  ", MetricName(metric), MetricValue(task, metric, statistics));
+  absl::FPrintF(out, "loss %.4f  (%d examples)\n", MeanLoss(statistics), statistics.examples());
+}
+
+void PrintReport(const Job& job, std::FILE* out) {
+  const JobResult& result = job.result();
+  if (const EvaluationRecord* test = TestRecord(job)) {
+    absl::FPrintF(out, "\nTest, version %d:\n", result.version());
+    PrintEvaluation(job.spec().task(), LabelsOf(job), test->statistics(), out);
+  }
+  absl::FPrintF(out, "%d rounds%s in %.1f s, %.0f examples/s; parameters %s of version %d\n", result.rounds(),
+                result.stopped_early() ? " (stopped early)" : "", result.train_seconds(),
+                static_cast<double>(result.examples()) / std::max(result.train_seconds(), 1e-9), result.parameters_sha256().substr(0, 16),
+                result.version());
+}
+
+// ---- lists ----
+
+Json JobJson(const Job& job) {
+  Json json = {{"job", job.job()},     {"name", job.name()},     {"state", StateName(job.state())},
+               {"reason", job.reason()}, {"round", job.version()}, {"rounds", job.rounds()},
+               {"loss", job.loss()},     {"examples_per_second", job.examples_per_second()}};
+  json["submitted_unix_ms"] = job.submitted_unix_ms();
+  json["ended_unix_ms"] = job.ended_unix_ms();
+  json["checkpoint_dir"] = job.checkpoint_dir();
+  json["checkpoints"] = std::vector<uint64_t>(job.checkpoints().begin(), job.checkpoints().end());
+  if (job.has_result()) json["parameters_sha256"] = job.result().parameters_sha256();
+  return json;
+}
+
+void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
+  absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %8s  %s\n", "job", "name", "state", "round", "loss", "");
+  for (const Job& job : jobs) {
+    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8.4f  %s\n", job.job(), job.name(), StateName(job.state()),
+                  absl::StrCat(job.version(), "/", job.rounds()), job.loss(), job.reason());
+  }
+}
+
+Json StatusJson(const ClusterStatus& status) {
+  Json json = {{"build", status.build()}, {"protocol_version", status.protocol_version()}, {"uptime_seconds", status.uptime_seconds()}};
+  json["nodes"] = Json::array();
+  for (const NodeStatus& node : status.nodes()) {
+    json["nodes"].push_back({{"name", node.node().name()},
+                             {"node", node.node().node_id()},
+                             {"role", node.role() == NODE_ROLE_SERVER ? "server" : "worker"},
+                             {"address", node.node().address()},
+                             {"silent_seconds", node.silent_seconds()},
+                             {"job", node.job()},
+                             {"detail", node.detail()},
+                             {"threads", node.threads()},
+                             {"instruction_set", node.instruction_set()}});
+  }
+  json["jobs"] = Json::array();
+  for (const Job& job : status.jobs()) json["jobs"].push_back(JobJson(job));
+  json["stalls"] = std::vector<std::string>(status.stalls().begin(), status.stalls().end());
+  return json;
+}
+
+void PrintStatus(const ClusterStatus& status, std::FILE* out) {
+  absl::FPrintF(out, "scheduler %s, up for %.0f s\n\n", status.build(), status.uptime_seconds());
+  absl::FPrintF(out, "%-20s  %-7s  %-22s  %7s  %s\n", "node", "role", "address", "silent", "");
+  for (const NodeStatus& node : status.nodes()) {
+    absl::FPrintF(out, "%-20s  %-7s  %-22s  %6.1fs  %s\n", node.node().name(), node.role() == NODE_ROLE_SERVER ? "server" : "worker",
+                  node.node().address(), node.silent_seconds(), node.detail());
+  }
+  absl::FPrintF(out, "\n");
+  PrintJobs({status.jobs().begin(), status.jobs().end()}, out);
+  for (const std::string& stall : status.stalls()) absl::FPrintF(out, "\n! %s\n", stall);
+}
+
+}  // namespace shoal

@@ -1,0 +1,83 @@
+#include "tools/shoal/scheduler_client.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+
+}  // namespace
+
+SchedulerClient::SchedulerClient(std::string address)
+    : address_(std::move(address)), channel_(NewChannel(address_)), stub_(SchedulerService::NewStub(channel_)) {}
+
+template <typename Request, typename Response>
+absl::Status SchedulerClient::Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                   const Request& request, Response* response) {
+  grpc::ClientContext context;
+  SetDeadline(&context, kCallTimeout);
+  const absl::Status status = FromGrpcStatus((stub_.get()->*method)(&context, request, response));
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+  return absl::UnavailableError(absl::StrCat("the scheduler at ", address_, " does not answer: ", status.message()));
+}
+
+absl::StatusOr<JobId> SchedulerClient::Submit(const SubmitJobRequest& request) {
+  SubmitJobResponse response;
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::SubmitJob, request, &response));
+  return JobId(response.job());
+}
+
+absl::Status SchedulerClient::Cancel(JobId job) {
+  CancelJobRequest request;
+  request.set_job(job.value());
+  CancelJobResponse response;
+  return Call(&SchedulerService::Stub::CancelJob, request, &response);
+}
+
+absl::StatusOr<Job> SchedulerClient::GetJob(JobId job) {
+  GetJobRequest request;
+  request.set_job(job.value());
+  Job response;
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::GetJob, request, &response));
+  return response;
+}
+
+absl::StatusOr<std::vector<Job>> SchedulerClient::ListJobs() {
+  ListJobsResponse response;
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::ListJobs, ListJobsRequest(), &response));
+  return std::vector<Job>(response.jobs().begin(), response.jobs().end());
+}
+
+absl::StatusOr<ClusterStatus> SchedulerClient::GetStatus() {
+  ClusterStatus response;
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::GetStatus, GetStatusRequest(), &response));
+  return response;
+}
+
+absl::Status SchedulerClient::Watch(JobId job, uint64_t* after, absl::Duration timeout,
+                                    const std::function<bool(const JobEvent&)>& on_event) {
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout);
+  WatchJobRequest request;
+  request.set_job(job.value());
+  request.set_after_sequence(*after);
+  const auto stream = stub_->WatchJob(&context, request);
+  JobEvent event;
+  while (stream->Read(&event)) {
+    if (event.sequence() > 0) *after = event.sequence();
+    if (on_event(event)) continue;
+    context.TryCancel();
+    (void)stream->Finish();
+    return absl::CancelledError("stopped");
+  }
+  const absl::Status status = FromGrpcStatus(stream->Finish());
+  return absl::IsDeadlineExceeded(status) ? absl::UnavailableError("time to look again") : status;
+}
+
+}  // namespace shoal

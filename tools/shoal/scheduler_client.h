@@ -1,0 +1,46 @@
+// The scheduler's user calls, with deadlines.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/types.h"
+#include "grpcpp/grpcpp.h"
+#include "proto/scheduler.grpc.pb.h"
+
+namespace shoal {
+
+// Thread-safe. Errors: what the scheduler says; UNAVAILABLE when it can't be reached, with its address.
+class SchedulerClient {
+ public:
+  explicit SchedulerClient(std::string address);
+
+  absl::StatusOr<JobId> Submit(const SubmitJobRequest& request);
+  absl::Status Cancel(JobId job);
+  absl::StatusOr<Job> GetJob(JobId job);
+  absl::StatusOr<std::vector<Job>> ListJobs();
+  absl::StatusOr<ClusterStatus> GetStatus();
+
+  // Reads the job's events from `after` on, calling `on_event`, which returns false to stop, until the job has ended (OK) or the stream
+  // breaks or `timeout` has passed (UNAVAILABLE: call again). `after` is kept up to date.
+  absl::Status Watch(JobId job, uint64_t* after, absl::Duration timeout, const std::function<bool(const JobEvent&)>& on_event);
+
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  const std::string& address() const { return address_; }
+
+ private:
+  template <typename Request, typename Response>
+  absl::Status Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response* response);
+
+  const std::string address_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<SchedulerService::Stub> stub_;
+};
+
+}  // namespace shoal
