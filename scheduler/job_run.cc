@@ -338,13 +338,15 @@ void JobRun::Judge(absl::Time now) {
   if (state_.view().view() == 0) return;
   const Target target = CurrentTarget(0);
   const Version version(target.version());
+  // Servers report a version together with its rounds' statistics: with it, none of them is missing in the metrics.
+  if (LowestVersion() < version) return;
   if (target.evaluate() != EVALUATION_SET_NONE) {
     if (evaluated_target_ != TargetKey(version, target.evaluate())) return;
     if (evaluated_.size() < definition_.spec().train().slots()) return;
     RecordEvaluation(now, target);
     return;
   }
-  if (state_.state() == JOB_STATE_RUNNING && LowestVersion() >= version) EndTraining(now, version);
+  if (state_.state() == JOB_STATE_RUNNING) EndTraining(now, version);
 }
 
 void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
@@ -618,6 +620,7 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   close.mutable_close_job()->set_job(definition_.job());
   for (const auto& [id, node] : nodes_) out_->Send(id, close);
   nodes_.clear();
+  for (Version version : collector_.unfinished()) out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
   SaveState();
 }
 

@@ -12,7 +12,9 @@
 namespace shoal {
 namespace {
 
-constexpr absl::Duration kReportEvery = absl::Milliseconds(100);
+constexpr absl::Duration kReportEvery = absl::Milliseconds(50);
+// A restarted scheduler may have forgotten so many.
+constexpr size_t kRoundsKept = 1000;
 // Without progress: what the shard waits for, for the status.
 constexpr absl::Duration kReportIdle = absl::Seconds(1);
 constexpr absl::Duration kNormsTimeout = absl::Seconds(2);
@@ -35,7 +37,7 @@ ServerJob::ServerJob(Options options, std::shared_ptr<const ShardJob> job)
       source_(options_.env, job_, options_.fetch),
       shard_(std::make_unique<JobShard>(job_, options_.self, this, &source_)),
       pool_(options_.threads) {
-  timers_.After(kReportEvery, [this] { ReportProgress(); });
+  timers_.After(kReportEvery, [this] { ReportWhenDue(); });
 }
 
 void ServerJob::Close() {
@@ -66,7 +68,6 @@ void ServerJob::Install(const View& view) {
     if (view.view() > view_.view()) {
       if (view.restore().restore_id() != view_.restore().restore_id()) written_.clear();
       view_ = view;
-      progress_.Clear();
       for (NormsCall* call : calls_) call->context.TryCancel();
     }
   }
@@ -86,12 +87,16 @@ void ServerJob::ReportInstalled(uint64_t view, const std::string& error) {
   report.mutable_view_installed()->set_view(view);
   report.mutable_view_installed()->set_error(error);
   options_.report(std::move(report));
-  if (const auto progress = shard_->Progress()) OnProgress(*progress);
+  ReportProgress();
 }
 
 void ServerJob::OnSessionOpened() {
   const ViewId serving = shard_->view();
   if (serving == ViewId(0)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    unreported_ = rounds_.size();
+  }
   ReportInstalled(serving.value(), "");
   absl::MutexLock lock(&mutex_);
   for (const NodeReport& written : written_) options_.report(written);
@@ -196,36 +201,39 @@ void ServerJob::OnNormsAnswer(NormsCall* call, const grpc::Status& status) {
 
 void ServerJob::OnProgress(const ShardProgress& progress) {
   absl::MutexLock lock(&mutex_);
-  if (progress.view() != view_.view()) return;
-  ShardProgress merged = progress;
-  merged.set_version(std::max(progress.version(), progress_.version()));
-  merged.mutable_rounds()->MergeFrom(progress_.rounds());
-  progress_ = std::move(merged);
+  progressed_ = true;
+  for (const RoundStats& round : progress.rounds()) {
+    rounds_.push_back(round);
+    ++unreported_;
+  }
+  while (rounds_.size() > kRoundsKept) rounds_.pop_front();
+  unreported_ = std::min<uint64_t>(unreported_, rounds_.size());
+}
+
+void ServerJob::ReportWhenDue() {
+  timers_.After(kReportEvery, [this] { ReportWhenDue(); });
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!progressed_ && absl::Now() - reported_ < kReportIdle) return;
+  }
+  ReportProgress();
 }
 
 void ServerJob::ReportProgress() {
-  timers_.After(kReportEvery, [this] { ReportProgress(); });
-  const absl::Time now = absl::Now();
-  ShardProgress progress;
-  absl::Time reported;
-  {
-    absl::MutexLock lock(&mutex_);
-    std::swap(progress, progress_);
-    reported = reported_;
-    if (progress.job() != 0) reported_ = now;
+  auto progress = shard_->Progress();
+  if (!progress) return;
+  absl::MutexLock lock(&mutex_);
+  for (auto round = rounds_.end() - static_cast<std::ptrdiff_t>(unreported_); round != rounds_.end(); ++round) {
+    *progress->add_rounds() = *round;
   }
-  if (progress.job() == 0) {
-    if (now - reported < kReportIdle) return;
-    const auto standing = shard_->Progress();
-    if (!standing) return;
-    progress = *standing;
-    absl::MutexLock lock(&mutex_);
-    reported_ = now;
-  }
-  std::sort(progress.mutable_rounds()->begin(), progress.mutable_rounds()->end(),
+  // Rounds of blocks that were updated side by side may have swapped.
+  std::sort(progress->mutable_rounds()->begin(), progress->mutable_rounds()->end(),
             [](const RoundStats& a, const RoundStats& b) { return a.round() < b.round(); });
+  unreported_ = 0;
+  progressed_ = false;
+  reported_ = absl::Now();
   NodeReport report;
-  *report.mutable_shard_progress() = std::move(progress);
+  *report.mutable_shard_progress() = *std::move(progress);
   options_.report(std::move(report));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -77,6 +78,7 @@ class ServerJob : public JobShardHost {
   void TrySendNorms(ViewId view, uint32_t peer, const Norms& norms) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnNormsAnswer(NormsCall* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportInstalled(uint64_t view, const std::string& error);
+  void ReportWhenDue() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   void WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -90,8 +92,10 @@ class ServerJob : public JobShardHost {
   std::set<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<grpc::Channel>> peers_ ABSL_GUARDED_BY(mutex_);
   std::set<NormsCall*> calls_ ABSL_GUARDED_BY(mutex_);
-  ShardProgress progress_ ABSL_GUARDED_BY(mutex_);  // not reported yet; job 0: nothing
+  bool progressed_ ABSL_GUARDED_BY(mutex_) = false;  // since the last report
   absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);  // the last ones, for new sessions
+  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;        // of them, at the back
   std::vector<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
