@@ -36,6 +36,8 @@ struct ChannelOptions {
   // `keepalive_timeout`.
   absl::Duration keepalive_after = absl::Seconds(10);
   absl::Duration keepalive_timeout = absl::Seconds(5);
+  // Of one attempt to connect: a busy machine needs a while for the handshake.
+  absl::Duration connect_timeout = absl::Seconds(3);
   // Pause between attempts to connect: from the one, doubling, up to the other.
   absl::Duration reconnect_first = absl::Milliseconds(50);
   absl::Duration reconnect_most = absl::Seconds(1);

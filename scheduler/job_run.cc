@@ -463,9 +463,11 @@ bool JobRun::Settled(absl::Time now, size_t servers, size_t workers) {
 RestorePoint JobRun::NextRestore() const {
   RestorePoint restore;
   restore.set_restore_id(state_.view().restore().restore_id() + 1);
-  restore.set_version(definition_.origin_version());
-  restore.set_checkpoint(definition_.origin_checkpoint());
   const Version limit(state_.state() == JOB_STATE_TESTING ? state_.kept_version() : length().rounds);
+  if (definition_.origin_version() <= limit.value()) {  // else the best version is one of the training before
+    restore.set_version(definition_.origin_version());
+    restore.set_checkpoint(definition_.origin_checkpoint());
+  }
   const StoredCheckpoint* const newest = NewestCheckpoint(state_, limit);
   if (newest != nullptr && newest->version() >= restore.version()) {
     restore.set_version(newest->version());

@@ -1,0 +1,102 @@
+#include "tests/faults/test_cluster.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "catch2/catch.hpp"
+#include "tools/shoal/job_file.h"
+
+namespace shoal {
+namespace {
+
+constexpr absl::Duration kDeadline = absl::Seconds(120);
+constexpr absl::Duration kWatchSlice = absl::Seconds(1);
+
+// Long enough that faults fall into the training, short enough for a test: some 510 rounds.
+const std::vector<std::string> kJob = {"train.epochs=30", "evaluation.every=5 epochs", "checkpoint.every=60 rounds"};
+
+template <typename T>
+T Value(absl::StatusOr<T> result) {
+  INFO(result.status());
+  REQUIRE(result.ok());
+  return *std::move(result);
+}
+
+void RequireOk(const absl::Status& status) {
+  INFO(status);
+  REQUIRE(status.ok());
+}
+
+}  // namespace
+
+TestCluster::TestCluster(const Shape& shape) : shape_(shape) {
+  LocalCluster::Options options;
+  options.programs = Value(DaemonPrograms::Find());
+  options.folder = dir_.path();
+  options.worker_threads = shape.threads;
+  options.scheduler_flags = {"--lease-ms", "1000", "--heartbeat-ms", "100"};
+  options.scheduler_flags.insert(options.scheduler_flags.end(), shape.scheduler_flags.begin(), shape.scheduler_flags.end());
+  options.server_flags = shape.server_flags;
+  options.worker_flags = shape.worker_flags;
+  cluster_ = Value(LocalCluster::Start(std::move(options)));
+  for (int i = 0; i < shape.servers; ++i) RequireOk(cluster_->AddServer());
+  for (int i = 0; i < shape.workers; ++i) RequireOk(cluster_->AddWorker());
+  client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());
+}
+
+JobId TestCluster::Submit(const std::vector<std::string>& assignments, const std::string& resume_from) {
+  std::vector<std::string> all = kJob;
+  all.push_back(absl::StrCat("cluster.min_servers=", shape_.servers));
+  all.push_back(absl::StrCat("cluster.min_workers=", shape_.workers));
+  all.insert(all.end(), assignments.begin(), assignments.end());
+  SubmitJobRequest request;
+  *request.mutable_spec() = Value(ReadJobFile(PosixEnv(), "configs/jobs/tiny.yaml", all));
+  request.set_resume_from(resume_from);
+  return Value(client_->Submit(request));
+}
+
+Job TestCluster::GetJob(JobId job) { return Value(client_->GetJob(job)); }
+
+void TestCluster::WaitForEvent(JobId job, const std::function<bool(const JobEvent&)>& wanted) {
+  const absl::Time deadline = absl::Now() + kDeadline;
+  uint64_t after = 0;
+  bool seen = false;
+  while (!seen) {
+    const absl::Status status = client_->Watch(job, &after, kWatchSlice, [&](const JobEvent& event) { return !(seen = wanted(event)); });
+    INFO("job " << job << ": " << status);
+    REQUIRE(absl::Now() < deadline);
+    REQUIRE((seen || absl::IsUnavailable(status)));
+  }
+}
+
+void TestCluster::WaitForRound(JobId job, uint64_t round) {
+  WaitForEvent(job, [&](const JobEvent& event) { return event.progress().round() >= round || event.metric().round() >= round; });
+}
+
+Job TestCluster::WaitForEnd(JobId job) {
+  const absl::Time deadline = absl::Now() + kDeadline;
+  uint64_t after = 0;
+  while (true) {
+    const absl::Status status = client_->Watch(job, &after, kWatchSlice, [](const JobEvent&) { return true; });
+    if (status.ok()) return GetJob(job);
+    if (absl::Now() > deadline) {
+      const auto now = client_->GetStatus();
+      FAIL("job " << job << " does not end: " << status << "\n" << (now.ok() ? now->DebugString() : now.status().ToString()));
+    }
+  }
+}
+
+void TestCluster::Signal(const std::string& process, int number) { Value(cluster_->Find(process))->Signal(number); }
+
+const std::string& UndisturbedSha256() {
+  static const auto* const sha256 = [] {
+    TestCluster cluster({});
+    const Job job = cluster.WaitForEnd(cluster.Submit());
+    INFO(job.reason());
+    REQUIRE(job.state() == JOB_STATE_COMPLETED);
+    REQUIRE(job.result().parameters_sha256().size() == 64);
+    return new std::string(job.result().parameters_sha256());
+  }();
+  return *sha256;
+}
+
+}  // namespace shoal
