@@ -182,6 +182,8 @@ void JobRun::OnCheckpointCommitted(absl::Time now, Version version, const absl::
   stored.set_version(version.value());
   stored.set_directory(*checkpoint);
   if (!AddCheckpoint(std::move(stored), &state_)) return;
+  // Rounds that need not be run again must not be forgotten either.
+  if (window_.examples() > 0 && !ended()) LogMetrics(now, true);
   JobEvent event;
   event.set_checkpoint(version.value());
   Emit(now, std::move(event));

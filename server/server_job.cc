@@ -271,6 +271,7 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
     spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), snapshot.version.value(), shard.status().ToString());
     written.set_error(std::string(shard.status().message()));
   }
+  ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
   absl::MutexLock lock(&mutex_);
   if (snapshot.restore_id != view_.restore().restore_id()) return;
   written_.push_back(report);

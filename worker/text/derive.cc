@@ -70,9 +70,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
     for (const Example& example : training.examples) lines.push_back(example.text);
     UnigramTrainerOptions options;
     options.vocab_size = spec.tokenizer().vocab_size();
-    auto trained = TrainUnigram(lines, options);
-    if (!trained.ok()) return Annotate(trained.status(), "tokenizer.vocab_size");
-    bytes = *std::move(trained);
+    SHOAL_ASSIGN_OR_RETURN(bytes, TrainUnigram(lines, options));
   }
   auto tokenizer = LoadTokenizer(bytes);
   if (!tokenizer.ok()) return Annotate(tokenizer.status(), path.empty() ? "the new vocabulary" : path);
@@ -175,8 +173,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   JobPlan& plan = derived.plan;
   SHOAL_ASSIGN_OR_RETURN(const PartedExamples parts, ReadParts(env, spec));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer(env, spec, parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels, LabelsOf(spec, parts));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer(env, spec, parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
 
   Dataset dataset;
