@@ -1,6 +1,7 @@
 // Promise 1 with real processes and real signals: whatever happens to them, the job ends with the undisturbed run's bits.
 #include <signal.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "catch2/catch.hpp"
@@ -28,6 +29,20 @@ TEST_CASE("Three servers and four workers of two threads give the same bits", "[
 TEST_CASE("One worker of two threads gives the same bits", "[same bits]") {
   TestCluster cluster({1, 1, 2});
   CheckSameBits(cluster.WaitForEnd(cluster.Submit()));
+}
+
+TEST_CASE("Workers with AVX2 alone give the same bits", "[same bits]") {
+  REQUIRE(setenv("SHOAL_ISA", "avx2", 1) == 0);
+  TestCluster cluster({1, 2, 1});
+  REQUIRE(unsetenv("SHOAL_ISA") == 0);
+  const JobId job = cluster.Submit();
+  cluster.WaitForRound(job, 1);
+  const auto status = cluster.client().GetStatus();
+  REQUIRE(status.ok());
+  for (const NodeStatus& node : status->nodes()) {
+    if (node.role() == NODE_ROLE_WORKER) CHECK(node.instruction_set() == "avx2");
+  }
+  CheckSameBits(cluster.WaitForEnd(job));
 }
 
 TEST_CASE("A worker killed in the middle changes nothing", "[same bits]") {

@@ -1,0 +1,28 @@
+// The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- worker; common, kernels <- server;
+// common <- scheduler. Each file is what a genquery found (BUILD.bazel).
+#include <string>
+
+#include "catch2/catch.hpp"
+#include "common/file.h"
+
+namespace shoal {
+namespace {
+
+std::string Found(const std::string& query) {
+  const auto text = PosixEnv()->ReadFile("tests/dependencies/" + query);
+  REQUIRE(text.ok());
+  return *text;
+}
+
+TEST_CASE("Nothing depends on what it must not") {
+  CHECK(Found("wrong_of_scheduler") == "");
+  CHECK(Found("wrong_of_server") == "");
+  CHECK(Found("wrong_of_worker") == "");
+}
+
+TEST_CASE("The queries find what is there") {
+  CHECK_THAT(Found("models_of_worker"), Catch::Matchers::Contains("//model:model"));
+}
+
+}  // namespace
+}  // namespace shoal
