@@ -13,7 +13,8 @@ std::string Bytes(const grpc::ByteBuffer& buffer) {
   std::vector<grpc::Slice> slices;
   REQUIRE(buffer.Dump(&slices).ok());
   std::string bytes;
-  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  for (const grpc::Slice& slice : slices)
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   return bytes;
 }
 
@@ -43,7 +44,8 @@ Payload PayloadOf(const std::string& bytes) {
 TEST_CASE("The raw framing is protobuf's encoding, byte for byte") {
   for (size_t size : {0, 1, 127, 128, 70000}) {
     const Contribution message = Example(size);
-    CHECK(Bytes(EncodeBlockMessage(message.header(), PayloadOf(message.payload()))) == message.SerializeAsString());
+    CHECK(Bytes(EncodeBlockMessage(message.header(), PayloadOf(message.payload()))) ==
+          message.SerializeAsString());
   }
 }
 

@@ -1,7 +1,6 @@
 #include "common/blocks.h"
 
 #include <algorithm>
-
 #include <catch2/catch.hpp>
 
 namespace shoal {

@@ -24,7 +24,9 @@ constexpr char kTheta[] = "theta";
 // θ is read in pieces of this size when only its digest is wanted.
 constexpr uint64_t kMostBlockElements = uint64_t{1} << 28;
 
-std::string TensorName(absl::string_view name, BlockId block) { return absl::StrCat(name, ".", block.value()); }
+std::string TensorName(absl::string_view name, BlockId block) {
+  return absl::StrCat(name, ".", block.value());
+}
 
 absl::Span<const uint8_t> BytesOf(absl::Span<const float> values) {
   return {reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)};
@@ -85,10 +87,9 @@ absl::Status CheckShardFiles(Env* env, const std::string& folder, const Checkpoi
     const std::string path = JoinPath(folder, shard.file());
     const absl::StatusOr<uint64_t> bytes = env->FileSize(path);
     if (!bytes.ok() || *bytes != shard.bytes()) {
-      return absl::FailedPreconditionError(absl::StrCat("checkpoint file ", path, ": expected ", shard.bytes(),
-                                                        " bytes, ",
-                                                        bytes.ok() ? absl::StrCat("it has ", *bytes)
-                                                                   : std::string(bytes.status().message())));
+      return absl::FailedPreconditionError(
+          absl::StrCat("checkpoint file ", path, ": expected ", shard.bytes(), " bytes, ",
+                       bytes.ok() ? absl::StrCat("it has ", *bytes) : std::string(bytes.status().message())));
     }
   }
   return absl::OkStatus();
@@ -209,7 +210,8 @@ absl::StatusOr<CheckpointReader> CheckpointReader::Open(Env* env, const std::str
   reader.env_ = env;
   reader.path_ = checkpoint;
   SHOAL_ASSIGN_OR_RETURN(reader.manifest_, ReadManifest(env, checkpoint));
-  for (const CheckpointShard& shard : reader.manifest_.shards()) SHOAL_RETURN_IF_ERROR(reader.AddShard(shard));
+  for (const CheckpointShard& shard : reader.manifest_.shards())
+    SHOAL_RETURN_IF_ERROR(reader.AddShard(shard));
   SHOAL_RETURN_IF_ERROR(reader.IndexTheta());
   return reader;
 }
@@ -229,7 +231,8 @@ absl::Status CheckpointReader::AddShard(const CheckpointShard& shard) {
     uint32_t crc = 0;
     if (entry.type != SafetensorsType::kF32 || entry.shape.size() != 1 || crc_text == file.metadata().end() ||
         !absl::SimpleHexAtoi(crc_text->second, &crc)) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", entry.name, " is not one of a checkpoint"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": tensor ", entry.name, " is not one of a checkpoint"));
     }
     const Location location = {static_cast<uint32_t>(files_.size() - 1), &entry, crc};
     if (!tensors_.emplace(entry.name, location).second) {
@@ -246,14 +249,15 @@ absl::Status CheckpointReader::IndexTheta() {
     if (found == tensors_.end()) break;
     const uint64_t size = found->second.entry->elements();
     if (size > kMostBlockElements) {
-      return absl::InvalidArgumentError(absl::StrCat(path_, ": block ", block_sizes_.size(), " is too large"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path_, ": block ", block_sizes_.size(), " is too large"));
     }
     block_sizes_.push_back(size);
     elements += size;
   }
   if (elements != manifest_.parameters()) {
-    return absl::InvalidArgumentError(absl::StrCat(path_, ": the blocks hold ", elements,
-                                                   " parameters, the manifest says ", manifest_.parameters()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        path_, ": the blocks hold ", elements, " parameters, the manifest says ", manifest_.parameters()));
   }
   return absl::OkStatus();
 }
@@ -264,8 +268,8 @@ absl::Status CheckpointReader::ReadBlock(absl::string_view name, BlockId block, 
   if (found == tensors_.end()) return absl::NotFoundError(absl::StrCat(path_, ": no tensor ", tensor));
   const Location& location = found->second;
   if (location.entry->elements() != out.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(path_, ": tensor ", tensor, " has ", location.entry->elements(),
-                                                   " elements, expected ", out.size()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        path_, ": tensor ", tensor, " has ", location.entry->elements(), " elements, expected ", out.size()));
   }
   SHOAL_RETURN_IF_ERROR(files_[location.file]->ReadFloats(*location.entry, 0, out));
   if (Crc32c(BytesOf(out)) != location.crc32c) {
@@ -301,7 +305,8 @@ absl::Status CheckpointReader::VerifyFiles() const {
     const std::string path = JoinPath(path_, shard.file());
     SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env_->Sha256OfFile(path));
     if (sha256 != shard.sha256()) {
-      return absl::DataLossError(absl::StrCat(path, ": SHA-256 ", sha256, ", the manifest says ", shard.sha256()));
+      return absl::DataLossError(
+          absl::StrCat(path, ": SHA-256 ", sha256, ", the manifest says ", shard.sha256()));
     }
   }
   return absl::OkStatus();

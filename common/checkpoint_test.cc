@@ -14,7 +14,8 @@ namespace {
 // Two blocks a shard, three shards; block b's elements are b + i / 8.
 std::vector<float> Theta(uint64_t block) {
   std::vector<float> values(5 + block);
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(block) + static_cast<float>(i) / 8;
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(block) + static_cast<float>(i) / 8;
   return values;
 }
 
@@ -103,7 +104,9 @@ TEST_CASE("Damage is found, and the file named") {
   CHECK(absl::IsNotFound(ReadManifest(PosixEnv(), dir.path()).status()));
 }
 
-TEST_CASE("Whatever operation of the disk fails, a checkpoint is whole or not there, and the next attempt succeeds") {
+TEST_CASE(
+    "Whatever operation of the disk fails, a checkpoint is whole or not there, and the next attempt "
+    "succeeds") {
   TestDir dir;
   FaultEnv env(PosixEnv());
   for (uint64_t nth = 1;; ++nth) {

@@ -1,6 +1,8 @@
-// Which slots of a round are in, and their sum so far: the exactly-once rule of one block (server) or one layer group (worker).
+// Which slots of a round are in, and their sum so far: the exactly-once rule of one block (server) or one
+// layer group (worker).
 //
-// Rules ("Coverage" in docs/protocol.md). Ranges are nodes of the slot tree, so two of them are nested or disjoint:
+// Rules ("Coverage" in docs/protocol.md). Ranges are nodes of the slot tree, so two of them are nested or
+// disjoint:
 //   - a contribution that held ones cover is dropped: same bits, so nothing is lost;
 //   - one that is an ancestor of held ones replaces them: their owner will not send the missing parts;
 //   - siblings are merged as soon as both are there.
@@ -24,8 +26,8 @@ enum class CoverageResult {
   kDuplicate,  // covered already; nothing changed
 };
 
-// Pure: no clock, thread or memory but the held values. `Value` is movable; merging is the caller's (it knows the arithmetic).
-// Not thread-safe.
+// Pure: no clock, thread or memory but the held values. `Value` is movable; merging is the caller's (it knows
+// the arithmetic). Not thread-safe.
 template <typename Value>
 class Coverage {
  public:
@@ -39,7 +41,8 @@ class Coverage {
     return it != held_.begin() && (--it)->second.first.Contains(range);
   }
 
-  // Takes `value` of `range`; merges upward. `range` must be a node of the tree (checked by the caller: see SlotTree::IsNode).
+  // Takes `value` of `range`; merges upward. `range` must be a node of the tree (checked by the caller: see
+  // SlotTree::IsNode).
   CoverageResult Add(SlotRange range, Value value, Merge merge) {
     if (Covers(range)) return CoverageResult::kDuplicate;
     EraseWithin(range);

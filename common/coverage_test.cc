@@ -1,10 +1,9 @@
 #include "common/coverage.h"
 
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <random>
 #include <string>
-
-#include <catch2/catch.hpp>
 
 namespace shoal {
 namespace {
@@ -67,7 +66,8 @@ TEST_CASE("a range that is no node of the tree is told apart, also when it is no
   CHECK_FALSE(tree.IsNode({4000000000u, 4100000000u}));
 }
 
-TEST_CASE("the root has the same value in whatever order and grouping the nodes come, each any number of times") {
+TEST_CASE(
+    "the root has the same value in whatever order and grouping the nodes come, each any number of times") {
   std::mt19937 random(1);
   for (int trial = 0; trial < 500; ++trial) {
     const uint32_t slots = 1 + random() % 17;

@@ -1,12 +1,11 @@
 #include "common/crc32c.h"
 
+#include <catch2/catch.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "common/philox.h"
-
-#include <catch2/catch.hpp>
 
 namespace shoal {
 namespace {

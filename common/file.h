@@ -100,7 +100,8 @@ Env* PosixEnv();
 std::string DirName(absl::string_view path);
 // The last part: "a/b" -> "b".
 std::string BaseName(absl::string_view path);
-// The path from the root on, without "." and ".." where they can be told without looking. Errors: what the system says.
+// The path from the root on, without "." and ".." where they can be told without looking. Errors: what the
+// system says.
 absl::StatusOr<std::string> AbsolutePath(const std::string& path);
 // One slash between two parts; `name` alone when `folder` is "".
 std::string JoinPath(absl::string_view folder, absl::string_view name);

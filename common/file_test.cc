@@ -1,11 +1,12 @@
 // Files, and files that fail when told to.
+#include "common/file.h"
+
 #include <cerrno>
 #include <string>
 #include <vector>
 
 #include "catch2/catch.hpp"
 #include "common/fault_env.h"
-#include "common/file.h"
 #include "common/test_dir.h"
 
 namespace shoal {
@@ -41,7 +42,8 @@ TEST_CASE("A full disk takes what fits, then says so with the path") {
   CHECK((*file)->Append("12345").ok());
   const absl::Status status = (*file)->Append("123456789");
   CHECK(status.code() == absl::StatusCode::kResourceExhausted);
-  CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("small") && Catch::Matchers::Contains("No space left on device"));
+  CHECK_THAT(std::string(status.message()),
+             Catch::Matchers::Contains("small") && Catch::Matchers::Contains("No space left on device"));
   REQUIRE((*file)->Close().ok());
   CHECK(*PosixEnv()->ReadFile(dir / "small") == "1234512345");
   CHECK(env.WriteFileAtomic(dir / "other", std::string(100, 'x')).ok());
@@ -53,7 +55,8 @@ TEST_CASE("Fault rules are parsed, and wrong ones refused with the field") {
   REQUIRE(rules->size() == 2);
   CHECK((*rules)[0].after_bytes == 1 << 20);
   CHECK((*rules)[1].nth_operation == 3);
-  for (const char* wrong : {"path=x", "error=EWHAT", "nth=x,error=EIO", "paht=x,error=EIO", "after=1,error=EIO"}) {
+  for (const char* wrong :
+       {"path=x", "error=EWHAT", "nth=x,error=EIO", "paht=x,error=EIO", "after=1,error=EIO"}) {
     CHECK_FALSE(ParseFaultRules(wrong).ok());
   }
 }
@@ -91,7 +94,8 @@ TEST_CASE("Reading past the end is an error") {
   REQUIRE((*file)->Read(1, absl::MakeSpan(out)).ok());
   CHECK(out == "234");
   CHECK((*file)->Read(3, absl::MakeSpan(out)).code() == absl::StatusCode::kOutOfRange);
-  CHECK(*PosixEnv()->Sha256OfFile(dir / "file") == "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5");
+  CHECK(*PosixEnv()->Sha256OfFile(dir / "file") ==
+        "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5");
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ std::vector<Counts> CountLabels(Task task, const EvaluationStatistics& statistic
   std::vector<Counts> counts;
   const auto& cells = statistics.confusion();
   if (task == TASK_MULTILABEL_CLASSIFICATION) {  // tn fp fn tp of each label
-    for (int i = 0; i + 3 < cells.size(); i += 4) counts.push_back({cells[i + 3], cells[i + 1], cells[i + 2]});
+    for (int i = 0; i + 3 < cells.size(); i += 4)
+      counts.push_back({cells[i + 3], cells[i + 1], cells[i + 2]});
     return counts;
   }
   const int labels = static_cast<int>(std::lround(std::sqrt(cells.size())));

@@ -9,7 +9,8 @@
 
 namespace shoal {
 
-// left += right: slot by slot in order of slots, so that the sums have the same bits on any cluster. Both are of one job.
+// left += right: slot by slot in order of slots, so that the sums have the same bits on any cluster. Both are
+// of one job.
 void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left);
 
 // Mean loss. NaN without examples.

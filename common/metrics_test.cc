@@ -29,7 +29,8 @@ TEST_CASE("Accuracy and F1 of a confusion matrix are those of the formulas") {
 TEST_CASE("Several labels an example are counted label by label") {
   const EvaluationStatistics statistics = Confusion({5, 1, 2, 2, 8, 0, 1, 1});  // tn fp fn tp
   CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_ACCURACY, statistics) == Approx(16.0 / 20));
-  CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_MICRO_F1, statistics) == Approx(2.0 * 3 / (6 + 4)));
+  CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_MICRO_F1, statistics) ==
+        Approx(2.0 * 3 / (6 + 4)));
 }
 
 TEST_CASE("Correlation of a line is 1, and statistics of slots add up") {

@@ -30,20 +30,26 @@ void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
   threads = Processors();
   app->add_option("--scheduler", scheduler, "Address of the scheduler")->type_name("HOST:PORT")->required();
   app->add_option("--name", name, "Name of this node in logs and in the status")->capture_default_str();
-  app->add_option("--threads", threads, "Threads that compute (default: one a processor)")->capture_default_str();
-  app->add_option("--work-dir", work_dir, "Folder for what can be fetched or made again")->type_name("DIR")->capture_default_str();
-  app->add_option("--leave-seconds", leave_seconds, "On SIGTERM: how long others get to take over this node's work")
+  app->add_option("--threads", threads, "Threads that compute (default: one a processor)")
+      ->capture_default_str();
+  app->add_option("--work-dir", work_dir, "Folder for what can be fetched or made again")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app->add_option("--leave-seconds", leave_seconds,
+                  "On SIGTERM: how long others get to take over this node's work")
       ->capture_default_str();
 }
 
 absl::Status NodeFlags::Check() const {
   const size_t colon = scheduler.rfind(':');
   int port = 0;
-  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(absl::string_view(scheduler).substr(colon + 1), &port) ||
-      port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat("--scheduler: expected HOST:PORT, got \"", scheduler, "\""));
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(absl::string_view(scheduler).substr(colon + 1), &port) || port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--scheduler: expected HOST:PORT, got \"", scheduler, "\""));
   }
-  if (threads < 1 || threads > 1024) return absl::InvalidArgumentError("--threads: expected a number from 1 to 1024");
+  if (threads < 1 || threads > 1024)
+    return absl::InvalidArgumentError("--threads: expected a number from 1 to 1024");
   if (leave_seconds < 0) return absl::InvalidArgumentError("--leave-seconds: expected 0 or more");
   return absl::OkStatus();
 }
@@ -61,7 +67,8 @@ SessionOptions NodeFlags::Session(NodeRole role) const {
   return session;
 }
 
-absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused, const std::function<void()>& leave) {
+absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused,
+                         const std::function<void()>& leave) {
   while (!stop.requested()) {
     const absl::Status status = refused();
     if (!status.ok()) return status;

@@ -32,7 +32,9 @@ struct NodeFlags {
   SessionOptions Session(NodeRole role) const;
 };
 
-// Returns when `stop` is asked for, after `leave`, or with the error that `refused` finds. `refused` waits a while for one.
-absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused, const std::function<void()>& leave);
+// Returns when `stop` is asked for, after `leave`, or with the error that `refused` finds. `refused` waits a
+// while for one.
+absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused,
+                         const std::function<void()>& leave);
 
 }  // namespace shoal

@@ -1,10 +1,9 @@
 #include "common/permutation.h"
 
+#include <catch2/catch.hpp>
 #include <vector>
 
 #include "common/philox.h"
-
-#include <catch2/catch.hpp>
 
 namespace shoal {
 namespace {

@@ -1,10 +1,9 @@
 #include "common/philox.h"
 
+#include <catch2/catch.hpp>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 namespace shoal {
 namespace {

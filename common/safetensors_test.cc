@@ -30,11 +30,13 @@ TEST_CASE("Tensors come back as they were written, with metadata") {
   first.name = "a";
   first.shape = {2, 3};
   second.name = "b";
-  auto writer = SafetensorsWriter::Create(PosixEnv(), dir / "file", {first, second}, {{"key", "value \"quoted\""}});
+  auto writer =
+      SafetensorsWriter::Create(PosixEnv(), dir / "file", {first, second}, {{"key", "value \"quoted\""}});
   REQUIRE(writer.ok());
   REQUIRE(writer->Append(a).ok());
   CHECK(writer->Finish().status().code() == absl::StatusCode::kFailedPrecondition);  // b is missing
-  auto again = SafetensorsWriter::Create(PosixEnv(), dir / "file", {first, second}, {{"key", "value \"quoted\""}});
+  auto again =
+      SafetensorsWriter::Create(PosixEnv(), dir / "file", {first, second}, {{"key", "value \"quoted\""}});
   REQUIRE(again.ok());
   REQUIRE(again->Append(a).ok());
   REQUIRE(again->Append(b).ok());
@@ -51,13 +53,16 @@ TEST_CASE("Tensors come back as they were written, with metadata") {
   std::vector<float> middle(2);
   REQUIRE(reader->ReadFloats(reader->entries()[0], 2, absl::MakeSpan(middle)).ok());
   CHECK(middle == std::vector<float>{3, 4});
-  CHECK(reader->ReadFloats(reader->entries()[0], 5, absl::MakeSpan(middle)).code() == absl::StatusCode::kOutOfRange);
+  CHECK(reader->ReadFloats(reader->entries()[0], 5, absl::MakeSpan(middle)).code() ==
+        absl::StatusCode::kOutOfRange);
   CHECK(reader->Find("c").status().code() == absl::StatusCode::kNotFound);
 }
 
 TEST_CASE("Half precision is read exactly") {
   const TestDir dir;
-  std::string file = File(R"({"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]}})", 0);
+  std::string file = File(
+      R"({"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]}})",
+      0);
   file += std::string("\x00\x3c\x01\x00\x80\x3f\x00\xc0", 8);
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "file", file).ok());
   const auto reader = SafetensorsReader::Open(PosixEnv(), dir / "file");
@@ -70,16 +75,27 @@ TEST_CASE("Malformed files are errors") {
   const TestDir dir;
   const std::string good = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
   CHECK(OpenBytes(dir, File(good, 4)).ok());
-  for (const std::string& bad : {
-           std::string(), std::string("1234"), std::string(8, '\xff'), File(good, 3), File(good, 5), File("[]", 0), File("{", 0),
-           File(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", 4),
-           File(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4),
-           File(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4),
-           File(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0),
-           File(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4),
-           File(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
-           File(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})", 12),
-       }) {
+  for (
+      const std::string& bad : {
+          std::string(),
+          std::string("1234"),
+          std::string(8, '\xff'),
+          File(good, 3),
+          File(good, 5),
+          File("[]", 0),
+          File("{", 0),
+          File(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", 4),
+          File(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4),
+          File(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4),
+          File(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0),
+          File(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4),
+          File(
+              R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+              4),
+          File(
+              R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
+              12),
+      }) {
     const absl::Status status = OpenBytes(dir, bad);
     INFO(bad);
     CHECK(status.code() == absl::StatusCode::kInvalidArgument);

@@ -62,7 +62,8 @@ void SessionClient::Leave(absl::Duration timeout) {
   };
   absl::MutexLock lock(&mutex_);
   if (!mutex_.AwaitWithTimeout(absl::Condition(&released), timeout)) {
-    spdlog::warn("The scheduler has not let this node go in {}: leaving anyway", absl::FormatDuration(timeout));
+    spdlog::warn("The scheduler has not let this node go in {}: leaving anyway",
+                 absl::FormatDuration(timeout));
   }
 }
 
@@ -106,7 +107,8 @@ bool SessionClient::JoinUntilDone(Backoff* backoff) {
     if (status.ok()) return true;
     if (IsRefusal(status)) {
       absl::MutexLock lock(&mutex_);
-      refused_ = Annotate(status, absl::StrCat("the scheduler at ", options_.scheduler, " refuses this node"));
+      refused_ =
+          Annotate(status, absl::StrCat("the scheduler at ", options_.scheduler, " refuses this node"));
       return false;
     }
     if (status.code() != reported.code()) {

@@ -57,8 +57,8 @@ class SessionClient {
   // has passed.
   void Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Asks the scheduler to give this node's work to others, and returns when it has let the node go, at once when it has never
-  // known it, or after `timeout`.
+  // Asks the scheduler to give this node's work to others, and returns when it has let the node go, at once
+  // when it has never known it, or after `timeout`.
   void Leave(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).

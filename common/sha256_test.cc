@@ -1,8 +1,7 @@
 #include "common/sha256.h"
 
-#include <utility>
-
 #include <catch2/catch.hpp>
+#include <utility>
 
 namespace shoal {
 namespace {

@@ -1,7 +1,9 @@
-// The reduction tree: slots are the leaves of a fixed balanced binary tree, made by halving [0, S) recursively.
+// The reduction tree: slots are the leaves of a fixed balanced binary tree, made by halving [0, S)
+// recursively.
 //
-// The tree is part of a job's numerics: the value of a node is round_to_wire(f32(left) + f32(right)), so a sum over slots has the
-// same bits whoever computed which part. Ranges of slots that travel are always nodes of the tree, hence nested or disjoint.
+// The tree is part of a job's numerics: the value of a node is round_to_wire(f32(left) + f32(right)), so a
+// sum over slots has the same bits whoever computed which part. Ranges of slots that travel are always nodes
+// of the tree, hence nested or disjoint.
 #pragma once
 
 #include <cstdint>

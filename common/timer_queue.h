@@ -20,7 +20,8 @@ class TimerQueue {
   TimerQueue(const TimerQueue&) = delete;
   TimerQueue& operator=(const TimerQueue&) = delete;
 
-  // Runs `task` once, after `delay`, on the queue's thread; dropped when the queue has stopped. Tasks may add tasks.
+  // Runs `task` once, after `delay`, on the queue's thread; dropped when the queue has stopped. Tasks may add
+  // tasks.
   void After(absl::Duration delay, std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Waits for the task that runs and drops those that wait. Not to be called from a task.

@@ -1,15 +1,16 @@
 #include "common/units.h"
 
-#include <string>
-
 #include <catch2/catch.hpp>
+#include <string>
 
 namespace shoal {
 namespace {
 
 using Catch::Matchers::Contains;
 
-std::string DurationError(absl::string_view text) { return std::string(ParseDuration(text).status().message()); }
+std::string DurationError(absl::string_view text) {
+  return std::string(ParseDuration(text).status().message());
+}
 std::string BytesError(absl::string_view text) { return std::string(ParseBytes(text).status().message()); }
 
 TEST_CASE("Durations are read with their unit") {
@@ -25,8 +26,8 @@ TEST_CASE("Durations are read with their unit") {
 }
 
 TEST_CASE("What is no duration is refused and says what was expected") {
-  for (const char* text : {"", "s", "3", "-1s", "3 s s", "1e3s", "1.s.", "1..5s", ".s", "3sec", "1s2", "inf", "nan",
-                           "0.1ns", "400000d", "99999999999999999999s", "1.0000000000000000000s"}) {
+  for (const char* text : {"", "s", "3", "-1s", "3 s s", "1e3s", "1.s.", "1..5s", ".s", "3sec", "1s2", "inf",
+                           "nan", "0.1ns", "400000d", "99999999999999999999s", "1.0000000000000000000s"}) {
     INFO(text);
     CHECK(ParseDuration(text).status().code() == absl::StatusCode::kInvalidArgument);
     CHECK_THAT(DurationError(text), Contains("expected a duration"));

@@ -44,8 +44,23 @@ float Oracle(WireFormat format, float value) {
 
 // All magnitudes, with ties, subnormals and the ends of the formats.
 std::vector<float> Values() {
-  std::vector<float> values = {0.0f, -0.0f, 1.0f, 1.00390625f, 1.01171875f, 65504.0f, 65519.9f, 65520.0f, 1e-8f, 5.96e-8f, 3e-8f, 3.39e38f,
-                               3.4e38f, std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), 6.1e-5f, 1e-40f};
+  std::vector<float> values = {0.0f,
+                               -0.0f,
+                               1.0f,
+                               1.00390625f,
+                               1.01171875f,
+                               65504.0f,
+                               65519.9f,
+                               65520.0f,
+                               1e-8f,
+                               5.96e-8f,
+                               3e-8f,
+                               3.39e38f,
+                               3.4e38f,
+                               std::numeric_limits<float>::infinity(),
+                               -std::numeric_limits<float>::infinity(),
+                               6.1e-5f,
+                               1e-40f};
   PhiloxStream random(DeriveKey(1, "wire"));
   while (values.size() < 5003) {
     const float value = FromBits(random.Next32());

@@ -55,8 +55,8 @@ Encoder::NormIds Encoder::AddNorm(const BatchLimits& limits, int sum, BufferSet*
           buffers->Add(limits.tokens, 1)};
 }
 
-// Post-norm: norm i is behind sub-layer i, whose input is the residual. Pre-norm: norm i is in front of sub-layer i, so behind
-// sub-layer i - 1, and the residual is what norm i - 1 normalised.
+// Post-norm: norm i is behind sub-layer i, whose input is the residual. Pre-norm: norm i is in front of
+// sub-layer i, so behind sub-layer i - 1, and the residual is what norm i - 1 normalised.
 ResidualNorm Encoder::Norm(const Pass& pass, int64_t index, int64_t tokens) const {
   const NormIds& ids = norms_[index];
   ResidualNorm norm;

@@ -37,14 +37,16 @@ class BufferSet {
 class Encoder {
  public:
   // `x` (a buffer of the set) holds the input [N,C] during a pass; pre-norm keeps it to the end of backward.
-  Encoder(const ModelConfig& config, const Parameters& parameters, const BatchLimits& limits, int x, BufferSet* buffers);
+  Encoder(const ModelConfig& config, const Parameters& parameters, const BatchLimits& limits, int x,
+          BufferSet* buffers);
 
   // False when `wait_group` says so. The output [N,C] is at Output().
   bool Forward(const Pass& pass, int64_t tokens, Model::WaitGroup wait_group);
   Tensor Output(int64_t tokens) const;
 
-  // `d_output`: gradient of the output, in a buffer of Gradient(); d_output is overwritten. Afterwards the gradient of the input is
-  // the sum of the two buffers of InputGradient (the second may be absent). `group_final` for each layer's group.
+  // `d_output`: gradient of the output, in a buffer of Gradient(); d_output is overwritten. Afterwards the
+  // gradient of the input is the sum of the two buffers of InputGradient (the second may be absent).
+  // `group_final` for each layer's group.
   Tensor OutputGradient(int64_t tokens) const;
   void Backward(const Pass& pass, int64_t tokens, Model::GroupFinal group_final);
   ConstTensor InputGradient(int64_t tokens) const;

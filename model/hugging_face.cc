@@ -33,7 +33,9 @@ std::string ModernName(absl::string_view name) {
   return std::string(name);
 }
 
-std::string ShapeText(absl::Span<const uint64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ","), "]"); }
+std::string ShapeText(absl::Span<const uint64_t> shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ","), "]");
+}
 
 bool InHead(const Parameters& parameters, const ParameterInfo& info) {
   return info.offset() >= parameters.size - parameters.group_sizes.back();
@@ -43,8 +45,8 @@ absl::Status CheckShape(const ParameterInfo& info, const SafetensorsEntry& entry
   const std::vector<uint64_t> wanted(info.shape().begin(), info.shape().end());
   *fits = wanted == entry.shape;
   if (*fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("tensor ", entry.name, " has the shape ", ShapeText(entry.shape),
-                                                 ", expected ", ShapeText(wanted)));
+  return absl::InvalidArgumentError(absl::StrCat("tensor ", entry.name, " has the shape ",
+                                                 ShapeText(entry.shape), ", expected ", ShapeText(wanted)));
 }
 
 // The head is used as a whole or not at all: half of it would be noise.
@@ -60,7 +62,8 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
     }
   }
   if (!missing.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("these tensors are missing: ", absl::StrJoin(missing, ", ")));
+    return absl::InvalidArgumentError(
+        absl::StrCat("these tensors are missing: ", absl::StrJoin(missing, ", ")));
   }
   if (whole_head) return absl::OkStatus();
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
@@ -118,7 +121,8 @@ absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, c
   return loaded;
 }
 
-absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& config, absl::Span<const float> theta) {
+absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& config,
+                        absl::Span<const float> theta) {
   const Parameters parameters = MakeParameters(config);
   SHOAL_CHECK(theta.size() == parameters.size);
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));

@@ -26,7 +26,8 @@ struct DropoutSeed {
   uint32_t first_example = 0;  // examples of the slot before it
 };
 
-// Used by one thread at a time; computes on its device's threads. All memory is planned and taken when it is made: a step allocates nothing.
+// Used by one thread at a time; computes on its device's threads. All memory is planned and taken when it is
+// made: a step allocates nothing.
 class Model {
  public:
   virtual ~Model() = default;
@@ -35,17 +36,19 @@ class Model {
   using WaitGroup = absl::FunctionRef<bool(int group)>;
   using GroupFinal = absl::FunctionRef<void(int group)>;
 
-  // Forward with dropout, loss and the gradient of the logits. `loss`: the sum over the examples. False: given up.
-  virtual bool Forward(const float* theta, const Batch& batch, const DropoutSeed& dropout, WaitGroup wait_group,
-                       LossSum* loss) = 0;
+  // Forward with dropout, loss and the gradient of the logits. `loss`: the sum over the examples. False:
+  // given up.
+  virtual bool Forward(const float* theta, const Batch& batch, const DropoutSeed& dropout,
+                       WaitGroup wait_group, LossSum* loss) = 0;
 
-  // Backward of the last Forward: the gradient of the *sum* of the examples' losses, flat like θ; replaces what `gradient` holds, or
-  // with `accumulate` is added to it. `group_final` is told each group, the last one first, once its part of the gradient is written.
+  // Backward of the last Forward: the gradient of the *sum* of the examples' losses, flat like θ; replaces
+  // what `gradient` holds, or with `accumulate` is added to it. `group_final` is told each group, the last
+  // one first, once its part of the gradient is written.
   virtual void Backward(const float* theta, const Batch& batch, float* gradient, bool accumulate,
                         GroupFinal group_final) = 0;
 
-  // Forward without dropout. `logits` [B, labels] out. With labels in the batch also their loss (else loss.rows is 0); for
-  // text-classification loss.correct too.
+  // Forward without dropout. `logits` [B, labels] out. With labels in the batch also their loss (else
+  // loss.rows is 0); for text-classification loss.correct too.
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 };
 

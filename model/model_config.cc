@@ -50,11 +50,14 @@ absl::Status ReadArchitecture(const Json& json, ModelConfig* config) {
     config->norm = NORM_PLACEMENT_PRE;
     config->pad_token_id = 1;
   } else {
-    return Invalid(absl::StrCat("model_type \"", type, "\" is not supported; ", kBert, " and ", kPreNorm, " are"));
+    return Invalid(
+        absl::StrCat("model_type \"", type, "\" is not supported; ", kBert, " and ", kPreNorm, " are"));
   }
   if (json.value("is_decoder", false)) return Invalid("a decoder (is_decoder) is not supported");
-  SHOAL_ASSIGN_OR_RETURN(const std::string positions, ReadString(json, "position_embedding_type", "absolute"));
-  if (positions != "absolute") return Invalid(absl::StrCat("position_embedding_type \"", positions, "\" is not supported"));
+  SHOAL_ASSIGN_OR_RETURN(const std::string positions,
+                         ReadString(json, "position_embedding_type", "absolute"));
+  if (positions != "absolute")
+    return Invalid(absl::StrCat("position_embedding_type \"", positions, "\" is not supported"));
   SHOAL_ASSIGN_OR_RETURN(const std::string activation, ReadString(json, "hidden_act", "gelu"));
   if (activation == "gelu") {
     config->activation = ACTIVATION_TYPE_GELU;
@@ -103,7 +106,8 @@ absl::Status ReadHead(const Json& json, ModelConfig* config) {
     count = static_cast<int64_t>(names->size());
     for (int64_t i = 0; i < count; ++i) {
       const auto name = names->find(std::to_string(i));
-      if (name == names->end() || !name->is_string()) return Invalid(absl::StrCat("id2label has no name for ", i));
+      if (name == names->end() || !name->is_string())
+        return Invalid(absl::StrCat("id2label has no name for ", i));
       config->labels.push_back(name->get<std::string>());
     }
   }
@@ -134,7 +138,8 @@ const char* ProblemType(Task task) {
 
 }  // namespace
 
-ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size, std::vector<std::string> labels) {
+ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
+                           std::vector<std::string> labels) {
   ModelConfig config;
   config.norm = spec.norm();
   config.activation = spec.activation();
@@ -171,7 +176,8 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text) {
 std::string PrintModelConfig(const ModelConfig& config) {
   const bool pre = config.norm == NORM_PLACEMENT_PRE;
   Json json;
-  json["architectures"] = {pre ? "RobertaPreLayerNormForSequenceClassification" : "BertForSequenceClassification"};
+  json["architectures"] = {pre ? "RobertaPreLayerNormForSequenceClassification"
+                               : "BertForSequenceClassification"};
   json["model_type"] = pre ? kPreNorm : kBert;
   json["vocab_size"] = config.vocab_size;
   json["hidden_size"] = config.hidden_size;
@@ -216,12 +222,15 @@ absl::Status CheckModelConfig(const ModelConfig& config) {
     return Invalid(absl::StrCat("hidden_size ", config.hidden_size, " is no multiple of num_attention_heads ",
                                 config.num_attention_heads));
   }
-  if (config.pad_token_id < 0 || config.pad_token_id >= config.vocab_size) return Invalid("pad_token_id is no token");
+  if (config.pad_token_id < 0 || config.pad_token_id >= config.vocab_size)
+    return Invalid("pad_token_id is no token");
   for (double rate : {config.hidden_dropout_prob, config.attention_probs_dropout_prob}) {
     if (!(rate >= 0 && rate < 1)) return Invalid("a dropout probability is not in [0,1)");
   }
-  if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1)) return Invalid("layer_norm_eps is not in (0,1)");
-  if (config.task == TASK_TEXT_REGRESSION && config.labels.size() != 1) return Invalid("regression has one label");
+  if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1))
+    return Invalid("layer_norm_eps is not in (0,1)");
+  if (config.task == TASK_TEXT_REGRESSION && config.labels.size() != 1)
+    return Invalid("regression has one label");
   return absl::OkStatus();
 }
 

@@ -34,18 +34,21 @@ struct ModelConfig {
   double attention_probs_dropout_prob = 0.1;
   std::vector<std::string> labels;  // columns of the logits; one with regression
 
-  // Position p of an example is row p + position_offset() of the table: RoBERTa leaves the rows up to the padding token's out.
+  // Position p of an example is row p + position_offset() of the table: RoBERTa leaves the rows up to the
+  // padding token's out.
   int64_t position_offset() const { return norm == NORM_PLACEMENT_PRE ? pad_token_id + 1 : 0; }
 };
 
 // Of a completed spec without `model.from`. `labels` as above.
-ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size, std::vector<std::string> labels);
+ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
+                           std::vector<std::string> labels);
 
 // Replaces what a job may choose of a model that it starts from: dropout, length, task and labels.
 void ApplySpec(const ModelSpec& spec, Task task, std::vector<std::string> labels, ModelConfig* config);
 
 // From config.json. Fields that are left out get `transformers`' defaults.
-// Errors: INVALID_ARGUMENT for JSON that is malformed, an architecture that is not supported (named), or a shape that makes no sense.
+// Errors: INVALID_ARGUMENT for JSON that is malformed, an architecture that is not supported (named), or a
+// shape that makes no sense.
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json);
 
 // config.json for `transformers`; ParseModelConfig reads it back.

@@ -1,4 +1,5 @@
-// The model against a plain forward pass in float64: its logits, and its gradients by central differences of the plain loss.
+// The model against a plain forward pass in float64: its logits, and its gradients by central differences of
+// the plain loss.
 #include "model/model.h"
 
 #include <algorithm>
@@ -44,7 +45,8 @@ struct Examples {
   explicit Examples(const ModelConfig& config) {
     PhiloxStream random(DeriveKey(3, "examples"));
     for (int length : {4, 10, 1}) {
-      for (int t = 0; t < length; ++t) tokens.push_back(static_cast<int32_t>(random.UniformInt(config.vocab_size)));
+      for (int t = 0; t < length; ++t)
+        tokens.push_back(static_cast<int32_t>(random.UniformInt(config.vocab_size)));
       offsets.push_back(static_cast<int32_t>(tokens.size()));
     }
     if (config.task == TASK_TEXT_CLASSIFICATION) {
@@ -75,10 +77,12 @@ std::vector<float> RandomTheta(const ModelConfig& config) {
 
 class Oracle {
  public:
-  Oracle(const ModelConfig& config, const Doubles& theta) : config_(config), at_(MakeParameters(config)), theta_(theta) {}
+  Oracle(const ModelConfig& config, const Doubles& theta)
+      : config_(config), at_(MakeParameters(config)), theta_(theta) {}
 
   Doubles Logits(const Examples& examples, size_t example) const {
-    const int64_t begin = examples.offsets[example], length = examples.offsets[example + 1] - begin, hidden = config_.hidden_size;
+    const int64_t begin = examples.offsets[example], length = examples.offsets[example + 1] - begin,
+                  hidden = config_.hidden_size;
     Doubles x(length * hidden);
     for (int64_t t = 0; t < length; ++t) {
       for (int64_t c = 0; c < hidden; ++c) {
@@ -93,7 +97,8 @@ class Oracle {
     x.resize(hidden);
     Doubles dense = Linear(x, at_.head.dense_weight, at_.head.dense_bias, hidden, hidden);
     for (double& value : dense) value = std::tanh(value);
-    return Linear(dense, at_.head.label_weight, at_.head.label_bias, hidden, static_cast<int64_t>(config_.labels.size()));
+    return Linear(dense, at_.head.label_weight, at_.head.label_bias, hidden,
+                  static_cast<int64_t>(config_.labels.size()));
   }
 
   double Loss(const Examples& examples) const {
@@ -109,8 +114,9 @@ class Oracle {
       }
       for (size_t i = 0; i < labels; ++i) {
         const double target = examples.targets[e * labels + i];
-        const double part = config_.task == TASK_TEXT_REGRESSION ? (logits[i] - target) * (logits[i] - target)
-                                                                 : std::log1p(std::exp(logits[i])) - target * logits[i];
+        const double part = config_.task == TASK_TEXT_REGRESSION
+                                ? (logits[i] - target) * (logits[i] - target)
+                                : std::log1p(std::exp(logits[i])) - target * logits[i];
         loss += part / static_cast<double>(labels);
       }
     }
@@ -141,7 +147,8 @@ class Oracle {
       for (int64_t c = 0; c < hidden; ++c) mean += x[row + c] / hidden;
       for (int64_t c = 0; c < hidden; ++c) variance += (x[row + c] - mean) * (x[row + c] - mean) / hidden;
       for (int64_t c = 0; c < hidden; ++c) {
-        y[row + c] = (x[row + c] - mean) / std::sqrt(variance + config_.layer_norm_eps) * theta_[weight + c] + theta_[bias + c];
+        y[row + c] = (x[row + c] - mean) / std::sqrt(variance + config_.layer_norm_eps) * theta_[weight + c] +
+                     theta_[bias + c];
       }
     }
     return y;
@@ -171,7 +178,8 @@ class Oracle {
         }
         for (int64_t k = 0; k < length; ++k) {
           for (int64_t i = 0; i < width; ++i) {
-            context[q * hidden + head * width + i] += weights[k] / sum * qkv[k * 3 * hidden + 2 * hidden + head * width + i];
+            context[q * hidden + head * width + i] +=
+                weights[k] / sum * qkv[k * 3 * hidden + 2 * hidden + head * width + i];
           }
         }
       }
@@ -219,12 +227,15 @@ struct Gradient {
   LossSum loss;
 };
 
-Gradient GradientOf(const ModelConfig& config, const std::vector<float>& theta, const Examples& examples, int threads = 1) {
+Gradient GradientOf(const ModelConfig& config, const std::vector<float>& theta, const Examples& examples,
+                    int threads = 1) {
   const auto device = NewDevice(threads);
   const auto model = MakeModel(device.get(), config, {static_cast<int64_t>(examples.tokens.size()), 3});
   Gradient gradient;
   gradient.values.assign(theta.size(), std::nanf(""));  // every element is written
-  REQUIRE(model->Forward(theta.data(), examples.view(), {DeriveKey(1, "dropout"), 0, 0}, [](int) { return true; }, &gradient.loss));
+  REQUIRE(model->Forward(
+      theta.data(), examples.view(), {DeriveKey(1, "dropout"), 0, 0}, [](int) { return true; },
+      &gradient.loss));
   model->Backward(theta.data(), examples.view(), gradient.values.data(), false, [](int) {});
   return gradient;
 }
@@ -242,7 +253,8 @@ void CheckAgainstOracle(const ModelConfig& config) {
     uint64_t size = 1;
     for (uint64_t dimension : info.shape()) size *= dimension;
     double norm = 0;
-    for (uint64_t i = 0; i < size; ++i) norm += gradient.values[info.offset() + i] * static_cast<double>(gradient.values[info.offset() + i]);
+    for (uint64_t i = 0; i < size; ++i)
+      norm += gradient.values[info.offset() + i] * static_cast<double>(gradient.values[info.offset() + i]);
     norm = std::sqrt(norm);
     for (int sample = 0; sample < 8; ++sample) {
       const uint64_t i = info.offset() + random.UniformInt(size);
@@ -298,7 +310,8 @@ TEST_CASE("A slot cut into micro-batches draws the same dropout masks") {
     batch.offsets = offsets;
     batch.classes = absl::MakeConstSpan(examples.classes).subspan(e, 1);
     LossSum sum;
-    REQUIRE(model->Forward(theta.data(), batch, dropout, [](int) { return true; }, &sum));
+    REQUIRE(model->Forward(
+        theta.data(), batch, dropout, [](int) { return true; }, &sum));
     model->Backward(theta.data(), batch, gradient.data(), e > 0, [](int) {});
     loss += sum.loss;
     dropout.first_token += offsets[1];
@@ -323,12 +336,15 @@ TEST_CASE("Groups become final from the last to the first, each once") {
     std::vector<float> gradient(theta.size());
     std::vector<int> waited, final;
     LossSum loss;
-    REQUIRE(model->Forward(theta.data(), examples.view(), {}, [&](int group) { return waited.push_back(group), true; }, &loss));
-    model->Backward(theta.data(), examples.view(), gradient.data(), false, [&](int group) { final.push_back(group); });
+    REQUIRE(model->Forward(
+        theta.data(), examples.view(), {}, [&](int group) { return waited.push_back(group), true; }, &loss));
+    model->Backward(theta.data(), examples.view(), gradient.data(), false,
+                    [&](int group) { final.push_back(group); });
     CHECK(final == std::vector<int>{3, 2, 1, 0});
     waited.erase(std::unique(waited.begin(), waited.end()), waited.end());
     CHECK(waited == std::vector<int>{0, 1, 2, 3});
-    CHECK_FALSE(model->Forward(theta.data(), examples.view(), {}, [](int group) { return group < 2; }, &loss));
+    CHECK_FALSE(model->Forward(
+        theta.data(), examples.view(), {}, [](int group) { return group < 2; }, &loss));
   }
 }
 

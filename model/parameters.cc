@@ -26,7 +26,8 @@ class Builder {
     }
     info.set_decay(shape.size() > 1);
     info.mutable_init()->set_kind(kind);
-    if (kind == Initializer::NORMAL) info.mutable_init()->set_stddev(static_cast<float>(config_.initializer_range));
+    if (kind == Initializer::NORMAL)
+      info.mutable_init()->set_stddev(static_cast<float>(config_.initializer_range));
     out_->infos.push_back(std::move(info));
     out_->size += size;
     return out_->size - size;

@@ -21,16 +21,16 @@ struct EmbeddingOffsets {
 };
 
 struct LayerOffsets {
-  uint64_t attention_norm_weight = 0;  // [C]
-  uint64_t attention_norm_bias = 0;    // [C]
-  uint64_t qkv_weight = 0;             // [3C,C]: query, key, value
-  uint64_t qkv_bias = 0;               // [3C]
-  uint64_t out_weight = 0;             // [C,C]
-  uint64_t out_bias = 0;               // [C]
-  uint64_t up_weight = 0;              // [F,C]
-  uint64_t up_bias = 0;                // [F]
-  uint64_t down_weight = 0;            // [C,F]
-  uint64_t down_bias = 0;              // [C]
+  uint64_t attention_norm_weight = 0;     // [C]
+  uint64_t attention_norm_bias = 0;       // [C]
+  uint64_t qkv_weight = 0;                // [3C,C]: query, key, value
+  uint64_t qkv_bias = 0;                  // [3C]
+  uint64_t out_weight = 0;                // [C,C]
+  uint64_t out_bias = 0;                  // [C]
+  uint64_t up_weight = 0;                 // [F,C]
+  uint64_t up_bias = 0;                   // [F]
+  uint64_t down_weight = 0;               // [C,F]
+  uint64_t down_bias = 0;                 // [C]
   uint64_t feed_forward_norm_weight = 0;  // [C]
   uint64_t feed_forward_norm_bias = 0;    // [C]
 };
@@ -44,7 +44,8 @@ struct HeadOffsets {
   uint64_t label_bias = 0;    // [L]
 };
 
-// All parameters in forward order, without gaps, under Hugging Face's names. Groups: 0 the embeddings, 1 to L the layers, L+1 the head.
+// All parameters in forward order, without gaps, under Hugging Face's names. Groups: 0 the embeddings, 1 to L
+// the layers, L+1 the head.
 struct Parameters {
   std::vector<ParameterInfo> infos;
   std::vector<uint64_t> group_sizes;  // elements
@@ -54,7 +55,8 @@ struct Parameters {
   HeadOffsets head;
 };
 
-// Pure. Weights start normal with initializer_range, biases at 0, norms at 1 and 0. Weight decay: all of rank 2.
+// Pure. Weights start normal with initializer_range, biases at 0, norms at 1 and 0. Weight decay: all of
+// rank 2.
 Parameters MakeParameters(const ModelConfig& config);
 
 }  // namespace shoal

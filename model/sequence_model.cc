@@ -114,8 +114,8 @@ class SequenceModel : public Model {
     ResidualNorm norm;
     norm.weight = parameters_.embeddings.norm_weight;
     norm.bias = parameters_.embeddings.norm_bias;
-    norm.buffers = {buffers_.Matrix(sum_, tokens), buffers_.Matrix(x_, tokens), buffers_.Vector(mean_, tokens),
-                    buffers_.Vector(rstd_, tokens)};
+    norm.buffers = {buffers_.Matrix(sum_, tokens), buffers_.Matrix(x_, tokens),
+                    buffers_.Vector(mean_, tokens), buffers_.Vector(rstd_, tokens)};
     return norm;
   }
 
@@ -134,8 +134,9 @@ class SequenceModel : public Model {
     const ResidualNorm norm = EmbeddingNorm(tokens);
     EmbeddingForwardArgs args;
     args.token = {pass.Matrix(at.words, config_.vocab_size, hidden), Ids(batch.tokens, tokens)};
-    args.position = {pass.Matrix(at.positions, config_.max_position_embeddings + config_.position_offset(), hidden),
-                     Ids(positions_, tokens)};
+    args.position = {
+        pass.Matrix(at.positions, config_.max_position_embeddings + config_.position_offset(), hidden),
+        Ids(positions_, tokens)};
     args.type = {pass.Matrix(at.types, config_.type_vocab_size, hidden), TypesOf(batch)};
     args.y = norm.buffers.sum;
     EmbeddingForward(*device_, args);
@@ -238,7 +239,8 @@ class SequenceModel : public Model {
       return CrossEntropy(*device_, args);
     }
     const ConstTensor targets(batch.targets.data(), {examples, label_count()});
-    if (config_.task == TASK_TEXT_REGRESSION) return MeanSquaredError(*device_, {logits, targets, 1, d_logits});
+    if (config_.task == TASK_TEXT_REGRESSION)
+      return MeanSquaredError(*device_, {logits, targets, 1, d_logits});
     return SigmoidCrossEntropy(*device_, {logits, targets, 1, d_logits});
   }
 

@@ -119,9 +119,12 @@ void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t 
   });
 }
 
-void PlainNorm(const Pass& pass, const ResidualNorm& norm) { NormForward(*pass.device, ForwardArgs(pass, norm)); }
+void PlainNorm(const Pass& pass, const ResidualNorm& norm) {
+  NormForward(*pass.device, ForwardArgs(pass, norm));
+}
 
-ConstTensor ResidualNormBackward(const Pass& pass, const ResidualNorm& norm, const ResidualNormBackwardArgs& args) {
+ConstTensor ResidualNormBackward(const Pass& pass, const ResidualNorm& norm,
+                                 const ResidualNormBackwardArgs& args) {
   const int64_t channels = norm.buffers.sum.dim(1);
   NormBackwardArgs backward;
   backward.sum = norm.buffers.sum;
@@ -157,8 +160,8 @@ void SelfAttention(const Pass& pass, const LayerOffsets& at, int64_t layer, cons
 }
 
 void SelfAttentionBackward(const Pass& pass, const LayerOffsets& at, int64_t layer, const ConstTensor& x,
-                           const AttentionBuffers& buffers, const AttentionScratch& scratch, const ConstTensor& d_out,
-                           const Tensor& d_x) {
+                           const AttentionBuffers& buffers, const AttentionScratch& scratch,
+                           const ConstTensor& d_out, const Tensor& d_x) {
   LinearBackward(pass, {buffers.context, d_out, at.out_weight, scratch.d_context});
   AttentionBackwardArgs args;
   args.shape = ShapeOf(pass, layer);
@@ -174,7 +177,8 @@ void SelfAttentionBackward(const Pass& pass, const LayerOffsets& at, int64_t lay
 
 // ---- feed-forward ----
 
-void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x, const FeedForwardBuffers& buffers) {
+void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
+                 const FeedForwardBuffers& buffers) {
   const int64_t inner = buffers.up.dim(1);
   const ConstTensor bias = pass.Vector(at.up_bias, inner);
   GemmArgs gemm;

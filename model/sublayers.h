@@ -1,7 +1,9 @@
-// The parts of a Transformer layer: linear maps, attention, feed-forward, residual and norm; forward and backward.
+// The parts of a Transformer layer: linear maps, attention, feed-forward, residual and norm; forward and
+// backward.
 //
 //   N: tokens   C: hidden size   F: intermediate size   H: heads
-// Gradients of vectors are added to what the gradient holds; those of matrices replace it, or are added with `accumulate`.
+// Gradients of vectors are added to what the gradient holds; those of matrices replace it, or are added with
+// `accumulate`.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +35,9 @@ struct Pass {
   bool accumulate = false;
 
   ConstTensor Vector(uint64_t offset, int64_t size) const { return {theta + offset, {size}}; }
-  ConstTensor Matrix(uint64_t offset, int64_t rows, int64_t columns) const { return {theta + offset, {rows, columns}}; }
+  ConstTensor Matrix(uint64_t offset, int64_t rows, int64_t columns) const {
+    return {theta + offset, {rows, columns}};
+  }
   Tensor VectorGradient(uint64_t offset, int64_t size) const { return {gradient + offset, {size}}; }
 };
 
@@ -54,7 +58,7 @@ struct LinearBackwardArgs {
   ConstTensor x;    // as in forward
   ConstTensor d_y;  // [N,out]
   uint64_t weight = 0;
-  Tensor d_x;       // [N,in] out; optional
+  Tensor d_x;  // [N,in] out; optional
 };
 void LinearBackward(const Pass& pass, const LinearBackwardArgs& args);
 
@@ -70,16 +74,17 @@ struct NormBuffers {
 
 // y = norm(residual + dropout(branch + branch_bias)).
 struct ResidualNorm {
-  uint64_t weight = 0;       // offsets in θ
+  uint64_t weight = 0;  // offsets in θ
   uint64_t bias = 0;
   uint64_t branch_bias = 0;
-  ConstTensor residual;      // [N,C]; absent: what is normalised is buffers.sum as it is
+  ConstTensor residual;  // [N,C]; absent: what is normalised is buffers.sum as it is
   Dropout dropout;
   NormBuffers buffers;
 };
 
 // buffers.sum = branch_x W^T first (W at `branch_weight`), then the norm while the rows are in cache.
-void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t branch_weight, const ResidualNorm& norm);
+void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t branch_weight,
+                        const ResidualNorm& norm);
 // Of what stands in buffers.sum, without branch and residual.
 void PlainNorm(const Pass& pass, const ResidualNorm& norm);
 
@@ -91,7 +96,8 @@ struct ResidualNormBackwardArgs {
   Tensor d_branch;         // out, when there is dropout
 };
 // Returns the gradient of the branch: d_branch, or d_sum without dropout.
-ConstTensor ResidualNormBackward(const Pass& pass, const ResidualNorm& norm, const ResidualNormBackwardArgs& args);
+ConstTensor ResidualNormBackward(const Pass& pass, const ResidualNorm& norm,
+                                 const ResidualNormBackwardArgs& args);
 
 // ---- attention, without its output's linear map ----
 
@@ -108,8 +114,8 @@ void SelfAttention(const Pass& pass, const LayerOffsets& at, int64_t layer, cons
                    const AttentionBuffers& buffers);
 // From the gradient behind the output's linear map to that of x.
 void SelfAttentionBackward(const Pass& pass, const LayerOffsets& at, int64_t layer, const ConstTensor& x,
-                           const AttentionBuffers& buffers, const AttentionScratch& scratch, const ConstTensor& d_out,
-                           const Tensor& d_x);
+                           const AttentionBuffers& buffers, const AttentionScratch& scratch,
+                           const ConstTensor& d_out, const Tensor& d_x);
 
 // ---- feed-forward, without its second linear map ----
 
@@ -117,7 +123,8 @@ struct FeedForwardBuffers {
   Tensor up;         // [N,F] before bias and activation
   Tensor activated;  // [N,F]: the result
 };
-void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x, const FeedForwardBuffers& buffers);
+void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
+                 const FeedForwardBuffers& buffers);
 // From the gradient behind the second linear map to that of x. `d_inner` [N,F] is scratch.
 void FeedForwardBackward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
                          const FeedForwardBuffers& buffers, const Tensor& d_inner, const ConstTensor& d_out,

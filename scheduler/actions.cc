@@ -44,7 +44,8 @@ void Outbox::Send(NodeId node, Directive directive) { Do(SendDirective{node, std
 
 std::vector<Action> Outbox::Take() {
   std::vector<Action> actions = std::move(records_);
-  actions.insert(actions.end(), std::make_move_iterator(effects_.begin()), std::make_move_iterator(effects_.end()));
+  actions.insert(actions.end(), std::make_move_iterator(effects_.begin()),
+                 std::make_move_iterator(effects_.end()));
   records_.clear();
   effects_.clear();
   return actions;

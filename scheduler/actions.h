@@ -33,8 +33,8 @@ inline constexpr char kEventTable[] = "event";            // JobEvent by job and
 std::string RecordKey(uint64_t id);
 std::string RecordKey(uint64_t id, uint64_t index);
 
-// The Persist and Erase actions of one TakeActions() come first and are one transaction: durable before any action behind
-// them is carried out.
+// The Persist and Erase actions of one TakeActions() come first and are one transaction: durable before any
+// action behind them is carried out.
 struct Persist {
   StoredRecord record;
 };
@@ -53,7 +53,8 @@ struct EndSession {
   NodeId node;
   absl::Status status;
 };
-// All shard files of the version are in <folder>/version-V.partial. Answered by SchedulerCore::CheckpointCommitted.
+// All shard files of the version are in <folder>/version-V.partial. Answered by
+// SchedulerCore::CheckpointCommitted.
 struct CommitCheckpointFiles {
   JobId job;
   std::string folder;
@@ -70,7 +71,8 @@ struct ComputeResult {
   Version version;
   std::string checkpoint;
 };
-// To all who watch the job. Events with a sequence are in the table "event" by then; sequence 0 is live progress.
+// To all who watch the job. Events with a sequence are in the table "event" by then; sequence 0 is live
+// progress.
 struct PublishEvent {
   JobId job;
   JobEvent event;
@@ -81,8 +83,8 @@ struct LogLine {
   std::string text;
 };
 
-using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles, DeleteCheckpointFiles, ComputeResult,
-                            PublishEvent, LogLine>;
+using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles,
+                            DeleteCheckpointFiles, ComputeResult, PublishEvent, LogLine>;
 
 // Collects actions in their order, records first. Not thread-safe.
 class Outbox {

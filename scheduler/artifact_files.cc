@@ -12,7 +12,8 @@ namespace shoal {
 namespace {
 
 absl::Status CheckDigest(const std::string& sha256) {
-  if (sha256.size() == 64 && std::all_of(sha256.begin(), sha256.end(), absl::ascii_isxdigit)) return absl::OkStatus();
+  if (sha256.size() == 64 && std::all_of(sha256.begin(), sha256.end(), absl::ascii_isxdigit))
+    return absl::OkStatus();
   return absl::InvalidArgumentError("sha256: expected 64 hexadecimal digits");
 }
 
@@ -32,7 +33,8 @@ absl::Status ArtifactFiles::Put(const std::string& sha256, uint64_t bytes, const
   return status;
 }
 
-absl::Status ArtifactFiles::Receive(const std::string& path, const std::string& sha256, uint64_t bytes, const NextPiece& next) {
+absl::Status ArtifactFiles::Receive(const std::string& path, const std::string& sha256, uint64_t bytes,
+                                    const NextPiece& next) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, env_->NewWritableFile(path));
   Sha256 digest;
   uint64_t size = 0;

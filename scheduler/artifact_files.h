@@ -21,15 +21,17 @@ class ArtifactFiles {
   // Sets the next piece of an artifact that arrives; false: there is none.
   using NextPiece = std::function<bool(std::string* piece)>;
 
-  // Takes an artifact in. OK, without reading further, when it is there already. Errors: INVALID_ARGUMENT when `sha256` is none, or
-  // the bytes have another digest or size; what the Env says. Nothing is left of a failed one.
+  // Takes an artifact in. OK, without reading further, when it is there already. Errors: INVALID_ARGUMENT
+  // when `sha256` is none, or the bytes have another digest or size; what the Env says. Nothing is left of a
+  // failed one.
   absl::Status Put(const std::string& sha256, uint64_t bytes, const NextPiece& next);
 
   // Errors: INVALID_ARGUMENT, NOT_FOUND.
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> Open(const std::string& sha256) const;
 
  private:
-  absl::Status Receive(const std::string& path, const std::string& sha256, uint64_t bytes, const NextPiece& next);
+  absl::Status Receive(const std::string& path, const std::string& sha256, uint64_t bytes,
+                       const NextPiece& next);
 
   Env* const env_;
   const std::string folder_;

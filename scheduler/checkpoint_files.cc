@@ -43,7 +43,8 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
     SHOAL_ASSIGN_OR_RETURN(const std::string json, env->ReadFile(history_path));
     CheckpointHistory history;
     if (!google::protobuf::util::JsonStringToMessage(json, &history).ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(history_path, ": expected the verdicts of a training, as JSON"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(history_path, ": expected the verdicts of a training, as JSON"));
     }
     point.evaluations.assign(history.evaluations().begin(), history.evaluations().end());
   }
@@ -52,7 +53,8 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
   for (Version version : siblings) {
     const std::string sibling = JoinPath(folder, CheckpointName(version));
     const auto other = ReadManifest(env, sibling);
-    const bool same = other.ok() && other->job() == manifest.job() && other->spec_sha256() == manifest.spec_sha256();
+    const bool same =
+        other.ok() && other->job() == manifest.job() && other->spec_sha256() == manifest.spec_sha256();
     if (same && version < point.version) point.others.push_back({version, sibling});
   }
   point.others.push_back({point.version, path});

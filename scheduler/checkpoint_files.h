@@ -11,11 +11,12 @@
 
 namespace shoal {
 
-// Writes history.json beside the shard files, then the manifest. Returns the checkpoint's folder. Errors: as CommitCheckpoint.
+// Writes history.json beside the shard files, then the manifest. Returns the checkpoint's folder. Errors: as
+// CommitCheckpoint.
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit);
 
-// What there is at `checkpoint` (".../version-120", or a folder of checkpoints: its newest) for a job to start from. Errors:
-// NOT_FOUND, INVALID_ARGUMENT that say what is wrong with it.
+// What there is at `checkpoint` (".../version-120", or a folder of checkpoints: its newest) for a job to
+// start from. Errors: NOT_FOUND, INVALID_ARGUMENT that say what is wrong with it.
 absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpoint);
 
 }  // namespace shoal

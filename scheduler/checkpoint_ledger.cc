@@ -57,13 +57,15 @@ const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version li
   return newest;
 }
 
-std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed, JobStateRecord* state) {
+std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed,
+                                           JobStateRecord* state) {
   std::vector<StoredCheckpoint> taken;
   std::vector<StoredCheckpoint> kept;
   const int count = state->checkpoints_size();
   for (int i = 0; i < count; ++i) {
     const StoredCheckpoint& checkpoint = state->checkpoints(i);
-    const bool stays = count - i <= static_cast<int64_t>(keep) || needed.count(Version(checkpoint.version())) > 0;
+    const bool stays =
+        count - i <= static_cast<int64_t>(keep) || needed.count(Version(checkpoint.version())) > 0;
     (stays ? kept : taken).push_back(checkpoint);
   }
   state->clear_checkpoints();

@@ -21,7 +21,8 @@ class ShardCollector {
   // Forgets all: servers start from a new restore point, cut into `shards`.
   void Reset(uint64_t restore_id, uint32_t shards);
 
-  // Files by shard, once every shard of the version is there: once. Reports of other restore points are dropped.
+  // Files by shard, once every shard of the version is there: once. Reports of other restore points are
+  // dropped.
   std::optional<std::vector<CheckpointShard>> Add(const ShardWritten& report);
 
   // Versions of which some shards are there.
@@ -49,6 +50,7 @@ bool AddCheckpoint(StoredCheckpoint checkpoint, JobStateRecord* state);
 const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version limit);
 
 // Takes out, and returns, those that are neither of the `keep` newest nor in `needed`.
-std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed, JobStateRecord* state);
+std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed,
+                                           JobStateRecord* state);
 
 }  // namespace shoal

@@ -16,7 +16,8 @@
 namespace shoal {
 namespace {
 
-// How often in a row a restore point may fail to load, or the result's checkpoint to be written, before the job fails.
+// How often in a row a restore point may fail to load, or the result's checkpoint to be written, before the
+// job fails.
 constexpr uint32_t kMaxAttempts = 3;
 
 bool IsOver(JobState state) {
@@ -26,14 +27,16 @@ bool IsOver(JobState state) {
 std::string TargetKey(Version version, EvaluationSet set) { return absl::StrCat(version.value(), "/", set); }
 
 std::string Names(const std::vector<NodeRef>& nodes) {
-  return absl::StrJoin(nodes, ", ", [](std::string* out, const NodeRef& node) { absl::StrAppend(out, node.name()); });
+  return absl::StrJoin(nodes, ", ",
+                       [](std::string* out, const NodeRef& node) { absl::StrAppend(out, node.name()); });
 }
 
 std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
 
 }  // namespace
 
-JobRun::JobRun(const SchedulerOptions& options, const Membership& members, Outbox* out, JobDefinition definition)
+JobRun::JobRun(const SchedulerOptions& options, const Membership& members, Outbox* out,
+               JobDefinition definition)
     : options_(options), members_(members), out_(out), definition_(std::move(definition)) {}
 
 void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
@@ -64,8 +67,10 @@ void JobRun::Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRe
   state_.SerializeToString(&saved_state_);
   evaluations_ = std::move(evaluations);
   // Nodes of the view hold the job until their lease says otherwise.
-  for (const ShardAssignment& shard : state_.view().shards()) nodes_[NodeId(shard.primary().node_id())].prepared = true;
-  for (const SlotAssignment& slots : state_.view().slots()) nodes_[NodeId(slots.worker().node_id())].prepared = true;
+  for (const ShardAssignment& shard : state_.view().shards())
+    nodes_[NodeId(shard.primary().node_id())].prepared = true;
+  for (const SlotAssignment& slots : state_.view().slots())
+    nodes_[NodeId(slots.worker().node_id())].prepared = true;
   StartRestorePoint(now);
   window_.Start(now, Version(state_.recorded_version()));
 }
@@ -88,7 +93,9 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
   nodes_.erase(member.id);
   if (state_.deriver() == member.id.value()) state_.set_deriver(0);
   if (!matters || ended()) return;
-  const std::string how = member.leaving ? "has left" : member.connected ? "is silent: taken for dead" : "is lost (its connection broke)";
+  const std::string how = member.leaving     ? "has left"
+                          : member.connected ? "is silent: taken for dead"
+                                             : "is lost (its connection broke)";
   Message(now, absl::StrCat(member.name, " ", how), LogLine::Level::kWarning);
 }
 
@@ -99,8 +106,9 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
       *definition_.mutable_plan() = report.plan();
       out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
       const JobPlan& plan = report.plan();
-      Message(now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ", plan.validation_examples(),
-                                " validation and ", plan.test_examples(), " test examples; ", plan.rounds(), " rounds"));
+      Message(now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
+                                plan.validation_examples(), " validation and ", plan.test_examples(),
+                                " test examples; ", plan.rounds(), " rounds"));
       state_.set_deriver(0);
     } else if (report.plan().SerializeAsString() != definition_.plan().SerializeAsString()) {
       node.offered = false;  // it derived another one in the meantime
@@ -130,7 +138,9 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
     return;
   }
   if (report.view() != state_.view().view()) return;
-  Message(now, absl::StrCat(member.name, " could not load version ", state_.view().restore().version(), ": ", report.error()),
+  Message(now,
+          absl::StrCat(member.name, " could not load version ", state_.view().restore().version(), ": ",
+                       report.error()),
           LogLine::Level::kError);
   state_.set_failed_restores(state_.failed_restores() + 1);
   if (state_.failed_restores() >= kMaxAttempts) return End(now, JOB_STATE_FAILED, report.error());
@@ -138,7 +148,9 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
 }
 
 void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
-  if (report.view() < restore_view_ || report.view() > state_.view().view() || report.shard() >= shards_.size()) return;
+  if (report.view() < restore_view_ || report.view() > state_.view().view() ||
+      report.shard() >= shards_.size())
+    return;
   state_.set_failed_restores(0);
   ShardState& shard = shards_[report.shard()];
   if (Version(report.version()) > shard.version) moved_ = now;
@@ -166,7 +178,8 @@ void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   manifest.set_job_name(definition_.spec().name());
   manifest.set_spec_sha256(definition_.spec_sha256());
   manifest.set_version(report.version());
-  for (uint64_t size : definition_.plan().group_sizes()) manifest.set_parameters(manifest.parameters() + size);
+  for (uint64_t size : definition_.plan().group_sizes())
+    manifest.set_parameters(manifest.parameters() + size);
   for (CheckpointShard& file : *files) *manifest.add_shards() = std::move(file);
   for (const EvaluationRecord& evaluation : evaluations_) {
     if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() < report.version()) {
@@ -176,7 +189,8 @@ void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   out_->Do(std::move(commit));
 }
 
-void JobRun::OnCheckpointCommitted(absl::Time now, Version version, const absl::StatusOr<std::string>& checkpoint) {
+void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
+                                   const absl::StatusOr<std::string>& checkpoint) {
   if (!checkpoint.ok()) return WriteFailed(now, version, std::string(checkpoint.status().message()));
   StoredCheckpoint stored;
   stored.set_version(version.value());
@@ -192,13 +206,14 @@ void JobRun::OnCheckpointCommitted(absl::Time now, Version version, const absl::
 void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error) {
   if (collector_.failed(version) || ended()) return;
   collector_.SetFailed(version);
-  Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error), LogLine::Level::kError);
+  Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error),
+          LogLine::Level::kError);
 }
 
 void JobRun::OnEvaluated(absl::Time now, const SlotEvaluated& report) {
   const Target target = CurrentTarget(0);
-  if (target.evaluate() == EVALUATION_SET_NONE || report.set() != target.evaluate() || report.version() != target.version() ||
-      report.slot() >= definition_.spec().train().slots()) {
+  if (target.evaluate() == EVALUATION_SET_NONE || report.set() != target.evaluate() ||
+      report.version() != target.version() || report.slot() >= definition_.spec().train().slots()) {
     return;
   }
   const std::string key = TargetKey(Version(target.version()), target.evaluate());
@@ -211,7 +226,8 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
   computing_result_ = false;
   if (state_.state() != JOB_STATE_TESTING) return;
   if (!parameters_sha256.ok()) {
-    return End(now, JOB_STATE_FAILED, absl::StrCat("the result can't be read: ", parameters_sha256.status().message()));
+    return End(now, JOB_STATE_FAILED,
+               absl::StrCat("the result can't be read: ", parameters_sha256.status().message()));
   }
   JobResult& result = *state_.mutable_result();
   result.set_version(state_.kept_version());
@@ -311,8 +327,9 @@ const EvaluationRecord* JobRun::Best() const {
 }
 
 bool JobRun::Tested() const {
-  return std::any_of(evaluations_.begin(), evaluations_.end(),
-                     [](const EvaluationRecord& evaluation) { return evaluation.set() == EVALUATION_SET_TEST; });
+  return std::any_of(evaluations_.begin(), evaluations_.end(), [](const EvaluationRecord& evaluation) {
+    return evaluation.set() == EVALUATION_SET_TEST;
+  });
 }
 
 Target JobRun::CurrentTarget(uint64_t restore_id) const {
@@ -340,7 +357,8 @@ void JobRun::Judge(absl::Time now) {
   if (state_.view().view() == 0) return;
   const Target target = CurrentTarget(0);
   const Version version(target.version());
-  // Servers report a version together with its rounds' statistics: with it, none of them is missing in the metrics.
+  // Servers report a version together with its rounds' statistics: with it, none of them is missing in the
+  // metrics.
   if (LowestVersion() < version) return;
   if (target.evaluate() != EVALUATION_SET_NONE) {
     if (evaluated_target_ != TargetKey(version, target.evaluate())) return;
@@ -365,8 +383,9 @@ void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
   record.set_metric(MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
   if (record.set() == EVALUATION_SET_VALIDATION && !std::isnan(record.metric())) {
     const EvaluationRecord* best = Best();
-    record.set_best(best == nullptr || (HigherIsBetter(spec.evaluation().metric()) ? record.metric() > best->metric()
-                                                                                  : record.metric() < best->metric()));
+    record.set_best(best == nullptr ||
+                    (HigherIsBetter(spec.evaluation().metric()) ? record.metric() > best->metric()
+                                                                : record.metric() < best->metric()));
   }
   evaluations_.push_back(record);
   SaveEvaluation(evaluations_.size() - 1);
@@ -403,7 +422,9 @@ void JobRun::Finish(absl::Time now) {
     if (!collector_.failed(kept) || state_.restore_wanted()) return;
     state_.set_rewrites(state_.rewrites() + 1);
     if (state_.rewrites() >= kMaxAttempts) {
-      return End(now, JOB_STATE_FAILED, absl::StrCat("the checkpoint of version ", kept.value(), ", the result, could not be written"));
+      return End(
+          now, JOB_STATE_FAILED,
+          absl::StrCat("the checkpoint of version ", kept.value(), ", the result, could not be written"));
     }
     return WantRestore();
   }
@@ -433,26 +454,29 @@ std::vector<NodeRef> JobRun::Usable(NodeRole role) const {
   std::vector<NodeRef> usable;
   for (const auto& [id, node] : nodes_) {
     const Member* const member = members_.Find(id);
-    if (member != nullptr && member->join.role() == role && !member->leaving && node.prepared) usable.push_back(member->ref());
+    if (member != nullptr && member->join.role() == role && !member->leaving && node.prepared)
+      usable.push_back(member->ref());
   }
   return usable;
 }
 
 bool JobRun::PrimariesUsable() const {
   const std::vector<NodeRef> usable = Usable(NODE_ROLE_SERVER);
-  return std::all_of(state_.view().shards().begin(), state_.view().shards().end(), [&](const ShardAssignment& shard) {
-    return std::any_of(usable.begin(), usable.end(),
-                       [&](const NodeRef& node) { return node.node_id() == shard.primary().node_id(); });
-  });
+  return std::all_of(
+      state_.view().shards().begin(), state_.view().shards().end(), [&](const ShardAssignment& shard) {
+        return std::any_of(usable.begin(), usable.end(),
+                           [&](const NodeRef& node) { return node.node_id() == shard.primary().node_id(); });
+      });
 }
 
-// Whether the first view may be written: the minimum is there, and who is still preparing was given some time.
+// Whether the first view may be written: the minimum is there, and who is still preparing was given some
+// time.
 bool JobRun::Settled(absl::Time now, size_t servers, size_t workers) {
   const ClusterSpec& wants = definition_.spec().cluster();
   if (servers < wants.min_servers() || workers < wants.min_workers()) {
     enough_since_ = absl::InfiniteFuture();
-    Explain(absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ", workers, " of ",
-                         Count(wants.min_workers(), "worker"), " are prepared"));
+    Explain(absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
+                         workers, " of ", Count(wants.min_workers(), "worker"), " are prepared"));
     return false;
   }
   enough_since_ = std::min(enough_since_, now);
@@ -488,7 +512,8 @@ void JobRun::PlaceNodes(absl::Time now) {
   View next;
   next.set_job(definition_.job());
   next.set_view(current.view() + 1);
-  for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), workers)) *next.add_slots() = std::move(slots);
+  for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), workers))
+    *next.add_slots() = std::move(slots);
   const bool same_state = current.view() > 0 && !state_.restore_wanted() && PrimariesUsable();
   if (same_state) {
     *next.mutable_shards() = current.shards();
@@ -499,7 +524,8 @@ void JobRun::PlaceNodes(absl::Time now) {
     return WriteView(now, std::move(next));
   }
   if (servers.empty()) return Explain("waits for a server");
-  const std::vector<uint64_t> sizes(definition_.plan().group_sizes().begin(), definition_.plan().group_sizes().end());
+  const std::vector<uint64_t> sizes(definition_.plan().group_sizes().begin(),
+                                    definition_.plan().group_sizes().end());
   const uint64_t blocks = CutBlocks(sizes, options_.max_block_elements).size();
   for (ShardAssignment& shard : AssignShards(blocks, servers)) *next.add_shards() = std::move(shard);
   *next.mutable_restore() = NextRestore();
@@ -518,8 +544,9 @@ void JobRun::WriteView(absl::Time now, View view) {
   std::string from;
   if (restores) {
     from = absl::StrCat(first ? "; starts" : "; goes back to", first ? " from " : " ",
-                        view.restore().checkpoint().empty() ? "the initial parameters"
-                                                            : absl::StrCat("the checkpoint of version ", view.restore().version()));
+                        view.restore().checkpoint().empty()
+                            ? "the initial parameters"
+                            : absl::StrCat("the checkpoint of version ", view.restore().version()));
   }
   *state_.mutable_view() = std::move(view);
   if (first) {
@@ -528,7 +555,8 @@ void JobRun::WriteView(absl::Time now, View view) {
     SetState(now, JOB_STATE_RUNNING, "");
   }
   Explain("");
-  Message(now, absl::StrCat("view ", state_.view().view(), ": shards on ", Names(servers), "; slots on ", Names(workers), from));
+  Message(now, absl::StrCat("view ", state_.view().view(), ": shards on ", Names(servers), "; slots on ",
+                            Names(workers), from));
 }
 
 void JobRun::StartRestorePoint(absl::Time now) {
@@ -592,7 +620,8 @@ void JobRun::Prune() {
   if (best != nullptr) needed.insert(Version(best->version()));
   // The verdict on the newest may still come, and make it the best.
   for (const StoredCheckpoint& gone : TakeUnneeded(definition_.spec().checkpoint().keep(), needed, &state_)) {
-    if (!gone.foreign()) out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), Version(gone.version())});
+    if (!gone.foreign())
+      out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), Version(gone.version())});
   }
 }
 
@@ -624,7 +653,8 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   close.mutable_close_job()->set_job(definition_.job());
   for (const auto& [id, node] : nodes_) out_->Send(id, close);
   nodes_.clear();
-  for (Version version : collector_.unfinished()) out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
+  for (Version version : collector_.unfinished())
+    out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
   SaveState();
 }
 
@@ -703,7 +733,8 @@ std::string JobRun::DetailOf(const Member& member) const {
     }
   }
   for (const SlotAssignment& slots : state_.view().slots()) {
-    if (slots.worker().node_id() == member.id.value()) return absl::StrCat("slots [", slots.slot_begin(), ",", slots.slot_end(), ")");
+    if (slots.worker().node_id() == member.id.value())
+      return absl::StrCat("slots [", slots.slot_begin(), ",", slots.slot_end(), ")");
   }
   if (found != nodes_.end() && found->second.offered && !found->second.prepared) return "prepares";
   return "";
@@ -727,21 +758,25 @@ bool JobRun::Misses(SlotRange slots, const Target& target) const {
 void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   if (ended()) return;
   if (state_.view().view() == 0 || now - moved_ < options_.stall_after) {
-    if (!state_.reason().empty()) stalls->push_back(absl::StrCat("job ", definition_.job(), ": ", state_.reason()));
+    if (!state_.reason().empty())
+      stalls->push_back(absl::StrCat("job ", definition_.job(), ": ", state_.reason()));
     return;
   }
   const Target target = CurrentTarget(0);
   const Version version = LowestVersion();
   const bool evaluates = version.value() >= target.version() && target.evaluate() != EVALUATION_SET_NONE;
-  const std::string where = absl::StrCat("job ", definition_.job(), evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
-  const std::string since = absl::StrFormat("nothing has moved for %.1f s", absl::ToDoubleSeconds(now - moved_));
+  const std::string where = absl::StrCat(
+      "job ", definition_.job(), evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
+  const std::string since =
+      absl::StrFormat("nothing has moved for %.1f s", absl::ToDoubleSeconds(now - moved_));
   if (!state_.reason().empty()) return stalls->push_back(absl::StrCat(where, state_.reason(), "; ", since));
   const size_t before = stalls->size();
   for (const SlotAssignment& slots : state_.view().slots()) {
     const Member* const member = members_.Find(NodeId(slots.worker().node_id()));
     if (member == nullptr || !Misses({slots.slot_begin(), slots.slot_end()}, target)) continue;
-    stalls->push_back(absl::StrCat(where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
-                                   absl::StrFormat(", silent for %.1f s; ", absl::ToDoubleSeconds(now - member->last_seen)), since));
+    stalls->push_back(absl::StrCat(
+        where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
+        absl::StrFormat(", silent for %.1f s; ", absl::ToDoubleSeconds(now - member->last_seen)), since));
   }
   if (stalls->size() == before) stalls->push_back(absl::StrCat(where, since));
 }

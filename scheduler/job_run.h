@@ -20,8 +20,8 @@
 
 namespace shoal {
 
-// Pure: time comes with the calls, effects go to the outbox. Events only note what has happened; Advance does what follows, so
-// call it after them. Not thread-safe. `options`, `members` and `out` must outlive it.
+// Pure: time comes with the calls, effects go to the outbox. Events only note what has happened; Advance does
+// what follows, so call it after them. Not thread-safe. `options`, `members` and `out` must outlive it.
 class JobRun {
  public:
   JobRun(const SchedulerOptions& options, const Membership& members, Outbox* out, JobDefinition definition);
@@ -59,12 +59,12 @@ class JobRun {
 
  private:
   struct NodeState {
-    bool offered = false;   // PrepareJob was sent in this session
+    bool offered = false;  // PrepareJob was sent in this session
     bool prepared = false;
-    std::string refused;    // why it does not take part
-    uint64_t installed = 0; // newest view that it holds (server)
-    uint64_t told = 0;      // newest view that was sent in this session
-    std::string target;     // last one sent in this session
+    std::string refused;     // why it does not take part
+    uint64_t installed = 0;  // newest view that it holds (server)
+    uint64_t told = 0;       // newest view that was sent in this session
+    std::string target;      // last one sent in this session
   };
   struct ShardState {
     Version version;
@@ -80,7 +80,9 @@ class JobRun {
   void Finish(absl::Time now);
 
   bool has_plan() const { return definition_.has_plan(); }
-  TrainingLength length() const { return {definition_.plan().rounds(), definition_.plan().rounds_per_epoch()}; }
+  TrainingLength length() const {
+    return {definition_.plan().rounds(), definition_.plan().rounds_per_epoch()};
+  }
   bool EvaluatesWhileTraining() const;
   Version LastEvaluated() const;
   const EvaluationRecord* Best() const;
@@ -123,9 +125,9 @@ class JobRun {
   // ---- what a restart forgets and nodes report again ----
   std::map<NodeId, NodeState> nodes_;
   absl::Time enough_since_ = absl::InfiniteFuture();  // enough nodes are prepared for a first view
-  uint64_t restore_view_ = 0;                        // first view of the restore point: older progress is void
-  std::vector<ShardState> shards_;                   // by shard of the current view
-  absl::Time moved_;                                 // when a version was reached or a slot evaluated
+  uint64_t restore_view_ = 0;       // first view of the restore point: older progress is void
+  std::vector<ShardState> shards_;  // by shard of the current view
+  absl::Time moved_;                // when a version was reached or a slot evaluated
   ShardCollector collector_;
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set

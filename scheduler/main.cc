@@ -56,15 +56,20 @@ int main(int argc, char** argv) {
   CLI::App app("Shoal's scheduler: nodes join it, users submit jobs to it.", "shoal-scheduler");
   shoal::Flags flags;
   flags.daemon.AddTo(&app);
-  app.add_option("--state-dir", flags.state_dir, "Folder of jobs, nodes and artifacts: a restarted scheduler goes on from it")
+  app.add_option("--state-dir", flags.state_dir,
+                 "Folder of jobs, nodes and artifacts: a restarted scheduler goes on from it")
       ->capture_default_str();
   app.add_option("--checkpoint-dir", flags.checkpoint_dir,
-                 "Folder of the checkpoints of jobs that name none, on storage that all servers share (default: in --state-dir)");
-  app.add_option("--lease-ms", flags.lease_ms, "A node that has been silent for so long is taken for dead")->capture_default_str();
+                 "Folder of the checkpoints of jobs that name none, on storage that all servers share "
+                 "(default: in --state-dir)");
+  app.add_option("--lease-ms", flags.lease_ms, "A node that has been silent for so long is taken for dead")
+      ->capture_default_str();
   app.add_option("--heartbeat-ms", flags.heartbeat_ms, "How often nodes report")->capture_default_str();
   app.add_option("--session-grace-ms", flags.session_grace_ms,
                  "A node whose connection broke so long ago, and did not come back, is taken for dead")
       ->capture_default_str();
-  app.footer("Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir /var/lib/shoal");
+  app.footer(
+      "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
+      "/var/lib/shoal");
   return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
 }

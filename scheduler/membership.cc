@@ -26,19 +26,21 @@ void Membership::Load(absl::Time now, const NodeRecord& record) {
 
 std::string Membership::UniqueName(const JoinRequest& request, NodeId id) const {
   const auto taken = [this](const std::string& name) {
-    return std::any_of(members_.begin(), members_.end(), [&](const auto& entry) { return entry.second.name == name; });
+    return std::any_of(members_.begin(), members_.end(),
+                       [&](const auto& entry) { return entry.second.name == name; });
   };
-  const std::string base =
-      !request.name().empty() ? request.name() : request.role() == NODE_ROLE_SERVER ? "server" : "worker";
+  const std::string base = !request.name().empty()              ? request.name()
+                           : request.role() == NODE_ROLE_SERVER ? "server"
+                                                                : "worker";
   if (!request.name().empty() && !taken(base)) return base;
   return absl::StrCat(base, "-", id.value());
 }
 
 absl::StatusOr<Member*> Membership::Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out) {
   if (request.protocol_version() != kProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the node speaks protocol version ", request.protocol_version(),
-                                                      " (", request.build(), "), this scheduler ", kProtocolVersion,
-                                                      " (", kBuildVersion, "): use the same release everywhere"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the node speaks protocol version ", request.protocol_version(), " (", request.build(),
+        "), this scheduler ", kProtocolVersion, " (", kBuildVersion, "): use the same release everywhere"));
   }
   if (request.role() != NODE_ROLE_SERVER && request.role() != NODE_ROLE_WORKER) {
     return absl::InvalidArgumentError("role: expected server or worker");

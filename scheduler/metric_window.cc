@@ -39,7 +39,8 @@ bool MetricWindow::Add(absl::Time now, const RoundStats& round) {
 MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) const {
   MetricRecord record;
   record.set_round(next_.value());
-  record.set_epoch(static_cast<double>(next_.value()) / static_cast<double>(std::max<uint64_t>(1, rounds_per_epoch)));
+  record.set_epoch(static_cast<double>(next_.value()) /
+                   static_cast<double>(std::max<uint64_t>(1, rounds_per_epoch)));
   record.set_loss(examples_ > 0 ? loss_ / static_cast<double>(examples_) : 0);
   record.set_learning_rate(learning_rate_);
   record.set_gradient_norm(gradient_norm_);
@@ -52,7 +53,8 @@ MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) con
 MetricRecord MetricWindow::Progress(absl::Time now, uint64_t rounds_per_epoch) const {
   MetricRecord record = Record(now, rounds_per_epoch);
   if (recent_.empty()) return record;
-  record.set_examples_per_second(PerSecond(total_.examples - recent_.front().examples, now - recent_.front().time));
+  record.set_examples_per_second(
+      PerSecond(total_.examples - recent_.front().examples, now - recent_.front().time));
   record.set_tokens_per_second(PerSecond(total_.tokens - recent_.front().tokens, now - recent_.front().time));
   return record;
 }

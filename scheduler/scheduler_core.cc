@@ -16,7 +16,8 @@ namespace {
 constexpr char kCounterKey[] = "ids";
 
 absl::Status LeaseOver(NodeId node) {
-  return absl::FailedPreconditionError(absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
 }
 
 }  // namespace
@@ -31,7 +32,8 @@ SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(opti
 template <typename Message>
 absl::Status SchedulerCore::Parse(const StoredRecord& record, Message* message) const {
   if (message->ParseFromString(record.value)) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("the store's record ", record.key, " of table ", record.table, " can't be read"));
+  return absl::DataLossError(
+      absl::StrCat("the store's record ", record.key, " of table ", record.table, " can't be read"));
 }
 
 absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>& records) {
@@ -88,9 +90,11 @@ absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinReque
 absl::Status SchedulerCore::SessionOpened(absl::Time now, NodeId node, const Hello& hello) {
   Member* const member = members_.Find(node);
   if (member == nullptr || member->expires <= now) return LeaseOver(node);
-  if (hello.join().protocol_version() != kProtocolVersion) return absl::FailedPreconditionError("another protocol version");
+  if (hello.join().protocol_version() != kProtocolVersion)
+    return absl::FailedPreconditionError("another protocol version");
   members_.SessionOpened(now, member);
-  out_.Info(absl::StrCat(member->name, " (node ", node.value(), ", ", member->join.address(), ") has a session"));
+  out_.Info(
+      absl::StrCat(member->name, " (node ", node.value(), ", ", member->join.address(), ") has a session"));
   if (JobRun* const job = Active()) job->OnSessionOpened(node);
   Advance(now);
   return absl::OkStatus();
@@ -140,13 +144,16 @@ absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeRep
       }
       return absl::OkStatus();
     case NodeReport::kShardProgress:
-      if (JobRun* const job = RunningJob(member->id, report.shard_progress().job())) job->OnProgress(now, report.shard_progress());
+      if (JobRun* const job = RunningJob(member->id, report.shard_progress().job()))
+        job->OnProgress(now, report.shard_progress());
       return absl::OkStatus();
     case NodeReport::kShardWritten:
-      if (JobRun* const job = RunningJob(member->id, report.shard_written().job())) job->OnShardWritten(now, report.shard_written());
+      if (JobRun* const job = RunningJob(member->id, report.shard_written().job()))
+        job->OnShardWritten(now, report.shard_written());
       return absl::OkStatus();
     case NodeReport::kSlotEvaluated:
-      if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job())) job->OnEvaluated(now, report.slot_evaluated());
+      if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job()))
+        job->OnEvaluated(now, report.slot_evaluated());
       return absl::OkStatus();
     default:
       return absl::InvalidArgumentError("expected a report; Hello comes first and once");
@@ -207,9 +214,10 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
   definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
   if (resume && resume->spec_sha256 != definition.spec_sha256()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("resume_from: ", resume->directory, " is of a job with another model, data, optimizer, schedule, seed or slots (",
-                     resume->spec_sha256.substr(0, 12), ", this job ", definition.spec_sha256().substr(0, 12), ")"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "resume_from: ", resume->directory,
+        " is of a job with another model, data, optimizer, schedule, seed or slots (",
+        resume->spec_sha256.substr(0, 12), ", this job ", definition.spec_sha256().substr(0, 12), ")"));
   }
   const JobId id(counters_.next_job());
   counters_.set_next_job(id.value() + 1);
@@ -267,7 +275,8 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
     node.set_detail(active == nullptr ? "" : active->DetailOf(member));
     if (!node.detail().empty()) node.set_job(active->id().value());
     if (member.leaving) node.set_detail("draining");
-    if (!member.connected) node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", "no session"));
+    if (!member.connected)
+      node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", "no session"));
   }
   std::vector<std::string> stalls;
   if (active != nullptr) active->AddStalls(now, &stalls);
@@ -277,7 +286,8 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
 
 // ---- what actions came to ----
 
-void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version version, const absl::StatusOr<std::string>& checkpoint) {
+void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version version,
+                                        const absl::StatusOr<std::string>& checkpoint) {
   if (JobRun* const found = Find(job)) found->OnCheckpointCommitted(now, version, checkpoint);
   Advance(now);
 }

@@ -19,34 +19,36 @@
 
 namespace shoal {
 
-// Pure: (state, event, now) -> (state, actions), without thread, clock, socket or file. After every call, also one that failed, the
-// caller takes the actions and carries them out in order. Not thread-safe.
+// Pure: (state, event, now) -> (state, actions), without thread, clock, socket or file. After every call,
+// also one that failed, the caller takes the actions and carries them out in order. Not thread-safe.
 class SchedulerCore {
  public:
   explicit SchedulerCore(SchedulerOptions options);
 
-  // Once, first: what the store holds (the table "event" may be left out). Nodes get a fresh lease. Errors: DATA_LOSS that names
-  // the record that can't be read.
+  // Once, first: what the store holds (the table "event" may be left out). Nodes get a fresh lease. Errors:
+  // DATA_LOSS that names the record that can't be read.
   absl::Status Load(absl::Time now, const std::vector<StoredRecord>& records);
 
   // ---- nodes ----
-  // Errors: FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for a node of no role or a server without address.
+  // Errors: FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for a node of no role or a
+  // server without address.
   absl::StatusOr<JoinResponse> Join(absl::Time now, const JoinRequest& request);
-  // A stream's first report. A stream that the node had before is over: its end must not be told. Errors: FAILED_PRECONDITION when
-  // the node's lease has ended.
+  // A stream's first report. A stream that the node had before is over: its end must not be told. Errors:
+  // FAILED_PRECONDITION when the node's lease has ended.
   absl::Status SessionOpened(absl::Time now, NodeId node, const Hello& hello);
   void SessionBroken(absl::Time now, NodeId node);
-  // Errors: FAILED_PRECONDITION when the node's lease has ended; INVALID_ARGUMENT for an empty report or a second Hello. Reports
-  // that are out of date are harmless.
+  // Errors: FAILED_PRECONDITION when the node's lease has ended; INVALID_ARGUMENT for an empty report or a
+  // second Hello. Reports that are out of date are harmless.
   absl::Status Report(absl::Time now, NodeId node, const NodeReport& report);
   // Often: leases and waiting times end here.
   void Tick(absl::Time now);
 
   // ---- users ----
-  // Completes and checks the spec. The same request_id gives the same job again. `resume` is what was found at
-  // request.resume_from. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the checkpoint is of a job
-  // with other numerics.
-  absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request, const std::optional<ResumePoint>& resume);
+  // Completes and checks the spec. The same request_id gives the same job again. `resume` is what was found
+  // at request.resume_from. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the
+  // checkpoint is of a job with other numerics.
+  absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
+                               const std::optional<ResumePoint>& resume);
   // OK when it has ended already. Errors: NOT_FOUND.
   absl::Status Cancel(absl::Time now, JobId job);
   // Errors: NOT_FOUND.
@@ -55,8 +57,10 @@ class SchedulerCore {
   ClusterStatus GetStatus(absl::Time now) const;
 
   // ---- what actions came to ----
-  void CheckpointCommitted(absl::Time now, JobId job, Version version, const absl::StatusOr<std::string>& checkpoint);
-  void ResultComputed(absl::Time now, JobId job, Version version, const absl::StatusOr<std::string>& parameters_sha256);
+  void CheckpointCommitted(absl::Time now, JobId job, Version version,
+                           const absl::StatusOr<std::string>& checkpoint);
+  void ResultComputed(absl::Time now, JobId job, Version version,
+                      const absl::StatusOr<std::string>& parameters_sha256);
 
   // In the order in which they are to be carried out.
   std::vector<Action> TakeActions() { return out_.Take(); }

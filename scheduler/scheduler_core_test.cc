@@ -187,7 +187,8 @@ class Harness {
 
   void CommitLast() {
     const CommitCheckpointFiles commit = commits_.back();
-    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()), absl::StatusOr<std::string>("dir"));
+    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()),
+                               absl::StatusOr<std::string>("dir"));
     Take();
   }
   void Take() {
@@ -220,7 +221,8 @@ class Harness {
 
 TEST_CASE("A view goes to the servers first, and to workers when all of them hold it") {
   Harness h;
-  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"), w = h.Join(NODE_ROLE_WORKER, "w");
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
   h.Prepared(w, true);
   h.Prepared(s1);
@@ -237,7 +239,8 @@ TEST_CASE("A view goes to the servers first, and to workers when all of them hol
 
 TEST_CASE("A lost worker's slots go to the others in a new view, with the same restore point") {
   Harness h;
-  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
   h.Submit();
   h.Prepared(w1, true);
   h.Prepared(w2);
@@ -285,7 +288,8 @@ TEST_CASE("A session broken and opened again within its grace changes no view") 
 
 TEST_CASE("A lost server sends the job back to its newest checkpoint, on the servers that are there") {
   Harness h;
-  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"), w = h.Join(NODE_ROLE_WORKER, "w");
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
   h.Prepared(w, true);
   h.Prepared(s1);
@@ -345,7 +349,8 @@ TEST_CASE("A restarted scheduler goes on: nodes report again, and nothing is dec
   CHECK(h.GetJob().evaluations_size() == 1);
 }
 
-TEST_CASE("The best version is kept: the servers go back to it for the test, then its parameters are the result") {
+TEST_CASE(
+    "The best version is kept: the servers go back to it for the test, then its parameters are the result") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -417,7 +422,9 @@ TEST_CASE("A restore point that no server can load fails the job after some atte
   CHECK(h.GetJob().reason() == "the file is damaged");
 }
 
-TEST_CASE("When the worker that reads the data dies, another one does; when all refuse, the job fails with the reason") {
+TEST_CASE(
+    "When the worker that reads the data dies, another one does; when all refuse, the job fails with the "
+    "reason") {
   Harness h;
   const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
   h.Submit();
@@ -505,7 +512,8 @@ TEST_CASE("A stall is named with its slots and their worker") {
   h.Pass(absl::Seconds(3), {s, w});
   const ClusterStatus status = h.core().GetStatus(h.now());
   REQUIRE(status.stalls_size() == 1);
-  CHECK_THAT(status.stalls(0), Catch::Matchers::Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
+  CHECK_THAT(status.stalls(0),
+             Catch::Matchers::Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
 }
 
 TEST_CASE("A damaged store is an error that names the record") {

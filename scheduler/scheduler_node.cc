@@ -17,14 +17,16 @@ constexpr absl::Duration kTick = absl::Milliseconds(50);
 constexpr int kEventsAtOnce = 64;
 
 bool IsOver(const Job& job) {
-  return job.state() == JOB_STATE_COMPLETED || job.state() == JOB_STATE_FAILED || job.state() == JOB_STATE_CANCELLED;
+  return job.state() == JOB_STATE_COMPLETED || job.state() == JOB_STATE_FAILED ||
+         job.state() == JOB_STATE_CANCELLED;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SchedulerNode>> SchedulerNode::Start(Options options) {
   SHOAL_RETURN_IF_ERROR(options.env->CreateDirs(options.state_dir));
-  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Store> store, Store::Open(JoinPath(options.state_dir, "scheduler.sqlite")));
+  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
+                         Store::Open(JoinPath(options.state_dir, "scheduler.sqlite")));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<StoredRecord> records, store->ReadAll());
   std::unique_ptr<SchedulerNode> node(new SchedulerNode(std::move(options), std::move(store)));
   {
@@ -230,7 +232,8 @@ void SchedulerNode::RunTicks() {
 }
 
 void SchedulerNode::RunFileWork() {
-  const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !file_work_.empty(); };
+  const auto wanted = [this]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !file_work_.empty(); };
   while (true) {
     std::optional<Action> action;
     {

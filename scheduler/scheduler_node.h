@@ -54,14 +54,16 @@ class SchedulerNode {
   SchedulerNode(const SchedulerNode&) = delete;
   SchedulerNode& operator=(const SchedulerNode&) = delete;
 
-  // Waits until the store could not be written (the error: the scheduler must not go on), or `timeout` has passed (OK).
+  // Waits until the store could not be written (the error: the scheduler must not go on), or `timeout` has
+  // passed (OK).
   absl::Status WaitFailed(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
   // Ends all streams; what comes later is refused. Before the RPC server shuts down.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- nodes ----
   absl::StatusOr<JoinResponse> Join(const JoinRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
-  // From an OK result on `stream` gets directives, until SessionOver, or another one takes its place (it is ended then).
+  // From an OK result on `stream` gets directives, until SessionOver, or another one takes its place (it is
+  // ended then).
   absl::Status OpenSession(const Hello& hello, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Report(NodeId node, const NodeReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
   // `stream` is over; it may be destroyed when this returns.

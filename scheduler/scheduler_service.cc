@@ -20,7 +20,9 @@ constexpr absl::Duration kWatchPoll = absl::Milliseconds(500);
 // One session. Deletes itself when gRPC is done with it.
 class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, public SessionStream {
  public:
-  SessionReactor(SchedulerNode* node, grpc::CallbackServerContext* context) : node_(node), context_(context) { StartRead(&report_); }
+  SessionReactor(SchedulerNode* node, grpc::CallbackServerContext* context) : node_(node), context_(context) {
+    StartRead(&report_);
+  }
 
   // ---- SessionStream ----
   void Send(const Directive& directive) override {
@@ -128,8 +130,8 @@ class Watcher : public JobWatcher {
 };
 
 // Sends the history from `after` on, then what happens, until the job is over or the client leaves.
-absl::Status SendEvents(SchedulerNode* node, JobId job, uint64_t after, Watcher* watcher, grpc::ServerContext* context,
-                        grpc::ServerWriter<JobEvent>* writer) {
+absl::Status SendEvents(SchedulerNode* node, JobId job, uint64_t after, Watcher* watcher,
+                        grpc::ServerContext* context, grpc::ServerWriter<JobEvent>* writer) {
   while (!context->IsCancelled()) {
     const auto read = node->ReadEvents(job, after);
     if (!read.ok()) return read.status();
@@ -149,17 +151,20 @@ absl::Status SendEvents(SchedulerNode* node, JobId job, uint64_t after, Watcher*
 
 // ---- nodes ----
 
-grpc::Status SchedulerServiceImpl::Join(grpc::ServerContext*, const JoinRequest* request, JoinResponse* response) {
+grpc::Status SchedulerServiceImpl::Join(grpc::ServerContext*, const JoinRequest* request,
+                                        JoinResponse* response) {
   auto joined = node_->Join(*request);
   if (joined.ok()) *response = *std::move(joined);
   return ToGrpcStatus(joined.status());
 }
 
-grpc::ServerBidiReactor<NodeReport, Directive>* SchedulerServiceImpl::Session(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<NodeReport, Directive>* SchedulerServiceImpl::Session(
+    grpc::CallbackServerContext* context) {
   return new SessionReactor(node_, context);
 }
 
-grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader,
+grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
+                                               grpc::ServerReader<ArtifactChunk>* reader,
                                                PutArtifactResponse*) {
   ArtifactChunk chunk;
   if (!reader->Read(&chunk)) return {grpc::StatusCode::INVALID_ARGUMENT, "an artifact without a chunk"};
@@ -193,13 +198,15 @@ grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetAr
 
 // ---- users ----
 
-grpc::Status SchedulerServiceImpl::SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request, SubmitJobResponse* response) {
+grpc::Status SchedulerServiceImpl::SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request,
+                                             SubmitJobResponse* response) {
   const auto job = node_->Submit(*request);
   if (job.ok()) response->set_job(job->value());
   return ToGrpcStatus(job.status());
 }
 
-grpc::Status SchedulerServiceImpl::CancelJob(grpc::ServerContext*, const CancelJobRequest* request, CancelJobResponse*) {
+grpc::Status SchedulerServiceImpl::CancelJob(grpc::ServerContext*, const CancelJobRequest* request,
+                                             CancelJobResponse*) {
   return ToGrpcStatus(node_->Cancel(JobId(request->job())));
 }
 
@@ -209,7 +216,8 @@ grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequ
   return ToGrpcStatus(job.status());
 }
 
-grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) {
+grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*,
+                                            ListJobsResponse* response) {
   for (Job& job : node_->ListJobs()) *response->add_jobs() = std::move(job);
   return grpc::Status::OK;
 }
@@ -225,7 +233,8 @@ grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const 
   return ToGrpcStatus(status);
 }
 
-grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*, ClusterStatus* response) {
+grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*,
+                                             ClusterStatus* response) {
   *response = node_->GetStatus();
   return grpc::Status::OK;
 }

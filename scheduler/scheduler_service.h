@@ -16,11 +16,13 @@ class SchedulerServiceImpl : public SchedulerServiceBase {
 
   grpc::Status Join(grpc::ServerContext*, const JoinRequest* request, JoinResponse* response) override;
   grpc::ServerBidiReactor<NodeReport, Directive>* Session(grpc::CallbackServerContext* context) override;
-  grpc::Status PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader, PutArtifactResponse*) override;
+  grpc::Status PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader,
+                           PutArtifactResponse*) override;
   grpc::Status GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
                            grpc::ServerWriter<ArtifactChunk>* writer) override;
 
-  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request, SubmitJobResponse* response) override;
+  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request,
+                         SubmitJobResponse* response) override;
   grpc::Status CancelJob(grpc::ServerContext*, const CancelJobRequest* request, CancelJobResponse*) override;
   grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) override;
   grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) override;

@@ -15,7 +15,9 @@ constexpr int kFormat = 1;  // PRAGMA user_version
 // A prepared statement.
 class Statement {
  public:
-  Statement(sqlite3* database, const char* sql) { code_ = sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr); }
+  Statement(sqlite3* database, const char* sql) {
+    code_ = sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr);
+  }
   ~Statement() { sqlite3_finalize(statement_); }
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
@@ -58,7 +60,8 @@ absl::Status Store::Error(int code) const {
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   sqlite3* database = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   std::unique_ptr<Store> store(new Store(database, path));
   if (code != SQLITE_OK) return store->Error(code);
   // Exclusive: a second scheduler on the same folder is refused, and WAL needs no shared memory.
@@ -71,11 +74,13 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
     if (version.Step() == SQLITE_ROW) format = version.Integer(0);
   }
   if (format > kFormat) {
-    return absl::FailedPreconditionError(absl::StrCat(path, " was made by a newer version of the scheduler (format ", format, ")"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " was made by a newer version of the scheduler (format ", format, ")"));
   }
-  SHOAL_RETURN_IF_ERROR(store->Execute(
-      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, PRIMARY KEY (name, key)) WITHOUT ROWID;"
-      "PRAGMA user_version=1; COMMIT"));
+  SHOAL_RETURN_IF_ERROR(
+      store->Execute("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
+                     "PRIMARY KEY (name, key)) WITHOUT ROWID;"
+                     "PRAGMA user_version=1; COMMIT"));
   return store;
 }
 
@@ -87,17 +92,21 @@ absl::Status Store::Execute(const char* sql) {
 }
 
 absl::StatusOr<std::vector<StoredRecord>> Store::ReadAll() {
-  Statement select(database_, "SELECT name, key, value FROM record WHERE name <> CAST('event' AS BLOB) ORDER BY name, key");
+  Statement select(
+      database_,
+      "SELECT name, key, value FROM record WHERE name <> CAST('event' AS BLOB) ORDER BY name, key");
   if (select.code() != SQLITE_OK) return Error(select.code());
   std::vector<StoredRecord> records;
   int code;
-  while ((code = select.Step()) == SQLITE_ROW) records.push_back({select.Bytes(0), select.Bytes(1), select.Bytes(2)});
+  while ((code = select.Step()) == SQLITE_ROW)
+    records.push_back({select.Bytes(0), select.Bytes(1), select.Bytes(2)});
   if (code != SQLITE_DONE) return Error(code);
   return records;
 }
 
 absl::StatusOr<std::vector<JobEvent>> Store::ReadEvents(JobId job, uint64_t after, int limit) {
-  Statement select(database_, "SELECT value FROM record WHERE name = ?1 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4");
+  Statement select(
+      database_, "SELECT value FROM record WHERE name = ?1 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4");
   if (select.code() != SQLITE_OK) return Error(select.code());
   select.Bind(1, std::string(kEventTable));
   select.Bind(2, RecordKey(job.value(), after));
@@ -116,7 +125,8 @@ absl::StatusOr<std::vector<JobEvent>> Store::ReadEvents(JobId job, uint64_t afte
 }
 
 absl::Status Store::Apply(const std::vector<Action>& actions) {
-  const bool writes = !actions.empty() && (std::holds_alternative<Persist>(actions[0]) || std::holds_alternative<Erase>(actions[0]));
+  const bool writes = !actions.empty() && (std::holds_alternative<Persist>(actions[0]) ||
+                                           std::holds_alternative<Erase>(actions[0]));
   if (!writes) return absl::OkStatus();
   SHOAL_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   absl::Status status = Write(actions);

@@ -19,8 +19,8 @@ namespace shoal {
 // Not thread-safe. WAL with synchronous=FULL: what Apply has written survives a power failure.
 class Store {
  public:
-  // Opens `path`, making it when it is not there. Errors: FAILED_PRECONDITION when another process has it open, or a newer version
-  // made it; what SQLite says.
+  // Opens `path`, making it when it is not there. Errors: FAILED_PRECONDITION when another process has it
+  // open, or a newer version made it; what SQLite says.
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& path);
   ~Store();
   Store(const Store&) = delete;
@@ -32,8 +32,8 @@ class Store {
   // The job's events with sequences beyond `after`, ascending, at most `limit`.
   absl::StatusOr<std::vector<JobEvent>> ReadEvents(JobId job, uint64_t after, int limit);
 
-  // Carries out the Persist and Erase actions at the front of `actions`, all or none. Errors: RESOURCE_EXHAUSTED for a full disk;
-  // what SQLite says. The store is unchanged then.
+  // Carries out the Persist and Erase actions at the front of `actions`, all or none. Errors:
+  // RESOURCE_EXHAUSTED for a full disk; what SQLite says. The store is unchanged then.
   absl::Status Apply(const std::vector<Action>& actions);
 
  private:

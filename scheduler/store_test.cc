@@ -7,7 +7,9 @@
 namespace shoal {
 namespace {
 
-Persist Record(const char* table, const std::string& key, const std::string& value) { return {{table, key, value}}; }
+Persist Record(const char* table, const std::string& key, const std::string& value) {
+  return {{table, key, value}};
+}
 
 std::string EventBytes(uint64_t sequence) {
   JobEvent event;
@@ -21,7 +23,8 @@ TEST_CASE("What was applied is there after the file was opened again") {
   {
     auto store = Store::Open(dir / "store");
     REQUIRE(store.ok());
-    REQUIRE((*store)->Apply({Record(kJobTable, "1", "old"), Record(kNodeTable, "2", "gone"), LogLine{}}).ok());
+    REQUIRE(
+        (*store)->Apply({Record(kJobTable, "1", "old"), Record(kNodeTable, "2", "gone"), LogLine{}}).ok());
     REQUIRE((*store)->Apply({Record(kJobTable, "1", bytes), Erase{kNodeTable, "2"}}).ok());
   }
   auto store = Store::Open(dir / "store");
@@ -39,7 +42,8 @@ TEST_CASE("Events are read in order, from a place on, of one job") {
   auto store = Store::Open(dir / "store");
   REQUIRE(store.ok());
   std::vector<Action> actions;
-  for (uint64_t sequence : {3, 1, 2, 300}) actions.push_back(Record(kEventTable, RecordKey(7, sequence), EventBytes(sequence)));
+  for (uint64_t sequence : {3, 1, 2, 300})
+    actions.push_back(Record(kEventTable, RecordKey(7, sequence), EventBytes(sequence)));
   actions.push_back(Record(kEventTable, RecordKey(8, 1), EventBytes(99)));
   REQUIRE((*store)->Apply(actions).ok());
   const auto events = (*store)->ReadEvents(JobId(7), 1, 2);

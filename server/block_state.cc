@@ -49,7 +49,8 @@ absl::Status BlockState::Check(const ContributionHeader& header, const Payload& 
   }
   if (payload.size() != EncodedBytes(format_.wire, format_.size)) {
     return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": ", payload.size(),
-                                                   " bytes, expected ", EncodedBytes(format_.wire, format_.size)));
+                                                   " bytes, expected ",
+                                                   EncodedBytes(format_.wire, format_.size)));
   }
   return absl::OkStatus();
 }
@@ -175,7 +176,8 @@ absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {
   absl::MutexLock lock(&published_mutex_);
   if (current_->version == version) return *current_;
   if (current_->version < version) {
-    return absl::UnavailableError(absl::StrCat("block ", block_.value(), " is at version ", current_->version.value()));
+    return absl::UnavailableError(
+        absl::StrCat("block ", block_.value(), " is at version ", current_->version.value()));
   }
   if (previous_ && previous_->version == version) return *previous_;
   return absl::OutOfRangeError(absl::StrCat("block ", block_.value(), ": version ", version.value(),
@@ -188,7 +190,8 @@ BlockSnapshot BlockState::Snapshot() const {
   snapshot.block = block_;
   snapshot.size = format_.size;
   snapshot.theta = theta_;
-  for (const FloatArray& moment : moments_) snapshot.moments.push_back(CopyOf(format_.pool, moment, format_.size));
+  for (const FloatArray& moment : moments_)
+    snapshot.moments.push_back(CopyOf(format_.pool, moment, format_.size));
   return snapshot;
 }
 

@@ -1,4 +1,5 @@
-// One block at its primary server: master parameters, optimizer moments, the ledger of the running round, published versions.
+// One block at its primary server: master parameters, optimizer moments, the ledger of the running round,
+// published versions.
 #pragma once
 
 #include <atomic>
@@ -27,7 +28,8 @@ struct BlockStart {
   std::vector<FloatArray> moments;  // in the order of ShardJob::moment_names
 };
 
-// What a round's update takes beside the sum. With the sum and its weight this is the record that a follower would need.
+// What a round's update takes beside the sum. With the sum and its weight this is the record that a follower
+// would need.
 struct BlockUpdate {
   Round round;
   double learning_rate = 0;
@@ -49,15 +51,16 @@ class BlockState {
   };
   // Adds a contribution of the running round. The first one of a range is just held.
   // Errors, which change nothing: see JobShard::Contribute.
-  absl::StatusOr<AddResult> Add(const ContributionHeader& header, Payload payload) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<AddResult> Add(const ContributionHeader& header, Payload payload)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What the complete round comes to; only between kCompleted and Apply.
   ContributionStats CompleteStats() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Of the sum; only between kCompleted and Apply.
   double CompleteSquaredNorm() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Turns version t into t+1 with the complete sum of round t = update.round, and publishes it. Version t stays available, t-1 is
-  // dropped. Called once a round, after kCompleted.
+  // Turns version t into t+1 with the complete sum of round t = update.round, and publishes it. Version t
+  // stays available, t-1 is dropped. Called once a round, after kCompleted.
   PublishedVersion Apply(const BlockUpdate& update) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
 
   // θ at version() with a copy of the moments; right after Apply, before the next one.

@@ -18,13 +18,14 @@ struct SumFormat {
   std::shared_ptr<ArrayPool> pool;  // memory of sums
 };
 
-// Either the payload of one contribution, as received, or float32 values that are representable in the wire format: the first
-// contribution of a range costs no pass over memory, and a worker that reduced all slots itself none before the update. Movable;
-// not thread-safe.
+// Either the payload of one contribution, as received, or float32 values that are representable in the wire
+// format: the first contribution of a range costs no pass over memory, and a worker that reduced all slots
+// itself none before the update. Movable; not thread-safe.
 class BlockSum {
  public:
   // `payload` has EncodedBytes(wire, size) bytes.
-  BlockSum(Payload payload, ContributionStats stats) : payload_(std::move(payload)), stats_(std::move(stats)) {}
+  BlockSum(Payload payload, ContributionStats stats)
+      : payload_(std::move(payload)), stats_(std::move(stats)) {}
 
   // The parent's value: round_to_wire(left + right).
   static BlockSum Merge(const SumFormat& format, BlockSum left, BlockSum right);

@@ -20,7 +20,8 @@ absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
     if (own) return absl::InvalidArgumentError("two shards on one server");
     own = i;
   }
-  if (!own) return absl::InvalidArgumentError(absl::StrCat("view ", view.view(), " has no shard for this server"));
+  if (!own)
+    return absl::InvalidArgumentError(absl::StrCat("view ", view.view(), " has no shard for this server"));
   return *own;
 }
 
@@ -77,7 +78,8 @@ absl::Status JobShard::Install(const View& view) {
 
 absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view, uint32_t shard,
                                                                std::shared_ptr<ShardState> held) {
-  const ShardState::Place place = {view.restore().restore_id(), shard, static_cast<uint32_t>(view.shards_size())};
+  const ShardState::Place place = {view.restore().restore_id(), shard,
+                                   static_cast<uint32_t>(view.shards_size())};
   if (place.shards > job_->blocks.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat(place.shards, " shards, but only ", job_->blocks.size(), " blocks"));

@@ -57,7 +57,8 @@ class RampSource : public StateSource, public StateReader {
     return std::make_unique<RampSource>();
   }
   absl::Status Read(BlockId block, const BlockContents& out) override {
-    for (size_t i = 0; i < out.theta.size(); ++i) out.theta[i] = 0.01f * static_cast<float>(block.value() + i);
+    for (size_t i = 0; i < out.theta.size(); ++i)
+      out.theta[i] = 0.01f * static_cast<float>(block.value() + i);
     return absl::OkStatus();
   }
 };
@@ -89,7 +90,8 @@ class Cluster : public JobShardHost {
     auto made = MakeShardJob(JobId(1), Spec(clip_norm, optimizer), Plan(), kBlockElements);
     SHOAL_CHECK_OK(made);
     job = *made;
-    for (uint32_t i = 0; i < shards; ++i) servers.push_back(std::make_unique<JobShard>(job, NodeId(i + 1), this, &source_));
+    for (uint32_t i = 0; i < shards; ++i)
+      servers.push_back(std::make_unique<JobShard>(job, NodeId(i + 1), this, &source_));
     InstallView(1);
   }
 
@@ -172,7 +174,8 @@ std::vector<float> ThetaAfter(uint32_t shards, const std::vector<std::vector<Slo
 }
 
 TEST_CASE("Every grouping and order of the slots, on any number of shards, gives the same bits") {
-  const std::vector<SlotRange> whole = {{0, 4}}, leaves = {{3, 4}, {0, 1}, {2, 3}, {1, 2}}, mixed = {{2, 4}, {1, 2}, {0, 1}};
+  const std::vector<SlotRange> whole = {{0, 4}}, leaves = {{3, 4}, {0, 1}, {2, 3}, {1, 2}},
+                               mixed = {{2, 4}, {1, 2}, {0, 1}};
   const std::vector<float> expected = ThetaAfter(1, {whole, whole, whole});
   CHECK(ThetaAfter(1, {leaves, mixed, whole}) == expected);
   CHECK(ThetaAfter(3, {mixed, leaves, leaves}) == expected);
@@ -187,7 +190,8 @@ TEST_CASE("SGD's update is the formula") {
   const std::vector<float> after = cluster.Theta(1);
   const double rate = LearningRate(cluster.job->spec, cluster.job->length, Round(0));
   const std::vector<float> sum = NodeValue(0, {0, 4}, 0, kBlockElements);
-  for (uint64_t i = 0; i < sum.size(); ++i) CHECK(after[i] == Approx(before[i] - rate * sum[i] / 8).margin(1e-7));
+  for (uint64_t i = 0; i < sum.size(); ++i)
+    CHECK(after[i] == Approx(before[i] - rate * sum[i] / 8).margin(1e-7));
 }
 
 TEST_CASE("A contribution that is there already, or of a round that is over, is dropped") {
@@ -253,7 +257,8 @@ TEST_CASE("Two versions are kept, and what is gone or to come says so") {
   CHECK(code(4) == absl::StatusCode::kUnavailable);
 }
 
-TEST_CASE("With clipping no block is updated before all shards' norms are known; a new view sends them again") {
+TEST_CASE(
+    "With clipping no block is updated before all shards' norms are known; a new view sends them again") {
   Cluster cluster(2), undisturbed(2);
   cluster.deliver_norms = false;
   cluster.PushAll(0, {{0, 4}});

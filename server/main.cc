@@ -29,13 +29,14 @@ absl::Status Run(const Flags& flags) {
   options.threads = flags.node.threads;
   options.env = daemon->env();
   ServerNode node(std::move(options));
-  ParameterServiceImpl service(&node);
+  ParameterServiceImpl service([&node](JobId job) { return node.Find(job); });
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}));
   SessionOptions session = flags.node.Session(NODE_ROLE_SERVER);
   session.join.set_address(flags.advertise.empty() ? server->address() : flags.advertise);
   node.Join(std::move(session));
   const absl::Status refused = WaitForStop(
-      daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); }, [&] { node.Leave(flags.node.leave_timeout()); });
+      daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },
+      [&] { node.Leave(flags.node.leave_timeout()); });
   server->Shutdown(absl::Milliseconds(200));
   return refused;
 }
@@ -44,14 +45,17 @@ absl::Status Run(const Flags& flags) {
 }  // namespace shoal
 
 int main(int argc, char** argv) {
-  CLI::App app("Shoal's parameter server: holds a shard of a job's parameters and updates it.", "shoal-server");
+  CLI::App app("Shoal's parameter server: holds a shard of a job's parameters and updates it.",
+               "shoal-server");
   shoal::Flags flags;
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "server");
-  app.add_option("--advertise", flags.advertise, "Address under which workers reach this server (default: where it serves)")
+  app.add_option("--advertise", flags.advertise,
+                 "Address under which workers reach this server (default: where it serves)")
       ->type_name("HOST:PORT");
   app.footer(
       "Example:\n  shoal-server --scheduler 127.0.0.1:7070 --name server-1\n"
-      "On a cluster of machines:\n  shoal-server --scheduler 10.0.0.5:7070 --listen 0.0.0.0:7071 --allow-remote --advertise 10.0.0.6:7071");
+      "On a cluster of machines:\n  shoal-server --scheduler 10.0.0.5:7070 --listen 0.0.0.0:7071 "
+      "--allow-remote --advertise 10.0.0.6:7071");
   return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
 }

@@ -16,11 +16,12 @@
 namespace shoal {
 namespace {
 
-// One worker's contributions. Deletes itself when gRPC is done with it. A contribution is added by the thread that read it, so one
-// stream's contributions are added one after the other, those of several workers side by side.
+// One worker's contributions. Deletes itself when gRPC is done with it. A contribution is added by the thread
+// that read it, so one stream's contributions are added one after the other, those of several workers side by
+// side.
 class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  explicit PushReactor(ServerNode* node) : node_(node) { StartRead(&incoming_); }
+  explicit PushReactor(const ParameterServiceImpl::FindJob& find) : find_(find) { StartRead(&incoming_); }
 
   void OnReadDone(bool ok) override {
     if (!ok) return End(absl::OkStatus());
@@ -39,7 +40,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
  private:
   absl::Status Take() {
     SHOAL_ASSIGN_OR_RETURN(ContributionMessage message, ParseContribution(incoming_));
-    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job, node_->Find(JobId(message.header.job())));
+    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job, find_(JobId(message.header.job())));
     const auto result = job->shard().Contribute(message.header, std::move(message.payload));
     if (!absl::IsDataLoss(result.status())) return result.status();
     PushReply reply;
@@ -74,7 +75,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     Finish(ToGrpcStatus(*end_));
   }
 
-  ServerNode* const node_;
+  const ParameterServiceImpl::FindJob& find_;  // of the service
   grpc::ByteBuffer incoming_;
 
   absl::Mutex mutex_;
@@ -86,10 +87,14 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 };
 
 // One worker's subscription. Lives until gRPC is done with it and the job has forgotten it.
-class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public PullStream, public std::enable_shared_from_this<PullReactor> {
+class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
+                    public PullStream,
+                    public std::enable_shared_from_this<PullReactor> {
  public:
   PullReactor(std::shared_ptr<ServerJob> job, const PullRequest& request)
-      : job_(std::move(job)), view_(request.view()), subscription_(Version(request.from_version()), job_->job().blocks.size()) {}
+      : job_(std::move(job)),
+        view_(request.view()),
+        subscription_(Version(request.from_version()), job_->job().blocks.size()) {}
 
   void Start(Version from) {
     self_ = shared_from_this();
@@ -170,7 +175,8 @@ absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
   std::vector<grpc::Slice> slices;
   if (!buffer.Dump(&slices).ok()) return absl::InvalidArgumentError("the request can't be read");
   std::string bytes;
-  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  for (const grpc::Slice& slice : slices)
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   PullRequest request;
   if (!request.ParseFromString(bytes)) return absl::InvalidArgumentError("expected a PullRequest");
   return request;
@@ -178,25 +184,26 @@ absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
 
 }  // namespace
 
-grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ParameterServiceImpl::Push(grpc::CallbackServerContext*) {
-  return new PushReactor(node_);
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ParameterServiceImpl::Push(
+    grpc::CallbackServerContext*) {
+  return new PushReactor(find_);
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::CallbackServerContext*,
                                                                        const grpc::ByteBuffer* buffer) {
   const auto request = ParsePullRequest(*buffer);
   if (!request.ok()) return new RefusedPull(request.status());
-  auto job = node_->Find(JobId(request->job()));
+  auto job = find_(JobId(request->job()));
   if (!job.ok()) return new RefusedPull(job.status());
   const auto reactor = std::make_shared<PullReactor>(*std::move(job), *request);
   reactor->Start(Version(request->from_version()));
   return reactor.get();
 }
 
-grpc::ServerUnaryReactor* ParameterServiceImpl::ExchangeNorms(grpc::CallbackServerContext* context, const Norms* request,
-                                                              Norms* response) {
+grpc::ServerUnaryReactor* ParameterServiceImpl::ExchangeNorms(grpc::CallbackServerContext* context,
+                                                              const Norms* request, Norms* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const auto job = node_->Find(JobId(request->job()));
+  const auto job = find_(JobId(request->job()));
   absl::Status status = job.status();
   if (status.ok()) {
     auto known = (*job)->shard().OnNorms(*request);
@@ -207,10 +214,11 @@ grpc::ServerUnaryReactor* ParameterServiceImpl::ExchangeNorms(grpc::CallbackServ
   return reactor;
 }
 
-grpc::ServerUnaryReactor* ParameterServiceImpl::GetVersions(grpc::CallbackServerContext* context, const VersionsRequest* request,
+grpc::ServerUnaryReactor* ParameterServiceImpl::GetVersions(grpc::CallbackServerContext* context,
+                                                            const VersionsRequest* request,
                                                             VersionsReply* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const auto job = node_->Find(JobId(request->job()));
+  const auto job = find_(JobId(request->job()));
   absl::Status status = job.status();
   if (status.ok()) {
     const auto versions = (*job)->shard().Versions(ViewId(request->view()));

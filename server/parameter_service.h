@@ -1,8 +1,13 @@
 // ParameterService over gRPC, with blocks as raw buffers.
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
 #include "proto/parameter.grpc.pb.h"
-#include "server/server_node.h"
+#include "server/server_job.h"
 
 namespace shoal {
 
@@ -13,18 +18,21 @@ using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
 // Thread-safe.
 class ParameterServiceImpl : public ParameterServiceBase {
  public:
-  // `node` must outlive the RPC server.
-  explicit ParameterServiceImpl(ServerNode* node) : node_(node) {}
+  // The job of this number, if it runs here.
+  using FindJob = std::function<absl::StatusOr<std::shared_ptr<ServerJob>>(JobId)>;
+  explicit ParameterServiceImpl(FindJob find) : find_(std::move(find)) {}
 
-  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Push(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Push(
+      grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Pull(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request) override;
-  grpc::ServerUnaryReactor* ExchangeNorms(grpc::CallbackServerContext* context, const Norms* request, Norms* response) override;
+  grpc::ServerUnaryReactor* ExchangeNorms(grpc::CallbackServerContext* context, const Norms* request,
+                                          Norms* response) override;
   grpc::ServerUnaryReactor* GetVersions(grpc::CallbackServerContext* context, const VersionsRequest* request,
                                         VersionsReply* response) override;
 
  private:
-  ServerNode* const node_;
+  const FindJob find_;
 };
 
 }  // namespace shoal

@@ -15,7 +15,8 @@ namespace {
 
 class CheckpointState : public StateReader {
  public:
-  CheckpointState(std::shared_ptr<const ShardJob> job, CheckpointReader reader) : job_(std::move(job)), reader_(std::move(reader)) {}
+  CheckpointState(std::shared_ptr<const ShardJob> job, CheckpointReader reader)
+      : job_(std::move(job)), reader_(std::move(reader)) {}
 
   absl::Status Read(BlockId block, const BlockContents& out) override {
     SHOAL_RETURN_IF_ERROR(reader_.ReadBlock("theta", block, out.theta));
@@ -61,11 +62,14 @@ class InitialState : public StateReader {
         std::fill(out.begin(), out.end(), 1.0f);
         return absl::OkStatus();
       case Initializer::NORMAL:
-        FillNormal(DeriveKey(job_->spec.seed(), parameter.name()), begin - parameter.offset(), 0, parameter.init().stddev(), out);
+        FillNormal(DeriveKey(job_->spec.seed(), parameter.name()), begin - parameter.offset(), 0,
+                   parameter.init().stddev(), out);
         return absl::OkStatus();
       case Initializer::ARTIFACT:
-        if (weights_ == nullptr) return absl::InvalidArgumentError(absl::StrCat(parameter.name(), ": the plan names no weights"));
-        return weights_->Read(begin * sizeof(float), {reinterpret_cast<char*>(out.data()), out.size() * sizeof(float)});
+        if (weights_ == nullptr)
+          return absl::InvalidArgumentError(absl::StrCat(parameter.name(), ": the plan names no weights"));
+        return weights_->Read(begin * sizeof(float),
+                              {reinterpret_cast<char*>(out.data()), out.size() * sizeof(float)});
       default:
         std::fill(out.begin(), out.end(), 0.0f);
         return absl::OkStatus();
@@ -78,7 +82,8 @@ class InitialState : public StateReader {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePoint& restore, absl::Span<const BlockId>) {
+absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePoint& restore,
+                                                                 absl::Span<const BlockId>) {
   if (restore.checkpoint().empty()) {
     std::unique_ptr<RandomAccessFile> weights;
     if (!job_->weights.name().empty()) {
@@ -89,13 +94,15 @@ absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePo
   }
   SHOAL_ASSIGN_OR_RETURN(CheckpointReader reader, CheckpointReader::Open(env_, restore.checkpoint()));
   if (reader.manifest().version() != restore.version()) {
-    return absl::InvalidArgumentError(absl::StrCat(restore.checkpoint(), " is of version ", reader.manifest().version(), ", expected ",
+    return absl::InvalidArgumentError(absl::StrCat(restore.checkpoint(), " is of version ",
+                                                   reader.manifest().version(), ", expected ",
                                                    restore.version()));
   }
   std::vector<uint64_t> sizes;
   for (const BlockSpec& block : job_->blocks) sizes.push_back(block.size);
   if (reader.block_sizes() != sizes) {
-    return absl::InvalidArgumentError(absl::StrCat(restore.checkpoint(), " is of another model: its blocks have other sizes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(restore.checkpoint(), " is of another model: its blocks have other sizes"));
   }
   return std::make_unique<CheckpointState>(job_, std::move(reader));
 }

@@ -184,7 +184,9 @@ void ServerJob::OnNormsAnswer(NormsCall* call, const grpc::Status& status) {
   const std::unique_ptr<NormsCall> owned(call);
   // On the timers' thread: this may be inside the call that sent the norms, or the last act of a dying job.
   if (!status.ok()) {
-    timers_.After(kNormsRetry, [this, view = call->view, peer = call->peer, norms = call->request] { TrySendNorms(view, peer, norms); });
+    timers_.After(kNormsRetry, [this, view = call->view, peer = call->peer, norms = call->request] {
+      TrySendNorms(view, peer, norms);
+    });
   } else if (call->reply.squared_norms_size() > 0) {
     timers_.After(absl::ZeroDuration(), [this, norms = call->reply] {
       const auto known = shard_->OnNorms(norms);
@@ -223,7 +225,8 @@ void ServerJob::ReportProgress() {
   auto progress = shard_->Progress();
   if (!progress) return;
   absl::MutexLock lock(&mutex_);
-  for (auto round = rounds_.end() - static_cast<std::ptrdiff_t>(unreported_); round != rounds_.end(); ++round) {
+  for (auto round = rounds_.end() - static_cast<std::ptrdiff_t>(unreported_); round != rounds_.end();
+       ++round) {
     *progress->add_rounds() = *round;
   }
   // Rounds of blocks that were updated side by side may have swapped.
@@ -254,7 +257,8 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
     BlockToWrite& out = file.blocks.emplace_back();
     out.block = block.block;
     out.theta = absl::MakeConstSpan(block.theta.get(), block.size);
-    for (const FloatArray& moment : block.moments) out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
+    for (const FloatArray& moment : block.moments)
+      out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
   }
   const auto shard = WriteShardFile(options_.env, options_.checkpoint_dir, file);
   NodeReport report;
@@ -268,7 +272,8 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
     written.set_bytes(shard->bytes());
     written.set_sha256(shard->sha256());
   } else {
-    spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), snapshot.version.value(), shard.status().ToString());
+    spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), snapshot.version.value(),
+                  shard.status().ToString());
     written.set_error(std::string(shard.status().message()));
   }
   ReportProgress();  // first, so that a version's statistics are known when its checkpoint is

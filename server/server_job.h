@@ -37,7 +37,7 @@ class ServerJob : public JobShardHost {
  public:
   struct Options {
     NodeId self;
-    int threads = 1;             // for updates
+    int threads = 1;  // for updates
     std::string checkpoint_dir;
     Env* env = nullptr;
     // Sends a report to the scheduler; never blocks.
@@ -59,7 +59,8 @@ class ServerJob : public JobShardHost {
   // The scheduler may have forgotten what was reported: reports it again.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Adds a subscriber and offers it what is there from `from` on. Errors: as JobShard::Published; not added then.
+  // Adds a subscriber and offers it what is there from `from` on. Errors: as JobShard::Published; not added
+  // then.
   absl::Status Subscribe(std::shared_ptr<PullStream> stream, Version from) ABSL_LOCKS_EXCLUDED(mutex_);
   void Unsubscribe(const std::shared_ptr<PullStream>& stream) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -94,8 +95,8 @@ class ServerJob : public JobShardHost {
   std::set<NormsCall*> calls_ ABSL_GUARDED_BY(mutex_);
   bool progressed_ ABSL_GUARDED_BY(mutex_) = false;  // since the last report
   absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);  // the last ones, for new sessions
-  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;        // of them, at the back
+  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);    // the last ones, for new sessions
+  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;          // of them, at the back
   std::vector<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 

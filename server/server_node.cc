@@ -86,7 +86,9 @@ void ServerNode::Prepare(const PrepareJob& request) {
   options.checkpoint_dir = request.checkpoint_dir();
   options.env = options_.env;
   options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
-  options.fetch = [this](const Artifact& artifact) { return artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience); };
+  options.fetch = [this](const Artifact& artifact) {
+    return artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience);
+  };
   auto made = std::make_shared<ServerJob>(std::move(options), *std::move(job));
   spdlog::info("Job {}: {} blocks in all", id.value(), made->job().blocks.size());
   {

@@ -21,7 +21,7 @@ class ServerNode {
  public:
   struct Options {
     std::shared_ptr<grpc::Channel> channel;  // to the scheduler
-    std::string work_dir;  // keeps artifacts; may be emptied while no server runs
+    std::string work_dir;                    // keeps artifacts; may be emptied while no server runs
     int threads = 1;
     Env* env = nullptr;
   };

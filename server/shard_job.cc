@@ -76,7 +76,8 @@ absl::Status CheckParameters(const JobPlan& plan) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const ShardJob>> MakeShardJob(JobId id, const JobSpec& spec, const JobPlan& plan,
+absl::StatusOr<std::shared_ptr<const ShardJob>> MakeShardJob(JobId id, const JobSpec& spec,
+                                                             const JobPlan& plan,
                                                              uint64_t max_block_elements) {
   SHOAL_RETURN_IF_ERROR(ValidateJob(spec));
   SHOAL_RETURN_IF_ERROR(CheckParameters(plan));

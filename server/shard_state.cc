@@ -79,7 +79,8 @@ void ShardState::OnComplete(BlockState* block, Round round) {
 
 void ShardState::ShareNorms(Round round) {
   std::vector<double> squared_norms(blocks_.size());
-  host_->ParallelFor(blocks_.size(), [&](uint64_t i) { squared_norms[i] = blocks_[i]->CompleteSquaredNorm(); });
+  host_->ParallelFor(blocks_.size(),
+                     [&](uint64_t i) { squared_norms[i] = blocks_[i]->CompleteSquaredNorm(); });
   {
     absl::MutexLock lock(&mutex_);
     SHOAL_CHECK_OK(norms_.Add(round, place_.shard, std::move(squared_norms)));
@@ -156,14 +157,16 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
   const ContributionStats stats = block->CompleteStats();
   const double rate = LearningRate(job_->spec, job_->length, round);
   const PublishedVersion published = block->Apply({round, rate, clip});
-  // Nobody can go on to the next update of this block before it is published below, so the moments stand still.
+  // Nobody can go on to the next update of this block before it is published below, so the moments stand
+  // still.
   Reached(block, round, stats, gradient_norm);
   host_->OnPublished(view(), block->block(), published);
 }
 
 // ---- what a whole version brings about ----
 
-void ShardState::Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm) {
+void ShardState::Reached(BlockState* block, Round round, const ContributionStats& stats,
+                         double gradient_norm) {
   const Version version = OutputOf(round);
   std::optional<BlockSnapshot> copy;
   if (IsCheckpointDue(job_->spec, job_->length, version)) copy = block->Snapshot();

@@ -17,7 +17,8 @@
 
 namespace shoal {
 
-// Thread-safe. Outlives its place in the JobShard while calls are under way: effects then name a view that is over.
+// Thread-safe. Outlives its place in the JobShard while calls are under way: effects then name a view that is
+// over.
 class ShardState : public std::enable_shared_from_this<ShardState> {
  public:
   struct Place {
@@ -26,8 +27,8 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
     uint32_t shards = 1;
   };
   // `starts`: of the shard's blocks, ascending.
-  ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host, std::shared_ptr<ArrayPool> pool,
-             std::vector<BlockStart> starts);
+  ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host,
+             std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts);
 
   // The blocks of shard `shard` of `shards`, ascending.
   static std::vector<BlockId> BlocksOf(const ShardJob& job, uint32_t shard, uint32_t shards);
@@ -74,8 +75,8 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   mutable absl::Mutex mutex_;
   ViewId view_ ABSL_GUARDED_BY(mutex_);
   NormExchange norms_ ABSL_GUARDED_BY(mutex_);
-  Round running_ ABSL_GUARDED_BY(mutex_);      // of the blocks that are furthest behind
-  size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;  // blocks whose sum of running_ is complete (with clipping)
+  Round running_ ABSL_GUARDED_BY(mutex_);          // of the blocks that are furthest behind
+  size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with clipping)
   bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is under way
   std::map<Version, Arrivals> arrivals_ ABSL_GUARDED_BY(mutex_);
 };

@@ -19,8 +19,8 @@ class Subscription {
   // `blocks` of the whole job.
   Subscription(Version from, size_t blocks) : next_(blocks, from) {}
 
-  // A version that is there. One that was sent, or waits, already is dropped. Errors: OUT_OF_RANGE when versions of the block were
-  // dropped before they could be sent: the worker must start anew.
+  // A version that is there. One that was sent, or waits, already is dropped. Errors: OUT_OF_RANGE when
+  // versions of the block were dropped before they could be sent: the worker must start anew.
   absl::Status Add(BlockId block, const PublishedVersion& published);
 
   struct Item {

@@ -1,5 +1,5 @@
-// Our models against PyTorch's dumps (the folder's README says what they are): logits, loss, every gradient, ten updates.
-// SHOAL_GOLDEN names the folder of dumps; $SHOAL_SHARED/golden when it is not set.
+// Our models against PyTorch's dumps (the folder's README says what they are): logits, loss, every gradient,
+// ten updates. SHOAL_GOLDEN names the folder of dumps; $SHOAL_SHARED/golden when it is not set.
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -21,8 +21,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kTolerance = 1e-4;
-// A gradient that is 0 in exact arithmetic (a key bias shifts all scores of a query alike) is rounding noise in the dump too: what we
-// find must be noise of float32, measured against the norm over all parameters.
+// A gradient that is 0 in exact arithmetic (a key bias shifts all scores of a query alike) is rounding noise
+// in the dump too: what we find must be noise of float32, measured against the norm over all parameters.
 constexpr double kNoise = 1e-12;
 constexpr double kFloat32Noise = 1e-6;
 
@@ -58,8 +58,10 @@ struct PackedBatch {
 };
 
 PackedBatch ReadBatch(const std::string& folder, Task task) {
-  const SafetensorsReader file = Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
-  const std::vector<int64_t> ids = ReadIntegers(file, "input_ids"), mask = ReadIntegers(file, "attention_mask");
+  const SafetensorsReader file =
+      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
+  const std::vector<int64_t> ids = ReadIntegers(file, "input_ids"),
+                             mask = ReadIntegers(file, "attention_mask");
   const std::vector<int64_t> types = ReadIntegers(file, "token_type_ids");
   const uint64_t examples = (*file.Find("input_ids"))->shape[0], length = ids.size() / examples;
   PackedBatch batch;
@@ -115,7 +117,8 @@ class Reference {
   // Mean loss; the gradient of the sum goes to `gradient`.
   double Run() {
     LossSum loss;
-    REQUIRE(model_->Forward(theta.data(), batch_.view(), {}, [](int) { return true; }, &loss));
+    REQUIRE(model_->Forward(
+        theta.data(), batch_.view(), {}, [](int) { return true; }, &loss));
     model_->Backward(theta.data(), batch_.view(), gradient.data(), false, [](int) {});
     return loss.loss / static_cast<double>(loss.rows);
   }
@@ -142,7 +145,8 @@ class Reference {
 std::vector<bool> CheckGradients(const std::string& folder, Reference* reference) {
   std::vector<bool> zeros;
   const double global_norm = Norm(reference->gradient) / static_cast<double>(reference->examples());
-  const SafetensorsReader file = Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "grads.safetensors")));
+  const SafetensorsReader file =
+      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "grads.safetensors")));
   REQUIRE(file.entries().size() == reference->parameters().infos.size());
   for (const ParameterInfo& info : reference->parameters().infos) {
     const std::vector<float> expected = Ok(file.ReadFloats(info.name()));
@@ -161,7 +165,8 @@ std::vector<bool> CheckGradients(const std::string& folder, Reference* reference
 }
 
 // One AdamW update as a server makes it, in ranges with and without decay. Returns the norm before clipping.
-double Update(const Json& training, uint64_t step, Reference* reference, std::vector<float>* m, std::vector<float>* v) {
+double Update(const Json& training, uint64_t step, Reference* reference, std::vector<float>* m,
+              std::vector<float>* v) {
   OptimizerConfig config;
   config.kind = OptimizerKind::kAdamW;
   config.beta1 = training["betas"][0];
@@ -180,13 +185,15 @@ double Update(const Json& training, uint64_t step, Reference* reference, std::ve
     for (uint64_t dimension : info.shape()) size *= dimension;
     update.decay = info.decay();
     const auto part = [&](std::vector<float>* x) { return absl::MakeSpan(*x).subspan(info.offset(), size); };
-    UpdateParameters(config, update, {part(&reference->theta), part(&reference->gradient), part(m), part(v),
-                                      part(&reference->theta)});
+    UpdateParameters(
+        config, update,
+        {part(&reference->theta), part(&reference->gradient), part(m), part(v), part(&reference->theta)});
   }
   return norm;
 }
 
-// Parameters with a gradient of noise go wherever Adam's division by its size takes them: they don't change the losses.
+// Parameters with a gradient of noise go wherever Adam's division by its size takes them: they don't change
+// the losses.
 void CheckTraining(const std::string& folder, const Json& expected, const std::vector<bool>& zeros,
                    Reference* reference) {
   std::vector<float> m(reference->theta.size()), v(reference->theta.size());
@@ -197,7 +204,8 @@ void CheckTraining(const std::string& folder, const Json& expected, const std::v
   };
   for (uint64_t step = 0; step < 10; ++step) {
     check_loss(step);
-    const double norm = Update(expected["training"], step, reference, &m, &v), wanted = expected["grad_norms"][step];
+    const double norm = Update(expected["training"], step, reference, &m, &v),
+                 wanted = expected["grad_norms"][step];
     INFO("gradient norm of update " << step << ": " << norm << ", expected " << wanted);
     CHECK(std::fabs(norm - wanted) <= 10 * kTolerance * wanted);
   }

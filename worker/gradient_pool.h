@@ -13,8 +13,8 @@ namespace shoal {
 // 64-byte aligned. Goes back to its pool when the last owner lets go.
 using GradientBuffer = std::shared_ptr<float>;
 
-// Hands out buffers of one size; allocates only when none is free, so the steady state allocates nothing. Thread-safe.
-// Must be owned by a shared_ptr; buffers keep it alive.
+// Hands out buffers of one size; allocates only when none is free, so the steady state allocates nothing.
+// Thread-safe. Must be owned by a shared_ptr; buffers keep it alive.
 class GradientPool : public std::enable_shared_from_this<GradientPool> {
  public:
   explicit GradientPool(uint64_t elements) : elements_(elements) {}

@@ -24,7 +24,8 @@ struct GrpcLink::VersionsCall {
   VersionsReply reply;
 };
 
-GrpcLink::GrpcLink(Options options, ParameterLinkEvents* events) : options_(std::move(options)), events_(events) {}
+GrpcLink::GrpcLink(Options options, ParameterLinkEvents* events)
+    : options_(std::move(options)), events_(events) {}
 
 GrpcLink::~GrpcLink() {
   {
@@ -142,7 +143,8 @@ void GrpcLink::OnDelivery(uint64_t generation, uint32_t shard) {
 }
 
 void GrpcLink::ReportStreamError(const char* what, uint32_t shard, const grpc::Status& status) {
-  spdlog::warn("{} shard {} at {}: {}; trying again", what, shard, shards_[shard].address, status.error_message());
+  spdlog::warn("{} shard {} at {}: {}; trying again", what, shard, shards_[shard].address,
+               status.error_message());
 }
 
 void GrpcLink::OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status) {
@@ -184,9 +186,10 @@ void GrpcLink::OnVersionsDone(VersionsCall* call, const grpc::Status& status) {
   if (!stopping_ && call->generation == generation_) {
     const uint32_t shard = call->shard;
     if (status.ok()) {
-      timers_.After(absl::ZeroDuration(), [this, view = call->view, shard, lowest = Version(call->reply.lowest())] {
-        events_->OnVersions(view, shard, lowest);
-      });
+      timers_.After(absl::ZeroDuration(),
+                    [this, view = call->view, shard, lowest = Version(call->reply.lowest())] {
+                      events_->OnVersions(view, shard, lowest);
+                    });
     } else {
       ReportStreamError("versions of", shard, status);
       timers_.After(shards_[shard].backoff.NextDelay(), [this, generation = generation_, shard] {

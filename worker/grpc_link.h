@@ -22,8 +22,8 @@ namespace shoal {
 class PullStream;
 class PushStream;
 
-// Streams run on gRPC's threads; events that are no block, and blocks that had to wait, come from one thread of the link. The
-// destructor cancels everything and returns when no event can come any more.
+// Streams run on gRPC's threads; events that are no block, and blocks that had to wait, come from one thread
+// of the link. The destructor cancels everything and returns when no event can come any more.
 class GrpcLink : public ParameterLink {
  public:
   struct Options {
@@ -56,8 +56,10 @@ class GrpcLink : public ParameterLink {
   struct VersionsCall;
 
   // All of these: `generation` tells streams of the current view and opening from older ones.
-  void OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnPushDone(uint64_t generation, uint32_t shard, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnPushDone(uint64_t generation, uint32_t shard, const grpc::Status& status)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void OnVersionsDone(VersionsCall* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // The shard's pull stream delivers.
   void OnDelivery(uint64_t generation, uint32_t shard) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -200,9 +200,8 @@ void JobWorker::Train(const Work& work) {
 
 bool JobWorker::TrainUnit(const Work& work, SlotRange unit) {
   UnitReducer reducer({tree_, unit, options_.wire, groups_,
-                       [&](SlotRange node, int group, const GradientBuffer& gradient, const ContributionStats& stats) {
-                         OnFinal(work, node, group, gradient, stats);
-                       }},
+                       [&](SlotRange node, int group, const GradientBuffer& gradient,
+                           const ContributionStats& stats) { OnFinal(work, node, group, gradient, stats); }},
                       pool_);
   for (uint32_t s = unit.begin; s < unit.end; ++s) {
     bool assigned;

@@ -1,4 +1,5 @@
-// One job on one worker: carries out what WorkerCore decides, with the two copies of θ, the held contributions and the runner thread.
+// One job on one worker: carries out what WorkerCore decides, with the two copies of θ, the held
+// contributions and the runner thread.
 #pragma once
 
 #include <functional>

@@ -1,11 +1,10 @@
 #include "worker/job_worker.h"
 
+#include <catch2/catch.hpp>
 #include <map>
 #include <memory>
 #include <utility>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include "absl/time/clock.h"
 #include "common/coverage.h"
@@ -25,7 +24,8 @@ class TestProgram : public Program {
     for (size_t group = 0; group < kGroups.size(); ++group) {
       if (!task.wait_group(static_cast<int>(group))) return absl::CancelledError("not wanted");
       for (uint64_t i = offset; i < offset + kGroups[group]; ++i) {
-        task.gradient[i] = task.theta[i] * 0.25f + 1.0f / static_cast<float>(1 + i + 3 * task.slot.value() + task.round.value());
+        task.gradient[i] = task.theta[i] * 0.25f +
+                           1.0f / static_cast<float>(1 + i + 3 * task.slot.value() + task.round.value());
       }
       offset += kGroups[group];
     }
@@ -59,7 +59,8 @@ class TestServers {
       for (size_t i = 0; i < left.size(); ++i) left[i] += right[i];
       return left;
     };
-    block.coverage.Add({c.header.slot_begin(), c.header.slot_end()}, std::vector<float>(c.values, c.values + c.size), merge);
+    block.coverage.Add({c.header.slot_begin(), c.header.slot_end()},
+                       std::vector<float>(c.values, c.values + c.size), merge);
     if (block.coverage.complete()) Apply(c.header.block());
   }
   // The newest version of `block` that is at least `from`, waiting for it; false after Stop.
@@ -184,20 +185,21 @@ View MakeView(uint64_t target, const std::vector<SlotRange>& slots) {
 }
 
 // Trains with one worker a range; returns θ after `rounds` and, by slot, the evaluation's loss.
-std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vector<SlotRange>& slots, uint64_t rounds) {
+std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vector<SlotRange>& slots,
+                                                                uint64_t rounds) {
   TestServers servers;
   absl::Mutex mutex;
   std::map<uint32_t, double> losses;
   std::vector<std::unique_ptr<JobWorker>> workers;
   for (size_t i = 0; i < slots.size(); ++i) {
-    JobWorker::Options options{JobId(1), NodeId(i + 1), kSlots, WIRE_FORMAT_F32, kGroups, [&](NodeReport report) {
-                                 absl::MutexLock lock(&mutex);
-                                 losses[report.slot_evaluated().slot()] = report.slot_evaluated().statistics().loss();
-                               }};
-    workers.push_back(std::make_unique<JobWorker>(std::move(options), std::make_unique<TestProgram>(),
-                                                  [&](ParameterLinkEvents* events) {
-                                                    return std::make_unique<TestServers::Link>(&servers, events);
-                                                  }));
+    JobWorker::Options options{
+        JobId(1), NodeId(i + 1), kSlots, WIRE_FORMAT_F32, kGroups, [&](NodeReport report) {
+          absl::MutexLock lock(&mutex);
+          losses[report.slot_evaluated().slot()] = report.slot_evaluated().statistics().loss();
+        }};
+    workers.push_back(std::make_unique<JobWorker>(
+        std::move(options), std::make_unique<TestProgram>(),
+        [&](ParameterLinkEvents* events) { return std::make_unique<TestServers::Link>(&servers, events); }));
     workers.back()->OnView(MakeView(rounds, slots));
   }
   std::vector<float> theta = servers.WaitForVersion(rounds);

@@ -23,7 +23,8 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   SHOAL_RETURN_IF_ERROR(flags.node.Check());
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, flags.node.name));
-  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions device_options, DeviceOptions::FromEnvironment(flags.node.threads));
+  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions device_options,
+                         DeviceOptions::FromEnvironment(flags.node.threads));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, Device::Create(device_options));
   spdlog::info("Computing with {}", device->Describe());
   WorkerNode::Options options;
@@ -35,7 +36,8 @@ absl::Status Run(const Flags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
   WorkerNode node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));
   const absl::Status refused = WaitForStop(
-      daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); }, [&] { node.Leave(flags.node.leave_timeout()); });
+      daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },
+      [&] { node.Leave(flags.node.leave_timeout()); });
   server->Shutdown(absl::Milliseconds(200));
   return refused;
 }
@@ -44,7 +46,8 @@ absl::Status Run(const Flags& flags) {
 }  // namespace shoal
 
 int main(int argc, char** argv) {
-  CLI::App app("Shoal's worker: computes gradients and pushes them to the parameter servers.", "shoal-worker");
+  CLI::App app("Shoal's worker: computes gradients and pushes them to the parameter servers.",
+               "shoal-worker");
   shoal::Flags flags;
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "worker");

@@ -14,8 +14,8 @@ namespace shoal {
 
 // One block of a contribution, to be pushed.
 struct BlockContribution {
-  ContributionHeader header;    // all but view, wire and checksum, which the link fills in
-  GradientBuffer gradient;      // kept alive until it is sent
+  ContributionHeader header;      // all but view, wire and checksum, which the link fills in
+  GradientBuffer gradient;        // kept alive until it is sent
   const float* values = nullptr;  // the block's elements in `gradient`
   uint64_t size = 0;
 };
@@ -25,8 +25,8 @@ class ParameterLinkEvents {
  public:
   virtual ~ParameterLinkEvents() = default;
   virtual void OnVersions(ViewId view, uint32_t shard, Version lowest) = 0;
-  // `store` writes the block's elements to its argument. False: the block's buffer is in use; the link keeps the block, reads no
-  // further on its stream, and offers it again after Resume().
+  // `store` writes the block's elements to its argument. False: the block's buffer is in use; the link keeps
+  // the block, reads no further on its stream, and offers it again after Resume().
   virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
   virtual void OnOutOfRange(ViewId view) = 0;
   // Where a pull stream that broke goes on.

@@ -20,7 +20,8 @@ struct SlotTask {
   Round round;
   Slot slot;
   const float* theta = nullptr;  // all of θ; a group may be read only after wait_group
-  float* gradient = nullptr;     // out: the sum of the examples' gradients, flat like θ; every element is written
+  float* gradient =
+      nullptr;  // out: the sum of the examples' gradients, flat like θ; every element is written
   // Blocks until the group's parameters are here; false: the slot is not wanted any more (return CANCELLED).
   std::function<bool(int group)> wait_group;
   // Forward of the whole slot is over.
@@ -43,7 +44,8 @@ class Program {
   virtual absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) = 0;
 };
 
-// What the first worker of a job makes from its data. The plan lacks `artifacts`: the worker puts these bytes and fills it in.
+// What the first worker of a job makes from its data. The plan lacks `artifacts`: the worker puts these bytes
+// and fills it in.
 struct DerivedJob {
   JobPlan plan;
   std::map<std::string, std::string> artifacts;  // bytes by name
@@ -53,12 +55,13 @@ struct DerivedJob {
 class ProgramBuilder {
  public:
   virtual ~ProgramBuilder() = default;
-  // Reads the job's data: a pure function of spec and data, so whoever derives gets the same. Errors: INVALID_ARGUMENT and
-  // NOT_FOUND are the job's fault, for its user; others are this machine's.
+  // Reads the job's data: a pure function of spec and data, so whoever derives gets the same. Errors:
+  // INVALID_ARGUMENT and NOT_FOUND are the job's fault, for its user; others are this machine's.
   virtual absl::StatusOr<DerivedJob> Derive(const JobSpec& spec) = 0;
-  // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's data or arithmetic is not the plan's.
-  virtual absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
-                                                         const std::map<std::string, std::string>& artifacts) = 0;
+  // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's data or
+  // arithmetic is not the plan's.
+  virtual absl::StatusOr<std::unique_ptr<Program>> Build(
+      const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) = 0;
 };
 
 }  // namespace shoal

@@ -186,7 +186,8 @@ void PushStream::OnWriteDone(bool ok) {
   writing_ = false;
 }
 
-// A reply means that a contribution was refused: all that is held goes again, on a new stream. No more reads: the stream is over.
+// A reply means that a contribution was refused: all that is held goes again, on a new stream. No more reads:
+// the stream is over.
 void PushStream::OnReadDone(bool ok) {
   if (ok) {
     spdlog::warn("shard {} refused a contribution; all held ones are pushed again", place_.shard);

@@ -23,8 +23,8 @@ struct StreamPlace {
   uint32_t shard = 0;
 };
 
-// Reads published blocks one by one; while a block has to wait it reads no further, so flow control holds the server back.
-// Lives until OnDone.
+// Reads published blocks one by one; while a block has to wait it reads no further, so flow control holds the
+// server back. Lives until OnDone.
 class PullStream : public RawReactor, public std::enable_shared_from_this<PullStream> {
  public:
   PullStream(StreamPlace place, const std::vector<uint64_t>* block_elements)

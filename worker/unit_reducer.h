@@ -1,4 +1,5 @@
-// Gradients of slots, reduced along the slot tree on the worker, layer group by layer group while backward still runs.
+// Gradients of slots, reduced along the slot tree on the worker, layer group by layer group while backward
+// still runs.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +15,17 @@
 
 namespace shoal {
 
-
 // Of a layer group: its range of θ, in elements.
 struct GroupRange {
   uint64_t offset = 0;
   uint64_t size = 0;
 };
 
-// Reduces the slots of one unit (a node of the slot tree), run one after the other from left to right. Not thread-safe.
+// Reduces the slots of one unit (a node of the slot tree), run one after the other from left to right. Not
+// thread-safe.
 //
-// The value of a leaf is its gradient rounded to the wire format, that of an inner node round_to_wire(f32(left) + f32(right)):
-// the same as a server computes from the parts.
+// The value of a leaf is its gradient rounded to the wire format, that of an inner node
+// round_to_wire(f32(left) + f32(right)): the same as a server computes from the parts.
 class UnitReducer {
  public:
   struct Options {
@@ -32,9 +33,11 @@ class UnitReducer {
     SlotRange unit;
     WireFormat wire = WIRE_FORMAT_F32;
     std::vector<GroupRange> groups;
-    // Called when a group of a node that leaves this worker has its final value; the buffer is not written in that range again.
-    // `stats` is the node's.
-    std::function<void(SlotRange node, int group, const GradientBuffer& gradient, const ContributionStats& stats)> on_final;
+    // Called when a group of a node that leaves this worker has its final value; the buffer is not written in
+    // that range again. `stats` is the node's.
+    std::function<void(SlotRange node, int group, const GradientBuffer& gradient,
+                       const ContributionStats& stats)>
+        on_final;
   };
   UnitReducer(Options options, std::shared_ptr<GradientPool> pool);
 

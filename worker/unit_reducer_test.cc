@@ -1,9 +1,8 @@
 #include "worker/unit_reducer.h"
 
+#include <catch2/catch.hpp>
 #include <map>
 #include <vector>
-
-#include <catch2/catch.hpp>
 
 #include "common/wire.h"
 
@@ -41,13 +40,14 @@ struct Run {
   std::map<SlotRange, Result> results;
 
   UnitReducer::Options Options(uint32_t slots, SlotRange unit, WireFormat wire) {
-    return {SlotTree(slots), unit, wire, kGroups,
-            [this](SlotRange node, int group, const GradientBuffer& gradient, const ContributionStats& stats) {
-              const GroupRange& range = kGroups[group];
-              const float* begin = gradient.get() + range.offset;
-              results[node].groups[group].assign(begin, begin + range.size);
-              results[node].stats = stats;
-            }};
+    return {
+        SlotTree(slots), unit, wire, kGroups,
+        [this](SlotRange node, int group, const GradientBuffer& gradient, const ContributionStats& stats) {
+          const GroupRange& range = kGroups[group];
+          const float* begin = gradient.get() + range.offset;
+          results[node].groups[group].assign(begin, begin + range.size);
+          results[node].stats = stats;
+        }};
   }
 
   static void RunSlot(UnitReducer& reducer, uint32_t slot) {

@@ -31,7 +31,8 @@ void WorkerCore::OnView(const View& view) {
     actions_.push_back(Disconnect{});
     actions_.push_back(DropHeld{});
   } else if (located_ && had_slots) {
-    // Ahead in round base+1 although slots of round base came: back to those, unless base+1 is whole (then round base is over).
+    // Ahead in round base+1 although slots of round base came: back to those, unless base+1 is whole (then
+    // round base is over).
     if (running_ && running_->work.version > base_ && !AllDone()) CancelRun();
     Connect();
   } else {
@@ -92,8 +93,8 @@ void WorkerCore::OnOutOfRange(ViewId view) {
   if (view == view_ && located_) Locate();
 }
 
-// A buffer may not be written while a run reads another version in it, or while a write from before a rewind or a
-// relocation is still going on.
+// A buffer may not be written while a run reads another version in it, or while a write from before a rewind
+// or a relocation is still going on.
 bool WorkerCore::InUse(Version version) const {
   for (const auto& [write, count] : writes_) {
     const bool same_buffer = write.second % 2 == version.value() % 2;
@@ -214,7 +215,8 @@ bool WorkerCore::Assigned(Slot slot) const {
 }
 
 void WorkerCore::UnitDone(uint64_t ticket, SlotRange unit) {
-  // A slot that is done needed all of its version, so the run's version is base_ by now, or the run is cancelled.
+  // A slot that is done needed all of its version, so the run's version is base_ by now, or the run is
+  // cancelled.
   if (!Wanted(ticket) || running_->work.version != base_) return;
   for (uint32_t s = unit.begin; s < unit.end; ++s) done_[s] = true;
 }

@@ -1,7 +1,8 @@
 // What a worker does next in one job: a pure state machine, "A round, at a worker" of docs/protocol.md.
 //
-// It holds no parameter and no gradient, only which versions of which blocks are here, which slots are done, and which view rules.
-// The shell (worker/job_worker.h) and the simulation drive it; both carry out its actions in order.
+// It holds no parameter and no gradient, only which versions of which blocks are here, which slots are done,
+// and which view rules. The shell (worker/job_worker.h) and the simulation drive it; both carry out its
+// actions in order.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,8 @@ namespace shoal {
 struct AskVersions {
   ViewId view;
 };
-// Leave all streams of older views. Pull from every shard, and open the pushes: first push again, under this view, all that is held.
+// Leave all streams of older views. Pull from every shard, and open the pushes: first push again, under this
+// view, all that is held.
 struct OpenStreams {
   ViewId view;
   Version from;
@@ -42,16 +44,18 @@ using WorkerAction = std::variant<AskVersions, OpenStreams, Disconnect, ReleaseH
 
 // ---- work ----
 
-// One thing for the runner. `ticket` names it; a run that is no longer Wanted() should end soon, without effect.
+// One thing for the runner. `ticket` names it; a run that is no longer Wanted() should end soon, without
+// effect.
 struct Work {
   enum class Kind { kNone, kTrain, kEvaluate };
   Kind kind = Kind::kNone;
   uint64_t ticket = 0;
-  Version version;                // of the parameters to compute with
-  std::vector<SlotRange> units;   // kTrain: nodes of the slot tree, each to be reduced and pushed as one contribution
-  std::vector<Slot> slots;        // kEvaluate
+  Version version;  // of the parameters to compute with
+  std::vector<SlotRange>
+      units;  // kTrain: nodes of the slot tree, each to be reduced and pushed as one contribution
+  std::vector<Slot> slots;  // kEvaluate
   EvaluationSet set = EVALUATION_SET_NONE;
-  bool is_first_of_round = false; // no slot of this round was done here before
+  bool is_first_of_round = false;  // no slot of this round was done here before
 };
 
 // Not thread-safe. Never blocks. Bad input from the network (a block of no known number) is dropped.
@@ -86,15 +90,16 @@ class WorkerCore {
   void BlockStored(ViewId view, Version version, BlockId block);
   // Whether the block is here: forward of its layer may start.
   bool HasBlock(Version version, BlockId block) const;
-  // The oldest version of which blocks are still needed: where a Pull that broke has to go on. (Not at the newest one that came:
-  // blocks of different versions come mixed.)
+  // The oldest version of which blocks are still needed: where a Pull that broke has to go on. (Not at the
+  // newest one that came: blocks of different versions come mixed.)
   Version PullFrom() const { return Complete(base_) ? base_ + 1 : base_; }
 
   // ---- runner ----
   // At most one piece of work is out at a time: the caller ends it with EndWork before it asks again.
   Work NextWork();
   bool Wanted(uint64_t ticket) const;
-  // The unit's contribution is final and given to the pushes (and held). Ignored when the work is not wanted any more.
+  // The unit's contribution is final and given to the pushes (and held). Ignored when the work is not wanted
+  // any more.
   void UnitDone(uint64_t ticket, SlotRange unit);
   void SlotEvaluated(uint64_t ticket, Slot slot, const EvaluationStatistics& statistics);
   void EndWork(uint64_t ticket);
@@ -143,15 +148,15 @@ class WorkerCore {
   SlotRange assigned_;
   Target target_;
 
-  bool located_ = false;                       // base_ is known
-  std::map<uint32_t, Version> lowest_;         // while locating: by shard
-  Version base_;                               // the version to compute with: here as a whole, or being gathered first
-  Buffer buffers_[2];                          // by parity: base_ and base_ + 1
-  std::vector<bool> done_;                     // slots of round base_ whose contributions are held
+  bool located_ = false;                // base_ is known
+  std::map<uint32_t, Version> lowest_;  // while locating: by shard
+  Version base_;            // the version to compute with: here as a whole, or being gathered first
+  Buffer buffers_[2];       // by parity: base_ and base_ + 1
+  std::vector<bool> done_;  // slots of round base_ whose contributions are held
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // by slot, of target_
   std::optional<Running> running_;
   std::map<std::pair<uint64_t, uint64_t>, uint32_t> writes_;  // (restore id, version) -> blocks being written
-  std::map<uint64_t, uint64_t> view_restore_;  // restore id of the views with writes out
+  std::map<uint64_t, uint64_t> view_restore_;                 // restore id of the views with writes out
   uint64_t next_ticket_ = 1;
   std::vector<WorkerAction> actions_;
 };

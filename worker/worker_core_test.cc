@@ -160,7 +160,8 @@ TEST_CASE("a version two ahead waits until the one between is whole") {
   CHECK(w.core.OfferBlock(ViewId(1), Version(7), BlockId(0)) == WorkerCore::Offer::kTake);
 }
 
-TEST_CASE("a rewind voids runs and held contributions, and a write from before it can't reach the new parameters") {
+TEST_CASE(
+    "a rewind voids runs and held contributions, and a write from before it can't reach the new parameters") {
   Worker w;
   w.StartAt(5, {0, 4}, 100);
   const Work old_run = w.core.NextWork();

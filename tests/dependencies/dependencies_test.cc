@@ -1,5 +1,5 @@
-// The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- worker; common, kernels <- server;
-// common <- scheduler. Each file is what a genquery found (BUILD.bazel).
+// The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- worker; common,
+// kernels <- server; common <- scheduler. Each file is what a genquery found (BUILD.bazel).
 #include <string>
 
 #include "catch2/catch.hpp"

@@ -1,4 +1,5 @@
-// What comes over the network may be anything: every RPC gets garbage while a job runs, and the job ends with the same bits.
+// What comes over the network may be anything: every RPC gets garbage while a job runs, and the job ends with
+// the same bits.
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace {
 std::string Garbage(PhiloxStream* random) {
   std::string bytes(random->UniformInt(200), '\0');
   for (char& byte : bytes) byte = static_cast<char>(random->Next32());
-  if (bytes.size() > 2 && random->UniformInt(2) == 0) bytes[0] = '\x0a', bytes[1] = static_cast<char>(bytes.size() - 2);
+  if (bytes.size() > 2 && random->UniformInt(2) == 0)
+    bytes[0] = '\x0a', bytes[1] = static_cast<char>(bytes.size() - 2);
   return bytes;
 }
 
@@ -82,7 +84,8 @@ TEST_CASE("Garbage sent to every RPC of scheduler and server changes nothing", "
   INFO(ended.reason());
   REQUIRE(ended.state() == JOB_STATE_COMPLETED);
   CHECK(ended.result().parameters_sha256() == UndisturbedSha256());
-  for (const char* name : {"scheduler", "server-1", "worker-1"}) CHECK_FALSE((*cluster.processes().Find(name))->Ended());
+  for (const char* name : {"scheduler", "server-1", "worker-1"})
+    CHECK_FALSE((*cluster.processes().Find(name))->Ended());
 }
 
 TEST_CASE("A node of another protocol version is refused with both versions", "[bad input]") {
@@ -96,7 +99,8 @@ TEST_CASE("A node of another protocol version is refused with both versions", "[
   JoinResponse response;
   const grpc::Status status = stub->Join(&context, request, &response);
   CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
-  CHECK_THAT(status.error_message(), Catch::Matchers::Contains(absl::StrCat("protocol version ", kProtocolVersion + 1)));
+  CHECK_THAT(status.error_message(),
+             Catch::Matchers::Contains(absl::StrCat("protocol version ", kProtocolVersion + 1)));
 }
 
 }  // namespace

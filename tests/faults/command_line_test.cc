@@ -1,4 +1,5 @@
-// The command line with wrong input, broken disks and a Ctrl-C: a clear error, the right exit code, and nothing left running.
+// The command line with wrong input, broken disks and a Ctrl-C: a clear error, the right exit code, and
+// nothing left running.
 #include <signal.h>
 
 #include <nlohmann/json.hpp>
@@ -43,7 +44,8 @@ nlohmann::json Report(const TestDir& dir) {
   return nlohmann::json::parse(*text);
 }
 
-TEST_CASE("A job file that is no YAML, or has an unknown field, is refused with file, line and field", "[bad input]") {
+TEST_CASE("A job file that is no YAML, or has an unknown field, is refused with file, line and field",
+          "[bad input]") {
   const TestDir dir;
   CommandResult result = Train(dir, {Write(dir, "job.yaml", "name: [unclosed\n")});
   CHECK(result.ended == "exit status 2");
@@ -63,7 +65,8 @@ TEST_CASE("A job file that is not there is an error", "[bad input]") {
 
 TEST_CASE("A wrong command line is refused", "[bad input]") {
   CHECK(RunCommand({Program("tools/shoal/shoal"), "trian"}).ended == "exit status 2");
-  CHECK(RunCommand({Program("tools/shoal/shoal"), "train", kTiny, "--workers", "0"}).ended == "exit status 2");
+  CHECK(RunCommand({Program("tools/shoal/shoal"), "train", kTiny, "--workers", "0"}).ended ==
+        "exit status 2");
   CHECK(RunCommand({Program("worker/shoal-worker"), "--scheduler", "nowhere"}).ended == "exit status 1");
   CHECK(RunCommand({Program("tools/shoal/shoal"), "train", "--help"}).ended == "exit status 0");
 }
@@ -79,7 +82,8 @@ TEST_CASE("Data files that are missing, or lack a column, fail the job with thei
   CHECK_THAT(result.output, Contains("there is no column 'label'") && Contains("did you mean 'labels'"));
 }
 
-TEST_CASE("Data with one class, an empty label, or a label that training lacks, fail the job", "[bad input]") {
+TEST_CASE("Data with one class, an empty label, or a label that training lacks, fail the job",
+          "[bad input]") {
   std::string one_class = "label\ttext\n";
   for (int i = 0; i < 60; ++i) absl::StrAppend(&one_class, "only\tsome words of example ", i, "\n");
   {
@@ -99,11 +103,12 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
     const std::string dev = Write(dir, "dev.tsv", "label\ttext\nunheard-of\tsome words\n");
     const auto train = AbsolutePath("configs/jobs/tiny.tsv");
     REQUIRE(train.ok());
-    const std::string job = Write(dir, "job.yaml",
-                                  absl::StrCat("name: tiny\ntask: text-classification\ndata: {train_files: [", *train,
-                                               "], validation_files: [", dev, "], text: text, label: label}\n",
-                                               "tokenizer: {vocab_size: 128}\nmodel: {hidden_size: 32}\ntrain: {epochs: 1}\n",
-                                               "optimizer: {learning_rate: 1e-3}\n"));
+    const std::string job =
+        Write(dir, "job.yaml",
+              absl::StrCat("name: tiny\ntask: text-classification\ndata: {train_files: [", *train,
+                           "], validation_files: [", dev, "], text: text, label: label}\n",
+                           "tokenizer: {vocab_size: 128}\nmodel: {hidden_size: 32}\ntrain: {epochs: 1}\n",
+                           "optimizer: {learning_rate: 1e-3}\n"));
     const CommandResult result = Train(dir, {job});
     INFO(result.output);
     CHECK(result.ended == "exit status 3");
@@ -111,14 +116,17 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
   }
 }
 
-TEST_CASE("A disk that is full when a checkpoint is written fails the job only when it is the result's", "[bad input]") {
+TEST_CASE("A disk that is full when a checkpoint is written fails the job only when it is the result's",
+          "[bad input]") {
   const TestDir dir;
-  const CommandResult result = Train(dir, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,after=1KiB,error=ENOSPC"});
+  const CommandResult result =
+      Train(dir, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,after=1KiB,error=ENOSPC"});
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("could not be written") && Contains("No space left on device"));
 
   const TestDir other;
-  const CommandResult once = Train(other, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,nth=4,error=EIO"});
+  const CommandResult once =
+      Train(other, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,nth=4,error=EIO"});
   INFO(once.output);
   CHECK(once.ended == "exit status 0");
   CHECK_THAT(once.output, Contains("Input/output error"));
@@ -127,11 +135,12 @@ TEST_CASE("A disk that is full when a checkpoint is written fails the job only w
 TEST_CASE("A port in use, and an address that others reach, are refused", "[bad input]") {
   const TestDir dir;
   TestCluster cluster({0, 0, 1});
-  CommandResult result =
-      RunCommand({Program("scheduler/shoal-scheduler"), "--listen", cluster.processes().scheduler(), "--state-dir", dir / "state"});
+  CommandResult result = RunCommand({Program("scheduler/shoal-scheduler"), "--listen",
+                                     cluster.processes().scheduler(), "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("in use"));
-  result = RunCommand({Program("scheduler/shoal-scheduler"), "--listen", "0.0.0.0:0", "--state-dir", dir / "state"});
+  result = RunCommand(
+      {Program("scheduler/shoal-scheduler"), "--listen", "0.0.0.0:0", "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("--allow-remote"));
 }

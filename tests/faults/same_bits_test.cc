@@ -1,4 +1,5 @@
-// Promise 1 with real processes and real signals: whatever happens to them, the job ends with the undisturbed run's bits.
+// Promise 1 with real processes and real signals: whatever happens to them, the job ends with the undisturbed
+// run's bits.
 #include <signal.h>
 
 #include <cstdlib>
@@ -53,7 +54,8 @@ TEST_CASE("A worker killed in the middle changes nothing", "[same bits]") {
   CheckSameBits(cluster.WaitForEnd(job));
 }
 
-TEST_CASE("A worker frozen in the middle, and woken when its slots are given away, changes nothing", "[same bits]") {
+TEST_CASE("A worker frozen in the middle, and woken when its slots are given away, changes nothing",
+          "[same bits]") {
   TestCluster cluster({2, 2, 1});
   const JobId job = cluster.Submit();
   cluster.WaitForRound(job, 100);
@@ -81,7 +83,8 @@ TEST_CASE("A worker that leaves in peace changes nothing", "[same bits]") {
   CheckSameBits(cluster.WaitForEnd(job));
 }
 
-TEST_CASE("A server killed in the middle sends the job back to a checkpoint, and the bits are the same", "[same bits]") {
+TEST_CASE("A server killed in the middle sends the job back to a checkpoint, and the bits are the same",
+          "[same bits]") {
   TestCluster cluster({2, 2, 1});
   const JobId job = cluster.Submit();
   cluster.WaitForRound(job, 150);

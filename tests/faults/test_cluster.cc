@@ -12,7 +12,8 @@ constexpr absl::Duration kDeadline = absl::Seconds(120);
 constexpr absl::Duration kWatchSlice = absl::Seconds(1);
 
 // Long enough that faults fall into the training, short enough for a test: some 510 rounds.
-const std::vector<std::string> kJob = {"train.epochs=30", "evaluation.every=5 epochs", "checkpoint.every=60 rounds"};
+const std::vector<std::string> kJob = {"train.epochs=30", "evaluation.every=5 epochs",
+                                       "checkpoint.every=60 rounds"};
 
 template <typename T>
 T Value(absl::StatusOr<T> result) {
@@ -34,7 +35,8 @@ TestCluster::TestCluster(const Shape& shape) : shape_(shape) {
   options.folder = dir_.path();
   options.worker_threads = shape.threads;
   options.scheduler_flags = {"--lease-ms", "1000", "--heartbeat-ms", "100"};
-  options.scheduler_flags.insert(options.scheduler_flags.end(), shape.scheduler_flags.begin(), shape.scheduler_flags.end());
+  options.scheduler_flags.insert(options.scheduler_flags.end(), shape.scheduler_flags.begin(),
+                                 shape.scheduler_flags.end());
   options.server_flags = shape.server_flags;
   options.worker_flags = shape.worker_flags;
   cluster_ = Value(LocalCluster::Start(std::move(options)));
@@ -61,7 +63,8 @@ void TestCluster::WaitForEvent(JobId job, const std::function<bool(const JobEven
   uint64_t after = 0;
   bool seen = false;
   while (!seen) {
-    const absl::Status status = client_->Watch(job, &after, kWatchSlice, [&](const JobEvent& event) { return !(seen = wanted(event)); });
+    const absl::Status status = client_->Watch(
+        job, &after, kWatchSlice, [&](const JobEvent& event) { return !(seen = wanted(event)); });
     INFO("job " << job << ": " << status);
     REQUIRE(absl::Now() < deadline);
     REQUIRE((seen || absl::IsUnavailable(status)));
@@ -69,23 +72,29 @@ void TestCluster::WaitForEvent(JobId job, const std::function<bool(const JobEven
 }
 
 void TestCluster::WaitForRound(JobId job, uint64_t round) {
-  WaitForEvent(job, [&](const JobEvent& event) { return event.progress().round() >= round || event.metric().round() >= round; });
+  WaitForEvent(job, [&](const JobEvent& event) {
+    return event.progress().round() >= round || event.metric().round() >= round;
+  });
 }
 
 Job TestCluster::WaitForEnd(JobId job) {
   const absl::Time deadline = absl::Now() + kDeadline;
   uint64_t after = 0;
   while (true) {
-    const absl::Status status = client_->Watch(job, &after, kWatchSlice, [](const JobEvent&) { return true; });
+    const absl::Status status =
+        client_->Watch(job, &after, kWatchSlice, [](const JobEvent&) { return true; });
     if (status.ok()) return GetJob(job);
     if (absl::Now() > deadline) {
       const auto now = client_->GetStatus();
-      FAIL("job " << job << " does not end: " << status << "\n" << (now.ok() ? now->DebugString() : now.status().ToString()));
+      FAIL("job " << job << " does not end: " << status << "\n"
+                  << (now.ok() ? now->DebugString() : now.status().ToString()));
     }
   }
 }
 
-void TestCluster::Signal(const std::string& process, int number) { Value(cluster_->Find(process))->Signal(number); }
+void TestCluster::Signal(const std::string& process, int number) {
+  Value(cluster_->Find(process))->Signal(number);
+}
 
 const std::string& UndisturbedSha256() {
   static const auto* const sha256 = [] {

@@ -1,4 +1,5 @@
-// Simulated time: events run one after the other in order of their time, those of one time in order of scheduling.
+// Simulated time: events run one after the other in order of their time, those of one time in order of
+// scheduling.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,9 @@ class EventQueue {
   }
 
   // ---- the schedule's luck ----
-  bool Chance(double probability) { return std::uniform_real_distribution<double>(0, 1)(random_) < probability; }
+  bool Chance(double probability) {
+    return std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+  }
   uint64_t Below(uint64_t n) { return random_() % n; }
   absl::Duration Between(absl::Duration low, absl::Duration high) {
     return low + absl::Microseconds(Below(absl::ToInt64Microseconds(high - low) + 1));

@@ -46,7 +46,9 @@ SimulatedCluster::~SimulatedCluster() = default;
 // With SHOAL_SIMULATION_LOG set a schedule tells what happens.
 void SimulatedCluster::Log(const std::string& text) const {
   static const bool wanted = std::getenv("SHOAL_SIMULATION_LOG") != nullptr;
-  if (wanted) std::fprintf(stderr, "%s %s\n", absl::FormatDuration(queue_.now() - absl::UnixEpoch()).c_str(), text.c_str());
+  if (wanted)
+    std::fprintf(stderr, "%s %s\n", absl::FormatDuration(queue_.now() - absl::UnixEpoch()).c_str(),
+                 text.c_str());
 }
 
 // ---- nodes ----
@@ -270,7 +272,8 @@ void SimulatedCluster::PlanFaults() {
   const auto later = [this](std::function<void()> fault) {
     queue_.After(queue_.Between(absl::ZeroDuration(), kFaultWindow), std::move(fault));
   };
-  for (int i = 0; i < hardship_.kill_workers; ++i) later([this] { KillOne(NODE_ROLE_WORKER, queue_.Chance(0.5)); });
+  for (int i = 0; i < hardship_.kill_workers; ++i)
+    later([this] { KillOne(NODE_ROLE_WORKER, queue_.Chance(0.5)); });
   for (int i = 0; i < hardship_.kill_servers; ++i) later([this] { KillOne(NODE_ROLE_SERVER, true); });
   for (int i = 0; i < hardship_.freeze_workers; ++i) later([this] { FreezeOneWorker(); });
   for (int i = 0; i < hardship_.join_workers; ++i) later([this] { AddWorker(); });
@@ -299,7 +302,8 @@ void SimulatedCluster::FreezeOneWorker() {
   if (living.empty()) return;
   SimulatedNode* const victim = living[queue_.Below(living.size())];
   const absl::Duration time = queue_.Between(absl::Milliseconds(5), kFrozen);
-  Log(absl::StrCat("frozen for ", absl::FormatDuration(time), ": node ", victim->id(), ", ", victim->address()));
+  Log(absl::StrCat("frozen for ", absl::FormatDuration(time), ": node ", victim->id(), ", ",
+                   victim->address()));
   victim->FreezeUntil(queue_.now() + time);
 }
 

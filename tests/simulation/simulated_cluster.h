@@ -1,5 +1,6 @@
-// A whole cluster in one thread and in simulated time: the real cores of scheduler, servers and workers, with a network that
-// delays, loses, doubles, damages and reorders, and machines that die, freeze, come back and join late.
+// A whole cluster in one thread and in simulated time: the real cores of scheduler, servers and workers, with
+// a network that delays, loses, doubles, damages and reorders, and machines that die, freeze, come back and
+// join late.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +22,13 @@ namespace shoal {
 struct Hardship {
   double break_stream = 0;  // a message is lost: its stream breaks
   double duplicate = 0;
-  double damage = 0;        // of payloads
+  double damage = 0;                               // of payloads
   absl::Duration slowest = absl::Milliseconds(2);  // of a message
   int kill_workers = 0;
   int freeze_workers = 0;
   int join_workers = 0;
-  int kill_servers = 0;     // each comes back as a new node
-  int kill_scheduler = 0;   // restarted from its store
+  int kill_servers = 0;    // each comes back as a new node
+  int kill_scheduler = 0;  // restarted from its store
 };
 
 struct SimulationResult {
@@ -65,7 +66,7 @@ class SimulatedCluster {
  private:
   struct Session {
     SimulatedNode* node = nullptr;
-    uint64_t generation = 0;  // of the stream; 0: none stands
+    uint64_t generation = 0;        // of the stream; 0: none stands
     absl::Time last_up, last_down;  // messages of one stream keep their order
   };
 
@@ -91,7 +92,7 @@ class SimulatedCluster {
   const Hardship hardship_;
   SimulatedStorage storage_;
   std::map<std::pair<std::string, std::string>, std::string> records_;  // the scheduler's store
-  std::unique_ptr<SchedulerCore> scheduler_;  // null: dead
+  std::unique_ptr<SchedulerCore> scheduler_;                            // null: dead
   uint64_t scheduler_life_ = 0;
   uint64_t next_generation_ = 1;
   std::vector<std::unique_ptr<SimulatedNode>> nodes_;  // the dead too: events may refer to them

@@ -1,5 +1,5 @@
-// The job that simulations run: a made-up loss whose gradient takes microseconds, under the real optimizer, clipping, evaluation
-// and checkpoints.
+// The job that simulations run: a made-up loss whose gradient takes microseconds, under the real optimizer,
+// clipping, evaluation and checkpoints.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ JobSpec SimulatedSpec();
 JobPlan SimulatedPlan();
 
 // Gradient sum of one slot: floats that need rounding, so that another order of additions would show.
-ContributionStats SimulatedGradient(Round round, Slot slot, absl::Span<const float> theta, absl::Span<float> gradient);
+ContributionStats SimulatedGradient(Round round, Slot slot, absl::Span<const float> theta,
+                                    absl::Span<float> gradient);
 
 // One evaluation slot: how well θ "classifies" the slot's examples.
 EvaluationStatistics SimulatedEvaluation(EvaluationSet set, Slot slot, absl::Span<const float> theta);

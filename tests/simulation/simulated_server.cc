@@ -47,7 +47,8 @@ void SimulatedServer::OnDirective(const Directive& directive) {
 void SimulatedServer::Prepare(const PrepareJob& request) {
   if (job_ == nullptr || job_->job.value() != request.job()) {
     DropAll();
-    const auto job = MakeShardJob(JobId(request.job()), request.spec(), request.plan(), kSimulatedBlockElements);
+    const auto job =
+        MakeShardJob(JobId(request.job()), request.spec(), request.plan(), kSimulatedBlockElements);
     SHOAL_CHECK_OK(job);
     job_ = *job;
     checkpoint_dir_ = request.checkpoint_dir();
@@ -83,7 +84,8 @@ void SimulatedServer::ReportInstalled(const std::string& error) {
 
 // ---- data ----
 
-absl::StatusOr<ContributionResult> SimulatedServer::Contribute(const ContributionHeader& header, Payload payload) {
+absl::StatusOr<ContributionResult> SimulatedServer::Contribute(const ContributionHeader& header,
+                                                               Payload payload) {
   if (shard_ == nullptr) return absl::FailedPreconditionError("no job");
   return shard_->Contribute(header, std::move(payload));
 }

@@ -11,7 +11,9 @@
 namespace shoal {
 namespace {
 
-std::vector<float> Copy(const FloatArray& values, uint64_t size) { return {values.get(), values.get() + size}; }
+std::vector<float> Copy(const FloatArray& values, uint64_t size) {
+  return {values.get(), values.get() + size};
+}
 
 class StoredReader : public StateReader {
  public:
@@ -57,7 +59,8 @@ CheckpointShard SimulatedStorage::WriteShard(const std::string& folder, const Sh
   return shard;
 }
 
-absl::StatusOr<std::string> SimulatedStorage::Commit(const std::string& folder, const CheckpointManifest& manifest) {
+absl::StatusOr<std::string> SimulatedStorage::Commit(const std::string& folder,
+                                                     const CheckpointManifest& manifest) {
   const Version version(manifest.version());
   const std::string path = JoinPath(folder, CheckpointName(version));
   if (committed_.count(path) > 0) return path;

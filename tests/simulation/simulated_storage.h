@@ -38,8 +38,8 @@ class SimulatedStorage {
 
  private:
   using Shards = std::map<std::string, std::map<uint64_t, StoredBlock>>;  // by file name
-  std::map<std::string, Shards> partial_;                                // by path
-  std::map<std::string, std::map<uint64_t, StoredBlock>> committed_;     // by path
+  std::map<std::string, Shards> partial_;                                 // by path
+  std::map<std::string, std::map<uint64_t, StoredBlock>> committed_;      // by path
 };
 
 // Restore points of one job: the storage's checkpoints, or parameters that are a function of the block.

@@ -75,8 +75,8 @@ void SimulatedWorker::Prepare(const PrepareJob& request) {
     }
     pool_ = std::make_shared<GradientPool>(offset);
     for (auto& theta : theta_) theta.assign(offset, 0);
-    core_ = std::make_unique<WorkerCore>(WorkerCore::Options{JobId(job_), NodeId(id()), request.spec().train().slots(),
-                                                             static_cast<uint32_t>(blocks_.size())});
+    core_ = std::make_unique<WorkerCore>(WorkerCore::Options{
+        JobId(job_), NodeId(id()), request.spec().train().slots(), static_cast<uint32_t>(blocks_.size())});
   }
   NodeReport report;
   report.mutable_job_prepared()->set_job(job_);
@@ -219,7 +219,8 @@ void SimulatedWorker::OfferWaiting() {
 void SimulatedWorker::PushHeld(const Held& held, int shard) {
   for (uint32_t b = 0; b < blocks_.size(); ++b) {
     const uint32_t place = b % view_.shards_size();
-    if (static_cast<int>(blocks_[b].group) != held.group || (shard >= 0 && static_cast<int>(place) != shard)) continue;
+    if (static_cast<int>(blocks_[b].group) != held.group || (shard >= 0 && static_cast<int>(place) != shard))
+      continue;
     Delivery delivery;
     ContributionHeader& header = delivery.header;
     header.set_job(job_);
@@ -230,8 +231,8 @@ void SimulatedWorker::PushHeld(const Held& held, int shard) {
     header.set_block(b);
     *header.mutable_stats() = held.stats;
     const absl::Span<const float> values(held.gradient.get() + blocks_[b].offset, blocks_[b].size);
-    delivery.payload = Payload::CopyOf(
-        {reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
+    delivery.payload =
+        Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
     header.set_crc32c(delivery.payload.Crc32c());
     Push(place, std::move(delivery));
   }
@@ -256,17 +257,19 @@ void SimulatedWorker::Deliver(uint32_t shard, Delivery delivery) {
     bytes[cluster_->queue().Below(bytes.size())] ^= 0x10;
     sent = Payload::CopyOf(bytes);
   }
-  cluster_->queue().After(cluster_->Delay(), [this, opening, shard, address, sent, delivery = std::move(delivery)] {
-    SimulatedServer* const server = cluster_->ServerAt(address);
-    absl::Status status = absl::UnavailableError("nobody there");
-    if (server != nullptr && !server->frozen()) status = server->Contribute(delivery.header, sent).status();
-    if (status.ok()) return;
-    After(cluster_->Delay(), [this, opening, shard, delivery, status] {
-      if (opening != opening_ || core_ == nullptr) return;
-      if (absl::IsDataLoss(status)) return Push(shard, delivery);
-      PushBroken(shard);
-    });
-  });
+  cluster_->queue().After(cluster_->Delay(),
+                          [this, opening, shard, address, sent, delivery = std::move(delivery)] {
+                            SimulatedServer* const server = cluster_->ServerAt(address);
+                            absl::Status status = absl::UnavailableError("nobody there");
+                            if (server != nullptr && !server->frozen())
+                              status = server->Contribute(delivery.header, sent).status();
+                            if (status.ok()) return;
+                            After(cluster_->Delay(), [this, opening, shard, delivery, status] {
+                              if (opening != opening_ || core_ == nullptr) return;
+                              if (absl::IsDataLoss(status)) return Push(shard, delivery);
+                              PushBroken(shard);
+                            });
+                          });
 }
 
 // The stream is opened again after a while, and all that is held for the shard pushed again.
@@ -345,7 +348,8 @@ void SimulatedWorker::FinishUnit() {
 void SimulatedWorker::StepEvaluation() {
   if (slot_ == work_.slots.size() || !core_->Wanted(work_.ticket)) return EndWork();
   const Slot slot = work_.slots[slot_++];
-  core_->SlotEvaluated(work_.ticket, slot, SimulatedEvaluation(work_.set, slot, theta_[work_.version.value() % 2]));
+  core_->SlotEvaluated(work_.ticket, slot,
+                       SimulatedEvaluation(work_.set, slot, theta_[work_.version.value() % 2]));
   Pump();
   const uint64_t life = life_;
   After(cluster_->queue().Between(absl::Microseconds(100), absl::Milliseconds(1)), [this, life] {

@@ -1,4 +1,5 @@
-// A worker of a simulated cluster: the real WorkerCore and UnitReducer, with made-up gradients that take simulated time.
+// A worker of a simulated cluster: the real WorkerCore and UnitReducer, with made-up gradients that take
+// simulated time.
 #pragma once
 
 #include <memory>
@@ -89,8 +90,8 @@ class SimulatedWorker : public SimulatedNode {
   bool busy_ = false;
   bool pumping_ = false;
   Work work_;
-  size_t unit_ = 0;      // of work_.units
-  uint32_t slot_ = 0;    // next of the unit; or index into work_.slots
+  size_t unit_ = 0;    // of work_.units
+  uint32_t slot_ = 0;  // next of the unit; or index into work_.slots
   std::unique_ptr<UnitReducer> reducer_;
 };
 

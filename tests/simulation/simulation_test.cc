@@ -1,5 +1,6 @@
-// Promise 1 on the real cores: whatever happens to messages and machines, the job ends with the undisturbed run's bits.
-// A failing schedule is named by its number: SHOAL_SIMULATION_SEED=n runs it alone, SHOAL_SIMULATION_LOG=1 tells what happens.
+// Promise 1 on the real cores: whatever happens to messages and machines, the job ends with the undisturbed
+// run's bits. A failing schedule is named by its number: SHOAL_SIMULATION_SEED=n runs it alone,
+// SHOAL_SIMULATION_LOG=1 tells what happens.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -11,7 +12,7 @@
 namespace shoal {
 namespace {
 
-constexpr int kSchedules = 1000;  // of each kind
+constexpr int kSchedules = 1000;                      // of each kind
 constexpr absl::Duration kLimit = absl::Seconds(60);  // simulated
 
 const SimulationResult& Undisturbed() {

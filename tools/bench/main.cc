@@ -3,8 +3,11 @@
 #include <cstdio>
 
 #include "absl/status/status.h"
+#include "common/logging.h"
 #include "tools/bench/apply_bench.h"
+#include "tools/bench/cluster_bench.h"
 #include "tools/bench/kernels_bench.h"
+#include "tools/bench/pushpull_bench.h"
 #include "tools/bench/train_bench.h"
 
 namespace shoal {
@@ -13,7 +16,9 @@ namespace {
 // Options of all subcommands, and what the chosen one returned.
 struct Bench {
   ApplyOptions apply;
+  ClusterOptions cluster;
   KernelsOptions kernels;
+  PushPullOptions pushpull;
   TrainOptions train;
   absl::Status status;
 };
@@ -34,6 +39,41 @@ void AddKernels(CLI::App& app, Bench& bench) {
   command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--only", options.only, "kernels whose name contains this");
   command->callback([&bench] { bench.status = RunKernels(bench.kernels); });
+}
+
+void AddPushPull(CLI::App& app, Bench& bench) {
+  CLI::App* command =
+      app.add_subcommand("pushpull", "gradients to servers and parameters back, beside bare streams");
+  PushPullOptions& options = bench.pushpull;
+  command->add_option("--mib", options.mib, "size of the parameters in float32")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--workers", options.workers)->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--servers", options.servers)->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--wire", options.wire, "f32, bf16 or f16")->capture_default_str();
+  command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
+  command->callback([&bench] { bench.status = RunPushPull(bench.pushpull); });
+}
+
+void AddCluster(CLI::App& app, Bench& bench) {
+  CLI::App* command = app.add_subcommand("cluster", "a local cluster of real processes");
+  ClusterOptions& options = bench.cluster;
+  command->add_option("--model", options.model, "minilm or bert-l4-h256")->capture_default_str();
+  command->add_option("--workers", options.workers)->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--servers", options.servers)->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--threads", options.threads, "of each worker")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--batch", options.batch, "examples of a round")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--length", options.length, "tokens of an example")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--slots", options.slots)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--wire", options.wire, "f32, bf16 or f16")->capture_default_str();
+  command->callback([&bench] { bench.status = RunCluster(bench.cluster); });
 }
 
 void AddTrain(CLI::App& app, Bench& bench) {
@@ -57,9 +97,12 @@ void AddTrain(CLI::App& app, Bench& bench) {
 int Main(int argc, char** argv) {
   CLI::App app("Measures Shoal and prints JSON lines.", "shoal-bench");
   app.require_subcommand(1);
+  (void)InitLogging({"shoal-bench", "warn", "", /*to_stderr=*/true});
   Bench bench;
   AddApply(app, bench);
+  AddCluster(app, bench);
   AddKernels(app, bench);
+  AddPushPull(app, bench);
   AddTrain(app, bench);
   try {
     app.parse(argc, argv);

@@ -62,7 +62,8 @@ ChildProcess::~ChildProcess() {
 std::optional<std::string> ChildProcess::Ended() {
   int status = 0;
   if (!ended_ && waitpid(pid_, &status, WNOHANG) == pid_) {
-    ended_ = WIFSIGNALED(status) ? absl::StrCat("signal ", WTERMSIG(status)) : absl::StrCat("exit status ", WEXITSTATUS(status));
+    ended_ = WIFSIGNALED(status) ? absl::StrCat("signal ", WTERMSIG(status))
+                                 : absl::StrCat("exit status ", WEXITSTATUS(status));
   }
   return ended_;
 }

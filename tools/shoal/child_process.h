@@ -13,13 +13,14 @@
 
 namespace shoal {
 
-// Not thread-safe. The child is in a process group of its own, so that a Ctrl-C at the terminal does not reach it, and is killed by the
-// kernel when the thread that started it ends.
+// Not thread-safe. The child is in a process group of its own, so that a Ctrl-C at the terminal does not
+// reach it, and is killed by the kernel when the thread that started it ends.
 class ChildProcess {
  public:
-  // Runs `arguments`; the first one is the program's path. Standard output and error go to `log_file` (appended). Errors: what the
-  // system says.
-  static absl::StatusOr<std::unique_ptr<ChildProcess>> Start(const std::vector<std::string>& arguments, const std::string& log_file);
+  // Runs `arguments`; the first one is the program's path. Standard output and error go to `log_file`
+  // (appended). Errors: what the system says.
+  static absl::StatusOr<std::unique_ptr<ChildProcess>> Start(const std::vector<std::string>& arguments,
+                                                             const std::string& log_file);
   // SIGKILL, when it still runs.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;

@@ -55,11 +55,15 @@ CLI::App* AddCommand(CLI::App* app, const Flags& flags, const char* name, const 
   return command;
 }
 
-void AddJob(CLI::App* command, const Flags& flags) { command->add_option("job", flags->job, "Number of the job")->required(); }
+void AddJob(CLI::App* command, const Flags& flags) {
+  command->add_option("job", flags->job, "Number of the job")->required();
+}
 
 std::string EventText(const Job& job, const JobEvent& event) {
-  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone());
-  if (event.has_state()) return absl::StrCat(time, " ", StateName(event.state().state()), " ", event.state().reason());
+  const std::string time =
+      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone());
+  if (event.has_state())
+    return absl::StrCat(time, " ", StateName(event.state().state()), " ", event.state().reason());
   if (!event.message().empty()) return absl::StrCat(time, " ", event.message());
   if (event.checkpoint() > 0) return absl::StrCat(time, " checkpoint of version ", event.checkpoint());
   const Json line = MetricsLine(job.spec(), event);
@@ -67,10 +71,13 @@ std::string EventText(const Job& job, const JobEvent& event) {
 }
 
 // Reads the job's events until it has ended; with `follow` false, only what there is.
-absl::Status ReadEvents(SchedulerClient* client, JobId job, const StopSignal& stop, const std::function<bool(const JobEvent&)>& on_event) {
+absl::Status ReadEvents(SchedulerClient* client, JobId job, const StopSignal& stop,
+                        const std::function<bool(const JobEvent&)>& on_event) {
   uint64_t after = 0;
   while (true) {
-    const absl::Status status = client->Watch(job, &after, kWatchSlice, [&](const JobEvent& event) { return on_event(event) && !stop.requested(); });
+    const absl::Status status = client->Watch(job, &after, kWatchSlice, [&](const JobEvent& event) {
+      return on_event(event) && !stop.requested();
+    });
     if (stop.requested()) return absl::CancelledError("interrupted");
     if (!absl::IsUnavailable(status)) return status;
     SHOAL_RETURN_IF_ERROR(client->GetJob(job).status());
@@ -96,13 +103,17 @@ absl::StatusOr<int> Wait(SchedulerClient* client, JobId id) {
   SHOAL_ASSIGN_OR_RETURN(job, client->GetJob(id));
   if (job.state() == JOB_STATE_COMPLETED) PrintReport(job, stdout);
   if (job.state() == JOB_STATE_FAILED) absl::FPrintF(stderr, "shoal: the job has failed: %s\n", job.reason());
-  return job.state() == JOB_STATE_COMPLETED ? kExitDone : job.state() == JOB_STATE_FAILED ? kExitJobFailed : kExitJobCancelled;
+  return job.state() == JOB_STATE_COMPLETED ? kExitDone
+         : job.state() == JOB_STATE_FAILED  ? kExitJobFailed
+                                            : kExitJobCancelled;
 }
 
 absl::StatusOr<int> Submit(const ClusterFlags& flags) {
   SubmitJobRequest request;
   SHOAL_ASSIGN_OR_RETURN(*request.mutable_spec(), ReadJobFile(PosixEnv(), flags.job_file, flags.set));
-  request.set_request_id(flags.request_id.empty() ? absl::StrCat(absl::ToUnixNanos(absl::Now()), "-", getpid()) : flags.request_id);
+  request.set_request_id(flags.request_id.empty()
+                             ? absl::StrCat(absl::ToUnixNanos(absl::Now()), "-", getpid())
+                             : flags.request_id);
   request.set_checkpoint_dir(flags.checkpoint_dir);
   request.set_resume_from(flags.resume_from);
   SchedulerClient client(flags.scheduler);
@@ -170,7 +181,8 @@ absl::Status Export(const ClusterFlags& flags) {
   std::string checkpoint = job.result().checkpoint();
   if (flags.version > 0) checkpoint = JoinPath(job.checkpoint_dir(), CheckpointName(Version(flags.version)));
   if (checkpoint.empty()) {
-    if (job.checkpoints().empty()) return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint yet"));
+    if (job.checkpoints().empty())
+      return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint yet"));
     checkpoint = JoinPath(job.checkpoint_dir(), CheckpointName(Version(*job.checkpoints().rbegin())));
   }
   SHOAL_RETURN_IF_ERROR(ExportJob(PosixEnv(), &client, job, checkpoint, flags.out));
@@ -189,11 +201,19 @@ void AddClusterCommands(CLI::App* app, CommandResult* result) {
   {
     const auto flags = std::make_shared<ClusterFlags>();
     CLI::App* const command = AddCommand(app, flags, "submit", "Give a job to a cluster");
-    command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")->required()->type_name("JOB.yaml");
-    command->add_option("--set", flags->set, "A value that replaces the job file's")->type_name("KEY.PATH=VALUE")->expected(1)->take_all();
-    command->add_option("--checkpoint-dir", flags->checkpoint_dir, "Folder for checkpoints, as servers and scheduler see it");
-    command->add_option("--resume-from", flags->resume_from, "Checkpoint to start from, as servers and scheduler see it");
-    command->add_option("--request-id", flags->request_id, "The same id twice gives the same job, so that a retry is harmless");
+    command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")
+        ->required()
+        ->type_name("JOB.yaml");
+    command->add_option("--set", flags->set, "A value that replaces the job file's")
+        ->type_name("KEY.PATH=VALUE")
+        ->expected(1)
+        ->take_all();
+    command->add_option("--checkpoint-dir", flags->checkpoint_dir,
+                        "Folder for checkpoints, as servers and scheduler see it");
+    command->add_option("--resume-from", flags->resume_from,
+                        "Checkpoint to start from, as servers and scheduler see it");
+    command->add_option("--request-id", flags->request_id,
+                        "The same id twice gives the same job, so that a retry is harmless");
     command->add_flag("--wait", flags->wait, "Show the progress and return when the job has ended");
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer("Example:\n  shoal submit job.yaml --scheduler 10.0.0.5:7070 --wait");
@@ -213,7 +233,8 @@ void AddClusterCommands(CLI::App* app, CommandResult* result) {
   }
   {
     const auto flags = std::make_shared<ClusterFlags>();
-    CLI::App* const command = AddCommand(app, flags, "logs", "What has happened in a job: views, losses, evaluations, checkpoints");
+    CLI::App* const command =
+        AddCommand(app, flags, "logs", "What has happened in a job: views, losses, evaluations, checkpoints");
     AddJob(command, flags);
     command->add_flag("--follow", flags->follow, "Go on until the job has ended");
     command->add_flag("--json", flags->json, "Print the metrics as JSON lines");
@@ -223,14 +244,17 @@ void AddClusterCommands(CLI::App* app, CommandResult* result) {
     const auto flags = std::make_shared<ClusterFlags>();
     CLI::App* const command = AddCommand(app, flags, "cancel", "End a job");
     AddJob(command, flags);
-    command->callback([flags, result] { result->Set(SchedulerClient(flags->scheduler).Cancel(JobId(flags->job))); });
+    command->callback(
+        [flags, result] { result->Set(SchedulerClient(flags->scheduler).Cancel(JobId(flags->job))); });
   }
   {
     const auto flags = std::make_shared<ClusterFlags>();
-    CLI::App* const command = AddCommand(app, flags, "export", "Write a job's model as a Hugging Face folder");
+    CLI::App* const command =
+        AddCommand(app, flags, "export", "Write a job's model as a Hugging Face folder");
     AddJob(command, flags);
     command->add_option("--out", flags->out, "Folder to write")->required()->type_name("DIR");
-    command->add_option("--version", flags->version, "A checkpoint's version (default: the result, or the newest)");
+    command->add_option("--version", flags->version,
+                        "A checkpoint's version (default: the result, or the newest)");
     command->footer("Example:\n  shoal export 1 --out models/mine");
     command->callback([flags, result] { result->Set(Export(*flags)); });
   }

@@ -1,4 +1,5 @@
-// The subcommands of `shoal`. Each adds itself to the command line; its callback leaves what it came to in the result.
+// The subcommands of `shoal`. Each adds itself to the command line; its callback leaves what it came to in
+// the result.
 #pragma once
 
 #include <string>
@@ -10,8 +11,8 @@ namespace shoal {
 
 // Exit codes; part of the interface (docs/user-guide.md).
 inline constexpr int kExitDone = 0;
-inline constexpr int kExitError = 1;         // the cluster can't be reached, a file can't be read, ...
-inline constexpr int kExitBadInput = 2;      // command line or job file
+inline constexpr int kExitError = 1;     // the cluster can't be reached, a file can't be read, ...
+inline constexpr int kExitBadInput = 2;  // command line or job file
 inline constexpr int kExitJobFailed = 3;
 inline constexpr int kExitJobCancelled = 4;
 inline constexpr int kExitInterrupted = 130;  // Ctrl-C, SIGTERM

@@ -16,7 +16,8 @@ constexpr absl::Duration kFetchTimeout = absl::Minutes(2);
 
 }  // namespace
 
-absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint, const std::string& folder) {
+absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
+                       const std::string& folder) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, checkpoint));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta());
   const std::string fetched = JoinPath(folder, ".fetched");

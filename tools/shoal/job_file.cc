@@ -5,7 +5,8 @@
 
 namespace shoal {
 
-absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path, const std::vector<std::string>& assignments) {
+absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path,
+                                    const std::vector<std::string>& assignments) {
   JobText text;
   SHOAL_ASSIGN_OR_RETURN(text.yaml, env->ReadFile(path));
   text.name = path;

@@ -10,8 +10,9 @@
 
 namespace shoal {
 
-// Paths in the file are relative to it, those of `assignments` to the working folder; all are absolute in the result. Errors: NOT_FOUND;
-// as ParseJob.
-absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path, const std::vector<std::string>& assignments);
+// Paths in the file are relative to it, those of `assignments` to the working folder; all are absolute in the
+// result. Errors: NOT_FOUND; as ParseJob.
+absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path,
+                                    const std::vector<std::string>& assignments);
 
 }  // namespace shoal

@@ -42,8 +42,9 @@ absl::StatusOr<DaemonPrograms> DaemonPrograms::Find() {
       return programs;
     }
   }
-  return absl::NotFoundError(absl::StrCat("shoal-scheduler, shoal-server and shoal-worker are neither in ", here, " nor where Bazel builds them (",
-                                          root, "): build them with `bazel build -c opt //...`"));
+  return absl::NotFoundError(absl::StrCat("shoal-scheduler, shoal-server and shoal-worker are neither in ",
+                                          here, " nor where Bazel builds them (", root,
+                                          "): build them with `bazel build -c opt //...`"));
 }
 
 std::string EndOfLog(const std::string& path) {
@@ -56,7 +57,8 @@ std::string EndOfLog(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(Options options) {
   Env* const env = PosixEnv();
-  for (const char* folder : {"state", "logs", "work"}) SHOAL_RETURN_IF_ERROR(env->CreateDirs(JoinPath(options.folder, folder)));
+  for (const char* folder : {"state", "logs", "work"})
+    SHOAL_RETURN_IF_ERROR(env->CreateDirs(JoinPath(options.folder, folder)));
   std::unique_ptr<LocalCluster> cluster(new LocalCluster(std::move(options)));
   SHOAL_RETURN_IF_ERROR(cluster->StartScheduler());
   return cluster;
@@ -85,7 +87,8 @@ absl::Status LocalCluster::StartScheduler() {
   while (!env->FileExists(port_file)) {
     const auto ended = processes_["scheduler"]->Ended();
     if (ended || absl::Now() > deadline) {
-      return absl::UnavailableError(absl::StrCat("the scheduler does not start (", ended.value_or("no port in time"), "):\n",
+      return absl::UnavailableError(absl::StrCat("the scheduler does not start (",
+                                                 ended.value_or("no port in time"), "):\n",
                                                  EndOfLog(LogOf("scheduler"))));
     }
     absl::SleepFor(kPoll);
@@ -100,11 +103,17 @@ absl::Status LocalCluster::RestartScheduler() {
   return StartScheduler();
 }
 
-absl::Status LocalCluster::AddNode(const std::string& role, int number, const std::string& program, int threads,
-                                   const std::vector<std::string>& flags) {
+absl::Status LocalCluster::AddNode(const std::string& role, int number, const std::string& program,
+                                   int threads, const std::vector<std::string>& flags) {
   const std::string name = absl::StrCat(role, "-", number);
-  std::vector<std::string> arguments = {program,      "--scheduler", scheduler_address_,      "--name",
-                                        name,         "--threads",   absl::StrCat(threads),   "--work-dir",
+  std::vector<std::string> arguments = {program,
+                                        "--scheduler",
+                                        scheduler_address_,
+                                        "--name",
+                                        name,
+                                        "--threads",
+                                        absl::StrCat(threads),
+                                        "--work-dir",
                                         JoinPath(JoinPath(options_.folder, "work"), name)};
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   SHOAL_ASSIGN_OR_RETURN(processes_[name], ChildProcess::Start(arguments, LogOf(name)));
@@ -116,12 +125,14 @@ absl::Status LocalCluster::AddServer() {
 }
 
 absl::Status LocalCluster::AddWorker() {
-  return AddNode("worker", ++workers_, options_.programs.worker, options_.worker_threads, options_.worker_flags);
+  return AddNode("worker", ++workers_, options_.programs.worker, options_.worker_threads,
+                 options_.worker_flags);
 }
 
 absl::StatusOr<ChildProcess*> LocalCluster::Find(const std::string& name) {
   const auto found = processes_.find(name);
-  if (found == processes_.end() || found->second == nullptr) return absl::NotFoundError(absl::StrCat("there is no process ", name));
+  if (found == processes_.end() || found->second == nullptr)
+    return absl::NotFoundError(absl::StrCat("there is no process ", name));
   return found->second.get();
 }
 
@@ -132,7 +143,8 @@ void LocalCluster::Stop(absl::Duration timeout) {
     if (name != "scheduler" && process != nullptr) nodes.push_back(process.get());
   }
   for (ChildProcess* node : nodes) node->Signal(SIGTERM);
-  for (ChildProcess* node : nodes) (void)node->WaitEnded(std::max(deadline - absl::Now(), absl::ZeroDuration()));
+  for (ChildProcess* node : nodes)
+    (void)node->WaitEnded(std::max(deadline - absl::Now(), absl::ZeroDuration()));
   ChildProcess* const scheduler = processes_["scheduler"].get();
   if (scheduler != nullptr) {
     scheduler->Signal(SIGTERM);

@@ -18,7 +18,8 @@ namespace shoal {
 struct DaemonPrograms {
   std::string scheduler, server, worker;
 
-  // Beside this program, as an installation has them, or where Bazel has built them. Errors: NOT_FOUND that says where it looked.
+  // Beside this program, as an installation has them, or where Bazel has built them. Errors: NOT_FOUND that
+  // says where it looked.
   static absl::StatusOr<DaemonPrograms> Find();
 };
 
@@ -27,7 +28,8 @@ class LocalCluster {
  public:
   struct Options {
     DaemonPrograms programs;
-    std::string folder;       // state, logs and working files go in here; the same folder again: the scheduler goes on
+    std::string
+        folder;  // state, logs and working files go in here; the same folder again: the scheduler goes on
     int worker_threads = 1;
     std::vector<std::string> scheduler_flags, server_flags, worker_flags;  // besides those that are needed
   };

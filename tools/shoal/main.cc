@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", shoal::kBuildVersion);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was cancelled, 130 interrupted.\n"
+      "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was "
+      "cancelled, 130 interrupted.\n"
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
   shoal::CommandResult result;
   shoal::AddTrain(&app, &result);

@@ -42,7 +42,8 @@ struct Loaded {
 
 absl::StatusOr<Loaded> Load(const std::string& folder) {
   Loaded loaded;
-  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions options, DeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
+  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions options,
+                         DeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
   SHOAL_ASSIGN_OR_RETURN(loaded.device, Device::Create(options));
   SHOAL_ASSIGN_OR_RETURN(loaded.classifier, Classifier::Load(PosixEnv(), folder, loaded.device.get()));
   return loaded;
@@ -67,7 +68,8 @@ absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const Task task = loaded.classifier->config().task;
   SHOAL_ASSIGN_OR_RETURN(const JobSpec spec, DataSpecOf(flags, task));
-  SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics, loaded.classifier->Evaluate(PosixEnv(), flags.data, spec));
+  SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
+                         loaded.classifier->Evaluate(PosixEnv(), flags.data, spec));
   const std::vector<std::string>& labels = loaded.classifier->config().labels;
   if (flags.json) {
     Json json = EvaluationJson(task, statistics);
@@ -79,7 +81,8 @@ absl::Status Evaluate(const ModelFlags& flags) {
   return absl::OkStatus();
 }
 
-void PrintPrediction(const ModelFlags& flags, const ModelConfig& config, const std::string& text, const std::vector<float>& values) {
+void PrintPrediction(const ModelFlags& flags, const ModelConfig& config, const std::string& text,
+                     const std::vector<float>& values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
@@ -113,12 +116,15 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     const auto flags = std::make_shared<ModelFlags>();
     CLI::App* const command = app->add_subcommand("eval", "How well a model does on labelled examples");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
-    command->add_option("--data", flags->data, "Files of examples: .tsv, .csv, .jsonl")->required()->type_name("FILE");
+    command->add_option("--data", flags->data, "Files of examples: .tsv, .csv, .jsonl")
+        ->required()
+        ->type_name("FILE");
     command->add_option("--text", flags->text, "Columns that make the text")->capture_default_str();
     command->add_option("--label", flags->label, "Column of the label")->capture_default_str();
     command->add_option("--format", flags->format, "How the files are written (default: by their extension)")
         ->check(CLI::IsMember({"tsv", "csv", "jsonl"}));
-    command->add_option("--label-separator", flags->label_separator, "Parts several labels of one example")->capture_default_str();
+    command->add_option("--label-separator", flags->label_separator, "Parts several labels of one example")
+        ->capture_default_str();
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer("Example:\n  shoal eval out/mine/model --data dev.tsv --text text --label section");
     command->callback([flags, result] { result->Set(Evaluate(*flags)); });
@@ -127,10 +133,15 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     const auto flags = std::make_shared<ModelFlags>();
     CLI::App* const command = app->add_subcommand("predict", "What a model says of texts");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
-    command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")->type_name("TEXT");
-    command->add_option("--top", flags->top, "How many labels to show")->check(CLI::PositiveNumber)->capture_default_str();
+    command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
+        ->type_name("TEXT");
+    command->add_option("--top", flags->top, "How many labels to show")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
-    command->footer("Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model --top 3 < texts.txt");
+    command->footer(
+        "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "
+        "--top 3 < texts.txt");
     command->callback([flags, result] { result->Set(Predict(*flags)); });
   }
 }

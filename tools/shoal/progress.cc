@@ -16,18 +16,23 @@ constexpr absl::Duration kPlainLineEvery = absl::Seconds(5);
 std::string TimeLeft(const Job& job, const MetricRecord& metric) {
   const uint64_t examples = uint64_t{job.spec().train().slots()} * job.spec().train().slot_batch();
   if (metric.examples_per_second() <= 0 || job.plan().rounds() < metric.round()) return "";
-  const double seconds = static_cast<double>((job.plan().rounds() - metric.round()) * examples) / metric.examples_per_second();
-  return absl::StrCat(", ", absl::FormatDuration(absl::Seconds(std::max<int64_t>(1, static_cast<int64_t>(seconds)))), " left");
+  const double seconds =
+      static_cast<double>((job.plan().rounds() - metric.round()) * examples) / metric.examples_per_second();
+  return absl::StrCat(
+      ", ", absl::FormatDuration(absl::Seconds(std::max<int64_t>(1, static_cast<int64_t>(seconds)))),
+      " left");
 }
 
 std::string ProgressText(const Job& job, const MetricRecord& metric) {
-  return absl::StrFormat("round %d/%d (epoch %.2f)  loss %.4f  learning rate %.2e  %.0f examples/s%s", metric.round(), job.plan().rounds(),
-                         metric.epoch(), metric.loss(), metric.learning_rate(), metric.examples_per_second(), TimeLeft(job, metric));
+  return absl::StrFormat("round %d/%d (epoch %.2f)  loss %.4f  learning rate %.2e  %.0f examples/s%s",
+                         metric.round(), job.plan().rounds(), metric.epoch(), metric.loss(),
+                         metric.learning_rate(), metric.examples_per_second(), TimeLeft(job, metric));
 }
 
 std::string EvaluationText(const JobSpec& spec, const EvaluationRecord& evaluation) {
-  return absl::StrFormat("version %d: %s %s %.4f  loss %.4f%s", evaluation.version(), SetName(evaluation.set()),
-                         MetricName(spec.evaluation().metric()), evaluation.metric(), evaluation.loss(), evaluation.best() ? "  (best)" : "");
+  return absl::StrFormat("version %d: %s %s %.4f  loss %.4f%s", evaluation.version(),
+                         SetName(evaluation.set()), MetricName(spec.evaluation().metric()),
+                         evaluation.metric(), evaluation.loss(), evaluation.best() ? "  (best)" : "");
 }
 
 }  // namespace
@@ -44,8 +49,9 @@ void ProgressDisplay::OnEvent(const Job& job, const JobEvent& event) {
     return Line(ProgressText(job, event.progress()));
   }
   if (event.has_evaluation()) return Line(EvaluationText(job.spec(), event.evaluation()));
-  if (event.has_state()) return Line(absl::StrCat("job is ", StateName(event.state().state()), event.state().reason().empty() ? "" : ": ",
-                                                  event.state().reason()));
+  if (event.has_state())
+    return Line(absl::StrCat("job is ", StateName(event.state().state()),
+                             event.state().reason().empty() ? "" : ": ", event.state().reason()));
   if (!event.message().empty()) return Line(event.message());
 }
 

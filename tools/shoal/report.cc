@@ -32,17 +32,24 @@ const EvaluationRecord* TestRecord(const Job& job) {
   return nullptr;
 }
 
-std::vector<std::string> LabelsOf(const Job& job) { return {job.plan().labels().begin(), job.plan().labels().end()}; }
+std::vector<std::string> LabelsOf(const Job& job) {
+  return {job.plan().labels().begin(), job.plan().labels().end()};
+}
 
 }  // namespace
 
-std::string StateName(JobState state) { return absl::AsciiStrToLower(JobState_Name(state).substr(sizeof("JOB_STATE_") - 1)); }
+std::string StateName(JobState state) {
+  return absl::AsciiStrToLower(JobState_Name(state).substr(sizeof("JOB_STATE_") - 1));
+}
 
-std::string SetName(EvaluationSet set) { return absl::AsciiStrToLower(EvaluationSet_Name(set).substr(sizeof("EVALUATION_SET_") - 1)); }
+std::string SetName(EvaluationSet set) {
+  return absl::AsciiStrToLower(EvaluationSet_Name(set).substr(sizeof("EVALUATION_SET_") - 1));
+}
 
 Json EvaluationJson(Task task, const EvaluationStatistics& statistics) {
   Json json;
-  for (Metric metric : MetricsToReport(task)) json[MetricName(metric)] = NumberOrNull(MetricValue(task, metric, statistics));
+  for (Metric metric : MetricsToReport(task))
+    json[MetricName(metric)] = NumberOrNull(MetricValue(task, metric, statistics));
   json["loss"] = NumberOrNull(MeanLoss(statistics));
   json["examples"] = statistics.examples();
   return json;
@@ -85,7 +92,10 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
 
 Json ReportJson(const Job& job) {
   const JobResult& result = job.result();
-  Json json = {{"job", job.name()}, {"state", StateName(job.state())}, {"reason", job.reason()}, {"seed", job.spec().seed()}};
+  Json json = {{"job", job.name()},
+               {"state", StateName(job.state())},
+               {"reason", job.reason()},
+               {"seed", job.spec().seed()}};
   json["parameters_sha256"] = result.parameters_sha256();
   json["version"] = result.version();
   json["rounds"] = result.rounds();
@@ -114,18 +124,20 @@ Json ReportJson(const Job& job) {
   return json;
 }
 
-void PrintEvaluation(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics, std::FILE* out) {
+void PrintEvaluation(Task task, const std::vector<std::string>& labels,
+                     const EvaluationStatistics& statistics, std::FILE* out) {
   const std::vector<LabelReport> reports = LabelReports(task, statistics);
   size_t width = 5;
   for (const std::string& label : labels) width = std::max(width, label.size());
   if (!reports.empty() && reports.size() <= labels.size()) {
     absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
     for (size_t i = 0; i < reports.size(); ++i) {
-      absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), labels[i], reports[i].precision, reports[i].recall,
-                    reports[i].f1, reports[i].support);
+      absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), labels[i],
+                    reports[i].precision, reports[i].recall, reports[i].f1, reports[i].support);
     }
   }
-  for (Metric metric : MetricsToReport(task)) absl::FPrintF(out, "%s %.4f  ", MetricName(metric), MetricValue(task, metric, statistics));
+  for (Metric metric : MetricsToReport(task))
+    absl::FPrintF(out, "%s %.4f  ", MetricName(metric), MetricValue(task, metric, statistics));
   absl::FPrintF(out, "loss %.4f  (%d examples)\n", MeanLoss(statistics), statistics.examples());
 }
 
@@ -137,16 +149,21 @@ void PrintReport(const Job& job, std::FILE* out) {
   }
   absl::FPrintF(out, "%d rounds%s in %.1f s, %.0f examples/s; parameters %s of version %d\n", result.rounds(),
                 result.stopped_early() ? " (stopped early)" : "", result.train_seconds(),
-                static_cast<double>(result.examples()) / std::max(result.train_seconds(), 1e-9), result.parameters_sha256().substr(0, 16),
-                result.version());
+                static_cast<double>(result.examples()) / std::max(result.train_seconds(), 1e-9),
+                result.parameters_sha256().substr(0, 16), result.version());
 }
 
 // ---- lists ----
 
 Json JobJson(const Job& job) {
-  Json json = {{"job", job.job()},     {"name", job.name()},     {"state", StateName(job.state())},
-               {"reason", job.reason()}, {"round", job.version()}, {"rounds", job.rounds()},
-               {"loss", job.loss()},     {"examples_per_second", job.examples_per_second()}};
+  Json json = {{"job", job.job()},
+               {"name", job.name()},
+               {"state", StateName(job.state())},
+               {"reason", job.reason()},
+               {"round", job.version()},
+               {"rounds", job.rounds()},
+               {"loss", job.loss()},
+               {"examples_per_second", job.examples_per_second()}};
   json["submitted_unix_ms"] = job.submitted_unix_ms();
   json["ended_unix_ms"] = job.ended_unix_ms();
   json["checkpoint_dir"] = job.checkpoint_dir();
@@ -164,7 +181,9 @@ void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
 }
 
 Json StatusJson(const ClusterStatus& status) {
-  Json json = {{"build", status.build()}, {"protocol_version", status.protocol_version()}, {"uptime_seconds", status.uptime_seconds()}};
+  Json json = {{"build", status.build()},
+               {"protocol_version", status.protocol_version()},
+               {"uptime_seconds", status.uptime_seconds()}};
   json["nodes"] = Json::array();
   for (const NodeStatus& node : status.nodes()) {
     json["nodes"].push_back({{"name", node.node().name()},
@@ -187,8 +206,9 @@ void PrintStatus(const ClusterStatus& status, std::FILE* out) {
   absl::FPrintF(out, "scheduler %s, up for %.0f s\n\n", status.build(), status.uptime_seconds());
   absl::FPrintF(out, "%-20s  %-7s  %-22s  %7s  %s\n", "node", "role", "address", "silent", "");
   for (const NodeStatus& node : status.nodes()) {
-    absl::FPrintF(out, "%-20s  %-7s  %-22s  %6.1fs  %s\n", node.node().name(), node.role() == NODE_ROLE_SERVER ? "server" : "worker",
-                  node.node().address(), node.silent_seconds(), node.detail());
+    absl::FPrintF(out, "%-20s  %-7s  %-22s  %6.1fs  %s\n", node.node().name(),
+                  node.role() == NODE_ROLE_SERVER ? "server" : "worker", node.node().address(),
+                  node.silent_seconds(), node.detail());
   }
   absl::FPrintF(out, "\n");
   PrintJobs({status.jobs().begin(), status.jobs().end()}, out);

@@ -17,7 +17,8 @@ std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
 
-// Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Numbers that are not there are null.
+// Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Numbers
+// that are not there are null.
 Json EvaluationJson(Task task, const EvaluationStatistics& statistics);
 // One entry a label: label, precision, recall, f1, support.
 Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics);
@@ -29,7 +30,8 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event);
 Json ReportJson(const Job& job);
 
 // Test metrics and the table by class.
-void PrintEvaluation(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics, std::FILE* out);
+void PrintEvaluation(Task task, const std::vector<std::string>& labels,
+                     const EvaluationStatistics& statistics, std::FILE* out);
 void PrintReport(const Job& job, std::FILE* out);
 
 // What `shoal jobs` and `shoal status` show.

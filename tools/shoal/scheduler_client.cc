@@ -15,16 +15,20 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 }  // namespace
 
 SchedulerClient::SchedulerClient(std::string address)
-    : address_(std::move(address)), channel_(NewChannel(address_)), stub_(SchedulerService::NewStub(channel_)) {}
+    : address_(std::move(address)),
+      channel_(NewChannel(address_)),
+      stub_(SchedulerService::NewStub(channel_)) {}
 
 template <typename Request, typename Response>
-absl::Status SchedulerClient::Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+absl::Status SchedulerClient::Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*,
+                                                                                  const Request&, Response*),
                                    const Request& request, Response* response) {
   grpc::ClientContext context;
   SetDeadline(&context, kCallTimeout);
   const absl::Status status = FromGrpcStatus((stub_.get()->*method)(&context, request, response));
   if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
-  return absl::UnavailableError(absl::StrCat("the scheduler at ", address_, " does not answer: ", status.message()));
+  return absl::UnavailableError(
+      absl::StrCat("the scheduler at ", address_, " does not answer: ", status.message()));
 }
 
 absl::StatusOr<JobId> SchedulerClient::Submit(const SubmitJobRequest& request) {

@@ -26,16 +26,19 @@ class SchedulerClient {
   absl::StatusOr<std::vector<Job>> ListJobs();
   absl::StatusOr<ClusterStatus> GetStatus();
 
-  // Reads the job's events from `after` on, calling `on_event`, which returns false to stop, until the job has ended (OK) or the stream
-  // breaks or `timeout` has passed (UNAVAILABLE: call again). `after` is kept up to date.
-  absl::Status Watch(JobId job, uint64_t* after, absl::Duration timeout, const std::function<bool(const JobEvent&)>& on_event);
+  // Reads the job's events from `after` on, calling `on_event`, which returns false to stop, until the job
+  // has ended (OK) or the stream breaks or `timeout` has passed (UNAVAILABLE: call again). `after` is kept up
+  // to date.
+  absl::Status Watch(JobId job, uint64_t* after, absl::Duration timeout,
+                     const std::function<bool(const JobEvent&)>& on_event);
 
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   const std::string& address() const { return address_; }
 
  private:
   template <typename Request, typename Response>
-  absl::Status Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  absl::Status Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                   Response*),
                     const Request& request, Response* response);
 
   const std::string address_;

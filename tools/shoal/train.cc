@@ -53,7 +53,8 @@ int ThreadsOfWorker(const TrainFlags& flags) {
 
 class LocalTraining {
  public:
-  explicit LocalTraining(TrainFlags flags) : flags_(std::move(flags)), env_(PosixEnv()), display_(stderr, isatty(STDERR_FILENO) != 0) {}
+  explicit LocalTraining(TrainFlags flags)
+      : flags_(std::move(flags)), env_(PosixEnv()), display_(stderr, isatty(STDERR_FILENO) != 0) {}
 
   absl::StatusOr<int> Run() {
     SHOAL_ASSIGN_OR_RETURN(spec_, ReadJobFile(env_, flags_.job_file, flags_.set));
@@ -71,10 +72,12 @@ class LocalTraining {
 
  private:
   absl::Status ChooseFolder() {
-    SHOAL_ASSIGN_OR_RETURN(out_, AbsolutePath(flags_.out.empty() ? JoinPath("out", spec_.name()) : flags_.out));
+    SHOAL_ASSIGN_OR_RETURN(out_,
+                           AbsolutePath(flags_.out.empty() ? JoinPath("out", spec_.name()) : flags_.out));
     if (!flags_.resume && env_->FileExists(JoinPath(out_, "state/scheduler.sqlite"))) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(out_, " holds a training already: --resume goes on with it; for a new one name another --out, or remove it"));
+      return absl::InvalidArgumentError(absl::StrCat(out_,
+                                                     " holds a training already: --resume goes on with it; "
+                                                     "for a new one name another --out, or remove it"));
     }
     return env_->CreateDirs(out_);
   }
@@ -97,11 +100,13 @@ class LocalTraining {
     SHOAL_ASSIGN_OR_RETURN(const JobId job, FindOrSubmit());
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     metrics_.open(JoinPath(out_, "metrics.jsonl"), std::ios::trunc);
-    if (!metrics_) return absl::UnavailableError(absl::StrCat(JoinPath(out_, "metrics.jsonl"), " can't be written"));
+    if (!metrics_)
+      return absl::UnavailableError(absl::StrCat(JoinPath(out_, "metrics.jsonl"), " can't be written"));
     started_ = absl::Now();
     SHOAL_ASSIGN_OR_RETURN(const bool ended, Follow(job));
     if (!ended) {
-      absl::FPrintF(stderr, "Stopped at round %d. To go on: the same command with --resume\n", job_.version());
+      absl::FPrintF(stderr, "Stopped at round %d. To go on: the same command with --resume\n",
+                    job_.version());
       return kExitInterrupted;
     }
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
@@ -115,8 +120,9 @@ class LocalTraining {
     if (!jobs.empty()) {
       SHOAL_ASSIGN_OR_RETURN(const Job last, client_->GetJob(JobId(jobs.back().job())));
       if (NumericsText(last.spec()) != NumericsText(spec_)) {
-        return absl::InvalidArgumentError(absl::StrCat(flags_.job_file, " is another job than the one in ", out_,
-                                                       ": model, data, optimizer, schedule, seed or slots differ"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(flags_.job_file, " is another job than the one in ", out_,
+                         ": model, data, optimizer, schedule, seed or slots differ"));
       }
       if (last.state() != JOB_STATE_FAILED && last.state() != JOB_STATE_CANCELLED) return JobId(last.job());
     }
@@ -188,11 +194,13 @@ class LocalTraining {
   }
 
   absl::Status Ended(const std::string& name, const std::string& how) {
-    return absl::UnavailableError(absl::StrCat("the ", name, " has ended (", how, "):\n", EndOfLog(cluster_->LogOf(name))));
+    return absl::UnavailableError(
+        absl::StrCat("the ", name, " has ended (", how, "):\n", EndOfLog(cluster_->LogOf(name))));
   }
 
   absl::StatusOr<int> Conclude() {
-    SHOAL_RETURN_IF_ERROR(env_->WriteFileAtomic(JoinPath(out_, "report.json"), ReportJson(job_).dump(2) + "\n"));
+    SHOAL_RETURN_IF_ERROR(
+        env_->WriteFileAtomic(JoinPath(out_, "report.json"), ReportJson(job_).dump(2) + "\n"));
     if (job_.state() == JOB_STATE_CANCELLED) return kExitJobCancelled;
     if (job_.state() == JOB_STATE_FAILED) {
       absl::FPrintF(stderr, "shoal: the job has failed: %s\n", job_.reason());
@@ -228,25 +236,47 @@ class LocalTraining {
 
 void AddTrain(CLI::App* app, CommandResult* result) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* const command = app->add_subcommand("train", "Train on this machine: a cluster of its own for one job");
-  command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")->required()->type_name("JOB.yaml");
-  command->add_option("--workers", flags->workers, "Worker processes")->check(CLI::Range(1, 256))->capture_default_str();
-  command->add_option("--servers", flags->servers, "Server processes")->check(CLI::Range(1, 256))->capture_default_str();
-  command->add_option("--threads", flags->threads, "Threads of each worker (default: the processors, shared out)")->check(CLI::Range(1, 1024));
-  command->add_option("--out", flags->out, "Folder for report, model, checkpoints and logs (default: out/<name of the job>)")->type_name("DIR");
-  command->add_option("--set", flags->set, "A value that replaces the job file's, like train.epochs=1; may come several times")
+  CLI::App* const command =
+      app->add_subcommand("train", "Train on this machine: a cluster of its own for one job");
+  command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")
+      ->required()
+      ->type_name("JOB.yaml");
+  command->add_option("--workers", flags->workers, "Worker processes")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command->add_option("--servers", flags->servers, "Server processes")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command
+      ->add_option("--threads", flags->threads,
+                   "Threads of each worker (default: the processors, shared out)")
+      ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--out", flags->out,
+                   "Folder for report, model, checkpoints and logs (default: out/<name of the job>)")
+      ->type_name("DIR");
+  command
+      ->add_option("--set", flags->set,
+                   "A value that replaces the job file's, like train.epochs=1; may come several times")
       ->type_name("KEY.PATH=VALUE")
       ->expected(1)
       ->take_all();
   command->add_flag("--resume", flags->resume, "Go on with the training in --out");
   command->add_flag("--json", flags->json, "Print the report as JSON");
-  command->add_option("--scheduler-flag", flags->scheduler_flags, "For tests: passed on to the scheduler")->expected(1)->take_all();
-  command->add_option("--server-flag", flags->server_flags, "For tests: passed on to the servers")->expected(1)->take_all();
-  command->add_option("--worker-flag", flags->worker_flags, "For tests: passed on to the workers")->expected(1)->take_all();
+  command->add_option("--scheduler-flag", flags->scheduler_flags, "For tests: passed on to the scheduler")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--server-flag", flags->server_flags, "For tests: passed on to the servers")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--worker-flag", flags->worker_flags, "For tests: passed on to the workers")
+      ->expected(1)
+      ->take_all();
   command->footer(
       "Examples:\n"
       "  shoal train configs/jobs/tiny.yaml --out out/tiny\n"
-      "  shoal train job.yaml --workers 2 --servers 2 --set train.epochs=1 --set optimizer.learning_rate=5e-4\n"
+      "  shoal train job.yaml --workers 2 --servers 2 --set train.epochs=1 --set "
+      "optimizer.learning_rate=5e-4\n"
       "  shoal train job.yaml --out out/mine --resume");
   command->callback([flags, result] {
     const absl::StatusOr<int> code = LocalTraining(*flags).Run();

@@ -1,7 +1,8 @@
-// Under --config=tsan: tells ThreadSanitizer of absl::Mutex and CondVar, since Debian's libabsl is built without it.
+// Under --config=tsan: tells ThreadSanitizer of absl::Mutex and CondVar, since Debian's libabsl is built
+// without it.
 //
-// Each definition here stands before the library's and calls it. Conditions are evaluated inside of the library, under locks that
-// are not seen from here: what they read there is not checked.
+// Each definition here stands before the library's and calls it. Conditions are evaluated inside of the
+// library, under locks that are not seen from here: what they read there is not checked.
 #if defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
@@ -12,7 +13,8 @@
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
 extern "C" const char* __tsan_default_suppressions() {
-  return "race:absl::debian3::synchronization_internal::GraphCycles\n";  // the library's own search for deadlocks
+  return "race:absl::debian3::synchronization_internal::GraphCycles\n";  // the library's own search for
+                                                                         // deadlocks
 }
 
 namespace absl {
@@ -57,7 +59,8 @@ void Mutex::Unlock() {
 }
 
 void Mutex::Await(const Condition& condition) {
-  static const auto real = Real<void (*)(Mutex*, const Condition&)>("_ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE");
+  static const auto real =
+      Real<void (*)(Mutex*, const Condition&)>("_ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE");
   const Inside inside(this);
   real(this, condition);
 }

@@ -32,7 +32,9 @@ JobSpec Spec(const std::vector<std::string>& files) {
   return spec;
 }
 
-absl::StatusOr<ExampleSet> Read(const JobSpec& spec) { return ReadExamples(PosixEnv(), spec.data().files(), spec); }
+absl::StatusOr<ExampleSet> Read(const JobSpec& spec) {
+  return ReadExamples(PosixEnv(), spec.data().files(), spec);
+}
 
 std::string ErrorOf(const TestDir& dir, const std::string& name, const std::string& text) {
   const auto set = Read(Spec({Write(dir, name, text)}));
@@ -42,10 +44,11 @@ std::string ErrorOf(const TestDir& dir, const std::string& name, const std::stri
 
 Records CsvRecords(absl::string_view text) {
   Records records;
-  const absl::Status status = ForEachCsvRecord({"test.csv", text}, [&](absl::Span<const absl::string_view> fields, uint64_t) {
-    records.emplace_back(fields.begin(), fields.end());
-    return absl::OkStatus();
-  });
+  const absl::Status status =
+      ForEachCsvRecord({"test.csv", text}, [&](absl::Span<const absl::string_view> fields, uint64_t) {
+        records.emplace_back(fields.begin(), fields.end());
+        return absl::OkStatus();
+      });
   INFO(status);
   REQUIRE(status.ok());
   return records;
@@ -60,16 +63,19 @@ TEST_CASE("CSV is read as RFC 4180 has it") {
 
 TEST_CASE("A CSV quote that is not closed is an error with its line") {
   const absl::Status status =
-      ForEachCsvRecord({"test.csv", "a,b\n\"open,2\n"}, [](absl::Span<const absl::string_view>, uint64_t) { return absl::OkStatus(); });
+      ForEachCsvRecord({"test.csv", "a,b\n\"open,2\n"},
+                       [](absl::Span<const absl::string_view>, uint64_t) { return absl::OkStatus(); });
   CHECK(status.code() == absl::StatusCode::kInvalidArgument);
   CHECK_THAT(std::string(status.message()), Contains("test.csv:2"));
 }
 
 TEST_CASE("TSV, CSV and JSONL give the same examples, with their lines") {
   const TestDir dir;
-  for (const std::string& file :
-       {Write(dir, "a.tsv", "\xef\xbb\xbflabel\ttext\nx\tone two\n\ny\tthree\r\n"), Write(dir, "a.csv", "text,label\n\"one two\",x\n\nthree,y\n"),
-        Write(dir, "a.jsonl", "\n{\"text\": \"one two\", \"label\": \"x\"}\n\n{\"label\": \"y\", \"text\": \"three\", \"more\": 1}\n")}) {
+  for (const std::string& file : {Write(dir, "a.tsv", "\xef\xbb\xbflabel\ttext\nx\tone two\n\ny\tthree\r\n"),
+                                  Write(dir, "a.csv", "text,label\n\"one two\",x\n\nthree,y\n"),
+                                  Write(dir, "a.jsonl",
+                                        "\n{\"text\": \"one two\", \"label\": \"x\"}\n\n{\"label\": \"y\", "
+                                        "\"text\": \"three\", \"more\": 1}\n")}) {
     const auto set = Read(Spec({file}));
     INFO(set.status());
     REQUIRE(set.ok());
@@ -83,21 +89,26 @@ TEST_CASE("TSV, CSV and JSONL give the same examples, with their lines") {
 
 TEST_CASE("Wrong data is an error with file, line, and what was expected") {
   const TestDir dir;
-  CHECK_THAT(ErrorOf(dir, "a.tsv", "lable\ttext\nx\ty\n"), Contains("there is no column 'label'") && Contains("did you mean 'lable'"));
-  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\nx\ty\nx\n"), Contains("a.tsv:3") && Contains("expected 2 fields"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "lable\ttext\nx\ty\n"),
+             Contains("there is no column 'label'") && Contains("did you mean 'lable'"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\nx\ty\nx\n"),
+             Contains("a.tsv:3") && Contains("expected 2 fields"));
   CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\n"), Contains("a.tsv"));
   CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\tlabel\nx\ty\tz\n"), Contains("twice"));
   CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\nx\t\xff\xfe\n"), Contains("UTF-8"));
   CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\n\ttext\n"), Contains("a.tsv:2"));
-  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"a\", \"label\": \"b\"}\n[1]\n"), Contains("a.jsonl:2") && Contains("JSON object"));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"a\", \"label\": \"b\"}\n[1]\n"),
+             Contains("a.jsonl:2") && Contains("JSON object"));
   CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": {}, \"label\": \"b\"}\n"), Contains("expected a string"));
   CHECK(Read(Spec({dir / "none.tsv"})).status().code() == absl::StatusCode::kNotFound);
 }
 
-TEST_CASE("A part of a split is a function of seed and key: groups stay together, fractions are about right") {
+TEST_CASE(
+    "A part of a split is a function of seed and key: groups stay together, fractions are about right") {
   const TestDir dir;
   std::string text = "group\tlabel\ttext\n";
-  for (int i = 0; i < 6000; ++i) absl::StrAppend(&text, "g", i / 3, "\t", i % 2 == 0 ? "a" : "b", "\ttext ", i, "\n");
+  for (int i = 0; i < 6000; ++i)
+    absl::StrAppend(&text, "g", i / 3, "\t", i % 2 == 0 ? "a" : "b", "\ttext ", i, "\n");
   JobSpec spec = Spec({Write(dir, "a.tsv", text)});
   spec.mutable_data()->set_group("group");
   const auto parts = ReadParts(PosixEnv(), spec);
@@ -124,7 +135,8 @@ TEST_CASE("Labels that are rarer than min_class_count are left out with their ex
   spec.mutable_data()->set_min_class_count(2);
   const auto parts = ReadParts(PosixEnv(), spec);
   REQUIRE(parts.ok());
-  CHECK(parts->part[0].examples.size() + parts->part[1].examples.size() + parts->part[2].examples.size() == 100);
+  CHECK(parts->part[0].examples.size() + parts->part[1].examples.size() + parts->part[2].examples.size() ==
+        100);
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ class CsvParser {
   absl::Status Plain(std::string* field) {
     const absl::string_view value = rest_.substr(0, rest_.find_first_of(",\n"));
     if (absl::StrContains(value, '"')) {
-      return absl::InvalidArgumentError("a field with a quote in it must stand in quotes, with that quote doubled");
+      return absl::InvalidArgumentError(
+          "a field with a quote in it must stand in quotes, with that quote doubled");
     }
     rest_.remove_prefix(value.size());
     const bool ends_line = !absl::StartsWith(rest_, ",");

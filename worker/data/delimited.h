@@ -18,11 +18,12 @@ struct TextFile {
 
 using LineVisitor = std::function<absl::Status(absl::string_view line, uint64_t number)>;
 
-// Gets the fields of one record and the number of its first line, from 1. The views are good until it returns.
+// Gets the fields of one record and the number of its first line, from 1. The views are good until it
+// returns.
 using RecordVisitor = std::function<absl::Status(absl::Span<const absl::string_view> fields, uint64_t line)>;
 
-// All three skip empty lines, and take "\n" and "\r\n" for the end of a line; the last line needs none. An error that
-// `visit` returns ends the reading and is returned with "NAME:LINE: " before it.
+// All three skip empty lines, and take "\n" and "\r\n" for the end of a line; the last line needs none. An
+// error that `visit` returns ends the reading and is returned with "NAME:LINE: " before it.
 
 absl::Status ForEachLine(const TextFile& file, const LineVisitor& visit);
 

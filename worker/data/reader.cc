@@ -56,7 +56,8 @@ class Reader {
     set_.files.push_back(file.name);
     const size_t before = set_.examples.size();
     SHOAL_RETURN_IF_ERROR(CheckUtf8(file));
-    SHOAL_RETURN_IF_ERROR(job_.data().format() == DATA_FORMAT_JSONL ? ReadJsonLines(file) : ReadDelimited(file));
+    SHOAL_RETURN_IF_ERROR(job_.data().format() == DATA_FORMAT_JSONL ? ReadJsonLines(file)
+                                                                    : ReadDelimited(file));
     if (set_.examples.size() > before) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(file.name, ": there are no examples in it"));
   }
@@ -77,7 +78,8 @@ class Reader {
       SHOAL_ASSIGN_OR_RETURN(columns, FindColumns(fields, job_.data()));
       return absl::OkStatus();
     };
-    return job_.data().format() == DATA_FORMAT_CSV ? ForEachCsvRecord(file, visit) : ForEachTsvRecord(file, visit);
+    return job_.data().format() == DATA_FORMAT_CSV ? ForEachCsvRecord(file, visit)
+                                                   : ForEachTsvRecord(file, visit);
   }
 
   absl::Status Add(absl::StatusOr<Record> record, uint64_t line) {
@@ -102,8 +104,9 @@ std::string ExampleSet::Origin(const Example& example) const {
   return absl::StrCat(files[example.file], ":", example.line);
 }
 
-absl::StatusOr<ExampleSet> ReadExamples(Env* env, const google::protobuf::RepeatedPtrField<std::string>& files,
-                                          const JobSpec& job) {
+absl::StatusOr<ExampleSet> ReadExamples(Env* env,
+                                        const google::protobuf::RepeatedPtrField<std::string>& files,
+                                        const JobSpec& job) {
   Reader reader(job);
   for (const std::string& path : files) {
     SHOAL_ASSIGN_OR_RETURN(const std::string bytes, env->ReadFile(path));

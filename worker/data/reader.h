@@ -30,16 +30,18 @@ struct ExampleSet {
   std::string Origin(const Example& example) const;
 };
 
-// Reads the files, one behind the other, as job.data says (format, columns, label_separator), for the job's task.
-// `job` is completed and valid (common/job_spec.h). A byte order mark is skipped; lines may end in "\r\n"; empty lines
-// are skipped.
+// Reads the files, one behind the other, as job.data says (format, columns, label_separator), for the job's
+// task. `job` is completed and valid (common/job_spec.h). A byte order mark is skipped; lines may end in
+// "\r\n"; empty lines are skipped.
 //
 // Errors, with "FILE:LINE: " where there is a line:
 //   NOT_FOUND and what else the system says of a file;
-//   INVALID_ARGUMENT for a file without examples or that is not UTF-8, a column that is not there (with the columns
-//   there are and the nearest name) or twice, a row with more or fewer fields than the header, a line that is no JSON
-//   object, an empty label, a label of text-regression that is no finite number, a malformed CSV quote.
-absl::StatusOr<ExampleSet> ReadExamples(Env* env, const google::protobuf::RepeatedPtrField<std::string>& files,
-                                          const JobSpec& job);
+//   INVALID_ARGUMENT for a file without examples or that is not UTF-8, a column that is not there (with the
+//   columns there are and the nearest name) or twice, a row with more or fewer fields than the header, a line
+//   that is no JSON object, an empty label, a label of text-regression that is no finite number, a malformed
+//   CSV quote.
+absl::StatusOr<ExampleSet> ReadExamples(Env* env,
+                                        const google::protobuf::RepeatedPtrField<std::string>& files,
+                                        const JobSpec& job);
 
 }  // namespace shoal

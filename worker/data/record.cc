@@ -17,7 +17,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-absl::Status NoSuchColumn(absl::string_view column, absl::string_view field, const std::vector<std::string>& columns) {
+absl::Status NoSuchColumn(absl::string_view column, absl::string_view field,
+                          const std::vector<std::string>& columns) {
   return absl::InvalidArgumentError(absl::StrCat("there is no column '", column, "' (", field, ")",
                                                  DidYouMean(column, columns), "; the columns are '",
                                                  absl::StrJoin(columns, "', '"), "'"));
@@ -28,7 +29,8 @@ absl::StatusOr<size_t> FindColumn(absl::Span<const absl::string_view> header, ab
   const auto it = std::find(header.begin(), header.end(), column);
   if (it == header.end()) return NoSuchColumn(column, field, {header.begin(), header.end()});
   if (std::count(header.begin(), header.end(), column) > 1) {
-    return absl::InvalidArgumentError(absl::StrCat("column '", column, "' (", field, ") stands twice in the header"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("column '", column, "' (", field, ") stands twice in the header"));
   }
   return static_cast<size_t>(it - header.begin());
 }
@@ -74,7 +76,8 @@ class JsonRecord {
     return NoSuchColumn(column, field, columns);
   }
 
-  static absl::StatusOr<std::string> AsString(const Json& value, absl::string_view column, absl::string_view field) {
+  static absl::StatusOr<std::string> AsString(const Json& value, absl::string_view column,
+                                              absl::string_view field) {
     if (value.is_string()) return value.get<std::string>();
     if (value.is_number() || value.is_boolean()) return value.dump();
     return absl::InvalidArgumentError(
@@ -100,8 +103,8 @@ absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> he
   return indexes;
 }
 
-absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields, const ColumnIndexes& columns,
-                                        const JobSpec& job) {
+absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields,
+                                        const ColumnIndexes& columns, const JobSpec& job) {
   if (fields.size() != columns.count) {
     return absl::InvalidArgumentError(
         absl::StrCat("expected ", columns.count, " fields as in the header, got ", fields.size()));

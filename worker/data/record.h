@@ -15,7 +15,8 @@ namespace shoal {
 
 struct Record {
   std::vector<std::string> texts;  // in the order of data.text
-  std::vector<std::string> labels; // one, but for multilabel-classification; as they stand there, perhaps empty
+  std::vector<std::string>
+      labels;  // one, but for multilabel-classification; as they stand there, perhaps empty
   std::string group;
 };
 
@@ -27,12 +28,13 @@ struct ColumnIndexes {
   size_t count = 0;  // of all columns
 };
 
-// Errors: INVALID_ARGUMENT when a column is not there (with the nearest name and all there are) or there twice.
+// Errors: INVALID_ARGUMENT when a column is not there (with the nearest name and all there are) or there
+// twice.
 absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data);
 
 // Errors: INVALID_ARGUMENT when there are more or fewer fields than columns.
-absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields, const ColumnIndexes& columns,
-                                        const JobSpec& job);
+absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields,
+                                        const ColumnIndexes& columns, const JobSpec& job);
 
 // From a JSON object whose keys are the columns; strings, numbers and booleans will do, and for
 // multilabel-classification an array of them.

@@ -61,12 +61,14 @@ class RareLabels {
     auto& examples = set->examples;
     for (Example& example : examples) {
       auto& labels = example.labels;
-      labels.erase(std::remove_if(labels.begin(), labels.end(), [&](const auto& label) { return IsRare(label); }),
-                   labels.end());
+      labels.erase(
+          std::remove_if(labels.begin(), labels.end(), [&](const auto& label) { return IsRare(label); }),
+          labels.end());
     }
     if (keep_examples) return;
-    examples.erase(std::remove_if(examples.begin(), examples.end(), [](const Example& e) { return e.labels.empty(); }),
-                   examples.end());
+    examples.erase(
+        std::remove_if(examples.begin(), examples.end(), [](const Example& e) { return e.labels.empty(); }),
+        examples.end());
   }
 
  private:
@@ -84,7 +86,8 @@ void RemoveRareLabels(const JobSpec& job, absl::Span<ExampleSet* const> sets) {
 
 bool IsAskedFor(const DataSpec& data, Part part) {
   const bool split = data.files_size() > 0;
-  if (part == Part::kValidation) return split ? data.split().validation() > 0 : data.validation_files_size() > 0;
+  if (part == Part::kValidation)
+    return split ? data.split().validation() > 0 : data.validation_files_size() > 0;
   if (part == Part::kTest) return split ? data.split().test() > 0 : data.test_files_size() > 0;
   return true;
 }
@@ -93,7 +96,8 @@ absl::Status CheckPart(const DataSpec& data, Part part, size_t examples) {
   if (examples > 0 || !IsAskedFor(data, part)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "no example is left for the ", NameOf(part), " part; expected more examples, another data.split",
-      data.min_class_count() > 1 ? absl::StrCat(", or data.min_class_count below ", data.min_class_count()) : ""));
+      data.min_class_count() > 1 ? absl::StrCat(", or data.min_class_count below ", data.min_class_count())
+                                 : ""));
 }
 
 }  // namespace
@@ -119,7 +123,7 @@ Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split) {
   // Fractions that are meant to sum to 1 may miss it by a rounding error.
   constexpr double kSlack = 1e-9;
   return at < split.train() + split.validation() + split.test() + kSlack && split.test() > 0 ? Part::kTest
-                                                                                            : Part::kUnused;
+                                                                                             : Part::kUnused;
 }
 
 absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job) {

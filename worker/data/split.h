@@ -23,16 +23,17 @@ struct PartedExamples {
   const ExampleSet& operator[](Part p) const { return part[static_cast<int>(p)]; }
 };
 
-// Where everything with this key goes: a pure function of seed, key and fractions (SHA-256), so it depends neither on
-// the order of the lines nor on what else is in the files.
+// Where everything with this key goes: a pure function of seed, key and fractions (SHA-256), so it depends
+// neither on the order of the lines nor on what else is in the files.
 Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 
-// Reads the job's data and parts it: as the files are given, or by PartOf of the group column's value, or without one
-// of the text itself, so that a text that stands twice is never in two parts. Labels rarer than data.min_class_count
-// in all parts together are left out: with their examples, or of multilabel-classification just they.
+// Reads the job's data and parts it: as the files are given, or by PartOf of the group column's value, or
+// without one of the text itself, so that a text that stands twice is never in two parts. Labels rarer than
+// data.min_class_count in all parts together are left out: with their examples, or of
+// multilabel-classification just they.
 //
-// Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for a part that the job asks
-// for.
+// Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for a part that the
+// job asks for.
 absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job);
 
 }  // namespace shoal

@@ -1,4 +1,5 @@
-// Which examples each slot computes in each round: a pure function of (seed, epoch, slot, the examples' lengths).
+// Which examples each slot computes in each round: a pure function of (seed, epoch, slot, the examples'
+// lengths).
 #pragma once
 
 #include <cstdint>
@@ -9,9 +10,10 @@
 
 namespace shoal {
 
-// The training examples are cut at random into S partitions, as equal as can be; partition s feeds slot s, in an order of its own
-// in each epoch. Batches are length-aware: of every kChunk batches in a row, each gets a like share of the long and the short
-// examples, so that all slots of all rounds take about the same time (batches are packed, so there is no padding to save).
+// The training examples are cut at random into S partitions, as equal as can be; partition s feeds slot s, in
+// an order of its own in each epoch. Batches are length-aware: of every kChunk batches in a row, each gets a
+// like share of the long and the short examples, so that all slots of all rounds take about the same time
+// (batches are packed, so there is no padding to save).
 //
 // Immutable; any thread. `part` must outlive it.
 class BatchOrder {

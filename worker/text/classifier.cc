@@ -19,7 +19,8 @@ constexpr char kVocabularyName[] = "sentencepiece.model";
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder, Device* device) {
+absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder,
+                                                             Device* device) {
   std::unique_ptr<Classifier> classifier(new Classifier);
   classifier->device_ = device;
   SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
@@ -31,10 +32,12 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   const Parameters parameters = MakeParameters(classifier->config_);
   SHOAL_ASSIGN_OR_RETURN(LoadedWeights weights, ReadWeights(env, folder, parameters));
   if (std::find(weights.found.begin(), weights.found.end(), false) != weights.found.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
   }
   classifier->theta_ = std::move(weights.theta);
-  classifier->model_ = MakeModel(device, classifier->config_, {classifier->config_.max_position_embeddings, 1});
+  classifier->model_ =
+      MakeModel(device, classifier->config_, {classifier->config_.max_position_embeddings, 1});
   return classifier;
 }
 
@@ -46,7 +49,8 @@ std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
 
 std::vector<float> Classifier::Predict(absl::string_view text) {
   std::vector<int32_t> tokens;
-  for (uint32_t token : tokenizer_->Encode(text, config_.max_position_embeddings)) tokens.push_back(static_cast<int32_t>(token));
+  for (uint32_t token : tokenizer_->Encode(text, config_.max_position_embeddings))
+    tokens.push_back(static_cast<int32_t>(token));
   const std::vector<int32_t> offsets = {0, static_cast<int32_t>(tokens.size())};
   Batch batch;
   batch.tokens = tokens;
@@ -64,13 +68,15 @@ std::vector<float> Classifier::Predict(absl::string_view text) {
   return values;
 }
 
-absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files, const JobSpec& spec) {
+absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
+                                                          const JobSpec& spec) {
   const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
   SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, spec));
   EvaluationStatistics statistics;
   for (const Example& example : set.examples) {
     std::vector<int32_t> tokens;
-    for (uint32_t token : tokenizer_->Encode(example.text, config_.max_position_embeddings)) tokens.push_back(static_cast<int32_t>(token));
+    for (uint32_t token : tokenizer_->Encode(example.text, config_.max_position_embeddings))
+      tokens.push_back(static_cast<int32_t>(token));
     const std::vector<int32_t> offsets = {0, static_cast<int32_t>(tokens.size())};
     std::vector<int32_t> classes;
     std::vector<float> targets;
@@ -80,7 +86,8 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
       if (config_.task == TASK_TEXT_REGRESSION) break;
       const auto found = std::find(config_.labels.begin(), config_.labels.end(), label);
       if (found == config_.labels.end()) {
-        return absl::InvalidArgumentError(absl::StrCat(set.Origin(example), ": the model has no label '", label, "'"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(set.Origin(example), ": the model has no label '", label, "'"));
       }
       const auto id = static_cast<int32_t>(found - config_.labels.begin());
       if (config_.task == TASK_TEXT_CLASSIFICATION) {
@@ -101,12 +108,13 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
   return statistics;
 }
 
-absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config, absl::string_view tokenizer,
-                         absl::Span<const float> theta) {
+absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config,
+                         absl::string_view tokenizer, absl::Span<const float> theta) {
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(model_config));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> loaded, LoadTokenizer(tokenizer));
   if (theta.size() != MakeParameters(config).size) {
-    return absl::InvalidArgumentError(absl::StrCat("the checkpoint has ", theta.size(), " parameters, the model ", MakeParameters(config).size));
+    return absl::InvalidArgumentError(absl::StrCat("the checkpoint has ", theta.size(),
+                                                   " parameters, the model ", MakeParameters(config).size));
   }
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   for (const NamedFile& file : loaded->ExportFiles(static_cast<uint32_t>(config.max_position_embeddings))) {

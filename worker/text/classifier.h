@@ -21,17 +21,21 @@ namespace shoal {
 // Not thread-safe.
 class Classifier {
  public:
-  // From a folder that Shoal has exported. `device` must outlive it. Errors: NOT_FOUND, INVALID_ARGUMENT that name the file.
-  static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder, Device* device);
+  // From a folder that Shoal has exported. `device` must outlive it. Errors: NOT_FOUND, INVALID_ARGUMENT that
+  // name the file.
+  static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder,
+                                                          Device* device);
 
   const ModelConfig& config() const { return config_; }
 
-  // By label: probabilities that sum to 1 (text-classification), one each (multilabel-classification); the number (text-regression).
+  // By label: probabilities that sum to 1 (text-classification), one each (multilabel-classification); the
+  // number (text-regression).
   std::vector<float> Predict(absl::string_view text);
 
-  // How well it does on the files' examples. `spec`: data (format, text, label), task. Errors: as ReadExamples; INVALID_ARGUMENT for a
-  // label that the model does not have.
-  absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files, const JobSpec& spec);
+  // How well it does on the files' examples. `spec`: data (format, text, label), task. Errors: as
+  // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
+  absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
+                                                const JobSpec& spec);
 
  private:
   Classifier() = default;
@@ -44,8 +48,9 @@ class Classifier {
   std::unique_ptr<Model> model_;
 };
 
-// Writes a folder that `transformers` and Classifier load. `model_config`: of the job's plan. Errors: what the Env says.
-absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config, absl::string_view tokenizer,
-                         absl::Span<const float> theta);
+// Writes a folder that `transformers` and Classifier load. `model_config`: of the job's plan. Errors: what
+// the Env says.
+absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config,
+                         absl::string_view tokenizer, absl::Span<const float> theta);
 
 }  // namespace shoal

@@ -46,7 +46,8 @@ class ArrayReader {
 
 absl::Status CheckPart(const EncodedPart& part, const Dataset& dataset, uint64_t vocab_size) {
   const absl::Status bad = absl::InvalidArgumentError("the dataset's numbers do not fit together");
-  if (part.offsets.empty() || part.offsets.front() != 0 || part.offsets.back() != part.tokens.size()) return bad;
+  if (part.offsets.empty() || part.offsets.front() != 0 || part.offsets.back() != part.tokens.size())
+    return bad;
   if (!std::is_sorted(part.offsets.begin(), part.offsets.end())) return bad;
   for (int32_t token : part.tokens) {
     if (token < 0 || static_cast<uint64_t>(token) >= vocab_size) return bad;
@@ -84,7 +85,8 @@ std::string SerializeDataset(const Dataset& dataset) {
 }
 
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size) {
-  if (bytes.substr(0, kMagic.size()) != kMagic) return absl::InvalidArgumentError("expected a dataset of Shoal");
+  if (bytes.substr(0, kMagic.size()) != kMagic)
+    return absl::InvalidArgumentError("expected a dataset of Shoal");
   ArrayReader reader(bytes.substr(kMagic.size()));
   std::vector<uint32_t> head;
   Dataset dataset;
@@ -94,7 +96,8 @@ absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_siz
     dataset.labels = head[1];
   }
   for (EncodedPart& part : dataset.part) {
-    whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) && reader.Read(&part.classes) && reader.Read(&part.targets);
+    whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) && reader.Read(&part.classes) &&
+            reader.Read(&part.targets);
   }
   if (!whole || !reader.at_end()) return absl::InvalidArgumentError("the dataset is cut off or damaged");
   for (const EncodedPart& part : dataset.part) SHOAL_RETURN_IF_ERROR(CheckPart(part, dataset, vocab_size));

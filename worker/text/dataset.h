@@ -37,8 +37,8 @@ struct Dataset {
 // The same data gives the same bytes on any machine.
 std::string SerializeDataset(const Dataset& dataset);
 
-// Safe with any bytes. Errors: INVALID_ARGUMENT when they are no dataset, or its numbers don't fit together, or a token is not below
-// `vocab_size`.
+// Safe with any bytes. Errors: INVALID_ARGUMENT when they are no dataset, or its numbers don't fit together,
+// or a token is not below `vocab_size`.
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size);
 
 }  // namespace shoal

@@ -44,7 +44,8 @@ TEST_CASE("A dataset comes back as it was written") {
 
 TEST_CASE("Damaged bytes, and tokens or labels that are out of range, are errors") {
   const std::string bytes = SerializeDataset(Three());
-  for (size_t size = 0; size < bytes.size(); size += 8) CHECK_FALSE(ParseDataset(bytes.substr(0, size), 50).ok());
+  for (size_t size = 0; size < bytes.size(); size += 8)
+    CHECK_FALSE(ParseDataset(bytes.substr(0, size), 50).ok());
   CHECK_FALSE(ParseDataset(bytes + "12345678", 50).ok());
   CHECK_FALSE(ParseDataset(bytes, 49).ok());
   Dataset bad = Three();
@@ -75,7 +76,8 @@ TEST_CASE("An epoch's batches hold each training example once, at most slot_batc
   }
 }
 
-TEST_CASE("Batches are of about the same number of tokens, and differ from epoch to epoch and from seed to seed") {
+TEST_CASE(
+    "Batches are of about the same number of tokens, and differ from epoch to epoch and from seed to seed") {
   const EncodedPart part = Part(4096);
   const BatchOrder order(&part, 1, 4, 16), other(&part, 2, 4, 16);
   uint64_t least = ~uint64_t{0}, most = 0;

@@ -29,7 +29,8 @@ constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder that S
 std::vector<std::string> FilesOf(const JobSpec& spec) {
   std::vector<std::string> files;
   const DataSpec& data = spec.data();
-  for (const auto* list : {&data.files(), &data.train_files(), &data.validation_files(), &data.test_files()}) {
+  for (const auto* list :
+       {&data.files(), &data.train_files(), &data.validation_files(), &data.test_files()}) {
     for (const std::string& file : *list) files.push_back(file);
   }
   if (spec.tokenizer().has_path()) files.push_back(spec.tokenizer().path());
@@ -53,13 +54,14 @@ absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec, const ExampleSet& training) {
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec,
+                                                         const ExampleSet& training) {
   std::string path = spec.tokenizer().path();
   if (path.empty() && spec.model().has_from()) {
     path = JoinPath(spec.model().from(), kVocabularyName);
     if (!env->FileExists(path)) {
-      return absl::InvalidArgumentError(absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, for ", path,
-                                                     " is not there"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tokenizer.path: expected the vocabulary of the model in model.from, for ", path, " is not there"));
     }
   }
   std::string bytes;
@@ -82,10 +84,12 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
 absl::StatusOr<std::vector<std::string>> LabelsOf(const JobSpec& spec, const PartedExamples& parts) {
   if (spec.task() == TASK_TEXT_REGRESSION) return std::vector<std::string>{spec.data().label()};
   std::set<std::string> labels;
-  for (const Example& example : parts[Part::kTrain].examples) labels.insert(example.labels.begin(), example.labels.end());
+  for (const Example& example : parts[Part::kTrain].examples)
+    labels.insert(example.labels.begin(), example.labels.end());
   const size_t least = spec.task() == TASK_TEXT_CLASSIFICATION ? 2 : 1;
   if (labels.size() < least) {
-    return absl::InvalidArgumentError(absl::StrCat("data.label: expected at least ", least, " different labels among the training examples, got ",
+    return absl::InvalidArgumentError(absl::StrCat("data.label: expected at least ", least,
+                                                   " different labels among the training examples, got ",
                                                    labels.size()));
   }
   return std::vector<std::string>(labels.begin(), labels.end());
@@ -107,9 +111,10 @@ class LabelEncoder {
     for (const std::string& label : example.labels) {
       const auto id = ids_.find(label);
       if (id == ids_.end()) {
-        return absl::InvalidArgumentError(absl::StrCat(set.Origin(example), ": the label '", label,
-                                                       "' is none of the training examples'; expected one of theirs, or "
-                                                       "data.min_class_count to leave rare labels out"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(set.Origin(example), ": the label '", label,
+                         "' is none of the training examples'; expected one of theirs, or "
+                         "data.min_class_count to leave rare labels out"));
       }
       if (task_ == TASK_TEXT_CLASSIFICATION) {
         part->classes.push_back(id->second);
@@ -126,10 +131,12 @@ class LabelEncoder {
   std::map<std::string, int32_t> ids_;
 };
 
-absl::StatusOr<EncodedPart> EncodePart(const ExampleSet& set, const Tokenizer& tokenizer, const LabelEncoder& labels, size_t max_tokens) {
+absl::StatusOr<EncodedPart> EncodePart(const ExampleSet& set, const Tokenizer& tokenizer,
+                                       const LabelEncoder& labels, size_t max_tokens) {
   EncodedPart part;
   for (const Example& example : set.examples) {
-    for (uint32_t token : tokenizer.Encode(example.text, max_tokens)) part.tokens.push_back(static_cast<int32_t>(token));
+    for (uint32_t token : tokenizer.Encode(example.text, max_tokens))
+      part.tokens.push_back(static_cast<int32_t>(token));
     part.offsets.push_back(part.tokens.size());
     SHOAL_RETURN_IF_ERROR(labels.Encode(set, example, &part));
   }
@@ -138,13 +145,15 @@ absl::StatusOr<EncodedPart> EncodePart(const ExampleSet& set, const Tokenizer& t
 
 // ---- model ----
 
-absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer, std::vector<std::string> labels) {
+absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer,
+                                       std::vector<std::string> labels) {
   ModelConfig config;
   if (spec.model().has_from()) {
     SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from()));
     ApplySpec(spec.model(), spec.task(), std::move(labels), &config);
     if (config.vocab_size < tokenizer.vocab_size()) {
-      return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(), " pieces, but the model of model.from has ",
+      return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(),
+                                                     " pieces, but the model of model.from has ",
                                                      config.vocab_size));
     }
   } else {
@@ -160,9 +169,11 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& paramet
   if (!spec.model().has_from()) return absl::OkStatus();
   SHOAL_ASSIGN_OR_RETURN(const LoadedWeights weights, ReadWeights(env, spec.model().from(), parameters));
   for (size_t i = 0; i < weights.found.size(); ++i) {
-    if (weights.found[i]) derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
+    if (weights.found[i])
+      derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
   }
-  derived->artifacts["weights"].assign(reinterpret_cast<const char*>(weights.theta.data()), weights.theta.size() * sizeof(float));
+  derived->artifacts["weights"].assign(reinterpret_cast<const char*>(weights.theta.data()),
+                                       weights.theta.size() * sizeof(float));
   return absl::OkStatus();
 }
 
@@ -174,7 +185,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   SHOAL_ASSIGN_OR_RETURN(const PartedExamples parts, ReadParts(env, spec));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels, LabelsOf(spec, parts));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer(env, spec, parts[Part::kTrain]));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                         MakeTokenizer(env, spec, parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
 
   Dataset dataset;
@@ -182,7 +194,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   dataset.labels = static_cast<uint32_t>(labels.size());
   const LabelEncoder encoder(spec.task(), labels);
   for (int i = 0; i < kNumParts; ++i) {
-    SHOAL_ASSIGN_OR_RETURN(dataset.part[i], EncodePart(parts.part[i], *tokenizer, encoder, config.max_position_embeddings));
+    SHOAL_ASSIGN_OR_RETURN(dataset.part[i],
+                           EncodePart(parts.part[i], *tokenizer, encoder, config.max_position_embeddings));
   }
   const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());

@@ -8,10 +8,12 @@
 
 namespace shoal {
 
-// Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec and files.
+// Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
+// and files.
 //
-// Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, fewer than two labels, a text that is too
-// small for the vocabulary, a model folder that does not fit, a warm-up longer than the training; NOT_FOUND for a missing file.
+// Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, fewer than two
+// labels, a text that is too small for the vocabulary, a model folder that does not fit, a warm-up longer
+// than the training; NOT_FOUND for a missing file.
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec);
 
 }  // namespace shoal

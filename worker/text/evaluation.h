@@ -12,6 +12,7 @@ namespace shoal {
 int LargestLogit(absl::Span<const float> logits);
 
 // Adds the batch to `statistics`: `logits` [B, labels] and the loss that the model gave.
-void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss, EvaluationStatistics* statistics);
+void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
+              EvaluationStatistics* statistics);
 
 }  // namespace shoal

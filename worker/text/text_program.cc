@@ -28,11 +28,13 @@ class BatchBuffer {
     classes_.clear();
     targets_.clear();
     for (uint64_t example : examples) {
-      tokens_.insert(tokens_.end(), part.tokens.begin() + part.offsets[example], part.tokens.begin() + part.offsets[example + 1]);
+      tokens_.insert(tokens_.end(), part.tokens.begin() + part.offsets[example],
+                     part.tokens.begin() + part.offsets[example + 1]);
       offsets_.push_back(static_cast<int32_t>(tokens_.size()));
       if (!part.classes.empty()) classes_.push_back(part.classes[example]);
       if (!part.targets.empty()) {
-        targets_.insert(targets_.end(), part.targets.begin() + example * labels, part.targets.begin() + (example + 1) * labels);
+        targets_.insert(targets_.end(), part.targets.begin() + example * labels,
+                        part.targets.begin() + (example + 1) * labels);
       }
     }
     Batch batch;
@@ -54,7 +56,8 @@ class TextProgram : public Program {
       : spec_(spec),
         dataset_(std::move(dataset)),
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
-        micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) / spec.train().micro_batches()),
+        micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
+                        spec.train().micro_batches()),
         parameters_(MakeParameters(config)),
         logits_(micro_examples_ * dataset_.labels) {
     BatchLimits limits;
@@ -73,7 +76,8 @@ class TextProgram : public Program {
     const uint64_t pieces = std::min<uint64_t>(spec_.train().micro_batches(), examples.size());
     for (uint64_t piece = 0; piece < pieces; ++piece) {
       const bool last = piece + 1 == pieces;
-      const Batch batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), dataset_.labels);
+      const Batch batch =
+          buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), dataset_.labels);
       if (!model_->Forward(
               task.theta, batch, dropout, [&](int group) { return task.wait_group(group); }, &loss)) {
         return absl::CancelledError("the slot is not wanted any more");
@@ -117,7 +121,8 @@ class TextProgram : public Program {
   absl::Status RunEmptySlot(const SlotTask& task) {
     std::fill(task.gradient, task.gradient + parameters_.size, 0.0f);
     task.set_stats(ContributionStats());
-    for (int group = static_cast<int>(parameters_.group_sizes.size()) - 1; group >= 0; --group) task.group_final(group);
+    for (int group = static_cast<int>(parameters_.group_sizes.size()) - 1; group >= 0; --group)
+      task.group_final(group);
     return absl::OkStatus();
   }
 
@@ -136,34 +141,40 @@ absl::Status CheckFiles(Env* env, const JobPlan& plan) {
     if (!env->FileExists(file.path())) continue;
     SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env->Sha256OfFile(file.path()));
     if (sha256 != file.sha256()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(file.path(), " differs from the job's: here SHA-256 ", sha256, ", there ", file.sha256()));
+      return absl::FailedPreconditionError(absl::StrCat(file.path(), " differs from the job's: here SHA-256 ",
+                                                        sha256, ", there ", file.sha256()));
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, std::string>& artifacts, const std::string& name) {
+absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, std::string>& artifacts,
+                                         const std::string& name) {
   const auto path = artifacts.find(name);
-  if (path == artifacts.end()) return absl::InvalidArgumentError(absl::StrCat("the plan has no artifact \"", name, "\""));
+  if (path == artifacts.end())
+    return absl::InvalidArgumentError(absl::StrCat("the plan has no artifact \"", name, "\""));
   return env->ReadFile(path->second);
 }
 
 }  // namespace
 
-absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec) { return DeriveTextJob(env_, spec); }
+absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec) {
+  return DeriveTextJob(env_, spec);
+}
 
-absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(const JobSpec& spec, const JobPlan& plan,
-                                                                   const std::map<std::string, std::string>& artifacts) {
+absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
+    const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) {
   if (plan.numerics() != "f32") {
-    return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(), ", this worker's f32"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the job's arithmetic is ", plan.numerics(), ", this worker's f32"));
   }
   SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(env_, artifacts, "dataset"));
   SHOAL_ASSIGN_OR_RETURN(Dataset dataset, ParseDataset(bytes, config.vocab_size));
-  if (dataset.task != spec.task() || dataset.labels != config.labels.size() || dataset[Part::kTrain].size() == 0) {
+  if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
+      dataset[Part::kTrain].size() == 0) {
     return absl::InvalidArgumentError("the dataset is of another job");
   }
   return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));

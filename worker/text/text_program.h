@@ -19,8 +19,8 @@ class TextProgramBuilder : public ProgramBuilder {
 
   absl::StatusOr<DerivedJob> Derive(const JobSpec& spec) override;
   // The job's data need not be on this machine; what is there must be the plan's.
-  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
-                                                 const std::map<std::string, std::string>& artifacts) override;
+  absl::StatusOr<std::unique_ptr<Program>> Build(
+      const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) override;
 
  private:
   Env* const env_;

@@ -1,0 +1,237 @@
+#include "tools/bench/pushpull_bench.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/blocks.h"
+#include "common/job_spec.h"
+#include "common/rpc.h"
+#include "common/status.h"
+#include "common/wire.h"
+#include "server/parameter_service.h"
+#include "server/server_job.h"
+#include "tools/bench/json_line.h"
+#include "tools/bench/raw_streams.h"
+#include "tools/bench/timing.h"
+#include "worker/gradient_pool.h"
+#include "worker/grpc_link.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint64_t kEndless = 1000000;  // rounds of the job: more than a benchmark runs
+
+JobSpec MakeSpec(WireFormat wire, int workers) {
+  JobSpec spec;
+  spec.set_name("pushpull");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("none.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(kEndless);
+  spec.mutable_train()->set_slots(workers);
+  spec.mutable_train()->set_wire(wire);
+  spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
+  spec.mutable_optimizer()->set_learning_rate(1e-3);
+  spec.mutable_evaluation()->mutable_every()->set_never(true);
+  spec.mutable_checkpoint()->mutable_every()->set_never(true);
+  CompleteJob(&spec);
+  return spec;
+}
+
+JobPlan MakePlan(uint64_t elements) {
+  JobPlan plan;
+  ParameterInfo& parameter = *plan.add_parameters();
+  parameter.set_name("theta");
+  parameter.add_shape(elements);
+  parameter.mutable_init()->set_kind(Initializer::ONES);
+  plan.add_group_sizes(elements);
+  plan.set_rounds(kEndless);
+  plan.set_rounds_per_epoch(1);
+  return plan;
+}
+
+// One server with its port.
+struct Server {
+  std::shared_ptr<ServerJob> job;
+  std::unique_ptr<ParameterServiceImpl> service;
+  std::unique_ptr<RpcServer> rpc;
+
+  ~Server() {
+    if (job != nullptr) job->Close();
+    if (rpc != nullptr) rpc->Shutdown(absl::ZeroDuration());
+  }
+};
+
+absl::StatusOr<std::unique_ptr<Server>> StartOne(int index,
+                                                 const std::shared_ptr<const ShardJob>& shard_job) {
+  auto server = std::make_unique<Server>();
+  ServerJob::Options options;
+  options.self = NodeId(index + 1);
+  options.env = PosixEnv();
+  options.report = [](NodeReport) {};
+  server->job = std::make_shared<ServerJob>(std::move(options), shard_job);
+  server->service = std::make_unique<ParameterServiceImpl>(
+      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<ServerJob>> { return job; });
+  ServerOptions rpc;
+  rpc.address = "127.0.0.1:0";
+  rpc.services = {server->service.get()};
+  SHOAL_ASSIGN_OR_RETURN(server->rpc, StartServer(rpc));
+  return server;
+}
+
+// Pushes a gradient and waits until the next version of all blocks is here.
+class BenchWorker : public ParameterLinkEvents {
+ public:
+  BenchWorker(uint32_t slot, WireFormat wire, const std::vector<BlockSpec>& blocks, uint64_t elements)
+      : slot_(slot),
+        blocks_(blocks),
+        theta_(elements),
+        pool_(std::make_shared<GradientPool>(elements)),
+        gradient_(pool_->Acquire()) {
+    std::fill_n(gradient_.get(), elements, 0.001f);
+    GrpcLink::Options options;
+    options.job = JobId(1);
+    options.wire = wire;
+    for (const BlockSpec& block : blocks) options.block_elements.push_back(block.size);
+    link_ = std::make_unique<GrpcLink>(options, this);
+  }
+
+  void Connect(const View& view) {
+    link_->SetView(view);
+    link_->Open(Version(0));
+    WaitFor(Version(0));
+  }
+  void Push(Round round) {
+    for (uint32_t b = 0; b < blocks_.size(); ++b) {
+      BlockContribution contribution;
+      contribution.header.set_job(1);
+      contribution.header.set_round(round.value());
+      contribution.header.set_slot_begin(slot_);
+      contribution.header.set_slot_end(slot_ + 1);
+      contribution.header.set_block(b);
+      contribution.header.mutable_stats()->set_weight(1);
+      contribution.gradient = gradient_;
+      contribution.values = gradient_.get() + blocks_[b].offset;
+      contribution.size = blocks_[b].size;
+      link_->Push(std::move(contribution));
+    }
+  }
+  void WaitFor(Version version) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const auto here = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return arrived_ >= (version.value() + 1) * blocks_.size();
+    };
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&here));
+  }
+
+  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override {
+    store(theta_.data() + blocks_[header.block()].offset);
+    absl::MutexLock lock(&mutex_);
+    ++arrived_;
+    return true;
+  }
+  void OnVersions(ViewId, uint32_t, Version) override {}
+  void OnOutOfRange(ViewId) override {}
+  Version PullFrom() override { return Version(0); }
+  void OnPushReopened(ViewId, uint32_t) override {}
+
+ private:
+  const uint32_t slot_;
+  const std::vector<BlockSpec> blocks_;
+  std::vector<float> theta_;
+  const std::shared_ptr<GradientPool> pool_;
+  const GradientBuffer gradient_;
+  absl::Mutex mutex_;
+  uint64_t arrived_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unique_ptr<GrpcLink> link_;  // last: its events end before the rest
+};
+
+View MakeView(const std::vector<std::unique_ptr<Server>>& servers) {
+  View view;
+  view.set_job(1);
+  view.set_view(1);
+  view.mutable_restore()->set_restore_id(1);
+  for (size_t i = 0; i < servers.size(); ++i) {
+    NodeRef& node = *view.add_shards()->mutable_primary();
+    node.set_node_id(i + 1);
+    node.set_address(servers[i]->rpc->address());
+  }
+  return view;
+}
+
+double CpuSeconds() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+absl::StatusOr<WireFormat> ParseWire(const std::string& name) {
+  if (name == "f32") return WIRE_FORMAT_F32;
+  if (name == "bf16") return WIRE_FORMAT_BF16;
+  if (name == "f16") return WIRE_FORMAT_F16;
+  return absl::InvalidArgumentError(absl::StrCat("--wire ", name, ": expected f32, bf16 or f16"));
+}
+
+}  // namespace
+
+absl::Status RunPushPull(const PushPullOptions& options) {
+  SHOAL_ASSIGN_OR_RETURN(const WireFormat wire, ParseWire(options.wire));
+  const uint64_t elements = static_cast<uint64_t>(options.mib) << 18;
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const ShardJob> job,
+                         MakeShardJob(JobId(1), MakeSpec(wire, options.workers), MakePlan(elements)));
+  std::vector<std::unique_ptr<Server>> servers;
+  for (int i = 0; i < options.servers; ++i) {
+    SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Server> server, StartOne(i, job));
+    servers.push_back(std::move(server));
+  }
+  const View view = MakeView(servers);
+  for (const auto& server : servers) server->job->Install(view);
+  std::vector<std::unique_ptr<BenchWorker>> workers;
+  for (int i = 0; i < options.workers; ++i)
+    workers.push_back(std::make_unique<BenchWorker>(i, wire, job->blocks, elements));
+  for (const auto& worker : workers) worker->Connect(view);
+
+  uint64_t round = 0;
+  const double cpu = CpuSeconds();
+  const double seconds = BestSeconds(options.rounds, [&] {
+    for (const auto& worker : workers) worker->Push(Round(round));
+    ++round;
+    for (const auto& worker : workers) worker->WaitFor(Version(round));
+  });
+  const double used = (CpuSeconds() - cpu) / static_cast<double>(round);
+  workers.clear();
+  servers.clear();
+
+  const uint64_t bytes = EncodedBytes(wire, elements);
+  const uint64_t block_bytes = std::min<uint64_t>(bytes, 1 << 20);
+  SHOAL_ASSIGN_OR_RETURN(const double grpc_seconds, GrpcSeconds(bytes, block_bytes, 5));
+  SHOAL_ASSIGN_OR_RETURN(const double tcp_seconds, TcpSeconds(bytes, block_bytes, 5));
+  const double moved = 2e-9 * static_cast<double>(bytes);  // gigabytes, both ways
+  const double all = moved * options.workers / seconds;
+  JsonLine("pushpull")
+      .Text("wire", options.wire)
+      .Integer("mib", options.mib)
+      .Integer("workers", options.workers)
+      .Integer("servers", options.servers)
+      .Number("gigabytes_per_second", all)
+      .Number("parameters_per_second", static_cast<double>(elements) / seconds)
+      .Number("bytes_per_parameter", 2.0 * static_cast<double>(bytes) / static_cast<double>(elements))
+      .Number("grpc_gigabytes_per_second", moved / grpc_seconds)
+      .Number("tcp_gigabytes_per_second", moved / tcp_seconds)
+      .Number("of_grpc", all / (moved / grpc_seconds))
+      .Number("cpu_seconds_per_gigabyte", used / (moved * options.workers))
+      .Print();
+  return absl::OkStatus();
+}
+
+}  // namespace shoal

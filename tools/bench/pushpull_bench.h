@@ -1,0 +1,29 @@
+// How fast gradients go to the servers and parameters come back.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace shoal {
+
+struct PushPullOptions {
+  int64_t mib = 128;  // of float32 parameters
+  int workers = 1;    // each pushes all of its gradient, and pulls all parameters
+  int servers = 1;
+  std::string wire = "f32";  // f32 | bf16 | f16
+  int rounds = 10;
+};
+
+// The real data plane in one process over loopback: workers' links, the servers' service, summation over the
+// workers, SGD, publication. Prints a line with
+//   gigabytes_per_second        payload pushed and pulled by all workers, per second
+//   parameters_per_second       pushed and pulled by each worker
+//   grpc_gigabytes_per_second   two bare gRPC streams, one each way, in messages of a block's size, measured
+//   in the same run tcp_gigabytes_per_second    the same over plain TCP of_grpc                     the first
+//   as a part of the bare streams cpu_seconds_per_gigabyte    of the whole process
+// Errors: INVALID_ARGUMENT for an unknown format.
+absl::Status RunPushPull(const PushPullOptions& options);
+
+}  // namespace shoal

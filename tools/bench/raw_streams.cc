@@ -1,0 +1,189 @@
+#include "tools/bench/raw_streams.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/synchronization/notification.h"
+#include "common/rpc.h"
+#include "common/status.h"
+#include "grpcpp/generic/async_generic_service.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
+#include "tools/bench/timing.h"
+
+namespace shoal {
+namespace {
+
+grpc::ByteBuffer Message(const std::shared_ptr<std::vector<char>>& bytes) {
+  auto* owner = new std::shared_ptr<std::vector<char>>(bytes);
+  const grpc::Slice slice(
+      bytes->data(), bytes->size(),
+      [](void* data) { delete static_cast<std::shared_ptr<std::vector<char>>*>(data); }, owner);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+// ---- gRPC: "/take" reads all that comes, "/give" writes `messages` ----
+
+class ServerEnd : public grpc::ServerGenericBidiReactor {
+ public:
+  ServerEnd(bool gives, uint64_t messages, std::shared_ptr<std::vector<char>> bytes)
+      : gives_(gives), left_(messages), bytes_(std::move(bytes)) {
+    if (gives_) {
+      WriteNext();
+    } else {
+      StartRead(&incoming_);
+    }
+  }
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::OK);
+    incoming_.Clear();
+    StartRead(&incoming_);
+  }
+  void OnWriteDone(bool ok) override { ok ? WriteNext() : Finish(grpc::Status::CANCELLED); }
+  void OnDone() override { delete this; }
+
+ private:
+  void WriteNext() {
+    if (left_-- == 0) return Finish(grpc::Status::OK);
+    outgoing_ = Message(bytes_);
+    StartWrite(&outgoing_);
+  }
+
+  const bool gives_;
+  uint64_t left_;
+  const std::shared_ptr<std::vector<char>> bytes_;
+  grpc::ByteBuffer incoming_, outgoing_;
+};
+
+class RawService : public grpc::CallbackGenericService {
+ public:
+  RawService(uint64_t messages, std::shared_ptr<std::vector<char>> bytes)
+      : messages_(messages), bytes_(std::move(bytes)) {}
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+    return new ServerEnd(context->method() == "/give", messages_, bytes_);
+  }
+
+ private:
+  const uint64_t messages_;
+  const std::shared_ptr<std::vector<char>> bytes_;
+};
+
+class ClientEnd : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  ClientEnd(const std::shared_ptr<grpc::Channel>& channel, bool takes, uint64_t messages,
+            std::shared_ptr<std::vector<char>> bytes)
+      : stub_(channel), takes_(takes), left_(messages), bytes_(std::move(bytes)) {
+    stub_.PrepareBidiStreamingCall(&context_, takes ? "/give" : "/take", {}, this);
+    if (takes_) {
+      StartRead(&incoming_);
+    } else {
+      WriteNext();
+    }
+    StartCall();
+  }
+  void OnReadDone(bool ok) override {
+    if (ok) StartRead(&incoming_);
+  }
+  void OnWriteDone(bool ok) override {
+    if (ok) WriteNext();
+  }
+  void OnDone(const grpc::Status&) override { done_.Notify(); }
+  void Wait() { done_.WaitForNotification(); }
+
+ private:
+  void WriteNext() {
+    if (left_-- == 0) return StartWritesDone();
+    outgoing_ = Message(bytes_);
+    StartWrite(&outgoing_);
+  }
+
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  const bool takes_;
+  uint64_t left_;
+  const std::shared_ptr<std::vector<char>> bytes_;
+  grpc::ByteBuffer incoming_, outgoing_;
+  absl::Notification done_;
+};
+
+// ---- TCP ----
+
+bool MoveAll(uint64_t bytes, uint64_t message_bytes, const std::function<ssize_t(char*, size_t)>& move) {
+  std::vector<char> buffer(message_bytes);
+  while (bytes > 0) {
+    const ssize_t moved = move(buffer.data(), std::min<uint64_t>(bytes, message_bytes));
+    if (moved <= 0) return false;
+    bytes -= moved;
+  }
+  return true;
+}
+
+// Two connected ends over loopback.
+absl::StatusOr<std::pair<int, int>> Connect() {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const raw = reinterpret_cast<sockaddr*>(&address);
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  const bool ok = listener >= 0 && client >= 0 && bind(listener, raw, size) == 0 &&
+                  listen(listener, 1) == 0 && getsockname(listener, raw, &size) == 0 &&
+                  connect(client, raw, size) == 0;
+  const int server = ok ? accept(listener, nullptr, nullptr) : -1;
+  const int error = errno;
+  close(listener);
+  if (server >= 0) return std::make_pair(client, server);
+  close(client);
+  return absl::ErrnoToStatus(error, "TCP over loopback");
+}
+
+}  // namespace
+
+absl::StatusOr<double> GrpcSeconds(uint64_t bytes, uint64_t message_bytes, int repeats) {
+  const auto buffer = std::make_shared<std::vector<char>>(message_bytes, 'x');
+  const uint64_t messages = bytes / message_bytes;
+  RawService service(messages, buffer);
+  ServerOptions options;
+  options.address = "127.0.0.1:0";
+  options.configure = [&](grpc::ServerBuilder& builder) { builder.RegisterCallbackGenericService(&service); };
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, StartServer(options));
+  const auto channel = NewChannel(server->address());
+  return BestSeconds(repeats, [&] {
+    ClientEnd give(channel, false, messages, buffer), take(channel, true, messages, buffer);
+    give.Wait();
+    take.Wait();
+  });
+}
+
+absl::StatusOr<double> TcpSeconds(uint64_t bytes, uint64_t message_bytes, int repeats) {
+  SHOAL_ASSIGN_OR_RETURN(const auto ends, Connect());
+  const auto [client, server] = ends;
+  const double seconds = BestSeconds(repeats, [&, client = client, server = server] {
+    std::vector<std::thread> threads;
+    for (int end : {client, server}) {
+      threads.emplace_back([&, end] {
+        MoveAll(bytes, message_bytes, [&](char* data, size_t size) { return write(end, data, size); });
+      });
+      threads.emplace_back([&, end] {
+        MoveAll(bytes, message_bytes, [&](char* data, size_t size) { return read(end, data, size); });
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  });
+  close(client);
+  close(server);
+  return seconds;
+}
+
+}  // namespace shoal
