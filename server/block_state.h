@@ -14,7 +14,7 @@
 #include "common/coverage.h"
 #include "common/payload.h"
 #include "common/types.h"
-#include "server/array_pool.h"
+#include "common/array_pool.h"
 #include "server/block_sum.h"
 #include "server/published.h"
 #include "server/shard_job.h"

@@ -7,7 +7,7 @@
 #include "absl/types/span.h"
 #include "common/payload.h"
 #include "proto/parameter.pb.h"
-#include "server/array_pool.h"
+#include "common/array_pool.h"
 
 namespace shoal {
 

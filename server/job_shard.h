@@ -17,7 +17,7 @@
 #include "common/types.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
-#include "server/array_pool.h"
+#include "common/array_pool.h"
 #include "server/published.h"
 #include "server/shard_job.h"
 #include "server/state_source.h"

@@ -6,7 +6,7 @@
 
 #include "common/payload.h"
 #include "common/types.h"
-#include "server/array_pool.h"
+#include "common/array_pool.h"
 
 namespace shoal {
 

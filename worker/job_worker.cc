@@ -1,27 +1,11 @@
 #include "worker/job_worker.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "spdlog/spdlog.h"
 
 namespace shoal {
-namespace {
-
-uint64_t Total(const std::vector<uint64_t>& sizes) {
-  uint64_t total = 0;
-  for (uint64_t size : sizes) total += size;
-  return total;
-}
-
-float* AllocateTheta(uint64_t elements) {
-  return static_cast<float*>(std::aligned_alloc(64, (elements * sizeof(float) + 63) / 64 * 64));
-}
-
-}  // namespace
-
-void JobWorker::AlignedFree::operator()(float* p) const { std::free(p); }
 
 JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link)
     : options_(std::move(options)),
@@ -29,7 +13,7 @@ JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const Li
       blocks_(CutBlocks(options_.group_sizes)),
       group_blocks_(options_.group_sizes.size()),
       program_(std::move(program)),
-      pool_(std::make_shared<GradientPool>(Total(options_.group_sizes))),
+      pool_(ArrayPool::Create()),
       core_({options_.job, options_.self, options_.slots, static_cast<uint32_t>(blocks_.size())}) {
   uint64_t offset = 0;
   for (uint64_t size : options_.group_sizes) {
@@ -37,7 +21,7 @@ JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const Li
     offset += size;
   }
   for (uint32_t b = 0; b < blocks_.size(); ++b) group_blocks_[blocks_[b].group].push_back(b);
-  for (auto& theta : theta_) theta.reset(AllocateTheta(pool_->elements()));
+  for (FloatArray& theta : theta_) theta = pool_->Acquire(offset);
   link_ = make_link(this);
   runner_ = std::thread([this] { Run(); });
 }

@@ -56,9 +56,6 @@ class JobWorker : public ParameterLinkEvents {
     GradientBuffer gradient;
     ContributionStats stats;
   };
-  struct AlignedFree {
-    void operator()(float* p) const;
-  };
 
   void Run();
   void Train(const Work& work);
@@ -85,8 +82,8 @@ class JobWorker : public ParameterLinkEvents {
   std::vector<GroupRange> groups_;
   std::vector<std::vector<uint32_t>> group_blocks_;  // by group
   const std::unique_ptr<Program> program_;
-  const std::shared_ptr<GradientPool> pool_;
-  std::unique_ptr<float, AlignedFree> theta_[2];  // by parity of the version
+  const std::shared_ptr<ArrayPool> pool_;
+  FloatArray theta_[2];  // by parity of the version
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;

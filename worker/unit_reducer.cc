@@ -6,12 +6,14 @@
 
 namespace shoal {
 
-UnitReducer::UnitReducer(Options options, std::shared_ptr<GradientPool> pool)
-    : options_(std::move(options)), pool_(std::move(pool)) {}
+UnitReducer::UnitReducer(Options options, std::shared_ptr<ArrayPool> pool)
+    : options_(std::move(options)), pool_(std::move(pool)) {
+  for (const GroupRange& group : options_.groups) elements_ += group.size;
+}
 
 float* UnitReducer::BeginSlot(Slot slot) {
   const auto begin = static_cast<uint32_t>(slot.value());
-  current_ = {{begin, begin + 1}, pool_->Acquire(), {}};
+  current_ = {{begin, begin + 1}, pool_->Acquire(elements_), {}};
   result_ = current_.range;
   merges_ = 0;
   // A right child completes its parent, whose left child is the top of the stack.

@@ -8,12 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "common/array_pool.h"
 #include "common/slot_tree.h"
 #include "common/types.h"
 #include "proto/parameter.pb.h"
-#include "worker/gradient_pool.h"
 
 namespace shoal {
+
+// A whole gradient, flat like θ.
+using GradientBuffer = FloatArray;
 
 // Of a layer group: its range of θ, in elements.
 struct GroupRange {
@@ -39,7 +42,7 @@ class UnitReducer {
                        const ContributionStats& stats)>
         on_final;
   };
-  UnitReducer(Options options, std::shared_ptr<GradientPool> pool);
+  UnitReducer(Options options, std::shared_ptr<ArrayPool> pool);
 
   // The buffer for the gradient of `slot`, the next one of the unit.
   float* BeginSlot(Slot slot);
@@ -60,7 +63,8 @@ class UnitReducer {
   };
 
   const Options options_;
-  const std::shared_ptr<GradientPool> pool_;
+  const std::shared_ptr<ArrayPool> pool_;
+  uint64_t elements_ = 0;    // of a gradient
   std::vector<Node> stack_;  // reduced nodes that wait for their right sibling, left to right
   Node current_;             // the running slot
   size_t merges_ = 0;        // how many nodes of the stack the running slot completes

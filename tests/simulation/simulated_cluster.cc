@@ -111,16 +111,17 @@ void SimulatedCluster::OpenSession(SimulatedNode* node) {
       if (sessions_[node].generation != generation) return;
       node->OnSessionOpened();
     });
-    const absl::Duration heartbeat = Options().heartbeat;
-    auto beat = std::make_shared<std::function<void()>>();
-    *beat = [this, node, generation, heartbeat, beat] {
-      if (sessions_[node].generation != generation) return;
-      NodeReport report;
-      report.mutable_heartbeat();
-      SendReport(node, std::move(report));
-      node->After(heartbeat, [beat] { (*beat)(); });
-    };
-    node->After(heartbeat, [beat] { (*beat)(); });
+    BeatLater(node, generation);
+  });
+}
+
+void SimulatedCluster::BeatLater(SimulatedNode* node, uint64_t generation) {
+  node->After(Options().heartbeat, [this, node, generation] {
+    if (sessions_[node].generation != generation) return;
+    NodeReport report;
+    report.mutable_heartbeat();
+    SendReport(node, std::move(report));
+    BeatLater(node, generation);
   });
 }
 

@@ -74,6 +74,8 @@ class SimulatedCluster {
   void AddServer();
   void AddWorker();
   void OpenSession(SimulatedNode* node);
+  // Sends a heartbeat each interval while the session of this generation lives.
+  void BeatLater(SimulatedNode* node, uint64_t generation);
   void BreakSession(SimulatedNode* node);
   void ReopenSession(SimulatedNode* node);
   void Deliver(NodeId node, const Directive& directive);

@@ -73,7 +73,7 @@ void SimulatedWorker::Prepare(const PrepareJob& request) {
       groups_.push_back({offset, size});
       offset += size;
     }
-    pool_ = std::make_shared<GradientPool>(offset);
+    pool_ = ArrayPool::Create();
     for (auto& theta : theta_) theta.assign(offset, 0);
     core_ = std::make_unique<WorkerCore>(WorkerCore::Options{
         JobId(job_), NodeId(id()), request.spec().train().slots(), static_cast<uint32_t>(blocks_.size())});
@@ -321,7 +321,7 @@ void SimulatedWorker::BeginSlot() {
 void SimulatedWorker::RunSlot(Slot slot) {
   float* const gradient = reducer_->BeginSlot(slot);
   reducer_->SetStats(SimulatedGradient(RoundFrom(work_.version), slot, theta_[work_.version.value() % 2],
-                                       absl::MakeSpan(gradient, pool_->elements())));
+                                       absl::MakeSpan(gradient, theta_[0].size())));
   for (int group = static_cast<int>(groups_.size()) - 1; group >= 0; --group) reducer_->GroupFinal(group);
   reducer_->EndSlot();
   ++slot_;

@@ -12,7 +12,6 @@
 #include "common/slot_tree.h"
 #include "tests/simulation/simulated_node.h"
 #include "tests/simulation/simulated_server.h"
-#include "worker/gradient_pool.h"
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
 
@@ -71,7 +70,7 @@ class SimulatedWorker : public SimulatedNode {
   SlotTree tree_{1};
   std::vector<BlockSpec> blocks_;
   std::vector<GroupRange> groups_;
-  std::shared_ptr<GradientPool> pool_;
+  std::shared_ptr<ArrayPool> pool_;
   std::vector<float> theta_[2];
   View view_;
   uint64_t opening_ = 0;  // counts AskVersions, OpenStreams and Disconnect: older streams are void

@@ -19,7 +19,6 @@
 #include "tools/bench/json_line.h"
 #include "tools/bench/raw_streams.h"
 #include "tools/bench/timing.h"
-#include "worker/gradient_pool.h"
 #include "worker/grpc_link.h"
 
 namespace shoal {
@@ -90,11 +89,7 @@ absl::StatusOr<std::unique_ptr<Server>> StartOne(int index,
 class BenchWorker : public ParameterLinkEvents {
  public:
   BenchWorker(uint32_t slot, WireFormat wire, const std::vector<BlockSpec>& blocks, uint64_t elements)
-      : slot_(slot),
-        blocks_(blocks),
-        theta_(elements),
-        pool_(std::make_shared<GradientPool>(elements)),
-        gradient_(pool_->Acquire()) {
+      : slot_(slot), blocks_(blocks), theta_(elements), gradient_(ArrayPool::Create()->Acquire(elements)) {
     std::fill_n(gradient_.get(), elements, 0.001f);
     GrpcLink::Options options;
     options.job = JobId(1);
@@ -146,7 +141,6 @@ class BenchWorker : public ParameterLinkEvents {
   const uint32_t slot_;
   const std::vector<BlockSpec> blocks_;
   std::vector<float> theta_;
-  const std::shared_ptr<GradientPool> pool_;
   const GradientBuffer gradient_;
   absl::Mutex mutex_;
   uint64_t arrived_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,5 +1,5 @@
-// Under --config=tsan: tells ThreadSanitizer of absl::Mutex and CondVar, since Debian's libabsl is built
-// without it.
+// Under --config=tsan: tells ThreadSanitizer of absl::Mutex, CondVar and Notification, since Debian's libabsl
+// is built without it.
 //
 // Each definition here stands before the library's and calls it. Conditions are evaluated inside of the
 // library, under locks that are not seen from here: what they read there is not checked.
@@ -9,6 +9,7 @@
 #include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
@@ -97,6 +98,27 @@ bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
       "_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
   const Inside inside(mutex);
   return real(this, mutex, deadline);
+}
+
+void Notification::Notify() {
+  static const auto real = Real<void (*)(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
+  __tsan_release(this);
+  real(this);
+}
+
+void Notification::WaitForNotification() const {
+  static const auto real =
+      Real<void (*)(const Notification*)>("_ZNK4absl7debian312Notification19WaitForNotificationEv");
+  real(this);
+  __tsan_acquire(const_cast<Notification*>(this));
+}
+
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  static const auto real = Real<bool (*)(const Notification*, Duration)>(
+      "_ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE");
+  const bool notified = real(this, timeout);
+  if (notified) __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
 }
 
 ABSL_NAMESPACE_END

@@ -48,15 +48,13 @@ std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
 }
 
 std::vector<float> Classifier::Predict(absl::string_view text) {
-  std::vector<int32_t> tokens;
-  for (uint32_t token : tokenizer_->Encode(text, config_.max_position_embeddings))
-    tokens.push_back(static_cast<int32_t>(token));
-  const std::vector<int32_t> offsets = {0, static_cast<int32_t>(tokens.size())};
-  Batch batch;
-  batch.tokens = tokens;
-  batch.offsets = offsets;
+  EncodedPart part;
+  for (uint32_t token : tokenizer_->Encode(text, config_.max_position_embeddings)) {
+    part.tokens.push_back(static_cast<int32_t>(token));
+  }
+  part.offsets.push_back(part.tokens.size());
   LossSum loss;
-  std::vector<float> values = Logits(batch, &loss);
+  std::vector<float> values = Logits(buffer_.Gather(part, {0}, 0), &loss);
   if (config_.task == TASK_MULTILABEL_CLASSIFICATION) {
     for (float& value : values) value = 1 / (1 + std::exp(-value));
   } else if (config_.task == TASK_TEXT_CLASSIFICATION) {
@@ -72,35 +70,12 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
                                                           const JobSpec& spec) {
   const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
   SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, spec));
+  SHOAL_ASSIGN_OR_RETURN(
+      const EncodedPart part,
+      EncodeExamples(set, *tokenizer_, config_.max_position_embeddings, config_.task, config_.labels));
   EvaluationStatistics statistics;
-  for (const Example& example : set.examples) {
-    std::vector<int32_t> tokens;
-    for (uint32_t token : tokenizer_->Encode(example.text, config_.max_position_embeddings))
-      tokens.push_back(static_cast<int32_t>(token));
-    const std::vector<int32_t> offsets = {0, static_cast<int32_t>(tokens.size())};
-    std::vector<int32_t> classes;
-    std::vector<float> targets;
-    if (config_.task != TASK_TEXT_CLASSIFICATION) targets.resize(config_.labels.size());
-    if (config_.task == TASK_TEXT_REGRESSION) targets[0] = static_cast<float>(example.target);
-    for (const std::string& label : example.labels) {
-      if (config_.task == TASK_TEXT_REGRESSION) break;
-      const auto found = std::find(config_.labels.begin(), config_.labels.end(), label);
-      if (found == config_.labels.end()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(set.Origin(example), ": the model has no label '", label, "'"));
-      }
-      const auto id = static_cast<int32_t>(found - config_.labels.begin());
-      if (config_.task == TASK_TEXT_CLASSIFICATION) {
-        classes.push_back(id);
-      } else {
-        targets[id] = 1;
-      }
-    }
-    Batch batch;
-    batch.tokens = tokens;
-    batch.offsets = offsets;
-    batch.classes = classes;
-    batch.targets = targets;
+  for (uint64_t example = 0; example < part.size(); ++example) {
+    const Batch batch = buffer_.Gather(part, {example}, static_cast<uint32_t>(config_.labels.size()));
     LossSum loss;
     const std::vector<float> logits = Logits(batch, &loss);
     AddBatch(config_.task, batch, logits, loss, &statistics);

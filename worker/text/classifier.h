@@ -15,6 +15,7 @@
 #include "model/model_config.h"
 #include "model/tokenizer/tokenizer.h"
 #include "proto/scheduler.pb.h"
+#include "worker/text/encode.h"
 
 namespace shoal {
 
@@ -46,6 +47,7 @@ class Classifier {
   std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<float> theta_;
   std::unique_ptr<Model> model_;
+  BatchBuffer buffer_;
 };
 
 // Writes a folder that `transformers` and Classifier load. `model_config`: of the job's plan. Errors: what

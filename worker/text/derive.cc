@@ -1,7 +1,6 @@
 #include "worker/text/derive.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -19,6 +18,7 @@
 #include "worker/data/split.h"
 #include "worker/text/batches.h"
 #include "worker/text/dataset.h"
+#include "worker/text/encode.h"
 
 namespace shoal {
 namespace {
@@ -95,54 +95,6 @@ absl::StatusOr<std::vector<std::string>> LabelsOf(const JobSpec& spec, const Par
   return std::vector<std::string>(labels.begin(), labels.end());
 }
 
-class LabelEncoder {
- public:
-  LabelEncoder(Task task, const std::vector<std::string>& labels) : task_(task), count_(labels.size()) {
-    for (size_t i = 0; i < labels.size(); ++i) ids_[labels[i]] = static_cast<int32_t>(i);
-  }
-
-  absl::Status Encode(const ExampleSet& set, const Example& example, EncodedPart* part) const {
-    if (task_ == TASK_TEXT_REGRESSION) {
-      part->targets.push_back(static_cast<float>(example.target));
-      return absl::OkStatus();
-    }
-    const size_t first = part->targets.size();
-    if (task_ == TASK_MULTILABEL_CLASSIFICATION) part->targets.resize(first + count_);
-    for (const std::string& label : example.labels) {
-      const auto id = ids_.find(label);
-      if (id == ids_.end()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(set.Origin(example), ": the label '", label,
-                         "' is none of the training examples'; expected one of theirs, or "
-                         "data.min_class_count to leave rare labels out"));
-      }
-      if (task_ == TASK_TEXT_CLASSIFICATION) {
-        part->classes.push_back(id->second);
-      } else {
-        part->targets[first + id->second] = 1;
-      }
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  const Task task_;
-  const size_t count_;
-  std::map<std::string, int32_t> ids_;
-};
-
-absl::StatusOr<EncodedPart> EncodePart(const ExampleSet& set, const Tokenizer& tokenizer,
-                                       const LabelEncoder& labels, size_t max_tokens) {
-  EncodedPart part;
-  for (const Example& example : set.examples) {
-    for (uint32_t token : tokenizer.Encode(example.text, max_tokens))
-      part.tokens.push_back(static_cast<int32_t>(token));
-    part.offsets.push_back(part.tokens.size());
-    SHOAL_RETURN_IF_ERROR(labels.Encode(set, example, &part));
-  }
-  return part;
-}
-
 // ---- model ----
 
 absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer,
@@ -192,10 +144,10 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   Dataset dataset;
   dataset.task = spec.task();
   dataset.labels = static_cast<uint32_t>(labels.size());
-  const LabelEncoder encoder(spec.task(), labels);
   for (int i = 0; i < kNumParts; ++i) {
-    SHOAL_ASSIGN_OR_RETURN(dataset.part[i],
-                           EncodePart(parts.part[i], *tokenizer, encoder, config.max_position_embeddings));
+    SHOAL_ASSIGN_OR_RETURN(
+        dataset.part[i],
+        EncodeExamples(parts.part[i], *tokenizer, config.max_position_embeddings, spec.task(), labels));
   }
   const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());

@@ -14,41 +14,11 @@
 #include "worker/text/batches.h"
 #include "worker/text/dataset.h"
 #include "worker/text/derive.h"
+#include "worker/text/encode.h"
 #include "worker/text/evaluation.h"
 
 namespace shoal {
 namespace {
-
-// Examples of a part, gathered for the model. Memory is used again.
-class BatchBuffer {
- public:
-  Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples, uint32_t labels) {
-    tokens_.clear();
-    offsets_.assign(1, 0);
-    classes_.clear();
-    targets_.clear();
-    for (uint64_t example : examples) {
-      tokens_.insert(tokens_.end(), part.tokens.begin() + part.offsets[example],
-                     part.tokens.begin() + part.offsets[example + 1]);
-      offsets_.push_back(static_cast<int32_t>(tokens_.size()));
-      if (!part.classes.empty()) classes_.push_back(part.classes[example]);
-      if (!part.targets.empty()) {
-        targets_.insert(targets_.end(), part.targets.begin() + example * labels,
-                        part.targets.begin() + (example + 1) * labels);
-      }
-    }
-    Batch batch;
-    batch.tokens = tokens_;
-    batch.offsets = offsets_;
-    batch.classes = classes_;
-    batch.targets = targets_;
-    return batch;
-  }
-
- private:
-  std::vector<int32_t> tokens_, offsets_, classes_;
-  std::vector<float> targets_;
-};
 
 class TextProgram : public Program {
  public:

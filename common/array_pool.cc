@@ -1,4 +1,4 @@
-#include "server/array_pool.h"
+#include "common/array_pool.h"
 
 #include <new>
 

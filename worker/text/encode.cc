@@ -1,0 +1,86 @@
+#include "worker/text/encode.h"
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+class LabelEncoder {
+ public:
+  LabelEncoder(Task task, const std::vector<std::string>& labels) : task_(task), count_(labels.size()) {
+    for (size_t i = 0; i < labels.size(); ++i) ids_[labels[i]] = static_cast<int32_t>(i);
+  }
+
+  absl::Status Encode(const ExampleSet& set, const Example& example, EncodedPart* part) const {
+    if (task_ == TASK_TEXT_REGRESSION) {
+      part->targets.push_back(static_cast<float>(example.target));
+      return absl::OkStatus();
+    }
+    const size_t first = part->targets.size();
+    if (task_ == TASK_MULTILABEL_CLASSIFICATION) part->targets.resize(first + count_);
+    for (const std::string& label : example.labels) {
+      const auto id = ids_.find(label);
+      if (id == ids_.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(set.Origin(example), ": the label '", label,
+                         "' is none of the training examples'; expected one of theirs (data.min_class_count "
+                         "leaves rare labels out)"));
+      }
+      if (task_ == TASK_TEXT_CLASSIFICATION) {
+        part->classes.push_back(id->second);
+      } else {
+        part->targets[first + id->second] = 1;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const Task task_;
+  const size_t count_;
+  std::map<std::string, int32_t> ids_;
+};
+
+}  // namespace
+
+absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
+                                           size_t max_tokens, Task task,
+                                           const std::vector<std::string>& labels) {
+  const LabelEncoder encoder(task, labels);
+  EncodedPart part;
+  for (const Example& example : set.examples) {
+    for (uint32_t token : tokenizer.Encode(example.text, max_tokens))
+      part.tokens.push_back(static_cast<int32_t>(token));
+    part.offsets.push_back(part.tokens.size());
+    SHOAL_RETURN_IF_ERROR(encoder.Encode(set, example, &part));
+  }
+  return part;
+}
+
+Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples, uint32_t labels) {
+  tokens_.clear();
+  offsets_.assign(1, 0);
+  classes_.clear();
+  targets_.clear();
+  for (uint64_t example : examples) {
+    tokens_.insert(tokens_.end(), part.tokens.begin() + part.offsets[example],
+                   part.tokens.begin() + part.offsets[example + 1]);
+    offsets_.push_back(static_cast<int32_t>(tokens_.size()));
+    if (!part.classes.empty()) classes_.push_back(part.classes[example]);
+    if (!part.targets.empty()) {
+      targets_.insert(targets_.end(), part.targets.begin() + example * labels,
+                      part.targets.begin() + (example + 1) * labels);
+    }
+  }
+  Batch batch;
+  batch.tokens = tokens_;
+  batch.offsets = offsets_;
+  batch.classes = classes_;
+  batch.targets = targets_;
+  return batch;
+}
+
+}  // namespace shoal
