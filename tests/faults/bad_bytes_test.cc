@@ -1,9 +1,10 @@
-// What comes over the network may be anything: every RPC gets garbage while a job runs, and the job ends with
-// the same bits.
+// What is not Shoal's own on the wire. Every RPC gets garbage while a job runs, and the job ends with the
+// same bits; probes and tools find the services they expect.
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "catch2/catch.hpp"
 #include "common/philox.h"
 #include "common/rpc.h"
@@ -25,8 +26,9 @@ std::string Garbage(PhiloxStream* random) {
   return bytes;
 }
 
-// Sends `bytes` to a method as one message and waits until the call has ended, with whatever status.
-void CallWith(grpc::GenericStub* stub, const std::string& method, const std::string& bytes) {
+// Sends `bytes` to a method as one message and waits until the call has ended, with whatever status. Returns
+// the last answer's bytes.
+std::string CallWith(grpc::GenericStub* stub, const std::string& method, const std::string& bytes) {
   grpc::CompletionQueue queue;
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(1));
@@ -34,6 +36,7 @@ void CallWith(grpc::GenericStub* stub, const std::string& method, const std::str
   const grpc::Slice slice(bytes);
   const grpc::ByteBuffer message(&slice, 1);
   grpc::ByteBuffer answer;
+  std::string last;
   grpc::Status status;
   void* tag = nullptr;
   bool ok = false;
@@ -45,10 +48,14 @@ void CallWith(grpc::GenericStub* stub, const std::string& method, const std::str
     while (ok) {
       call->Read(&answer, nullptr);
       REQUIRE(queue.Next(&tag, &ok));
+      grpc::Slice whole;
+      if (ok && answer.DumpToSingleSlice(&whole).ok())
+        last.assign(reinterpret_cast<const char*>(whole.begin()), whole.size());
     }
   }
   call->Finish(&status, nullptr);
   REQUIRE(queue.Next(&tag, &ok));
+  return last;
 }
 
 std::vector<std::string> MethodsOf(const google::protobuf::ServiceDescriptor* service) {
@@ -59,16 +66,25 @@ std::vector<std::string> MethodsOf(const google::protobuf::ServiceDescriptor* se
   return methods;
 }
 
+// As the status RPC tells it. Waits until there is such a node.
+std::string AddressOf(TestCluster* cluster, NodeRole role) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (absl::Now() < deadline) {
+    const auto status = cluster->client().GetStatus();
+    REQUIRE(status.ok());
+    for (const NodeStatus& node : status->nodes()) {
+      if (node.role() == role) return node.node().address();
+    }
+  }
+  FAIL("no " << NodeRole_Name(role));
+  return "";
+}
+
 TEST_CASE("Garbage sent to every RPC of scheduler and server changes nothing", "[bad input]") {
   TestCluster cluster({1, 1, 1});
   const JobId job = cluster.Submit();
   cluster.WaitForRound(job, 10);
-  const auto status = cluster.client().GetStatus();
-  REQUIRE(status.ok());
-  std::string server;
-  for (const NodeStatus& node : status->nodes()) {
-    if (node.role() == NODE_ROLE_SERVER) server = node.node().address();
-  }
+  const std::string server = AddressOf(&cluster, NODE_ROLE_SERVER);
   PhiloxStream random(DeriveKey(1, "garbage"));
   const auto attack = [&](const std::string& address, const google::protobuf::ServiceDescriptor* service) {
     grpc::GenericStub stub(NewChannel(address));
@@ -101,6 +117,24 @@ TEST_CASE("A node of another protocol version is refused with both versions", "[
   CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
   CHECK_THAT(status.error_message(),
              Catch::Matchers::Contains(absl::StrCat("protocol version ", kProtocolVersion + 1)));
+}
+
+// The messages of grpc.health.v1 and grpc.reflection.v1alpha, which Debian has no C++ code for, by hand.
+TEST_CASE("Every daemon tells its health and its services", "[rpc]") {
+  TestCluster cluster({1, 1, 1});
+  const std::string serving = "\x08\x01";                        // HealthCheckResponse{status: SERVING}
+  const std::string list_services = std::string("\x3a\x00", 2);  // ServerReflectionRequest{list_services: ""}
+  const auto check = [&](const std::string& address, const std::string& service) {
+    INFO(address);
+    grpc::GenericStub stub(NewChannel(address));
+    CHECK(CallWith(&stub, "/grpc.health.v1.Health/Check", "") == serving);
+    CHECK_THAT(
+        CallWith(&stub, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", list_services),
+        Catch::Matchers::Contains(service));
+  };
+  check(cluster.processes().scheduler(), "shoal.SchedulerService");
+  check(AddressOf(&cluster, NODE_ROLE_SERVER), "shoal.ParameterService");
+  check(AddressOf(&cluster, NODE_ROLE_WORKER), "grpc.health.v1.Health");
 }
 
 }  // namespace

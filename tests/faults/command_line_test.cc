@@ -173,6 +173,51 @@ TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[sa
   CHECK(Report(broken)["examples"] == Report(whole)["examples"]);
 }
 
+TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]") {
+  TestCluster cluster({1, 1, 1});
+  const auto shoal = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), Program("tools/shoal/shoal"));
+    arguments.insert(arguments.end(), {"--scheduler", cluster.processes().scheduler()});
+    return RunCommand(arguments);
+  };
+  const auto json = [&](std::vector<std::string> arguments) {
+    arguments.push_back("--json");
+    const CommandResult result = shoal(arguments);
+    INFO(result.output);
+    REQUIRE(result.ended == "exit status 0");
+    return nlohmann::json::parse(result.output);
+  };
+
+  const std::vector<std::string> submit = {"submit", kTiny, "--request-id", "once"};
+  CHECK(json(submit)["job"] == 1);
+  CHECK(json(submit)["job"] == 1);  // the same request
+  CHECK(cluster.WaitForEnd(JobId(1)).state() == JOB_STATE_COMPLETED);
+  const auto jobs = json({"jobs"});
+  REQUIRE(jobs.size() == 1);
+  CHECK(jobs[0]["state"] == "completed");
+  CHECK(jobs[0]["parameters_sha256"].get<std::string>().size() == 64);
+  const auto status = json({"status"});
+  CHECK(status["nodes"].size() == 2);
+  CHECK(status["stalls"].empty());
+  CommandResult result = shoal({"logs", "1", "--follow"});
+  CHECK(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("completed") && Contains("\"evaluation\""));
+  const TestDir dir;
+  CHECK(shoal({"export", "1", "--out", dir / "model"}).ended == "exit status 0");
+  CHECK(RunCommand({Program("tools/shoal/shoal"), "predict", dir / "model", "some words"}).ended ==
+        "exit status 0");
+
+  CHECK(shoal({"submit", kTiny, "--set", "train.epochs=1000"}).ended == "exit status 0");
+  cluster.WaitForRound(JobId(2), 1);
+  result = shoal({"cancel", "2"});
+  CHECK(result.ended == "exit status 0");
+  CHECK(cluster.WaitForEnd(JobId(2)).state() == JOB_STATE_CANCELLED);
+  CHECK(json({"jobs"})[1]["state"] == "cancelled");
+  result = shoal({"logs", "7"});
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("7"));
+}
+
 TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cli]") {
   const TestDir dir;
   REQUIRE(Train(dir, {kTiny}).ended == "exit status 0");

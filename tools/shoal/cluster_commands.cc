@@ -70,7 +70,7 @@ std::string EventText(const Job& job, const JobEvent& event) {
   return line.is_null() ? "" : absl::StrCat(time, " ", line.dump());
 }
 
-// Reads the job's events until it has ended; with `follow` false, only what there is.
+// Reads the job's events until it has ended.
 absl::Status ReadEvents(SchedulerClient* client, JobId job, const StopSignal& stop,
                         const std::function<bool(const JobEvent&)>& on_event) {
   uint64_t after = 0;
