@@ -29,6 +29,7 @@ void CheckShape(const AttentionShape& shape, const ConstTensor& qkv, const Const
   SHOAL_CHECK(shape.dropout.rate >= 0 && shape.dropout.rate < 1);
   SHOAL_CHECK(!shape.offsets.empty() && shape.offsets.front() == 0 && shape.offsets.back() == qkv.dim(0));
   SHOAL_CHECK(qkv.rank() == 2 && qkv.dim(1) == 3 * channels);
+  SHOAL_CHECK((qkv.type() == DType::kF32 || qkv.type() == DType::kBf16) && out.type() == qkv.type());
   SHOAL_CHECK(out.rank() == 2 && out.dim(0) == qkv.dim(0) && out.dim(1) == channels);
   SHOAL_CHECK(statistics.rank() == 2 && statistics.dim(0) == qkv.dim(0) &&
               statistics.dim(1) == 2 * shape.heads);
@@ -65,24 +66,46 @@ Head HeadOf(const AttentionShape& shape, const ConstTensor& qkv, int64_t example
   return h;
 }
 
-// Scratch memory of a thread: two tiles of scores and numbers of each query.
-struct Workspace {
-  explicit Workspace(std::byte* memory) {
-    float* next = reinterpret_cast<float*>(memory);
-    const auto take = [&next](int64_t size) { return std::exchange(next, next + size); };
-    scores = take(kTile);
-    gradients = take(kTile);
-    for (float** row : {&maximum, &sum, &rescale, &delta}) *row = take(kAttentionQueryTile);
+// Scratch memory of a thread. In f32 probabilities and gradients lie where the scores were.
+class Workspace {
+ public:
+  Workspace(Device& device, int thread, const Head& head)
+      : channels_(head.q.dim(1)), memory_(device.ThreadScratch(thread, SizeBytes(head))) {
+    const bool narrow = head.q.type() == DType::kBf16;
+    for (float** tile : {&scores, &d_probabilities}) *tile = Take<float>(kTile);
+    probabilities = narrow ? static_cast<void*>(Take<Bf16>(kTile)) : scores;
+    d_scores = narrow ? static_cast<void*>(Take<Bf16>(kTile)) : d_probabilities;
+    for (float** row : {&maximum, &sum, &rescale, &delta}) *row = Take<float>(kAttentionQueryTile);
+    for (float** sums : {&out, &dk, &dv}) *sums = Take<float>(kAttentionQueryTile * channels_);
+    dq = Take<float>(head.length() * channels_);
   }
-  static constexpr int64_t kTile = kAttentionQueryTile * kAttentionKeyTile;
-  static constexpr int64_t kSize_bytes = (2 * kTile + 4 * kAttentionQueryTile) * sizeof(float);
 
-  float* scores;
-  float* gradients;
-  float* maximum;
-  float* sum;
-  float* rescale;
-  float* delta;
+  // `rows` rows of sums, from `first` on.
+  Tensor Sums(float* sums, int64_t rows, int64_t first = 0) const {
+    return {sums + first * channels_, {rows, channels_}};
+  }
+
+  float *scores, *d_probabilities;         // [queries, keys] of a tile
+  void *probabilities, *d_scores;          // the same, of the operands' type
+  float *maximum, *sum, *rescale, *delta;  // [queries]
+  float *out, *dk, *dv;                    // sums of a tile's rows, [queries or keys, D]
+  float* dq;                               // [T,D]
+
+ private:
+  static constexpr int64_t kTile = kAttentionQueryTile * kAttentionKeyTile;
+
+  static int64_t SizeBytes(const Head& head) {
+    const int64_t floats =
+        2 * kTile + 4 * kAttentionQueryTile + (3 * kAttentionQueryTile + head.length()) * head.q.dim(1);
+    return floats * static_cast<int64_t>(sizeof(float)) + 2 * kTile * static_cast<int64_t>(sizeof(Bf16));
+  }
+  template <typename T>
+  T* Take(int64_t size) {
+    return reinterpret_cast<T*>(std::exchange(memory_, memory_ + size * sizeof(T)));
+  }
+
+  const int64_t channels_;
+  std::byte* memory_;
 };
 
 // The tile at (queries from `query`, keys from `key`), and the matrix view of what is kept for it.
@@ -95,8 +118,8 @@ AttentionTile At(const Head& head, int64_t query, int64_t key) {
   return tile;
 }
 
-Tensor TileView(const AttentionTile& tile, float* memory) {
-  return Tensor(memory, {tile.queries, kAttentionKeyTile}).Columns(0, tile.keys);
+Tensor TileView(const AttentionTile& tile, void* memory, DType type) {
+  return Tensor(memory, type, {tile.queries, kAttentionKeyTile}).Columns(0, tile.keys);
 }
 
 template <typename T>
@@ -117,10 +140,7 @@ int64_t KeyEnd(const Head& head, int64_t query) {
 class HeadRunner {
  public:
   HeadRunner(Device& device, int thread, const Head& head)
-      : device_(device),
-        thread_(thread),
-        head_(head),
-        work_(device.ThreadScratch(thread, Workspace::kSize_bytes)) {}
+      : device_(device), thread_(thread), head_(head), work_(device, thread, head) {}
 
   void Forward(const Tensor& out, const Tensor& statistics) {
     for (int64_t query = 0; query < head_.length(); query += kAttentionQueryTile)
@@ -140,10 +160,16 @@ class HeadRunner {
       for (int64_t query = first_query; query < head_.length(); query += kAttentionQueryTile) {
         BackwardTile(At(head_, query, key), g, query > first_query);
       }
+      const AttentionTile keys = At(head_, first_query, key);
+      StoreRows(work_.Sums(work_.dk, keys.keys), nullptr, Keys(keys, g.dk));
+      StoreRows(work_.Sums(work_.dv, keys.keys), nullptr, Keys(keys, g.dv));
     }
+    StoreRows(work_.Sums(work_.dq, head_.length()), nullptr, g.dq);
   }
 
  private:
+  DType type() const { return head_.q.type(); }
+
   // c = a b, or += when `add`.
   void Multiply(const ConstTensor& a, const ConstTensor& b, const Tensor& c, bool add) {
     GemmArgs args;
@@ -177,20 +203,21 @@ class HeadRunner {
     std::fill_n(work_.maximum, kAttentionQueryTile, -std::numeric_limits<float>::infinity());
     std::fill_n(work_.sum, kAttentionQueryTile, 0.0f);
     const Tensor rows = Queries(At(head_, query, 0), out);
+    const Tensor sums = work_.Sums(work_.out, rows.dim(0));
     for (int64_t key = 0; key < KeyEnd(head_, query); key += kAttentionKeyTile)
-      ForwardTile(At(head_, query, key), rows);
+      ForwardTile(At(head_, query, key), sums);
     for (int64_t i = 0; i < rows.dim(0); ++i) work_.sum[i] = 1.0f / work_.sum[i];
-    ScaleRows(rows, work_.sum);
+    StoreRows(sums, work_.sum, rows);
     Keep(query, rows.dim(0), statistics);
   }
 
-  void ForwardTile(const AttentionTile& tile, const Tensor& out) {
-    const Tensor scores = TileView(tile, work_.scores);
-    MultiplyByTransposed(Queries(tile, head_.q), Keys(tile, head_.k), scores);
-    SoftmaxTile(tile, work_.scores, work_.maximum, work_.sum, work_.rescale);
+  void ForwardTile(const AttentionTile& tile, const Tensor& sums) {
+    MultiplyByTransposed(Queries(tile, head_.q), Keys(tile, head_.k),
+                         TileView(tile, work_.scores, DType::kF32));
+    SoftmaxTile(tile, work_.scores, type(), work_.probabilities, work_.maximum, work_.sum, work_.rescale);
     const bool first = tile.first_key == 0;
-    if (!first) ScaleRows(out, work_.rescale);
-    Multiply(scores, Keys(tile, head_.v), out, !first);
+    if (!first) ScaleRows(sums, work_.rescale);
+    Multiply(TileView(tile, work_.probabilities, type()), Keys(tile, head_.v), sums, !first);
   }
 
   // Statistics of a row: maxima of all heads, then inverse sums of all heads.
@@ -211,17 +238,32 @@ class HeadRunner {
     }
   }
 
+  // From products in scores and d_probabilities to probabilities and d_scores.
+  void SoftmaxBackward(const AttentionTile& tile) {
+    SoftmaxBackwardArgs args;
+    args.maximum = work_.maximum;
+    args.inverse_sum = work_.sum;
+    args.delta = work_.delta;
+    args.scores = work_.scores;
+    args.d_probabilities = work_.d_probabilities;
+    args.type = type();
+    args.probabilities = work_.probabilities;
+    args.d_scores = work_.d_scores;
+    SoftmaxBackwardTile(tile, args);
+  }
+
   void BackwardTile(const AttentionTile& tile, const Gradients& g, bool add_keys) {
-    const Tensor scores = TileView(tile, work_.scores), gradients = TileView(tile, work_.gradients);
-    const ConstTensor out = Queries(tile, g.out), d_out = Queries(tile, g.d_out);
+    const ConstTensor q = Queries(tile, head_.q), k = Keys(tile, head_.k), d_out = Queries(tile, g.d_out);
     Recall(tile, g.statistics);
-    RowDots(out, d_out, work_.delta);
-    MultiplyByTransposed(Queries(tile, head_.q), Keys(tile, head_.k), scores);
-    MultiplyByTransposed(d_out, Keys(tile, head_.v), gradients);
-    SoftmaxBackwardTile(tile, work_.maximum, work_.sum, work_.delta, work_.scores, work_.gradients);
-    MultiplyTransposed(scores, d_out, Keys(tile, g.dv), add_keys);
-    MultiplyTransposed(gradients, Queries(tile, head_.q), Keys(tile, g.dk), add_keys);
-    Multiply(gradients, Keys(tile, head_.k), Queries(tile, g.dq), tile.first_key > 0);
+    RowDots(Queries(tile, g.out), d_out, work_.delta);
+    MultiplyByTransposed(q, k, TileView(tile, work_.scores, DType::kF32));
+    MultiplyByTransposed(d_out, Keys(tile, head_.v), TileView(tile, work_.d_probabilities, DType::kF32));
+    SoftmaxBackward(tile);
+    const Tensor d_scores = TileView(tile, work_.d_scores, type());
+    MultiplyTransposed(TileView(tile, work_.probabilities, type()), d_out, work_.Sums(work_.dv, tile.keys),
+                       add_keys);
+    MultiplyTransposed(d_scores, q, work_.Sums(work_.dk, tile.keys), add_keys);
+    Multiply(d_scores, k, work_.Sums(work_.dq, tile.queries, tile.first_query), tile.first_key > 0);
   }
 
   Device& device_;

@@ -1,4 +1,5 @@
-// Multi-head self-attention over packed examples, forward and backward, f32.
+// Multi-head self-attention over packed examples, forward and backward, f32 or bf16 (whose scores, sums and
+// statistics are f32; probabilities are rounded to bf16 for their products).
 //
 // Tiled per head (Dao et al., "FlashAttention", 2022): memory for scores is a tile a thread, never [B,H,T,T];
 // backward computes the probabilities again. The tiles are constants, so the running maximum, the rescaling
@@ -39,8 +40,8 @@ struct AttentionShape {
 
 struct AttentionForwardArgs {
   AttentionShape shape;
-  ConstTensor qkv;    // [N,3*H*D] f32: the queries of all heads, then keys, then values
-  Tensor out;         // [N,H*D] f32
+  ConstTensor qkv;    // [N,3*H*D] f32|bf16: the queries of all heads, then keys, then values
+  Tensor out;         // [N,H*D], the type of qkv
   Tensor statistics;  // [N,2*H] f32 out: maximum of the scores of each head, then 1 / sum of
                       // exp(score - maximum) of each head; for backward
 };
@@ -52,7 +53,7 @@ struct AttentionBackwardArgs {
   ConstTensor qkv;         // [N,3*H*D] as in forward
   ConstTensor out;         // [N,H*D] as forward gave it
   ConstTensor statistics;  // [N,2*H] as forward gave it
-  ConstTensor d_out;       // [N,H*D]
+  ConstTensor d_out;       // [N,H*D], the type of qkv, as all below
   Tensor d_qkv;            // [N,3*H*D] out; aliases nothing
 };
 

@@ -113,13 +113,41 @@ struct Result {
   std::vector<float> out, statistics, d_qkv;
 };
 
-Result Run(Device& device, const Problem& p, const std::vector<float>& qkv, const std::vector<float>& d_out) {
+// Numbers as f32 or bf16.
+class Array {
+ public:
+  Array(DType type, const std::vector<float>& numbers) : type_(type), f32_(numbers) {
+    for (float x : numbers) bf16_.push_back(ToBf16(x));
+  }
+  Array(DType type, int64_t size) : type_(type), f32_(size), bf16_(size) {}
+
+  Tensor View(int64_t rows, int64_t columns) {
+    return type_ == DType::kF32 ? Tensor(f32_.data(), {rows, columns})
+                                : Tensor(bf16_.data(), {rows, columns});
+  }
+  std::vector<float> Values() const {
+    if (type_ == DType::kF32) return f32_;
+    std::vector<float> values;
+    for (Bf16 x : bf16_) values.push_back(ToFloat(x));
+    return values;
+  }
+
+ private:
+  const DType type_;
+  std::vector<float> f32_;
+  std::vector<Bf16> bf16_;
+};
+
+Result Run(Device& device, const Problem& p, const std::vector<float>& qkv, const std::vector<float>& d_out,
+           DType type = DType::kF32) {
   const int64_t n = p.tokens(), c = p.channels();
-  Result r{std::vector<float>(n * c), std::vector<float>(n * 2 * p.heads), std::vector<float>(n * 3 * c)};
+  Array in(type, qkv), out(type, n * c), d_output(type, d_out), d_qkv(type, n * 3 * c);
+  Result r;
+  r.statistics.resize(n * 2 * p.heads);
   AttentionForwardArgs forward;
   forward.shape = p.Shape();
-  forward.qkv = ConstTensor(qkv.data(), {n, 3 * c});
-  forward.out = Tensor(r.out.data(), {n, c});
+  forward.qkv = in.View(n, 3 * c);
+  forward.out = out.View(n, c);
   forward.statistics = Tensor(r.statistics.data(), {n, 2 * p.heads});
   AttentionForward(device, forward);
   AttentionBackwardArgs backward;
@@ -127,9 +155,11 @@ Result Run(Device& device, const Problem& p, const std::vector<float>& qkv, cons
   backward.qkv = forward.qkv;
   backward.out = forward.out;
   backward.statistics = forward.statistics;
-  backward.d_out = ConstTensor(d_out.data(), {n, c});
-  backward.d_qkv = Tensor(r.d_qkv.data(), {n, 3 * c});
+  backward.d_out = d_output.View(n, c);
+  backward.d_qkv = d_qkv.View(n, 3 * c);
   AttentionBackward(device, backward);
+  r.out = out.Values();
+  r.d_qkv = d_qkv.Values();
   return r;
 }
 
@@ -194,26 +224,52 @@ TEST_CASE("attention's gradients are the central differences of the formula") {
   }
 }
 
-std::vector<Result> RunAll(int threads, const std::string& isa) {
+double Distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double distance = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    distance += (a[i] - b[i]) * static_cast<double>(a[i] - b[i]);
+    norm += static_cast<double>(b[i]) * b[i];
+  }
+  return std::sqrt(distance / norm);
+}
+
+// bf16 has 8 bits of precision: a rounding is off by 2^-9 at most.
+TEST_CASE("attention in bf16 is that in f32 of the same numbers, but for the roundings of bf16") {
+  const auto device = MakeDevice(2);
+  for (const Problem& p : Problems()) {
+    INFO(Name(p));
+    const auto qkv = Array(DType::kBf16, Numbers(p.tokens() * 3 * p.channels(), 11)).Values();
+    const auto d_out = Array(DType::kBf16, Numbers(p.tokens() * p.channels(), 12)).Values();
+    const Result expected = Run(*device, p, qkv, d_out), result = Run(*device, p, qkv, d_out, DType::kBf16);
+    CHECK(Distance(result.statistics, expected.statistics) < 1e-5);
+    CHECK(Distance(result.out, expected.out) < 3.0 / 512);
+    CHECK(Distance(result.d_qkv, expected.d_qkv) < 3.0 / 512);
+  }
+}
+
+std::vector<Result> RunAll(int threads, const std::string& isa, DType type) {
   const auto device = MakeDevice(threads, isa);
   std::vector<Result> results;
   for (const Problem& p : Problems()) {
     if (device == nullptr) break;
-    results.push_back(
-        Run(*device, p, Numbers(p.tokens() * 3 * p.channels(), 21), Numbers(p.tokens() * p.channels(), 22)));
+    results.push_back(Run(*device, p, Numbers(p.tokens() * 3 * p.channels(), 21),
+                          Numbers(p.tokens() * p.channels(), 22), type));
   }
   return results;
 }
 
 TEST_CASE("attention has the same bits on every instruction set and number of threads") {
-  const auto expected = RunAll(1, "avx2");
-  for (const auto& [threads, isa] : {std::pair<int, const char*>{3, "avx2"}, {1, "avx512"}, {2, "avx512"}}) {
-    const auto results = RunAll(threads, isa);
-    for (size_t i = 0; i < results.size(); ++i) {
-      INFO(Name(Problems()[i]));
-      CHECK(results[i].out == expected[i].out);
-      CHECK(results[i].statistics == expected[i].statistics);
-      CHECK(results[i].d_qkv == expected[i].d_qkv);
+  for (DType type : {DType::kF32, DType::kBf16}) {
+    const auto expected = RunAll(1, "avx2", type);
+    for (const auto& [threads, isa] :
+         {std::pair<int, const char*>{3, "avx2"}, {1, "avx512"}, {2, "avx512"}, {2, "avx512-bf16"}}) {
+      const auto results = RunAll(threads, isa, type);
+      for (size_t i = 0; i < results.size(); ++i) {
+        INFO(Name(Problems()[i]) << " " << DTypeName(type) << " " << isa);
+        CHECK(results[i].out == expected[i].out);
+        CHECK(results[i].statistics == expected[i].statistics);
+        CHECK(results[i].d_qkv == expected[i].d_qkv);
+      }
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/attention.h"
+#include "kernels/row_loops.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention_tile.cc"
@@ -84,8 +85,11 @@ float ScaleScores(float* row, int64_t keys, float scale) {
   return hn::GetLane(hn::MaxOfLanes(d, largest));
 }
 
-// A row becomes exp(row - maximum), 0 from `keys` to `end`, then dropout. Returns the sum before dropout.
-float ExpRow(const AttentionTile& tile, DropoutBits& bits, int64_t row, float maximum, float* scores) {
+// Probabilities of a row: exp(score - maximum), 0 from `keys` to the tile's end, then dropout. Returns the
+// sum before dropout.
+template <class T>
+float ExpRow(const AttentionTile& tile, DropoutBits& bits, int64_t row, float maximum, const float* scores,
+             T* probabilities) {
   const RowTag d;
   const int64_t keys = tile.KeysOf(row);
   RowSum sum;
@@ -95,71 +99,84 @@ float ExpRow(const AttentionTile& tile, DropoutBits& bits, int64_t row, float ma
       const RowVec x = HWY_NAMESPACE::Exp(d, hn::Sub(hn::Load(d, scores + at), hn::Set(d, maximum)));
       const RowVec p = hn::IfThenElseZero(Before(at, keys), x);
       sum.Add(part, p);
-      hn::Store(Drop(tile, bits, row, at, p), d, scores + at);
+      WholeLanes().Store(Drop(tile, bits, row, at, p), probabilities + at);
     }
   }
   return sum.Join();
 }
 
-void Softmax(const AttentionTile& tile, float* scores, float* maximum, float* sum, float* rescale) {
+template <class T>
+void SoftmaxRows(const AttentionTile& tile, float* scores, T* probabilities, float* maximum, float* sum,
+                 float* rescale) {
   DropoutBits bits(tile);
-  for (int64_t row = 0; row < tile.queries; ++row, scores += kAttentionKeyTile) {
-    const float largest = std::max(maximum[row], ScaleScores(scores, tile.KeysOf(row), tile.scale));
+  for (int64_t row = 0; row < tile.queries; ++row) {
+    const int64_t at = row * kAttentionKeyTile;
+    const float largest = std::max(maximum[row], ScaleScores(scores + at, tile.KeysOf(row), tile.scale));
     rescale[row] = hn::GetLane(HWY_NAMESPACE::Exp(RowTag(), hn::Set(RowTag(), maximum[row] - largest)));
     if (maximum[row] == kNothing) rescale[row] = 0;
-    sum[row] = sum[row] * rescale[row] + ExpRow(tile, bits, row, largest, scores);
+    sum[row] = sum[row] * rescale[row] + ExpRow(tile, bits, row, largest, scores + at, probabilities + at);
     maximum[row] = largest;
   }
 }
 
-void SoftmaxBackwardRow(const AttentionTile& tile, DropoutBits& bits, int64_t row, float maximum,
-                        float inverse_sum, float delta, float* scores, float* gradients) {
+void Softmax(const AttentionTile& tile, float* scores, DType type, void* probabilities, float* maximum,
+             float* sum, float* rescale) {
+  type == DType::kF32 ? SoftmaxRows(tile, scores, static_cast<float*>(probabilities), maximum, sum, rescale)
+                      : SoftmaxRows(tile, scores, static_cast<Bf16*>(probabilities), maximum, sum, rescale);
+}
+
+template <class T>
+void SoftmaxBackwardRow(const AttentionTile& tile, DropoutBits& bits, int64_t row,
+                        const SoftmaxBackwardArgs& args) {
   const RowTag d;
-  const int64_t keys = tile.KeysOf(row);
+  const int64_t keys = tile.KeysOf(row), at = row * kAttentionKeyTile;
+  const RowVec maximum = hn::Set(d, args.maximum[row]), inverse_sum = hn::Set(d, args.inverse_sum[row]);
+  T* probabilities = static_cast<T*>(args.probabilities) + at;
+  T* d_scores = static_cast<T*>(args.d_scores) + at;
   for (int64_t i = 0; i < tile.keys; i += kRowLanes) {
-    const RowVec score = hn::Mul(hn::Load(d, scores + i), hn::Set(d, tile.scale));
-    const RowVec x =
-        hn::Mul(HWY_NAMESPACE::Exp(d, hn::Sub(score, hn::Set(d, maximum))), hn::Set(d, inverse_sum));
+    const RowVec score = hn::Mul(hn::Load(d, args.scores + at + i), hn::Set(d, tile.scale));
+    const RowVec x = hn::Mul(HWY_NAMESPACE::Exp(d, hn::Sub(score, maximum)), inverse_sum);
     const RowVec p = hn::IfThenElseZero(Before(i, keys), x);
-    const RowVec gradient = hn::IfThenElseZero(Before(i, keys), hn::Load(d, gradients + i));
-    const RowVec d_p = hn::Sub(Drop(tile, bits, row, i, gradient), hn::Set(d, delta));
-    hn::Store(Drop(tile, bits, row, i, p), d, scores + i);
-    hn::Store(hn::Mul(hn::Mul(p, d_p), hn::Set(d, tile.scale)), d, gradients + i);
+    const RowVec gradient = hn::IfThenElseZero(Before(i, keys), hn::Load(d, args.d_probabilities + at + i));
+    const RowVec d_p = hn::Sub(Drop(tile, bits, row, i, gradient), hn::Set(d, args.delta[row]));
+    WholeLanes().Store(Drop(tile, bits, row, i, p), probabilities + i);
+    WholeLanes().Store(hn::Mul(hn::Mul(p, d_p), hn::Set(d, tile.scale)), d_scores + i);
   }
 }
 
-void SoftmaxBackward(const AttentionTile& tile, const float* maximum, const float* inverse_sum,
-                     const float* delta, float* scores, float* gradients) {
+void SoftmaxBackward(const AttentionTile& tile, const SoftmaxBackwardArgs& args) {
   DropoutBits bits(tile);
-  for (int64_t row = 0; row < tile.queries; ++row) {
-    const int64_t at = row * kAttentionKeyTile;
-    SoftmaxBackwardRow(tile, bits, row, maximum[row], inverse_sum[row], delta[row], scores + at,
-                       gradients + at);
+  const auto row = args.type == DType::kF32 ? &SoftmaxBackwardRow<float> : &SoftmaxBackwardRow<Bf16>;
+  for (int64_t i = 0; i < tile.queries; ++i) row(tile, bits, i, args);
+}
+
+template <class T>
+void StoreRow(const float* x, int64_t columns, float factor, T* y) {
+  ForRow(columns, [&](int64_t i, int64_t, const auto& lanes)
+                      HWY_ATTR { lanes.Store(hn::Mul(lanes.Load(x + i), RowSet(factor)), y + i); });
+}
+
+void Store(const ConstTensor& x, const float* factor, const Tensor& y) {
+  for (int64_t i = 0; i < x.dim(0); ++i) {
+    const float* from = RowOf<float>(x, i);
+    const float f = factor != nullptr ? factor[i] : 1.0f;
+    y.type() == DType::kF32 ? StoreRow(from, x.dim(1), f, RowOf<float>(y, i))
+                            : StoreRow(from, x.dim(1), f, RowOf<Bf16>(y, i));
   }
 }
 
-void ScaleRow(float* x, int64_t columns, float factor) {
-  ForRow(columns, [&](int64_t i, int64_t, const auto& lanes) {
-    lanes.Store(hn::Mul(lanes.Load(x + i), RowSet(factor)), x + i);
-  });
-}
-
-void Scale(const Tensor& x, const float* factor) {
-  float* row = x.f32();
-  for (int64_t i = 0; i < x.dim(0); ++i, row += x.row_stride()) ScaleRow(row, x.dim(1), factor[i]);
-}
-
-float Dot(const float* x, const float* y, int64_t columns) {
+template <class T>
+float Dot(const T* x, const T* y, int64_t columns) {
   RowSum sum;
-  ForRow(columns, [&](int64_t i, int64_t part, const auto& lanes) {
-    sum.MulAdd(part, lanes.Load(x + i), lanes.Load(y + i));
-  });
+  ForRow(columns, [&](int64_t i, int64_t part, const auto& lanes)
+                      HWY_ATTR { sum.MulAdd(part, lanes.Load(x + i), lanes.Load(y + i)); });
   return sum.Join();
 }
 
 void Dots(const ConstTensor& x, const ConstTensor& y, float* dots) {
   for (int64_t i = 0; i < x.dim(0); ++i) {
-    dots[i] = Dot(x.f32() + i * x.row_stride(), y.f32() + i * y.row_stride(), x.dim(1));
+    dots[i] = x.type() == DType::kF32 ? Dot(RowOf<float>(x, i), RowOf<float>(y, i), x.dim(1))
+                                      : Dot(RowOf<Bf16>(x, i), RowOf<Bf16>(y, i), x.dim(1));
   }
 }
 
@@ -172,19 +189,23 @@ namespace shoal {
 
 HWY_EXPORT(Softmax);
 HWY_EXPORT(SoftmaxBackward);
-HWY_EXPORT(Scale);
+HWY_EXPORT(Store);
 HWY_EXPORT(Dots);
 
-void SoftmaxTile(const AttentionTile& tile, float* scores, float* maximum, float* sum, float* rescale) {
-  HWY_DYNAMIC_DISPATCH(Softmax)(tile, scores, maximum, sum, rescale);
+void SoftmaxTile(const AttentionTile& tile, float* scores, DType type, void* probabilities, float* maximum,
+                 float* sum, float* rescale) {
+  HWY_DYNAMIC_DISPATCH(Softmax)(tile, scores, type, probabilities, maximum, sum, rescale);
 }
 
-void SoftmaxBackwardTile(const AttentionTile& tile, const float* maximum, const float* inverse_sum,
-                         const float* delta, float* scores, float* d_probabilities) {
-  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(tile, maximum, inverse_sum, delta, scores, d_probabilities);
+void SoftmaxBackwardTile(const AttentionTile& tile, const SoftmaxBackwardArgs& args) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxBackward)(tile, args);
 }
 
-void ScaleRows(const Tensor& x, const float* factor) { HWY_DYNAMIC_DISPATCH(Scale)(x, factor); }
+void ScaleRows(const Tensor& x, const float* factor) { HWY_DYNAMIC_DISPATCH(Store)(x, factor, x); }
+
+void StoreRows(const ConstTensor& x, const float* factor, const Tensor& y) {
+  HWY_DYNAMIC_DISPATCH(Store)(x, factor, y);
+}
 
 void RowDots(const ConstTensor& x, const ConstTensor& y, float* dots) {
   HWY_DYNAMIC_DISPATCH(Dots)(x, y, dots);

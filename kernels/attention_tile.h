@@ -34,20 +34,36 @@ struct AttentionTile {
   }
 };
 
-// Scores become probabilities that are not yet divided by their sum, with dropout. The running maximum and
-// sum of each row are brought up to date; rescale[row] is what earlier tiles' results must be multiplied by.
-// At the first tile maximum is -infinity and sum 0.
-void SoftmaxTile(const AttentionTile& tile, float* scores, float* maximum, float* sum, float* rescale);
+// Scores [f32] become probabilities that are not yet divided by their sum, with dropout. The running maximum
+// and sum of each row are brought up to date; rescale[row] is what earlier tiles' results must be multiplied
+// by. At the first tile maximum is -infinity and sum 0. `probabilities`: a tile of `type`, f32 or bf16; may
+// be `scores`, which are not kept.
+void SoftmaxTile(const AttentionTile& tile, float* scores, DType type, void* probabilities, float* maximum,
+                 float* sum, float* rescale);
 
-// Scores become probabilities with dropout, and d_probabilities (gradients of those) become gradients of the
-// products of queries and keys. delta[row] is the sum over the row's channels of out * d_out.
-void SoftmaxBackwardTile(const AttentionTile& tile, const float* maximum, const float* inverse_sum,
-                         const float* delta, float* scores, float* d_probabilities);
+// Out come the probabilities with dropout and, from the gradients of those, the gradients of the products of
+// queries and keys: tiles of `type`, which may be where the f32 they are made of is. delta[row] is the sum
+// over the row's channels of out * d_out.
+struct SoftmaxBackwardArgs {
+  const float* maximum = nullptr;
+  const float* inverse_sum = nullptr;
+  const float* delta = nullptr;
+  const float* scores = nullptr;
+  const float* d_probabilities = nullptr;
+  DType type = DType::kF32;
+  void* probabilities = nullptr;  // out
+  void* d_scores = nullptr;       // out
+};
+void SoftmaxBackwardTile(const AttentionTile& tile, const SoftmaxBackwardArgs& args);
 
-// x[row, i] *= factor[row]. x: a matrix.
+// x[row, i] *= factor[row]. x: a matrix of f32.
 void ScaleRows(const Tensor& x, const float* factor);
 
-// dots[row] = sum of x[row, i] * y[row, i], in 16 interleaved sums. x, y: matrices of one shape.
+// y[row, i] = x[row, i] * factor[row], or just x when factor is null. x f32, y f32|bf16: matrices of one
+// shape.
+void StoreRows(const ConstTensor& x, const float* factor, const Tensor& y);
+
+// dots[row] = sum of x[row, i] * y[row, i], in 16 interleaved sums. x, y: matrices of one shape and type.
 void RowDots(const ConstTensor& x, const ConstTensor& y, float* dots);
 
 }  // namespace shoal

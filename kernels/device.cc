@@ -62,16 +62,20 @@ absl::StatusOr<std::unique_ptr<Device>> Device::Create(const DeviceOptions& opti
 }
 
 absl::Status Device::ChooseGemmPath(GemmPath wanted) {
-  const std::string own =
-      CheckGemm([this](const GemmProblem& problem) { OwnGemmOnThread(*this, 0, problem); });
-  SHOAL_CHECK(own.empty());
+  for (DType type : {DType::kF32, DType::kBf16}) {
+    const std::string own =
+        CheckGemm(type, [this](const GemmProblem& problem) { OwnGemmOnThread(*this, 0, problem); });
+    if (!own.empty())
+      return absl::FailedPreconditionError(
+          absl::StrCat("this processor's sums differ from their definition at ", own));
+  }
   gemm_path_ = GemmPath::kOwn;
   gemm_reason_ = wanted == GemmPath::kOwn ? "asked for" : "as fast as oneDNN, and on every processor";
   return wanted == GemmPath::kOnednn ? TakeOnednn() : absl::OkStatus();
 }
 
 absl::Status Device::TakeOnednn() {
-  const std::string difference = CheckGemm([this](const GemmProblem& problem) {
+  const std::string difference = CheckGemm(DType::kF32, [this](const GemmProblem& problem) {
     OnednnGemmTile(*this, 0, problem, {0, problem.m}, {0, problem.n});
   });
   if (!difference.empty()) {

@@ -1,7 +1,9 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "kernels/gemm_finish.h"
 #include "kernels/gemm_onednn_driver.h"
 #include "kernels/gemm_own_driver.h"
 #include "kernels/gemm_problem.h"
@@ -20,12 +22,23 @@ void CheckShapes(const GemmArgs& args) {
   SHOAL_CHECK(!bias.present() || (bias.size() == c.dim(1) && bias.type() == DType::kF32));
 }
 
+void CheckTypes(const GemmArgs& args) {
+  const bool is_f32 = args.a.type() == DType::kF32;
+  SHOAL_CHECK(is_f32 || args.a.type() == DType::kBf16);
+  SHOAL_CHECK(args.b.type() == args.a.type() || args.b.type() == DType::kF32);
+  SHOAL_CHECK(args.c.type() == DType::kF32 || (!is_f32 && !args.accumulate));
+}
+
 GemmProblem ProblemOf(const GemmArgs& args) {
   CheckShapes(args);
+  CheckTypes(args);
   GemmProblem problem;
-  problem.a = args.a.f32();
-  problem.b = args.b.f32();
-  problem.c = args.c.f32();
+  problem.a = args.a.data();
+  problem.b = args.b.data();
+  problem.c = args.c.data();
+  problem.a_type = args.a.type();
+  problem.b_type = args.b.type();
+  problem.c_type = args.c.type();
   problem.lda = args.a.row_stride();
   problem.ldb = args.b.row_stride();
   problem.ldc = args.c.row_stride();
@@ -39,36 +52,31 @@ GemmProblem ProblemOf(const GemmArgs& args) {
   return problem;
 }
 
-void AddBias(const GemmProblem& problem, const GemmTile& tile) {
-  if (problem.bias == nullptr) return;
-  for (int64_t i = tile.row_begin; i < tile.row_end; ++i) {
-    float* row = problem.C(i, 0);
-    for (int64_t j = tile.column_begin; j < tile.column_end; ++j) row[j] += problem.bias[j];
-  }
-}
-
 OpWork WorkOf(const GemmProblem& p) {
   const double m = p.m, n = p.n, k = p.k;
-  return {2 * m * n * k, sizeof(float) * (m * k + k * n + (p.accumulate ? 2 : 1) * m * n)};
+  const auto bytes = [](DType type, double elements) { return static_cast<double>(SizeOf(type)) * elements; };
+  return {2 * m * n * k,
+          bytes(p.a_type, m * k) + bytes(p.b_type, k * n) + bytes(p.c_type, (p.accumulate ? 2 : 1) * m * n)};
 }
 
-void Clear(const GemmProblem& problem) {
-  for (int64_t i = 0; i < problem.m; ++i) std::fill_n(problem.C(i, 0), problem.n, 0.0f);
+// The product over nothing.
+void FinishEmpty(const GemmProblem& problem) {
+  std::vector<float> sums(problem.m * problem.n, 0.0f);
+  for (int64_t i = 0; problem.accumulate && i < problem.m; ++i)
+    std::copy_n(problem.C<float>(i, 0), problem.n, sums.data() + i * problem.n);
+  FinishTile(problem, sums.data(), problem.n);
 }
 
-void GemmF32(Device& device, const GemmProblem& problem, bool whole_rows, Epilogue epilogue) {
+void RunGemm(Device& device, const GemmProblem& problem, bool whole_rows, Epilogue epilogue) {
   if (problem.m == 0 || problem.n == 0) return;
-  const auto finish = [&](const GemmTile& tile) {
-    AddBias(problem, tile);
-    epilogue(tile);
-  };
   if (problem.k == 0) {
-    if (!problem.accumulate) Clear(problem);
-    finish({0, problem.m, 0, problem.n, 0});
+    FinishEmpty(problem);
+    epilogue({0, problem.m, 0, problem.n, 0});
     return;
   }
-  device.gemm_path() == GemmPath::kOnednn ? OnednnGemmF32(device, problem, whole_rows, finish)
-                                          : OwnGemm(device, problem, whole_rows, finish);
+  const bool onednn = device.gemm_path() == GemmPath::kOnednn && problem.a_type == DType::kF32;
+  onednn ? OnednnGemmF32(device, problem, whole_rows, epilogue)
+         : OwnGemm(device, problem, whole_rows, epilogue);
 }
 
 }  // namespace
@@ -76,22 +84,20 @@ void GemmF32(Device& device, const GemmProblem& problem, bool whole_rows, Epilog
 void Gemm(Device& device, const GemmArgs& args) {
   const GemmProblem problem = ProblemOf(args);
   const OpTimer timer(device.profile(), "gemm", WorkOf(problem));
-  GemmF32(device, problem, false, [](const GemmTile&) {});
+  RunGemm(device, problem, false, [](const GemmTile&) {});
 }
 
 void GemmWithEpilogue(Device& device, const GemmArgs& args,
                       absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const GemmProblem problem = ProblemOf(args);
   const OpTimer timer(device.profile(), "gemm with epilogue", WorkOf(problem));
-  GemmF32(device, problem, problem.n <= 1024, epilogue);
+  RunGemm(device, problem, problem.n <= 1024, epilogue);
 }
 
 void GemmOnThread(Device& device, int thread, const GemmArgs& args) {
   const GemmProblem problem = ProblemOf(args);
   if (problem.m == 0 || problem.n == 0) return;
-  if (problem.k == 0 && !problem.accumulate) Clear(problem);
-  OwnGemmOnThread(device, thread, problem);
-  AddBias(problem, {0, problem.m, 0, problem.n, thread});
+  problem.k == 0 ? FinishEmpty(problem) : OwnGemmOnThread(device, thread, problem);
 }
 
 }  // namespace shoal

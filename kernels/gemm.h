@@ -5,8 +5,11 @@
 // nothing (the first block is stored), or with `accumulate` to what C holds. Then the bias is added. So bits
 // do not depend on threads, tiles, instruction set or path.
 //
-// bf16 (A and B bf16, accumulation in f32): sums are as the instruction set rounds them; equal bits within
-// one numerics class only.
+// Definition (bf16): A is bf16, B is too or is rounded to it (to nearest even). K is cut as above. Inside a
+// block each output is one chain of FMAs in f32 in order of the pairs of k (0,1), (2,3), ..., of each pair
+// the odd one first: what AVX512_BF16's instruction does, and what any processor with FMA can do. The blocks
+// are added in order in f32, then the bias, then the sum is rounded to C's type. In all of it denormal
+// numbers count as 0. This is the numerics class "avx512-bf16".
 #pragma once
 
 #include <cstdint>
@@ -27,7 +30,7 @@ namespace shoal {
 //   weight gradient: a = dy, b = x, c = dW, trans_a, accumulate   (tokens are K)
 struct GemmArgs {
   ConstTensor a;  // [M,K], or [K,M] with trans_a; f32|bf16
-  ConstTensor b;  // [K,N], or [N,K] with trans_b; the type of a
+  ConstTensor b;  // [K,N], or [N,K] with trans_b; the type of a, or f32 beside a bf16 a
   Tensor c;       // [M,N] f32, or bf16 when a is bf16 (then without accumulate)
   bool trans_a = false;
   bool trans_b = false;
@@ -39,7 +42,7 @@ struct GemmArgs {
 // becomes 0 (or stays), plus bias.
 void Gemm(Device& device, const GemmArgs& args);
 
-// The same on the calling thread alone, for use inside an item of the pool; `thread` is the item's. f32 only.
+// The same on the calling thread alone, for use inside an item of the pool; `thread` is the item's.
 void GemmOnThread(Device& device, int thread, const GemmArgs& args);
 
 // A finished part of C.
@@ -53,7 +56,7 @@ struct GemmTile {
 
 // Gemm, then epilogue(tile) for each tile of C, after the bias, on the thread that made it and while it is in
 // cache. Tiles cover C once, are cut by shape alone, and are whole rows when N <= 1024. The epilogue may
-// change the tile in place and write the same tile of other matrices (bias + GELU, residual). f32 and bf16.
+// change the tile in place and write the same tile of other matrices (bias + GELU, residual).
 void GemmWithEpilogue(Device& device, const GemmArgs& args,
                       absl::FunctionRef<void(const GemmTile&)> epilogue);
 

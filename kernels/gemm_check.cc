@@ -28,22 +28,43 @@ std::vector<float> Numbers(int64_t size, uint32_t seed) {
   return numbers;
 }
 
-bool SameBits(const Shape& shape, bool trans_a, bool trans_b, bool accumulate,
+// The numbers as the operand's type, in bytes.
+std::vector<std::byte> Operand(int64_t size, uint32_t seed, DType type) {
+  const std::vector<float> numbers = Numbers(size, seed);
+  std::vector<std::byte> bytes(size * SizeOf(type));
+  if (type == DType::kF32) {
+    std::memcpy(bytes.data(), numbers.data(), bytes.size());
+  } else {
+    auto* to = reinterpret_cast<Bf16*>(bytes.data());
+    for (float x : numbers) *to++ = ToBf16(x);
+  }
+  return bytes;
+}
+
+// What a variant of a shape is computed with.
+struct Variant {
+  bool trans_a, trans_b, accumulate;
+  DType a, b;
+};
+
+bool SameBits(const Shape& shape, const Variant& variant,
               absl::FunctionRef<void(const GemmProblem&)> multiply) {
-  const auto a = Numbers(shape.m * shape.k, 1), b = Numbers(shape.k * shape.n, 2);
+  const auto a = Operand(shape.m * shape.k, 1, variant.a), b = Operand(shape.k * shape.n, 2, variant.b);
   auto expected = Numbers(shape.m * shape.n, 3), actual = expected;
   GemmProblem problem;
   problem.a = a.data();
   problem.b = b.data();
-  problem.lda = trans_a ? shape.m : shape.k;
-  problem.ldb = trans_b ? shape.k : shape.n;
+  problem.a_type = variant.a;
+  problem.b_type = variant.b;
+  problem.lda = variant.trans_a ? shape.m : shape.k;
+  problem.ldb = variant.trans_b ? shape.k : shape.n;
   problem.ldc = shape.n;
   problem.m = shape.m;
   problem.n = shape.n;
   problem.k = shape.k;
-  problem.trans_a = trans_a;
-  problem.trans_b = trans_b;
-  problem.accumulate = accumulate;
+  problem.trans_a = variant.trans_a;
+  problem.trans_b = variant.trans_b;
+  problem.accumulate = variant.accumulate;
   problem.c = expected.data();
   PlainGemm(problem);
   problem.c = actual.data();
@@ -53,14 +74,16 @@ bool SameBits(const Shape& shape, bool trans_a, bool trans_b, bool accumulate,
 
 }  // namespace
 
-std::string CheckGemm(absl::FunctionRef<void(const GemmProblem&)> multiply) {
-  int variant = 0;
+std::string CheckGemm(DType type, absl::FunctionRef<void(const GemmProblem&)> multiply) {
+  int count = 0;
   for (const Shape& shape : kShapes) {
-    for (int i = 0; i < 4; ++i, ++variant) {
-      const bool trans_a = (i & 1) != 0, trans_b = (i & 2) != 0, accumulate = variant % 3 == 0;
-      if (SameBits(shape, trans_a, trans_b, accumulate, multiply)) continue;
-      return absl::StrCat("M=", shape.m, " N=", shape.n, " K=", shape.k, trans_a ? " A transposed" : "",
-                          trans_b ? " B transposed" : "", accumulate ? " accumulating" : "");
+    for (int i = 0; i < 4; ++i, ++count) {
+      const Variant variant = {(i & 1) != 0, (i & 2) != 0, count % 3 == 0, type,
+                               count % 2 == 0 ? type : DType::kF32};
+      if (SameBits(shape, variant, multiply)) continue;
+      return absl::StrCat(DTypeName(type), " M=", shape.m, " N=", shape.n, " K=", shape.k,
+                          variant.trans_a ? " A transposed" : "", variant.trans_b ? " B transposed" : "",
+                          variant.accumulate ? " accumulating" : "");
     }
   }
   return "";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/gemm_finish.h"
 #include "kernels/gemm_own_driver.h"
 #include "kernels/onednn_gemm.h"
 
@@ -15,16 +16,6 @@ constexpr int64_t kTileColumns = 768;
 // The least that a call may have for its sums to be as defined.
 constexpr int64_t kLeastRows = 16;
 constexpr int64_t kLeastColumns = 16;
-
-GemmProblem PartOf(const GemmProblem& problem, Range m, Range n) {
-  GemmProblem part = problem;
-  part.a = problem.A(m.begin, 0);
-  part.b = problem.B(0, n.begin);
-  part.c = problem.C(m.begin, n.begin);
-  part.m = m.size();
-  part.n = n.size();
-  return part;
-}
 
 MatmulShape ShapeOf(const GemmProblem& problem) {
   MatmulShape shape;
@@ -43,14 +34,15 @@ void MultiplyByBlocks(OnednnGemm& onednn, int thread, const GemmProblem& problem
   for (int64_t k = 0; k < problem.k; k += kGemmBlockK) {
     shape.k = std::min(problem.k - k, kGemmBlockK);
     shape.add = problem.accumulate || k > 0;
-    onednn.Multiply(thread, shape, problem.A(0, k), problem.B(k, 0), problem.c);
+    onednn.Multiply(thread, shape, problem.A<float>(0, k), problem.B<float>(k, 0), problem.c);
   }
 }
 
 }  // namespace
 
 void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Range m, Range n) {
-  const GemmProblem part = PartOf(problem, m, n);
+  GemmProblem part = PartOf(problem, m, n);
+  part.bias = nullptr;
   if (m.size() < kLeastRows || n.size() < kLeastColumns) {
     OwnGemmOnThread(device, thread, part);
   } else {
@@ -59,7 +51,7 @@ void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Rang
 }
 
 void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
-                   absl::FunctionRef<void(const GemmTile&)> finish) {
+                   absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const int64_t tile_columns = whole_rows ? problem.n : std::min(problem.n, kTileColumns);
   const int64_t column_tiles = CutCount(problem.n, tile_columns);
   device.onednn();  // is made outside of any item
@@ -67,7 +59,9 @@ void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
     const Range m = Piece(item / column_tiles, kTileRows, problem.m);
     const Range n = Piece(item % column_tiles, tile_columns, problem.n);
     OnednnGemmTile(device, thread, problem, m, n);
-    finish({m.begin, m.end, n.begin, n.end, thread});
+    const GemmProblem part = PartOf(problem, m, n);
+    FinishTile(part, static_cast<const float*>(part.c), part.ldc);
+    epilogue({m.begin, m.end, n.begin, n.end, thread});
   });
 }
 

@@ -8,13 +8,13 @@
 
 namespace shoal {
 
-// The product without the bias, on all threads. finish(tile) is called for each finished tile.
+// The product, on all threads. epilogue(tile) is called for each finished tile.
 void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
-                   absl::FunctionRef<void(const GemmTile&)> finish);
+                   absl::FunctionRef<void(const GemmTile&)> epilogue);
 
-// One tile of it on the calling thread. Tiles of few rows or columns go to our own kernel: for those oneDNN
-// takes other code, which starts its sums with what C holds (seen with 2.6.3 below 16 rows and with one
-// column).
+// One tile of it without the bias, on the calling thread. Tiles of few rows or columns go to our own kernel:
+// for those oneDNN takes other code, which starts its sums with what C holds (seen with 2.6.3 below 16 rows
+// and with one column).
 void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Range m, Range n);
 
 }  // namespace shoal

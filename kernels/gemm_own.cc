@@ -86,7 +86,7 @@ KernelFunction KernelFor(int64_t rows) {
 // Rows of A, each one contiguous.
 void PackRows(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRICT panel) {
   for (int64_t i = m.begin; i < m.end; ++i) {
-    std::memcpy(panel + (i - m.begin) * kGemmBlockK, problem.A(i, k.begin), k.size() * sizeof(float));
+    std::memcpy(panel + (i - m.begin) * kGemmBlockK, problem.A<float>(i, k.begin), k.size() * sizeof(float));
   }
 }
 
@@ -95,7 +95,7 @@ void PackColumns(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRI
   const Full d;
   const bool whole_vector = m.begin + kLanes <= problem.m;
   for (int64_t i = k.begin; i < k.end; ++i, panel += kLanes) {
-    const float* from = problem.A(m.begin, i);
+    const float* from = problem.A<float>(m.begin, i);
     if (whole_vector) {
       hn::StoreU(hn::LoadU(d, from), d, panel);
     } else {
@@ -110,7 +110,7 @@ void EdgeTile(KernelFunction kernel, const float* a, const float* b, int64_t k, 
   HWY_ALIGN float tile[kRows * kColumns];
   kernel(a, b, k, tile, kColumns, false);
   for (int64_t i = 0; i < m.size(); ++i) {
-    float* out = problem.C(m.begin + i, n.begin);
+    float* out = problem.C<float>(m.begin + i, n.begin);
     for (int64_t j = 0; j < n.size(); ++j)
       out[j] = add ? out[j] + tile[i * kColumns + j] : tile[i * kColumns + j];
   }
@@ -126,7 +126,7 @@ void MultiplyPanels(const GemmProblem& problem, Range m, Range n, Range k, const
     const float* b = packed;
     for (int64_t j = n.begin; j < n.end; j += kColumns, b += k.size() * kColumns) {
       if (n.end - j >= kColumns) {
-        kernel(panel, b, k.size(), problem.C(i, j), problem.ldc, add);
+        kernel(panel, b, k.size(), problem.C<float>(i, j), problem.ldc, add);
       } else {
         EdgeTile(kernel, panel, b, k.size(), problem, rows, {j, n.end}, add);
       }
@@ -143,7 +143,7 @@ void Multiply(const GemmProblem& problem, Range m, Range n, Range k, const float
 // packed[k][columns] of one panel from a stored [K,N].
 void PackWholePanel(const GemmProblem& problem, Range k, int64_t column, float* HWY_RESTRICT packed) {
   const Full d;
-  const float* from = problem.B(k.begin, column);
+  const float* from = problem.B<float>(k.begin, column);
   for (int64_t i = 0; i < k.size(); ++i, from += problem.ldb, packed += kColumns) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) hn::Store(hn::LoadU(d, from + v * kLanes), d, packed + v * kLanes);
@@ -153,7 +153,7 @@ void PackWholePanel(const GemmProblem& problem, Range k, int64_t column, float* 
 // The same for the last columns; those past the end become 0.
 void PackEdgePanel(const GemmProblem& problem, Range k, Range n, float* HWY_RESTRICT packed) {
   for (int64_t i = k.begin; i < k.end; ++i, packed += kColumns) {
-    std::memcpy(packed, problem.B(i, n.begin), n.size() * sizeof(float));
+    std::memcpy(packed, problem.B<float>(i, n.begin), n.size() * sizeof(float));
     std::memset(packed + n.size(), 0, (kColumns - n.size()) * sizeof(float));
   }
 }
@@ -182,7 +182,7 @@ HWY_INLINE void Transpose4x4(const float* from, int64_t from_stride, float* to, 
 void PackTransposedPanel(const GemmProblem& problem, Range k, Range n, float* HWY_RESTRICT packed) {
   const int64_t quad_n = n.size() / 4 * 4, quad_k = k.size() / 4 * 4;
   for (int64_t j = 0; j < quad_n; j += 4) {
-    const float* from = problem.B(k.begin, n.begin + j);
+    const float* from = problem.B<float>(k.begin, n.begin + j);
     for (int64_t i = 0; i < quad_k; i += 4)
       Transpose4x4(from + i, problem.ldb, packed + i * kColumns + j, kColumns);
     for (int64_t i = quad_k; i < k.size(); ++i) {
@@ -191,7 +191,7 @@ void PackTransposedPanel(const GemmProblem& problem, Range k, Range n, float* HW
   }
   for (int64_t i = 0; i < k.size(); ++i) {
     for (int64_t j = quad_n; j < kColumns; ++j) {
-      packed[i * kColumns + j] = j < n.size() ? *problem.B(k.begin + i, n.begin + j) : 0.0f;
+      packed[i * kColumns + j] = j < n.size() ? *problem.B<float>(k.begin + i, n.begin + j) : 0.0f;
     }
   }
 }
@@ -221,18 +221,25 @@ HWY_EXPORT(PanelRows);
 HWY_EXPORT(PanelColumns);
 HWY_EXPORT(ScratchSize);
 
-int64_t OwnPanelRows() { return HWY_DYNAMIC_DISPATCH(PanelRows)(); }
-int64_t OwnPanelColumns() { return HWY_DYNAMIC_DISPATCH(PanelColumns)(); }
-
-void OwnPackB(const GemmProblem& problem, Range k, Range n, float* packed) {
-  HWY_DYNAMIC_DISPATCH(PackB)(problem, k, n, packed);
+void OwnPackB(const GemmProblem& problem, Range k, Range n, void* packed) {
+  HWY_DYNAMIC_DISPATCH(PackB)(problem, k, n, static_cast<float*>(packed));
 }
 
-int64_t OwnScratchSize() { return HWY_DYNAMIC_DISPATCH(ScratchSize)(); }
+void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
+                 void* scratch) {
+  HWY_DYNAMIC_DISPATCH(Multiply)
+  (problem, m, n, k, static_cast<const float*>(packed), add, static_cast<float*>(scratch));
+}
 
-void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
-                 float* scratch) {
-  HWY_DYNAMIC_DISPATCH(Multiply)(problem, m, n, k, packed, add, scratch);
+GemmKernel F32Kernel() {
+  GemmKernel kernel;
+  kernel.panel_rows = HWY_DYNAMIC_DISPATCH(PanelRows)();
+  kernel.panel_columns = HWY_DYNAMIC_DISPATCH(PanelColumns)();
+  kernel.packed_element_bytes = sizeof(float);
+  kernel.scratch_bytes = HWY_DYNAMIC_DISPATCH(ScratchSize)() * static_cast<int64_t>(sizeof(float));
+  kernel.pack_b = &OwnPackB;
+  kernel.multiply = &OwnMultiply;
+  return kernel;
 }
 
 }  // namespace shoal

@@ -1,5 +1,4 @@
-// Our own f32 GEMM for AVX2 and AVX-512, which meets the definition of gemm.h by construction. Internal to
-// the GEMM.
+// What our own GEMM multiplies with: packing and a micro-kernel for each arithmetic. Internal to the GEMM.
 //
 // B is packed into panels of a few vectors' width, A into panels of a few rows; the micro-kernel keeps a
 // panel's tile of C in registers over one block of K (Goto and van de Geijn, "Anatomy of High-Performance
@@ -10,24 +9,38 @@
 #include <cstdint>
 
 #include "kernels/gemm_problem.h"
+#include "kernels/isa.h"
 
 namespace shoal {
 
-// Rows and columns of the micro-kernel's tile: those of a packed panel of A and of B. They depend on the
-// instruction set (UseIsa).
-int64_t OwnPanelRows();
-int64_t OwnPanelColumns();
+struct GemmKernel {
+  // Of the micro-kernel's tile: of a packed panel of A and of B.
+  int64_t panel_rows = 0;
+  int64_t panel_columns = 0;
+  int64_t packed_element_bytes = 0;
+  int64_t k_unit = 1;  // packed blocks of K are rounded up to it
+  int64_t scratch_bytes = 0;
 
-// Packs op(B)[k, n] into `packed`, which holds k.size() elements for each column, their number rounded up to
-// whole panels. k: at most one block of K.
-void OwnPackB(const GemmProblem& problem, Range k, Range n, float* packed);
+  // Packs op(B)[k, n], k at most one block of K, for each column RoundUp(k.size(), k_unit) elements; columns
+  // rounded up to whole panels.
+  void (*pack_b)(const GemmProblem& problem, Range k, Range n, void* packed) = nullptr;
 
-// Elements of scratch that OwnMultiply needs.
-int64_t OwnScratchSize();
+  // C[m,n] = or += (with `add`) op(A)[m,k] times what pack_b made for (k, n). C is f32 whatever c_type says.
+  // `scratch`: scratch_bytes of the calling thread's own.
+  void (*multiply)(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
+                   void* scratch) = nullptr;
+};
 
-// C[m,n] = or += op(A)[m,k] times what OwnPackB made for (k, n); adds when `add`. `scratch` is the calling
-// thread's own.
-void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
-                 float* scratch);
+// f32 on AVX2 and AVX-512, which meets the definition of gemm.h by construction. Depends on UseIsa.
+GemmKernel F32Kernel();
+
+// bf16 with AVX512_BF16 where `isa` has it. Elsewhere the same bits from the f32 kernel, slower: B and A are
+// widened to f32 with the elements of each pair of k swapped.
+GemmKernel Bf16Kernel(Isa isa);
+
+// The parts of F32Kernel.
+void OwnPackB(const GemmProblem& problem, Range k, Range n, void* packed);
+void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
+                 void* scratch);
 
 }  // namespace shoal

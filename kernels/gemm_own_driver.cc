@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "kernels/gemm_finish.h"
 #include "kernels/gemm_own.h"
 
 namespace shoal {
 namespace {
 
-// Packed B of one pass: at most this many elements (16 MiB), so that it stays in a shared cache of ordinary
-// size.
+// Packed B of one pass: at most this many elements (16 MiB of f32), so that it stays in a shared cache of
+// ordinary size.
 constexpr int64_t kMostPacked = 4 << 20;
 // Columns whose packed block of K (384 x 384 f32, 576 KiB) stays in L2 while rows pass by.
 constexpr int64_t kCacheColumns = 384;
@@ -21,10 +22,10 @@ int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
 
 // One pass over C: some columns, some whole blocks of K.
 struct Pass {
+  const GemmKernel& kernel;
   Range n;
   Range k;
-  int64_t packed_columns = 0;  // of n, rounded up to panels
-  float* packed = nullptr;
+  std::byte* packed = nullptr;
 
   int64_t blocks() const { return CutCount(k.size(), kGemmBlockK); }
   Range Block(int64_t index) const {
@@ -32,8 +33,14 @@ struct Pass {
     return {k.begin + block.begin, k.begin + block.end};
   }
   // Where (k, column) begins: blocks lie one after the other, panels inside a block too.
-  float* PackedAt(Range block, int64_t column) const {
-    return packed + (block.begin - k.begin) * packed_columns + (column - n.begin) * block.size();
+  std::byte* PackedAt(Range block, int64_t column) const {
+    const int64_t elements = (block.begin - k.begin) * RoundUp(n.size(), kernel.panel_columns) +
+                             (column - n.begin) * RoundUp(block.size(), kernel.k_unit);
+    return packed + elements * kernel.packed_element_bytes;
+  }
+  int64_t packed_bytes() const {
+    return RoundUp(n.size(), kernel.panel_columns) * RoundUp(k.size(), kernel.k_unit) *
+           kernel.packed_element_bytes;
   }
 };
 
@@ -43,12 +50,15 @@ struct PassShape {
   int64_t k = 0;
 };
 
-PassShape ShapeOfPasses(const GemmProblem& problem) {
-  const int64_t most_columns = kMostPacked / kGemmBlockK / kCacheColumns * kCacheColumns;
+PassShape ShapeOfPasses(const GemmProblem& problem, const GemmKernel& kernel, bool whole_rows) {
   PassShape shape;
-  shape.columns = std::min(RoundUp(problem.n, OwnPanelColumns()), most_columns);
+  const bool whole_k = problem.c_type != DType::kF32;  // C can't hold the sums between passes
+  const int64_t least_k = whole_k ? problem.k : std::min(problem.k, kGemmBlockK);
+  const int64_t most_columns = std::max(kCacheColumns, kMostPacked / least_k / kCacheColumns * kCacheColumns);
+  shape.columns = RoundUp(problem.n, kernel.panel_columns);
+  if (!whole_rows) shape.columns = std::min(shape.columns, most_columns);
   const int64_t blocks = std::max<int64_t>(1, kMostPacked / (kGemmBlockK * shape.columns));
-  shape.k = std::min(problem.k, blocks * kGemmBlockK);
+  shape.k = whole_k ? problem.k : std::min(problem.k, blocks * kGemmBlockK);
   return shape;
 }
 
@@ -58,75 +68,98 @@ void PackPass(Device& device, const GemmProblem& problem, const Pass& pass) {
     const Range block = pass.Block(item / pieces);
     const Range piece = Piece(item % pieces, kPackColumns, pass.n.size());
     const Range columns = {pass.n.begin + piece.begin, pass.n.begin + piece.end};
-    OwnPackB(problem, block, columns, pass.PackedAt(block, columns.begin));
+    pass.kernel.pack_b(problem, block, columns, pass.PackedAt(block, columns.begin));
   });
 }
 
-// Rows [m] and columns [n] of C, columns a cache's worth at a time.
-void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n, float* scratch) {
-  for (int64_t j = n.begin; j < n.end; j += kCacheColumns) {
-    const Range columns = {j, std::min(n.end, j + kCacheColumns)};
+// C of a part, where its sums can be: C itself, or `sums` when C has no room for f32.
+GemmProblem SumsOf(const GemmProblem& part, float* sums) {
+  GemmProblem result = part;
+  if (part.c_type != DType::kF32) {
+    result.c = sums;
+    result.ldc = part.n;
+  }
+  return result;
+}
+
+int64_t SumsBytes(const GemmProblem& problem, int64_t rows, int64_t columns) {
+  return problem.c_type == DType::kF32 ? 0 : rows * columns * static_cast<int64_t>(sizeof(float));
+}
+
+// Rows [m] and columns [n] of C, columns a cache's worth at a time. `memory`: the kernel's scratch, then room
+// for sums.
+void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n, std::byte* memory) {
+  const GemmProblem part = PartOf(problem, m, n);
+  const GemmProblem sums = SumsOf(part, reinterpret_cast<float*>(memory + pass.kernel.scratch_bytes));
+  for (int64_t j = 0; j < part.n; j += kCacheColumns) {
+    const Range columns = {j, std::min(part.n, j + kCacheColumns)};
     for (int64_t i = 0; i < pass.blocks(); ++i) {
       const Range block = pass.Block(i);
       const bool add = problem.accumulate || block.begin > 0;
-      OwnMultiply(problem, m, columns, block, pass.PackedAt(block, j), add, scratch);
+      pass.kernel.multiply(sums, {0, part.m}, columns, block, pass.PackedAt(block, n.begin + j), add, memory);
     }
   }
+  if (pass.k.end == problem.k) FinishTile(part, static_cast<const float*>(sums.c), sums.ldc);
 }
 
-int64_t TileRows(const GemmProblem& problem, int64_t column_tiles) {
-  const int64_t panel = OwnPanelRows();
-  const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel);
-  return std::clamp(rows, 2 * panel, 8 * panel);
+int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_tiles) {
+  const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel_rows);
+  return std::clamp(rows, 2 * panel_rows, 8 * panel_rows);
 }
 
 void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,
-             absl::FunctionRef<void(const GemmTile&)> finish) {
+             absl::FunctionRef<void(const GemmTile&)> epilogue) {
   PackPass(device, problem, pass);
   const int64_t column_tiles = CutCount(pass.n.size(), tile_columns);
-  const int64_t tile_rows = TileRows(problem, column_tiles);
+  const int64_t tile_rows = TileRows(problem, pass.kernel.panel_rows, column_tiles);
+  const int64_t memory_bytes = pass.kernel.scratch_bytes + SumsBytes(problem, tile_rows, tile_columns);
   device.pool().ParallelFor(CutCount(problem.m, tile_rows) * column_tiles, [&](int64_t item, int thread) {
     const Range m = Piece(item / column_tiles, tile_rows, problem.m);
     const Range piece = Piece(item % column_tiles, tile_columns, pass.n.size());
     const Range n = {pass.n.begin + piece.begin, pass.n.begin + piece.end};
-    auto* scratch = reinterpret_cast<float*>(device.GemmScratch(thread, OwnScratchSize() * sizeof(float)));
-    MultiplyTile(problem, pass, m, n, scratch);
-    if (pass.k.end == problem.k) finish({m.begin, m.end, n.begin, n.end, thread});
+    MultiplyTile(problem, pass, m, n, device.GemmScratch(thread, memory_bytes));
+    if (pass.k.end == problem.k) epilogue({m.begin, m.end, n.begin, n.end, thread});
   });
+}
+
+GemmKernel KernelOf(const Device& device, const GemmProblem& problem) {
+  return problem.a_type == DType::kF32 ? F32Kernel() : Bf16Kernel(device.isa());
 }
 
 }  // namespace
 
 void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
-             absl::FunctionRef<void(const GemmTile&)> finish) {
-  const PassShape shape = ShapeOfPasses(problem);
+             absl::FunctionRef<void(const GemmTile&)> epilogue) {
+  const GemmKernel kernel = KernelOf(device, problem);
+  const PassShape shape = ShapeOfPasses(problem, kernel, whole_rows);
   const int64_t tile_columns = whole_rows ? shape.columns : kCacheColumns;
-  auto* packed = reinterpret_cast<float*>(device.SharedGemmScratch(shape.columns * shape.k * sizeof(float)));
   for (int64_t j = 0; j < problem.n; j += shape.columns) {
     for (int64_t k = 0; k < problem.k; k += shape.k) {
-      Pass pass;
-      pass.n = {j, std::min(problem.n, j + shape.columns)};
-      pass.k = {k, std::min(problem.k, k + shape.k)};
-      pass.packed_columns = RoundUp(pass.n.size(), OwnPanelColumns());
-      pass.packed = packed;
-      RunPass(device, problem, pass, tile_columns, finish);
+      Pass pass = {
+          kernel, {j, std::min(problem.n, j + shape.columns)}, {k, std::min(problem.k, k + shape.k)}};
+      pass.packed = device.SharedGemmScratch(pass.packed_bytes());
+      RunPass(device, problem, pass, tile_columns, epilogue);
     }
   }
 }
 
 void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem) {
-  const int64_t columns = std::min(RoundUp(problem.n, OwnPanelColumns()), kCacheColumns);
-  const int64_t packed_size = columns * std::min(problem.k, kGemmBlockK);
-  auto* packed =
-      reinterpret_cast<float*>(device.GemmScratch(thread, (packed_size + OwnScratchSize()) * sizeof(float)));
+  const GemmKernel kernel = KernelOf(device, problem);
+  const int64_t columns = std::min(RoundUp(problem.n, kernel.panel_columns), kCacheColumns);
+  const int64_t sums_bytes = SumsBytes(problem, problem.m, columns);
   for (int64_t j = 0; j < problem.n; j += columns) {
     const Range n = {j, std::min(problem.n, j + columns)};
+    const GemmProblem part = PartOf(problem, {0, problem.m}, n);
+    Pass pass = {kernel, {0, n.size()}, {0, std::min(problem.k, kGemmBlockK)}};
+    std::byte* memory = device.GemmScratch(thread, kernel.scratch_bytes + sums_bytes + pass.packed_bytes());
+    const GemmProblem sums = SumsOf(part, reinterpret_cast<float*>(memory + kernel.scratch_bytes));
+    std::byte* packed = memory + kernel.scratch_bytes + sums_bytes;
     for (int64_t k = 0; k < problem.k; k += kGemmBlockK) {
       const Range block = {k, std::min(problem.k, k + kGemmBlockK)};
-      OwnPackB(problem, block, n, packed);
-      OwnMultiply(problem, {0, problem.m}, n, block, packed, problem.accumulate || k > 0,
-                  packed + packed_size);
+      kernel.pack_b(part, block, pass.n, packed);
+      kernel.multiply(sums, {0, part.m}, pass.n, block, packed, problem.accumulate || k > 0, memory);
     }
+    FinishTile(part, static_cast<const float*>(sums.c), sums.ldc);
   }
 }
 

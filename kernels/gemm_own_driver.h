@@ -1,4 +1,4 @@
-// Cuts a product for our own kernel: packs B for all threads, then rows and columns of C in tiles. Internal
+// Cuts a product for our own kernels: packs B for all threads, then rows and columns of C in tiles. Internal
 // to the GEMM.
 #pragma once
 
@@ -9,9 +9,9 @@
 
 namespace shoal {
 
-// The product without the bias, on all threads. finish(tile) is called for each finished tile.
+// The whole product, f32 or bf16, on all threads. epilogue(tile) is called for each finished tile.
 void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
-             absl::FunctionRef<void(const GemmTile&)> finish);
+             absl::FunctionRef<void(const GemmTile&)> epilogue);
 
 // The same on the calling thread, which has the name `thread` in the device's pool.
 void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem);

@@ -1,9 +1,13 @@
-// A matrix product of f32 as the paths of the GEMM take it: pointers and strides, checked by gemm.cc.
+// A matrix product as the paths of the GEMM take it: pointers and strides, checked by gemm.cc.
 // Internal to the GEMM.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+
+#include "kernels/tensor.h"
 
 namespace shoal {
 
@@ -11,9 +15,12 @@ namespace shoal {
 inline constexpr int64_t kGemmBlockK = 384;
 
 struct GemmProblem {
-  const float* a = nullptr;
-  const float* b = nullptr;
-  float* c = nullptr;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* c = nullptr;
+  DType a_type = DType::kF32;  // f32: all three are; bf16: the arithmetic is bf16's
+  DType b_type = DType::kF32;
+  DType c_type = DType::kF32;
   int64_t lda = 0;  // elements from row to row, as stored
   int64_t ldb = 0;
   int64_t ldc = 0;
@@ -25,10 +32,19 @@ struct GemmProblem {
   bool accumulate = false;
   const float* bias = nullptr;  // [N] or none
 
-  // op(A)[i,k] and op(B)[k,j].
-  const float* A(int64_t i, int64_t kk) const { return trans_a ? a + kk * lda + i : a + i * lda + kk; }
-  const float* B(int64_t kk, int64_t j) const { return trans_b ? b + j * ldb + kk : b + kk * ldb + j; }
-  float* C(int64_t i, int64_t j) const { return c + i * ldc + j; }
+  // op(A)[i,k], op(B)[k,j] and C[i,j]; T is the operand's type.
+  template <typename T>
+  const T* A(int64_t i, int64_t kk) const {
+    return static_cast<const T*>(a) + (trans_a ? kk * lda + i : i * lda + kk);
+  }
+  template <typename T>
+  const T* B(int64_t kk, int64_t j) const {
+    return static_cast<const T*>(b) + (trans_b ? j * ldb + kk : kk * ldb + j);
+  }
+  template <typename T>
+  T* C(int64_t i, int64_t j) const {
+    return static_cast<T*>(c) + i * ldc + j;
+  }
 };
 
 // [begin, end) of a dimension.
@@ -41,6 +57,29 @@ struct Range {
 // Piece `index` of [0, n) cut by `grain`.
 inline Range Piece(int64_t index, int64_t grain, int64_t n) {
   return {index * grain, std::min(n, (index + 1) * grain)};
+}
+
+// How an f32 operand of a bf16 product is rounded: to nearest even, denormals to 0. By its bits, since the
+// thread may flush denormals.
+inline float RoundOperand(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  return (bits & 0x7F800000u) == 0 ? 0.0f : ToFloat(ToBf16(x));
+}
+
+// Rows `m` and columns `n` of C as a product of its own.
+inline GemmProblem PartOf(const GemmProblem& problem, Range m, Range n) {
+  const auto shift = [](const void* data, int64_t elements, DType type) {
+    return static_cast<const std::byte*>(data) + elements * SizeOf(type);
+  };
+  GemmProblem part = problem;
+  part.a = shift(problem.a, problem.trans_a ? m.begin : m.begin * problem.lda, problem.a_type);
+  part.b = shift(problem.b, problem.trans_b ? n.begin * problem.ldb : n.begin, problem.b_type);
+  part.c = const_cast<std::byte*>(shift(problem.c, m.begin * problem.ldc + n.begin, problem.c_type));
+  part.bias = problem.bias != nullptr ? problem.bias + n.begin : nullptr;
+  part.m = m.size();
+  part.n = n.size();
+  return part;
 }
 
 }  // namespace shoal

@@ -20,32 +20,62 @@ std::vector<float> Numbers(int64_t size, uint32_t seed) {
   return numbers;
 }
 
+std::vector<Bf16> AsBf16(const std::vector<float>& numbers) {
+  std::vector<Bf16> result;
+  for (float x : numbers) result.push_back(ToBf16(x));
+  return result;
+}
+
 // One product with its operands. Rows are wider than the matrices, so strides are used.
 struct Case {
   int64_t m, n, k;
   bool trans_a = false, trans_b = false, accumulate = false, bias = false;
+  DType a = DType::kF32, b = DType::kF32, c = DType::kF32;
+  float scale = 1;  // of A's and B's numbers
 
   std::string Name() const {
     return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + (trans_a ? " A'" : "") +
-           (trans_b ? " B'" : "") + (accumulate ? " +=" : "") + (bias ? " bias" : "");
+           (trans_b ? " B'" : "") + (accumulate ? " +=" : "") + (bias ? " bias" : "") + " " +
+           std::string(DTypeName(a)) + " " + std::string(DTypeName(b)) + " " + std::string(DTypeName(c));
   }
+};
+
+// Numbers as f32 or bf16.
+class Operand {
+ public:
+  Operand(int64_t size, uint32_t seed, float scale, DType type) : type_(type), f32_(Numbers(size, seed)) {
+    for (float& x : f32_) x *= scale;
+    if (type == DType::kBf16) bf16_ = AsBf16(f32_);
+  }
+  const void* data() const {
+    return type_ == DType::kF32 ? static_cast<const void*>(f32_.data()) : bf16_.data();
+  }
+  DType type() const { return type_; }
+
+ private:
+  DType type_;
+  std::vector<float> f32_;
+  std::vector<Bf16> bf16_;
 };
 
 class Product {
  public:
   explicit Product(const Case& c)
       : case_(c),
-        a_(Numbers((c.trans_a ? c.k : c.m) * Stride(c.trans_a ? c.m : c.k), 1)),
-        b_(Numbers((c.trans_b ? c.n : c.k) * Stride(c.trans_b ? c.k : c.n), 2)),
+        a_((c.trans_a ? c.k : c.m) * Stride(c.trans_a ? c.m : c.k), 1, c.scale, c.a),
+        b_((c.trans_b ? c.n : c.k) * Stride(c.trans_b ? c.k : c.n), 2, c.scale, c.b),
         c_(Numbers(c.m * Stride(c.n), 3)),
         bias_(Numbers(c.n, 4)) {}
 
-  std::vector<float> Plain() const {
-    std::vector<float> result = c_;
+  std::vector<std::byte> Plain() const {
+    std::vector<std::byte> result = InitialC();
     GemmProblem problem;
     problem.a = a_.data();
     problem.b = b_.data();
     problem.c = result.data();
+    problem.a_type = case_.a;
+    problem.b_type = case_.b;
+    problem.c_type = case_.c;
     problem.lda = Stride(case_.trans_a ? case_.m : case_.k);
     problem.ldb = Stride(case_.trans_b ? case_.k : case_.n);
     problem.ldc = Stride(case_.n);
@@ -62,12 +92,12 @@ class Product {
 
   // `run` is given the arguments and calls one of the functions under test.
   template <typename Run>
-  std::vector<float> With(Run run) const {
-    std::vector<float> result = c_;
+  std::vector<std::byte> With(Run run) const {
+    std::vector<std::byte> result = InitialC();
     GemmArgs args;
-    args.a = View(a_.data(), case_.trans_a ? case_.k : case_.m, case_.trans_a ? case_.m : case_.k);
-    args.b = View(b_.data(), case_.trans_b ? case_.n : case_.k, case_.trans_b ? case_.k : case_.n);
-    args.c = Tensor(result.data(), {case_.m, Stride(case_.n)}).Columns(0, case_.n);
+    args.a = View(a_, case_.trans_a ? case_.k : case_.m, case_.trans_a ? case_.m : case_.k);
+    args.b = View(b_, case_.trans_b ? case_.n : case_.k, case_.trans_b ? case_.k : case_.n);
+    args.c = Tensor(result.data(), case_.c, {case_.m, Stride(case_.n)}).Columns(0, case_.n);
     args.trans_a = case_.trans_a;
     args.trans_b = case_.trans_b;
     args.accumulate = case_.accumulate;
@@ -78,12 +108,18 @@ class Product {
 
  private:
   static int64_t Stride(int64_t columns) { return columns + 3; }
-  static ConstTensor View(const float* data, int64_t rows, int64_t columns) {
-    return ConstTensor(data, {rows, Stride(columns)}).Columns(0, columns);
+  static ConstTensor View(const Operand& operand, int64_t rows, int64_t columns) {
+    return ConstTensor(operand.data(), operand.type(), {rows, Stride(columns)}).Columns(0, columns);
+  }
+  std::vector<std::byte> InitialC() const {
+    std::vector<std::byte> bytes(c_.size() * SizeOf(case_.c));
+    if (case_.c == DType::kF32) std::memcpy(bytes.data(), c_.data(), bytes.size());
+    return bytes;
   }
 
   Case case_;
-  std::vector<float> a_, b_, c_, bias_;
+  Operand a_, b_;
+  std::vector<float> c_, bias_;
 };
 
 std::vector<Case> Cases() {
@@ -101,9 +137,24 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+// The same with bf16 operands; C is bf16 wherever that is allowed, every other time.
+std::vector<Case> Bf16Cases() {
+  std::vector<Case> cases;
+  int variant = 0;
+  for (Case c : Cases()) {
+    ++variant;
+    c.a = DType::kBf16;
+    if (variant % 3 != 0) c.b = DType::kBf16;
+    if (!c.accumulate && variant % 2 == 0) c.c = DType::kBf16;
+    cases.push_back(c);
+  }
+  // Products and sums below the smallest normal number.
+  cases.push_back({20, 40, 50, false, true, false, false, DType::kBf16, DType::kBf16, DType::kF32, 1e-19f});
+  cases.push_back({20, 40, 50, true, false, false, false, DType::kBf16, DType::kF32, DType::kF32, 1e-38f});
+  return cases;
 }
+
+bool SameBits(const std::vector<std::byte>& a, const std::vector<std::byte>& b) { return a == b; }
 
 // A device as asked for; nothing when this processor can't (its instruction set, or oneDNN differs here).
 std::unique_ptr<Device> MakeDevice(const std::string& isa, GemmPath path, int threads) {
@@ -116,10 +167,10 @@ std::unique_ptr<Device> MakeDevice(const std::string& isa, GemmPath path, int th
   return device.ok() ? *std::move(device) : nullptr;
 }
 
-void CheckAllCases(const std::string& isa, GemmPath path, int threads) {
+void CheckAllCases(const std::string& isa, GemmPath path, int threads, const std::vector<Case>& cases) {
   const auto device = MakeDevice(isa, path, threads);
   if (device == nullptr) return;
-  for (const Case& c : Cases()) {
+  for (const Case& c : cases) {
     INFO(c.Name() << " on " << device->Describe());
     const Product product(c);
     CHECK(SameBits(product.Plain(), product.With([&](const GemmArgs& args) { Gemm(*device, args); })));
@@ -128,19 +179,25 @@ void CheckAllCases(const std::string& isa, GemmPath path, int threads) {
 
 TEST_CASE("our GEMM has the bits of the definition on every instruction set and number of threads") {
   for (const char* isa : {"avx2", "avx512"}) {
-    for (int threads : {1, 3}) CheckAllCases(isa, GemmPath::kOwn, threads);
+    for (int threads : {1, 3}) CheckAllCases(isa, GemmPath::kOwn, threads, Cases());
+  }
+}
+
+TEST_CASE("the bf16 GEMM has the bits of its definition with AVX512_BF16 and without") {
+  for (const char* isa : {"avx2", "avx512", "avx512-bf16"}) {
+    for (int threads : {1, 3}) CheckAllCases(isa, GemmPath::kOwn, threads, Bf16Cases());
   }
 }
 
 TEST_CASE("oneDNN's GEMM has the bits of the definition wherever the check at start lets it") {
-  for (int threads : {1, 2}) CheckAllCases("", GemmPath::kOnednn, threads);
+  for (int threads : {1, 2}) CheckAllCases("", GemmPath::kOnednn, threads, Cases());
 }
 
 TEST_CASE("a product inside an item has the bits of one on all threads") {
   const auto device = MakeDevice("", GemmPath::kOwn, 2);
   const Case c{100, 70, 500, true, false, true, true};
   const Product product(c);
-  std::vector<std::vector<float>> results(4);
+  std::vector<std::vector<std::byte>> results(4);
   device->pool().ParallelFor(4, [&](int64_t item, int thread) {
     results[item] = product.With([&](const GemmArgs& args) { GemmOnThread(*device, thread, args); });
   });
@@ -164,9 +221,9 @@ TEST_CASE("the epilogue sees each finished element once, in whole rows up to 102
       });
     });
     auto expected = product.Plain();
-    const int64_t stride = 700 + 3;
-    for (int64_t i = 0; i < 300; ++i) {
-      for (int64_t j = 0; j < 700; ++j) expected[i * stride + j] *= 2;
+    auto* row = reinterpret_cast<float*>(expected.data());
+    for (int64_t i = 0; i < 300; ++i, row += 700 + 3) {
+      for (int64_t j = 0; j < 700; ++j) row[j] *= 2;
     }
     CHECK(SameBits(result, expected));
     CHECK(partial_rows == 0);

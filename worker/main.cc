@@ -27,13 +27,14 @@ absl::Status Run(const Flags& flags) {
                          DeviceOptions::FromEnvironment(flags.node.threads));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, Device::Create(device_options));
   spdlog::info("Computing with {}", device->Describe());
+  // A worker serves nothing but its health.
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
   WorkerNode::Options options;
   options.session = flags.node.Session(NODE_ROLE_WORKER);
+  options.session.join.set_address(server->address());
   options.session.join.set_instruction_set(std::string(IsaName(device->isa())));
   options.work_dir = flags.node.work_dir;
   options.env = daemon->env();
-  // A worker serves nothing but its health.
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
   WorkerNode node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));
   const absl::Status refused = WaitForStop(
       daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },

@@ -15,6 +15,7 @@
 #include "kernels/gemm.h"
 #include "kernels/layer_norm.h"
 #include "kernels/loss.h"
+#include "tools/bench/bench_precision.h"
 #include "tools/bench/json_line.h"
 
 namespace shoal {
@@ -35,9 +36,27 @@ constexpr GemmShape kGemmShapes[] = {
     {1536, 384, 4096, true, false},  {384, 1536, 4096, true, false},  {768, 3072, 1024, true, false},
 };
 
+// Activations of one precision.
+class Values {
+ public:
+  Values(DType type, int64_t size, float value) : type_(type) {
+    type == DType::kF32 ? f32_.assign(size, value) : bf16_.assign(size, ToBf16(value));
+  }
+  Tensor Matrix(int64_t rows, int64_t columns) {
+    return type_ == DType::kF32 ? Tensor(f32_.data(), {rows, columns})
+                                : Tensor(bf16_.data(), {rows, columns});
+  }
+
+ private:
+  const DType type_;
+  std::vector<float> f32_;
+  std::vector<Bf16> bf16_;
+};
+
 class Runner {
  public:
-  Runner(Device& device, const KernelsOptions& options) : device_(device), options_(options) {}
+  Runner(Device& device, const KernelsOptions& options, DType type)
+      : device_(device), options_(options), type_(type) {}
 
   void All() {
     for (const GemmShape& shape : kGemmShapes) Product(shape);
@@ -80,11 +99,13 @@ class Runner {
   }
 
   void Product(const GemmShape& s) {
-    std::vector<float> a(s.m * s.k, 0.5f), b(s.k * s.n, 0.25f), c(s.m * s.n);
+    // B of a layer and C of its gradient are parameters, which are f32 always.
+    Values a(type_, s.m * s.k, 0.5f), b(s.trans_a ? type_ : DType::kF32, s.k * s.n, 0.25f);
+    Values c(s.trans_a ? DType::kF32 : type_, s.m * s.n, 0);
     GemmArgs args;
-    args.a = s.trans_a ? ConstTensor(a.data(), {s.k, s.m}) : ConstTensor(a.data(), {s.m, s.k});
-    args.b = s.trans_b ? ConstTensor(b.data(), {s.n, s.k}) : ConstTensor(b.data(), {s.k, s.n});
-    args.c = Tensor(c.data(), {s.m, s.n});
+    args.a = s.trans_a ? a.Matrix(s.k, s.m) : a.Matrix(s.m, s.k);
+    args.b = s.trans_b ? b.Matrix(s.n, s.k) : b.Matrix(s.k, s.n);
+    args.c = c.Matrix(s.m, s.n);
     args.trans_a = s.trans_a;
     args.trans_b = s.trans_b;
     const std::string shape =
@@ -94,7 +115,8 @@ class Runner {
 
   void Attention(const Heads& s) {
     const int64_t tokens = s.examples * s.length, channels = s.heads * s.head_dim;
-    std::vector<float> qkv(tokens * 3 * channels, 0.1f), out(tokens * channels), d_qkv(qkv.size());
+    Values qkv(type_, tokens * 3 * channels, 0.1f), out(type_, tokens * channels, 0);
+    Values d_qkv(type_, tokens * 3 * channels, 0);
     std::vector<float> statistics(tokens * 2 * s.heads);
     std::vector<int32_t> offsets;
     for (int64_t b = 0; b <= s.examples; ++b) offsets.push_back(static_cast<int32_t>(b * s.length));
@@ -103,12 +125,12 @@ class Runner {
     forward.shape.head_dim = s.head_dim;
     forward.shape.dropout.rate = 0.1f;
     forward.shape.offsets = offsets;
-    forward.qkv = ConstTensor(qkv.data(), {tokens, 3 * channels});
-    forward.out = Tensor(out.data(), {tokens, channels});
+    forward.qkv = qkv.Matrix(tokens, 3 * channels);
+    forward.out = out.Matrix(tokens, channels);
     forward.statistics = Tensor(statistics.data(), {tokens, 2 * s.heads});
     const AttentionBackwardArgs backward = {forward.shape, forward.qkv,
                                             forward.out,   forward.statistics,
-                                            forward.out,   Tensor(d_qkv.data(), {tokens, 3 * channels})};
+                                            forward.out,   d_qkv.Matrix(tokens, 3 * channels)};
     Measure(absl::StrCat("B=", s.examples, " T=", s.length, " H=", s.heads, " D=", s.head_dim), [&] {
       AttentionForward(device_, forward);
       AttentionBackward(device_, backward);
@@ -116,11 +138,13 @@ class Runner {
   }
 
   void Rows(int64_t rows, int64_t columns) {
-    std::vector<float> a(rows * columns, 0.5f), b = a, c = a, d = a, vectors(4 * columns, 1.0f);
+    Values a(type_, rows * columns, 0.5f), b = a, c = a, d = a;
+    std::vector<float> vectors(4 * columns, 1.0f), table(rows * columns, 0.5f);
     std::vector<float> statistics(2 * rows, 1.0f);
     std::vector<int32_t> ids(rows);
     for (int64_t n = 0; n < rows; ++n) ids[n] = static_cast<int32_t>(n * 7919 % rows);
-    const auto matrix = [&](std::vector<float>& x) { return Tensor(x.data(), {rows, columns}); };
+    const auto matrix = [&](Values& x) { return x.Matrix(rows, columns); };
+    const Tensor rows_of_table(table.data(), {rows, columns});
     const auto vector = [&](int i) { return Tensor(vectors.data() + i * columns, {columns}); };
     const Tensor mean(statistics.data(), {rows}), rstd(statistics.data() + rows, {rows});
     Dropout dropout;
@@ -136,10 +160,10 @@ class Runner {
     norm_backward.d_gamma = vector(2), norm_backward.d_beta = vector(3), norm_backward.d_bias = vector(0);
     Measure(absl::StrCat("N=", rows, " C=", columns), [&] {
       EmbeddingForwardArgs embedding;
-      embedding.token = {matrix(a), ConstTensor(ids.data(), {rows})};
+      embedding.token = {rows_of_table, ConstTensor(ids.data(), {rows})};
       embedding.y = matrix(c);
       EmbeddingForward(device_, embedding);
-      EmbeddingBackward(device_, {ConstTensor(ids.data(), {rows}), matrix(a), matrix(c)});
+      EmbeddingBackward(device_, {ConstTensor(ids.data(), {rows}), matrix(a), rows_of_table});
       NormForward(device_, norm);
       NormBackward(device_, norm_backward);
       ActivationForward(device_, {Activation::kGelu, matrix(a), vector(0), matrix(c)});
@@ -152,28 +176,31 @@ class Runner {
   }
 
   void Classes(int64_t rows, int64_t classes) {
-    std::vector<float> logits(rows * classes, 0.5f), d_logits(logits.size());
+    Values logits(type_, rows * classes, 0.5f), d_logits = logits;
     const std::vector<int32_t> labels(rows, 7);
     CrossEntropyArgs args;
-    args.logits = ConstTensor(logits.data(), {rows, classes});
+    args.logits = logits.Matrix(rows, classes);
     args.labels = ConstTensor(labels.data(), {rows});
-    args.d_logits = Tensor(d_logits.data(), {rows, classes});
+    args.d_logits = d_logits.Matrix(rows, classes);
     Measure(absl::StrCat("N=", rows, " V=", classes), [&] { CrossEntropy(device_, args); });
   }
 
   Device& device_;
   const KernelsOptions& options_;
+  const DType type_;
 };
 
 }  // namespace
 
 absl::Status RunKernels(const KernelsOptions& options) {
+  const auto type = ParsePrecision(options.precision);
+  if (!type.ok()) return type.status();
   const auto device_options = DeviceOptions::FromEnvironment(options.threads);
   if (!device_options.ok()) return device_options.status();
   const auto device = Device::Create(*device_options);
   if (!device.ok()) return device.status();
-  JsonLine("kernels").Text("device", (*device)->Describe()).Print();
-  Runner(**device, options).All();
+  JsonLine("kernels").Text("device", (*device)->Describe()).Text("precision", options.precision).Print();
+  Runner(**device, options, *type).All();
   return absl::OkStatus();
 }
 

@@ -9,7 +9,8 @@ namespace shoal {
 
 struct KernelsOptions {
   int threads = 1;
-  std::string only;  // just the kernels whose name contains this
+  std::string precision = "f32";  // of activations: f32 or bf16
+  std::string only;               // just the kernels whose name contains this
   int repeats = 10;
 };
 

@@ -37,6 +37,7 @@ void AddKernels(CLI::App& app, Bench& bench) {
   CLI::App* command = app.add_subcommand("kernels", "each kernel at the shapes of training");
   KernelsOptions& options = bench.kernels;
   command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--precision", options.precision, "f32 or bf16")->capture_default_str();
   command->add_option("--only", options.only, "kernels whose name contains this");
   command->callback([&bench] { bench.status = RunKernels(bench.kernels); });
 }

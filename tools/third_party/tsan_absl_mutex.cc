@@ -13,14 +13,16 @@
 
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
-extern "C" const char* __tsan_default_suppressions() {
-  return "race:absl::debian3::synchronization_internal::GraphCycles\n";  // the library's own search for
-                                                                         // deadlocks
-}
 
 namespace absl {
 ABSL_NAMESPACE_BEGIN
 namespace {
+
+// The library's search for deadlocks shares memory under a lock that ThreadSanitizer does not see.
+const bool kNoSearch = [] {
+  SetMutexDeadlockDetectionMode(OnDeadlockCycle::kIgnore);
+  return true;
+}();
 
 template <typename Function>
 Function Real(const char* symbol) {
