@@ -41,6 +41,11 @@ void CompleteShape(ModelSpec* model) {
   if (!model->has_layer_norm_epsilon()) model->set_layer_norm_epsilon(kBertLayerNormEpsilon);
 }
 
+void CompleteTrain(TrainSpec* train) {
+  if (train->has_wire()) return;
+  train->set_wire(train->precision() == PRECISION_BF16 ? WIRE_FORMAT_BF16 : WIRE_FORMAT_F32);
+}
+
 void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
   if (!evaluation->has_every() && HasValidation(job)) evaluation->mutable_every()->set_epochs(1);
   if (!evaluation->has_every()) evaluation->mutable_every()->set_never(true);
@@ -58,6 +63,7 @@ void CompleteJob(JobSpec* job) {
   ModelSpec* model = job->mutable_model();
   if (!model->has_from()) CompleteShape(model);
   if (!model->has_attention_dropout()) model->set_attention_dropout(model->dropout());
+  CompleteTrain(job->mutable_train());
   CompleteEvaluation(*job, job->mutable_evaluation());
 }
 

@@ -56,11 +56,24 @@ TEST_CASE("A small job gets its defaults and is valid") {
   CHECK(job.model().intermediate_size() == 512);
   CHECK(job.model().attention_dropout() == job.model().dropout());
   CHECK(job.train().slots() == 8);
+  CHECK(job.train().wire() == WIRE_FORMAT_F32);
   CHECK(job.optimizer().type() == OPTIMIZER_TYPE_ADAMW);
   CHECK_FALSE(job.optimizer().has_momentum());
   CHECK(job.evaluation().every().epochs() == 1);
   CHECK(job.evaluation().metric() == METRIC_ACCURACY);
   CHECK(job.evaluation().keep_best());
+}
+
+TEST_CASE("A job in bf16 sends bf16, unless it says otherwise") {
+  JobSpec job = SmallJob();
+  job.mutable_train()->set_precision(PRECISION_BF16);
+  JobSpec exact = job;
+  exact.mutable_train()->set_wire(WIRE_FORMAT_F32);
+  CompleteJob(&job);
+  CompleteJob(&exact);
+  CHECK(job.train().wire() == WIRE_FORMAT_BF16);
+  CHECK(exact.train().wire() == WIRE_FORMAT_F32);
+  CHECK(ValidateJob(job).message() == "");
 }
 
 TEST_CASE("Completing a job twice changes nothing more") {
@@ -203,8 +216,6 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
        [](JobSpec* j) { j->mutable_train()->set_micro_batches(5); }},
       {"train.epochs: expected a number above 0 and at most 1000000, got -1",
        [](JobSpec* j) { j->mutable_train()->set_epochs(-1); }},
-      {"train.precision: precision bf16 is not supported in this version; use f32",
-       [](JobSpec* j) { j->mutable_train()->set_precision(PRECISION_BF16); }},
       {"train.mode: mode async is not supported in this version; use sync",
        [](JobSpec* j) { j->mutable_train()->set_mode(MODE_ASYNC); }},
       {"train.wire: expected one of f32, bf16, f16, got value number 9",

@@ -16,7 +16,7 @@ constexpr int64_t kCacheColumns = 384;
 // Columns that one item packs.
 constexpr int64_t kPackColumns = 128;
 // Enough items that threads end at about the same time.
-constexpr int64_t kItems = 24;
+constexpr int64_t kItems = 12;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
 
@@ -104,7 +104,7 @@ void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n
 
 int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_tiles) {
   const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel_rows);
-  return std::clamp(rows, 2 * panel_rows, 8 * panel_rows);
+  return std::clamp(rows, 2 * panel_rows, 10 * panel_rows);
 }
 
 void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,
