@@ -1,42 +1,46 @@
 // Promise 1 with real processes and real signals: whatever happens to them, the job ends with the undisturbed
-// run's bits.
+// run's bits. Built once for each precision.
 #include <signal.h>
 
 #include <cstdlib>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "tests/faults/test_cluster.h"
 
 namespace shoal {
 namespace {
 
+const std::vector<std::string> kPrecision = {absl::StrCat("train.precision=", SHOAL_TEST_PRECISION)};
+
 void CheckSameBits(const Job& job) {
   INFO(job.reason());
   REQUIRE(job.state() == JOB_STATE_COMPLETED);
-  CHECK(job.result().parameters_sha256() == UndisturbedSha256());
+  CHECK(job.result().parameters_sha256() == UndisturbedSha256(kPrecision));
 }
 
 TEST_CASE("Two servers and three workers give the same bits as one of each", "[same bits]") {
   TestCluster cluster({2, 3, 1});
-  CheckSameBits(cluster.WaitForEnd(cluster.Submit()));
+  CheckSameBits(cluster.WaitForEnd(cluster.Submit(kPrecision)));
 }
 
 TEST_CASE("Three servers and four workers of two threads give the same bits", "[same bits]") {
   TestCluster cluster({3, 4, 2});
-  CheckSameBits(cluster.WaitForEnd(cluster.Submit()));
+  CheckSameBits(cluster.WaitForEnd(cluster.Submit(kPrecision)));
 }
 
 TEST_CASE("One worker of two threads gives the same bits", "[same bits]") {
   TestCluster cluster({1, 1, 2});
-  CheckSameBits(cluster.WaitForEnd(cluster.Submit()));
+  CheckSameBits(cluster.WaitForEnd(cluster.Submit(kPrecision)));
 }
 
 TEST_CASE("Workers with AVX2 alone give the same bits", "[same bits]") {
   REQUIRE(setenv("SHOAL_ISA", "avx2", 1) == 0);
   TestCluster cluster({1, 2, 1});
   REQUIRE(unsetenv("SHOAL_ISA") == 0);
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 1);
   const auto status = cluster.client().GetStatus();
   REQUIRE(status.ok());
@@ -48,7 +52,7 @@ TEST_CASE("Workers with AVX2 alone give the same bits", "[same bits]") {
 
 TEST_CASE("A worker killed in the middle changes nothing", "[same bits]") {
   TestCluster cluster({2, 2, 1});
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 100);
   cluster.Signal("worker-1", SIGKILL);
   CheckSameBits(cluster.WaitForEnd(job));
@@ -57,7 +61,7 @@ TEST_CASE("A worker killed in the middle changes nothing", "[same bits]") {
 TEST_CASE("A worker frozen in the middle, and woken when its slots are given away, changes nothing",
           "[same bits]") {
   TestCluster cluster({2, 2, 1});
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 100);
   cluster.Signal("worker-2", SIGSTOP);
   cluster.WaitForEvent(job, [](const JobEvent& event) { return event.message().find("worker-2 is") == 0; });
@@ -67,7 +71,7 @@ TEST_CASE("A worker frozen in the middle, and woken when its slots are given awa
 
 TEST_CASE("A worker that joins in the middle changes nothing", "[same bits]") {
   TestCluster cluster({1, 1, 1});
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 50);
   REQUIRE(cluster.processes().AddWorker().ok());
   CheckSameBits(cluster.WaitForEnd(job));
@@ -75,7 +79,7 @@ TEST_CASE("A worker that joins in the middle changes nothing", "[same bits]") {
 
 TEST_CASE("A worker that leaves in peace changes nothing", "[same bits]") {
   TestCluster cluster({1, 2, 1});
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 100);
   cluster.Signal("worker-1", SIGTERM);
   REQUIRE((*cluster.processes().Find("worker-1"))->WaitEnded(absl::Seconds(20)));
@@ -86,7 +90,7 @@ TEST_CASE("A worker that leaves in peace changes nothing", "[same bits]") {
 TEST_CASE("A server killed in the middle sends the job back to a checkpoint, and the bits are the same",
           "[same bits]") {
   TestCluster cluster({2, 2, 1});
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 150);
   cluster.Signal("server-1", SIGKILL);
   const Job ended = cluster.WaitForEnd(job);
@@ -96,7 +100,7 @@ TEST_CASE("A server killed in the middle sends the job back to a checkpoint, and
 
 TEST_CASE("The scheduler killed and started again in the middle changes nothing", "[same bits]") {
   TestCluster cluster({2, 2, 1});
-  const JobId job = cluster.Submit();
+  const JobId job = cluster.Submit(kPrecision);
   cluster.WaitForRound(job, 100);
   cluster.Signal("scheduler", SIGKILL);
   REQUIRE(cluster.processes().RestartScheduler().ok());
@@ -105,7 +109,7 @@ TEST_CASE("The scheduler killed and started again in the middle changes nothing"
 
 TEST_CASE("A job that starts from a checkpoint of another cluster's gives the same bits", "[same bits]") {
   TestCluster first({2, 2, 1});
-  const JobId job = first.Submit();
+  const JobId job = first.Submit(kPrecision);
   uint64_t version = 0;
   first.WaitForEvent(job, [&](const JobEvent& event) { return (version = event.checkpoint()) > 100; });
   REQUIRE(first.client().Cancel(job).ok());
@@ -113,7 +117,7 @@ TEST_CASE("A job that starts from a checkpoint of another cluster's gives the sa
   CHECK(cancelled.state() == JOB_STATE_CANCELLED);
 
   TestCluster second({1, 3, 1});
-  const Job ended = second.WaitForEnd(second.Submit({}, cancelled.checkpoint_dir()));
+  const Job ended = second.WaitForEnd(second.Submit(kPrecision, cancelled.checkpoint_dir()));
   CheckSameBits(ended);
   CHECK(ended.result().rounds() == ended.rounds());
 }

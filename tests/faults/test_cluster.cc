@@ -1,5 +1,7 @@
 #include "tests/faults/test_cluster.h"
 
+#include <map>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "catch2/catch.hpp"
@@ -96,16 +98,18 @@ void TestCluster::Signal(const std::string& process, int number) {
   Value(cluster_->Find(process))->Signal(number);
 }
 
-const std::string& UndisturbedSha256() {
-  static const auto* const sha256 = [] {
+const std::string& UndisturbedSha256(const std::vector<std::string>& assignments) {
+  static auto* const known = new std::map<std::vector<std::string>, std::string>;
+  std::string& sha256 = (*known)[assignments];
+  if (sha256.empty()) {
     TestCluster cluster({});
-    const Job job = cluster.WaitForEnd(cluster.Submit());
+    const Job job = cluster.WaitForEnd(cluster.Submit(assignments));
     INFO(job.reason());
     REQUIRE(job.state() == JOB_STATE_COMPLETED);
     REQUIRE(job.result().parameters_sha256().size() == 64);
-    return new std::string(job.result().parameters_sha256());
-  }();
-  return *sha256;
+    sha256 = job.result().parameters_sha256();
+  }
+  return sha256;
 }
 
 }  // namespace shoal

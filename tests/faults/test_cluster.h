@@ -49,6 +49,6 @@ class TestCluster {
 };
 
 // SHA-256 of the parameters that an undisturbed run of one server, one worker and one thread gives.
-const std::string& UndisturbedSha256();
+const std::string& UndisturbedSha256(const std::vector<std::string>& assignments = {});
 
 }  // namespace shoal
