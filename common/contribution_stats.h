@@ -11,6 +11,7 @@ inline ContributionStats AddStats(const ContributionStats& left, const Contribut
   sum.set_weight(left.weight() + right.weight());
   sum.set_tokens(left.tokens() + right.tokens());
   sum.set_loss(left.loss() + right.loss());
+  sum.set_examples(left.examples() + right.examples());
   return sum;
 }
 

@@ -1,6 +1,8 @@
 #include "model/hugging_face.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -9,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "common/safetensors.h"
 #include "common/status.h"
 
 namespace shoal {
@@ -20,7 +21,7 @@ constexpr char kWeightsName[] = "model.safetensors";
 
 // The name without the architecture's prefix.
 absl::string_view BareName(absl::string_view name) {
-  for (absl::string_view prefix : {"bert.", "roberta_prelayernorm."}) {
+  for (absl::string_view prefix : {"bert.", "roberta_prelayernorm.", "transformer."}) {
     if (absl::ConsumePrefix(&name, prefix)) break;
   }
   return name;
@@ -37,16 +38,39 @@ std::string ShapeText(absl::Span<const uint64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ","), "]");
 }
 
-bool InHead(const Parameters& parameters, const ParameterInfo& info) {
-  return info.offset() >= parameters.size - parameters.group_sizes.back();
+bool OfTask(const Parameters& parameters, const ParameterInfo& info) {
+  return info.offset() >= parameters.task_begin;
 }
 
-absl::Status CheckShape(const ParameterInfo& info, const SafetensorsEntry& entry, bool* fits) {
-  const std::vector<uint64_t> wanted(info.shape().begin(), info.shape().end());
-  *fits = wanted == entry.shape;
-  if (*fits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("tensor ", entry.name, " has the shape ",
-                                                 ShapeText(entry.shape), ", expected ", ShapeText(wanted)));
+// In a file.
+std::vector<uint64_t> ShapeOf(const ParameterInfo& info) {
+  std::vector<uint64_t> shape(info.shape().begin(), info.shape().end());
+  if (info.transposed()) std::swap(shape[0], shape[1]);
+  return shape;
+}
+
+// [rows, columns] to [columns, rows].
+std::vector<float> Transpose(absl::Span<const float> matrix, uint64_t rows, uint64_t columns) {
+  std::vector<float> transpose(matrix.size());
+  for (uint64_t row = 0; row < rows; ++row) {
+    for (uint64_t column = 0; column < columns; ++column)
+      transpose[column * rows + row] = matrix[row * columns + column];
+  }
+  return transpose;
+}
+
+// Appends all of θ, each parameter as files hold it.
+absl::Status AppendParameters(const Parameters& parameters, absl::Span<const float> theta,
+                              SafetensorsWriter* writer) {
+  for (const ParameterInfo& info : parameters.infos) {
+    const std::vector<uint64_t> shape = ShapeOf(info);
+    const uint64_t size =
+        std::accumulate(shape.begin(), shape.end(), uint64_t{1}, std::multiplies<uint64_t>());
+    const absl::Span<const float> values = theta.subspan(info.offset(), size);
+    SHOAL_RETURN_IF_ERROR(info.transposed() ? writer->Append(Transpose(values, shape[1], shape[0]))
+                                            : writer->Append(values));
+  }
+  return absl::OkStatus();
 }
 
 // The head is used as a whole or not at all: half of it would be noise.
@@ -55,7 +79,7 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   bool whole_head = true;
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     if (loaded->found[i]) continue;
-    if (InHead(parameters, parameters.infos[i])) {
+    if (OfTask(parameters, parameters.infos[i])) {
       whole_head = false;
     } else {
       missing.push_back(parameters.infos[i].name());
@@ -67,10 +91,9 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   }
   if (whole_head) return absl::OkStatus();
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
-    if (InHead(parameters, parameters.infos[i])) loaded->found[i] = false;
+    if (OfTask(parameters, parameters.infos[i])) loaded->found[i] = false;
   }
-  const uint64_t head = parameters.group_sizes.back();
-  std::fill(loaded->theta.end() - static_cast<int64_t>(head), loaded->theta.end(), 0.0f);
+  std::fill(loaded->theta.begin() + static_cast<int64_t>(parameters.task_begin), loaded->theta.end(), 0.0f);
   return absl::OkStatus();
 }
 
@@ -87,12 +110,9 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
     const ParameterInfo& info = parameters.infos[i];
     const auto found = entries.find(BareName(info.name()));
     if (found == entries.end()) continue;
-    bool fits = false;
-    const absl::Status shape = CheckShape(info, *found->second, &fits);
-    if (!fits && InHead(parameters, info)) continue;  // of another task
-    SHOAL_RETURN_IF_ERROR(shape);
-    SHOAL_RETURN_IF_ERROR(file.ReadFloats(
-        *found->second, 0, absl::MakeSpan(loaded.theta).subspan(info.offset(), found->second->elements())));
+    if (found->second->shape != ShapeOf(info) && OfTask(parameters, info)) continue;  // of another task
+    SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(file, *found->second, info));
+    std::copy(values.begin(), values.end(), loaded.theta.begin() + static_cast<int64_t>(info.offset()));
     loaded.found[i] = true;
     used.insert(found->second);
   }
@@ -113,6 +133,18 @@ absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder)
   return config;
 }
 
+absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, const SafetensorsEntry& entry,
+                                                 const ParameterInfo& info) {
+  const std::vector<uint64_t> shape = ShapeOf(info);
+  if (entry.shape != shape) {
+    return absl::InvalidArgumentError(absl::StrCat("tensor ", entry.name, " has the shape ",
+                                                   ShapeText(entry.shape), ", expected ", ShapeText(shape)));
+  }
+  std::vector<float> values(entry.elements());
+  SHOAL_RETURN_IF_ERROR(file.ReadFloats(entry, 0, absl::MakeSpan(values)));
+  return info.transposed() ? Transpose(values, shape[0], shape[1]) : std::move(values);
+}
+
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters) {
   const std::string path = JoinPath(folder, kWeightsName);
   SHOAL_ASSIGN_OR_RETURN(const SafetensorsReader file, SafetensorsReader::Open(env, path));
@@ -129,12 +161,12 @@ absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& 
   SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, kConfigName), PrintModelConfig(config)));
   std::vector<SafetensorsEntry> entries;
   for (const ParameterInfo& info : parameters.infos) {
-    entries.push_back({info.name(), SafetensorsType::kF32, {info.shape().begin(), info.shape().end()}, 0});
+    entries.push_back({info.name(), SafetensorsType::kF32, ShapeOf(info), 0});
   }
   const std::string path = JoinPath(folder, kWeightsName), unfinished = path + ".tmp";
   SHOAL_ASSIGN_OR_RETURN(SafetensorsWriter writer,
                          SafetensorsWriter::Create(env, unfinished, std::move(entries), {{"format", "pt"}}));
-  SHOAL_RETURN_IF_ERROR(writer.Append(theta));  // parameters lie without gaps, in this order
+  SHOAL_RETURN_IF_ERROR(AppendParameters(parameters, theta, &writer));
   SHOAL_RETURN_IF_ERROR(writer.Finish().status());
   SHOAL_RETURN_IF_ERROR(env->Rename(unfinished, path));
   return env->SyncDir(folder);

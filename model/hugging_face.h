@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/file.h"
+#include "common/safetensors.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 
@@ -23,10 +24,15 @@ struct LoadedWeights {
   std::vector<std::string> unused;  // tensors of the file that the model does not have
 };
 
-// Reads model.safetensors. Names may lack the architecture's prefix ("bert."), as those of bare encoders do.
-// What is needed and missing is an error, but for the head (the last group), which a new task starts anew:
-// all or nothing of it. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with both shapes, or the
-// parameters that are missing.
+// A parameter's values as they stand in θ, from a file in which it has Hugging Face's shape. Errors:
+// INVALID_ARGUMENT with both shapes when the tensor has another one; what the file says.
+absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, const SafetensorsEntry& entry,
+                                                 const ParameterInfo& info);
+
+// Reads model.safetensors. Names may lack the architecture's prefix ("bert."), as those of bare models do.
+// What is needed and missing is an error, but for the task's parameters (Parameters::task_begin), which a new
+// task starts anew: all or nothing of them. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with
+// both shapes, or the parameters that are missing.
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters);
 
 // Writes config.json and model.safetensors; `theta` is the parameters in the table's order. Files are

@@ -26,6 +26,17 @@ struct DropoutSeed {
   uint32_t first_example = 0;  // examples of the slot before it
 };
 
+// A training step's input and output. Borrowed from Forward to the end of Backward.
+struct MicroBatch {
+  const float* theta = nullptr;
+  Batch batch;
+  DropoutSeed dropout;
+  // Out, flat like θ: the gradient of the *sum* of the losses. Replaces what is there, or with `accumulate`
+  // is added to it.
+  float* gradient = nullptr;
+  bool accumulate = false;
+};
+
 // Used by one thread at a time; computes on its device's threads. All memory is planned and taken when it is
 // made: a step allocates nothing.
 class Model {
@@ -36,19 +47,18 @@ class Model {
   using WaitGroup = absl::FunctionRef<bool(int group)>;
   using GroupFinal = absl::FunctionRef<void(int group)>;
 
-  // Forward with dropout, loss and the gradient of the logits. `loss`: the sum over the examples. False:
-  // given up.
-  virtual bool Forward(const float* theta, const Batch& batch, const DropoutSeed& dropout,
-                       WaitGroup wait_group, LossSum* loss) = 0;
+  // Forward with dropout, loss, and backward through the head, so that logits need not be kept. `loss`: the
+  // sum over the rows that have a label: examples, or with causal-language-modelling the tokens behind the
+  // first of each example. False: given up; the gradient is then of no meaning.
+  virtual bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) = 0;
 
-  // Backward of the last Forward: the gradient of the *sum* of the examples' losses, flat like θ; replaces
-  // what `gradient` holds, or with `accumulate` is added to it. `group_final` is told each group, the last
-  // one first, once its part of the gradient is written.
-  virtual void Backward(const float* theta, const Batch& batch, float* gradient, bool accumulate,
-                        GroupFinal group_final) = 0;
+  // The rest of the gradient of the last Forward. `group_final` is told each group, the last one first, once
+  // its part is written.
+  virtual void Backward(GroupFinal group_final) = 0;
 
-  // Forward without dropout. `logits` [B, labels] out. With labels in the batch also their loss (else
-  // loss.rows is 0); for text-classification loss.correct too.
+  // Forward without dropout. `logits` out: [B, labels], or with causal-language-modelling [N, vocabulary];
+  // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for
+  // text-classification and causal-language-modelling loss.correct too.
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 };
 

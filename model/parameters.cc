@@ -1,5 +1,6 @@
 #include "model/parameters.h"
 
+#include <cmath>
 #include <initializer_list>
 #include <utility>
 
@@ -35,11 +36,25 @@ class Builder {
   uint64_t Weight(absl::string_view name, int64_t rows, int64_t columns) {
     return Add(name, {rows, columns}, Initializer::NORMAL);
   }
+  // GPT-2's files hold [in, out].
+  uint64_t TransposedWeight(absl::string_view name, int64_t rows, int64_t columns) {
+    const uint64_t offset = Weight(name, rows, columns);
+    out_->infos.back().set_transposed(true);
+    return offset;
+  }
+  // In front of a residual sum: with L layers 2 L of them add up.
+  uint64_t ResidualWeight(absl::string_view name, int64_t rows, int64_t columns) {
+    const uint64_t offset = TransposedWeight(name, rows, columns);
+    out_->infos.back().mutable_init()->set_stddev(static_cast<float>(
+        config_.initializer_range / std::sqrt(2.0 * static_cast<double>(config_.num_hidden_layers))));
+    return offset;
+  }
   uint64_t Bias(absl::string_view name, int64_t size) { return Add(name, {size}, Initializer::ZEROS); }
   void Norm(absl::string_view name, uint64_t* weight, uint64_t* bias) {
     *weight = Add(absl::StrCat(name, ".weight"), {config_.hidden_size}, Initializer::ONES);
     *bias = Add(absl::StrCat(name, ".bias"), {config_.hidden_size}, Initializer::ZEROS);
   }
+  void BeginTask() { out_->task_begin = out_->size; }
   void EndGroup() {
     out_->group_sizes.push_back(out_->size - group_begin_);
     group_begin_ = out_->size;
@@ -52,11 +67,13 @@ class Builder {
   uint64_t group_begin_ = 0;
 };
 
+// ---- bert ----
+
 const char* Root(const ModelConfig& config) {
   return config.norm == NORM_PLACEMENT_PRE ? "roberta_prelayernorm." : "bert.";
 }
 
-EmbeddingOffsets AddEmbeddings(const ModelConfig& config, Builder* builder) {
+EmbeddingOffsets AddBertEmbeddings(const ModelConfig& config, Builder* builder) {
   const int64_t hidden = config.hidden_size;
   EmbeddingOffsets at;
   builder->SetPrefix(absl::StrCat(Root(config), "embeddings."));
@@ -69,7 +86,7 @@ EmbeddingOffsets AddEmbeddings(const ModelConfig& config, Builder* builder) {
   return at;
 }
 
-LayerOffsets AddLayer(const ModelConfig& config, int64_t layer, Builder* builder) {
+LayerOffsets AddBertLayer(const ModelConfig& config, int64_t layer, Builder* builder) {
   const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
   const bool pre = config.norm == NORM_PLACEMENT_PRE;
   LayerOffsets at;
@@ -94,12 +111,13 @@ LayerOffsets AddLayer(const ModelConfig& config, int64_t layer, Builder* builder
   return at;
 }
 
-HeadOffsets AddHead(const ModelConfig& config, Builder* builder) {
+HeadOffsets AddBertHead(const ModelConfig& config, Builder* builder) {
   const int64_t hidden = config.hidden_size, labels = static_cast<int64_t>(config.labels.size());
   const bool pre = config.norm == NORM_PLACEMENT_PRE;
   HeadOffsets at;
   builder->SetPrefix(Root(config));
   if (pre) builder->Norm("LayerNorm", &at.norm_weight, &at.norm_bias);
+  builder->BeginTask();
   if (pre) builder->SetPrefix("");
   const char* const dense = pre ? "classifier.dense" : "pooler.dense";
   at.dense_weight = builder->Weight(absl::StrCat(dense, ".weight"), hidden, hidden);
@@ -112,16 +130,56 @@ HeadOffsets AddHead(const ModelConfig& config, Builder* builder) {
   return at;
 }
 
+// ---- gpt2 ----
+
+EmbeddingOffsets AddGpt2Embeddings(const ModelConfig& config, Builder* builder) {
+  EmbeddingOffsets at;
+  builder->SetPrefix("transformer.");
+  at.words = builder->Weight("wte.weight", config.vocab_size, config.hidden_size);
+  at.positions = builder->Weight("wpe.weight", config.max_position_embeddings, config.hidden_size);
+  builder->EndGroup();
+  return at;
+}
+
+LayerOffsets AddGpt2Layer(const ModelConfig& config, int64_t layer, Builder* builder) {
+  const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
+  LayerOffsets at;
+  builder->SetPrefix(absl::StrCat("transformer.h.", layer, "."));
+  builder->Norm("ln_1", &at.attention_norm_weight, &at.attention_norm_bias);
+  at.qkv_weight = builder->TransposedWeight("attn.c_attn.weight", 3 * hidden, hidden);
+  at.qkv_bias = builder->Bias("attn.c_attn.bias", 3 * hidden);
+  at.out_weight = builder->ResidualWeight("attn.c_proj.weight", hidden, hidden);
+  at.out_bias = builder->Bias("attn.c_proj.bias", hidden);
+  builder->Norm("ln_2", &at.feed_forward_norm_weight, &at.feed_forward_norm_bias);
+  at.up_weight = builder->TransposedWeight("mlp.c_fc.weight", inner, hidden);
+  at.up_bias = builder->Bias("mlp.c_fc.bias", inner);
+  at.down_weight = builder->ResidualWeight("mlp.c_proj.weight", hidden, inner);
+  at.down_bias = builder->Bias("mlp.c_proj.bias", hidden);
+  builder->EndGroup();
+  return at;
+}
+
+HeadOffsets AddGpt2Head(Builder* builder) {
+  HeadOffsets at;
+  builder->SetPrefix("transformer.");
+  builder->Norm("ln_f", &at.norm_weight, &at.norm_bias);
+  builder->BeginTask();
+  builder->EndGroup();
+  return at;
+}
+
 }  // namespace
 
 Parameters MakeParameters(const ModelConfig& config) {
+  const bool gpt2 = config.family == MODEL_FAMILY_GPT2;
   Parameters parameters;
   Builder builder(config, &parameters);
-  parameters.embeddings = AddEmbeddings(config, &builder);
+  parameters.embeddings = gpt2 ? AddGpt2Embeddings(config, &builder) : AddBertEmbeddings(config, &builder);
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    parameters.layers.push_back(AddLayer(config, layer, &builder));
+    parameters.layers.push_back(gpt2 ? AddGpt2Layer(config, layer, &builder)
+                                     : AddBertLayer(config, layer, &builder));
   }
-  parameters.head = AddHead(config, &builder);
+  parameters.head = gpt2 ? AddGpt2Head(&builder) : AddBertHead(config, &builder);
   return parameters;
 }
 

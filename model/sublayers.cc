@@ -50,24 +50,35 @@ AttentionShape ShapeOf(const Pass& pass, int64_t layer) {
   AttentionShape shape;
   shape.heads = pass.config->num_attention_heads;
   shape.head_dim = pass.config->hidden_size / shape.heads;
-  shape.offsets = pass.offsets;
+  shape.causal = pass.config->causal();
+  shape.offsets = pass.batch.offsets;
   if (pass.training) {
     shape.dropout.rate = static_cast<float>(pass.config->attention_probs_dropout_prob);
-    shape.dropout.key = DeriveKey(pass.dropout_key, "attention", {static_cast<uint64_t>(layer)});
-    shape.dropout.first_example = pass.first_example;
+    shape.dropout.key = DeriveKey(pass.dropout.key, "attention", {static_cast<uint64_t>(layer)});
+    shape.dropout.first_example = pass.dropout.first_example;
   }
   return shape;
 }
 
 }  // namespace
 
-Dropout HiddenDropout(const Pass& pass, const char* site, int64_t index) {
+Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index) {
   Dropout dropout;
   if (!pass.training) return dropout;
-  dropout.rate = static_cast<float>(pass.config->hidden_dropout_prob);
-  dropout.key = DeriveKey(pass.dropout_key, site, {static_cast<uint64_t>(index)});
-  dropout.first_token = pass.first_token;
+  dropout.rate = static_cast<float>(rate);
+  dropout.key = DeriveKey(pass.dropout.key, site, {static_cast<uint64_t>(index)});
+  dropout.first_token = pass.dropout.first_token;
   return dropout;
+}
+
+Dropout DropoutOfExamples(const Pass& pass, double rate, const char* site) {
+  Dropout dropout = DropoutAt(pass, rate, site);
+  dropout.first_token = pass.dropout.first_example;
+  return dropout;
+}
+
+void Drop(const Pass& pass, const Dropout& dropout, const Tensor& x) {
+  if (dropout.rate > 0) ApplyDropout(*pass.device, {dropout, x, {}, x});
 }
 
 // ---- linear maps ----
@@ -87,7 +98,7 @@ void LinearBackward(const Pass& pass, const LinearBackwardArgs& args) {
   GemmArgs weight;
   weight.a = args.d_y;
   weight.b = args.x;
-  weight.c = Tensor(pass.gradient + args.weight, {out, in});
+  weight.c = pass.MatrixGradient(args.weight, out, in);
   weight.trans_a = true;
   weight.accumulate = pass.accumulate;
   Gemm(*pass.device, weight);

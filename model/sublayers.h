@@ -8,13 +8,12 @@
 
 #include <cstdint>
 
-#include "absl/types/span.h"
 #include "kernels/attention.h"
 #include "kernels/device.h"
 #include "kernels/dropout.h"
 #include "kernels/layer_norm.h"
 #include "kernels/tensor.h"
-#include "model/model_config.h"
+#include "model/model.h"
 #include "model/parameters.h"
 
 namespace shoal {
@@ -24,25 +23,32 @@ struct Pass {
   Device* device = nullptr;
   const ModelConfig* config = nullptr;
   const float* theta = nullptr;
-  absl::Span<const int32_t> offsets;  // of the batch
-  // Forward in training and backward.
+  Batch batch;
+  // In training alone.
   bool training = false;
-  uint64_t dropout_key = 0;
-  uint32_t first_token = 0;
-  uint32_t first_example = 0;
-  // Backward.
+  DropoutSeed dropout;
   float* gradient = nullptr;  // flat like θ
   bool accumulate = false;
+
+  int64_t tokens() const { return batch.token_count(); }
 
   ConstTensor Vector(uint64_t offset, int64_t size) const { return {theta + offset, {size}}; }
   ConstTensor Matrix(uint64_t offset, int64_t rows, int64_t columns) const {
     return {theta + offset, {rows, columns}};
   }
   Tensor VectorGradient(uint64_t offset, int64_t size) const { return {gradient + offset, {size}}; }
+  Tensor MatrixGradient(uint64_t offset, int64_t rows, int64_t columns) const {
+    return {gradient + offset, {rows, columns}};
+  }
 };
 
-// Where dropout happens: each place draws other masks. `index` tells layers (or sub-layers) apart.
-Dropout HiddenDropout(const Pass& pass, const char* site, int64_t index);
+// Dropout of [N,C]; none outside of training. Each place, `site`, draws other masks; `index` tells layers (or
+// sub-layers) apart.
+Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index = 0);
+// The same for one row an example.
+Dropout DropoutOfExamples(const Pass& pass, double rate, const char* site);
+// x = dropout(x); its own backward.
+void Drop(const Pass& pass, const Dropout& dropout, const Tensor& x);
 
 // ---- linear maps: y = x W^T (+ bias), W [out,in] ----
 

@@ -17,7 +17,7 @@ double PerSecond(uint64_t count, absl::Duration time) {
 void MetricWindow::Start(absl::Time now, Version next) {
   start_ = now;
   next_ = next;
-  examples_ = tokens_ = 0;
+  examples_ = tokens_ = weight_ = 0;
   loss_ = 0;
   if (total_.examples == 0) recent_.assign(1, Moment{now, 0, 0});
 }
@@ -25,12 +25,13 @@ void MetricWindow::Start(absl::Time now, Version next) {
 bool MetricWindow::Add(absl::Time now, const RoundStats& round) {
   if (OutputOf(Round(round.round())) <= next_) return false;
   next_ = OutputOf(Round(round.round()));
-  examples_ += round.stats().weight();
+  examples_ += round.stats().examples();
   tokens_ += round.stats().tokens();
+  weight_ += round.stats().weight();
   loss_ += round.stats().loss();
   learning_rate_ = round.learning_rate();
   gradient_norm_ = round.gradient_norm();
-  total_ = {now, total_.examples + round.stats().weight(), total_.tokens + round.stats().tokens()};
+  total_ = {now, total_.examples + round.stats().examples(), total_.tokens + round.stats().tokens()};
   recent_.push_back(total_);
   while (recent_.size() > 2 && now - recent_[1].time >= kRecent) recent_.pop_front();
   return true;
@@ -41,7 +42,7 @@ MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) con
   record.set_round(next_.value());
   record.set_epoch(static_cast<double>(next_.value()) /
                    static_cast<double>(std::max<uint64_t>(1, rounds_per_epoch)));
-  record.set_loss(examples_ > 0 ? loss_ / static_cast<double>(examples_) : 0);
+  record.set_loss(weight_ > 0 ? loss_ / static_cast<double>(weight_) : 0);
   record.set_learning_rate(learning_rate_);
   record.set_gradient_norm(gradient_norm_);
   record.set_examples_per_second(PerSecond(examples_, now - start_));

@@ -40,6 +40,7 @@ class MetricWindow {
   Version next_;
   uint64_t examples_ = 0;
   uint64_t tokens_ = 0;
+  uint64_t weight_ = 0;
   double loss_ = 0;
   double learning_rate_ = 0;
   double gradient_norm_ = 0;

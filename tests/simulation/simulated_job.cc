@@ -74,6 +74,7 @@ ContributionStats SimulatedGradient(Round round, Slot slot, absl::Span<const flo
   }
   ContributionStats stats;
   stats.set_weight(kExamplesPerSlot);
+  stats.set_examples(kExamplesPerSlot);
   stats.set_tokens(kExamplesPerSlot * (3 + (round.value() + slot.value()) % 4));
   stats.set_loss(loss);
   return stats;

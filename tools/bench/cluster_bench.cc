@@ -77,6 +77,10 @@ std::string JobText(const ClusterOptions& options) {
 
 absl::StatusOr<JobSpec> MakeJob(const ClusterOptions& options, const std::string& folder) {
   SHOAL_ASSIGN_OR_RETURN(ModelConfig config, BenchModel(options.model));
+  if (config.causal()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--model ", options.model, ": cluster trains classifiers; use minilm or bert-l4-h256"));
+  }
   Env* const env = PosixEnv();
   SHOAL_RETURN_IF_ERROR(WriteModelFolder(JoinPath(folder, "model"), config));
   SHOAL_RETURN_IF_ERROR(

@@ -80,7 +80,7 @@ void AddCluster(CLI::App& app, Bench& bench) {
 void AddTrain(CLI::App& app, Bench& bench) {
   CLI::App* command = app.add_subcommand("train", "steps of one worker, without a network");
   TrainOptions& options = bench.train;
-  command->add_option("--model", options.model, "minilm or bert-l4-h256")->capture_default_str();
+  command->add_option("--model", options.model, "minilm, bert-l4-h256 or gpt2")->capture_default_str();
   command->add_option("--precision", options.precision, "f32")->capture_default_str();
   command->add_option("--batch", options.batch, "examples of a step")
       ->check(CLI::PositiveNumber)
@@ -88,6 +88,8 @@ void AddTrain(CLI::App& app, Bench& bench) {
   command->add_option("--length", options.length, "tokens of an example")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_flag("--variable-length", options.variable_length,
+                    "lengths drawn uniformly from length/4 to length");
   command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--steps", options.steps)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_flag("--profile", options.profile, "also a line for each op");

@@ -23,16 +23,20 @@ namespace {
 constexpr uint64_t kSeed = 1;
 constexpr int kWarmUpSteps = 2;
 
-// Random tokens of `batch` examples of one length.
+// Random tokens of examples of `length` tokens, or with variable_length of a quarter of it to all of it.
 class RandomBatch {
  public:
-  RandomBatch(int64_t batch, int64_t length, int64_t vocab_size) {
-    PhiloxStream stream(DeriveKey(kSeed, "tokens"));
-    for (int64_t n = 0; n < batch * length; ++n) {
-      tokens_.push_back(static_cast<int32_t>(stream.UniformInt(vocab_size)));
+  RandomBatch(const TrainOptions& options, const ModelConfig& config) {
+    PhiloxStream lengths(DeriveKey(kSeed, "lengths")), tokens(DeriveKey(kSeed, "tokens"));
+    const int64_t shortest = options.variable_length ? (options.length + 3) / 4 : options.length;
+    for (int64_t b = 0; b < options.batch; ++b) {
+      const auto length = static_cast<int32_t>(shortest + lengths.UniformInt(options.length - shortest + 1));
+      offsets_.push_back(offsets_.back() + length);
+      if (!config.causal()) classes_.push_back(static_cast<int32_t>(tokens.UniformInt(2)));
     }
-    for (int64_t b = 0; b <= batch; ++b) offsets_.push_back(static_cast<int32_t>(b * length));
-    for (int64_t b = 0; b < batch; ++b) classes_.push_back(static_cast<int32_t>(stream.UniformInt(2)));
+    for (int32_t n = 0; n < offsets_.back(); ++n) {
+      tokens_.push_back(static_cast<int32_t>(tokens.UniformInt(config.vocab_size)));
+    }
   }
 
   Batch view() const {
@@ -44,7 +48,7 @@ class RandomBatch {
   }
 
  private:
-  std::vector<int32_t> tokens_, offsets_, classes_;
+  std::vector<int32_t> tokens_, offsets_ = {0}, classes_;
 };
 
 // A worker and its server in one, without anything between them.
@@ -52,8 +56,8 @@ class Trainer {
  public:
   Trainer(Device& device, const ModelConfig& config, const TrainOptions& options)
       : device_(device),
-        batch_(options.batch, options.length, config.vocab_size),
-        model_(MakeModel(&device, config, {options.batch * options.length, options.batch})),
+        batch_(options, config),
+        model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch})),
         theta_(MakeParameters(config).size),
         gradient_(theta_.size()),
         first_moment_(theta_.size()),
@@ -63,26 +67,30 @@ class Trainer {
 
   void Step() {
     ++step_;
-    DropoutSeed dropout;
-    dropout.key = DeriveKey(kSeed, "dropout", {step_});
+    MicroBatch step;
+    step.theta = theta_.data();
+    step.batch = batch_.view();
+    step.dropout.key = DeriveKey(kSeed, "dropout", {step_});
+    step.gradient = gradient_.data();
     LossSum loss;
     model_->Forward(
-        theta_.data(), batch_.view(), dropout, [](int) { return true; }, &loss);
-    model_->Backward(theta_.data(), batch_.view(), gradient_.data(), false, [](int) {});
-    Update();
+        step, [](int) { return true; }, &loss);
+    model_->Backward([](int) {});
+    Update(static_cast<double>(loss.rows));
     loss_ = loss.loss / static_cast<double>(loss.rows);
   }
 
+  Batch batch() const { return batch_.view(); }
   int64_t parameters() const { return static_cast<int64_t>(theta_.size()); }
   double loss() const { return loss_; }
 
  private:
-  void Update() {
+  void Update(double weight) {
     constexpr int64_t kPiece = 1 << 16;  // elements of an item
     OptimizerStep step;
     step.step = step_;
     step.learning_rate = 1e-4;
-    step.gradient_scale = 1.0 / static_cast<double>(batch_.view().example_count());
+    step.gradient_scale = 1 / weight;
     const int64_t size = parameters();
     const OpTimer timer(device_.profile(), "optimizer", {0, 7.0 * sizeof(float) * static_cast<double>(size)});
     device_.pool().ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
@@ -133,7 +141,8 @@ void Measure(Device& device, const ModelConfig& config, const TrainOptions& opti
     for (int i = 0; i < options.steps; ++i) trainer.Step();
   });
   device.set_profile(nullptr);
-  const double examples = static_cast<double>(options.steps * options.batch);
+  const Batch batch = trainer.batch();
+  const double per_second = options.steps / seconds;
   JsonLine("train")
       .Text("model", options.model)
       .Text("precision", options.precision)
@@ -141,11 +150,12 @@ void Measure(Device& device, const ModelConfig& config, const TrainOptions& opti
       .Integer("parameters", trainer.parameters())
       .Integer("batch", options.batch)
       .Integer("length", options.length)
+      .Integer("batch_tokens", batch.token_count())
       .Integer("threads", options.threads)
       .Integer("steps", options.steps)
-      .Number("tokens_per_second", examples * static_cast<double>(options.length) / seconds)
-      .Number("examples_per_second", examples / seconds)
-      .Number("gflops", TrainingFlops(config, options.batch, options.length) * options.steps / seconds * 1e-9)
+      .Number("tokens_per_second", static_cast<double>(batch.token_count()) * per_second)
+      .Number("examples_per_second", static_cast<double>(batch.example_count()) * per_second)
+      .Number("gflops", TrainingFlops(config, batch.offsets) * per_second * 1e-9)
       .Integer("peak_memory_bytes", PeakMemory_bytes())
       .Integer("scratch_allocations", device.counters().scratch_allocations - allocations)
       .Number("loss", trainer.loss())

@@ -9,19 +9,21 @@
 namespace shoal {
 
 struct TrainOptions {
-  std::string model = "minilm";   // minilm | bert-l4-h256
+  std::string model = "minilm";   // minilm | bert-l4-h256 | gpt2
   std::string precision = "f32";  // f32
   int64_t batch = 32;             // examples of a step
   int64_t length = 128;           // tokens of an example
+  bool variable_length = false;   // lengths drawn uniformly from length/4 to length
   int threads = 1;
   int steps = 10;
   bool profile = false;  // also a line for each op: its share of the time, its speed
 };
 
-// Steps of a classifier of two labels with dropout 0.1 on random tokens, after two that warm up: forward,
-// backward, AdamW. Prints a line with
+// Steps of a model of tools/bench/bench_models.h on random tokens, after two that warm up: forward, backward,
+// AdamW. Prints a line with
+//   batch_tokens                            tokens of a step; there is no padding
 //   tokens_per_second, examples_per_second  of all steps
-//   gflops                                  matrix products and attention of forward and backward alone
+//   gflops                                  of TrainingFlops alone
 //   peak_memory_bytes                       of the process, this far
 //   scratch_allocations                     growths of kernels' memory during the steps: 0
 // SHOAL_ISA and SHOAL_GEMM choose the path of the kernels.

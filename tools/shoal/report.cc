@@ -20,6 +20,8 @@ std::vector<Metric> MetricsToReport(Task task) {
       return {METRIC_MSE, METRIC_PEARSON};
     case TASK_MULTILABEL_CLASSIFICATION:
       return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
+    case TASK_CAUSAL_LANGUAGE_MODELLING:
+      return {METRIC_PERPLEXITY};
     default:
       return {METRIC_ACCURACY, METRIC_MACRO_F1};
   }

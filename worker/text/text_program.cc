@@ -39,28 +39,31 @@ class TextProgram : public Program {
   absl::Status RunSlot(const SlotTask& task) override {
     const std::vector<uint64_t> examples = order_.Examples(task.round, task.slot);
     if (examples.empty()) return RunEmptySlot(task);
-    DropoutSeed dropout;
-    dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
+    MicroBatch step;
+    step.theta = task.theta;
+    step.gradient = task.gradient;
+    step.dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
     ContributionStats stats;
-    LossSum loss;
     const uint64_t pieces = std::min<uint64_t>(spec_.train().micro_batches(), examples.size());
     for (uint64_t piece = 0; piece < pieces; ++piece) {
       const bool last = piece + 1 == pieces;
-      const Batch batch =
-          buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), dataset_.labels);
+      step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), dataset_.labels);
+      step.accumulate = piece > 0;
+      LossSum loss;
       if (!model_->Forward(
-              task.theta, batch, dropout, [&](int group) { return task.wait_group(group); }, &loss)) {
+              step, [&](int group) { return task.wait_group(group); }, &loss)) {
         return absl::CancelledError("the slot is not wanted any more");
       }
-      stats.set_weight(stats.weight() + batch.example_count());
-      stats.set_tokens(stats.tokens() + batch.token_count());
+      stats.set_weight(stats.weight() + loss.rows);
+      stats.set_examples(stats.examples() + step.batch.example_count());
+      stats.set_tokens(stats.tokens() + step.batch.token_count());
       stats.set_loss(stats.loss() + loss.loss);
       if (last) task.set_stats(stats);
-      model_->Backward(task.theta, batch, task.gradient, /*accumulate=*/piece > 0, [&](int group) {
+      model_->Backward([&](int group) {
         if (last) task.group_final(group);
       });
-      dropout.first_token += static_cast<uint32_t>(batch.token_count());
-      dropout.first_example += static_cast<uint32_t>(batch.example_count());
+      step.dropout.first_token += static_cast<uint32_t>(step.batch.token_count());
+      step.dropout.first_example += static_cast<uint32_t>(step.batch.example_count());
     }
     return absl::OkStatus();
   }

@@ -1,0 +1,44 @@
+// The memory of a model: buffers planned while its parts are made, in one allocation.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/memory_plan.h"
+#include "kernels/tensor.h"
+#include "model/model.h"
+#include "model/parameters.h"
+
+namespace shoal {
+
+// Views of planned memory, made once for the largest batch and cut to each.
+class BufferSet {
+ public:
+  // A [rows, columns] buffer of f32; `rows` of the largest batch. Valid once Allocate has run.
+  int Add(int64_t rows, int64_t columns);
+  void Allocate();
+  // The first `rows` rows.
+  Tensor Matrix(int buffer, int64_t rows) const;
+  Tensor Vector(int buffer, int64_t size) const;
+  int64_t size_bytes() const { return arena_.size_bytes(); }
+
+ private:
+  struct Shape {
+    int64_t rows = 0;
+    int64_t columns = 0;
+    int64_t offset_bytes = 0;
+  };
+  std::vector<Shape> shapes_;
+  int64_t bytes_ = 0;
+  Arena arena_;
+};
+
+// What the parts of a model are made from. Borrowed: all of it outlives them.
+struct ModelPlan {
+  const ModelConfig& config;
+  const Parameters& parameters;
+  BatchLimits limits;
+  BufferSet* buffers;  // each part adds its own; the model allocates them when all are made
+};
+
+}  // namespace shoal

@@ -1,0 +1,36 @@
+// What is learned on top of the stack: from its output to the loss.
+#pragma once
+
+#include <memory>
+
+#include "absl/types/span.h"
+#include "kernels/loss.h"
+#include "model/buffers.h"
+#include "model/sublayers.h"
+
+namespace shoal {
+
+// Not thread-safe.
+class Head {
+ public:
+  virtual ~Head() = default;
+
+  // Loss of the batch, the gradient of the head's parameters and that of `hidden` [N,C], `d_hidden` [N,C]
+  // out.
+  virtual LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) = 0;
+
+  // As Model::Evaluate says.
+  virtual LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> logits) = 0;
+};
+
+// A label (numbers) an example, from its first token: dense, tanh, linear, as BERT's pooler and classifier.
+std::unique_ptr<Head> MakeClassificationHead(const ModelPlan& plan);
+
+// The next token of each token but an example's last, by the table of the word embeddings (tied).
+//
+// Logits of a fixed number of rows at a time become loss, then their own gradient, then that of the hidden
+// rows and of the table, so there is never memory for all of them. Chunks add to the table's gradient in
+// order, each a whole block of the products' definition (kernels/gemm.h): the bits are those of one product.
+std::unique_ptr<Head> MakeLanguageModelHead(const ModelPlan& plan);
+
+}  // namespace shoal

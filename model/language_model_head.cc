@@ -1,0 +1,89 @@
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "common/status.h"
+#include "kernels/gemm.h"
+#include "model/head.h"
+
+namespace shoal {
+namespace {
+
+constexpr int64_t kChunk = kGemmBlockK;  // rows
+constexpr int32_t kNoLabel = -100;
+
+class LanguageModelHead : public Head {
+ public:
+  explicit LanguageModelHead(const ModelPlan& plan)
+      : config_(plan.config),
+        words_(plan.parameters.embeddings.words),
+        buffers_(plan.buffers),
+        logits_(buffers_->Add(std::min(kChunk, plan.limits.tokens), config_.vocab_size)),
+        labels_(plan.limits.tokens) {}
+
+  LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) override {
+    Pass adding = pass;  // the table's gradient starts at 0: the embeddings and each chunk add to it
+    adding.accumulate = true;
+    return ForChunks(pass, hidden, [&](int64_t begin, int64_t end, const Tensor& logits) {
+      const LossSum loss = Loss(pass, begin, logits, logits);
+      LinearBackward(adding, {hidden.Rows(begin, end), logits, words_, d_hidden.Rows(begin, end)});
+      return loss;
+    });
+  }
+
+  LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> out) override {
+    SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == pass.tokens() * config_.vocab_size);
+    return ForChunks(pass, hidden, [&](int64_t begin, int64_t, const Tensor& logits) {
+      if (!out.empty()) {
+        std::copy_n(logits.f32(), logits.size(), out.begin() + begin * config_.vocab_size);
+      }
+      return Loss(pass, begin, logits, {});
+    });
+  }
+
+ private:
+  // The sum of chunk(begin, end, logits of these rows) over all rows.
+  template <typename Chunk>
+  LossSum ForChunks(const Pass& pass, const ConstTensor& hidden, const Chunk& chunk) {
+    SetLabels(pass.batch);
+    LossSum sum;
+    for (int64_t begin = 0; begin < pass.tokens(); begin += kChunk) {
+      const int64_t end = std::min(pass.tokens(), begin + kChunk);
+      const Tensor logits = buffers_->Matrix(logits_, end - begin);
+      Linear(pass, {hidden.Rows(begin, end), words_, logits, {}});
+      const LossSum part = chunk(begin, end, logits);
+      sum.loss += part.loss;
+      sum.rows += part.rows;
+      sum.correct += part.correct;
+    }
+    return sum;
+  }
+
+  void SetLabels(const Batch& batch) {
+    for (int64_t n = 0; n + 1 < batch.token_count(); ++n) labels_[n] = batch.tokens[n + 1];
+    for (int64_t b = 0; b < batch.example_count(); ++b) labels_[batch.offsets[b + 1] - 1] = kNoLabel;
+  }
+
+  // Of rows from `begin` on. `d_logits` may be `logits`, or none.
+  LossSum Loss(const Pass& pass, int64_t begin, const Tensor& logits, const Tensor& d_logits) const {
+    CrossEntropyArgs args;
+    args.logits = logits;
+    args.labels = ConstTensor(labels_.data() + begin, {logits.dim(0)});
+    args.d_logits = d_logits;
+    return CrossEntropy(*pass.device, args);
+  }
+
+  const ModelConfig& config_;
+  const uint64_t words_;
+  BufferSet* const buffers_;
+  const int logits_;
+  std::vector<int32_t> labels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Head> MakeLanguageModelHead(const ModelPlan& plan) {
+  return std::make_unique<LanguageModelHead>(plan);
+}
+
+}  // namespace shoal
