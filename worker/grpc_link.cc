@@ -25,7 +25,7 @@ struct GrpcLink::VersionsCall {
 };
 
 GrpcLink::GrpcLink(Options options, ParameterLinkEvents* events)
-    : options_(std::move(options)), events_(events) {}
+    : options_(std::move(options)), events_(events), simulated_(options_.link_bits_per_second) {}
 
 GrpcLink::~GrpcLink() {
   {

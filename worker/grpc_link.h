@@ -16,6 +16,7 @@
 #include "grpcpp/grpcpp.h"
 #include "proto/parameter.grpc.pb.h"
 #include "worker/parameter_link.h"
+#include "worker/simulated_link.h"
 
 namespace shoal {
 
@@ -31,6 +32,8 @@ class GrpcLink : public ParameterLink {
     WireFormat wire = WIRE_FORMAT_F32;
     std::vector<uint64_t> block_elements;
     uint64_t backoff_seed = 0;
+    // For benchmarks: blocks travel no faster than this, each way, over all shards together. 0: no limit.
+    double link_bits_per_second = 0;
   };
   // `events` must outlive the link.
   GrpcLink(Options options, ParameterLinkEvents* events);
@@ -85,6 +88,7 @@ class GrpcLink : public ParameterLink {
   int running_ ABSL_GUARDED_BY(mutex_) = 0;  // streams and calls that gRPC still knows
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  SimulatedLink simulated_;
   TimerQueue timers_;
 };
 

@@ -56,6 +56,7 @@ bool PullStream::Offer(const PublishedMessage& message) {
 
 void PullStream::OnReadDone(bool ok) {
   if (!ok) return RemoveHold();
+  const absl::Duration crossing = place_.link->simulated_.Receive(incoming_.Length());
   auto message = ParsePublishedBlock(incoming_);
   const absl::Status status = message.ok() ? Check(*message) : message.status();
   if (!status.ok()) {
@@ -68,6 +69,16 @@ void PullStream::OnReadDone(bool ok) {
     // Set before it is offered: a Resume in between must find it.
     absl::MutexLock lock(&mutex_);
     waiting_ = std::move(*message);
+    crossing_ = crossing > absl::ZeroDuration();
+  }
+  if (crossing == absl::ZeroDuration()) return OfferWaiting();
+  place_.link->timers_.After(crossing, [self = shared_from_this()] { self->Arrived(); });
+}
+
+void PullStream::Arrived() {
+  {
+    absl::MutexLock lock(&mutex_);
+    crossing_ = false;
   }
   OfferWaiting();
 }
@@ -86,6 +97,7 @@ void PullStream::OfferWaiting() {
     uint64_t resumes;
     {
       absl::MutexLock lock(&mutex_);
+      if (crossing_) return;
       message = std::exchange(waiting_, std::nullopt);
       resumes = resumes_;
     }
@@ -133,7 +145,8 @@ void PushStream::Push(BlockContribution contribution) {
   {
     absl::MutexLock lock(&mutex_);
     if (broken_) return;
-    queue_.push_back(std::move(contribution));
+    const Urgency urgency = {contribution.header.round(), contribution.header.block()};
+    queue_.emplace(urgency, std::move(contribution));
     if (writing_) return;
     writing_ = true;
   }
@@ -149,10 +162,16 @@ void PushStream::WriteNext() {
       writing_ = false;
       return;
     }
-    next = std::move(queue_.front());
-    queue_.pop_front();
+    next = std::move(queue_.begin()->second);
+    queue_.erase(queue_.begin());
   }
   outgoing_ = Encoded(std::move(next));
+  const absl::Duration crossing = place_.link->simulated_.Send(outgoing_.Length());
+  if (crossing == absl::ZeroDuration()) return Write();
+  place_.link->timers_.After(crossing, [self = shared_from_this()] { self->Write(); });
+}
+
+void PushStream::Write() {
   absl::MutexLock lock(&mutex_);
   if (broken_) {
     writing_ = false;

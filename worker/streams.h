@@ -1,9 +1,12 @@
 // The two kinds of stream of a GrpcLink, as gRPC callback reactors.
 #pragma once
 
-#include <deque>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -39,6 +42,7 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
   void OnDone(const grpc::Status& status) override;
 
  private:
+  void Arrived() ABSL_LOCKS_EXCLUDED(mutex_);
   void OfferWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
   bool Offer(const PublishedMessage& message);
   absl::Status Check(const PublishedMessage& message) const;
@@ -52,11 +56,13 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
   std::shared_ptr<PullStream> self_;
   absl::Mutex mutex_;
   std::optional<PublishedMessage> waiting_ ABSL_GUARDED_BY(mutex_);
+  bool crossing_ ABSL_GUARDED_BY(mutex_) = false;  // waiting_ is still on the simulated link
   uint64_t resumes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// Writes contributions in the order given. Lives until OnDone.
+// Writes contributions: those of older rounds first, then front blocks first, since the next forward pass
+// needs them first. Lives until OnDone.
 class PushStream : public RawReactor, public std::enable_shared_from_this<PushStream> {
  public:
   PushStream(StreamPlace place, ViewId view, WireFormat wire) : place_(place), view_(view), wire_(wire) {}
@@ -70,7 +76,11 @@ class PushStream : public RawReactor, public std::enable_shared_from_this<PushSt
   void OnDone(const grpc::Status& status) override;
 
  private:
+  // Round, then block; in the order given where both are equal.
+  using Urgency = std::pair<uint64_t, uint32_t>;
+
   void WriteNext() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Write() ABSL_LOCKS_EXCLUDED(mutex_);
   grpc::ByteBuffer Encoded(BlockContribution contribution) const;
 
   const StreamPlace place_;
@@ -82,7 +92,7 @@ class PushStream : public RawReactor, public std::enable_shared_from_this<PushSt
   grpc::ByteBuffer incoming_;
   std::shared_ptr<PushStream> self_;
   absl::Mutex mutex_;
-  std::deque<BlockContribution> queue_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<Urgency, BlockContribution> queue_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
 };

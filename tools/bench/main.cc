@@ -6,7 +6,10 @@
 #include "common/logging.h"
 #include "tools/bench/apply_bench.h"
 #include "tools/bench/cluster_bench.h"
+#include "tools/bench/codecs_bench.h"
+#include "tools/bench/control_bench.h"
 #include "tools/bench/kernels_bench.h"
+#include "tools/bench/overlap_bench.h"
 #include "tools/bench/pushpull_bench.h"
 #include "tools/bench/train_bench.h"
 
@@ -17,7 +20,10 @@ namespace {
 struct Bench {
   ApplyOptions apply;
   ClusterOptions cluster;
+  CodecsOptions codecs;
+  ControlOptions control;
   KernelsOptions kernels;
+  OverlapOptions overlap;
   PushPullOptions pushpull;
   TrainOptions train;
   absl::Status status;
@@ -31,6 +37,34 @@ void AddApply(CLI::App& app, Bench& bench) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->callback([&bench] { bench.status = RunApply(bench.apply); });
+}
+
+void AddCodecs(CLI::App& app, Bench& bench) {
+  CLI::App* command = app.add_subcommand("codecs", "wire formats, beside a copy of as many bytes");
+  CodecsOptions& options = bench.codecs;
+  command->add_option("--threads", options.threads, "besides one")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--mib", options.mib, "of float32 on each thread, where it lies in memory")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->callback([&bench] { bench.status = RunCodecs(bench.codecs); });
+}
+
+void AddControl(CLI::App& app, Bench& bench) {
+  CLI::App* command =
+      app.add_subcommand("control", "the protocol of a round, and a scheduler with many nodes");
+  ControlOptions& options = bench.control;
+  command->add_option("--slots", options.slots)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--nodes", options.nodes)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--channels", options.channels, "connections that the nodes share; 0: one for each")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--seconds", options.seconds, "of the scheduler's measured time; 0: only the round")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->callback([&bench] { bench.status = RunControl(bench.control); });
 }
 
 void AddKernels(CLI::App& app, Bench& bench) {
@@ -53,7 +87,30 @@ void AddPushPull(CLI::App& app, Bench& bench) {
   command->add_option("--servers", options.servers)->check(CLI::Range(1, 64))->capture_default_str();
   command->add_option("--wire", options.wire, "f32, bf16 or f16")->capture_default_str();
   command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--gbits", options.gbits, "simulated speed of each worker's link, each way; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->callback([&bench] { bench.status = RunPushPull(bench.pushpull); });
+}
+
+void AddOverlap(CLI::App& app, Bench& bench) {
+  CLI::App* command =
+      app.add_subcommand("overlap", "communication that computation hides, on a simulated link");
+  OverlapOptions& options = bench.overlap;
+  command->add_option("--gbits", options.gbits, "speed of the worker's link, each way")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--mib", options.mib, "size of the parameters in float32")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--compute-ms", options.compute_ms, "forward and backward of a round")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--layers", options.layers)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--servers", options.servers)->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--wire", options.wire, "f32, bf16 or f16")->capture_default_str();
+  command->callback([&bench] { bench.status = RunOverlap(bench.overlap); });
 }
 
 void AddCluster(CLI::App& app, Bench& bench) {
@@ -104,7 +161,10 @@ int Main(int argc, char** argv) {
   Bench bench;
   AddApply(app, bench);
   AddCluster(app, bench);
+  AddCodecs(app, bench);
+  AddControl(app, bench);
   AddKernels(app, bench);
+  AddOverlap(app, bench);
   AddPushPull(app, bench);
   AddTrain(app, bench);
   try {

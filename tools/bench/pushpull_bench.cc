@@ -7,16 +7,12 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/blocks.h"
-#include "common/job_spec.h"
-#include "common/rpc.h"
 #include "common/status.h"
 #include "common/wire.h"
-#include "server/parameter_service.h"
-#include "server/server_job.h"
 #include "tools/bench/json_line.h"
+#include "tools/bench/loopback_servers.h"
 #include "tools/bench/raw_streams.h"
 #include "tools/bench/timing.h"
 #include "worker/grpc_link.h"
@@ -24,76 +20,17 @@
 namespace shoal {
 namespace {
 
-constexpr uint64_t kEndless = 1000000;  // rounds of the job: more than a benchmark runs
-
-JobSpec MakeSpec(WireFormat wire, int workers) {
-  JobSpec spec;
-  spec.set_name("pushpull");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("none.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(kEndless);
-  spec.mutable_train()->set_slots(workers);
-  spec.mutable_train()->set_wire(wire);
-  spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
-  spec.mutable_optimizer()->set_learning_rate(1e-3);
-  spec.mutable_evaluation()->mutable_every()->set_never(true);
-  spec.mutable_checkpoint()->mutable_every()->set_never(true);
-  CompleteJob(&spec);
-  return spec;
-}
-
-JobPlan MakePlan(uint64_t elements) {
-  JobPlan plan;
-  ParameterInfo& parameter = *plan.add_parameters();
-  parameter.set_name("theta");
-  parameter.add_shape(elements);
-  parameter.mutable_init()->set_kind(Initializer::ONES);
-  plan.add_group_sizes(elements);
-  plan.set_rounds(kEndless);
-  plan.set_rounds_per_epoch(1);
-  return plan;
-}
-
-// One server with its port.
-struct Server {
-  std::shared_ptr<ServerJob> job;
-  std::unique_ptr<ParameterServiceImpl> service;
-  std::unique_ptr<RpcServer> rpc;
-
-  ~Server() {
-    if (job != nullptr) job->Close();
-    if (rpc != nullptr) rpc->Shutdown(absl::ZeroDuration());
-  }
-};
-
-absl::StatusOr<std::unique_ptr<Server>> StartOne(int index,
-                                                 const std::shared_ptr<const ShardJob>& shard_job) {
-  auto server = std::make_unique<Server>();
-  ServerJob::Options options;
-  options.self = NodeId(index + 1);
-  options.env = PosixEnv();
-  options.report = [](NodeReport) {};
-  server->job = std::make_shared<ServerJob>(std::move(options), shard_job);
-  server->service = std::make_unique<ParameterServiceImpl>(
-      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<ServerJob>> { return job; });
-  ServerOptions rpc;
-  rpc.address = "127.0.0.1:0";
-  rpc.services = {server->service.get()};
-  SHOAL_ASSIGN_OR_RETURN(server->rpc, StartServer(rpc));
-  return server;
-}
-
 // Pushes a gradient and waits until the next version of all blocks is here.
 class BenchWorker : public ParameterLinkEvents {
  public:
-  BenchWorker(uint32_t slot, WireFormat wire, const std::vector<BlockSpec>& blocks, uint64_t elements)
+  BenchWorker(uint32_t slot, const PushPullOptions& bench, WireFormat wire,
+              const std::vector<BlockSpec>& blocks, uint64_t elements)
       : slot_(slot), blocks_(blocks), theta_(elements), gradient_(ArrayPool::Create()->Acquire(elements)) {
     std::fill_n(gradient_.get(), elements, 0.001f);
     GrpcLink::Options options;
     options.job = JobId(1);
     options.wire = wire;
+    options.link_bits_per_second = bench.gbits * 1e9;
     for (const BlockSpec& block : blocks) options.block_elements.push_back(block.size);
     link_ = std::make_unique<GrpcLink>(options, this);
   }
@@ -147,19 +84,6 @@ class BenchWorker : public ParameterLinkEvents {
   std::unique_ptr<GrpcLink> link_;  // last: its events end before the rest
 };
 
-View MakeView(const std::vector<std::unique_ptr<Server>>& servers) {
-  View view;
-  view.set_job(1);
-  view.set_view(1);
-  view.mutable_restore()->set_restore_id(1);
-  for (size_t i = 0; i < servers.size(); ++i) {
-    NodeRef& node = *view.add_shards()->mutable_primary();
-    node.set_node_id(i + 1);
-    node.set_address(servers[i]->rpc->address());
-  }
-  return view;
-}
-
 double CpuSeconds() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -169,30 +93,23 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-absl::StatusOr<WireFormat> ParseWire(const std::string& name) {
-  if (name == "f32") return WIRE_FORMAT_F32;
-  if (name == "bf16") return WIRE_FORMAT_BF16;
-  if (name == "f16") return WIRE_FORMAT_F16;
-  return absl::InvalidArgumentError(absl::StrCat("--wire ", name, ": expected f32, bf16 or f16"));
-}
-
 }  // namespace
 
 absl::Status RunPushPull(const PushPullOptions& options) {
   SHOAL_ASSIGN_OR_RETURN(const WireFormat wire, ParseWire(options.wire));
   const uint64_t elements = static_cast<uint64_t>(options.mib) << 18;
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const ShardJob> job,
-                         MakeShardJob(JobId(1), MakeSpec(wire, options.workers), MakePlan(elements)));
-  std::vector<std::unique_ptr<Server>> servers;
-  for (int i = 0; i < options.servers; ++i) {
-    SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Server> server, StartOne(i, job));
-    servers.push_back(std::move(server));
-  }
-  const View view = MakeView(servers);
-  for (const auto& server : servers) server->job->Install(view);
+  BenchJobOptions job_options;
+  job_options.group_sizes = {elements};
+  job_options.slots = static_cast<uint32_t>(options.workers);
+  job_options.wire = wire;
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<LoopbackServers> servers,
+                         LoopbackServers::Start(options.servers, job));
+  const View view = servers->MakeView();
+  servers->Install(view);
   std::vector<std::unique_ptr<BenchWorker>> workers;
   for (int i = 0; i < options.workers; ++i)
-    workers.push_back(std::make_unique<BenchWorker>(i, wire, job->blocks, elements));
+    workers.push_back(std::make_unique<BenchWorker>(i, options, wire, job->blocks, elements));
   for (const auto& worker : workers) worker->Connect(view);
 
   uint64_t round = 0;
@@ -204,7 +121,7 @@ absl::Status RunPushPull(const PushPullOptions& options) {
   });
   const double used = (CpuSeconds() - cpu) / static_cast<double>(round);
   workers.clear();
-  servers.clear();
+  servers.reset();
 
   const uint64_t bytes = EncodedBytes(wire, elements);
   const uint64_t block_bytes = std::min<uint64_t>(bytes, 1 << 20);
@@ -217,6 +134,7 @@ absl::Status RunPushPull(const PushPullOptions& options) {
       .Integer("mib", options.mib)
       .Integer("workers", options.workers)
       .Integer("servers", options.servers)
+      .Number("gbits", options.gbits)
       .Number("gigabytes_per_second", all)
       .Number("parameters_per_second", static_cast<double>(elements) / seconds)
       .Number("bytes_per_parameter", 2.0 * static_cast<double>(bytes) / static_cast<double>(elements))

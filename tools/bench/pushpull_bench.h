@@ -14,6 +14,7 @@ struct PushPullOptions {
   int servers = 1;
   std::string wire = "f32";  // f32 | bf16 | f16
   int rounds = 10;
+  double gbits = 0;  // simulated speed of each worker's link, each way; 0: no limit but the machine's
 };
 
 // The real data plane in one process over loopback: workers' links, the servers' service, summation over the

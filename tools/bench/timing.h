@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 
@@ -21,6 +22,12 @@ inline double BestSeconds(int repeats, absl::FunctionRef<void()> fn) {
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < repeats; ++i) best = std::min(best, SecondsOf(fn));
   return best;
+}
+
+// Not empty.
+inline double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
 }
 
 }  // namespace shoal

@@ -1,0 +1,111 @@
+#include "tools/bench/loopback_servers.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/job_spec.h"
+#include "common/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint64_t kEndless = 1000000;  // rounds of the job: more than a benchmark runs
+
+JobSpec MakeSpec(const BenchJobOptions& options) {
+  JobSpec spec;
+  spec.set_name("bench");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("none.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(kEndless);
+  spec.mutable_train()->set_slots(options.slots);
+  spec.mutable_train()->set_wire(options.wire);
+  spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
+  spec.mutable_optimizer()->set_learning_rate(1e-3);
+  spec.mutable_evaluation()->mutable_every()->set_never(true);
+  spec.mutable_checkpoint()->mutable_every()->set_never(true);
+  CompleteJob(&spec);
+  return spec;
+}
+
+JobPlan MakePlan(absl::Span<const uint64_t> group_sizes) {
+  JobPlan plan;
+  uint64_t offset = 0;
+  for (uint64_t size : group_sizes) {
+    ParameterInfo& parameter = *plan.add_parameters();
+    parameter.set_name(absl::StrCat("theta.", plan.group_sizes_size()));
+    parameter.add_shape(size);
+    parameter.set_offset(offset);
+    parameter.mutable_init()->set_kind(Initializer::ONES);
+    plan.add_group_sizes(size);
+    offset += size;
+  }
+  plan.set_rounds(kEndless);
+  plan.set_rounds_per_epoch(1);
+  return plan;
+}
+
+}  // namespace
+
+absl::StatusOr<WireFormat> ParseWire(const std::string& name) {
+  if (name == "f32") return WIRE_FORMAT_F32;
+  if (name == "bf16") return WIRE_FORMAT_BF16;
+  if (name == "f16") return WIRE_FORMAT_F16;
+  return absl::InvalidArgumentError(absl::StrCat("--wire ", name, ": expected f32, bf16 or f16"));
+}
+
+absl::StatusOr<std::shared_ptr<const ShardJob>> MakeBenchJob(const BenchJobOptions& options) {
+  return MakeShardJob(JobId(1), MakeSpec(options), MakePlan(options.group_sizes));
+}
+
+LoopbackServers::Server::~Server() {
+  if (job != nullptr) job->Close();
+  if (rpc != nullptr) rpc->Shutdown(absl::ZeroDuration());
+}
+
+absl::StatusOr<std::unique_ptr<LoopbackServers::Server>> LoopbackServers::StartOne(
+    int index, const std::shared_ptr<const ShardJob>& shard_job) {
+  auto server = std::make_unique<Server>();
+  ServerJob::Options options;
+  options.self = NodeId(index + 1);
+  options.env = PosixEnv();
+  options.report = [](NodeReport) {};
+  server->job = std::make_shared<ServerJob>(std::move(options), shard_job);
+  server->service = std::make_unique<ParameterServiceImpl>(
+      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<ServerJob>> { return job; });
+  ServerOptions rpc;
+  rpc.address = "127.0.0.1:0";
+  rpc.services = {server->service.get()};
+  SHOAL_ASSIGN_OR_RETURN(server->rpc, StartServer(rpc));
+  return server;
+}
+
+absl::StatusOr<std::unique_ptr<LoopbackServers>> LoopbackServers::Start(
+    int count, const std::shared_ptr<const ShardJob>& job) {
+  auto servers = std::make_unique<LoopbackServers>();
+  for (int i = 0; i < count; ++i) {
+    SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Server> server, StartOne(i, job));
+    servers->servers_.push_back(std::move(server));
+  }
+  return servers;
+}
+
+View LoopbackServers::MakeView() const {
+  View view;
+  view.set_job(1);
+  view.set_view(1);
+  view.mutable_restore()->set_restore_id(1);
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    NodeRef& node = *view.add_shards()->mutable_primary();
+    node.set_node_id(i + 1);
+    node.set_address(servers_[i]->rpc->address());
+  }
+  return view;
+}
+
+void LoopbackServers::Install(const View& view) {
+  for (const auto& server : servers_) server->job->Install(view);
+}
+
+}  // namespace shoal
