@@ -1,5 +1,6 @@
 #include "kernels/device.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
@@ -115,6 +116,14 @@ std::byte* Device::ThreadScratch(int thread, int64_t size_bytes) {
 std::byte* Device::SharedScratch(int64_t size_bytes) {
   shared_scratch_.Reserve(size_bytes);
   return shared_scratch_.At(0);
+}
+
+void Device::EvenOutScratch() {
+  for (std::vector<Arena>* arenas : {&thread_scratch_, &gemm_scratch_}) {
+    int64_t most = 0;
+    for (const Arena& arena : *arenas) most = std::max(most, arena.size_bytes());
+    for (Arena& arena : *arenas) arena.Reserve(most);
+  }
 }
 
 std::byte* Device::GemmScratch(int thread, int64_t size_bytes) {

@@ -72,6 +72,10 @@ class Device {
   // The same for the whole device, for what threads share inside one kernel.
   std::byte* SharedScratch(int64_t size_bytes);
 
+  // Gives each thread as much scratch as the one that has most: which thread takes which item is chance, so
+  // after the first pass of a program another may need what one has grown by. Between kernels.
+  void EvenOutScratch();
+
   // For the GEMM alone: its packing buffers, apart from the above so that other kernels may call it inside an
   // item.
   std::byte* GemmScratch(int thread, int64_t size_bytes);

@@ -14,8 +14,8 @@ namespace shoal {
 // Views of planned memory, made once for the largest batch and cut to each.
 class BufferSet {
  public:
-  // A [rows, columns] buffer of f32; `rows` of the largest batch. Valid once Allocate has run.
-  int Add(int64_t rows, int64_t columns);
+  // A [rows, columns] buffer; `rows` of the largest batch. Valid once Allocate has run.
+  int Add(int64_t rows, int64_t columns, DType type = DType::kF32);
   void Allocate();
   // The first `rows` rows.
   Tensor Matrix(int buffer, int64_t rows) const;
@@ -26,6 +26,7 @@ class BufferSet {
   struct Shape {
     int64_t rows = 0;
     int64_t columns = 0;
+    DType type = DType::kF32;
     int64_t offset_bytes = 0;
   };
   std::vector<Shape> shapes_;
@@ -38,7 +39,11 @@ struct ModelPlan {
   const ModelConfig& config;
   const Parameters& parameters;
   BatchLimits limits;
-  BufferSet* buffers;  // each part adds its own; the model allocates them when all are made
+  DType activations = DType::kF32;  // f32|bf16
+  BufferSet* buffers = nullptr;     // each part adds its own; the model allocates them when all are made
+
+  // A buffer of the activations' type.
+  int AddActivation(int64_t rows, int64_t columns) const { return buffers->Add(rows, columns, activations); }
 };
 
 }  // namespace shoal

@@ -20,7 +20,8 @@ class ClassificationHead : public Head {
         labels_(static_cast<int64_t>(config_.labels.size())),
         first_rows_(plan.limits.examples) {
     const int64_t examples = plan.limits.examples, hidden = config_.hidden_size;
-    first_ = buffers_->Add(examples, hidden);
+    gathered_ = plan.AddActivation(examples, hidden);
+    first_ = plan.activations == DType::kF32 ? gathered_ : buffers_->Add(examples, hidden);
     dense_ = buffers_->Add(examples, hidden);
     pooled_ = buffers_->Add(examples, hidden);
     d_pooled_ = buffers_->Add(examples, hidden);
@@ -58,8 +59,10 @@ class ClassificationHead : public Head {
     const int64_t examples = pass.batch.example_count(), channels = config_.hidden_size;
     const Tensor first = buffers_->Matrix(first_, examples), dense = buffers_->Matrix(dense_, examples);
     const Tensor pooled = buffers_->Matrix(pooled_, examples), logits = buffers_->Matrix(logits_, examples);
+    const Tensor gathered = buffers_->Matrix(gathered_, examples);
     std::copy_n(pass.batch.offsets.begin(), examples, first_rows_.begin());
-    GatherRows(*pass.device, hidden, FirstRows(pass), first);
+    GatherRows(*pass.device, hidden, FirstRows(pass), gathered);
+    if (first_ != gathered_) Convert(*pass.device, gathered, first);
     Drop(pass, InputDropout(pass), first);
     Linear(pass, {first, at_.dense_weight, dense, {}});
     ActivationForward(*pass.device,
@@ -88,7 +91,10 @@ class ClassificationHead : public Head {
     // `pooled` is free by now.
     LinearBackward(pass, {first, d_pooled, at_.dense_weight, pooled});
     Drop(pass, InputDropout(pass), pooled);
-    ScatterRows(*pass.device, pooled, FirstRows(pass), d_hidden);
+    // So is `gathered`, where it is not `first`.
+    const Tensor d_rows = first_ != gathered_ ? buffers_->Matrix(gathered_, examples) : pooled;
+    if (first_ != gathered_) Convert(*pass.device, pooled, d_rows);
+    ScatterRows(*pass.device, d_rows, FirstRows(pass), d_hidden);
   }
 
   // The sum over the examples. `d_logits` may be `logits`, or none.
@@ -111,6 +117,7 @@ class ClassificationHead : public Head {
   const HeadOffsets& at_;
   BufferSet* const buffers_;
   const int64_t labels_;
+  int gathered_;  // first tokens' rows, of the activations' type
   int first_, dense_, pooled_, d_pooled_, logits_;
   std::vector<int32_t> first_rows_;
 };

@@ -14,7 +14,7 @@ Embeddings::Embeddings(const ModelPlan& plan, int x)
       positions_(plan.limits.tokens),
       no_types_(plan.limits.tokens) {
   if (!config_.has_embedding_norm()) return;
-  sum_ = buffers_->Add(plan.limits.tokens, config_.hidden_size);
+  sum_ = plan.AddActivation(plan.limits.tokens, config_.hidden_size);
   mean_ = buffers_->Add(plan.limits.tokens, 1);
   rstd_ = buffers_->Add(plan.limits.tokens, 1);
 }

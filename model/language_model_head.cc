@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "model/head.h"
 
@@ -18,7 +19,7 @@ class LanguageModelHead : public Head {
       : config_(plan.config),
         words_(plan.parameters.embeddings.words),
         buffers_(plan.buffers),
-        logits_(buffers_->Add(std::min(kChunk, plan.limits.tokens), config_.vocab_size)),
+        logits_(plan.AddActivation(std::min(kChunk, plan.limits.tokens), config_.vocab_size)),
         labels_(plan.limits.tokens) {}
 
   LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) override {
@@ -35,7 +36,8 @@ class LanguageModelHead : public Head {
     SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == pass.tokens() * config_.vocab_size);
     return ForChunks(pass, hidden, [&](int64_t begin, int64_t, const Tensor& logits) {
       if (!out.empty()) {
-        std::copy_n(logits.f32(), logits.size(), out.begin() + begin * config_.vocab_size);
+        float* rows = out.data() + begin * config_.vocab_size;
+        Convert(*pass.device, logits, Tensor(rows, {logits.dim(0), logits.dim(1)}));
       }
       return Loss(pass, begin, logits, {});
     });

@@ -62,7 +62,10 @@ class Model {
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 };
 
-// `device` must outlive the model. The config is checked already.
-std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits);
+// `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while
+// statistics, gradients of parameters and a classification head stay f32. `device` must outlive the model.
+// The config is checked already.
+std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
+                                 DType activations = DType::kF32);
 
 }  // namespace shoal

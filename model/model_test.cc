@@ -21,9 +21,10 @@
 namespace shoal {
 namespace {
 
-std::unique_ptr<Device> NewDevice(int threads) {
+std::unique_ptr<Device> NewDevice(int threads, const std::string& isa = "") {
   DeviceOptions options;
   options.threads = threads;
+  options.isa = isa;
   auto device = Device::Create(options);
   REQUIRE(device.ok());
   return *std::move(device);
@@ -34,9 +35,11 @@ struct Gradient {
   LossSum loss;
 };
 
-std::unique_ptr<Model> NewModel(Device* device, const ModelConfig& config, const Examples& examples) {
+std::unique_ptr<Model> NewModel(Device* device, const ModelConfig& config, const Examples& examples,
+                                DType activations = DType::kF32) {
   return MakeModel(device, config,
-                   {static_cast<int64_t>(examples.tokens.size()), examples.view().example_count()});
+                   {static_cast<int64_t>(examples.tokens.size()), examples.view().example_count()},
+                   activations);
 }
 
 MicroBatch Step(const std::vector<float>& theta, const Batch& batch, std::vector<float>* gradient) {
@@ -51,15 +54,19 @@ MicroBatch Step(const std::vector<float>& theta, const Batch& batch, std::vector
 constexpr auto kGo = [](int) { return true; };
 constexpr auto kIgnore = [](int) {};
 
-Gradient GradientOf(const ModelConfig& config, const std::vector<float>& theta, const Examples& examples,
-                    int threads = 1) {
-  const auto device = NewDevice(threads);
-  const auto model = NewModel(device.get(), config, examples);
+Gradient GradientOn(Device* device, const ModelConfig& config, const std::vector<float>& theta,
+                    const Examples& examples, DType activations) {
+  const auto model = NewModel(device, config, examples, activations);
   Gradient gradient;
   gradient.values.assign(theta.size(), std::nanf(""));  // every element is written
   REQUIRE(model->Forward(Step(theta, examples.view(), &gradient.values), kGo, &gradient.loss));
   model->Backward(kIgnore);
   return gradient;
+}
+
+Gradient GradientOf(const ModelConfig& config, const std::vector<float>& theta, const Examples& examples,
+                    int threads = 1, DType activations = DType::kF32) {
+  return GradientOn(NewDevice(threads).get(), config, theta, examples, activations);
 }
 
 void CheckAgainstOracle(const ModelConfig& config) {
@@ -117,13 +124,19 @@ std::vector<ModelConfig> BothFamilies() {
   return {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION), SmallGpt2()};
 }
 
+double Norm(const std::vector<float>& a) {
+  double sum = 0;
+  for (float x : a) sum += static_cast<double>(x) * x;
+  return std::sqrt(sum);
+}
+
+double Distance(const std::vector<float>& a, std::vector<float> b) {
+  for (size_t i = 0; i < a.size(); ++i) b[i] -= a[i];
+  return Norm(b);
+}
+
 double Difference(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    norm += b[i] * b[i];
-  }
-  return std::sqrt(difference / norm);
+  return Distance(a, b) / Norm(b);
 }
 
 TEST_CASE("A language model counts the predicted tokens, and examples of any number add up") {
@@ -170,9 +183,49 @@ TEST_CASE("One and two threads give the same bits, with dropout") {
     const ModelConfig config = WithDropout(family);
     const Examples examples(config, std::vector<int>(90, 9));
     const std::vector<float> theta = RandomTheta(config);
-    const Gradient one = GradientOf(config, theta, examples, 1), two = GradientOf(config, theta, examples, 2);
-    CHECK(one.values == two.values);
-    CHECK(one.loss.loss == two.loss.loss);
+    for (DType type : {DType::kF32, DType::kBf16}) {
+      const Gradient one = GradientOf(config, theta, examples, 1, type);
+      const Gradient two = GradientOf(config, theta, examples, 2, type);
+      CHECK(one.values == two.values);
+      CHECK(one.loss.loss == two.loss.loss);
+    }
+  }
+}
+
+TEST_CASE("bf16 has the same bits with AVX2, AVX-512 and AVX512_BF16") {
+  for (const ModelConfig& family : BothFamilies()) {
+    const ModelConfig config = WithDropout(family);
+    const Examples examples(config, std::vector<int>(20, 9));
+    const std::vector<float> theta = RandomTheta(config);
+    const auto slowest = NewDevice(1, "avx2");
+    const Gradient expected = GradientOn(slowest.get(), config, theta, examples, DType::kBf16);
+    const auto fastest = NewDevice(1);
+    const Gradient gradient = GradientOn(fastest.get(), config, theta, examples, DType::kBf16);
+    CHECK(gradient.values == expected.values);
+    CHECK(gradient.loss.loss == expected.loss.loss);
+  }
+}
+
+// A rounding of bf16 is off by 2^-9 at most; some dozen of them lie behind each gradient.
+TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but for roundings") {
+  for (const ModelConfig& config : BothFamilies()) {
+    const Examples examples(config, std::vector<int>(20, 9));
+    const std::vector<float> theta = RandomTheta(config);
+    const Gradient f32 = GradientOf(config, theta, examples);
+    const Gradient bf16 = GradientOf(config, theta, examples, 1, DType::kBf16);
+    CHECK(bf16.loss.loss == Approx(f32.loss.loss).epsilon(0.01));
+    CHECK(bf16.loss.rows == f32.loss.rows);
+    for (const ParameterInfo& info : MakeParameters(config).infos) {
+      INFO(info.name());
+      uint64_t size = 1;
+      for (uint64_t dimension : info.shape()) size *= dimension;
+      const auto part = [&](const Gradient& gradient) {
+        const auto begin = gradient.values.begin() + static_cast<int64_t>(info.offset());
+        return std::vector<float>(begin, begin + static_cast<int64_t>(size));
+      };
+      // Some gradients are 0 but for roundings, as those of the keys' biases.
+      CHECK(Distance(part(bf16), part(f32)) < 0.1 * Norm(part(f32)) + 1e-3 * Norm(f32.values));
+    }
   }
 }
 

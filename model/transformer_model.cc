@@ -16,12 +16,12 @@ namespace {
 
 class TransformerModel : public Model {
  public:
-  TransformerModel(Device* device, const ModelConfig& config, const BatchLimits& limits)
+  TransformerModel(Device* device, const ModelConfig& config, const BatchLimits& limits, DType activations)
       : device_(device),
         config_(config),
         parameters_(MakeParameters(config_)),
-        plan_{config_, parameters_, limits, &buffers_},
-        x_(buffers_.Add(limits.tokens, config_.hidden_size)),
+        plan_{config_, parameters_, limits, activations, &buffers_},
+        x_(plan_.AddActivation(limits.tokens, config_.hidden_size)),
         embeddings_(plan_, x_),
         stack_(plan_, x_),
         head_(config_.causal() ? MakeLanguageModelHead(plan_) : MakeClassificationHead(plan_)) {
@@ -48,6 +48,7 @@ class TransformerModel : public Model {
     embeddings_.Backward(pass_, {stack_.InputGradient(tokens), stack_.InputGradientMore(tokens),
                                  stack_.Scratch(tokens), stack_.OutputGradient(tokens)});
     group_final(0);
+    device_->EvenOutScratch();
   }
 
   LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) override {
@@ -99,9 +100,11 @@ class TransformerModel : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits) {
+std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
+                                 DType activations) {
   SHOAL_CHECK_OK(CheckModelConfig(config));
-  return std::make_unique<TransformerModel>(device, config, limits);
+  SHOAL_CHECK(activations == DType::kF32 || activations == DType::kBf16);
+  return std::make_unique<TransformerModel>(device, config, limits, activations);
 }
 
 }  // namespace shoal

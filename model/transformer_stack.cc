@@ -6,24 +6,26 @@ TransformerStack::TransformerStack(const ModelPlan& plan, int x)
     : config_(plan.config), parameters_(plan.parameters), buffers_(plan.buffers), x_(x) {
   const int64_t hidden = config_.hidden_size, inner = config_.intermediate_size, tokens = plan.limits.tokens;
   for (int64_t layer = 0; layer < layers(); ++layer) {
-    norms_.push_back(AddNorm(tokens, pre() && layer == 0 ? x : -1));
-    ids_.push_back({buffers_->Add(tokens, 3 * hidden), buffers_->Add(tokens, 2 * config_.num_attention_heads),
-                    buffers_->Add(tokens, hidden), buffers_->Add(tokens, inner),
-                    buffers_->Add(tokens, inner)});
-    norms_.push_back(AddNorm(tokens, -1));
+    norms_.push_back(AddNorm(plan, pre() && layer == 0 ? x : -1));
+    ids_.push_back({plan.AddActivation(tokens, 3 * hidden),
+                    buffers_->Add(tokens, 2 * config_.num_attention_heads),
+                    plan.AddActivation(tokens, hidden), plan.AddActivation(tokens, inner),
+                    plan.AddActivation(tokens, inner)});
+    norms_.push_back(AddNorm(plan, -1));
   }
-  if (pre()) norms_.push_back(AddNorm(tokens, -1));
-  d_main_ = buffers_->Add(tokens, hidden);
-  d_residual_ = buffers_->Add(tokens, hidden);
-  d_branch_ = buffers_->Add(tokens, hidden);
-  d_context_ = buffers_->Add(tokens, hidden);
-  d_qkv_ = buffers_->Add(tokens, 3 * hidden);
-  d_inner_ = buffers_->Add(tokens, inner);
+  if (pre()) norms_.push_back(AddNorm(plan, -1));
+  d_main_ = plan.AddActivation(tokens, hidden);
+  d_residual_ = plan.AddActivation(tokens, hidden);
+  d_branch_ = plan.AddActivation(tokens, hidden);
+  d_context_ = plan.AddActivation(tokens, hidden);
+  d_qkv_ = plan.AddActivation(tokens, 3 * hidden);
+  d_inner_ = plan.AddActivation(tokens, inner);
 }
 
-TransformerStack::NormIds TransformerStack::AddNorm(int64_t tokens, int sum) {
-  if (sum < 0) sum = buffers_->Add(tokens, config_.hidden_size);
-  return {sum, buffers_->Add(tokens, config_.hidden_size), buffers_->Add(tokens, 1),
+TransformerStack::NormIds TransformerStack::AddNorm(const ModelPlan& plan, int sum) {
+  const int64_t tokens = plan.limits.tokens;
+  if (sum < 0) sum = plan.AddActivation(tokens, config_.hidden_size);
+  return {sum, plan.AddActivation(tokens, config_.hidden_size), buffers_->Add(tokens, 1),
           buffers_->Add(tokens, 1)};
 }
 

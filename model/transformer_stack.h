@@ -41,7 +41,7 @@ class TransformerStack {
 
   bool pre() const { return config_.norm == NORM_PLACEMENT_PRE; }
   int64_t layers() const { return config_.num_hidden_layers; }
-  NormIds AddNorm(int64_t tokens, int sum);
+  NormIds AddNorm(const ModelPlan& plan, int sum);
   // Norm `index` of the stack in order: two a layer, and with pre-norm one more at the end.
   ResidualNorm Norm(const Pass& pass, int64_t index) const;
   // Input of sub-layer `index`: even the attention, odd the feed-forward of layer index / 2.

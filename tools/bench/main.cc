@@ -138,7 +138,7 @@ void AddTrain(CLI::App& app, Bench& bench) {
   CLI::App* command = app.add_subcommand("train", "steps of one worker, without a network");
   TrainOptions& options = bench.train;
   command->add_option("--model", options.model, "minilm, bert-l4-h256 or gpt2")->capture_default_str();
-  command->add_option("--precision", options.precision, "f32")->capture_default_str();
+  command->add_option("--precision", options.precision, "f32 or bf16")->capture_default_str();
   command->add_option("--batch", options.batch, "examples of a step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "model/parameters.h"
 #include "tools/bench/bench_models.h"
+#include "tools/bench/bench_precision.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/process_memory.h"
 #include "tools/bench/timing.h"
@@ -54,10 +55,10 @@ class RandomBatch {
 // A worker and its server in one, without anything between them.
 class Trainer {
  public:
-  Trainer(Device& device, const ModelConfig& config, const TrainOptions& options)
+  Trainer(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options)
       : device_(device),
         batch_(options, config),
-        model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch})),
+        model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
         theta_(MakeParameters(config).size),
         gradient_(theta_.size()),
         first_moment_(theta_.size()),
@@ -131,8 +132,8 @@ absl::StatusOr<std::unique_ptr<Device>> MakeDevice(int threads) {
   return Device::Create(*options);
 }
 
-void Measure(Device& device, const ModelConfig& config, const TrainOptions& options) {
-  Trainer trainer(device, config, options);
+void Measure(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options) {
+  Trainer trainer(device, config, activations, options);
   for (int i = 0; i < kWarmUpSteps; ++i) trainer.Step();
   const int64_t allocations = device.counters().scratch_allocations;
   OpProfile profile;
@@ -164,10 +165,6 @@ void Measure(Device& device, const ModelConfig& config, const TrainOptions& opti
 }
 
 absl::Status Check(const TrainOptions& options, const ModelConfig& config) {
-  if (options.precision != "f32") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--precision ", options.precision, ": Shoal trains in f32 so far"));
-  }
   if (options.length > config.max_position_embeddings) {
     return absl::InvalidArgumentError(absl::StrCat("--length ", options.length, ": the model takes at most ",
                                                    config.max_position_embeddings));
@@ -180,11 +177,13 @@ absl::Status Check(const TrainOptions& options, const ModelConfig& config) {
 absl::Status RunTrain(const TrainOptions& options) {
   const auto config = BenchModel(options.model);
   if (!config.ok()) return config.status();
+  const auto activations = ParsePrecision(options.precision);
+  if (!activations.ok()) return activations.status();
   const absl::Status checked = Check(options, *config);
   if (!checked.ok()) return checked;
   const auto device = MakeDevice(options.threads);
   if (!device.ok()) return device.status();
-  Measure(**device, *config, options);
+  Measure(**device, *config, *activations, options);
   return absl::OkStatus();
 }
 

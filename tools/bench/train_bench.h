@@ -10,7 +10,7 @@ namespace shoal {
 
 struct TrainOptions {
   std::string model = "minilm";   // minilm | bert-l4-h256 | gpt2
-  std::string precision = "f32";  // f32
+  std::string precision = "f32";  // f32 or bf16
   int64_t batch = 32;             // examples of a step
   int64_t length = 128;           // tokens of an example
   bool variable_length = false;   // lengths drawn uniformly from length/4 to length

@@ -162,7 +162,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   plan.set_train_examples(dataset[Part::kTrain].size());
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
-  plan.set_numerics("f32");
+  plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(PrintModelConfig(config));
   derived.artifacts["tokenizer"] = tokenizer->bytes();
   derived.artifacts["dataset"] = SerializeDataset(dataset);

@@ -8,6 +8,12 @@
 
 namespace shoal {
 
+// The class of arithmetic in which this build computes `spec`: "f32", or kernels/gemm.h's for bf16. Workers
+// of one class give the same bits.
+inline const char* NumericsOf(const JobSpec& spec) {
+  return spec.train().precision() == PRECISION_BF16 ? "avx512-bf16" : "f32";
+}
+
 // Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
 // and files.
 //

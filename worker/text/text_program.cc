@@ -33,7 +33,8 @@ class TextProgram : public Program {
     BatchLimits limits;
     limits.examples = static_cast<int64_t>(micro_examples_);
     limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
-    model_ = MakeModel(device, config, limits);
+    const bool is_bf16 = spec.train().precision() == PRECISION_BF16;
+    model_ = MakeModel(device, config, limits, is_bf16 ? DType::kBf16 : DType::kF32);
   }
 
   absl::Status RunSlot(const SlotTask& task) override {
@@ -137,9 +138,9 @@ absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec) {
 
 absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
     const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) {
-  if (plan.numerics() != "f32") {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the job's arithmetic is ", plan.numerics(), ", this worker's f32"));
+  if (plan.numerics() != NumericsOf(spec) && spec.numerics() != NUMERICS_ANY) {
+    return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
+                                                      "; this worker computes it in ", NumericsOf(spec)));
   }
   SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));

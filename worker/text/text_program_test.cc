@@ -1,0 +1,36 @@
+#include "worker/text/text_program.h"
+
+#include <memory>
+
+#include "catch2/catch.hpp"
+#include "common/file.h"
+#include "kernels/device.h"
+
+namespace shoal {
+namespace {
+
+absl::Status BuildStatus(const JobSpec& spec, const JobPlan& plan) {
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  return TextProgramBuilder(PosixEnv(), device->get()).Build(spec, plan, {}).status();
+}
+
+TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job takes any") {
+  JobSpec spec;
+  spec.mutable_train()->set_precision(PRECISION_BF16);
+  JobPlan plan;
+  plan.set_numerics("cuda-sm90");
+  const absl::Status refused = BuildStatus(spec, plan);
+  CHECK(absl::IsFailedPrecondition(refused));
+  CHECK_THAT(std::string(refused.message()),
+             Catch::Matchers::Contains("cuda-sm90") && Catch::Matchers::Contains("avx512-bf16"));
+
+  spec.set_numerics(NUMERICS_ANY);
+  CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));  // but it has no model
+  spec.set_numerics(NUMERICS_STRICT);
+  plan.set_numerics("avx512-bf16");
+  CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
+}
+
+}  // namespace
+}  // namespace shoal
