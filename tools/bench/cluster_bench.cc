@@ -69,7 +69,8 @@ std::string JobText(const ClusterOptions& options) {
       "name: bench\ntask: text-classification\ndata: {files: [data.tsv], text: text, label: label, split: "
       "{train: 1, validation: 0, test: 0}}\n",
       "model: {from: model, max_length: ", options.length, "}\ntrain: {rounds: ", options.rounds,
-      ", slots: ", options.slots, ", slot_batch: ", options.batch / options.slots, ", wire: ", options.wire,
+      ", slots: ", options.slots, ", slot_batch: ", options.batch / options.slots,
+      ", precision: ", options.precision, options.wire.empty() ? "" : absl::StrCat(", wire: ", options.wire),
       "}\noptimizer: {learning_rate: 1e-4}\nlog_every: ", kWarmUpRounds,
       " rounds\ncheckpoint: {every: never}\ncluster: {min_workers: ", options.workers,
       ", min_servers: ", options.servers, "}\n");
@@ -146,7 +147,8 @@ absl::Status RunCluster(const ClusterOptions& options) {
   SHOAL_RETURN_IF_ERROR(speed.status());
   JsonLine("cluster")
       .Text("model", options.model)
-      .Text("wire", options.wire)
+      .Text("precision", options.precision)
+      .Text("wire", options.wire.empty() ? options.precision : options.wire)
       .Integer("workers", options.workers)
       .Integer("servers", options.servers)
       .Integer("threads", options.threads)

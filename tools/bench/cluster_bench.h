@@ -17,7 +17,8 @@ struct ClusterOptions {
   int64_t length = 128;  // tokens of an example
   int64_t slots = 4;
   int64_t rounds = 30;
-  std::string wire = "f32";
+  std::string precision = "f32";  // f32 or bf16
+  std::string wire;               // f32, bf16 or f16; empty: as the precision
 };
 
 // Trains a classifier of random weights on made-up sentences that fill the length, with dropout 0.1 and

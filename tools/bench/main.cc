@@ -130,7 +130,8 @@ void AddCluster(CLI::App& app, Bench& bench) {
       ->capture_default_str();
   command->add_option("--slots", options.slots)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--wire", options.wire, "f32, bf16 or f16")->capture_default_str();
+  command->add_option("--precision", options.precision, "f32 or bf16")->capture_default_str();
+  command->add_option("--wire", options.wire, "f32, bf16 or f16 (default: as the precision)");
   command->callback([&bench] { bench.status = RunCluster(bench.cluster); });
 }
 
