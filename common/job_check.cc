@@ -102,6 +102,24 @@ void CheckData(const JobSpec& job, Problems* problems) {
                   "'", data.label(), "' is also a text column: the model would read the answer");
 }
 
+// Language models read plain text as bytes, and nothing else does.
+void CheckLanguageModel(const JobSpec& job, Problems* problems) {
+  const bool causal = job.task() == TASK_CAUSAL_LANGUAGE_MODELLING;
+  const auto expect = [&](bool fits, const std::string& field, const char* with, const char* without) {
+    problems->AddIf(!fits, field, "expected ", causal ? with : without, " with task ", Word(job.task()));
+  };
+  if (job.data().has_format()) {
+    expect(causal == (job.data().format() == DATA_FORMAT_TEXT), "data.format", "text", "tsv, csv or jsonl");
+  }
+  expect(causal == (job.tokenizer().type() == TOKENIZER_TYPE_BYTES), "tokenizer.type", "bytes",
+         "sentencepiece");
+  if (job.model().has_from()) return;
+  const bool gpt2 = job.model().family() == MODEL_FAMILY_GPT2;
+  expect(causal == gpt2, "model.family", "gpt2", "bert");
+  problems->AddIf(gpt2 && job.model().norm() != NORM_PLACEMENT_PRE, "model.norm",
+                  "expected pre with family gpt2, got ", Word(job.model().norm()));
+}
+
 void CheckModel(const JobSpec& job, Problems* problems) {
   const ModelSpec& model = job.model();
   problems->AddIf(job.tokenizer().has_path() && job.tokenizer().has_vocab_size(), "tokenizer.vocab_size",
@@ -185,6 +203,7 @@ std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   CheckName(job, &problems);
   CheckData(job, &problems);
   CheckModel(job, &problems);
+  CheckLanguageModel(job, &problems);
   CheckTrain(job, &problems);
   CheckWarmup(job, &problems);
   CheckRepeats(job.evaluation().every(), "evaluation.every", &problems);

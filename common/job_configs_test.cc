@@ -35,8 +35,9 @@ TEST_CASE("Every job in configs is valid, and its data lies where it says when i
     CHECK(job.status().message() == "");
     if (job.ok()) CHECK(job->name() == entry.path().stem());
   }
-  CHECK(jobs >= 2);
+  CHECK(jobs >= 3);
   CHECK(std::filesystem::exists("configs/jobs/tiny.tsv"));
+  CHECK(std::filesystem::exists("configs/jobs/tiny-gpt2.txt"));
 }
 
 TEST_CASE("The smallest job of the reference is valid") {

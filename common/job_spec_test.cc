@@ -149,6 +149,28 @@ TEST_CASE("An empty job misses what has no default") {
   CHECK(ValidateJob(job).code() == absl::StatusCode::kInvalidArgument);
 }
 
+void SetLanguageModel(JobSpec* job) {
+  job->set_task(TASK_CAUSAL_LANGUAGE_MODELLING);
+  job->clear_data();
+  job->mutable_data()->add_files("a.txt");
+}
+
+TEST_CASE("A language model is a GPT-2 of bytes on plain text, unless told otherwise") {
+  JobSpec job = SmallJob();
+  SetLanguageModel(&job);
+  CompleteJob(&job);
+  CHECK(ValidateJob(job).message() == "");
+  CHECK(job.data().format() == DATA_FORMAT_TEXT);
+  CHECK_FALSE(job.data().has_min_class_count());
+  CHECK(job.tokenizer().type() == TOKENIZER_TYPE_BYTES);
+  CHECK_FALSE(job.tokenizer().has_vocab_size());
+  CHECK(job.model().family() == MODEL_FAMILY_GPT2);
+  CHECK(job.model().norm() == NORM_PLACEMENT_PRE);
+  CHECK(job.model().activation() == ACTIVATION_TYPE_GELU_TANH);
+  CHECK(job.evaluation().metric() == METRIC_PERPLEXITY);
+  CHECK_FALSE(HigherIsBetter(METRIC_PERPLEXITY));
+}
+
 struct BadJob {
   const char* expected;
   std::function<void(JobSpec*)> change;
@@ -159,8 +181,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"name: expected letters, digits, '.', '_' and '-'", [](JobSpec* j) { j->set_name("a/b"); }},
       {"name: expected letters", [](JobSpec* j) { j->set_name("../x"); }},
       {"name: expected a string that is not empty", [](JobSpec* j) { j->set_name(""); }},
-      {"task: expected one of text-classification, text-regression, multilabel-classification, got value "
-       "number 77",
+      {"task: expected one of text-classification, text-regression, multilabel-classification, "
+       "causal-language-modelling, got value number 77",
        [](JobSpec* j) { j->set_task(static_cast<Task>(77)); }},
       {"data.train_files: cannot stand beside 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},
@@ -174,7 +196,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"data.files[1]: expected at most 4096 bytes, got 5000",
        [](JobSpec* j) { j->mutable_data()->add_files(std::string(5000, 'x')); }},
       {"data.format: is missing and can't be told",
-       [](JobSpec* j) { j->mutable_data()->set_files(0, "a.txt"); }},
+       [](JobSpec* j) { j->mutable_data()->set_files(0, "a.dat"); }},
       {"data.split: train, validation and test sum to 1.2; expected at most 1",
        [](JobSpec* j) {
          j->mutable_data()->mutable_split()->set_validation(0.2);
@@ -261,6 +283,36 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
        [](JobSpec* j) {
          j->mutable_evaluation()->mutable_every()->set_never(true);
          j->mutable_evaluation()->set_patience(2);
+       }},
+      {"tokenizer.type: expected sentencepiece with task text-classification",
+       [](JobSpec* j) { j->mutable_tokenizer()->set_type(TOKENIZER_TYPE_BYTES); }},
+      {"tokenizer.vocab_size: has no effect with type bytes",
+       [](JobSpec* j) {
+         SetLanguageModel(j);
+         j->mutable_tokenizer()->set_vocab_size(100);
+       }},
+      {"data.label: has no effect with format text; only with format tsv or csv or jsonl",
+       [](JobSpec* j) {
+         SetLanguageModel(j);
+         j->mutable_data()->set_label("label");
+       }},
+      {"data.format: expected text with task causal-language-modelling",
+       [](JobSpec* j) {
+         const DataSpec data = j->data();
+         SetLanguageModel(j);
+         *j->mutable_data() = data;
+       }},
+      {"model.family: expected gpt2 with task causal-language-modelling",
+       [](JobSpec* j) {
+         SetLanguageModel(j);
+         j->mutable_model()->set_family(MODEL_FAMILY_BERT);
+       }},
+      {"model.family: expected bert with task text-classification",
+       [](JobSpec* j) { j->mutable_model()->set_family(MODEL_FAMILY_GPT2); }},
+      {"model.norm: expected pre with family gpt2, got post",
+       [](JobSpec* j) {
+         SetLanguageModel(j);
+         j->mutable_model()->set_norm(NORM_PLACEMENT_POST);
        }},
       {"evaluation.metric: expected one of accuracy, macro_f1, loss with task text-classification, got mse",
        [](JobSpec* j) { j->mutable_evaluation()->set_metric(METRIC_MSE); }},

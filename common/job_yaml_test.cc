@@ -173,8 +173,7 @@ TEST_CASE("Several mistakes are told together, in the order of the file") {
       kJob, {{"text-classification", "text-clasification"}, {"slots: 4", "slots: 5000"}, {"1e-3", "fast"}}));
   CHECK(error ==
         "job.yaml:2: task: expected one of text-classification, text-regression, multilabel-classification, "
-        "got "
-        "'text-clasification'; did you mean 'text-classification'?\n"
+        "causal-language-modelling, got 'text-clasification'; did you mean 'text-classification'?\n"
         "job.yaml:9: train.slots: expected a number of at least 1 and at most 4096, got 5000\n"
         "job.yaml:11: optimizer.learning_rate: expected a number, got 'fast'");
 }

@@ -101,6 +101,7 @@ double Pearson(const EvaluationStatistics& statistics) {
 void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left) {
   left->set_examples(left->examples() + right.examples());
   left->set_loss(left->loss() + right.loss());
+  left->set_predicted_tokens(left->predicted_tokens() + right.predicted_tokens());
   for (int i = 0; i < right.confusion_size(); ++i) {
     if (i == left->confusion_size()) left->add_confusion(0);
     left->set_confusion(i, left->confusion(i) + right.confusion(i));
@@ -112,7 +113,9 @@ void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left
 }
 
 double MeanLoss(const EvaluationStatistics& statistics) {
-  return statistics.examples() > 0 ? statistics.loss() / static_cast<double>(statistics.examples()) : kNan;
+  const uint64_t rows =
+      statistics.predicted_tokens() > 0 ? statistics.predicted_tokens() : statistics.examples();
+  return rows > 0 ? statistics.loss() / static_cast<double>(rows) : kNan;
 }
 
 double MetricValue(Task task, Metric metric, const EvaluationStatistics& statistics) {
@@ -129,6 +132,8 @@ double MetricValue(Task task, Metric metric, const EvaluationStatistics& statist
                  : kNan;
     case METRIC_PEARSON:
       return Pearson(statistics);
+    case METRIC_PERPLEXITY:
+      return std::exp(MeanLoss(statistics));
     default:
       return MeanLoss(statistics);
   }
@@ -152,6 +157,8 @@ const char* MetricName(Metric metric) {
       return "mse";
     case METRIC_PEARSON:
       return "pearson";
+    case METRIC_PERPLEXITY:
+      return "perplexity";
     default:
       return "loss";
   }

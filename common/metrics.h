@@ -13,13 +13,14 @@ namespace shoal {
 // of one job.
 void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left);
 
-// Mean loss. NaN without examples.
+// Mean loss, of a language model that of a token. NaN without examples.
 double MeanLoss(const EvaluationStatistics& statistics);
 
 // The metric's value. NaN where it has none (no example; Pearson's correlation of constants).
 //   accuracy   right / all; of multi-label: examples x labels
 //   macro_f1   mean of the labels' F1, labels that occur neither in truth nor in prediction left out
 //   micro_f1   F1 of all decisions together
+//   perplexity e to the mean loss
 double MetricValue(Task task, Metric metric, const EvaluationStatistics& statistics);
 
 // Of one label. 0 where a ratio has no denominator, as scikit-learn has it.
@@ -31,7 +32,7 @@ struct LabelReport {
   uint64_t predicted = 0;  // examples to which it was given
 };
 
-// Of classification tasks, in order of labels; empty with regression.
+// Of classification tasks, in order of labels; empty with the others.
 std::vector<LabelReport> LabelReports(Task task, const EvaluationStatistics& statistics);
 
 // "accuracy" and so on, as in job files.

@@ -53,5 +53,19 @@ TEST_CASE("Without examples no metric has a value") {
   CHECK(std::isnan(MeanLoss({})));
 }
 
+TEST_CASE("Loss and perplexity of a language model are of its predicted tokens") {
+  EvaluationStatistics all;
+  for (int i = 1; i <= 2; ++i) {
+    EvaluationStatistics slot;
+    slot.set_examples(1);
+    slot.set_predicted_tokens(10 * i);
+    slot.set_loss(30 * i);
+    AddStatistics(slot, &all);
+  }
+  CHECK(all.examples() == 2);
+  CHECK(MeanLoss(all) == 3);
+  CHECK(MetricValue(TASK_CAUSAL_LANGUAGE_MODELLING, METRIC_PERPLEXITY, all) == Approx(std::exp(3.0)));
+}
+
 }  // namespace
 }  // namespace shoal

@@ -78,10 +78,6 @@ absl::StatusOr<std::unique_ptr<UnigramTokenizer>> UnigramTokenizer::FromBytes(ab
       new UnigramTokenizer(std::string(bytes), std::move(model.pieces), model.special));
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes) {
-  return UnigramTokenizer::FromBytes(bytes);
-}
-
 std::vector<uint32_t> UnigramTokenizer::Encode(absl::string_view text, size_t max_tokens) const {
   SHOAL_CHECK(max_tokens >= 2);
   std::vector<uint32_t> ids = {special_.cls};

@@ -126,6 +126,33 @@ TEST_CASE(
   CHECK(PartOf("g7", 1, spec.data().split()) == PartOf("g7", 1, spec.data().split()));
 }
 
+TEST_CASE("Plain text is cut from its front to its end, between characters") {
+  const TestDir dir;
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "\xc3\xa4";  // two bytes each
+  JobSpec spec;
+  spec.set_task(TASK_CAUSAL_LANGUAGE_MODELLING);
+  for (const char* name : {"a.txt", "b.txt"}) spec.mutable_data()->add_files(Write(dir, name, text));
+  spec.mutable_data()->mutable_split()->set_train(0.703);
+  spec.mutable_data()->mutable_split()->set_validation(0.2);
+  spec.mutable_data()->mutable_split()->set_test(0.097);
+  CompleteJob(&spec);
+  const auto parts = ReadParts(PosixEnv(), spec);
+  INFO(parts.status());
+  REQUIRE(parts.ok());
+  for (size_t file = 0; file < 2; ++file) {
+    std::string whole;
+    for (const ExampleSet& part : parts->part) {
+      REQUIRE(part.examples.size() == 2);
+      CHECK(part.examples[file].file == file);
+      whole += part.examples[file].text;
+    }
+    CHECK(whole == text);
+    CHECK(parts->part[0].examples[file].text.size() == 142);  // 140.6, rounded, then to a whole character
+    CHECK(parts->part[1].examples[file].text.size() == 40);
+  }
+}
+
 TEST_CASE("Labels that are rarer than min_class_count are left out with their examples") {
   const TestDir dir;
   std::string text = "label\ttext\n";

@@ -56,8 +56,7 @@ class Reader {
     set_.files.push_back(file.name);
     const size_t before = set_.examples.size();
     SHOAL_RETURN_IF_ERROR(CheckUtf8(file));
-    SHOAL_RETURN_IF_ERROR(job_.data().format() == DATA_FORMAT_JSONL ? ReadJsonLines(file)
-                                                                    : ReadDelimited(file));
+    SHOAL_RETURN_IF_ERROR(ReadRecords(file));
     if (set_.examples.size() > before) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(file.name, ": there are no examples in it"));
   }
@@ -65,6 +64,27 @@ class Reader {
   ExampleSet Take() && { return std::move(set_); }
 
  private:
+  absl::Status ReadRecords(const TextFile& file) {
+    switch (job_.data().format()) {
+      case DATA_FORMAT_TEXT:
+        return ReadText(file);
+      case DATA_FORMAT_JSONL:
+        return ReadJsonLines(file);
+      default:
+        return ReadDelimited(file);
+    }
+  }
+
+  absl::Status ReadText(const TextFile& file) {
+    if (file.text.empty()) return absl::OkStatus();
+    Example example;
+    example.text = std::string(file.text);
+    example.file = static_cast<uint32_t>(set_.files.size() - 1);
+    example.line = 1;
+    set_.examples.push_back(std::move(example));
+    return absl::OkStatus();
+  }
+
   absl::Status ReadJsonLines(const TextFile& file) {
     return ForEachLine(file, [&](absl::string_view line, uint64_t number) {
       return Add(RecordFromJson(line, job_), number);

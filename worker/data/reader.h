@@ -12,10 +12,11 @@
 
 namespace shoal {
 
-// One line of the data.
+// One line of the data; of format text a whole file, or what of it is in a part.
 struct Example {
   std::string text;                 // the text columns, joined with a space
-  std::vector<std::string> labels;  // exactly one, but for multilabel-classification: any number, each once
+  std::vector<std::string> labels;  // exactly one, but for multilabel-classification: any number, each once;
+                                    // none of format text
   double target = 0;                // text-regression: the label as a number
   std::string group;                // the group column; empty without one
   uint32_t file = 0;                // index into ExampleSet.files

@@ -1,6 +1,7 @@
 #include "worker/data/split.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,35 @@ PartedExamples PartExamples(ExampleSet all, const JobSpec& job) {
     const std::string& key = job.data().has_group() ? example.group : example.text;
     const Part part = PartOf(key, job.seed(), job.data().split());
     if (part != Part::kUnused) parted[part].examples.push_back(std::move(example));
+  }
+  return parted;
+}
+
+// The start of a UTF-8 character at or behind `fraction` of the text.
+size_t CutAt(absl::string_view text, double fraction) {
+  const double at = std::min(1.0, fraction) * static_cast<double>(text.size());
+  size_t cut = std::min(text.size(), static_cast<size_t>(std::llround(at)));
+  while (cut < text.size() && (text[cut] & 0xC0) == 0x80) ++cut;
+  return cut;
+}
+
+// Each text's front is for training, its end for the test.
+PartedExamples CutTexts(const ExampleSet& all, const SplitSpec& split) {
+  PartedExamples parted;
+  const double ends[] = {split.train(), split.train() + split.validation(),
+                         split.train() + split.validation() + split.test()};
+  for (Part part : kParts) parted[part].files = all.files;
+  for (const Example& example : all.examples) {
+    size_t begin = 0;
+    for (Part part : kParts) {
+      const size_t end = std::max(begin, CutAt(example.text, ends[static_cast<int>(part)]));
+      Example piece;
+      piece.text = example.text.substr(begin, end - begin);
+      piece.file = example.file;
+      piece.line = example.line;
+      if (end > begin) parted[part].examples.push_back(std::move(piece));
+      begin = end;
+    }
   }
   return parted;
 }
@@ -131,7 +161,8 @@ absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job) {
   if (job.data().files_size() > 0) {
     SHOAL_ASSIGN_OR_RETURN(ExampleSet all, ReadExamples(env, job.data().files(), job));
     RemoveRareLabels(job, {&all});
-    parted = PartExamples(std::move(all), job);
+    parted = job.data().format() == DATA_FORMAT_TEXT ? CutTexts(all, job.data().split())
+                                                     : PartExamples(std::move(all), job);
   } else {
     SHOAL_ASSIGN_OR_RETURN(parted, ReadGivenParts(env, job));
     RemoveRareLabels(job, {&parted.part[0], &parted.part[1], &parted.part[2]});

@@ -28,9 +28,9 @@ struct PartedExamples {
 Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 
 // Reads the job's data and parts it: as the files are given, or by PartOf of the group column's value, or
-// without one of the text itself, so that a text that stands twice is never in two parts. Labels rarer than
-// data.min_class_count in all parts together are left out: with their examples, or of
-// multilabel-classification just they.
+// without one of the text itself, so that a text that stands twice is never in two parts; texts of format
+// text are cut, each from its front to its end. Labels rarer than data.min_class_count in all parts together
+// are left out: with their examples, or of multilabel-classification just they.
 //
 // Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for a part that the
 // job asks for.

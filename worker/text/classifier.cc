@@ -25,6 +25,12 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   classifier->device_ = device;
   SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
   SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(classifier->config_), folder));
+  if (classifier->config_.causal()) {
+    return absl::UnimplementedError(absl::StrCat(
+        folder,
+        " is a language model, and Shoal does not generate text yet; expected a model with labels. "
+        "`transformers` loads it (GPT2LMHeadModel)"));
+  }
   SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyName)));
   auto tokenizer = LoadTokenizer(vocabulary);
   if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyName));

@@ -23,7 +23,7 @@ namespace shoal {
 class Classifier {
  public:
   // From a folder that Shoal has exported. `device` must outlive it. Errors: NOT_FOUND, INVALID_ARGUMENT that
-  // name the file.
+  // name the file; UNIMPLEMENTED for a language model.
   static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder,
                                                           Device* device);
 

@@ -13,6 +13,7 @@
 #include "model/hugging_face.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
+#include "model/tokenizer/byte_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
 #include "worker/data/split.h"
@@ -56,6 +57,7 @@ absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec,
                                                          const ExampleSet& training) {
+  if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return MakeByteTokenizer();
   std::string path = spec.tokenizer().path();
   if (path.empty() && spec.model().has_from()) {
     path = JoinPath(spec.model().from(), kVocabularyName);
@@ -82,6 +84,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
 // ---- labels ----
 
 absl::StatusOr<std::vector<std::string>> LabelsOf(const JobSpec& spec, const PartedExamples& parts) {
+  if (spec.task() == TASK_CAUSAL_LANGUAGE_MODELLING) return std::vector<std::string>();
   if (spec.task() == TASK_TEXT_REGRESSION) return std::vector<std::string>{spec.data().label()};
   std::set<std::string> labels;
   for (const Example& example : parts[Part::kTrain].examples)
@@ -103,6 +106,11 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
   if (spec.model().has_from()) {
     SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from()));
     ApplySpec(spec.model(), spec.task(), std::move(labels), &config);
+    if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model.from: expected a model of bytes, whose vocabulary is ", tokenizer.vocab_size(),
+                       "; it has ", config.vocab_size));
+    }
     if (config.vocab_size < tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(),
                                                      " pieces, but the model of model.from has ",
@@ -110,7 +118,12 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
     }
   } else {
     config = ConfigFromSpec(spec.model(), spec.task(), tokenizer.vocab_size(), std::move(labels));
-    config.pad_token_id = tokenizer.special().pad;
+    if (config.causal()) {
+      config.pad_token_id = -1;
+      config.bos_token_id = config.eos_token_id = tokenizer.special().sep;
+    } else {
+      config.pad_token_id = tokenizer.special().pad;
+    }
   }
   SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(config), "model"));
   return config;

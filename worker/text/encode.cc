@@ -1,5 +1,7 @@
 #include "worker/text/encode.h"
 
+#include <algorithm>
+#include <limits>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -44,6 +46,17 @@ class LabelEncoder {
   std::map<std::string, int32_t> ids_;
 };
 
+// A text as windows of `size` tokens. A single token that is left over predicts nothing.
+void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t size, EncodedPart* part) {
+  const std::vector<uint32_t> tokens = tokenizer.Encode(text, std::numeric_limits<size_t>::max());
+  for (size_t begin = 0; begin + 1 < tokens.size(); begin += size) {
+    const size_t end = std::min(tokens.size(), begin + size);
+    part->tokens.insert(part->tokens.end(), tokens.begin() + static_cast<int64_t>(begin),
+                        tokens.begin() + static_cast<int64_t>(end));
+    part->offsets.push_back(part->tokens.size());
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
@@ -52,6 +65,10 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenize
   const LabelEncoder encoder(task, labels);
   EncodedPart part;
   for (const Example& example : set.examples) {
+    if (task == TASK_CAUSAL_LANGUAGE_MODELLING) {
+      AppendWindows(tokenizer, example.text, max_tokens, &part);
+      continue;
+    }
     for (uint32_t token : tokenizer.Encode(example.text, max_tokens))
       part.tokens.push_back(static_cast<int32_t>(token));
     part.offsets.push_back(part.tokens.size());

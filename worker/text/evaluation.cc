@@ -26,9 +26,13 @@ void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, con
               EvaluationStatistics* statistics) {
   const int64_t examples = batch.example_count();
   if (examples == 0) return;
-  const int labels = static_cast<int>(static_cast<int64_t>(logits.size()) / examples);
   statistics->set_examples(statistics->examples() + examples);
   statistics->set_loss(statistics->loss() + loss.loss);
+  if (task == TASK_CAUSAL_LANGUAGE_MODELLING) {
+    statistics->set_predicted_tokens(statistics->predicted_tokens() + loss.rows);
+    return;
+  }
+  const int labels = static_cast<int>(static_cast<int64_t>(logits.size()) / examples);
   for (int64_t example = 0; example < examples; ++example) {
     const absl::Span<const float> row = logits.subspan(example * labels, labels);
     if (task == TASK_TEXT_CLASSIFICATION) {

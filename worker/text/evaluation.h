@@ -11,7 +11,8 @@ namespace shoal {
 // The label of the largest logit, the first of equal ones.
 int LargestLogit(absl::Span<const float> logits);
 
-// Adds the batch to `statistics`: `logits` [B, labels] and the loss that the model gave.
+// Adds the batch to `statistics`: `logits` [B, labels] (empty with causal-language-modelling) and the loss
+// that the model gave.
 void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
               EvaluationStatistics* statistics);
 
