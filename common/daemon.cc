@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/heap.h"
 #include "common/logging.h"
 #include "common/status.h"
 #include "common/version.h"
@@ -42,6 +43,7 @@ int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::S
 }
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, const std::string& name) {
+  KeepFreedMemory();
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->flags_ = flags;
   SHOAL_ASSIGN_OR_RETURN(daemon->stop_, StopSignal::Install());

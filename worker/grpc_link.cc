@@ -39,6 +39,12 @@ GrpcLink::~GrpcLink() {
   mutex_.Await(absl::Condition(&over));  // all are cancelled, and each has a deadline or a living transport
 }
 
+GrpcLink::Channels GrpcLink::NewChannels(const std::string& address) {
+  ChannelOptions push, pull;
+  push.connection_index = 1;
+  return {NewChannel(address, push), NewChannel(address, pull)};
+}
+
 // ---- commands ----
 
 void GrpcLink::SetView(const View& view) {
@@ -49,9 +55,9 @@ void GrpcLink::SetView(const View& view) {
   for (const ShardAssignment& assignment : view.shards()) {
     Shard shard;
     shard.address = assignment.primary().address();
-    auto& channel = channels_[shard.address];
-    if (channel == nullptr) channel = NewChannel(shard.address);
-    shard.channel = channel;
+    Channels& channels = channels_[shard.address];
+    if (channels.push == nullptr) channels = NewChannels(shard.address);
+    shard.channels = channels;
     shard.backoff = Backoff(options_.backoff_seed + shards_.size());
     shards_.push_back(std::move(shard));
   }
@@ -111,13 +117,13 @@ void GrpcLink::OpenPull(uint32_t i, Version from) {
   request.set_from_version(from.value());
   shards_[i].pull = std::make_shared<PullStream>(StreamPlace{this, generation_, i}, &options_.block_elements);
   ++running_;
-  shards_[i].pull->Start(shards_[i].channel, request);
+  shards_[i].pull->Start(shards_[i].channels.pull, request);
 }
 
 void GrpcLink::OpenPush(uint32_t i) {
   shards_[i].push = std::make_shared<PushStream>(StreamPlace{this, generation_, i}, view_, options_.wire);
   ++running_;
-  shards_[i].push->Start(shards_[i].channel);
+  shards_[i].push->Start(shards_[i].channels.push);
 }
 
 void GrpcLink::AskShard(uint32_t i) {
@@ -125,7 +131,7 @@ void GrpcLink::AskShard(uint32_t i) {
   call->generation = generation_;
   call->shard = i;
   call->view = view_;
-  call->stub = ParameterService::NewStub(shards_[i].channel);
+  call->stub = ParameterService::NewStub(shards_[i].channels.pull);
   call->request.set_job(options_.job.value());
   call->request.set_view(view_.value());
   SetDeadline(&call->context, kVersionsTimeout);

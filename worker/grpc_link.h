@@ -49,9 +49,14 @@ class GrpcLink : public ParameterLink {
  private:
   friend class PullStream;
   friend class PushStream;
+  // Pushes and pulls have a connection each: one alone does not fill a fast network, since each end works on
+  // a connection's bytes with one thread at a time.
+  struct Channels {
+    std::shared_ptr<grpc::Channel> push, pull;
+  };
   struct Shard {
     std::string address;
-    std::shared_ptr<grpc::Channel> channel;
+    Channels channels;
     std::shared_ptr<PullStream> pull;
     std::shared_ptr<PushStream> push;
     Backoff backoff{0};
@@ -69,6 +74,7 @@ class GrpcLink : public ParameterLink {
   void StreamEnded() ABSL_LOCKS_EXCLUDED(mutex_);
   void ResumeStreams() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  static Channels NewChannels(const std::string& address);
   void OpenPull(uint32_t shard, Version from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OpenPush(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AskShard(uint32_t shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -83,7 +89,7 @@ class GrpcLink : public ParameterLink {
   ViewId view_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Channels> channels_ ABSL_GUARDED_BY(mutex_);  // by address
   std::set<VersionsCall*> calls_ ABSL_GUARDED_BY(mutex_);
   int running_ ABSL_GUARDED_BY(mutex_) = 0;  // streams and calls that gRPC still knows
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;

@@ -21,9 +21,14 @@ struct PushPullOptions {
 // workers, SGD, publication. Prints a line with
 //   gigabytes_per_second        payload pushed and pulled by all workers, per second
 //   parameters_per_second       pushed and pulled by each worker
-//   grpc_gigabytes_per_second   two bare gRPC streams, one each way, in messages of a block's size, measured
-//   in the same run tcp_gigabytes_per_second    the same over plain TCP of_grpc                     the first
-//   as a part of the bare streams cpu_seconds_per_gigabyte    of the whole process
+//   bytes_per_parameter         on the wire, both ways, without headers (less than 0.01 % for whole blocks)
+//   grpc_gigabytes_per_second   bare gRPC streams from memory, one each way on a connection each, in messages
+//                               of a block's size: what the transport can do with one worker and one server
+//   grpc_one_connection_gigabytes_per_second, tcp_gigabytes_per_second   both streams on one connection;
+//                                                                        plain TCP
+//   of_grpc                     gigabytes_per_second over grpc_gigabytes_per_second
+//   cpu_seconds_per_gigabyte    of the whole process: workers and servers
+// All are measured in turns, several times each, and the best of each counts: a machine's speed drifts.
 // Errors: INVALID_ARGUMENT for an unknown format.
 absl::Status RunPushPull(const PushPullOptions& options);
 

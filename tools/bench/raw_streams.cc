@@ -24,11 +24,21 @@
 namespace shoal {
 namespace {
 
-grpc::ByteBuffer Message(const std::shared_ptr<std::vector<char>>& bytes) {
-  auto* owner = new std::shared_ptr<std::vector<char>>(bytes);
+// What one end sends: as much memory as there are bytes, as parameters are, not one message that stays in a
+// cache.
+struct Source {
+  std::vector<char> bytes;
+  uint64_t message_bytes;
+
+  uint64_t messages() const { return bytes.size() / message_bytes; }
+};
+
+grpc::ByteBuffer Message(const std::shared_ptr<const Source>& source, uint64_t index) {
+  using Owner = std::shared_ptr<const Source>;
+  char* const begin = const_cast<char*>(source->bytes.data()) + index * source->message_bytes;
   const grpc::Slice slice(
-      bytes->data(), bytes->size(),
-      [](void* data) { delete static_cast<std::shared_ptr<std::vector<char>>*>(data); }, owner);
+      begin, source->message_bytes, [](void* owner) { delete static_cast<Owner*>(owner); },
+      new Owner(source));
   return grpc::ByteBuffer(&slice, 1);
 }
 
@@ -36,8 +46,7 @@ grpc::ByteBuffer Message(const std::shared_ptr<std::vector<char>>& bytes) {
 
 class ServerEnd : public grpc::ServerGenericBidiReactor {
  public:
-  ServerEnd(bool gives, uint64_t messages, std::shared_ptr<std::vector<char>> bytes)
-      : gives_(gives), left_(messages), bytes_(std::move(bytes)) {
+  ServerEnd(bool gives, std::shared_ptr<const Source> source) : gives_(gives), source_(std::move(source)) {
     if (gives_) {
       WriteNext();
     } else {
@@ -54,35 +63,32 @@ class ServerEnd : public grpc::ServerGenericBidiReactor {
 
  private:
   void WriteNext() {
-    if (left_-- == 0) return Finish(grpc::Status::OK);
-    outgoing_ = Message(bytes_);
+    if (next_ == source_->messages()) return Finish(grpc::Status::OK);
+    outgoing_ = Message(source_, next_++);
     StartWrite(&outgoing_);
   }
 
   const bool gives_;
-  uint64_t left_;
-  const std::shared_ptr<std::vector<char>> bytes_;
+  const std::shared_ptr<const Source> source_;
+  uint64_t next_ = 0;
   grpc::ByteBuffer incoming_, outgoing_;
 };
 
 class RawService : public grpc::CallbackGenericService {
  public:
-  RawService(uint64_t messages, std::shared_ptr<std::vector<char>> bytes)
-      : messages_(messages), bytes_(std::move(bytes)) {}
+  explicit RawService(std::shared_ptr<const Source> source) : source_(std::move(source)) {}
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
-    return new ServerEnd(context->method() == "/give", messages_, bytes_);
+    return new ServerEnd(context->method() == "/give", source_);
   }
 
  private:
-  const uint64_t messages_;
-  const std::shared_ptr<std::vector<char>> bytes_;
+  const std::shared_ptr<const Source> source_;
 };
 
 class ClientEnd : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  ClientEnd(const std::shared_ptr<grpc::Channel>& channel, bool takes, uint64_t messages,
-            std::shared_ptr<std::vector<char>> bytes)
-      : stub_(channel), takes_(takes), left_(messages), bytes_(std::move(bytes)) {
+  ClientEnd(const std::shared_ptr<grpc::Channel>& channel, bool takes, std::shared_ptr<const Source> source)
+      : stub_(channel), takes_(takes), source_(std::move(source)) {
     stub_.PrepareBidiStreamingCall(&context_, takes ? "/give" : "/take", {}, this);
     if (takes_) {
       StartRead(&incoming_);
@@ -102,16 +108,16 @@ class ClientEnd : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuf
 
  private:
   void WriteNext() {
-    if (left_-- == 0) return StartWritesDone();
-    outgoing_ = Message(bytes_);
+    if (next_ == source_->messages()) return StartWritesDone();
+    outgoing_ = Message(source_, next_++);
     StartWrite(&outgoing_);
   }
 
   grpc::GenericStub stub_;
   grpc::ClientContext context_;
   const bool takes_;
-  uint64_t left_;
-  const std::shared_ptr<std::vector<char>> bytes_;
+  const std::shared_ptr<const Source> source_;
+  uint64_t next_ = 0;
   grpc::ByteBuffer incoming_, outgoing_;
   absl::Notification done_;
 };
@@ -150,33 +156,40 @@ absl::StatusOr<std::pair<int, int>> Connect() {
 
 }  // namespace
 
-absl::StatusOr<double> GrpcSeconds(uint64_t bytes, uint64_t message_bytes, int repeats) {
-  const auto buffer = std::make_shared<std::vector<char>>(message_bytes, 'x');
-  const uint64_t messages = bytes / message_bytes;
-  RawService service(messages, buffer);
+absl::StatusOr<double> GrpcSeconds(const RawTransfer& transfer, int connections) {
+  const auto make_source = [&] {
+    return std::make_shared<const Source>(
+        Source{std::vector<char>(transfer.bytes, 'x'), transfer.message_bytes});
+  };
+  const auto of_client = make_source();
+  RawService service(make_source());
   ServerOptions options;
   options.address = "127.0.0.1:0";
   options.configure = [&](grpc::ServerBuilder& builder) { builder.RegisterCallbackGenericService(&service); };
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, StartServer(options));
-  const auto channel = NewChannel(server->address());
-  return BestSeconds(repeats, [&] {
-    ClientEnd give(channel, false, messages, buffer), take(channel, true, messages, buffer);
+  ChannelOptions second;
+  second.connection_index = connections - 1;
+  const auto down = NewChannel(server->address()), up = NewChannel(server->address(), second);
+  return BestSeconds(transfer.repeats, [&] {
+    ClientEnd give(up, false, of_client), take(down, true, of_client);
     give.Wait();
     take.Wait();
   });
 }
 
-absl::StatusOr<double> TcpSeconds(uint64_t bytes, uint64_t message_bytes, int repeats) {
+absl::StatusOr<double> TcpSeconds(const RawTransfer& transfer) {
   SHOAL_ASSIGN_OR_RETURN(const auto ends, Connect());
   const auto [client, server] = ends;
-  const double seconds = BestSeconds(repeats, [&, client = client, server = server] {
+  const double seconds = BestSeconds(transfer.repeats, [&, client = client, server = server] {
     std::vector<std::thread> threads;
     for (int end : {client, server}) {
       threads.emplace_back([&, end] {
-        MoveAll(bytes, message_bytes, [&](char* data, size_t size) { return write(end, data, size); });
+        MoveAll(transfer.bytes, transfer.message_bytes,
+                [&](char* data, size_t size) { return write(end, data, size); });
       });
       threads.emplace_back([&, end] {
-        MoveAll(bytes, message_bytes, [&](char* data, size_t size) { return read(end, data, size); });
+        MoveAll(transfer.bytes, transfer.message_bytes,
+                [&](char* data, size_t size) { return read(end, data, size); });
       });
     }
     for (std::thread& thread : threads) thread.join();

@@ -7,9 +7,17 @@
 
 namespace shoal {
 
-// Seconds to move `bytes` each way at the same time over loopback, in messages of `message_bytes`, between
-// two ends in this process.
-absl::StatusOr<double> GrpcSeconds(uint64_t bytes, uint64_t message_bytes, int repeats);
-absl::StatusOr<double> TcpSeconds(uint64_t bytes, uint64_t message_bytes, int repeats);
+struct RawTransfer {
+  uint64_t bytes = 0;          // each way
+  uint64_t message_bytes = 0;  // divides `bytes`
+  int repeats = 5;             // after one that warms up; the fastest counts
+};
+
+// Seconds to move the bytes each way at the same time over loopback, between two ends in this process.
+// gRPC: a stream each way, both on one connection, or on one each (`connections`: 1 or 2). What is sent lies
+// in memory; what comes is let go.
+absl::StatusOr<double> GrpcSeconds(const RawTransfer& transfer, int connections);
+// TCP: one connection. What is sent stays in a cache.
+absl::StatusOr<double> TcpSeconds(const RawTransfer& transfer);
 
 }  // namespace shoal
