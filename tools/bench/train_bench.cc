@@ -15,6 +15,7 @@
 #include "tools/bench/bench_models.h"
 #include "tools/bench/bench_precision.h"
 #include "tools/bench/json_line.h"
+#include "tools/bench/machine_peak.h"
 #include "tools/bench/process_memory.h"
 #include "tools/bench/timing.h"
 
@@ -112,7 +113,7 @@ class Trainer {
   double loss_ = 0;
 };
 
-void PrintProfile(const OpProfile& profile, double seconds) {
+void PrintProfile(const OpProfile& profile, double seconds, const MachinePeak& peak) {
   std::vector<OpTotals> ops(profile.totals().begin(), profile.totals().end());
   std::sort(ops.begin(), ops.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
   double rest = seconds;
@@ -120,8 +121,12 @@ void PrintProfile(const OpProfile& profile, double seconds) {
     rest -= op.seconds;
     JsonLine line("train_op");
     line.Text("op", op.name).Integer("calls", op.calls).Number("share", op.seconds / seconds);
-    if (op.work.flops > 0) line.Number("gflops", op.work.flops / op.seconds * 1e-9);
-    line.Number("gigabytes_per_second", op.work.bytes / op.seconds * 1e-9).Print();
+    if (op.work.flops > 0) {
+      line.Number("gflops", op.work.flops / op.seconds * 1e-9).Number("machine_gflops", peak.gflops);
+    }
+    line.Number("gigabytes_per_second", op.work.bytes / op.seconds * 1e-9)
+        .Number("machine_gigabytes_per_second", peak.gigabytes_per_second)
+        .Print();
   }
   JsonLine("train_op").Text("op", "all else").Number("share", rest / seconds).Print();
 }
@@ -161,7 +166,7 @@ void Measure(Device& device, const ModelConfig& config, DType activations, const
       .Integer("scratch_allocations", device.counters().scratch_allocations - allocations)
       .Number("loss", trainer.loss())
       .Print();
-  if (options.profile) PrintProfile(profile, seconds);
+  if (options.profile) PrintProfile(profile, seconds, MeasureMachinePeak(device, activations));
 }
 
 absl::Status Check(const TrainOptions& options, const ModelConfig& config) {
