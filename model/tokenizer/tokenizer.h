@@ -13,8 +13,8 @@
 
 namespace shoal {
 
-// Ids of the pieces with a role of their own, which may be one and the same; no text is ever encoded to one of
-// them, except `unk`.
+// Ids of the pieces with a role of their own, which may be one and the same; no text is ever encoded to one
+// of them, except `unk`.
 struct SpecialTokens {
   uint32_t pad = 0;   // fills what is not there
   uint32_t unk = 1;   // characters that the vocabulary lacks
@@ -34,8 +34,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // `text` as ids, cls first (of a unigram vocabulary) and sep last, cut to `max_tokens` (at least 2) with those
-  // two kept. Any bytes will do: of a unigram vocabulary, what is not UTF-8 becomes U+FFFD.
+  // `text` as ids, cls first (of a unigram vocabulary) and sep last, cut to `max_tokens` (at least 2) with
+  // those two kept. Any bytes will do: of a unigram vocabulary, what is not UTF-8 becomes U+FFFD.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
 
   // The text of `ids` without the special tokens, normalised as Encode saw it. Ids past the vocabulary are
@@ -55,8 +55,8 @@ class Tokenizer {
 
 // From Tokenizer::bytes(), or a serialized SentencePiece model (any bytes: nothing crashes).
 //
-// Errors: INVALID_ARGUMENT when the bytes are neither of bytes() nor a SentencePiece model, its type is not unigram, or it has no
-// piece for one of pad, unk, cls (bos) and sep (eos).
+// Errors: INVALID_ARGUMENT when the bytes are neither of bytes() nor a SentencePiece model, its type is not
+// unigram, or it has no piece for one of pad, unk, cls (bos) and sep (eos).
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);
 
 }  // namespace shoal
