@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/heap.h"
 #include "common/logging.h"
+#include "common/process_tuning.h"
 #include "common/status.h"
 #include "common/version.h"
 #include "spdlog/spdlog.h"
@@ -43,7 +43,7 @@ int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::S
 }
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, const std::string& name) {
-  KeepFreedMemory();
+  TuneProcess();
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->flags_ = flags;
   SHOAL_ASSIGN_OR_RETURN(daemon->stop_, StopSignal::Install());
@@ -59,11 +59,13 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
   return daemon;
 }
 
-absl::StatusOr<std::unique_ptr<RpcServer>> Daemon::Serve(std::vector<grpc::Service*> services) {
+absl::StatusOr<std::unique_ptr<RpcServer>> Daemon::Serve(std::vector<grpc::Service*> services,
+                                                         int window_bytes) {
   ServerOptions options;
   options.address = flags_.listen;
   options.services = std::move(services);
   options.allow_remote = flags_.allow_remote;
+  options.window_bytes = window_bytes;
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<RpcServer> server, StartServer(options));
   spdlog::info("Serving on {}, version {}", server->address(), kBuildVersion);
   if (!flags_.port_file.empty()) {

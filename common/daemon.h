@@ -40,12 +40,13 @@ int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::S
 // A process's surroundings, from its flags. One a process; make it first.
 class Daemon {
  public:
-  // Sets up log, signals and files. `name` appears in the log.
+  // Sets up memory, log, signals and files. `name` appears in the log.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonFlags& flags, const std::string& name);
 
   // Serves `services` (which must outlive the server) on the flags' address, with health check and
-  // reflection, then writes the port file.
-  absl::StatusOr<std::unique_ptr<RpcServer>> Serve(std::vector<grpc::Service*> services);
+  // reflection, then writes the port file. `window_bytes`: see ServerOptions.
+  absl::StatusOr<std::unique_ptr<RpcServer>> Serve(std::vector<grpc::Service*> services,
+                                                   int window_bytes = 0);
 
   const StopSignal& stop() const { return *stop_; }
   Env* env() { return env_; }

@@ -10,6 +10,8 @@ namespace {
 
 // An element of the wire has at most this many bytes.
 constexpr uint64_t kMaxElementBytes = 4;
+// What is encoded at once before its checksum is taken: 24 KiB of float32, which a first-level cache holds.
+constexpr uint64_t kPieceElements = 6144;
 
 absl::Span<const uint8_t> BytesOf(const grpc::Slice& slice) { return {slice.begin(), slice.size()}; }
 
@@ -72,6 +74,41 @@ void PayloadReader::ReadSplitElement(Piece piece, absl::Span<float> element) {
     ++used_;
   }
   piece(format_, absl::MakeConstSpan(bytes, element_bytes_), element);
+}
+
+PayloadEncoder::PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner,
+                               absl::Span<const float> values, ArrayPool* pool)
+    : format_(format), owner_(std::move(owner)), values_(values) {
+  if (format == WIRE_FORMAT_F32) {
+    bytes_ = reinterpret_cast<const uint8_t*>(values.data());
+    return;
+  }
+  const uint64_t bytes = EncodedBytes(format, values.size());
+  const FloatArray memory = pool->Acquire((bytes + sizeof(float) - 1) / sizeof(float));
+  bytes_ = encoded_ = reinterpret_cast<uint8_t*>(memory.get());
+  owner_ = memory;
+}
+
+void PayloadEncoder::AddPiece(uint64_t count) {
+  const uint64_t begin = EncodedBytes(format_, added_), size = EncodedBytes(format_, count);
+  if (encoded_ != nullptr) {
+    Encode(format_, values_.subspan(added_, count), absl::MakeSpan(encoded_ + begin, size));
+  }
+  crc32c_ = ExtendCrc32c(crc32c_, absl::MakeConstSpan(bytes_ + begin, size));
+  added_ += count;
+}
+
+void PayloadEncoder::Add(uint64_t count) {
+  SHOAL_CHECK(count <= values_.size() - final_);
+  final_ += count;
+  while (final_ - added_ >= kPieceElements) AddPiece(kPieceElements);
+}
+
+PayloadEncoder::Encoded PayloadEncoder::Finish() {
+  Add(values_.size() - final_);
+  AddPiece(final_ - added_);
+  const absl::Span<const uint8_t> bytes(bytes_, EncodedBytes(format_, values_.size()));
+  return {Payload::Refer(std::move(owner_), bytes), crc32c_};
 }
 
 void PayloadReader::Decode(absl::Span<float> out) { Read(&shoal::Decode, out); }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "common/array_pool.h"
 #include "common/wire.h"
 #include "grpcpp/support/slice.h"
 
@@ -64,6 +65,37 @@ class PayloadReader {
   const Payload& payload_;
   size_t slice_ = 0;   // the slice that is being read
   uint64_t used_ = 0;  // bytes of it
+};
+
+// Makes a payload, with its checksum, of elements that become final one after the other: each piece is
+// encoded while it is in a cache. Not thread-safe.
+class PayloadEncoder {
+ public:
+  // f32 refers to `values`, which `owner` keeps alive, without a copy; other formats take memory of `pool`.
+  PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner, absl::Span<const float> values,
+                 ArrayPool* pool);
+
+  // The next `count` elements are final: they are read now or later, and never change.
+  void Add(uint64_t count);
+
+  struct Encoded {
+    Payload payload;
+    uint32_t crc32c = 0;
+  };
+  // Adds the rest. Ends the encoder's use.
+  Encoded Finish();
+
+ private:
+  void AddPiece(uint64_t count);
+
+  const WireFormat format_;
+  std::shared_ptr<const void> owner_;  // of the bytes
+  const absl::Span<const float> values_;
+  const uint8_t* bytes_ = nullptr;  // of the whole payload
+  uint8_t* encoded_ = nullptr;      // the same, to be written; null for f32
+  uint64_t final_ = 0;              // elements
+  uint64_t added_ = 0;              // of them, those that are encoded
+  uint32_t crc32c_ = 0;
 };
 
 // out = all elements. payload.size() is EncodedBytes(format, out.size()).

@@ -53,6 +53,9 @@ struct ServerOptions {
   // Without TLS anybody who reaches the port may command the daemon: other than loopback must be asked for.
   bool allow_remote = false;
   int max_message_bytes = kMaxMessageBytes;
+  // How much a peer may send ahead on a stream. 0: found out by probing each connection whenever something
+  // comes, which costs much when many connections carry little.
+  int window_bytes = 0;
   // Called before the server starts, for what is not covered here (completion queues, resource quotas).
   std::function<void(grpc::ServerBuilder&)> configure;
 };

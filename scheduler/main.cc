@@ -13,6 +13,9 @@
 namespace shoal {
 namespace {
 
+// Of a stream that brings an artifact. Sessions need little, and a thousand of them should cost little.
+constexpr int kWindowBytes = 1 << 20;
+
 struct Flags {
   DaemonFlags daemon;
   std::string state_dir = "shoal-state";
@@ -40,7 +43,7 @@ absl::Status Run(const Flags& flags) {
   options.env = daemon->env();
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<SchedulerNode> node, SchedulerNode::Start(std::move(options)));
   SchedulerServiceImpl service(node.get());
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}, kWindowBytes));
   absl::Status failed;
   while (failed.ok() && !daemon->stop().requested()) failed = node->WaitFailed(absl::Milliseconds(100));
   spdlog::info("Stopping");

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/crc32c.h"
 #include "common/status.h"
 #include "common/wire.h"
 
@@ -32,7 +31,7 @@ BlockState::BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::
       theta_(std::move(start.theta)),
       moments_(std::move(start.moments)),
       version_(start.version.value()) {
-  Publish(MakeVersion(start.version));
+  Publish(Finish(start.version, Encoder(theta_)));
 }
 
 // ---- contributions ----
@@ -115,14 +114,17 @@ PublishedVersion BlockState::Apply(const BlockUpdate& update) {
   step.learning_rate = update.learning_rate;
   step.gradient_scale = weight == 0 ? 0 : update.clip / static_cast<double>(weight);
   FloatArray next = format_.pool->Acquire(format_.size);
+  PayloadEncoder encoder = Encoder(next);
   BlockSumReader reader(format_.wire, ledger_.sum());
   for (uint64_t begin = 0; begin < format_.size; begin += kSumPiece) {
-    UpdatePiece(step, begin, reader.Next(std::min(kSumPiece, format_.size - begin)), next.get());
+    const uint64_t count = std::min(kSumPiece, format_.size - begin);
+    UpdatePiece(step, begin, reader.Next(count), next.get());
+    encoder.Add(count);
   }
   theta_ = std::move(next);
   ledger_.Clear();
   version_.store(OutputOf(update.round).value(), std::memory_order_release);
-  PublishedVersion published = MakeVersion(OutputOf(update.round));
+  PublishedVersion published = Finish(OutputOf(update.round), std::move(encoder));
   Publish(published);
   return published;
 }
@@ -148,22 +150,15 @@ void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Sp
 
 // ---- versions ----
 
-// For float32 the slice of θ itself; else an encoded copy.
-PublishedVersion BlockState::MakeVersion(Version version) const {
-  PublishedVersion published;
-  published.version = version;
-  published.wire = format_.wire;
-  const uint64_t bytes = EncodedBytes(format_.wire, format_.size);
-  FloatArray memory = theta_;
-  if (format_.wire != WIRE_FORMAT_F32) {
-    memory = format_.pool->Acquire((bytes + sizeof(float) - 1) / sizeof(float));
-    Encode(format_.wire, absl::MakeConstSpan(theta_.get(), format_.size),
-           absl::MakeSpan(reinterpret_cast<uint8_t*>(memory.get()), bytes));
-  }
-  const absl::Span<const uint8_t> content(reinterpret_cast<const uint8_t*>(memory.get()), bytes);
-  published.crc32c = Crc32c(content);
-  published.payload = Payload::Refer(memory, content);
-  return published;
+// For float32 the published version is the slice of θ itself; else an encoded copy.
+PayloadEncoder BlockState::Encoder(const FloatArray& theta) const {
+  return PayloadEncoder(format_.wire, theta, absl::MakeConstSpan(theta.get(), format_.size),
+                        format_.pool.get());
+}
+
+PublishedVersion BlockState::Finish(Version version, PayloadEncoder encoder) const {
+  PayloadEncoder::Encoded encoded = encoder.Finish();
+  return {version, format_.wire, encoded.crc32c, std::move(encoded.payload)};
 }
 
 void BlockState::Publish(PublishedVersion published) {

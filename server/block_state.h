@@ -11,10 +11,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "common/array_pool.h"
 #include "common/coverage.h"
 #include "common/payload.h"
 #include "common/types.h"
-#include "common/array_pool.h"
 #include "server/block_sum.h"
 #include "server/published.h"
 #include "server/shard_job.h"
@@ -80,8 +80,9 @@ class BlockState {
   absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient, float* out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // θ as it goes to workers.
-  PublishedVersion MakeVersion(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes of θ what goes to workers.
+  PayloadEncoder Encoder(const FloatArray& theta) const;
+  PublishedVersion Finish(Version version, PayloadEncoder encoder) const;
   void Publish(PublishedVersion published) ABSL_LOCKS_EXCLUDED(published_mutex_);
 
   const std::shared_ptr<const ShardJob> job_;

@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/array_pool.h"
 #include "common/backoff.h"
 #include "common/timer_queue.h"
 #include "grpcpp/grpcpp.h"
@@ -95,6 +96,7 @@ class GrpcLink : public ParameterLink {
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SimulatedLink simulated_;
+  const std::shared_ptr<ArrayPool> pool_ = ArrayPool::Create();  // of encoded contributions
   TimerQueue timers_;
 };
 

@@ -184,18 +184,12 @@ grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
   ContributionHeader& header = contribution.header;
   header.set_view(view_.value());
   header.set_wire(wire_);
-  const uint64_t bytes = EncodedBytes(wire_, contribution.size);
-  Payload payload;
-  if (wire_ == WIRE_FORMAT_F32) {
-    const auto* begin = reinterpret_cast<const uint8_t*>(contribution.values);
-    payload = Payload::Refer(contribution.gradient, absl::MakeConstSpan(begin, bytes));
-  } else {
-    auto encoded = std::make_shared<std::vector<uint8_t>>(bytes);
-    Encode(wire_, absl::MakeConstSpan(contribution.values, contribution.size), absl::MakeSpan(*encoded));
-    payload = Payload::Refer(encoded, absl::MakeConstSpan(*encoded));
-  }
-  header.set_crc32c(payload.Crc32c());
-  return EncodeBlockMessage(header, payload);
+  PayloadEncoder encoder(wire_, std::move(contribution.gradient),
+                         absl::MakeConstSpan(contribution.values, contribution.size),
+                         place_.link->pool_.get());
+  const PayloadEncoder::Encoded encoded = encoder.Finish();
+  header.set_crc32c(encoded.crc32c);
+  return EncodeBlockMessage(header, encoded.payload);
 }
 
 void PushStream::OnWriteDone(bool ok) {

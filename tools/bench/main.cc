@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "absl/status/status.h"
-#include "common/heap.h"
 #include "common/logging.h"
+#include "common/process_tuning.h"
 #include "tools/bench/apply_bench.h"
 #include "tools/bench/cluster_bench.h"
 #include "tools/bench/codecs_bench.h"
@@ -159,7 +159,7 @@ void AddTrain(CLI::App& app, Bench& bench) {
 int Main(int argc, char** argv) {
   CLI::App app("Measures Shoal and prints JSON lines.", "shoal-bench");
   app.require_subcommand(1);
-  KeepFreedMemory();  // as the daemons do
+  TuneProcess();  // as the daemons do
   (void)InitLogging({"shoal-bench", "warn", "", /*to_stderr=*/true});
   Bench bench;
   AddApply(app, bench);
