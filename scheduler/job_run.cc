@@ -248,7 +248,7 @@ void JobRun::Advance(absl::Time now) {
     if (state_.state() == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
-      OfferPlan();
+      OfferPlan(now);
       Judge(now);
       Finish(now);
     }
@@ -278,8 +278,7 @@ void JobRun::Derive(absl::Time now) {
   state_.set_deriver(deriver->id.value());
   Explain(absl::StrCat(deriver->name, " reads the data"));
   NodeState& node = nodes_[deriver->id];
-  if (!deriver->connected || node.offered) return;
-  node.offered = true;
+  if (!deriver->connected || !TakeOffer(now, &node)) return;
   Directive directive;
   PrepareJob& prepare = *directive.mutable_prepare_job();
   prepare.set_job(definition_.job());
@@ -288,12 +287,19 @@ void JobRun::Derive(absl::Time now) {
   out_->Send(deriver->id, std::move(directive));
 }
 
-void JobRun::OfferPlan() {
+bool JobRun::TakeOffer(absl::Time now, NodeState* node) {
+  if (node->prepared && node->offered) return false;
+  if (node->offered && now - node->offered_at < options_.offer_again) return false;
+  node->offered = true;
+  node->offered_at = now;
+  return true;
+}
+
+void JobRun::OfferPlan(absl::Time now) {
   for (const auto& [id, member] : members_.all()) {
     if (!member.connected || member.leaving) continue;
     NodeState& node = nodes_[id];
-    if (node.offered || !node.refused.empty()) continue;
-    node.offered = true;
+    if (!node.refused.empty() || !TakeOffer(now, &node)) continue;
     Directive directive;
     PrepareJob& prepare = *directive.mutable_prepare_job();
     prepare.set_job(definition_.job());

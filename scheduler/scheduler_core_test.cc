@@ -486,6 +486,21 @@ TEST_CASE("The same request gives the same job; jobs run one after the other") {
   CHECK(h.core().Cancel(h.now(), JobId(9)).code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("A node that does not answer the offer of a job is sent it again, until it answers") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Clear();
+  h.Pass(absl::Seconds(11), {s, w});
+  REQUIRE(h.Last(w, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(w, Directive::kPrepareJob)->prepare_job().derive());
+  h.Prepared(w, /*derived=*/true);
+  h.Clear();
+  h.Pass(absl::Seconds(11), {s, w});
+  CHECK(h.Last(s, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(w, Directive::kPrepareJob) == nullptr);
+}
+
 TEST_CASE("A checkpoint of another job is refused as a start") {
   Harness h;
   SubmitJobRequest request;
