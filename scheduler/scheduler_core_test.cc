@@ -100,11 +100,15 @@ class Harness {
     }
   }
 
-  JobId Submit(const JobSpec& spec = Spec(), const std::string& id = "id") {
+  static SubmitJobRequest Request(const JobSpec& spec = Spec(), const std::string& id = "id") {
     SubmitJobRequest request;
     request.set_request_id(id);
     *request.mutable_spec() = spec;
-    request.set_checkpoint_dir("checkpoints");
+    request.set_checkpoint_dir("checkpoints-of-" + id);
+    return request;
+  }
+  JobId Submit(const JobSpec& spec = Spec(), const std::string& id = "id") {
+    const SubmitJobRequest request = Request(spec, id);
     const auto job = core_->Submit(now_, request, std::nullopt);
     REQUIRE(job.ok());
     Take();
@@ -508,6 +512,21 @@ TEST_CASE("A checkpoint of another job is refused as a start") {
   ResumePoint resume;
   resume.spec_sha256 = "of something else";
   CHECK(h.core().Submit(h.now(), request, resume).status().code() == absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_CASE("A folder with another job's checkpoints is refused, but not to the job that wrote them") {
+  Harness h;
+  const absl::Status taken = absl::FailedPreconditionError("the folder holds checkpoints");
+  CHECK(h.core().Submit(h.now(), Harness::Request(), std::nullopt, taken).status() == taken);
+  h.Submit();
+  CHECK(*h.core().Submit(h.now(), Harness::Request(), std::nullopt, taken) == JobId(1));
+  SubmitJobRequest second = Harness::Request(Spec(), "second");
+  second.set_checkpoint_dir(Harness::Request().checkpoint_dir());
+  const absl::Status refused = h.core().Submit(h.now(), second, std::nullopt).status();
+  CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(refused.message()), Catch::Matchers::Contains("job 1"));
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  CHECK(h.core().Submit(h.now(), second, std::nullopt).ok());
 }
 
 TEST_CASE("A stall is named with its slots and their worker") {

@@ -120,9 +120,13 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& request) {
     if (!found.ok()) return Annotate(found.status(), "resume_from");
     resume = *std::move(found);
   }
+  // A request that comes again is answered whatever its job has written since: the core decides.
+  absl::Status folder;
+  if (!request.checkpoint_dir().empty())
+    folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::UnavailableError("the scheduler stops");
-  auto job = core_.Submit(absl::Now(), request, resume);
+  auto job = core_.Submit(absl::Now(), request, resume, folder);
   CarryOut();
   if (!failed_.ok()) return failed_;
   return job;

@@ -249,6 +249,7 @@ void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
 void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
   ShardFile file;
   file.job = id().value();
+  file.writer = options_.self.value();
   file.version = snapshot.version;
   file.shard = snapshot.shard;
   file.shards = snapshot.shards;
