@@ -240,6 +240,18 @@ absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version versi
   return env->DeleteTree(partial);
 }
 
+absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder) {
+  if (!env->FileExists(folder)) return absl::OkStatus();
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(folder));
+  for (const std::string& name : names) {
+    Version version;
+    absl::string_view stem = name;
+    if (!absl::ConsumeSuffix(&stem, kPartialSuffix) || !ParseCheckpointName(stem, &version)) continue;
+    SHOAL_RETURN_IF_ERROR(env->DeleteTree(JoinPath(folder, name)));
+  }
+  return absl::OkStatus();
+}
+
 // ---- reading ----
 
 absl::StatusOr<CheckpointReader> CheckpointReader::Open(Env* env, const std::string& checkpoint) {

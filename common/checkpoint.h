@@ -71,6 +71,9 @@ absl::StatusOr<CheckpointManifest> ReadManifest(Env* env, const std::string& che
 // Removes a committed version or what is left of an attempt; OK when there is none.
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version);
 
+// Removes what is left of all attempts in `folder`; OK when there is no such folder.
+absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder);
+
 // ---- reading (server, scheduler, command line) ----
 
 // A committed checkpoint. Thread-safe; movable.

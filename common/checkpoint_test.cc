@@ -114,6 +114,19 @@ TEST_CASE(
   CHECK(PosixEnv()->ListDir(*path)->size() == 4);  // three shards and the manifest
 }
 
+TEST_CASE("Leftovers are removed, committed versions and other folders stay") {
+  TestDir dir;
+  CHECK(DeletePartialCheckpoints(PosixEnv(), dir / "nothing").ok());
+  REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path())).ok());
+  REQUIRE(WriteShard(PosixEnv(), dir.path(), 1).ok());
+  REQUIRE(PosixEnv()->CreateDirs(dir / "mine.partial").ok());
+  CHECK(PosixEnv()->FileExists(dir / "version-120.partial"));
+  CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path()).ok());
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "version-120.partial"));
+  CHECK(PosixEnv()->FileExists(dir / "version-120"));
+  CHECK(PosixEnv()->FileExists(dir / "mine.partial"));
+}
+
 TEST_CASE("A missing shard keeps a checkpoint from being committed") {
   TestDir dir;
   const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());

@@ -163,9 +163,19 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   LogMetrics(now, false);
 }
 
+// Servers report in each session what they have written; much of it may be committed, and gone again. Each
+// writes its versions in order, so that versions are complete in order too.
+bool JobRun::WantsCheckpoint(Version version) const {
+  if (FindCheckpoint(state_, version) != nullptr) return false;
+  if (state_.state() == JOB_STATE_TESTING) {
+    return version.value() == state_.kept_version() || version.value() == state_.trained_rounds();
+  }
+  return state_.checkpoints().empty() || state_.checkpoints().rbegin()->version() < version.value();
+}
+
 void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   const Version version(report.version());
-  if (report.restore_id() != state_.view().restore().restore_id()) return;
+  if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
   if (!report.error().empty()) return WriteFailed(now, version, report.error());
   auto files = collector_.Add(report);
   if (!files) return;
@@ -434,6 +444,11 @@ void JobRun::Finish(absl::Time now) {
     }
     return WantRestore();
   }
+  const Version last(state_.trained_rounds());
+  if (state_.past_kept() && FindCheckpoint(state_, last) == nullptr && !collector_.failed(last)) {
+    // Once the servers have gone back, nobody could write it any more.
+    return Explain(absl::StrCat("the checkpoint of version ", last.value(), ", the last, is being written"));
+  }
   if (definition_.plan().test_examples() > 0 && !Tested()) {
     Explain(absl::StrCat("version ", kept.value(), " is evaluated on the test examples"));
     if (state_.past_kept()) WantRestore();
@@ -659,8 +674,7 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   close.mutable_close_job()->set_job(definition_.job());
   for (const auto& [id, node] : nodes_) out_->Send(id, close);
   nodes_.clear();
-  for (Version version : collector_.unfinished())
-    out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
+  out_->Do(DeletePartialFiles{definition_.checkpoint_dir()});
   SaveState();
 }
 

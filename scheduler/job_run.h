@@ -106,6 +106,7 @@ class JobRun {
   Version LowestVersion() const;
   bool Misses(SlotRange slots, const Target& target) const;
 
+  bool WantsCheckpoint(Version version) const;
   void WriteFailed(absl::Time now, Version version, const std::string& error);
   void Prune();
   void LogMetrics(absl::Time now, bool always);

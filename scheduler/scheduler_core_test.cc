@@ -187,6 +187,7 @@ class Harness {
   absl::Time now() const { return now_; }
   const std::vector<CommitCheckpointFiles>& commits() const { return commits_; }
   const std::vector<ComputeResult>& results() const { return results_; }
+  const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
   void CommitLast() {
@@ -207,6 +208,8 @@ class Harness {
         commits_.push_back(*commit);
       } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
         results_.push_back(*compute);
+      } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+        cleared_folders_.push_back(leftovers->folder);
       } else if (auto* end = std::get_if<EndSession>(&action)) {
         ended_sessions_.push_back(end->node.value());
       }
@@ -220,6 +223,7 @@ class Harness {
   std::vector<std::pair<uint64_t, Directive>> sent_;
   std::vector<CommitCheckpointFiles> commits_;
   std::vector<ComputeResult> results_;
+  std::vector<std::string> cleared_folders_;
   std::vector<uint64_t> ended_sessions_;
 };
 
@@ -367,6 +371,10 @@ TEST_CASE(
   h.Reached(s, 0, 20);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);  // the last version's checkpoint comes first
+  h.Written(s, 0, 20);
+  CHECK(h.CurrentView().restore().version() == 0);
+  h.CommitLast();
   CHECK(h.CurrentView().restore().version() == 10);
   h.Installed(s, 2);
   h.EvaluatedAll(w, EVALUATION_SET_TEST, 10);
@@ -377,7 +385,46 @@ TEST_CASE(
   CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
   CHECK(h.GetJob().result().parameters_sha256() == "abc");
   CHECK(h.GetJob().result().version() == 10);
+  CHECK(*h.GetJob().checkpoints().rbegin() == 20);
   CHECK(h.Last(w, Directive::kCloseJob) != nullptr);
+  CHECK(h.cleared_folders() == std::vector<std::string>{h.GetJob().checkpoint_dir()});
+}
+
+TEST_CASE("Checkpoints that are committed are not asked for again when a new session reports them") {
+  JobSpec spec = Spec();
+  spec.mutable_checkpoint()->set_keep(1);
+  spec.mutable_evaluation()->set_keep_best(false);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  for (uint64_t version : {5, 10, 15}) {
+    h.Written(s, 0, version);
+    if (version < 15) h.CommitLast();
+  }
+  CHECK(h.GetJob().checkpoints_size() == 1);  // 10; 5 is gone
+  h.Restart();                                // before it knew that 15 is committed
+  REQUIRE(h.Open(s).ok());
+  const size_t before = h.commits().size();
+  for (uint64_t version : {5, 10, 15}) h.Written(s, 0, version);
+  REQUIRE(h.commits().size() == before + 1);
+  CHECK(h.commits().back().manifest.version() == 15);
+}
+
+TEST_CASE("A last version that can't be written does not keep the best one from being tested") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Written(s, 0, 10);
+  h.CommitLast();
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  h.Written(s, 0, 20, "No space left on device");
+  CHECK(h.CurrentView().restore().version() == 10);
 }
 
 TEST_CASE("Training stops early when the patience is over") {

@@ -260,6 +260,9 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
     if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
+  } else if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+    const absl::Status status = DeletePartialCheckpoints(options_.env, leftovers->folder);
+    if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
   } else if (const auto* compute = std::get_if<ComputeResult>(&action)) {
     absl::StatusOr<std::string> sha256;
     const auto reader = CheckpointReader::Open(options_.env, compute->checkpoint);

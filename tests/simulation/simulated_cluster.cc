@@ -265,6 +265,8 @@ void SimulatedCluster::CarryOut(Action& action) {
     });
   } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     storage_.Delete(remove->folder, remove->version);
+  } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+    storage_.DeletePartial(leftovers->folder);
   } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
     answer([this, c = *compute] {
       scheduler_->ResultComputed(queue_.now(), c.job, c.version, storage_.ThetaSha256(c.checkpoint));
@@ -343,6 +345,7 @@ SimulationResult SimulatedCluster::Run(absl::Duration limit) {
   result.reason = job->reason();
   result.result = job->result();
   result.evaluations.assign(job->evaluations().begin(), job->evaluations().end());
+  if (!job->checkpoints().empty()) result.last_checkpoint = *job->checkpoints().rbegin();
   result.views = static_cast<int>(job->view().view());
   return result;
 }

@@ -39,7 +39,8 @@ struct SimulationResult {
   std::string reason;
   JobResult result;
   std::vector<EvaluationRecord> evaluations;
-  absl::Duration time;  // simulated
+  uint64_t last_checkpoint = 0;  // version
+  absl::Duration time;           // simulated
   int views = 0;
 };
 

@@ -53,6 +53,7 @@ TEST_CASE("The undisturbed run completes, and its evaluations decide what is kep
   REQUIRE(result.state == JOB_STATE_COMPLETED);
   CHECK(result.result.rounds() == 18);
   CHECK(result.result.parameters_sha256().size() == 64);
+  CHECK(result.last_checkpoint == 18);
   CHECK(result.evaluations.size() == 4);  // three epochs and the test
   CHECK(result.views == 1);
 }
