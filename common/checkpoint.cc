@@ -18,6 +18,7 @@ namespace {
 
 constexpr char kManifestName[] = "manifest.json";
 constexpr char kVersionPrefix[] = "version-";
+constexpr char kShardPrefix[] = "shard-";
 constexpr char kPartialSuffix[] = ".partial";
 constexpr char kCrcPrefix[] = "crc32c.";
 constexpr char kTheta[] = "theta";
@@ -95,6 +96,38 @@ absl::Status CheckShardFiles(Env* env, const std::string& folder, const Checkpoi
   return absl::OkStatus();
 }
 
+// Whether `wanted` is what is committed at `path`. The same job cut into another number of shards has other
+// files with the same θ.
+absl::Status CheckSame(const std::string& path, const CheckpointManifest& there,
+                       const CheckpointManifest& wanted) {
+  if (there.job() != wanted.job() || there.spec_sha256() != wanted.spec_sha256() ||
+      there.parameters() != wanted.parameters()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is of another job (", there.job(), ", ", there.job_name(), ", ",
+                     there.spec_sha256().substr(0, 12), "), not of job ", wanted.job(), " (",
+                     wanted.spec_sha256().substr(0, 12), "): give each job a checkpoint folder of its own"));
+  }
+  if (there.shards_size() != wanted.shards_size()) return absl::OkStatus();
+  for (int i = 0; i < there.shards_size(); ++i) {
+    if (there.shards(i).sha256() == wanted.shards(i).sha256()) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, ": ", there.shards(i).file(), " has SHA-256 ", there.shards(i).sha256(),
+        ", the same version written again ", wanted.shards(i).sha256(), ": is it of another training?"));
+  }
+  return absl::OkStatus();
+}
+
+// Files of a shard that `manifest` does not name. One that can't be removed does no harm.
+void DeleteOtherShardFiles(Env* env, const std::string& folder, const CheckpointManifest& manifest) {
+  const auto names = env->ListDir(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const bool named = std::any_of(manifest.shards().begin(), manifest.shards().end(),
+                                   [&](const CheckpointShard& shard) { return shard.file() == name; });
+    if (!named && absl::StartsWith(name, kShardPrefix)) (void)env->DeleteFile(JoinPath(folder, name));
+  }
+}
+
 absl::Status CheckManifest(const std::string& path, const CheckpointManifest& manifest) {
   if (manifest.format() != kCheckpointFormat) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": checkpoint format ", manifest.format(),
@@ -112,7 +145,7 @@ absl::Status CheckManifest(const std::string& path, const CheckpointManifest& ma
 }  // namespace
 
 std::string ShardFileName(uint32_t shard, uint32_t shards) {
-  return absl::StrCat("shard-", shard, "-of-", shards, ".safetensors");
+  return absl::StrCat(kShardPrefix, shard, "-of-", shards, ".safetensors");
 }
 
 std::string CheckpointName(Version version) { return absl::StrCat(kVersionPrefix, version.value()); }
@@ -129,8 +162,9 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
   CheckpointShard shard;
   shard.set_file(ShardFileName(file.shard, file.shards));
   const std::string path = JoinPath(partial, shard.file());
-  // Under another name until it is whole, so that a server that was given up can't tear its successor's file.
-  const std::string unfinished = absl::StrCat(path, ".", file.job, ".tmp");
+  // Under a name of its own until it is whole, so that a server that was given up can't tear its successor's
+  // file.
+  const std::string unfinished = absl::StrCat(path, ".", file.job, ".", file.writer, ".tmp");
   SHOAL_ASSIGN_OR_RETURN(const std::string sha256, WriteTensors(env, unfinished, file));
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(unfinished));
   SHOAL_RETURN_IF_ERROR(env->Rename(unfinished, path));
@@ -148,10 +182,13 @@ absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder
   const std::string final_path = JoinPath(folder, CheckpointName(version));
   const std::string partial = JoinPath(folder, PartialCheckpointName(version));
   if (env->FileExists(final_path)) {
+    SHOAL_ASSIGN_OR_RETURN(const CheckpointManifest there, ReadManifest(env, final_path));
+    SHOAL_RETURN_IF_ERROR(CheckSame(final_path, there, manifest));
     SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
     return final_path;
   }
   SHOAL_RETURN_IF_ERROR(CheckShardFiles(env, partial, manifest));
+  DeleteOtherShardFiles(env, partial, manifest);
   std::string json;
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
@@ -201,6 +238,18 @@ absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version versi
   if (!env->FileExists(path)) return absl::OkStatus();
   SHOAL_RETURN_IF_ERROR(env->Rename(path, partial));
   return env->DeleteTree(partial);
+}
+
+absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder) {
+  if (!env->FileExists(folder)) return absl::OkStatus();
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(folder));
+  for (const std::string& name : names) {
+    Version version;
+    absl::string_view stem = name;
+    if (!absl::ConsumeSuffix(&stem, kPartialSuffix) || !ParseCheckpointName(stem, &version)) continue;
+    SHOAL_RETURN_IF_ERROR(env->DeleteTree(JoinPath(folder, name)));
+  }
+  return absl::OkStatus();
 }
 
 // ---- reading ----

@@ -41,6 +41,7 @@ struct BlockToWrite {
 
 struct ShardFile {
   uint64_t job = 0;
+  uint64_t writer = 0;  // node: two servers may write the same shard, when one was given up for the other
   Version version;
   uint32_t shard = 0;
   uint32_t shards = 1;
@@ -54,9 +55,10 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 
 // ---- committing and finding (scheduler) ----
 
-// Writes manifest.json and gives the folder its final name. Returns its path. Committing a version that is
-// there already is harmless: the one that is there stays. Errors: FAILED_PRECONDITION when a shard's file is
-// missing or has another size; what the Env says.
+// Writes manifest.json and gives the folder its final name. Returns its path. What else was begun in it (by
+// servers that were given up) is removed. Committing a version of the same job that is there already is
+// harmless: the one that is there stays. Errors: FAILED_PRECONDITION when a shard's file is missing or has
+// another size, or when the version that is there is of another job or has other bytes; what the Env says.
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder,
                                              const CheckpointManifest& manifest);
 
@@ -68,6 +70,9 @@ absl::StatusOr<CheckpointManifest> ReadManifest(Env* env, const std::string& che
 
 // Removes a committed version or what is left of an attempt; OK when there is none.
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version);
+
+// Removes what is left of all attempts in `folder`; OK when there is no such folder.
+absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder);
 
 // ---- reading (server, scheduler, command line) ----
 

@@ -19,10 +19,12 @@ std::vector<float> Theta(uint64_t block) {
   return values;
 }
 
-absl::StatusOr<CheckpointShard> WriteShard(Env* env, const std::string& folder, uint32_t shard) {
+absl::StatusOr<CheckpointShard> WriteShard(Env* env, const std::string& folder, uint32_t shard,
+                                           uint64_t writer = 1) {
   const std::vector<float> first = Theta(shard), second = Theta(shard + 3), moment(8, 0.5f);
   ShardFile file;
   file.job = 7;
+  file.writer = writer;
   file.version = Version(120);
   file.shard = shard;
   file.shards = 3;
@@ -78,6 +80,51 @@ TEST_CASE("A committed checkpoint reads back, and θ's digest is that of its byt
   CHECK(moment == Theta(3));
   CHECK(absl::IsInvalidArgument(reader->ReadBlock("theta", BlockId(0), absl::MakeSpan(moment))));
   CHECK(absl::IsNotFound(reader->ReadBlock("exp_avg", BlockId(0), absl::MakeSpan(moment))));
+}
+
+TEST_CASE(
+    "A version that is there is not taken for that of another job, nor of another training of its name") {
+  TestDir dir;
+  const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
+  REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), manifest).ok());
+  CheckpointManifest other = manifest;
+  other.set_job(8);
+  CHECK(absl::IsFailedPrecondition(CommitCheckpoint(PosixEnv(), dir.path(), other).status()));
+  other = manifest;
+  other.set_spec_sha256("another");
+  CHECK(absl::IsFailedPrecondition(CommitCheckpoint(PosixEnv(), dir.path(), other).status()));
+  other = manifest;
+  other.mutable_shards(1)->set_sha256("another");
+  CHECK(absl::IsFailedPrecondition(CommitCheckpoint(PosixEnv(), dir.path(), other).status()));
+  other.mutable_shards()->RemoveLast();  // cut in another way, after a server was lost: the same θ
+  CHECK(CommitCheckpoint(PosixEnv(), dir.path(), other).ok());
+}
+
+TEST_CASE(
+    "Two servers that write the same shard don't share a file, and what one left goes with the commit") {
+  TestDir dir;
+  FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, ENOSPC}});
+  CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/3).ok());
+  env.SetRules({FaultRule{"shard-", 0, 100, ENOSPC}});
+  CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/4).ok());
+  const std::string partial = dir / PartialCheckpointName(Version(120));
+  CHECK(PosixEnv()->ListDir(partial)->size() == 2);
+  const auto path = CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path()));
+  REQUIRE(path.ok());
+  CHECK(PosixEnv()->ListDir(*path)->size() == 4);  // three shards and the manifest
+}
+
+TEST_CASE("Leftovers are removed, committed versions and other folders stay") {
+  TestDir dir;
+  CHECK(DeletePartialCheckpoints(PosixEnv(), dir / "nothing").ok());
+  REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path())).ok());
+  REQUIRE(WriteShard(PosixEnv(), dir.path(), 1).ok());
+  REQUIRE(PosixEnv()->CreateDirs(dir / "mine.partial").ok());
+  CHECK(PosixEnv()->FileExists(dir / "version-120.partial"));
+  CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path()).ok());
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "version-120.partial"));
+  CHECK(PosixEnv()->FileExists(dir / "version-120"));
+  CHECK(PosixEnv()->FileExists(dir / "mine.partial"));
 }
 
 TEST_CASE("A missing shard keeps a checkpoint from being committed") {

@@ -65,6 +65,10 @@ struct DeleteCheckpointFiles {
   std::string folder;
   Version version;
 };
+// The job is over: what is left of checkpoints that were never committed.
+struct DeletePartialFiles {
+  std::string folder;
+};
 // SHA-256 of θ in the checkpoint (a directory). Answered by SchedulerCore::ResultComputed.
 struct ComputeResult {
   JobId job;
@@ -84,7 +88,7 @@ struct LogLine {
 };
 
 using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles,
-                            DeleteCheckpointFiles, ComputeResult, PublishEvent, LogLine>;
+                            DeleteCheckpointFiles, DeletePartialFiles, ComputeResult, PublishEvent, LogLine>;
 
 // Collects actions in their order, records first. Not thread-safe.
 class Outbox {

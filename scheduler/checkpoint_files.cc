@@ -61,4 +61,20 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
   return point;
 }
 
+absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
+                                   const std::optional<ResumePoint>& resume) {
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env, folder));
+  for (Version version : versions) {
+    const std::string path = JoinPath(folder, CheckpointName(version));
+    SHOAL_ASSIGN_OR_RETURN(const CheckpointManifest there, ReadManifest(env, path));
+    if (resume && there.spec_sha256() == resume->spec_sha256 && version <= resume->version) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint_dir: ", path, " is of ",
+                     resume && there.spec_sha256() == resume->spec_sha256 ? "a later version than resume_from"
+                                                                          : "another job",
+                     " (", there.job_name(), "): choose another folder, or go on from it with resume_from"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace shoal

@@ -26,14 +26,6 @@ std::optional<std::vector<CheckpointShard>> ShardCollector::Add(const ShardWritt
   return files;
 }
 
-std::vector<Version> ShardCollector::unfinished() const {
-  std::vector<Version> versions;
-  for (const auto& [version, shards] : written_) {
-    if (shards.size() < shards_) versions.push_back(version);
-  }
-  return versions;
-}
-
 const StoredCheckpoint* FindCheckpoint(const JobStateRecord& state, Version version) {
   for (const StoredCheckpoint& checkpoint : state.checkpoints()) {
     if (checkpoint.version() == version.value()) return &checkpoint;

@@ -25,9 +25,6 @@ class ShardCollector {
   // dropped.
   std::optional<std::vector<CheckpointShard>> Add(const ShardWritten& report);
 
-  // Versions of which some shards are there.
-  std::vector<Version> unfinished() const;
-
   // The version can't be had from this restore point.
   void SetFailed(Version version) { failed_.insert(version); }
   bool failed(Version version) const { return failed_.count(version) > 0; }

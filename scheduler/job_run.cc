@@ -163,9 +163,19 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   LogMetrics(now, false);
 }
 
+// Servers report in each session what they have written; much of it may be committed, and gone again. Each
+// writes its versions in order, so that versions are complete in order too.
+bool JobRun::WantsCheckpoint(Version version) const {
+  if (FindCheckpoint(state_, version) != nullptr) return false;
+  if (state_.state() == JOB_STATE_TESTING) {
+    return version.value() == state_.kept_version() || version.value() == state_.trained_rounds();
+  }
+  return state_.checkpoints().empty() || state_.checkpoints().rbegin()->version() < version.value();
+}
+
 void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   const Version version(report.version());
-  if (report.restore_id() != state_.view().restore().restore_id()) return;
+  if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
   if (!report.error().empty()) return WriteFailed(now, version, report.error());
   auto files = collector_.Add(report);
   if (!files) return;
@@ -248,7 +258,7 @@ void JobRun::Advance(absl::Time now) {
     if (state_.state() == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
-      OfferPlan();
+      OfferPlan(now);
       Judge(now);
       Finish(now);
     }
@@ -278,8 +288,7 @@ void JobRun::Derive(absl::Time now) {
   state_.set_deriver(deriver->id.value());
   Explain(absl::StrCat(deriver->name, " reads the data"));
   NodeState& node = nodes_[deriver->id];
-  if (!deriver->connected || node.offered) return;
-  node.offered = true;
+  if (!deriver->connected || !TakeOffer(now, &node)) return;
   Directive directive;
   PrepareJob& prepare = *directive.mutable_prepare_job();
   prepare.set_job(definition_.job());
@@ -288,12 +297,19 @@ void JobRun::Derive(absl::Time now) {
   out_->Send(deriver->id, std::move(directive));
 }
 
-void JobRun::OfferPlan() {
+bool JobRun::TakeOffer(absl::Time now, NodeState* node) {
+  if (node->prepared && node->offered) return false;
+  if (node->offered && now - node->offered_at < options_.offer_again) return false;
+  node->offered = true;
+  node->offered_at = now;
+  return true;
+}
+
+void JobRun::OfferPlan(absl::Time now) {
   for (const auto& [id, member] : members_.all()) {
     if (!member.connected || member.leaving) continue;
     NodeState& node = nodes_[id];
-    if (node.offered || !node.refused.empty()) continue;
-    node.offered = true;
+    if (!node.refused.empty() || !TakeOffer(now, &node)) continue;
     Directive directive;
     PrepareJob& prepare = *directive.mutable_prepare_job();
     prepare.set_job(definition_.job());
@@ -427,6 +443,11 @@ void JobRun::Finish(absl::Time now) {
           absl::StrCat("the checkpoint of version ", kept.value(), ", the result, could not be written"));
     }
     return WantRestore();
+  }
+  const Version last(state_.trained_rounds());
+  if (state_.past_kept() && FindCheckpoint(state_, last) == nullptr && !collector_.failed(last)) {
+    // Once the servers have gone back, nobody could write it any more.
+    return Explain(absl::StrCat("the checkpoint of version ", last.value(), ", the last, is being written"));
   }
   if (definition_.plan().test_examples() > 0 && !Tested()) {
     Explain(absl::StrCat("version ", kept.value(), " is evaluated on the test examples"));
@@ -653,8 +674,7 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   close.mutable_close_job()->set_job(definition_.job());
   for (const auto& [id, node] : nodes_) out_->Send(id, close);
   nodes_.clear();
-  for (Version version : collector_.unfinished())
-    out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
+  out_->Do(DeletePartialFiles{definition_.checkpoint_dir()});
   SaveState();
 }
 

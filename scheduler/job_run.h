@@ -60,6 +60,7 @@ class JobRun {
  private:
   struct NodeState {
     bool offered = false;  // PrepareJob was sent in this session
+    absl::Time offered_at;
     bool prepared = false;
     std::string refused;     // why it does not take part
     uint64_t installed = 0;  // newest view that it holds (server)
@@ -73,7 +74,9 @@ class JobRun {
 
   // ---- steps of Advance ----
   void Derive(absl::Time now);
-  void OfferPlan();
+  void OfferPlan(absl::Time now);
+  // Whether PrepareJob is to be sent to the node now; notes that it is.
+  bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
   void PlaceNodes(absl::Time now);
   void Announce();
@@ -103,6 +106,7 @@ class JobRun {
   Version LowestVersion() const;
   bool Misses(SlotRange slots, const Target& target) const;
 
+  bool WantsCheckpoint(Version version) const;
   void WriteFailed(absl::Time now, Version version, const std::string& error);
   void Prune();
   void LogMetrics(absl::Time now, bool always);

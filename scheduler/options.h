@@ -21,6 +21,9 @@ struct SchedulerOptions {
   absl::Duration session_grace = absl::Milliseconds(400);
   // When enough nodes are prepared, how long a job waits for the others before its first view.
   absl::Duration settle = absl::Seconds(2);
+  // A node that has not answered the offer of a job for so long is sent it again: a directive may be lost
+  // with its stream.
+  absl::Duration offer_again = absl::Seconds(10);
   // What has not moved for so long is shown as a stall.
   absl::Duration stall_after = absl::Seconds(2);
   // Live progress is published at most this often.

@@ -203,8 +203,20 @@ void SchedulerCore::Advance(absl::Time now) {
   }
 }
 
+absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir) const {
+  if (checkpoint_dir.empty()) return absl::OkStatus();
+  for (const auto& [id, job] : jobs_) {
+    if (job->ended() || job->definition().checkpoint_dir() != checkpoint_dir) continue;
+    return absl::FailedPreconditionError(absl::StrCat("checkpoint_dir: job ", id.value(),
+                                                      ", which has not ended, writes its checkpoints to ",
+                                                      checkpoint_dir, ": choose another folder"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
-                                            const std::optional<ResumePoint>& resume) {
+                                            const std::optional<ResumePoint>& resume,
+                                            const absl::Status& folder) {
   for (const auto& [id, job] : jobs_) {
     if (!request.request_id().empty() && job->definition().request_id() == request.request_id()) return id;
   }
@@ -219,6 +231,8 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
         " is of a job with another model, data, optimizer, schedule, seed or slots (",
         resume->spec_sha256.substr(0, 12), ", this job ", definition.spec_sha256().substr(0, 12), ")"));
   }
+  SHOAL_RETURN_IF_ERROR(folder);
+  SHOAL_RETURN_IF_ERROR(CheckFolderIsFree(request.checkpoint_dir()));
   const JobId id(counters_.next_job());
   counters_.set_next_job(id.value() + 1);
   SaveCounters();

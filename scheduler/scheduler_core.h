@@ -45,10 +45,12 @@ class SchedulerCore {
 
   // ---- users ----
   // Completes and checks the spec. The same request_id gives the same job again. `resume` is what was found
-  // at request.resume_from. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the
-  // checkpoint is of a job with other numerics.
+  // at request.resume_from, `folder` whether a new job may use request.checkpoint_dir, as far as the disk
+  // knows. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the checkpoint is of a
+  // job with other numerics, or a job that has not ended has the same checkpoint_dir; `folder`'s.
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
-                               const std::optional<ResumePoint>& resume);
+                               const std::optional<ResumePoint>& resume,
+                               const absl::Status& folder = absl::OkStatus());
   // OK when it has ended already. Errors: NOT_FOUND.
   absl::Status Cancel(absl::Time now, JobId job);
   // Errors: NOT_FOUND.
@@ -71,6 +73,7 @@ class SchedulerCore {
   // The job that a node's report is about, if it runs; the node is told to drop any other.
   JobRun* RunningJob(NodeId node, uint64_t job);
   absl::Status HandOn(absl::Time now, Member* member, const NodeReport& report);
+  absl::Status CheckFolderIsFree(const std::string& checkpoint_dir) const;
   JobRun* Find(JobId job);
   // The one that has the nodes: the first that has not ended. Null: none.
   JobRun* Active();

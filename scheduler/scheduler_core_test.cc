@@ -100,11 +100,15 @@ class Harness {
     }
   }
 
-  JobId Submit(const JobSpec& spec = Spec(), const std::string& id = "id") {
+  static SubmitJobRequest Request(const JobSpec& spec = Spec(), const std::string& id = "id") {
     SubmitJobRequest request;
     request.set_request_id(id);
     *request.mutable_spec() = spec;
-    request.set_checkpoint_dir("checkpoints");
+    request.set_checkpoint_dir("checkpoints-of-" + id);
+    return request;
+  }
+  JobId Submit(const JobSpec& spec = Spec(), const std::string& id = "id") {
+    const SubmitJobRequest request = Request(spec, id);
     const auto job = core_->Submit(now_, request, std::nullopt);
     REQUIRE(job.ok());
     Take();
@@ -183,6 +187,7 @@ class Harness {
   absl::Time now() const { return now_; }
   const std::vector<CommitCheckpointFiles>& commits() const { return commits_; }
   const std::vector<ComputeResult>& results() const { return results_; }
+  const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
   void CommitLast() {
@@ -203,6 +208,8 @@ class Harness {
         commits_.push_back(*commit);
       } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
         results_.push_back(*compute);
+      } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+        cleared_folders_.push_back(leftovers->folder);
       } else if (auto* end = std::get_if<EndSession>(&action)) {
         ended_sessions_.push_back(end->node.value());
       }
@@ -216,6 +223,7 @@ class Harness {
   std::vector<std::pair<uint64_t, Directive>> sent_;
   std::vector<CommitCheckpointFiles> commits_;
   std::vector<ComputeResult> results_;
+  std::vector<std::string> cleared_folders_;
   std::vector<uint64_t> ended_sessions_;
 };
 
@@ -363,6 +371,10 @@ TEST_CASE(
   h.Reached(s, 0, 20);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);  // the last version's checkpoint comes first
+  h.Written(s, 0, 20);
+  CHECK(h.CurrentView().restore().version() == 0);
+  h.CommitLast();
   CHECK(h.CurrentView().restore().version() == 10);
   h.Installed(s, 2);
   h.EvaluatedAll(w, EVALUATION_SET_TEST, 10);
@@ -373,7 +385,46 @@ TEST_CASE(
   CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
   CHECK(h.GetJob().result().parameters_sha256() == "abc");
   CHECK(h.GetJob().result().version() == 10);
+  CHECK(*h.GetJob().checkpoints().rbegin() == 20);
   CHECK(h.Last(w, Directive::kCloseJob) != nullptr);
+  CHECK(h.cleared_folders() == std::vector<std::string>{h.GetJob().checkpoint_dir()});
+}
+
+TEST_CASE("Checkpoints that are committed are not asked for again when a new session reports them") {
+  JobSpec spec = Spec();
+  spec.mutable_checkpoint()->set_keep(1);
+  spec.mutable_evaluation()->set_keep_best(false);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  for (uint64_t version : {5, 10, 15}) {
+    h.Written(s, 0, version);
+    if (version < 15) h.CommitLast();
+  }
+  CHECK(h.GetJob().checkpoints_size() == 1);  // 10; 5 is gone
+  h.Restart();                                // before it knew that 15 is committed
+  REQUIRE(h.Open(s).ok());
+  const size_t before = h.commits().size();
+  for (uint64_t version : {5, 10, 15}) h.Written(s, 0, version);
+  REQUIRE(h.commits().size() == before + 1);
+  CHECK(h.commits().back().manifest.version() == 15);
+}
+
+TEST_CASE("A last version that can't be written does not keep the best one from being tested") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Written(s, 0, 10);
+  h.CommitLast();
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  h.Written(s, 0, 20, "No space left on device");
+  CHECK(h.CurrentView().restore().version() == 10);
 }
 
 TEST_CASE("Training stops early when the patience is over") {
@@ -486,6 +537,21 @@ TEST_CASE("The same request gives the same job; jobs run one after the other") {
   CHECK(h.core().Cancel(h.now(), JobId(9)).code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("A node that does not answer the offer of a job is sent it again, until it answers") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Clear();
+  h.Pass(absl::Seconds(11), {s, w});
+  REQUIRE(h.Last(w, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(w, Directive::kPrepareJob)->prepare_job().derive());
+  h.Prepared(w, /*derived=*/true);
+  h.Clear();
+  h.Pass(absl::Seconds(11), {s, w});
+  CHECK(h.Last(s, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(w, Directive::kPrepareJob) == nullptr);
+}
+
 TEST_CASE("A checkpoint of another job is refused as a start") {
   Harness h;
   SubmitJobRequest request;
@@ -493,6 +559,21 @@ TEST_CASE("A checkpoint of another job is refused as a start") {
   ResumePoint resume;
   resume.spec_sha256 = "of something else";
   CHECK(h.core().Submit(h.now(), request, resume).status().code() == absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_CASE("A folder with another job's checkpoints is refused, but not to the job that wrote them") {
+  Harness h;
+  const absl::Status taken = absl::FailedPreconditionError("the folder holds checkpoints");
+  CHECK(h.core().Submit(h.now(), Harness::Request(), std::nullopt, taken).status() == taken);
+  h.Submit();
+  CHECK(*h.core().Submit(h.now(), Harness::Request(), std::nullopt, taken) == JobId(1));
+  SubmitJobRequest second = Harness::Request(Spec(), "second");
+  second.set_checkpoint_dir(Harness::Request().checkpoint_dir());
+  const absl::Status refused = h.core().Submit(h.now(), second, std::nullopt).status();
+  CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(refused.message()), Catch::Matchers::Contains("job 1"));
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  CHECK(h.core().Submit(h.now(), second, std::nullopt).ok());
 }
 
 TEST_CASE("A stall is named with its slots and their worker") {

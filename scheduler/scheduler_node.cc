@@ -120,9 +120,13 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& request) {
     if (!found.ok()) return Annotate(found.status(), "resume_from");
     resume = *std::move(found);
   }
+  // A request that comes again is answered whatever its job has written since: the core decides.
+  absl::Status folder;
+  if (!request.checkpoint_dir().empty())
+    folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::UnavailableError("the scheduler stops");
-  auto job = core_.Submit(absl::Now(), request, resume);
+  auto job = core_.Submit(absl::Now(), request, resume, folder);
   CarryOut();
   if (!failed_.ok()) return failed_;
   return job;
@@ -256,6 +260,9 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
     if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
+  } else if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+    const absl::Status status = DeletePartialCheckpoints(options_.env, leftovers->folder);
+    if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
   } else if (const auto* compute = std::get_if<ComputeResult>(&action)) {
     absl::StatusOr<std::string> sha256;
     const auto reader = CheckpointReader::Open(options_.env, compute->checkpoint);

@@ -15,6 +15,8 @@ namespace {
 constexpr absl::Duration kReportEvery = absl::Milliseconds(50);
 // A restarted scheduler may have forgotten so many.
 constexpr size_t kRoundsKept = 1000;
+// A scheduler that was away may have missed so many checkpoints; older ones are of no use to it.
+constexpr size_t kWrittenKept = 100;
 // Without progress: what the shard waits for, for the status.
 constexpr absl::Duration kReportIdle = absl::Seconds(1);
 constexpr absl::Duration kNormsTimeout = absl::Seconds(2);
@@ -243,12 +245,19 @@ void ServerJob::ReportProgress() {
 // ---- checkpoints ----
 
 void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
-  files_.After(absl::ZeroDuration(), [this, snapshot = std::move(snapshot)] { WriteSnapshot(*snapshot); });
+  files_.After(absl::ZeroDuration(), [this, snapshot = std::move(snapshot)] {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return;
+    }
+    WriteSnapshot(*snapshot);
+  });
 }
 
 void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
   ShardFile file;
   file.job = id().value();
+  file.writer = options_.self.value();
   file.version = snapshot.version;
   file.shard = snapshot.shard;
   file.shards = snapshot.shards;
@@ -280,6 +289,7 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
   absl::MutexLock lock(&mutex_);
   if (snapshot.restore_id != view_.restore().restore_id()) return;
   written_.push_back(report);
+  if (written_.size() > kWrittenKept) written_.pop_front();
   options_.report(std::move(report));
 }
 

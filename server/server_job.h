@@ -95,9 +95,9 @@ class ServerJob : public JobShardHost {
   std::set<NormsCall*> calls_ ABSL_GUARDED_BY(mutex_);
   bool progressed_ ABSL_GUARDED_BY(mutex_) = false;  // since the last report
   absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);    // the last ones, for new sessions
-  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;          // of them, at the back
-  std::vector<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
+  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);   // the last ones, for new sessions
+  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // of them, at the back
+  std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time

@@ -52,42 +52,43 @@ WorkerNode::~WorkerNode() {
 // ---- session (its thread) ----
 
 void WorkerNode::OnDirective(const Directive& directive) {
-  if (directive.has_close_job()) return DropJob();
+  if (directive.has_close_job()) return CloseJob(directive.close_job().job());
   absl::MutexLock lock(&mutex_);
-  if (directive.has_prepare_job()) {
-    const PrepareJob& request = directive.prepare_job();
-    if (job_ && job_->prepared.job() == request.job() && (job_->prepared.has_plan() || !request.derive())) {
-      NodeReport report;
-      *report.mutable_job_prepared() = job_->prepared;
-      session_->Send(std::move(report));
-    } else {
-      requested_ = request;
-    }
-  }
+  if (directive.has_prepare_job() && choice_.OnPrepare(directive.prepare_job())) ReportPrepared();
   // Views and targets of other jobs are old news.
-  if (directive.has_view() && job_ && job_->prepared.job() == directive.view().job()) {
-    job_->worker->OnView(directive.view());
-  }
-  if (directive.has_target() && job_ && job_->prepared.job() == directive.target().job()) {
-    job_->worker->OnTarget(directive.target());
-  }
+  if (directive.has_view() && choice_.Holds(directive.view().job())) worker_->OnView(directive.view());
+  if (directive.has_target() && choice_.Holds(directive.target().job()))
+    worker_->OnTarget(directive.target());
 }
 
 void WorkerNode::OnSessionOpened() {
   absl::MutexLock lock(&mutex_);
-  if (!job_) return;
+  if (!choice_.held()) return;
+  ReportPrepared();
+  worker_->OnSessionOpened();
+}
+
+void WorkerNode::ReportPrepared() {
   NodeReport report;
-  *report.mutable_job_prepared() = job_->prepared;
+  *report.mutable_job_prepared() = *choice_.held();
   session_->Send(std::move(report));
-  job_->worker->OnSessionOpened();
+}
+
+void WorkerNode::CloseJob(uint64_t job) {
+  std::unique_ptr<JobWorker> dropped;  // destroyed without the lock: it waits for the runner
+  absl::MutexLock lock(&mutex_);
+  if (!choice_.OnClose(job)) return;
+  dropped.swap(worker_);
+  mutex_.Unlock();
+  dropped.reset();
+  mutex_.Lock();
 }
 
 void WorkerNode::DropJob() {
-  std::optional<RunningJob> dropped;  // destroyed without the lock: it waits for the runner
+  std::unique_ptr<JobWorker> dropped;
   absl::MutexLock lock(&mutex_);
-  requested_.reset();
-  dropped.swap(job_);
-  if (!dropped) return;
+  choice_.Clear();
+  dropped.swap(worker_);
   mutex_.Unlock();
   dropped.reset();
   mutex_.Lock();
@@ -96,48 +97,42 @@ void WorkerNode::DropJob() {
 // ---- preparation (its thread) ----
 
 void WorkerNode::RunPreparations() {
-  const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || requested_; };
+  const auto wanted = [this]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || choice_.wanted(); };
   while (true) {
     PrepareJob request;
-    std::optional<RunningJob> former;
+    std::unique_ptr<JobWorker> former;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(&wanted));
       if (stopping_) return;
-      request = *requested_;
-      former.swap(job_);
+      request = *choice_.wanted();
+      choice_.DropHeld();
+      former.swap(worker_);
     }
     former.reset();
     Prepare(request);
   }
 }
 
-bool WorkerNode::Outdated(const PrepareJob& request) {
-  absl::MutexLock lock(&mutex_);
-  return stopping_ || !requested_ || requested_->job() != request.job() ||
-         requested_->derive() != request.derive();
-}
-
 void WorkerNode::Prepare(const PrepareJob& request) {
   spdlog::info("Preparing job {} ({})", request.job(),
                request.derive() ? "deriving its plan" : "from its plan");
-  absl::StatusOr<RunningJob> made = MakeJob(request);
-  if (Outdated(request)) return;
-  if (!made.ok()) {
-    Refuse(JobId(request.job()), made.status(), request.derive());
-  }
+  absl::StatusOr<PreparedJob> made = MakeJob(request);
   absl::MutexLock lock(&mutex_);
-  requested_.reset();
-  if (!made.ok()) return;
-  job_ = *std::move(made);
+  if (stopping_ || !choice_.Wants(request)) return;
+  if (!made.ok()) {
+    choice_.OnFailed();
+    return Refuse(JobId(request.job()), made.status(), request.derive());
+  }
+  choice_.OnPrepared(made->prepared);
+  worker_ = std::move(made->worker);
   spdlog::info("Job {} is prepared", request.job());
-  NodeReport report;
-  *report.mutable_job_prepared() = job_->prepared;
-  session_->Send(std::move(report));
+  ReportPrepared();
 }
 
-absl::StatusOr<WorkerNode::RunningJob> WorkerNode::MakeJob(const PrepareJob& request) {
-  RunningJob made;
+absl::StatusOr<WorkerNode::PreparedJob> WorkerNode::MakeJob(const PrepareJob& request) {
+  PreparedJob made;
   made.prepared.set_job(request.job());
   JobPlan plan = request.plan();
   if (request.derive()) {

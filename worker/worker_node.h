@@ -1,9 +1,8 @@
 // The worker daemon without its command line: a session with the scheduler, and at most one job.
 #pragma once
 
-#include <deque>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -14,6 +13,7 @@
 #include "common/artifacts.h"
 #include "common/file.h"
 #include "common/session_client.h"
+#include "worker/job_choice.h"
 #include "worker/job_worker.h"
 #include "worker/program.h"
 
@@ -39,31 +39,31 @@ class WorkerNode {
   absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
 
  private:
-  struct RunningJob {
-    JobPrepared prepared;  // to be reported again in a new session
+  struct PreparedJob {
+    JobPrepared prepared;
     std::unique_ptr<JobWorker> worker;
   };
 
   void OnDirective(const Directive& directive);
   void OnSessionOpened();
-  void DropJob();
+  // To be reported again in a new session.
+  void ReportPrepared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseJob(uint64_t job) ABSL_LOCKS_EXCLUDED(mutex_);
+  void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void RunPreparations();
   void Prepare(const PrepareJob& request);
-  absl::StatusOr<RunningJob> MakeJob(const PrepareJob& request);
+  absl::StatusOr<PreparedJob> MakeJob(const PrepareJob& request);
   absl::StatusOr<JobPlan> DerivePlan(const JobSpec& spec);
   absl::StatusOr<std::unique_ptr<JobWorker>> MakeWorker(JobId job, const JobSpec& spec, const JobPlan& plan);
   void Refuse(JobId job, const absl::Status& status, bool deriving);
-  // Not while a preparation can still be wanted: the newest request counts.
-  bool Outdated(const PrepareJob& request) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
   const std::unique_ptr<ProgramBuilder> builder_;
   ArtifactStore artifacts_;
 
   absl::Mutex mutex_;
-  std::optional<PrepareJob> requested_ ABSL_GUARDED_BY(mutex_);  // to be prepared, or being prepared
-  bool preparing_ ABSL_GUARDED_BY(mutex_) = false;
-  std::optional<RunningJob> job_ ABSL_GUARDED_BY(mutex_);
+  JobChoice choice_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<JobWorker> worker_ ABSL_GUARDED_BY(mutex_);  // of the job that is held
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<SessionClient> session_;
   std::thread preparer_;

@@ -21,6 +21,7 @@ constexpr absl::Duration kRetry = absl::Milliseconds(10);
 constexpr absl::Duration kFrozen = absl::Milliseconds(400);  // longer than a lease
 // Faults fall into the time that an undisturbed run takes.
 constexpr absl::Duration kFaultWindow = absl::Milliseconds(250);
+constexpr absl::Duration kCancelWindow = absl::Milliseconds(100);
 
 SchedulerOptions Options() {
   SchedulerOptions options;
@@ -208,16 +209,30 @@ void SimulatedCluster::KillScheduler() {
   queue_.After(queue_.Between(absl::Milliseconds(5), absl::Milliseconds(100)), [this] { StartScheduler(); });
 }
 
-void SimulatedCluster::SubmitJob() {
-  if (scheduler_ == nullptr) return queue_.After(kRetry, [this] { SubmitJob(); });
+JobId SimulatedCluster::SubmitJob(const std::string& name) {
   SubmitJobRequest request;
-  request.set_request_id("the-job");
+  request.set_request_id(name);
   *request.mutable_spec() = SimulatedSpec();
-  request.set_checkpoint_dir("checkpoints");
+  request.set_checkpoint_dir(absl::StrCat("checkpoints-of-", name));
   const auto job = scheduler_->Submit(queue_.now(), request, std::nullopt);
   SHOAL_CHECK_OK(job);
-  job_ = *job;
   CarryOut();
+  return *job;
+}
+
+void SimulatedCluster::CancelLater(JobId job) {
+  queue_.After(queue_.Between(absl::ZeroDuration(), kCancelWindow), [this, job] {
+    WhenSchedulerLives([this, job] {
+      Log(absl::StrCat("cancelled: job ", job.value()));
+      SHOAL_CHECK_OK(scheduler_->Cancel(queue_.now(), job));
+      CarryOut();
+    });
+  });
+}
+
+void SimulatedCluster::WhenSchedulerLives(std::function<void()> event) {
+  if (scheduler_ != nullptr) return event();
+  queue_.After(kRetry, [this, event = std::move(event)] { WhenSchedulerLives(event); });
 }
 
 void SimulatedCluster::CarryOut() {
@@ -250,12 +265,14 @@ void SimulatedCluster::CarryOut(Action& action) {
     });
   } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     storage_.Delete(remove->folder, remove->version);
+  } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+    storage_.DeletePartial(leftovers->folder);
   } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
     answer([this, c = *compute] {
       scheduler_->ResultComputed(queue_.now(), c.job, c.version, storage_.ThetaSha256(c.checkpoint));
     });
   } else if (auto* publish = std::get_if<PublishEvent>(&action)) {
-    ended_ = publish->event.state().ended_unix_ms() > 0;
+    if (publish->job == job_) ended_ = publish->event.state().ended_unix_ms() > 0;
   } else if (auto* line = std::get_if<LogLine>(&action)) {
     Log(line->text);
   } else if (auto* end = std::get_if<EndSession>(&action)) {
@@ -311,7 +328,8 @@ void SimulatedCluster::FreezeOneWorker() {
 // ---- the run ----
 
 SimulationResult SimulatedCluster::Run(absl::Duration limit) {
-  SubmitJob();
+  for (int i = 0; i < hardship_.cancelled_jobs; ++i) CancelLater(SubmitJob(absl::StrCat("cancelled-", i)));
+  job_ = SubmitJob("the-job");
   PlanFaults();
   const absl::Time start = queue_.now();
   while (!ended_ && queue_.now() - start < limit && queue_.Step()) {
@@ -327,6 +345,7 @@ SimulationResult SimulatedCluster::Run(absl::Duration limit) {
   result.reason = job->reason();
   result.result = job->result();
   result.evaluations.assign(job->evaluations().begin(), job->evaluations().end());
+  if (!job->checkpoints().empty()) result.last_checkpoint = *job->checkpoints().rbegin();
   result.views = static_cast<int>(job->view().view());
   return result;
 }

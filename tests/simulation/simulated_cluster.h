@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,8 +28,10 @@ struct Hardship {
   int kill_workers = 0;
   int freeze_workers = 0;
   int join_workers = 0;
-  int kill_servers = 0;    // each comes back as a new node
-  int kill_scheduler = 0;  // restarted from its store
+  int kill_servers = 0;                        // each comes back as a new node
+  int kill_scheduler = 0;                      // restarted from its store
+  absl::Duration longest = absl::Seconds(60);  // of the whole run: more is a hang
+  int cancelled_jobs = 0;                      // before the job that counts: each is cancelled at some time
 };
 
 struct SimulationResult {
@@ -36,7 +39,8 @@ struct SimulationResult {
   std::string reason;
   JobResult result;
   std::vector<EvaluationRecord> evaluations;
-  absl::Duration time;  // simulated
+  uint64_t last_checkpoint = 0;  // version
+  absl::Duration time;           // simulated
   int views = 0;
 };
 
@@ -44,7 +48,7 @@ class SimulatedNode;
 class SimulatedServer;
 class SimulatedWorker;
 
-// Runs one job to its end. A pure function of its arguments.
+// Runs a job to its end, after those that are cancelled. A pure function of its arguments.
 class SimulatedCluster {
  public:
   SimulatedCluster(uint64_t seed, int servers, int workers, const Hardship& hardship);
@@ -80,7 +84,9 @@ class SimulatedCluster {
   void ReopenSession(SimulatedNode* node);
   void Deliver(NodeId node, const Directive& directive);
   void Tick();
-  void SubmitJob();
+  JobId SubmitJob(const std::string& name);
+  void CancelLater(JobId job);
+  void WhenSchedulerLives(std::function<void()> event);
   void CarryOut();
   void CarryOut(Action& action);
   void KillScheduler();

@@ -41,7 +41,8 @@ void SimulatedServer::OnSessionOpened() {
 void SimulatedServer::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) Prepare(directive.prepare_job());
   if (directive.has_view()) Install(directive.view());
-  if (directive.has_close_job()) DropAll();
+  if (directive.has_close_job() && job_ != nullptr && job_->job.value() == directive.close_job().job())
+    DropAll();
 }
 
 void SimulatedServer::Prepare(const PrepareJob& request) {

@@ -1,6 +1,7 @@
 #include "tests/simulation/simulated_storage.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -79,6 +80,12 @@ absl::StatusOr<std::string> SimulatedStorage::Commit(const std::string& folder,
 void SimulatedStorage::Delete(const std::string& folder, Version version) {
   committed_.erase(JoinPath(folder, CheckpointName(version)));
   partial_.erase(JoinPath(folder, PartialCheckpointName(version)));
+}
+
+void SimulatedStorage::DeletePartial(const std::string& folder) {
+  for (auto it = partial_.begin(); it != partial_.end();) {
+    it = DirName(it->first) == folder ? partial_.erase(it) : std::next(it);
+  }
 }
 
 const std::map<uint64_t, StoredBlock>* SimulatedStorage::Find(const std::string& checkpoint) const {

@@ -30,6 +30,7 @@ class SimulatedStorage {
   // Errors: FAILED_PRECONDITION when a shard is missing.
   absl::StatusOr<std::string> Commit(const std::string& folder, const CheckpointManifest& manifest);
   void Delete(const std::string& folder, Version version);
+  void DeletePartial(const std::string& folder);
 
   // A committed checkpoint, by block; null: there is none.
   const std::map<uint64_t, StoredBlock>* Find(const std::string& checkpoint) const;

@@ -17,7 +17,7 @@ constexpr absl::Duration kRetry = absl::Milliseconds(3);
 SimulatedWorker::SimulatedWorker(SimulatedCluster* cluster, std::string name)
     : SimulatedNode(cluster, NODE_ROLE_WORKER, std::move(name)) {}
 
-void SimulatedWorker::DropAll() {
+void SimulatedWorker::DropJob() {
   ++life_;
   ++opening_;
   for (const auto& pull : pulls_) pull->open = false;
@@ -27,27 +27,34 @@ void SimulatedWorker::DropAll() {
   reducer_.reset();
   core_.reset();
   view_.Clear();
-  job_ = 0;
   busy_ = false;
+}
+
+void SimulatedWorker::DropAll() {
+  choice_.Clear();
+  DropJob();
 }
 
 // ---- control ----
 
 void SimulatedWorker::OnSessionOpened() {
   if (core_ == nullptr) return;
-  NodeReport report;
-  report.mutable_job_prepared()->set_job(job_);
-  *report.mutable_job_prepared()->mutable_plan() = plan_;
-  Report(std::move(report));
+  ReportPrepared();
   core_->OnSessionOpened();
   Pump();
 }
 
+void SimulatedWorker::ReportPrepared() {
+  NodeReport report;
+  *report.mutable_job_prepared() = *choice_.held();
+  Report(std::move(report));
+}
+
 void SimulatedWorker::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) Prepare(directive.prepare_job());
-  if (directive.has_close_job()) DropAll();
+  if (directive.has_close_job() && choice_.OnClose(directive.close_job().job())) DropJob();
   if (core_ == nullptr) return;
-  if (directive.has_view() && directive.view().job() == job_) {
+  if (directive.has_view() && choice_.Holds(directive.view().job())) {
     if (ViewId(directive.view().view()) > core_->view()) {
       view_ = directive.view();
       open_ = false;
@@ -55,33 +62,41 @@ void SimulatedWorker::OnDirective(const Directive& directive) {
     }
     core_->OnView(directive.view());
   }
-  if (directive.has_target() && directive.target().job() == job_) core_->OnTarget(directive.target());
+  if (directive.has_target() && choice_.Holds(directive.target().job())) core_->OnTarget(directive.target());
   Pump();
 }
 
 void SimulatedWorker::Prepare(const PrepareJob& request) {
-  if (core_ == nullptr || job_ != request.job()) {
-    DropAll();
-    job_ = request.job();
-    plan_ = request.derive() ? SimulatedPlan() : request.plan();
-    tree_ = SlotTree(request.spec().train().slots());
-    const std::vector<uint64_t> sizes(plan_.group_sizes().begin(), plan_.group_sizes().end());
-    blocks_ = CutBlocks(sizes, kSimulatedBlockElements);
-    groups_.clear();
-    uint64_t offset = 0;
-    for (uint64_t size : sizes) {
-      groups_.push_back({offset, size});
-      offset += size;
-    }
-    pool_ = ArrayPool::Create();
-    for (auto& theta : theta_) theta.assign(offset, 0);
-    core_ = std::make_unique<WorkerCore>(WorkerCore::Options{
-        JobId(job_), NodeId(id()), request.spec().train().slots(), static_cast<uint32_t>(blocks_.size())});
+  if (choice_.OnPrepare(request)) return ReportPrepared();
+  choice_.DropHeld();
+  DropJob();
+  const auto time = cluster_->queue().Between(absl::Milliseconds(1), absl::Milliseconds(8));
+  After(time, [this, request] {
+    if (choice_.Wants(request)) MakeJob(request);
+  });
+}
+
+void SimulatedWorker::MakeJob(const PrepareJob& request) {
+  job_ = request.job();
+  const JobPlan plan = request.derive() ? SimulatedPlan() : request.plan();
+  tree_ = SlotTree(request.spec().train().slots());
+  const std::vector<uint64_t> sizes(plan.group_sizes().begin(), plan.group_sizes().end());
+  blocks_ = CutBlocks(sizes, kSimulatedBlockElements);
+  groups_.clear();
+  uint64_t offset = 0;
+  for (uint64_t size : sizes) {
+    groups_.push_back({offset, size});
+    offset += size;
   }
-  NodeReport report;
-  report.mutable_job_prepared()->set_job(job_);
-  if (request.derive()) *report.mutable_job_prepared()->mutable_plan() = plan_;
-  Report(std::move(report));
+  pool_ = ArrayPool::Create();
+  for (auto& theta : theta_) theta.assign(offset, 0);
+  core_ = std::make_unique<WorkerCore>(WorkerCore::Options{
+      JobId(job_), NodeId(id()), request.spec().train().slots(), static_cast<uint32_t>(blocks_.size())});
+  JobPrepared prepared;
+  prepared.set_job(job_);
+  if (request.derive()) *prepared.mutable_plan() = plan;
+  choice_.OnPrepared(prepared);
+  ReportPrepared();
 }
 
 void SimulatedWorker::Pump() {

@@ -12,6 +12,7 @@
 #include "common/slot_tree.h"
 #include "tests/simulation/simulated_node.h"
 #include "tests/simulation/simulated_server.h"
+#include "worker/job_choice.h"
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
 
@@ -38,7 +39,11 @@ class SimulatedWorker : public SimulatedNode {
     Payload payload;
   };
 
+  void DropJob();
+  // Takes some time, as reading data does.
   void Prepare(const PrepareJob& request);
+  void MakeJob(const PrepareJob& request);
+  void ReportPrepared();
   // Carries out what the core wants, then starts the next work.
   void Pump();
   void CarryOut();
@@ -63,8 +68,8 @@ class SimulatedWorker : public SimulatedNode {
   void StepEvaluation();
   void EndWork();
 
+  JobChoice choice_;
   uint64_t job_ = 0;
-  JobPlan plan_;
   uint64_t life_ = 0;  // of core_, so that late events don't reach its successor
   std::unique_ptr<WorkerCore> core_;
   SlotTree tree_{1};

@@ -12,11 +12,11 @@
 namespace shoal {
 namespace {
 
-constexpr int kSchedules = 1000;                      // of each kind
-constexpr absl::Duration kLimit = absl::Seconds(60);  // simulated
+constexpr int kSchedules = 1000;  // of each kind
 
 const SimulationResult& Undisturbed() {
-  static const auto* const result = new SimulationResult(SimulatedCluster(1, 1, 1, {}).Run(kLimit));
+  static const auto* const result =
+      new SimulationResult(SimulatedCluster(1, 1, 1, {}).Run(Hardship().longest));
   return *result;
 }
 
@@ -43,7 +43,7 @@ void RunSchedules(uint64_t first, const Luck& luck) {
     Hardship hardship;
     const int servers = 1 + static_cast<int>(seed % 3), workers = 1 + static_cast<int>(seed / 3 % 4);
     luck(seed, &hardship);
-    CheckSame(seed, SimulatedCluster(seed, servers, workers, hardship).Run(kLimit));
+    CheckSame(seed, SimulatedCluster(seed, servers, workers, hardship).Run(hardship.longest));
   }
 }
 
@@ -53,6 +53,7 @@ TEST_CASE("The undisturbed run completes, and its evaluations decide what is kep
   REQUIRE(result.state == JOB_STATE_COMPLETED);
   CHECK(result.result.rounds() == 18);
   CHECK(result.result.parameters_sha256().size() == 64);
+  CHECK(result.last_checkpoint == 18);
   CHECK(result.evaluations.size() == 4);  // three epochs and the test
   CHECK(result.views == 1);
 }
@@ -60,7 +61,7 @@ TEST_CASE("The undisturbed run completes, and its evaluations decide what is kep
 TEST_CASE("Any number of servers and workers gives the same bits", "[simulation]") {
   for (int servers = 1; servers <= 4; ++servers) {
     for (int workers = 1; workers <= 7; ++workers) {
-      CheckSame(servers * 100 + workers, SimulatedCluster(7, servers, workers, {}).Run(kLimit));
+      CheckSame(servers * 100 + workers, SimulatedCluster(7, servers, workers, {}).Run(Hardship().longest));
     }
   }
 }
@@ -89,6 +90,16 @@ TEST_CASE("A server lost sends the job back to a checkpoint, and the bits are th
     hardship->kill_servers = 1 + static_cast<int>(seed % 2);
     hardship->kill_workers = static_cast<int>(seed / 2 % 2);
     hardship->break_stream = 0.001;
+  });
+}
+
+TEST_CASE("Jobs cancelled, at whatever moment, leave the next one undisturbed and without delay",
+          "[simulation]") {
+  RunSchedules(50000, [](uint64_t seed, Hardship* hardship) {
+    hardship->cancelled_jobs = 1 + static_cast<int>(seed % 2);
+    hardship->kill_workers = static_cast<int>(seed / 2 % 2);
+    hardship->slowest = absl::Milliseconds(1 + seed % 9);
+    hardship->longest = absl::Seconds(5);  // an offer that was lost would be made again only after 10
   });
 }
 

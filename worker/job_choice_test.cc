@@ -1,0 +1,66 @@
+#include "worker/job_choice.h"
+
+#include "catch2/catch.hpp"
+
+namespace shoal {
+namespace {
+
+PrepareJob Request(uint64_t job, bool derive = false) {
+  PrepareJob request;
+  request.set_job(job);
+  request.set_derive(derive);
+  request.mutable_plan()->set_rounds(10);
+  return request;
+}
+
+JobPrepared Prepared(uint64_t job) {
+  JobPrepared prepared;
+  prepared.set_job(job);
+  return prepared;
+}
+
+TEST_CASE("The end of the former job, heard late, leaves the preparation of the next one alone") {
+  JobChoice choice;
+  CHECK_FALSE(choice.OnPrepare(Request(1)));
+  choice.OnPrepared(Prepared(1));
+  CHECK_FALSE(choice.OnPrepare(Request(2)));
+  CHECK(choice.OnClose(1));  // job 1 is dropped
+  CHECK(choice.Wants(Request(2)));
+  CHECK_FALSE(choice.OnClose(1));  // again, for a report that crossed the first one
+  CHECK(choice.Wants(Request(2)));
+  choice.OnPrepared(Prepared(2));
+  CHECK_FALSE(choice.OnClose(1));
+  CHECK(choice.Holds(2));
+}
+
+TEST_CASE("The end of a job that is being prepared ends its preparation") {
+  JobChoice choice;
+  CHECK_FALSE(choice.OnPrepare(Request(1)));
+  CHECK_FALSE(choice.OnClose(1));
+  CHECK_FALSE(choice.Wants(Request(1)));
+}
+
+TEST_CASE("A request that comes again is answered by what is held, or goes on being worked on") {
+  JobChoice choice;
+  CHECK_FALSE(choice.OnPrepare(Request(1)));
+  CHECK_FALSE(choice.OnPrepare(Request(1)));
+  CHECK(choice.Wants(Request(1)));
+  choice.OnPrepared(Prepared(1));
+  CHECK(choice.OnPrepare(Request(1)));
+  CHECK_FALSE(choice.OnPrepare(Request(1, /*derive=*/true)));  // nobody has derived it here
+}
+
+TEST_CASE("A plan derived here that is not the scheduler's is given up for it") {
+  JobChoice choice;
+  JobPrepared derived = Prepared(1);
+  derived.mutable_plan()->set_rounds(11);
+  choice.OnPrepared(derived);
+  CHECK(choice.OnPrepare(Request(1, /*derive=*/true)));
+  CHECK_FALSE(choice.OnPrepare(Request(1)));
+  derived.mutable_plan()->set_rounds(10);
+  choice.OnPrepared(derived);
+  CHECK(choice.OnPrepare(Request(1)));
+}
+
+}  // namespace
+}  // namespace shoal
