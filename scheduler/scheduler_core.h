@@ -40,7 +40,8 @@ class SchedulerCore {
   // Errors: FAILED_PRECONDITION when the node's lease has ended; INVALID_ARGUMENT for an empty report or a
   // second Hello. Reports that are out of date are harmless.
   absl::Status Report(absl::Time now, NodeId node, const NodeReport& report);
-  // Often: leases and waiting times end here.
+  // Often, several times per heartbeat: leases and waiting times end here. When nothing was called for longer
+  // than a heartbeat, the scheduler itself was stopped, and that time ends no lease.
   void Tick(absl::Time now);
 
   // ---- users ----
@@ -68,6 +69,8 @@ class SchedulerCore {
   std::vector<Action> TakeActions() { return out_.Take(); }
 
  private:
+  // The first thing that every event of a node does.
+  void NoteTime(absl::Time now);
   template <typename Message>
   absl::Status Parse(const StoredRecord& record, Message* message) const;
   // The job that a node's report is about, if it runs; the node is told to drop any other.
@@ -85,6 +88,7 @@ class SchedulerCore {
   Outbox out_;
   Membership members_;
   IdCounters counters_;
+  absl::Time awake_ = absl::InfiniteFuture();  // last time that anything was called
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;
 };
 

@@ -87,6 +87,8 @@ class Harness {
     core_->SessionBroken(now_, NodeId(node));
     Take();
   }
+  // The scheduler is stopped: time passes and nothing is called.
+  void Sleep(absl::Duration time) { now_ += time; }
   // Time passes; `alive` nodes send heartbeats.
   void Pass(absl::Duration time, const std::vector<uint64_t>& alive) {
     const absl::Time end = now_ + time;
@@ -279,6 +281,26 @@ TEST_CASE("A frozen node's lease ends after its silence, and its stream is ended
   NodeReport heartbeat;
   heartbeat.mutable_heartbeat();
   CHECK(h.Report(w1, heartbeat).code() == absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_CASE("A scheduler that was stopped for longer than a lease takes nobody for dead") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Pass(absl::Seconds(1), {s, w});
+  h.Sleep(absl::Seconds(20));
+  SECTION("whose heartbeats come first") {}
+  SECTION("whose streams have broken meanwhile, and come back") {
+    h.Break(w);
+    h.Pass(absl::Seconds(1), {s});
+    REQUIRE(h.Open(w).ok());
+  }
+  SECTION("before it has ticked") { h.core().Tick(h.now()); }
+  h.Pass(absl::Seconds(4), {s, w});
+  CHECK(h.ended_sessions().empty());
+  CHECK(h.CurrentView().view() == 1);
+  h.Pass(absl::Seconds(4), {s});  // who is silent now is dead
+  CHECK(h.ended_sessions() == std::vector<uint64_t>{w});
 }
 
 TEST_CASE("A session broken and opened again within its grace changes no view") {
