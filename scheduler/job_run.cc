@@ -119,15 +119,23 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   if (!has_plan()) return;
   node.prepared = true;
   node.refused.clear();
+  node.refusals = 0;
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
   NodeState& node = nodes_[member.id];
   const bool derived = state_.deriver() == member.id.value();
-  node.refused = report.reason().empty() ? "no reason given" : report.reason();
+  const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
+  const bool news = node.refused != reason;
+  node.refused = reason;
   node.prepared = false;
+  node.offered = false;
+  const absl::Duration pause = options_.refused_again * (1u << std::min(node.refusals, 20u));
+  node.ask_again = now + std::min(pause, options_.refused_again_longest);
+  ++node.refusals;
   if (derived) state_.set_deriver(0);
-  if (report.fatal()) return End(now, JOB_STATE_FAILED, report.reason());
+  if (report.fatal()) return End(now, JOB_STATE_FAILED, reason);
+  if (!news) return;
   Message(now, absl::StrCat(member.name, " can't take part: ", node.refused), LogLine::Level::kWarning);
 }
 
@@ -156,11 +164,15 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   if (Version(report.version()) > shard.version) moved_ = now;
   shard.version = std::max(shard.version, Version(report.version()));
   shard.missing.assign(report.missing().begin(), report.missing().end());
-  for (const RoundStats& round : report.rounds()) {
-    if (!window_.Add(now, round)) continue;
-    if (IsDue(definition_.spec().log_every(), length(), window_.version())) LogMetrics(now, true);
+  // One report may have rounds of several log intervals: they took equal shares of the time since the last.
+  const absl::Time since = window_.newest();
+  const int rounds = report.rounds_size();
+  for (int i = 0; i < rounds; ++i) {
+    const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
+    if (!window_.Add(at, report.rounds(i))) continue;
+    if (IsDue(definition_.spec().log_every(), length(), window_.version())) RecordMetrics(at);
   }
-  LogMetrics(now, false);
+  PublishProgress(now);
 }
 
 // Servers report in each session what they have written; much of it may be committed, and gone again. Each
@@ -207,7 +219,7 @@ void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
   stored.set_directory(*checkpoint);
   if (!AddCheckpoint(std::move(stored), &state_)) return;
   // Rounds that need not be run again must not be forgotten either.
-  if (window_.examples() > 0 && !ended()) LogMetrics(now, true);
+  if (window_.examples() > 0 && !ended()) RecordMetrics(now);
   JobEvent event;
   event.set_checkpoint(version.value());
   Emit(now, std::move(event));
@@ -243,7 +255,7 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
   result.set_version(state_.kept_version());
   result.set_parameters_sha256(*parameters_sha256);
   result.set_checkpoint(FindCheckpoint(state_, Version(state_.kept_version()))->directory());
-  result.set_train_seconds(static_cast<double>(state_.trained_unix_ms() - state_.started_unix_ms()) / 1000);
+  result.set_train_seconds(static_cast<double>(state_.running_ms()) / 1000);
   result.set_rounds(state_.trained_rounds());
   result.set_examples(state_.examples());
   result.set_tokens(state_.tokens());
@@ -255,6 +267,7 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
 
 void JobRun::Advance(absl::Time now) {
   if (!ended()) {
+    CountRunningTime(now);
     if (state_.state() == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
@@ -271,20 +284,41 @@ void JobRun::Advance(absl::Time now) {
   SaveState();
 }
 
-void JobRun::Derive(absl::Time now) {
-  const Member* deriver = members_.Find(NodeId(state_.deriver()));
-  if (deriver != nullptr && deriver->leaving) deriver = nullptr;
-  if (deriver == nullptr) {
-    std::string refused;
-    for (const auto& [id, member] : members_.all()) {
-      if (!member.is_worker() || !member.connected || member.leaving) continue;
-      const std::string& reason = nodes_[id].refused;
-      if (!reason.empty()) refused = reason;
-      if (reason.empty() && deriver == nullptr) deriver = &member;
-    }
-    if (deriver == nullptr && !refused.empty()) return End(now, JOB_STATE_FAILED, refused);
+const Member* JobRun::ChooseDeriver(absl::Time now) {
+  const Member* const current = members_.Find(NodeId(state_.deriver()));
+  if (current != nullptr && !current->leaving) return current;
+  uint32_t refused = 0;
+  bool hope = false;
+  std::string reason;
+  const Member* chosen = nullptr;
+  for (const auto& [id, member] : members_.all()) {
+    if (!member.is_worker() || !member.connected || member.leaving) continue;
+    const NodeState& node = nodes_[id];
+    if (node.refusals < kMaxAttempts) hope = true;
+    if (node.refusals > 0) reason = node.refused;
+    if (node.refusals > 0) ++refused;
+    const bool better = chosen == nullptr || node.refusals < nodes_[chosen->id].refusals;
+    if (now >= node.ask_again && better) chosen = &member;
   }
-  if (deriver == nullptr) return Explain("waits for a worker that reads the data");
+  if (hope || refused < std::max(1u, definition_.spec().cluster().min_workers())) return chosen;
+  End(now, JOB_STATE_FAILED, reason);
+  return nullptr;
+}
+
+std::string JobRun::Refusals() const {
+  std::string text;
+  for (const auto& [id, node] : nodes_) {
+    const Member* const member = members_.Find(id);
+    if (member != nullptr && !node.refused.empty())
+      absl::StrAppend(&text, "; ", member->name, " can't take part: ", node.refused);
+  }
+  return text;
+}
+
+void JobRun::Derive(absl::Time now) {
+  const Member* const deriver = ChooseDeriver(now);
+  if (ended()) return;
+  if (deriver == nullptr) return Explain(absl::StrCat("waits for a worker that reads the data", Refusals()));
   state_.set_deriver(deriver->id.value());
   Explain(absl::StrCat(deriver->name, " reads the data"));
   NodeState& node = nodes_[deriver->id];
@@ -300,6 +334,7 @@ void JobRun::Derive(absl::Time now) {
 bool JobRun::TakeOffer(absl::Time now, NodeState* node) {
   if (node->prepared && node->offered) return false;
   if (node->offered && now - node->offered_at < options_.offer_again) return false;
+  if (now < node->ask_again) return false;
   node->offered = true;
   node->offered_at = now;
   return true;
@@ -309,7 +344,7 @@ void JobRun::OfferPlan(absl::Time now) {
   for (const auto& [id, member] : members_.all()) {
     if (!member.connected || member.leaving) continue;
     NodeState& node = nodes_[id];
-    if (!node.refused.empty() || !TakeOffer(now, &node)) continue;
+    if (!TakeOffer(now, &node)) continue;
     Directive directive;
     PrepareJob& prepare = *directive.mutable_prepare_job();
     prepare.set_job(definition_.job());
@@ -419,7 +454,9 @@ void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
 }
 
 void JobRun::EndTraining(absl::Time now, Version version) {
-  if (window_.examples() > 0) LogMetrics(now, true);
+  if (window_.examples() > 0) RecordMetrics(now);
+  state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
+  ran_ = absl::ZeroDuration();
   const EvaluationRecord* best = definition_.spec().evaluation().keep_best() ? Best() : nullptr;
   state_.set_trained_unix_ms(absl::ToUnixMillis(now));
   state_.set_trained_rounds(version.value());
@@ -497,7 +534,7 @@ bool JobRun::Settled(absl::Time now, size_t servers, size_t workers) {
   if (servers < wants.min_servers() || workers < wants.min_workers()) {
     enough_since_ = absl::InfiniteFuture();
     Explain(absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
-                         workers, " of ", Count(wants.min_workers(), "worker"), " are prepared"));
+                         workers, " of ", Count(wants.min_workers(), "worker"), " are prepared", Refusals()));
     return false;
   }
   enough_since_ = std::min(enough_since_, now);
@@ -524,11 +561,12 @@ RestorePoint JobRun::NextRestore() const {
 }
 
 void JobRun::PlaceNodes(absl::Time now) {
+  placed_ = false;
   const View& current = state_.view();
   const std::vector<NodeRef> servers = Usable(NODE_ROLE_SERVER);
   const std::vector<NodeRef> workers = Usable(NODE_ROLE_WORKER);
   if (current.view() == 0 && !Settled(now, servers.size(), workers.size())) return;
-  if (workers.empty()) return Explain("waits for a worker");
+  if (workers.empty()) return Explain(absl::StrCat("waits for a worker", Refusals()));
 
   View next;
   next.set_job(definition_.job());
@@ -541,10 +579,11 @@ void JobRun::PlaceNodes(absl::Time now) {
     *next.mutable_restore() = current.restore();
     View unchanged = next;
     unchanged.set_view(current.view());
+    placed_ = true;
     if (unchanged.SerializeAsString() == current.SerializeAsString()) return;
     return WriteView(now, std::move(next));
   }
-  if (servers.empty()) return Explain("waits for a server");
+  if (servers.empty()) return Explain(absl::StrCat("waits for a server", Refusals()));
   const std::vector<uint64_t> sizes(definition_.plan().group_sizes().begin(),
                                     definition_.plan().group_sizes().end());
   const uint64_t blocks = CutBlocks(sizes, options_.max_block_elements).size();
@@ -552,6 +591,7 @@ void JobRun::PlaceNodes(absl::Time now) {
   *next.mutable_restore() = NextRestore();
   state_.set_restore_wanted(false);
   if (state_.state() == JOB_STATE_TESTING) state_.set_past_kept(false);
+  placed_ = true;
   WriteView(now, std::move(next));
   StartRestorePoint(now);
 }
@@ -646,28 +686,39 @@ void JobRun::Prune() {
   }
 }
 
-// A record of the history when `always`, else live progress when it is time.
-void JobRun::LogMetrics(absl::Time now, bool always) {
+void JobRun::RecordMetrics(absl::Time now) {
   JobEvent event;
-  if (always) {
-    *event.mutable_metric() = window_.Record(now, length().rounds_per_epoch);
-    *state_.mutable_last_metric() = event.metric();
-    state_.set_recorded_version(window_.version().value());
-    state_.set_examples(state_.examples() + window_.examples());
-    state_.set_tokens(state_.tokens() + window_.tokens());
-    window_.Start(now, window_.version());
-    return Emit(now, std::move(event));
-  }
+  *event.mutable_metric() = window_.Record(now, length().rounds_per_epoch);
+  *state_.mutable_last_metric() = event.metric();
+  state_.set_recorded_version(window_.version().value());
+  state_.set_examples(state_.examples() + window_.examples());
+  state_.set_tokens(state_.tokens() + window_.tokens());
+  state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
+  ran_ -= absl::Milliseconds(absl::ToInt64Milliseconds(ran_));
+  window_.Start(now, window_.version());
+  Emit(now, std::move(event));
+}
+
+void JobRun::PublishProgress(absl::Time now) {
   if (window_.examples() == 0 || now - published_ < options_.progress_every) return;
   published_ = now;
+  JobEvent event;
   *event.mutable_progress() = window_.Progress(now, length().rounds_per_epoch);
   event.set_unix_ms(absl::ToUnixMillis(now));
   out_->Do(PublishEvent{id(), std::move(event)});
 }
 
+// Between two calls the job ran if all its nodes were there. Kept in memory until something is stored anyway,
+// so that no store is written for a passing moment.
+void JobRun::CountRunningTime(absl::Time now) {
+  if (placed_ && state_.state() == JOB_STATE_RUNNING) ran_ += now - counted_;
+  counted_ = now;
+}
+
 void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   if (ended()) return;
   state_.set_ended_unix_ms(absl::ToUnixMillis(now));
+  if (state_.trained_unix_ms() == 0) state_.set_trained_rounds(LowestVersion().value());
   state_.set_deriver(0);
   SetState(now, state, reason);
   Directive close;

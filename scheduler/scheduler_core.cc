@@ -233,12 +233,15 @@ absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir)
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
-  for (const auto& [id, job] : jobs_) {
-    if (!request.request_id().empty() && job->definition().request_id() == request.request_id()) return id;
-  }
   JobDefinition definition;
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
+  for (const auto& [id, job] : jobs_) {
+    if (request.request_id().empty() || job->definition().request_id() != request.request_id()) continue;
+    if (job->definition().spec().SerializeAsString() == definition.spec().SerializeAsString()) return id;
+    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
+                                                 id.value(), ", which has another spec: use a new one"));
+  }
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
   definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
   if (resume && resume->spec_sha256 != definition.spec_sha256()) {
