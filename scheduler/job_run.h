@@ -1,4 +1,7 @@
 // One job from its submission to its end: "A job's life" and "Views" in docs/protocol.md.
+//
+// The class is in six files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
+// job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics), job_run_status.cc.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +61,10 @@ class JobRun {
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;
 
  private:
+  // How often in a row a worker may refuse to derive the plan, a restore point may fail to load, or the
+  // result's checkpoint to be written, before the job fails.
+  static constexpr uint32_t kMaxAttempts = 3;
+
   struct NodeState {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
