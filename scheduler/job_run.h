@@ -1,4 +1,7 @@
 // One job from its submission to its end: "A job's life" and "Views" in docs/protocol.md.
+//
+// The class is in six files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
+// job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics), job_run_status.cc.
 #pragma once
 
 #include <cstdint>
@@ -58,14 +61,20 @@ class JobRun {
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;
 
  private:
+  // How often in a row a worker may refuse to derive the plan, a restore point may fail to load, or the
+  // result's checkpoint to be written, before the job fails.
+  static constexpr uint32_t kMaxAttempts = 3;
+
   struct NodeState {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    std::string refused;     // why it does not take part
-    uint64_t installed = 0;  // newest view that it holds (server)
-    uint64_t told = 0;       // newest view that was sent in this session
-    std::string target;      // last one sent in this session
+    std::string refused;                          // why it does not take part, until it does
+    uint32_t refusals = 0;                        // in a row
+    absl::Time ask_again = absl::InfinitePast();  // after a refusal
+    uint64_t installed = 0;                       // newest view that it holds (server)
+    uint64_t told = 0;                            // newest view that was sent in this session
+    std::string target;                           // last one sent in this session
   };
   struct ShardState {
     Version version;
@@ -75,6 +84,9 @@ class JobRun {
   // ---- steps of Advance ----
   void Derive(absl::Time now);
   void OfferPlan(absl::Time now);
+  // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
+  const Member* ChooseDeriver(absl::Time now);
+  std::string Refusals() const;  // "; worker-2 refused: ..."
   // Whether PrepareJob is to be sent to the node now; notes that it is.
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
@@ -109,7 +121,10 @@ class JobRun {
   bool WantsCheckpoint(Version version) const;
   void WriteFailed(absl::Time now, Version version, const std::string& error);
   void Prune();
-  void LogMetrics(absl::Time now, bool always);
+  void CountRunningTime(absl::Time now);
+  // A record of the history; and live progress, when it is time.
+  void RecordMetrics(absl::Time now);
+  void PublishProgress(absl::Time now);
   void End(absl::Time now, JobState state, const std::string& reason);
   void SetState(absl::Time now, JobState state, const std::string& reason);
   void Explain(const std::string& reason) { state_.set_reason(reason); }
@@ -129,6 +144,9 @@ class JobRun {
   // ---- what a restart forgets and nodes report again ----
   std::map<NodeId, NodeState> nodes_;
   absl::Time enough_since_ = absl::InfiniteFuture();  // enough nodes are prepared for a first view
+  absl::Time counted_ = absl::InfinitePast();         // the running time is counted up to here
+  bool placed_ = false;                               // the nodes of the view are there
+  absl::Duration ran_;                                // not in state_ yet
   uint64_t restore_view_ = 0;       // first view of the restore point: older progress is void
   std::vector<ShardState> shards_;  // by shard of the current view
   absl::Time moved_;                // when a version was reached or a slot evaluated

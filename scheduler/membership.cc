@@ -69,12 +69,20 @@ void Membership::SessionOpened(absl::Time now, Member* member) {
 
 void Membership::SessionBroken(absl::Time now, Member* member) {
   member->connected = false;
-  member->expires = std::min(member->expires, now + options_.session_grace);
+  member->expires = std::min(member->expires, std::max(now + options_.session_grace, lenient_until_));
 }
 
 void Membership::Seen(absl::Time now, Member* member) {
   member->last_seen = now;
   member->expires = now + options_.lease;
+}
+
+void Membership::Awake(absl::Time now, absl::Duration asleep) {
+  for (auto& [id, member] : members_) {
+    member.last_seen += asleep;
+    member.expires += asleep;
+  }
+  lenient_until_ = now + options_.lease;
 }
 
 Member* Membership::Find(NodeId id) {

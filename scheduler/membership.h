@@ -43,6 +43,9 @@ class Membership {
   void SessionOpened(absl::Time now, Member* member);
   void SessionBroken(absl::Time now, Member* member);
   void Seen(absl::Time now, Member* member);
+  // The scheduler itself was stopped for `asleep` until `now`: it could hear nobody, so nobody was silent,
+  // and streams that broke meanwhile have a lease's time to come back.
+  void Awake(absl::Time now, absl::Duration asleep);
 
   // Null: no such node, or its lease is over.
   Member* Find(NodeId id);
@@ -57,6 +60,7 @@ class Membership {
 
   const SchedulerOptions& options_;
   std::map<NodeId, Member> members_;
+  absl::Time lenient_until_ = absl::InfinitePast();  // broken sessions have at least so long
 };
 
 }  // namespace shoal

@@ -19,6 +19,8 @@ class MetricWindow {
   // False: the round is known already.
   bool Add(absl::Time now, const RoundStats& round);
 
+  // When the newest round was added, or the first window was started.
+  absl::Time newest() const { return recent_.empty() ? start_ : recent_.back().time; }
   // The version that the rounds so far lead to.
   Version version() const { return next_; }
   uint64_t examples() const { return examples_; }

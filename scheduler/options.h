@@ -24,6 +24,10 @@ struct SchedulerOptions {
   // A node that has not answered the offer of a job for so long is sent it again: a directive may be lost
   // with its stream.
   absl::Duration offer_again = absl::Seconds(10);
+  // One that has refused a job is asked again after so long, then after twice that, and so on up to the
+  // longest: a disk may have room again.
+  absl::Duration refused_again = absl::Seconds(1);
+  absl::Duration refused_again_longest = absl::Minutes(2);
   // What has not moved for so long is shown as a stall.
   absl::Duration stall_after = absl::Seconds(2);
   // Live progress is published at most this often.

@@ -37,6 +37,7 @@ absl::Status SchedulerCore::Parse(const StoredRecord& record, Message* message) 
 }
 
 absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>& records) {
+  awake_ = now;
   std::map<uint64_t, JobStateRecord> states;
   std::map<uint64_t, std::map<std::string, EvaluationRecord>> evaluations;
   for (const StoredRecord& record : records) {
@@ -72,9 +73,20 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
 
 void SchedulerCore::SaveCounters() { out_.Save(kCounterTable, kCounterKey, counters_); }
 
+void SchedulerCore::NoteTime(absl::Time now) {
+  const absl::Duration asleep = now - awake_;
+  if (asleep > options_.heartbeat) {
+    out_.Warn(absl::StrCat("the scheduler was stopped for ", absl::FormatDuration(asleep),
+                           ": nobody's lease ends by that"));
+    members_.Awake(now, asleep);
+  }
+  awake_ = now;
+}
+
 // ---- nodes ----
 
 absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinRequest& request) {
+  NoteTime(now);
   const NodeId id(counters_.next_node());
   SHOAL_ASSIGN_OR_RETURN(const Member* member, members_.Join(now, id, request, &out_));
   counters_.set_next_node(id.value() + 1);
@@ -88,6 +100,7 @@ absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinReque
 }
 
 absl::Status SchedulerCore::SessionOpened(absl::Time now, NodeId node, const Hello& hello) {
+  NoteTime(now);
   Member* const member = members_.Find(node);
   if (member == nullptr || member->expires <= now) return LeaseOver(node);
   if (hello.join().protocol_version() != kProtocolVersion)
@@ -101,6 +114,7 @@ absl::Status SchedulerCore::SessionOpened(absl::Time now, NodeId node, const Hel
 }
 
 void SchedulerCore::SessionBroken(absl::Time now, NodeId node) {
+  NoteTime(now);
   Member* const member = members_.Find(node);
   if (member == nullptr || !member->connected) return;
   out_.Info(absl::StrCat(member->name, "'s session is broken"));
@@ -108,6 +122,7 @@ void SchedulerCore::SessionBroken(absl::Time now, NodeId node) {
 }
 
 absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport& report) {
+  NoteTime(now);
   Member* const member = members_.Find(node);
   if (member == nullptr || member->expires <= now) return LeaseOver(node);
   members_.Seen(now, member);
@@ -170,6 +185,7 @@ JobRun* SchedulerCore::RunningJob(NodeId node, uint64_t job) {
 }
 
 void SchedulerCore::Tick(absl::Time now) {
+  NoteTime(now);
   for (NodeId node : members_.Expired(now)) {
     const Member member = *members_.Find(node);
     members_.Remove(node, &out_);
@@ -217,12 +233,15 @@ absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir)
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
-  for (const auto& [id, job] : jobs_) {
-    if (!request.request_id().empty() && job->definition().request_id() == request.request_id()) return id;
-  }
   JobDefinition definition;
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
+  for (const auto& [id, job] : jobs_) {
+    if (request.request_id().empty() || job->definition().request_id() != request.request_id()) continue;
+    if (job->definition().spec().SerializeAsString() == definition.spec().SerializeAsString()) return id;
+    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
+                                                 id.value(), ", which has another spec: use a new one"));
+  }
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
   definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
   if (resume && resume->spec_sha256 != definition.spec_sha256()) {

@@ -40,14 +40,16 @@ class SchedulerCore {
   // Errors: FAILED_PRECONDITION when the node's lease has ended; INVALID_ARGUMENT for an empty report or a
   // second Hello. Reports that are out of date are harmless.
   absl::Status Report(absl::Time now, NodeId node, const NodeReport& report);
-  // Often: leases and waiting times end here.
+  // Often, several times per heartbeat: leases and waiting times end here. When nothing was called for longer
+  // than a heartbeat, the scheduler itself was stopped, and that time ends no lease.
   void Tick(absl::Time now);
 
   // ---- users ----
   // Completes and checks the spec. The same request_id gives the same job again. `resume` is what was found
   // at request.resume_from, `folder` whether a new job may use request.checkpoint_dir, as far as the disk
   // knows. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the checkpoint is of a
-  // job with other numerics, or a job that has not ended has the same checkpoint_dir; `folder`'s.
+  // job with other numerics, or a job that has not ended has the same checkpoint_dir; `folder`'s;
+  // ALREADY_EXISTS when the request_id is of a job with another spec.
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
@@ -68,6 +70,8 @@ class SchedulerCore {
   std::vector<Action> TakeActions() { return out_.Take(); }
 
  private:
+  // The first thing that every event of a node does.
+  void NoteTime(absl::Time now);
   template <typename Message>
   absl::Status Parse(const StoredRecord& record, Message* message) const;
   // The job that a node's report is about, if it runs; the node is told to drop any other.
@@ -85,6 +89,7 @@ class SchedulerCore {
   Outbox out_;
   Membership members_;
   IdCounters counters_;
+  absl::Time awake_ = absl::InfiniteFuture();  // last time that anything was called
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;
 };
 

@@ -87,6 +87,8 @@ class Harness {
     core_->SessionBroken(now_, NodeId(node));
     Take();
   }
+  // The scheduler is stopped: time passes and nothing is called.
+  void Sleep(absl::Duration time) { now_ += time; }
   // Time passes; `alive` nodes send heartbeats.
   void Pass(absl::Duration time, const std::vector<uint64_t>& alive) {
     const absl::Time end = now_ + time;
@@ -120,6 +122,12 @@ class Harness {
     if (derived) *report.mutable_job_prepared()->mutable_plan() = Plan();
     REQUIRE(Report(node, report).ok());
   }
+  void Refused(uint64_t node, const std::string& reason) {
+    NodeReport report;
+    report.mutable_job_refused()->set_job(1);
+    report.mutable_job_refused()->set_reason(reason);
+    REQUIRE(Report(node, report).ok());
+  }
   void Installed(uint64_t node, uint64_t view, const std::string& error = "") {
     NodeReport report;
     report.mutable_view_installed()->set_job(1);
@@ -134,6 +142,20 @@ class Harness {
     progress.set_view(CurrentView().view());
     progress.set_shard(shard);
     progress.set_version(version);
+    REQUIRE(Report(node, report).ok());
+  }
+  // The rounds [from, to) of ten examples each, in one report of shard 0.
+  void Rounds(uint64_t node, uint64_t from, uint64_t to) {
+    NodeReport report;
+    ShardProgress& progress = *report.mutable_shard_progress();
+    progress.set_job(1);
+    progress.set_view(CurrentView().view());
+    progress.set_version(to);
+    for (uint64_t round = from; round < to; ++round) {
+      RoundStats& stats = *progress.add_rounds();
+      stats.set_round(round);
+      stats.mutable_stats()->set_examples(10);
+    }
     REQUIRE(Report(node, report).ok());
   }
   void Written(uint64_t node, uint32_t shard, uint64_t version, const std::string& error = "") {
@@ -187,6 +209,7 @@ class Harness {
   absl::Time now() const { return now_; }
   const std::vector<CommitCheckpointFiles>& commits() const { return commits_; }
   const std::vector<ComputeResult>& results() const { return results_; }
+  const std::vector<MetricRecord>& metrics() const { return metrics_; }
   const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
@@ -208,6 +231,8 @@ class Harness {
         commits_.push_back(*commit);
       } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
         results_.push_back(*compute);
+      } else if (auto* publish = std::get_if<PublishEvent>(&action)) {
+        if (publish->event.has_metric()) metrics_.push_back(publish->event.metric());
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
         cleared_folders_.push_back(leftovers->folder);
       } else if (auto* end = std::get_if<EndSession>(&action)) {
@@ -223,6 +248,7 @@ class Harness {
   std::vector<std::pair<uint64_t, Directive>> sent_;
   std::vector<CommitCheckpointFiles> commits_;
   std::vector<ComputeResult> results_;
+  std::vector<MetricRecord> metrics_;
   std::vector<std::string> cleared_folders_;
   std::vector<uint64_t> ended_sessions_;
 };
@@ -279,6 +305,26 @@ TEST_CASE("A frozen node's lease ends after its silence, and its stream is ended
   NodeReport heartbeat;
   heartbeat.mutable_heartbeat();
   CHECK(h.Report(w1, heartbeat).code() == absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_CASE("A scheduler that was stopped for longer than a lease takes nobody for dead") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Pass(absl::Seconds(1), {s, w});
+  h.Sleep(absl::Seconds(20));
+  SECTION("whose heartbeats come first") {}
+  SECTION("whose streams have broken meanwhile, and come back") {
+    h.Break(w);
+    h.Pass(absl::Seconds(1), {s});
+    REQUIRE(h.Open(w).ok());
+  }
+  SECTION("before it has ticked") { h.core().Tick(h.now()); }
+  h.Pass(absl::Seconds(4), {s, w});
+  CHECK(h.ended_sessions().empty());
+  CHECK(h.CurrentView().view() == 1);
+  h.Pass(absl::Seconds(4), {s});  // who is silent now is dead
+  CHECK(h.ended_sessions() == std::vector<uint64_t>{w});
 }
 
 TEST_CASE("A session broken and opened again within its grace changes no view") {
@@ -484,12 +530,118 @@ TEST_CASE(
   h.Break(w1);
   h.Pass(absl::Seconds(1), {w2});
   REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
-  NodeReport report;
-  report.mutable_job_refused()->set_job(1);
-  report.mutable_job_refused()->set_reason("no memory");
-  REQUIRE(h.Report(w2, report).ok());
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+    h.Clear();
+    h.Refused(w2, "no memory");
+    h.Pass(absl::Seconds(5), {w2});
+    CHECK((h.Last(w2, Directive::kPrepareJob) != nullptr) == (attempt < 3));
+  }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
   CHECK(h.GetJob().reason() == "no memory");
+}
+
+TEST_CASE("A worker that can't derive the plan does not fail a job that wants more workers than refused") {
+  JobSpec spec = Spec();
+  spec.mutable_cluster()->set_min_workers(2);
+  Harness h;
+  const uint64_t bad = h.Join(NODE_ROLE_WORKER, "bad");
+  h.Submit(spec);
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    h.Refused(bad, "disk full");
+    h.Pass(absl::Seconds(20), {bad});
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+  CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("bad can't take part: disk full") ||
+                                      Catch::Matchers::Contains("bad reads the data"));
+  h.Refused(bad, "disk full");
+  const uint64_t good = h.Join(NODE_ROLE_WORKER, "good");
+  REQUIRE(h.Last(good, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(good, Directive::kPrepareJob)->prepare_job().derive());
+}
+
+TEST_CASE("A worker that has refused a job is asked again, less and less often, and takes part when it can") {
+  JobSpec spec = Spec();
+  spec.mutable_cluster()->set_min_workers(2);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit(spec);
+  h.Prepared(w1, /*derived=*/true);
+  h.Prepared(s);
+  int asked = 0;
+  for (int second = 0; second < 60; ++second) {
+    if (h.Last(w2, Directive::kPrepareJob) != nullptr) {
+      ++asked;
+      h.Clear();
+      h.Refused(w2, "disk full");
+    }
+    h.Pass(absl::Seconds(1), {s, w1, w2});
+  }
+  CHECK(asked >= 5);
+  CHECK(asked <= 7);  // after 1, 2, 4, 8, 16, 32 s
+  CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("w2 can't take part: disk full"));
+  h.Prepared(w2);
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+}
+
+TEST_CASE("The time that a job lay stopped is not training time") {
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_never(true);
+  spec.mutable_evaluation()->set_keep_best(false);
+  spec.mutable_log_every()->set_rounds(5);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  h.Pass(absl::Seconds(4), {s, w});
+  h.Rounds(s, 0, 5);  // a record: what is counted is stored
+  h.Sleep(absl::Hours(10));
+  h.Restart();
+  REQUIRE(h.Open(s).ok());
+  REQUIRE(h.Open(w).ok());
+  h.Installed(s, 1);
+  h.Pass(absl::Seconds(2), {s, w});
+  h.Pass(absl::Seconds(5), {s});  // the worker dies after 3
+  const uint64_t w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Prepared(w2);
+  h.Installed(s, h.CurrentView().view());
+  h.Pass(absl::Seconds(2), {s, w2});
+  h.Rounds(s, 5, 20);
+  h.EvaluatedAll(w2, EVALUATION_SET_TEST, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  h.core().ResultComputed(h.now(), JobId(1), Version(20), absl::StatusOr<std::string>("abc"));
+  h.Take();
+  REQUIRE(h.GetJob().state() == JOB_STATE_COMPLETED);
+  CHECK(h.GetJob().result().train_seconds() == Approx(4 + 2 + 3 + 2).margin(0.3));
+}
+
+TEST_CASE("Log intervals that arrive in one report share its time, so none has the speed 0") {
+  JobSpec spec = Spec();
+  spec.mutable_log_every()->set_rounds(2);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  h.Pass(absl::Seconds(1), {s, w});
+  h.Rounds(s, 0, 8);  // 80 examples in a second
+  REQUIRE(h.metrics().size() == 4);
+  for (const MetricRecord& metric : h.metrics()) CHECK(metric.examples_per_second() == Approx(80));
+}
+
+TEST_CASE("A cancelled job says how far it came") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 7);
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  h.Take();
+  CHECK(h.GetJob().version() == 7);
 }
 
 TEST_CASE("A plan that differs from the stored one does not count as prepared") {
@@ -528,6 +680,10 @@ TEST_CASE("The same request gives the same job; jobs run one after the other") {
   CHECK(h.Submit(Spec(), "a") == JobId(1));
   CHECK(h.Submit(Spec(), "a") == JobId(1));
   CHECK(h.Submit(Spec(), "b") == JobId(2));
+  JobSpec other = Spec();
+  other.mutable_optimizer()->set_learning_rate(0.2);
+  CHECK(h.core().Submit(h.now(), Harness::Request(other, "a"), std::nullopt).status().code() ==
+        absl::StatusCode::kAlreadyExists);
   CHECK(h.core().GetJob(JobId(2))->state() == JOB_STATE_QUEUED);
   REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
   h.Take();

@@ -18,7 +18,8 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(10);
 constexpr absl::Duration kRetry = absl::Milliseconds(10);
-constexpr absl::Duration kFrozen = absl::Milliseconds(400);  // longer than a lease
+constexpr absl::Duration kFrozen = absl::Milliseconds(400);           // longer than a lease
+constexpr absl::Duration kFrozenScheduler = absl::Milliseconds(800);  // longer than many
 // Faults fall into the time that an undisturbed run takes.
 constexpr absl::Duration kFaultWindow = absl::Milliseconds(250);
 constexpr absl::Duration kCancelWindow = absl::Milliseconds(100);
@@ -83,6 +84,7 @@ SimulatedServer* SimulatedCluster::ServerAt(const std::string& address) {
 
 void SimulatedCluster::StartJoin(SimulatedNode* node) {
   node->After(Delay(), [this, node] {
+    if (SchedulerFrozen()) return node->After(SchedulerThaw(), [this, node] { StartJoin(node); });
     if (scheduler_ == nullptr) return node->After(kRetry, [this, node] { StartJoin(node); });
     node->join().set_protocol_version(kProtocolVersion);
     const auto joined = scheduler_->Join(queue_.now(), node->join());
@@ -95,6 +97,7 @@ void SimulatedCluster::StartJoin(SimulatedNode* node) {
 
 void SimulatedCluster::OpenSession(SimulatedNode* node) {
   node->After(Delay(), [this, node] {
+    if (SchedulerFrozen()) return node->After(SchedulerThaw(), [this, node] { OpenSession(node); });
     if (scheduler_ == nullptr) return node->After(kRetry, [this, node] { OpenSession(node); });
     Hello hello;
     hello.set_node_id(node->id());
@@ -132,7 +135,7 @@ void SimulatedCluster::BreakSession(SimulatedNode* node) {
   sessions_[node].generation = 0;
   const uint64_t life = scheduler_life_;
   const uint64_t id = node->id();
-  queue_.After(Delay(), [this, node, life, id] {
+  AtScheduler(Delay(), [this, node, life, id] {
     if (life != scheduler_life_ || scheduler_ == nullptr || sessions_[node].generation != 0) return;
     scheduler_->SessionBroken(queue_.now(), NodeId(id));
     CarryOut();
@@ -152,7 +155,7 @@ void SimulatedCluster::SendReport(SimulatedNode* node, NodeReport report) {
   if (queue_.Chance(hardship_.break_stream / 4)) return BreakSession(node);
   session.last_up = std::max(session.last_up, queue_.now() + Delay());
   const uint64_t generation = session.generation;
-  queue_.After(session.last_up - queue_.now(), [this, node, generation, report = std::move(report)] {
+  AtScheduler(session.last_up - queue_.now(), [this, node, generation, report = std::move(report)] {
     if (sessions_[node].generation != generation || scheduler_ == nullptr) return;
     const absl::Status status = scheduler_->Report(queue_.now(), NodeId(node->id()), report);
     CarryOut();
@@ -186,9 +189,16 @@ void SimulatedCluster::StartScheduler() {
   Tick();
 }
 
+void SimulatedCluster::AtScheduler(absl::Duration delay, std::function<void()> event) {
+  queue_.After(delay, [this, event = std::move(event)] {
+    if (SchedulerFrozen()) return AtScheduler(SchedulerThaw(), event);
+    event();
+  });
+}
+
 void SimulatedCluster::Tick() {
   const uint64_t life = scheduler_life_;
-  queue_.After(kTick, [this, life] {
+  AtScheduler(kTick, [this, life] {
     if (life != scheduler_life_ || scheduler_ == nullptr) return;
     scheduler_->Tick(queue_.now());
     CarryOut();
@@ -200,6 +210,7 @@ void SimulatedCluster::KillScheduler() {
   if (scheduler_ == nullptr) return;
   Log("killed: scheduler");
   scheduler_.reset();
+  scheduler_frozen_until_ = absl::InfinitePast();
   ++scheduler_life_;
   for (const auto& node : nodes_) {
     if (sessions_[node.get()].generation == 0) continue;
@@ -231,7 +242,7 @@ void SimulatedCluster::CancelLater(JobId job) {
 }
 
 void SimulatedCluster::WhenSchedulerLives(std::function<void()> event) {
-  if (scheduler_ != nullptr) return event();
+  if (scheduler_ != nullptr && !SchedulerFrozen()) return event();
   queue_.After(kRetry, [this, event = std::move(event)] { WhenSchedulerLives(event); });
 }
 
@@ -246,7 +257,7 @@ void SimulatedCluster::CarryOut() {
 void SimulatedCluster::CarryOut(Action& action) {
   const uint64_t life = scheduler_life_;
   const auto answer = [this, life](std::function<void()> event) {
-    queue_.After(queue_.Between(absl::Microseconds(100), absl::Milliseconds(5)), [this, life, event] {
+    AtScheduler(queue_.Between(absl::Microseconds(100), absl::Milliseconds(5)), [this, life, event] {
       if (life != scheduler_life_ || scheduler_ == nullptr) return;
       event();
       CarryOut();
@@ -293,7 +304,9 @@ void SimulatedCluster::PlanFaults() {
   for (int i = 0; i < hardship_.kill_workers; ++i)
     later([this] { KillOne(NODE_ROLE_WORKER, queue_.Chance(0.5)); });
   for (int i = 0; i < hardship_.kill_servers; ++i) later([this] { KillOne(NODE_ROLE_SERVER, true); });
-  for (int i = 0; i < hardship_.freeze_workers; ++i) later([this] { FreezeOneWorker(); });
+  for (int i = 0; i < hardship_.freeze_workers; ++i) later([this] { FreezeOne(NODE_ROLE_WORKER); });
+  for (int i = 0; i < hardship_.freeze_servers; ++i) later([this] { FreezeOne(NODE_ROLE_SERVER); });
+  for (int i = 0; i < hardship_.freeze_scheduler; ++i) later([this] { FreezeScheduler(); });
   for (int i = 0; i < hardship_.join_workers; ++i) later([this] { AddWorker(); });
   for (int i = 0; i < hardship_.kill_scheduler; ++i) later([this] { KillScheduler(); });
 }
@@ -315,14 +328,21 @@ void SimulatedCluster::KillOne(NodeRole role, bool comes_back) {
   });
 }
 
-void SimulatedCluster::FreezeOneWorker() {
-  const std::vector<SimulatedNode*> living = Living(NODE_ROLE_WORKER);
+void SimulatedCluster::FreezeOne(NodeRole role) {
+  const std::vector<SimulatedNode*> living = Living(role);
   if (living.empty()) return;
   SimulatedNode* const victim = living[queue_.Below(living.size())];
   const absl::Duration time = queue_.Between(absl::Milliseconds(5), kFrozen);
   Log(absl::StrCat("frozen for ", absl::FormatDuration(time), ": node ", victim->id(), ", ",
                    victim->address()));
   victim->FreezeUntil(queue_.now() + time);
+}
+
+void SimulatedCluster::FreezeScheduler() {
+  if (scheduler_ == nullptr) return;
+  const absl::Duration time = queue_.Between(absl::Milliseconds(5), kFrozenScheduler);
+  Log(absl::StrCat("frozen for ", absl::FormatDuration(time), ": scheduler"));
+  scheduler_frozen_until_ = std::max(scheduler_frozen_until_, queue_.now() + time);
 }
 
 // ---- the run ----
@@ -346,6 +366,7 @@ SimulationResult SimulatedCluster::Run(absl::Duration limit) {
   result.result = job->result();
   result.evaluations.assign(job->evaluations().begin(), job->evaluations().end());
   if (!job->checkpoints().empty()) result.last_checkpoint = *job->checkpoints().rbegin();
+  result.restores = job->view().restore().restore_id();
   result.views = static_cast<int>(job->view().view());
   return result;
 }

@@ -27,10 +27,13 @@ struct Hardship {
   absl::Duration slowest = absl::Milliseconds(2);  // of a message
   int kill_workers = 0;
   int freeze_workers = 0;
+  int freeze_servers = 0;
   int join_workers = 0;
-  int kill_servers = 0;                        // each comes back as a new node
-  int kill_scheduler = 0;                      // restarted from its store
+  int kill_servers = 0;    // each comes back as a new node
+  int kill_scheduler = 0;  // restarted from its store
+  int freeze_scheduler = 0;
   absl::Duration longest = absl::Seconds(60);  // of the whole run: more is a hang
+  uint64_t most_restores = 1000;               // that the schedule explains
   int cancelled_jobs = 0;                      // before the job that counts: each is cancelled at some time
 };
 
@@ -42,6 +45,7 @@ struct SimulationResult {
   uint64_t last_checkpoint = 0;  // version
   absl::Duration time;           // simulated
   int views = 0;
+  uint64_t restores = 0;  // restore points
 };
 
 class SimulatedNode;
@@ -93,7 +97,12 @@ class SimulatedCluster {
   void StartScheduler();
   void PlanFaults();
   void KillOne(NodeRole role, bool comes_back);
-  void FreezeOneWorker();
+  void FreezeOne(NodeRole role);
+  void FreezeScheduler();
+  bool SchedulerFrozen() const { return queue_.now() < scheduler_frozen_until_; }
+  absl::Duration SchedulerThaw() const { return scheduler_frozen_until_ - queue_.now(); }
+  // Runs `event` after `delay`; later, in the order of arrival, when the scheduler is frozen then.
+  void AtScheduler(absl::Duration delay, std::function<void()> event);
   std::vector<SimulatedNode*> Living(NodeRole role);
 
   EventQueue queue_;
@@ -102,6 +111,7 @@ class SimulatedCluster {
   std::map<std::pair<std::string, std::string>, std::string> records_;  // the scheduler's store
   std::unique_ptr<SchedulerCore> scheduler_;                            // null: dead
   uint64_t scheduler_life_ = 0;
+  absl::Time scheduler_frozen_until_ = absl::InfinitePast();
   uint64_t next_generation_ = 1;
   std::vector<std::unique_ptr<SimulatedNode>> nodes_;  // the dead too: events may refer to them
   std::map<SimulatedNode*, Session> sessions_;

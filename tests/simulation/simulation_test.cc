@@ -43,7 +43,10 @@ void RunSchedules(uint64_t first, const Luck& luck) {
     Hardship hardship;
     const int servers = 1 + static_cast<int>(seed % 3), workers = 1 + static_cast<int>(seed / 3 % 4);
     luck(seed, &hardship);
-    CheckSame(seed, SimulatedCluster(seed, servers, workers, hardship).Run(hardship.longest));
+    const SimulationResult result = SimulatedCluster(seed, servers, workers, hardship).Run(hardship.longest);
+    CheckSame(seed, result);
+    INFO("schedule " << seed);
+    REQUIRE(result.restores <= hardship.most_restores);
   }
 }
 
@@ -90,6 +93,22 @@ TEST_CASE("A server lost sends the job back to a checkpoint, and the bits are th
     hardship->kill_servers = 1 + static_cast<int>(seed % 2);
     hardship->kill_workers = static_cast<int>(seed / 2 % 2);
     hardship->break_stream = 0.001;
+  });
+}
+
+TEST_CASE("A frozen server is a lost one, and the bits are the same", "[simulation]") {
+  RunSchedules(60000, [](uint64_t seed, Hardship* hardship) {
+    hardship->freeze_servers = 1 + static_cast<int>(seed % 2);
+    hardship->freeze_workers = static_cast<int>(seed / 2 % 2);
+    hardship->kill_scheduler = static_cast<int>(seed / 4 % 2);
+    hardship->break_stream = 0.001;
+  });
+}
+
+TEST_CASE("A frozen scheduler takes nobody for dead when it goes on", "[simulation]") {
+  RunSchedules(70000, [](uint64_t seed, Hardship* hardship) {
+    hardship->freeze_scheduler = 1 + static_cast<int>(seed % 3);
+    hardship->most_restores = 2;  // the start, and the best version for the test
   });
 }
 

@@ -1,0 +1,129 @@
+// A job's checkpoints and metrics.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "scheduler/job_run.h"
+
+namespace shoal {
+
+void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
+  if (report.view() < restore_view_ || report.view() > state_.view().view() ||
+      report.shard() >= shards_.size())
+    return;
+  state_.set_failed_restores(0);
+  ShardState& shard = shards_[report.shard()];
+  if (Version(report.version()) > shard.version) moved_ = now;
+  shard.version = std::max(shard.version, Version(report.version()));
+  shard.missing.assign(report.missing().begin(), report.missing().end());
+  // One report may have rounds of several log intervals: they took equal shares of the time since the last.
+  const absl::Time since = window_.newest();
+  const int rounds = report.rounds_size();
+  for (int i = 0; i < rounds; ++i) {
+    const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
+    if (!window_.Add(at, report.rounds(i))) continue;
+    if (IsDue(definition_.spec().log_every(), length(), window_.version())) RecordMetrics(at);
+  }
+  PublishProgress(now);
+}
+
+// Servers report in each session what they have written; much of it may be committed, and gone again. Each
+// writes its versions in order, so that versions are complete in order too.
+bool JobRun::WantsCheckpoint(Version version) const {
+  if (FindCheckpoint(state_, version) != nullptr) return false;
+  if (state_.state() == JOB_STATE_TESTING) {
+    return version.value() == state_.kept_version() || version.value() == state_.trained_rounds();
+  }
+  return state_.checkpoints().empty() || state_.checkpoints().rbegin()->version() < version.value();
+}
+
+void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
+  const Version version(report.version());
+  if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
+  if (!report.error().empty()) return WriteFailed(now, version, report.error());
+  auto files = collector_.Add(report);
+  if (!files) return;
+  CommitCheckpointFiles commit;
+  commit.job = id();
+  commit.folder = definition_.checkpoint_dir();
+  CheckpointManifest& manifest = commit.manifest;
+  manifest.set_format(1);
+  manifest.set_job(definition_.job());
+  manifest.set_job_name(definition_.spec().name());
+  manifest.set_spec_sha256(definition_.spec_sha256());
+  manifest.set_version(report.version());
+  for (uint64_t size : definition_.plan().group_sizes())
+    manifest.set_parameters(manifest.parameters() + size);
+  for (CheckpointShard& file : *files) *manifest.add_shards() = std::move(file);
+  for (const EvaluationRecord& evaluation : evaluations_) {
+    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() < report.version()) {
+      *commit.history.add_evaluations() = evaluation;
+    }
+  }
+  out_->Do(std::move(commit));
+}
+
+void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
+                                   const absl::StatusOr<std::string>& checkpoint) {
+  if (!checkpoint.ok()) return WriteFailed(now, version, std::string(checkpoint.status().message()));
+  StoredCheckpoint stored;
+  stored.set_version(version.value());
+  stored.set_directory(*checkpoint);
+  if (!AddCheckpoint(std::move(stored), &state_)) return;
+  // Rounds that need not be run again must not be forgotten either.
+  if (window_.examples() > 0 && !ended()) RecordMetrics(now);
+  JobEvent event;
+  event.set_checkpoint(version.value());
+  Emit(now, std::move(event));
+}
+
+void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error) {
+  if (collector_.failed(version) || ended()) return;
+  collector_.SetFailed(version);
+  Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error),
+          LogLine::Level::kError);
+}
+
+void JobRun::Prune() {
+  std::set<Version> needed = {Version(state_.view().restore().version())};
+  if (state_.state() == JOB_STATE_TESTING) needed.insert(Version(state_.kept_version()));
+  const EvaluationRecord* best = definition_.spec().evaluation().keep_best() ? Best() : nullptr;
+  if (best != nullptr) needed.insert(Version(best->version()));
+  // The verdict on the newest may still come, and make it the best.
+  for (const StoredCheckpoint& gone : TakeUnneeded(definition_.spec().checkpoint().keep(), needed, &state_)) {
+    if (!gone.foreign())
+      out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), Version(gone.version())});
+  }
+}
+
+void JobRun::RecordMetrics(absl::Time now) {
+  JobEvent event;
+  *event.mutable_metric() = window_.Record(now, length().rounds_per_epoch);
+  *state_.mutable_last_metric() = event.metric();
+  state_.set_recorded_version(window_.version().value());
+  state_.set_examples(state_.examples() + window_.examples());
+  state_.set_tokens(state_.tokens() + window_.tokens());
+  state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
+  ran_ -= absl::Milliseconds(absl::ToInt64Milliseconds(ran_));
+  window_.Start(now, window_.version());
+  Emit(now, std::move(event));
+}
+
+void JobRun::PublishProgress(absl::Time now) {
+  if (window_.examples() == 0 || now - published_ < options_.progress_every) return;
+  published_ = now;
+  JobEvent event;
+  *event.mutable_progress() = window_.Progress(now, length().rounds_per_epoch);
+  event.set_unix_ms(absl::ToUnixMillis(now));
+  out_->Do(PublishEvent{id(), std::move(event)});
+}
+
+// Between two calls the job ran if all its nodes were there. Kept in memory until something is stored anyway,
+// so that no store is written for a passing moment.
+void JobRun::CountRunningTime(absl::Time now) {
+  if (placed_ && state_.state() == JOB_STATE_RUNNING) ran_ += now - counted_;
+  counted_ = now;
+}
+
+}  // namespace shoal

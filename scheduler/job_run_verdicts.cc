@@ -1,0 +1,189 @@
+// What is evaluated when, what follows from it, and how a job comes to its result.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/job_spec.h"
+#include "common/metrics.h"
+#include "scheduler/job_run.h"
+
+namespace shoal {
+namespace {
+
+std::string TargetKey(Version version, EvaluationSet set) { return absl::StrCat(version.value(), "/", set); }
+
+}  // namespace
+
+void JobRun::OnEvaluated(absl::Time now, const SlotEvaluated& report) {
+  const Target target = CurrentTarget(0);
+  if (target.evaluate() == EVALUATION_SET_NONE || report.set() != target.evaluate() ||
+      report.version() != target.version() || report.slot() >= definition_.spec().train().slots()) {
+    return;
+  }
+  const std::string key = TargetKey(Version(target.version()), target.evaluate());
+  if (evaluated_target_ != key) evaluated_.clear();
+  evaluated_target_ = key;
+  if (evaluated_.emplace(report.slot(), report.statistics()).second) moved_ = now;
+}
+
+void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256) {
+  computing_result_ = false;
+  if (state_.state() != JOB_STATE_TESTING) return;
+  if (!parameters_sha256.ok()) {
+    return End(now, JOB_STATE_FAILED,
+               absl::StrCat("the result can't be read: ", parameters_sha256.status().message()));
+  }
+  JobResult& result = *state_.mutable_result();
+  result.set_version(state_.kept_version());
+  result.set_parameters_sha256(*parameters_sha256);
+  result.set_checkpoint(FindCheckpoint(state_, Version(state_.kept_version()))->directory());
+  result.set_train_seconds(static_cast<double>(state_.running_ms()) / 1000);
+  result.set_rounds(state_.trained_rounds());
+  result.set_examples(state_.examples());
+  result.set_tokens(state_.tokens());
+  result.set_stopped_early(state_.stopped_early());
+  End(now, JOB_STATE_COMPLETED, "");
+}
+
+bool JobRun::EvaluatesWhileTraining() const {
+  return definition_.plan().validation_examples() > 0 && !definition_.spec().evaluation().every().never();
+}
+
+Version JobRun::LastEvaluated() const {
+  uint64_t last = definition_.origin_version() > 0 ? definition_.origin_version() - 1 : 0;
+  for (const EvaluationRecord& evaluation : evaluations_) {
+    if (evaluation.set() == EVALUATION_SET_VALIDATION) last = std::max(last, evaluation.version());
+  }
+  return Version(last);
+}
+
+const EvaluationRecord* JobRun::Best() const {
+  const EvaluationRecord* best = nullptr;
+  for (const EvaluationRecord& evaluation : evaluations_) {
+    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.best()) best = &evaluation;
+  }
+  return best;
+}
+
+bool JobRun::Tested() const {
+  return std::any_of(evaluations_.begin(), evaluations_.end(), [](const EvaluationRecord& evaluation) {
+    return evaluation.set() == EVALUATION_SET_TEST;
+  });
+}
+
+Target JobRun::CurrentTarget(uint64_t restore_id) const {
+  Target target;
+  target.set_job(definition_.job());
+  target.set_restore_id(restore_id);
+  if (state_.state() == JOB_STATE_TESTING && !state_.past_kept()) {
+    target.set_version(state_.kept_version());
+    if (definition_.plan().test_examples() > 0 && !Tested()) target.set_evaluate(EVALUATION_SET_TEST);
+    return target;
+  }
+  if (state_.state() == JOB_STATE_TESTING) {  // until the servers have gone back
+    target.set_version(state_.trained_rounds());
+    return target;
+  }
+  target.set_version(length().rounds);
+  if (!EvaluatesWhileTraining()) return target;
+  const auto next = NextDue(definition_.spec().evaluation().every(), length(), LastEvaluated());
+  if (next) target.set_version(next->value());
+  target.set_evaluate(EVALUATION_SET_VALIDATION);
+  return target;
+}
+
+void JobRun::Judge(absl::Time now) {
+  if (state_.view().view() == 0) return;
+  const Target target = CurrentTarget(0);
+  const Version version(target.version());
+  // Servers report a version together with its rounds' statistics: with it, none of them is missing in the
+  // metrics.
+  if (LowestVersion() < version) return;
+  if (target.evaluate() != EVALUATION_SET_NONE) {
+    if (evaluated_target_ != TargetKey(version, target.evaluate())) return;
+    if (evaluated_.size() < definition_.spec().train().slots()) return;
+    RecordEvaluation(now, target);
+    return;
+  }
+  if (state_.state() == JOB_STATE_RUNNING) EndTraining(now, version);
+}
+
+void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
+  const JobSpec& spec = definition_.spec();
+  EvaluationRecord record;
+  record.set_set(target.evaluate());
+  record.set_version(target.version());
+  auto slot = evaluated_.begin();
+  *record.mutable_statistics() = slot->second;
+  while (++slot != evaluated_.end()) AddStatistics(slot->second, record.mutable_statistics());
+  evaluated_.clear();
+  evaluated_target_.clear();
+  record.set_loss(MeanLoss(record.statistics()));
+  record.set_metric(MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
+  if (record.set() == EVALUATION_SET_VALIDATION && !std::isnan(record.metric())) {
+    const EvaluationRecord* best = Best();
+    record.set_best(best == nullptr ||
+                    (HigherIsBetter(spec.evaluation().metric()) ? record.metric() > best->metric()
+                                                                : record.metric() < best->metric()));
+  }
+  evaluations_.push_back(record);
+  SaveEvaluation(evaluations_.size() - 1);
+  JobEvent event;
+  *event.mutable_evaluation() = record;
+  Emit(now, std::move(event));
+  if (record.set() != EVALUATION_SET_VALIDATION) return;
+
+  uint32_t since_best = 0;
+  for (const EvaluationRecord& evaluation : evaluations_) {
+    if (evaluation.set() == EVALUATION_SET_VALIDATION) since_best = evaluation.best() ? 0 : since_best + 1;
+  }
+  const bool out_of_patience = spec.evaluation().patience() > 0 && since_best >= spec.evaluation().patience();
+  if (out_of_patience || record.version() >= length().rounds) EndTraining(now, Version(record.version()));
+}
+
+void JobRun::EndTraining(absl::Time now, Version version) {
+  if (window_.examples() > 0) RecordMetrics(now);
+  state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
+  ran_ = absl::ZeroDuration();
+  const EvaluationRecord* best = definition_.spec().evaluation().keep_best() ? Best() : nullptr;
+  state_.set_trained_unix_ms(absl::ToUnixMillis(now));
+  state_.set_trained_rounds(version.value());
+  state_.set_stopped_early(version.value() < length().rounds);
+  state_.set_kept_version(best != nullptr ? best->version() : version.value());
+  state_.set_past_kept(state_.kept_version() < version.value());
+  SetState(now, JOB_STATE_TESTING, "");
+}
+
+void JobRun::Finish(absl::Time now) {
+  if (state_.state() != JOB_STATE_TESTING) return;
+  const Version kept(state_.kept_version());
+  const StoredCheckpoint* checkpoint = FindCheckpoint(state_, kept);
+  if (checkpoint == nullptr) {
+    Explain(absl::StrCat("the checkpoint of version ", kept.value(), " is being written"));
+    if (!collector_.failed(kept) || state_.restore_wanted()) return;
+    state_.set_rewrites(state_.rewrites() + 1);
+    if (state_.rewrites() >= kMaxAttempts) {
+      return End(
+          now, JOB_STATE_FAILED,
+          absl::StrCat("the checkpoint of version ", kept.value(), ", the result, could not be written"));
+    }
+    return WantRestore();
+  }
+  const Version last(state_.trained_rounds());
+  if (state_.past_kept() && FindCheckpoint(state_, last) == nullptr && !collector_.failed(last)) {
+    // Once the servers have gone back, nobody could write it any more.
+    return Explain(absl::StrCat("the checkpoint of version ", last.value(), ", the last, is being written"));
+  }
+  if (definition_.plan().test_examples() > 0 && !Tested()) {
+    Explain(absl::StrCat("version ", kept.value(), " is evaluated on the test examples"));
+    if (state_.past_kept()) WantRestore();
+    return;
+  }
+  if (computing_result_) return;
+  computing_result_ = true;
+  Explain("the result is read");
+  out_->Do(ComputeResult{id(), kept, checkpoint->directory()});
+}
+
+}  // namespace shoal

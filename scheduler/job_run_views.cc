@@ -1,0 +1,183 @@
+// Views and restore points of a job: who holds which shards and slots, and since when.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/blocks.h"
+#include "scheduler/job_run.h"
+#include "scheduler/placement.h"
+
+namespace shoal {
+namespace {
+
+std::string Names(const std::vector<NodeRef>& nodes) {
+  return absl::StrJoin(nodes, ", ",
+                       [](std::string* out, const NodeRef& node) { absl::StrAppend(out, node.name()); });
+}
+
+}  // namespace
+
+void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
+  NodeState& node = nodes_[member.id];
+  if (report.error().empty()) {
+    node.installed = std::max(node.installed, report.view());
+    return;
+  }
+  if (report.view() != state_.view().view()) return;
+  Message(now,
+          absl::StrCat(member.name, " could not load version ", state_.view().restore().version(), ": ",
+                       report.error()),
+          LogLine::Level::kError);
+  state_.set_failed_restores(state_.failed_restores() + 1);
+  if (state_.failed_restores() >= kMaxAttempts) return End(now, JOB_STATE_FAILED, report.error());
+  WantRestore();
+}
+
+bool JobRun::HasWork(NodeId node) const {
+  const auto is = [&](const NodeRef& ref) { return ref.node_id() == node.value(); };
+  return state_.deriver() == node.value() ||
+         std::any_of(state_.view().shards().begin(), state_.view().shards().end(),
+                     [&](const ShardAssignment& shard) { return is(shard.primary()); }) ||
+         std::any_of(state_.view().slots().begin(), state_.view().slots().end(),
+                     [&](const SlotAssignment& slots) { return is(slots.worker()); });
+}
+
+bool JobRun::PrimariesUsable() const {
+  const std::vector<NodeRef> usable = Usable(NODE_ROLE_SERVER);
+  return std::all_of(
+      state_.view().shards().begin(), state_.view().shards().end(), [&](const ShardAssignment& shard) {
+        return std::any_of(usable.begin(), usable.end(),
+                           [&](const NodeRef& node) { return node.node_id() == shard.primary().node_id(); });
+      });
+}
+
+RestorePoint JobRun::NextRestore() const {
+  RestorePoint restore;
+  restore.set_restore_id(state_.view().restore().restore_id() + 1);
+  const Version limit(state_.state() == JOB_STATE_TESTING ? state_.kept_version() : length().rounds);
+  if (definition_.origin_version() <= limit.value()) {  // else the best version is one of the training before
+    restore.set_version(definition_.origin_version());
+    restore.set_checkpoint(definition_.origin_checkpoint());
+  }
+  const StoredCheckpoint* const newest = NewestCheckpoint(state_, limit);
+  if (newest != nullptr && newest->version() >= restore.version()) {
+    restore.set_version(newest->version());
+    restore.set_checkpoint(newest->directory());
+  }
+  return restore;
+}
+
+void JobRun::PlaceNodes(absl::Time now) {
+  placed_ = false;
+  const View& current = state_.view();
+  const std::vector<NodeRef> servers = Usable(NODE_ROLE_SERVER);
+  const std::vector<NodeRef> workers = Usable(NODE_ROLE_WORKER);
+  if (current.view() == 0 && !Settled(now, servers.size(), workers.size())) return;
+  if (workers.empty()) return Explain(absl::StrCat("waits for a worker", Refusals()));
+
+  View next;
+  next.set_job(definition_.job());
+  next.set_view(current.view() + 1);
+  for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), workers))
+    *next.add_slots() = std::move(slots);
+  const bool same_state = current.view() > 0 && !state_.restore_wanted() && PrimariesUsable();
+  if (same_state) {
+    *next.mutable_shards() = current.shards();
+    *next.mutable_restore() = current.restore();
+    View unchanged = next;
+    unchanged.set_view(current.view());
+    placed_ = true;
+    if (unchanged.SerializeAsString() == current.SerializeAsString()) return;
+    return WriteView(now, std::move(next));
+  }
+  if (servers.empty()) return Explain(absl::StrCat("waits for a server", Refusals()));
+  const std::vector<uint64_t> sizes(definition_.plan().group_sizes().begin(),
+                                    definition_.plan().group_sizes().end());
+  const uint64_t blocks = CutBlocks(sizes, options_.max_block_elements).size();
+  for (ShardAssignment& shard : AssignShards(blocks, servers)) *next.add_shards() = std::move(shard);
+  *next.mutable_restore() = NextRestore();
+  state_.set_restore_wanted(false);
+  if (state_.state() == JOB_STATE_TESTING) state_.set_past_kept(false);
+  placed_ = true;
+  WriteView(now, std::move(next));
+  StartRestorePoint(now);
+}
+
+void JobRun::WriteView(absl::Time now, View view) {
+  const bool first = view.view() == 1;
+  const bool restores = first || view.restore().restore_id() != state_.view().restore().restore_id();
+  std::vector<NodeRef> servers, workers;
+  for (const ShardAssignment& shard : view.shards()) servers.push_back(shard.primary());
+  for (const SlotAssignment& slots : view.slots()) workers.push_back(slots.worker());
+  std::string from;
+  if (restores) {
+    from = absl::StrCat(first ? "; starts" : "; goes back to", first ? " from " : " ",
+                        view.restore().checkpoint().empty()
+                            ? "the initial parameters"
+                            : absl::StrCat("the checkpoint of version ", view.restore().version()));
+  }
+  *state_.mutable_view() = std::move(view);
+  if (first) {
+    state_.set_started_unix_ms(absl::ToUnixMillis(now));
+    window_.Start(now, Version(state_.recorded_version()));
+    SetState(now, JOB_STATE_RUNNING, "");
+  }
+  Explain("");
+  Message(now, absl::StrCat("view ", state_.view().view(), ": shards on ", Names(servers), "; slots on ",
+                            Names(workers), from));
+}
+
+void JobRun::StartRestorePoint(absl::Time now) {
+  restore_view_ = state_.view().view();
+  collector_.Reset(state_.view().restore().restore_id(), state_.view().shards_size());
+  ForgetProgress(now);
+}
+
+void JobRun::ForgetProgress(absl::Time now) {
+  shards_.assign(state_.view().shards_size(), ShardState{Version(state_.view().restore().version()), {}});
+  moved_ = now;
+}
+
+Version JobRun::LowestVersion() const {
+  if (shards_.empty()) return Version(definition_.origin_version());
+  Version lowest = shards_.front().version;
+  for (const ShardState& shard : shards_) lowest = std::min(lowest, shard.version);
+  return lowest;
+}
+
+// Servers first; workers when all of them hold the view.
+void JobRun::Announce() {
+  const View& current = state_.view();
+  if (current.view() == 0) return;
+  Directive view;
+  *view.mutable_view() = current;
+  *view.mutable_view()->mutable_target() = CurrentTarget(current.restore().restore_id());
+  bool installed = true;
+  for (const ShardAssignment& shard : current.shards()) {
+    NodeState& node = nodes_[NodeId(shard.primary().node_id())];
+    if (node.installed == current.view()) continue;
+    installed = false;
+    const Member* const member = members_.Find(NodeId(shard.primary().node_id()));
+    if (member == nullptr || !member->connected || node.told == current.view()) continue;
+    node.told = current.view();
+    out_->Send(member->id, view);
+  }
+  if (!installed) return;
+  Directive target;
+  *target.mutable_target() = view.view().target();
+  const std::string text = target.SerializeAsString();
+  for (auto& [id, node] : nodes_) {
+    const Member* const member = members_.Find(id);
+    if (member == nullptr || !member->is_worker() || !member->connected || !node.prepared) continue;
+    if (node.told != current.view()) {
+      out_->Send(id, view);
+    } else if (node.target != text) {
+      out_->Send(id, target);
+    }
+    node.told = current.view();
+    node.target = text;
+  }
+}
+
+}  // namespace shoal
