@@ -147,7 +147,8 @@ TEST_CASE("A port in use, and an address that others reach, are refused", "[bad 
 
 TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[same bits]") {
   const TestDir whole, broken;
-  const std::vector<std::string> job = {kTiny, "--workers", "2", "--set", "train.epochs=40"};
+  const std::vector<std::string> job = {
+      kTiny, "--workers", "2", "--set", "train.epochs=40", "--set", "evaluation.keep_best=false"};
   REQUIRE(Train(whole, job).ended == "exit status 0");
 
   std::vector<std::string> arguments = {Program("tools/shoal/shoal"), "train"};
@@ -169,8 +170,11 @@ TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[sa
   result = Train(broken, resumed);
   INFO(result.output);
   REQUIRE(result.ended == "exit status 0");
-  CHECK(Report(broken)["parameters_sha256"] == Report(whole)["parameters_sha256"]);
-  CHECK(Report(broken)["examples"] == Report(whole)["examples"]);
+  CHECK(Report(broken)["version"] == Report(broken)["rounds"]);
+  for (const char* field : {"parameters_sha256", "examples", "validation", "test"}) {
+    INFO(field);
+    CHECK(Report(broken)[field] == Report(whole)[field]);
+  }
 }
 
 TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]") {
