@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <thread>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "common/address.h"
 #include "common/rpc.h"
 #include "common/version.h"
 #include "spdlog/spdlog.h"
@@ -28,7 +27,10 @@ void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
   name = role;
   work_dir = absl::StrCat("shoal-", role);
   threads = Processors();
-  app->add_option("--scheduler", scheduler, "Address of the scheduler")->type_name("HOST:PORT")->required();
+  app->add_option("--scheduler", scheduler, "Address of the scheduler")
+      ->type_name("HOST:PORT")
+      ->check(AddressProblem)
+      ->required();
   app->add_option("--name", name, "Name of this node in logs and in the status")->capture_default_str();
   app->add_option("--threads", threads, "Threads that compute (default: one a processor)")
       ->capture_default_str();
@@ -41,13 +43,6 @@ void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
 }
 
 absl::Status NodeFlags::Check() const {
-  const size_t colon = scheduler.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || colon == 0 ||
-      !absl::SimpleAtoi(absl::string_view(scheduler).substr(colon + 1), &port) || port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--scheduler: expected HOST:PORT, got \"", scheduler, "\""));
-  }
   if (threads < 1 || threads > 1024)
     return absl::InvalidArgumentError("--threads: expected a number from 1 to 1024");
   if (leave_seconds < 0) return absl::InvalidArgumentError("--leave-seconds: expected 0 or more");

@@ -1,5 +1,6 @@
 // Our models against PyTorch's dumps (the folder's README says what they are): logits, loss, every gradient,
 // ten updates. SHOAL_GOLDEN names the folder of dumps; $SHOAL_SHARED/golden when it is not set.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -27,9 +28,14 @@ constexpr double kTolerance = 1e-4;
 constexpr double kNoise = 1e-12;
 constexpr double kFloat32Noise = 1e-6;
 
-std::string GoldenFolder() {
+// Whoever names a folder decides what is in it; the default one must have the dumps that are required.
+bool GoldenIsChosen() {
   const char* const golden = std::getenv("SHOAL_GOLDEN");
-  if (golden != nullptr && *golden != 0) return golden;
+  return golden != nullptr && *golden != 0;
+}
+
+std::string GoldenFolder() {
+  if (GoldenIsChosen()) return std::getenv("SHOAL_GOLDEN");
   const char* const shared = std::getenv("SHOAL_SHARED");
   return JoinPath(shared == nullptr ? "../shared" : shared, "golden");
 }
@@ -293,6 +299,10 @@ TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[
   static const std::vector<std::string> dumps = Dumps();  // sections run this more than once
   INFO("no dumps in " << GoldenFolder() << ": set SHOAL_GOLDEN or SHOAL_SHARED");
   REQUIRE(!dumps.empty());
+  for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "gpt2_causal"}) {
+    INFO(required << " is missing in " << GoldenFolder());
+    REQUIRE((GoldenIsChosen() || std::count(dumps.begin(), dumps.end(), required) == 1));
+  }
   for (const std::string& name : dumps) {
     DYNAMIC_SECTION(name) {
       const std::string folder = JoinPath(GoldenFolder(), name);

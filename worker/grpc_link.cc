@@ -138,7 +138,7 @@ void GrpcLink::AskShard(uint32_t i) {
   calls_.insert(call);
   ++running_;
   call->stub->async()->GetVersions(&call->context, &call->request, &call->reply,
-                                   [this, call](grpc::Status status) { OnVersionsDone(call, status); });
+                                   [this, call](const grpc::Status& status) { OnVersionsDone(call, status); });
 }
 
 // ---- what happens to them ----
@@ -149,8 +149,10 @@ void GrpcLink::OnDelivery(uint64_t generation, uint32_t shard) {
 }
 
 void GrpcLink::ReportStreamError(const char* what, uint32_t shard, const grpc::Status& status) {
-  spdlog::warn("{} shard {} at {}: {}; trying again", what, shard, shards_[shard].address,
-               status.error_message());
+  // At the end of a view or of a job servers end the streams: no news for a log.
+  const bool expected = status.error_code() == grpc::StatusCode::FAILED_PRECONDITION;
+  spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
+              what, shard, shards_[shard].address, status.error_message());
 }
 
 void GrpcLink::OnPullDone(uint64_t generation, uint32_t shard, const grpc::Status& status) {

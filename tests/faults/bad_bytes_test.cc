@@ -8,10 +8,12 @@
 #include "catch2/catch.hpp"
 #include "common/philox.h"
 #include "common/rpc.h"
+#include "common/test_dir.h"
 #include "common/version.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "proto/parameter.grpc.pb.h"
 #include "proto/scheduler.grpc.pb.h"
+#include "tests/faults/command.h"
 #include "tests/faults/test_cluster.h"
 
 namespace shoal {
@@ -96,10 +98,7 @@ TEST_CASE("Garbage sent to every RPC of scheduler and server changes nothing", "
   attack(cluster.processes().scheduler(), pool->FindServiceByName("shoal.SchedulerService"));
   attack(server, pool->FindServiceByName("shoal.ParameterService"));
 
-  const Job ended = cluster.WaitForEnd(job);
-  INFO(ended.reason());
-  REQUIRE(ended.state() == JOB_STATE_COMPLETED);
-  CHECK(ended.result().parameters_sha256() == UndisturbedSha256());
+  CheckSameBits(cluster.WaitForEnd(job));
   for (const char* name : {"scheduler", "server-1", "worker-1"})
     CHECK_FALSE((*cluster.processes().Find(name))->Ended());
 }
@@ -117,6 +116,31 @@ TEST_CASE("A node of another protocol version is refused with both versions", "[
   CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
   CHECK_THAT(status.error_message(),
              Catch::Matchers::Contains(absl::StrCat("protocol version ", kProtocolVersion + 1)));
+}
+
+// A scheduler that takes nobody in.
+class RefusingScheduler : public SchedulerService::Service {
+ public:
+  grpc::Status Join(grpc::ServerContext*, const JoinRequest*, JoinResponse*) override {
+    return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "protocol version 1 is not spoken here");
+  }
+};
+
+TEST_CASE("A daemon that is refused says why and exits with 1", "[bad input]") {
+  RefusingScheduler service;
+  ServerOptions options;
+  options.address = "127.0.0.1:0";
+  options.services = {&service};
+  const auto scheduler = StartServer(options);
+  REQUIRE(scheduler.ok());
+  const TestDir dir;
+  for (const char* daemon : {"server/shoal-server", "worker/shoal-worker"}) {
+    const CommandResult result =
+        RunCommand({Program(daemon), "--scheduler", (*scheduler)->address(), "--work-dir", dir / "work"});
+    INFO(result.output);
+    CHECK(result.ended == "exit status 1");
+    CHECK_THAT(result.output, Catch::Matchers::Contains("protocol version 1 is not spoken here"));
+  }
 }
 
 // The messages of grpc.health.v1 and grpc.reflection.v1alpha, which Debian has no C++ code for, by hand.

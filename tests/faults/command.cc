@@ -2,7 +2,12 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "catch2/catch.hpp"
 #include "common/file.h"
@@ -31,6 +36,38 @@ CommandResult RunCommand(const std::vector<std::string>& arguments) {
   return {*(*process)->Ended(), *output};
 }
 
+std::unique_ptr<ChildProcess> StartTraining(const TestDir& dir, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {Program("tools/shoal/shoal"), "train"});
+  arguments.insert(arguments.end(), {"--out", dir / "run"});
+  auto process = ChildProcess::Start(arguments, dir / "output");
+  REQUIRE(process.ok());
+  return *std::move(process);
+}
+
+CommandResult TrainIn(const TestDir& dir, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {Program("tools/shoal/shoal"), "train"});
+  arguments.insert(arguments.end(), {"--out", dir / "run"});
+  CommandResult result = RunCommand(arguments);
+  CHECK(ProcessesOf(dir / "run").empty());
+  return result;
+}
+
+nlohmann::json ReportIn(const TestDir& dir) {
+  const auto text = PosixEnv()->ReadFile(dir / "run/report.json");
+  REQUIRE(text.ok());
+  return nlohmann::json::parse(*text);
+}
+
+std::vector<std::string> UnfinishedFiles(const std::string& folder) {
+  std::vector<std::string> unfinished;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const std::filesystem::path extension = entry.path().extension();
+    if (extension == ".tmp" || extension == ".partial" || entry.path().filename() == ".fetched")
+      unfinished.push_back(entry.path());
+  }
+  return unfinished;
+}
+
 void WaitForText(const std::string& file, const std::string& text, ChildProcess* process) {
   const absl::Time deadline = absl::Now() + kDeadline;
   while (true) {
@@ -42,16 +79,22 @@ void WaitForText(const std::string& file, const std::string& text, ChildProcess*
   }
 }
 
-int CountProcesses(const std::string& text) {
-  int count = 0;
-  const auto entries = PosixEnv()->ListDir("/proc");
-  REQUIRE(entries.ok());
-  for (const std::string& entry : *entries) {
-    if (entry.find_first_not_of("0123456789") != std::string::npos) continue;
-    const auto command = PosixEnv()->ReadFile(JoinPath(JoinPath("/proc", entry), "cmdline"));
-    if (command.ok() && absl::StrContains(*command, text)) ++count;
+std::vector<pid_t> ProcessesOf(const std::string& text) {
+  std::vector<pid_t> pids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    pid_t pid = 0;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    // Not Env::ReadFile, which goes by the size of a file: here it is 0.
+    std::ifstream file(entry.path() / "cmdline");
+    const std::string command((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (absl::StrContains(command, text)) pids.push_back(pid);
   }
-  return count;
+  return pids;
+}
+
+void WaitForNoProcess(const std::string& text) {
+  const absl::Time deadline = absl::Now() + kDeadline;
+  while (!ProcessesOf(text).empty()) REQUIRE(absl::Now() < deadline);
 }
 
 }  // namespace shoal

@@ -1,8 +1,4 @@
-// The command line with wrong input, broken disks and a Ctrl-C: a clear error, the right exit code, and
-// nothing left running.
-#include <signal.h>
-
-#include <nlohmann/json.hpp>
+// The command line with wrong input: a clear error, the right exit code, and nothing left running.
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -24,33 +20,19 @@ std::string Write(const TestDir& dir, const std::string& name, const std::string
   return dir / name;
 }
 
-CommandResult Train(const TestDir& dir, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {Program("tools/shoal/shoal"), "train"});
-  arguments.insert(arguments.end(), {"--out", dir / "run"});
-  CommandResult result = RunCommand(arguments);
-  CHECK(CountProcesses(dir / "run") == 0);
-  return result;
-}
-
 // A job like tiny.yaml on other data.
 CommandResult TrainOn(const TestDir& dir, const std::string& tsv) {
   const std::string data = Write(dir, "data.tsv", tsv);
-  return Train(dir, {kTiny, "--set", absl::StrCat("data.files=[", data, "]")});
-}
-
-nlohmann::json Report(const TestDir& dir) {
-  const auto text = PosixEnv()->ReadFile(dir / "run/report.json");
-  REQUIRE(text.ok());
-  return nlohmann::json::parse(*text);
+  return TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", data, "]")});
 }
 
 TEST_CASE("A job file that is no YAML, or has an unknown field, is refused with file, line and field",
           "[bad input]") {
   const TestDir dir;
-  CommandResult result = Train(dir, {Write(dir, "job.yaml", "name: [unclosed\n")});
+  CommandResult result = TrainIn(dir, {Write(dir, "job.yaml", "name: [unclosed\n")});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("job.yaml"));
-  result = Train(dir, {kTiny, "--set", "train.epoch=3"});
+  result = TrainIn(dir, {kTiny, "--set", "train.epoch=3"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("train.epoch") && Contains("did you mean 'epochs'"));
   CHECK_FALSE(PosixEnv()->FileExists(dir / "run"));
@@ -58,22 +40,27 @@ TEST_CASE("A job file that is no YAML, or has an unknown field, is refused with 
 
 TEST_CASE("A job file that is not there is an error", "[bad input]") {
   const TestDir dir;
-  const CommandResult result = Train(dir, {dir / "none.yaml"});
+  const CommandResult result = TrainIn(dir, {dir / "none.yaml"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("none.yaml") && Contains("No such file"));
 }
 
 TEST_CASE("A wrong command line is refused", "[bad input]") {
-  CHECK(RunCommand({Program("tools/shoal/shoal"), "trian"}).ended == "exit status 2");
-  CHECK(RunCommand({Program("tools/shoal/shoal"), "train", kTiny, "--workers", "0"}).ended ==
-        "exit status 2");
-  CHECK(RunCommand({Program("worker/shoal-worker"), "--scheduler", "nowhere"}).ended == "exit status 1");
-  CHECK(RunCommand({Program("tools/shoal/shoal"), "train", "--help"}).ended == "exit status 0");
+  const std::string shoal = Program("tools/shoal/shoal");
+  CommandResult result = RunCommand({shoal, "trian"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("'trian'") && Contains("did you mean 'train'"));
+  result = RunCommand({shoal, "status", "--scheduler", "127.0.0.1"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("--scheduler: expected HOST:PORT"));
+  CHECK(RunCommand({shoal, "train", kTiny, "--workers", "0"}).ended == "exit status 2");
+  CHECK(RunCommand({Program("worker/shoal-worker"), "--scheduler", "nowhere"}).ended == "exit status 2");
+  CHECK(RunCommand({shoal, "train", "--help"}).ended == "exit status 0");
 }
 
 TEST_CASE("Data files that are missing, or lack a column, fail the job with their names", "[bad input]") {
   const TestDir dir;
-  CommandResult result = Train(dir, {kTiny, "--set", absl::StrCat("data.files=[", dir / "none.tsv", "]")});
+  CommandResult result = TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", dir / "none.tsv", "]")});
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("none.tsv") && Contains("No such file"));
   const TestDir other;
@@ -109,27 +96,11 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
                            "], validation_files: [", dev, "], text: text, label: label}\n",
                            "tokenizer: {vocab_size: 128}\nmodel: {hidden_size: 32}\ntrain: {epochs: 1}\n",
                            "optimizer: {learning_rate: 1e-3}\n"));
-    const CommandResult result = Train(dir, {job});
+    const CommandResult result = TrainIn(dir, {job});
     INFO(result.output);
     CHECK(result.ended == "exit status 3");
     CHECK_THAT(result.output, Contains("dev.tsv:2") && Contains("'unheard-of'"));
   }
-}
-
-TEST_CASE("A disk that is full when a checkpoint is written fails the job only when it is the result's",
-          "[bad input]") {
-  const TestDir dir;
-  const CommandResult result =
-      Train(dir, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,after=1KiB,error=ENOSPC"});
-  CHECK(result.ended == "exit status 3");
-  CHECK_THAT(result.output, Contains("could not be written") && Contains("No space left on device"));
-
-  const TestDir other;
-  const CommandResult once =
-      Train(other, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,nth=4,error=EIO"});
-  INFO(once.output);
-  CHECK(once.ended == "exit status 0");
-  CHECK_THAT(once.output, Contains("Input/output error"));
 }
 
 TEST_CASE("A port in use, and an address that others reach, are refused", "[bad input]") {
@@ -143,114 +114,6 @@ TEST_CASE("A port in use, and an address that others reach, are refused", "[bad 
       {Program("scheduler/shoal-scheduler"), "--listen", "0.0.0.0:0", "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("--allow-remote"));
-}
-
-TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[same bits]") {
-  const TestDir whole, broken;
-  const std::vector<std::string> job = {kTiny, "--workers", "2", "--set", "train.epochs=40"};
-  REQUIRE(Train(whole, job).ended == "exit status 0");
-
-  std::vector<std::string> arguments = {Program("tools/shoal/shoal"), "train"};
-  arguments.insert(arguments.end(), job.begin(), job.end());
-  arguments.insert(arguments.end(), {"--out", broken / "run"});
-  auto process = ChildProcess::Start(arguments, broken / "output");
-  REQUIRE(process.ok());
-  WaitForText(broken / "run/metrics.jsonl", "\"round\":100,", process->get());
-  (*process)->Signal(SIGINT);
-  REQUIRE((*process)->WaitEnded(absl::Seconds(60)));
-  CHECK((*process)->Ended() == "exit status 130");
-  CHECK(CountProcesses(broken / "run") == 0);
-
-  CommandResult result = Train(broken, job);
-  CHECK(result.ended == "exit status 2");
-  CHECK_THAT(result.output, Contains("--resume"));
-  std::vector<std::string> resumed = job;
-  resumed.push_back("--resume");
-  result = Train(broken, resumed);
-  INFO(result.output);
-  REQUIRE(result.ended == "exit status 0");
-  CHECK(Report(broken)["parameters_sha256"] == Report(whole)["parameters_sha256"]);
-  CHECK(Report(broken)["examples"] == Report(whole)["examples"]);
-}
-
-TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]") {
-  TestCluster cluster({1, 1, 1});
-  const auto shoal = [&](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), Program("tools/shoal/shoal"));
-    arguments.insert(arguments.end(), {"--scheduler", cluster.processes().scheduler()});
-    return RunCommand(arguments);
-  };
-  const auto json = [&](std::vector<std::string> arguments) {
-    arguments.push_back("--json");
-    const CommandResult result = shoal(arguments);
-    INFO(result.output);
-    REQUIRE(result.ended == "exit status 0");
-    return nlohmann::json::parse(result.output);
-  };
-
-  const std::vector<std::string> submit = {"submit", kTiny, "--request-id", "once"};
-  CHECK(json(submit)["job"] == 1);
-  CHECK(json(submit)["job"] == 1);  // the same request
-  CHECK(cluster.WaitForEnd(JobId(1)).state() == JOB_STATE_COMPLETED);
-  const auto jobs = json({"jobs"});
-  REQUIRE(jobs.size() == 1);
-  CHECK(jobs[0]["state"] == "completed");
-  CHECK(jobs[0]["parameters_sha256"].get<std::string>().size() == 64);
-  const auto status = json({"status"});
-  CHECK(status["nodes"].size() == 2);
-  CHECK(status["stalls"].empty());
-  CommandResult result = shoal({"logs", "1", "--follow"});
-  CHECK(result.ended == "exit status 0");
-  CHECK_THAT(result.output, Contains("completed") && Contains("\"evaluation\""));
-  const TestDir dir;
-  CHECK(shoal({"export", "1", "--out", dir / "model"}).ended == "exit status 0");
-  CHECK(RunCommand({Program("tools/shoal/shoal"), "predict", dir / "model", "some words"}).ended ==
-        "exit status 0");
-
-  CHECK(shoal({"submit", kTiny, "--set", "train.epochs=1000"}).ended == "exit status 0");
-  cluster.WaitForRound(JobId(2), 1);
-  result = shoal({"cancel", "2"});
-  CHECK(result.ended == "exit status 0");
-  CHECK(cluster.WaitForEnd(JobId(2)).state() == JOB_STATE_CANCELLED);
-  CHECK(json({"jobs"})[1]["state"] == "cancelled");
-  result = shoal({"logs", "7"});
-  CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("7"));
-}
-
-TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cli]") {
-  const TestDir dir;
-  REQUIRE(Train(dir, {kTiny}).ended == "exit status 0");
-  CHECK(Report(dir)["test"]["accuracy"] >= 0.9);
-  const std::string shoal = Program("tools/shoal/shoal"), model = dir / "run/model";
-  CommandResult result = RunCommand({shoal, "predict", model, "a ferry arrives at the station before noon"});
-  CHECK(result.ended == "exit status 0");
-  CHECK_THAT(result.output, Contains("travel"));
-  result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "--json"});
-  CHECK(result.ended == "exit status 0");
-  CHECK(nlohmann::json::parse(result.output)["examples"] == 360);
-  result = RunCommand({shoal, "predict", dir / "none", "x"});
-  CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("none/config.json"));
-}
-
-TEST_CASE("A language model trains from plain text to the same bits on any cluster; it predicts no labels",
-          "[cli]") {
-  const std::string job = "configs/jobs/tiny-gpt2.yaml";
-  const TestDir one, two;
-  const CommandResult trained = Train(one, {job});
-  INFO(trained.output);
-  REQUIRE(trained.ended == "exit status 0");
-  CHECK_THAT(trained.output, Contains("perplexity"));
-  const nlohmann::json report = Report(one);
-  CHECK(report["test"]["perplexity"] < 3);  // of 257 at first
-  CHECK(report["validation"][0]["perplexity"] > report["validation"].back()["perplexity"]);
-  REQUIRE(Train(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
-  CHECK(report["parameters_sha256"] == Report(two)["parameters_sha256"]);
-
-  const CommandResult result = RunCommand({Program("tools/shoal/shoal"), "predict", one / "run/model", "x"});
-  CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("is a language model") && Contains("GPT2LMHeadModel"));
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ class TestCluster {
   SchedulerClient& client() { return *client_; }
   std::string folder() const { return dir_.path(); }
 
-  // configs/jobs/tiny.yaml, longer, with `assignments` on top. Waits for all nodes of the shape.
+  // configs/jobs/tiny.yaml, longer, with `assignments` on top. Waits for all nodes of the shape. The result
+  // is the last version: a best one from before a fault would prove nothing about it.
   JobId Submit(const std::vector<std::string>& assignments = {}, const std::string& resume_from = "");
   // Waits until so many rounds are done.
   void WaitForRound(JobId job, uint64_t round);
@@ -48,7 +49,12 @@ class TestCluster {
   std::unique_ptr<SchedulerClient> client_;
 };
 
-// SHA-256 of the parameters that an undisturbed run of one server, one worker and one thread gives.
-const std::string& UndisturbedSha256(const std::vector<std::string>& assignments = {});
+// The run of one server, one worker and one thread that nothing happens to: the oracle. Run once a process.
+const Job& UndisturbedJob(const std::vector<std::string>& assignments = {});
+
+// Checks that the job has completed with the undisturbed one's bits: the last version's parameters, and the
+// loss of each evaluation of a version above `after` (a job that starts from a checkpoint lacks those
+// before).
+void CheckSameBits(const Job& job, const std::vector<std::string>& assignments = {}, uint64_t after = 0);
 
 }  // namespace shoal

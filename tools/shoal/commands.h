@@ -6,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace shoal {
 
@@ -25,10 +26,15 @@ struct CommandResult {
     status = new_status;
     exit_code = status.ok() ? kExitDone : absl::IsInvalidArgument(status) ? kExitBadInput : kExitError;
   }
+  void Set(const absl::StatusOr<int>& code) {
+    Set(code.status());
+    if (code.ok()) exit_code = *code;
+  }
 };
 
 void AddTrain(CLI::App* app, CommandResult* result);
-// submit, jobs, status, logs, cancel, export
+void AddSubmit(CLI::App* app, CommandResult* result);
+// jobs, status, logs, cancel, export
 void AddClusterCommands(CLI::App* app, CommandResult* result);
 // eval, predict
 void AddModelCommands(CLI::App* app, CommandResult* result);

@@ -1,13 +1,32 @@
 // shoal: the command line.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/logging.h"
+#include "common/nearest_name.h"
 #include "common/rpc.h"
 #include "common/version.h"
 #include "tools/shoal/commands.h"
+
+namespace {
+
+// "" or why the first argument is no command: CLI11 would only say that one is missing.
+std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
+  const std::string name = argc > 1 ? argv[1] : "-";
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+  if (name[0] == '-' || std::count(commands.begin(), commands.end(), name) > 0) return "";
+  return absl::StrCat("there is no command '", name, "'", shoal::DidYouMean(name, commands),
+                      " (all: ", absl::StrJoin(commands, ", "), ")");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Shoal trains Transformer models on machines that may be taken away at any moment.", "shoal");
@@ -19,10 +38,16 @@ int main(int argc, char** argv) {
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
   shoal::CommandResult result;
   shoal::AddTrain(&app, &result);
+  shoal::AddSubmit(&app, &result);
   shoal::AddClusterCommands(&app, &result);
   shoal::AddModelCommands(&app, &result);
   (void)shoal::InitLogging({"shoal", "warn", "", /*to_stderr=*/true});
   shoal::SendGrpcLogsToSpdlog();
+  const std::string unknown = UnknownCommand(app, argc, argv);
+  if (!unknown.empty()) {
+    std::fprintf(stderr, "shoal: %s\n", unknown.c_str());
+    return shoal::kExitBadInput;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -94,7 +94,8 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
 
 Json ReportJson(const Job& job) {
   const JobResult& result = job.result();
-  Json json = {{"job", job.name()},
+  Json json = {{"job", job.job()},
+               {"name", job.name()},
                {"state", StateName(job.state())},
                {"reason", job.reason()},
                {"seed", job.spec().seed()}};

@@ -1,0 +1,276 @@
+// Scheduler, servers and workers in one process, over real gRPC on loopback, with a stand-in for the model:
+// what ThreadSanitizer must see together, and processes hide from it.
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "catch2/catch.hpp"
+#include "common/job_spec.h"
+#include "common/rpc.h"
+#include "common/test_dir.h"
+#include "common/version.h"
+#include "scheduler/scheduler_node.h"
+#include "scheduler/scheduler_service.h"
+#include "server/parameter_service.h"
+#include "server/server_node.h"
+#include "tools/shoal/scheduler_client.h"
+#include "worker/worker_node.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint64_t kRounds = 40;
+constexpr uint32_t kSlots = 4;
+constexpr uint64_t kElements = 3000;
+const std::vector<uint64_t> kGroups = {1800, 700, 500};
+
+JobSpec MakeSpec() {
+  JobSpec spec;
+  spec.set_name("cluster");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(kRounds);
+  spec.mutable_train()->set_slots(kSlots);
+  spec.mutable_train()->set_slot_batch(2);
+  spec.mutable_optimizer()->set_learning_rate(0.05);
+  spec.mutable_optimizer()->set_clip_norm(1.0);
+  spec.mutable_evaluation()->mutable_every()->set_epochs(1);
+  spec.mutable_evaluation()->set_keep_best(false);
+  spec.mutable_checkpoint()->mutable_every()->set_rounds(10);
+  CompleteJob(&spec);
+  return spec;
+}
+
+JobPlan MakePlan() {
+  JobPlan plan;
+  ParameterInfo& parameter = *plan.add_parameters();
+  parameter.set_name("weight");
+  parameter.add_shape(kElements);
+  parameter.mutable_init()->set_kind(Initializer::ZEROS);
+  for (uint64_t size : kGroups) plan.add_group_sizes(size);
+  plan.set_rounds(kRounds);
+  plan.set_rounds_per_epoch(20);
+  plan.add_labels("a");
+  plan.add_labels("b");
+  plan.set_train_examples(20 * kSlots * 2);
+  plan.set_validation_examples(kSlots);
+  plan.set_test_examples(kSlots);
+  plan.set_numerics("f32");
+  return plan;
+}
+
+// The gradient leads to another point in each slot and round, so a wrong round or slot shows in the bits.
+class TestProgram : public Program {
+ public:
+  absl::Status RunSlot(const SlotTask& task) override {
+    uint64_t at = 0;
+    for (size_t group = 0; group < kGroups.size(); ++group) {
+      if (!task.wait_group(static_cast<int>(group))) return absl::CancelledError("not wanted");
+      for (const uint64_t end = at + kGroups[group]; at < end; ++at) {
+        const uint64_t number = (at * 7 + task.slot.value() * 13 + task.round.value() * 3) % 101;
+        task.gradient[at] = 2.0f * (task.theta[at] - static_cast<float>(number) / 50.0f);
+      }
+    }
+    ContributionStats stats;
+    stats.set_weight(2);
+    stats.set_examples(2);
+    task.set_stats(stats);
+    for (int group = static_cast<int>(kGroups.size()) - 1; group >= 0; --group) task.group_final(group);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) override {
+    EvaluationStatistics statistics;
+    statistics.set_examples(1);
+    statistics.set_loss(std::fabs(task.theta[task.slot.value()]));
+    for (uint64_t count : {1, 0, 0, 0}) statistics.add_confusion(count);
+    return statistics;
+  }
+};
+
+class TestBuilder : public ProgramBuilder {
+ public:
+  absl::StatusOr<DerivedJob> Derive(const JobSpec&) override {
+    DerivedJob derived;
+    derived.plan = MakePlan();
+    derived.artifacts["dataset"] = std::string(300 << 10, 'x');  // several chunks
+    return derived;
+  }
+  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec&, const JobPlan&,
+                                                 const std::map<std::string, std::string>&) override {
+    return std::make_unique<TestProgram>();
+  }
+};
+
+template <typename T>
+T Value(absl::StatusOr<T> result) {
+  INFO(result.status());
+  REQUIRE(result.ok());
+  return *std::move(result);
+}
+
+// Each of these starts as its daemon's main does, and ends without leaving: a crash, to the others.
+class TestScheduler {
+ public:
+  explicit TestScheduler(const std::string& folder)
+      : node_(Value(SchedulerNode::Start(OptionsIn(folder)))), service_(node_.get()) {
+    ServerOptions options;
+    options.address = "127.0.0.1:0";
+    options.services = {&service_};
+    server_ = Value(StartServer(options));
+  }
+  ~TestScheduler() {
+    node_->Stop();
+    server_->Shutdown(absl::Seconds(2));
+  }
+  const std::string& address() const { return server_->address(); }
+
+ private:
+  static SchedulerNode::Options OptionsIn(const std::string& folder) {
+    SchedulerNode::Options options;
+    options.state_dir = folder;
+    options.core.checkpoint_root = folder + "/checkpoints";
+    options.env = PosixEnv();
+    return options;
+  }
+
+  std::unique_ptr<SchedulerNode> node_;
+  SchedulerServiceImpl service_;
+  std::unique_ptr<RpcServer> server_;
+};
+
+SessionOptions SessionOf(const std::string& scheduler, NodeRole role, const std::string& name) {
+  SessionOptions session;
+  session.channel = NewChannel(scheduler);
+  session.scheduler = scheduler;
+  session.join.set_protocol_version(kProtocolVersion);
+  session.join.set_role(role);
+  session.join.set_name(name);
+  session.join.set_threads(1);
+  return session;
+}
+
+class TestServer {
+ public:
+  TestServer(const std::string& scheduler, const std::string& folder)
+      : node_({NewChannel(scheduler), folder, 2, PosixEnv()}),
+        service_([this](JobId job) { return node_.Find(job); }) {
+    ServerOptions options;
+    options.address = "127.0.0.1:0";
+    options.services = {&service_};
+    server_ = Value(StartServer(options));
+    SessionOptions session = SessionOf(scheduler, NODE_ROLE_SERVER, "server");
+    session.join.set_address(server_->address());
+    node_.Join(std::move(session));
+  }
+  ~TestServer() { server_->Shutdown(absl::Milliseconds(200)); }
+
+ private:
+  ServerNode node_;
+  ParameterServiceImpl service_;
+  std::unique_ptr<RpcServer> server_;
+};
+
+std::unique_ptr<WorkerNode> StartWorker(const std::string& scheduler, const std::string& folder) {
+  WorkerNode::Options options;
+  options.session = SessionOf(scheduler, NODE_ROLE_WORKER, "worker");
+  options.work_dir = folder;
+  options.env = PosixEnv();
+  return std::make_unique<WorkerNode>(std::move(options), std::make_unique<TestBuilder>());
+}
+
+// Ports of this process on which something listens.
+std::set<std::string> ListeningSockets() {
+  std::set<std::string> listening, ours;
+  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream file(table);
+    REQUIRE(file);
+    for (std::string line; std::getline(file, line);) {
+      const std::vector<std::string> fields = absl::StrSplit(line, ' ', absl::SkipWhitespace());
+      constexpr char kListen[] = "0A";
+      if (fields.size() > 9 && fields[3] == kListen)
+        listening.insert(absl::StrCat("socket:[", fields[9], "]"));
+    }
+  }
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;  // the folder's own descriptor
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone);
+    if (listening.count(target) > 0) ours.insert(target);
+  }
+  return ours;
+}
+
+int64_t CountThreads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task"), end;
+  return std::distance(tasks, end);
+}
+
+// Trains on so many servers and workers. With `disturb`, one worker crashes and another leaves and is
+// replaced in the middle.
+Job Train(int servers, int workers, bool disturb) {
+  const TestDir dir;
+  TestScheduler scheduler(dir / "state");
+  std::vector<std::unique_ptr<TestServer>> all_servers;
+  std::vector<std::unique_ptr<WorkerNode>> all_workers;
+  for (int i = 0; i < servers; ++i)
+    all_servers.push_back(std::make_unique<TestServer>(scheduler.address(), dir / absl::StrCat("s", i)));
+  for (int i = 0; i < workers; ++i)
+    all_workers.push_back(StartWorker(scheduler.address(), dir / absl::StrCat("w", i)));
+
+  SchedulerClient client(scheduler.address());
+  SubmitJobRequest request;
+  *request.mutable_spec() = MakeSpec();
+  request.mutable_spec()->mutable_cluster()->set_min_servers(servers);
+  request.mutable_spec()->mutable_cluster()->set_min_workers(workers);
+  const JobId job = Value(client.Submit(request));
+  const absl::Time deadline = absl::Now() + absl::Seconds(100);
+  uint64_t after = 0;
+  while (true) {
+    const absl::Status status = client.Watch(job, &after, absl::Seconds(1), [&](const JobEvent& event) {
+      if (std::exchange(disturb, disturb && event.checkpoint() < 10) != disturb) {
+        all_workers[0].reset();
+        all_workers[1]->Leave(absl::Seconds(10));
+        all_workers[1] = StartWorker(scheduler.address(), dir / "w1");
+      }
+      return true;
+    });
+    if (status.ok()) return Value(client.GetJob(job));
+    INFO(status);
+    REQUIRE(absl::IsUnavailable(status));
+    REQUIRE(absl::Now() < deadline);
+  }
+}
+
+TEST_CASE("A cluster in one process trains to the same bits, also when workers crash, leave and join") {
+  const Job alone = Train(1, 1, false);
+  INFO(alone.reason());
+  REQUIRE(alone.state() == JOB_STATE_COMPLETED);
+  REQUIRE(alone.result().version() == kRounds);
+  const Job disturbed = Train(2, 3, true);
+  INFO(disturbed.reason());
+  REQUIRE(disturbed.state() == JOB_STATE_COMPLETED);
+  CHECK(disturbed.view().view() > 2);
+  CHECK(disturbed.result().parameters_sha256() == alone.result().parameters_sha256());
+}
+
+TEST_CASE("A cluster that is over leaves no thread and no port") {
+  Train(1, 2, false);  // gRPC's own threads stay
+  const int64_t threads = CountThreads();
+  for (int i = 0; i < 2; ++i) REQUIRE(Train(1, 2, false).state() == JOB_STATE_COMPLETED);
+  CHECK(ListeningSockets().empty());
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);  // gRPC ends some of its own after a while
+  while (CountThreads() > threads) REQUIRE(absl::Now() < deadline);
+}
+
+}  // namespace
+}  // namespace shoal

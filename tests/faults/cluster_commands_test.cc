@@ -1,0 +1,137 @@
+// The command line as people and scripts use it: what it prints, and with which exit code it ends.
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "catch2/catch.hpp"
+#include "common/file.h"
+#include "common/test_dir.h"
+#include "tests/faults/command.h"
+#include "tests/faults/test_cluster.h"
+
+namespace shoal {
+namespace {
+
+using Catch::Matchers::Contains;
+
+constexpr char kTiny[] = "configs/jobs/tiny.yaml";
+
+TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]") {
+  TestCluster cluster({1, 1, 1});
+  const auto shoal = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), Program("tools/shoal/shoal"));
+    arguments.insert(arguments.end(), {"--scheduler", cluster.processes().scheduler()});
+    return RunCommand(arguments);
+  };
+  const auto json = [&](std::vector<std::string> arguments) {
+    arguments.push_back("--json");
+    const CommandResult result = shoal(arguments);
+    INFO(result.output);
+    REQUIRE(result.ended == "exit status 0");
+    return nlohmann::json::parse(result.output);
+  };
+
+  const std::vector<std::string> submit = {"submit", kTiny, "--request-id", "once"};
+  CHECK(json(submit)["job"] == 1);
+  CHECK(json(submit)["job"] == 1);  // the same request
+  CHECK(cluster.WaitForEnd(JobId(1)).state() == JOB_STATE_COMPLETED);
+  const auto jobs = json({"jobs"});
+  REQUIRE(jobs.size() == 1);
+  CHECK(jobs[0]["state"] == "completed");
+  CHECK(jobs[0]["parameters_sha256"].get<std::string>().size() == 64);
+  const auto status = json({"status"});
+  CHECK(status["nodes"].size() == 2);
+  CHECK(status["stalls"].empty());
+  CommandResult result = shoal({"logs", "1", "--follow"});
+  CHECK(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("completed") && Contains("\"evaluation\""));
+  const TestDir dir;
+  CHECK(shoal({"export", "1", "--out", dir / "model"}).ended == "exit status 0");
+  CHECK(RunCommand({Program("tools/shoal/shoal"), "predict", dir / "model", "some words"}).ended ==
+        "exit status 0");
+
+  CHECK(json({"export", "1", "--out", dir / "again"})["model"] == dir / "again");
+  CHECK(json({"cancel", "1"})["state"] == "completed");
+
+  CHECK(shoal({"submit", kTiny, "--set", "train.epochs=1000"}).ended == "exit status 0");
+  cluster.WaitForRound(JobId(2), 1);
+  result = shoal({"cancel", "2"});
+  CHECK(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("job 2 is cancelled"));
+  CHECK(cluster.WaitForEnd(JobId(2)).state() == JOB_STATE_CANCELLED);
+  CHECK(json({"jobs"})[1]["state"] == "cancelled");
+  CHECK_THAT(shoal({"cancel", "2"}).output, Contains("job 2 is cancelled"));
+  result = shoal({"logs", "7"});
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("7"));
+}
+
+TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cli]") {
+  const TestDir dir;
+  REQUIRE(TrainIn(dir, {kTiny}).ended == "exit status 0");
+  CHECK(ReportIn(dir)["test"]["accuracy"] >= 0.9);
+  const std::string shoal = Program("tools/shoal/shoal"), model = dir / "run/model";
+  CommandResult result = RunCommand({shoal, "predict", model, "a ferry arrives at the station before noon"});
+  CHECK(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("travel"));
+  result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "--json"});
+  CHECK(result.ended == "exit status 0");
+  CHECK(nlohmann::json::parse(result.output)["examples"] == 360);
+  result = RunCommand({shoal, "predict", dir / "none", "x"});
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("none/config.json"));
+}
+
+// Standard output alone.
+nlohmann::json JsonOf(const std::string& command) {
+  const TestDir dir;
+  RunCommand({"/bin/sh", "-c", absl::StrCat(command, " --json > ", dir / "json")});
+  const auto text = PosixEnv()->ReadFile(dir / "json");
+  REQUIRE(text.ok());
+  INFO(*text);
+  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  REQUIRE_FALSE(json.is_discarded());
+  return json;
+}
+
+TEST_CASE("A language model trains from plain text to the same bits on any cluster; it predicts no labels",
+          "[cli]") {
+  const std::string job = "configs/jobs/tiny-gpt2.yaml";
+  const TestDir one, two;
+  const CommandResult trained = Train(one, {job});
+  INFO(trained.output);
+  REQUIRE(trained.ended == "exit status 0");
+  CHECK_THAT(trained.output, Contains("perplexity"));
+  const nlohmann::json report = Report(one);
+  CHECK(report["test"]["perplexity"] < 3);  // of 257 at first
+  CHECK(report["validation"][0]["perplexity"] > report["validation"].back()["perplexity"]);
+  REQUIRE(Train(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
+  CHECK(report["parameters_sha256"] == Report(two)["parameters_sha256"]);
+
+  const CommandResult result = RunCommand({Program("tools/shoal/shoal"), "predict", one / "run/model", "x"});
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("is a language model") && Contains("GPT2LMHeadModel"));
+}
+
+TEST_CASE("With --json standard output is one document, also of a job that fails", "[cli]") {
+  const TestDir dir;
+  const std::string shoal = Program("tools/shoal/shoal");
+  const auto failed =
+      JsonOf(absl::StrCat(shoal, " train ", kTiny, " --set data.label=lable --out ", dir / "run"));
+  CHECK(failed["state"] == "failed");
+  CHECK_THAT(failed["reason"].get<std::string>(), Contains("'lable'"));
+
+  TestCluster cluster({1, 1, 1});
+  const std::string submit =
+      absl::StrCat(shoal, " submit ", kTiny, " --wait --scheduler ", cluster.processes().scheduler());
+  const auto completed = JsonOf(submit + " --set train.epochs=1");
+  CHECK(completed["job"] == 1);
+  CHECK(completed["state"] == "completed");
+  const auto refused = JsonOf(submit + " --set data.label=lable");
+  CHECK(refused["job"] == 2);
+  CHECK(refused["state"] == "failed");
+}
+
+}  // namespace
+}  // namespace shoal

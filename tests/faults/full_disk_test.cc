@@ -1,0 +1,114 @@
+// Full and broken disks, of each process that writes: a clear error, the right exit code, nothing half
+// written.
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "catch2/catch.hpp"
+#include "common/fault_env.h"
+#include "common/file.h"
+#include "common/test_dir.h"
+#include "tests/faults/command.h"
+#include "tests/faults/test_cluster.h"
+#include "tools/shoal/export_job.h"
+
+namespace shoal {
+namespace {
+
+using Catch::Matchers::Contains;
+
+constexpr char kTiny[] = "configs/jobs/tiny.yaml";
+
+// A training in which file operations of one daemon fail.
+CommandResult TrainWithFault(const TestDir& dir, const std::string& role, const std::string& fault) {
+  const std::string flag = absl::StrCat("--", role, "-flag=");
+  return TrainIn(dir, {kTiny, "--set", "train.epochs=2", flag + "--fault", flag + fault});
+}
+
+TEST_CASE("A disk that is full when a checkpoint is written fails the job only when it is the result's",
+          "[bad input]") {
+  const TestDir dir;
+  const CommandResult result = TrainIn(
+      dir, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,after=1KiB,error=ENOSPC"});
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("could not be written") && Contains("No space left on device"));
+
+  const TestDir other;
+  const CommandResult once =
+      TrainIn(other, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,nth=4,error=EIO"});
+  INFO(once.output);
+  CHECK(once.ended == "exit status 0");
+  CHECK_THAT(once.output, Contains("Input/output error"));
+}
+
+TEST_CASE("A scheduler whose disk is full takes no artifact, and the job fails with the reason", "[disk]") {
+  const TestDir dir;
+  const CommandResult result =
+      TrainWithFault(dir, "scheduler", "path=state/artifacts,after=1KiB,error=ENOSPC");
+  INFO(result.output);
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("No space left on device"));
+}
+
+TEST_CASE("A checkpoint that the scheduler can't commit fails the job only when it is the result's",
+          "[disk]") {
+  const TestDir dir;
+  const CommandResult result = TrainWithFault(dir, "scheduler", "path=manifest,error=ENOSPC");
+  INFO(result.output);
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("No space left on device"));
+
+  const TestDir other;
+  const CommandResult once = TrainWithFault(other, "scheduler", "path=manifest,nth=1,error=EIO");
+  INFO(once.output);
+  CHECK(once.ended == "exit status 0");
+}
+
+TEST_CASE("A worker whose disk is full can't take part, and the job says why", "[disk]") {
+  const TestDir dir;
+  const CommandResult result =
+      TrainWithFault(dir, "worker", "path=worker-1/artifacts,after=1KiB,error=ENOSPC");
+  INFO(result.output);
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("No space left on device"));
+}
+
+TEST_CASE("Metrics that can't be written are an error, after the model is there", "[disk]") {
+  const TestDir dir;
+  std::filesystem::create_directories(dir / "run");
+  std::filesystem::create_symlink("/dev/full", dir / "run/metrics.jsonl");
+  const CommandResult result = TrainIn(dir, {kTiny, "--set", "train.epochs=2"});
+  INFO(result.output);
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("metrics.jsonl"));
+  CHECK(PosixEnv()->FileExists(dir / "run/model/model.safetensors"));
+}
+
+TEST_CASE("A report that can't be written is an error that names it", "[disk]") {
+  const TestDir dir;
+  std::filesystem::create_directories(dir / "run/report.json/in the way");
+  const CommandResult result = TrainIn(dir, {kTiny, "--set", "train.epochs=2"});
+  INFO(result.output);
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("report.json"));
+}
+
+TEST_CASE("An export on a full disk says so, and works once there is room", "[disk]") {
+  TestCluster cluster({1, 1, 1});
+  const Job job = cluster.WaitForEnd(cluster.Submit({"train.epochs=2", "evaluation.every=1 epoch"}));
+  INFO(job.reason());
+  REQUIRE(job.state() == JOB_STATE_COMPLETED);
+  const TestDir dir;
+  FaultEnv env(PosixEnv(), {{"model", 0, 4096, ENOSPC}});
+  const auto export_job = [&] {
+    return ExportJob(&env, &cluster.client(), job, job.result().checkpoint(), dir / "model");
+  };
+  const absl::Status full = export_job();
+  CHECK_THAT(std::string(full.message()), Contains("No space left on device") && Contains(dir / "model"));
+  env.SetRules({});
+  CHECK(export_job().ok());
+  CHECK(UnfinishedFiles(dir.path()) == std::vector<std::string>());
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,96 @@
+// shoal submit: gives a job to a cluster.
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/file.h"
+#include "common/signals.h"
+#include "common/status.h"
+#include "tools/shoal/command_parts.h"
+#include "tools/shoal/commands.h"
+#include "tools/shoal/job_file.h"
+#include "tools/shoal/progress.h"
+
+namespace shoal {
+namespace {
+
+struct SubmitFlags {
+  std::string scheduler;
+  std::string job_file;
+  std::vector<std::string> set;
+  std::string checkpoint_dir, resume_from, request_id;
+  bool wait = false;
+  bool json = false;
+};
+
+absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, bool json) {
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignal> stop, StopSignal::Install());
+  SHOAL_ASSIGN_OR_RETURN(Job job, client->GetJob(id));
+  {
+    ProgressDisplay display(stderr, /*terminal=*/false);
+    const absl::Status status = ReadEvents(client, id, *stop, [&](const JobEvent& event) {
+      if (!job.has_plan()) {
+        const auto now = client->GetJob(id);
+        if (now.ok()) job = *now;
+      }
+      display.OnEvent(job, event);
+      return true;
+    });
+    if (absl::IsCancelled(status)) return kExitInterrupted;
+    SHOAL_RETURN_IF_ERROR(status);
+  }
+  SHOAL_ASSIGN_OR_RETURN(job, client->GetJob(id));
+  return ShowEnd(job, json);
+}
+
+absl::StatusOr<int> Submit(const SubmitFlags& flags) {
+  SubmitJobRequest request;
+  SHOAL_ASSIGN_OR_RETURN(*request.mutable_spec(), ReadJobFile(PosixEnv(), flags.job_file, flags.set));
+  request.set_request_id(flags.request_id.empty()
+                             ? absl::StrCat(absl::ToUnixNanos(absl::Now()), "-", getpid())
+                             : flags.request_id);
+  request.set_checkpoint_dir(flags.checkpoint_dir);
+  request.set_resume_from(flags.resume_from);
+  SchedulerClient client(flags.scheduler);
+  SHOAL_ASSIGN_OR_RETURN(const JobId job, client.Submit(request));
+  if (flags.json && !flags.wait) {
+    PrintJson({{"job", job.value()}});
+  } else {
+    // With --json standard output is the report's.
+    std::FILE* const out = flags.json ? stderr : stdout;
+    absl::FPrintF(out, "job %d\n", job.value());
+    std::fflush(out);
+  }
+  return flags.wait ? Wait(&client, job, flags.json) : absl::StatusOr<int>(kExitDone);
+}
+
+}  // namespace
+
+void AddSubmit(CLI::App* app, CommandResult* result) {
+  const auto flags = std::make_shared<SubmitFlags>();
+  CLI::App* const command = app->add_subcommand("submit", "Give a job to a cluster");
+  AddSchedulerOption(command, &flags->scheduler);
+  command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")
+      ->required()
+      ->type_name("JOB.yaml");
+  AddRepeatedOption(command, "--set", &flags->set, "A value that replaces the job file's")
+      ->type_name("KEY.PATH=VALUE");
+  command->add_option("--checkpoint-dir", flags->checkpoint_dir,
+                      "Folder for checkpoints, as servers and scheduler see it");
+  command->add_option("--resume-from", flags->resume_from,
+                      "Checkpoint to start from, as servers and scheduler see it");
+  command->add_option("--request-id", flags->request_id,
+                      "The same id twice gives the same job, so that a retry is harmless");
+  command->add_flag("--wait", flags->wait, "Show the progress and return when the job has ended");
+  AddJsonFlag(command, &flags->json, "Print the job's number as JSON; with --wait, its report");
+  command->footer("Example:\n  shoal submit job.yaml --scheduler 10.0.0.5:7070 --wait");
+  command->callback([flags, result] { result->Set(Submit(*flags)); });
+}
+
+}  // namespace shoal
