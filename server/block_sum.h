@@ -5,9 +5,9 @@
 #include <memory>
 
 #include "absl/types/span.h"
+#include "common/array_pool.h"
 #include "common/payload.h"
 #include "proto/parameter.pb.h"
-#include "common/array_pool.h"
 
 namespace shoal {
 

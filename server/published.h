@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/array_pool.h"
 #include "common/payload.h"
 #include "common/types.h"
-#include "common/array_pool.h"
 
 namespace shoal {
 
