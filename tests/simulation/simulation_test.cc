@@ -108,7 +108,7 @@ TEST_CASE("A frozen server is a lost one, and the bits are the same", "[simulati
 TEST_CASE("A frozen scheduler takes nobody for dead when it goes on", "[simulation]") {
   RunSchedules(70000, [](uint64_t seed, Hardship* hardship) {
     hardship->freeze_scheduler = 1 + static_cast<int>(seed % 3);
-    hardship->most_restores = 2;  // the start, and the best version for the test
+    hardship->most_restores = Undisturbed().restores;
   });
 }
 
