@@ -131,8 +131,9 @@ void GrpcLink::AskShard(uint32_t i) {
   SetDeadline(&call->context, kVersionsTimeout);
   calls_.insert(call);
   ++running_;
-  call->stub->async()->GetVersions(&call->context, &call->request, &call->reply,
-                                   [this, call](const grpc::Status& status) { OnVersionsDone(call, status); });
+  call->stub->async()->GetVersions(
+      &call->context, &call->request, &call->reply,
+      [this, call](const grpc::Status& status) { OnVersionsDone(call, status); });
 }
 
 // ---- what happens to them ----
