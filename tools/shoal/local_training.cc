@@ -56,6 +56,7 @@ class LocalTraining {
     client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());
     absl::StatusOr<int> code = Train();
     if (!code.ok()) code = Annotate(code.status(), absl::StrCat("logs are in ", JoinPath(out_, "logs")));
+    client_.reset();  // the scheduler would wait for its idle connection
     cluster_->Stop(kStopTimeout);
     return code;
   }
