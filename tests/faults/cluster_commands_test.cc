@@ -99,15 +99,15 @@ TEST_CASE("A language model trains from plain text to the same bits on any clust
           "[cli]") {
   const std::string job = "configs/jobs/tiny-gpt2.yaml";
   const TestDir one, two;
-  const CommandResult trained = Train(one, {job});
+  const CommandResult trained = TrainIn(one, {job});
   INFO(trained.output);
   REQUIRE(trained.ended == "exit status 0");
   CHECK_THAT(trained.output, Contains("perplexity"));
-  const nlohmann::json report = Report(one);
+  const nlohmann::json report = ReportIn(one);
   CHECK(report["test"]["perplexity"] < 3);  // of 257 at first
   CHECK(report["validation"][0]["perplexity"] > report["validation"].back()["perplexity"]);
-  REQUIRE(Train(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
-  CHECK(report["parameters_sha256"] == Report(two)["parameters_sha256"]);
+  REQUIRE(TrainIn(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
+  CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
 
   const CommandResult result = RunCommand({Program("tools/shoal/shoal"), "predict", one / "run/model", "x"});
   CHECK(result.ended == "exit status 1");
