@@ -15,9 +15,11 @@ namespace {
 constexpr int kChains = 12;  // independent sums: more than the instruction's latency
 constexpr int64_t kSteps = 200000;
 
-// Each returns something of its sums, so that they are computed.
+// Each returns something of its sums, so that they are computed; the sums start from different numbers, so
+// that each is.
 __attribute__((target("avx2,fma"))) float FmaAvx2() {
-  __m256 sums[kChains] = {}, x = _mm256_set1_ps(0.5f);
+  __m256 sums[kChains], x = _mm256_set1_ps(0.5f);
+  for (int i = 0; i < kChains; ++i) sums[i] = _mm256_set1_ps(static_cast<float>(i));
   for (int64_t i = 0; i < kSteps; ++i) {
 #pragma GCC unroll 12
     for (__m256& sum : sums) sum = _mm256_fmadd_ps(sum, x, x);
@@ -29,7 +31,8 @@ __attribute__((target("avx2,fma"))) float FmaAvx2() {
 }
 
 __attribute__((target("avx512f"))) float FmaAvx512() {
-  __m512 sums[kChains] = {}, x = _mm512_set1_ps(0.5f);
+  __m512 sums[kChains], x = _mm512_set1_ps(0.5f);
+  for (int i = 0; i < kChains; ++i) sums[i] = _mm512_set1_ps(static_cast<float>(i));
   for (int64_t i = 0; i < kSteps; ++i) {
 #pragma GCC unroll 12
     for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, x, x);
@@ -41,7 +44,8 @@ __attribute__((target("avx512f"))) float FmaAvx512() {
 }
 
 __attribute__((target("avx512f,avx512bf16"))) float DotsAvx512Bf16() {
-  __m512 sums[kChains] = {};
+  __m512 sums[kChains];
+  for (int i = 0; i < kChains; ++i) sums[i] = _mm512_set1_ps(static_cast<float>(i));
   __m512i x = _mm512_set1_epi32(0x3F003F00);  // 0.5, twice
   for (int64_t i = 0; i < kSteps; ++i) {
     const auto pairs = reinterpret_cast<__m512bh>(x);
