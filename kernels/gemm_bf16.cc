@@ -5,6 +5,7 @@
 
 #include "kernels/flush_denormals.h"
 #include "kernels/gemm_bf16_avx512.h"
+#include "kernels/gemm_finish.h"
 #include "kernels/gemm_own.h"
 
 namespace shoal {
@@ -46,27 +47,26 @@ void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
   }
 }
 
-void Multiply(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
-              void* scratch) {
+void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+              const void* packed, void* scratch) {
   const FlushDenormals flush;
   float wide[kMostRows * kGemmBlockK];
   const int64_t panel = F32Kernel().panel_rows, rounded = RoundUpToPair(k.size());
-  GemmProblem f32 = problem;
+  GemmProblem f32;
   f32.a = wide;
-  f32.a_type = f32.b_type = DType::kF32;
-  f32.trans_a = false;
   f32.lda = f32.k = rounded;
   for (int64_t row = m.begin; row < m.end; row += panel) {
     f32.m = std::min(panel, m.end - row);
-    f32.c = problem.C<float>(row, 0);
     for (int64_t i = 0; i < f32.m; ++i) {
       for (int64_t kk = 0; kk < rounded; ++kk) {
         const int64_t from = k.begin + Swapped(kk);
         wide[i * rounded + kk] = from < k.end ? Rounded(*problem.A<Bf16>(row + i, from)) : 0.0f;
       }
     }
-    OwnMultiply(f32, {0, f32.m}, n, {0, rounded}, packed, add, scratch);
+    f32.c = sums.At(row, 0);
+    OwnMultiply(f32, {sums.At(row, 0), sums.stride, sums.add}, {0, f32.m}, n, {0, rounded}, packed, scratch);
   }
+  if (k.end == problem.k) FinishTile(PartOf(problem, m, n), sums.At(m.begin, n.begin), sums.stride);
 }
 
 }  // namespace

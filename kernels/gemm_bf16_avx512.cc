@@ -10,6 +10,9 @@
 #include <type_traits>
 
 #include "kernels/flush_denormals.h"
+#include "kernels/gemm_finish.h"
+#include "kernels/gemm_prefetch.h"
+#include "kernels/thread_pool.h"
 
 // Highway of Debian 12 has no target with AVX512_BF16. All includes stand above, so that no inline function
 // of a header is compiled for it.
@@ -23,6 +26,8 @@ constexpr int64_t kLanes = 16;
 constexpr int kVectors = 2;
 constexpr int64_t kColumns = kVectors * kLanes;
 constexpr int kRows = 14;  // 28 sums, 2 vectors of B and one of A fill the 32 registers
+// Steps for each cache line of the next panel of A.
+constexpr int64_t kPairsALine = 6;
 
 // All sizes below count bf16; a pair is two of consecutive k, side by side.
 constexpr int64_t kPairColumns = 2 * kColumns;  // packed B: one pair of k in all columns of a panel
@@ -65,42 +70,77 @@ Pairs Interleave(__m512i first, __m512i second) {
 
 // ---- the micro-kernel ----
 
+// Where a tile's elements of C are rounded to, with the bias [columns] when there is one.
+struct Rounded {
+  Bf16* c = nullptr;  // null: the tile stays sums
+  int64_t ldc = 0;
+  const float* bias = nullptr;
+};
+
+void StoreRounded(__m512 sums, const float* bias, Bf16* c) {
+  const __m512 x = bias != nullptr ? _mm512_add_ps(sums, _mm512_loadu_ps(bias)) : sums;
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(c), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+}
+
+// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` becomes that. `ahead` is brought
+// meanwhile.
 template <int kTileRows, bool kTransposed>
 __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16* __restrict b, int64_t pairs,
-                                           float* __restrict c, int64_t ldc, bool add) {
+                                           float* __restrict sums, int64_t stride, bool add,
+                                           const Rounded& rounded, LinesAhead ahead) {
   using Strides = PanelStrides<kTransposed>;
-  __m512 sums[kTileRows][kVectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_setzero_ps();
-  }
-  for (int64_t p = 0; p < pairs; ++p) {
-    __m512bh columns[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      columns[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(b + p * kPairColumns + v * kGroup));
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < kTileRows; ++r) {
-      int pair;
-      std::memcpy(&pair, a + r * Strides::kRow + p * Strides::kPair, sizeof(pair));
-      const auto row = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], row, columns[v]);
-    }
-  }
+  __m512 tile[kTileRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
-      float* out = c + r * ldc + v * kLanes;
-      _mm512_storeu_ps(out, add ? _mm512_add_ps(_mm512_loadu_ps(out), sums[r][v]) : sums[r][v]);
+      tile[r][v] = _mm512_setzero_ps();
+      rounded.c == nullptr ? __builtin_prefetch(sums + r * stride + v * kLanes, 1)
+                           : __builtin_prefetch(rounded.c + r * rounded.ldc + v * kLanes, 1);
+    }
+  }
+  for (int64_t begin = 0; begin < pairs; begin += kPairsALine) {
+    ahead.BringNext();
+    const int64_t end = std::min(pairs, begin + kPairsALine);
+    for (int64_t p = begin; p < end; ++p) {
+      __m512bh columns[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        columns[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(b + p * kPairColumns + v * kGroup));
+        __builtin_prefetch(b + (p + 16) * kPairColumns + v * kGroup);
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < kTileRows; ++r) {
+        int pair;
+        std::memcpy(&pair, a + r * Strides::kRow + p * Strides::kPair, sizeof(pair));
+        const auto row = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) tile[r][v] = _mm512_dpbf16_ps(tile[r][v], row, columns[v]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = sums + r * stride + v * kLanes;
+      if (add) tile[r][v] = _mm512_add_ps(_mm512_loadu_ps(to), tile[r][v]);
+      if (rounded.c == nullptr) _mm512_storeu_ps(to, tile[r][v]);
+    }
+  }
+  if (rounded.c == nullptr) return;
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const float* bias = rounded.bias != nullptr ? rounded.bias + v * kLanes : nullptr;
+      StoreRounded(tile[r][v], bias, rounded.c + r * rounded.ldc + v * kLanes);
     }
   }
 }
 
-using KernelFunction = void (*)(const Bf16*, const Bf16*, int64_t, float*, int64_t, bool);
+using KernelFunction = void (*)(const Bf16*, const Bf16*, int64_t, float*, int64_t, bool, const Rounded&,
+                                LinesAhead);
 
 template <bool kTransposed, int kTileRows = kRows>
 KernelFunction KernelFor(int64_t rows) {
@@ -212,43 +252,55 @@ void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
 // ---- C ----
 
 // A tile at the right edge: through a full tile, of which the last columns are thrown away.
-void EdgeTile(KernelFunction kernel, const Bf16* a, const Bf16* b, int64_t pairs, const GemmProblem& problem,
-              Range m, Range n, bool add) {
+void EdgeTile(KernelFunction kernel, const Bf16* a, const Bf16* b, int64_t pairs, const GemmSums& sums, Range m,
+              Range n, LinesAhead ahead) {
   alignas(64) float tile[kRows * kColumns];
-  kernel(a, b, pairs, tile, kColumns, false);
+  kernel(a, b, pairs, tile, kColumns, false, {}, ahead);
   for (int64_t i = 0; i < m.size(); ++i) {
-    float* out = problem.C<float>(m.begin + i, n.begin);
+    float* out = sums.At(m.begin + i, n.begin);
     const float* from = tile + i * kColumns;
-    for (int64_t j = 0; j < n.size(); ++j) out[j] = add ? out[j] + from[j] : from[j];
+    for (int64_t j = 0; j < n.size(); ++j) out[j] = sums.add ? out[j] + from[j] : from[j];
   }
 }
 
 template <bool kTransposed>
-void MultiplyPanels(const GemmProblem& problem, Range m, Range n, Range k, const Bf16* packed, bool add,
-                    Bf16* panel) {
+void MultiplyPanels(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+                    const Bf16* packed, bool round, Bf16* panel) {
   const int64_t pairs = (k.size() + 1) / 2;
   for (int64_t i = m.begin; i < m.end; i += kRows) {
     const Range rows = {i, std::min(m.end, i + kRows)};
     kTransposed ? PackColumns(problem, rows, k, panel) : PackRows(problem, rows, k, panel);
     const KernelFunction kernel = KernelFor<kTransposed>(rows.size());
+    const NextPanel<Bf16> next(problem, m, k, rows.end, kRows, CutCount(n.size(), kColumns), panel);
     const Bf16* b = packed;
     for (int64_t j = n.begin; j < n.end; j += kColumns, b += pairs * kPairColumns) {
-      if (n.end - j >= kColumns) {
-        kernel(panel, b, pairs, problem.C<float>(i, j), problem.ldc, add);
-      } else {
-        EdgeTile(kernel, panel, b, pairs, problem, rows, {j, n.end}, add);
+      const LinesAhead ahead = next.OfCall((j - n.begin) / kColumns);
+      if (n.end - j < kColumns) {
+        EdgeTile(kernel, panel, b, pairs, sums, rows, {j, n.end}, ahead);
+        continue;
       }
+      Rounded rounded;
+      if (round) {
+        rounded = {problem.C<Bf16>(i, j), problem.ldc, problem.bias == nullptr ? nullptr : problem.bias + j};
+      }
+      kernel(panel, b, pairs, sums.At(i, j), sums.stride, sums.add, rounded, ahead);
     }
   }
 }
 
-void Multiply(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
-              void* scratch) {
+void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+              const void* packed, void* scratch) {
   const FlushDenormals flush;
   const auto* b = static_cast<const Bf16*>(packed);
   auto* panel = static_cast<Bf16*>(scratch);
-  problem.trans_a ? MultiplyPanels<true>(problem, m, n, k, b, add, panel)
-                  : MultiplyPanels<false>(problem, m, n, k, b, add, panel);
+  const bool last = k.end == problem.k, round = last && problem.c_type == DType::kBf16;
+  problem.trans_a ? MultiplyPanels<true>(problem, sums, m, n, k, b, round, panel)
+                  : MultiplyPanels<false>(problem, sums, m, n, k, b, round, panel);
+  // What the micro-kernel has not: a C of f32, or an edge's columns.
+  const int64_t rounded = round ? n.size() / kColumns * kColumns : 0;
+  if (!last || rounded == n.size()) return;
+  const Range rest = {n.begin + rounded, n.end};
+  FinishTile(PartOf(problem, m, rest), sums.At(m.begin, rest.begin), sums.stride);
 }
 
 }  // namespace

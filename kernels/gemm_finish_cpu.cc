@@ -1,5 +1,9 @@
 #include "kernels/gemm_finish.h"
 
+#include <optional>
+
+#include "kernels/flush_denormals.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm_finish_cpu.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -39,6 +43,8 @@ HWY_EXPORT(Finish);
 
 void FinishTile(const GemmProblem& problem, const float* sums, int64_t stride) {
   if (problem.bias == nullptr && sums == problem.c) return;
+  std::optional<FlushDenormals> flush;
+  if (problem.a_type == DType::kBf16) flush.emplace();
   HWY_DYNAMIC_DISPATCH(Finish)(problem, sums, stride);
 }
 

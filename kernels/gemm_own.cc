@@ -3,6 +3,9 @@
 #include <cstring>
 
 #include "kernels/gemm.h"
+#include "kernels/gemm_finish.h"
+#include "kernels/gemm_prefetch.h"
+#include "kernels/thread_pool.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm_own.cc"
@@ -23,6 +26,8 @@ constexpr int64_t kVectors = 2;
 constexpr int64_t kColumns = kVectors * kLanes;
 // All accumulators, kVectors of B and one of A fit in the registers: 32 with AVX-512, 16 with AVX2.
 constexpr int kRows = kLanes == 16 ? 14 : 6;
+// Of k, for each cache line of the next panel of A.
+constexpr int64_t kStepsALine = 12;
 
 // Strides inside a packed panel of A, fixed so that the micro-kernel's addresses are constants: rows stay
 // rows of one block of K, and columns of a transposed A become groups of a vector, of which kRows are used.
@@ -46,33 +51,43 @@ HWY_INLINE void StoreTile(const Vec (&sums)[kTileRows][kVectors], float* HWY_RES
   }
 }
 
-// c[kTileRows, kColumns] (+)= a times b over k steps.
+// c[kTileRows, kColumns] (+)= a times b over k steps. `ahead` is brought meanwhile.
 template <int kTileRows, bool kTransposed>
 HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t k,
-                              float* HWY_RESTRICT c, int64_t ldc, bool add) {
+                              float* HWY_RESTRICT c, int64_t ldc, bool add, LinesAhead ahead) {
   using Strides = PanelStrides<kTransposed>;
   const Full d;
   Vec sums[kTileRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Zero(d);
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = hn::Zero(d);
+      __builtin_prefetch(c + r * ldc + v * kLanes, 1);
+    }
   }
-  for (int64_t i = 0; i < k; ++i) {
-    Vec columns[kVectors];
+  for (int64_t begin = 0; begin < k; begin += kStepsALine) {
+    ahead.BringNext();
+    const int64_t end = std::min(k, begin + kStepsALine);
+    for (int64_t i = begin; i < end; ++i) {
+      Vec columns[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) columns[v] = hn::Load(d, b + i * kColumns + v * kLanes);
+      for (int v = 0; v < kVectors; ++v) {
+        columns[v] = hn::Load(d, b + i * kColumns + v * kLanes);
+        __builtin_prefetch(b + (i + 16) * kColumns + v * kLanes);
+      }
 #pragma GCC unroll 16
-    for (int r = 0; r < kTileRows; ++r) {
-      const Vec row = hn::Set(d, a[r * Strides::kRow + i * Strides::kK]);
+      for (int r = 0; r < kTileRows; ++r) {
+        const Vec row = hn::Set(d, a[r * Strides::kRow + i * Strides::kK]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(row, columns[v], sums[r][v]);
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::MulAdd(row, columns[v], sums[r][v]);
+      }
     }
   }
   StoreTile<kTileRows>(sums, c, ldc, add);
 }
 
-using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool);
+using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool, LinesAhead);
 
 // The micro-kernel for `rows` rows, at most kTileRows.
 template <bool kTransposed, int kTileRows = kRows>
@@ -105,39 +120,41 @@ void PackColumns(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRI
 }
 
 // A tile at the right edge: through a full tile, of which the last columns are thrown away.
-void EdgeTile(KernelFunction kernel, const float* a, const float* b, int64_t k, const GemmProblem& problem,
-              Range m, Range n, bool add) {
+void EdgeTile(KernelFunction kernel, const float* a, const float* b, int64_t k, const GemmSums& sums, Range m,
+              Range n, LinesAhead ahead) {
   HWY_ALIGN float tile[kRows * kColumns];
-  kernel(a, b, k, tile, kColumns, false);
+  kernel(a, b, k, tile, kColumns, false, ahead);
   for (int64_t i = 0; i < m.size(); ++i) {
-    float* out = problem.C<float>(m.begin + i, n.begin);
+    float* out = sums.At(m.begin + i, n.begin);
     for (int64_t j = 0; j < n.size(); ++j)
-      out[j] = add ? out[j] + tile[i * kColumns + j] : tile[i * kColumns + j];
+      out[j] = sums.add ? out[j] + tile[i * kColumns + j] : tile[i * kColumns + j];
   }
 }
 
 template <bool kTransposed>
-void MultiplyPanels(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
-                    float* panel) {
+void MultiplyPanels(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+                    const float* packed, float* panel) {
   for (int64_t i = m.begin; i < m.end; i += kRows) {
     const Range rows = {i, std::min(m.end, i + kRows)};
     kTransposed ? PackColumns(problem, rows, k, panel) : PackRows(problem, rows, k, panel);
     const KernelFunction kernel = KernelFor<kTransposed>(rows.size());
+    const NextPanel<float> next(problem, m, k, rows.end, kRows, CutCount(n.size(), kColumns), panel);
     const float* b = packed;
     for (int64_t j = n.begin; j < n.end; j += kColumns, b += k.size() * kColumns) {
+      const LinesAhead ahead = next.OfCall((j - n.begin) / kColumns);
       if (n.end - j >= kColumns) {
-        kernel(panel, b, k.size(), problem.C<float>(i, j), problem.ldc, add);
+        kernel(panel, b, k.size(), sums.At(i, j), sums.stride, sums.add, ahead);
       } else {
-        EdgeTile(kernel, panel, b, k.size(), problem, rows, {j, n.end}, add);
+        EdgeTile(kernel, panel, b, k.size(), sums, rows, {j, n.end}, ahead);
       }
     }
   }
 }
 
-void Multiply(const GemmProblem& problem, Range m, Range n, Range k, const float* packed, bool add,
-              float* scratch) {
-  problem.trans_a ? MultiplyPanels<true>(problem, m, n, k, packed, add, scratch)
-                  : MultiplyPanels<false>(problem, m, n, k, packed, add, scratch);
+void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+              const float* packed, float* scratch) {
+  problem.trans_a ? MultiplyPanels<true>(problem, sums, m, n, k, packed, scratch)
+                  : MultiplyPanels<false>(problem, sums, m, n, k, packed, scratch);
 }
 
 // packed[k][columns] of one panel from a stored [K,N].
@@ -225,10 +242,11 @@ void OwnPackB(const GemmProblem& problem, Range k, Range n, void* packed) {
   HWY_DYNAMIC_DISPATCH(PackB)(problem, k, n, static_cast<float*>(packed));
 }
 
-void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
-                 void* scratch) {
+void OwnMultiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+                 const void* packed, void* scratch) {
   HWY_DYNAMIC_DISPATCH(Multiply)
-  (problem, m, n, k, static_cast<const float*>(packed), add, static_cast<float*>(scratch));
+  (problem, sums, m, n, k, static_cast<const float*>(packed), static_cast<float*>(scratch));
+  if (k.end == problem.k) FinishTile(PartOf(problem, m, n), sums.At(m.begin, n.begin), sums.stride);
 }
 
 GemmKernel F32Kernel() {

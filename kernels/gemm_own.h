@@ -13,6 +13,15 @@
 
 namespace shoal {
 
+// The sums of C's elements while blocks of K are added: where C is f32, C itself.
+struct GemmSums {
+  float* data = nullptr;  // of row 0, column 0 of C
+  int64_t stride = 0;
+  bool add = false;  // to what they hold; else they hold nothing yet
+
+  float* At(int64_t row, int64_t column) const { return data + row * stride + column; }
+};
+
 struct GemmKernel {
   // Of the micro-kernel's tile: of a packed panel of A and of B.
   int64_t panel_rows = 0;
@@ -25,10 +34,10 @@ struct GemmKernel {
   // rounded up to whole panels.
   void (*pack_b)(const GemmProblem& problem, Range k, Range n, void* packed) = nullptr;
 
-  // C[m,n] = or += (with `add`) op(A)[m,k] times what pack_b made for (k, n). C is f32 whatever c_type says.
+  // Adds op(A)[m,k] times what pack_b made for (k, n) to `sums`; with the last of K finishes C[m,n] from them.
   // `scratch`: scratch_bytes of the calling thread's own.
-  void (*multiply)(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
-                   void* scratch) = nullptr;
+  void (*multiply)(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+                   const void* packed, void* scratch) = nullptr;
 };
 
 // f32 on AVX2 and AVX-512, which meets the definition of gemm.h by construction. Depends on UseIsa.
@@ -40,7 +49,7 @@ GemmKernel Bf16Kernel(Isa isa);
 
 // The parts of F32Kernel.
 void OwnPackB(const GemmProblem& problem, Range k, Range n, void* packed);
-void OwnMultiply(const GemmProblem& problem, Range m, Range n, Range k, const void* packed, bool add,
-                 void* scratch);
+void OwnMultiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
+                 const void* packed, void* scratch);
 
 }  // namespace shoal

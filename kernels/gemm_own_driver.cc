@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/gemm_finish.h"
 #include "kernels/gemm_own.h"
 
 namespace shoal {
@@ -16,7 +15,7 @@ constexpr int64_t kCacheColumns = 384;
 // Columns that one item packs.
 constexpr int64_t kPackColumns = 128;
 // Enough items that threads end at about the same time.
-constexpr int64_t kItems = 12;
+constexpr int64_t kItems = 28;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
 
@@ -72,14 +71,10 @@ void PackPass(Device& device, const GemmProblem& problem, const Pass& pass) {
   });
 }
 
-// C of a part, where its sums can be: C itself, or `sums` when C has no room for f32.
-GemmProblem SumsOf(const GemmProblem& part, float* sums) {
-  GemmProblem result = part;
-  if (part.c_type != DType::kF32) {
-    result.c = sums;
-    result.ldc = part.n;
-  }
-  return result;
+// Where the sums of a part are: in C itself, or in `memory` when C has no room for f32.
+GemmSums SumsOf(const GemmProblem& part, std::byte* memory) {
+  if (part.c_type == DType::kF32) return {static_cast<float*>(part.c), part.ldc};
+  return {reinterpret_cast<float*>(memory), part.n};
 }
 
 int64_t SumsBytes(const GemmProblem& problem, int64_t rows, int64_t columns) {
@@ -90,21 +85,20 @@ int64_t SumsBytes(const GemmProblem& problem, int64_t rows, int64_t columns) {
 // for sums.
 void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n, std::byte* memory) {
   const GemmProblem part = PartOf(problem, m, n);
-  const GemmProblem sums = SumsOf(part, reinterpret_cast<float*>(memory + pass.kernel.scratch_bytes));
+  GemmSums sums = SumsOf(part, memory + pass.kernel.scratch_bytes);
   for (int64_t j = 0; j < part.n; j += kCacheColumns) {
     const Range columns = {j, std::min(part.n, j + kCacheColumns)};
     for (int64_t i = 0; i < pass.blocks(); ++i) {
       const Range block = pass.Block(i);
-      const bool add = problem.accumulate || block.begin > 0;
-      pass.kernel.multiply(sums, {0, part.m}, columns, block, pass.PackedAt(block, n.begin + j), add, memory);
+      sums.add = problem.accumulate || block.begin > 0;
+      pass.kernel.multiply(part, sums, {0, part.m}, columns, block, pass.PackedAt(block, n.begin + j), memory);
     }
   }
-  if (pass.k.end == problem.k) FinishTile(part, static_cast<const float*>(sums.c), sums.ldc);
 }
 
 int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_tiles) {
   const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel_rows);
-  return std::clamp(rows, 2 * panel_rows, 10 * panel_rows);
+  return std::clamp(rows, 2 * panel_rows, 5 * panel_rows);
 }
 
 void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,
@@ -152,14 +146,14 @@ void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem) {
     const GemmProblem part = PartOf(problem, {0, problem.m}, n);
     Pass pass = {kernel, {0, n.size()}, {0, std::min(problem.k, kGemmBlockK)}};
     std::byte* memory = device.GemmScratch(thread, kernel.scratch_bytes + sums_bytes + pass.packed_bytes());
-    const GemmProblem sums = SumsOf(part, reinterpret_cast<float*>(memory + kernel.scratch_bytes));
+    GemmSums sums = SumsOf(part, memory + kernel.scratch_bytes);
     std::byte* packed = memory + kernel.scratch_bytes + sums_bytes;
     for (int64_t k = 0; k < problem.k; k += kGemmBlockK) {
       const Range block = {k, std::min(problem.k, k + kGemmBlockK)};
+      sums.add = problem.accumulate || k > 0;
       kernel.pack_b(part, block, pass.n, packed);
-      kernel.multiply(sums, {0, part.m}, pass.n, block, packed, problem.accumulate || k > 0, memory);
+      kernel.multiply(part, sums, {0, part.m}, pass.n, block, packed, memory);
     }
-    FinishTile(part, static_cast<const float*>(sums.c), sums.ldc);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <limits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -143,9 +144,12 @@ void Measure(Device& device, const ModelConfig& config, DType activations, const
   const int64_t allocations = device.counters().scratch_allocations;
   OpProfile profile;
   if (options.profile) device.set_profile(&profile);
-  const double seconds = SecondsOf([&] {
-    for (int i = 0; i < options.steps; ++i) trainer.Step();
-  });
+  double seconds = 0, fastest = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < options.steps; ++i) {
+    const double step = SecondsOf([&] { trainer.Step(); });
+    seconds += step;
+    fastest = std::min(fastest, step);
+  }
   device.set_profile(nullptr);
   const Batch batch = trainer.batch();
   const double per_second = options.steps / seconds;
@@ -160,6 +164,7 @@ void Measure(Device& device, const ModelConfig& config, DType activations, const
       .Integer("threads", options.threads)
       .Integer("steps", options.steps)
       .Number("tokens_per_second", static_cast<double>(batch.token_count()) * per_second)
+      .Number("fastest_step_tokens_per_second", static_cast<double>(batch.token_count()) / fastest)
       .Number("examples_per_second", static_cast<double>(batch.example_count()) * per_second)
       .Number("gflops", TrainingFlops(config, batch.offsets) * per_second * 1e-9)
       .Integer("peak_memory_bytes", PeakMemory_bytes())
