@@ -82,12 +82,12 @@ void StoreRounded(__m512 sums, const float* bias, Bf16* c) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(c), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
 }
 
-// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` becomes that. `ahead` is brought
+// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` becomes that. `lines_ahead` are brought
 // meanwhile.
 template <int kTileRows, bool kTransposed>
 __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16* __restrict b, int64_t pairs,
                                            float* __restrict sums, int64_t stride, bool add,
-                                           const Rounded& rounded, LinesAhead ahead) {
+                                           const Rounded& rounded, const LinesAhead& lines_ahead) {
   using Strides = PanelStrides<kTransposed>;
   __m512 tile[kTileRows][kVectors];
 #pragma GCC unroll 16
@@ -99,6 +99,7 @@ __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16*
                            : __builtin_prefetch(rounded.c + r * rounded.ldc + v * kLanes, 1);
     }
   }
+  LinesAhead ahead = lines_ahead;
   for (int64_t begin = 0; begin < pairs; begin += kPairsALine) {
     ahead.BringNext();
     const int64_t end = std::min(pairs, begin + kPairsALine);
@@ -140,7 +141,7 @@ __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16*
 }
 
 using KernelFunction = void (*)(const Bf16*, const Bf16*, int64_t, float*, int64_t, bool, const Rounded&,
-                                LinesAhead);
+                                const LinesAhead&);
 
 template <bool kTransposed, int kTileRows = kRows>
 KernelFunction KernelFor(int64_t rows) {
@@ -253,7 +254,7 @@ void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
 
 // A tile at the right edge: through a full tile, of which the last columns are thrown away.
 void EdgeTile(KernelFunction kernel, const Bf16* a, const Bf16* b, int64_t pairs, const GemmSums& sums, Range m,
-              Range n, LinesAhead ahead) {
+              Range n, const LinesAhead& ahead) {
   alignas(64) float tile[kRows * kColumns];
   kernel(a, b, pairs, tile, kColumns, false, {}, ahead);
   for (int64_t i = 0; i < m.size(); ++i) {

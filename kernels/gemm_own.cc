@@ -51,10 +51,10 @@ HWY_INLINE void StoreTile(const Vec (&sums)[kTileRows][kVectors], float* HWY_RES
   }
 }
 
-// c[kTileRows, kColumns] (+)= a times b over k steps. `ahead` is brought meanwhile.
+// c[kTileRows, kColumns] (+)= a times b over k steps. `lines_ahead` are brought meanwhile.
 template <int kTileRows, bool kTransposed>
 HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t k,
-                              float* HWY_RESTRICT c, int64_t ldc, bool add, LinesAhead ahead) {
+                              float* HWY_RESTRICT c, int64_t ldc, bool add, const LinesAhead& lines_ahead) {
   using Strides = PanelStrides<kTransposed>;
   const Full d;
   Vec sums[kTileRows][kVectors];
@@ -66,6 +66,7 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_REST
       __builtin_prefetch(c + r * ldc + v * kLanes, 1);
     }
   }
+  LinesAhead ahead = lines_ahead;
   for (int64_t begin = 0; begin < k; begin += kStepsALine) {
     ahead.BringNext();
     const int64_t end = std::min(k, begin + kStepsALine);
@@ -87,7 +88,7 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_REST
   StoreTile<kTileRows>(sums, c, ldc, add);
 }
 
-using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool, LinesAhead);
+using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool, const LinesAhead&);
 
 // The micro-kernel for `rows` rows, at most kTileRows.
 template <bool kTransposed, int kTileRows = kRows>
@@ -121,7 +122,7 @@ void PackColumns(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRI
 
 // A tile at the right edge: through a full tile, of which the last columns are thrown away.
 void EdgeTile(KernelFunction kernel, const float* a, const float* b, int64_t k, const GemmSums& sums, Range m,
-              Range n, LinesAhead ahead) {
+              Range n, const LinesAhead& ahead) {
   HWY_ALIGN float tile[kRows * kColumns];
   kernel(a, b, k, tile, kColumns, false, ahead);
   for (int64_t i = 0; i < m.size(); ++i) {
