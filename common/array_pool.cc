@@ -1,34 +1,26 @@
 #include "common/array_pool.h"
 
-#include <new>
-
 namespace shoal {
-namespace {
-
-constexpr std::align_val_t kAlignment{64};  // a cache line
-
-}  // namespace
-
-ArrayPool::~ArrayPool() {
-  for (auto& [elements, arrays] : free_) {
-    for (float* array : arrays) ::operator delete(array, kAlignment);
-  }
-}
 
 FloatArray ArrayPool::Acquire(uint64_t elements) {
-  float* array = nullptr;
-  {
-    absl::MutexLock lock(&mutex_);
-    std::vector<float*>& free = free_[elements];
-    if (free.empty()) {
-      allocated_bytes_ += elements * sizeof(float);
-    } else {
-      array = free.back();
-      free.pop_back();
-    }
-  }
-  if (array == nullptr) array = static_cast<float*>(::operator new(elements * sizeof(float), kAlignment));
+  absl::MutexLock lock(&mutex_);
+  std::vector<float*>& free = free_[elements];
+  if (free.empty()) AddFree(elements);
+  float* const array = free.back();
+  free.pop_back();
   return FloatArray(array, [pool = shared_from_this(), elements](float* a) { pool->Release(a, elements); });
+}
+
+void ArrayPool::AddFree(uint64_t elements) {
+  const uint64_t bytes = elements * sizeof(float);
+  // A small array alone: few are alive, and most of a page would lie idle.
+  constexpr uint64_t kLeastShared_bytes = kHugePage_bytes / 16;
+  const bool shared = bytes >= kLeastShared_bytes && kHugePage_bytes % bytes == 0;
+  const uint64_t arrays = shared ? kHugePage_bytes / bytes : 1;
+  memory_.push_back(AllocateLarge(arrays * bytes));
+  allocated_bytes_ += arrays * bytes;
+  auto* const first = reinterpret_cast<float*>(memory_.back().get());
+  for (uint64_t i = arrays; i-- > 0;) free_[elements].push_back(first + i * elements);
 }
 
 void ArrayPool::Release(float* array, uint64_t elements) {

@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "common/large_memory.h"
 
 namespace shoal {
 
@@ -15,11 +16,11 @@ namespace shoal {
 using FloatArray = std::shared_ptr<float>;
 
 // Allocates only when no free array has the wanted size, so that the steady state allocates nothing large.
+// Arrays that divide a huge page (blocks) share one with others of their size.
 // Thread-safe; arrays may be released by any thread.
 class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
  public:
   static std::shared_ptr<ArrayPool> Create() { return std::shared_ptr<ArrayPool>(new ArrayPool()); }
-  ~ArrayPool();
   ArrayPool(const ArrayPool&) = delete;
   ArrayPool& operator=(const ArrayPool&) = delete;
 
@@ -33,7 +34,10 @@ class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
   ArrayPool() = default;
   void Release(float* array, uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  void AddFree(uint64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable absl::Mutex mutex_;
+  std::vector<LargeMemory> memory_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, std::vector<float*>> free_ ABSL_GUARDED_BY(mutex_);  // by size
   uint64_t allocated_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };

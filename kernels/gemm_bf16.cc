@@ -47,8 +47,8 @@ void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
   }
 }
 
-void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
-              const void* packed, void* scratch) {
+void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k, const void* packed,
+              void* scratch) {
   const FlushDenormals flush;
   float wide[kMostRows * kGemmBlockK];
   const int64_t panel = F32Kernel().panel_rows, rounded = RoundUpToPair(k.size());

@@ -82,8 +82,8 @@ void StoreRounded(__m512 sums, const float* bias, Bf16* c) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(c), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
 }
 
-// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` becomes that. `lines_ahead` are brought
-// meanwhile.
+// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` becomes that. `lines_ahead` are
+// brought meanwhile.
 template <int kTileRows, bool kTransposed>
 __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16* __restrict b, int64_t pairs,
                                            float* __restrict sums, int64_t stride, bool add,
@@ -253,8 +253,8 @@ void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
 // ---- C ----
 
 // A tile at the right edge: through a full tile, of which the last columns are thrown away.
-void EdgeTile(KernelFunction kernel, const Bf16* a, const Bf16* b, int64_t pairs, const GemmSums& sums, Range m,
-              Range n, const LinesAhead& ahead) {
+void EdgeTile(KernelFunction kernel, const Bf16* a, const Bf16* b, int64_t pairs, const GemmSums& sums,
+              Range m, Range n, const LinesAhead& ahead) {
   alignas(64) float tile[kRows * kColumns];
   kernel(a, b, pairs, tile, kColumns, false, {}, ahead);
   for (int64_t i = 0; i < m.size(); ++i) {
@@ -289,8 +289,8 @@ void MultiplyPanels(const GemmProblem& problem, const GemmSums& sums, Range m, R
   }
 }
 
-void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
-              const void* packed, void* scratch) {
+void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k, const void* packed,
+              void* scratch) {
   const FlushDenormals flush;
   const auto* b = static_cast<const Bf16*>(packed);
   auto* panel = static_cast<Bf16*>(scratch);

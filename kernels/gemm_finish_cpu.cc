@@ -1,8 +1,7 @@
-#include "kernels/gemm_finish.h"
-
 #include <optional>
 
 #include "kernels/flush_denormals.h"
+#include "kernels/gemm_finish.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm_finish_cpu.cc"

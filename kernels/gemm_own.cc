@@ -88,7 +88,8 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_REST
   StoreTile<kTileRows>(sums, c, ldc, add);
 }
 
-using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool, const LinesAhead&);
+using KernelFunction = void (*)(const float*, const float*, int64_t, float*, int64_t, bool,
+                                const LinesAhead&);
 
 // The micro-kernel for `rows` rows, at most kTileRows.
 template <bool kTransposed, int kTileRows = kRows>

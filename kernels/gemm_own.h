@@ -34,8 +34,8 @@ struct GemmKernel {
   // rounded up to whole panels.
   void (*pack_b)(const GemmProblem& problem, Range k, Range n, void* packed) = nullptr;
 
-  // Adds op(A)[m,k] times what pack_b made for (k, n) to `sums`; with the last of K finishes C[m,n] from them.
-  // `scratch`: scratch_bytes of the calling thread's own.
+  // Adds op(A)[m,k] times what pack_b made for (k, n) to `sums`; with the last of K finishes C[m,n] from
+  // them. `scratch`: scratch_bytes of the calling thread's own.
   void (*multiply)(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
                    const void* packed, void* scratch) = nullptr;
 };

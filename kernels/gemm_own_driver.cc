@@ -91,7 +91,8 @@ void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n
     for (int64_t i = 0; i < pass.blocks(); ++i) {
       const Range block = pass.Block(i);
       sums.add = problem.accumulate || block.begin > 0;
-      pass.kernel.multiply(part, sums, {0, part.m}, columns, block, pass.PackedAt(block, n.begin + j), memory);
+      pass.kernel.multiply(part, sums, {0, part.m}, columns, block, pass.PackedAt(block, n.begin + j),
+                           memory);
     }
   }
 }

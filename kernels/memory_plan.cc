@@ -1,11 +1,7 @@
 #include "kernels/memory_plan.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <numeric>
 
 #include "common/status.h"
@@ -13,7 +9,6 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kHugePage_bytes = 2 << 20;
 constexpr int kToTheEnd = std::numeric_limits<int>::max();
 
 int64_t Align(int64_t size_bytes) {
@@ -80,17 +75,10 @@ void MemoryPlanner::End(BufferId buffer) {
 
 MemoryPlan MemoryPlanner::Finish() const { return PlanMemory(buffers_); }
 
-void Arena::Free::operator()(std::byte* memory) const { std::free(memory); }
-
 void Arena::Reserve(int64_t size_bytes) {
   if (size_bytes <= size_bytes_) return;
   memory_.reset();
-  const int64_t alignment = size_bytes >= kHugePage_bytes ? kHugePage_bytes : kBufferAlignment_bytes;
-  const int64_t rounded_bytes = (size_bytes + alignment - 1) / alignment * alignment;
-  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded_bytes)));
-  if (memory_ == nullptr) throw std::bad_alloc();
-  // Fewer misses of the TLB; a kernel without huge pages says no, which costs only time.
-  if (alignment == kHugePage_bytes) madvise(memory_.get(), rounded_bytes, MADV_HUGEPAGE);
+  memory_ = AllocateLarge(size_bytes);
   size_bytes_ = size_bytes;
   ++allocations_;
 }

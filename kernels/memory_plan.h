@@ -3,10 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
+#include "common/large_memory.h"
 
 namespace shoal {
 
@@ -64,10 +64,7 @@ class Arena {
   int64_t allocations() const { return allocations_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* memory) const;
-  };
-  std::unique_ptr<std::byte[], Free> memory_;
+  LargeMemory memory_;
   int64_t size_bytes_ = 0;
   int64_t allocations_ = 0;
 };

@@ -28,7 +28,10 @@ class BenchWorker : public ParameterLinkEvents {
  public:
   BenchWorker(uint32_t slot, const PushPullOptions& bench, WireFormat wire,
               const std::vector<BlockSpec>& blocks, uint64_t elements)
-      : slot_(slot), blocks_(blocks), theta_(elements), gradient_(ArrayPool::Create()->Acquire(elements)) {
+      : slot_(slot),
+        blocks_(blocks),
+        theta_(ArrayPool::Create()->Acquire(elements)),
+        gradient_(ArrayPool::Create()->Acquire(elements)) {
     std::fill_n(gradient_.get(), elements, 0.001f);
     GrpcLink::Options options;
     options.job = JobId(1);
@@ -67,7 +70,7 @@ class BenchWorker : public ParameterLinkEvents {
   }
 
   bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override {
-    store(theta_.data() + blocks_[header.block()].offset);
+    store(theta_.get() + blocks_[header.block()].offset);
     absl::MutexLock lock(&mutex_);
     ++arrived_;
     return true;
@@ -80,7 +83,7 @@ class BenchWorker : public ParameterLinkEvents {
  private:
   const uint32_t slot_;
   const std::vector<BlockSpec> blocks_;
-  std::vector<float> theta_;
+  const FloatArray theta_;
   const GradientBuffer gradient_;
   absl::Mutex mutex_;
   uint64_t arrived_ ABSL_GUARDED_BY(mutex_) = 0;

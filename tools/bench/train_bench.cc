@@ -1,11 +1,12 @@
 #include "tools/bench/train_bench.h"
 
 #include <algorithm>
-#include <memory>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/array_pool.h"
 #include "common/philox.h"
 #include "kernels/device.h"
 #include "kernels/init.h"
@@ -61,20 +62,21 @@ class Trainer {
       : device_(device),
         batch_(options, config),
         model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
-        theta_(MakeParameters(config).size),
-        gradient_(theta_.size()),
-        first_moment_(theta_.size()),
-        second_moment_(theta_.size()) {
-    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_));
+        parameters_(MakeParameters(config).size),
+        theta_(Zeros()),
+        gradient_(Zeros()),
+        first_moment_(Zeros()),
+        second_moment_(Zeros()) {
+    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_.get(), parameters_));
   }
 
   void Step() {
     ++step_;
     MicroBatch step;
-    step.theta = theta_.data();
+    step.theta = theta_.get();
     step.batch = batch_.view();
     step.dropout.key = DeriveKey(kSeed, "dropout", {step_});
-    step.gradient = gradient_.data();
+    step.gradient = gradient_.get();
     LossSum loss;
     model_->Forward(
         step, [](int) { return true; }, &loss);
@@ -84,10 +86,16 @@ class Trainer {
   }
 
   Batch batch() const { return batch_.view(); }
-  int64_t parameters() const { return static_cast<int64_t>(theta_.size()); }
+  int64_t parameters() const { return static_cast<int64_t>(parameters_); }
   double loss() const { return loss_; }
 
  private:
+  FloatArray Zeros() const {
+    FloatArray array = ArrayPool::Create()->Acquire(parameters_);
+    std::fill_n(array.get(), parameters_, 0.0f);
+    return array;
+  }
+
   void Update(double weight) {
     constexpr int64_t kPiece = 1 << 16;  // elements of an item
     OptimizerStep step;
@@ -97,8 +105,8 @@ class Trainer {
     const int64_t size = parameters();
     const OpTimer timer(device_.profile(), "optimizer", {0, 7.0 * sizeof(float) * static_cast<double>(size)});
     device_.pool().ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
-      const auto piece = [&](std::vector<float>& x) {
-        return absl::MakeSpan(x).subspan(item * kPiece, kPiece);
+      const auto piece = [&](const FloatArray& x) {
+        return absl::MakeSpan(x.get(), parameters_).subspan(item * kPiece, kPiece);
       };
       UpdateParameters(
           OptimizerConfig(), step,
@@ -109,7 +117,8 @@ class Trainer {
   Device& device_;
   const RandomBatch batch_;
   const std::unique_ptr<Model> model_;
-  std::vector<float> theta_, gradient_, first_moment_, second_moment_;
+  const uint64_t parameters_;
+  const FloatArray theta_, gradient_, first_moment_, second_moment_;
   uint64_t step_ = 0;
   double loss_ = 0;
 };
