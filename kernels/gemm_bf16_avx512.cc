@@ -26,8 +26,9 @@ constexpr int64_t kLanes = 16;
 constexpr int kVectors = 2;
 constexpr int64_t kColumns = kVectors * kLanes;
 constexpr int kRows = 14;  // 28 sums, 2 vectors of B and one of A fill the 32 registers
-// Steps for each cache line of the next panel of A.
+// Steps, a pair of k each, for each cache line of the next panel of A, and how far ahead B is brought.
 constexpr int64_t kPairsALine = 6;
+constexpr int64_t kPairsAhead = 16;
 
 // All sizes below count bf16; a pair is two of consecutive k, side by side.
 constexpr int64_t kPairColumns = 2 * kColumns;  // packed B: one pair of k in all columns of a panel
@@ -108,7 +109,7 @@ __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16*
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         columns[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(b + p * kPairColumns + v * kGroup));
-        __builtin_prefetch(b + (p + 16) * kPairColumns + v * kGroup);
+        __builtin_prefetch(b + (p + kPairsAhead) * kPairColumns + v * kGroup);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < kTileRows; ++r) {

@@ -26,8 +26,9 @@ constexpr int64_t kVectors = 2;
 constexpr int64_t kColumns = kVectors * kLanes;
 // All accumulators, kVectors of B and one of A fit in the registers: 32 with AVX-512, 16 with AVX2.
 constexpr int kRows = kLanes == 16 ? 14 : 6;
-// Of k, for each cache line of the next panel of A.
+// Steps of k for each cache line of the next panel of A, and how far ahead B is brought.
 constexpr int64_t kStepsALine = 12;
+constexpr int64_t kStepsAhead = 16;
 
 // Strides inside a packed panel of A, fixed so that the micro-kernel's addresses are constants: rows stay
 // rows of one block of K, and columns of a transposed A become groups of a vector, of which kRows are used.
@@ -75,7 +76,7 @@ HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_REST
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         columns[v] = hn::Load(d, b + i * kColumns + v * kLanes);
-        __builtin_prefetch(b + (i + 16) * kColumns + v * kLanes);
+        __builtin_prefetch(b + (i + kStepsAhead) * kColumns + v * kLanes);
       }
 #pragma GCC unroll 16
       for (int r = 0; r < kTileRows; ++r) {

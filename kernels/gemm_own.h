@@ -3,7 +3,8 @@
 // B is packed into panels of a few vectors' width, A into panels of a few rows; the micro-kernel keeps a
 // panel's tile of C in registers over one block of K (Goto and van de Geijn, "Anatomy of High-Performance
 // Matrix Multiplication", 2008; here the A panel stays in L1 and B streams from L2, since the blocks of K are
-// given).
+// given). While it multiplies it brings what comes next into cache: the next panel of A, B a few steps ahead,
+// the tile of C.
 #pragma once
 
 #include <cstdint>

@@ -14,8 +14,11 @@ constexpr int64_t kMostPacked = 4 << 20;
 constexpr int64_t kCacheColumns = 384;
 // Columns that one item packs.
 constexpr int64_t kPackColumns = 128;
-// Enough items that threads end at about the same time.
+// Enough items, and small enough, that threads end at about the same time; each multiplies some panels of A
+// by B's block while that is in L2.
 constexpr int64_t kItems = 28;
+constexpr int64_t kLeastPanels = 2;
+constexpr int64_t kMostPanels = 5;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
 
@@ -99,7 +102,7 @@ void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n
 
 int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_tiles) {
   const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel_rows);
-  return std::clamp(rows, 2 * panel_rows, 5 * panel_rows);
+  return std::clamp(rows, kLeastPanels * panel_rows, kMostPanels * panel_rows);
 }
 
 void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,
