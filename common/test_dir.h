@@ -1,4 +1,4 @@
-// A folder of its own for a test.
+// A folder of its own for a test or a benchmark.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 namespace shoal {
 
 // An empty folder (under TEST_TMPDIR, else the system's place for temporary files) that is removed with all
-// that is in it at the end. Aborts when it can't be made. For tests alone.
+// that is in it at the end. Aborts when it can't be made. For tests and benchmarks alone.
 class TestDir {
  public:
   TestDir();

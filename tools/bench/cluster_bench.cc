@@ -1,7 +1,5 @@
 #include "tools/bench/cluster_bench.h"
 
-#include <stdlib.h>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "common/file.h"
 #include "common/philox.h"
 #include "common/status.h"
+#include "common/test_dir.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
@@ -140,10 +139,8 @@ absl::Status RunCluster(const ClusterOptions& options) {
     return absl::InvalidArgumentError("--batch: expected a multiple of --slots");
   if (options.rounds < 3 * kWarmUpRounds)
     return absl::InvalidArgumentError(absl::StrCat("--rounds: expected at least ", 3 * kWarmUpRounds));
-  char folder[] = "/tmp/shoal-bench-XXXXXX";
-  if (mkdtemp(folder) == nullptr) return absl::UnavailableError("no temporary folder");
-  const auto speed = Run(options, folder);
-  (void)PosixEnv()->DeleteTree(folder);
+  const TestDir folder;
+  const auto speed = Run(options, folder.path());
   SHOAL_RETURN_IF_ERROR(speed.status());
   JsonLine("cluster")
       .Text("model", options.model)

@@ -1,6 +1,5 @@
 #include "tools/bench/scheduler_load.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,6 +19,7 @@
 #include "common/file.h"
 #include "common/rpc.h"
 #include "common/status.h"
+#include "common/test_dir.h"
 #include "common/version.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/scheduler.grpc.pb.h"
@@ -175,11 +175,8 @@ absl::StatusOr<double> Measure(const SchedulerLoad& load, const std::string& fol
 }  // namespace
 
 absl::StatusOr<double> SchedulerCoreShare(const SchedulerLoad& load) {
-  char folder[] = "/tmp/shoal-bench-XXXXXX";
-  if (mkdtemp(folder) == nullptr) return absl::UnavailableError("no temporary folder");
-  const auto share = Measure(load, folder);
-  (void)PosixEnv()->DeleteTree(folder);
-  return share;
+  const TestDir folder;
+  return Measure(load, folder.path());
 }
 
 }  // namespace shoal
