@@ -67,9 +67,9 @@ std::string JobText(const ClusterOptions& options) {
   return absl::StrCat(
       "name: bench\ntask: text-classification\ndata: {files: [data.tsv], text: text, label: label, split: "
       "{train: 1, validation: 0, test: 0}}\n",
-      "model: {from: model}\ntrain: {rounds: ", options.rounds,
-      ", slots: ", options.slots, ", slot_batch: ", options.batch / options.slots,
-      ", precision: ", options.precision, options.wire.empty() ? "" : absl::StrCat(", wire: ", options.wire),
+      "model: {from: model}\ntrain: {rounds: ", options.rounds, ", slots: ", options.slots,
+      ", slot_batch: ", options.batch / options.slots, ", precision: ", options.precision,
+      options.wire.empty() ? "" : absl::StrCat(", wire: ", options.wire),
       "}\noptimizer: {learning_rate: 1e-4}\nlog_every: ", kWarmUpRounds,
       " rounds\ncheckpoint: {every: never}\ncluster: {min_workers: ", options.workers,
       ", min_servers: ", options.servers, "}\n");
