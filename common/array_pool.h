@@ -34,7 +34,8 @@ class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
   ArrayPool() = default;
   void Release(float* array, uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void AddFree(uint64_t elements) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Adds one or more new arrays to `free`, those of this size.
+  void Allocate(uint64_t elements, std::vector<float*>* free) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   std::vector<LargeMemory> memory_ ABSL_GUARDED_BY(mutex_);

@@ -6,16 +6,11 @@
 #include <new>
 
 namespace shoal {
-namespace {
-
-constexpr uint64_t kAlignment_bytes = 64;
-
-}  // namespace
 
 void FreeLargeMemory::operator()(std::byte* memory) const { std::free(memory); }
 
 LargeMemory AllocateLarge(uint64_t size_bytes) {
-  const uint64_t alignment = size_bytes >= kHugePage_bytes ? kHugePage_bytes : kAlignment_bytes;
+  const uint64_t alignment = size_bytes >= kHugePage_bytes ? kHugePage_bytes : kMemoryAlignment_bytes;
   const uint64_t rounded_bytes = (size_bytes + alignment - 1) / alignment * alignment;
   LargeMemory memory(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded_bytes)));
   if (memory == nullptr && rounded_bytes > 0) throw std::bad_alloc();

@@ -7,6 +7,8 @@
 
 namespace shoal {
 
+// Of what is allocated, at least: a cache line and the widest vector.
+inline constexpr uint64_t kMemoryAlignment_bytes = 64;
 // From this size on, huge pages are asked for and sizes are rounded up to a multiple of it.
 inline constexpr uint64_t kHugePage_bytes = 2 << 20;
 
@@ -15,7 +17,7 @@ struct FreeLargeMemory {
 };
 using LargeMemory = std::unique_ptr<std::byte[], FreeLargeMemory>;
 
-// 64-byte aligned (a cache line, the widest vector), contents undefined. Throws std::bad_alloc.
+// Contents undefined. Throws std::bad_alloc.
 LargeMemory AllocateLarge(uint64_t size_bytes);
 
 }  // namespace shoal

@@ -63,7 +63,7 @@ void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n
         wide[i * rounded + kk] = from < k.end ? Rounded(*problem.A<Bf16>(row + i, from)) : 0.0f;
       }
     }
-    f32.c = sums.At(row, 0);
+    f32.c = sums.At(row, 0);  // its sums are its C, without bias: nothing is left to finish
     OwnMultiply(f32, {sums.At(row, 0), sums.stride, sums.add}, {0, f32.m}, n, {0, rounded}, packed, scratch);
   }
   if (k.end == problem.k) FinishTile(PartOf(problem, m, n), sums.At(m.begin, n.begin), sums.stride);

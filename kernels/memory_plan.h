@@ -10,8 +10,8 @@
 
 namespace shoal {
 
-// Alignment of every planned buffer: a cache line and the widest vector.
-inline constexpr int64_t kBufferAlignment_bytes = 64;
+// Alignment of every planned buffer.
+inline constexpr int64_t kBufferAlignment_bytes = kMemoryAlignment_bytes;
 
 // One buffer, alive in steps [first_step, last_step].
 struct BufferLifetime {
