@@ -16,7 +16,6 @@
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
-#include "common/file.h"
 #include "common/rpc.h"
 #include "common/status.h"
 #include "common/test_dir.h"
