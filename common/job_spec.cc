@@ -14,6 +14,7 @@ constexpr uint32_t kDefaultHiddenSize = 128;
 constexpr uint32_t kDefaultLayers = 2;
 constexpr uint32_t kHeadSize = 64;  // of BERT and GPT-2, whatever their width
 constexpr uint32_t kIntermediateFactor = 4;
+constexpr uint32_t kDefaultMaxLength = 64;
 constexpr double kBertLayerNormEpsilon = 1e-12;
 constexpr double kGpt2LayerNormEpsilon = 1e-5;
 
@@ -53,6 +54,7 @@ void CompleteShape(Task task, ModelSpec* model) {
   if (!model->has_heads()) model->set_heads(std::max(1u, model->hidden_size() / kHeadSize));
   if (!model->has_intermediate_size())
     model->set_intermediate_size(kIntermediateFactor * model->hidden_size());
+  if (!model->has_max_length()) model->set_max_length(kDefaultMaxLength);
   if (!model->has_norm()) model->set_norm(gpt2 ? NORM_PLACEMENT_PRE : NORM_PLACEMENT_POST);
   if (!model->has_activation())
     model->set_activation(gpt2 ? ACTIVATION_TYPE_GELU_TANH : ACTIVATION_TYPE_GELU);

@@ -12,11 +12,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/status.h"
+#include "nlohmann/json.hpp"
 
 namespace shoal {
 namespace {
 
 constexpr char kConfigName[] = "config.json";
+constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
 constexpr char kWeightsName[] = "model.safetensors";
 
 // The name without the architecture's prefix.
@@ -131,6 +133,21 @@ absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder)
   absl::StatusOr<ModelConfig> config = ParseModelConfig(json);
   if (!config.ok()) return Annotate(config.status(), path);
   return config;
+}
+
+absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, const ModelConfig& config) {
+  const auto positions = static_cast<uint32_t>(config.max_position_embeddings);
+  const std::string path = JoinPath(folder, kTokenizerConfigName);
+  if (!env->FileExists(path)) return positions;
+  SHOAL_ASSIGN_OR_RETURN(const std::string text, env->ReadFile(path));
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return absl::InvalidArgumentError(absl::StrCat(path, ": is no JSON object"));
+  const auto length = json.find("model_max_length");
+  if (length == json.end() || length->is_null()) return positions;
+  // Those who set no limit write 1e30.
+  if (!length->is_number() || !(length->get<double>() >= 1))
+    return absl::InvalidArgumentError(absl::StrCat(path, ": \"model_max_length\" is no positive number"));
+  return static_cast<uint32_t>(std::min<double>(length->get<double>(), positions));
 }
 
 absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, const SafetensorsEntry& entry,

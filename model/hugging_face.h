@@ -17,6 +17,11 @@ namespace shoal {
 // Errors: NOT_FOUND without a config.json; as ParseModelConfig, with the path.
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder);
 
+// Tokens of an example that the folder's model takes: "model_max_length" of tokenizer_config.json where there
+// is one, and never more than `config`'s positions. Errors: INVALID_ARGUMENT, with the path, for a file that
+// is no JSON or a length that is no positive number.
+absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, const ModelConfig& config);
+
 // What a folder's weights gave.
 struct LoadedWeights {
   std::vector<float> theta;

@@ -67,18 +67,16 @@ std::string JobText(const ClusterOptions& options) {
   return absl::StrCat(
       "name: bench\ntask: text-classification\ndata: {files: [data.tsv], text: text, label: label, split: "
       "{train: 1, validation: 0, test: 0}}\n",
-      "model: {from: model}\ntrain: {rounds: ", options.rounds, ", slots: ", options.slots,
-      ", slot_batch: ", options.batch / options.slots, ", precision: ", options.precision,
-      options.wire.empty() ? "" : absl::StrCat(", wire: ", options.wire),
+      "model: {from: model, max_length: ", options.length, "}\ntrain: {rounds: ", options.rounds,
+      ", slots: ", options.slots, ", slot_batch: ", options.batch / options.slots,
+      ", precision: ", options.precision, options.wire.empty() ? "" : absl::StrCat(", wire: ", options.wire),
       "}\noptimizer: {learning_rate: 1e-4}\nlog_every: ", kWarmUpRounds,
       " rounds\ncheckpoint: {every: never}\ncluster: {min_workers: ", options.workers,
       ", min_servers: ", options.servers, "}\n");
 }
 
 absl::StatusOr<JobSpec> MakeJob(const ClusterOptions& options, const std::string& folder) {
-  SHOAL_ASSIGN_OR_RETURN(ModelConfig config, BenchModel(options.model));
-  // A model from a folder takes texts as long as its positions, whatever the job's max_length says.
-  config.max_position_embeddings = options.length;
+  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, BenchModel(options.model));
   if (config.causal()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--model ", options.model, ": cluster trains classifiers; use minilm or bert-l4-h256"));

@@ -31,6 +31,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
         " is a language model, and Shoal does not generate text yet; expected a model with labels. "
         "`transformers` loads it (GPT2LMHeadModel)"));
   }
+  SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, ReadMaxLength(env, folder, classifier->config_));
   SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyName)));
   auto tokenizer = LoadTokenizer(vocabulary);
   if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyName));
@@ -42,8 +43,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
         absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
   }
   classifier->theta_ = std::move(weights.theta);
-  classifier->model_ =
-      MakeModel(device, classifier->config_, {classifier->config_.max_position_embeddings, 1});
+  classifier->model_ = MakeModel(device, classifier->config_, {classifier->max_length_, 1});
   return classifier;
 }
 
@@ -55,7 +55,7 @@ std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
 
 std::vector<float> Classifier::Predict(absl::string_view text) {
   EncodedPart part;
-  for (uint32_t token : tokenizer_->Encode(text, config_.max_position_embeddings)) {
+  for (uint32_t token : tokenizer_->Encode(text, max_length_)) {
     part.tokens.push_back(static_cast<int32_t>(token));
   }
   part.offsets.push_back(part.tokens.size());
@@ -76,9 +76,8 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
                                                           const JobSpec& spec) {
   const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
   SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, spec));
-  SHOAL_ASSIGN_OR_RETURN(
-      const EncodedPart part,
-      EncodeExamples(set, *tokenizer_, config_.max_position_embeddings, config_.task, config_.labels));
+  SHOAL_ASSIGN_OR_RETURN(const EncodedPart part,
+                         EncodeExamples(set, *tokenizer_, max_length_, config_.task, config_.labels));
   EvaluationStatistics statistics;
   for (uint64_t example = 0; example < part.size(); ++example) {
     const Batch batch = buffer_.Gather(part, {example}, static_cast<uint32_t>(config_.labels.size()));
@@ -89,16 +88,16 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
   return statistics;
 }
 
-absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config,
+absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
                          absl::string_view tokenizer, absl::Span<const float> theta) {
-  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(model_config));
+  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> loaded, LoadTokenizer(tokenizer));
   if (theta.size() != MakeParameters(config).size) {
     return absl::InvalidArgumentError(absl::StrCat("the checkpoint has ", theta.size(),
                                                    " parameters, the model ", MakeParameters(config).size));
   }
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
-  for (const NamedFile& file : loaded->ExportFiles(static_cast<uint32_t>(config.max_position_embeddings))) {
+  for (const NamedFile& file : loaded->ExportFiles(plan.max_length())) {
     SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, file.name), file.bytes));
   }
   return WriteModel(env, folder, config, theta);

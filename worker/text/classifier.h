@@ -44,15 +44,16 @@ class Classifier {
 
   Device* device_ = nullptr;
   ModelConfig config_;
+  uint32_t max_length_ = 0;  // longer texts are cut
   std::unique_ptr<Tokenizer> tokenizer_;
   std::vector<float> theta_;
   std::unique_ptr<Model> model_;
   BatchBuffer buffer_;
 };
 
-// Writes a folder that `transformers` and Classifier load. `model_config`: of the job's plan. Errors: what
-// the Env says.
-absl::Status ExportModel(Env* env, const std::string& folder, const std::string& model_config,
+// Writes a folder that `transformers` and Classifier load. `tokenizer`: the plan's artifact. Errors:
+// INVALID_ARGUMENT when `theta` is not the plan's model; what the Env says.
+absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
                          absl::string_view tokenizer, absl::Span<const float> theta);
 
 }  // namespace shoal

@@ -129,6 +129,17 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
   return config;
 }
 
+// Tokens of an example at most.
+absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const ModelConfig& config) {
+  if (!spec.model().has_max_length()) return ReadMaxLength(env, spec.model().from(), config);
+  if (spec.model().max_length() > config.max_position_embeddings) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.max_length: expected at most the ", config.max_position_embeddings,
+                     " positions of the model in model.from, got ", spec.model().max_length()));
+  }
+  return spec.model().max_length();
+}
+
 // Parameters that the folder has start from its weights.
 absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& parameters, DerivedJob* derived) {
   if (!spec.model().has_from()) return absl::OkStatus();
@@ -153,14 +164,14 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                          MakeTokenizer(env, spec, parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
+  SHOAL_ASSIGN_OR_RETURN(const uint32_t max_length, MaxLength(env, spec, config));
 
   Dataset dataset;
   dataset.task = spec.task();
   dataset.labels = static_cast<uint32_t>(labels.size());
   for (int i = 0; i < kNumParts; ++i) {
-    SHOAL_ASSIGN_OR_RETURN(
-        dataset.part[i],
-        EncodeExamples(parts.part[i], *tokenizer, config.max_position_embeddings, spec.task(), labels));
+    SHOAL_ASSIGN_OR_RETURN(dataset.part[i],
+                           EncodeExamples(parts.part[i], *tokenizer, max_length, spec.task(), labels));
   }
   const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());
@@ -177,6 +188,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   plan.set_test_examples(dataset[Part::kTest].size());
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(PrintModelConfig(config));
+  plan.set_max_length(max_length);
   derived.artifacts["tokenizer"] = tokenizer->bytes();
   derived.artifacts["dataset"] = SerializeDataset(dataset);
   SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));

@@ -1,0 +1,207 @@
+#include "worker/text/derive.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "catch2/catch.hpp"
+#include "common/file.h"
+#include "common/job_spec.h"
+#include "common/philox.h"
+#include "common/test_dir.h"
+#include "kernels/init.h"
+#include "model/hugging_face.h"
+#include "worker/text/classifier.h"
+#include "worker/text/dataset.h"
+
+namespace shoal {
+namespace {
+
+using Catch::Matchers::Contains;
+
+constexpr uint64_t kVocabulary = 40;
+
+// Forty short sentences of two labels and one of 20 words. Words are letters, so that a vocabulary of
+// kVocabulary pieces can be made of them.
+std::string Sentences() {
+  std::string lines = "text\tlabel\n";
+  for (int i = 0; i < 40; ++i)
+    absl::StrAppend(&lines, i % 2 == 0 ? "red rose in the rain" : "old oak on the hill", "\t", i % 2, "\n");
+  for (int i = 0; i < 20; ++i) absl::StrAppend(&lines, "rain ");
+  absl::StrAppend(&lines, "\t0\n");
+  return lines;
+}
+
+// A folder with data, in which jobs are derived.
+class Workshop {
+ public:
+  Workshop() { Write("data.tsv", Sentences()); }
+
+  void Write(const std::string& name, const std::string& bytes) {
+    REQUIRE(PosixEnv()->WriteFileAtomic(dir_ / name, bytes).ok());
+  }
+
+  JobSpec Job() const {
+    JobSpec job;
+    job.set_name("test");
+    job.set_task(TASK_TEXT_CLASSIFICATION);
+    job.mutable_data()->add_train_files(dir_ / "data.tsv");
+    job.mutable_data()->add_text("text");
+    job.mutable_data()->set_label("label");
+    job.mutable_tokenizer()->set_vocab_size(kVocabulary);
+    job.mutable_model()->set_hidden_size(8);
+    job.mutable_model()->set_heads(1);
+    job.mutable_model()->set_layers(1);
+    job.mutable_model()->set_max_length(12);
+    job.mutable_train()->set_epochs(1);
+    job.mutable_optimizer()->set_learning_rate(1e-3);
+    return job;
+  }
+
+  // Fine-tuning of the model in the folder `name`.
+  JobSpec JobFrom(const std::string& name) const {
+    JobSpec job = Job();
+    job.clear_model();
+    job.clear_tokenizer();
+    job.mutable_model()->set_from(dir_ / name);
+    return job;
+  }
+
+  absl::StatusOr<DerivedJob> Derive(JobSpec job) const {
+    CompleteJob(&job);
+    REQUIRE(ValidateJob(job).message() == "");
+    return DeriveTextJob(PosixEnv(), job);
+  }
+
+  // A job that is right.
+  DerivedJob Derived(const JobSpec& job) const {
+    auto derived = Derive(job);
+    INFO(derived.status());
+    REQUIRE(derived.ok());
+    return *std::move(derived);
+  }
+
+  // As `shoal export` of a job with these parameters: the same random numbers each time.
+  void Export(const DerivedJob& job, const std::string& name) const {
+    uint64_t size = 0;
+    for (uint64_t group : job.plan.group_sizes()) size += group;
+    std::vector<float> theta(size);
+    FillNormal(DeriveKey(1, "test"), 0, 0, 0.5f, absl::MakeSpan(theta));
+    const absl::Status status =
+        ExportModel(PosixEnv(), dir_ / name, job.plan, job.artifacts.at("tokenizer"), theta);
+    INFO(status);
+    REQUIRE(status.ok());
+  }
+
+  const TestDir& dir() const { return dir_; }
+
+ private:
+  TestDir dir_;
+};
+
+uint64_t LongestExample(const DerivedJob& job) {
+  const auto dataset = ParseDataset(job.artifacts.at("dataset"), kVocabulary);
+  REQUIRE(dataset.ok());
+  return dataset->longest();
+}
+
+TEST_CASE("Examples are cut to the job's max_length, which the exported folder keeps") {
+  const Workshop workshop;
+  const DerivedJob scratch = workshop.Derived(workshop.Job());
+  CHECK(scratch.plan.max_length() == 12);
+  CHECK(LongestExample(scratch) == 12);
+  workshop.Export(scratch, "model");
+
+  SECTION("a job that starts from the folder cuts as it says") {
+    const DerivedJob tuned = workshop.Derived(workshop.JobFrom("model"));
+    CHECK(tuned.plan.max_length() == 12);
+    CHECK(LongestExample(tuned) == 12);
+  }
+  SECTION("a shorter max_length of such a job holds for its data and for its export, not for positions") {
+    JobSpec job = workshop.JobFrom("model");
+    job.mutable_model()->set_max_length(7);
+    const DerivedJob tuned = workshop.Derived(job);
+    CHECK(LongestExample(tuned) == 7);
+    workshop.Export(tuned, "tuned");
+    CHECK(workshop.Derived(workshop.JobFrom("tuned")).plan.max_length() == 7);
+    job.mutable_model()->set_from(workshop.dir() / "tuned");
+    job.mutable_model()->set_max_length(12);
+    CHECK(LongestExample(workshop.Derived(job)) == 12);
+  }
+  SECTION("a longer one than the model's positions is an error") {
+    JobSpec job = workshop.JobFrom("model");
+    job.mutable_model()->set_max_length(13);
+    const absl::Status status = workshop.Derive(job).status();
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK_THAT(std::string(status.message()),
+               Contains("model.max_length: expected at most the 12 positions") && Contains("got 13"));
+  }
+}
+
+TEST_CASE("A folder's max_length is its tokenizer's, and at most its positions") {
+  Workshop workshop;
+  workshop.Export(workshop.Derived(workshop.Job()), "model");
+  const auto max_length = [&]() -> absl::StatusOr<uint32_t> {
+    const auto config = ReadModelConfig(PosixEnv(), workshop.dir() / "model");
+    REQUIRE(config.ok());
+    return ReadMaxLength(PosixEnv(), workshop.dir() / "model", *config);
+  };
+  const auto with = [&](const std::string& json) {
+    workshop.Write("model/tokenizer_config.json", json);
+    return max_length();
+  };
+  CHECK(*max_length() == 12);
+  CHECK(*with(R"({"model_max_length": 9})") == 9);
+  CHECK(*with(R"({"model_max_length": 1000000000000000019884624838656})") == 12);  // "no limit"
+  CHECK(*with(R"({"model_max_length": null})") == 12);
+  CHECK(*with("{}") == 12);
+  for (const char* bad : {"", "[]", "{", R"({"model_max_length": 0})", R"({"model_max_length": -1})",
+                          R"({"model_max_length": "512"})"}) {
+    INFO(bad);
+    const auto length = with(bad);
+    CHECK(absl::IsInvalidArgument(length.status()));
+    CHECK_THAT(std::string(length.status().message()), Contains("tokenizer_config.json"));
+  }
+  REQUIRE(PosixEnv()->DeleteFile(workshop.dir() / "model/tokenizer_config.json").ok());
+  CHECK(*max_length() == 12);
+}
+
+TEST_CASE("A loaded model cuts longer texts as its training did") {
+  const Workshop workshop;
+  JobSpec job = workshop.Job();
+  DerivedJob derived = workshop.Derived(job);
+  workshop.Export(derived, "model");
+  derived.plan.set_max_length(7);  // the same parameters
+  workshop.Export(derived, "short");
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  const auto load = [&](const char* name) {
+    auto classifier = Classifier::Load(PosixEnv(), workshop.dir() / name, device->get());
+    INFO(classifier.status());
+    REQUIRE(classifier.ok());
+    return *std::move(classifier);
+  };
+  const std::unique_ptr<Classifier> model = load("model"), cut = load("short");
+  std::string long_text, longer_text;
+  for (int i = 0; i < 100; ++i) {
+    if (i < 50) long_text += "rain ";
+    longer_text += "rain ";
+  }
+  CHECK(model->Predict(long_text) == model->Predict(longer_text));
+  CHECK(cut->Predict(long_text) == cut->Predict(longer_text));
+  CHECK(model->Predict(long_text) != cut->Predict(long_text));
+  CHECK(model->Predict("rain") == cut->Predict("rain"));
+
+  CompleteJob(&job);
+  const auto all = model->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job);
+  const auto all_cut = cut->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job);
+  REQUIRE(all.ok());
+  REQUIRE(all_cut.ok());
+  CHECK(all->examples() == 41);
+  CHECK(all->loss() != all_cut->loss());
+}
+
+}  // namespace
+}  // namespace shoal
