@@ -29,6 +29,9 @@ constexpr int kRows = 14;  // 28 sums, 2 vectors of B and one of A fill the 32 r
 // Steps, a pair of k each, for each cache line of the next panel of A, and how far ahead B is brought.
 constexpr int64_t kPairsALine = 6;
 constexpr int64_t kPairsAhead = 16;
+// How far ahead packing brings B: rows, or what is stored as columns.
+constexpr int64_t kRowsAhead = 4;
+constexpr int64_t kElementsAhead = 96;
 
 // All sizes below count bf16; a pair is two of consecutive k, side by side.
 constexpr int64_t kPairColumns = 2 * kColumns;  // packed B: one pair of k in all columns of a panel
@@ -54,6 +57,13 @@ __m512i Load(const float* from, int64_t count) {
   const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
   const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), from + kLanes);
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+}
+
+// Hints that what Load takes from here is needed soon.
+template <typename T>
+void Bring(const T* from) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < kGroup; i += kLine) __builtin_prefetch(from + i);
 }
 
 // low = pairs (first[i], second[i]) for i < 16, high = those of the others.
@@ -163,25 +173,36 @@ void PackRows(const GemmProblem& problem, Range m, Range k, Bf16* __restrict pan
 }
 
 void PackColumns(const GemmProblem& problem, Range m, Range k, Bf16* __restrict panel) {
+  // Not past the end of a row: it may be the last.
+  const __mmask16 mask =
+      m.begin + kLanes <= problem.m ? 0xffff : static_cast<__mmask16>((1u << m.size()) - 1);
   for (int64_t kk = k.begin; kk < k.end; kk += 2, panel += kGroup) {
-    const __m512i first = Load(problem.A<Bf16>(m.begin, kk), m.size());
-    const __m512i second =
-        kk + 1 < k.end ? Load(problem.A<Bf16>(m.begin, kk + 1), m.size()) : _mm512_setzero_si512();
-    _mm512_storeu_si512(panel, Interleave(first, second).low);
+    const Bf16* from = problem.A<Bf16>(m.begin, kk);
+    const __m512i first = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
+    const __m512i second = kk + 1 < k.end
+                               ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + problem.lda))
+                               : _mm512_setzero_si512();
+    _mm512_storeu_si512(panel, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
   }
 }
 
 // ---- B ----
 
+// Panels of `panel` elements each, row by row of B, so that what is read are long runs.
 template <typename T>
-void PackPanel(const GemmProblem& problem, Range k, Range n, Bf16* __restrict packed) {
+void PackRowsOfB(const GemmProblem& problem, Range k, Range n, int64_t panel, Bf16* __restrict packed) {
   for (int64_t kk = k.begin; kk < k.end; kk += 2, packed += kPairColumns) {
-    const __m512i first = Load(problem.B<T>(kk, n.begin), n.size());
-    const __m512i second =
-        kk + 1 < k.end ? Load(problem.B<T>(kk + 1, n.begin), n.size()) : _mm512_setzero_si512();
-    const Pairs pairs = Interleave(first, second);
-    _mm512_store_si512(packed, pairs.low);
-    _mm512_store_si512(packed + kGroup, pairs.high);
+    Bf16* to = packed;
+    for (int64_t j = n.begin; j < n.end; j += kColumns, to += panel) {
+      const T* from = problem.B<T>(kk, j);
+      Bring(from + kRowsAhead * problem.ldb);
+      Bring(from + (kRowsAhead + 1) * problem.ldb);
+      const __m512i first = Load(from, n.end - j);
+      const __m512i second = kk + 1 < k.end ? Load(from + problem.ldb, n.end - j) : _mm512_setzero_si512();
+      const Pairs pairs = Interleave(first, second);
+      _mm512_store_si512(to, pairs.low);
+      _mm512_store_si512(to + kGroup, pairs.high);
+    }
   }
 }
 
@@ -225,9 +246,9 @@ void PackTransposedPanel(const GemmProblem& problem, Range k, Range n, Bf16* __r
     for (int64_t p = 0; p < pairs; p += kLanes) {
       __m512i rows[16];
       for (int64_t j = 0; j < kLanes; ++j) {
-        rows[j] = j < columns
-                      ? Load(problem.B<T>(k.begin + 2 * p, n.begin + v * kLanes + j), k.size() - 2 * p)
-                      : _mm512_setzero_si512();
+        const T* from = problem.B<T>(k.begin + 2 * p, n.begin + v * kLanes + j);
+        Bring(from + kElementsAhead);
+        rows[j] = j < columns ? Load(from, k.size() - 2 * p) : _mm512_setzero_si512();
       }
       Transpose(rows);
       for (int64_t i = 0; i < std::min(kLanes, pairs - p); ++i)
@@ -239,10 +260,10 @@ void PackTransposedPanel(const GemmProblem& problem, Range k, Range n, Bf16* __r
 template <typename T>
 void PackPanels(const GemmProblem& problem, Range k, Range n, Bf16* packed) {
   const int64_t panel = (k.size() + 1) / 2 * kPairColumns;
+  if (!problem.trans_b) return PackRowsOfB<T>(problem, k, n, panel, packed);
   for (int64_t j = n.begin; j < n.end; j += kColumns, packed += panel) {
     const Range columns = {j, std::min(n.end, j + kColumns)};
-    problem.trans_b ? PackTransposedPanel<T>(problem, k, columns, packed)
-                    : PackPanel<T>(problem, k, columns, packed);
+    PackTransposedPanel<T>(problem, k, columns, packed);
   }
 }
 
