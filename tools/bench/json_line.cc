@@ -42,7 +42,12 @@ JsonLine& JsonLine::Integer(absl::string_view name, int64_t value) {
 
 JsonLine& JsonLine::Number(absl::string_view name, double value) {
   Name(name);
-  text_ += std::isfinite(value) ? absl::StrFormat("%.4g", value) : "null";
+  if (!std::isfinite(value)) {
+    text_ += "null";
+  } else {  // four digits, and all that stand before the point
+    absl::StrAppend(&text_, std::abs(value) < 1000 ? absl::StrFormat("%.4g", value)
+                                                   : absl::StrFormat("%.0f", value));
+  }
   return *this;
 }
 
