@@ -111,10 +111,12 @@ void ActivationBackwardRows(const ActivationBackwardArgs& args, int64_t begin, i
     const T* x = RowOf<T>(args.x, n);
     const T* d_y = RowOf<T>(args.d_y, n);
     T* d_x = RowOf<T>(args.d_x, n);
+    T* y = RowOf<T>(args.y, n);
     ForRow(args.x.dim(1), [&](int64_t i, int64_t, auto lanes) HWY_ATTR {
       RowVec v = lanes.Load(x + i);
       if (bias != nullptr) v = hn::Add(v, lanes.Load(bias + i));
       const RowVec d = hn::Mul(lanes.Load(d_y + i), Function::Slope(v));
+      if (y != nullptr) lanes.Store(Function::Value(v), y + i);
       lanes.Store(d, d_x + i);
       if (d_bias != nullptr) lanes.Store(hn::Add(lanes.Load(d_bias + i), d), d_bias + i);
     });
@@ -193,9 +195,11 @@ void ActivationForwardOnThread(const ActivationForwardArgs& args) {
 }
 
 void ActivationBackward(Device& device, const ActivationBackwardArgs& args) {
-  const OpTimer timer(device.profile(), "activation backward", MovedBytes({args.x, args.d_y, args.d_x}));
+  const OpTimer timer(device.profile(), "activation backward",
+                      MovedBytes({args.x, args.d_y, args.d_x, args.y}));
   const int64_t columns = args.x.dim(1);
   SHOAL_CHECK(Fits(args.x, args.d_y) && Fits(args.x, args.d_x));
+  SHOAL_CHECK(!args.y.present() || Fits(args.x, args.y));
   SHOAL_CHECK(IsBias(args.bias, columns) && IsBias(args.d_bias, columns));
   TokenBlocks blocks(device, args.x.dim(0), columns, args.d_bias.present() ? 1 : 0);
   device.pool().ParallelFor(blocks.count(), [&](int64_t block, int) {

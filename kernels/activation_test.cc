@@ -38,7 +38,7 @@ constexpr int64_t kRows = 3 * kTokenBlock + 5;
 constexpr int64_t kColumns = 37;
 
 struct Result {
-  std::vector<float> y, d_x, d_bias;
+  std::vector<float> y, d_x, d_bias, y_again;
 };
 
 struct Inputs {
@@ -51,7 +51,7 @@ struct Inputs {
 };
 
 Result Run(Device& device, Activation activation, const Inputs& in) {
-  Result r{in.x, in.d_y, in.d_bias_before};  // in place
+  Result r{in.x, in.d_y, in.d_bias_before, std::vector<float>(in.x.size())};  // in place
   ActivationForwardArgs forward;
   forward.activation = activation;
   forward.x = ConstTensor(r.y.data(), {kRows, kColumns});
@@ -64,6 +64,7 @@ Result Run(Device& device, Activation activation, const Inputs& in) {
   backward.bias = forward.bias;
   backward.d_y = ConstTensor(r.d_x.data(), {kRows, kColumns});
   backward.d_x = Tensor(r.d_x.data(), {kRows, kColumns});
+  backward.y = Tensor(r.y_again.data(), {kRows, kColumns});
   backward.d_bias = Tensor(r.d_bias.data(), {kColumns});
   ActivationBackward(device, backward);
   return r;
@@ -83,6 +84,7 @@ TEST_CASE("activations and their gradients are those of the formula") {
       d_bias[i % kColumns] += d_x.back();
     }
     CHECK(WorstError(result.y, y) < 1e-6);
+    CHECK(SameBits(result.y_again, result.y));
     CHECK(WorstError(result.d_x, d_x) < 1e-6);
     CHECK(WorstError(result.d_bias, d_bias) < 2e-6);
   }
@@ -123,18 +125,19 @@ TEST_CASE("activations of bf16 are computed in f32 and rounded once") {
   const Inputs in;
   const std::vector<Bf16> x = ToBf16s(in.x), d_y = ToBf16s(in.d_y);
   const std::vector<float> x_as_float = ToFloats(x), d_y_as_float = ToFloats(d_y);
-  std::vector<Bf16> y(x.size()), d_x(x.size());
+  std::vector<Bf16> y(x.size()), d_x(x.size()), y_again(x.size());
   std::vector<float> expected_y(x.size()), expected_d_x(x.size());
-  const auto run = [&](ConstTensor x, ConstTensor d_y, Tensor y, Tensor d_x) {
+  const auto run = [&](ConstTensor x, ConstTensor d_y, Tensor y, Tensor d_x, Tensor y_again) {
     ActivationForward(*device, {Activation::kSilu, x, ConstTensor(), y});
-    ActivationBackward(*device, {Activation::kSilu, x, ConstTensor(), d_y, d_x, Tensor()});
+    ActivationBackward(*device, {Activation::kSilu, x, ConstTensor(), d_y, d_x, y_again, Tensor()});
   };
   const auto view = [](auto* data) { return Tensor(data, {kRows, kColumns}); };
   const auto const_view = [](const auto* data) { return ConstTensor(data, {kRows, kColumns}); };
-  run(const_view(x.data()), const_view(d_y.data()), view(y.data()), view(d_x.data()));
+  run(const_view(x.data()), const_view(d_y.data()), view(y.data()), view(d_x.data()), view(y_again.data()));
   run(const_view(x_as_float.data()), const_view(d_y_as_float.data()), view(expected_y.data()),
-      view(expected_d_x.data()));
+      view(expected_d_x.data()), Tensor());
   CHECK(SameBits(ToFloats(y), ToFloats(ToBf16s(expected_y))));
+  CHECK(SameBits(ToFloats(y_again), ToFloats(y)));
   CHECK(SameBits(ToFloats(d_x), ToFloats(ToBf16s(expected_d_x))));
 }
 

@@ -1,15 +1,12 @@
 #include "kernels/memory_plan.h"
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "common/status.h"
 
 namespace shoal {
 namespace {
-
-constexpr int kToTheEnd = std::numeric_limits<int>::max();
 
 int64_t Align(int64_t size_bytes) {
   return (size_bytes + kBufferAlignment_bytes - 1) / kBufferAlignment_bytes * kBufferAlignment_bytes;
@@ -60,20 +57,6 @@ MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers) {
   }
   return plan;
 }
-
-MemoryPlanner::BufferId MemoryPlanner::Begin(int64_t size_bytes) {
-  SHOAL_CHECK(size_bytes >= 0);
-  buffers_.push_back({size_bytes, step_++, kToTheEnd});
-  return static_cast<BufferId>(buffers_.size()) - 1;
-}
-
-void MemoryPlanner::End(BufferId buffer) {
-  SHOAL_CHECK(buffer >= 0 && buffer < static_cast<int>(buffers_.size()));
-  SHOAL_CHECK(buffers_[buffer].last_step == kToTheEnd);
-  buffers_[buffer].last_step = step_++;
-}
-
-MemoryPlan MemoryPlanner::Finish() const { return PlanMemory(buffers_); }
 
 void Arena::Reserve(int64_t size_bytes) {
   if (size_bytes <= size_bytes_) return;

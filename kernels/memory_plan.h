@@ -1,4 +1,5 @@
-// Planned memory: who lives when is found by a dry run, offsets are assigned once, one allocation holds all.
+// Planned memory: buffers that are never alive together share it; offsets are assigned once, one allocation
+// holds all.
 #pragma once
 
 #include <cstddef>
@@ -29,24 +30,6 @@ struct MemoryPlan {
 // largest first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep
 // Neural Net Inference", 2020).
 MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers);
-
-// Records the lifetimes of a dry run: the model walks forward and backward as it will later run, and calls
-// Begin where a buffer is first written and End after its last use. Each call is a step. Not thread-safe.
-class MemoryPlanner {
- public:
-  using BufferId = int;
-
-  // A buffer that is alive from now on.
-  BufferId Begin(int64_t size_bytes);
-  // Not used any more. Once for each buffer; one that is never ended lives to the end of the plan.
-  void End(BufferId buffer);
-  MemoryPlan Finish() const;
-  absl::Span<const BufferLifetime> lifetimes() const { return buffers_; }
-
- private:
-  std::vector<BufferLifetime> buffers_;
-  int step_ = 0;
-};
 
 // One aligned block of memory that only grows. Not thread-safe.
 class Arena {

@@ -35,18 +35,6 @@ TEST_CASE("buffers that never meet share memory") {
   CHECK(PlanMemory(buffers).total_bytes == 640);
 }
 
-TEST_CASE("a dry run records lifetimes from Begin to End, and to the end where there is none") {
-  MemoryPlanner planner;
-  const auto kept = planner.Begin(64);
-  const auto first = planner.Begin(128);
-  planner.End(first);
-  const auto second = planner.Begin(128);
-  const MemoryPlan plan = planner.Finish();
-  CHECK(plan.offsets[first] == plan.offsets[second]);
-  CHECK(plan.offsets[kept] != plan.offsets[first]);
-  CHECK(plan.total_bytes == 192);
-}
-
 TEST_CASE("an arena allocates only when it grows") {
   Arena arena;
   arena.Reserve(1000);

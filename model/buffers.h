@@ -1,4 +1,5 @@
-// The memory of a model: buffers planned while its parts are made, in one allocation.
+// The memory of a model: buffers planned while its parts are made, in one allocation; those that are needed
+// at different times share memory.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,19 @@
 
 namespace shoal {
 
+// Of a training step, in order. A buffer keeps what it holds from the first phase of its lifetime to the
+// last.
+enum class Phase { kForward, kHead, kBackward };
+struct Lifetime {
+  Phase first = Phase::kForward;
+  Phase last = Phase::kBackward;
+};
+
 // Views of planned memory, made once for the largest batch and cut to each.
 class BufferSet {
  public:
   // A [rows, columns] buffer; `rows` of the largest batch. Valid once Allocate has run.
-  int Add(int64_t rows, int64_t columns, DType type = DType::kF32);
+  int Add(int64_t rows, int64_t columns, DType type = DType::kF32, Lifetime lifetime = {});
   void Allocate();
   // The first `rows` rows.
   Tensor Matrix(int buffer, int64_t rows) const;
@@ -27,10 +36,10 @@ class BufferSet {
     int64_t rows = 0;
     int64_t columns = 0;
     DType type = DType::kF32;
-    int64_t offset_bytes = 0;
   };
   std::vector<Shape> shapes_;
-  int64_t bytes_ = 0;
+  std::vector<BufferLifetime> lifetimes_;
+  MemoryPlan memory_;
   Arena arena_;
 };
 
@@ -43,7 +52,9 @@ struct ModelPlan {
   BufferSet* buffers = nullptr;     // each part adds its own; the model allocates them when all are made
 
   // A buffer of the activations' type.
-  int AddActivation(int64_t rows, int64_t columns) const { return buffers->Add(rows, columns, activations); }
+  int AddActivation(int64_t rows, int64_t columns, Lifetime lifetime = {}) const {
+    return buffers->Add(rows, columns, activations, lifetime);
+  }
 };
 
 }  // namespace shoal

@@ -37,8 +37,8 @@ ResidualNorm Embeddings::Norm(int64_t tokens) const {
   ResidualNorm norm;
   norm.weight = at_.norm_weight;
   norm.bias = at_.norm_bias;
-  norm.buffers = {buffers_->Matrix(sum_, tokens), buffers_->Matrix(x_, tokens),
-                  buffers_->Vector(mean_, tokens), buffers_->Vector(rstd_, tokens)};
+  norm.buffers = {buffers_->Matrix(sum_, tokens), buffers_->Vector(mean_, tokens),
+                  buffers_->Vector(rstd_, tokens), buffers_->Matrix(x_, tokens)};
   return norm;
 }
 

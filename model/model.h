@@ -35,6 +35,9 @@ struct MicroBatch {
   // is added to it.
   float* gradient = nullptr;
   bool accumulate = false;
+  // Where each group begins in `gradient`, for who takes a group away once it is final; empty: as in θ.
+  // Layers (and the head) whose numbers differ by two or more may share memory; not with `accumulate`.
+  absl::Span<const uint64_t> gradient_offsets;
 };
 
 // Used by one thread at a time; computes on its device's threads. All memory is planned and taken when it is

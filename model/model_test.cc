@@ -281,6 +281,35 @@ TEST_CASE("Groups become final from the last to the first, each once") {
   }
 }
 
+TEST_CASE("Layers take turns with the memory of two gradients") {
+  for (const ModelConfig& family : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
+                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+    ModelConfig config = WithDropout(family);
+    config.num_hidden_layers = 4;
+    const Examples examples(config);
+    const std::vector<float> theta = RandomTheta(config);
+    const Gradient whole = GradientOf(config, theta, examples);
+    const std::vector<uint64_t> sizes = MakeParameters(config).group_sizes;
+    const uint64_t largest = *std::max_element(sizes.begin() + 1, sizes.end());
+    std::vector<uint64_t> begins, offsets;
+    for (uint64_t group = 0, begin = 0; group < sizes.size(); begin += sizes[group++]) {
+      begins.push_back(begin);
+      offsets.push_back(group == 0 ? 0 : sizes[0] + group % 2 * largest);
+    }
+    std::vector<float> memory(sizes[0] + 2 * largest, std::nanf("")), gradient(theta.size());
+    MicroBatch step = Step(theta, examples.view(), &memory);
+    step.gradient_offsets = offsets;
+    const auto device = NewDevice(1);
+    const auto model = NewModel(device.get(), config, examples);
+    LossSum loss;
+    REQUIRE(model->Forward(step, kGo, &loss));
+    model->Backward([&](int group) {
+      std::copy_n(memory.data() + offsets[group], sizes[group], gradient.data() + begins[group]);
+    });
+    CHECK(gradient == whole.values);
+  }
+}
+
 TEST_CASE("A model written as a Hugging Face folder comes back") {
   for (const ModelConfig& config :
        {SmallConfig(NORM_PLACEMENT_POST, TASK_MULTILABEL_CLASSIFICATION),

@@ -1,5 +1,7 @@
 #include "model/sublayers.h"
 
+#include <algorithm>
+
 #include "common/philox.h"
 #include "kernels/activation.h"
 #include "kernels/elementwise.h"
@@ -62,6 +64,18 @@ AttentionShape ShapeOf(const Pass& pass, int64_t layer) {
 
 }  // namespace
 
+float* Pass::GradientAt(uint64_t offset) const {
+  if (gradient_offsets.empty()) return gradient + offset;
+  const auto group = std::upper_bound(group_begins.begin(), group_begins.end(), offset) - 1;
+  return gradient + gradient_offsets[group - group_begins.begin()] + (offset - *group);
+}
+
+Tensor Pass::VectorGradient(uint64_t offset, int64_t size) const {
+  float* const at = GradientAt(offset);
+  if (!accumulate) std::fill_n(at, size, 0.0f);
+  return {at, {size}};
+}
+
 Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index) {
   Dropout dropout;
   if (!pass.training) return dropout;
@@ -93,21 +107,27 @@ void Linear(const Pass& pass, const LinearArgs& args) {
   Gemm(*pass.device, gemm);
 }
 
+void LinearBackwardWeight(const Pass& pass, const LinearBackwardArgs& args) {
+  GemmArgs gemm;
+  gemm.a = args.d_y;
+  gemm.b = args.x;
+  gemm.c = pass.MatrixGradient(args.weight, args.d_y.dim(1), args.x.dim(1));
+  gemm.trans_a = true;
+  gemm.accumulate = pass.accumulate;
+  Gemm(*pass.device, gemm);
+}
+
+void LinearBackwardInput(const Pass& pass, const LinearBackwardArgs& args) {
+  GemmArgs gemm;
+  gemm.a = args.d_y;
+  gemm.b = pass.Matrix(args.weight, args.d_y.dim(1), args.x.dim(1));
+  gemm.c = args.d_x;
+  Gemm(*pass.device, gemm);
+}
+
 void LinearBackward(const Pass& pass, const LinearBackwardArgs& args) {
-  const int64_t out = args.d_y.dim(1), in = args.x.dim(1);
-  GemmArgs weight;
-  weight.a = args.d_y;
-  weight.b = args.x;
-  weight.c = pass.MatrixGradient(args.weight, out, in);
-  weight.trans_a = true;
-  weight.accumulate = pass.accumulate;
-  Gemm(*pass.device, weight);
-  if (!args.d_x.present()) return;
-  GemmArgs input;
-  input.a = args.d_y;
-  input.b = pass.Matrix(args.weight, out, in);
-  input.c = args.d_x;
-  Gemm(*pass.device, input);
+  LinearBackwardWeight(pass, args);
+  if (args.d_x.present()) LinearBackwardInput(pass, args);
 }
 
 // ---- residual and norm ----
@@ -132,6 +152,13 @@ void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t 
 
 void PlainNorm(const Pass& pass, const ResidualNorm& norm) {
   NormForward(*pass.device, ForwardArgs(pass, norm));
+}
+
+void NormAgain(const Pass& pass, const ResidualNorm& norm, const Tensor& y) {
+  ResidualNorm plain = norm;
+  plain.residual = {};
+  plain.buffers.y = y;
+  PlainNorm(pass, plain);
 }
 
 ConstTensor ResidualNormBackward(const Pass& pass, const ResidualNorm& norm,
@@ -211,15 +238,18 @@ void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
 void FeedForwardBackward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
                          const FeedForwardBuffers& buffers, const Tensor& d_inner, const ConstTensor& d_out,
                          const Tensor& d_x) {
-  LinearBackward(pass, {buffers.activated, d_out, at.down_weight, d_inner});
+  const LinearBackwardArgs down = {buffers.activated, d_out, at.down_weight, d_inner};
+  LinearBackwardInput(pass, down);
   ActivationBackwardArgs args;
   args.activation = ActivationOf(*pass.config);
   args.x = buffers.up;
   args.bias = pass.Vector(at.up_bias, buffers.up.dim(1));
   args.d_y = d_inner;
   args.d_x = d_inner;
+  args.y = buffers.activated;
   args.d_bias = pass.VectorGradient(at.up_bias, buffers.up.dim(1));
   ActivationBackward(*pass.device, args);
+  LinearBackwardWeight(pass, down);
   LinearBackward(pass, {x, d_inner, at.up_weight, d_x});
 }
 

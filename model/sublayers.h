@@ -2,8 +2,7 @@
 // backward.
 //
 //   N: tokens   C: hidden size   F: intermediate size   H: heads
-// Gradients of vectors are added to what the gradient holds; those of matrices replace it, or are added with
-// `accumulate`.
+// Gradients replace what the gradient holds, or with `accumulate` are added to it; a pass takes each once.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +26,10 @@ struct Pass {
   // In training alone.
   bool training = false;
   DropoutSeed dropout;
-  float* gradient = nullptr;  // flat like θ
+  float* gradient = nullptr;
   bool accumulate = false;
+  absl::Span<const uint64_t> gradient_offsets;  // of groups; empty: as in θ
+  absl::Span<const uint64_t> group_begins;      // in θ
 
   int64_t tokens() const { return batch.token_count(); }
 
@@ -36,10 +37,14 @@ struct Pass {
   ConstTensor Matrix(uint64_t offset, int64_t rows, int64_t columns) const {
     return {theta + offset, {rows, columns}};
   }
-  Tensor VectorGradient(uint64_t offset, int64_t size) const { return {gradient + offset, {size}}; }
+  // To be added to: zeros, but with `accumulate`.
+  Tensor VectorGradient(uint64_t offset, int64_t size) const;
+  // As it is.
   Tensor MatrixGradient(uint64_t offset, int64_t rows, int64_t columns) const {
-    return {gradient + offset, {rows, columns}};
+    return {GradientAt(offset), {rows, columns}};
   }
+  // Of the parameter at this offset in θ.
+  float* GradientAt(uint64_t offset) const;
 };
 
 // Dropout of [N,C]; none outside of training. Each place, `site`, draws other masks; `index` tells layers (or
@@ -67,15 +72,16 @@ struct LinearBackwardArgs {
   Tensor d_x;  // [N,in] out; optional
 };
 void LinearBackward(const Pass& pass, const LinearBackwardArgs& args);
+// Its two halves.
+void LinearBackwardWeight(const Pass& pass, const LinearBackwardArgs& args);
+void LinearBackwardInput(const Pass& pass, const LinearBackwardArgs& args);
 
 // ---- residual and norm ----
 
-// Kept from forward to backward.
 struct NormBuffers {
-  Tensor sum;   // [N,C] what is normalised
-  Tensor y;     // [N,C]
-  Tensor mean;  // [N]
-  Tensor rstd;  // [N]
+  Tensor sum;         // [N,C] what is normalised; kept from forward to backward
+  Tensor mean, rstd;  // [N]; kept
+  Tensor y;           // [N,C]; may alias the residual
 };
 
 // y = norm(residual + dropout(branch + branch_bias)).
@@ -93,6 +99,9 @@ void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t 
                         const ResidualNorm& norm);
 // Of what stands in buffers.sum, without branch and residual.
 void PlainNorm(const Pass& pass, const ResidualNorm& norm);
+
+// norm.buffers.y as forward gave it, from what it kept: less memory than keeping it, and little work.
+void NormAgain(const Pass& pass, const ResidualNorm& norm, const Tensor& y);
 
 struct ResidualNormBackwardArgs {
   ConstTensor d_y;
@@ -126,8 +135,8 @@ void SelfAttentionBackward(const Pass& pass, const LayerOffsets& at, int64_t lay
 // ---- feed-forward, without its second linear map ----
 
 struct FeedForwardBuffers {
-  Tensor up;         // [N,F] before bias and activation
-  Tensor activated;  // [N,F]: the result
+  Tensor up;         // [N,F] before bias and activation; kept from forward to backward
+  Tensor activated;  // [N,F]: the result; backward makes it again
 };
 void FeedForward(const Pass& pass, const LayerOffsets& at, const ConstTensor& x,
                  const FeedForwardBuffers& buffers);

@@ -1,6 +1,7 @@
 // Embeddings, stack and head.
 #include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "common/status.h"
 #include "kernels/elementwise.h"
@@ -26,6 +27,11 @@ class TransformerModel : public Model {
         stack_(plan_, x_),
         head_(config_.causal() ? MakeLanguageModelHead(plan_) : MakeClassificationHead(plan_)) {
     buffers_.Allocate();
+    uint64_t begin = 0;
+    for (uint64_t size : parameters_.group_sizes) {
+      group_begins_.push_back(begin);
+      begin += size;
+    }
   }
 
   bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) override {
@@ -34,8 +40,10 @@ class TransformerModel : public Model {
     pass_.dropout = step.dropout;
     pass_.gradient = step.gradient;
     pass_.accumulate = step.accumulate;
+    pass_.gradient_offsets = step.gradient_offsets;
+    pass_.group_begins = group_begins_;
     if (!RunStack(pass_, wait_group)) return false;
-    if (!step.accumulate) ClearSums(step.gradient);
+    if (!step.accumulate) ClearTables();
     *loss = head_->Train(pass_, Output(pass_), stack_.OutputGradient(pass_.tokens()));
     return true;
   }
@@ -76,19 +84,15 @@ class TransformerModel : public Model {
     return stack_.Forward(pass, wait_group) && wait_group(head_group());
   }
 
-  // What is added to starts at 0: vectors and embedding tables.
-  void ClearSums(float* gradient) {
-    const uint64_t tables = parameters_.group_sizes[0];
-    SetZero(*device_, Tensor(gradient, {static_cast<int64_t>(tables)}));
-    for (const ParameterInfo& info : parameters_.infos) {
-      if (info.offset() < tables || info.shape_size() > 1) continue;
-      std::fill_n(gradient + info.offset(), info.shape(0), 0.0f);
-    }
+  // Rows are added to embedding tables, which start at 0.
+  void ClearTables() {
+    SetZero(*device_, pass_.MatrixGradient(0, 1, static_cast<int64_t>(parameters_.group_sizes[0])));
   }
 
   Device* const device_;
   const ModelConfig config_;
   const Parameters parameters_;
+  std::vector<uint64_t> group_begins_;  // in θ
   BufferSet buffers_;
   const ModelPlan plan_;
   const int x_;

@@ -1,32 +1,43 @@
 #include "model/transformer_stack.h"
 
 namespace shoal {
+namespace {
+
+constexpr Lifetime kInForward = {Phase::kForward, Phase::kForward};
+constexpr Lifetime kInBackward = {Phase::kBackward, Phase::kBackward};
+
+}  // namespace
 
 TransformerStack::TransformerStack(const ModelPlan& plan, int x)
-    : config_(plan.config), parameters_(plan.parameters), buffers_(plan.buffers), x_(x) {
+    : config_(plan.config),
+      parameters_(plan.parameters),
+      buffers_(plan.buffers),
+      x_(x),
+      y_(plan.AddActivation(plan.limits.tokens, config_.hidden_size, {Phase::kForward, Phase::kHead})),
+      activated_(plan.AddActivation(plan.limits.tokens, config_.intermediate_size, kInForward)),
+      y_again_(plan.AddActivation(plan.limits.tokens, config_.hidden_size, kInBackward)),
+      activated_again_(plan.AddActivation(plan.limits.tokens, config_.intermediate_size, kInBackward)) {
   const int64_t hidden = config_.hidden_size, inner = config_.intermediate_size, tokens = plan.limits.tokens;
   for (int64_t layer = 0; layer < layers(); ++layer) {
     norms_.push_back(AddNorm(plan, pre() && layer == 0 ? x : -1));
     ids_.push_back({plan.AddActivation(tokens, 3 * hidden),
                     buffers_->Add(tokens, 2 * config_.num_attention_heads),
-                    plan.AddActivation(tokens, hidden), plan.AddActivation(tokens, inner),
-                    plan.AddActivation(tokens, inner)});
+                    plan.AddActivation(tokens, hidden), plan.AddActivation(tokens, inner)});
     norms_.push_back(AddNorm(plan, -1));
   }
   if (pre()) norms_.push_back(AddNorm(plan, -1));
-  d_main_ = plan.AddActivation(tokens, hidden);
-  d_residual_ = plan.AddActivation(tokens, hidden);
-  d_branch_ = plan.AddActivation(tokens, hidden);
-  d_context_ = plan.AddActivation(tokens, hidden);
-  d_qkv_ = plan.AddActivation(tokens, 3 * hidden);
-  d_inner_ = plan.AddActivation(tokens, inner);
+  d_main_ = plan.AddActivation(tokens, hidden, {Phase::kHead, Phase::kBackward});
+  d_residual_ = plan.AddActivation(tokens, hidden, kInBackward);
+  d_branch_ = plan.AddActivation(tokens, hidden, kInBackward);
+  d_context_ = plan.AddActivation(tokens, hidden, kInBackward);
+  d_qkv_ = plan.AddActivation(tokens, 3 * hidden, kInBackward);
+  d_inner_ = plan.AddActivation(tokens, inner, kInBackward);
 }
 
 TransformerStack::NormIds TransformerStack::AddNorm(const ModelPlan& plan, int sum) {
   const int64_t tokens = plan.limits.tokens;
   if (sum < 0) sum = plan.AddActivation(tokens, config_.hidden_size);
-  return {sum, plan.AddActivation(tokens, config_.hidden_size), buffers_->Add(tokens, 1),
-          buffers_->Add(tokens, 1)};
+  return {sum, buffers_->Add(tokens, 1), buffers_->Add(tokens, 1)};
 }
 
 // Post-norm: norm i is behind sub-layer i, whose input is the residual. Pre-norm: norm i is in front of
@@ -35,8 +46,8 @@ ResidualNorm TransformerStack::Norm(const Pass& pass, int64_t index) const {
   const int64_t tokens = pass.tokens();
   const NormIds& ids = norms_[index];
   ResidualNorm norm;
-  norm.buffers = {buffers_->Matrix(ids.sum, tokens), buffers_->Matrix(ids.y, tokens),
-                  buffers_->Vector(ids.mean, tokens), buffers_->Vector(ids.rstd, tokens)};
+  norm.buffers = {buffers_->Matrix(ids.sum, tokens), buffers_->Vector(ids.mean, tokens),
+                  buffers_->Vector(ids.rstd, tokens), buffers_->Matrix(y_, tokens)};
   if (index == 2 * layers()) {
     norm.weight = parameters_.head.norm_weight;
     norm.bias = parameters_.head.norm_bias;
@@ -55,8 +66,15 @@ ResidualNorm TransformerStack::Norm(const Pass& pass, int64_t index) const {
 }
 
 Tensor TransformerStack::SublayerInput(int64_t index, int64_t tokens) const {
-  if (pre()) return buffers_->Matrix(norms_[index].y, tokens);
-  return buffers_->Matrix(index == 0 ? x_ : norms_[index - 1].y, tokens);
+  return buffers_->Matrix(pre() || index > 0 ? y_ : x_, tokens);
+}
+
+ConstTensor TransformerStack::SublayerInputAgain(const Pass& pass, int64_t index) const {
+  const int64_t norm = pre() ? index : index - 1;
+  if (norm < 0) return buffers_->Matrix(x_, pass.tokens());
+  const Tensor y = buffers_->Matrix(y_again_, pass.tokens());
+  NormAgain(pass, Norm(pass, norm), y);
+  return y;
 }
 
 AttentionBuffers TransformerStack::Attention(int64_t layer, int64_t tokens) const {
@@ -65,11 +83,11 @@ AttentionBuffers TransformerStack::Attention(int64_t layer, int64_t tokens) cons
           buffers_->Matrix(ids.context, tokens)};
 }
 
-FeedForwardBuffers TransformerStack::Inner(int64_t layer, int64_t tokens) const {
-  return {buffers_->Matrix(ids_[layer].up, tokens), buffers_->Matrix(ids_[layer].activated, tokens)};
+FeedForwardBuffers TransformerStack::Inner(int64_t layer, int activated, int64_t tokens) const {
+  return {buffers_->Matrix(ids_[layer].up, tokens), buffers_->Matrix(activated, tokens)};
 }
 
-Tensor TransformerStack::Output(int64_t tokens) const { return buffers_->Matrix(norms_.back().y, tokens); }
+Tensor TransformerStack::Output(int64_t tokens) const { return buffers_->Matrix(y_, tokens); }
 Tensor TransformerStack::OutputGradient(int64_t tokens) const { return buffers_->Matrix(d_main_, tokens); }
 Tensor TransformerStack::Scratch(int64_t tokens) const { return buffers_->Matrix(d_branch_, tokens); }
 
@@ -101,20 +119,23 @@ void TransformerStack::SublayerForward(const Pass& pass, int64_t index) {
     SelfAttention(pass, at, layer, x, Attention(layer, tokens));
     LinearResidualNorm(pass, Attention(layer, tokens).context, at.out_weight, norm);
   } else {
-    FeedForward(pass, at, x, Inner(layer, tokens));
-    LinearResidualNorm(pass, Inner(layer, tokens).activated, at.down_weight, norm);
+    const FeedForwardBuffers inner = Inner(layer, activated_, tokens);
+    FeedForward(pass, at, x, inner);
+    LinearResidualNorm(pass, inner.activated, at.down_weight, norm);
   }
 }
 
 void TransformerStack::SublayerBackward(const Pass& pass, int64_t index, const ConstTensor& d_branch) {
   const int64_t layer = index / 2, tokens = pass.tokens();
   const LayerOffsets& at = parameters_.layers[layer];
-  const Tensor x = SublayerInput(index, tokens), d_x = buffers_->Matrix(d_main_, tokens);
+  const ConstTensor x = SublayerInputAgain(pass, index);
+  const Tensor d_x = buffers_->Matrix(d_main_, tokens);
   if (index % 2 == 0) {
     const AttentionScratch scratch = {buffers_->Matrix(d_context_, tokens), buffers_->Matrix(d_qkv_, tokens)};
     SelfAttentionBackward(pass, at, layer, x, Attention(layer, tokens), scratch, d_branch, d_x);
   } else {
-    FeedForwardBackward(pass, at, x, Inner(layer, tokens), buffers_->Matrix(d_inner_, tokens), d_branch, d_x);
+    FeedForwardBackward(pass, at, x, Inner(layer, activated_again_, tokens),
+                        buffers_->Matrix(d_inner_, tokens), d_branch, d_x);
   }
 }
 

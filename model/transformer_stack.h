@@ -33,10 +33,10 @@ class TransformerStack {
 
  private:
   struct NormIds {
-    int sum, y, mean, rstd;
+    int sum, mean, rstd;
   };
   struct LayerIds {
-    int qkv, statistics, context, up, activated;
+    int qkv, statistics, context, up;
   };
 
   bool pre() const { return config_.norm == NORM_PLACEMENT_PRE; }
@@ -46,8 +46,10 @@ class TransformerStack {
   ResidualNorm Norm(const Pass& pass, int64_t index) const;
   // Input of sub-layer `index`: even the attention, odd the feed-forward of layer index / 2.
   Tensor SublayerInput(int64_t index, int64_t tokens) const;
+  // The same in backward, made again.
+  ConstTensor SublayerInputAgain(const Pass& pass, int64_t index) const;
   AttentionBuffers Attention(int64_t layer, int64_t tokens) const;
-  FeedForwardBuffers Inner(int64_t layer, int64_t tokens) const;
+  FeedForwardBuffers Inner(int64_t layer, int activated, int64_t tokens) const;
   // A sub-layer and the norm behind it.
   void SublayerForward(const Pass& pass, int64_t index);
   void SublayerBackward(const Pass& pass, int64_t index, const ConstTensor& d_branch);
@@ -56,6 +58,9 @@ class TransformerStack {
   const Parameters& parameters_;
   BufferSet* const buffers_;
   const int x_;
+  const int y_;                          // of the last norm so far
+  const int activated_;                  // of the last layer so far
+  const int y_again_, activated_again_;  // in backward
   std::vector<NormIds> norms_;
   std::vector<LayerIds> ids_;
   int d_main_, d_residual_, d_branch_, d_context_, d_qkv_, d_inner_;

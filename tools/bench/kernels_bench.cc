@@ -167,7 +167,8 @@ class Runner {
       NormForward(device_, norm);
       NormBackward(device_, norm_backward);
       ActivationForward(device_, {Activation::kGelu, matrix(a), vector(0), matrix(c)});
-      ActivationBackward(device_, {Activation::kGelu, matrix(a), vector(0), matrix(c), matrix(d), vector(3)});
+      ActivationBackward(
+          device_, {Activation::kGelu, matrix(a), vector(0), matrix(c), matrix(d), matrix(b), vector(3)});
       ApplyDropout(device_, {dropout, matrix(a), ConstTensor(), matrix(c)});
       Add(device_, matrix(a), matrix(b), matrix(c));
       AddColumnSums(device_, matrix(a), vector(3));
