@@ -55,19 +55,37 @@ class RandomBatch {
   std::vector<int32_t> tokens_, offsets_ = {0}, classes_;
 };
 
-// A worker and its server in one, without anything between them.
+// Where groups of parameters lie in θ, and their gradients: layers take turns with the memory of two.
+struct Groups {
+  explicit Groups(const std::vector<uint64_t>& group_sizes) : sizes(group_sizes) {
+    const uint64_t largest = *std::max_element(sizes.begin() + 1, sizes.end());
+    for (size_t group = 0; group < sizes.size(); ++group) {
+      begins.push_back(parameters);
+      parameters += sizes[group];
+      gradient_begins.push_back(group == 0 ? 0 : sizes[0] + (group % 2) * largest);
+    }
+    gradient_size = sizes[0] + 2 * largest;
+  }
+
+  const std::vector<uint64_t> sizes;
+  std::vector<uint64_t> begins, gradient_begins;
+  uint64_t parameters = 0, gradient_size = 0;
+};
+
+// A worker and its server in one, without anything between them: a group of parameters is updated as soon as
+// its gradient is final.
 class Trainer {
  public:
   Trainer(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options)
       : device_(device),
         batch_(options, config),
         model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
-        parameters_(MakeParameters(config).size),
-        theta_(Zeros()),
-        gradient_(Zeros()),
-        first_moment_(Zeros()),
-        second_moment_(Zeros()) {
-    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_.get(), parameters_));
+        groups_(MakeParameters(config).group_sizes),
+        theta_(Zeros(groups_.parameters)),
+        gradient_(Zeros(groups_.gradient_size)),
+        first_moment_(Zeros(groups_.parameters)),
+        second_moment_(Zeros(groups_.parameters)) {
+    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_.get(), groups_.parameters));
   }
 
   void Step() {
@@ -77,47 +95,48 @@ class Trainer {
     step.batch = batch_.view();
     step.dropout.key = DeriveKey(kSeed, "dropout", {step_});
     step.gradient = gradient_.get();
+    step.gradient_offsets = groups_.gradient_begins;
     LossSum loss;
     model_->Forward(
         step, [](int) { return true; }, &loss);
-    model_->Backward([](int) {});
-    Update(static_cast<double>(loss.rows));
+    model_->Backward([&](int group) { Update(group, static_cast<double>(loss.rows)); });
     loss_ = loss.loss / static_cast<double>(loss.rows);
   }
 
   Batch batch() const { return batch_.view(); }
-  int64_t parameters() const { return static_cast<int64_t>(parameters_); }
+  int64_t parameters() const { return static_cast<int64_t>(groups_.parameters); }
   double loss() const { return loss_; }
 
  private:
-  FloatArray Zeros() const {
-    FloatArray array = ArrayPool::Create()->Acquire(parameters_);
-    std::fill_n(array.get(), parameters_, 0.0f);
+  static FloatArray Zeros(uint64_t size) {
+    FloatArray array = ArrayPool::Create()->Acquire(size);
+    std::fill_n(array.get(), size, 0.0f);
     return array;
   }
 
-  void Update(double weight) {
+  void Update(int group, double weight) {
     constexpr int64_t kPiece = 1 << 16;  // elements of an item
     OptimizerStep step;
     step.step = step_;
     step.learning_rate = 1e-4;
     step.gradient_scale = 1 / weight;
-    const int64_t size = parameters();
+    const auto size = static_cast<int64_t>(groups_.sizes[group]);
     const OpTimer timer(device_.profile(), "optimizer", {0, 7.0 * sizeof(float) * static_cast<double>(size)});
     device_.pool().ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
-      const auto piece = [&](const FloatArray& x) {
-        return absl::MakeSpan(x.get(), parameters_).subspan(item * kPiece, kPiece);
+      const auto piece = [&](const FloatArray& x, const std::vector<uint64_t>& begins) {
+        return absl::MakeSpan(x.get() + begins[group], size).subspan(item * kPiece, kPiece);
       };
-      UpdateParameters(
-          OptimizerConfig(), step,
-          {piece(theta_), piece(gradient_), piece(first_moment_), piece(second_moment_), piece(theta_)});
+      const absl::Span<float> theta = piece(theta_, groups_.begins);
+      UpdateParameters(OptimizerConfig(), step,
+                       {theta, piece(gradient_, groups_.gradient_begins),
+                        piece(first_moment_, groups_.begins), piece(second_moment_, groups_.begins), theta});
     });
   }
 
   Device& device_;
   const RandomBatch batch_;
   const std::unique_ptr<Model> model_;
-  const uint64_t parameters_;
+  const Groups groups_;
   const FloatArray theta_, gradient_, first_moment_, second_moment_;
   uint64_t step_ = 0;
   double loss_ = 0;
