@@ -1,5 +1,11 @@
 #include "tools/bench/loopback_servers.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <iostream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -106,6 +112,59 @@ View LoopbackServers::MakeView() const {
 
 void LoopbackServers::Install(const View& view) {
   for (const auto& server : servers_) server->job->Install(view);
+}
+
+namespace {
+
+// Of the process that is to be: serves until `lifeline` is closed.
+absl::Status Serve(int count, const std::shared_ptr<const ShardJob>& job, int lifeline, int to_parent) {
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LoopbackServers> servers, LoopbackServers::Start(count, job));
+  const View view = servers->MakeView();
+  servers->Install(view);
+  if (!view.SerializeToFileDescriptor(to_parent)) return absl::ErrnoToStatus(errno, "pipe");
+  close(to_parent);
+  char byte;
+  while (read(lifeline, &byte, 1) < 0 && errno == EINTR) {
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
+    int count, const std::shared_ptr<const ShardJob>& job) {
+  int lifeline[2], from_child[2];
+  if (pipe(lifeline) != 0 || pipe(from_child) != 0) return absl::ErrnoToStatus(errno, "pipe");
+  std::unique_ptr<ServerProcess> process(new ServerProcess);
+  process->pid_ = fork();
+  if (process->pid_ < 0) return absl::ErrnoToStatus(errno, "fork");
+  if (process->pid_ == 0) {
+    close(lifeline[1]);
+    close(from_child[0]);
+    const absl::Status status = Serve(count, job, lifeline[0], from_child[1]);
+    if (!status.ok()) std::cerr << "shoal-bench: the servers: " << status << "\n";
+    _exit(status.ok() ? 0 : 1);
+  }
+  close(lifeline[0]);
+  close(from_child[1]);
+  process->lifeline_ = lifeline[1];
+  const bool started = process->view_.ParseFromFileDescriptor(from_child[0]);
+  close(from_child[0]);
+  if (!started || process->view_.shards_size() != count)
+    return absl::InternalError("the servers did not start");
+  return process;
+}
+
+ServerProcess::~ServerProcess() {
+  if (lifeline_ >= 0) close(lifeline_);
+  if (pid_ > 0) waitpid(pid_, nullptr, 0);
+}
+
+double ServerProcess::CpuSeconds() const {
+  clockid_t clock;
+  timespec time = {};
+  if (clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 }  // namespace shoal

@@ -1,5 +1,7 @@
-// The servers' end of the data plane in this process, for benchmarks of it.
+// The servers' end of the data plane, in this process or another one, for benchmarks of it.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <memory>
@@ -49,6 +51,30 @@ class LoopbackServers {
                                                           const std::shared_ptr<const ShardJob>& job);
 
   std::vector<std::unique_ptr<Server>> servers_;
+};
+
+// LoopbackServers in a process of their own, with the view that they have installed; it ends with this
+// object, or with this process. Not thread-safe.
+class ServerProcess {
+ public:
+  // Forks: before this process has threads or has used gRPC. Errors: what the system says; INTERNAL when the
+  // servers did not start (they have said why).
+  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(int count,
+                                                              const std::shared_ptr<const ShardJob>& job);
+  ~ServerProcess();
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  const View& view() const { return view_; }
+  // Of all its threads so far.
+  double CpuSeconds() const;
+
+ private:
+  ServerProcess() = default;
+
+  pid_t pid_ = -1;
+  int lifeline_ = -1;  // the servers end when it is closed
+  View view_;
 };
 
 }  // namespace shoal
