@@ -144,6 +144,8 @@ void CheckTrain(const JobSpec& job, Problems* problems) {
   problems->AddIf(train.micro_batches() > 0 && train.slot_batch() % train.micro_batches() != 0,
                   "train.micro_batches", "expected a divisor of slot_batch ", train.slot_batch(), ", got ",
                   train.micro_batches());
+  problems->AddIf(job.numerics() == NUMERICS_AMX_BF16 && train.precision() != PRECISION_BF16, "numerics",
+                  "amx-bf16 needs train.precision bf16");
   problems->AddIf(job.optimizer().nesterov() && job.optimizer().momentum() == 0, "optimizer.nesterov",
                   "needs momentum above 0");
 }

@@ -249,6 +249,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
          j->mutable_optimizer()->set_beta1(0.9);
        }},
+      {"numerics: amx-bf16 needs train.precision bf16",
+       [](JobSpec* j) { j->set_numerics(NUMERICS_AMX_BF16); }},
       {"optimizer.nesterov: needs momentum above 0",
        [](JobSpec* j) {
          j->mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "kernels/gemm_bf16_amx.h"
 #include "kernels/gemm_check.h"
 #include "kernels/gemm_onednn_driver.h"
 #include "kernels/gemm_own_driver.h"
@@ -64,27 +65,47 @@ absl::StatusOr<std::unique_ptr<Device>> Device::Create(const DeviceOptions& opti
 
 absl::Status Device::ChooseGemmPath(GemmPath wanted) {
   for (DType type : {DType::kF32, DType::kBf16}) {
-    const std::string own =
-        CheckGemm(type, [this](const GemmProblem& problem) { OwnGemmOnThread(*this, 0, problem); });
+    const std::string own = CheckGemm(
+        type, Bf16Class::kAvx512, [this](const GemmProblem& problem) { OwnGemmOnThread(*this, 0, problem); });
     if (!own.empty())
       return absl::FailedPreconditionError(
           absl::StrCat("this processor's sums differ from their definition at ", own));
   }
+  amx_problem_ = TakeAmx();
   gemm_path_ = GemmPath::kOwn;
   gemm_reason_ = wanted == GemmPath::kOwn ? "asked for" : "as fast as oneDNN, and on every processor";
   return wanted == GemmPath::kOnednn ? TakeOnednn() : absl::OkStatus();
 }
 
 absl::Status Device::TakeOnednn() {
-  const std::string difference = CheckGemm(DType::kF32, [this](const GemmProblem& problem) {
-    OnednnGemmTile(*this, 0, problem, {0, problem.m}, {0, problem.n});
-  });
+  const std::string difference =
+      CheckGemm(DType::kF32, Bf16Class::kAvx512, [this](const GemmProblem& problem) {
+        OnednnGemmTile(*this, 0, problem, {0, problem.m}, {0, problem.n});
+      });
   if (!difference.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the GEMM path onednn was asked for, but here it differs from the definition at ", difference));
   }
   gemm_path_ = GemmPath::kOnednn;
   gemm_reason_ = "asked for, and equal to the definition here";
+  return absl::OkStatus();
+}
+
+std::string Device::TakeAmx() {
+  if (isa_ < Isa::kAmxBf16) return absl::StrCat("it computes with ", IsaName(isa_));
+  if (!StartAmx()) return "the system gives no AMX tiles";
+  const std::string difference = CheckGemm(DType::kBf16, Bf16Class::kAmx, [this](const GemmProblem& problem) {
+    OwnGemmOnThread(*this, 0, problem);
+  });
+  return difference.empty() ? "" : absl::StrCat("AMX differs from its definition at ", difference);
+}
+
+absl::Status Device::UseBf16Class(Bf16Class bf16_class) {
+  if (bf16_class == Bf16Class::kAmx && !has_amx()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("amx-bf16 was asked for, which this processor can't: ", amx_problem_));
+  }
+  bf16_class_ = bf16_class;
   return absl::OkStatus();
 }
 
@@ -96,7 +117,8 @@ OnednnGemm& Device::onednn() {
 std::string Device::Describe() const {
   return absl::StrCat("cpu: ", IsaName(isa_), ", ", pool_.threads(),
                       pool_.threads() == 1 ? " thread" : " threads", ", f32 GEMM by ",
-                      GemmPathName(gemm_path_), " (", gemm_reason_, ")");
+                      GemmPathName(gemm_path_), " (", gemm_reason_, "), bf16 as ",
+                      Bf16ClassName(bf16_class_));
 }
 
 DeviceCounters Device::counters() const {

@@ -57,6 +57,15 @@ class Device {
   Isa isa() const { return isa_; }
   // kOnednn or kOwn.
   GemmPath gemm_path() const { return gemm_path_; }
+
+  // Whether the class amx-bf16 can be computed: the processor has AMX, the system gives it, and it meets the
+  // definition.
+  bool has_amx() const { return amx_problem_.empty(); }
+  // Of the products that follow; avx512-bf16 at first. Between kernels. Errors: FAILED_PRECONDITION for
+  // amx-bf16 without has_amx(), with the reason.
+  absl::Status UseBf16Class(Bf16Class bf16_class);
+  Bf16Class bf16_class() const { return bf16_class_; }
+
   // One line for the log: instruction set, threads, GEMM path and why it was chosen.
   std::string Describe() const;
   DeviceCounters counters() const;
@@ -87,12 +96,16 @@ class Device {
   Device(int threads, Isa isa);
   absl::Status ChooseGemmPath(GemmPath wanted);
   absl::Status TakeOnednn();
+  // Returns why there is none, or "".
+  std::string TakeAmx();
 
   ThreadPool pool_;
   Isa isa_;
   OpProfile* profile_ = nullptr;
   GemmPath gemm_path_ = GemmPath::kOwn;
   std::string gemm_reason_;
+  std::string amx_problem_;
+  Bf16Class bf16_class_ = Bf16Class::kAvx512;
   std::unique_ptr<OnednnGemm> onednn_;
   std::vector<Arena> thread_scratch_;
   std::vector<Arena> gemm_scratch_;

@@ -29,7 +29,7 @@ void CheckTypes(const GemmArgs& args) {
   SHOAL_CHECK(args.c.type() == DType::kF32 || (!is_f32 && !args.accumulate));
 }
 
-GemmProblem ProblemOf(const GemmArgs& args) {
+GemmProblem ProblemOf(const Device& device, const GemmArgs& args) {
   CheckShapes(args);
   CheckTypes(args);
   GemmProblem problem;
@@ -39,6 +39,7 @@ GemmProblem ProblemOf(const GemmArgs& args) {
   problem.a_type = args.a.type();
   problem.b_type = args.b.type();
   problem.c_type = args.c.type();
+  problem.bf16_class = device.bf16_class();
   problem.lda = args.a.row_stride();
   problem.ldb = args.b.row_stride();
   problem.ldc = args.c.row_stride();
@@ -82,20 +83,20 @@ void RunGemm(Device& device, const GemmProblem& problem, bool whole_rows, Epilog
 }  // namespace
 
 void Gemm(Device& device, const GemmArgs& args) {
-  const GemmProblem problem = ProblemOf(args);
+  const GemmProblem problem = ProblemOf(device, args);
   const OpTimer timer(device.profile(), "gemm", WorkOf(problem));
   RunGemm(device, problem, false, [](const GemmTile&) {});
 }
 
 void GemmWithEpilogue(Device& device, const GemmArgs& args,
                       absl::FunctionRef<void(const GemmTile&)> epilogue) {
-  const GemmProblem problem = ProblemOf(args);
+  const GemmProblem problem = ProblemOf(device, args);
   const OpTimer timer(device.profile(), "gemm with epilogue", WorkOf(problem));
   RunGemm(device, problem, problem.n <= 1024, epilogue);
 }
 
 void GemmOnThread(Device& device, int thread, const GemmArgs& args) {
-  const GemmProblem problem = ProblemOf(args);
+  const GemmProblem problem = ProblemOf(device, args);
   if (problem.m == 0 || problem.n == 0) return;
   problem.k == 0 ? FinishEmpty(problem) : OwnGemmOnThread(device, thread, problem);
 }

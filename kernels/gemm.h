@@ -10,6 +10,12 @@
 // the odd one first: what AVX512_BF16's instruction does, and what any processor with FMA can do. The blocks
 // are added in order in f32, then the bias, then the sum is rounded to C's type. In all of it denormal
 // numbers count as 0. This is the numerics class "avx512-bf16".
+//
+// Definition (bf16, class "amx-bf16"): K is cut into steps of kGemmStepK, the last one filled up with zeros.
+// Inside a step each output is two chains of FMAs in f32 from +0, over the even and over the odd k; their sum
+// is added to the output, which starts as +0, or with `accumulate` as what C holds. Bias, rounding and
+// denormals as above. It is what AMX's TDPBF16PS does as Intel documents it, and is computed by processors
+// with AMX alone.
 #pragma once
 
 #include <cstdint>

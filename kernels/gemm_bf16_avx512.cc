@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "kernels/flush_denormals.h"
+#include "kernels/gemm_bf16_pack.h"
 #include "kernels/gemm_finish.h"
 #include "kernels/gemm_prefetch.h"
 #include "kernels/thread_pool.h"
@@ -24,18 +25,16 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int kVectors = 2;
-constexpr int64_t kColumns = kVectors * kLanes;
+constexpr int64_t kColumns = kBf16PanelColumns;
+static_assert(kColumns == kVectors * kLanes);
 constexpr int kRows = 14;  // 28 sums, 2 vectors of B and one of A fill the 32 registers
 // Steps, a pair of k each, for each cache line of the next panel of A, and how far ahead B is brought.
 constexpr int64_t kPairsALine = 6;
 constexpr int64_t kPairsAhead = 16;
-// How far ahead packing brings B: rows, or what is stored as columns.
-constexpr int64_t kRowsAhead = 4;
-constexpr int64_t kElementsAhead = 96;
 
-// All sizes below count bf16; a pair is two of consecutive k, side by side.
-constexpr int64_t kPairColumns = 2 * kColumns;  // packed B: one pair of k in all columns of a panel
-constexpr int64_t kGroup = 2 * kLanes;          // what a vector holds
+// All sizes below count bf16.
+constexpr int64_t kPairColumns = kBf16PairColumns;
+constexpr int64_t kGroup = 2 * kLanes;  // what a vector holds
 
 // Where pair p of row r is in a packed panel of A: rows stay rows of one block of K; columns of a transposed
 // A become groups of 16 pairs, of which kRows are used.
@@ -45,39 +44,7 @@ struct PanelStrides {
   static constexpr int64_t kPair = kTransposed ? kGroup : 2;
 };
 constexpr int64_t kPanelSize = kLanes * kGemmBlockK;
-
-__mmask32 FirstOf(int64_t count) {
-  return static_cast<__mmask32>(count >= kGroup ? ~0u : (1u << std::max<int64_t>(count, 0)) - 1);
-}
-
-// The first `count` of 32 elements as bf16, the others 0.
-__m512i Load(const Bf16* from, int64_t count) { return _mm512_maskz_loadu_epi16(FirstOf(count), from); }
-__m512i Load(const float* from, int64_t count) {
-  const __mmask32 mask = FirstOf(count);
-  const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
-  const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), from + kLanes);
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-}
-
-// Hints that what Load takes from here is needed soon.
-template <typename T>
-void Bring(const T* from) {
-  constexpr int64_t kLine = 64 / sizeof(T);
-  for (int64_t i = 0; i < kGroup; i += kLine) __builtin_prefetch(from + i);
-}
-
-// low = pairs (first[i], second[i]) for i < 16, high = those of the others.
-struct Pairs {
-  __m512i low, high;
-};
-Pairs Interleave(__m512i first, __m512i second) {
-  alignas(64) static constexpr uint16_t kLow[32] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
-                                                    37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
-                                                    11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-  const __m512i low = _mm512_load_si512(kLow);
-  const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
-  return {_mm512_permutex2var_epi16(first, low, second), _mm512_permutex2var_epi16(first, high, second)};
-}
+constexpr int64_t kUnit = 2;  // blocks of K are whole pairs
 
 // ---- the micro-kernel ----
 
@@ -162,116 +129,6 @@ KernelFunction KernelFor(int64_t rows) {
   return &MicroKernel<kTileRows, kTransposed>;
 }
 
-// ---- A ----
-
-void PackRows(const GemmProblem& problem, Range m, Range k, Bf16* __restrict panel) {
-  for (int64_t i = m.begin; i < m.end; ++i, panel += kGemmBlockK) {
-    const Bf16* from = problem.A<Bf16>(i, k.begin);
-    for (int64_t kk = 0; kk < k.size(); kk += kGroup)
-      _mm512_storeu_si512(panel + kk, Load(from + kk, k.size() - kk));
-  }
-}
-
-void PackColumns(const GemmProblem& problem, Range m, Range k, Bf16* __restrict panel) {
-  // Not past the end of a row: it may be the last.
-  const __mmask16 mask =
-      m.begin + kLanes <= problem.m ? 0xffff : static_cast<__mmask16>((1u << m.size()) - 1);
-  for (int64_t kk = k.begin; kk < k.end; kk += 2, panel += kGroup) {
-    const Bf16* from = problem.A<Bf16>(m.begin, kk);
-    const __m512i first = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
-    const __m512i second = kk + 1 < k.end
-                               ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from + problem.lda))
-                               : _mm512_setzero_si512();
-    _mm512_storeu_si512(panel, _mm512_or_si512(first, _mm512_slli_epi32(second, 16)));
-  }
-}
-
-// ---- B ----
-
-// Panels of `panel` elements each, row by row of B, so that what is read are long runs.
-template <typename T>
-void PackRowsOfB(const GemmProblem& problem, Range k, Range n, int64_t panel, Bf16* __restrict packed) {
-  for (int64_t kk = k.begin; kk < k.end; kk += 2, packed += kPairColumns) {
-    Bf16* to = packed;
-    for (int64_t j = n.begin; j < n.end; j += kColumns, to += panel) {
-      const T* from = problem.B<T>(kk, j);
-      Bring(from + kRowsAhead * problem.ldb);
-      Bring(from + (kRowsAhead + 1) * problem.ldb);
-      const __m512i first = Load(from, n.end - j);
-      const __m512i second = kk + 1 < k.end ? Load(from + problem.ldb, n.end - j) : _mm512_setzero_si512();
-      const Pairs pairs = Interleave(first, second);
-      _mm512_store_si512(to, pairs.low);
-      _mm512_store_si512(to + kGroup, pairs.high);
-    }
-  }
-}
-
-// Rows of 16 pairs become columns.
-void Transpose(__m512i (&rows)[16]) {
-  __m512i t[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    rows[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    rows[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    rows[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    rows[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  // Now quarter q of rows[4g + i] is pair 4q + i of the columns 4g to 4g + 3.
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512i even_low = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0xDD);
-    const __m512i even_high = _mm512_shuffle_i32x4(rows[8 + i], rows[12 + i], 0x88);
-    const __m512i odd_high = _mm512_shuffle_i32x4(rows[8 + i], rows[12 + i], 0xDD);
-    t[i] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
-    t[8 + i] = _mm512_shuffle_i32x4(even_low, even_high, 0xDD);
-    t[12 + i] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xDD);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) rows[i] = t[i];
-}
-
-// The same from a stored [N,K]: 16 columns at a time.
-template <typename T>
-void PackTransposedPanel(const GemmProblem& problem, Range k, Range n, Bf16* __restrict packed) {
-  const int64_t pairs = (k.size() + 1) / 2;
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t columns = n.size() - v * kLanes;
-    for (int64_t p = 0; p < pairs; p += kLanes) {
-      __m512i rows[16];
-      for (int64_t j = 0; j < kLanes; ++j) {
-        const T* from = problem.B<T>(k.begin + 2 * p, n.begin + v * kLanes + j);
-        Bring(from + kElementsAhead);
-        rows[j] = j < columns ? Load(from, k.size() - 2 * p) : _mm512_setzero_si512();
-      }
-      Transpose(rows);
-      for (int64_t i = 0; i < std::min(kLanes, pairs - p); ++i)
-        _mm512_store_si512(packed + (p + i) * kPairColumns + v * kGroup, rows[i]);
-    }
-  }
-}
-
-template <typename T>
-void PackPanels(const GemmProblem& problem, Range k, Range n, Bf16* packed) {
-  const int64_t panel = (k.size() + 1) / 2 * kPairColumns;
-  if (!problem.trans_b) return PackRowsOfB<T>(problem, k, n, panel, packed);
-  for (int64_t j = n.begin; j < n.end; j += kColumns, packed += panel) {
-    const Range columns = {j, std::min(n.end, j + kColumns)};
-    PackTransposedPanel<T>(problem, k, columns, packed);
-  }
-}
-
-void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
-  auto* to = static_cast<Bf16*>(packed);
-  problem.b_type == DType::kBf16 ? PackPanels<Bf16>(problem, k, n, to) : PackPanels<float>(problem, k, n, to);
-}
-
 // ---- C ----
 
 // A tile at the right edge: through a full tile, of which the last columns are thrown away.
@@ -292,7 +149,7 @@ void MultiplyPanels(const GemmProblem& problem, const GemmSums& sums, Range m, R
   const int64_t pairs = (k.size() + 1) / 2;
   for (int64_t i = m.begin; i < m.end; i += kRows) {
     const Range rows = {i, std::min(m.end, i + kRows)};
-    kTransposed ? PackColumns(problem, rows, k, panel) : PackRows(problem, rows, k, panel);
+    kTransposed ? PackBf16Pairs(problem, rows, k, panel) : PackBf16Rows(problem, rows, k, panel);
     const KernelFunction kernel = KernelFor<kTransposed>(rows.size());
     const NextPanel<Bf16> next(problem, m, k, rows.end, kRows, CutCount(n.size(), kColumns), panel);
     const Bf16* b = packed;
@@ -326,6 +183,10 @@ void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n
   FinishTile(PartOf(problem, m, rest), sums.At(m.begin, rest.begin), sums.stride);
 }
 
+void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
+  PackBf16B(problem, k, n, kUnit, static_cast<Bf16*>(packed));
+}
+
 }  // namespace
 
 GemmKernel Avx512Bf16Kernel() {
@@ -333,7 +194,7 @@ GemmKernel Avx512Bf16Kernel() {
   kernel.panel_rows = kRows;
   kernel.panel_columns = kColumns;
   kernel.packed_element_bytes = sizeof(Bf16);
-  kernel.k_unit = 2;
+  kernel.k_unit = kUnit;
   kernel.scratch_bytes = kPanelSize * static_cast<int64_t>(sizeof(Bf16));
   kernel.pack_b = &PackB;
   kernel.multiply = &Multiply;

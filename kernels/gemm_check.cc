@@ -45,6 +45,7 @@ std::vector<std::byte> Operand(int64_t size, uint32_t seed, DType type) {
 struct Variant {
   bool trans_a, trans_b, accumulate;
   DType a, b;
+  Bf16Class bf16_class;
 };
 
 bool SameBits(const Shape& shape, const Variant& variant,
@@ -56,6 +57,7 @@ bool SameBits(const Shape& shape, const Variant& variant,
   problem.b = b.data();
   problem.a_type = variant.a;
   problem.b_type = variant.b;
+  problem.bf16_class = variant.bf16_class;
   problem.lda = variant.trans_a ? shape.m : shape.k;
   problem.ldb = variant.trans_b ? shape.k : shape.n;
   problem.ldc = shape.n;
@@ -74,12 +76,13 @@ bool SameBits(const Shape& shape, const Variant& variant,
 
 }  // namespace
 
-std::string CheckGemm(DType type, absl::FunctionRef<void(const GemmProblem&)> multiply) {
+std::string CheckGemm(DType type, Bf16Class bf16_class,
+                      absl::FunctionRef<void(const GemmProblem&)> multiply) {
   int count = 0;
   for (const Shape& shape : kShapes) {
     for (int i = 0; i < 4; ++i, ++count) {
-      const Variant variant = {(i & 1) != 0, (i & 2) != 0, count % 3 == 0, type,
-                               count % 2 == 0 ? type : DType::kF32};
+      const Variant variant = {
+          (i & 1) != 0, (i & 2) != 0, count % 3 == 0, type, count % 2 == 0 ? type : DType::kF32, bf16_class};
       if (SameBits(shape, variant, multiply)) continue;
       return absl::StrCat(DTypeName(type), " M=", shape.m, " N=", shape.n, " K=", shape.k,
                           variant.trans_a ? " A transposed" : "", variant.trans_b ? " B transposed" : "",

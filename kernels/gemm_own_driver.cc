@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/gemm_own.h"
+#include "kernels/gemm_bf16_amx.h"
 
 namespace shoal {
 namespace {
@@ -121,14 +121,19 @@ void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64
 }
 
 GemmKernel KernelOf(const Device& device, const GemmProblem& problem) {
-  return problem.a_type == DType::kF32 ? F32Kernel() : Bf16Kernel(device.isa());
+  if (problem.a_type == DType::kF32) return F32Kernel();
+  return problem.bf16_class == Bf16Class::kAmx ? AmxBf16Kernel() : Bf16Kernel(device.isa());
 }
 
 }  // namespace
 
 void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue) {
-  const GemmKernel kernel = KernelOf(device, problem);
+  OwnGemm(device, KernelOf(device, problem), problem, whole_rows, epilogue);
+}
+
+void OwnGemm(Device& device, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
+             absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const PassShape shape = ShapeOfPasses(problem, kernel, whole_rows);
   const int64_t tile_columns = whole_rows ? shape.columns : kCacheColumns;
   for (int64_t j = 0; j < problem.n; j += shape.columns) {

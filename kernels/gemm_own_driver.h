@@ -5,6 +5,7 @@
 #include "absl/functional/function_ref.h"
 #include "kernels/device.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_own.h"
 #include "kernels/gemm_problem.h"
 
 namespace shoal {
@@ -13,7 +14,11 @@ namespace shoal {
 void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue);
 
-// The same on the calling thread, which has the name `thread` in the device's pool.
+// With this kernel, which must be of the problem's arithmetic.
+void OwnGemm(Device& device, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
+             absl::FunctionRef<void(const GemmTile&)> epilogue);
+
+// The first one on the calling thread, which has the name `thread` in the device's pool.
 void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem);
 
 }  // namespace shoal

@@ -36,7 +36,26 @@ float OneBlock(const GemmProblem& problem, int64_t i, int64_t j, Range k) {
   return sum;
 }
 
+// Of the class amx-bf16: what Intel says of TDPBF16PS. Past the end of K there are zeros.
+float OneStep(const GemmProblem& problem, int64_t i, int64_t j, Range k) {
+  float even = 0, odd = 0;
+  for (int64_t pair = k.begin; pair < k.begin + kGemmStepK; pair += 2) {
+    even = pair < k.end ? AddProduct(problem, i, j, pair, even) : even + 0.0f;
+    odd = pair + 1 < k.end ? AddProduct(problem, i, j, pair + 1, odd) : odd + 0.0f;
+  }
+  return even + odd;
+}
+
+float OneAmxOutput(const GemmProblem& problem, int64_t i, int64_t j) {
+  float sum = problem.accumulate ? *problem.C<float>(i, j) : 0.0f;
+  for (int64_t step = 0; step * kGemmStepK < problem.k; ++step)
+    sum += OneStep(problem, i, j, Piece(step, kGemmStepK, problem.k));
+  return problem.bias != nullptr ? sum + problem.bias[j] : sum;
+}
+
 float OneOutput(const GemmProblem& problem, int64_t i, int64_t j) {
+  if (problem.a_type == DType::kBf16 && problem.bf16_class == Bf16Class::kAmx)
+    return OneAmxOutput(problem, i, j);
   bool add = problem.accumulate;
   float sum = add ? *problem.C<float>(i, j) : 0.0f;
   for (int64_t block = 0; block * kGemmBlockK < problem.k; ++block) {

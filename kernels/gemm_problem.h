@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/isa.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
 
-// The blocks of K that the definition in gemm.h is about.
+// The blocks of K that the definition in gemm.h is about, and the steps of amx-bf16.
 inline constexpr int64_t kGemmBlockK = 384;
+inline constexpr int64_t kGemmStepK = 32;
 
 struct GemmProblem {
   const void* a = nullptr;
@@ -21,6 +23,7 @@ struct GemmProblem {
   DType a_type = DType::kF32;  // f32: all three are; bf16: the arithmetic is bf16's
   DType b_type = DType::kF32;
   DType c_type = DType::kF32;
+  Bf16Class bf16_class = Bf16Class::kAvx512;
   int64_t lda = 0;  // elements from row to row, as stored
   int64_t ldb = 0;
   int64_t ldc = 0;

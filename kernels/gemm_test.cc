@@ -2,11 +2,14 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "kernels/gemm_bf16_amx-inl.h"
+#include "kernels/gemm_own_driver.h"
 #include "kernels/gemm_plain.h"
 #include "kernels/isa.h"
 
@@ -69,7 +72,13 @@ class Product {
         c_(Numbers(c.m * Stride(c.n), 3)),
         bias_(Numbers(c.n, 4)) {}
 
-  std::vector<std::byte> Plain() const {
+  std::vector<std::byte> Plain(Bf16Class bf16_class = Bf16Class::kAvx512) const {
+    return WithProblem(bf16_class, &PlainGemm);
+  }
+
+  // `run` is given the problem.
+  template <typename Run>
+  std::vector<std::byte> WithProblem(Bf16Class bf16_class, Run run) const {
     std::vector<std::byte> result = InitialC();
     GemmProblem problem;
     problem.a = a_.data();
@@ -78,6 +87,7 @@ class Product {
     problem.a_type = case_.a;
     problem.b_type = case_.b;
     problem.c_type = case_.c;
+    problem.bf16_class = bf16_class;
     problem.lda = Stride(case_.trans_a ? case_.m : case_.k);
     problem.ldb = Stride(case_.trans_b ? case_.k : case_.n);
     problem.ldc = Stride(case_.n);
@@ -88,7 +98,7 @@ class Product {
     problem.trans_b = case_.trans_b;
     problem.accumulate = case_.accumulate;
     problem.bias = case_.bias ? bias_.data() : nullptr;
-    PlainGemm(problem);
+    run(problem);
     return result;
   }
 
@@ -201,6 +211,72 @@ TEST_CASE("the bf16 GEMM has the bits of its definition with AVX512_BF16 and wit
   for (const char* isa : {"avx2", "avx512", "avx512-bf16"}) {
     for (int threads : {1, 3}) CheckAllCases(isa, GemmPath::kOwn, threads, Bf16Cases());
   }
+}
+
+// What Intel says that AMX's tiles do, in plain loops.
+class ModelTiles {
+ public:
+  void ZeroSums() { std::memset(sums_, 0, sizeof(sums_)); }
+  void LoadSums(const float* sums, int64_t stride) {
+    for (int64_t i = 0; i < kAmxSide; ++i) std::memcpy(sums_[i], sums + i * stride, sizeof(sums_[i]));
+  }
+  void StoreSums(float* sums, int64_t stride) {
+    for (int64_t i = 0; i < kAmxSide; ++i) std::memcpy(sums + i * stride, sums_[i], sizeof(sums_[i]));
+  }
+  __attribute__((target("fma"))) void Step(const Bf16* a, const Bf16* b) {
+    for (int64_t i = 0; i < kAmxSide; ++i) {
+      for (int64_t j = 0; j < kAmxSide; ++j) {
+        float chain[2] = {0, 0};
+        for (int64_t k = 0; k < kGemmStepK; ++k) {
+          const float x = ToFloat(a[i * kGemmBlockK + k]);
+          const float y = ToFloat(b[k / 2 * kBf16PairColumns + 2 * j + k % 2]);
+          chain[k % 2] = std::fma(x, y, chain[k % 2]);
+        }
+        sums_[i][j] += chain[0] + chain[1];
+      }
+    }
+  }
+
+ private:
+  float sums_[kAmxSide][kAmxSide];
+};
+
+TEST_CASE("the amx-bf16 product has the bits of its definition on a model of AMX's tiles") {
+  for (int threads : {1, 3}) {
+    const auto device = MakeDevice("avx512-bf16", GemmPath::kOwn, threads);
+    if (device == nullptr) return;
+    for (const Case& c : Bf16Cases()) {
+      INFO(c.Name());
+      const Product product(c);
+      const auto result = product.WithProblem(Bf16Class::kAmx, [&](const GemmProblem& problem) {
+        OwnGemm(*device, AmxProduct<ModelTiles>::Kernel(), problem, false, [](const GemmTile&) {});
+      });
+      CHECK(SameBits(product.Plain(Bf16Class::kAmx), result));
+    }
+  }
+}
+
+TEST_CASE("the amx-bf16 product has the bits of its definition with AMX, and is an error without") {
+  const auto device = MakeDevice("", GemmPath::kOwn, 2);
+  const absl::Status status = device->UseBf16Class(Bf16Class::kAmx);
+  CHECK(status.ok() == device->has_amx());
+  if (!status.ok()) {
+    WARN("not on AMX: " << status.message());
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(device->bf16_class() == Bf16Class::kAvx512);
+    return;
+  }
+  for (const Case& c : Bf16Cases()) {
+    INFO(c.Name());
+    const Product product(c);
+    CHECK(SameBits(product.Plain(Bf16Class::kAmx),
+                   product.With([&](const GemmArgs& args) { Gemm(*device, args); })));
+  }
+}
+
+TEST_CASE("the two classes of bf16 differ") {
+  const Product product({20, 20, 200, false, false, false, false, DType::kBf16, DType::kBf16});
+  CHECK_FALSE(SameBits(product.Plain(Bf16Class::kAvx512), product.Plain(Bf16Class::kAmx)));
 }
 
 TEST_CASE("oneDNN's GEMM has the bits of the definition wherever the check at start lets it") {

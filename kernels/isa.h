@@ -22,6 +22,13 @@ enum class Isa {
 // "avx2", "avx512", "avx512-bf16", "amx-bf16".
 absl::string_view IsaName(Isa isa);
 
+// The numerics classes of bf16 products: kernels/gemm.h defines them. Any processor computes the first, those
+// with AMX the second too.
+enum class Bf16Class { kAvx512, kAmx };
+
+// "avx512-bf16", "amx-bf16".
+absl::string_view Bf16ClassName(Bf16Class bf16_class);
+
 // Errors: INVALID_ARGUMENT that lists the names.
 absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 

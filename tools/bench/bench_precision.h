@@ -1,11 +1,13 @@
-// The --precision of benchmarks.
+// The --precision of benchmarks, and what computes it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "kernels/device.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
@@ -15,6 +17,17 @@ inline absl::StatusOr<DType> ParsePrecision(const std::string& name) {
   if (name == "f32") return DType::kF32;
   if (name == "bf16") return DType::kBf16;
   return absl::InvalidArgumentError(absl::StrCat("--precision ", name, ": expected f32 or bf16"));
+}
+
+// As the environment says (DeviceOptions), and bf16 in the fastest class that the processor has.
+inline absl::StatusOr<std::unique_ptr<Device>> MakeBenchDevice(int threads) {
+  const auto options = DeviceOptions::FromEnvironment(threads);
+  if (!options.ok()) return options.status();
+  auto device = Device::Create(*options);
+  if (!device.ok()) return device.status();
+  const auto status = (*device)->UseBf16Class((*device)->has_amx() ? Bf16Class::kAmx : Bf16Class::kAvx512);
+  if (!status.ok()) return status;
+  return device;
 }
 
 }  // namespace shoal

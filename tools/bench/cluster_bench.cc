@@ -10,11 +10,13 @@
 #include "common/philox.h"
 #include "common/status.h"
 #include "common/test_dir.h"
+#include "kernels/device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
 #include "model/tokenizer/unigram_trainer.h"
 #include "tools/bench/bench_models.h"
+#include "tools/bench/bench_precision.h"
 #include "tools/bench/json_line.h"
 #include "tools/shoal/job_file.h"
 #include "tools/shoal/local_cluster.h"
@@ -63,14 +65,14 @@ absl::Status WriteModelFolder(const std::string& folder, const ModelConfig& conf
   return env->WriteFileAtomic(JoinPath(folder, "sentencepiece.model"), vocabulary);
 }
 
-std::string JobText(const ClusterOptions& options) {
+std::string JobText(const ClusterOptions& options, const std::string& numerics) {
   return absl::StrCat(
       "name: bench\ntask: text-classification\ndata: {files: [data.tsv], text: text, label: label, split: "
       "{train: 1, validation: 0, test: 0}}\n",
       "model: {from: model, max_length: ", options.length, "}\ntrain: {rounds: ", options.rounds,
       ", slots: ", options.slots, ", slot_batch: ", options.batch / options.slots,
       ", precision: ", options.precision, options.wire.empty() ? "" : absl::StrCat(", wire: ", options.wire),
-      "}\noptimizer: {learning_rate: 1e-4}\nlog_every: ", kWarmUpRounds,
+      "}\nnumerics: ", numerics, "\noptimizer: {learning_rate: 1e-4}\nlog_every: ", kWarmUpRounds,
       " rounds\ncheckpoint: {every: never}\ncluster: {min_workers: ", options.workers,
       ", min_servers: ", options.servers, "}\n");
 }
@@ -81,11 +83,14 @@ absl::StatusOr<JobSpec> MakeJob(const ClusterOptions& options, const std::string
     return absl::InvalidArgumentError(
         absl::StrCat("--model ", options.model, ": cluster trains classifiers; use minilm or bert-l4-h256"));
   }
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, MakeBenchDevice(options.threads));
+  const bool amx = options.precision == "bf16" && device->has_amx();
   Env* const env = PosixEnv();
   SHOAL_RETURN_IF_ERROR(WriteModelFolder(JoinPath(folder, "model"), config));
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(folder, "data.tsv"), Sentences(4 * options.batch, options.length)));
-  SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, "job.yaml"), JobText(options)));
+  SHOAL_RETURN_IF_ERROR(
+      env->WriteFileAtomic(JoinPath(folder, "job.yaml"), JobText(options, amx ? "amx-bf16" : "strict")));
   return ReadJobFile(env, JoinPath(folder, "job.yaml"), {});
 }
 

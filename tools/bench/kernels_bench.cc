@@ -196,9 +196,7 @@ class Runner {
 absl::Status RunKernels(const KernelsOptions& options) {
   const auto type = ParsePrecision(options.precision);
   if (!type.ok()) return type.status();
-  const auto device_options = DeviceOptions::FromEnvironment(options.threads);
-  if (!device_options.ok()) return device_options.status();
-  const auto device = Device::Create(*device_options);
+  const auto device = MakeBenchDevice(options.threads);
   if (!device.ok()) return device.status();
   JsonLine("kernels").Text("device", (*device)->Describe()).Text("precision", options.precision).Print();
   Runner(**device, options, *type).All();

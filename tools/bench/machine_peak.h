@@ -11,7 +11,8 @@ struct MachinePeak {
   double gigabytes_per_second = 0;  // of a copy of arrays that no cache holds: bytes read and written
 };
 
-// Takes some 0.2 s. `activations`: f32 counts FMAs; bf16 AVX512_BF16's instruction where the device has it.
+// Takes some 0.2 s. `activations`: f32 counts FMAs; bf16 AVX512_BF16's instruction where the device has it
+// (of AMX there is no peak).
 MachinePeak MeasureMachinePeak(Device& device, DType activations);
 
 }  // namespace shoal

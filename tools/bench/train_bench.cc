@@ -160,12 +160,6 @@ void PrintProfile(const OpProfile& profile, double seconds, const MachinePeak& p
   JsonLine("train_op").Text("op", "all else").Number("share", rest / seconds).Print();
 }
 
-absl::StatusOr<std::unique_ptr<Device>> MakeDevice(int threads) {
-  const auto options = DeviceOptions::FromEnvironment(threads);
-  if (!options.ok()) return options.status();
-  return Device::Create(*options);
-}
-
 void Measure(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options) {
   Trainer trainer(device, config, activations, options);
   for (int i = 0; i < kWarmUpSteps; ++i) trainer.Step();
@@ -219,7 +213,7 @@ absl::Status RunTrain(const TrainOptions& options) {
   if (!activations.ok()) return activations.status();
   const absl::Status checked = Check(options, *config);
   if (!checked.ok()) return checked;
-  const auto device = MakeDevice(options.threads);
+  const auto device = MakeBenchDevice(options.threads);
   if (!device.ok()) return device.status();
   Measure(**device, *config, *activations, options);
   return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/schedule.h"
 #include "common/status.h"
+#include "kernels/isa.h"
 #include "model/hugging_face.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
@@ -154,6 +155,12 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& paramet
 }
 
 }  // namespace
+
+std::string NumericsOf(const JobSpec& spec) {
+  if (spec.train().precision() != PRECISION_BF16) return "f32";
+  return std::string(
+      Bf16ClassName(spec.numerics() == NUMERICS_AMX_BF16 ? Bf16Class::kAmx : Bf16Class::kAvx512));
+}
 
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   DerivedJob derived;

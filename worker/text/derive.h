@@ -1,6 +1,8 @@
 // From a job's files to its plan: vocabulary, labels, encoded examples, parameter table.
 #pragma once
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "common/file.h"
 #include "proto/job.pb.h"
@@ -8,11 +10,9 @@
 
 namespace shoal {
 
-// The class of arithmetic in which this build computes `spec`: "f32", or kernels/gemm.h's for bf16. Workers
-// of one class give the same bits.
-inline const char* NumericsOf(const JobSpec& spec) {
-  return spec.train().precision() == PRECISION_BF16 ? "avx512-bf16" : "f32";
-}
+// The class of arithmetic of `spec`: "f32", or kernels/gemm.h's for bf16. Workers of one class give the same
+// bits.
+std::string NumericsOf(const JobSpec& spec);
 
 // Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
 // and files.

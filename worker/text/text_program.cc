@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "common/philox.h"
 #include "common/status.h"
+#include "kernels/device.h"
 #include "model/model.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
@@ -142,6 +143,9 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
     return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
                                                       "; this worker computes it in ", NumericsOf(spec)));
   }
+  const bool amx =
+      spec.numerics() == NUMERICS_AMX_BF16 || (spec.numerics() == NUMERICS_ANY && device_->has_amx());
+  SHOAL_RETURN_IF_ERROR(device_->UseBf16Class(amx ? Bf16Class::kAmx : Bf16Class::kAvx512));
   SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));

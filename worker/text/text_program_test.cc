@@ -27,6 +27,11 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
 
   spec.set_numerics(NUMERICS_ANY);
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));  // but it has no model
+  spec.set_numerics(NUMERICS_AMX_BF16);
+  plan.set_numerics("amx-bf16");
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  CHECK(absl::IsFailedPrecondition(BuildStatus(spec, plan)) != (*device)->has_amx());
   spec.set_numerics(NUMERICS_STRICT);
   plan.set_numerics("avx512-bf16");
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
