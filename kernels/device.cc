@@ -92,7 +92,7 @@ absl::Status Device::TakeOnednn() {
 }
 
 std::string Device::TakeAmx() {
-  if (isa_ < Isa::kAmxBf16) return absl::StrCat("it computes with ", IsaName(isa_));
+  if (isa_ < Isa::kAmxBf16) return absl::StrCat("the instruction set is ", IsaName(isa_));
   if (!StartAmx()) return "the system gives no AMX tiles";
   const std::string difference = CheckGemm(DType::kBf16, Bf16Class::kAmx, [this](const GemmProblem& problem) {
     OwnGemmOnThread(*this, 0, problem);
@@ -103,7 +103,7 @@ std::string Device::TakeAmx() {
 absl::Status Device::UseBf16Class(Bf16Class bf16_class) {
   if (bf16_class == Bf16Class::kAmx && !has_amx()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("amx-bf16 was asked for, which this processor can't: ", amx_problem_));
+        absl::StrCat("bf16 in the class amx-bf16 can't be computed here: ", amx_problem_));
   }
   bf16_class_ = bf16_class;
   return absl::OkStatus();

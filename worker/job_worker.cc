@@ -33,7 +33,7 @@ JobWorker::~JobWorker() {
     changed_.SignalAll();
   }
   runner_.join();
-  link_.reset();  // joins the link's threads: no event comes any more
+  link_.reset();  // joins the link's threads; events that still come leave it alone, since stopping_
 }
 
 // ---- events ----
@@ -80,7 +80,7 @@ Version JobWorker::PullFrom() {
 
 void JobWorker::OnPushReopened(ViewId view, uint32_t shard) {
   absl::MutexLock lock(&mutex_);
-  if (view != core_.view() || !open_) return;
+  if (stopping_ || view != core_.view() || !open_) return;
   for (const Held& held : held_) PushHeld(held, static_cast<int>(shard));
 }
 
@@ -105,6 +105,7 @@ bool JobWorker::OnBlock(const PublishedHeader& header, const std::function<void(
 // ---- actions ----
 
 void JobWorker::CarryOut() {
+  if (stopping_) return;
   for (WorkerAction& action : core_.TakeActions()) {
     if (std::holds_alternative<AskVersions>(action)) {
       open_ = false;

@@ -209,7 +209,40 @@ std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vecto
   return {theta, losses};
 }
 
+// Its last events come while it is destroyed, as those of streams that end then. It is cut off from its
+// worker by then, so each use is a crash.
+class LateLink : public ParameterLink {
+ public:
+  explicit LateLink(ParameterLinkEvents* events) : events_(events) {}
+  ~LateLink() override {
+    events_->OnVersions(kView, 0, Version(0));
+    events_->OnOutOfRange(kView);
+    events_->OnPushReopened(kView, 0);
+    PublishedHeader header;
+    header.set_view(kView.value());
+    events_->OnBlock(header, [](float*) { FAIL_CHECK("nobody wants the block"); });
+  }
+
+  void SetView(const View&) override {}
+  void AskVersions() override {}
+  void Open(Version) override {}
+  void Push(BlockContribution) override {}
+  void Resume() override {}
+  void Disconnect() override {}
+
+ private:
+  static constexpr ViewId kView{1};
+  ParameterLinkEvents* const events_;
+};
+
 }  // namespace
+
+TEST_CASE("events that come while the link is destroyed leave it alone") {
+  JobWorker::Options options{JobId(1), NodeId(1), kSlots, WIRE_FORMAT_F32, kGroups, [](NodeReport) {}};
+  JobWorker worker(std::move(options), std::make_unique<TestProgram>(),
+                   [](ParameterLinkEvents* events) { return std::make_unique<LateLink>(events); });
+  worker.OnView(MakeView(3, {{0, kSlots}}));
+}
 
 TEST_CASE("one worker and several give the same bits, and evaluate at the target") {
   const auto alone = Train({{0, 5}}, 12);
