@@ -71,7 +71,6 @@ absl::Status Device::ChooseGemmPath(GemmPath wanted) {
       return absl::FailedPreconditionError(
           absl::StrCat("this processor's sums differ from their definition at ", own));
   }
-  amx_problem_ = TakeAmx();
   gemm_path_ = GemmPath::kOwn;
   gemm_reason_ = wanted == GemmPath::kOwn ? "asked for" : "as fast as oneDNN, and on every processor";
   return wanted == GemmPath::kOnednn ? TakeOnednn() : absl::OkStatus();
@@ -100,10 +99,15 @@ std::string Device::TakeAmx() {
   return difference.empty() ? "" : absl::StrCat("AMX differs from its definition at ", difference);
 }
 
+bool Device::has_amx() {
+  if (!amx_problem_.has_value()) amx_problem_ = TakeAmx();
+  return amx_problem_->empty();
+}
+
 absl::Status Device::UseBf16Class(Bf16Class bf16_class) {
   if (bf16_class == Bf16Class::kAmx && !has_amx()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("bf16 in the class amx-bf16 can't be computed here: ", amx_problem_));
+        absl::StrCat("bf16 in the class amx-bf16 can't be computed here: ", *amx_problem_));
   }
   bf16_class_ = bf16_class;
   return absl::OkStatus();

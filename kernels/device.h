@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,8 @@ class Device {
 
   // Whether the class amx-bf16 can be computed: the processor has AMX, the system gives it, and it meets the
   // definition.
-  bool has_amx() const { return amx_problem_.empty(); }
+  // The first call asks the system and checks, in milliseconds; where nobody calls, no tile is touched.
+  bool has_amx();
   // Of the products that follow; avx512-bf16 at first. Between kernels. Errors: FAILED_PRECONDITION for
   // amx-bf16 without has_amx(), with the reason.
   absl::Status UseBf16Class(Bf16Class bf16_class);
@@ -104,7 +106,7 @@ class Device {
   OpProfile* profile_ = nullptr;
   GemmPath gemm_path_ = GemmPath::kOwn;
   std::string gemm_reason_;
-  std::string amx_problem_;
+  std::optional<std::string> amx_problem_;  // "": none; not asked yet
   Bf16Class bf16_class_ = Bf16Class::kAvx512;
   std::unique_ptr<OnednnGemm> onednn_;
   std::vector<Arena> thread_scratch_;

@@ -14,8 +14,8 @@
 // Definition (bf16, class "amx-bf16"): K is cut into steps of kGemmStepK, the last one filled up with zeros.
 // Inside a step each output is two chains of FMAs in f32 from +0, over the even and over the odd k; their sum
 // is added to the output, which starts as +0, or with `accumulate` as what C holds. Bias, rounding and
-// denormals as above. It is what AMX's TDPBF16PS does as Intel documents it, and is computed by processors
-// with AMX alone.
+// denormals as above. It is what AMX's TDPBF16PS does by Intel's Software Developer's Manual, volume 2 (the
+// Intrinsics Guide's sketch has one chain), and is computed by processors with AMX alone.
 #pragma once
 
 #include <cstdint>

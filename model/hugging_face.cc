@@ -19,6 +19,7 @@ namespace {
 
 constexpr char kConfigName[] = "config.json";
 constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
+constexpr uint32_t kLeastLength = 3;  // a token between two special ones; as of a job's max_length
 constexpr char kWeightsName[] = "model.safetensors";
 
 // The name without the architecture's prefix.
@@ -137,6 +138,10 @@ absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder)
 
 absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, const ModelConfig& config) {
   const auto positions = static_cast<uint32_t>(config.max_position_embeddings);
+  if (positions < kLeastLength) {
+    return absl::InvalidArgumentError(absl::StrCat(JoinPath(folder, kConfigName), ": ", positions,
+                                                   " positions; expected at least ", kLeastLength));
+  }
   const std::string path = JoinPath(folder, kTokenizerConfigName);
   if (!env->FileExists(path)) return positions;
   SHOAL_ASSIGN_OR_RETURN(const std::string text, env->ReadFile(path));
@@ -145,8 +150,10 @@ absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, cons
   const auto length = json.find("model_max_length");
   if (length == json.end() || length->is_null()) return positions;
   // Those who set no limit write 1e30.
-  if (!length->is_number() || !(length->get<double>() >= 1))
-    return absl::InvalidArgumentError(absl::StrCat(path, ": \"model_max_length\" is no positive number"));
+  if (!length->is_number() || !(length->get<double>() >= kLeastLength)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": \"model_max_length\" is no number of at least ", kLeastLength));
+  }
   return static_cast<uint32_t>(std::min<double>(length->get<double>(), positions));
 }
 

@@ -19,7 +19,7 @@ absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder)
 
 // Tokens of an example that the folder's model takes: "model_max_length" of tokenizer_config.json where there
 // is one, and never more than `config`'s positions. Errors: INVALID_ARGUMENT, with the path, for a file that
-// is no JSON or a length that is no positive number.
+// is no JSON, and for a length or positions below 3.
 absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, const ModelConfig& config);
 
 // What a folder's weights gave.

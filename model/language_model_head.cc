@@ -19,7 +19,8 @@ class LanguageModelHead : public Head {
       : config_(plan.config),
         words_(plan.parameters.embeddings.words),
         buffers_(plan.buffers),
-        logits_(plan.AddActivation(std::min(kChunk, plan.limits.tokens), config_.vocab_size)),
+        logits_(plan.AddActivation(std::min(kChunk, plan.limits.tokens), config_.vocab_size,
+                                   {Phase::kHead, Phase::kHead})),
         labels_(plan.limits.tokens) {}
 
   LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) override {

@@ -40,6 +40,7 @@ class TransformerModel : public Model {
     pass_.dropout = step.dropout;
     pass_.gradient = step.gradient;
     pass_.accumulate = step.accumulate;
+    SHOAL_CHECK(step.gradient_offsets.empty() || step.gradient_offsets.size() == group_begins_.size());
     pass_.gradient_offsets = step.gradient_offsets;
     pass_.group_begins = group_begins_;
     if (!RunStack(pass_, wait_group)) return false;

@@ -14,7 +14,7 @@ namespace shoal {
 // Not thread-safe. Takes its buffers from a set that its owner allocates.
 class TransformerStack {
  public:
-  // `x` (a buffer of the set) holds the input [N,C] during a pass; pre-norm keeps it to the end of backward.
+  // `x` (a buffer of the set) holds the input [N,C] to the end of backward.
   TransformerStack(const ModelPlan& plan, int x);
 
   // False when `wait_group` says so. The output [N,C] is at Output().
@@ -28,7 +28,7 @@ class TransformerStack {
   void Backward(const Pass& pass, Model::GroupFinal group_final);
   ConstTensor InputGradient(int64_t tokens) const;
   ConstTensor InputGradientMore(int64_t tokens) const;
-  // [N,C] memory that is free outside of Backward.
+  // [N,C] memory that is free behind Backward, until the next Forward.
   Tensor Scratch(int64_t tokens) const;
 
  private:

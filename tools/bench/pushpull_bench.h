@@ -17,8 +17,8 @@ struct PushPullOptions {
   double gbits = 0;  // simulated speed of each worker's link, each way; 0: no limit but the machine's
 };
 
-// The real data plane in one process over loopback: workers' links, the servers' service, summation over the
-// workers, SGD, publication. Prints a line with
+// The real data plane over loopback, workers and servers a process each: workers' links, the servers'
+// service, summation over the workers, SGD, publication. Prints a line with
 //   gigabytes_per_second        payload pushed and pulled by all workers, per second
 //   parameters_per_second       pushed and pulled by each worker
 //   bytes_per_parameter         on the wire, both ways, without headers (less than 0.01 % for whole blocks)
@@ -27,7 +27,7 @@ struct PushPullOptions {
 //   grpc_one_connection_gigabytes_per_second, tcp_gigabytes_per_second   both streams on one connection;
 //                                                                        plain TCP
 //   of_grpc                     gigabytes_per_second over grpc_gigabytes_per_second
-//   cpu_seconds_per_gigabyte    of the whole process: workers and servers
+//   worker_cpu_seconds_per_gigabyte, server_cpu_seconds_per_gigabyte   of all workers and of all servers
 // All are measured in turns, several times each, and the best of each counts: a machine's speed drifts.
 // Errors: INVALID_ARGUMENT for an unknown format.
 absl::Status RunPushPull(const PushPullOptions& options);

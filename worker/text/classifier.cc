@@ -97,7 +97,10 @@ absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& pla
                                                    " parameters, the model ", MakeParameters(config).size));
   }
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
-  for (const NamedFile& file : loaded->ExportFiles(plan.max_length())) {
+  // Plans of older versions don't state it: their texts were cut at the positions.
+  const auto max_length =
+      plan.max_length() > 0 ? plan.max_length() : static_cast<uint32_t>(config.max_position_embeddings);
+  for (const NamedFile& file : loaded->ExportFiles(max_length)) {
     SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, file.name), file.bytes));
   }
   return WriteModel(env, folder, config, theta);

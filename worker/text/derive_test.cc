@@ -157,8 +157,8 @@ TEST_CASE("A folder's max_length is its tokenizer's, and at most its positions")
   CHECK(*with(R"({"model_max_length": 1000000000000000019884624838656})") == 12);  // "no limit"
   CHECK(*with(R"({"model_max_length": null})") == 12);
   CHECK(*with("{}") == 12);
-  for (const char* bad : {"", "[]", "{", R"({"model_max_length": 0})", R"({"model_max_length": -1})",
-                          R"({"model_max_length": "512"})"}) {
+  for (const char* bad : {"", "[]", "{", R"({"model_max_length": 0})", R"({"model_max_length": 2})",
+                          R"({"model_max_length": -1})", R"({"model_max_length": "512"})"}) {
     INFO(bad);
     const auto length = with(bad);
     CHECK(absl::IsInvalidArgument(length.status()));

@@ -131,9 +131,16 @@ absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, s
   return env->ReadFile(path->second);
 }
 
+absl::Status UseClassOf(const JobSpec& spec, Device* device) {
+  const bool amx =
+      spec.numerics() == NUMERICS_AMX_BF16 || (spec.numerics() == NUMERICS_ANY && device->has_amx());
+  return device->UseBf16Class(amx ? Bf16Class::kAmx : Bf16Class::kAvx512);
+}
+
 }  // namespace
 
 absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec) {
+  SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));  // before the work, which would be for nothing
   return DeriveTextJob(env_, spec);
 }
 
@@ -143,9 +150,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
     return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
                                                       "; this worker computes it in ", NumericsOf(spec)));
   }
-  const bool amx =
-      spec.numerics() == NUMERICS_AMX_BF16 || (spec.numerics() == NUMERICS_ANY && device_->has_amx());
-  SHOAL_RETURN_IF_ERROR(device_->UseBf16Class(amx ? Bf16Class::kAmx : Bf16Class::kAvx512));
+  SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));
   SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
