@@ -60,8 +60,7 @@ class Device {
   GemmPath gemm_path() const { return gemm_path_; }
 
   // Whether the class amx-bf16 can be computed: the processor has AMX, the system gives it, and it meets the
-  // definition.
-  // The first call asks the system and checks, in milliseconds; where nobody calls, no tile is touched.
+  // definition. The first call finds out, in milliseconds; where nobody calls, no tile is touched.
   bool has_amx();
   // Of the products that follow; avx512-bf16 at first. Between kernels. Errors: FAILED_PRECONDITION for
   // amx-bf16 without has_amx(), with the reason.

@@ -51,7 +51,11 @@ class AmxProduct {
 
   static void Tile(Tiles& tiles, const Bf16* a, const Bf16* b, int64_t steps, float* sums, int64_t stride,
                    bool add, LinesAhead ahead) {
-    add ? tiles.LoadSums(sums, stride) : tiles.ZeroSums();
+    if (add) {
+      tiles.LoadSums(sums, stride);
+    } else {
+      tiles.ZeroSums();
+    }
     for (int64_t step = 0; step < steps; ++step) {
       for (int i = 0; i < kAmxLinesAStep; ++i) ahead.BringNext();
       tiles.Step(a + step * kGemmStepK, b + step * (kGemmStepK / 2 * kBf16PairColumns));

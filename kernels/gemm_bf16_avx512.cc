@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 #include "kernels/flush_denormals.h"
 #include "kernels/gemm_bf16_pack.h"

@@ -289,13 +289,12 @@ TEST_CASE("Layers take turns with the memory of two gradients") {
     const Examples examples(config);
     const std::vector<float> theta = RandomTheta(config);
     const Gradient whole = GradientOf(config, theta, examples);
-    const std::vector<uint64_t> sizes = MakeParameters(config).group_sizes;
+    const Parameters parameters = MakeParameters(config);
+    const std::vector<uint64_t>&sizes = parameters.group_sizes, &begins = parameters.group_begins;
     const uint64_t largest = *std::max_element(sizes.begin() + 1, sizes.end());
-    std::vector<uint64_t> begins, offsets;
-    for (uint64_t group = 0, begin = 0; group < sizes.size(); begin += sizes[group++]) {
-      begins.push_back(begin);
+    std::vector<uint64_t> offsets;
+    for (size_t group = 0; group < sizes.size(); ++group)
       offsets.push_back(group == 0 ? 0 : sizes[0] + group % 2 * largest);
-    }
     std::vector<float> memory(sizes[0] + 2 * largest, std::nanf("")), gradient(theta.size());
     MicroBatch step = Step(theta, examples.view(), &memory);
     step.gradient_offsets = offsets;

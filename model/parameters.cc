@@ -57,6 +57,7 @@ class Builder {
   void BeginTask() { out_->task_begin = out_->size; }
   void EndGroup() {
     out_->group_sizes.push_back(out_->size - group_begin_);
+    out_->group_begins.push_back(group_begin_);
     group_begin_ = out_->size;
   }
 

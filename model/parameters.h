@@ -48,9 +48,10 @@ struct HeadOffsets {
 // the layers, L+1 the head with pre-norm's last norm.
 struct Parameters {
   std::vector<ParameterInfo> infos;
-  std::vector<uint64_t> group_sizes;  // elements
-  uint64_t size = 0;                  // elements of θ
-  uint64_t task_begin = 0;            // from here on they are the task's, which a new one starts anew
+  std::vector<uint64_t> group_sizes;   // elements
+  std::vector<uint64_t> group_begins;  // in θ
+  uint64_t size = 0;                   // elements of θ
+  uint64_t task_begin = 0;             // from here on they are the task's, which a new one starts anew
   EmbeddingOffsets embeddings;
   std::vector<LayerOffsets> layers;
   HeadOffsets head;

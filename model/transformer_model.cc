@@ -1,7 +1,6 @@
 // Embeddings, stack and head.
 #include <algorithm>
 #include <memory>
-#include <vector>
 
 #include "common/status.h"
 #include "kernels/elementwise.h"
@@ -27,11 +26,6 @@ class TransformerModel : public Model {
         stack_(plan_, x_),
         head_(config_.causal() ? MakeLanguageModelHead(plan_) : MakeClassificationHead(plan_)) {
     buffers_.Allocate();
-    uint64_t begin = 0;
-    for (uint64_t size : parameters_.group_sizes) {
-      group_begins_.push_back(begin);
-      begin += size;
-    }
   }
 
   bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) override {
@@ -40,9 +34,10 @@ class TransformerModel : public Model {
     pass_.dropout = step.dropout;
     pass_.gradient = step.gradient;
     pass_.accumulate = step.accumulate;
-    SHOAL_CHECK(step.gradient_offsets.empty() || step.gradient_offsets.size() == group_begins_.size());
+    SHOAL_CHECK(step.gradient_offsets.empty() ||
+                step.gradient_offsets.size() == parameters_.group_begins.size());
     pass_.gradient_offsets = step.gradient_offsets;
-    pass_.group_begins = group_begins_;
+    pass_.group_begins = parameters_.group_begins;
     if (!RunStack(pass_, wait_group)) return false;
     if (!step.accumulate) ClearTables();
     *loss = head_->Train(pass_, Output(pass_), stack_.OutputGradient(pass_.tokens()));
@@ -93,7 +88,6 @@ class TransformerModel : public Model {
   Device* const device_;
   const ModelConfig config_;
   const Parameters parameters_;
-  std::vector<uint64_t> group_begins_;  // in θ
   BufferSet buffers_;
   const ModelPlan plan_;
   const int x_;

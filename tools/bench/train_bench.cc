@@ -55,21 +55,17 @@ class RandomBatch {
   std::vector<int32_t> tokens_, offsets_ = {0}, classes_;
 };
 
-// Where groups of parameters lie in θ, and their gradients: layers take turns with the memory of two.
-struct Groups {
-  explicit Groups(const std::vector<uint64_t>& group_sizes) : sizes(group_sizes) {
-    const uint64_t largest = *std::max_element(sizes.begin() + 1, sizes.end());
-    for (size_t group = 0; group < sizes.size(); ++group) {
-      begins.push_back(parameters);
-      parameters += sizes[group];
-      gradient_begins.push_back(group == 0 ? 0 : sizes[0] + (group % 2) * largest);
-    }
-    gradient_size = sizes[0] + 2 * largest;
+// Where the gradients of groups lie: layers take turns with the memory of two.
+struct GradientPlan {
+  explicit GradientPlan(const std::vector<uint64_t>& group_sizes) {
+    const uint64_t largest = *std::max_element(group_sizes.begin() + 1, group_sizes.end());
+    for (size_t group = 0; group < group_sizes.size(); ++group)
+      begins.push_back(group == 0 ? 0 : group_sizes[0] + (group % 2) * largest);
+    size = group_sizes[0] + 2 * largest;
   }
 
-  const std::vector<uint64_t> sizes;
-  std::vector<uint64_t> begins, gradient_begins;
-  uint64_t parameters = 0, gradient_size = 0;
+  std::vector<uint64_t> begins;
+  uint64_t size = 0;
 };
 
 // A worker and its server in one, without anything between them: a group of parameters is updated as soon as
@@ -80,12 +76,13 @@ class Trainer {
       : device_(device),
         batch_(options, config),
         model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
-        groups_(MakeParameters(config).group_sizes),
-        theta_(Zeros(groups_.parameters)),
-        gradient_(Zeros(groups_.gradient_size)),
-        first_moment_(Zeros(groups_.parameters)),
-        second_moment_(Zeros(groups_.parameters)) {
-    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_.get(), groups_.parameters));
+        parameters_(MakeParameters(config)),
+        gradient_plan_(parameters_.group_sizes),
+        theta_(Zeros(parameters_.size)),
+        gradient_(Zeros(gradient_plan_.size)),
+        first_moment_(Zeros(parameters_.size)),
+        second_moment_(Zeros(parameters_.size)) {
+    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_.get(), parameters_.size));
   }
 
   void Step() {
@@ -95,7 +92,7 @@ class Trainer {
     step.batch = batch_.view();
     step.dropout.key = DeriveKey(kSeed, "dropout", {step_});
     step.gradient = gradient_.get();
-    step.gradient_offsets = groups_.gradient_begins;
+    step.gradient_offsets = gradient_plan_.begins;
     LossSum loss;
     model_->Forward(
         step, [](int) { return true; }, &loss);
@@ -104,7 +101,7 @@ class Trainer {
   }
 
   Batch batch() const { return batch_.view(); }
-  int64_t parameters() const { return static_cast<int64_t>(groups_.parameters); }
+  int64_t parameters() const { return static_cast<int64_t>(parameters_.size); }
   double loss() const { return loss_; }
 
  private:
@@ -120,23 +117,25 @@ class Trainer {
     step.step = step_;
     step.learning_rate = 1e-4;
     step.gradient_scale = 1 / weight;
-    const auto size = static_cast<int64_t>(groups_.sizes[group]);
+    const auto size = static_cast<int64_t>(parameters_.group_sizes[group]);
+    const std::vector<uint64_t>& begins = parameters_.group_begins;
     const OpTimer timer(device_.profile(), "optimizer", {0, 7.0 * sizeof(float) * static_cast<double>(size)});
     device_.pool().ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
-      const auto piece = [&](const FloatArray& x, const std::vector<uint64_t>& begins) {
-        return absl::MakeSpan(x.get() + begins[group], size).subspan(item * kPiece, kPiece);
+      const auto piece = [&](const FloatArray& x, const std::vector<uint64_t>& at) {
+        return absl::MakeSpan(x.get() + at[group], size).subspan(item * kPiece, kPiece);
       };
-      const absl::Span<float> theta = piece(theta_, groups_.begins);
+      const absl::Span<float> theta = piece(theta_, begins);
       UpdateParameters(OptimizerConfig(), step,
-                       {theta, piece(gradient_, groups_.gradient_begins),
-                        piece(first_moment_, groups_.begins), piece(second_moment_, groups_.begins), theta});
+                       {theta, piece(gradient_, gradient_plan_.begins), piece(first_moment_, begins),
+                        piece(second_moment_, begins), theta});
     });
   }
 
   Device& device_;
   const RandomBatch batch_;
   const std::unique_ptr<Model> model_;
-  const Groups groups_;
+  const Parameters parameters_;
+  const GradientPlan gradient_plan_;
   const FloatArray theta_, gradient_, first_moment_, second_moment_;
   uint64_t step_ = 0;
   double loss_ = 0;
