@@ -1,49 +1,62 @@
 #include "common/timer_queue.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "common/clock.h"
 
 namespace shoal {
+namespace {
+
+// Further away than any process lives, and not so far that a time point overflows.
+constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
+
+}  // namespace
 
 TimerQueue::TimerQueue() : thread_([this] { Run(); }) {}
 
 TimerQueue::~TimerQueue() { Stop(); }
 
+absl::Time TimerQueue::Now() const { return MonotonicNow(); }
+
 void TimerQueue::After(absl::Duration delay, std::function<void()> task) {
-  absl::MutexLock lock(&mutex_);
-  if (!stopping_) tasks_.emplace(absl::Now() + delay, std::move(task));
+  const auto wait = absl::ToChronoNanoseconds(std::min(delay, kLongest));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_) return;
+  tasks_.emplace(std::chrono::steady_clock::now() + wait, std::move(task));
+  changed_.notify_one();
 }
 
 void TimerQueue::Stop() {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    changed_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
-  absl::MutexLock lock(&mutex_);
-  tasks_.clear();
+  std::multimap<SteadyTime, std::function<void()>> dropped;  // destroyed without the lock
+  const std::lock_guard<std::mutex> lock(mutex_);
+  dropped.swap(tasks_);
 }
 
 void TimerQueue::Run() {
-  const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || (!tasks_.empty() && tasks_.begin()->first <= absl::Now());
-  };
-  absl::MutexLock lock(&mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {
-    const absl::Time next = tasks_.empty() ? absl::InfiniteFuture() : tasks_.begin()->first;
-    const auto earlier = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return due() || (!tasks_.empty() && tasks_.begin()->first < next);
-    };
-    if (!due()) mutex_.AwaitWithDeadline(absl::Condition(&earlier), next);
-    if (stopping_ || !due()) continue;
-    std::function<void()> task = std::move(tasks_.begin()->second);
-    tasks_.erase(tasks_.begin());
-    mutex_.Unlock();
-    task();
-    task = nullptr;
-    mutex_.Lock();
+    if (tasks_.empty()) {
+      changed_.wait(lock);
+    } else if (tasks_.begin()->first > std::chrono::steady_clock::now()) {
+      changed_.wait_until(lock, tasks_.begin()->first);
+    } else {
+      std::function<void()> task = std::move(tasks_.begin()->second);
+      tasks_.erase(tasks_.begin());
+      lock.unlock();
+      task();
+      task = nullptr;  // what it holds is destroyed without the lock
+      lock.lock();
+    }
   }
 }
+
+std::unique_ptr<Executor> NewThreadExecutor(const char*) { return std::make_unique<TimerQueue>(); }
 
 }  // namespace shoal

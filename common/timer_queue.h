@@ -1,39 +1,44 @@
-// A thread that runs tasks at their time.
+// An executor with a thread of its own.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "common/executor.h"
 
 namespace shoal {
 
-// Tasks run one at a time, in order of their time, those of one time in order of adding. Thread-safe.
-class TimerQueue {
+// Waits by the monotonic clock, so with std::condition_variable: absl::Mutex waits by the wall clock.
+// Thread-safe.
+class TimerQueue : public Executor {
  public:
   TimerQueue();
   // Stops.
-  ~TimerQueue();
+  ~TimerQueue() override;
   TimerQueue(const TimerQueue&) = delete;
   TimerQueue& operator=(const TimerQueue&) = delete;
 
-  // Runs `task` once, after `delay`, on the queue's thread; dropped when the queue has stopped. Tasks may add
-  // tasks.
-  void After(absl::Duration delay, std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // Waits for the task that runs and drops those that wait. Not to be called from a task.
-  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Time Now() const override;
+  void After(absl::Duration delay, std::function<void()> task) override;
+  void Stop() override;
 
  private:
-  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  void Run();
 
-  absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::multimap<absl::Time, std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::multimap<SteadyTime, std::function<void()>> tasks_;
   std::thread thread_;
 };
+
+// Makes TimerQueues.
+std::unique_ptr<Executor> NewThreadExecutor(const char* name);
 
 }  // namespace shoal

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_format.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 bool IsFor(const Action& action, const std::string& table, const std::string& key) {
@@ -51,4 +51,4 @@ std::vector<Action> Outbox::Take() {
   return actions;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

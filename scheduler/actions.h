@@ -12,7 +12,7 @@
 #include "proto/scheduler.pb.h"
 #include "scheduler/records.pb.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // One entry of the store: tables are maps from keys to bytes.
 struct StoredRecord {
@@ -109,4 +109,4 @@ class Outbox {
   std::vector<Action> effects_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

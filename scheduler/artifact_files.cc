@@ -8,7 +8,7 @@
 #include "common/sha256.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 absl::Status CheckDigest(const std::string& sha256) {
@@ -58,4 +58,4 @@ absl::StatusOr<std::unique_ptr<RandomAccessFile>> ArtifactFiles::Open(const std:
   return env_->NewRandomAccessFile(path);
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "common/file.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // A file is there only when it is whole. Thread-safe.
 class ArtifactFiles {
@@ -37,4 +37,4 @@ class ArtifactFiles {
   const std::string folder_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -8,7 +8,7 @@
 #include "common/status.h"
 #include "google/protobuf/util/json_util.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr char kHistoryName[] = "history.json";
@@ -77,4 +77,4 @@ absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -10,7 +10,7 @@
 #include "scheduler/actions.h"
 #include "scheduler/options.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Writes history.json beside the shard files, then the manifest. Returns the checkpoint's folder. Errors: as
 // CommitCheckpoint.
@@ -26,4 +26,4 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
 absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
                                    const std::optional<ResumePoint>& resume);
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -4,7 +4,7 @@
 #include "common/checkpoint.h"
 #include "common/test_dir.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 void Commit(const std::string& folder, uint64_t version, const std::string& spec_sha256) {
@@ -46,4 +46,4 @@ TEST_CASE("A folder is free for a job that goes on from its newest checkpoint, a
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::scheduler

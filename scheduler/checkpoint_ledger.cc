@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace shoal {
+namespace shoal::scheduler {
 
 void ShardCollector::Reset(uint64_t restore_id, uint32_t shards) {
   restore_id_ = restore_id;
@@ -65,4 +65,4 @@ std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version
   return taken;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -13,7 +13,7 @@
 #include "proto/scheduler.pb.h"
 #include "scheduler/records.pb.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // The shards of one restore point on their way to disk. Pure; not thread-safe.
 class ShardCollector {
@@ -50,4 +50,4 @@ const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version li
 std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed,
                                            JobStateRecord* state);
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 bool IsOver(JobState state) {
@@ -145,4 +145,4 @@ void JobRun::SaveEvaluation(size_t index) {
   out_->Save(kEvaluationTable, RecordKey(definition_.job(), index), evaluations_[index]);
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -21,7 +21,7 @@
 #include "scheduler/metric_window.h"
 #include "scheduler/options.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Pure: time comes with the calls, effects go to the outbox. Events only note what has happened; Advance does
 // what follows, so call it after them. Not thread-safe. `options`, `members` and `out` must outlive it.
@@ -158,4 +158,4 @@ class JobRun {
   absl::Time published_ = absl::InfinitePast();  // live progress
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "scheduler/job_run.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
@@ -150,4 +150,4 @@ bool JobRun::Settled(absl::Time now, size_t servers, size_t workers) {
   return all_answered || now - enough_since_ >= options_.settle;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

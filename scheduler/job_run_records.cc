@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "scheduler/job_run.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   if (report.view() < restore_view_ || report.view() > state_.view().view() ||
@@ -126,4 +126,4 @@ void JobRun::CountRunningTime(absl::Time now) {
   counted_ = now;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

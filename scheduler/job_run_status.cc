@@ -5,7 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "scheduler/job_run.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 Job JobRun::Describe(bool full) const {
   Job job;
@@ -91,4 +91,4 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   if (stalls->size() == before) stalls->push_back(absl::StrCat(where, since));
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -8,7 +8,7 @@
 #include "common/metrics.h"
 #include "scheduler/job_run.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 std::string TargetKey(Version version, EvaluationSet set) { return absl::StrCat(version.value(), "/", set); }
@@ -186,4 +186,4 @@ void JobRun::Finish(absl::Time now) {
   out_->Do(ComputeResult{id(), kept, checkpoint->directory()});
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

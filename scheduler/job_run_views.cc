@@ -8,7 +8,7 @@
 #include "scheduler/job_run.h"
 #include "scheduler/placement.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 std::string Names(const std::vector<NodeRef>& nodes) {
@@ -180,4 +180,4 @@ void JobRun::Announce() {
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

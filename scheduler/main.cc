@@ -10,7 +10,7 @@
 #include "scheduler/scheduler_service.h"
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 // Of a stream that brings an artifact. Sessions need little, and a thousand of them should cost little.
@@ -53,11 +53,11 @@ absl::Status Run(const Flags& flags) {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::scheduler
 
 int main(int argc, char** argv) {
   CLI::App app("Shoal's scheduler: nodes join it, users submit jobs to it.", "shoal-scheduler");
-  shoal::Flags flags;
+  shoal::scheduler::Flags flags;
   flags.daemon.AddTo(&app);
   app.add_option("--state-dir", flags.state_dir,
                  "Folder of jobs, nodes and artifacts: a restarted scheduler goes on from it")
@@ -74,5 +74,5 @@ int main(int argc, char** argv) {
   app.footer(
       "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
       "/var/lib/shoal");
-  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
+  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::scheduler::Run(flags); });
 }

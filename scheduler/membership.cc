@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/version.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 NodeRef Member::ref() const {
   NodeRef ref;
@@ -108,4 +108,4 @@ void Membership::Remove(NodeId id, Outbox* out) {
   out->Remove(kNodeTable, RecordKey(id.value()));
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

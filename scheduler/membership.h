@@ -14,7 +14,7 @@
 #include "scheduler/actions.h"
 #include "scheduler/options.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 struct Member {
   NodeId id;
@@ -63,4 +63,4 @@ class Membership {
   absl::Time lenient_until_ = absl::InfinitePast();  // broken sessions have at least so long
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

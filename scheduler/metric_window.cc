@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr absl::Duration kRecent = absl::Seconds(5);
@@ -60,4 +60,4 @@ MetricRecord MetricWindow::Progress(absl::Time now, uint64_t rounds_per_epoch) c
   return record;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -8,7 +8,7 @@
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Pure; not thread-safe.
 class MetricWindow {
@@ -50,4 +50,4 @@ class MetricWindow {
   std::deque<Moment> recent_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -10,7 +10,7 @@
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 struct SchedulerOptions {
   // Nodes report at least this often.
@@ -51,4 +51,4 @@ struct ResumePoint {
   std::vector<Checkpoint> others;             // older ones of the same training beside it
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::scheduler {
 
 std::vector<SlotAssignment> AssignSlots(uint32_t slots, const std::vector<NodeRef>& workers) {
   const uint64_t n = std::min<uint64_t>(slots, workers.size());
@@ -21,4 +21,4 @@ std::vector<ShardAssignment> AssignShards(uint64_t blocks, const std::vector<Nod
   return assignments;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -6,7 +6,7 @@
 
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Slots [0, S) in contiguous ranges, as equal as they can be, to the first S of `workers`, in their order.
 // With a power of two of both the ranges are whole subtrees of the reduction tree.
@@ -15,4 +15,4 @@ std::vector<SlotAssignment> AssignSlots(uint32_t slots, const std::vector<NodeRe
 // Shard i to servers[i]: as many shards as there are servers, but no more than `blocks`.
 std::vector<ShardAssignment> AssignShards(uint64_t blocks, const std::vector<NodeRef>& servers);
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

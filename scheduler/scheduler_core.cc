@@ -10,7 +10,7 @@
 #include "common/status.h"
 #include "common/version.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr char kCounterKey[] = "ids";
@@ -331,4 +331,4 @@ void SchedulerCore::ResultComputed(absl::Time now, JobId job, Version /*version*
   Advance(now);
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -17,7 +17,7 @@
 #include "scheduler/membership.h"
 #include "scheduler/options.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Pure: (state, event, now) -> (state, actions), without thread, clock, socket or file. After every call,
 // also one that failed, the caller takes the actions and carries them out in order. Not thread-safe.
@@ -93,4 +93,4 @@ class SchedulerCore {
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -10,7 +10,7 @@
 #include "common/job_spec.h"
 #include "common/version.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr uint32_t kSlots = 4;
@@ -761,4 +761,4 @@ TEST_CASE("A damaged store is an error that names the record") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -10,7 +10,7 @@
 #include "scheduler/checkpoint_files.h"
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(50);
@@ -273,4 +273,4 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -20,7 +20,7 @@
 #include "scheduler/scheduler_core.h"
 #include "scheduler/store.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // A node's stream, as the scheduler sees it. Called with SchedulerNode's lock held; must not call back.
 class SessionStream {
@@ -112,4 +112,4 @@ class SchedulerNode {
   std::thread filer_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

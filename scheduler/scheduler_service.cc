@@ -10,7 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/rpc.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr uint64_t kChunkBytes = 1 << 20;
@@ -239,4 +239,4 @@ grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStat
   return grpc::Status::OK;
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

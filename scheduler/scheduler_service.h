@@ -4,7 +4,7 @@
 #include "proto/scheduler.grpc.pb.h"
 #include "scheduler/scheduler_node.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Sessions are callback reactors, so that a thousand nodes need no thousand threads; the rest is synchronous.
 using SchedulerServiceBase = SchedulerService::WithCallbackMethod_Session<SchedulerService::Service>;
@@ -34,4 +34,4 @@ class SchedulerServiceImpl : public SchedulerServiceBase {
   SchedulerNode* const node_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

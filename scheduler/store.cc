@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 constexpr int kFormat = 1;  // PRAGMA user_version
@@ -161,4 +161,4 @@ absl::Status Store::Write(const std::vector<Action>& actions) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -14,7 +14,7 @@
 
 struct sqlite3;
 
-namespace shoal {
+namespace shoal::scheduler {
 
 // Not thread-safe. WAL with synchronous=FULL: what Apply has written survives a power failure.
 class Store {
@@ -46,4 +46,4 @@ class Store {
   const std::string path_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -4,7 +4,7 @@
 #include "common/file.h"
 #include "common/test_dir.h"
 
-namespace shoal {
+namespace shoal::scheduler {
 namespace {
 
 Persist Record(const char* table, const std::string& key, const std::string& value) {
@@ -74,4 +74,4 @@ TEST_CASE("A file that is no store is refused") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::scheduler

@@ -8,7 +8,7 @@
 #include "common/status.h"
 #include "common/wire.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 // For snapshots: pieces that fit a cache.
@@ -190,4 +190,4 @@ BlockSnapshot BlockState::Snapshot() const {
   return snapshot;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

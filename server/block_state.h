@@ -19,7 +19,7 @@
 #include "server/published.h"
 #include "server/shard_job.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // A block's state when it comes from θ_0 or a checkpoint.
 struct BlockStart {
@@ -103,4 +103,4 @@ class BlockState {
   std::optional<PublishedVersion> current_ ABSL_GUARDED_BY(published_mutex_);
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

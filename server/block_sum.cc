@@ -7,7 +7,7 @@
 #include "common/status.h"
 #include "kernels/optimizer.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 absl::Span<float> Piece(const FloatArray& values, uint64_t begin, uint64_t size) {
@@ -70,4 +70,4 @@ absl::Span<const float> BlockSumReader::Next(uint64_t count) {
   return piece;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

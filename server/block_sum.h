@@ -9,7 +9,7 @@
 #include "common/payload.h"
 #include "proto/parameter.pb.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // What all sums of a block have in common.
 struct SumFormat {
@@ -63,4 +63,4 @@ class BlockSumReader {
   alignas(64) float scratch_[kSumPiece];
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -7,7 +7,7 @@
 #include "common/status.h"
 #include "server/shard_state.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
@@ -152,4 +152,4 @@ ViewId JobShard::view() const {
   return serving_;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -22,7 +22,7 @@
 #include "server/shard_job.h"
 #include "server/state_source.h"
 
-namespace shoal {
+namespace shoal::server {
 
 class ShardState;
 
@@ -128,4 +128,4 @@ class JobShard {
   std::shared_ptr<ShardState> state_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -12,7 +12,7 @@
 #include "common/status.h"
 #include "common/wire.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 constexpr uint64_t kBlockElements = 16;
@@ -325,4 +325,4 @@ TEST_CASE("A plan that does not fit together is refused") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::server

@@ -11,7 +11,7 @@
 #include "server/server_node.h"
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 struct Flags {
@@ -42,12 +42,12 @@ absl::Status Run(const Flags& flags) {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::server
 
 int main(int argc, char** argv) {
   CLI::App app("Shoal's parameter server: holds a shard of a job's parameters and updates it.",
                "shoal-server");
-  shoal::Flags flags;
+  shoal::server::Flags flags;
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "server");
   app.add_option("--advertise", flags.advertise,
@@ -57,5 +57,5 @@ int main(int argc, char** argv) {
       "Example:\n  shoal-server --scheduler 127.0.0.1:7070 --name server-1\n"
       "On a cluster of machines:\n  shoal-server --scheduler 10.0.0.5:7070 --listen 0.0.0.0:7071 "
       "--allow-remote --advertise 10.0.0.6:7071");
-  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
+  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::server::Run(flags); });
 }

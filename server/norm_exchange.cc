@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace shoal {
+namespace shoal::server {
 
 absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
   if (shard >= shards_) {
@@ -39,4 +39,4 @@ std::optional<double> NormExchange::Total(Round round) const {
   return total;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "common/types.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // Pure; not thread-safe. Norms are functions of the round's sums, so hearing them twice, or from before a new
 // view, changes nothing. Keeps the last two rounds for late askers.
@@ -36,4 +36,4 @@ class NormExchange {
   std::map<Round, std::map<uint32_t, std::vector<double>>> rounds_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

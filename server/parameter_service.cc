@@ -13,7 +13,7 @@
 #include "common/status.h"
 #include "server/subscription.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 // One worker's contributions. Deletes itself when gRPC is done with it. A contribution is added by the thread
@@ -232,4 +232,4 @@ grpc::ServerUnaryReactor* ParameterServiceImpl::GetVersions(grpc::CallbackServer
   return reactor;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

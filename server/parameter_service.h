@@ -9,7 +9,7 @@
 #include "proto/parameter.grpc.pb.h"
 #include "server/server_job.h"
 
-namespace shoal {
+namespace shoal::server {
 
 using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
     ParameterService::WithRawCallbackMethod_Pull<ParameterService::WithCallbackMethod_ExchangeNorms<
@@ -35,4 +35,4 @@ class ParameterServiceImpl : public ParameterServiceBase {
   const FindJob find_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

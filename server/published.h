@@ -8,7 +8,7 @@
 #include "common/payload.h"
 #include "common/types.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // One version of one block as it goes to workers. Immutable; copies share memory.
 struct PublishedVersion {
@@ -44,4 +44,4 @@ inline uint64_t SizeBytes(const ShardSnapshot& snapshot) {
   return bytes;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -10,7 +10,7 @@
 #include "common/status.h"
 #include "kernels/init.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 class CheckpointState : public StateReader {
@@ -107,4 +107,4 @@ absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePo
   return std::make_unique<CheckpointState>(job_, std::move(reader));
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

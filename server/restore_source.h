@@ -10,7 +10,7 @@
 #include "server/shard_job.h"
 #include "server/state_source.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // Thread-safe.
 class RestoreSource : public StateSource {
@@ -30,4 +30,4 @@ class RestoreSource : public StateSource {
   const FetchArtifact fetch_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -9,7 +9,7 @@
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 constexpr absl::Duration kReportEvery = absl::Milliseconds(50);
@@ -302,4 +302,4 @@ void ServerJob::ParallelFor(uint64_t count, const std::function<void(uint64_t)>&
   pool_.ParallelFor(static_cast<int64_t>(count), [&](int64_t item, int) { fn(static_cast<uint64_t>(item)); });
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

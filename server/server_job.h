@@ -21,7 +21,7 @@
 #include "server/job_shard.h"
 #include "server/restore_source.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // A worker's Pull, as the job sees it. Called with no lock of the job held.
 class PullStream {
@@ -108,4 +108,4 @@ class ServerJob : public JobShardHost {
   TimerQueue files_;    // checkpoints
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

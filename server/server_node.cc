@@ -7,7 +7,7 @@
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 // How long the weights may take, with all attempts: the scheduler may be restarting.
@@ -114,4 +114,4 @@ void ServerNode::DropJob() {
   mutex_.Lock();
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

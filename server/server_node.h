@@ -14,7 +14,7 @@
 #include "common/session_client.h"
 #include "server/server_job.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // Thread-safe.
 class ServerNode {
@@ -56,4 +56,4 @@ class ServerNode {
   std::unique_ptr<SessionClient> session_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -6,7 +6,7 @@
 #include "common/job_spec.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::server {
 namespace {
 
 constexpr char kWeights[] = "weights";
@@ -116,4 +116,4 @@ std::vector<DecayRange> DecayRanges(const ShardJob& job, const BlockSpec& block)
   return ranges;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -13,7 +13,7 @@
 #include "kernels/optimizer.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // Immutable; any thread.
 struct ShardJob {
@@ -48,4 +48,4 @@ absl::StatusOr<std::shared_ptr<const ShardJob>> MakeShardJob(JobId job, const Jo
 // The whole block, cut where weight decay starts or ends.
 std::vector<DecayRange> DecayRanges(const ShardJob& job, const BlockSpec& block);
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -10,7 +10,7 @@
 #include "common/schedule.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::server {
 
 ShardState::ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host,
                        std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts)
@@ -249,4 +249,4 @@ VersionRange ShardState::Versions() const {
   return range;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

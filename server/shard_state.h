@@ -15,7 +15,7 @@
 #include "server/job_shard.h"
 #include "server/norm_exchange.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // Thread-safe. Outlives its place in the JobShard while calls are under way: effects then name a view that is
 // over.
@@ -81,4 +81,4 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   std::map<Version, Arrivals> arrivals_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -11,7 +11,7 @@
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // A block's state, to be filled in. Borrowed; the spans have the block's size.
 struct BlockContents {
@@ -35,4 +35,4 @@ class StateSource {
                                                             absl::Span<const BlockId> blocks) = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

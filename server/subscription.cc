@@ -1,6 +1,6 @@
 #include "server/subscription.h"
 
-namespace shoal {
+namespace shoal::server {
 
 absl::Status Subscription::Add(BlockId block, const PublishedVersion& published) {
   Version& next = next_[block.value()];
@@ -22,4 +22,4 @@ std::optional<Subscription::Item> Subscription::Next() {
   return item;
 }
 
-}  // namespace shoal
+}  // namespace shoal::server

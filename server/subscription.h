@@ -11,7 +11,7 @@
 #include "common/types.h"
 #include "server/published.h"
 
-namespace shoal {
+namespace shoal::server {
 
 // Pure; not thread-safe.
 class Subscription {
@@ -38,4 +38,4 @@ class Subscription {
   std::map<std::pair<Version, BlockId>, PublishedVersion> waiting_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::server

@@ -71,9 +71,9 @@ JobPlan MakePlan() {
 }
 
 // The gradient leads to another point in each slot and round, so a wrong round or slot shows in the bits.
-class TestProgram : public Program {
+class TestProgram : public worker::Program {
  public:
-  absl::Status RunSlot(const SlotTask& task) override {
+  absl::Status RunSlot(const worker::SlotTask& task) override {
     uint64_t at = 0;
     for (size_t group = 0; group < kGroups.size(); ++group) {
       if (!task.wait_group(static_cast<int>(group))) return absl::CancelledError("not wanted");
@@ -89,7 +89,7 @@ class TestProgram : public Program {
     for (int group = static_cast<int>(kGroups.size()) - 1; group >= 0; --group) task.group_final(group);
     return absl::OkStatus();
   }
-  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) override {
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const worker::EvaluationTask& task) override {
     EvaluationStatistics statistics;
     statistics.set_examples(1);
     statistics.set_loss(std::fabs(task.theta[task.slot.value()]));
@@ -98,16 +98,16 @@ class TestProgram : public Program {
   }
 };
 
-class TestBuilder : public ProgramBuilder {
+class TestBuilder : public worker::ProgramBuilder {
  public:
-  absl::StatusOr<DerivedJob> Derive(const JobSpec&) override {
-    DerivedJob derived;
+  absl::StatusOr<worker::DerivedJob> Derive(const JobSpec&) override {
+    worker::DerivedJob derived;
     derived.plan = MakePlan();
     derived.artifacts["dataset"] = std::string(300 << 10, 'x');  // several chunks
     return derived;
   }
-  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec&, const JobPlan&,
-                                                 const std::map<std::string, std::string>&) override {
+  absl::StatusOr<std::unique_ptr<worker::Program>> Build(const JobSpec&, const JobPlan&,
+                                                         const std::map<std::string, std::string>&) override {
     return std::make_unique<TestProgram>();
   }
 };
@@ -123,7 +123,7 @@ T Value(absl::StatusOr<T> result) {
 class TestScheduler {
  public:
   explicit TestScheduler(const std::string& folder)
-      : node_(Value(SchedulerNode::Start(OptionsIn(folder)))), service_(node_.get()) {
+      : node_(Value(scheduler::SchedulerNode::Start(OptionsIn(folder)))), service_(node_.get()) {
     ServerOptions options;
     options.address = "127.0.0.1:0";
     options.services = {&service_};
@@ -136,16 +136,16 @@ class TestScheduler {
   const std::string& address() const { return server_->address(); }
 
  private:
-  static SchedulerNode::Options OptionsIn(const std::string& folder) {
-    SchedulerNode::Options options;
+  static scheduler::SchedulerNode::Options OptionsIn(const std::string& folder) {
+    scheduler::SchedulerNode::Options options;
     options.state_dir = folder;
     options.core.checkpoint_root = folder + "/checkpoints";
     options.env = PosixEnv();
     return options;
   }
 
-  std::unique_ptr<SchedulerNode> node_;
-  SchedulerServiceImpl service_;
+  std::unique_ptr<scheduler::SchedulerNode> node_;
+  scheduler::SchedulerServiceImpl service_;
   std::unique_ptr<RpcServer> server_;
 };
 
@@ -176,17 +176,17 @@ class TestServer {
   ~TestServer() { server_->Shutdown(absl::Milliseconds(200)); }
 
  private:
-  ServerNode node_;
-  ParameterServiceImpl service_;
+  server::ServerNode node_;
+  server::ParameterServiceImpl service_;
   std::unique_ptr<RpcServer> server_;
 };
 
-std::unique_ptr<WorkerNode> StartWorker(const std::string& scheduler, const std::string& folder) {
-  WorkerNode::Options options;
+std::unique_ptr<worker::WorkerNode> StartWorker(const std::string& scheduler, const std::string& folder) {
+  worker::WorkerNode::Options options;
   options.session = SessionOf(scheduler, NODE_ROLE_WORKER, "worker");
   options.work_dir = folder;
   options.env = PosixEnv();
-  return std::make_unique<WorkerNode>(std::move(options), std::make_unique<TestBuilder>());
+  return std::make_unique<worker::WorkerNode>(std::move(options), std::make_unique<TestBuilder>());
 }
 
 // Ports of this process on which something listens.
@@ -221,7 +221,7 @@ Job Train(int servers, int workers, bool disturb) {
   const TestDir dir;
   TestScheduler scheduler(dir / "state");
   std::vector<std::unique_ptr<TestServer>> all_servers;
-  std::vector<std::unique_ptr<WorkerNode>> all_workers;
+  std::vector<std::unique_ptr<worker::WorkerNode>> all_workers;
   for (int i = 0; i < servers; ++i)
     all_servers.push_back(std::make_unique<TestServer>(scheduler.address(), dir / absl::StrCat("s", i)));
   for (int i = 0; i < workers; ++i)

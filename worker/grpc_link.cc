@@ -7,7 +7,7 @@
 #include "spdlog/spdlog.h"
 #include "worker/streams.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr absl::Duration kVersionsTimeout = absl::Seconds(2);
@@ -229,4 +229,4 @@ void GrpcLink::ResumeStreams() {
   for (const auto& stream : streams) stream->Resume();
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -19,7 +19,7 @@
 #include "worker/parameter_link.h"
 #include "worker/simulated_link.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 class PullStream;
 class PushStream;
@@ -100,4 +100,4 @@ class GrpcLink : public ParameterLink {
   TimerQueue timers_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

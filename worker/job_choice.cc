@@ -1,6 +1,6 @@
 #include "worker/job_choice.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 // A plan that this worker has derived stands only if it is the one that the scheduler took.
@@ -42,4 +42,4 @@ void JobChoice::Clear() {
   held_.reset();
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

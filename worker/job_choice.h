@@ -6,7 +6,7 @@
 
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // Pure: directives in their order go in; the newest PrepareJob counts. Not thread-safe.
 class JobChoice {
@@ -40,4 +40,4 @@ class JobChoice {
   std::optional<JobPrepared> held_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

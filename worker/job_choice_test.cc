@@ -2,7 +2,7 @@
 
 #include "catch2/catch.hpp"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 PrepareJob Request(uint64_t job, bool derive = false) {
@@ -63,4 +63,4 @@ TEST_CASE("A plan derived here that is not the scheduler's is given up for it") 
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -5,7 +5,7 @@
 
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link)
     : options_(std::move(options)),
@@ -270,4 +270,4 @@ void JobWorker::Fail(const absl::Status& status) {
   options_.report(std::move(report));
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

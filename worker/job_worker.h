@@ -16,7 +16,7 @@
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 class JobWorker : public ParameterLinkEvents {
  public:
@@ -97,4 +97,4 @@ class JobWorker : public ParameterLinkEvents {
   std::thread runner_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -9,7 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/coverage.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 const std::vector<uint64_t> kGroups = {40, 7, 16};
@@ -251,4 +251,4 @@ TEST_CASE("one worker and several give the same bits, and evaluate at the target
   for (uint32_t slot = 0; slot < kSlots; ++slot) CHECK(alone.second.at(slot) == alone.first[slot]);
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

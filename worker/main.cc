@@ -12,7 +12,7 @@
 #include "worker/text/text_program.h"
 #include "worker/worker_node.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 struct Flags {
@@ -44,14 +44,14 @@ absl::Status Run(const Flags& flags) {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker
 
 int main(int argc, char** argv) {
   CLI::App app("Shoal's worker: computes gradients and pushes them to the parameter servers.",
                "shoal-worker");
-  shoal::Flags flags;
+  shoal::worker::Flags flags;
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "worker");
   app.footer("Example:\n  shoal-worker --scheduler 127.0.0.1:7070 --name worker-1 --threads 2");
-  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::Run(flags); });
+  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::worker::Run(flags); });
 }

@@ -10,7 +10,7 @@
 #include "proto/scheduler.pb.h"
 #include "worker/unit_reducer.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // One block of a contribution, to be pushed.
 struct BlockContribution {
@@ -48,4 +48,4 @@ class ParameterLink {
   virtual void Disconnect() = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -13,7 +13,7 @@
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // One slot of a round.
 struct SlotTask {
@@ -64,4 +64,4 @@ class ProgramBuilder {
       const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

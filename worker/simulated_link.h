@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "common/token_bucket.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // Full duplex: what a worker's streams send shares one direction, what they receive the other. Thread-safe;
 // never blocks.
@@ -42,4 +42,4 @@ class SimulatedLink {
   std::optional<TokenBucket> received_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

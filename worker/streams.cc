@@ -8,7 +8,7 @@
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "spdlog/spdlog.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
@@ -221,4 +221,4 @@ void PushStream::OnDone(const grpc::Status& status) {
   link->StreamEnded();
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

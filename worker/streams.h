@@ -15,7 +15,7 @@
 #include "grpcpp/grpcpp.h"
 #include "worker/grpc_link.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 using RawReactor = grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
@@ -97,4 +97,4 @@ class PushStream : public RawReactor, public std::enable_shared_from_this<PushSt
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

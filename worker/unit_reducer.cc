@@ -4,7 +4,7 @@
 #include "common/contribution_stats.h"
 #include "common/wire.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 UnitReducer::UnitReducer(Options options, std::shared_ptr<ArrayPool> pool)
     : options_(std::move(options)), pool_(std::move(pool)) {
@@ -71,4 +71,4 @@ std::vector<SlotRange> UnitReducer::Flush() {
   return nodes;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

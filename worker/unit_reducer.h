@@ -13,7 +13,7 @@
 #include "common/types.h"
 #include "proto/parameter.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // A whole gradient, flat like θ.
 using GradientBuffer = FloatArray;
@@ -72,4 +72,4 @@ class UnitReducer {
   ContributionStats result_stats_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

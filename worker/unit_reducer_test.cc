@@ -6,7 +6,7 @@
 
 #include "common/wire.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr uint64_t kElements = 6;
@@ -111,4 +111,4 @@ TEST_CASE("n slots need at most log2(n) + 2 buffers, and the next round needs no
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace shoal {
+namespace shoal::worker {
 
 WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots), done_(options.slots) {
   for (Buffer& buffer : buffers_) buffer.blocks.resize(options_.blocks);
@@ -249,4 +249,4 @@ void WorkerCore::Report(Slot slot, const EvaluationStatistics& statistics) {
 
 std::vector<WorkerAction> WorkerCore::TakeActions() { return std::exchange(actions_, {}); }
 
-}  // namespace shoal
+}  // namespace shoal::worker

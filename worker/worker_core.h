@@ -15,7 +15,7 @@
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // ---- actions ----
 
@@ -161,4 +161,4 @@ class WorkerCore {
   std::vector<WorkerAction> actions_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr uint64_t kSelf = 7;
@@ -223,4 +223,4 @@ TEST_CASE("a worker without slots leaves the streams, and locates itself again w
   CHECK(w.Take<AskVersions>().size() == 1);
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -11,7 +11,7 @@
 #include "spdlog/spdlog.h"
 #include "worker/grpc_link.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 // How long artifacts may take, with all attempts: the scheduler may be restarting.
@@ -188,4 +188,4 @@ void WorkerNode::Refuse(JobId job, const absl::Status& status, bool deriving) {
   session_->Send(std::move(report));
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -17,7 +17,7 @@
 #include "worker/job_worker.h"
 #include "worker/program.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // Thread-safe.
 class WorkerNode {
@@ -69,4 +69,4 @@ class WorkerNode {
   std::thread preparer_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

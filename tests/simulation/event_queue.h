@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 // A schedule is a pure function of its seed. Not thread-safe; nothing here has a thread.
 class EventQueue {
@@ -48,4 +48,4 @@ class EventQueue {
   std::mt19937_64 random_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::simulation

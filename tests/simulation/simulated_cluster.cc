@@ -13,7 +13,7 @@
 #include "tests/simulation/simulated_server.h"
 #include "tests/simulation/simulated_worker.h"
 
-namespace shoal {
+namespace shoal::simulation {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(10);
@@ -24,8 +24,8 @@ constexpr absl::Duration kFrozenScheduler = absl::Milliseconds(800);  // longer 
 constexpr absl::Duration kFaultWindow = absl::Milliseconds(250);
 constexpr absl::Duration kCancelWindow = absl::Milliseconds(100);
 
-SchedulerOptions Options() {
-  SchedulerOptions options;
+scheduler::SchedulerOptions Options() {
+  scheduler::SchedulerOptions options;
   options.heartbeat = absl::Milliseconds(30);
   options.lease = absl::Milliseconds(200);
   options.session_grace = absl::Milliseconds(60);
@@ -178,11 +178,11 @@ void SimulatedCluster::Deliver(NodeId id, const Directive& directive) {
 // ---- scheduler ----
 
 void SimulatedCluster::StartScheduler() {
-  scheduler_ = std::make_unique<SchedulerCore>(Options());
+  scheduler_ = std::make_unique<scheduler::SchedulerCore>(Options());
   ++scheduler_life_;
-  std::vector<StoredRecord> records;
+  std::vector<scheduler::StoredRecord> records;
   for (const auto& [key, value] : records_) {
-    if (key.first != kEventTable) records.push_back({key.first, key.second, value});
+    if (key.first != scheduler::kEventTable) records.push_back({key.first, key.second, value});
   }
   SHOAL_CHECK_OK(scheduler_->Load(queue_.now(), records));
   CarryOut();
@@ -248,13 +248,13 @@ void SimulatedCluster::WhenSchedulerLives(std::function<void()> event) {
 
 void SimulatedCluster::CarryOut() {
   while (true) {
-    std::vector<Action> actions = scheduler_->TakeActions();
+    std::vector<scheduler::Action> actions = scheduler_->TakeActions();
     if (actions.empty()) return;
-    for (Action& action : actions) CarryOut(action);
+    for (scheduler::Action& action : actions) CarryOut(action);
   }
 }
 
-void SimulatedCluster::CarryOut(Action& action) {
+void SimulatedCluster::CarryOut(scheduler::Action& action) {
   const uint64_t life = scheduler_life_;
   const auto answer = [this, life](std::function<void()> event) {
     AtScheduler(queue_.Between(absl::Microseconds(100), absl::Milliseconds(5)), [this, life, event] {
@@ -263,30 +263,30 @@ void SimulatedCluster::CarryOut(Action& action) {
       CarryOut();
     });
   };
-  if (auto* persist = std::get_if<Persist>(&action)) {
+  if (auto* persist = std::get_if<scheduler::Persist>(&action)) {
     records_[{persist->record.table, persist->record.key}] = persist->record.value;
-  } else if (auto* erase = std::get_if<Erase>(&action)) {
+  } else if (auto* erase = std::get_if<scheduler::Erase>(&action)) {
     records_.erase({erase->table, erase->key});
-  } else if (auto* send = std::get_if<SendDirective>(&action)) {
+  } else if (auto* send = std::get_if<scheduler::SendDirective>(&action)) {
     Deliver(send->node, send->directive);
-  } else if (auto* commit = std::get_if<CommitCheckpointFiles>(&action)) {
+  } else if (auto* commit = std::get_if<scheduler::CommitCheckpointFiles>(&action)) {
     answer([this, c = *commit] {
       scheduler_->CheckpointCommitted(queue_.now(), c.job, Version(c.manifest.version()),
                                       storage_.Commit(c.folder, c.manifest));
     });
-  } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
+  } else if (auto* remove = std::get_if<scheduler::DeleteCheckpointFiles>(&action)) {
     storage_.Delete(remove->folder, remove->version);
-  } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
+  } else if (auto* leftovers = std::get_if<scheduler::DeletePartialFiles>(&action)) {
     storage_.DeletePartial(leftovers->folder);
-  } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
+  } else if (auto* compute = std::get_if<scheduler::ComputeResult>(&action)) {
     answer([this, c = *compute] {
       scheduler_->ResultComputed(queue_.now(), c.job, c.version, storage_.ThetaSha256(c.checkpoint));
     });
-  } else if (auto* publish = std::get_if<PublishEvent>(&action)) {
+  } else if (auto* publish = std::get_if<scheduler::PublishEvent>(&action)) {
     if (publish->job == job_) ended_ = publish->event.state().ended_unix_ms() > 0;
-  } else if (auto* line = std::get_if<LogLine>(&action)) {
+  } else if (auto* line = std::get_if<scheduler::LogLine>(&action)) {
     Log(line->text);
-  } else if (auto* end = std::get_if<EndSession>(&action)) {
+  } else if (auto* end = std::get_if<scheduler::EndSession>(&action)) {
     for (auto& [node, session] : sessions_) {
       if (node->id() != end->node.value() || session.generation == 0) continue;
       session.generation = 0;
@@ -371,4 +371,4 @@ SimulationResult SimulatedCluster::Run(absl::Duration limit) {
   return result;
 }
 
-}  // namespace shoal
+}  // namespace shoal::simulation

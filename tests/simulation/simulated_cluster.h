@@ -17,7 +17,7 @@
 #include "tests/simulation/event_queue.h"
 #include "tests/simulation/simulated_storage.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 // How hard a schedule is. Probabilities are per message, counts per run.
 struct Hardship {
@@ -92,7 +92,7 @@ class SimulatedCluster {
   void CancelLater(JobId job);
   void WhenSchedulerLives(std::function<void()> event);
   void CarryOut();
-  void CarryOut(Action& action);
+  void CarryOut(scheduler::Action& action);
   void KillScheduler();
   void StartScheduler();
   void PlanFaults();
@@ -109,7 +109,7 @@ class SimulatedCluster {
   const Hardship hardship_;
   SimulatedStorage storage_;
   std::map<std::pair<std::string, std::string>, std::string> records_;  // the scheduler's store
-  std::unique_ptr<SchedulerCore> scheduler_;                            // null: dead
+  std::unique_ptr<scheduler::SchedulerCore> scheduler_;                 // null: dead
   uint64_t scheduler_life_ = 0;
   absl::Time scheduler_frozen_until_ = absl::InfinitePast();
   uint64_t next_generation_ = 1;
@@ -120,4 +120,4 @@ class SimulatedCluster {
   int names_ = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::simulation

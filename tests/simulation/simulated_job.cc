@@ -4,7 +4,7 @@
 
 #include "common/job_spec.h"
 
-namespace shoal {
+namespace shoal::simulation {
 namespace {
 
 constexpr uint64_t kRounds = 18;
@@ -96,4 +96,4 @@ EvaluationStatistics SimulatedEvaluation(EvaluationSet set, Slot slot, absl::Spa
   return statistics;
 }
 
-}  // namespace shoal
+}  // namespace shoal::simulation

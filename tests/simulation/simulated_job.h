@@ -10,7 +10,7 @@
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 // Small, so that a small model has several blocks.
 inline constexpr uint64_t kSimulatedBlockElements = 16;
@@ -25,4 +25,4 @@ ContributionStats SimulatedGradient(Round round, Slot slot, absl::Span<const flo
 // One evaluation slot: how well θ "classifies" the slot's examples.
 EvaluationStatistics SimulatedEvaluation(EvaluationSet set, Slot slot, absl::Span<const float> theta);
 
-}  // namespace shoal
+}  // namespace shoal::simulation

@@ -9,7 +9,7 @@
 #include "proto/scheduler.pb.h"
 #include "tests/simulation/simulated_cluster.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 class SimulatedNode {
  public:
@@ -65,4 +65,4 @@ class SimulatedNode {
   absl::Time frozen_until_ = absl::InfinitePast();
 };
 
-}  // namespace shoal
+}  // namespace shoal::simulation

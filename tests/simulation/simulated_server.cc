@@ -6,7 +6,7 @@
 #include "common/status.h"
 #include "tests/simulation/simulated_job.h"
 
-namespace shoal {
+namespace shoal::simulation {
 namespace {
 
 constexpr absl::Duration kNormRetry = absl::Milliseconds(5);
@@ -49,11 +49,11 @@ void SimulatedServer::Prepare(const PrepareJob& request) {
   if (job_ == nullptr || job_->job.value() != request.job()) {
     DropAll();
     const auto job =
-        MakeShardJob(JobId(request.job()), request.spec(), request.plan(), kSimulatedBlockElements);
+        server::MakeShardJob(JobId(request.job()), request.spec(), request.plan(), kSimulatedBlockElements);
     SHOAL_CHECK_OK(job);
     job_ = *job;
     checkpoint_dir_ = request.checkpoint_dir();
-    shard_ = std::make_unique<JobShard>(job_, NodeId(id()), this, &source_);
+    shard_ = std::make_unique<server::JobShard>(job_, NodeId(id()), this, &source_);
   }
   NodeReport report;
   report.mutable_job_prepared()->set_job(request.job());
@@ -85,13 +85,13 @@ void SimulatedServer::ReportInstalled(const std::string& error) {
 
 // ---- data ----
 
-absl::StatusOr<ContributionResult> SimulatedServer::Contribute(const ContributionHeader& header,
-                                                               Payload payload) {
+absl::StatusOr<server::ContributionResult> SimulatedServer::Contribute(const ContributionHeader& header,
+                                                                       Payload payload) {
   if (shard_ == nullptr) return absl::FailedPreconditionError("no job");
   return shard_->Contribute(header, std::move(payload));
 }
 
-absl::StatusOr<VersionRange> SimulatedServer::Versions(ViewId view) {
+absl::StatusOr<server::VersionRange> SimulatedServer::Versions(ViewId view) {
   if (shard_ == nullptr) return absl::FailedPreconditionError("no job");
   return shard_->Versions(view);
 }
@@ -121,7 +121,7 @@ void SimulatedServer::Subscribe(std::shared_ptr<SimulatedPull> pull) {
 }
 
 void SimulatedServer::Send(const std::shared_ptr<SimulatedPull>& pull, BlockId block,
-                           const PublishedVersion& published) {
+                           const server::PublishedVersion& published) {
   if (!pull->open) return;
   EventQueue& queue = cluster_->queue();
   if (queue.Chance(cluster_->hardship().break_stream)) {
@@ -135,7 +135,7 @@ void SimulatedServer::Send(const std::shared_ptr<SimulatedPull>& pull, BlockId b
 
 // ---- JobShardHost ----
 
-void SimulatedServer::OnPublished(ViewId view, BlockId block, const PublishedVersion& published) {
+void SimulatedServer::OnPublished(ViewId view, BlockId block, const server::PublishedVersion& published) {
   for (const auto& pull : pulls_) {
     if (pull->view == view && pull->from <= published.version) Send(pull, block, published);
   }
@@ -168,7 +168,7 @@ void SimulatedServer::OnProgress(const ShardProgress& progress) {
   Report(std::move(report));
 }
 
-void SimulatedServer::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
+void SimulatedServer::OnSnapshot(std::shared_ptr<const server::ShardSnapshot> snapshot) {
   const uint64_t life = life_;
   After(cluster_->queue().Between(absl::Milliseconds(1), absl::Milliseconds(20)), [this, life, snapshot] {
     if (life != life_) return;
@@ -187,4 +187,4 @@ void SimulatedServer::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) 
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::simulation

@@ -9,7 +9,7 @@
 #include "tests/simulation/simulated_node.h"
 #include "tests/simulation/simulated_storage.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 // A worker's Pull of one server. Shared by both ends; blocks arrive in the order they were sent.
 struct SimulatedPull {
@@ -18,11 +18,11 @@ struct SimulatedPull {
   Version from;
   bool open = true;
   absl::Time last;  // arrival of the newest message
-  std::function<void(const PublishedVersion&, BlockId)> deliver;
+  std::function<void(const server::PublishedVersion&, BlockId)> deliver;
   std::function<void(const absl::Status&)> end;
 };
 
-class SimulatedServer : public SimulatedNode, public JobShardHost {
+class SimulatedServer : public SimulatedNode, public server::JobShardHost {
  public:
   SimulatedServer(SimulatedCluster* cluster, std::string name);
 
@@ -31,31 +31,32 @@ class SimulatedServer : public SimulatedNode, public JobShardHost {
   void DropAll() override;
 
   // ---- data plane: called when the message arrives ----
-  absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
-  absl::StatusOr<VersionRange> Versions(ViewId view);
+  absl::StatusOr<server::ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
+  absl::StatusOr<server::VersionRange> Versions(ViewId view);
   void Subscribe(std::shared_ptr<SimulatedPull> pull);
   absl::StatusOr<Norms> ExchangeNorms(const Norms& norms);
 
   // ---- JobShardHost ----
-  void OnPublished(ViewId view, BlockId block, const PublishedVersion& published) override;
+  void OnPublished(ViewId view, BlockId block, const server::PublishedVersion& published) override;
   void SendNorms(ViewId view, uint32_t peer, const Norms& norms) override;
   void OnProgress(const ShardProgress& progress) override;
-  void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override;
+  void OnSnapshot(std::shared_ptr<const server::ShardSnapshot> snapshot) override;
 
  private:
   void Prepare(const PrepareJob& request);
   void Install(const View& view);
-  void Send(const std::shared_ptr<SimulatedPull>& pull, BlockId block, const PublishedVersion& published);
+  void Send(const std::shared_ptr<SimulatedPull>& pull, BlockId block,
+            const server::PublishedVersion& published);
   void ReportInstalled(const std::string& error);
 
   SimulatedSource source_;
   std::string checkpoint_dir_;
-  std::shared_ptr<const ShardJob> job_;
-  std::unique_ptr<JobShard> shard_;
+  std::shared_ptr<const server::ShardJob> job_;
+  std::unique_ptr<server::JobShard> shard_;
   uint64_t life_ = 0;  // of shard_, so that late events don't reach its successor
   View view_;
   std::vector<std::shared_ptr<SimulatedPull>> pulls_;
   std::vector<NodeReport> written_;  // of the restore point: reported again in each session
 };
 
-}  // namespace shoal
+}  // namespace shoal::simulation

@@ -9,18 +9,18 @@
 #include "common/file.h"
 #include "common/sha256.h"
 
-namespace shoal {
+namespace shoal::simulation {
 namespace {
 
 std::vector<float> Copy(const FloatArray& values, uint64_t size) {
   return {values.get(), values.get() + size};
 }
 
-class StoredReader : public StateReader {
+class StoredReader : public server::StateReader {
  public:
   explicit StoredReader(const std::map<uint64_t, StoredBlock>* blocks) : blocks_(blocks) {}
 
-  absl::Status Read(BlockId block, const BlockContents& out) override {
+  absl::Status Read(BlockId block, const server::BlockContents& out) override {
     const auto found = blocks_->find(block.value());
     if (found == blocks_->end()) return absl::NotFoundError("no such block");
     std::copy(found->second.theta.begin(), found->second.theta.end(), out.theta.begin());
@@ -34,9 +34,9 @@ class StoredReader : public StateReader {
   const std::map<uint64_t, StoredBlock>* const blocks_;
 };
 
-class InitialReader : public StateReader {
+class InitialReader : public server::StateReader {
  public:
-  absl::Status Read(BlockId block, const BlockContents& out) override {
+  absl::Status Read(BlockId block, const server::BlockContents& out) override {
     for (size_t i = 0; i < out.theta.size(); ++i) {
       out.theta[i] = 0.125f * static_cast<float>((block.value() * 7 + i * 3) % 11) - 0.5f;
     }
@@ -46,13 +46,14 @@ class InitialReader : public StateReader {
 
 }  // namespace
 
-CheckpointShard SimulatedStorage::WriteShard(const std::string& folder, const ShardSnapshot& snapshot) {
+CheckpointShard SimulatedStorage::WriteShard(const std::string& folder,
+                                             const server::ShardSnapshot& snapshot) {
   CheckpointShard shard;
   shard.set_file(ShardFileName(snapshot.shard, snapshot.shards));
   shard.set_bytes(SizeBytes(snapshot));
   auto& file = partial_[JoinPath(folder, PartialCheckpointName(snapshot.version))][shard.file()];
   file.clear();
-  for (const BlockSnapshot& block : snapshot.blocks) {
+  for (const server::BlockSnapshot& block : snapshot.blocks) {
     StoredBlock& stored = file[block.block.value()];
     stored.theta = Copy(block.theta, block.size);
     for (const FloatArray& moment : block.moments) stored.moments.push_back(Copy(moment, block.size));
@@ -103,12 +104,12 @@ absl::StatusOr<std::string> SimulatedStorage::ThetaSha256(const std::string& che
   return sha256.HexDigest();
 }
 
-absl::StatusOr<std::unique_ptr<StateReader>> SimulatedSource::Open(const RestorePoint& restore,
-                                                                   absl::Span<const BlockId> /*blocks*/) {
+absl::StatusOr<std::unique_ptr<server::StateReader>> SimulatedSource::Open(
+    const RestorePoint& restore, absl::Span<const BlockId> /*blocks*/) {
   if (restore.checkpoint().empty()) return std::make_unique<InitialReader>();
   const auto* blocks = storage_->Find(restore.checkpoint());
   if (blocks == nullptr) return absl::NotFoundError(absl::StrCat("no checkpoint ", restore.checkpoint()));
   return std::make_unique<StoredReader>(blocks);
 }
 
-}  // namespace shoal
+}  // namespace shoal::simulation

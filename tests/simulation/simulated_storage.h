@@ -14,7 +14,7 @@
 #include "server/job_shard.h"
 #include "server/state_source.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 // What a checkpoint keeps of one block.
 struct StoredBlock {
@@ -26,7 +26,7 @@ struct StoredBlock {
 class SimulatedStorage {
  public:
   // A shard's file in <folder>/version-V.partial; replaces one that is there.
-  CheckpointShard WriteShard(const std::string& folder, const ShardSnapshot& snapshot);
+  CheckpointShard WriteShard(const std::string& folder, const server::ShardSnapshot& snapshot);
   // Errors: FAILED_PRECONDITION when a shard is missing.
   absl::StatusOr<std::string> Commit(const std::string& folder, const CheckpointManifest& manifest);
   void Delete(const std::string& folder, Version version);
@@ -44,14 +44,14 @@ class SimulatedStorage {
 };
 
 // Restore points of one job: the storage's checkpoints, or parameters that are a function of the block.
-class SimulatedSource : public StateSource {
+class SimulatedSource : public server::StateSource {
  public:
   explicit SimulatedSource(const SimulatedStorage* storage) : storage_(storage) {}
-  absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint& restore,
-                                                    absl::Span<const BlockId> blocks) override;
+  absl::StatusOr<std::unique_ptr<server::StateReader>> Open(const RestorePoint& restore,
+                                                            absl::Span<const BlockId> blocks) override;
 
  private:
   const SimulatedStorage* const storage_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::simulation

@@ -7,7 +7,7 @@
 #include "common/wire.h"
 #include "tests/simulation/simulated_job.h"
 
-namespace shoal {
+namespace shoal::simulation {
 namespace {
 
 constexpr absl::Duration kRetry = absl::Milliseconds(3);
@@ -68,7 +68,7 @@ void SimulatedWorker::OnDirective(const Directive& directive) {
 
 void SimulatedWorker::Prepare(const PrepareJob& request) {
   if (choice_.OnPrepare(request)) return ReportPrepared();
-  choice_.DropHeld();
+  choice_.worker::DropHeld();
   DropJob();
   const auto time = cluster_->queue().Between(absl::Milliseconds(1), absl::Milliseconds(8));
   After(time, [this, request] {
@@ -90,7 +90,7 @@ void SimulatedWorker::MakeJob(const PrepareJob& request) {
   }
   pool_ = ArrayPool::Create();
   for (auto& theta : theta_) theta.assign(offset, 0);
-  core_ = std::make_unique<WorkerCore>(WorkerCore::Options{
+  core_ = std::make_unique<worker::WorkerCore>(worker::WorkerCore::Options{
       JobId(job_), NodeId(id()), request.spec().train().slots(), static_cast<uint32_t>(blocks_.size())});
   JobPrepared prepared;
   prepared.set_job(job_);
@@ -107,14 +107,14 @@ void SimulatedWorker::Pump() {
   OfferWaiting();
   if (core_ == nullptr || busy_) return;
   work_ = core_->NextWork();
-  if (work_.kind == Work::Kind::kNone) return;
+  if (work_.kind == worker::Work::Kind::kNone) return;
   busy_ = true;
   unit_ = 0;
   slot_ = 0;
   const uint64_t life = life_;
   After(absl::Microseconds(10), [this, life] {
     if (life != life_) return;
-    if (work_.kind == Work::Kind::kTrain) {
+    if (work_.kind == worker::Work::Kind::kTrain) {
       StepTraining();
     } else {
       StepEvaluation();
@@ -123,28 +123,28 @@ void SimulatedWorker::Pump() {
 }
 
 void SimulatedWorker::CarryOut() {
-  for (WorkerAction& action : core_->TakeActions()) {
-    if (std::holds_alternative<AskVersions>(action)) {
+  for (worker::WorkerAction& action : core_->TakeActions()) {
+    if (std::holds_alternative<worker::AskVersions>(action)) {
       open_ = false;
       ++opening_;
       for (int i = 0; i < view_.shards_size(); ++i) AskShard(i);
-    } else if (auto* open = std::get_if<OpenStreams>(&action)) {
+    } else if (auto* open = std::get_if<worker::OpenStreams>(&action)) {
       open_ = true;
       ++opening_;
       broken_pushes_.clear();
       pulls_.assign(view_.shards_size(), nullptr);
       for (int i = 0; i < view_.shards_size(); ++i) OpenPull(i, open->from);
       for (const Held& held : held_) PushHeld(held, -1);
-    } else if (std::holds_alternative<Disconnect>(action)) {
+    } else if (std::holds_alternative<worker::Disconnect>(action)) {
       open_ = false;
       ++opening_;
-    } else if (auto* release = std::get_if<ReleaseHeld>(&action)) {
+    } else if (auto* release = std::get_if<worker::ReleaseHeld>(&action)) {
       const Round over = release->round;
       held_.erase(std::remove_if(held_.begin(), held_.end(), [&](const Held& h) { return h.round <= over; }),
                   held_.end());
-    } else if (std::holds_alternative<DropHeld>(action)) {
+    } else if (std::holds_alternative<worker::DropHeld>(action)) {
       held_.clear();
-    } else if (auto* send = std::get_if<SendReport>(&action)) {
+    } else if (auto* send = std::get_if<worker::SendReport>(&action)) {
       Report(std::move(send->report));
     }
   }
@@ -158,7 +158,7 @@ void SimulatedWorker::AskShard(uint32_t shard) {
   const std::string address = view_.shards(shard).primary().address();
   cluster_->queue().After(cluster_->Delay(), [this, opening, view, shard, address] {
     SimulatedServer* const server = cluster_->ServerAt(address);
-    absl::StatusOr<VersionRange> versions = absl::UnavailableError("nobody there");
+    absl::StatusOr<server::VersionRange> versions = absl::UnavailableError("nobody there");
     if (server != nullptr && !server->frozen()) versions = server->Versions(view);
     After(cluster_->Delay(), [this, opening, view, shard, versions] {
       if (opening != opening_ || core_ == nullptr) return;
@@ -179,7 +179,8 @@ void SimulatedWorker::OpenPull(uint32_t shard, Version from) {
   pull->view = ViewId(view_.view());
   pull->shard = shard;
   pull->from = from;
-  pull->deliver = [this, opening, view = pull->view](const PublishedVersion& published, BlockId block) {
+  pull->deliver = [this, opening, view = pull->view](const server::PublishedVersion& published,
+                                                     BlockId block) {
     After(absl::ZeroDuration(), [this, opening, view, published, block] {
       if (opening != opening_ || core_ == nullptr) return;
       if (!Offer(view, published, block)) waiting_.push_back({view, published, block, opening});
@@ -205,10 +206,10 @@ void SimulatedWorker::OpenPull(uint32_t shard, Version from) {
   });
 }
 
-bool SimulatedWorker::Offer(ViewId view, const PublishedVersion& published, BlockId block) {
-  const WorkerCore::Offer offer = core_->OfferBlock(view, published.version, block);
-  if (offer == WorkerCore::Offer::kWait) return false;
-  if (offer == WorkerCore::Offer::kDrop) return true;
+bool SimulatedWorker::Offer(ViewId view, const server::PublishedVersion& published, BlockId block) {
+  const worker::WorkerCore::Offer offer = core_->OfferBlock(view, published.version, block);
+  if (offer == worker::WorkerCore::Offer::kWait) return false;
+  if (offer == worker::WorkerCore::Offer::kDrop) return true;
   const BlockSpec& spec = blocks_[block.value()];
   DecodePayload(published.wire, published.payload,
                 absl::MakeSpan(theta_[published.version.value() % 2]).subspan(spec.offset, spec.size));
@@ -305,14 +306,14 @@ void SimulatedWorker::StepTraining() {
   if (unit_ == work_.units.size()) return EndWork();
   const SlotRange unit = work_.units[unit_];
   if (reducer_ == nullptr) {
-    const auto on_final = [this](SlotRange node, int group, const GradientBuffer& gradient,
+    const auto on_final = [this](SlotRange node, int group, const worker::GradientBuffer& gradient,
                                  const ContributionStats& stats) {
       if (!core_->Wanted(work_.ticket)) return;
       held_.push_back({RoundFrom(work_.version), node, group, gradient, stats});
       if (open_) PushHeld(held_.back(), -1);
     };
-    reducer_ = std::make_unique<UnitReducer>(
-        UnitReducer::Options{tree_, unit, WIRE_FORMAT_F32, groups_, on_final}, pool_);
+    reducer_ = std::make_unique<worker::UnitReducer>(
+        worker::UnitReducer::Options{tree_, unit, WIRE_FORMAT_F32, groups_, on_final}, pool_);
     slot_ = unit.begin;
   }
   if (slot_ == unit.end) return FinishUnit();
@@ -378,4 +379,4 @@ void SimulatedWorker::EndWork() {
   Pump();
 }
 
-}  // namespace shoal
+}  // namespace shoal::simulation

@@ -1,5 +1,5 @@
-// A worker of a simulated cluster: the real WorkerCore and UnitReducer, with made-up gradients that take
-// simulated time.
+// A worker of a simulated cluster: the real worker::WorkerCore and UnitReducer, with made-up gradients that
+// take simulated time.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
 
-namespace shoal {
+namespace shoal::simulation {
 
 class SimulatedWorker : public SimulatedNode {
  public:
@@ -31,7 +31,7 @@ class SimulatedWorker : public SimulatedNode {
     Round round;
     SlotRange node;
     int group = 0;
-    GradientBuffer gradient;
+    worker::GradientBuffer gradient;
     ContributionStats stats;
   };
   struct Delivery {
@@ -53,7 +53,7 @@ class SimulatedWorker : public SimulatedNode {
   void OpenPull(uint32_t shard, Version from);
   void OfferWaiting();
   // False: the block has to wait.
-  bool Offer(ViewId view, const PublishedVersion& published, BlockId block);
+  bool Offer(ViewId view, const server::PublishedVersion& published, BlockId block);
   void PushHeld(const Held& held, int shard);
   void Push(uint32_t shard, Delivery delivery);
   void Deliver(uint32_t shard, Delivery delivery);
@@ -68,23 +68,24 @@ class SimulatedWorker : public SimulatedNode {
   void StepEvaluation();
   void EndWork();
 
-  JobChoice choice_;
+  worker::JobChoice choice_;
   uint64_t job_ = 0;
   uint64_t life_ = 0;  // of core_, so that late events don't reach its successor
-  std::unique_ptr<WorkerCore> core_;
+  std::unique_ptr<worker::WorkerCore> core_;
   SlotTree tree_{1};
   std::vector<BlockSpec> blocks_;
-  std::vector<GroupRange> groups_;
+  std::vector<worker::GroupRange> groups_;
   std::shared_ptr<ArrayPool> pool_;
   std::vector<float> theta_[2];
   View view_;
-  uint64_t opening_ = 0;  // counts AskVersions, OpenStreams and Disconnect: older streams are void
+  uint64_t opening_ =
+      0;  // counts worker::AskVersions, worker::OpenStreams and worker::Disconnect: older streams are void
   bool open_ = false;
   std::set<uint32_t> broken_pushes_;  // shards whose push stream broke and does not stand yet
   std::vector<std::shared_ptr<SimulatedPull>> pulls_;
   struct Waiting {
     ViewId view;
-    PublishedVersion published;
+    server::PublishedVersion published;
     BlockId block;
     uint64_t opening = 0;
   };
@@ -93,10 +94,10 @@ class SimulatedWorker : public SimulatedNode {
 
   bool busy_ = false;
   bool pumping_ = false;
-  Work work_;
+  worker::Work work_;
   size_t unit_ = 0;    // of work_.units
   uint32_t slot_ = 0;  // next of the unit; or index into work_.slots
-  std::unique_ptr<UnitReducer> reducer_;
+  std::unique_ptr<worker::UnitReducer> reducer_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::simulation

@@ -9,7 +9,7 @@
 #include "catch2/catch.hpp"
 #include "tests/simulation/simulated_cluster.h"
 
-namespace shoal {
+namespace shoal::simulation {
 namespace {
 
 constexpr int kSchedules = 1000;  // of each kind
@@ -135,4 +135,4 @@ TEST_CASE("The scheduler killed and restarted in the middle of all this changes 
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::simulation

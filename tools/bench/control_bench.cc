@@ -41,7 +41,7 @@ View MakeView(SlotRange slots) {
 }
 
 // The contribution of `node`, as it comes from the network.
-grpc::ByteBuffer Contribution(Round round, SlotRange node, const GradientBuffer& gradient) {
+grpc::ByteBuffer Contribution(Round round, SlotRange node, const worker::GradientBuffer& gradient) {
   ContributionHeader header;
   header.set_job(1);
   header.set_view(kView.value());
@@ -55,7 +55,7 @@ grpc::ByteBuffer Contribution(Round round, SlotRange node, const GradientBuffer&
   return EncodeBlockMessage(header, payload);
 }
 
-grpc::ByteBuffer Publication(const PublishedVersion& published) {
+grpc::ByteBuffer Publication(const server::PublishedVersion& published) {
   PublishedHeader header;
   header.set_job(1);
   header.set_view(kView.value());
@@ -68,12 +68,12 @@ grpc::ByteBuffer Publication(const PublishedVersion& published) {
 // A server without a network.
 class BenchServer {
  public:
-  explicit BenchServer(const std::shared_ptr<const ShardJob>& job) {
-    ServerJob::Options options;
+  explicit BenchServer(const std::shared_ptr<const server::ShardJob>& job) {
+    server::ServerJob::Options options;
     options.self = kServer;
     options.env = PosixEnv();
     options.report = [](NodeReport) {};
-    job_ = std::make_shared<ServerJob>(std::move(options), job);
+    job_ = std::make_shared<server::ServerJob>(std::move(options), job);
     job_->Install(MakeView({0, job->slots}));
   }
   ~BenchServer() { job_->Close(); }
@@ -93,7 +93,7 @@ class BenchServer {
   }
 
  private:
-  std::shared_ptr<ServerJob> job_;
+  std::shared_ptr<server::ServerJob> job_;
 };
 
 // A worker without a network, a thread and a model.
@@ -108,8 +108,8 @@ class BenchWorker {
 
   // The slots of a round.
   std::vector<grpc::ByteBuffer> Run(Round round) {
-    const Work work = core_.NextWork();
-    SHOAL_CHECK(work.kind == Work::Kind::kTrain && work.version == InputOf(round));
+    const worker::Work work = core_.NextWork();
+    SHOAL_CHECK(work.kind == worker::Work::Kind::kTrain && work.version == InputOf(round));
     std::vector<grpc::ByteBuffer> contributions;
     for (SlotRange unit : work.units) RunUnit(work, unit, &contributions);
     core_.EndWork(work.ticket);
@@ -124,15 +124,16 @@ class BenchWorker {
   }
 
  private:
-  void RunUnit(const Work& work, SlotRange unit, std::vector<grpc::ByteBuffer>* contributions) {
-    UnitReducer reducer({tree_,
-                         unit,
-                         WIRE_FORMAT_F32,
-                         {{0, kElements}},
-                         [&](SlotRange node, int, const GradientBuffer& gradient, const ContributionStats&) {
-                           contributions->push_back(Contribution(RoundFrom(work.version), node, gradient));
-                         }},
-                        pool_);
+  void RunUnit(const worker::Work& work, SlotRange unit, std::vector<grpc::ByteBuffer>* contributions) {
+    worker::UnitReducer reducer(
+        {tree_,
+         unit,
+         WIRE_FORMAT_F32,
+         {{0, kElements}},
+         [&](SlotRange node, int, const worker::GradientBuffer& gradient, const ContributionStats&) {
+           contributions->push_back(Contribution(RoundFrom(work.version), node, gradient));
+         }},
+        pool_);
     ContributionStats stats;
     stats.set_weight(1);
     for (uint32_t slot = unit.begin; slot < unit.end; ++slot) {
@@ -145,14 +146,14 @@ class BenchWorker {
     core_.UnitDone(work.ticket, unit);
   }
   void Store(Version version) {
-    SHOAL_CHECK(core_.OfferBlock(kView, version, BlockId(0)) == WorkerCore::Offer::kTake);
+    SHOAL_CHECK(core_.OfferBlock(kView, version, BlockId(0)) == worker::WorkerCore::Offer::kTake);
     core_.BlockStored(kView, version, BlockId(0));
     (void)core_.TakeActions();
   }
 
   const SlotTree tree_;
   const std::shared_ptr<ArrayPool> pool_ = ArrayPool::Create();
-  WorkerCore core_;
+  worker::WorkerCore core_;
 };
 
 // Rounds of `slots` slots on `workers` workers with as many slots each.
@@ -161,7 +162,7 @@ absl::Status RunRounds(const ControlOptions& options, uint32_t workers) {
   BenchJobOptions job_options;
   job_options.group_sizes = {kElements};
   job_options.slots = slots;
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardJob> job, MakeBenchJob(job_options));
   BenchServer server(job);
   std::vector<std::unique_ptr<BenchWorker>> all;
   for (uint32_t w = 0; w < workers; ++w) {

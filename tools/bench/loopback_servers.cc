@@ -61,8 +61,8 @@ absl::StatusOr<WireFormat> ParseWire(const std::string& name) {
   return absl::InvalidArgumentError(absl::StrCat("--wire ", name, ": expected f32, bf16 or f16"));
 }
 
-absl::StatusOr<std::shared_ptr<const ShardJob>> MakeBenchJob(const BenchJobOptions& options) {
-  return MakeShardJob(JobId(1), MakeSpec(options), MakePlan(options.group_sizes));
+absl::StatusOr<std::shared_ptr<const server::ShardJob>> MakeBenchJob(const BenchJobOptions& options) {
+  return server::MakeShardJob(JobId(1), MakeSpec(options), MakePlan(options.group_sizes));
 }
 
 LoopbackServers::Server::~Server() {
@@ -71,15 +71,15 @@ LoopbackServers::Server::~Server() {
 }
 
 absl::StatusOr<std::unique_ptr<LoopbackServers::Server>> LoopbackServers::StartOne(
-    int index, const std::shared_ptr<const ShardJob>& shard_job) {
+    int index, const std::shared_ptr<const server::ShardJob>& shard_job) {
   auto server = std::make_unique<Server>();
-  ServerJob::Options options;
+  server::ServerJob::Options options;
   options.self = NodeId(index + 1);
   options.env = PosixEnv();
   options.report = [](NodeReport) {};
-  server->job = std::make_shared<ServerJob>(std::move(options), shard_job);
-  server->service = std::make_unique<ParameterServiceImpl>(
-      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<ServerJob>> { return job; });
+  server->job = std::make_shared<server::ServerJob>(std::move(options), shard_job);
+  server->service = std::make_unique<server::ParameterServiceImpl>(
+      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<server::ServerJob>> { return job; });
   ServerOptions rpc;
   rpc.address = "127.0.0.1:0";
   rpc.services = {server->service.get()};
@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<LoopbackServers::Server>> LoopbackServers::StartO
 }
 
 absl::StatusOr<std::unique_ptr<LoopbackServers>> LoopbackServers::Start(
-    int count, const std::shared_ptr<const ShardJob>& job) {
+    int count, const std::shared_ptr<const server::ShardJob>& job) {
   auto servers = std::make_unique<LoopbackServers>();
   for (int i = 0; i < count; ++i) {
     SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Server> server, StartOne(i, job));
@@ -117,7 +117,8 @@ void LoopbackServers::Install(const View& view) {
 namespace {
 
 // Of the process that is to be: serves until `lifeline` is closed.
-absl::Status Serve(int count, const std::shared_ptr<const ShardJob>& job, int lifeline, int to_parent) {
+absl::Status Serve(int count, const std::shared_ptr<const server::ShardJob>& job, int lifeline,
+                   int to_parent) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LoopbackServers> servers, LoopbackServers::Start(count, job));
   const View view = servers->MakeView();
   servers->Install(view);
@@ -132,7 +133,7 @@ absl::Status Serve(int count, const std::shared_ptr<const ShardJob>& job, int li
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
-    int count, const std::shared_ptr<const ShardJob>& job) {
+    int count, const std::shared_ptr<const server::ShardJob>& job) {
   int lifeline[2], from_child[2];
   if (pipe(lifeline) != 0 || pipe(from_child) != 0) return absl::ErrnoToStatus(errno, "pipe");
   std::unique_ptr<ServerProcess> process(new ServerProcess);

@@ -27,14 +27,14 @@ struct BenchJobOptions {
 
 // A job without data: SGD, no clipping, no evaluation, no checkpoint, more rounds than a benchmark runs; each
 // group is one parameter.
-absl::StatusOr<std::shared_ptr<const ShardJob>> MakeBenchJob(const BenchJobOptions& options);
+absl::StatusOr<std::shared_ptr<const server::ShardJob>> MakeBenchJob(const BenchJobOptions& options);
 
 // Real servers of one job behind real gRPC on loopback. Whoever pulls from them must have ended first. Not
 // thread-safe.
 class LoopbackServers {
  public:
-  static absl::StatusOr<std::unique_ptr<LoopbackServers>> Start(int count,
-                                                                const std::shared_ptr<const ShardJob>& job);
+  static absl::StatusOr<std::unique_ptr<LoopbackServers>> Start(
+      int count, const std::shared_ptr<const server::ShardJob>& job);
 
   // A view of all of them, without slots and target.
   View MakeView() const;
@@ -42,13 +42,13 @@ class LoopbackServers {
 
  private:
   struct Server {
-    std::shared_ptr<ServerJob> job;
-    std::unique_ptr<ParameterServiceImpl> service;
+    std::shared_ptr<server::ServerJob> job;
+    std::unique_ptr<server::ParameterServiceImpl> service;
     std::unique_ptr<RpcServer> rpc;
     ~Server();
   };
   static absl::StatusOr<std::unique_ptr<Server>> StartOne(int index,
-                                                          const std::shared_ptr<const ShardJob>& job);
+                                                          const std::shared_ptr<const server::ShardJob>& job);
 
   std::vector<std::unique_ptr<Server>> servers_;
 };
@@ -59,8 +59,8 @@ class ServerProcess {
  public:
   // Forks: before this process has threads or has used gRPC. Errors: what the system says; INTERNAL when the
   // servers did not start (they have said why).
-  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(int count,
-                                                              const std::shared_ptr<const ShardJob>& job);
+  static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(
+      int count, const std::shared_ptr<const server::ShardJob>& job);
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;

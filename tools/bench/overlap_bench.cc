@@ -34,7 +34,7 @@ struct RoundTimes {
 };
 
 // Layers that take their time. A layer is ready at a time that does not move when the thread wakes up late.
-class TimedProgram : public Program {
+class TimedProgram : public worker::Program {
  public:
   struct Options {
     std::vector<uint64_t> group_sizes;
@@ -45,7 +45,7 @@ class TimedProgram : public Program {
   TimedProgram(Options options, std::vector<RoundTimes>* times, absl::Notification* done)
       : options_(std::move(options)), times_(times), done_(done) {}
 
-  absl::Status RunSlot(const SlotTask& task) override {
+  absl::Status RunSlot(const worker::SlotTask& task) override {
     const size_t layers = options_.group_sizes.size();
     absl::Time now = absl::Now();
     RoundTimes times = {now, absl::ZeroDuration()};
@@ -70,7 +70,7 @@ class TimedProgram : public Program {
     if (times_->size() == options_.rounds && !done_->HasBeenNotified()) done_->Notify();
     return absl::OkStatus();
   }
-  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask&) override {
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const worker::EvaluationTask&) override {
     return absl::UnimplementedError("no evaluation here");
   }
 
@@ -126,27 +126,27 @@ View WithWorker(View view, uint64_t rounds) {
   return view;
 }
 
-std::unique_ptr<JobWorker> StartWorker(const OverlapOptions& options, const ShardJob& job,
-                                       const std::vector<uint64_t>& group_sizes,
-                                       std::unique_ptr<Program> program) {
-  JobWorker::Options worker;
+std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, const server::ShardJob& job,
+                                               const std::vector<uint64_t>& group_sizes,
+                                               std::unique_ptr<worker::Program> program) {
+  worker::JobWorker::Options worker;
   worker.job = job.job;
   worker.self = kWorker;
   worker.wire = job.wire;
   worker.group_sizes = group_sizes;
   worker.report = [](NodeReport) {};
-  GrpcLink::Options link;
+  worker::GrpcLink::Options link;
   link.job = job.job;
   link.wire = job.wire;
   for (const BlockSpec& block : job.blocks) link.block_elements.push_back(block.size);
   link.link_bits_per_second = options.gbits * 1e9;
-  return std::make_unique<JobWorker>(worker, std::move(program), [&](ParameterLinkEvents* events) {
-    return std::make_unique<GrpcLink>(link, events);
-  });
+  return std::make_unique<worker::JobWorker>(
+      worker, std::move(program),
+      [&](worker::ParameterLinkEvents* events) { return std::make_unique<worker::GrpcLink>(link, events); });
 }
 
 absl::StatusOr<Figures> Measure(const OverlapOptions& options, const BenchJobOptions& job_options) {
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardJob> job, MakeBenchJob(job_options));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LoopbackServers> servers,
                          LoopbackServers::Start(options.servers, job));
   const TimedProgram::Options timing = Timing(options, job_options);
@@ -154,7 +154,7 @@ absl::StatusOr<Figures> Measure(const OverlapOptions& options, const BenchJobOpt
   servers->Install(view);
   std::vector<RoundTimes> times;
   absl::Notification done;
-  const std::unique_ptr<JobWorker> worker = StartWorker(
+  const std::unique_ptr<worker::JobWorker> worker = StartWorker(
       options, *job, job_options.group_sizes, std::make_unique<TimedProgram>(timing, &times, &done));
   worker->OnView(view);
   done.WaitForNotification();

@@ -24,7 +24,7 @@ namespace {
 constexpr int kTurns = 4;
 
 // Pushes a gradient and waits until the next version of all blocks is here.
-class BenchWorker : public ParameterLinkEvents {
+class BenchWorker : public worker::ParameterLinkEvents {
  public:
   BenchWorker(uint32_t slot, const PushPullOptions& bench, WireFormat wire,
               const std::vector<BlockSpec>& blocks, uint64_t elements)
@@ -33,12 +33,12 @@ class BenchWorker : public ParameterLinkEvents {
         theta_(ArrayPool::Create()->Acquire(elements)),
         gradient_(ArrayPool::Create()->Acquire(elements)) {
     std::fill_n(gradient_.get(), elements, 0.001f);
-    GrpcLink::Options options;
+    worker::GrpcLink::Options options;
     options.job = JobId(1);
     options.wire = wire;
     options.link_bits_per_second = bench.gbits * 1e9;
     for (const BlockSpec& block : blocks) options.block_elements.push_back(block.size);
-    link_ = std::make_unique<GrpcLink>(options, this);
+    link_ = std::make_unique<worker::GrpcLink>(options, this);
   }
 
   void Connect(const View& view) {
@@ -48,7 +48,7 @@ class BenchWorker : public ParameterLinkEvents {
   }
   void Push(Round round) {
     for (uint32_t b = 0; b < blocks_.size(); ++b) {
-      BlockContribution contribution;
+      worker::BlockContribution contribution;
       contribution.header.set_job(1);
       contribution.header.set_round(round.value());
       contribution.header.set_slot_begin(slot_);
@@ -84,10 +84,10 @@ class BenchWorker : public ParameterLinkEvents {
   const uint32_t slot_;
   const std::vector<BlockSpec> blocks_;
   const FloatArray theta_;
-  const GradientBuffer gradient_;
+  const worker::GradientBuffer gradient_;
   absl::Mutex mutex_;
   uint64_t arrived_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::unique_ptr<GrpcLink> link_;  // last: its events end before the rest
+  std::unique_ptr<worker::GrpcLink> link_;  // last: its events end before the rest
 };
 
 double CpuSeconds() {
@@ -150,7 +150,7 @@ absl::Status RunPushPull(const PushPullOptions& options) {
   job_options.group_sizes = {elements};
   job_options.slots = static_cast<uint32_t>(options.workers);
   job_options.wire = wire;
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardJob> job, MakeBenchJob(job_options));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<ServerProcess> servers,
                          ServerProcess::Start(options.servers, job));
   std::vector<std::unique_ptr<BenchWorker>> workers;

@@ -29,7 +29,7 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
     SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
   }
   SHOAL_RETURN_IF_ERROR(env->DeleteTree(fetched));
-  return ExportModel(env, folder, job.plan(), tokenizer, theta);
+  return worker::ExportModel(env, folder, job.plan(), tokenizer, theta);
 }
 
 }  // namespace shoal

@@ -37,7 +37,7 @@ struct ModelFlags {
 
 struct Loaded {
   std::unique_ptr<Device> device;
-  std::unique_ptr<Classifier> classifier;
+  std::unique_ptr<worker::Classifier> classifier;
 };
 
 absl::StatusOr<Loaded> Load(const std::string& folder) {
@@ -45,7 +45,8 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
   SHOAL_ASSIGN_OR_RETURN(const DeviceOptions options,
                          DeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
   SHOAL_ASSIGN_OR_RETURN(loaded.device, Device::Create(options));
-  SHOAL_ASSIGN_OR_RETURN(loaded.classifier, Classifier::Load(PosixEnv(), folder, loaded.device.get()));
+  SHOAL_ASSIGN_OR_RETURN(loaded.classifier,
+                         worker::Classifier::Load(PosixEnv(), folder, loaded.device.get()));
   return loaded;
 }
 

@@ -11,7 +11,7 @@
 #include "worker/data/reader.h"
 #include "worker/data/split.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -167,4 +167,4 @@ TEST_CASE("Labels that are rarer than min_class_count are left out with their ex
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker

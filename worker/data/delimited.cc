@@ -9,7 +9,7 @@
 #include "absl/strings/strip.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line) {
@@ -110,4 +110,4 @@ absl::Status ForEachCsvRecord(const TextFile& file, const RecordVisitor& visit) 
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // A file in memory.
 struct TextFile {
@@ -34,4 +34,4 @@ absl::Status ForEachTsvRecord(const TextFile& file, const RecordVisitor& visit);
 // Errors: INVALID_ARGUMENT, also with the line, when a quote is not closed or stands where none may.
 absl::Status ForEachCsvRecord(const TextFile& file, const RecordVisitor& visit);
 
-}  // namespace shoal
+}  // namespace shoal::worker

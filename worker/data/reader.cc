@@ -16,7 +16,7 @@
 #include "worker/data/delimited.h"
 #include "worker/data/record.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -135,4 +135,4 @@ absl::StatusOr<ExampleSet> ReadExamples(Env* env,
   return std::move(reader).Take();
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -10,7 +10,7 @@
 #include "common/file.h"
 #include "proto/job.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // One line of the data; of format text a whole file, or what of it is in a part.
 struct Example {
@@ -45,4 +45,4 @@ absl::StatusOr<ExampleSet> ReadExamples(Env* env,
                                         const google::protobuf::RepeatedPtrField<std::string>& files,
                                         const JobSpec& job);
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -12,7 +12,7 @@
 #include "common/nearest_name.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 using Json = nlohmann::json;
@@ -141,4 +141,4 @@ absl::StatusOr<Record> RecordFromJson(absl::string_view line, const JobSpec& job
   return record;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -11,7 +11,7 @@
 #include "absl/types/span.h"
 #include "proto/job.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 struct Record {
   std::vector<std::string> texts;  // in the order of data.text
@@ -41,4 +41,4 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
 // Errors: INVALID_ARGUMENT when the line is no JSON object, or a column is not there or of another type.
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const JobSpec& job);
 
-}  // namespace shoal
+}  // namespace shoal::worker

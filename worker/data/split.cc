@@ -11,7 +11,7 @@
 #include "common/sha256.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr Part kParts[] = {Part::kTrain, Part::kValidation, Part::kTest};
@@ -171,4 +171,4 @@ absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job) {
   return parted;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

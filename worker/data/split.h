@@ -9,7 +9,7 @@
 #include "proto/job.pb.h"
 #include "worker/data/reader.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 enum class Part { kTrain = 0, kValidation = 1, kTest = 2, kUnused = 3 };
 inline constexpr int kNumParts = 3;  // without kUnused
@@ -36,4 +36,4 @@ Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 // job asks for.
 absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job);
 
-}  // namespace shoal
+}  // namespace shoal::worker

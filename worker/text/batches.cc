@@ -5,7 +5,7 @@
 #include "common/permutation.h"
 #include "common/philox.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 BatchOrder::BatchOrder(const EncodedPart* part, uint64_t seed, uint32_t slots, uint32_t slot_batch)
     : part_(part), seed_(seed), slots_(slots) {
@@ -44,4 +44,4 @@ std::vector<uint64_t> BatchOrder::Examples(Round round, Slot slot) const {
   return dealt;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -8,7 +8,7 @@
 #include "common/types.h"
 #include "worker/text/dataset.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // The training examples are cut at random into S partitions, as equal as can be; partition s feeds slot s, in
 // an order of its own in each epoch. Batches are length-aware: of every kChunk batches in a row, each gets a
@@ -36,4 +36,4 @@ class BatchOrder {
   uint64_t rounds_;  // of an epoch
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

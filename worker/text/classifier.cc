@@ -12,7 +12,7 @@
 #include "worker/data/reader.h"
 #include "worker/text/evaluation.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr char kVocabularyName[] = "sentencepiece.model";
@@ -106,4 +106,4 @@ absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& pla
   return WriteModel(env, folder, config, theta);
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -17,7 +17,7 @@
 #include "proto/scheduler.pb.h"
 #include "worker/text/encode.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // Not thread-safe.
 class Classifier {
@@ -56,4 +56,4 @@ class Classifier {
 absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
                          absl::string_view tokenizer, absl::Span<const float> theta);
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr absl::string_view kMagic = "shoal dataset 1\n";  // 16 bytes
@@ -104,4 +104,4 @@ absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_siz
   return dataset;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -11,7 +11,7 @@
 #include "proto/job.pb.h"
 #include "worker/data/split.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // E: examples, N: their tokens, L: labels.
 struct EncodedPart {
@@ -41,4 +41,4 @@ std::string SerializeDataset(const Dataset& dataset);
 // or a token is not below `vocab_size`.
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size);
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -6,7 +6,7 @@
 #include "catch2/catch.hpp"
 #include "worker/text/batches.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 // `examples` of lengths 1 to 20.
@@ -93,4 +93,4 @@ TEST_CASE(
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -22,7 +22,7 @@
 #include "worker/text/dataset.h"
 #include "worker/text/encode.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder that Shoal has exported
@@ -202,4 +202,4 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   return derived;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

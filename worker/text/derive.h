@@ -8,7 +8,7 @@
 #include "proto/job.pb.h"
 #include "worker/program.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // The class of arithmetic of `spec`: "f32", or kernels/gemm.h's for bf16. Workers of one class give the same
 // bits.
@@ -22,4 +22,4 @@ std::string NumericsOf(const JobSpec& spec);
 // than the training; NOT_FOUND for a missing file.
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec);
 
-}  // namespace shoal
+}  // namespace shoal::worker

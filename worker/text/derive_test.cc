@@ -16,7 +16,7 @@
 #include "worker/text/classifier.h"
 #include "worker/text/dataset.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -204,4 +204,4 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 class LabelEncoder {
@@ -100,4 +100,4 @@ Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> ex
   return batch;
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -13,7 +13,7 @@
 #include "worker/data/reader.h"
 #include "worker/text/dataset.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // An example of a text, cut to `max_tokens`; with causal-language-modelling its windows of so many, one
 // behind the other. Errors: INVALID_ARGUMENT, with file and line, for a label that is none of `labels`.
@@ -32,4 +32,4 @@ class BatchBuffer {
   std::vector<float> targets_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

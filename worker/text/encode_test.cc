@@ -3,7 +3,7 @@
 #include "catch2/catch.hpp"
 #include "model/tokenizer/byte_tokenizer.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 TEST_CASE("A language model's examples are windows of each text, one behind the other") {
@@ -21,4 +21,4 @@ TEST_CASE("A language model's examples are windows of each text, one behind the 
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 void Count(int cell, int cells, EvaluationStatistics* statistics) {
@@ -48,4 +48,4 @@ void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, con
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -6,7 +6,7 @@
 #include "model/batch.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // The label of the largest logit, the first of equal ones.
 int LargestLogit(absl::Span<const float> logits);
@@ -16,4 +16,4 @@ int LargestLogit(absl::Span<const float> logits);
 void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
               EvaluationStatistics* statistics);
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -18,7 +18,7 @@
 #include "worker/text/encode.h"
 #include "worker/text/evaluation.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 class TextProgram : public Program {
@@ -163,4 +163,4 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
   return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));
 }
 
-}  // namespace shoal
+}  // namespace shoal::worker

@@ -10,7 +10,7 @@
 #include "kernels/device.h"
 #include "worker/program.h"
 
-namespace shoal {
+namespace shoal::worker {
 
 // `env` and `device` must outlive it and its programs.
 class TextProgramBuilder : public ProgramBuilder {
@@ -27,4 +27,4 @@ class TextProgramBuilder : public ProgramBuilder {
   Device* const device_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::worker

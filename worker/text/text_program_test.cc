@@ -6,7 +6,7 @@
 #include "common/file.h"
 #include "kernels/device.h"
 
-namespace shoal {
+namespace shoal::worker {
 namespace {
 
 absl::Status BuildStatus(const JobSpec& spec, const JobPlan& plan) {
@@ -38,4 +38,4 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::worker
