@@ -68,7 +68,7 @@ void SimulatedWorker::OnDirective(const Directive& directive) {
 
 void SimulatedWorker::Prepare(const PrepareJob& request) {
   if (choice_.OnPrepare(request)) return ReportPrepared();
-  choice_.worker::DropHeld();
+  choice_.DropHeld();
   DropJob();
   const auto time = cluster_->queue().Between(absl::Milliseconds(1), absl::Milliseconds(8));
   After(time, [this, request] {
