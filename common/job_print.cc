@@ -1,5 +1,7 @@
 #include "common/job_print.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -7,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/job_rules.h"
 #include "common/job_scalar.h"
 
@@ -51,7 +55,57 @@ void Print(const Message& message, const std::string& indent, std::string* out) 
   }
 }
 
+constexpr size_t kMaxDifferences = 10;
+
+using Fields = std::vector<std::pair<std::string, std::string>>;  // "train.epochs", "8"
+
+// The fields of what Print has made: a line each, indented by two blanks a level.
+Fields FieldsOf(absl::string_view text) {
+  Fields fields;
+  std::vector<absl::string_view> path;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const size_t indent = std::min(line.find_first_not_of(' '), line.size());
+    path.resize(std::min(path.size(), indent / 2));
+    const size_t colon = std::min(line.find(": ", indent), line.size());
+    if (colon == line.size()) {  // a group
+      path.push_back(absl::StripSuffix(line.substr(indent), ":"));
+      continue;
+    }
+    path.push_back(line.substr(indent, colon - indent));
+    fields.emplace_back(absl::StrJoin(path, "."), std::string(line.substr(colon + 2)));
+  }
+  return fields;
+}
+
+std::string ValueIn(const Fields& fields, const std::string& name) {
+  for (const auto& [field, value] : fields) {
+    if (field == name) return value;
+  }
+  return "not set";
+}
+
 }  // namespace
+
+std::string JobDifferences(absl::string_view here, absl::string_view there) {
+  const Fields ours = FieldsOf(here), theirs = FieldsOf(there);
+  std::vector<std::string> names;
+  for (const Fields* fields : {&ours, &theirs}) {
+    for (const auto& [name, value] : *fields) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+  }
+  std::vector<std::string> differences;
+  for (const std::string& name : names) {
+    const std::string a = ValueIn(ours, name), b = ValueIn(theirs, name);
+    if (a != b) differences.push_back(absl::StrCat(name, ": ", a, " here, ", b, " there"));
+  }
+  if (differences.size() > kMaxDifferences) {
+    const size_t more = differences.size() - kMaxDifferences;
+    differences.resize(kMaxDifferences);
+    differences.push_back(absl::StrCat("and ", more, " more"));
+  }
+  return absl::StrJoin(differences, "; ");
+}
 
 std::string YamlString(absl::string_view text) {
   if (IsPlain(text)) return std::string(text);

@@ -19,6 +19,11 @@ std::string PrintJob(const JobSpec& job);
 // (CheckpointManifest.spec_sha256).
 std::string NumericsText(const JobSpec& job);
 
+// In what two such texts (or of PlanText, common/plan_text.h) differ, for a message: "train.epochs: 8 here, 4
+// there; data.group: not set here, source there". At most ten fields, then how many more; "" when they say
+// the same.
+std::string JobDifferences(absl::string_view here, absl::string_view there);
+
 // The text as a YAML scalar that reads back as this string: plain where it may be, else in double quotes.
 std::string YamlString(absl::string_view text);
 

@@ -274,6 +274,20 @@ TEST_CASE("The text of the numerics is the same for jobs that compute the same, 
   }
 }
 
+TEST_CASE("Jobs that differ name the fields in which they do, and both values") {
+  const std::string text = NumericsText(*Parse(kJob));
+  CHECK(JobDifferences(text, text).empty());
+  CHECK(JobDifferences(NumericsText(*Parse(kJob, {{"train.epochs=8"}, ""})), text) ==
+        "train.epochs: 8 here, 3 there");
+  CHECK(JobDifferences(NumericsText(*Parse(kJob, {{"seed=2", "data.group=source"}, ""})), text) ==
+        "seed: 2 here, 1 there; data.group: source here, not set there");
+  CHECK(JobDifferences("", "a: 1\nb:\n  c: \"x: y\"\n") ==
+        "a: not set here, 1 there; b.c: not set here, \"x: y\" there");
+  std::string many;
+  for (int i = 0; i < 13; ++i) many += "f" + std::to_string(i) + ": 1\n";
+  CHECK_THAT(JobDifferences(many, ""), Catch::Matchers::EndsWith("; and 3 more"));
+}
+
 TEST_CASE("Damaged job files are refused or valid, and nothing else happens") {
   const std::string good = PrintJob(*Parse(kJob));
   const std::string special = "[]{}:,#&*!|>'\"%@`-?\n\t \\~<=.0e";
