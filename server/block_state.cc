@@ -124,9 +124,7 @@ PublishedVersion BlockState::Apply(const BlockUpdate& update) {
   theta_ = std::move(next);
   ledger_.Clear();
   version_.store(OutputOf(update.round).value(), std::memory_order_release);
-  PublishedVersion published = Finish(OutputOf(update.round), std::move(encoder));
-  Publish(published);
-  return published;
+  return Finish(OutputOf(update.round), std::move(encoder));
 }
 
 void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient,

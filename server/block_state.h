@@ -59,11 +59,15 @@ class BlockState {
   // Of the sum; only between kCompleted and Apply.
   double CompleteSquaredNorm() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Turns version t into t+1 with the complete sum of round t = update.round, and publishes it. Version t
-  // stays available, t-1 is dropped. Called once a round, after kCompleted.
-  PublishedVersion Apply(const BlockUpdate& update) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
+  // Turns version t into t+1 with the complete sum of round t = update.round. Called once a round, after
+  // kCompleted; to be followed by Publish of what it returns.
+  PublishedVersion Apply(const BlockUpdate& update) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // θ at version() with a copy of the moments; right after Apply, before the next one.
+  // Makes Apply's version t+1 available. Version t stays available, t-1 is dropped. From then on the next
+  // round may complete.
+  void Publish(PublishedVersion published) ABSL_LOCKS_EXCLUDED(published_mutex_);
+
+  // θ at version() with a copy of the moments; between Apply and Publish, so that they stand still.
   BlockSnapshot Snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Errors: OUT_OF_RANGE when it is dropped already, UNAVAILABLE when it is not there yet.
@@ -83,7 +87,6 @@ class BlockState {
   // Makes of θ what goes to workers.
   PayloadEncoder Encoder(const FloatArray& theta) const;
   PublishedVersion Finish(Version version, PayloadEncoder encoder) const;
-  void Publish(PublishedVersion published) ABSL_LOCKS_EXCLUDED(published_mutex_);
 
   const std::shared_ptr<const ShardJob> job_;
   const BlockId block_;

@@ -50,17 +50,38 @@ JobShard::JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHos
 
 JobShard::~JobShard() = default;
 
+void JobShard::Expect(const View& view) {
+  const ViewId id(view.view());
+  absl::MutexLock lock(&mutex_);
+  if (id <= newest_) return;
+  newest_ = id;
+  restore_id_ = view.restore().restore_id();
+  serving_ = ViewId(0);
+}
+
+void JobShard::Close() {
+  absl::MutexLock lock(&mutex_);
+  closed_ = true;
+  serving_ = ViewId(0);
+}
+
+bool JobShard::IsWanted(uint64_t restore_id) const {
+  absl::MutexLock lock(&mutex_);
+  return !closed_ && restore_id == restore_id_;
+}
+
 absl::Status JobShard::Install(const View& view) {
+  Expect(view);
   const ViewId id(view.view());
   std::shared_ptr<ShardState> held;
   {
     absl::MutexLock lock(&mutex_);
+    if (closed_) return absl::FailedPreconditionError("the job is over here");
     if (id < newest_) {
       return absl::FailedPreconditionError(
           absl::StrCat("view ", id.value(), " is older than view ", newest_.value()));
     }
     if (id == serving_) return absl::OkStatus();
-    newest_ = id;
     serving_ = ViewId(0);
     held = state_;
   }
@@ -68,9 +89,11 @@ absl::Status JobShard::Install(const View& view) {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateFor(view, shard, std::move(held)));
   {
     absl::MutexLock lock(&mutex_);
+    if (closed_) return absl::FailedPreconditionError("the job is over here");
+    // Of use to a newer view of the same restore point too.
+    if (restore_id_ == view.restore().restore_id()) state_ = state;
     if (newest_ != id) return absl::FailedPreconditionError("a newer view came in between");
     serving_ = id;
-    state_ = state;
   }
   state->Resume(id);
   return absl::OkStatus();
@@ -97,6 +120,10 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StateReader> reader, source_->Open(view.restore(), blocks));
   std::vector<absl::StatusOr<BlockStart>> loaded(blocks.size());
   host_->ParallelFor(blocks.size(), [&](uint64_t i) {
+    if (!IsWanted(place.restore_id)) {
+      loaded[i] = absl::FailedPreconditionError("a newer restore point came in between");
+      return;
+    }
     loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
   });
   std::vector<BlockStart> starts;

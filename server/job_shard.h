@@ -32,7 +32,8 @@ class JobShardHost {
  public:
   virtual ~JobShardHost() = default;
 
-  virtual void OnPublished(ViewId view, BlockId block, const PublishedVersion& published) = 0;
+  // The block has a new version, which Published gives from now on.
+  virtual void OnPublished(ViewId view, BlockId block) = 0;
 
   // To the primary of shard `peer` in `view`: again and again until it has answered (give the answer to
   // OnNorms when it is not empty), or the view is over.
@@ -73,12 +74,19 @@ class JobShard {
   JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHost* host, StateSource* source);
   ~JobShard();
 
+  // `view` is to be installed next: requests of older views are refused from now on, and an Install of an
+  // older one that runs returns soon, without effect (what it loads is kept when `view` has the same restore
+  // point). An older view than the newest is ignored. Never blocks.
+  void Expect(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
+  // For good: no view is served, and an Install that runs returns soon, without effect. Never blocks.
+  void Close() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Takes on `view`: from the start of the call requests of other views are refused; when it returns OK,
   // those of `view` are served. State is kept when restore_id is the one that is loaded, else loaded from the
   // source. The same view again: OK at once, or a new attempt when the last one failed. Errors:
-  // FAILED_PRECONDITION for an older view; INVALID_ARGUMENT for one that can't be served (followers, more
-  // shards than blocks, another cut with the same restore_id); what the source says. After an error no view
-  // is served.
+  // FAILED_PRECONDITION for an older view, also when the newer one comes while this runs, and when closed;
+  // INVALID_ARGUMENT for one that can't be served (followers, more shards than blocks, another cut with the
+  // same restore_id); what the source says. After an error no view is served.
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Adds one contribution; the last one of a round updates the block (at once, or with clipping when the
@@ -115,6 +123,7 @@ class JobShard {
   absl::StatusOr<std::shared_ptr<ShardState>> StateOf(ViewId view) const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::shared_ptr<ShardState>> StateFor(const View& view, uint32_t shard,
                                                        std::shared_ptr<ShardState> held);
+  bool IsWanted(uint64_t restore_id) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::shared_ptr<const ShardJob> job_;
   const NodeId self_;
@@ -123,8 +132,10 @@ class JobShard {
   const std::shared_ptr<ArrayPool> pool_;
 
   mutable absl::Mutex mutex_;
-  ViewId newest_ ABSL_GUARDED_BY(mutex_);   // of all views seen
-  ViewId serving_ ABSL_GUARDED_BY(mutex_);  // 0: none
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  ViewId newest_ ABSL_GUARDED_BY(mutex_);            // of all views seen
+  uint64_t restore_id_ ABSL_GUARDED_BY(mutex_) = 0;  // of newest_
+  ViewId serving_ ABSL_GUARDED_BY(mutex_);           // 0: none
   std::shared_ptr<ShardState> state_ ABSL_GUARDED_BY(mutex_);
 };
 

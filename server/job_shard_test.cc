@@ -145,7 +145,7 @@ class Cluster : public JobShardHost {
     return theta;
   }
 
-  void OnPublished(ViewId, BlockId, const PublishedVersion&) override { ++published; }
+  void OnPublished(ViewId, BlockId) override { ++published; }
   void SendNorms(ViewId, uint32_t peer, const Norms& norms) override {
     if (!deliver_norms) return;
     const auto answer = servers[peer]->OnNorms(norms);

@@ -8,7 +8,7 @@
 #include "common/node_flags.h"
 #include "common/status.h"
 #include "server/parameter_service.h"
-#include "server/server_node.h"
+#include "server/server_daemon.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
@@ -23,12 +23,12 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   SHOAL_RETURN_IF_ERROR(flags.node.Check());
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, flags.node.name));
-  ServerNode::Options options;
+  ServerDaemon::Options options;
   options.channel = NewChannel(flags.node.scheduler);
   options.work_dir = flags.node.work_dir;
   options.threads = flags.node.threads;
   options.env = daemon->env();
-  ServerNode node(std::move(options));
+  ServerDaemon node(std::move(options));
   ParameterServiceImpl service([&node](JobId job) { return node.Find(job); });
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}));
   SessionOptions session = flags.node.Session(NODE_ROLE_SERVER);

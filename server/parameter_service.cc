@@ -8,17 +8,26 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/block_message.h"
 #include "common/rpc.h"
 #include "common/status.h"
+#include "grpcpp/alarm.h"
 #include "server/subscription.h"
 
 namespace shoal::server {
 namespace {
 
-// One worker's contributions. Deletes itself when gRPC is done with it. A contribution is added by the thread
-// that read it, so one stream's contributions are added one after the other, those of several workers side by
-// side.
+// How long a write may go on when its stream is over. A worker that reads takes a block in less.
+constexpr absl::Duration kWritePatience = absl::Seconds(2);
+// Of a stream, which ends when so many wait: a worker that gets one sends again on a new stream.
+constexpr size_t kMaxReplies = 16;
+
+// One worker's contributions. Deletes itself when gRPC is done with it: OnDone comes when all other calls
+// have returned, and takes the lock once more, so that whoever held it last has let go. A contribution is
+// added by the thread that read it, so one stream's contributions are added one after the other, those of
+// several workers side by side.
 class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   explicit PushReactor(const ParameterServiceImpl::FindJob& find) : find_(find) { StartRead(&incoming_); }
@@ -35,7 +44,10 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     writing_ = false;
     WriteNext();
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    { const absl::MutexLock lock(&mutex_); }
+    delete this;
+  }
 
  private:
   absl::Status Take() {
@@ -50,6 +62,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     reply.set_slot_end(message.header.slot_end());
     reply.set_error(std::string(result.status().message()));
     absl::MutexLock lock(&mutex_);
+    if (replies_.size() >= kMaxReplies) return result.status();
     replies_.push_back(reply.SerializeAsString());
     WriteNext();
     return absl::OkStatus();
@@ -86,35 +99,41 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };
 
-// One worker's subscription. Lives until gRPC is done with it and the job has forgotten it.
+// One worker's subscription. Lives until gRPC is done with it and the job has forgotten it. Holds the job
+// only while it looks a version up, and of versions the one that is being written: a worker that does not
+// read keeps no job alive.
 class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                     public PullStream,
                     public std::enable_shared_from_this<PullReactor> {
  public:
-  PullReactor(std::shared_ptr<ServerJob> job, const PullRequest& request)
-      : job_(std::move(job)),
+  PullReactor(grpc::CallbackServerContext* context, const std::shared_ptr<ServerJob>& job,
+              const PullRequest& request, absl::Span<const BlockId> blocks)
+      : job_(job),
+        job_id_(job->id()),
         view_(request.view()),
-        subscription_(Version(request.from_version()), job_->job().blocks.size()) {}
+        context_(context),
+        subscription_(Version(request.from_version()), blocks) {}
 
-  void Start(Version from) {
+  void Start(ServerJob* job) {
     self_ = shared_from_this();
-    const absl::Status status = job_->Subscribe(self_, from);
-    if (!status.ok()) End(status);
+    const absl::Status status = job->Subscribe(self_);
+    if (!status.ok()) return End(status);
+    absl::MutexLock lock(&mutex_);
+    WriteNext();
   }
 
   // ---- PullStream ----
   ViewId view() const override { return view_; }
-  void Offer(BlockId block, const PublishedVersion& published) override {
+  void Wake(BlockId block) override {
     absl::MutexLock lock(&mutex_);
-    if (end_) return;
-    const absl::Status status = subscription_.Add(block, published);
-    if (!status.ok()) end_ = status;
+    subscription_.Signal(block);
     WriteNext();
   }
   void End(const absl::Status& status) override {
     absl::MutexLock lock(&mutex_);
     if (!end_) end_ = status;
     WriteNext();
+    if (writing_) WatchLastWrite();
   }
 
   // ---- gRPC ----
@@ -127,21 +146,24 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   }
   void OnCancel() override { End(absl::CancelledError("the worker has left")); }
   void OnDone() override {
-    job_->Unsubscribe(self_);
-    self_.reset();  // may destroy this
+    if (const auto job = job_.lock()) job->Unsubscribe(self_);
+    std::shared_ptr<PullReactor> self;  // may be the last, and lets go without the lock
+    absl::MutexLock lock(&mutex_);
+    context_ = nullptr;
+    self = std::move(self_);
   }
 
  private:
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (writing_ || finished_) return;
+    const std::optional<Subscription::Item> next = end_ ? std::nullopt : NextItem();
     if (end_) {
       finished_ = true;
       return Finish(ToGrpcStatus(*end_));
     }
-    const auto next = subscription_.Next();
     if (!next) return;
     PublishedHeader header;
-    header.set_job(job_->id().value());
+    header.set_job(job_id_.value());
     header.set_view(view_.value());
     header.set_version(next->published.version.value());
     header.set_block(next->block.value());
@@ -152,16 +174,46 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     StartWrite(&outgoing_);
   }
 
-  const std::shared_ptr<ServerJob> job_;
+  // None: nothing is there now, or end_ is set.
+  std::optional<Subscription::Item> NextItem() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const std::shared_ptr<ServerJob> job = job_.lock();
+    if (job == nullptr) {
+      end_ = absl::FailedPreconditionError("the job is over here");
+      return std::nullopt;
+    }
+    auto next = subscription_.Next(
+        [&](BlockId block, Version version) { return job->shard().Published(view_, block, version); });
+    if (next.ok()) return *std::move(next);
+    end_ = next.status();
+    return std::nullopt;
+  }
+
+  // The worker may have stopped reading: then a write, which holds a block, would never end.
+  void WatchLastWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (std::exchange(watched_, true)) return;
+    last_write_.Set(absl::ToChronoTime(absl::Now() + kWritePatience), [weak = weak_from_this()](bool) {
+      if (const auto self = weak.lock()) self->CancelCall();
+    });
+  }
+  void CancelCall() {
+    absl::MutexLock lock(&mutex_);
+    if (context_ != nullptr) context_->TryCancel();
+  }
+
+  const std::weak_ptr<ServerJob> job_;
+  const JobId job_id_;
   const ViewId view_;
   std::shared_ptr<PullReactor> self_;
 
   absl::Mutex mutex_;
+  grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);  // null: the call is over
   Subscription subscription_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer outgoing_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool watched_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
+  grpc::Alarm last_write_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A Pull that can't begin.
@@ -189,14 +241,16 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ParameterServiceImp
   return new PushReactor(find_);
 }
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::CallbackServerContext* context,
                                                                        const grpc::ByteBuffer* buffer) {
   const auto request = ParsePullRequest(*buffer);
   if (!request.ok()) return new RefusedPull(request.status());
-  auto job = find_(JobId(request->job()));
+  const auto job = find_(JobId(request->job()));
   if (!job.ok()) return new RefusedPull(job.status());
-  const auto reactor = std::make_shared<PullReactor>(*std::move(job), *request);
-  reactor->Start(Version(request->from_version()));
+  const auto blocks = (*job)->shard().Blocks(ViewId(request->view()));
+  if (!blocks.ok()) return new RefusedPull(blocks.status());
+  const auto reactor = std::make_shared<PullReactor>(context, *job, *request, *blocks);
+  reactor->Start(job->get());
   return reactor.get();
 }
 

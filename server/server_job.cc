@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "common/checkpoint.h"
-#include "common/rpc.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
@@ -27,10 +25,27 @@ constexpr absl::Duration kNormsRetry = absl::Milliseconds(50);
 struct ServerJob::NormsCall {
   ViewId view;
   uint32_t peer = 0;
-  std::unique_ptr<ParameterService::Stub> stub;
-  grpc::ClientContext context;
   Norms request;
-  Norms reply;
+};
+
+// Hands what comes from outside to the job's timers as long as there is a job.
+class ServerJob::Life {
+ public:
+  explicit Life(ServerJob* job) : job_(job) {}
+
+  void Post(std::function<void(ServerJob*)> task) {
+    absl::MutexLock lock(&mutex_);
+    if (job_ == nullptr) return;
+    job_->timers_->Post([job = job_, task = std::move(task)] { task(job); });
+  }
+  void End() {
+    absl::MutexLock lock(&mutex_);
+    job_ = nullptr;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  ServerJob* job_ ABSL_GUARDED_BY(mutex_);
 };
 
 ServerJob::ServerJob(Options options, std::shared_ptr<const ShardJob> job)
@@ -38,93 +53,112 @@ ServerJob::ServerJob(Options options, std::shared_ptr<const ShardJob> job)
       job_(std::move(job)),
       source_(options_.env, job_, options_.fetch),
       shard_(std::make_unique<JobShard>(job_, options_.self, this, &source_)),
-      pool_(options_.threads) {
-  timers_.After(kReportEvery, [this] { ReportWhenDue(); });
+      life_(std::make_shared<Life>(this)),
+      pool_(options_.threads),
+      timers_(options_.executors("timers")),
+      updates_(options_.executors("updates")),
+      files_(options_.executors("files")),
+      restores_(options_.executors("restores")) {
+  timers_->After(kReportIdle, [this] { ReportWhenIdle(); });
 }
 
 void ServerJob::Close() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
-    for (NormsCall* call : calls_) call->context.TryCancel();
   }
+  shard_->Close();
   EndStreams(ViewId(0), absl::FailedPreconditionError("the job is over here"));
 }
 
 ServerJob::~ServerJob() {
   Close();
-  timers_.Stop();
-  updates_.Stop();
-  files_.Stop();
-  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return calls_.empty(); };
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(&over));  // cancelled, and each has a deadline
+  life_->End();
+  restores_->Stop();
+  updates_->Stop();
+  files_->Stop();
+  timers_->Stop();
 }
 
 // ---- views ----
 
 void ServerJob::Install(const View& view) {
+  const ViewId id(view.view());
   {
     absl::MutexLock lock(&mutex_);
-    if (view.view() < view_.view()) return;
+    if (stopping_ || view.view() < view_.view()) return;
     if (view.view() > view_.view()) {
       if (view.restore().restore_id() != view_.restore().restore_id()) written_.clear();
       view_ = view;
-      for (NormsCall* call : calls_) call->context.TryCancel();
+      installed_.reset();
     }
+    if (queued_ == id) return;
+    queued_ = id;
   }
-  EndStreams(ViewId(view.view()), absl::FailedPreconditionError("the view is over"));
-  const absl::Status status = shard_->Install(view);
-  if (status.ok()) {
-    spdlog::info("Job {}: serving view {}", id().value(), view.view());
-  } else {
-    spdlog::error("Job {}: view {} can't be served: {}", id().value(), view.view(), status.ToString());
-  }
-  ReportInstalled(view.view(), std::string(status.message()));
+  shard_->Expect(view);
+  EndStreams(id, absl::FailedPreconditionError("the view is over"));
+  restores_->Post([this, view] { Restore(view); });
 }
 
-void ServerJob::ReportInstalled(uint64_t view, const std::string& error) {
-  NodeReport report;
-  report.mutable_view_installed()->set_job(id().value());
-  report.mutable_view_installed()->set_view(view);
-  report.mutable_view_installed()->set_error(error);
-  options_.report(std::move(report));
+void ServerJob::Restore(const View& view) {
+  const ViewId id(view.view());
+  {
+    absl::MutexLock lock(&mutex_);
+    if (queued_ == id) queued_ = ViewId(0);
+  }
+  if (!IsNewest(id)) return;
+  const absl::Status status = shard_->Install(view);
+  ViewInstalled installed;
+  installed.set_job(this->id().value());
+  installed.set_view(view.view());
+  installed.set_error(std::string(status.message()));
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || view_.view() != view.view()) return;
+    installed_ = installed;
+  }
+  if (status.ok()) {
+    spdlog::info("Job {}: serving view {}", this->id().value(), view.view());
+  } else {
+    spdlog::error("Job {}: view {} can't be served: {}", this->id().value(), view.view(), status.ToString());
+  }
+  ReportInstalled();
+}
+
+bool ServerJob::IsNewest(ViewId view) {
+  absl::MutexLock lock(&mutex_);
+  return !stopping_ && view_.view() == view.value();
+}
+
+void ServerJob::ReportInstalled() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || !installed_) return;
+    NodeReport report;
+    *report.mutable_view_installed() = *installed_;
+    options_.report(std::move(report));
+  }
   ReportProgress();
 }
 
 void ServerJob::OnSessionOpened() {
-  const ViewId serving = shard_->view();
-  if (serving == ViewId(0)) return;
   {
     absl::MutexLock lock(&mutex_);
     unreported_ = rounds_.size();
   }
-  ReportInstalled(serving.value(), "");
+  ReportInstalled();
   absl::MutexLock lock(&mutex_);
+  if (stopping_) return;
   for (const NodeReport& written : written_) options_.report(written);
 }
 
 // ---- pulls ----
 
-absl::Status ServerJob::Subscribe(std::shared_ptr<PullStream> stream, Version from) {
-  const ViewId view = stream->view();
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<BlockId> blocks, shard_->Blocks(view));
-  {
-    absl::MutexLock lock(&mutex_);
-    if (stopping_) return absl::FailedPreconditionError("the job is over here");
-    streams_.insert(stream);
-  }
-  for (BlockId block : blocks) {
-    for (Version version = from;; ++version) {
-      const auto published = shard_->Published(view, block, version);
-      if (absl::IsUnavailable(published.status())) break;
-      if (!published.ok()) {
-        Unsubscribe(stream);
-        return published.status();
-      }
-      stream->Offer(block, *published);
-    }
-  }
+absl::Status ServerJob::Subscribe(std::shared_ptr<PullStream> stream) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return absl::FailedPreconditionError("the job is over here");
+  if (stream->view().value() != view_.view()) return absl::FailedPreconditionError("the view is over");
+  streams_.insert(std::move(stream));
   return absl::OkStatus();
 }
 
@@ -133,7 +167,6 @@ void ServerJob::Unsubscribe(const std::shared_ptr<PullStream>& stream) {
   streams_.erase(stream);
 }
 
-// Ends the streams of other views than `except`.
 void ServerJob::EndStreams(ViewId except, const absl::Status& status) {
   std::vector<std::shared_ptr<PullStream>> ended;
   {
@@ -150,7 +183,7 @@ void ServerJob::EndStreams(ViewId except, const absl::Status& status) {
   for (const auto& stream : ended) stream->End(status);
 }
 
-void ServerJob::OnPublished(ViewId view, BlockId block, const PublishedVersion& published) {
+void ServerJob::OnPublished(ViewId view, BlockId block) {
   std::vector<std::shared_ptr<PullStream>> streams;
   {
     absl::MutexLock lock(&mutex_);
@@ -158,75 +191,74 @@ void ServerJob::OnPublished(ViewId view, BlockId block, const PublishedVersion& 
       if (stream->view() == view) streams.push_back(stream);
     }
   }
-  for (const auto& stream : streams) stream->Offer(block, published);
+  for (const auto& stream : streams) stream->Wake(block);
 }
 
 // ---- norms ----
 
-void ServerJob::SendNorms(ViewId view, uint32_t peer, const Norms& norms) { TrySendNorms(view, peer, norms); }
-
-void ServerJob::TrySendNorms(ViewId view, uint32_t peer, const Norms& norms) {
-  absl::MutexLock lock(&mutex_);
-  if (stopping_ || view_.view() != view.value() || static_cast<int>(peer) >= view_.shards_size()) return;
-  const std::string& address = view_.shards(peer).primary().address();
-  std::shared_ptr<grpc::Channel>& channel = peers_[address];
-  if (channel == nullptr) channel = NewChannel(address);
-  auto* call = new NormsCall;
-  call->view = view;
-  call->peer = peer;
-  call->stub = ParameterService::NewStub(channel);
-  call->request = norms;
-  SetDeadline(&call->context, kNormsTimeout);
-  calls_.insert(call);
-  call->stub->async()->ExchangeNorms(&call->context, &call->request, &call->reply,
-                                     [this, call](grpc::Status status) { OnNormsAnswer(call, status); });
+void ServerJob::SendNorms(ViewId view, uint32_t peer, const Norms& norms) {
+  std::string address;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || view_.view() != view.value() || peer >= static_cast<uint32_t>(view_.shards_size()))
+      return;
+    address = view_.shards(static_cast<int>(peer)).primary().address();
+  }
+  options_.peers->ExchangeNorms(
+      address, norms, kNormsTimeout,
+      [life = life_, call = NormsCall{view, peer, norms}](absl::StatusOr<Norms> answer) {
+        // On the timers: this may be inside the call that sent the norms.
+        life->Post([call, answer = std::move(answer)](ServerJob* job) { job->OnNormsAnswer(call, answer); });
+      });
 }
 
-void ServerJob::OnNormsAnswer(NormsCall* call, const grpc::Status& status) {
-  const std::unique_ptr<NormsCall> owned(call);
-  // On the timers' thread: this may be inside the call that sent the norms, or the last act of a dying job.
-  if (!status.ok()) {
-    timers_.After(kNormsRetry, [this, view = call->view, peer = call->peer, norms = call->request] {
-      TrySendNorms(view, peer, norms);
-    });
-  } else if (call->reply.squared_norms_size() > 0) {
-    timers_.After(absl::ZeroDuration(), [this, norms = call->reply] {
-      const auto known = shard_->OnNorms(norms);
-      if (!known.ok() && !absl::IsFailedPrecondition(known.status())) {
-        spdlog::warn("Job {}: norms of shard {}: {}", id().value(), norms.shard(), known.status().ToString());
-      }
-    });
+void ServerJob::OnNormsAnswer(const NormsCall& call, const absl::StatusOr<Norms>& answer) {
+  if (!answer.ok()) {
+    timers_->After(kNormsRetry, [this, call] { SendNorms(call.view, call.peer, call.request); });
+    return;
   }
-  absl::MutexLock lock(&mutex_);
-  calls_.erase(call);
+  if (answer->squared_norms_size() == 0) return;
+  const auto known = shard_->OnNorms(*answer);
+  if (!known.ok() && !absl::IsFailedPrecondition(known.status())) {
+    spdlog::warn("Job {}: norms of shard {}: {}", id().value(), call.peer, known.status().ToString());
+  }
 }
 
 // ---- reports ----
 
 void ServerJob::OnProgress(const ShardProgress& progress) {
   absl::MutexLock lock(&mutex_);
-  progressed_ = true;
   for (const RoundStats& round : progress.rounds()) {
     rounds_.push_back(round);
     ++unreported_;
   }
   while (rounds_.size() > kRoundsKept) rounds_.pop_front();
   unreported_ = std::min<uint64_t>(unreported_, rounds_.size());
+  ReportSoon();
 }
 
-void ServerJob::ReportWhenDue() {
-  timers_.After(kReportEvery, [this] { ReportWhenDue(); });
+// Now, or kReportEvery after the last report.
+void ServerJob::ReportSoon() {
+  if (report_due_) return;
+  report_due_ = true;
+  const absl::Duration wait = reported_ + kReportEvery - timers_->Now();
+  timers_->After(std::max(wait, absl::ZeroDuration()), [this] { ReportProgress(); });
+}
+
+void ServerJob::ReportWhenIdle() {
+  timers_->After(kReportIdle, [this] { ReportWhenIdle(); });
   {
     absl::MutexLock lock(&mutex_);
-    if (!progressed_ && absl::Now() - reported_ < kReportIdle) return;
+    if (report_due_ || timers_->Now() - reported_ < kReportIdle) return;
   }
   ReportProgress();
 }
 
 void ServerJob::ReportProgress() {
   auto progress = shard_->Progress();
-  if (!progress) return;
   absl::MutexLock lock(&mutex_);
+  report_due_ = false;
+  if (!progress || stopping_) return;
   for (auto round = rounds_.end() - static_cast<std::ptrdiff_t>(unreported_); round != rounds_.end();
        ++round) {
     *progress->add_rounds() = *round;
@@ -235,8 +267,7 @@ void ServerJob::ReportProgress() {
   std::sort(progress->mutable_rounds()->begin(), progress->mutable_rounds()->end(),
             [](const RoundStats& a, const RoundStats& b) { return a.round() < b.round(); });
   unreported_ = 0;
-  progressed_ = false;
-  reported_ = absl::Now();
+  reported_ = timers_->Now();
   NodeReport report;
   *report.mutable_shard_progress() = *std::move(progress);
   options_.report(std::move(report));
@@ -245,7 +276,7 @@ void ServerJob::ReportProgress() {
 // ---- checkpoints ----
 
 void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
-  files_.After(absl::ZeroDuration(), [this, snapshot = std::move(snapshot)] {
+  files_->Post([this, snapshot = std::move(snapshot)] {
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
@@ -287,7 +318,7 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
   }
   ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
   absl::MutexLock lock(&mutex_);
-  if (snapshot.restore_id != view_.restore().restore_id()) return;
+  if (stopping_ || snapshot.restore_id != view_.restore().restore_id()) return;
   written_.push_back(report);
   if (written_.size() > kWrittenKept) written_.pop_front();
   options_.report(std::move(report));
@@ -295,7 +326,7 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
 
 // ---- threads ----
 
-void ServerJob::Execute(std::function<void()> work) { updates_.After(absl::ZeroDuration(), std::move(work)); }
+void ServerJob::Execute(std::function<void()> work) { updates_->Post(std::move(work)); }
 
 void ServerJob::ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) {
   absl::MutexLock lock(&pool_mutex_);

@@ -1,40 +1,19 @@
 #include "server/server_node.h"
 
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
-namespace {
 
-// How long the weights may take, with all attempts: the scheduler may be restarting.
-constexpr absl::Duration kArtifactPatience = absl::Minutes(10);
+ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(options_.executors("jobs")) {}
 
-}  // namespace
+ServerNode::~ServerNode() { DropJob(); }
 
-ServerNode::ServerNode(Options options)
-    : options_(std::move(options)),
-      artifacts_(options_.env, JoinPath(options_.work_dir, "artifacts"), options_.channel) {}
-
-void ServerNode::Join(SessionOptions session) {
-  SessionCallbacks callbacks;
-  callbacks.on_joined = [](const JoinResponse&) {};
-  callbacks.on_session_opened = [this] { OnSessionOpened(); };
-  callbacks.on_directive = [this](const Directive& directive) { OnDirective(directive); };
-  callbacks.on_lease_lost = [this] { DropJob(); };
-  absl::MutexLock lock(&mutex_);  // callbacks wait until session_ is set
-  session_ = std::make_unique<SessionClient>(std::move(session), std::move(callbacks));
-}
-
-ServerNode::~ServerNode() {
-  if (session_ != nullptr) session_->Stop();
-  DropJob();
-}
-
-absl::StatusOr<std::shared_ptr<ServerJob>> ServerNode::Find(JobId job) {
+absl::StatusOr<std::shared_ptr<ServerJob>> ServerNode::Find(JobId job) const {
   absl::MutexLock lock(&mutex_);
   if (job_ == nullptr || job_->id() != job) {
     return absl::FailedPreconditionError(absl::StrCat("job ", job.value(), " does not run on this server"));
@@ -42,7 +21,7 @@ absl::StatusOr<std::shared_ptr<ServerJob>> ServerNode::Find(JobId job) {
   return job_;
 }
 
-// ---- session (its thread) ----
+void ServerNode::OnJoined(NodeId self) { self_ = self; }
 
 void ServerNode::OnSessionOpened() {
   std::shared_ptr<ServerJob> job;
@@ -54,6 +33,8 @@ void ServerNode::OnSessionOpened() {
   ReportPrepared(job->id());
   job->OnSessionOpened();
 }
+
+void ServerNode::OnLeaseLost() { DropJob(); }
 
 void ServerNode::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) return Prepare(directive.prepare_job());
@@ -71,25 +52,18 @@ void ServerNode::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
   if (Find(id).ok()) return ReportPrepared(id);
   DropJob();
-  auto job = MakeShardJob(id, request.spec(), request.plan());
-  if (!job.ok()) {
-    spdlog::error("Job {}: {}", id.value(), job.status().ToString());
-    NodeReport report;
-    report.mutable_job_refused()->set_job(id.value());
-    report.mutable_job_refused()->set_reason(std::string(job.status().message()));
-    report.mutable_job_refused()->set_fatal(true);
-    return session_->Send(std::move(report));
-  }
+  auto job = MakeShardJob(id, request.spec(), request.plan(), options_.max_block_elements);
+  if (!job.ok()) return Refuse(id, job.status());
   ServerJob::Options options;
-  options.self = NodeId(session_->node_id());
+  options.self = self_;
   options.threads = options_.threads;
   options.checkpoint_dir = request.checkpoint_dir();
   options.env = options_.env;
-  options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
-  options.fetch = [this](const Artifact& artifact) {
-    return artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience);
-  };
-  auto made = std::make_shared<ServerJob>(std::move(options), *std::move(job));
+  options.executors = options_.executors;
+  options.peers = options_.peers;
+  options.report = options_.report;
+  options.fetch = options_.fetch;
+  auto made = owner_.Own(std::make_unique<ServerJob>(std::move(options), *std::move(job)));
   spdlog::info("Job {}: {} blocks in all", id.value(), made->job().blocks.size());
   {
     absl::MutexLock lock(&mutex_);
@@ -101,17 +75,25 @@ void ServerNode::Prepare(const PrepareJob& request) {
 void ServerNode::ReportPrepared(JobId job) {
   NodeReport report;
   report.mutable_job_prepared()->set_job(job.value());
-  session_->Send(std::move(report));
+  options_.report(std::move(report));
+}
+
+void ServerNode::Refuse(JobId job, const absl::Status& status) {
+  spdlog::error("Job {}: {}", job.value(), status.ToString());
+  NodeReport report;
+  report.mutable_job_refused()->set_job(job.value());
+  report.mutable_job_refused()->set_reason(std::string(status.message()));
+  report.mutable_job_refused()->set_fatal(true);
+  options_.report(std::move(report));
 }
 
 void ServerNode::DropJob() {
   std::shared_ptr<ServerJob> dropped;
-  absl::MutexLock lock(&mutex_);
-  dropped.swap(job_);
-  mutex_.Unlock();
+  {
+    absl::MutexLock lock(&mutex_);
+    dropped.swap(job_);
+  }
   if (dropped != nullptr) dropped->Close();
-  dropped.reset();  // the last of its streams may outlive this
-  mutex_.Lock();
 }
 
 }  // namespace shoal::server

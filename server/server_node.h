@@ -1,59 +1,64 @@
-// The server daemon without its command line: a session with the scheduler, and at most one job.
+// A server as the scheduler knows it: prepares a job when told, takes on its views, drops it. At most one job
+// at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
-#include "common/artifacts.h"
+#include "common/blocks.h"
+#include "common/executor.h"
 #include "common/file.h"
-#include "common/session_client.h"
+#include "proto/scheduler.pb.h"
+#include "server/job_owner.h"
+#include "server/peer_link.h"
 #include "server/server_job.h"
 
 namespace shoal::server {
 
-// Thread-safe.
+// Session, network, files and time come from outside: server/server_daemon.h, or the simulation. Events of
+// the session are given by one thread at a time; none of them blocks. Find is thread-safe.
 class ServerNode {
  public:
   struct Options {
-    std::shared_ptr<grpc::Channel> channel;  // to the scheduler
-    std::string work_dir;                    // keeps artifacts; may be emptied while no server runs
     int threads = 1;
     Env* env = nullptr;
+    ExecutorFactory executors;  // "jobs" for the node, and ServerJob's for each job
+    PeerLink* peers = nullptr;  // outlives the node
+    // Sends a report to the scheduler if a session stands; never blocks.
+    std::function<void(NodeReport)> report;
+    RestoreSource::FetchArtifact fetch;  // may block; called by a job's executor of restores
+    uint64_t max_block_elements = kMaxBlockElements;
   };
   explicit ServerNode(Options options);
-  // Stops at once; the scheduler notices by the broken session.
+  // Drops the job. No request and no stream may refer to it any more.
   ~ServerNode();
   ServerNode(const ServerNode&) = delete;
   ServerNode& operator=(const ServerNode&) = delete;
 
-  // Joins in the background; once.
-  void Join(SessionOptions session);
-
-  // As SessionClient's; after Join.
-  void Leave(absl::Duration timeout) { session_->Leave(timeout); }
-  absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
+  // ---- the session's events: see SessionCallbacks ----
+  void OnJoined(NodeId self);
+  void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnDirective(const Directive& directive) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnLeaseLost() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Errors: FAILED_PRECONDITION when another job, or none, is here.
-  absl::StatusOr<std::shared_ptr<ServerJob>> Find(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::shared_ptr<ServerJob>> Find(JobId job) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void OnDirective(const Directive& directive);
-  void OnSessionOpened();
   void Prepare(const PrepareJob& request);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportPrepared(JobId job);
+  void Refuse(JobId job, const absl::Status& status);
 
   const Options options_;
-  ArtifactStore artifacts_;
+  JobOwner owner_;
+  NodeId self_;  // of the session's thread
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::shared_ptr<ServerJob> job_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<SessionClient> session_;
 };
 
 }  // namespace shoal::server

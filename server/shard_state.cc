@@ -156,11 +156,12 @@ void ShardState::UpdateAll(Round round, double total_squared_norm) {
 void ShardState::Update(BlockState* block, Round round, double clip, double gradient_norm) {
   const ContributionStats stats = block->CompleteStats();
   const double rate = LearningRate(job_->spec, job_->length, round);
-  const PublishedVersion published = block->Apply({round, rate, clip});
+  PublishedVersion published = block->Apply({round, rate, clip});
   // Nobody can go on to the next update of this block before it is published below, so the moments stand
   // still.
   Reached(block, round, stats, gradient_norm);
-  host_->OnPublished(view(), block->block(), published);
+  block->Publish(std::move(published));
+  host_->OnPublished(view(), block->block());
 }
 
 // ---- what a whole version brings about ----

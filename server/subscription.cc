@@ -1,25 +1,33 @@
 #include "server/subscription.h"
 
+#include "absl/status/status.h"
+
 namespace shoal::server {
 
-absl::Status Subscription::Add(BlockId block, const PublishedVersion& published) {
-  Version& next = next_[block.value()];
-  if (published.version < next) return absl::OkStatus();
-  const auto oldest = waiting_.lower_bound({Version(0), BlockId(0)});
-  if (oldest != waiting_.end() && published.version >= oldest->first.first + kMostBehind + 1) {
-    return absl::OutOfRangeError("this worker is too far behind: it starts from the newest version");
+Subscription::Subscription(Version from, absl::Span<const BlockId> blocks) {
+  for (BlockId block : blocks) {
+    next_.emplace(block, from);
+    to_look_.emplace(from, block);
   }
-  waiting_[{published.version, block}] = published;
-  next = published.version + 1;
-  return absl::OkStatus();
 }
 
-std::optional<Subscription::Item> Subscription::Next() {
-  if (waiting_.empty()) return std::nullopt;
-  auto first = waiting_.begin();
-  Item item = {first->first.second, std::move(first->second)};
-  waiting_.erase(first);
-  return item;
+void Subscription::Signal(BlockId block) {
+  const auto found = next_.find(block);
+  if (found != next_.end()) to_look_.emplace(found->second, block);
+}
+
+absl::StatusOr<std::optional<Subscription::Item>> Subscription::Next(Lookup lookup) {
+  while (!to_look_.empty()) {
+    const auto [version, block] = *to_look_.begin();
+    absl::StatusOr<PublishedVersion> published = lookup(block, version);
+    if (!published.ok() && !absl::IsUnavailable(published.status())) return published.status();
+    to_look_.erase(to_look_.begin());
+    if (!published.ok()) continue;  // its signal will come
+    next_[block] = version + 1;
+    to_look_.emplace(version + 1, block);
+    return Item{block, *std::move(published)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace shoal::server

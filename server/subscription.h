@@ -1,41 +1,48 @@
-// What one worker's Pull still has to get: front blocks first, each version of a block once.
+// What one worker's Pull still has to get, block by block.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
-#include <vector>
 
-#include "absl/status/status.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/types.h"
 #include "server/published.h"
 
 namespace shoal::server {
 
-// Pure; not thread-safe.
+// A cursor for each block: the version that is owed next. A publication is just a signal to look again; the
+// version comes from where it is kept, in order, so no order of signals and looks can lose or repeat one.
+//
+// Pure; not thread-safe. Holds no version itself, so a reader that stands still pins no memory.
 class Subscription {
  public:
-  // `blocks` of the whole job.
-  Subscription(Version from, size_t blocks) : next_(blocks, from) {}
+  // From version `from` on, of each of `blocks`.
+  Subscription(Version from, absl::Span<const BlockId> blocks);
 
-  // A version that is there. One that was sent, or waits, already is dropped. Errors: OUT_OF_RANGE when
-  // versions of the block were dropped before they could be sent: the worker must start anew.
-  absl::Status Add(BlockId block, const PublishedVersion& published);
+  // The block has, or may have, a version that was not there before. To be called after the version can be
+  // looked up. Blocks of other subscriptions are ignored.
+  void Signal(BlockId block);
 
   struct Item {
     BlockId block;
     PublishedVersion published;
   };
-  // The next one to be sent: lower versions first, then front blocks first.
-  std::optional<Item> Next();
+  // Looks a version up, as JobShard::Published does: UNAVAILABLE when it is not there yet.
+  using Lookup = absl::FunctionRef<absl::StatusOr<PublishedVersion>(BlockId, Version)>;
+
+  // The next one to be sent, of those that are there: lower versions first, then front blocks first. None:
+  // ask again after the next signal. Errors: the lookup's, other than UNAVAILABLE: OUT_OF_RANGE when a
+  // version that is owed is gone, so that the worker must start anew.
+  absl::StatusOr<std::optional<Item>> Next(Lookup lookup);
 
  private:
-  // Two versions of a block are kept; a worker that is behind further has missed what it needs.
-  static constexpr uint64_t kMostBehind = 2;
-
-  std::vector<Version> next_;  // by block: all versions below are sent or wait
-  std::map<std::pair<Version, BlockId>, PublishedVersion> waiting_;
+  std::map<BlockId, Version> next_;                // owed next, by block
+  std::set<std::pair<Version, BlockId>> to_look_;  // of next_, those that may be there
 };
 
 }  // namespace shoal::server

@@ -21,7 +21,7 @@
 #include "scheduler/scheduler_node.h"
 #include "scheduler/scheduler_service.h"
 #include "server/parameter_service.h"
-#include "server/server_node.h"
+#include "server/server_daemon.h"
 #include "tools/shoal/scheduler_client.h"
 #include "worker/worker_node.h"
 
@@ -176,7 +176,7 @@ class TestServer {
   ~TestServer() { server_->Shutdown(absl::Milliseconds(200)); }
 
  private:
-  server::ServerNode node_;
+  server::ServerDaemon node_;
   server::ParameterServiceImpl service_;
   std::unique_ptr<RpcServer> server_;
 };

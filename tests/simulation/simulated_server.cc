@@ -109,15 +109,25 @@ void SimulatedServer::Subscribe(std::shared_ptr<SimulatedPull> pull) {
   if (shard_ == nullptr) return refuse(absl::FailedPreconditionError("no job"));
   const auto blocks = shard_->Blocks(pull->view);
   if (!blocks.ok()) return refuse(blocks.status());
-  for (BlockId block : *blocks) {
-    for (Version version = pull->from;; ++version) {
-      const auto published = shard_->Published(pull->view, block, version);
-      if (absl::IsUnavailable(published.status())) break;
-      if (!published.ok()) return refuse(published.status());
-      Send(pull, block, *published);
+  pull->owed.emplace(pull->from, *blocks);
+  pulls_.push_back(pull);
+  Feed(pull);
+}
+
+void SimulatedServer::Feed(const std::shared_ptr<SimulatedPull>& pull) {
+  const auto lookup = [&](BlockId block, Version version) {
+    return shard_->Published(pull->view, block, version);
+  };
+  while (pull->open) {
+    const auto next = pull->owed->Next(lookup);
+    if (!next.ok()) {
+      pull->open = false;
+      After(cluster_->Delay(), [pull, status = next.status()] { pull->end(status); });
+      return;
     }
+    if (!*next) return;
+    Send(pull, (*next)->block, (*next)->published);
   }
-  pulls_.push_back(std::move(pull));
 }
 
 void SimulatedServer::Send(const std::shared_ptr<SimulatedPull>& pull, BlockId block,
@@ -135,9 +145,11 @@ void SimulatedServer::Send(const std::shared_ptr<SimulatedPull>& pull, BlockId b
 
 // ---- JobShardHost ----
 
-void SimulatedServer::OnPublished(ViewId view, BlockId block, const server::PublishedVersion& published) {
+void SimulatedServer::OnPublished(ViewId view, BlockId block) {
   for (const auto& pull : pulls_) {
-    if (pull->view == view && pull->from <= published.version) Send(pull, block, published);
+    if (pull->view != view) continue;
+    pull->owed->Signal(block);
+    Feed(pull);
   }
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/job_shard.h"
+#include "server/subscription.h"
 #include "tests/simulation/simulated_node.h"
 #include "tests/simulation/simulated_storage.h"
 
@@ -17,6 +19,7 @@ struct SimulatedPull {
   uint32_t shard = 0;
   Version from;
   bool open = true;
+  std::optional<server::Subscription> owed;
   absl::Time last;  // arrival of the newest message
   std::function<void(const server::PublishedVersion&, BlockId)> deliver;
   std::function<void(const absl::Status&)> end;
@@ -37,7 +40,7 @@ class SimulatedServer : public SimulatedNode, public server::JobShardHost {
   absl::StatusOr<Norms> ExchangeNorms(const Norms& norms);
 
   // ---- JobShardHost ----
-  void OnPublished(ViewId view, BlockId block, const server::PublishedVersion& published) override;
+  void OnPublished(ViewId view, BlockId block) override;
   void SendNorms(ViewId view, uint32_t peer, const Norms& norms) override;
   void OnProgress(const ShardProgress& progress) override;
   void OnSnapshot(std::shared_ptr<const server::ShardSnapshot> snapshot) override;
@@ -45,6 +48,7 @@ class SimulatedServer : public SimulatedNode, public server::JobShardHost {
  private:
   void Prepare(const PrepareJob& request);
   void Install(const View& view);
+  void Feed(const std::shared_ptr<SimulatedPull>& pull);
   void Send(const std::shared_ptr<SimulatedPull>& pull, BlockId block,
             const server::PublishedVersion& published);
   void ReportInstalled(const std::string& error);

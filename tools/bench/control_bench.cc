@@ -5,11 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "common/array_pool.h"
 #include "common/block_message.h"
 #include "common/file.h"
 #include "common/slot_tree.h"
 #include "common/status.h"
+#include "common/timer_queue.h"
 #include "server/server_job.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/loopback_servers.h"
@@ -72,9 +74,14 @@ class BenchServer {
     server::ServerJob::Options options;
     options.self = kServer;
     options.env = PosixEnv();
-    options.report = [](NodeReport) {};
+    options.executors = NewThreadExecutor;
+    absl::Notification installed;
+    options.report = [&installed](const NodeReport& report) {
+      if (report.has_view_installed()) installed.Notify();
+    };
     job_ = std::make_shared<server::ServerJob>(std::move(options), job);
     job_->Install(MakeView({0, job->slots}));
+    installed.WaitForNotification();
   }
   ~BenchServer() { job_->Close(); }
 

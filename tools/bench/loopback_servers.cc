@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/job_spec.h"
 #include "common/status.h"
+#include "common/timer_queue.h"
 
 namespace shoal {
 namespace {
@@ -76,7 +77,10 @@ absl::StatusOr<std::unique_ptr<LoopbackServers::Server>> LoopbackServers::StartO
   server::ServerJob::Options options;
   options.self = NodeId(index + 1);
   options.env = PosixEnv();
-  options.report = [](NodeReport) {};
+  options.executors = NewThreadExecutor;
+  options.report = [installed = &server->installed](const NodeReport& report) {
+    if (report.has_view_installed()) installed->Notify();
+  };
   server->job = std::make_shared<server::ServerJob>(std::move(options), shard_job);
   server->service = std::make_unique<server::ParameterServiceImpl>(
       [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<server::ServerJob>> { return job; });
@@ -112,6 +116,7 @@ View LoopbackServers::MakeView() const {
 
 void LoopbackServers::Install(const View& view) {
   for (const auto& server : servers_) server->job->Install(view);
+  for (const auto& server : servers_) server->installed.WaitForNotification();
 }
 
 namespace {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
 #include "absl/types/span.h"
 #include "common/rpc.h"
 #include "server/parameter_service.h"
@@ -38,10 +39,12 @@ class LoopbackServers {
 
   // A view of all of them, without slots and target.
   View MakeView() const;
+  // Returns when all serve it. Once.
   void Install(const View& view);
 
  private:
   struct Server {
+    absl::Notification installed;
     std::shared_ptr<server::ServerJob> job;
     std::unique_ptr<server::ParameterServiceImpl> service;
     std::unique_ptr<RpcServer> rpc;

@@ -1,0 +1,53 @@
+#include "server/grpc_peer_link.h"
+
+#include <utility>
+
+#include "common/rpc.h"
+#include "proto/parameter.grpc.pb.h"
+
+namespace shoal::server {
+
+struct GrpcPeerLink::Call {
+  std::unique_ptr<ParameterService::Stub> stub;
+  grpc::ClientContext context;
+  Norms request;
+  Norms reply;
+  NormsDone done;
+};
+
+GrpcPeerLink::~GrpcPeerLink() {
+  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return calls_.empty(); };
+  absl::MutexLock lock(&mutex_);
+  for (Call* call : calls_) call->context.TryCancel();
+  mutex_.Await(absl::Condition(&over));  // cancelled, and each has a deadline
+}
+
+void GrpcPeerLink::ExchangeNorms(const std::string& address, const Norms& request, absl::Duration timeout,
+                                 NormsDone done) {
+  auto* const call = new Call;
+  call->request = request;
+  call->done = std::move(done);
+  SetDeadline(&call->context, timeout);
+  {
+    absl::MutexLock lock(&mutex_);
+    std::shared_ptr<grpc::Channel>& channel = channels_[address];
+    if (channel == nullptr) channel = NewChannel(address);
+    call->stub = ParameterService::NewStub(channel);
+    calls_.insert(call);
+  }
+  call->stub->async()->ExchangeNorms(&call->context, &call->request, &call->reply,
+                                     [this, call](const grpc::Status& status) { OnDone(call, status); });
+}
+
+void GrpcPeerLink::OnDone(Call* call, const grpc::Status& status) {
+  const std::unique_ptr<Call> owned(call);
+  if (status.ok()) {
+    call->done(std::move(call->reply));
+  } else {
+    call->done(FromGrpcStatus(status));
+  }
+  absl::MutexLock lock(&mutex_);
+  calls_.erase(call);
+}
+
+}  // namespace shoal::server

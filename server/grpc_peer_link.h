@@ -1,0 +1,36 @@
+// PeerLink over gRPC.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "grpcpp/grpcpp.h"
+#include "server/peer_link.h"
+
+namespace shoal::server {
+
+// Keeps a channel to each address that was ever called: as many as the cluster has servers.
+class GrpcPeerLink : public PeerLink {
+ public:
+  GrpcPeerLink() = default;
+  // Cancels the calls under way, and returns when each `done` has run.
+  ~GrpcPeerLink() override;
+
+  void ExchangeNorms(const std::string& address, const Norms& request, absl::Duration timeout,
+                     NormsDone done) override ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Call;
+
+  void OnDone(Call* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  std::set<Call*> calls_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace shoal::server

@@ -1,0 +1,51 @@
+#include "server/server_daemon.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/timer_queue.h"
+
+namespace shoal::server {
+namespace {
+
+// How long the weights may take, with all attempts: the scheduler may be restarting.
+constexpr absl::Duration kArtifactPatience = absl::Minutes(10);
+
+}  // namespace
+
+ServerDaemon::ServerDaemon(Options options)
+    : options_(std::move(options)),
+      artifacts_(options_.env, JoinPath(options_.work_dir, "artifacts"), options_.channel),
+      node_(NodeOptions()) {}
+
+ServerNode::Options ServerDaemon::NodeOptions() {
+  ServerNode::Options options;
+  options.threads = options_.threads;
+  options.env = options_.env;
+  options.executors = NewThreadExecutor;
+  options.peers = &peers_;
+  options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
+  options.fetch = [this](const Artifact& artifact) {
+    return artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience);
+  };
+  return options;
+}
+
+void ServerDaemon::Join(SessionOptions session) {
+  SessionCallbacks callbacks;
+  callbacks.on_joined = [this](const JoinResponse& joined) {
+    const absl::MutexLock lock(&joining_);
+    node_.OnJoined(NodeId(joined.node_id()));
+  };
+  callbacks.on_session_opened = [this] { node_.OnSessionOpened(); };
+  callbacks.on_directive = [this](const Directive& directive) { node_.OnDirective(directive); };
+  callbacks.on_lease_lost = [this] { node_.OnLeaseLost(); };
+  const absl::MutexLock lock(&joining_);
+  session_ = std::make_unique<SessionClient>(std::move(session), std::move(callbacks));
+}
+
+ServerDaemon::~ServerDaemon() {
+  if (session_ != nullptr) session_->Stop();
+}
+
+}  // namespace shoal::server

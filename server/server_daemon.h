@@ -1,0 +1,56 @@
+// The server daemon without its command line: ServerNode on a session with the scheduler, gRPC, threads.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/artifacts.h"
+#include "common/file.h"
+#include "common/session_client.h"
+#include "server/grpc_peer_link.h"
+#include "server/server_node.h"
+
+namespace shoal::server {
+
+// Thread-safe.
+class ServerDaemon {
+ public:
+  struct Options {
+    std::shared_ptr<grpc::Channel> channel;  // to the scheduler
+    std::string work_dir;                    // keeps artifacts; may be emptied while no server runs
+    int threads = 1;
+    Env* env = nullptr;
+  };
+  explicit ServerDaemon(Options options);
+  // Stops at once; the scheduler notices by the broken session. Shut the RPC server down before.
+  ~ServerDaemon();
+  ServerDaemon(const ServerDaemon&) = delete;
+  ServerDaemon& operator=(const ServerDaemon&) = delete;
+
+  // Joins in the background; once.
+  void Join(SessionOptions session);
+
+  // As SessionClient's; after Join.
+  void Leave(absl::Duration timeout) { session_->Leave(timeout); }
+  absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
+
+  // As ServerNode's.
+  absl::StatusOr<std::shared_ptr<ServerJob>> Find(JobId job) const { return node_.Find(job); }
+
+ private:
+  ServerNode::Options NodeOptions();
+
+  const Options options_;
+  ArtifactStore artifacts_;
+  GrpcPeerLink peers_;
+  absl::Mutex joining_;  // callbacks wait until session_ is set
+  std::unique_ptr<SessionClient> session_;
+  ServerNode node_;
+};
+
+}  // namespace shoal::server

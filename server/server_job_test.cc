@@ -1,0 +1,305 @@
+// The shell around a shard, with stepped executors: restores, reports, the end of a job.
+#include "server/server_job.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "catch2/catch.hpp"
+#include "common/job_spec.h"
+#include "common/status.h"
+#include "common/test_dir.h"
+#include "common/timer_queue.h"
+#include "server/job_owner.h"
+#include "server/server_node.h"
+
+namespace shoal::server {
+namespace {
+
+constexpr uint64_t kElements = 32;
+constexpr uint64_t kBlockElements = 16;
+
+// Executors whose tasks run when the test says so, in order of their time.
+class SteppedTime {
+ public:
+  ExecutorFactory Factory() {
+    return [this](const char*) { return std::make_unique<Stepped>(this); };
+  }
+  // Runs what is due, and what that brings about, until `delay` from now.
+  void Run(absl::Duration delay = absl::ZeroDuration()) {
+    const absl::Time end = now_ + delay;
+    while (!tasks_.empty() && tasks_.begin()->first <= end) {
+      now_ = std::max(now_, tasks_.begin()->first);
+      const Task task = std::move(tasks_.begin()->second);
+      tasks_.erase(tasks_.begin());
+      if (*task.alive) task.run();
+    }
+    now_ = end;
+  }
+
+ private:
+  struct Task {
+    std::shared_ptr<bool> alive;
+    std::function<void()> run;
+  };
+  class Stepped : public Executor {
+   public:
+    explicit Stepped(SteppedTime* time) : time_(time) {}
+    ~Stepped() override { Stop(); }
+    absl::Time Now() const override { return time_->now_; }
+    void After(absl::Duration delay, std::function<void()> task) override {
+      time_->tasks_.emplace(time_->now_ + delay, Task{alive_, std::move(task)});
+    }
+    void Stop() override { *alive_ = false; }
+
+   private:
+    SteppedTime* const time_;
+    const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  };
+
+  absl::Time now_ = absl::UnixEpoch();
+  std::multimap<absl::Time, Task> tasks_;
+};
+
+class NoPeers : public PeerLink {
+ public:
+  void ExchangeNorms(const std::string&, const Norms&, absl::Duration, NormsDone done) override {
+    done(absl::UnavailableError("nobody there"));
+  }
+};
+
+PrepareJob Preparation(uint64_t job) {
+  PrepareJob request;
+  request.set_job(job);
+  JobSpec& spec = *request.mutable_spec();
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_train_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(8);
+  spec.mutable_train()->set_slots(1);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  CompleteJob(&spec);
+  JobPlan& plan = *request.mutable_plan();
+  ParameterInfo& parameter = *plan.add_parameters();
+  parameter.set_name("weight");
+  parameter.add_shape(kElements);
+  parameter.mutable_init()->set_kind(Initializer::ARTIFACT);
+  plan.add_group_sizes(kElements);
+  plan.set_rounds(8);
+  plan.set_rounds_per_epoch(4);
+  plan.add_artifacts()->set_name("weights");
+  return request;
+}
+
+View MakeView(uint64_t number, uint64_t restore_id = 1) {
+  View view;
+  view.set_job(1);
+  view.set_view(number);
+  view.mutable_restore()->set_restore_id(restore_id);
+  view.add_shards()->mutable_primary()->set_node_id(7);
+  return view;
+}
+
+// A node with a job, whose parameters come from an artifact: fetching it is what a restore waits for.
+class Server {
+ public:
+  Server() {
+    const std::string bytes(kElements * sizeof(float), '\0');
+    SHOAL_CHECK_OK(PosixEnv()->WriteFileAtomic(dir_ / "weights", bytes));
+    node_ = std::make_unique<ServerNode>(NodeOptions());
+    node_->OnJoined(NodeId(7));
+    Directive directive;
+    *directive.mutable_prepare_job() = Preparation(1);
+    node_->OnDirective(directive);
+    REQUIRE(reports.size() == 1);
+    REQUIRE(reports[0].has_job_prepared());
+    reports.clear();
+  }
+
+  void Give(const View& view) {
+    Directive directive;
+    *directive.mutable_view() = view;
+    node_->OnDirective(directive);
+  }
+  ServerNode& node() { return *node_; }
+  std::shared_ptr<ServerJob> job() const { return *node_->Find(JobId(1)); }
+
+  // Of the ViewInstalled reports so far: the view, negative with an error.
+  std::vector<int> Installed() const {
+    std::vector<int> views;
+    for (const NodeReport& report : reports) {
+      if (!report.has_view_installed()) continue;
+      const int view = static_cast<int>(report.view_installed().view());
+      views.push_back(report.view_installed().error().empty() ? view : -view);
+    }
+    return views;
+  }
+
+  SteppedTime time;
+  std::vector<NodeReport> reports;
+  std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
+  int fetches = 0;
+
+ private:
+  ServerNode::Options NodeOptions() {
+    ServerNode::Options options;
+    options.env = PosixEnv();
+    options.executors = time.Factory();
+    options.peers = &peers_;
+    options.report = [this](NodeReport report) { reports.push_back(std::move(report)); };
+    options.fetch = [this](const Artifact&) -> absl::StatusOr<std::string> {
+      ++fetches;
+      SHOAL_RETURN_IF_ERROR(on_fetch());
+      return dir_ / "weights";
+    };
+    options.max_block_elements = kBlockElements;
+    return options;
+  }
+
+  const TestDir dir_;
+  NoPeers peers_;
+  std::unique_ptr<ServerNode> node_;
+};
+
+// ---- restores ----
+
+TEST_CASE("A view is installed by the executor, and requests of the older one are refused at once") {
+  Server server;
+  server.Give(MakeView(1));
+  CHECK(server.Installed().empty());
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{1});
+  REQUIRE(server.job()->shard().Versions(ViewId(1)).ok());
+  server.Give(MakeView(2));
+  CHECK(absl::IsFailedPrecondition(server.job()->shard().Versions(ViewId(1)).status()));
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{1, 2});
+  CHECK(server.fetches == 1);  // the state was kept
+  server.Give(MakeView(1));    // old news
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{1, 2});
+}
+
+TEST_CASE("A newer view of the same restore point takes over what is being loaded") {
+  Server server;
+  server.on_fetch = [&] {
+    server.Give(MakeView(2));
+    return absl::OkStatus();
+  };
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{2});
+  CHECK(server.fetches == 1);
+  CHECK(server.job()->shard().Versions(ViewId(2)).ok());
+}
+
+TEST_CASE("A newer restore point drops what is being loaded") {
+  Server server;
+  server.on_fetch = [&] {
+    if (server.fetches == 1) server.Give(MakeView(2, /*restore_id=*/2));
+    return absl::OkStatus();
+  };
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{2});
+  CHECK(server.fetches == 2);
+}
+
+TEST_CASE("A job that is closed, or a lease that is lost, while a restore runs ends it without a word") {
+  const bool by_lease = GENERATE(false, true);
+  Server server;
+  server.on_fetch = [&] {
+    Directive close;
+    close.mutable_close_job()->set_job(1);
+    by_lease ? server.node().OnLeaseLost() : server.node().OnDirective(close);
+    return absl::OkStatus();
+  };
+  server.Give(MakeView(1));
+  const std::weak_ptr<ServerJob> job = server.job();
+  server.time.Run(absl::Seconds(10));
+  CHECK(server.reports.empty());
+  CHECK(job.expired());
+  CHECK(absl::IsFailedPrecondition(server.node().Find(JobId(1)).status()));
+}
+
+TEST_CASE(
+    "A restore that failed is reported, again in a new session, and tried again when the view comes again") {
+  Server server;
+  server.on_fetch = [] { return absl::NotFoundError("no such weights"); };
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{-1});
+  server.node().OnSessionOpened();
+  CHECK(server.Installed() == std::vector<int>{-1, -1});
+  server.on_fetch = [] { return absl::OkStatus(); };
+  server.Give(MakeView(1));
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{-1, -1, 1});
+}
+
+// ---- streams ----
+
+class Stream : public PullStream {
+ public:
+  explicit Stream(uint64_t view) : view_(view) {}
+  ViewId view() const override { return view_; }
+  void Wake(BlockId) override { ++wakes; }
+  void End(const absl::Status& status) override { ends.push_back(status); }
+
+  int wakes = 0;
+  std::vector<absl::Status> ends;
+
+ private:
+  const ViewId view_;
+};
+
+TEST_CASE("A stream ends when its view or its job is over, and one of an older view never begins") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  const auto first = std::make_shared<Stream>(1), second = std::make_shared<Stream>(2);
+  const std::shared_ptr<ServerJob> job = server.job();
+  REQUIRE(job->Subscribe(first).ok());
+  CHECK(absl::IsFailedPrecondition(job->Subscribe(second)));
+  server.Give(MakeView(2));
+  CHECK(first->ends.size() == 1);
+  CHECK(absl::IsFailedPrecondition(job->Subscribe(first)));
+  REQUIRE(job->Subscribe(second).ok());
+  server.node().OnLeaseLost();
+  REQUIRE(second->ends.size() == 1);
+  CHECK(absl::IsFailedPrecondition(second->ends[0]));
+  CHECK(absl::IsFailedPrecondition(job->Subscribe(second)));
+}
+
+// ---- the end ----
+
+TEST_CASE("A job whose last reference is held by its own thread is destroyed on another one") {
+  NoPeers peers;
+  const PrepareJob request = Preparation(1);
+  const auto shard_job = MakeShardJob(JobId(1), request.spec(), request.plan(), kBlockElements);
+  REQUIRE(shard_job.ok());
+  ServerJob::Options options;
+  options.env = PosixEnv();
+  options.executors = NewThreadExecutor;
+  options.peers = &peers;
+  absl::Notification destroyed;
+  options.report = [end = std::shared_ptr<void>(nullptr, [&](void*) { destroyed.Notify(); })](NodeReport) {};
+  JobOwner owner(NewThreadExecutor("jobs"));
+  std::shared_ptr<ServerJob> job = owner.Own(std::make_unique<ServerJob>(std::move(options), *shard_job));
+  absl::Notification let_go;
+  job->Execute([last = job, &let_go] { let_go.WaitForNotification(); });
+  job.reset();
+  let_go.Notify();
+  CHECK(destroyed.WaitForNotificationWithTimeout(absl::Seconds(30)));
+}
+
+}  // namespace
+}  // namespace shoal::server
