@@ -18,6 +18,8 @@ constexpr char kBert[] = "bert";
 constexpr char kPreNorm[] = "roberta-prelayernorm";
 constexpr char kGpt2[] = "gpt2";
 constexpr size_t kMostLabels = size_t{1} << 24;
+// Beyond any size or token (CheckModelConfig has the exact limits), and small enough to calculate with.
+constexpr int64_t kMaxNumber = int64_t{1} << 32;
 
 // What a field is called in config.json, and what it is when it is left out.
 template <typename T>
@@ -81,6 +83,11 @@ absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const
   return value->get<std::string>();
 }
 
+bool IsInRange(const Json& integer) {
+  if (integer.is_number_unsigned()) return integer.get<uint64_t>() <= kMaxNumber;
+  return integer.get<int64_t>() >= -kMaxNumber;
+}
+
 // Refuses a switch that stands otherwise than we compute.
 absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted) {
   const Json* const value = Find(json, name);
@@ -96,6 +103,8 @@ absl::Status ReadFields(const Json& json, absl::Span<const Field<T>> fields, Mod
     const Json* const value = Find(json, field.name);
     if (value != nullptr && !(integer ? value->is_number_integer() : value->is_number()))
       return Invalid(absl::StrCat("\"", field.name, "\" is no ", integer ? "integer" : "number"));
+    if (integer && value != nullptr && !IsInRange(*value))
+      return Invalid(absl::StrCat("\"", field.name, "\" is ", value->dump(), ": out of range"));
     config->*field.member = value == nullptr ? field.missing : value->get<T>();
   }
   return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/file.h"
@@ -354,6 +355,19 @@ TEST_CASE("Configurations that we would compute wrongly are refused with the fie
   }
   CHECK(ParseModelConfig("{\"model_type\": \"gpt2\"}")->intermediate_size == 3072);
   CHECK_FALSE(ParseModelConfig("{\"model_type\": \"llama\"}").ok());
+}
+
+TEST_CASE("Numbers of config.json that no size or token can be are refused with their field") {
+  for (const char* field : {"pad_token_id", "max_position_embeddings", "hidden_size", "vocab_size"}) {
+    for (const char* number : {"-9223372036854775808", "9223372036854775807", "18446744073709551615"}) {
+      const auto config = ParseModelConfig(
+          absl::StrCat("{\"model_type\": \"roberta-prelayernorm\", \"", field, "\": ", number, "}"));
+      INFO(field << " " << number << ": " << config.status());
+      REQUIRE(config.status().code() == absl::StatusCode::kInvalidArgument);
+      CHECK(absl::StrContains(config.status().message(), field));
+      CHECK(absl::StrContains(config.status().message(), number));
+    }
+  }
 }
 
 }  // namespace
