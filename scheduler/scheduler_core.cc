@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/file.h"
 #include "common/job_print.h"
@@ -20,6 +21,18 @@ absl::Status LeaseOver(NodeId node) {
       absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
 }
 
+absl::Status Damaged(const StoredRecord& record) {
+  return absl::DataLossError(
+      absl::StrCat("the store's record ", record.key, " of table ", record.table, " can't be read"));
+}
+
+// The job in a key that RecordKey made.
+absl::StatusOr<uint64_t> JobOf(const StoredRecord& record) {
+  uint64_t id = 0;
+  if (!absl::SimpleHexAtoi(record.key.substr(0, record.key.find('.')), &id)) return Damaged(record);
+  return id;
+}
+
 }  // namespace
 
 SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(options)), members_(options_) {
@@ -32,8 +45,7 @@ SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(opti
 template <typename Message>
 absl::Status SchedulerCore::Parse(const StoredRecord& record, Message* message) const {
   if (message->ParseFromString(record.value)) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat("the store's record ", record.key, " of table ", record.table, " can't be read"));
+  return Damaged(record);
 }
 
 absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>& records) {
@@ -55,11 +67,13 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
     } else if (record.table == kStateTable) {
       JobStateRecord state;
       SHOAL_RETURN_IF_ERROR(Parse(record, &state));
-      states[std::stoull(record.key, nullptr, 16)] = std::move(state);
+      SHOAL_ASSIGN_OR_RETURN(const uint64_t id, JobOf(record));
+      states[id] = std::move(state);
     } else if (record.table == kEvaluationTable) {
       EvaluationRecord evaluation;
       SHOAL_RETURN_IF_ERROR(Parse(record, &evaluation));
-      evaluations[std::stoull(record.key, nullptr, 16)][record.key] = std::move(evaluation);
+      SHOAL_ASSIGN_OR_RETURN(const uint64_t id, JobOf(record));
+      evaluations[id][record.key] = std::move(evaluation);
     }
   }
   for (auto& [id, job] : jobs_) {

@@ -760,5 +760,16 @@ TEST_CASE("A damaged store is an error that names the record") {
   CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("0001"));
 }
 
+TEST_CASE("A record of the store whose key names no job is an error that names the record") {
+  for (const char* table : {kStateTable, kEvaluationTable}) {
+    for (const char* key : {"", "job", "123456789012345678901234"}) {
+      SchedulerCore core((SchedulerOptions()));
+      const absl::Status status = core.Load(absl::UnixEpoch(), {{table, key, ""}});
+      CHECK(status.code() == absl::StatusCode::kDataLoss);
+      CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains(table));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shoal::scheduler
