@@ -14,13 +14,15 @@ WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots
 void WorkerCore::OnView(const View& view) {
   if (ViewId(view.view()) == view_) OnTarget(view.target());  // from a new session: the target may have moved
   if (ViewId(view.view()) <= view_) return;
+  SlotRange assigned;
+  for (const SlotAssignment& slots : view.slots()) {
+    if (NodeId(slots.worker().node_id()) == options_.self) assigned = {slots.slot_begin(), slots.slot_end()};
+  }
+  if (assigned.begin > assigned.end || assigned.end > options_.slots) return;
   const bool had_slots = !assigned_.empty();
   view_ = ViewId(view.view());
   shards_ = view.shards_size();
-  assigned_ = {};
-  for (const SlotAssignment& slots : view.slots()) {
-    if (NodeId(slots.worker().node_id()) == options_.self) assigned_ = {slots.slot_begin(), slots.slot_end()};
-  }
+  assigned_ = assigned;
   if (view.restore().restore_id() != restore_id_) Rewind(view.restore().restore_id());
   OnTarget(view.target());
   view_restore_[view_.value()] = restore_id_;

@@ -58,7 +58,8 @@ struct Work {
   bool is_first_of_round = false;  // no slot of this round was done here before
 };
 
-// Not thread-safe. Never blocks. Bad input from the network (a block of no known number) is dropped.
+// Not thread-safe. Never blocks. Bad input from the network (a block of no known number, a view with slots
+// that the job does not have) is dropped.
 class WorkerCore {
  public:
   struct Options {

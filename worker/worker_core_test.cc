@@ -223,4 +223,16 @@ TEST_CASE("a worker without slots leaves the streams, and locates itself again w
   CHECK(w.Take<AskVersions>().size() == 1);
 }
 
+TEST_CASE("a view with slots that the job does not have is dropped") {
+  for (SlotRange slots : {SlotRange{0, 5}, SlotRange{3, 2}, SlotRange{4, 0xFFFFFFFF}}) {
+    Worker w;
+    w.StartAt(5, {0, 4}, 100);
+    w.core.OnView(Worker::MakeView(2, slots, 100));
+    CHECK(w.core.view() == ViewId(1));
+    CHECK(w.core.TakeActions().empty());
+    CHECK(w.core.Assigned(Slot(3)));
+    CHECK_FALSE(w.core.Assigned(Slot(4)));
+  }
+}
+
 }  // namespace shoal::worker
