@@ -12,4 +12,7 @@ namespace shoal {
 // training may stop there. Never at version 0, whose parameters are a function of the job.
 bool IsCheckpointDue(const JobSpec& job, const TrainingLength& length, Version version);
 
+// Of a due version: whether it is an evaluated one that the job may end with.
+bool IsCandidate(const JobSpec& job, const TrainingLength& length, Version version);
+
 }  // namespace shoal

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_checksum.h"
 #include "common/status.h"
 #include "common/wire.h"
 
@@ -42,6 +43,11 @@ absl::Status BlockState::Check(const ContributionHeader& header, const Payload& 
     return absl::InvalidArgumentError(
         absl::StrCat("slots ", range.ToString(), " are no node of the tree over ", job_->slots, " slots"));
   }
+  if (header.round() >= job_->length.rounds) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": a contribution to round ",
+                                                   header.round(), ", the training has ", job_->length.rounds,
+                                                   " rounds"));
+  }
   if (header.wire() != format_.wire) {
     return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": wire format ", header.wire(),
                                                    ", the job's is ", format_.wire));
@@ -67,14 +73,10 @@ absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const 
 
 absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& header, Payload payload) {
   SHOAL_RETURN_IF_ERROR(Check(header, payload));
-  {
-    absl::MutexLock lock(&mutex_);
-    SHOAL_ASSIGN_OR_RETURN(const bool over, IsOver(header));
-    if (over) return AddResult::kDuplicate;
-  }
-  // Reads all of it, so not under the lock.
-  if (payload.Crc32c() != header.crc32c()) {
-    return absl::DataLossError(absl::StrCat("block ", block_.value(), ": the payload is damaged (checksum)"));
+  // Reads all of it, so not under the lock. Before it is taken for a duplicate, which a flipped bit in the
+  // round or in the slots may feign: the real contribution would be lost.
+  if (BlockChecksum(header, payload.Crc32c()) != header.crc32c()) {
+    return absl::DataLossError(absl::StrCat("block ", block_.value(), ": damaged on its way (checksum)"));
   }
   absl::MutexLock lock(&mutex_);
   SHOAL_ASSIGN_OR_RETURN(const bool over, IsOver(header));

@@ -99,6 +99,18 @@ absl::Status JobShard::Install(const View& view) {
   return absl::OkStatus();
 }
 
+absl::Status JobShard::CheckRestorePoint(const RestorePoint& restore) const {
+  if (restore.version() > job_->length.rounds) {
+    return absl::InvalidArgumentError(absl::StrCat("a restore point at version ", restore.version(),
+                                                   ", the training has ", job_->length.rounds, " rounds"));
+  }
+  if (restore.checkpoint().empty() && restore.version() != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a restore point at version ", restore.version(), " without a checkpoint"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view, uint32_t shard,
                                                                std::shared_ptr<ShardState> held) {
   const ShardState::Place place = {view.restore().restore_id(), shard,
@@ -111,6 +123,7 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
     if (held->place().shard == place.shard && held->place().shards == place.shards) return held;
     return absl::InvalidArgumentError("another cut into shards without a new restore point");
   }
+  SHOAL_RETURN_IF_ERROR(CheckRestorePoint(view.restore()));
   {
     absl::MutexLock lock(&mutex_);
     state_.reset();  // its memory is used again below
@@ -125,6 +138,7 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
       return;
     }
     loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
+    host_->OnBlockRestored(ViewId(view.view()), blocks.size());
   });
   std::vector<BlockStart> starts;
   for (absl::StatusOr<BlockStart>& start : loaded) {

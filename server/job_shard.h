@@ -36,7 +36,8 @@ class JobShardHost {
   virtual void OnPublished(ViewId view, BlockId block) = 0;
 
   // To the primary of shard `peer` in `view`: again and again until it has answered (give the answer to
-  // OnNorms when it is not empty), or the view is over.
+  // OnNorms when it is not empty), norms of a later round follow, which it needs no earlier ones for, or the
+  // view is over.
   virtual void SendNorms(ViewId view, uint32_t peer, const Norms& norms) = 0;
 
   // A version of the whole shard is complete. Each round's statistics come once, with shard 0.
@@ -44,6 +45,9 @@ class JobShardHost {
 
   // The snapshot of a version that the job wants on disk.
   virtual void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) = 0;
+
+  // A block of `view`'s restore point, which has so many in this shard, has been loaded.
+  virtual void OnBlockRestored(ViewId /*view*/, uint64_t /*blocks*/) {}
 
   // Runs what takes longer than one block's update (all blocks after a norm exchange). Once, soon, on any
   // thread; at once, here, by default.
@@ -86,19 +90,21 @@ class JobShard {
   // source. The same view again: OK at once, or a new attempt when the last one failed. Errors:
   // FAILED_PRECONDITION for an older view, also when the newer one comes while this runs, and when closed;
   // INVALID_ARGUMENT for one that can't be served (followers, more shards than blocks, another cut with the
-  // same restore_id); what the source says. After an error no view is served.
+  // same restore_id, a restore point that can't be); what the source says. After an error no view is served.
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Adds one contribution; the last one of a round updates the block (at once, or with clipping when the
   // norms are known). Errors, none of which changes anything:
   //   FAILED_PRECONDITION  another view, or a round that this block has not reached
-  //   INVALID_ARGUMENT     not a block of this shard, not a node of the slot tree, another format or size
-  //   DATA_LOSS            the payload does not have its checksum: send it again
+  //   INVALID_ARGUMENT     not a block of this shard or a round of the training, not a node of the slot tree,
+  //                        another format or size
+  //   DATA_LOSS            header and payload don't have their checksum: send it again
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
 
   // A peer's norms (its request, or its answer to ours). Returns ours of the same round; empty ones while not
-  // complete. Errors: FAILED_PRECONDITION for another view or a round out of reach; INVALID_ARGUMENT for a
-  // wrong shard or count.
+  // complete. Errors, none of which changes anything: FAILED_PRECONDITION for another view or a round out of
+  // reach; INVALID_ARGUMENT in a job that does not clip, for this shard's own or one that is not in the view,
+  // a wrong count, a negative norm, or others than are known; DATA_LOSS without their checksum.
   absl::StatusOr<Norms> OnNorms(const Norms& norms);
 
   // Errors: FAILED_PRECONDITION for another view; INVALID_ARGUMENT when the block is not here; OUT_OF_RANGE
@@ -123,6 +129,7 @@ class JobShard {
   absl::StatusOr<std::shared_ptr<ShardState>> StateOf(ViewId view) const ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::shared_ptr<ShardState>> StateFor(const View& view, uint32_t shard,
                                                        std::shared_ptr<ShardState> held);
+  absl::Status CheckRestorePoint(const RestorePoint& restore) const;
   bool IsWanted(uint64_t restore_id) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::shared_ptr<const ShardJob> job_;

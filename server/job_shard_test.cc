@@ -2,11 +2,15 @@
 #include "server/job_shard.h"
 
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "common/block_checksum.h"
+#include "common/flipped_bits.h"
 #include "common/job_spec.h"
 #include "common/slot_tree.h"
 #include "common/status.h"
@@ -125,7 +129,7 @@ class Cluster : public JobShardHost {
   absl::StatusOr<ContributionResult> Push(uint64_t round, SlotRange node, uint64_t block) {
     ContributionHeader header = Header(round, node, block);
     Payload payload = Content(round, node, block);
-    header.set_crc32c(payload.Crc32c());
+    header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
     return ServerOf(block).Contribute(header, payload);
   }
   void PushAll(uint64_t round, const std::vector<SlotRange>& nodes) {
@@ -219,7 +223,7 @@ TEST_CASE("A worker whose slots were taken over by another changes nothing by pu
 TEST_CASE("What can't come from a correct worker is refused and changes nothing") {
   Cluster cluster(2);
   const auto code = [&](ContributionHeader header, const Payload& payload) {
-    header.set_crc32c(payload.Crc32c());
+    header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
     return cluster.servers[0]->Contribute(header, payload).status().code();
   };
   const Payload good = cluster.Content(0, {0, 1}, 0);
@@ -235,14 +239,162 @@ TEST_CASE("What can't come from a correct worker is refused and changes nothing"
   header = cluster.Header(0, {0, 1}, 0);
   header.set_wire(WIRE_FORMAT_BF16);
   CHECK(code(header, good) == absl::StatusCode::kInvalidArgument);
+  CHECK(code(cluster.Header(8, {0, 1}, 0), good) == absl::StatusCode::kInvalidArgument);  // of 8 rounds
   header = cluster.Header(0, {0, 1}, 0);
-  header.set_crc32c(good.Crc32c() ^ 1);
+  header.set_crc32c(BlockChecksum(header, good.Crc32c()) ^ 1);
   CHECK(cluster.servers[0]->Contribute(header, good).status().code() == absl::StatusCode::kDataLoss);
 
   cluster.PushAll(0, {{0, 4}});
   Cluster undisturbed(2);
   undisturbed.PushAll(0, {{0, 4}});
   CHECK(cluster.Theta(1) == undisturbed.Theta(1));
+}
+
+TEST_CASE(
+    "A contribution with one flipped bit in its header is refused, also one that looks like a duplicate") {
+  Cluster cluster(2), undisturbed(2);
+  for (Cluster* each : {&cluster, &undisturbed}) each->PushAll(0, {{0, 4}});
+  REQUIRE(cluster.Push(1, {0, 1}, 0).ok());  // a flipped bit in the slots may name it
+  ContributionHeader header = cluster.Header(1, {1, 2}, 0);
+  const Payload payload = cluster.Content(1, {1, 2}, 0);
+  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+  int accepted = 0;
+  ForEachFlippedBit(&header, [&] {
+    if (cluster.servers[0]->Contribute(header, payload).ok()) ++accepted;
+  });
+  CHECK(accepted == 0);
+  cluster.PushAll(1, {{1, 2}, {0, 1}, {2, 4}});
+  undisturbed.PushAll(1, {{0, 4}});
+  CHECK(cluster.Theta(2) == undisturbed.Theta(2));
+}
+
+TEST_CASE("A contribution whose loss is not a number is taken") {
+  Cluster cluster(1);
+  for (uint64_t block = 0; block < cluster.job->blocks.size(); ++block) {
+    ContributionHeader header = cluster.Header(0, {0, 4}, block);
+    header.mutable_stats()->set_loss(std::nan(""));
+    header.mutable_stats()->set_weight(0);
+    const Payload payload = cluster.Content(0, {0, 4}, block);
+    header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+    REQUIRE(cluster.servers[0]->Contribute(header, payload).ok());
+  }
+  REQUIRE(cluster.progresses.size() == 1);
+  CHECK(std::isnan(cluster.progresses[0].rounds(0).stats().loss()));
+}
+
+// ---- norms ----
+
+// What shard 1 of two would send.
+Norms PeerNorms(const Cluster& cluster, uint64_t round, double norm) {
+  Norms norms;
+  norms.set_job(1);
+  norms.set_view(cluster.view.view());
+  norms.set_round(round);
+  norms.set_shard(1);
+  for (uint64_t block = 1; block < cluster.job->blocks.size(); block += 2) norms.add_squared_norms(norm);
+  norms.set_crc32c(NormsChecksum(norms));
+  return norms;
+}
+
+absl::StatusCode GiveNorms(Cluster* cluster, Norms norms) {
+  norms.set_crc32c(NormsChecksum(norms));
+  return cluster->servers[0]->OnNorms(norms).status().code();
+}
+
+TEST_CASE("Norms that can't come from a correct peer are refused and change nothing") {
+  Cluster cluster(2);
+  cluster.deliver_norms = false;
+  cluster.PushAll(0, {{0, 4}});
+  const Norms good = PeerNorms(cluster, 0, 1.5);
+  Norms norms = good;
+  norms.set_shard(0);  // the receiver's own
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kInvalidArgument);
+  norms.set_shard(2);
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kInvalidArgument);
+  norms = good;
+  norms.add_squared_norms(1);
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kInvalidArgument);
+  norms = good;
+  norms.set_squared_norms(0, -1e-9);
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kInvalidArgument);
+  norms = good;
+  norms.set_round(1);
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kFailedPrecondition);
+  norms = good;
+  norms.set_view(2);
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kFailedPrecondition);
+  norms = good;
+  int accepted = 0;
+  ForEachFlippedBit(&norms, [&] {
+    if (cluster.servers[0]->OnNorms(norms).ok()) ++accepted;
+  });
+  CHECK(accepted == 0);
+  CHECK(cluster.servers[0]->Versions(ViewId(1))->highest == Version(0));
+}
+
+TEST_CASE("Norms of one round and shard that differ from those known are refused") {
+  Cluster cluster(2);
+  cluster.deliver_norms = false;
+  for (uint64_t block = 1; block < cluster.job->blocks.size(); block += 2)
+    REQUIRE(cluster.Push(0, {0, 4}, block).ok());
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.25)) == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("Norms in a job that does not clip are refused") {
+  Cluster cluster(2, /*clip_norm=*/0);
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kInvalidArgument);
+  Norms own = PeerNorms(cluster, 0, 1.5);
+  own.set_shard(0);
+  CHECK(GiveNorms(&cluster, own) == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("A gradient that has overflowed does not keep the round waiting") {
+  Cluster cluster(2);
+  for (uint64_t block = 0; block < cluster.job->blocks.size(); ++block) {
+    const std::vector<float> values(cluster.job->blocks[block].size, std::numeric_limits<float>::infinity());
+    const Payload payload =
+        Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
+    ContributionHeader header = cluster.Header(0, {0, 4}, block);
+    header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+    REQUIRE(cluster.ServerOf(block).Contribute(header, payload).ok());
+  }
+  CHECK(cluster.servers[0]->Versions(ViewId(1))->lowest == Version(1));
+  CHECK(cluster.servers[1]->Versions(ViewId(1))->lowest == Version(1));
+}
+
+// ---- views ----
+
+TEST_CASE("A view that can't be is refused, and no view is served") {
+  Cluster cluster(1);
+  const auto code = [&](const std::function<void(View*)>& change) {
+    View view = cluster.view;
+    view.set_view(view.view() + 1);
+    view.mutable_restore()->set_restore_id(view.restore().restore_id() + 1);
+    cluster.view = view;
+    change(&view);
+    const absl::Status status = cluster.servers[0]->Install(view);
+    CHECK(cluster.servers[0]->view() == ViewId(status.ok() ? view.view() : 0));
+    return status.code();
+  };
+  CHECK(code([](View* view) { view->clear_shards(); }) == absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View* view) { view->mutable_shards(0)->clear_primary(); }) ==
+        absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View* view) { *view->add_shards() = view->shards(0); }) ==
+        absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View* view) {
+          for (int i = 0; i < 9; ++i) view->add_shards();
+        }) == absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View* view) { view->mutable_restore()->set_version(3); }) ==
+        absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View* view) {
+          view->mutable_restore()->set_checkpoint("version-9");
+          view->mutable_restore()->set_version(9);
+        }) == absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View* view) { view->mutable_restore()->set_version(~uint64_t{0}); }) ==
+        absl::StatusCode::kInvalidArgument);
+  CHECK(code([](View*) {}) == absl::StatusCode::kOk);
 }
 
 TEST_CASE("Two versions are kept, and what is gone or to come says so") {
@@ -322,6 +474,27 @@ TEST_CASE("A plan that does not fit together is refused") {
   plan = Plan();
   plan.mutable_parameters(0)->add_shape(uint64_t{1} << 60);
   CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+  plan = Plan();
+  plan.mutable_parameters(0)->set_shape(0, 0);
+  plan.mutable_parameters(0)->add_shape(3);
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+  plan = Plan();
+  plan.add_group_sizes(~uint64_t{0});
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+  plan = Plan();
+  plan.set_rounds(0);
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), plan).status()));
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), Spec(0), JobPlan()).status()));
+  JobSpec spec = Spec(0);
+  spec.mutable_train()->set_slots(0);
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), spec, Plan()).status()));
+  spec = Spec(0);
+  spec.mutable_train()->set_wire(static_cast<WireFormat>(7));
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), spec, Plan()).status()));
+  CHECK(absl::IsInvalidArgument(MakeShardJob(JobId(1), JobSpec(), Plan()).status()));
+  plan = Plan();
+  plan.add_group_sizes(0);  // no block
+  CHECK(MakeShardJob(JobId(1), Spec(0), plan).ok());
 }
 
 }  // namespace

@@ -1,12 +1,22 @@
 #include "server/norm_exchange.h"
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/status.h"
 
 namespace shoal::server {
+namespace {
 
-absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
+// Of two lists of one length.
+bool SameBits(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+}
+
+}  // namespace
+
+absl::Status NormExchange::Check(uint32_t shard, absl::Span<const double> squared_norms) const {
   if (shard >= shards_) {
     return absl::InvalidArgumentError(
         absl::StrCat("norms of shard ", shard, ": there are ", shards_, " shards"));
@@ -16,8 +26,23 @@ absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> 
                                                    ", expected one for each of its ", ShardBlocks(shard),
                                                    " blocks"));
   }
+  for (double squared_norm : squared_norms) {
+    if (squared_norm < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("norms of shard ", shard, ": ", squared_norm, ", expected a square"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
+  SHOAL_RETURN_IF_ERROR(Check(shard, squared_norms));
   if (!rounds_.empty() && round + 2 <= rounds_.rbegin()->first) return absl::OkStatus();
-  rounds_[round].emplace(shard, std::move(squared_norms));
+  const auto [known, added] = rounds_[round].try_emplace(shard, std::move(squared_norms));
+  if (!added && !SameBits(known->second, squared_norms)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("norms of shard ", shard, " in round ", round.value(), " differ from those known"));
+  }
   while (rounds_.begin()->first + 2 <= rounds_.rbegin()->first) rounds_.erase(rounds_.begin());
   return absl::OkStatus();
 }

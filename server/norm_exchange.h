@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "common/types.h"
 
 namespace shoal::server {
@@ -18,8 +19,10 @@ class NormExchange {
   // Shard i of `shards` holds the blocks b with b mod shards = i.
   NormExchange(uint32_t shards, uint32_t blocks) : shards_(shards), blocks_(blocks) {}
 
-  // INVALID_ARGUMENT when the shard or the number of norms is wrong. Rounds older than the last two are
-  // ignored.
+  // Rounds older than the last two are ignored. Errors, which change nothing: INVALID_ARGUMENT when the shard
+  // or the number of norms is wrong, one is negative, or others are known of this round and shard (bit by
+  // bit). An infinite norm, or one that is not a number, counts as any other: it is what a gradient that has
+  // overflowed comes to, and a round that waited for a better one would never end.
   absl::Status Add(Round round, uint32_t shard, std::vector<double> squared_norms);
 
   // The shard's norms of the round; nullptr when they are not known.
@@ -29,6 +32,7 @@ class NormExchange {
   std::optional<double> Total(Round round) const;
 
  private:
+  absl::Status Check(uint32_t shard, absl::Span<const double> squared_norms) const;
   uint32_t ShardBlocks(uint32_t shard) const { return (blocks_ + shards_ - 1 - shard) / shards_; }
 
   uint32_t shards_;

@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/block_checksum.h"
 #include "common/block_message.h"
 #include "common/rpc.h"
 #include "common/status.h"
@@ -168,7 +169,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     header.set_version(next->published.version.value());
     header.set_block(next->block.value());
     header.set_wire(next->published.wire);
-    header.set_crc32c(next->published.crc32c);
+    header.set_crc32c(BlockChecksum(header, next->published.payload_crc32c));
     outgoing_ = EncodeBlockMessage(header, next->published.payload);
     writing_ = true;
     StartWrite(&outgoing_);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/checkpoint.h"
+#include "common/checkpoint_plan.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
@@ -11,22 +13,12 @@ namespace shoal::server {
 namespace {
 
 constexpr absl::Duration kReportEvery = absl::Milliseconds(50);
-// A restarted scheduler may have forgotten so many.
-constexpr size_t kRoundsKept = 1000;
-// A scheduler that was away may have missed so many checkpoints; older ones are of no use to it.
-constexpr size_t kWrittenKept = 100;
 // Without progress: what the shard waits for, for the status.
 constexpr absl::Duration kReportIdle = absl::Seconds(1);
 constexpr absl::Duration kNormsTimeout = absl::Seconds(2);
 constexpr absl::Duration kNormsRetry = absl::Milliseconds(50);
 
 }  // namespace
-
-struct ServerJob::NormsCall {
-  ViewId view;
-  uint32_t peer = 0;
-  Norms request;
-};
 
 // Hands what comes from outside to the job's timers as long as there is a job.
 class ServerJob::Life {
@@ -88,12 +80,17 @@ void ServerJob::Install(const View& view) {
     absl::MutexLock lock(&mutex_);
     if (stopping_ || view.view() < view_.view()) return;
     if (view.view() > view_.view()) {
-      if (view.restore().restore_id() != view_.restore().restore_id()) written_.clear();
+      if (view.restore().restore_id() != view_.restore().restore_id()) {
+        written_.clear();
+        snapshots_.Clear();
+      }
       view_ = view;
       installed_.reset();
+      peers_.clear();
     }
     if (queued_ == id) return;
     queued_ = id;
+    restoring_ = Restoring{id, 0, 0, timers_->Now()};
   }
   shard_->Expect(view);
   EndStreams(id, absl::FailedPreconditionError("the view is over"));
@@ -116,6 +113,7 @@ void ServerJob::Restore(const View& view) {
     absl::MutexLock lock(&mutex_);
     if (stopping_ || view_.view() != view.view()) return;
     installed_ = installed;
+    restoring_.reset();
   }
   if (status.ok()) {
     spdlog::info("Job {}: serving view {}", this->id().value(), view.view());
@@ -187,6 +185,7 @@ void ServerJob::OnPublished(ViewId view, BlockId block) {
   std::vector<std::shared_ptr<PullStream>> streams;
   {
     absl::MutexLock lock(&mutex_);
+    updated_ = timers_->Now();
     for (const auto& stream : streams_) {
       if (stream->view() == view) streams.push_back(stream);
     }
@@ -197,31 +196,85 @@ void ServerJob::OnPublished(ViewId view, BlockId block) {
 // ---- norms ----
 
 void ServerJob::SendNorms(ViewId view, uint32_t peer, const Norms& norms) {
-  std::string address;
   {
     absl::MutexLock lock(&mutex_);
-    if (stopping_ || view_.view() != view.value() || peer >= static_cast<uint32_t>(view_.shards_size()))
-      return;
-    address = view_.shards(static_cast<int>(peer)).primary().address();
+    Peer* const found = FindPeer(view, peer);
+    if (found == nullptr) return;
+    found->norms = norms;
+    if (std::exchange(found->calling, true)) return;  // sent when the call that is out has ended
   }
-  options_.peers->ExchangeNorms(
-      address, norms, kNormsTimeout,
-      [life = life_, call = NormsCall{view, peer, norms}](absl::StatusOr<Norms> answer) {
-        // On the timers: this may be inside the call that sent the norms.
-        life->Post([call, answer = std::move(answer)](ServerJob* job) { job->OnNormsAnswer(call, answer); });
-      });
+  CallPeer(view, peer);
 }
 
-void ServerJob::OnNormsAnswer(const NormsCall& call, const absl::StatusOr<Norms>& answer) {
-  if (!answer.ok()) {
-    timers_->After(kNormsRetry, [this, call] { SendNorms(call.view, call.peer, call.request); });
+// Null when the view is over or has no such shard.
+ServerJob::Peer* ServerJob::FindPeer(ViewId view, uint32_t peer) {
+  if (stopping_ || view_.view() != view.value() || peer >= static_cast<uint32_t>(view_.shards_size()))
+    return nullptr;
+  return &peers_[peer];
+}
+
+void ServerJob::CallPeer(ViewId view, uint32_t peer) {
+  std::string address;
+  Norms norms;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Peer* const found = FindPeer(view, peer);
+    if (found == nullptr) return;
+    norms = found->norms;
+    address = view_.shards(static_cast<int>(peer)).primary().address();
+  }
+  const Round round(norms.round());
+  options_.peers->ExchangeNorms(address, norms, kNormsTimeout,
+                                [life = life_, view, peer, round](absl::StatusOr<Norms> answer) {
+                                  // On the timers: this may be inside the call that sent the norms.
+                                  life->Post([view, peer, round, answer = std::move(answer)](ServerJob* job) {
+                                    job->OnNormsAnswer(view, peer, round, answer);
+                                  });
+                                });
+}
+
+void ServerJob::OnNormsAnswer(ViewId view, uint32_t peer, Round round, const absl::StatusOr<Norms>& answer) {
+  bool newer;
+  {
+    absl::MutexLock lock(&mutex_);
+    Peer* const found = FindPeer(view, peer);
+    if (found == nullptr) return;
+    NoteAnswer(peer, answer.status());
+    newer = found->norms.round() != round.value();
+    found->calling = newer || !answer.ok();
+  }
+  if (!answer.ok()) return timers_->After(kNormsRetry, [this, view, peer] { CallPeer(view, peer); });
+  if (newer) CallPeer(view, peer);
+  if (answer->squared_norms_size() == 0) return;
+  absl::Status status = absl::InvalidArgumentError("an answer of another shard or round");
+  if (answer->shard() == peer && answer->round() == round.value()) status = shard_->OnNorms(*answer).status();
+  if (!status.ok() && !absl::IsFailedPrecondition(status)) {
+    spdlog::warn("Job {}: norms of shard {}: {}", id().value(), peer, status.ToString());
+  }
+}
+
+// A peer that refuses is there: one that has not taken on the view yet, too.
+void ServerJob::NoteAnswer(uint32_t peer, const absl::Status& status) {
+  Peer& known = peers_[peer];
+  const NodeRef& node = view_.shards(static_cast<int>(peer)).primary();
+  const bool refused = absl::IsInvalidArgument(status) || absl::IsDataLoss(status);
+  if (refused) {
+    spdlog::warn("Job {}: {} at {} refuses norms: {}", id().value(), node.name(), node.address(),
+                 status.ToString());
+  }
+  if (status.ok() || refused || absl::IsFailedPrecondition(status)) {
+    if (!known.error.ok()) {
+      spdlog::info("Job {}: {} at {} answers again", id().value(), node.name(), node.address());
+    }
+    known.error = absl::OkStatus();
     return;
   }
-  if (answer->squared_norms_size() == 0) return;
-  const auto known = shard_->OnNorms(*answer);
-  if (!known.ok() && !absl::IsFailedPrecondition(known.status())) {
-    spdlog::warn("Job {}: norms of shard {}: {}", id().value(), call.peer, known.status().ToString());
+  if (known.error.ok()) {
+    known.failed = timers_->Now();
+    spdlog::warn("Job {}: {} at {} can't be reached; trying on: {}", id().value(), node.name(),
+                 node.address(), status.ToString());
   }
+  known.error = status;
 }
 
 // ---- reports ----
@@ -232,7 +285,7 @@ void ServerJob::OnProgress(const ShardProgress& progress) {
     rounds_.push_back(round);
     ++unreported_;
   }
-  while (rounds_.size() > kRoundsKept) rounds_.pop_front();
+  while (rounds_.size() > kMaxRounds) rounds_.pop_front();
   unreported_ = std::min<uint64_t>(unreported_, rounds_.size());
   ReportSoon();
 }
@@ -275,17 +328,57 @@ void ServerJob::ReportProgress() {
 
 // ---- checkpoints ----
 
-void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
-  files_->Post([this, snapshot = std::move(snapshot)] {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (stopping_) return;
-    }
-    WriteSnapshot(*snapshot);
-  });
+CheckpointUse ServerJob::UseOf(Version version) const {
+  if (version.value() == job_->length.rounds) return CheckpointUse::kResult;
+  return IsCandidate(job_->spec, job_->length, version) ? CheckpointUse::kCandidate : CheckpointUse::kRestart;
 }
 
-void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
+void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_ || snapshot->restore_id != view_.restore().restore_id()) return;
+  const CheckpointUse use = UseOf(snapshot->version);
+  const SnapshotQueue::Snapshot given_up = snapshots_.Add(std::move(snapshot), use);
+  if (given_up != nullptr) {
+    ShardWritten written = NewWritten(*given_up);
+    written.set_error("given up: the disk is slower than the job's checkpoints");
+    spdlog::warn("Job {}: checkpoint of version {} {}", id().value(), written.version(), written.error());
+    ReportWritten(written);
+  }
+  if (std::exchange(write_posted_, true)) return;
+  write_progress_ = timers_->Now();
+  files_->Post([this] { WriteNextSnapshot(); });
+}
+
+void ServerJob::WriteNextSnapshot() {
+  SnapshotQueue::Snapshot snapshot;
+  {
+    absl::MutexLock lock(&mutex_);
+    snapshot = snapshots_.Take();
+    if (stopping_ || snapshot == nullptr) {  // null: of a restore point that is over
+      write_posted_ = false;
+      return;
+    }
+    writing_ = snapshot->version;
+    write_progress_ = timers_->Now();
+  }
+  const ShardWritten written = WriteSnapshot(*snapshot);
+  ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
+  absl::MutexLock lock(&mutex_);
+  ReportWritten(written);
+  writing_.reset();
+  files_->Post([this] { WriteNextSnapshot(); });
+}
+
+ShardWritten ServerJob::NewWritten(const ShardSnapshot& snapshot) const {
+  ShardWritten written;
+  written.set_job(id().value());
+  written.set_restore_id(snapshot.restore_id);
+  written.set_version(snapshot.version.value());
+  written.set_shard(snapshot.shard);
+  return written;
+}
+
+ShardWritten ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
   ShardFile file;
   file.job = id().value();
   file.writer = options_.self.value();
@@ -301,12 +394,7 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
       out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
   }
   const auto shard = WriteShardFile(options_.env, options_.checkpoint_dir, file);
-  NodeReport report;
-  ShardWritten& written = *report.mutable_shard_written();
-  written.set_job(id().value());
-  written.set_restore_id(snapshot.restore_id);
-  written.set_version(snapshot.version.value());
-  written.set_shard(snapshot.shard);
+  ShardWritten written = NewWritten(snapshot);
   if (shard.ok()) {
     written.set_file(shard->file());
     written.set_bytes(shard->bytes());
@@ -316,17 +404,85 @@ void ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
                   shard.status().ToString());
     written.set_error(std::string(shard.status().message()));
   }
-  ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
-  absl::MutexLock lock(&mutex_);
-  if (stopping_ || snapshot.restore_id != view_.restore().restore_id()) return;
+  return written;
+}
+
+void ServerJob::ReportWritten(const ShardWritten& written) {
+  if (stopping_ || written.restore_id() != view_.restore().restore_id()) return;
+  NodeReport report;
+  *report.mutable_shard_written() = written;
   written_.push_back(report);
-  if (written_.size() > kWrittenKept) written_.pop_front();
+  if (written_.size() > kMaxWritten) written_.pop_front();
   options_.report(std::move(report));
+}
+
+// ---- what goes on ----
+
+void ServerJob::OnBlockRestored(ViewId view, uint64_t blocks) {
+  absl::MutexLock lock(&mutex_);
+  // What an older view loads is of use to a newer one of the same restore point.
+  if (!restoring_ || restoring_->view < view) return;
+  restoring_->blocks = blocks;
+  ++restoring_->loaded;
+  restoring_->progress = timers_->Now();
+}
+
+Activity ServerJob::NewActivity(ActivityKind kind, absl::Time progress) const {
+  Activity activity;
+  activity.set_kind(kind);
+  activity.set_job(id().value());
+  activity.set_idle_seconds(absl::ToDoubleSeconds(timers_->Now() - progress));
+  return activity;
+}
+
+std::string ServerJob::WritingDetail() const {
+  const std::string detail = writing_ ? absl::StrCat("writes version ", writing_->value()) : "writes next";
+  if (snapshots_.size() == 0) return detail;
+  const char* const wait = snapshots_.size() == 1 ? " snapshot waits, " : " snapshots wait, ";
+  return absl::StrCat(detail, "; ", snapshots_.size(), wait, snapshots_.bytes() >> 20, " MiB");
+}
+
+Heartbeat ServerJob::MakeHeartbeat() {
+  Heartbeat heartbeat;
+  absl::MutexLock lock(&mutex_);
+  if (restoring_) {
+    Activity& activity = *heartbeat.add_activities();
+    activity = NewActivity(ACTIVITY_RESTORE, restoring_->progress);
+    activity.set_view(restoring_->view.value());
+    const std::string& checkpoint = view_.restore().checkpoint();
+    activity.set_detail(absl::StrCat("loads ", checkpoint.empty() ? "the initial parameters" : checkpoint,
+                                     ": ", restoring_->loaded, " of ", restoring_->blocks, " blocks"));
+  }
+  if (updates_left_ > 0) *heartbeat.add_activities() = NewActivity(ACTIVITY_UPDATE, updated_);
+  if (write_posted_) {
+    Activity& activity = *heartbeat.add_activities();
+    activity = NewActivity(ACTIVITY_WRITE_CHECKPOINT, write_progress_);
+    activity.set_detail(WritingDetail());
+  }
+  for (const auto& [shard, peer] : peers_) {
+    if (peer.error.ok()) continue;
+    UnreachablePeer& unreachable = *heartbeat.add_unreachable();
+    *unreachable.mutable_peer() = view_.shards(static_cast<int>(shard)).primary();
+    unreachable.set_seconds(absl::ToDoubleSeconds(timers_->Now() - peer.failed));
+    unreachable.set_error(std::string(peer.error.message()));
+  }
+  return heartbeat;
 }
 
 // ---- threads ----
 
-void ServerJob::Execute(std::function<void()> work) { updates_->Post(std::move(work)); }
+void ServerJob::Execute(std::function<void()> work) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (updates_left_++ == 0) updated_ = timers_->Now();
+  }
+  updates_->Post([this, work = std::move(work)] {
+    work();
+    absl::MutexLock lock(&mutex_);
+    --updates_left_;
+    updated_ = timers_->Now();
+  });
+}
 
 void ServerJob::ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) {
   absl::MutexLock lock(&pool_mutex_);

@@ -22,6 +22,7 @@
 #include "server/job_shard.h"
 #include "server/peer_link.h"
 #include "server/restore_source.h"
+#include "server/snapshot_queue.h"
 
 namespace shoal::server {
 
@@ -38,6 +39,11 @@ class PullStream {
 // Thread-safe. Waits for nothing but its executors, and starts no thread but for ParallelFor, so that the
 // simulation runs it as it is. To be owned through server/job_owner.h: the destructor waits for the
 // executors, so it must not run on one of them.
+//
+// What it keeps is bounded: snapshots for a slow disk (server/snapshot_queue.h; one that is given up is
+// reported as a ShardWritten with an error), for each peer the newest norms and one call, and for a scheduler
+// that has forgotten what was reported the last kMaxRounds rounds' statistics and the last kMaxWritten
+// checkpoints' reports (the oldest are dropped first).
 class ServerJob : public JobShardHost {
  public:
   struct Options {
@@ -53,6 +59,9 @@ class ServerJob : public JobShardHost {
     std::function<void(NodeReport)> report;
     RestoreSource::FetchArtifact fetch;  // called by the executor of restores; may block
   };
+  static constexpr size_t kMaxRounds = 10000;
+  static constexpr size_t kMaxWritten = 100;
+
   ServerJob(Options options, std::shared_ptr<const ShardJob> job);
   // Closes, and waits for what runs.
   ~ServerJob() override;
@@ -71,6 +80,9 @@ class ServerJob : public JobShardHost {
   // The scheduler may have forgotten what was reported: reports it again.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // What is under way, each since when without progress, and which peers do not answer. Never blocks.
+  Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // From now on `stream` is woken when a block gets a new version, until Unsubscribe or its view is over;
   // what is there already it looks up by itself. Errors: FAILED_PRECONDITION when its view is not the newest,
   // or the job is over.
@@ -82,23 +94,46 @@ class ServerJob : public JobShardHost {
   void SendNorms(ViewId view, uint32_t peer, const Norms& norms) override;
   void OnProgress(const ShardProgress& progress) override;
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override;
+  void OnBlockRestored(ViewId view, uint64_t blocks) override;
   void Execute(std::function<void()> work) override;
   void ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) override;
 
  private:
-  struct NormsCall;
   class Life;
+  // A restore that is under way.
+  struct Restoring {
+    ViewId view;
+    uint64_t loaded = 0, blocks = 0;
+    absl::Time progress;
+  };
+  // The norms that go to another shard's primary.
+  struct Peer {
+    Norms norms;           // the newest
+    bool calling = false;  // a call is out, or a new attempt waits
+    absl::Status error;    // why it can't be reached; OK: it answers
+    absl::Time failed;     // since then
+  };
 
   // Ends the streams of other views than `except`.
   void EndStreams(ViewId except, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void Restore(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnNormsAnswer(const NormsCall& call, const absl::StatusOr<Norms>& answer) ABSL_LOCKS_EXCLUDED(mutex_);
+  void CallPeer(ViewId view, uint32_t peer) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnNormsAnswer(ViewId view, uint32_t peer, Round round, const absl::StatusOr<Norms>& answer)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  Peer* FindPeer(ViewId view, uint32_t peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteAnswer(uint32_t peer, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsNewest(ViewId view) ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportInstalled() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWhenIdle() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportProgress() ABSL_LOCKS_EXCLUDED(mutex_);
-  void WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
+  CheckpointUse UseOf(Version version) const;
+  void WriteNextSnapshot() ABSL_LOCKS_EXCLUDED(mutex_);
+  ShardWritten WriteSnapshot(const ShardSnapshot& snapshot);
+  ShardWritten NewWritten(const ShardSnapshot& snapshot) const;
+  void ReportWritten(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Activity NewActivity(ActivityKind kind, absl::Time progress) const;
+  std::string WritingDetail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const std::shared_ptr<const ShardJob> job_;
@@ -110,12 +145,20 @@ class ServerJob : public JobShardHost {
   View view_ ABSL_GUARDED_BY(mutex_);                               // the newest
   ViewId queued_ ABSL_GUARDED_BY(mutex_);                           // a Restore of it waits; 0: none does
   std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // what came of view_, when known
+  std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);
-  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;  // a ReportProgress waits
+  std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);  // of view_, by shard
+  uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;       // Execute's work that is not done
+  absl::Time updated_ ABSL_GUARDED_BY(mutex_);              // its last progress
+  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;         // a ReportProgress waits
   absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);   // the last ones, for new sessions
   uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // of them, at the back
   std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
+  SnapshotQueue snapshots_ ABSL_GUARDED_BY(mutex_);
+  bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;       // a WriteNextSnapshot waits or runs
+  std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);  // on its way to the disk
+  absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);       // its last progress
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time

@@ -66,11 +66,25 @@ class SteppedTime {
   std::multimap<absl::Time, Task> tasks_;
 };
 
-class NoPeers : public PeerLink {
+// Calls of peers, which end when the test says so.
+class Peers : public PeerLink {
  public:
-  void ExchangeNorms(const std::string&, const Norms&, absl::Duration, NormsDone done) override {
-    done(absl::UnavailableError("nobody there"));
+  struct Call {
+    std::string address;
+    Norms request;
+    NormsDone done;
+  };
+  void ExchangeNorms(const std::string& address, const Norms& request, absl::Duration,
+                     NormsDone done) override {
+    calls.push_back({address, request, std::move(done)});
   }
+  void End(absl::StatusOr<Norms> answer) {
+    const Call call = std::move(calls.front());
+    calls.pop_front();
+    call.done(std::move(answer));
+  }
+
+  std::deque<Call> calls;
 };
 
 PrepareJob Preparation(uint64_t job) {
@@ -85,6 +99,8 @@ PrepareJob Preparation(uint64_t job) {
   spec.mutable_train()->set_rounds(8);
   spec.mutable_train()->set_slots(1);
   spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec.mutable_optimizer()->set_clip_norm(1);
+  spec.mutable_checkpoint()->mutable_every()->set_rounds(1);
   CompleteJob(&spec);
   JobPlan& plan = *request.mutable_plan();
   ParameterInfo& parameter = *plan.add_parameters();
@@ -117,6 +133,7 @@ class Server {
     node_->OnJoined(NodeId(7));
     Directive directive;
     *directive.mutable_prepare_job() = Preparation(1);
+    directive.mutable_prepare_job()->set_checkpoint_dir(dir_ / "checkpoints");
     node_->OnDirective(directive);
     REQUIRE(reports.size() == 1);
     REQUIRE(reports[0].has_job_prepared());
@@ -146,13 +163,14 @@ class Server {
   std::vector<NodeReport> reports;
   std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
   int fetches = 0;
+  Peers peers;
 
  private:
   ServerNode::Options NodeOptions() {
     ServerNode::Options options;
     options.env = PosixEnv();
     options.executors = time.Factory();
-    options.peers = &peers_;
+    options.peers = &peers;
     options.report = [this](NodeReport report) { reports.push_back(std::move(report)); };
     options.fetch = [this](const Artifact&) -> absl::StatusOr<std::string> {
       ++fetches;
@@ -164,7 +182,6 @@ class Server {
   }
 
   const TestDir dir_;
-  NoPeers peers_;
   std::unique_ptr<ServerNode> node_;
 };
 
@@ -245,6 +262,137 @@ TEST_CASE(
   CHECK(server.Installed() == std::vector<int>{-1, -1, 1});
 }
 
+TEST_CASE("A restore tells what it loads and since when it does not get on") {
+  Server server;
+  Heartbeat during;
+  server.on_fetch = [&] {
+    during = server.node().MakeHeartbeat();
+    return absl::NotFoundError("no such weights");
+  };
+  CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+  server.Give(MakeView(1));
+  REQUIRE(server.node().MakeHeartbeat().activities_size() == 1);  // also while it waits
+  server.time.Run();
+  REQUIRE(during.activities_size() == 1);
+  CHECK(during.activities(0).kind() == ACTIVITY_RESTORE);
+  CHECK(during.activities(0).job() == 1);
+  CHECK(during.activities(0).view() == 1);
+  CHECK(during.activities(0).detail() == "loads the initial parameters: 0 of 0 blocks");
+  CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+}
+
+// ---- checkpoints ----
+
+std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
+  auto snapshot = std::make_shared<ShardSnapshot>();
+  snapshot->restore_id = 1;
+  snapshot->version = Version(version);
+  snapshot->blocks.resize(2);
+  for (uint64_t i = 0; i < 2; ++i) {
+    BlockSnapshot& block = snapshot->blocks[i];
+    block.block = BlockId(i);
+    block.size = kBlockElements;
+    const auto array = [] {
+      return FloatArray(new float[kBlockElements](), [](const float* a) { delete[] a; });
+    };
+    block.theta = array();
+    block.moments = {array(), array()};
+  }
+  return snapshot;
+}
+
+TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up is reported") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  server.reports.clear();
+  for (uint64_t version = 1; version <= 5; ++version) server.job()->OnSnapshot(Snapshot(version));
+  server.job()->OnSnapshot(Snapshot(8));  // the last one
+  const Heartbeat heartbeat = server.node().MakeHeartbeat();
+  REQUIRE(heartbeat.activities_size() == 1);
+  CHECK(heartbeat.activities(0).kind() == ACTIVITY_WRITE_CHECKPOINT);
+  CHECK(heartbeat.activities(0).detail() == "writes next; 3 snapshots wait, 0 MiB");
+  const auto written = [&](bool well) {
+    std::vector<uint64_t> versions;
+    for (const NodeReport& report : server.reports) {
+      if (report.has_shard_written() && report.shard_written().error().empty() == well)
+        versions.push_back(report.shard_written().version());
+    }
+    return versions;
+  };
+  const std::vector<uint64_t> given_up = written(false);
+  CHECK(given_up.size() == 3);
+  server.time.Run();
+  CHECK(written(false) == given_up);
+  const std::vector<uint64_t> kept = written(true);
+  REQUIRE(kept.size() == 3);
+  CHECK(kept.back() == 8);
+  CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+  server.node().OnSessionOpened();  // all are told again
+  CHECK(written(true).size() == 6);
+  CHECK(written(false).size() == 6);
+}
+
+// ---- norms ----
+
+Norms NormsOf(uint64_t round) {
+  Norms norms;
+  norms.set_round(round);
+  return norms;
+}
+
+TEST_CASE("A peer that does not answer is shown until it does, and has one call at a time") {
+  Server server;
+  View view = MakeView(1);
+  NodeRef& peer = *view.add_shards()->mutable_primary();
+  peer.set_node_id(9);
+  peer.set_name("server-2");
+  peer.set_address("10.0.0.9:1");
+  server.Give(view);
+  server.time.Run();
+  const std::shared_ptr<ServerJob> job = server.job();
+  for (uint64_t round = 0; round < 100; ++round) job->SendNorms(ViewId(1), 1, NormsOf(round));
+  REQUIRE(server.peers.calls.size() == 1);
+  CHECK(server.peers.calls[0].address == "10.0.0.9:1");
+  CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
+  server.peers.End(absl::UnavailableError("connection refused"));
+  server.time.Run(absl::Seconds(3));
+  const Heartbeat heartbeat = server.node().MakeHeartbeat();
+  REQUIRE(heartbeat.unreachable_size() == 1);
+  CHECK(heartbeat.unreachable(0).peer().name() == "server-2");
+  CHECK(heartbeat.unreachable(0).error() == "connection refused");
+  CHECK(heartbeat.unreachable(0).seconds() == Approx(3));
+  REQUIRE(server.peers.calls.size() == 1);
+  CHECK(server.peers.calls[0].request.round() == 99);  // the newest; the peer needs no others
+  server.peers.End(absl::FailedPreconditionError("another view"));
+  server.time.Run(absl::Seconds(1));
+  CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
+  REQUIRE(server.peers.calls.size() == 1);
+  job->SendNorms(ViewId(1), 1, NormsOf(100));
+  server.peers.End(Norms());
+  server.time.Run();
+  REQUIRE(server.peers.calls.size() == 1);
+  CHECK(server.peers.calls[0].request.round() == 100);
+  server.peers.End(Norms());
+  server.time.Run(absl::Seconds(3));
+  CHECK(server.peers.calls.empty());
+}
+
+TEST_CASE("An answer that comes when the job is gone finds nobody") {
+  Server server;
+  View view = MakeView(1);
+  view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
+  server.Give(view);
+  server.time.Run();
+  server.job()->SendNorms(ViewId(1), 1, NormsOf(0));
+  REQUIRE(server.peers.calls.size() == 1);
+  server.node().OnLeaseLost();
+  server.time.Run();
+  server.peers.End(absl::UnavailableError("too late"));
+  server.time.Run(absl::Seconds(3));
+  CHECK(server.peers.calls.empty());
+}
+
 // ---- streams ----
 
 class Stream : public PullStream {
@@ -282,7 +430,7 @@ TEST_CASE("A stream ends when its view or its job is over, and one of an older v
 // ---- the end ----
 
 TEST_CASE("A job whose last reference is held by its own thread is destroyed on another one") {
-  NoPeers peers;
+  Peers peers;
   const PrepareJob request = Preparation(1);
   const auto shard_job = MakeShardJob(JobId(1), request.spec(), request.plan(), kBlockElements);
   REQUIRE(shard_job.ok());

@@ -21,6 +21,15 @@ absl::StatusOr<std::shared_ptr<ServerJob>> ServerNode::Find(JobId job) const {
   return job_;
 }
 
+Heartbeat ServerNode::MakeHeartbeat() const {
+  std::shared_ptr<ServerJob> job;
+  {
+    absl::MutexLock lock(&mutex_);
+    job = job_;
+  }
+  return job == nullptr ? Heartbeat() : job->MakeHeartbeat();
+}
+
 void ServerNode::OnJoined(NodeId self) { self_ = self; }
 
 void ServerNode::OnSessionOpened() {

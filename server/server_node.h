@@ -44,6 +44,9 @@ class ServerNode {
   void OnDirective(const Directive& directive) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnLeaseLost() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // For the session's heartbeats: what the job is at, and whom it can't reach. Never blocks; any thread.
+  Heartbeat MakeHeartbeat() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Errors: FAILED_PRECONDITION when another job, or none, is here.
   absl::StatusOr<std::shared_ptr<ServerJob>> Find(JobId job) const ABSL_LOCKS_EXCLUDED(mutex_);
 

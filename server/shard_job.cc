@@ -10,7 +10,7 @@ namespace shoal::server {
 namespace {
 
 constexpr char kWeights[] = "weights";
-constexpr uint64_t kMostParameters = uint64_t{1} << 40;
+constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
 
 OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
   OptimizerConfig config;
@@ -47,7 +47,8 @@ std::vector<std::string> MomentNames(const OptimizerConfig& config) {
 uint64_t ElementsOf(const ParameterInfo& parameter) {
   uint64_t elements = 1;
   for (uint64_t dimension : parameter.shape()) {
-    if (dimension > kMostParameters / elements) return kMostParameters + 1;
+    if (dimension == 0) return 0;
+    if (dimension > kMaxParameters / elements) return kMaxParameters + 1;
     elements *= dimension;
   }
   return elements;
@@ -60,11 +61,16 @@ absl::Status CheckParameters(const JobPlan& plan) {
       return absl::InvalidArgumentError(absl::StrCat("plan: parameter ", parameter.name(), " starts at ",
                                                      parameter.offset(), ", expected ", size));
     }
-    size += ElementsOf(parameter);
-    if (size > kMostParameters) return absl::InvalidArgumentError("plan: too many parameters");
+    const uint64_t elements = ElementsOf(parameter);
+    if (elements == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: parameter ", parameter.name(), " has no elements"));
+    }
+    size += elements;
+    if (size > kMaxParameters) return absl::InvalidArgumentError("plan: too many parameters");
   }
   for (uint64_t group : plan.group_sizes()) {
-    if (group > kMostParameters - groups) return absl::InvalidArgumentError("plan: groups are too large");
+    if (group > kMaxParameters - groups) return absl::InvalidArgumentError("plan: groups are too large");
     groups += group;
   }
   if (size == 0 || size != groups) {
@@ -86,6 +92,8 @@ absl::StatusOr<std::shared_ptr<const ShardJob>> MakeShardJob(JobId id, const Job
   job->spec = spec;
   job->length = {plan.rounds(), std::max<uint64_t>(plan.rounds_per_epoch(), 1)};
   SHOAL_RETURN_IF_ERROR(CheckLength(spec, job->length));
+  if (spec.train().slots() == 0) return absl::InvalidArgumentError("spec: train.slots is 0");
+  if (plan.rounds() == 0) return absl::InvalidArgumentError("plan: no rounds");
   job->slots = spec.train().slots();
   job->wire = spec.train().wire();
   job->optimizer = OptimizerOf(spec.optimizer());

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_checksum.h"
 #include "common/checkpoint_plan.h"
 #include "common/schedule.h"
 #include "common/status.h"
@@ -97,8 +98,7 @@ void ShardState::SendNorms(Round round) {
     view = view_;
     message = NormsMessage(round);
   }
-  const uint64_t shards = std::min<uint64_t>(place_.shards, job_->blocks.size());
-  for (uint32_t peer = 0; peer < shards; ++peer) {
+  for (uint32_t peer = 0; peer < place_.shards; ++peer) {
     if (peer != place_.shard) host_->SendNorms(view, peer, message);
   }
 }
@@ -112,14 +112,18 @@ Norms ShardState::NormsMessage(Round round) const {
   if (const std::vector<double>* known = norms_.Find(round, place_.shard)) {
     message.mutable_squared_norms()->Add(known->begin(), known->end());
   }
+  message.set_crc32c(NormsChecksum(message));
   return message;
 }
 
 absl::StatusOr<Norms> ShardState::OnNorms(const Norms& norms) {
+  SHOAL_RETURN_IF_ERROR(CheckNorms(norms));
   const Round round(norms.round());
   Norms answer;
+  bool complete;
   {
     absl::MutexLock lock(&mutex_);
+    // No peer can be further: its next round needs a version of this shard that is not there yet.
     if (round > running_) {
       return absl::FailedPreconditionError(
           absl::StrCat("norms of round ", round.value(), " in round ", running_.value()));
@@ -129,9 +133,23 @@ absl::StatusOr<Norms> ShardState::OnNorms(const Norms& norms) {
           norms_.Add(round, norms.shard(), {norms.squared_norms().begin(), norms.squared_norms().end()}));
     }
     answer = NormsMessage(round);
+    complete = round == running_ && norms_.Total(round).has_value();
   }
-  host_->Execute([self = shared_from_this(), round] { self->UpdateWhenClippable(round); });
+  if (complete) host_->Execute([self = shared_from_this(), round] { self->UpdateWhenClippable(round); });
   return answer;
+}
+
+absl::Status ShardState::CheckNorms(const Norms& norms) const {
+  if (!job_->clips()) return absl::InvalidArgumentError("norms in a job that does not clip");
+  if (NormsChecksum(norms) != norms.crc32c()) {
+    return absl::DataLossError(absl::StrCat("norms of shard ", norms.shard(), " in round ", norms.round(),
+                                            ": damaged on their way (checksum)"));
+  }
+  if (norms.shard() == place_.shard) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("norms of shard ", norms.shard(), ", which is the receiver's own"));
+  }
+  return absl::OkStatus();
 }
 
 void ShardState::UpdateWhenClippable(Round round) {

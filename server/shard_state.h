@@ -56,6 +56,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   };
 
   absl::StatusOr<BlockState*> Find(uint64_t block) const;
+  absl::Status CheckNorms(const Norms& norms) const;
   void OnComplete(BlockState* block, Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void ShareNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void SendNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);

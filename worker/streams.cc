@@ -4,9 +4,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/block_checksum.h"
 #include "common/wire.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "spdlog/spdlog.h"
+#include "worker/published_check.h"
 
 namespace shoal::worker {
 namespace {
@@ -31,22 +33,6 @@ void PullStream::Start(const std::shared_ptr<grpc::Channel>& channel, const Pull
   StartCall();
 }
 
-absl::Status PullStream::Check(const PublishedMessage& message) const {
-  const PublishedHeader& header = message.header;
-  if (header.block() >= block_elements_->size() || !WireFormat_IsValid(header.wire())) {
-    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is none of the job's"));
-  }
-  const uint64_t expected = EncodedBytes(header.wire(), (*block_elements_)[header.block()]);
-  if (message.payload.size() != expected) {
-    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " has ", message.payload.size(),
-                                                   " bytes, expected ", expected));
-  }
-  if (message.payload.Crc32c() != header.crc32c()) {
-    return absl::DataLossError(absl::StrCat("block ", header.block(), " arrived damaged (checksum)"));
-  }
-  return absl::OkStatus();
-}
-
 bool PullStream::Offer(const PublishedMessage& message) {
   const uint64_t elements = (*block_elements_)[message.header.block()];
   return place_.link->events_->OnBlock(message.header, [&](float* out) {
@@ -58,7 +44,7 @@ void PullStream::OnReadDone(bool ok) {
   if (!ok) return RemoveHold();
   const absl::Duration crossing = place_.link->simulated_.Receive(incoming_.Length());
   auto message = ParsePublishedBlock(incoming_);
-  const absl::Status status = message.ok() ? Check(*message) : message.status();
+  const absl::Status status = message.ok() ? CheckPublished(*message, *block_elements_) : message.status();
   if (!status.ok()) {
     spdlog::warn("shard {}: {}; the stream is opened again", place_.shard, std::string(status.message()));
     context_.TryCancel();
@@ -188,7 +174,7 @@ grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
                          absl::MakeConstSpan(contribution.values, contribution.size),
                          place_.link->pool_.get());
   const PayloadEncoder::Encoded encoded = encoder.Finish();
-  header.set_crc32c(encoded.crc32c);
+  header.set_crc32c(BlockChecksum(header, encoded.crc32c));
   return EncodeBlockMessage(header, encoded.payload);
 }
 

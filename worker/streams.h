@@ -45,7 +45,6 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
   void Arrived() ABSL_LOCKS_EXCLUDED(mutex_);
   void OfferWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
   bool Offer(const PublishedMessage& message);
-  absl::Status Check(const PublishedMessage& message) const;
 
   const StreamPlace place_;
   const std::vector<uint64_t>* const block_elements_;

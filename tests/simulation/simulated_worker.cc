@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/crc32c.h"
+#include "common/block_checksum.h"
 #include "common/wire.h"
 #include "tests/simulation/simulated_job.h"
 
@@ -249,7 +249,7 @@ void SimulatedWorker::PushHeld(const Held& held, int shard) {
     const absl::Span<const float> values(held.gradient.get() + blocks_[b].offset, blocks_[b].size);
     delivery.payload =
         Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
-    header.set_crc32c(delivery.payload.Crc32c());
+    header.set_crc32c(BlockChecksum(header, delivery.payload.Crc32c()));
     Push(place, std::move(delivery));
   }
 }

@@ -7,6 +7,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "common/array_pool.h"
+#include "common/block_checksum.h"
 #include "common/block_message.h"
 #include "common/file.h"
 #include "common/slot_tree.h"
@@ -53,7 +54,7 @@ grpc::ByteBuffer Contribution(Round round, SlotRange node, const worker::Gradien
   header.mutable_stats()->set_weight(node.size());
   const auto* bytes = reinterpret_cast<const uint8_t*>(gradient.get());
   const Payload payload = Payload::Refer(gradient, absl::MakeConstSpan(bytes, kElements * sizeof(float)));
-  header.set_crc32c(payload.Crc32c());
+  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
   return EncodeBlockMessage(header, payload);
 }
 
@@ -63,7 +64,7 @@ grpc::ByteBuffer Publication(const server::PublishedVersion& published) {
   header.set_view(kView.value());
   header.set_version(published.version.value());
   header.set_wire(published.wire);
-  header.set_crc32c(published.crc32c);
+  header.set_crc32c(BlockChecksum(header, published.payload_crc32c));
   return EncodeBlockMessage(header, published.payload);
 }
 
@@ -126,7 +127,7 @@ class BenchWorker {
   void Take(const grpc::ByteBuffer& buffer) {
     const auto message = ParsePublishedBlock(buffer);
     SHOAL_CHECK_OK(message);
-    SHOAL_CHECK(message->payload.Crc32c() == message->header.crc32c());
+    SHOAL_CHECK(BlockChecksum(message->header, message->payload.Crc32c()) == message->header.crc32c());
     Store(Version(message->header.version()));
   }
 

@@ -1,0 +1,25 @@
+#include "worker/published_check.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/block_checksum.h"
+#include "common/wire.h"
+
+namespace shoal::worker {
+
+absl::Status CheckPublished(const PublishedMessage& message, const std::vector<uint64_t>& block_elements) {
+  const PublishedHeader& header = message.header;
+  if (header.block() >= block_elements.size() || !WireFormat_IsValid(header.wire())) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is none of the job's"));
+  }
+  const uint64_t expected = EncodedBytes(header.wire(), block_elements[header.block()]);
+  if (message.payload.size() != expected) {
+    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " has ", message.payload.size(),
+                                                   " bytes, expected ", expected));
+  }
+  if (BlockChecksum(header, message.payload.Crc32c()) != header.crc32c()) {
+    return absl::DataLossError(absl::StrCat("block ", header.block(), " arrived damaged (checksum)"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace shoal::worker

@@ -1,0 +1,36 @@
+#include "worker/published_check.h"
+
+#include "catch2/catch.hpp"
+#include "common/block_checksum.h"
+#include "common/flipped_bits.h"
+
+namespace shoal::worker {
+namespace {
+
+TEST_CASE("A published block with one flipped bit, in its header or its payload, is refused") {
+  const std::vector<uint64_t> block_elements = {3, 3, 3, 3};
+  std::vector<uint8_t> bytes(3 * sizeof(float), 0x5a);
+  PublishedMessage message;
+  message.payload = Payload::CopyOf(bytes);
+  message.header.set_job(1);
+  message.header.set_view(2);
+  message.header.set_version(3);
+  message.header.set_block(1);
+  message.header.set_crc32c(BlockChecksum(message.header, message.payload.Crc32c()));
+  REQUIRE(CheckPublished(message, block_elements).ok());
+
+  int accepted = 0;
+  ForEachFlippedBit(&message.header, [&] {
+    if (CheckPublished(message, block_elements).ok()) ++accepted;
+  });
+  for (size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
+    bytes[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
+    message.payload = Payload::CopyOf(bytes);
+    if (CheckPublished(message, block_elements).ok()) ++accepted;
+    bytes[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
+  }
+  CHECK(accepted == 0);
+}
+
+}  // namespace
+}  // namespace shoal::worker
