@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/address.h"
 #include "common/rpc.h"
+#include "common/timer_queue.h"
 #include "common/version.h"
 #include "spdlog/spdlog.h"
 
@@ -53,6 +54,7 @@ SessionOptions NodeFlags::Session(NodeRole role) const {
   SessionOptions session;
   session.channel = NewChannel(scheduler);
   session.scheduler = scheduler;
+  session.executors = NewThreadExecutor;
   session.join.set_protocol_version(kProtocolVersion);
   session.join.set_build(kBuildVersion);
   session.join.set_role(role);

@@ -2,20 +2,19 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "common/rpc.h"
-#include "common/status.h"
+#include "common/grpc_scheduler_link.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
 
-constexpr absl::Duration kDefaultHeartbeat = absl::Milliseconds(500);
-
-// The scheduler will never admit this node as it is.
-bool IsRefusal(const absl::Status& status) {
-  return absl::IsFailedPrecondition(status) || absl::IsInvalidArgument(status) ||
-         absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
+SessionCore::Options CoreOptions(const SessionOptions& options) {
+  SessionCore::Options core;
+  core.join = options.join;
+  core.scheduler = options.scheduler;
+  core.backoff = options.backoff;
+  core.seed = options.join.incarnation();
+  return core;
 }
 
 }  // namespace
@@ -23,230 +22,146 @@ bool IsRefusal(const absl::Status& status) {
 SessionClient::SessionClient(SessionOptions options, SessionCallbacks callbacks)
     : options_(std::move(options)),
       callbacks_(std::move(callbacks)),
-      stub_(SchedulerService::NewStub(options_.channel)) {
-  reader_ = std::thread([this] { RunReader(); });
-  writer_ = std::thread([this] { RunWriter(); });
+      core_(CoreOptions(options_)),
+      link_(options_.link ? options_.link() : std::make_unique<GrpcSchedulerLink>(options_.channel)),
+      session_(options_.executors("session")),
+      caller_(options_.executors("session callbacks")) {
+  Happened([](SessionCore* core, absl::Time now) { core->Start(now); });
 }
 
 SessionClient::~SessionClient() { Stop(); }
 
 void SessionClient::Stop() {
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-    if (context_ != nullptr) context_->TryCancel();
-  }
-  if (reader_.joinable()) reader_.join();
-  if (writer_.joinable()) writer_.join();
+  released_.Notify();
+  session_->Stop();
+  stream_.reset();
+  link_.reset();
+  caller_->Stop();
 }
 
 void SessionClient::Send(NodeReport report) {
-  absl::MutexLock lock(&mutex_);
-  if (stream_ != nullptr) queue_.push_back(std::move(report));
+  Happened([report = std::move(report)](SessionCore* core, absl::Time now) { core->Send(now, report); });
 }
 
-void SessionClient::Flush(absl::Duration timeout) {
-  const auto flushed = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || stream_ == nullptr || (queue_.empty() && !writing_);
-  };
-  absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&flushed), timeout);
+void SessionClient::StartLeaving() {
+  Happened([](SessionCore* core, absl::Time now) { core->Leave(now); });
 }
 
 void SessionClient::Leave(absl::Duration timeout) {
-  NodeReport report;
-  report.mutable_leaving();
-  Send(std::move(report));
-  const auto released = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return released_ || stopping_ || !refused_.ok() || joined_.node_id() == 0;
-  };
-  absl::MutexLock lock(&mutex_);
-  if (!mutex_.AwaitWithTimeout(absl::Condition(&released), timeout)) {
+  StartLeaving();
+  if (!released_.WaitFor(timeout)) {
     spdlog::warn("The scheduler has not let this node go in {}: leaving anyway",
                  absl::FormatDuration(timeout));
   }
 }
 
 absl::Status SessionClient::WaitRefused(absl::Duration timeout) {
-  const auto refused = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !refused_.ok(); };
+  (void)refused_.WaitFor(timeout);
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&refused), timeout);
-  return refused_;
+  return refusal_;
 }
 
-uint64_t SessionClient::node_id() const {
-  absl::MutexLock lock(&mutex_);
-  return joined_.node_id();
+// ---- events of the stream ----
+
+void SessionClient::StreamEvents::OnOpened() {
+  client->Happened([n = number](SessionCore* core, absl::Time now) { core->Opened(now, n); });
 }
 
-// ---- reader: joins, reads directives, calls back ----
-
-void SessionClient::RunReader() {
-  Backoff backoff(absl::ToUnixNanos(absl::Now()), options_.backoff);
-  while (JoinUntilDone(&backoff)) {
-    SessionEnd end = SessionEnd::kBroken;
-    while (end == SessionEnd::kBroken) {
-      end = RunSession(&backoff);
-      if (end == SessionEnd::kBroken && !Pause(backoff.NextDelay())) return;
-    }
-    if (end == SessionEnd::kStopped) return;
-    spdlog::warn("The scheduler has ended this node's lease: joining anew");
-    {
-      absl::MutexLock lock(&mutex_);
-      joined_.Clear();
-    }
-    callbacks_.on_lease_lost();
-  }
+void SessionClient::StreamEvents::OnDirective(Directive directive) {
+  client->session_->Post([c = client, n = number, directive = std::move(directive)]() mutable {
+    c->HandleDirective(n, std::move(directive));
+  });
 }
 
-// False: stopped or refused.
-bool SessionClient::JoinUntilDone(Backoff* backoff) {
-  absl::Status reported;
-  while (true) {
-    const absl::Status status = JoinOnce();
-    if (status.ok()) return true;
-    if (IsRefusal(status)) {
-      absl::MutexLock lock(&mutex_);
-      refused_ =
-          Annotate(status, absl::StrCat("the scheduler at ", options_.scheduler, " refuses this node"));
-      return false;
-    }
-    if (status.code() != reported.code()) {
-      spdlog::warn("Scheduler at {} does not answer, trying on: {}", options_.scheduler, status.ToString());
-      reported = status;
-    }
-    if (!Pause(backoff->NextDelay())) return false;
-  }
+void SessionClient::StreamEvents::OnWritten() {
+  client->Happened([n = number](SessionCore* core, absl::Time now) { core->Written(now, n); });
 }
 
-absl::Status SessionClient::JoinOnce() {
-  grpc::ClientContext context;
-  SetDeadline(&context, options_.join_timeout);
-  if (!SetContext(&context)) return absl::CancelledError("stopped");
-  JoinResponse response;
-  const grpc::Status status = stub_->Join(&context, options_.join, &response);
-  SetContext(nullptr);
-  SHOAL_RETURN_IF_ERROR(FromGrpcStatus(status));
-  {
-    absl::MutexLock lock(&mutex_);
-    joined_ = response;
-  }
-  spdlog::info("Joined as {} (node {})", response.name(), response.node_id());
-  callbacks_.on_joined(response);
-  return absl::OkStatus();
+void SessionClient::StreamEvents::OnClosed(const absl::Status& status) {
+  client->Happened([n = number, status](SessionCore* core, absl::Time now) { core->Closed(now, n, status); });
 }
 
-SessionClient::SessionEnd SessionClient::RunSession(Backoff* backoff) {
-  grpc::ClientContext context;
-  if (!SetContext(&context)) return SessionEnd::kStopped;
-  const std::unique_ptr<Stream> stream = stub_->Session(&context);
-  OpenStream(&context, stream.get());
-  Directive directive;
-  bool opened = false;
-  // The scheduler answers the Hello with its headers at once, so that an idle session counts as open too.
-  stream->WaitForInitialMetadata();
-  if (!context.GetServerInitialMetadata().empty()) {
-    opened = true;
-    callbacks_.on_session_opened();
-  }
-  while (stream->Read(&directive)) {
-    if (!opened) callbacks_.on_session_opened();
-    opened = true;
-    if (directive.has_released()) {
-      absl::MutexLock lock(&mutex_);
-      released_ = true;
-    } else {
-      callbacks_.on_directive(directive);
-    }
-  }
-  // Before any cancelling, which could hide why the scheduler ended it.
-  const absl::Status status = FromGrpcStatus(stream->Finish());
-  CloseStream();
-  SetContext(nullptr);
-  if (opened) backoff->Reset();
-  {
-    absl::MutexLock lock(&mutex_);
-    if (stopping_) return SessionEnd::kStopped;
-  }
-  if (absl::IsFailedPrecondition(status)) return SessionEnd::kLeaseLost;
-  if (opened) spdlog::warn("Session with the scheduler broken, opening it again: {}", status.ToString());
-  return SessionEnd::kBroken;
+// ---- on the session's executor ----
+
+void SessionClient::Happened(std::function<void(SessionCore*, absl::Time)> event) {
+  session_->Post([this, event = std::move(event)] {
+    event(&core_, session_->Now());
+    node_id_.store(core_.node_id(), std::memory_order_release);
+    for (SessionAction& action : core_.TakeActions()) CarryOut(std::move(action));
+  });
 }
 
-void SessionClient::OpenStream(grpc::ClientContext* context, Stream* stream) {
-  absl::MutexLock lock(&mutex_);
-  queue_.clear();
-  NodeReport hello;
-  hello.mutable_hello()->set_node_id(joined_.node_id());
-  *hello.mutable_hello()->mutable_join() = options_.join;
-  queue_.push_back(std::move(hello));
-  stream_ = stream;
-  context_ = context;
-}
-
-// Takes the stream, whose call is over, from the writer: a Write that is under way fails at once.
-void SessionClient::CloseStream() {
-  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !writing_; };
-  absl::MutexLock lock(&mutex_);
-  stream_ = nullptr;
-  queue_.clear();
-  mutex_.Await(absl::Condition(&idle));
-}
-
-// The call to cancel when stopping; false: stopping already.
-bool SessionClient::SetContext(grpc::ClientContext* context) {
-  absl::MutexLock lock(&mutex_);
-  context_ = context;
-  return !stopping_;
-}
-
-// False: stopping.
-bool SessionClient::Pause(absl::Duration delay) {
-  absl::MutexLock lock(&mutex_);
-  return !mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay);
-}
-
-// ---- writer: reports and heartbeats ----
-
-void SessionClient::RunWriter() {
-  absl::MutexLock lock(&mutex_);
-  while (WaitForWork()) {
-    if (!WriteNext()) stream_ = nullptr;  // the reader finds the stream broken too
-  }
-}
-
-// Returns when there is something to write; false: stopping.
-bool SessionClient::WaitForWork() {
-  const auto queued = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || (stream_ != nullptr && !queue_.empty());
-  };
-  while (true) {
-    const absl::Duration heartbeat =
-        joined_.heartbeat_ms() > 0 ? absl::Milliseconds(joined_.heartbeat_ms()) : kDefaultHeartbeat;
-    if (mutex_.AwaitWithTimeout(absl::Condition(&queued), last_write_ + heartbeat - absl::Now())) {
-      return !stopping_;
-    }
-    last_write_ = absl::Now();
-    if (stream_ == nullptr) continue;
+void SessionClient::CarryOut(SessionAction action) {
+  if (auto* join = std::get_if<CallJoin>(&action)) {
+    link_->Join(join->request, options_.join_timeout, [this](absl::StatusOr<JoinResponse> response) {
+      Happened([response = std::move(response)](SessionCore* core, absl::Time now) {
+        core->Joined(now, response);
+      });
+    });
+  } else if (auto* open = std::get_if<OpenStream>(&action)) {
+    stream_.reset();
+    events_ = std::make_unique<StreamEvents>(this, open->stream);
+    stream_ = link_->Open(open->hello, events_.get());
+  } else if (std::holds_alternative<CloseStream>(action)) {
+    stream_.reset();
+  } else if (auto* write = std::get_if<WriteReport>(&action)) {
+    stream_->Write(std::move(write->report));
+  } else if (std::holds_alternative<MakeHeartbeat>(action)) {
     NodeReport report;
-    report.mutable_heartbeat();
-    queue_.push_back(std::move(report));
-    return true;
+    *report.mutable_heartbeat() = callbacks_.heartbeat ? callbacks_.heartbeat() : Heartbeat();
+    core_.Send(session_->Now(), std::move(report));
+    for (SessionAction& next : core_.TakeActions()) CarryOut(std::move(next));
+  } else if (auto* wake = std::get_if<WakeAt>(&action)) {
+    session_->After(wake->time - session_->Now(),
+                    [this] { Happened([](SessionCore* core, absl::Time now) { core->Tick(now); }); });
+  } else if (auto* news = std::get_if<SessionNews>(&action)) {
+    HandleNews(std::move(*news));
+  } else if (auto* log = std::get_if<SessionLog>(&action)) {
+    spdlog::log(log->warning ? spdlog::level::warn : spdlog::level::info, "{}", log->text);
   }
 }
 
-// Writes the first report, without the lock meanwhile. False: the stream is broken.
-bool SessionClient::WriteNext() {
-  const NodeReport report = std::move(queue_.front());
-  queue_.pop_front();
-  Stream* const stream = stream_;
-  writing_ = true;
-  mutex_.Unlock();
-  const bool written = stream->Write(report);
-  mutex_.Lock();
-  writing_ = false;
-  last_write_ = absl::Now();
-  return written || stream_ != stream;
+void SessionClient::HandleNews(SessionNews news) {
+  switch (news.kind) {
+    case SessionNews::Kind::kJoined:
+      if (callbacks_.on_joined) caller_->Post([this, joined = news.joined] { callbacks_.on_joined(joined); });
+      return;
+    case SessionNews::Kind::kOpened:
+      return caller_->Post([this] { callbacks_.on_session_opened(); });
+    case SessionNews::Kind::kLeaseLost:
+      return caller_->Post([this] {
+        callbacks_.on_lease_lost();
+        Happened([](SessionCore* core, absl::Time now) { core->StateDropped(now); });
+      });
+    case SessionNews::Kind::kReleased:
+      return released_.Notify();
+    case SessionNews::Kind::kRefused: {
+      absl::MutexLock lock(&mutex_);
+      refusal_ = news.refused;
+    }
+      released_.Notify();
+      refused_.Notify();
+      return;
+  }
+}
+
+// The next directive is read when this one was followed, so that they wait where there is a bound: in the
+// stream.
+void SessionClient::HandleDirective(uint64_t stream, Directive directive) {
+  if (!core_.IsCurrent(stream)) return;
+  const auto read_on = [this, stream] {
+    session_->Post([this, stream] {
+      if (core_.IsCurrent(stream) && stream_ != nullptr) stream_->ReadOn();
+    });
+  };
+  if (directive.has_released()) {
+    Happened([stream](SessionCore* core, absl::Time now) { core->Released(now, stream); });
+    return read_on();
+  }
+  caller_->Post([this, read_on, directive = std::move(directive)] {
+    callbacks_.on_directive(directive);
+    read_on();
+  });
 }
 
 }  // namespace shoal

@@ -1,25 +1,28 @@
 // A node's side of its session with the scheduler ("Nodes" in docs/protocol.md): joins, keeps one stream
-// open, sends a heartbeat, and starts anew when its lease has ended.
+// open, sends heartbeats, and starts anew when its lease has ended.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/backoff.h"
+#include "common/event.h"
+#include "common/executor.h"
+#include "common/scheduler_link.h"
+#include "common/session_core.h"
 #include "grpcpp/grpcpp.h"
-#include "proto/scheduler.grpc.pb.h"
+#include "proto/scheduler.pb.h"
 
 namespace shoal {
 
-// All callbacks come from one thread of the client, one at a time, in the order of what happened. They may
+// All callbacks but `heartbeat` run on one executor, one at a time, in the order of what happened. They may
 // block (no heartbeat is missed meanwhile, but later directives wait) and may call Send.
 struct SessionCallbacks {
   // The node has an id: at the start, and again after on_lease_lost.
@@ -29,17 +32,21 @@ struct SessionCallbacks {
   std::function<void(const Directive&)> on_directive;
   // The scheduler has given the node up: drop all state. It joins anew right after.
   std::function<void()> on_lease_lost;
+  // What a heartbeat says; null: nothing. Called for each one, beside the others. Must not block.
+  std::function<Heartbeat()> heartbeat;
 };
 
 struct SessionOptions {
-  std::shared_ptr<grpc::Channel> channel;  // to the scheduler
+  std::shared_ptr<grpc::Channel> channel;  // to the scheduler; not needed with `link`
   std::string scheduler;                   // its address, for messages
   JoinRequest join;
-  absl::Duration join_timeout = absl::Seconds(5);  // of one attempt
-  BackoffOptions backoff;                          // between attempts
+  absl::Duration join_timeout = absl::Seconds(5);        // of one attempt
+  BackoffOptions backoff;                                // between attempts
+  ExecutorFactory executors;                             // of the session, and of the callbacks
+  std::function<std::unique_ptr<SchedulerLink>()> link;  // null: gRPC over `channel`
 };
 
-// Thread-safe.
+// The shell of SessionCore. Thread-safe.
 class SessionClient {
  public:
   // Starts joining in the background; attempts go on until one succeeds.
@@ -51,57 +58,57 @@ class SessionClient {
 
   // Queues a report for the session that stands; never blocks. Dropped when none stands: on_session_opened
   // follows.
-  void Send(NodeReport report) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Send(NodeReport report);
 
-  // Waits until all reports queued so far are handed to the transport, the session is broken, or `timeout`
-  // has passed.
-  void Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // Asks the scheduler to give this node's work to others, and returns when it has let the node go, at once
-  // when it has never known it, or after `timeout`.
-  void Leave(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Asks the scheduler to give this node's work to others; Leave waits for the answer.
+  void StartLeaving();
+  // Returns when the scheduler has let the node go, at once when it has never known it, or after `timeout`.
+  void Leave(absl::Duration timeout);
 
   // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
   absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Ends the session; no callback runs after it has returned. Not to be called from a callback.
-  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Stop();
 
   // 0 while not joined.
-  uint64_t node_id() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t node_id() const { return node_id_.load(std::memory_order_acquire); }
 
  private:
-  using Stream = grpc::ClientReaderWriter<NodeReport, Directive>;
-  enum class SessionEnd { kBroken, kLeaseLost, kStopped };
+  // The events of one stream.
+  struct StreamEvents : SchedulerStreamEvents {
+    StreamEvents(SessionClient* c, uint64_t n) : client(c), number(n) {}
+    void OnOpened() override;
+    void OnDirective(Directive directive) override;
+    void OnWritten() override;
+    void OnClosed(const absl::Status& status) override;
+    SessionClient* const client;
+    const uint64_t number;
+  };
 
-  void RunReader();
-  void RunWriter();
-  bool JoinUntilDone(Backoff* backoff);
-  absl::Status JoinOnce();
-  SessionEnd RunSession(Backoff* backoff);
-  void OpenStream(grpc::ClientContext* context, Stream* stream);
-  void CloseStream();
-  bool WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool WaitForWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Pause(absl::Duration delay) ABSL_LOCKS_EXCLUDED(mutex_);
-  bool SetContext(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex_);
+  // ---- on the session's executor ----
+  // Tells the core what has happened, and carries out what follows.
+  void Happened(std::function<void(SessionCore* core, absl::Time now)> event);
+  void CarryOut(SessionAction action);
+  void HandleNews(SessionNews news);
+  void HandleDirective(uint64_t stream, Directive directive);
 
   const SessionOptions options_;
   const SessionCallbacks callbacks_;
-  const std::unique_ptr<SchedulerService::Stub> stub_;
+  std::atomic<uint64_t> node_id_{0};
+  Event released_;
+  Event refused_;
+  absl::Mutex mutex_;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
 
-  mutable absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  bool released_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
-  JoinResponse joined_ ABSL_GUARDED_BY(mutex_);
-  std::deque<NodeReport> queue_ ABSL_GUARDED_BY(mutex_);
-  Stream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;  // takes reports; null: none stands
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;      // the writer is inside Write
-  absl::Time last_write_ ABSL_GUARDED_BY(mutex_);
-  grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the call that runs, to cancel it
-  std::thread reader_;
-  std::thread writer_;
+  // Of the session's executor; destroyed in Stop.
+  SessionCore core_;
+  std::unique_ptr<SchedulerLink> link_;
+  std::unique_ptr<StreamEvents> events_;
+  std::unique_ptr<SchedulerStream> stream_;
+
+  const std::unique_ptr<Executor> session_;
+  const std::unique_ptr<Executor> caller_;  // of the callbacks
 };
 
 }  // namespace shoal

@@ -6,8 +6,10 @@
 #include "absl/status/status.h"
 #include "common/daemon.h"
 #include "common/status.h"
+#include "common/timer_queue.h"
 #include "scheduler/scheduler_node.h"
 #include "scheduler/scheduler_service.h"
+#include "scheduler/sqlite_store.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::scheduler {
@@ -39,8 +41,11 @@ absl::Status Run(const Flags& flags) {
   if (!flags.checkpoint_dir.empty()) {
     SHOAL_ASSIGN_OR_RETURN(options.core.checkpoint_root, AbsolutePath(flags.checkpoint_dir));
   }
-  options.state_dir = state_dir;
   options.env = daemon->env();
+  SHOAL_RETURN_IF_ERROR(options.env->CreateDirs(state_dir));
+  SHOAL_ASSIGN_OR_RETURN(options.store, OpenSqliteStore(JoinPath(state_dir, "scheduler.sqlite")));
+  options.artifact_dir = JoinPath(state_dir, "artifacts");
+  options.executors = NewThreadExecutor;
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<SchedulerNode> node, SchedulerNode::Start(std::move(options)));
   SchedulerServiceImpl service(node.get());
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}, kWindowBytes));

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/checkpoint.h"
 #include "common/status.h"
 #include "scheduler/checkpoint_files.h"
@@ -24,32 +23,29 @@ bool IsOver(const Job& job) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SchedulerNode>> SchedulerNode::Start(Options options) {
-  SHOAL_RETURN_IF_ERROR(options.env->CreateDirs(options.state_dir));
-  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
-                         Store::Open(JoinPath(options.state_dir, "scheduler.sqlite")));
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<StoredRecord> records, store->ReadAll());
-  std::unique_ptr<SchedulerNode> node(new SchedulerNode(std::move(options), std::move(store)));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<StoredRecord> records, options.store->ReadAll());
+  std::unique_ptr<SchedulerNode> node(new SchedulerNode(std::move(options)));
   {
     absl::MutexLock lock(&node->mutex_);
-    SHOAL_RETURN_IF_ERROR(node->core_.Load(absl::Now(), records));
-    node->CarryOut();
+    SHOAL_RETURN_IF_ERROR(node->core_.Load(node->Now(), records));
+    SHOAL_RETURN_IF_ERROR(node->CarryOut());
   }
-  node->ticker_ = std::thread([n = node.get()] { n->RunTicks(); });
-  node->filer_ = std::thread([n = node.get()] { n->RunFileWork(); });
+  node->TickLater();
   return node;
 }
 
-SchedulerNode::SchedulerNode(Options options, std::unique_ptr<Store> store)
+SchedulerNode::SchedulerNode(Options options)
     : options_(std::move(options)),
-      started_(absl::Now()),
-      artifacts_(options_.env, JoinPath(options_.state_dir, "artifacts")),
-      store_(std::move(store)),
+      ticks_(options_.executors("ticks")),
+      files_(options_.executors("files")),
+      started_(ticks_->Now()),
+      artifacts_(options_.env, options_.artifact_dir),
       core_(options_.core) {}
 
 SchedulerNode::~SchedulerNode() {
   Stop();
-  if (ticker_.joinable()) ticker_.join();
-  if (filer_.joinable()) filer_.join();
+  ticks_->Stop();
+  files_->Stop();
 }
 
 void SchedulerNode::Stop() {
@@ -62,42 +58,45 @@ void SchedulerNode::Stop() {
 }
 
 absl::Status SchedulerNode::WaitFailed(absl::Duration timeout) {
-  const auto failed = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !failed_.ok(); };
+  (void)failure_.WaitFor(timeout);
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&failed), timeout);
   return failed_;
+}
+
+absl::Status SchedulerNode::Ready() const {
+  return stopping_ ? absl::UnavailableError("the scheduler stops") : failed_;
 }
 
 // ---- nodes ----
 
 absl::StatusOr<JoinResponse> SchedulerNode::Join(const JoinRequest& request) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return absl::UnavailableError("the scheduler stops");
-  auto response = core_.Join(absl::Now(), request);
-  CarryOut();
+  SHOAL_RETURN_IF_ERROR(Ready());
+  auto response = core_.Join(Now(), request);
+  SHOAL_RETURN_IF_ERROR(CarryOut());
   return response;
 }
 
 absl::Status SchedulerNode::OpenSession(const Hello& hello, SessionStream* stream) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return absl::UnavailableError("the scheduler stops");
+  SHOAL_RETURN_IF_ERROR(Ready());
   const NodeId node(hello.node_id());
-  const auto former = sessions_.find(node);
-  if (former != sessions_.end()) {
-    former->second->End(absl::AbortedError("the node has opened another session"));
-    sessions_.erase(former);
+  const absl::Status status = core_.SessionOpened(Now(), node, hello);
+  if (status.ok()) {
+    SessionStream*& current = sessions_[node];
+    if (current != nullptr) current->End(absl::AbortedError("the node has opened another session"));
+    current = stream;
   }
-  const absl::Status status = core_.SessionOpened(absl::Now(), node, hello);
-  if (status.ok()) sessions_[node] = stream;
-  CarryOut();
-  return status;
+  const absl::Status carried_out = CarryOut();
+  if (status.ok() && !carried_out.ok()) sessions_.erase(node);
+  return status.ok() ? carried_out : status;
 }
 
 absl::Status SchedulerNode::Report(NodeId node, const NodeReport& report) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return absl::UnavailableError("the scheduler stops");
-  const absl::Status status = core_.Report(absl::Now(), node, report);
-  CarryOut();
+  SHOAL_RETURN_IF_ERROR(Ready());
+  const absl::Status status = core_.Report(Now(), node, report);
+  SHOAL_RETURN_IF_ERROR(CarryOut());
   return status;
 }
 
@@ -106,9 +105,9 @@ void SchedulerNode::SessionOver(NodeId node, SessionStream* stream) {
   const auto found = sessions_.find(node);
   if (found == sessions_.end() || found->second != stream) return;
   sessions_.erase(found);
-  if (stopping_) return;
-  core_.SessionBroken(absl::Now(), node);
-  CarryOut();
+  if (!Ready().ok()) return;
+  core_.SessionBroken(Now(), node);
+  (void)CarryOut();  // WaitFailed tells
 }
 
 // ---- users ----
@@ -125,41 +124,49 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& request) {
   if (!request.checkpoint_dir().empty())
     folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return absl::UnavailableError("the scheduler stops");
-  auto job = core_.Submit(absl::Now(), request, resume, folder);
-  CarryOut();
-  if (!failed_.ok()) return failed_;
+  SHOAL_RETURN_IF_ERROR(Ready());
+  auto job = core_.Submit(Now(), request, resume, folder);
+  SHOAL_RETURN_IF_ERROR(CarryOut());
   return job;
 }
 
 absl::Status SchedulerNode::Cancel(JobId job) {
   absl::MutexLock lock(&mutex_);
-  const absl::Status status = core_.Cancel(absl::Now(), job);
-  CarryOut();
+  SHOAL_RETURN_IF_ERROR(Ready());
+  const absl::Status status = core_.Cancel(Now(), job);
+  SHOAL_RETURN_IF_ERROR(CarryOut());
   return status;
 }
 
 absl::StatusOr<Job> SchedulerNode::GetJob(JobId job) {
   absl::MutexLock lock(&mutex_);
+  SHOAL_RETURN_IF_ERROR(failed_);  // the core is ahead of the store then
   return core_.GetJob(job);
 }
 
-std::vector<Job> SchedulerNode::ListJobs() {
+absl::StatusOr<std::vector<Job>> SchedulerNode::ListJobs() {
   absl::MutexLock lock(&mutex_);
+  SHOAL_RETURN_IF_ERROR(failed_);
   return core_.ListJobs();
 }
 
-ClusterStatus SchedulerNode::GetStatus() {
+absl::StatusOr<ClusterStatus> SchedulerNode::GetStatus() {
   absl::MutexLock lock(&mutex_);
-  ClusterStatus status = core_.GetStatus(absl::Now());
-  status.set_uptime_seconds(absl::ToDoubleSeconds(absl::Now() - started_));
+  SHOAL_RETURN_IF_ERROR(failed_);
+  ClusterStatus status = core_.GetStatus(Now());
+  status.set_uptime_seconds(absl::ToDoubleSeconds(Now() - started_));
   return status;
 }
 
 absl::Status SchedulerNode::Watch(JobId job, JobWatcher* watcher) {
   absl::MutexLock lock(&mutex_);
+  SHOAL_RETURN_IF_ERROR(Ready());
   SHOAL_RETURN_IF_ERROR(core_.GetJob(job).status());
-  watchers_[job].insert(watcher);
+  if (watcher_count_ >= kMaxWatchers) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(kMaxWatchers, " watch jobs at once already: try again when one of them has left"));
+  }
+  watcher_count_ += watchers_[job].insert(watcher).second;
   return absl::OkStatus();
 }
 
@@ -167,15 +174,15 @@ void SchedulerNode::Unwatch(JobId job, JobWatcher* watcher) {
   absl::MutexLock lock(&mutex_);
   const auto found = watchers_.find(job);
   if (found == watchers_.end()) return;
-  found->second.erase(watcher);
+  watcher_count_ -= found->second.erase(watcher);
   if (found->second.empty()) watchers_.erase(found);
 }
 
 absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint64_t after) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return absl::UnavailableError("the scheduler stops");
+  SHOAL_RETURN_IF_ERROR(Ready());
   Events read;
-  SHOAL_ASSIGN_OR_RETURN(read.events, store_->ReadEvents(job, after, kEventsAtOnce));
+  SHOAL_ASSIGN_OR_RETURN(read.events, options_.store->ReadEvents(job, after, kEventsAtOnce));
   if (!read.events.empty()) return read;
   SHOAL_ASSIGN_OR_RETURN(const Job now, core_.GetJob(job));
   read.last = IsOver(now);
@@ -184,18 +191,20 @@ absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint6
 
 // ---- actions ----
 
-void SchedulerNode::CarryOut() {
+absl::Status SchedulerNode::CarryOut() {
   while (failed_.ok()) {
     std::vector<Action> actions = core_.TakeActions();
-    if (actions.empty()) return;
+    if (actions.empty()) break;
     // What is not durable must not be acted upon.
-    failed_ = store_->Apply(actions);
+    failed_ = options_.store->Apply(actions);
     if (!failed_.ok()) {
       spdlog::critical("{}: the scheduler stops, so that nothing it says is forgotten", failed_.ToString());
-      return;
+      failure_.Notify();
+      break;
     }
     for (Action& action : actions) CarryOut(std::move(action));
   }
+  return failed_;
 }
 
 void SchedulerNode::CarryOut(Action action) {
@@ -223,40 +232,29 @@ void SchedulerNode::CarryOut(Action action) {
                                                                  : spdlog::level::err;
     spdlog::log(level, "{}", line->text);
   } else if (!std::holds_alternative<Persist>(action) && !std::holds_alternative<Erase>(action)) {
-    file_work_.push_back(std::move(action));
+    files_->Post([this, action = std::move(action)] { WorkOnFiles(action); });
   }
 }
 
-void SchedulerNode::RunTicks() {
-  absl::MutexLock lock(&mutex_);
-  while (!mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kTick)) {
-    core_.Tick(absl::Now());
-    CarryOut();
-  }
-}
-
-void SchedulerNode::RunFileWork() {
-  const auto wanted = [this]()
-                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !file_work_.empty(); };
-  while (true) {
-    std::optional<Action> action;
+void SchedulerNode::TickLater() {
+  ticks_->After(kTick, [this] {
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&wanted));
-      if (stopping_) return;
-      action = std::move(file_work_.front());
-      file_work_.pop_front();
+      if (!Ready().ok()) return;
+      core_.Tick(Now());
+      if (!CarryOut().ok()) return;
     }
-    WorkOnFiles(*action);
-  }
+    TickLater();
+  });
 }
 
 void SchedulerNode::WorkOnFiles(const Action& action) {
   if (const auto* commit = std::get_if<CommitCheckpointFiles>(&action)) {
     const auto checkpoint = CommitWithHistory(options_.env, *commit);
     absl::MutexLock lock(&mutex_);
-    core_.CheckpointCommitted(absl::Now(), commit->job, Version(commit->manifest.version()), checkpoint);
-    CarryOut();
+    if (!failed_.ok()) return;
+    core_.CheckpointCommitted(Now(), commit->job, Version(commit->manifest.version()), checkpoint);
+    (void)CarryOut();  // WaitFailed tells
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
     if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
@@ -268,8 +266,9 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     const auto reader = CheckpointReader::Open(options_.env, compute->checkpoint);
     sha256 = reader.ok() ? reader->ThetaSha256() : reader.status();
     absl::MutexLock lock(&mutex_);
-    core_.ResultComputed(absl::Now(), compute->job, compute->version, sha256);
-    CarryOut();
+    if (!failed_.ok()) return;
+    core_.ResultComputed(Now(), compute->job, compute->version, sha256);
+    (void)CarryOut();  // WaitFailed tells
   }
 }
 

@@ -1,13 +1,10 @@
 // The scheduler daemon without its command line: carries out what SchedulerCore decides.
 #pragma once
 
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -15,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/event.h"
+#include "common/executor.h"
 #include "common/file.h"
 #include "scheduler/artifact_files.h"
 #include "scheduler/scheduler_core.h"
@@ -40,15 +39,22 @@ class JobWatcher {
   virtual void OnProgress(const JobEvent& event) = 0;
 };
 
-// Thread-safe. Events go through the core under one lock; files are worked on by a thread of its own.
+// Thread-safe. Events go through the core under one lock, and what follows is durable before it is acted
+// upon: once the store could not be written, nothing is done or answered any more but with its error. Work on
+// files has an executor of its own.
 class SchedulerNode {
  public:
   struct Options {
     SchedulerOptions core;
-    std::string state_dir;  // the store and the artifacts
+    std::unique_ptr<Store> store;
+    std::string artifact_dir;
     Env* env = nullptr;
+    ExecutorFactory executors;  // of the ticks, and of work on files
   };
-  // Reads the store. Errors: what the store says.
+  // Beyond it a job is not watched: each watcher holds one of the RPC server's threads.
+  static constexpr size_t kMaxWatchers = 256;
+
+  // Reads the store. Errors: what the store says; DATA_LOSS for a damaged one.
   static absl::StatusOr<std::unique_ptr<SchedulerNode>> Start(Options options);
   ~SchedulerNode();
   SchedulerNode(const SchedulerNode&) = delete;
@@ -60,22 +66,22 @@ class SchedulerNode {
   // Ends all streams; what comes later is refused. Before the RPC server shuts down.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // ---- nodes ----
+  // ---- nodes. Errors: as SchedulerCore's; the store's; UNAVAILABLE when stopping. ----
   absl::StatusOr<JoinResponse> Join(const JoinRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
   // From an OK result on `stream` gets directives, until SessionOver, or another one takes its place (it is
-  // ended then).
+  // ended then). A Hello that is refused ends no other stream.
   absl::Status OpenSession(const Hello& hello, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Report(NodeId node, const NodeReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
   // `stream` is over; it may be destroyed when this returns.
   void SessionOver(NodeId node, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // ---- users ----
+  // ---- users. Errors: as above. ----
   absl::StatusOr<JobId> Submit(const SubmitJobRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Cancel(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Job> GetJob(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
-  std::vector<Job> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
-  ClusterStatus GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Errors: NOT_FOUND.
+  absl::StatusOr<std::vector<Job>> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<ClusterStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more than kMaxWatchers.
   absl::Status Watch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
   void Unwatch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
   struct Events {
@@ -87,29 +93,31 @@ class SchedulerNode {
   ArtifactFiles& artifacts() { return artifacts_; }
 
  private:
-  SchedulerNode(Options options, std::unique_ptr<Store> store);
+  explicit SchedulerNode(Options options);
 
-  // Carries out what the core wants.
-  void CarryOut() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Time Now() const { return ticks_->Now(); }
+  // Errors: UNAVAILABLE when stopping; the store's.
+  absl::Status Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Carries out what the core wants. Errors: the store's.
+  absl::Status CarryOut() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CarryOut(Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RunTicks() ABSL_LOCKS_EXCLUDED(mutex_);
-  void RunFileWork() ABSL_LOCKS_EXCLUDED(mutex_);
+  void TickLater();
   void WorkOnFiles(const Action& action) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
+  const std::unique_ptr<Executor> ticks_;
+  const std::unique_ptr<Executor> files_;
   const absl::Time started_;
   ArtifactFiles artifacts_;
+  Event failure_;
 
   absl::Mutex mutex_;
-  std::unique_ptr<Store> store_ ABSL_GUARDED_BY(mutex_);
   SchedulerCore core_ ABSL_GUARDED_BY(mutex_);
   std::map<NodeId, SessionStream*> sessions_ ABSL_GUARDED_BY(mutex_);
   std::map<JobId, std::set<JobWatcher*>> watchers_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Action> file_work_ ABSL_GUARDED_BY(mutex_);
+  size_t watcher_count_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread ticker_;
-  std::thread filer_;
 };
 
 }  // namespace shoal::scheduler

@@ -8,16 +8,20 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/event.h"
 #include "common/rpc.h"
 
 namespace shoal::scheduler {
 namespace {
 
 constexpr uint64_t kChunkBytes = 1 << 20;
+// What waits for one node, at most: a node that does not read loses its session. A plan may have megabytes.
+constexpr size_t kMaxQueuedBytes = 64 << 20;
 // A client that has left is noticed after so long at the latest.
 constexpr absl::Duration kWatchPoll = absl::Milliseconds(500);
 
-// One session. Deletes itself when gRPC is done with it.
+// One session. Deletes itself when gRPC is done with it: every event of gRPC's ends with the lock, and OnDone
+// takes it, so that they are all over by then.
 class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, public SessionStream {
  public:
   SessionReactor(SchedulerNode* node, grpc::CallbackServerContext* context) : node_(node), context_(context) {
@@ -27,12 +31,19 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   // ---- SessionStream ----
   void Send(const Directive& directive) override {
     absl::MutexLock lock(&mutex_);
+    if (end_) return;
+    queued_bytes_ += directive.ByteSizeLong();
     queue_.push_back(directive);
+    if (queued_bytes_ > kMaxQueuedBytes) {
+      end_ = absl::ResourceExhaustedError("the node does not read its directives");
+      context_->TryCancel();  // a write that is under way would never end
+    }
     WriteNext();
   }
   void End(const absl::Status& status) override {
     absl::MutexLock lock(&mutex_);
     if (!end_) end_ = status;
+    queue_.clear();
     WriteNext();
   }
 
@@ -41,8 +52,11 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     if (!ok) return End(absl::OkStatus());
     const absl::Status status = open_ ? node_->Report(id_, report_) : Open();
     if (!status.ok()) return End(status);
+    absl::MutexLock lock(&mutex_);
     StartRead(&report_);
   }
+  void OnSendInitialMetadataDone(bool) override { absl::MutexLock lock(&mutex_); }
+  void OnCancel() override { absl::MutexLock lock(&mutex_); }
   void OnWriteDone(bool ok) override {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
@@ -50,6 +64,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     WriteNext();
   }
   void OnDone() override {
+    { absl::MutexLock lock(&mutex_); }
     if (open_) node_->SessionOver(id_, this);
     delete this;
   }
@@ -83,6 +98,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     }
     if (queue_.empty()) return;
     directive_ = std::move(queue_.front());
+    queued_bytes_ -= directive_.ByteSizeLong();
     queue_.pop_front();
     writing_ = true;
     StartWrite(&directive_);
@@ -97,6 +113,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
 
   absl::Mutex mutex_;
   std::deque<Directive> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   Directive directive_ ABSL_GUARDED_BY(mutex_);  // being written
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
@@ -106,26 +123,25 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
 // What one watcher has not sent yet.
 class Watcher : public JobWatcher {
  public:
-  void OnHistory() override {
-    absl::MutexLock lock(&mutex_);
-    history_ = true;
-  }
+  void OnHistory() override { news_.Notify(); }
   void OnProgress(const JobEvent& event) override {
-    absl::MutexLock lock(&mutex_);
-    progress_ = event;
+    {
+      absl::MutexLock lock(&mutex_);
+      progress_ = event;
+    }
+    news_.Notify();
   }
   // Waits until there is news, or `timeout` has passed. Returns the newest progress, if it is new.
   std::optional<JobEvent> Wait(absl::Duration timeout) {
-    const auto news = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return history_ || progress_; };
+    (void)news_.WaitFor(timeout);
+    news_.Reset();
     absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&news), timeout);
-    history_ = false;
     return std::exchange(progress_, std::nullopt);
   }
 
  private:
+  Event news_;
   absl::Mutex mutex_;
-  bool history_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<JobEvent> progress_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -218,7 +234,9 @@ grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequ
 
 grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*,
                                             ListJobsResponse* response) {
-  for (Job& job : node_->ListJobs()) *response->add_jobs() = std::move(job);
+  auto jobs = node_->ListJobs();
+  if (!jobs.ok()) return ToGrpcStatus(jobs.status());
+  for (Job& job : *jobs) *response->add_jobs() = std::move(job);
   return grpc::Status::OK;
 }
 
@@ -235,8 +253,9 @@ grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const 
 
 grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*,
                                              ClusterStatus* response) {
-  *response = node_->GetStatus();
-  return grpc::Status::OK;
+  auto status = node_->GetStatus();
+  if (status.ok()) *response = *std::move(status);
+  return ToGrpcStatus(status.status());
 }
 
 }  // namespace shoal::scheduler

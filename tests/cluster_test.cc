@@ -17,9 +17,11 @@
 #include "common/job_spec.h"
 #include "common/rpc.h"
 #include "common/test_dir.h"
+#include "common/timer_queue.h"
 #include "common/version.h"
 #include "scheduler/scheduler_node.h"
 #include "scheduler/scheduler_service.h"
+#include "scheduler/sqlite_store.h"
 #include "server/parameter_service.h"
 #include "server/server_daemon.h"
 #include "tools/shoal/scheduler_client.h"
@@ -138,7 +140,10 @@ class TestScheduler {
  private:
   static scheduler::SchedulerNode::Options OptionsIn(const std::string& folder) {
     scheduler::SchedulerNode::Options options;
-    options.state_dir = folder;
+    REQUIRE(PosixEnv()->CreateDirs(folder).ok());
+    options.store = Value(scheduler::OpenSqliteStore(folder + "/scheduler.sqlite"));
+    options.artifact_dir = folder + "/artifacts";
+    options.executors = NewThreadExecutor;
     options.core.checkpoint_root = folder + "/checkpoints";
     options.env = PosixEnv();
     return options;
@@ -153,6 +158,7 @@ SessionOptions SessionOf(const std::string& scheduler, NodeRole role, const std:
   SessionOptions session;
   session.channel = NewChannel(scheduler);
   session.scheduler = scheduler;
+  session.executors = NewThreadExecutor;
   session.join.set_protocol_version(kProtocolVersion);
   session.join.set_role(role);
   session.join.set_name(name);

@@ -1,4 +1,4 @@
-#include "scheduler/store.h"
+#include "scheduler/sqlite_store.h"
 
 #include "catch2/catch.hpp"
 #include "common/file.h"
@@ -21,13 +21,13 @@ TEST_CASE("What was applied is there after the file was opened again") {
   const TestDir dir;
   const std::string bytes("\0binary\xff", 8);
   {
-    auto store = Store::Open(dir / "store");
+    auto store = OpenSqliteStore(dir / "store");
     REQUIRE(store.ok());
     REQUIRE(
         (*store)->Apply({Record(kJobTable, "1", "old"), Record(kNodeTable, "2", "gone"), LogLine{}}).ok());
     REQUIRE((*store)->Apply({Record(kJobTable, "1", bytes), Erase{kNodeTable, "2"}}).ok());
   }
-  auto store = Store::Open(dir / "store");
+  auto store = OpenSqliteStore(dir / "store");
   REQUIRE(store.ok());
   const auto records = (*store)->ReadAll();
   REQUIRE(records.ok());
@@ -39,7 +39,7 @@ TEST_CASE("What was applied is there after the file was opened again") {
 
 TEST_CASE("Events are read in order, from a place on, of one job") {
   const TestDir dir;
-  auto store = Store::Open(dir / "store");
+  auto store = OpenSqliteStore(dir / "store");
   REQUIRE(store.ok());
   std::vector<Action> actions;
   for (uint64_t sequence : {3, 1, 2, 300})
@@ -59,9 +59,9 @@ TEST_CASE("Events are read in order, from a place on, of one job") {
 
 TEST_CASE("A second scheduler on the same store is refused") {
   const TestDir dir;
-  auto store = Store::Open(dir / "store");
+  auto store = OpenSqliteStore(dir / "store");
   REQUIRE(store.ok());
-  const auto second = Store::Open(dir / "store");
+  const auto second = OpenSqliteStore(dir / "store");
   REQUIRE_FALSE(second.ok());
   CHECK(second.status().code() == absl::StatusCode::kFailedPrecondition);
   CHECK_THAT(std::string(second.status().message()), Catch::Matchers::Contains("another scheduler"));
@@ -70,7 +70,7 @@ TEST_CASE("A second scheduler on the same store is refused") {
 TEST_CASE("A file that is no store is refused") {
   const TestDir dir;
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "store", std::string(5000, 'x')).ok());
-  CHECK(Store::Open(dir / "store").status().code() == absl::StatusCode::kDataLoss);
+  CHECK(OpenSqliteStore(dir / "store").status().code() == absl::StatusCode::kDataLoss);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "scheduler/store.h"
+#include "scheduler/sqlite_store.h"
 
 #include <sqlite3.h>
 
@@ -40,9 +40,28 @@ class Statement {
   int code_ = SQLITE_OK;
 };
 
-}  // namespace
+class SqliteStore : public Store {
+ public:
+  SqliteStore(sqlite3* database, std::string path) : database_(database), path_(std::move(path)) {}
+  ~SqliteStore() override { sqlite3_close(database_); }
 
-absl::Status Store::Error(int code) const {
+  // Locks the file, and makes the tables when they are not there.
+  absl::Status Prepare();
+
+  absl::StatusOr<std::vector<StoredRecord>> ReadAll() override;
+  absl::StatusOr<std::vector<JobEvent>> ReadEvents(JobId job, uint64_t after, int limit) override;
+  absl::Status Apply(const std::vector<Action>& actions) override;
+  absl::Status Error(int code) const;
+
+ private:
+  absl::Status Execute(const char* sql);
+  absl::Status Write(const std::vector<Action>& actions);
+
+  sqlite3* const database_;
+  const std::string path_;
+};
+
+absl::Status SqliteStore::Error(int code) const {
   const std::string text = absl::StrCat("the scheduler's store ", path_, ": ", sqlite3_errmsg(database_));
   switch (code & 0xff) {
     case SQLITE_BUSY:
@@ -58,40 +77,32 @@ absl::Status Store::Error(int code) const {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
-  sqlite3* database = nullptr;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-  std::unique_ptr<Store> store(new Store(database, path));
-  if (code != SQLITE_OK) return store->Error(code);
+absl::Status SqliteStore::Prepare() {
   // Exclusive: a second scheduler on the same folder is refused, and WAL needs no shared memory.
-  SHOAL_RETURN_IF_ERROR(store->Execute("PRAGMA locking_mode=EXCLUSIVE"));
-  SHOAL_RETURN_IF_ERROR(store->Execute("PRAGMA journal_mode=WAL"));
-  SHOAL_RETURN_IF_ERROR(store->Execute("PRAGMA synchronous=FULL"));
+  SHOAL_RETURN_IF_ERROR(Execute("PRAGMA locking_mode=EXCLUSIVE"));
+  SHOAL_RETURN_IF_ERROR(Execute("PRAGMA journal_mode=WAL"));
+  SHOAL_RETURN_IF_ERROR(Execute("PRAGMA synchronous=FULL"));
   int64_t format = 0;
   {
-    Statement version(database, "PRAGMA user_version");
+    Statement version(database_, "PRAGMA user_version");
     if (version.Step() == SQLITE_ROW) format = version.Integer(0);
   }
   if (format > kFormat) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path, " was made by a newer version of the scheduler (format ", format, ")"));
+        absl::StrCat(path_, " was made by a newer version of the scheduler (format ", format, ")"));
   }
-  SHOAL_RETURN_IF_ERROR(
-      store->Execute("BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
-                     "PRIMARY KEY (name, key)) WITHOUT ROWID;"
-                     "PRAGMA user_version=1; COMMIT"));
-  return store;
+  return Execute(
+      "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
+      "PRIMARY KEY (name, key)) WITHOUT ROWID;"
+      "PRAGMA user_version=1; COMMIT");
 }
 
-Store::~Store() { sqlite3_close(database_); }
-
-absl::Status Store::Execute(const char* sql) {
+absl::Status SqliteStore::Execute(const char* sql) {
   const int code = sqlite3_exec(database_, sql, nullptr, nullptr, nullptr);
   return code == SQLITE_OK ? absl::OkStatus() : Error(code);
 }
 
-absl::StatusOr<std::vector<StoredRecord>> Store::ReadAll() {
+absl::StatusOr<std::vector<StoredRecord>> SqliteStore::ReadAll() {
   Statement select(
       database_,
       "SELECT name, key, value FROM record WHERE name <> CAST('event' AS BLOB) ORDER BY name, key");
@@ -104,7 +115,7 @@ absl::StatusOr<std::vector<StoredRecord>> Store::ReadAll() {
   return records;
 }
 
-absl::StatusOr<std::vector<JobEvent>> Store::ReadEvents(JobId job, uint64_t after, int limit) {
+absl::StatusOr<std::vector<JobEvent>> SqliteStore::ReadEvents(JobId job, uint64_t after, int limit) {
   Statement select(
       database_, "SELECT value FROM record WHERE name = ?1 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4");
   if (select.code() != SQLITE_OK) return Error(select.code());
@@ -124,7 +135,7 @@ absl::StatusOr<std::vector<JobEvent>> Store::ReadEvents(JobId job, uint64_t afte
   return events;
 }
 
-absl::Status Store::Apply(const std::vector<Action>& actions) {
+absl::Status SqliteStore::Apply(const std::vector<Action>& actions) {
   const bool writes = !actions.empty() && (std::holds_alternative<Persist>(actions[0]) ||
                                            std::holds_alternative<Erase>(actions[0]));
   if (!writes) return absl::OkStatus();
@@ -135,7 +146,7 @@ absl::Status Store::Apply(const std::vector<Action>& actions) {
   return status;
 }
 
-absl::Status Store::Write(const std::vector<Action>& actions) {
+absl::Status SqliteStore::Write(const std::vector<Action>& actions) {
   Statement insert(database_, "INSERT OR REPLACE INTO record (name, key, value) VALUES (?1, ?2, ?3)");
   Statement erase(database_, "DELETE FROM record WHERE name = ?1 AND key = ?2");
   if (insert.code() != SQLITE_OK) return Error(insert.code());
@@ -159,6 +170,18 @@ absl::Status Store::Write(const std::vector<Action>& actions) {
     statement->Reset();
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path) {
+  sqlite3* database = nullptr;
+  const int code =
+      sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  auto store = std::make_unique<SqliteStore>(database, path);
+  if (code != SQLITE_OK) return store->Error(code);
+  SHOAL_RETURN_IF_ERROR(store->Prepare());
+  return store;
 }
 
 }  // namespace shoal::scheduler

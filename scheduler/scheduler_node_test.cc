@@ -1,0 +1,114 @@
+#include "scheduler/scheduler_node.h"
+
+#include <utility>
+
+#include "catch2/catch.hpp"
+#include "common/fake_executor.h"
+#include "common/test_dir.h"
+#include "common/version.h"
+#include "scheduler/memory_store.h"
+
+namespace shoal::scheduler {
+namespace {
+
+class FakeSession : public SessionStream {
+ public:
+  void Send(const Directive& directive) override { directives.push_back(directive); }
+  void End(const absl::Status& status) override { ended = status; }
+  std::vector<Directive> directives;
+  std::optional<absl::Status> ended;
+};
+
+// A scheduler in simulated time, its store in memory.
+struct Fixture {
+  TestDir dir;
+  FakeTime time;
+  StoredTables tables;
+  MemoryStore* store = nullptr;
+  std::unique_ptr<SchedulerNode> node;
+
+  Fixture() { Restart(); }
+  void Restart() {
+    node.reset();
+    auto memory = std::make_unique<MemoryStore>(&tables);
+    store = memory.get();
+    SchedulerNode::Options options;
+    options.store = std::move(memory);
+    options.artifact_dir = dir / "artifacts";
+    options.env = PosixEnv();
+    options.executors = time.factory();
+    auto started = SchedulerNode::Start(std::move(options));
+    REQUIRE(started.ok());
+    node = *std::move(started);
+  }
+  JoinRequest Request(const std::string& name, uint64_t incarnation) const {
+    JoinRequest request;
+    request.set_protocol_version(kProtocolVersion);
+    request.set_role(NODE_ROLE_WORKER);
+    request.set_name(name);
+    request.set_incarnation(incarnation);
+    return request;
+  }
+  Hello HelloOf(const JoinRequest& request, const JoinResponse& response) const {
+    Hello hello;
+    hello.set_node_id(response.node_id());
+    *hello.mutable_join() = request;
+    hello.mutable_join()->set_cluster_id(response.cluster_id());
+    return hello;
+  }
+};
+
+TEST_CASE(
+    "A scheduler in simulated time ends the lease of a node that is silent, and ticks by no other clock") {
+  Fixture fixture;
+  const JoinRequest request = fixture.Request("worker-1", 1);
+  const auto joined = fixture.node->Join(request);
+  REQUIRE(joined.ok());
+  FakeSession session;
+  REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &session).ok());
+  fixture.time.RunFor(absl::Seconds(2));
+  CHECK_FALSE(session.ended);
+  fixture.time.RunFor(absl::Seconds(2));
+  REQUIRE(session.ended);
+  CHECK(absl::IsFailedPrecondition(*session.ended));
+}
+
+TEST_CASE("A node's new session ends its former one") {
+  Fixture fixture;
+  const JoinRequest request = fixture.Request("worker-1", 1);
+  const auto joined = fixture.node->Join(request);
+  REQUIRE(joined.ok());
+  FakeSession first, second;
+  REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &first).ok());
+  REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &second).ok());
+  REQUIRE(first.ended);
+  CHECK(absl::IsAborted(*first.ended));
+  fixture.node->SessionOver(NodeId(joined->node_id()), &first);
+  CHECK_FALSE(second.ended);
+  fixture.time.RunFor(absl::Seconds(1));  // longer than the grace: the node still has a session
+  CHECK(fixture.node->GetStatus()->nodes_size() == 1);
+}
+
+TEST_CASE("What could not be stored is neither answered nor done, and nothing after it either") {
+  Fixture fixture;
+  const JoinRequest request = fixture.Request("worker-1", 1);
+  const auto joined = fixture.node->Join(request);
+  REQUIRE(joined.ok());
+  const StoredTables before = fixture.tables;
+  fixture.store->FailWith(absl::ResourceExhaustedError("disk full"));
+  CHECK(absl::IsResourceExhausted(fixture.node->Join(fixture.Request("worker-2", 2)).status()));
+  FakeSession session;
+  CHECK(absl::IsResourceExhausted(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &session)));
+  CHECK(absl::IsResourceExhausted(fixture.node->Cancel(JobId(1))));
+  CHECK(absl::IsResourceExhausted(fixture.node->Submit(SubmitJobRequest()).status()));
+  CHECK(absl::IsResourceExhausted(fixture.node->GetStatus().status()));
+  CHECK(absl::IsResourceExhausted(fixture.node->ListJobs().status()));
+  CHECK(absl::IsResourceExhausted(fixture.node->GetJob(JobId(1)).status()));
+  CHECK(absl::IsResourceExhausted(fixture.node->ReadEvents(JobId(1), 0).status()));
+  CHECK(absl::IsResourceExhausted(fixture.node->WaitFailed(absl::ZeroDuration())));
+  CHECK(session.directives.empty());
+  CHECK(fixture.tables == before);
+}
+
+}  // namespace
+}  // namespace shoal::scheduler

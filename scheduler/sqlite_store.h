@@ -1,0 +1,18 @@
+// The scheduler's store in one SQLite file.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "scheduler/store.h"
+
+namespace shoal::scheduler {
+
+// Opens `path`, making it when it is not there. WAL with synchronous=FULL: what Apply has written survives a
+// power failure. Errors of this call and of the store's: FAILED_PRECONDITION when another process has it
+// open, or a newer version made it; RESOURCE_EXHAUSTED for a full disk; DATA_LOSS for a damaged file; what
+// SQLite says.
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& path);
+
+}  // namespace shoal::scheduler
