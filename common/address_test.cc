@@ -20,5 +20,12 @@ TEST_CASE("An address without host or port is told apart from one that is whole"
   }
 }
 
+TEST_CASE("Addresses that stand for every address of a machine are known") {
+  for (const char* wildcard : {"0.0.0.0:7071", "[::]:7071", "*:7071", ":7071", "0.0.0.0"})
+    CHECK(IsWildcard(wildcard));
+  for (const char* address : {"127.0.0.1:7071", "[::1]:7071", "host:7071", "10.0.0.0:1"})
+    CHECK_FALSE(IsWildcard(address));
+}
+
 }  // namespace
 }  // namespace shoal

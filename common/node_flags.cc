@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/address.h"
+#include "common/random.h"
 #include "common/rpc.h"
 #include "common/timer_queue.h"
 #include "common/version.h"
@@ -25,14 +26,17 @@ std::string HostName() {
 }  // namespace
 
 void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
-  name = role;
   work_dir = absl::StrCat("shoal-", role);
   threads = Processors();
   app->add_option("--scheduler", scheduler, "Address of the scheduler")
       ->type_name("HOST:PORT")
       ->check(AddressProblem)
       ->required();
-  app->add_option("--name", name, "Name of this node in logs and in the status")->capture_default_str();
+  app->add_option(
+         "--name", name,
+         "Name of this node in logs and in the status: one that no living node has (default: the scheduler "
+         "makes one of host, role and a number)")
+      ->type_name("NAME");
   app->add_option("--threads", threads, "Threads that compute (default: one a processor)")
       ->capture_default_str();
   app->add_option("--work-dir", work_dir, "Folder for what can be fetched or made again")
@@ -61,6 +65,7 @@ SessionOptions NodeFlags::Session(NodeRole role) const {
   session.join.set_name(name);
   session.join.set_machine(HostName());
   session.join.set_threads(threads);
+  session.join.set_incarnation(DrawRandom());
   return session;
 }
 

@@ -16,7 +16,7 @@ namespace shoal {
 // The flags of nodes that join a scheduler.
 struct NodeFlags {
   std::string scheduler;
-  std::string name;
+  std::string name;  // empty: the scheduler makes one
   std::string work_dir;
   int threads = 0;  // after Check: at least 1
   int leave_seconds = 10;
@@ -28,7 +28,10 @@ struct NodeFlags {
   absl::Status Check() const;
   absl::Duration leave_timeout() const { return absl::Seconds(leave_seconds); }
 
-  // A session with the scheduler; the caller fills in what is special in `join`.
+  // For the log, before the scheduler has given a name.
+  std::string LogName(const std::string& role) const { return name.empty() ? role : name; }
+
+  // A session with the scheduler, of a new incarnation; the caller fills in what is special in `join`.
   SessionOptions Session(NodeRole role) const;
 };
 

@@ -4,7 +4,9 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/str_format.h"
 #include "common/daemon.h"
+#include "common/random.h"
 #include "common/status.h"
 #include "common/timer_queue.h"
 #include "scheduler/scheduler_node.h"
@@ -33,6 +35,7 @@ absl::Status Run(const Flags& flags) {
   }
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, "scheduler"));
   SchedulerNode::Options options;
+  options.core.new_cluster_id = absl::StrFormat("%016x%016x", DrawRandom(), DrawRandom());
   options.core.lease = absl::Milliseconds(flags.lease_ms);
   options.core.heartbeat = absl::Milliseconds(flags.heartbeat_ms);
   options.core.session_grace = absl::Milliseconds(flags.session_grace_ms);

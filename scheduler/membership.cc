@@ -3,9 +3,44 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/address.h"
+#include "common/status.h"
 #include "common/version.h"
 
 namespace shoal::scheduler {
+namespace {
+
+constexpr size_t kMaxNameBytes = 128;
+constexpr size_t kMaxTextBytes = 1024;
+
+absl::Status CheckRequest(const JoinRequest& request) {
+  if (request.protocol_version() != kProtocolVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the node speaks protocol version ", request.protocol_version(), " (",
+                     request.build().substr(0, kMaxNameBytes), "), this scheduler ", kProtocolVersion, " (",
+                     kBuildVersion, "): use the same release everywhere"));
+  }
+  if (request.role() != NODE_ROLE_SERVER && request.role() != NODE_ROLE_WORKER) {
+    return absl::InvalidArgumentError("role: expected server or worker");
+  }
+  if (request.name().size() > kMaxNameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name: expected at most ", kMaxNameBytes, " bytes, got ", request.name().size()));
+  }
+  if (request.ByteSizeLong() > kMaxTextBytes + kMaxNameBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("expected a node that describes itself in ", kMaxTextBytes,
+                                                   " bytes, got ", request.ByteSizeLong()));
+  }
+  if (request.role() == NODE_ROLE_SERVER && IsWildcard(request.address())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("address: \"", request.address(),
+                     "\" is none under which workers reach this server: start it with "
+                     "--advertise HOST:PORT"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 NodeRef Member::ref() const {
   NodeRef ref;
@@ -20,37 +55,50 @@ void Membership::Load(absl::Time now, const NodeRecord& record) {
   member.id = NodeId(record.node_id());
   member.name = record.name();
   member.join = record.join();
+  member.opened = true;  // for all that is known
   member.last_seen = now;
   member.expires = now + options_.lease;
 }
 
-std::string Membership::UniqueName(const JoinRequest& request, NodeId id) const {
-  const auto taken = [this](const std::string& name) {
-    return std::any_of(members_.begin(), members_.end(),
-                       [&](const auto& entry) { return entry.second.name == name; });
-  };
-  const std::string base = !request.name().empty()              ? request.name()
-                           : request.role() == NODE_ROLE_SERVER ? "server"
-                                                                : "worker";
-  if (!request.name().empty() && !taken(base)) return base;
-  return absl::StrCat(base, "-", id.value());
+// ---- names ----
+
+const Member* Membership::FindName(const std::string& name) const {
+  for (const auto& [id, member] : members_) {
+    if (member.name == name) return &member;
+  }
+  return nullptr;
+}
+
+std::string Membership::MakeName(const JoinRequest& request, NodeId id) const {
+  std::string name = absl::StrCat(request.machine(), request.machine().empty() ? "" : "-",
+                                  request.role() == NODE_ROLE_SERVER ? "server" : "worker", "-", id.value());
+  while (FindName(name) != nullptr) name += "x";
+  return name;
+}
+
+// ---- joining ----
+
+Member* Membership::FindProcess(const JoinRequest& request) {
+  for (auto& [id, member] : members_) {
+    if (request.incarnation() != 0 && member.join.incarnation() == request.incarnation() &&
+        member.join.role() == request.role() && member.join.name() == request.name())
+      return &member;
+  }
+  return nullptr;
 }
 
 absl::StatusOr<Member*> Membership::Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out) {
-  if (request.protocol_version() != kProtocolVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the node speaks protocol version ", request.protocol_version(), " (", request.build(),
-        "), this scheduler ", kProtocolVersion, " (", kBuildVersion, "): use the same release everywhere"));
-  }
-  if (request.role() != NODE_ROLE_SERVER && request.role() != NODE_ROLE_WORKER) {
-    return absl::InvalidArgumentError("role: expected server or worker");
-  }
-  if (request.role() == NODE_ROLE_SERVER && request.address().empty()) {
-    return absl::InvalidArgumentError("address: a server must say where it serves");
+  SHOAL_RETURN_IF_ERROR(CheckRequest(request));
+  if (const Member* const other = FindName(request.name())) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("the name ", other->name, " is taken by node ", other->id.value(), " at ",
+                     other->join.address().empty() ? other->join.machine() : other->join.address(),
+                     other->connected ? ", which is alive" : ", whose lease has not ended yet",
+                     "; choose another --name"));
   }
   Member member;
   member.id = id;
-  member.name = UniqueName(request, id);
+  member.name = request.name().empty() ? MakeName(request, id) : request.name();
   member.join = request;
   member.last_seen = now;
   member.expires = now + options_.lease;

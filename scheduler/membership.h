@@ -21,6 +21,7 @@ struct Member {
   std::string name;  // unique among living nodes
   JoinRequest join;
   bool connected = false;  // has a session
+  bool opened = false;     // has had one
   bool leaving = false;
   absl::Time last_seen;
   absl::Time expires;  // the lease
@@ -40,6 +41,8 @@ class Membership {
 
   // Errors: as SchedulerCore::Join.
   absl::StatusOr<Member*> Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out);
+  // The member that this process has become before; null: none, or it does not say which process it is.
+  Member* FindProcess(const JoinRequest& request);
   void SessionOpened(absl::Time now, Member* member);
   void SessionBroken(absl::Time now, Member* member);
   void Seen(absl::Time now, Member* member);
@@ -56,7 +59,8 @@ class Membership {
   const std::map<NodeId, Member>& all() const { return members_; }
 
  private:
-  std::string UniqueName(const JoinRequest& request, NodeId id) const;
+  const Member* FindName(const std::string& name) const;
+  std::string MakeName(const JoinRequest& request, NodeId id) const;
 
   const SchedulerOptions& options_;
   std::map<NodeId, Member> members_;

@@ -13,6 +13,8 @@
 namespace shoal::scheduler {
 
 struct SchedulerOptions {
+  // Of the cluster, when its store is new: drawn at random, so that no other has it.
+  std::string new_cluster_id;
   // Nodes report at least this often.
   absl::Duration heartbeat = absl::Milliseconds(500);
   // A node that has been silent for so long is taken for dead: frozen, or cut off.

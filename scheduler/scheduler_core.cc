@@ -1,9 +1,11 @@
 #include "scheduler/scheduler_core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/file.h"
 #include "common/job_print.h"
 #include "common/job_spec.h"
@@ -15,22 +17,36 @@ namespace shoal::scheduler {
 namespace {
 
 constexpr char kCounterKey[] = "ids";
-
-absl::Status LeaseOver(NodeId node) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
-}
+constexpr size_t kMaxIdBytes = 64;  // of what a message repeats
 
 absl::Status Damaged(const StoredRecord& record) {
   return absl::DataLossError(
       absl::StrCat("the store's record ", record.key, " of table ", record.table, " can't be read"));
 }
 
-// The job in a key that RecordKey made.
-absl::StatusOr<uint64_t> JobOf(const StoredRecord& record) {
+template <typename Message>
+absl::Status Parse(const StoredRecord& record, Message* message) {
+  return message->ParseFromString(record.value) ? absl::OkStatus() : Damaged(record);
+}
+
+// The first number of the record's key (RecordKey).
+absl::StatusOr<uint64_t> IdOf(const StoredRecord& record) {
+  constexpr size_t kDigits = 16;
   uint64_t id = 0;
-  if (!absl::SimpleHexAtoi(record.key.substr(0, record.key.find('.')), &id)) return Damaged(record);
+  const bool whole =
+      record.key.size() == kDigits || (record.key.size() == 2 * kDigits + 1 && record.key[kDigits] == '.');
+  if (!whole || !absl::SimpleHexAtoi(absl::string_view(record.key).substr(0, kDigits), &id))
+    return Damaged(record);
   return id;
+}
+
+absl::Status CheckKey(const StoredRecord& record, uint64_t id) {
+  return id > 0 && id < ~uint64_t{0} && record.key == RecordKey(id) ? absl::OkStatus() : Damaged(record);
+}
+
+absl::Status LeaseOver(NodeId node) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
 }
 
 }  // namespace
@@ -42,12 +58,6 @@ SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(opti
 
 // ---- store ----
 
-template <typename Message>
-absl::Status SchedulerCore::Parse(const StoredRecord& record, Message* message) const {
-  if (message->ParseFromString(record.value)) return absl::OkStatus();
-  return Damaged(record);
-}
-
 absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>& records) {
   awake_ = now;
   std::map<uint64_t, JobStateRecord> states;
@@ -58,28 +68,39 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
     } else if (record.table == kNodeTable) {
       NodeRecord node;
       SHOAL_RETURN_IF_ERROR(Parse(record, &node));
+      SHOAL_RETURN_IF_ERROR(CheckKey(record, node.node_id()));
       members_.Load(now, node);
     } else if (record.table == kJobTable) {
       JobDefinition definition;
       SHOAL_RETURN_IF_ERROR(Parse(record, &definition));
+      SHOAL_RETURN_IF_ERROR(CheckKey(record, definition.job()));
       const JobId id(definition.job());
       jobs_[id] = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
     } else if (record.table == kStateTable) {
-      JobStateRecord state;
-      SHOAL_RETURN_IF_ERROR(Parse(record, &state));
-      SHOAL_ASSIGN_OR_RETURN(const uint64_t id, JobOf(record));
-      states[id] = std::move(state);
+      SHOAL_ASSIGN_OR_RETURN(const uint64_t job, IdOf(record));
+      SHOAL_RETURN_IF_ERROR(Parse(record, &states[job]));
     } else if (record.table == kEvaluationTable) {
-      EvaluationRecord evaluation;
-      SHOAL_RETURN_IF_ERROR(Parse(record, &evaluation));
-      SHOAL_ASSIGN_OR_RETURN(const uint64_t id, JobOf(record));
-      evaluations[id][record.key] = std::move(evaluation);
+      SHOAL_ASSIGN_OR_RETURN(const uint64_t job, IdOf(record));
+      SHOAL_RETURN_IF_ERROR(Parse(record, &evaluations[job][record.key]));
     }
   }
   for (auto& [id, job] : jobs_) {
+    if (states.count(id.value()) == 0)
+      return absl::DataLossError(
+          absl::StrCat("the store's record of the state of job ", id.value(), " is lost"));
     std::vector<EvaluationRecord> in_order;
     for (auto& [key, evaluation] : evaluations[id.value()]) in_order.push_back(std::move(evaluation));
     job->Load(now, std::move(states[id.value()]), std::move(in_order));
+  }
+  // Numbers are never used twice, whatever the counters say.
+  if (!members_.all().empty())
+    counters_.set_next_node(std::max(counters_.next_node(), members_.all().rbegin()->first.value() + 1));
+  if (!jobs_.empty())
+    counters_.set_next_job(std::max(counters_.next_job(), jobs_.rbegin()->first.value() + 1));
+  if (counters_.cluster_id().empty() && !options_.new_cluster_id.empty()) {
+    counters_.set_cluster_id(options_.new_cluster_id);
+    SaveCounters();
+    out_.Info(absl::StrCat("A new store: this is cluster ", counters_.cluster_id()));
   }
   Advance(now);
   return absl::OkStatus();
@@ -101,24 +122,51 @@ void SchedulerCore::NoteTime(absl::Time now) {
 
 absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinRequest& request) {
   NoteTime(now);
-  const NodeId id(counters_.next_node());
-  SHOAL_ASSIGN_OR_RETURN(const Member* member, members_.Join(now, id, request, &out_));
-  counters_.set_next_node(id.value() + 1);
-  SaveCounters();
+  EndLeases(now);
+  const Member* member = members_.FindProcess(request);
+  if (member != nullptr && member->opened) {
+    // It has dropped what it held under its former id, so nothing may be expected of that any more.
+    TakeOff(now, member->id, "its process has joined anew");
+    Advance(now);
+    member = nullptr;
+  }
+  if (member == nullptr) {
+    const NodeId id(counters_.next_node());
+    SHOAL_ASSIGN_OR_RETURN(member, members_.Join(now, id, request, &out_));
+    counters_.set_next_node(id.value() + 1);
+    SaveCounters();
+  }
   JoinResponse response;
-  response.set_node_id(id.value());
+  response.set_node_id(member->id.value());
   response.set_name(member->name);
+  response.set_cluster_id(counters_.cluster_id());
   response.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options_.heartbeat)));
   response.set_lease_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options_.lease)));
   return response;
 }
 
+absl::Status SchedulerCore::CheckHello(absl::Time now, const Member* member, const Hello& hello) const {
+  const JoinRequest& join = hello.join();
+  if (join.cluster_id() != counters_.cluster_id()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "node ", hello.node_id(), " is one of cluster \"", join.cluster_id().substr(0, kMaxIdBytes),
+        "\", this is cluster \"", counters_.cluster_id(), "\": join anew"));
+  }
+  if (join.protocol_version() != kProtocolVersion)
+    return absl::FailedPreconditionError("another protocol version");
+  if (member == nullptr || member->expires <= now) return LeaseOver(NodeId(hello.node_id()));
+  if (join.role() != member->join.role() || join.name() != member->join.name() ||
+      join.incarnation() != member->join.incarnation()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("node ", hello.node_id(), " is ", member->name, ", another process: join anew"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SchedulerCore::SessionOpened(absl::Time now, NodeId node, const Hello& hello) {
   NoteTime(now);
   Member* const member = members_.Find(node);
-  if (member == nullptr || member->expires <= now) return LeaseOver(node);
-  if (hello.join().protocol_version() != kProtocolVersion)
-    return absl::FailedPreconditionError("another protocol version");
+  SHOAL_RETURN_IF_ERROR(CheckHello(now, member, hello));
   members_.SessionOpened(now, member);
   out_.Info(
       absl::StrCat(member->name, " (node ", node.value(), ", ", member->join.address(), ") has a session"));
@@ -200,14 +248,20 @@ JobRun* SchedulerCore::RunningJob(NodeId node, uint64_t job) {
 
 void SchedulerCore::Tick(absl::Time now) {
   NoteTime(now);
-  for (NodeId node : members_.Expired(now)) {
-    const Member member = *members_.Find(node);
-    members_.Remove(node, &out_);
-    out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is taken off: its lease has ended"));
-    out_.Do(EndSession{node, LeaseOver(node)});
-    if (JobRun* const job = Active()) job->OnNodeLost(now, member);
-  }
+  EndLeases(now);
   Advance(now);
+}
+
+void SchedulerCore::EndLeases(absl::Time now) {
+  for (NodeId node : members_.Expired(now)) TakeOff(now, node, "its lease has ended");
+}
+
+void SchedulerCore::TakeOff(absl::Time now, NodeId node, const std::string& why) {
+  const Member member = *members_.Find(node);
+  members_.Remove(node, &out_);
+  out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is taken off: ", why));
+  out_.Do(EndSession{node, LeaseOver(node)});
+  if (JobRun* const job = Active()) job->OnNodeLost(now, member);
 }
 
 // ---- jobs ----
@@ -310,6 +364,7 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
   ClusterStatus status;
   status.set_build(kBuildVersion);
   status.set_protocol_version(kProtocolVersion);
+  status.set_cluster_id(counters_.cluster_id());
   for (Job& job : ListJobs()) *status.add_jobs() = std::move(job);
   const JobRun* const active = Active();
   for (const auto& [id, member] : members_.all()) {

@@ -30,11 +30,14 @@ class SchedulerCore {
   absl::Status Load(absl::Time now, const std::vector<StoredRecord>& records);
 
   // ---- nodes ----
-  // Errors: FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for a node of no role or a
-  // server without address.
+  // A process that joins again, as the answer was lost, is the same node; one that had a session already has
+  // dropped its state, and its former life is over. Errors: FAILED_PRECONDITION for another protocol version;
+  // INVALID_ARGUMENT for a node of no role, a server without an address that others can use, or too long a
+  // name; ALREADY_EXISTS when another living node has the name.
   absl::StatusOr<JoinResponse> Join(absl::Time now, const JoinRequest& request);
   // A stream's first report. A stream that the node had before is over: its end must not be told. Errors:
-  // FAILED_PRECONDITION when the node's lease has ended.
+  // FAILED_PRECONDITION when the node's lease has ended, or it is another process, or of another cluster:
+  // join anew. Nobody's session ends by a Hello that is refused.
   absl::Status SessionOpened(absl::Time now, NodeId node, const Hello& hello);
   void SessionBroken(absl::Time now, NodeId node);
   // Errors: FAILED_PRECONDITION when the node's lease has ended; INVALID_ARGUMENT for an empty report or a
@@ -72,8 +75,9 @@ class SchedulerCore {
  private:
   // The first thing that every event of a node does.
   void NoteTime(absl::Time now);
-  template <typename Message>
-  absl::Status Parse(const StoredRecord& record, Message* message) const;
+  void EndLeases(absl::Time now);
+  void TakeOff(absl::Time now, NodeId node, const std::string& why);
+  absl::Status CheckHello(absl::Time now, const Member* member, const Hello& hello) const;
   // The job that a node's report is about, if it runs; the node is told to drop any other.
   JobRun* RunningJob(NodeId node, uint64_t job);
   absl::Status HandOn(absl::Time now, Member* member, const NodeReport& report);

@@ -67,13 +67,15 @@ class Harness {
     request.set_address(name + ":1");
     const auto joined = core_->Join(now_, request);
     REQUIRE(joined.ok());
+    joins_[joined->node_id()] = request;
+    joins_[joined->node_id()].set_cluster_id(joined->cluster_id());
     REQUIRE(Open(joined->node_id()).ok());
     return joined->node_id();
   }
   absl::Status Open(uint64_t node) {
     Hello hello;
     hello.set_node_id(node);
-    hello.mutable_join()->set_protocol_version(kProtocolVersion);
+    *hello.mutable_join() = joins_[node];
     const absl::Status status = core_->SessionOpened(now_, NodeId(node), hello);
     Take();
     return status;
@@ -242,6 +244,7 @@ class Harness {
   }
 
  private:
+  std::map<uint64_t, JoinRequest> joins_;
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
   std::map<std::pair<std::string, std::string>, std::string> store_;
   std::optional<SchedulerCore> core_;

@@ -4,6 +4,8 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/address.h"
 #include "common/daemon.h"
 #include "common/node_flags.h"
 #include "common/status.h"
@@ -20,9 +22,23 @@ struct Flags {
   std::string advertise;
 };
 
+// Workers on other machines must be able to use the address that they are told.
+absl::Status CheckAdvertised(const Flags& flags) {
+  if (!IsWildcard(flags.advertise.empty() ? flags.daemon.listen : flags.advertise)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      flags.advertise.empty() ? absl::StrCat("--listen ", flags.daemon.listen,
+                                             " stands for every address of this machine: give the one "
+                                             "under which workers reach it, like --advertise 10.0.0.6:7071")
+                              : absl::StrCat("--advertise ", flags.advertise,
+                                             ": expected an address under which workers reach this "
+                                             "server, like 10.0.0.6:7071"));
+}
+
 absl::Status Run(const Flags& flags) {
   SHOAL_RETURN_IF_ERROR(flags.node.Check());
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, flags.node.name));
+  SHOAL_RETURN_IF_ERROR(CheckAdvertised(flags));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
+                         Daemon::Start(flags.daemon, flags.node.LogName("server")));
   ServerDaemon::Options options;
   options.channel = NewChannel(flags.node.scheduler);
   options.work_dir = flags.node.work_dir;
@@ -52,7 +68,8 @@ int main(int argc, char** argv) {
   flags.node.AddTo(&app, "server");
   app.add_option("--advertise", flags.advertise,
                  "Address under which workers reach this server (default: where it serves)")
-      ->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(shoal::AddressProblem);
   app.footer(
       "Example:\n  shoal-server --scheduler 127.0.0.1:7070 --name server-1\n"
       "On a cluster of machines:\n  shoal-server --scheduler 10.0.0.5:7070 --listen 0.0.0.0:7071 "

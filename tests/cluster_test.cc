@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "catch2/catch.hpp"
 #include "common/job_spec.h"
+#include "common/random.h"
 #include "common/rpc.h"
 #include "common/test_dir.h"
 #include "common/timer_queue.h"
@@ -144,6 +145,7 @@ class TestScheduler {
     options.store = Value(scheduler::OpenSqliteStore(folder + "/scheduler.sqlite"));
     options.artifact_dir = folder + "/artifacts";
     options.executors = NewThreadExecutor;
+    options.core.new_cluster_id = folder;
     options.core.checkpoint_root = folder + "/checkpoints";
     options.env = PosixEnv();
     return options;
@@ -154,14 +156,14 @@ class TestScheduler {
   std::unique_ptr<RpcServer> server_;
 };
 
-SessionOptions SessionOf(const std::string& scheduler, NodeRole role, const std::string& name) {
+SessionOptions SessionOf(const std::string& scheduler, NodeRole role) {
   SessionOptions session;
   session.channel = NewChannel(scheduler);
   session.scheduler = scheduler;
   session.executors = NewThreadExecutor;
   session.join.set_protocol_version(kProtocolVersion);
   session.join.set_role(role);
-  session.join.set_name(name);
+  session.join.set_incarnation(DrawRandom());
   session.join.set_threads(1);
   return session;
 }
@@ -175,7 +177,7 @@ class TestServer {
     options.address = "127.0.0.1:0";
     options.services = {&service_};
     server_ = Value(StartServer(options));
-    SessionOptions session = SessionOf(scheduler, NODE_ROLE_SERVER, "server");
+    SessionOptions session = SessionOf(scheduler, NODE_ROLE_SERVER);
     session.join.set_address(server_->address());
     node_.Join(std::move(session));
   }
@@ -189,7 +191,7 @@ class TestServer {
 
 std::unique_ptr<worker::WorkerNode> StartWorker(const std::string& scheduler, const std::string& folder) {
   worker::WorkerNode::Options options;
-  options.session = SessionOf(scheduler, NODE_ROLE_WORKER, "worker");
+  options.session = SessionOf(scheduler, NODE_ROLE_WORKER);
   options.work_dir = folder;
   options.env = PosixEnv();
   return std::make_unique<worker::WorkerNode>(std::move(options), std::make_unique<TestBuilder>());

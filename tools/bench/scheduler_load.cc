@@ -64,6 +64,7 @@ class IdleNode : public grpc::ClientBidiReactor<NodeReport, Directive> {
     SHOAL_RETURN_IF_ERROR(FromGrpcStatus(stub_->Join(&context, join, &joined_)));
     report_.mutable_hello()->set_node_id(joined_.node_id());
     *report_.mutable_hello()->mutable_join() = join;
+    report_.mutable_hello()->mutable_join()->set_cluster_id(joined_.cluster_id());
     stub_->async()->Session(&context_, this);
     AddHold();  // heartbeats come from another thread than the reactor's
     StartRead(&directive_);

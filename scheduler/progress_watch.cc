@@ -1,0 +1,247 @@
+#include "scheduler/progress_watch.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace shoal::scheduler {
+namespace {
+
+// What a node reports is not to be trusted: not a number, negative, or for ever.
+absl::Duration Seconds(double seconds) {
+  constexpr double kMost = 1e9;
+  return absl::Seconds(std::isnan(seconds) ? 0 : std::clamp(seconds, 0.0, kMost));
+}
+
+std::string Text(absl::Duration duration) {
+  return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(duration));
+}
+
+const char* Doing(ActivityKind kind) {
+  switch (kind) {
+    case ACTIVITY_DERIVE:
+      return "reading the data";
+    case ACTIVITY_PREPARE:
+      return "preparing the job";
+    case ACTIVITY_COMPUTE:
+      return "computing";
+    case ACTIVITY_EVALUATE:
+      return "evaluating";
+    case ACTIVITY_RESTORE:
+      return "loading its state";
+    case ACTIVITY_UPDATE:
+      return "updating parameters";
+    case ACTIVITY_WRITE_CHECKPOINT:
+      return "writing a checkpoint";
+    default:
+      return "its work";
+  }
+}
+
+Heartbeat Bounded(const Heartbeat& heartbeat) {
+  Heartbeat bounded;
+  for (const Activity& activity : heartbeat.activities()) {
+    if (bounded.activities_size() == ProgressWatch::kMaxActivities) break;
+    Activity& kept = *bounded.add_activities();
+    kept = activity;
+    kept.set_detail(activity.detail().substr(0, ProgressWatch::kMaxTextBytes));
+  }
+  for (const UnreachablePeer& peer : heartbeat.unreachable()) {
+    if (bounded.unreachable_size() == ProgressWatch::kMaxUnreachable) break;
+    UnreachablePeer& kept = *bounded.add_unreachable();
+    kept = peer;
+    kept.set_error(peer.error().substr(0, ProgressWatch::kMaxTextBytes));
+  }
+  return bounded;
+}
+
+bool Same(const Activity& a, const Activity& b) {
+  return a.kind() == b.kind() && a.job() == b.job() && a.view() == b.view();
+}
+
+}  // namespace
+
+// ---- deadlines ----
+
+absl::Duration ProgressWatch::Deadline(JobId job, ActivityKind kind) const {
+  const WatchOptions::Limits limits = options_.LimitsOf(kind);
+  const auto found = longest_.find({job, kind});
+  if (found == longest_.end() || !found->second.measured) return std::max(limits.first, limits.floor);
+  return std::max(limits.floor,
+                  options_.deadline_factor * std::max(found->second.current, found->second.former));
+}
+
+void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait) {
+  Longest& longest = longest_[{job, kind}];
+  if (!longest.measured) longest.started = now;
+  if (now - longest.started > options_.measured_period) {
+    longest.former = longest.current;
+    longest.current = absl::ZeroDuration();
+    longest.started = now;
+  }
+  longest.measured = true;
+  longest.current = std::max(longest.current, wait);
+}
+
+// A wait is over when the node has shown progress since its former heartbeat, or its activity has ended.
+void ProgressWatch::MeasureAgainst(absl::Time now, const Heartbeat& former, const Heartbeat& heartbeat) {
+  for (const Activity& before : former.activities()) {
+    const auto goes_on = std::find_if(heartbeat.activities().begin(), heartbeat.activities().end(),
+                                      [&](const Activity& activity) { return Same(activity, before); });
+    if (goes_on != heartbeat.activities().end() && goes_on->idle_seconds() > before.idle_seconds()) continue;
+    Measure(now, JobId(before.job()), before.kind(), Seconds(before.idle_seconds()));
+  }
+}
+
+// ---- events ----
+
+void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& heartbeat) {
+  NodeState& state = nodes_[node];
+  Heartbeat bounded = Bounded(heartbeat);
+  MeasureAgainst(now, state.last, bounded);
+  state.last = std::move(bounded);
+  CheckActivities(now, &state);
+  CheckPeers(now, node, state.last);
+  // Deadlines of jobs that nobody works on any more are not needed.
+  for (auto at = longest_.begin(); at != longest_.end();) {
+    at = now - at->second.started > 10 * options_.measured_period ? longest_.erase(at) : std::next(at);
+  }
+}
+
+void ProgressWatch::CheckActivities(absl::Time now, NodeState* state) {
+  std::map<std::pair<JobId, ActivityKind>, int> overdue;
+  bool bad = false;
+  for (const Activity& activity : state->last.activities()) {
+    const JobId job(activity.job());
+    const absl::Duration idle = Seconds(activity.idle_seconds());
+    const absl::Duration deadline = Deadline(job, activity.kind());
+    if (idle <= deadline) continue;
+    int& count = overdue[{job, activity.kind()}];
+    count = state->overdue[{job, activity.kind()}] + 1;
+    if (count < 2) continue;
+    bad = true;
+    state->why = absl::StrCat("has shown no progress in ", Doing(activity.kind()),
+                              activity.detail().empty() ? "" : absl::StrCat(" (", activity.detail(), ")"),
+                              " for ", Text(idle), ", expected within ", Text(deadline));
+  }
+  state->overdue = std::move(overdue);
+  if (bad) {
+    if (!state->suspect.bad) state->news = state->why;
+    return TurnBad(now, &state->suspect);
+  }
+  if (state->suspect.bad && state->overdue.empty())
+    state->suspect.well_since = std::min(state->suspect.well_since, now);
+}
+
+void ProgressWatch::CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat) {
+  std::map<NodeId, const UnreachablePeer*> reported;
+  for (const UnreachablePeer& peer : heartbeat.unreachable()) reported[NodeId(peer.peer().node_id())] = &peer;
+  for (auto& [pair, state] : pairs_) {
+    if (pair.first != node || !state.cut.bad || reported.count(pair.second) > 0) continue;
+    state.cut.well_since = std::min(state.cut.well_since, now);
+  }
+  for (const auto& [peer, report] : reported) {
+    const absl::Duration duration = Seconds(report->seconds());
+    if (duration < options_.unreachable_after) continue;
+    PairState& state = pairs_[{node, peer}];
+    if (!state.cut.bad) state.told = false;
+    state.since = now - duration;
+    state.error = report->error();
+    TurnBad(now, &state.cut);
+  }
+}
+
+void ProgressWatch::Forget(NodeId node) {
+  nodes_.erase(node);
+  for (auto at = pairs_.begin(); at != pairs_.end();) {
+    at = at->first.first == node || at->first.second == node ? pairs_.erase(at) : std::next(at);
+  }
+}
+
+// ---- coming and going ----
+
+void ProgressWatch::TurnBad(absl::Time now, Hysteresis* state) {
+  if (!state->bad) {
+    if (now - state->ended > options_.forgive_after) state->strikes = 0;
+    state->bad = true;
+    ++state->strikes;
+  }
+  state->well_since = absl::InfiniteFuture();
+}
+
+// Whether it has been well for long enough.
+bool ProgressWatch::TurnsWell(absl::Time now, Hysteresis* state) const {
+  constexpr uint32_t kMaxDoublings = 16;
+  const absl::Duration hold = std::min(
+      options_.well_longest, options_.well_first * (1u << std::min(state->strikes - 1, kMaxDoublings)));
+  if (!state->bad || now - state->well_since < hold) return false;
+  state->bad = false;
+  state->ended = now;
+  return true;
+}
+
+std::vector<std::string> ProgressWatch::Advance(absl::Time now, const Membership& members) {
+  std::vector<std::string> news;
+  for (auto& [id, state] : nodes_) {
+    const Member* const member = members.Find(id);
+    if (member == nullptr) continue;
+    if (!state.news.empty()) news.push_back(absl::StrCat(member->name, " ", state.news));
+    state.news.clear();
+    if (TurnsWell(now, &state.suspect))
+      news.push_back(absl::StrCat(member->name, " is trusted with work again"));
+  }
+  for (auto& [pair, state] : pairs_) {
+    const bool was_told = state.told;
+    const std::string text = CutText(now, pair, state, members);
+    if (text.empty()) continue;
+    if (state.cut.bad && !was_told) news.push_back(text);
+    state.told = true;
+    if (!TurnsWell(now, &state.cut)) continue;
+    news.push_back(absl::StrCat(members.Find(pair.first)->name, " is tried with ",
+                                members.Find(pair.second)->name, " again"));
+  }
+  return news;
+}
+
+// ---- answers ----
+
+const std::string* ProgressWatch::Suspect(NodeId node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() || !found->second.suspect.bad ? nullptr : &found->second.why;
+}
+
+bool ProgressWatch::IsCut(NodeId a, NodeId b) const {
+  for (const Pair& pair : {Pair{a, b}, Pair{b, a}}) {
+    const auto found = pairs_.find(pair);
+    if (found != pairs_.end() && found->second.cut.bad) return true;
+  }
+  return false;
+}
+
+// Empty: one of them is no member.
+std::string ProgressWatch::CutText(absl::Time now, const Pair& pair, const PairState& state,
+                                   const Membership& members) const {
+  const Member* const from = members.Find(pair.first);
+  const Member* const to = members.Find(pair.second);
+  if (from == nullptr || to == nullptr) return "";
+  return absl::StrCat(from->name, " can't reach ", to->name, " at ", to->join.address(), " for ",
+                      Text(now - state.since), ": ", state.error.empty() ? "no answer" : state.error);
+}
+
+std::vector<std::string> ProgressWatch::Cuts(absl::Time now, const Membership& members) const {
+  std::vector<std::string> cuts;
+  for (const auto& [pair, state] : pairs_) {
+    std::string text = CutText(now, pair, state, members);
+    if (state.cut.bad && !text.empty()) cuts.push_back(std::move(text));
+  }
+  return cuts;
+}
+
+const Heartbeat* ProgressWatch::Last(NodeId node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : &found->second.last;
+}
+
+}  // namespace shoal::scheduler
