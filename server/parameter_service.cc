@@ -16,6 +16,7 @@
 #include "common/status.h"
 #include "grpcpp/alarm.h"
 #include "server/subscription.h"
+#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 namespace {
@@ -263,6 +264,7 @@ grpc::ServerUnaryReactor* ParameterServiceImpl::ExchangeNorms(grpc::CallbackServ
   if (status.ok()) {
     auto known = (*job)->shard().OnNorms(*request);
     status = known.status();
+    if (absl::IsInvalidArgument(status)) spdlog::warn("Refused {}: {}", context->peer(), status.ToString());
     if (known.ok()) *response = *std::move(known);
   }
   reactor->Finish(ToGrpcStatus(status));

@@ -1,0 +1,270 @@
+// The data plane over real gRPC on loopback, with real threads: what the sanitizers must see.
+#include "server/parameter_service.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "catch2/catch.hpp"
+#include "common/block_checksum.h"
+#include "common/job_spec.h"
+#include "common/rpc.h"
+#include "common/status.h"
+#include "common/timer_queue.h"
+#include "server/grpc_peer_link.h"
+#include "server/job_owner.h"
+
+namespace shoal::server {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(60);
+
+std::shared_ptr<const ShardJob> MakeJob(uint64_t elements, uint64_t rounds, double clip_norm = 0) {
+  JobSpec spec;
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_train_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(rounds);
+  spec.mutable_train()->set_slots(1);
+  spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec.mutable_optimizer()->set_clip_norm(clip_norm);
+  spec.mutable_evaluation()->set_keep_best(false);
+  CompleteJob(&spec);
+  JobPlan plan;
+  ParameterInfo& parameter = *plan.add_parameters();
+  parameter.set_name("weight");
+  parameter.add_shape(elements);
+  plan.add_group_sizes(elements / 2);
+  plan.add_group_sizes(elements - elements / 2);
+  plan.set_rounds(rounds);
+  plan.set_rounds_per_epoch(rounds);
+  const auto job = MakeShardJob(JobId(1), spec, plan);
+  SHOAL_CHECK_OK(job);
+  return *job;
+}
+
+View MakeView(uint64_t number) {
+  View view;
+  view.set_job(1);
+  view.set_view(number);
+  view.mutable_restore()->set_restore_id(1);
+  view.add_shards()->mutable_primary()->set_node_id(7);
+  return view;
+}
+
+// A server of one job, which serves view 1.
+class Server {
+ public:
+  explicit Server(const std::shared_ptr<const ShardJob>& shard_job)
+      : owner_(NewThreadExecutor("jobs")), service_([this](JobId) { return Find(); }) {
+    ServerJob::Options options;
+    options.self = NodeId(7);
+    options.env = PosixEnv();
+    options.executors = NewThreadExecutor;
+    options.peers = &peers_;
+    options.report = [this](const NodeReport& report) {
+      if (report.has_view_installed() && !installed_.HasBeenNotified()) installed_.Notify();
+    };
+    job_ = owner_.Own(std::make_unique<ServerJob>(std::move(options), shard_job));
+    job_->Install(MakeView(1));
+    installed_.WaitForNotification();
+    ServerOptions rpc;
+    rpc.address = "127.0.0.1:0";
+    rpc.services = {&service_};
+    auto started = StartServer(rpc);
+    SHOAL_CHECK_OK(started);
+    rpc_ = *std::move(started);
+    stub_ = ParameterService::NewStub(NewChannel(rpc_->address()));
+  }
+  ~Server() {
+    if (job_ != nullptr) Drop();
+    rpc_->Shutdown(absl::ZeroDuration());
+  }
+
+  ParameterService::Stub& stub() { return *stub_; }
+  std::shared_ptr<ServerJob> job() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return job_;
+  }
+  // Takes no new calls, and waits for those that run.
+  void FinishCalls(absl::Duration grace) { rpc_->Shutdown(grace); }
+  // As ServerNode does when the job is over; returns what is gone when the last reference is.
+  std::weak_ptr<ServerJob> Drop() ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::shared_ptr<ServerJob> dropped;
+    {
+      absl::MutexLock lock(&mutex_);
+      dropped.swap(job_);
+    }
+    dropped->Close();
+    return dropped;
+  }
+
+ private:
+  absl::StatusOr<std::shared_ptr<ServerJob>> Find() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    if (job_ == nullptr) return absl::FailedPreconditionError("no job");
+    return job_;
+  }
+
+  absl::Notification installed_;
+  GrpcPeerLink peers_;
+  JobOwner owner_;
+  ParameterServiceImpl service_;
+  absl::Mutex mutex_;
+  std::shared_ptr<ServerJob> job_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<RpcServer> rpc_;
+  std::unique_ptr<ParameterService::Stub> stub_;
+};
+
+PullRequest RequestFrom(uint64_t version) {
+  PullRequest request;
+  request.set_job(1);
+  request.set_view(1);
+  request.set_from_version(version);
+  return request;
+}
+
+Contribution MakeContribution(const ShardJob& job, uint64_t round, uint32_t block) {
+  Contribution message;
+  ContributionHeader& header = *message.mutable_header();
+  header.set_job(1);
+  header.set_view(1);
+  header.set_round(round);
+  header.set_slot_end(1);
+  header.set_block(block);
+  header.mutable_stats()->set_weight(1);
+  message.set_payload(std::string(job.blocks[block].size * sizeof(float), '\1'));
+  const auto* bytes = reinterpret_cast<const uint8_t*>(message.payload().data());
+  header.set_crc32c(BlockChecksum(header, Payload::CopyOf({bytes, message.payload().size()}).Crc32c()));
+  return message;
+}
+
+// Waits until what `weak` refers to is gone.
+bool IsGone(const std::weak_ptr<ServerJob>& weak) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!weak.expired()) {
+    if (absl::Now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+TEST_CASE("A worker that does not read keeps no job alive, and its stream ends") {
+  const auto job = MakeJob(/*elements=*/1 << 20, /*rounds=*/4);  // more than a stream's window
+  Server server(job);
+  grpc::ClientContext context;
+  const auto stream = server.stub().Pull(&context, RequestFrom(0));
+  stream->WaitForInitialMetadata();
+  CHECK(IsGone(server.Drop()));
+  const absl::Time start = absl::Now();
+  server.FinishCalls(kPatience);  // cancels none before
+  CHECK(absl::Now() - start < kPatience / 2);
+  PublishedBlock block;
+  while (stream->Read(&block)) {
+  }
+  CHECK(!stream->Finish().ok());
+}
+
+TEST_CASE("Pulls that are broken off and opened again miss no version and get none twice") {
+  constexpr uint64_t kRounds = 60;
+  constexpr int kPullers = 3;
+  const auto job = MakeJob(/*elements=*/2000, kRounds);
+  Server server(job);
+  absl::Mutex mutex;
+  uint64_t complete[kPullers] = {};  // versions of all blocks, by puller; guarded by mutex
+
+  const auto pull = [&](int puller) {
+    std::map<uint32_t, uint64_t> next;  // version, by block
+    uint64_t from = 0;
+    for (int opening = 0; from <= kRounds; ++opening) {
+      grpc::ClientContext context;
+      SetDeadline(&context, kPatience);
+      const auto stream = server.stub().Pull(&context, RequestFrom(from));
+      for (uint32_t b = 0; b < job->blocks.size(); ++b) next[b] = from;
+      PublishedBlock block;
+      for (int i = 0; i <= opening % 7 && from <= kRounds && stream->Read(&block); ++i) {
+        const PublishedHeader& header = block.header();
+        if (header.version() != next[header.block()]++) return;  // the check below fails
+        from = std::min_element(next.begin(), next.end(), [](const auto& a, const auto& b) {
+                 return a.second < b.second;
+               })->second;
+        absl::MutexLock lock(&mutex);
+        complete[puller] = from;
+      }
+      context.TryCancel();
+    }
+  };
+  std::vector<std::thread> pullers;
+  for (int i = 0; i < kPullers; ++i) pullers.emplace_back([&, i] { pull(i); });
+  grpc::ClientContext context;
+  SetDeadline(&context, kPatience);
+  const auto stream = server.stub().Push(&context);
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    for (uint32_t b = 0; b < job->blocks.size(); ++b) {
+      REQUIRE(stream->Write(MakeContribution(*job, round, b)));
+    }
+    // As workers do, which need a version to compute the next.
+    const auto pulled = [&] {
+      return std::all_of(complete, complete + kPullers, [&](uint64_t version) { return version > round; });
+    };
+    absl::MutexLock lock(&mutex);
+    REQUIRE(mutex.AwaitWithTimeout(absl::Condition(&pulled), kPatience));
+  }
+  for (std::thread& each : pullers) each.join();
+  for (uint64_t version : complete) CHECK(version == kRounds + 1);
+  stream->WritesDone();
+  CHECK(stream->Finish().ok());
+}
+
+TEST_CASE("A contribution that arrives damaged is answered, and the stream goes on") {
+  const auto job = MakeJob(/*elements=*/2000, /*rounds=*/4);
+  Server server(job);
+  grpc::ClientContext context;
+  SetDeadline(&context, kPatience);
+  const auto stream = server.stub().Push(&context);
+  Contribution damaged = MakeContribution(*job, 0, 1);
+  damaged.mutable_header()->mutable_stats()->set_loss(1e-300);
+  REQUIRE(stream->Write(damaged));
+  PushReply reply;
+  REQUIRE(stream->Read(&reply));
+  CHECK(reply.block() == 1);
+  for (uint32_t b = 0; b < job->blocks.size(); ++b) REQUIRE(stream->Write(MakeContribution(*job, 0, b)));
+  stream->WritesDone();
+  CHECK_FALSE(stream->Read(&reply));
+  CHECK(stream->Finish().ok());
+  CHECK(server.job()->shard().Versions(ViewId(1))->lowest == Version(1));
+}
+
+TEST_CASE("Norms that no peer sends are refused, and the server lives on") {
+  Server server(MakeJob(/*elements=*/2000, /*rounds=*/4, /*clip_norm=*/1));
+  Norms norms;
+  norms.set_job(1);
+  norms.set_view(1);
+  norms.set_shard(0);  // its own
+  norms.add_squared_norms(1);
+  norms.add_squared_norms(1);
+  for (const bool with_checksum : {false, true}) {
+    if (with_checksum) norms.set_crc32c(NormsChecksum(norms));
+    grpc::ClientContext context;
+    SetDeadline(&context, kPatience);
+    Norms answer;
+    const grpc::Status status = server.stub().ExchangeNorms(&context, norms, &answer);
+    CHECK(status.error_code() ==
+          (with_checksum ? grpc::StatusCode::INVALID_ARGUMENT : grpc::StatusCode::DATA_LOSS));
+  }
+  CHECK(server.job()->shard().Versions(ViewId(1)).ok());
+}
+
+}  // namespace
+}  // namespace shoal::server
