@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
-#include "common/job_spec.h"
+#include "common/job_plan_check.h"
 #include "common/status.h"
 
 namespace shoal::server {
 namespace {
 
 constexpr char kWeights[] = "weights";
-constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
 
 OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
   OptimizerConfig config;
@@ -44,56 +42,16 @@ std::vector<std::string> MomentNames(const OptimizerConfig& config) {
   }
 }
 
-uint64_t ElementsOf(const ParameterInfo& parameter) {
-  uint64_t elements = 1;
-  for (uint64_t dimension : parameter.shape()) {
-    if (dimension == 0) return 0;
-    if (dimension > kMaxParameters / elements) return kMaxParameters + 1;
-    elements *= dimension;
-  }
-  return elements;
-}
-
-absl::Status CheckParameters(const JobPlan& plan) {
-  uint64_t size = 0, groups = 0;
-  for (const ParameterInfo& parameter : plan.parameters()) {
-    if (parameter.offset() != size) {
-      return absl::InvalidArgumentError(absl::StrCat("plan: parameter ", parameter.name(), " starts at ",
-                                                     parameter.offset(), ", expected ", size));
-    }
-    const uint64_t elements = ElementsOf(parameter);
-    if (elements == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("plan: parameter ", parameter.name(), " has no elements"));
-    }
-    size += elements;
-    if (size > kMaxParameters) return absl::InvalidArgumentError("plan: too many parameters");
-  }
-  for (uint64_t group : plan.group_sizes()) {
-    if (group > kMaxParameters - groups) return absl::InvalidArgumentError("plan: groups are too large");
-    groups += group;
-  }
-  if (size == 0 || size != groups) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("plan: the groups have ", groups, " elements, the parameters ", size));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const ShardJob>> MakeShardJob(JobId id, const JobSpec& spec,
                                                              const JobPlan& plan,
                                                              uint64_t max_block_elements) {
-  SHOAL_RETURN_IF_ERROR(ValidateJob(spec));
-  SHOAL_RETURN_IF_ERROR(CheckParameters(plan));
+  SHOAL_RETURN_IF_ERROR(CheckPlan(spec, plan));
   auto job = std::make_shared<ShardJob>();
   job->job = id;
   job->spec = spec;
-  job->length = {plan.rounds(), std::max<uint64_t>(plan.rounds_per_epoch(), 1)};
-  SHOAL_RETURN_IF_ERROR(CheckLength(spec, job->length));
-  if (spec.train().slots() == 0) return absl::InvalidArgumentError("spec: train.slots is 0");
-  if (plan.rounds() == 0) return absl::InvalidArgumentError("plan: no rounds");
+  job->length = LengthOf(plan);
   job->slots = spec.train().slots();
   job->wire = spec.train().wire();
   job->optimizer = OptimizerOf(spec.optimizer());

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/blocks.h"
+#include "common/job_plan_check.h"
+#include "common/job_spec.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 #include "worker/grpc_link.h"
@@ -136,9 +138,11 @@ absl::StatusOr<WorkerNode::PreparedJob> WorkerNode::MakeJob(const PrepareJob& re
   made.prepared.set_job(request.job());
   JobPlan plan = request.plan();
   if (request.derive()) {
+    SHOAL_RETURN_IF_ERROR(ValidateJob(request.spec()));
     SHOAL_ASSIGN_OR_RETURN(plan, DerivePlan(request.spec()));
     *made.prepared.mutable_plan() = plan;
   }
+  SHOAL_RETURN_IF_ERROR(CheckPlan(request.spec(), plan));
   SHOAL_ASSIGN_OR_RETURN(made.worker, MakeWorker(JobId(request.job()), request.spec(), plan));
   return made;
 }

@@ -154,6 +154,9 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
   SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
+  const std::vector<uint64_t> groups(plan.group_sizes().begin(), plan.group_sizes().end());
+  if (groups != MakeParameters(config).group_sizes)
+    return absl::InvalidArgumentError("the plan's parameters are of another model than its config");
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(env_, artifacts, "dataset"));
   SHOAL_ASSIGN_OR_RETURN(Dataset dataset, ParseDataset(bytes, config.vocab_size));
   if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
