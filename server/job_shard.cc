@@ -162,6 +162,15 @@ absl::StatusOr<ContributionResult> JobShard::Contribute(const ContributionHeader
   return state->Contribute(header, std::move(payload));
 }
 
+void JobShard::ResumeUpdates() {
+  std::shared_ptr<ShardState> state;
+  {
+    absl::MutexLock lock(&mutex_);
+    state = state_;
+  }
+  if (state != nullptr) state->ResumeUpdates();
+}
+
 absl::StatusOr<Norms> JobShard::OnNorms(const Norms& norms) {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(ViewId(norms.view())));
   return state->OnNorms(norms);

@@ -43,6 +43,10 @@ class JobShardHost {
   // A version of the whole shard is complete. Each round's statistics come once, with shard 0.
   virtual void OnProgress(const ShardProgress& progress) = 0;
 
+  // Whether the update that leads to `version`, which the job wants on disk, may go on. When it may not:
+  // later JobShard::ResumeUpdates.
+  virtual bool HasRoomForSnapshot(Version /*version*/) { return true; }
+
   // The snapshot of a version that the job wants on disk.
   virtual void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) = 0;
 
@@ -100,6 +104,10 @@ class JobShard {
   //                        another format or size
   //   DATA_LOSS            header and payload don't have their checksum: send it again
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
+
+  // Goes on with the updates that HasRoomForSnapshot has held back, as far as it lets them. Takes as long as
+  // the updates.
+  void ResumeUpdates() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // A peer's norms (its request, or its answer to ours). Returns ours of the same round; empty ones while not
   // complete. Errors, none of which changes anything: FAILED_PRECONDITION for another view or a round out of

@@ -157,12 +157,14 @@ class Cluster : public JobShardHost {
     REQUIRE(servers[norms.shard()]->OnNorms(*answer).ok());
   }
   void OnProgress(const ShardProgress& progress) override { progresses.push_back(progress); }
+  bool HasRoomForSnapshot(Version) override { return room; }
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override { snapshots.push_back(snapshot); }
 
   std::shared_ptr<const ShardJob> job;
   std::vector<std::unique_ptr<JobShard>> servers;
   View view;
   bool deliver_norms = true;
+  bool room = true;  // for snapshots
   int published = 0;
   std::vector<ShardProgress> progresses;
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
@@ -462,6 +464,26 @@ TEST_CASE("Progress, statistics and snapshots come once a version, whole") {
   CHECK(blocks.size() == cluster.job->blocks.size());
   const std::vector<float> theta = cluster.Theta(2);
   CHECK(blocks[0].get()[3] == theta[3]);
+}
+
+TEST_CASE("An update that leads to a checkpoint waits until there is room for it") {
+  const double clip_norm = GENERATE(0.0, 1.0);
+  Cluster cluster(2, clip_norm), undisturbed(2, clip_norm);
+  for (Cluster* each : {&cluster, &undisturbed}) each->PushAll(0, {{0, 4}});
+  cluster.room = false;
+  cluster.PushAll(1, {{0, 4}});
+  for (const auto& server : cluster.servers) {
+    server->ResumeUpdates();
+    CHECK(server->Versions(ViewId(1))->highest == Version(1));
+  }
+  CHECK(cluster.snapshots.empty());
+  cluster.room = true;
+  for (const auto& server : cluster.servers) server->ResumeUpdates();
+  CHECK(cluster.snapshots.size() == 2);
+  undisturbed.PushAll(1, {{0, 4}});
+  CHECK(cluster.Theta(2) == undisturbed.Theta(2));
+  cluster.PushAll(2, {{0, 4}});
+  CHECK(cluster.servers[0]->Versions(ViewId(1))->lowest == Version(3));
 }
 
 TEST_CASE("A plan that does not fit together is refused") {

@@ -333,6 +333,12 @@ CheckpointUse ServerJob::UseOf(Version version) const {
   return IsCandidate(job_->spec, job_->length, version) ? CheckpointUse::kCandidate : CheckpointUse::kRestart;
 }
 
+bool ServerJob::HasRoomForSnapshot(Version version) {
+  if (UseOf(version) != CheckpointUse::kCandidate) return true;
+  absl::MutexLock lock(&mutex_);
+  return snapshots_.HasRoomForCandidate();
+}
+
 void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
   absl::MutexLock lock(&mutex_);
   if (stopping_ || snapshot->restore_id != view_.restore().restore_id()) return;
@@ -361,6 +367,7 @@ void ServerJob::WriteNextSnapshot() {
     writing_ = snapshot->version;
     write_progress_ = timers_->Now();
   }
+  Execute([this] { shard_->ResumeUpdates(); });
   const ShardWritten written = WriteSnapshot(*snapshot);
   ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
   absl::MutexLock lock(&mutex_);

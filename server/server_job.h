@@ -93,6 +93,7 @@ class ServerJob : public JobShardHost {
   void OnPublished(ViewId view, BlockId block) override;
   void SendNorms(ViewId view, uint32_t peer, const Norms& norms) override;
   void OnProgress(const ShardProgress& progress) override;
+  bool HasRoomForSnapshot(Version version) override;
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override;
   void OnBlockRestored(ViewId view, uint64_t blocks) override;
   void Execute(std::function<void()> work) override;

@@ -171,7 +171,30 @@ void ShardState::UpdateAll(Round round, double total_squared_norm) {
   host_->ParallelFor(blocks_.size(), [&](uint64_t i) { Update(blocks_[i].get(), round, clip, norm); });
 }
 
+bool ShardState::MayUpdate(Round round) const {
+  const Version version = OutputOf(round);
+  return !IsCheckpointDue(job_->spec, job_->length, version) || host_->HasRoomForSnapshot(version);
+}
+
+void ShardState::ResumeUpdates() {
+  std::vector<HeldUpdate> updates;
+  {
+    absl::MutexLock lock(&mutex_);
+    updates.swap(held_);
+  }
+  for (const HeldUpdate& update : updates)
+    Update(update.block, update.round, update.clip, update.gradient_norm);
+}
+
 void ShardState::Update(BlockState* block, Round round, double clip, double gradient_norm) {
+  if (!MayUpdate(round)) {
+    {
+      absl::MutexLock lock(&mutex_);
+      held_.push_back({block, round, clip, gradient_norm});
+    }
+    if (MayUpdate(round)) ResumeUpdates();  // room has come in between
+    return;
+  }
   const ContributionStats stats = block->CompleteStats();
   const double rate = LearningRate(job_->spec, job_->length, round);
   PublishedVersion published = block->Apply({round, rate, clip});

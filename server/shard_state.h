@@ -40,6 +40,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   void Resume(ViewId view) ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
+  void ResumeUpdates() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Norms> OnNorms(const Norms& norms) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<PublishedVersion> Published(BlockId block, Version version) const;
   VersionRange Versions() const;
@@ -55,6 +56,14 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
     std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due
   };
 
+  // A block's update that waits for room for a snapshot.
+  struct HeldUpdate {
+    BlockState* block = nullptr;
+    Round round;
+    double clip = 1;
+    double gradient_norm = 0;
+  };
+
   absl::StatusOr<BlockState*> Find(uint64_t block) const;
   absl::Status CheckNorms(const Norms& norms) const;
   void OnComplete(BlockState* block, Round round) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -63,6 +72,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   void UpdateWhenClippable(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void UpdateAll(Round round, double total_squared_norm);
   void Update(BlockState* block, Round round, double clip, double gradient_norm) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool MayUpdate(Round round) const;
   void Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm)
       ABSL_LOCKS_EXCLUDED(mutex_);
   Norms NormsMessage(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -79,6 +89,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   Round running_ ABSL_GUARDED_BY(mutex_);          // of the blocks that are furthest behind
   size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with clipping)
   bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is under way
+  std::vector<HeldUpdate> held_ ABSL_GUARDED_BY(mutex_);
   std::map<Version, Arrivals> arrivals_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -17,6 +17,12 @@ SnapshotQueue::Snapshot SnapshotQueue::Add(Snapshot snapshot, CheckpointUse use)
   return given_up;
 }
 
+bool SnapshotQueue::HasRoomForCandidate() const {
+  const auto candidates = std::count_if(waiting_.begin(), waiting_.end(),
+                                        [](const Waiting& w) { return w.use == CheckpointUse::kCandidate; });
+  return candidates < static_cast<std::ptrdiff_t>(kMaxWaiting);
+}
+
 SnapshotQueue::Snapshot SnapshotQueue::Take() {
   if (waiting_.empty()) return nullptr;
   Snapshot next = std::move(waiting_.front().snapshot);

@@ -19,9 +19,11 @@ enum class CheckpointUse {
 };
 
 // Bounded: a disk that is slower than the job's checkpoints must not take the memory of the machine. At most
-// kMaxWaiting wait, and the last version's beside them; with the one that is being written this is
-// (kMaxWaiting + 2) times the shard's parameters and moments in float32. A checkpoint that can't wait is
-// given up: the oldest of those that are wanted least. Never the last version's. Pure; not thread-safe.
+// kMaxWaiting wait, and the last version's beside them; with the one that is being written and the one that
+// is being taken this is (kMaxWaiting + 3) times the shard's parameters and moments in float32. One that
+// can't wait is given up: the oldest of those that are wanted least. That is no candidate as long as
+// HasRoomForCandidate is asked before the update that leads to one. Never the last version's. Pure; not
+// thread-safe.
 class SnapshotQueue {
  public:
   static constexpr size_t kMaxWaiting = 2;
@@ -29,6 +31,9 @@ class SnapshotQueue {
 
   // Returns the one that is given up for it, which may be itself; null: none.
   Snapshot Add(Snapshot snapshot, CheckpointUse use);
+
+  // False: the update that leads to a candidate has to wait until one is taken.
+  bool HasRoomForCandidate() const;
 
   // The one to be written next; null: none waits.
   Snapshot Take();

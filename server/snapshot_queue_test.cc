@@ -40,6 +40,18 @@ TEST_CASE("On a slow disk the newest checkpoints wait, and no more than the boun
   CHECK(TakeAll(&queue) == std::vector<uint64_t>{3, 4});
 }
 
+TEST_CASE("No candidate is given up when each is asked for first") {
+  SnapshotQueue queue;
+  for (uint64_t version = 1; queue.HasRoomForCandidate(); ++version)
+    CHECK(Add(&queue, version, CheckpointUse::kCandidate) == 0);
+  CHECK(queue.size() == SnapshotQueue::kMaxWaiting);
+  (void)queue.Take();
+  CHECK(queue.HasRoomForCandidate());
+  CHECK(Add(&queue, 8, CheckpointUse::kRestart) == 0);
+  CHECK(queue.HasRoomForCandidate());
+  CHECK(Add(&queue, 9, CheckpointUse::kCandidate) == 8);
+}
+
 TEST_CASE("A version that may be the best is given up after those to restart from, the last one never") {
   SnapshotQueue queue;
   CHECK(Add(&queue, 1, CheckpointUse::kCandidate) == 0);
