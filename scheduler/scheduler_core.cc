@@ -18,6 +18,8 @@ namespace {
 
 constexpr char kCounterKey[] = "ids";
 constexpr size_t kMaxIdBytes = 64;  // of what a message repeats
+constexpr size_t kMaxTextBytes = 4096;
+constexpr size_t kMaxSpecBytes = 1 << 20;
 
 absl::Status Damaged(const StoredRecord& record) {
   return absl::DataLossError(
@@ -51,7 +53,8 @@ absl::Status LeaseOver(NodeId node) {
 
 }  // namespace
 
-SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(options)), members_(options_) {
+SchedulerCore::SchedulerCore(SchedulerOptions options)
+    : options_(std::move(options)), members_(options_), watch_(options_.watch) {
   counters_.set_next_node(1);
   counters_.set_next_job(1);
 }
@@ -75,7 +78,7 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
       SHOAL_RETURN_IF_ERROR(Parse(record, &definition));
       SHOAL_RETURN_IF_ERROR(CheckKey(record, definition.job()));
       const JobId id(definition.job());
-      jobs_[id] = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
+      jobs_[id] = std::make_unique<JobRun>(options_, members_, watch_, &out_, std::move(definition));
     } else if (record.table == kStateTable) {
       SHOAL_ASSIGN_OR_RETURN(const uint64_t job, IdOf(record));
       SHOAL_RETURN_IF_ERROR(Parse(record, &states[job]));
@@ -188,7 +191,10 @@ absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport
   Member* const member = members_.Find(node);
   if (member == nullptr || member->expires <= now) return LeaseOver(node);
   members_.Seen(now, member);
-  if (report.has_heartbeat()) return absl::OkStatus();
+  if (report.has_heartbeat()) {
+    watch_.OnHeartbeat(now, node, report.heartbeat(), members_);
+    return absl::OkStatus();
+  }
   if (report.has_leaving()) {
     member->leaving = true;
     Advance(now);
@@ -249,6 +255,13 @@ JobRun* SchedulerCore::RunningJob(NodeId node, uint64_t job) {
 void SchedulerCore::Tick(absl::Time now) {
   NoteTime(now);
   EndLeases(now);
+  for (const std::string& news : watch_.Advance(now, members_)) {
+    if (JobRun* const job = Active()) {
+      job->Tell(now, news);
+    } else {
+      out_.Warn(news);
+    }
+  }
   Advance(now);
 }
 
@@ -259,6 +272,7 @@ void SchedulerCore::EndLeases(absl::Time now) {
 void SchedulerCore::TakeOff(absl::Time now, NodeId node, const std::string& why) {
   const Member member = *members_.Find(node);
   members_.Remove(node, &out_);
+  watch_.Forget(node);
   out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is taken off: ", why));
   out_.Do(EndSession{node, LeaseOver(node)});
   if (JobRun* const job = Active()) job->OnNodeLost(now, member);
@@ -298,9 +312,36 @@ absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir)
   return absl::OkStatus();
 }
 
+// What a request brings is stored with the job for good.
+absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const {
+  const std::pair<const char*, const std::string*> texts[] = {{"request_id", &request.request_id()},
+                                                              {"checkpoint_dir", &request.checkpoint_dir()},
+                                                              {"resume_from", &request.resume_from()}};
+  for (const auto& [name, text] : texts) {
+    if (text->size() <= kMaxTextBytes && text->find('\0') == text->npos) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": expected at most ", kMaxTextBytes, " bytes without zeros, got ", text->size()));
+  }
+  if (request.spec().ByteSizeLong() > kMaxSpecBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("spec: expected at most ", kMaxSpecBytes, " bytes, got ",
+                                                   request.spec().ByteSizeLong()));
+  }
+  return absl::OkStatus();
+}
+
+// Jobs that wait are many messages in each status.
+absl::Status SchedulerCore::CheckQueue() const {
+  const size_t waiting =
+      std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->ended(); });
+  if (waiting < kMaxWaitingJobs) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(waiting, " jobs wait already, of at most ",
+                                                   kMaxWaitingJobs, ": submit it when one has ended"));
+}
+
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
+  SHOAL_RETURN_IF_ERROR(CheckRequest(request));
   JobDefinition definition;
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
@@ -320,6 +361,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   }
   SHOAL_RETURN_IF_ERROR(folder);
   SHOAL_RETURN_IF_ERROR(CheckFolderIsFree(request.checkpoint_dir()));
+  SHOAL_RETURN_IF_ERROR(CheckQueue());
   const JobId id(counters_.next_job());
   counters_.set_next_job(id.value() + 1);
   SaveCounters();
@@ -333,7 +375,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
     definition.set_origin_version(resume->version.value());
     definition.set_origin_checkpoint(resume->directory);
   }
-  auto job = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
+  auto job = std::make_unique<JobRun>(options_, members_, watch_, &out_, std::move(definition));
   job->Create(now, resume);
   jobs_[id] = std::move(job);
   Advance(now);
@@ -377,6 +419,12 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
     node.set_detail(active == nullptr ? "" : active->DetailOf(member));
     if (!node.detail().empty()) node.set_job(active->id().value());
     if (member.leaving) node.set_detail("draining");
+    if (const std::string* const suspect = watch_.Suspect(id))
+      node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", *suspect));
+    if (const Heartbeat* const last = watch_.Last(id)) {
+      *node.mutable_activities() = last->activities();
+      *node.mutable_unreachable() = last->unreachable();
+    }
     if (!member.connected)
       node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", "no session"));
   }
