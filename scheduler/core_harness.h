@@ -34,6 +34,7 @@ inline JobSpec Spec() {
 
 inline JobPlan Plan() {
   JobPlan plan;
+  plan.add_parameters()->add_shape(200000);
   plan.add_group_sizes(100000);
   plan.add_group_sizes(100000);
   plan.set_rounds(20);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/job_plan_check.h"
 #include "common/job_print.h"
 #include "common/plan_text.h"
 #include "common/sha256.h"
@@ -20,6 +21,12 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan() && !CheckOrigin(now, report.plan())) return;
     if (!has_plan()) {
+      const absl::Status checked = CheckPlan(definition_.spec(), report.plan());
+      if (!checked.ok()) {
+        JobRefused refused;
+        refused.set_reason(std::string(checked.message()));
+        return OnRefused(now, member, refused);
+      }
       *definition_.mutable_plan() = report.plan();
       out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
       const JobPlan& plan = report.plan();
