@@ -19,7 +19,6 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   NodeState& node = nodes_[member.id];
   if (report.has_plan() && member.is_worker()) {
-    if (!has_plan() && !CheckOrigin(now, report.plan())) return;
     if (!has_plan()) {
       const absl::Status checked = CheckPlan(definition_.spec(), report.plan());
       if (!checked.ok()) {
@@ -27,6 +26,7 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
         refused.set_reason(std::string(checked.message()));
         return OnRefused(now, member, refused);
       }
+      if (!CheckOrigin(now, report.plan())) return;
       *definition_.mutable_plan() = report.plan();
       out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
       const JobPlan& plan = report.plan();
