@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/command_line.h"
 #include "common/logging.h"
 #include "common/process_tuning.h"
+#include "common/standard_output.h"
 #include "common/status.h"
 #include "common/version.h"
 #include "spdlog/spdlog.h"
@@ -20,8 +22,12 @@ void DaemonFlags::AddTo(CLI::App* app) {
   app->add_flag(
       "--allow-remote", allow_remote,
       "Serve on an address that other machines reach. Without TLS anybody there may command the daemon");
-  app->add_option("--port-file", port_file, "Write the port here once it is served")->type_name("FILE");
-  app->add_option("--log-file", log_file, "Append the log to this file as well")->type_name("FILE");
+  app->add_option("--port-file", port_file, "Write the port here once it is served")
+      ->type_name("FILE")
+      ->check(EmptyProblem);
+  app->add_option("--log-file", log_file, "Append the log to this file as well")
+      ->type_name("FILE")
+      ->check(EmptyProblem);
   app->add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
       ->type_name("LEVEL")
       ->capture_default_str();
@@ -31,15 +37,13 @@ void DaemonFlags::AddTo(CLI::App* app) {
 }
 
 int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::Status()>& run) {
-  try {
-    app->parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app->exit(error) == 0 ? kExitOk : kExitUsage;
-  }
+  PrepareStandardStreams();
+  const int parsed = ParseCommandLine(app, argc, argv);
+  if (parsed >= 0) return ExitCodeWithOutput(app->get_name(), parsed);
   const absl::Status status = run();
   if (status.ok()) return kExitOk;
   std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(), std::string(status.message()).c_str());
-  return kExitFailure;
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailure;
 }
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, const std::string& name) {

@@ -77,6 +77,16 @@ std::string TextProblem(absl::string_view yaml) {
   return "";
 }
 
+// The first line that is indented with a tab, from 1 on; 0 when there is none.
+int TabbedLine(absl::string_view yaml) {
+  int number = 0;
+  for (const absl::string_view line : absl::StrSplit(yaml, '\n')) {
+    ++number;
+    if (absl::StrContains(line.substr(0, line.find_first_not_of(" \t")), '\t')) return number;
+  }
+  return 0;
+}
+
 }  // namespace
 
 void JobReader::ReadText(const std::string& yaml) {
@@ -87,6 +97,10 @@ void JobReader::ReadText(const std::string& yaml) {
     if (document.IsNull()) return Add(whole, "", "is empty; expected fields of a job (docs/job-file.md)");
     ReadGroup(document, "", job_);
   } catch (const YAML::Exception& error) {
+    if (const int line = TabbedLine(yaml); line > 0) {
+      return Add({line, absl::StrCat(name_, ":", line)}, "",
+                 "is not valid YAML: the line is indented with a tab; use spaces");
+    }
     const Place place = error.mark.is_null()
                             ? whole
                             : Place{error.mark.line + 1, absl::StrCat(name_, ":", error.mark.line + 1)};

@@ -185,6 +185,8 @@ TEST_CASE("Text that is no job is refused") {
   CHECK(absl::StartsWith(ErrorOf("name: [a\n"), "job.yaml:2: is not valid YAML: "));
   CHECK(absl::StartsWith(ErrorOf("a: *nowhere\n"), "job.yaml:1: is not valid YAML: "));
   CHECK(absl::StartsWith(ErrorOf(std::string(5000, '[')), "job.yaml:1: is not valid YAML: "));
+  CHECK(ErrorOf("train:\n  slots: 2\n\tepochs: 2\n") ==
+        "job.yaml:3: is not valid YAML: the line is indented with a tab; use spaces");
   const std::string ended = "is not valid YAML: the document has ended before this; expected a single one";
   CHECK(ErrorOf(std::string(kJob) + "---\nname: b\n") == "job.yaml:12: " + ended);
   CHECK(ErrorOf("{name: a} ]\n") == "job.yaml:1: is not valid YAML: illegal flow end");

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/address.h"
+#include "common/command_line.h"
 #include "common/random.h"
 #include "common/rpc.h"
 #include "common/timer_queue.h"
@@ -36,22 +37,15 @@ void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
          "--name", name,
          "Name of this node in logs and in the status: one that no living node has (default: the scheduler "
          "makes one of host, role and a number)")
-      ->type_name("NAME");
-  app->add_option("--threads", threads, "Threads that compute (default: one a processor)")
-      ->capture_default_str();
+      ->type_name("NAME")
+      ->check(EmptyProblem);
+  AddNumberOption(app, "--threads", &threads, 1, 1024, "Threads that compute (default: one a processor)");
   app->add_option("--work-dir", work_dir, "Folder for what can be fetched or made again")
       ->type_name("DIR")
+      ->check(EmptyProblem)
       ->capture_default_str();
-  app->add_option("--leave-seconds", leave_seconds,
-                  "On SIGTERM: how long others get to take over this node's work")
-      ->capture_default_str();
-}
-
-absl::Status NodeFlags::Check() const {
-  if (threads < 1 || threads > 1024)
-    return absl::InvalidArgumentError("--threads: expected a number from 1 to 1024");
-  if (leave_seconds < 0) return absl::InvalidArgumentError("--leave-seconds: expected 0 or more");
-  return absl::OkStatus();
+  AddNumberOption(app, "--leave-seconds", &leave_seconds, 0, 86400,
+                  "On SIGTERM: how long others get to take over this node's work");
 }
 
 SessionOptions NodeFlags::Session(NodeRole role) const {

@@ -18,14 +18,12 @@ struct NodeFlags {
   std::string scheduler;
   std::string name;  // empty: the scheduler makes one
   std::string work_dir;
-  int threads = 0;  // after Check: at least 1
+  int threads = 1;
   int leave_seconds = 10;
 
   // `role`: "server", "worker".
   void AddTo(CLI::App* app, const std::string& role);
 
-  // Errors: INVALID_ARGUMENT that names the flag.
-  absl::Status Check() const;
   absl::Duration leave_timeout() const { return absl::Seconds(leave_seconds); }
 
   // For the log, before the scheduler has given a name.

@@ -11,7 +11,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
+#include "common/clock.h"
 #include "common/status.h"
 
 namespace shoal {
@@ -76,9 +76,9 @@ StopSignal::~StopSignal() {
 }
 
 bool StopSignal::Wait(absl::Duration timeout) const {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = MonotonicNow() + timeout;
   while (true) {
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    const absl::Duration left = std::max(deadline - MonotonicNow(), absl::ZeroDuration());
     pollfd poll_fd = {read_fd_, POLLIN, 0};
     if (poll(&poll_fd, 1, PollMilliseconds(left)) > 0) return true;
     if (left == absl::ZeroDuration()) return false;

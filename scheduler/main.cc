@@ -5,6 +5,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "common/command_line.h"
 #include "common/daemon.h"
 #include "common/random.h"
 #include "common/status.h"
@@ -19,6 +20,8 @@ namespace {
 
 // Of a stream that brings an artifact. Sessions need little, and a thousand of them should cost little.
 constexpr int kWindowBytes = 1 << 20;
+// Of a flag: a day.
+constexpr int64_t kLongestMs = 24 * 3600 * 1000;
 
 struct Flags {
   DaemonFlags daemon;
@@ -30,7 +33,7 @@ struct Flags {
 };
 
 absl::Status Run(const Flags& flags) {
-  if (flags.heartbeat_ms == 0 || flags.lease_ms < 2 * flags.heartbeat_ms) {
+  if (flags.lease_ms / 2 < flags.heartbeat_ms) {
     return absl::InvalidArgumentError("--lease-ms: expected at least twice --heartbeat-ms");
   }
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon, Daemon::Start(flags.daemon, "scheduler"));
@@ -69,16 +72,19 @@ int main(int argc, char** argv) {
   flags.daemon.AddTo(&app);
   app.add_option("--state-dir", flags.state_dir,
                  "Folder of jobs, nodes and artifacts: a restarted scheduler goes on from it")
+      ->check(shoal::EmptyProblem)
       ->capture_default_str();
   app.add_option("--checkpoint-dir", flags.checkpoint_dir,
                  "Folder of the checkpoints of jobs that name none, on storage that all servers share "
-                 "(default: in --state-dir)");
-  app.add_option("--lease-ms", flags.lease_ms, "A node that has been silent for so long is taken for dead")
-      ->capture_default_str();
-  app.add_option("--heartbeat-ms", flags.heartbeat_ms, "How often nodes report")->capture_default_str();
-  app.add_option("--session-grace-ms", flags.session_grace_ms,
-                 "A node whose connection broke so long ago, and did not come back, is taken for dead")
-      ->capture_default_str();
+                 "(default: in --state-dir)")
+      ->check(shoal::EmptyProblem);
+  shoal::AddNumberOption(&app, "--lease-ms", &flags.lease_ms, 2, shoal::scheduler::kLongestMs,
+                         "A node that has been silent for so long is taken for dead");
+  shoal::AddNumberOption(&app, "--heartbeat-ms", &flags.heartbeat_ms, 1, shoal::scheduler::kLongestMs,
+                         "How often nodes report");
+  shoal::AddNumberOption(
+      &app, "--session-grace-ms", &flags.session_grace_ms, 0, shoal::scheduler::kLongestMs,
+      "A node whose connection broke so long ago, and did not come back, is taken for dead");
   app.footer(
       "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
       "/var/lib/shoal");

@@ -35,7 +35,6 @@ absl::Status CheckAdvertised(const Flags& flags) {
 }
 
 absl::Status Run(const Flags& flags) {
-  SHOAL_RETURN_IF_ERROR(flags.node.Check());
   SHOAL_RETURN_IF_ERROR(CheckAdvertised(flags));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("server")));

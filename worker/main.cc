@@ -21,7 +21,6 @@ struct Flags {
 };
 
 absl::Status Run(const Flags& flags) {
-  SHOAL_RETURN_IF_ERROR(flags.node.Check());
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("worker")));
   SHOAL_ASSIGN_OR_RETURN(const DeviceOptions device_options,

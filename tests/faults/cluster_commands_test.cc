@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "common/file.h"
 #include "common/test_dir.h"
@@ -41,17 +43,48 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
   CHECK(jobs[0]["state"] == "completed");
   CHECK(jobs[0]["parameters_sha256"].get<std::string>().size() == 64);
   const auto status = json({"status"});
-  CHECK(status["nodes"].size() == 2);
+  REQUIRE(status["nodes"].size() == 2);
   CHECK(status["stalls"].empty());
+  for (const auto& node : status["nodes"]) {
+    const std::string address = node["address"].get<std::string>();
+    const CommandResult other = RunCommand({Program("tools/shoal/shoal"), "jobs", "--scheduler", address});
+    CHECK(other.ended == "exit status 1");
+    CHECK_THAT(other.output,
+               Contains(absl::StrCat("what answers at ", address, " is not a Shoal scheduler")));
+  }
   CommandResult result = shoal({"logs", "1", "--follow"});
   CHECK(result.ended == "exit status 0");
-  CHECK_THAT(result.output, Contains("completed") && Contains("\"evaluation\""));
+  // "2026-01-31T12:00:00Z round 102/102 (epoch 6.00)  loss 0.0123  ..."
+  CHECK_THAT(result.output,
+             Contains("Z job is completed\n") && Contains("Z round 102/102 (epoch 6.00)  loss ") &&
+                 Contains(" examples/s  gradient norm ") && Contains("Z checkpoint of version 102\n") &&
+                 Contains("Z version 102: validation accuracy "));
+  CHECK_THAT(result.output, !Contains("{"));
+  result = shoal({"logs", "1", "--json"});
+  for (const absl::string_view line : absl::StrSplit(result.output, '\n', absl::SkipEmpty()))
+    CHECK(nlohmann::json::parse(line).contains("event"));
+  for (const char* command :
+       {"jobs", "jobs --json", "status", "logs 1", "logs 1 --follow", "logs 1 --json"}) {
+    INFO(command);
+    const CommandResult full = RunCommand(
+        {"/bin/sh", "-c",
+         absl::StrCat("$0 ", command, " --scheduler ", cluster.processes().scheduler(), " > /dev/full"),
+         Program("tools/shoal/shoal")});
+    CHECK(full.ended == "exit status 1");
+    CHECK_THAT(full.output, Contains("No space left on device"));
+  }
   const TestDir dir;
   CHECK(shoal({"export", "1", "--out", dir / "model"}).ended == "exit status 0");
   CHECK(RunCommand({Program("tools/shoal/shoal"), "predict", dir / "model", "some words"}).ended ==
         "exit status 0");
 
   CHECK(json({"export", "1", "--out", dir / "again"})["model"] == dir / "again");
+  result = shoal({"export", "1", "--out", dir / "again"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("holds a model already"));
+  result = shoal({"export", "1", "--out", dir / "none", "--version", "7"});
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("job 1 has no checkpoint of version 7, but of "));
   CHECK(json({"cancel", "1"})["state"] == "completed");
 
   CHECK(shoal({"submit", kTiny, "--set", "train.epochs=1000"}).ended == "exit status 0");
@@ -78,6 +111,14 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
   result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "--json"});
   CHECK(result.ended == "exit status 0");
   CHECK(nlohmann::json::parse(result.output)["examples"] == 360);
+  for (const std::string arguments : {"predict $1 x", "eval $1 --data configs/jobs/tiny.tsv"}) {
+    result = RunCommand({"/bin/sh", "-c", absl::StrCat("$0 ", arguments, " > /dev/full"), shoal, model});
+    CHECK(result.ended == "exit status 1");
+    CHECK_THAT(result.output, Contains("No space left on device"));
+  }
+  result = RunCommand(
+      {"/bin/bash", "-c", "set -o pipefail; yes 'a text' | $0 predict $1 | head -1", shoal, model});
+  CHECK(result.ended == "exit status 141");
   result = RunCommand({shoal, "predict", dir / "none", "x"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("none/config.json"));

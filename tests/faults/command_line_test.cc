@@ -1,7 +1,15 @@
 // The command line with wrong input: a clear error, the right exit code, and nothing left running.
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "common/file.h"
 #include "common/test_dir.h"
@@ -19,6 +27,54 @@ std::string Write(const TestDir& dir, const std::string& name, const std::string
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / name, text).ok());
   return dir / name;
 }
+
+// Answers each request over HTTP/2 with 404, as a web server does.
+class WebServer {
+ public:
+  WebServer() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    REQUIRE((bind(listener_, any, size) == 0 && listen(listener_, 8) == 0));
+    REQUIRE(getsockname(listener_, any, &size) == 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~WebServer() {
+    shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    close(listener_);
+  }
+
+  int port() const { return port_; }
+
+ private:
+  void Run() {
+    for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0; close(fd)) {
+      // SETTINGS; then, once the request is here, HEADERS of stream 1 with ":status: 404" of HPACK's table.
+      Send(fd, absl::string_view("\0\0\0\4\0\0\0\0\0", 9));
+      std::string request;
+      char buffer[4096];
+      ssize_t count;
+      // The client's headers name the method in clear text, for they are longer than a word.
+      while (request.find("application/grpc") == request.npos &&
+             (count = read(fd, buffer, sizeof(buffer))) > 0)
+        request.append(buffer, count);
+      Send(fd, absl::string_view("\0\0\1\1\5\0\0\0\1\x8d", 10));
+      while (read(fd, buffer, sizeof(buffer)) > 0) {
+      }
+    }
+  }
+  static void Send(int fd, absl::string_view bytes) {
+    (void)send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+
+  const int listener_;
+  int port_ = 0;
+  std::thread thread_;
+};
 
 // A job like tiny.yaml on other data.
 CommandResult TrainOn(const TestDir& dir, const std::string& tsv) {
@@ -56,6 +112,82 @@ TEST_CASE("A wrong command line is refused", "[bad input]") {
   CHECK(RunCommand({shoal, "train", kTiny, "--workers", "0"}).ended == "exit status 2");
   CHECK(RunCommand({Program("worker/shoal-worker"), "--scheduler", "nowhere"}).ended == "exit status 2");
   CHECK(RunCommand({shoal, "train", "--help"}).ended == "exit status 0");
+}
+
+TEST_CASE("A number that is negative, empty, too large or none is refused, of every command and daemon",
+          "[bad input]") {
+  const std::string shoal = Program("tools/shoal/shoal"), scheduler = Program("scheduler/shoal-scheduler"),
+                    worker = Program("worker/shoal-worker");
+  const std::vector<std::vector<std::string>> commands = {
+      {shoal, "cancel"},
+      {shoal, "logs"},
+      {shoal, "export", "--out", "unused"},
+      {shoal, "export", "1", "--out", "unused", "--version"},
+      {shoal, "predict", "unused", "--top"},
+      {shoal, "train", kTiny, "--workers"},
+      {shoal, "train", kTiny, "--servers"},
+      {shoal, "train", kTiny, "--threads"},
+      {scheduler, "--lease-ms"},
+      {scheduler, "--heartbeat-ms"},
+      {scheduler, "--session-grace-ms"},
+      {worker, "--scheduler", "127.0.0.1:1", "--threads"},
+      {worker, "--scheduler", "127.0.0.1:1", "--leave-seconds"}};
+  for (const std::vector<std::string>& command : commands) {
+    for (const char* number : {"-1", "", "1.5", "99999999999999999999"}) {
+      std::vector<std::string> arguments = command;
+      arguments.push_back(number);
+      const CommandResult result = RunCommand(arguments);
+      INFO(command[0] << " " << command.back() << " '" << number << "': " << result.output);
+      CHECK(result.ended == "exit status 2");
+      CHECK_THAT(result.output, Contains("expected a whole number"));
+    }
+  }
+}
+
+TEST_CASE("An empty value does not become the default, nor a relative path one of another machine",
+          "[bad input]") {
+  const std::string shoal = Program("tools/shoal/shoal");
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{shoal, "train", kTiny, "--out", ""},
+                                             {shoal, "submit", kTiny, "--resume-from", ""},
+                                             {shoal, "submit", kTiny, "--checkpoint-dir", "checkpoints"}}) {
+    CHECK(RunCommand(arguments).ended == "exit status 2");
+  }
+}
+
+// Runs a command line of bash in which $0 is `program`.
+CommandResult Bash(const std::string& program, const std::string& line) {
+  return RunCommand({"/bin/bash", "-c", line, program});
+}
+
+TEST_CASE("Standard output that can't be written is an error, and a reader that has gone is none",
+          "[output]") {
+  for (const char* path : {"tools/shoal/shoal", "worker/shoal-worker"}) {
+    for (const char* flag : {"--help", "--version"}) {
+      INFO(path << " " << flag);
+      const CommandResult full = Bash(Program(path), absl::StrCat("$0 ", flag, " > /dev/full"));
+      CHECK(full.ended == "exit status 1");
+      CHECK_THAT(full.output, Contains("standard output can't be written: No space left on device"));
+      CHECK(Bash(Program(path), absl::StrCat("$0 ", flag, " >&-")).ended == "exit status 1");
+      const CommandResult gone =
+          Bash(Program(path), absl::StrCat("exec 3> >(true); wait $!; $0 ", flag, " >&3"));
+      CHECK(gone.ended == "exit status 141");
+      CHECK(gone.output.empty());
+    }
+  }
+}
+
+TEST_CASE("A folder with a file that no training wrote is refused before anything is written to it",
+          "[bad input]") {
+  const TestDir dir;
+  REQUIRE(PosixEnv()->CreateDirs(dir / "run").ok());
+  Write(dir, "run/report.json", "mine");
+  const CommandResult result = TrainIn(dir, {kTiny});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output,
+             Contains(absl::StrCat(dir / "run/report.json", " was not written by shoal train")));
+  CHECK(PosixEnv()->ListDir(dir / "run").value() == std::vector<std::string>{"report.json"});
+  CHECK(PosixEnv()->ReadFile(dir / "run/report.json").value() == "mine");
 }
 
 TEST_CASE("Data files that are missing, or lack a column, fail the job with their names", "[bad input]") {
@@ -114,6 +246,22 @@ TEST_CASE("A port in use, and an address that others reach, are refused", "[bad 
       {Program("scheduler/shoal-scheduler"), "--listen", "0.0.0.0:0", "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("--allow-remote"));
+}
+
+TEST_CASE("A web server in place of the scheduler is told from one, with its address", "[bad input]") {
+  const WebServer server;
+  const std::string address = absl::StrCat("127.0.0.1:", server.port());
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"status"}, {"jobs"}, {"logs", "1"}, {"cancel", "1"}, {"submit", kTiny, "--wait"}}) {
+    std::vector<std::string> arguments = {Program("tools/shoal/shoal")};
+    arguments.insert(arguments.end(), command.begin(), command.end());
+    arguments.insert(arguments.end(), {"--scheduler", address});
+    const CommandResult result = RunCommand(arguments);
+    INFO(command[0] << ": " << result.output);
+    CHECK(result.ended == "exit status 1");
+    CHECK_THAT(result.output,
+               Contains(absl::StrCat("what answers at ", address, " is not a Shoal scheduler")));
+  }
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ TEST_CASE("A worker whose disk is full can't take part, and the job says why", "
 
 TEST_CASE("Metrics that can't be written are an error, after the model is there", "[disk]") {
   const TestDir dir;
-  std::filesystem::create_directories(dir / "run");
+  REQUIRE(TrainIn(dir, {kTiny, "--set", "data.label=lable"}).ended == "exit status 3");
+  std::filesystem::remove(dir / "run/metrics.jsonl");
   std::filesystem::create_symlink("/dev/full", dir / "run/metrics.jsonl");
   const CommandResult result = TrainIn(dir, {kTiny, "--set", "train.epochs=2"});
   INFO(result.output);
@@ -86,11 +87,12 @@ TEST_CASE("Metrics that can't be written are an error, after the model is there"
 
 TEST_CASE("A report that can't be written is an error that names it", "[disk]") {
   const TestDir dir;
+  const auto process = StartTraining(dir, {kTiny});
+  WaitForText(dir / "run/metrics.jsonl", "\"round\":5,", process.get());
   std::filesystem::create_directories(dir / "run/report.json/in the way");
-  const CommandResult result = TrainIn(dir, {kTiny, "--set", "train.epochs=2"});
-  INFO(result.output);
-  CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("report.json"));
+  REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  CHECK(process->Ended() == "exit status 1");
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(), Contains("report.json"));
 }
 
 TEST_CASE("An export on a full disk says so, and works once there is room", "[disk]") {

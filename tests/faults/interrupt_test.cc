@@ -72,10 +72,82 @@ TEST_CASE("A second Ctrl-C does not wait for the daemons, and none outlives it",
   WaitForNoProcess(dir / "run");
 }
 
+// The process of a daemon of the training in DIR/run.
+pid_t DaemonIn(const TestDir& dir, const std::string& name) {
+  const std::vector<pid_t> found =
+      ProcessesOf(dir / (name == "scheduler" ? "run/state" : absl::StrCat("run/work/", name)));
+  REQUIRE(found.size() == 1);
+  return found[0];
+}
+
+TEST_CASE("A training whose only worker or server, or whose scheduler, is killed ends with the reason",
+          "[no way on]") {
+  for (const std::string name : {"worker-1", "server-1", "scheduler"}) {
+    INFO(name);
+    const TestDir dir;
+    const auto process = StartTraining(dir, {kTiny, "--set", "train.epochs=1000"});
+    WaitForText(dir / "run/metrics.jsonl", "\"round\":5,", process.get());
+    REQUIRE(kill(DaemonIn(dir, name), SIGKILL) == 0);
+    REQUIRE(process->WaitEnded(absl::Seconds(20)));
+    CHECK(process->Ended() == "exit status 1");
+    const std::string output = PosixEnv()->ReadFile(dir / "output").value();
+    CHECK_THAT(output, Contains(absl::StrCat(name, " has ended (signal 9)")));
+    CHECK_THAT(output, Contains(absl::StrCat("The logs are in ", dir / "run/logs")));
+    CHECK(ProcessesOf(dir / "run").empty());
+  }
+}
+
+TEST_CASE("A training ends when a worker that it needs refuses for good", "[no way on]") {
+  const TestDir dir;
+  const CommandResult result = TrainIn(dir, {kTiny, "--workers", "2", "--worker-flag=--fault",
+                                             "--worker-flag=path=worker-2/artifacts,error=ENOSPC"});
+  CHECK(result.ended == "exit status 1");
+  CHECK_THAT(result.output, Contains("no other node will come: worker-2 refused job 1") &&
+                                Contains("No space left on device"));
+}
+
+TEST_CASE("A folder in which a training runs is refused to another one, which names the process",
+          "[interrupt]") {
+  const TestDir dir;
+  const auto process = StartTraining(dir, kLong);
+  WaitForText(dir / "run/metrics.jsonl", "\"round\":5,", process.get());
+  for (const char* flag : {"--json", "--resume"}) {
+    const CommandResult second =
+        RunCommand({Program("tools/shoal/shoal"), "train", kTiny, "--out", dir / "run", flag});
+    CHECK(second.ended == "exit status 1");
+    CHECK_THAT(second.output,
+               Contains(absl::StrCat("(process ", process->pid(), ") works in ", dir / "run")));
+  }
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  CHECK(process->Ended() == "exit status 130");
+}
+
+TEST_CASE("A training whose progress nobody reads any more stops as at Ctrl-C", "[interrupt]") {
+  const TestDir dir;
+  const CommandResult result =
+      RunCommand({"/bin/bash", "-c",
+                  absl::StrCat("set -o pipefail; $0 train ", kTiny, " --set train.epochs=1000 --out ",
+                               dir / "run", " 2>&1 | head -1"),
+                  Program("tools/shoal/shoal")});
+  CHECK(result.ended == "exit status 141");
+  CHECK(ProcessesOf(dir / "run").empty());
+}
+
 TEST_CASE("A training that is over leaves no unfinished file behind", "[interrupt]") {
   const TestDir dir;
   REQUIRE(TrainIn(dir, {kTiny, "--servers", "2", "--workers", "2"}).ended == "exit status 0");
   CHECK(UnfinishedFiles(dir / "run") == std::vector<std::string>());
+}
+
+TEST_CASE("A training that is resumed as another job is told which fields differ", "[interrupt]") {
+  const TestDir dir;
+  REQUIRE(TrainIn(dir, {kTiny, "--set", "train.epochs=1"}).ended == "exit status 0");
+  const CommandResult result =
+      TrainIn(dir, {kTiny, "--resume", "--set", "train.epochs=2", "--set", "train.slots=2"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output,
+             Contains("train.epochs: 2 here, 1 there") && Contains("train.slots: 2 here, 4 there"));
 }
 
 TEST_CASE("A job that failed before its first checkpoint does not lock its folder", "[interrupt]") {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/clock.h"
 
 namespace shoal {
 namespace {
@@ -25,6 +26,7 @@ constexpr absl::Duration kPoll = absl::Milliseconds(5);
   if (getppid() != parent) _exit(127);  // it died before the line above
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
+  signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -73,9 +75,9 @@ void ChildProcess::Signal(int number) {
 }
 
 bool ChildProcess::WaitEnded(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = MonotonicNow() + timeout;
   while (!Ended()) {
-    if (absl::Now() >= deadline) return false;
+    if (MonotonicNow() >= deadline) return false;
     absl::SleepFor(kPoll);
   }
   return true;

@@ -1,19 +1,25 @@
 // Commands that talk to a running cluster.
+#include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/checkpoint.h"
+#include "common/command_line.h"
 #include "common/file.h"
 #include "common/signals.h"
+#include "common/standard_output.h"
 #include "common/status.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/export_job.h"
+#include "tools/shoal/progress.h"
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
 
@@ -21,6 +27,8 @@ namespace shoal {
 namespace {
 
 constexpr absl::Duration kWatchSlice = absl::Seconds(1);
+// Numbers of jobs and versions begin at 1.
+constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();
 
 struct ClusterFlags {
   std::string scheduler;
@@ -31,17 +39,6 @@ struct ClusterFlags {
   uint64_t version = 0;  // export
 };
 using Flags = std::shared_ptr<ClusterFlags>;
-
-std::string EventText(const Job& job, const JobEvent& event) {
-  const std::string time =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone());
-  if (event.has_state())
-    return absl::StrCat(time, " ", StateName(event.state().state()), " ", event.state().reason());
-  if (!event.message().empty()) return absl::StrCat(time, " ", event.message());
-  if (event.checkpoint() > 0) return absl::StrCat(time, " checkpoint of version ", event.checkpoint());
-  const Json line = MetricsLine(job.spec(), event);
-  return line.is_null() ? "" : absl::StrCat(time, " ", line.dump());
-}
 
 absl::Status Jobs(const ClusterFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::vector<Job> jobs, SchedulerClient(flags.scheduler).ListJobs());
@@ -65,29 +62,55 @@ absl::Status Status(const ClusterFlags& flags) {
   return absl::OkStatus();
 }
 
+// "2026-01-31T12:00:00Z round 40/510 ..."
+std::string LogLine(const Job& job, const JobEvent& event) {
+  const std::string text = EventText(job, event);
+  if (text.empty()) return "";
+  return absl::StrCat(
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone()), " ",
+      text);
+}
+
+std::string JsonLine(const Job& job, const JobEvent& event) {
+  const Json line = MetricsLine(job.spec(), event);
+  return line.is_null() ? "" : line.dump();
+}
+
 absl::StatusOr<int> Logs(const ClusterFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignal> stop, StopSignal::Install());
   SchedulerClient client(flags.scheduler);
   const JobId id(flags.job);
-  SHOAL_ASSIGN_OR_RETURN(const Job job, client.GetJob(id));
+  SHOAL_ASSIGN_OR_RETURN(Job job, client.GetJob(id));
   const int64_t now = absl::ToUnixMillis(absl::Now());
   const auto print = [&](const JobEvent& event) {
-    const std::string text = flags.json ? MetricsLine(job.spec(), event).dump() : EventText(job, event);
-    if (event.sequence() > 0 && !text.empty() && text != "null") absl::FPrintF(stdout, "%s\n", text);
-    std::fflush(stdout);
-    return true;
+    if (event.sequence() == 0) return;
+    if (!job.has_plan()) job = client.GetJob(id).value_or(job);
+    const std::string text = flags.json ? JsonLine(job, event) : LogLine(job, event);
+    if (!text.empty()) absl::FPrintF(stdout, "%s\n", text);
+    if (flags.follow) (void)FlushStandardOutput();
   };
   if (flags.follow) {
-    const absl::Status status = ReadEvents(&client, id, *stop, print);
-    if (absl::IsCancelled(status)) return kExitInterrupted;
+    FollowOptions options;
+    options.stop = stop.get();
+    options.on_event = print;
+    options.look = FlushStandardOutput;
+    options.on_silence = [](const std::string& text) { absl::FPrintF(stderr, "shoal: %s\n", text); };
+    const absl::Status status = FollowJob(&client, id, options);
+    if (absl::IsCancelled(status)) return stop->requested() ? kExitInterrupted : kExitReaderGone;
     SHOAL_RETURN_IF_ERROR(status);
     return kExitDone;
   }
-  // The history up to now; live progress tells that it is over.
-  uint64_t after = 0;
-  const absl::Status status = client.Watch(id, &after, kWatchSlice, [&](const JobEvent& event) {
-    return event.sequence() > 0 && event.unix_ms() <= now && print(event);
-  });
+  // The history up to now. Live progress tells that it is over; without any, a slice that brings nothing.
+  uint64_t after = 0, before = 0;
+  absl::Status status;
+  do {
+    before = after;
+    status = client.Watch(id, &after, kWatchSlice, [&](const JobEvent& event) {
+      if (event.sequence() == 0 || event.unix_ms() > now || std::ferror(stdout) != 0) return false;
+      print(event);
+      return true;
+    });
+  } while (absl::IsUnavailable(status) && after > before);
   if (!status.ok() && !absl::IsUnavailable(status) && !absl::IsCancelled(status)) return status;
   return kExitDone;
 }
@@ -115,10 +138,25 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
   if (version == 0 && job.checkpoints().empty())
     return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint yet"));
   if (version == 0) version = *job.checkpoints().rbegin();
+  if (std::find(job.checkpoints().begin(), job.checkpoints().end(), version) == job.checkpoints().end()) {
+    return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint of version ", version,
+                                            ", but of ", absl::StrJoin(job.checkpoints(), ", ")));
+  }
   return JoinPath(job.checkpoint_dir(), CheckpointName(Version(version)));
 }
 
+// Another model, perhaps the one that the training started from, is not replaced.
+absl::Status CheckNoModel(const std::string& folder) {
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}) {
+    if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder, " holds a model already (", name, "): name another --out, or remove it"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Export(const ClusterFlags& flags) {
+  SHOAL_RETURN_IF_ERROR(CheckNoModel(flags.out));
   SchedulerClient client(flags.scheduler);
   SHOAL_ASSIGN_OR_RETURN(const Job job, client.GetJob(JobId(flags.job)));
   SHOAL_ASSIGN_OR_RETURN(const std::string checkpoint, CheckpointToExport(flags, job));
@@ -141,7 +179,7 @@ CLI::App* AddCommand(CLI::App* app, const Flags& flags, const char* name, const 
 }
 
 void AddJob(CLI::App* command, const Flags& flags) {
-  command->add_option("job", flags->job, "Number of the job")->required();
+  AddNumberOption(command, "job", &flags->job, 1, kAnyNumber, "Number of the job")->required();
 }
 
 void AddLogs(CLI::App* app, CommandResult* result) {
@@ -158,9 +196,12 @@ void AddExport(CLI::App* app, CommandResult* result) {
   const auto flags = std::make_shared<ClusterFlags>();
   CLI::App* const command = AddCommand(app, flags, "export", "Write a job's model as a Hugging Face folder");
   AddJob(command, flags);
-  command->add_option("--out", flags->out, "Folder to write")->required()->type_name("DIR");
-  command->add_option("--version", flags->version,
-                      "A checkpoint's version (default: the result, or the newest)");
+  command->add_option("--out", flags->out, "Folder to write")
+      ->required()
+      ->type_name("DIR")
+      ->check(EmptyProblem);
+  AddNumberOption(command, "--version", &flags->version, 1, kAnyNumber,
+                  "A checkpoint's version (default: the result, or the newest)");
   command->footer("Example:\n  shoal export 1 --out models/mine");
   command->callback([flags, result] { result->Set(Export(*flags)); });
 }

@@ -1,16 +1,23 @@
 #include "tools/shoal/command_parts.h"
 
 #include <cstdio>
+#include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 #include "common/address.h"
+#include "common/clock.h"
+#include "common/standard_output.h"
 #include "common/status.h"
 #include "tools/shoal/commands.h"
 
 namespace shoal {
 namespace {
 
-constexpr absl::Duration kWatchSlice = absl::Seconds(1);
+// Between two questions to a scheduler that is not there.
+constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 
 }  // namespace
 
@@ -34,20 +41,49 @@ CLI::Option* AddRepeatedOption(CLI::App* command, const std::string& name, std::
 
 void PrintJson(const Json& json) {
   absl::FPrintF(stdout, "%s\n", json.dump(2));
-  std::fflush(stdout);
+  (void)FlushStandardOutput();  // main reports an error
 }
 
-absl::Status ReadEvents(SchedulerClient* client, JobId job, const StopSignal& stop,
-                        const std::function<bool(const JobEvent&)>& on_event) {
+absl::Status FollowJob(SchedulerClient* client, JobId id, const FollowOptions& options) {
+  SHOAL_ASSIGN_OR_RETURN(const Job first, client->GetJob(id));
   uint64_t after = 0;
+  absl::Time answered = MonotonicNow();
+  bool silent = false;
   while (true) {
-    const absl::Status status = client->Watch(job, &after, kWatchSlice, [&](const JobEvent& event) {
-      return on_event(event) && !stop.requested();
+    const absl::Status watched = client->Watch(id, &after, options.look_every, [&](const JobEvent& event) {
+      options.on_event(event);
+      return !options.stop->requested();
     });
-    if (stop.requested()) return absl::CancelledError("interrupted");
-    if (!absl::IsUnavailable(status)) return status;
-    SHOAL_RETURN_IF_ERROR(client->GetJob(job).status());
+    if (options.stop->requested()) return absl::CancelledError("interrupted");
+    if (!absl::IsUnavailable(watched)) return watched;
+    if (options.look) SHOAL_RETURN_IF_ERROR(options.look());
+    const auto now = client->GetJob(id);
+    if (now.ok() && now->submitted_unix_ms() != first.submitted_unix_ms()) {
+      return absl::NotFoundError(absl::StrCat("the scheduler at ", client->address(), " has another job ",
+                                              id.value(), " now: it was started on another state folder"));
+    }
+    if (now.ok()) {
+      answered = MonotonicNow();
+      silent = false;
+      continue;
+    }
+    const bool give_up = MonotonicNow() - answered >= options.patience;
+    if (give_up || !absl::IsUnavailable(now.status())) return now.status();
+    if (!std::exchange(silent, true) && options.on_silence) {
+      options.on_silence(absl::StrCat(now.status().message(), "; trying again for ",
+                                      absl::FormatDuration(options.patience)));
+    }
+    (void)options.stop->Wait(kRetryPause);
   }
+}
+
+std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job) {
+  const std::string name = absl::StrCat("job ", job.value());
+  std::vector<std::string> stalls;
+  for (const std::string& stall : status.stalls()) {
+    if (absl::StartsWith(stall, name + ":") || absl::StartsWith(stall, name + ",")) stalls.push_back(stall);
+  }
+  return stalls;
 }
 
 int ShowEnd(const Job& job, bool json) {

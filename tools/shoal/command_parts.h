@@ -7,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/signals.h"
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
@@ -24,9 +25,27 @@ CLI::Option* AddRepeatedOption(CLI::App* command, const std::string& name, std::
 // To standard output, at once: a reader of a pipe need not wait for the end.
 void PrintJson(const Json& json);
 
-// Reads the job's events until it has ended (OK), or `stop` is requested (CANCELLED).
-absl::Status ReadEvents(SchedulerClient* client, JobId job, const StopSignal& stop,
-                        const std::function<bool(const JobEvent&)>& on_event);
+// How a job is followed to its end.
+struct FollowOptions {
+  const StopSignal* stop = nullptr;
+  absl::Duration look_every = absl::Seconds(1);
+  // How long a scheduler that does not answer is waited for: it may be started again.
+  absl::Duration patience = absl::Seconds(30);
+  std::function<void(const JobEvent&)> on_event;
+  // About as often as look_every, also when the scheduler does not answer; an error ends the following with
+  // it. May be empty.
+  std::function<absl::Status()> look;
+  // Told once for each time that the scheduler does not answer. May be empty.
+  std::function<void(const std::string&)> on_silence;
+};
+
+// Reads the job's events until it has ended. Errors: CANCELLED when a stop is asked for; what `look` returns;
+// NOT_FOUND when the scheduler does not know the job, or has another one under its number now; UNAVAILABLE
+// when it has not answered for `patience` (by the monotonic clock).
+absl::Status FollowJob(SchedulerClient* client, JobId job, const FollowOptions& options);
+
+// What stalls of the job, as the status words it.
+std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job);
 
 // Shows how a job has ended: the report on standard output (as JSON whatever the end was), the reason of a
 // failure on standard error. Returns the exit code.

@@ -13,10 +13,11 @@ namespace shoal {
 // Exit codes; part of the interface (docs/user-guide.md).
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitError = 1;     // the cluster can't be reached, a file can't be read, ...
-inline constexpr int kExitBadInput = 2;  // command line or job file
+inline constexpr int kExitBadInput = 2;  // command line, job file or folder
 inline constexpr int kExitJobFailed = 3;
 inline constexpr int kExitJobCancelled = 4;
 inline constexpr int kExitInterrupted = 130;  // Ctrl-C, SIGTERM
+// kExitReaderGone: common/standard_output.h
 
 struct CommandResult {
   absl::Status status;  // printed when it is not OK

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "common/clock.h"
 #include "common/status.h"
 
 namespace shoal {
@@ -18,7 +19,6 @@ namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(30);
 constexpr absl::Duration kPoll = absl::Milliseconds(5);
-constexpr size_t kLogLines = 5;
 
 std::string FolderOfThisProgram() {
   char path[4096];
@@ -47,11 +47,11 @@ absl::StatusOr<DaemonPrograms> DaemonPrograms::Find() {
                                           "): build them with `bazel build -c opt //...`"));
 }
 
-std::string EndOfLog(const std::string& path) {
+std::string EndOfLog(const std::string& path, size_t count) {
   const auto text = PosixEnv()->ReadFile(path);
   if (!text.ok()) return "";
   std::vector<absl::string_view> lines = absl::StrSplit(absl::StripTrailingAsciiWhitespace(*text), '\n');
-  if (lines.size() > kLogLines) lines.erase(lines.begin(), lines.end() - kLogLines);
+  if (lines.size() > count) lines.erase(lines.begin(), lines.end() - count);
   return absl::StrJoin(lines, "\n");
 }
 
@@ -70,7 +70,8 @@ std::string LocalCluster::LogOf(const std::string& name) const {
 
 absl::Status LocalCluster::StartScheduler() {
   Env* const env = PosixEnv();
-  const std::string port_file = JoinPath(options_.folder, "work/scheduler.port");
+  // Of this process alone, and gone once it is read.
+  const std::string port_file = JoinPath(options_.folder, absl::StrCat("work/scheduler-", getpid(), ".port"));
   if (env->FileExists(port_file)) SHOAL_RETURN_IF_ERROR(env->DeleteFile(port_file));
   std::vector<std::string> arguments = {options_.programs.scheduler,
                                         "--listen",
@@ -83,10 +84,10 @@ absl::Status LocalCluster::StartScheduler() {
                                         JoinPath(options_.folder, "checkpoints")};
   arguments.insert(arguments.end(), options_.scheduler_flags.begin(), options_.scheduler_flags.end());
   SHOAL_ASSIGN_OR_RETURN(processes_["scheduler"], ChildProcess::Start(arguments, LogOf("scheduler")));
-  const absl::Time deadline = absl::Now() + kStartTimeout;
+  const absl::Time deadline = MonotonicNow() + kStartTimeout;
   while (!env->FileExists(port_file)) {
     const auto ended = processes_["scheduler"]->Ended();
-    if (ended || absl::Now() > deadline) {
+    if (ended || MonotonicNow() > deadline) {
       return absl::UnavailableError(absl::StrCat("the scheduler does not start (",
                                                  ended.value_or("no port in time"), "):\n",
                                                  EndOfLog(LogOf("scheduler"))));
@@ -95,7 +96,7 @@ absl::Status LocalCluster::StartScheduler() {
   }
   SHOAL_ASSIGN_OR_RETURN(const std::string port, env->ReadFile(port_file));
   scheduler_address_ = absl::StrCat("127.0.0.1:", absl::StripAsciiWhitespace(port));
-  return absl::OkStatus();
+  return env->DeleteFile(port_file);
 }
 
 absl::Status LocalCluster::RestartScheduler() {
@@ -137,18 +138,18 @@ absl::StatusOr<ChildProcess*> LocalCluster::Find(const std::string& name) {
 }
 
 void LocalCluster::Stop(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = MonotonicNow() + timeout;
   std::vector<ChildProcess*> nodes;
   for (const auto& [name, process] : processes_) {
     if (name != "scheduler" && process != nullptr) nodes.push_back(process.get());
   }
   for (ChildProcess* node : nodes) node->Signal(SIGTERM);
   for (ChildProcess* node : nodes)
-    (void)node->WaitEnded(std::max(deadline - absl::Now(), absl::ZeroDuration()));
+    (void)node->WaitEnded(std::max(deadline - MonotonicNow(), absl::ZeroDuration()));
   ChildProcess* const scheduler = processes_["scheduler"].get();
   if (scheduler != nullptr) {
     scheduler->Signal(SIGTERM);
-    (void)scheduler->WaitEnded(std::max(deadline - absl::Now(), absl::Seconds(1)));
+    (void)scheduler->WaitEnded(std::max(deadline - MonotonicNow(), absl::Seconds(1)));
   }
   processes_.clear();
 }

@@ -66,6 +66,6 @@ class LocalCluster {
 };
 
 // The last lines of a log, for messages; "" when there is none.
-std::string EndOfLog(const std::string& path);
+std::string EndOfLog(const std::string& path, size_t lines = 5);
 
 }  // namespace shoal

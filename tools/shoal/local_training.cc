@@ -13,13 +13,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "common/checkpoint.h"
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/job_print.h"
 #include "common/signals.h"
+#include "common/standard_output.h"
 #include "common/status.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
@@ -27,14 +30,18 @@
 #include "tools/shoal/job_file.h"
 #include "tools/shoal/local_cluster.h"
 #include "tools/shoal/progress.h"
+#include "tools/shoal/prospects.h"
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
+#include "tools/shoal/training_folder.h"
 
 namespace shoal {
 namespace {
 
-constexpr absl::Duration kWatchSlice = absl::Milliseconds(500);
+constexpr absl::Duration kLookEvery = absl::Milliseconds(500);
+// For the daemons to end in good order.
 constexpr absl::Duration kStopTimeout = absl::Seconds(15);
+constexpr absl::Duration kStopTimeoutAfterError = absl::Seconds(5);
 
 int ThreadsOfWorker(const TrainFlags& flags) {
   if (flags.threads > 0) return flags.threads;
@@ -55,9 +62,12 @@ class LocalTraining {
     SHOAL_RETURN_IF_ERROR(StartCluster());
     client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());
     absl::StatusOr<int> code = Train();
-    if (!code.ok()) code = Annotate(code.status(), absl::StrCat("logs are in ", JoinPath(out_, "logs")));
+    if (!code.ok() && !absl::IsInvalidArgument(code.status())) {
+      code = absl::Status(code.status().code(), absl::StrCat(code.status().message(), "\nThe logs are in ",
+                                                             JoinPath(out_, "logs")));
+    }
     client_.reset();  // the scheduler would wait for its idle connection
-    cluster_->Stop(kStopTimeout);
+    cluster_->Stop(code.ok() ? kStopTimeout : kStopTimeoutAfterError);
     return code;
   }
 
@@ -65,6 +75,7 @@ class LocalTraining {
   absl::Status ChooseFolder() {
     SHOAL_ASSIGN_OR_RETURN(out_,
                            AbsolutePath(flags_.out.empty() ? JoinPath("out", spec_.name()) : flags_.out));
+    SHOAL_ASSIGN_OR_RETURN(folder_, TrainingFolder::Claim(env_, out_));
     checkpoints_ = JoinPath(out_, "checkpoints");
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env_, checkpoints_));
     if (!versions.empty()) newest_ = versions.back();
@@ -75,7 +86,10 @@ class LocalTraining {
                                                      " holds a training already: --resume goes on with it; "
                                                      "for a new one name another --out, or remove it"));
     }
-    return env_->CreateDirs(out_);
+    if (flags_.resume && !newest_ && !env_->FileExists(JoinPath(out_, "state"))) {
+      display_.OnMessage(absl::StrCat(out_, " holds nothing to go on with: the training starts anew"));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status StartCluster() {
@@ -98,13 +112,14 @@ class LocalTraining {
     metrics_.open(JoinPath(out_, "metrics.jsonl"), std::ios::trunc);
     if (!metrics_) return MetricsError();
     started_ = absl::Now();
-    SHOAL_ASSIGN_OR_RETURN(const bool ended, Follow(job));
-    if (!ended) {
+    const absl::Status ended = Follow(job);
+    if (absl::IsCancelled(ended)) {
       const auto now = client_->GetJob(job);
-      absl::FPrintF(stderr, "Stopped at round %d. To go on: the same command with --resume\n",
-                    std::max(shown_round_, now.ok() ? now->version() : 0));
-      return kExitInterrupted;
+      display_.OnMessage(absl::StrFormat("Stopped at round %d. To go on: the same command with --resume",
+                                         std::max(shown_round_, now.ok() ? now->version() : 0)));
+      return stop_->requested() ? kExitInterrupted : kExitReaderGone;
     }
+    SHOAL_RETURN_IF_ERROR(ended);
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     return Conclude();
   }
@@ -114,14 +129,17 @@ class LocalTraining {
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Job> jobs, client_->ListJobs());
     if (!jobs.empty()) {
       SHOAL_ASSIGN_OR_RETURN(const Job last, client_->GetJob(JobId(jobs.back().job())));
-      const bool same = NumericsText(last.spec()) == NumericsText(spec_);
+      const std::string differences = JobDifferences(NumericsText(spec_), NumericsText(last.spec()));
+      const bool same = differences.empty();
       if (!same && newest_) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(flags_.job_file, " is another job than the one in ", out_,
-                         ": model, data, optimizer, schedule, seed or slots differ"));
+        return absl::InvalidArgumentError(absl::StrCat(flags_.job_file, " is another job than the one in ",
+                                                       out_, ", which it can't go on with: ", differences));
       }
       const bool ended = last.state() == JOB_STATE_FAILED || last.state() == JOB_STATE_CANCELLED;
-      if (same && !ended) return JobId(last.job());
+      // One that has not started may wait for more nodes than this command starts.
+      const bool fits = last.view().view() > 0 ||
+                        last.spec().cluster().SerializeAsString() == spec_.cluster().SerializeAsString();
+      if (same && fits && !ended) return JobId(last.job());
       if (!ended) SHOAL_RETURN_IF_ERROR(client_->Cancel(JobId(last.job())));
     }
     SubmitJobRequest request;
@@ -132,22 +150,15 @@ class LocalTraining {
     return client_->Submit(request);
   }
 
-  // True: the job has ended. False: a stop was asked for.
-  absl::StatusOr<bool> Follow(JobId job) {
-    uint64_t after = 0;
-    while (true) {
-      const absl::Status status = client_->Watch(job, &after, kWatchSlice, [&](const JobEvent& event) {
-        OnEvent(event);
-        return !stop_->requested();
-      });
-      if (status.ok()) return true;
-      if (stop_->requested()) return false;
-      SHOAL_RETURN_IF_ERROR(CheckProcesses());
-      if (!absl::IsUnavailable(status)) return status;
-      const auto now = client_->GetJob(job);
-      if (now.ok()) job_ = *now;
-      ExplainWaiting();
-    }
+  // CANCELLED: a stop was asked for, or nobody reads the progress any more.
+  absl::Status Follow(JobId job) {
+    FollowOptions options;
+    options.stop = stop_.get();
+    options.look_every = kLookEvery;
+    options.on_event = [this](const JobEvent& event) { OnEvent(event); };
+    options.look = [this] { return Look(); };
+    options.on_silence = [this](const std::string& text) { display_.OnMessage(text); };
+    return FollowJob(client_.get(), job, options);
   }
 
   void OnEvent(const JobEvent& event) {
@@ -163,41 +174,39 @@ class LocalTraining {
                              event.evaluation().version(), event.checkpoint()});
   }
 
-  void ExplainWaiting() {
-    if (job_.reason().empty() || job_.reason() == explained_) return;
-    explained_ = job_.reason();
-    JobEvent event;
-    event.set_message(explained_);
-    display_.OnEvent(job_, event);
-  }
-
   absl::Status MetricsError() const {
     return absl::UnavailableError(absl::StrCat(JoinPath(out_, "metrics.jsonl"), " can't be written"));
   }
 
-  absl::Status CheckProcesses() {
-    bool worker = false, server = false;
+  // Whether it makes sense to go on.
+  absl::Status Look() {
+    if (display_.reader_gone()) return absl::CancelledError("nobody reads the progress");
+    SHOAL_ASSIGN_OR_RETURN(const LiveNodes live, CountProcesses());
+    const auto now = client_->GetJob(JobId(job_.job()));
+    if (!now.ok()) return absl::OkStatus();  // FollowJob asks, too, and knows for how long
+    job_ = *now;
+    const auto status = client_->GetStatus();
+    if (!status.ok()) return absl::OkStatus();
+    display_.OnStalls(StallsOf(*status, JobId(job_.job())));
+    return prospects_.Check(MonotonicNow(), live, job_, *status);
+  }
+
+  absl::StatusOr<LiveNodes> CountProcesses() {
+    LiveNodes live;
     for (const auto& [name, process] : cluster_->processes()) {
       const auto ended = process->Ended();
       if (!ended) {
-        worker = worker || name.rfind("worker", 0) == 0;
-        server = server || name.rfind("server", 0) == 0;
-        continue;
+        live.servers += absl::StartsWith(name, "server");
+        live.workers += absl::StartsWith(name, "worker");
+      } else if (name == "scheduler") {
+        return absl::UnavailableError(
+            absl::StrCat("the scheduler has ended (", *ended, "):\n", EndOfLog(cluster_->LogOf(name))));
+      } else if (reported_.insert(name).second) {
+        display_.OnMessage(
+            absl::StrCat(name, " has ended (", *ended, "): ", EndOfLog(cluster_->LogOf(name), 1)));
       }
-      if (name == "scheduler") return Ended(name, *ended);
-      if (!reported_.insert(name).second) continue;
-      JobEvent event;
-      event.set_message(absl::StrCat(name, " has ended (", *ended, ")"));
-      display_.OnEvent(job_, event);
     }
-    if (!worker) return absl::UnavailableError("all workers have ended");
-    if (!server) return absl::UnavailableError("all servers have ended");
-    return absl::OkStatus();
-  }
-
-  absl::Status Ended(const std::string& name, const std::string& how) {
-    return absl::UnavailableError(
-        absl::StrCat("the ", name, " has ended (", how, "):\n", EndOfLog(cluster_->LogOf(name))));
+    return live;
   }
 
   absl::StatusOr<int> Conclude() {
@@ -219,6 +228,8 @@ class LocalTraining {
   JobSpec spec_;
   std::string out_, checkpoints_;
   std::optional<Version> newest_;  // checkpoint that was there at the start
+  std::unique_ptr<TrainingFolder> folder_;
+  Prospects prospects_;
   std::unique_ptr<StopSignal> stop_;
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<SchedulerClient> client_;
@@ -226,7 +237,6 @@ class LocalTraining {
   uint64_t shown_round_ = 0;
   std::ofstream metrics_;
   absl::Time started_;
-  std::string explained_;
   std::set<std::string> reported_;
 };
 

@@ -8,9 +8,11 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/command_line.h"
 #include "common/logging.h"
 #include "common/nearest_name.h"
 #include "common/rpc.h"
+#include "common/standard_output.h"
 #include "common/version.h"
 #include "tools/shoal/commands.h"
 
@@ -29,12 +31,13 @@ std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  shoal::PrepareStandardStreams();
   CLI::App app("Shoal trains Transformer models on machines that may be taken away at any moment.", "shoal");
   app.set_version_flag("--version", shoal::kBuildVersion);
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was "
-      "cancelled, 130 interrupted.\n"
+      "cancelled, 130 interrupted, 141 nobody reads the output.\n"
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
   shoal::CommandResult result;
   shoal::AddTrain(&app, &result);
@@ -49,13 +52,12 @@ int main(int argc, char** argv) {
     return shoal::kExitBadInput;
   }
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? shoal::kExitDone : shoal::kExitBadInput;
+    const int parsed = shoal::ParseCommandLine(&app, argc, argv);
+    if (parsed >= 0) return shoal::ExitCodeWithOutput("shoal", parsed);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "shoal: %s\n", error.what());
     return shoal::kExitError;
   }
   if (!result.status.ok()) std::fprintf(stderr, "shoal: %s\n", std::string(result.status.message()).c_str());
-  return result.exit_code;
+  return shoal::ExitCodeWithOutput("shoal", result.exit_code);
 }

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/command_line.h"
 #include "common/file.h"
 #include "common/job_spec.h"
 #include "common/metrics.h"
@@ -106,7 +107,8 @@ absl::Status Predict(const ModelFlags& flags) {
   };
   for (const std::string& text : flags.texts) predict(text);
   if (!flags.texts.empty()) return absl::OkStatus();
-  for (std::string line; std::getline(std::cin, line);) predict(line);
+  // Output that can't be written is reported by main.
+  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);) predict(line);
   return absl::OkStatus();
 }
 
@@ -136,9 +138,7 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
-    command->add_option("--top", flags->top, "How many labels to show")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
+    AddNumberOption(command, "--top", &flags->top, 1, 1'000'000, "How many labels to show");
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
     command->footer(
         "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "

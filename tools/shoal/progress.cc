@@ -1,11 +1,15 @@
 #include "tools/shoal/progress.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/clock.h"
 #include "common/metrics.h"
+#include "common/standard_output.h"
 #include "tools/shoal/report.h"
 
 namespace shoal {
@@ -23,36 +27,87 @@ std::string TimeLeft(const Job& job, const MetricRecord& metric) {
       " left");
 }
 
-std::string ProgressText(const Job& job, const MetricRecord& metric) {
-  return absl::StrFormat("round %d/%d (epoch %.2f)  loss %.4f  learning rate %.2e  %.0f examples/s%s",
+std::string MetricText(const Job& job, const MetricRecord& metric) {
+  return absl::StrFormat("round %d/%d (epoch %.2f)  loss %.4f  learning rate %.2e  %.0f examples/s",
                          metric.round(), job.plan().rounds(), metric.epoch(), metric.loss(),
-                         metric.learning_rate(), metric.examples_per_second(), TimeLeft(job, metric));
+                         metric.learning_rate(), metric.examples_per_second());
+}
+
+// Of a job that does not clip there is none.
+std::string GradientNorm(const MetricRecord& metric) {
+  return metric.gradient_norm() > 0 ? absl::StrFormat("  gradient norm %.3g", metric.gradient_norm()) : "";
 }
 
 std::string EvaluationText(const JobSpec& spec, const EvaluationRecord& evaluation) {
-  return absl::StrFormat("version %d: %s %s %.4f  loss %.4f%s", evaluation.version(),
+  return absl::StrFormat("version %d: %s %s %.4f  loss %.4f  (%d examples)%s", evaluation.version(),
                          SetName(evaluation.set()), MetricName(spec.evaluation().metric()),
-                         evaluation.metric(), evaluation.loss(), evaluation.best() ? "  (best)" : "");
+                         evaluation.metric(), evaluation.loss(), evaluation.statistics().examples(),
+                         evaluation.best() ? "  (best)" : "");
+}
+
+// "silent for 2.1 s" is the same news as "silent for 3.4 s"; worker-1 is not worker-2.
+std::string WithoutNumbers(const std::string& text) {
+  std::vector<absl::string_view> words = absl::StrSplit(text, ' ');
+  for (absl::string_view& word : words) {
+    if (word.find_first_not_of("0123456789.") == word.npos) word = "";
+  }
+  return absl::StrJoin(words, " ");
+}
+
+bool Contains(const std::vector<std::string>& texts, const std::string& text) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
 }
 
 }  // namespace
+
+std::string EventText(const Job& job, const JobEvent& event) {
+  switch (event.event_case()) {
+    case JobEvent::kState:
+      return absl::StrCat("job is ", StateName(event.state().state()),
+                          event.state().reason().empty() ? "" : ": ", event.state().reason());
+    case JobEvent::kMetric:
+      return absl::StrCat(MetricText(job, event.metric()), GradientNorm(event.metric()));
+    case JobEvent::kProgress:
+      return absl::StrCat(MetricText(job, event.progress()), TimeLeft(job, event.progress()));
+    case JobEvent::kEvaluation:
+      return EvaluationText(job.spec(), event.evaluation());
+    case JobEvent::kMessage:
+      return event.message();
+    case JobEvent::kCheckpoint:
+      return absl::StrCat("checkpoint of version ", event.checkpoint());
+    case JobEvent::EVENT_NOT_SET:
+      return "";
+  }
+  return "";
+}
 
 ProgressDisplay::~ProgressDisplay() {
   if (open_) std::fputc('\n', out_);
 }
 
+bool ProgressDisplay::reader_gone() const { return std::ferror(out_) != 0 && ReaderGone(fileno(out_)); }
+
 void ProgressDisplay::OnEvent(const Job& job, const JobEvent& event) {
-  if (event.has_progress()) {
-    if (terminal_) return Rewrite(ProgressText(job, event.progress()));
-    if (absl::Now() - printed_ < kPlainLineEvery) return;
-    printed_ = absl::Now();
-    return Line(ProgressText(job, event.progress()));
+  if (event.has_metric() || event.checkpoint() > 0) return;
+  const std::string text = EventText(job, event);
+  if (text.empty()) return;
+  if (!event.has_progress()) return Line(text);
+  if (terminal_) return Rewrite(text);
+  if (MonotonicNow() - printed_ < kPlainLineEvery) return;
+  printed_ = MonotonicNow();
+  Line(text);
+}
+
+void ProgressDisplay::OnStalls(const std::vector<std::string>& stalls) {
+  std::vector<std::string> now;
+  for (const std::string& stall : stalls) {
+    now.push_back(WithoutNumbers(stall));
+    if (Contains(stalls_, now.back()) && !Contains(shown_stalls_, now.back())) {
+      shown_stalls_.push_back(now.back());
+      Line(stall);
+    }
   }
-  if (event.has_evaluation()) return Line(EvaluationText(job.spec(), event.evaluation()));
-  if (event.has_state())
-    return Line(absl::StrCat("job is ", StateName(event.state().state()),
-                             event.state().reason().empty() ? "" : ": ", event.state().reason()));
-  if (!event.message().empty()) return Line(event.message());
+  stalls_ = std::move(now);
 }
 
 void ProgressDisplay::Line(const std::string& text) {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/rpc.h"
 #include "common/status.h"
@@ -11,6 +12,26 @@ namespace shoal {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+
+// Whether the answer is another program's: of a server that lacks the call, or that speaks HTTP but not gRPC.
+bool IsForeign(const absl::Status& status) {
+  if (absl::IsUnimplemented(status) || absl::IsUnknown(status) || absl::IsInternal(status)) return true;
+  // gRPC's words: "Received http2 header with status: 503", "Failed parsing HTTP/2".
+  return absl::StrContains(status.message(), "http2 header") || absl::StrContains(status.message(), "HTTP/2");
+}
+
+// `status` of a call to the scheduler at `address`, as a user is to read it.
+absl::Status Explain(const absl::Status& status, const std::string& address) {
+  if (status.ok()) return status;
+  if (IsForeign(status)) {
+    return absl::FailedPreconditionError(absl::StrCat("what answers at ", address,
+                                                      " is not a Shoal scheduler (", status.message(),
+                                                      "): check --scheduler"));
+  }
+  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+  return absl::UnavailableError(
+      absl::StrCat("the scheduler at ", address, " does not answer: ", status.message()));
+}
 
 }  // namespace
 
@@ -25,10 +46,7 @@ absl::Status SchedulerClient::Call(grpc::Status (SchedulerService::Stub::*method
                                    const Request& request, Response* response) {
   grpc::ClientContext context;
   SetDeadline(&context, kCallTimeout);
-  const absl::Status status = FromGrpcStatus((stub_.get()->*method)(&context, request, response));
-  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
-  return absl::UnavailableError(
-      absl::StrCat("the scheduler at ", address_, " does not answer: ", status.message()));
+  return Explain(FromGrpcStatus((stub_.get()->*method)(&context, request, response)), address_);
 }
 
 absl::StatusOr<JobId> SchedulerClient::Submit(const SubmitJobRequest& request) {
@@ -81,7 +99,8 @@ absl::Status SchedulerClient::Watch(JobId job, uint64_t* after, absl::Duration t
     return absl::CancelledError("stopped");
   }
   const absl::Status status = FromGrpcStatus(stream->Finish());
-  return absl::IsDeadlineExceeded(status) ? absl::UnavailableError("time to look again") : status;
+  return absl::IsDeadlineExceeded(status) ? absl::UnavailableError("time to look again")
+                                          : Explain(status, address_);
 }
 
 }  // namespace shoal

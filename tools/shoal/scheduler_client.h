@@ -15,7 +15,8 @@
 
 namespace shoal {
 
-// Thread-safe. Errors: what the scheduler says; UNAVAILABLE when it can't be reached, with its address.
+// Thread-safe. Errors: what the scheduler says; UNAVAILABLE when it can't be reached, FAILED_PRECONDITION
+// when something else answers, both with the address.
 class SchedulerClient {
  public:
   explicit SchedulerClient(std::string address);

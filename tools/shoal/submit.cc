@@ -9,8 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "common/command_line.h"
 #include "common/file.h"
 #include "common/signals.h"
+#include "common/standard_output.h"
 #include "common/status.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
@@ -34,15 +36,29 @@ absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, bool json) {
   SHOAL_ASSIGN_OR_RETURN(Job job, client->GetJob(id));
   {
     ProgressDisplay display(stderr, /*terminal=*/false);
-    const absl::Status status = ReadEvents(client, id, *stop, [&](const JobEvent& event) {
+    FollowOptions options;
+    options.stop = stop.get();
+    options.on_event = [&](const JobEvent& event) {
       if (!job.has_plan()) {
         const auto now = client->GetJob(id);
         if (now.ok()) job = *now;
       }
       display.OnEvent(job, event);
-      return true;
-    });
-    if (absl::IsCancelled(status)) return kExitInterrupted;
+    };
+    options.look = [&]() -> absl::Status {
+      if (display.reader_gone()) return absl::CancelledError("nobody reads the progress");
+      const auto status = client->GetStatus();
+      if (status.ok()) display.OnStalls(StallsOf(*status, id));
+      return absl::OkStatus();
+    };
+    options.on_silence = [&](const std::string& text) { display.OnMessage(text); };
+    const absl::Status status = FollowJob(client, id, options);
+    if (absl::IsCancelled(status)) {
+      display.OnMessage(
+          absl::StrFormat("job %d goes on: `shoal logs %d --follow` shows it, `shoal cancel %d` ends it",
+                          id.value(), id.value(), id.value()));
+      return stop->requested() ? kExitInterrupted : kExitReaderGone;
+    }
     SHOAL_RETURN_IF_ERROR(status);
   }
   SHOAL_ASSIGN_OR_RETURN(job, client->GetJob(id));
@@ -65,7 +81,7 @@ absl::StatusOr<int> Submit(const SubmitFlags& flags) {
     // With --json standard output is the report's.
     std::FILE* const out = flags.json ? stderr : stdout;
     absl::FPrintF(out, "job %d\n", job.value());
-    std::fflush(out);
+    if (!flags.json) (void)FlushStandardOutput();
   }
   return flags.wait ? Wait(&client, job, flags.json) : absl::StatusOr<int>(kExitDone);
 }
@@ -81,12 +97,21 @@ void AddSubmit(CLI::App* app, CommandResult* result) {
       ->type_name("JOB.yaml");
   AddRepeatedOption(command, "--set", &flags->set, "A value that replaces the job file's")
       ->type_name("KEY.PATH=VALUE");
-  command->add_option("--checkpoint-dir", flags->checkpoint_dir,
-                      "Folder for checkpoints, as servers and scheduler see it");
-  command->add_option("--resume-from", flags->resume_from,
-                      "Checkpoint to start from, as servers and scheduler see it");
-  command->add_option("--request-id", flags->request_id,
-                      "The same id twice gives the same job, so that a retry is harmless");
+  command
+      ->add_option("--checkpoint-dir", flags->checkpoint_dir,
+                   "Folder for checkpoints, as servers and scheduler see it")
+      ->type_name("DIR")
+      ->check(RelativeProblem);
+  command
+      ->add_option("--resume-from", flags->resume_from,
+                   "Checkpoint to start from, as servers and scheduler see it")
+      ->type_name("DIR")
+      ->check(RelativeProblem);
+  command
+      ->add_option("--request-id", flags->request_id,
+                   "The same id twice gives the same job, so that a retry is harmless")
+      ->type_name("ID")
+      ->check(EmptyProblem);
   command->add_flag("--wait", flags->wait, "Show the progress and return when the job has ended");
   AddJsonFlag(command, &flags->json, "Print the job's number as JSON; with --wait, its report");
   command->footer("Example:\n  shoal submit job.yaml --scheduler 10.0.0.5:7070 --wait");

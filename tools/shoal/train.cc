@@ -1,6 +1,7 @@
 // shoal train: its flags.
 #include <memory>
 
+#include "common/command_line.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/local_training.h"
@@ -10,20 +11,15 @@ namespace shoal {
 namespace {
 
 void AddPlaces(CLI::App* command, TrainFlags* flags) {
-  command->add_option("--workers", flags->workers, "Worker processes")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  command->add_option("--servers", flags->servers, "Server processes")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  command
-      ->add_option("--threads", flags->threads,
-                   "Threads of each worker (default: the processors, shared out)")
-      ->check(CLI::Range(1, 1024));
+  AddNumberOption(command, "--workers", &flags->workers, 1, 256, "Worker processes");
+  AddNumberOption(command, "--servers", &flags->servers, 1, 256, "Server processes");
+  AddNumberOption(command, "--threads", &flags->threads, 1, 1024,
+                  "Threads of each worker (default: the processors, shared out)");
   command
       ->add_option("--out", flags->out,
                    "Folder for report, model, checkpoints and logs (default: out/<name of the job>)")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(EmptyProblem);
   AddRepeatedOption(command, "--set", &flags->set,
                     "A value that replaces the job file's, like train.epochs=1; may come several times")
       ->type_name("KEY.PATH=VALUE");

@@ -1,0 +1,83 @@
+// Following a job whose scheduler goes away.
+#include <atomic>
+#include <string>
+
+#include "catch2/catch.hpp"
+#include "common/rpc.h"
+#include "tools/shoal/command_parts.h"
+
+namespace shoal {
+namespace {
+
+using Catch::Matchers::Contains;
+
+// Knows one running job; nothing happens in it.
+class FakeScheduler : public SchedulerService::Service {
+ public:
+  grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* job) override {
+    job->set_job(request->job());
+    job->set_submitted_unix_ms(submitted_unix_ms);
+    return grpc::Status::OK;
+  }
+  grpc::Status WatchJob(grpc::ServerContext*, const WatchJobRequest*,
+                        grpc::ServerWriter<JobEvent>*) override {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the scheduler stops");
+  }
+
+  std::atomic<int64_t> submitted_unix_ms{1};
+};
+
+std::unique_ptr<RpcServer> Serve(grpc::Service* service, const std::string& address) {
+  ServerOptions options;
+  options.address = address;
+  options.services = {service};
+  auto server = StartServer(options);
+  INFO(server.status());
+  REQUIRE(server.ok());
+  return *std::move(server);
+}
+
+TEST_CASE("A scheduler that does not come back is given up, with its address", "[follow]") {
+  FakeScheduler scheduler;
+  auto server = Serve(&scheduler, "127.0.0.1:0");
+  SchedulerClient client(server->address());
+  const auto stop = StopSignal::Install();
+  REQUIRE(stop.ok());
+  FollowOptions options;
+  options.stop = stop->get();
+  options.look_every = absl::Milliseconds(20);
+  options.patience = absl::Milliseconds(300);
+  options.on_event = [](const JobEvent&) {};
+  int looks = 0, silences = 0;
+  options.look = [&] {
+    if (++looks == 2) server.reset();
+    return absl::OkStatus();
+  };
+  options.on_silence = [&](const std::string&) { ++silences; };
+  const std::string address = client.address();
+  const absl::Status status = FollowJob(&client, JobId(1), options);
+  CHECK(absl::IsUnavailable(status));
+  CHECK_THAT(std::string(status.message()), Contains(address + " does not answer"));
+  CHECK(silences == 1);
+}
+
+TEST_CASE("A job is not taken for another one of the same number in a new cluster", "[follow]") {
+  FakeScheduler scheduler;
+  const auto server = Serve(&scheduler, "127.0.0.1:0");
+  SchedulerClient client(server->address());
+  const auto stop = StopSignal::Install();
+  REQUIRE(stop.ok());
+  FollowOptions options;
+  options.stop = stop->get();
+  options.on_event = [](const JobEvent&) {};
+  options.look = [&] {
+    scheduler.submitted_unix_ms = 2;
+    return absl::OkStatus();
+  };
+  const absl::Status status = FollowJob(&client, JobId(1), options);
+  CHECK(absl::IsNotFound(status));
+  CHECK_THAT(std::string(status.message()), Contains("has another job 1 now"));
+}
+
+}  // namespace
+}  // namespace shoal

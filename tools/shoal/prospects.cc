@@ -1,0 +1,55 @@
+#include "tools/shoal/prospects.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace shoal {
+namespace {
+
+// The scheduler asks a node that has refused again after 1 s and after 2 s more.
+constexpr absl::Duration kRefusedFor = absl::Seconds(5);
+
+std::string Count(int n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
+
+// "worker-1 refused job 1: <reason>", of each node of the role that has refused.
+std::vector<std::string> Refusals(const ClusterStatus& status, NodeRole role, uint64_t job) {
+  std::vector<std::string> refusals;
+  for (const NodeStatus& node : status.nodes()) {
+    if (node.role() == role && absl::StartsWith(node.detail(), absl::StrCat("refused job ", job, ":")))
+      refusals.push_back(absl::StrCat(node.node().name(), " ", node.detail()));
+  }
+  return refusals;
+}
+
+}  // namespace
+
+absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& job,
+                              const ClusterStatus& status) {
+  const bool started = job.view().view() > 0;
+  std::vector<std::string> refusals;
+  const auto lacks = [&](NodeRole role, int running, uint32_t wanted, const char* name) -> absl::Status {
+    const int needed = started ? 1 : static_cast<int>(std::max<uint32_t>(1, wanted));
+    if (running < needed) {
+      return absl::UnavailableError(running == 0
+                                        ? absl::StrCat("all ", name, "s have ended")
+                                        : absl::StrCat("the job needs ", Count(needed, name), ", and only ",
+                                                       running, running == 1 ? " runs" : " run"));
+    }
+    const std::vector<std::string> refused = Refusals(status, role, job.job());
+    if (running - static_cast<int>(refused.size()) < needed)
+      refusals.insert(refusals.end(), refused.begin(), refused.end());
+    return absl::OkStatus();
+  };
+  absl::Status ended = lacks(NODE_ROLE_SERVER, live.servers, job.spec().cluster().min_servers(), "server");
+  ended.Update(lacks(NODE_ROLE_WORKER, live.workers, job.spec().cluster().min_workers(), "worker"));
+  if (!ended.ok()) return ended;
+  refused_since_ = refusals.empty() ? absl::InfiniteFuture() : std::min(refused_since_, now);
+  if (now - refused_since_ < kRefusedFor) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("the job can't go on, and no other node will come: ", absl::StrJoin(refusals, "; ")));
+}
+
+}  // namespace shoal

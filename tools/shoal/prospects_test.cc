@@ -1,0 +1,68 @@
+#include "tools/shoal/prospects.h"
+
+#include "catch2/catch.hpp"
+
+namespace shoal {
+namespace {
+
+using Catch::Matchers::Contains;
+
+// A job that wants one server and so many workers.
+Job JobWith(uint32_t min_workers, uint64_t view) {
+  Job job;
+  job.set_job(1);
+  job.mutable_spec()->mutable_cluster()->set_min_servers(1);
+  job.mutable_spec()->mutable_cluster()->set_min_workers(min_workers);
+  if (view > 0) job.mutable_view()->set_view(view);
+  return job;
+}
+
+void AddNode(ClusterStatus* status, NodeRole role, const std::string& name, const std::string& detail) {
+  NodeStatus& node = *status->add_nodes();
+  node.set_role(role);
+  node.mutable_node()->set_name(name);
+  node.set_detail(detail);
+}
+
+TEST_CASE("A training whose nodes have ended has no prospects, at once", "[prospects]") {
+  Prospects prospects;
+  const absl::Time now = absl::UnixEpoch();
+  CHECK(prospects.Check(now, {1, 2}, JobWith(2, 0), {}).ok());
+  CHECK_THAT(std::string(prospects.Check(now, {0, 2}, JobWith(2, 3), {}).message()),
+             Contains("all servers have ended"));
+  CHECK_THAT(std::string(prospects.Check(now, {1, 0}, JobWith(2, 3), {}).message()),
+             Contains("all workers have ended"));
+}
+
+TEST_CASE("A job that has started goes on with one worker of two; one that has not waits for both in vain",
+          "[prospects]") {
+  Prospects prospects;
+  const absl::Time now = absl::UnixEpoch();
+  CHECK(prospects.Check(now, {1, 1}, JobWith(2, 1), {}).ok());
+  CHECK_THAT(std::string(prospects.Check(now, {1, 1}, JobWith(2, 0), {}).message()),
+             Contains("needs 2 workers, and only 1 runs"));
+}
+
+TEST_CASE("A worker that keeps refusing is given up after seconds, one that changes its mind is not",
+          "[prospects]") {
+  Prospects prospects;
+  ClusterStatus refused, prepared;
+  AddNode(&refused, NODE_ROLE_SERVER, "server-1", "");
+  AddNode(&refused, NODE_ROLE_WORKER, "worker-1", "refused job 1: data.tsv is another file");
+  AddNode(&prepared, NODE_ROLE_WORKER, "worker-1", "refused job 10: of another job");
+  const absl::Time start = absl::UnixEpoch();
+  const auto check = [&](int seconds, const ClusterStatus& status) {
+    return prospects.Check(start + absl::Seconds(seconds), {1, 1}, JobWith(1, 0), status);
+  };
+  CHECK(check(0, refused).ok());
+  CHECK(check(4, refused).ok());
+  CHECK(check(5, prepared).ok());
+  CHECK(check(6, refused).ok());
+  CHECK(check(10, refused).ok());
+  const absl::Status given_up = check(11, refused);
+  CHECK(absl::IsUnavailable(given_up));
+  CHECK_THAT(std::string(given_up.message()), Contains("worker-1 refused job 1: data.tsv is another file"));
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,62 @@
+#include "tools/shoal/training_folder.h"
+
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "catch2/catch.hpp"
+#include "common/test_dir.h"
+
+namespace shoal {
+namespace {
+
+using Catch::Matchers::Contains;
+
+void Write(const std::string& path, const std::string& text) {
+  REQUIRE(PosixEnv()->WriteFileAtomic(path, text).ok());
+}
+
+absl::Status Claim(const TestDir& dir) { return TrainingFolder::Claim(PosixEnv(), dir.path()).status(); }
+
+TEST_CASE("A folder is held by one at a time, and the other is told by whom", "[training folder]") {
+  const TestDir dir;
+  auto first = TrainingFolder::Claim(PosixEnv(), dir / "new");
+  REQUIRE(first.ok());
+  const auto second = TrainingFolder::Claim(PosixEnv(), dir / "new");
+  CHECK(absl::IsFailedPrecondition(second.status()));
+  CHECK_THAT(std::string(second.status().message()),
+             Contains(absl::StrCat("process ", getpid())) && Contains(dir / "new"));
+  first->reset();
+  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "new").ok());
+}
+
+TEST_CASE("A folder with a file of a name that a training writes is refused, unless a training made it",
+          "[training folder]") {
+  for (const char* name : {"report.json", "metrics.jsonl", "model", "logs", "state", "work"}) {
+    const TestDir dir;
+    Write(dir / name, "mine");
+    const absl::Status refused = Claim(dir);
+    CHECK(absl::IsInvalidArgument(refused));
+    CHECK_THAT(std::string(refused.message()), Contains(dir / name));
+    CHECK(PosixEnv()->ListDir(dir.path())->size() == 1);
+  }
+  const TestDir dir;
+  Write(dir / "notes.txt", "of other names there may be any");
+  CHECK(Claim(dir).ok());
+  Write(dir / "report.json", R"({"job": 1, "parameters_sha256": ""})");
+  Write(dir / "metrics.jsonl", "{\"event\": \"log\"}\n{\"event\": \"cut o");
+  CHECK(Claim(dir).ok());
+}
+
+TEST_CASE("A report or metrics of another form is refused in a training's folder, too", "[training folder]") {
+  for (const char* name : {"report.json", "metrics.jsonl"}) {
+    const TestDir dir;
+    REQUIRE(Claim(dir).ok());
+    Write(dir / name, R"({"mine": 1})");
+    CHECK_THAT(std::string(Claim(dir).message()), Contains(dir / name));
+  }
+}
+
+}  // namespace
+}  // namespace shoal
