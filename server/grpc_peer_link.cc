@@ -30,6 +30,7 @@ void GrpcPeerLink::ExchangeNorms(const std::string& address, const Norms& reques
   SetDeadline(&call->context, timeout);
   {
     absl::MutexLock lock(&mutex_);
+    if (channels_.size() >= kMaxChannels && !channels_.contains(address)) channels_.clear();
     std::shared_ptr<grpc::Channel>& channel = channels_[address];
     if (channel == nullptr) channel = NewChannel(address);
     call->stub = ParameterService::NewStub(channel);

@@ -13,7 +13,7 @@
 
 namespace shoal::server {
 
-// Keeps a channel to each address that was ever called: as many as the cluster has servers.
+// Keeps a channel to each address that it calls, up to kMaxChannels; then it makes them anew.
 class GrpcPeerLink : public PeerLink {
  public:
   GrpcPeerLink() = default;
@@ -24,6 +24,9 @@ class GrpcPeerLink : public PeerLink {
                      NormsDone done) override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  // More servers than one job has; with restarts under other addresses there would be more and more.
+  static constexpr size_t kMaxChannels = 256;
+
   struct Call;
 
   void OnDone(Call* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
