@@ -40,6 +40,7 @@ void ServerDaemon::Join(SessionOptions session) {
   callbacks.on_session_opened = [this] { node_.OnSessionOpened(); };
   callbacks.on_directive = [this](const Directive& directive) { node_.OnDirective(directive); };
   callbacks.on_lease_lost = [this] { node_.OnLeaseLost(); };
+  callbacks.heartbeat = [this] { return node_.MakeHeartbeat(); };
   const absl::MutexLock lock(&joining_);
   session_ = std::make_unique<SessionClient>(std::move(session), std::move(callbacks));
 }

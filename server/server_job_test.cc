@@ -1,9 +1,8 @@
-// The shell around a shard, with stepped executors: restores, reports, the end of a job.
+// The shell around a shard, in fake time: restores, reports, the end of a job.
 #include "server/server_job.h"
 
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "catch2/catch.hpp"
+#include "common/fake_executor.h"
 #include "common/job_spec.h"
 #include "common/status.h"
 #include "common/test_dir.h"
@@ -23,48 +23,6 @@ namespace {
 
 constexpr uint64_t kElements = 32;
 constexpr uint64_t kBlockElements = 16;
-
-// Executors whose tasks run when the test says so, in order of their time.
-class SteppedTime {
- public:
-  ExecutorFactory Factory() {
-    return [this](const char*) { return std::make_unique<Stepped>(this); };
-  }
-  // Runs what is due, and what that brings about, until `delay` from now.
-  void Run(absl::Duration delay = absl::ZeroDuration()) {
-    const absl::Time end = now_ + delay;
-    while (!tasks_.empty() && tasks_.begin()->first <= end) {
-      now_ = std::max(now_, tasks_.begin()->first);
-      const Task task = std::move(tasks_.begin()->second);
-      tasks_.erase(tasks_.begin());
-      if (*task.alive) task.run();
-    }
-    now_ = end;
-  }
-
- private:
-  struct Task {
-    std::shared_ptr<bool> alive;
-    std::function<void()> run;
-  };
-  class Stepped : public Executor {
-   public:
-    explicit Stepped(SteppedTime* time) : time_(time) {}
-    ~Stepped() override { Stop(); }
-    absl::Time Now() const override { return time_->now_; }
-    void After(absl::Duration delay, std::function<void()> task) override {
-      time_->tasks_.emplace(time_->now_ + delay, Task{alive_, std::move(task)});
-    }
-    void Stop() override { *alive_ = false; }
-
-   private:
-    SteppedTime* const time_;
-    const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  };
-
-  absl::Time now_ = absl::UnixEpoch();
-  std::multimap<absl::Time, Task> tasks_;
-};
 
 // Calls of peers, which end when the test says so.
 class Peers : public PeerLink {
@@ -159,7 +117,7 @@ class Server {
     return views;
   }
 
-  SteppedTime time;
+  FakeTime time;
   std::vector<NodeReport> reports;
   std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
   int fetches = 0;
@@ -169,7 +127,7 @@ class Server {
   ServerNode::Options NodeOptions() {
     ServerNode::Options options;
     options.env = PosixEnv();
-    options.executors = time.Factory();
+    options.executors = time.factory();
     options.peers = &peers;
     options.report = [this](NodeReport report) { reports.push_back(std::move(report)); };
     options.fetch = [this](const Artifact&) -> absl::StatusOr<std::string> {
@@ -240,7 +198,7 @@ TEST_CASE("A job that is closed, or a lease that is lost, while a restore runs e
   };
   server.Give(MakeView(1));
   const std::weak_ptr<ServerJob> job = server.job();
-  server.time.Run(absl::Seconds(10));
+  server.time.RunFor(absl::Seconds(10));
   CHECK(server.reports.empty());
   CHECK(job.expired());
   CHECK(absl::IsFailedPrecondition(server.node().Find(JobId(1)).status()));
@@ -356,7 +314,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
   CHECK(server.peers.calls[0].address == "10.0.0.9:1");
   CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
   server.peers.End(absl::UnavailableError("connection refused"));
-  server.time.Run(absl::Seconds(3));
+  server.time.RunFor(absl::Seconds(3));
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.unreachable_size() == 1);
   CHECK(heartbeat.unreachable(0).peer().name() == "server-2");
@@ -365,7 +323,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
   REQUIRE(server.peers.calls.size() == 1);
   CHECK(server.peers.calls[0].request.round() == 99);  // the newest; the peer needs no others
   server.peers.End(absl::FailedPreconditionError("another view"));
-  server.time.Run(absl::Seconds(1));
+  server.time.RunFor(absl::Seconds(1));
   CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
   REQUIRE(server.peers.calls.size() == 1);
   job->SendNorms(ViewId(1), 1, NormsOf(100));
@@ -374,7 +332,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
   REQUIRE(server.peers.calls.size() == 1);
   CHECK(server.peers.calls[0].request.round() == 100);
   server.peers.End(Norms());
-  server.time.Run(absl::Seconds(3));
+  server.time.RunFor(absl::Seconds(3));
   CHECK(server.peers.calls.empty());
 }
 
@@ -389,7 +347,7 @@ TEST_CASE("An answer that comes when the job is gone finds nobody") {
   server.node().OnLeaseLost();
   server.time.Run();
   server.peers.End(absl::UnavailableError("too late"));
-  server.time.Run(absl::Seconds(3));
+  server.time.RunFor(absl::Seconds(3));
   CHECK(server.peers.calls.empty());
 }
 
