@@ -102,8 +102,9 @@ void ServerJob::Restore(const View& view) {
   {
     absl::MutexLock lock(&mutex_);
     if (queued_ == id) queued_ = ViewId(0);
+    if (stopping_ || view_.view() != view.view()) return;
+    if (!restoring_) restoring_ = Restoring{id, 0, 0, timers_->Now()};  // the view came again meanwhile
   }
-  if (!IsNewest(id)) return;
   const absl::Status status = shard_->Install(view);
   ViewInstalled installed;
   installed.set_job(this->id().value());
@@ -121,11 +122,6 @@ void ServerJob::Restore(const View& view) {
     spdlog::error("Job {}: view {} can't be served: {}", this->id().value(), view.view(), status.ToString());
   }
   ReportInstalled();
-}
-
-bool ServerJob::IsNewest(ViewId view) {
-  absl::MutexLock lock(&mutex_);
-  return !stopping_ && view_.view() == view.value();
 }
 
 void ServerJob::ReportInstalled() {
@@ -457,8 +453,10 @@ Heartbeat ServerJob::MakeHeartbeat() {
     activity = NewActivity(ACTIVITY_RESTORE, restoring_->progress);
     activity.set_view(restoring_->view.value());
     const std::string& checkpoint = view_.restore().checkpoint();
-    activity.set_detail(absl::StrCat("loads ", checkpoint.empty() ? "the initial parameters" : checkpoint,
-                                     ": ", restoring_->loaded, " of ", restoring_->blocks, " blocks"));
+    std::string detail = absl::StrCat("loads ", checkpoint.empty() ? "the initial parameters" : checkpoint);
+    if (restoring_->blocks > 0)
+      absl::StrAppend(&detail, ": ", restoring_->loaded, " of ", restoring_->blocks, " blocks");
+    activity.set_detail(std::move(detail));
   }
   if (updates_left_ > 0) *heartbeat.add_activities() = NewActivity(ACTIVITY_UPDATE, updated_);
   if (write_posted_) {

@@ -123,7 +123,6 @@ class ServerJob : public JobShardHost {
       ABSL_LOCKS_EXCLUDED(mutex_);
   Peer* FindPeer(ViewId view, uint32_t peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NoteAnswer(uint32_t peer, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsNewest(ViewId view) ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportInstalled() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWhenIdle() ABSL_LOCKS_EXCLUDED(mutex_);

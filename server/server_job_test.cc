@@ -235,7 +235,7 @@ TEST_CASE("A restore tells what it loads and since when it does not get on") {
   CHECK(during.activities(0).kind() == ACTIVITY_RESTORE);
   CHECK(during.activities(0).job() == 1);
   CHECK(during.activities(0).view() == 1);
-  CHECK(during.activities(0).detail() == "loads the initial parameters: 0 of 0 blocks");
+  CHECK(during.activities(0).detail() == "loads the initial parameters");
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
 }
 
