@@ -40,7 +40,7 @@ void CheckBlocks(const CheckpointReader& reader) {
   }
   SHOAL_CHECK(elements == reader.manifest().parameters());
   SHOAL_CHECK(reader.ReadTheta().ok() == all);
-  SHOAL_CHECK(reader.ThetaSha256().ok() == all);
+  if (!all) SHOAL_CHECK(!reader.Verify().ok());
 }
 
 }  // namespace
@@ -64,10 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (manifest.ok()) CheckManifest(&files, *manifest);
   const auto reader = CheckpointReader::Open(&files, kFolder);
   SHOAL_CHECK(manifest.ok() || !reader.ok());
-  if (reader.ok()) {
-    CheckBlocks(*reader);
-    (void)reader->VerifyFiles();
-  }
+  if (reader.ok()) CheckBlocks(*reader);
   (void)scheduler::FindResumePoint(&files, kFolder);
   return 0;
 }
