@@ -1,30 +1,28 @@
 #include "worker/job_worker.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
+namespace {
+
+std::string Describe(const SlotRun& run) {
+  if (run.set == EVALUATION_SET_NONE)
+    return absl::StrCat("round ", run.version.value(), ", slot ", run.slot.value());
+  return absl::StrCat("version ", run.version.value(), ", ",
+                      run.set == EVALUATION_SET_TEST ? "test" : "validation", " slot ", run.slot.value());
+}
+
+}  // namespace
 
 JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link)
     : options_(std::move(options)),
-      tree_(options_.slots),
-      blocks_(CutBlocks(options_.group_sizes)),
-      group_blocks_(options_.group_sizes.size()),
       program_(std::move(program)),
-      pool_(ArrayPool::Create()),
-      core_({options_.job, options_.self, options_.slots, static_cast<uint32_t>(blocks_.size())}) {
-  uint64_t offset = 0;
-  for (uint64_t size : options_.group_sizes) {
-    groups_.push_back({offset, size});
-    offset += size;
-  }
-  for (uint32_t b = 0; b < blocks_.size(); ++b) group_blocks_[blocks_[b].group].push_back(b);
-  for (FloatArray& theta : theta_) theta = pool_->Acquire(offset);
-  link_ = make_link(this);
-  runner_ = std::thread([this] { Run(); });
-}
+      runner_(options_.executors("runner")),
+      link_(make_link(this)),
+      rounds_(options_.rounds, link_.get()) {}
 
 JobWorker::~JobWorker() {
   {
@@ -32,242 +30,168 @@ JobWorker::~JobWorker() {
     stopping_ = true;
     changed_.SignalAll();
   }
-  runner_.join();
-  link_.reset();  // joins the link's threads; events that still come leave it alone, since stopping_
+  runner_->Stop();
+  link_.reset();  // events that still come leave it alone, since stopping_
 }
 
 // ---- events ----
 
 void JobWorker::OnView(const View& view) {
   absl::MutexLock lock(&mutex_);
-  if (ViewId(view.view()) > core_.view()) {
-    view_ = view;
-    open_ = false;
-    link_->SetView(view);
+  if (stopping_) return;
+  const absl::Status status = rounds_.OnView(view);
+  if (!status.ok()) {
+    spdlog::error("{}", std::string(status.message()));
+    NodeReport report;
+    report.mutable_job_refused()->set_job(options_.rounds.job.value());
+    report.mutable_job_refused()->set_reason(std::string(status.message()));
+    options_.rounds.report(std::move(report));
   }
-  core_.OnView(view);
-  CarryOut();
+  Changed();
 }
 
 void JobWorker::OnTarget(const Target& target) {
   absl::MutexLock lock(&mutex_);
-  core_.OnTarget(target);
-  CarryOut();
+  if (stopping_) return;
+  rounds_.OnTarget(target);
+  Changed();
 }
 
 void JobWorker::OnSessionOpened() {
   absl::MutexLock lock(&mutex_);
-  core_.OnSessionOpened();
-  CarryOut();
+  if (stopping_) return;
+  rounds_.OnSessionOpened();
+  Changed();
 }
 
 void JobWorker::OnVersions(ViewId view, uint32_t shard, Version lowest) {
   absl::MutexLock lock(&mutex_);
-  core_.OnVersions(view, shard, lowest);
-  CarryOut();
+  if (stopping_) return;
+  rounds_.OnVersions(view, shard, lowest);
+  Changed();
 }
 
 void JobWorker::OnOutOfRange(ViewId view) {
   absl::MutexLock lock(&mutex_);
-  core_.OnOutOfRange(view);
-  CarryOut();
+  if (stopping_) return;
+  rounds_.OnOutOfRange(view);
+  Changed();
 }
 
 Version JobWorker::PullFrom() {
   absl::MutexLock lock(&mutex_);
-  return core_.PullFrom();
+  return rounds_.PullFrom();
 }
 
 void JobWorker::OnPushReopened(ViewId view, uint32_t shard) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_ || view != core_.view() || !open_) return;
-  for (const Held& held : held_) PushHeld(held, static_cast<int>(shard));
+  if (!stopping_) rounds_.OnPushReopened(view, shard);
 }
 
 bool JobWorker::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {
-  const ViewId view(header.view());
-  const Version version(header.version());
-  const BlockId block(header.block());
+  float* values = nullptr;
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_) return true;
-    const WorkerCore::Offer offer = core_.OfferBlock(view, version, block);
+    const WorkerCore::Offer offer = rounds_.OfferBlock(header, &values);
     if (offer == WorkerCore::Offer::kWait) return false;
     if (offer == WorkerCore::Offer::kDrop) return true;
   }
-  store(theta(version) + blocks_[block.value()].offset);
+  store(values);
   absl::MutexLock lock(&mutex_);
-  core_.BlockStored(view, version, block);
-  CarryOut();
+  if (stopping_) return true;
+  rounds_.BlockStored(header);
+  Changed();
   return true;
 }
 
-// ---- actions ----
-
-void JobWorker::CarryOut() {
+void JobWorker::AddTo(Heartbeat* heartbeat) const {
+  absl::MutexLock lock(&mutex_);
   if (stopping_) return;
-  for (WorkerAction& action : core_.TakeActions()) {
-    if (std::holds_alternative<AskVersions>(action)) {
-      open_ = false;
-      link_->AskVersions();
-    } else if (auto* open = std::get_if<OpenStreams>(&action)) {
-      open_ = true;
-      link_->Open(open->from);
-      for (const Held& held : held_) PushHeld(held, -1);
-    } else if (std::holds_alternative<Disconnect>(action)) {
-      open_ = false;
-      link_->Disconnect();
-    } else if (auto* release = std::get_if<ReleaseHeld>(&action)) {
-      const Round over = release->round;
-      held_.erase(std::remove_if(held_.begin(), held_.end(), [&](const Held& h) { return h.round <= over; }),
-                  held_.end());
-    } else if (std::holds_alternative<DropHeld>(action)) {
-      held_.clear();
-    } else if (auto* send = std::get_if<SendReport>(&action)) {
-      options_.report(std::move(send->report));
-    }
-  }
-  link_->Resume();
-  changed_.SignalAll();
-}
-
-void JobWorker::PushHeld(const Held& held, int shard) {
-  const int shards = view_.shards_size();
-  for (uint32_t b : group_blocks_[held.group]) {
-    if (shard >= 0 && static_cast<int>(b % shards) != shard) continue;
-    BlockContribution contribution;
-    ContributionHeader& header = contribution.header;
-    header.set_job(options_.job.value());
-    header.set_round(held.round.value());
-    header.set_slot_begin(held.node.begin);
-    header.set_slot_end(held.node.end);
-    header.set_block(b);
-    *header.mutable_stats() = held.stats;
-    contribution.gradient = held.gradient;
-    contribution.values = held.gradient.get() + blocks_[b].offset;
-    contribution.size = blocks_[b].size;
-    link_->Push(std::move(contribution));
-  }
+  link_->AddTo(heartbeat);
+  if (!running_) return;
+  Activity& activity = *heartbeat->add_activities();
+  activity.set_kind(running_->set == EVALUATION_SET_NONE ? ACTIVITY_COMPUTE : ACTIVITY_EVALUATE);
+  activity.set_job(options_.rounds.job.value());
+  activity.set_view(rounds_.view().value());
+  activity.set_idle_seconds(absl::ToDoubleSeconds(runner_->Now() - progress_));
+  activity.set_detail(Describe(*running_));
 }
 
 // ---- runner ----
 
-bool JobWorker::HasWork() {
-  if (next_.kind == Work::Kind::kNone) next_ = core_.NextWork();
-  return next_.kind != Work::Kind::kNone;
+void JobWorker::Changed() {
+  changed_.SignalAll();
+  if (busy_ || stopping_ || !NextSlot()) return;
+  busy_ = true;
+  runner_->Post([this] { RunNext(); });
 }
 
-void JobWorker::Run() {
-  while (true) {
-    Work work;
-    {
-      absl::MutexLock lock(&mutex_);
-      while (!stopping_ && !HasWork()) changed_.Wait(&mutex_);
-      if (stopping_) return;
-      work = std::exchange(next_, Work());
-    }
-    if (work.kind == Work::Kind::kTrain) {
-      Train(work);
-    } else {
-      Evaluate(work);
-    }
+std::optional<SlotRun> JobWorker::NextSlot() {
+  const std::optional<SlotRun> run = rounds_.NextSlot();
+  if (run && options_.start_when_whole && !rounds_.AllGroupsHere()) return std::nullopt;
+  return run;
+}
+
+void JobWorker::RunNext() {
+  std::optional<SlotRun> run;
+  {
     absl::MutexLock lock(&mutex_);
-    core_.EndWork(work.ticket);
-    CarryOut();
+    if (!stopping_) run = NextSlot();
+    busy_ = run.has_value();
+    if (!busy_) return;
+    running_ = run;
+    progress_ = runner_->Now();
+  }
+  if (run->set == EVALUATION_SET_NONE) {
+    Train(*run);
+  } else {
+    Evaluate(*run);
   }
 }
 
-void JobWorker::Train(const Work& work) {
-  for (SlotRange unit : work.units) {
-    if (!TrainUnit(work, unit)) return;
-  }
-}
-
-bool JobWorker::TrainUnit(const Work& work, SlotRange unit) {
-  UnitReducer reducer({tree_, unit, options_.wire, groups_,
-                       [&](SlotRange node, int group, const GradientBuffer& gradient,
-                           const ContributionStats& stats) { OnFinal(work, node, group, gradient, stats); }},
-                      pool_);
-  for (uint32_t s = unit.begin; s < unit.end; ++s) {
-    bool assigned;
-    {
-      absl::MutexLock lock(&mutex_);
-      assigned = core_.Assigned(Slot(s));
-    }
-    const absl::Status status = assigned ? TrainSlot(work, Slot(s), &reducer) : absl::CancelledError("");
-    if (!status.ok()) {
-      if (!absl::IsCancelled(status)) Fail(status);
-      for (SlotRange node : reducer.Flush()) {
-        absl::MutexLock lock(&mutex_);
-        core_.UnitDone(work.ticket, node);
-      }
-      return false;
-    }
-  }
-  absl::MutexLock lock(&mutex_);
-  core_.UnitDone(work.ticket, unit);
-  return true;
-}
-
-absl::Status JobWorker::TrainSlot(const Work& work, Slot slot, UnitReducer* reducer) {
-  if (!Wanted(work)) return absl::CancelledError("");
+void JobWorker::Train(const SlotRun& run) {
   SlotTask task;
-  task.round = RoundFrom(work.version);
-  task.slot = slot;
-  task.theta = theta(work.version);
-  task.gradient = reducer->BeginSlot(slot);
-  task.wait_group = [&](int group) { return WaitGroup(work, group); };
-  task.set_stats = [&](const ContributionStats& stats) { reducer->SetStats(stats); };
-  task.group_final = [&](int group) { reducer->GroupFinal(group); };
+  task.round = RoundFrom(run.version);
+  task.slot = run.slot;
+  task.theta = run.theta;
+  task.gradient = rounds_.BeginGradient();
+  task.wait_group = [&](int group) { return WaitGroup(run, group); };
+  task.set_stats = [&](const ContributionStats& stats) { rounds_.SetStats(stats); };
+  task.group_final = [&](int group) { FinishGroup(group); };
   const absl::Status status = program_->RunSlot(task);
-  if (status.ok()) reducer->EndSlot();
-  return status;
-}
-
-void JobWorker::Evaluate(const Work& work) {
-  for (Slot slot : work.slots) {
-    if (!Wanted(work)) return;
-    const auto statistics = program_->EvaluateSlot({work.set, slot, theta(work.version)});
-    if (!statistics.ok()) return Fail(statistics.status());
-    absl::MutexLock lock(&mutex_);
-    core_.SlotEvaluated(work.ticket, slot, *statistics);
-    CarryOut();
-  }
-}
-
-bool JobWorker::WaitGroup(const Work& work, int group) {
   absl::MutexLock lock(&mutex_);
-  while (!stopping_ && core_.Wanted(work.ticket) && !GroupHere(work.version, group)) changed_.Wait(&mutex_);
-  return !stopping_ && core_.Wanted(work.ticket);
+  running_.reset();
+  busy_ = false;
+  if (stopping_) return;
+  rounds_.EndTraining(status);
+  Changed();
 }
 
-bool JobWorker::GroupHere(Version version, int group) const {
-  for (uint32_t b : group_blocks_[group]) {
-    if (!core_.HasBlock(version, BlockId(b))) return false;
-  }
-  return true;
-}
-
-bool JobWorker::Wanted(const Work& work) const {
+void JobWorker::Evaluate(const SlotRun& run) {
+  const auto statistics = program_->EvaluateSlot({run.set, run.slot, run.theta});
   absl::MutexLock lock(&mutex_);
-  return !stopping_ && core_.Wanted(work.ticket);
+  running_.reset();
+  busy_ = false;
+  if (stopping_) return;
+  rounds_.EndEvaluation(statistics);
+  Changed();
 }
 
-void JobWorker::OnFinal(const Work& work, SlotRange node, int group, const GradientBuffer& gradient,
-                        const ContributionStats& stats) {
+bool JobWorker::WaitGroup(const SlotRun& run, int group) {
   absl::MutexLock lock(&mutex_);
-  if (!core_.Wanted(work.ticket)) return;
-  held_.push_back({RoundFrom(work.version), node, group, gradient, stats});
-  if (open_) PushHeld(held_.back(), -1);
+  running_.reset();
+  while (!stopping_ && rounds_.Wanted() && !rounds_.GroupHere(group)) changed_.Wait(&mutex_);
+  running_ = run;
+  progress_ = runner_->Now();
+  return !stopping_ && rounds_.Wanted();
 }
 
-void JobWorker::Fail(const absl::Status& status) {
-  spdlog::error("job {}: {}", options_.job.value(), std::string(status.message()));
-  NodeReport report;
-  report.mutable_job_refused()->set_job(options_.job.value());
-  report.mutable_job_refused()->set_reason(std::string(status.message()));
-  report.mutable_job_refused()->set_fatal(true);
-  options_.report(std::move(report));
+void JobWorker::FinishGroup(int group) {
+  const std::optional<ReducedGroup> reduced = rounds_.Reduce(group);
+  absl::MutexLock lock(&mutex_);
+  progress_ = runner_->Now();
+  if (reduced && !stopping_) rounds_.Hold(*reduced);
 }
 
 }  // namespace shoal::worker

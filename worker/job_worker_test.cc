@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "common/coverage.h"
+#include "common/timer_queue.h"
 
 namespace shoal::worker {
 namespace {
@@ -184,6 +185,17 @@ View MakeView(uint64_t target, const std::vector<SlotRange>& slots) {
   return view;
 }
 
+JobWorker::Options MakeOptions(NodeId self) {
+  JobWorker::Options options;
+  options.rounds.job = JobId(1);
+  options.rounds.self = self;
+  options.rounds.slots = kSlots;
+  options.rounds.group_sizes = kGroups;
+  options.rounds.report = [](NodeReport) {};
+  options.executors = NewThreadExecutor;
+  return options;
+}
+
 // Trains with one worker a range; returns θ after `rounds` and, by slot, the evaluation's loss.
 std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vector<SlotRange>& slots,
                                                                 uint64_t rounds) {
@@ -192,11 +204,11 @@ std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vecto
   std::map<uint32_t, double> losses;
   std::vector<std::unique_ptr<JobWorker>> workers;
   for (size_t i = 0; i < slots.size(); ++i) {
-    JobWorker::Options options{
-        JobId(1), NodeId(i + 1), kSlots, WIRE_FORMAT_F32, kGroups, [&](NodeReport report) {
-          absl::MutexLock lock(&mutex);
-          losses[report.slot_evaluated().slot()] = report.slot_evaluated().statistics().loss();
-        }};
+    JobWorker::Options options = MakeOptions(NodeId(i + 1));
+    options.rounds.report = [&](NodeReport report) {
+      absl::MutexLock lock(&mutex);
+      losses[report.slot_evaluated().slot()] = report.slot_evaluated().statistics().loss();
+    };
     workers.push_back(std::make_unique<JobWorker>(
         std::move(options), std::make_unique<TestProgram>(),
         [&](ParameterLinkEvents* events) { return std::make_unique<TestServers::Link>(&servers, events); }));
@@ -238,8 +250,7 @@ class LateLink : public ParameterLink {
 }  // namespace
 
 TEST_CASE("events that come while the link is destroyed leave it alone") {
-  JobWorker::Options options{JobId(1), NodeId(1), kSlots, WIRE_FORMAT_F32, kGroups, [](NodeReport) {}};
-  JobWorker worker(std::move(options), std::make_unique<TestProgram>(),
+  JobWorker worker(MakeOptions(NodeId(1)), std::make_unique<TestProgram>(),
                    [](ParameterLinkEvents* events) { return std::make_unique<LateLink>(events); });
   worker.OnView(MakeView(3, {{0, kSlots}}));
 }

@@ -46,6 +46,8 @@ class ParameterLink {
   virtual void Push(BlockContribution contribution) = 0;
   virtual void Resume() = 0;
   virtual void Disconnect() = 0;
+  // Adds the peers of the current view that can't be reached.
+  virtual void AddTo(Heartbeat*) const {}
 };
 
 }  // namespace shoal::worker

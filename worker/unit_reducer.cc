@@ -16,6 +16,7 @@ float* UnitReducer::BeginSlot(Slot slot) {
   current_ = {{begin, begin + 1}, pool_->Acquire(elements_), {}};
   result_ = current_.range;
   merges_ = 0;
+  merging_ = false;
   // A right child completes its parent, whose left child is the top of the stack.
   while (result_ != options_.unit) {
     const SlotRange parent = *options_.tree.Parent(result_);
@@ -37,6 +38,7 @@ void UnitReducer::SetStats(const ContributionStats& stats) {
 void UnitReducer::GroupFinal(int group) {
   const GroupRange& range = options_.groups[group];
   GradientBuffer value = current_.gradient;
+  merging_ = true;
   RoundToWire(options_.wire, absl::MakeSpan(value.get() + range.offset, range.size));
   for (size_t i = 0; i < merges_; ++i) {
     const GradientBuffer& left = stack_[stack_.size() - 1 - i].gradient;
@@ -55,11 +57,13 @@ void UnitReducer::EndSlot() {
     stack_.pop_back();
   }
   current_ = Node();
+  merging_ = false;
   if (result_ != options_.unit) stack_.push_back(std::move(node));
 }
 
 std::vector<SlotRange> UnitReducer::Flush() {
   std::vector<SlotRange> nodes;
+  if (merging_) stack_.resize(stack_.size() - merges_);
   for (const Node& node : stack_) {
     for (size_t group = 0; group < options_.groups.size(); ++group) {
       options_.on_final(node.range, static_cast<int>(group), node.gradient, node.stats);
@@ -68,6 +72,7 @@ std::vector<SlotRange> UnitReducer::Flush() {
   }
   stack_.clear();
   current_ = Node();
+  merging_ = false;
   return nodes;
 }
 

@@ -52,7 +52,8 @@ class UnitReducer {
   void GroupFinal(int group);
   // All groups have been final.
   void EndSlot();
-  // Gives up the rest of the unit: what has been reduced so far leaves as smaller nodes. Returns them.
+  // Gives up the rest of the unit: what has been reduced so far leaves as smaller nodes. Returns them. Nodes
+  // with which groups of the running slot were merged already are lost with it.
   std::vector<SlotRange> Flush();
 
  private:
@@ -68,6 +69,7 @@ class UnitReducer {
   std::vector<Node> stack_;  // reduced nodes that wait for their right sibling, left to right
   Node current_;             // the running slot
   size_t merges_ = 0;        // how many nodes of the stack the running slot completes
+  bool merging_ = false;     // groups of the running slot were added to those nodes
   SlotRange result_;         // the node that the running slot completes
   ContributionStats result_stats_;
 };

@@ -1,5 +1,6 @@
 #include "worker/unit_reducer.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <vector>
@@ -100,6 +101,18 @@ TEST_CASE("what was reduced before a unit was given up leaves as smaller nodes")
   CHECK(reducer.Flush() == std::vector<SlotRange>{{0, 2}, {2, 3}});
   CHECK(run.Value({0, 2}) == Reduce(WIRE_FORMAT_F32, {0, 2}));
   CHECK(run.Value({2, 3}) == Reduce(WIRE_FORMAT_F32, {2, 3}));
+}
+
+TEST_CASE("a slot that fails in its backward spoils no node that leaves") {
+  Run run;
+  UnitReducer reducer(run.Options(8, {0, 8}, WIRE_FORMAT_F32), run.pool);
+  for (uint32_t s = 0; s < 3; ++s) Run::RunSlot(reducer, s);
+  float* gradient = reducer.BeginSlot(Slot(3));
+  std::fill_n(gradient, kElements, 1.0f);
+  reducer.SetStats(ContributionStats());
+  reducer.GroupFinal(1);  // merged with slot 2 and with [0,2), whose sums are lost now
+  CHECK(reducer.Flush().empty());
+  CHECK(run.results.empty());
 }
 
 TEST_CASE("n slots need at most log2(n) + 2 buffers, and the next round needs none") {

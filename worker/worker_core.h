@@ -1,8 +1,7 @@
 // What a worker does next in one job: a pure state machine, "A round, at a worker" of docs/protocol.md.
 //
 // It holds no parameter and no gradient, only which versions of which blocks are here, which slots are done,
-// and which view rules. The shell (worker/job_worker.h) and the simulation drive it; both carry out its
-// actions in order.
+// and which view rules. worker/worker_rounds.h drives it and carries out its actions in order.
 #pragma once
 
 #include <cstdint>
@@ -111,6 +110,8 @@ class WorkerCore {
 
   // For logs, tests and the status.
   ViewId view() const { return view_; }
+  uint64_t restore_id() const { return restore_id_; }
+  const Target& target() const { return target_; }
   Version base() const { return base_; }
   bool located() const { return located_; }
 

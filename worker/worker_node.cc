@@ -10,6 +10,7 @@
 #include "common/job_plan_check.h"
 #include "common/job_spec.h"
 #include "common/status.h"
+#include "common/timer_queue.h"
 #include "spdlog/spdlog.h"
 #include "worker/grpc_link.h"
 
@@ -165,17 +166,20 @@ absl::StatusOr<std::unique_ptr<JobWorker>> WorkerNode::MakeWorker(JobId job, con
   }
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Program> program, builder_->Build(spec, plan, files));
   JobWorker::Options options;
-  options.job = job;
-  options.self = NodeId(session_->node_id());
-  options.slots = spec.train().slots();
-  options.wire = spec.train().wire();
-  options.group_sizes.assign(plan.group_sizes().begin(), plan.group_sizes().end());
-  options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
+  WorkerRounds::Options& rounds = options.rounds;
+  rounds.job = job;
+  rounds.self = NodeId(session_->node_id());
+  rounds.slots = spec.train().slots();
+  rounds.wire = spec.train().wire();
+  rounds.group_sizes.assign(plan.group_sizes().begin(), plan.group_sizes().end());
+  rounds.report = [this](NodeReport report) { session_->Send(std::move(report)); };
+  SHOAL_RETURN_IF_ERROR(WorkerRounds::Check(rounds));
+  options.executors = NewThreadExecutor;
   GrpcLink::Options link;
   link.job = job;
-  link.wire = options.wire;
-  link.block_elements = BlockElements(options.group_sizes);
-  link.backoff_seed = options.self.value();
+  link.wire = rounds.wire;
+  link.block_elements = BlockElements(rounds.group_sizes);
+  link.backoff_seed = rounds.self.value();
   return std::make_unique<JobWorker>(
       std::move(options), std::move(program),
       [link](ParameterLinkEvents* events) { return std::make_unique<GrpcLink>(link, events); });

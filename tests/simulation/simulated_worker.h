@@ -1,5 +1,5 @@
-// A worker of a simulated cluster: the real worker::WorkerCore and UnitReducer, with made-up gradients that
-// take simulated time.
+// A worker of a simulated cluster: the real worker::WorkerRounds, with made-up gradients that take simulated
+// time, over simulated streams.
 #pragma once
 
 #include <memory>
@@ -9,16 +9,14 @@
 #include <vector>
 
 #include "common/blocks.h"
-#include "common/slot_tree.h"
 #include "tests/simulation/simulated_node.h"
 #include "tests/simulation/simulated_server.h"
 #include "worker/job_choice.h"
-#include "worker/unit_reducer.h"
-#include "worker/worker_core.h"
+#include "worker/worker_rounds.h"
 
 namespace shoal::simulation {
 
-class SimulatedWorker : public SimulatedNode {
+class SimulatedWorker : public SimulatedNode, private worker::ParameterLink {
  public:
   SimulatedWorker(SimulatedCluster* cluster, std::string name);
 
@@ -27,16 +25,14 @@ class SimulatedWorker : public SimulatedNode {
   void DropAll() override;
 
  private:
-  struct Held {
-    Round round;
-    SlotRange node;
-    int group = 0;
-    worker::GradientBuffer gradient;
-    ContributionStats stats;
-  };
   struct Delivery {
     ContributionHeader header;
     Payload payload;
+  };
+  struct Waiting {
+    PublishedHeader header;
+    server::PublishedVersion published;
+    uint64_t opening = 0;
   };
 
   void DropJob();
@@ -44,60 +40,44 @@ class SimulatedWorker : public SimulatedNode {
   void Prepare(const PrepareJob& request);
   void MakeJob(const PrepareJob& request);
   void ReportPrepared();
-  // Carries out what the core wants, then starts the next work.
+  // After each change of rounds_: starts the next slot.
   void Pump();
-  void CarryOut();
 
-  // ---- data plane ----
+  // ---- ParameterLink: nothing calls back before the next event ----
+  void SetView(const View& view) override;
+  void AskVersions() override;
+  void Open(Version from) override;
+  void Push(worker::BlockContribution contribution) override;
+  void Resume() override;
+  void Disconnect() override;
+
+  // ---- streams ----
   void AskShard(uint32_t shard);
   void OpenPull(uint32_t shard, Version from);
-  void OfferWaiting();
   // False: the block has to wait.
-  bool Offer(ViewId view, const server::PublishedVersion& published, BlockId block);
-  void PushHeld(const Held& held, int shard);
-  void Push(uint32_t shard, Delivery delivery);
+  bool Offer(const PublishedHeader& header, const server::PublishedVersion& published);
+  void OfferWaiting();
+  void Send(uint32_t shard, Delivery delivery);
   void Deliver(uint32_t shard, Delivery delivery);
   void PushBroken(uint32_t shard);
 
   // ---- runner: each step is an event ----
-  void StepTraining();
   void BeginSlot();
-  void RunSlot(Slot slot);
-  void GiveUpUnit();
-  void FinishUnit();
-  void StepEvaluation();
-  void EndWork();
+  void EndTraining(const worker::SlotRun& run, float* gradient);
+  void EndEvaluation(const worker::SlotRun& run);
+  // `event` after `delay`, unless the job was dropped by then.
+  void InJob(absl::Duration delay, std::function<void()> event);
 
   worker::JobChoice choice_;
-  uint64_t job_ = 0;
-  uint64_t life_ = 0;  // of core_, so that late events don't reach its successor
-  std::unique_ptr<worker::WorkerCore> core_;
-  SlotTree tree_{1};
-  std::vector<BlockSpec> blocks_;
-  std::vector<worker::GroupRange> groups_;
-  std::shared_ptr<ArrayPool> pool_;
-  std::vector<float> theta_[2];
+  uint64_t life_ = 0;  // of rounds_, so that late events don't reach its successor
+  std::unique_ptr<worker::WorkerRounds> rounds_;
+  bool busy_ = false;  // a slot is about to run, or runs
   View view_;
-  uint64_t opening_ =
-      0;  // counts worker::AskVersions, worker::OpenStreams and worker::Disconnect: older streams are void
-  bool open_ = false;
+  uint64_t opening_ = 0;  // counts SetView, AskVersions, Open and Disconnect: older streams are void
   std::set<uint32_t> broken_pushes_;  // shards whose push stream broke and does not stand yet
   std::vector<std::shared_ptr<SimulatedPull>> pulls_;
-  struct Waiting {
-    ViewId view;
-    server::PublishedVersion published;
-    BlockId block;
-    uint64_t opening = 0;
-  };
   std::vector<Waiting> waiting_;
-  std::vector<Held> held_;
-
-  bool busy_ = false;
-  bool pumping_ = false;
-  worker::Work work_;
-  size_t unit_ = 0;    // of work_.units
-  uint32_t slot_ = 0;  // next of the unit; or index into work_.slots
-  std::unique_ptr<worker::UnitReducer> reducer_;
+  std::vector<BlockSpec> blocks_;
 };
 
 }  // namespace shoal::simulation

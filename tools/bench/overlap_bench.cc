@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/status.h"
+#include "common/timer_queue.h"
 #include "common/wire.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/loopback_servers.h"
@@ -130,11 +131,12 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
                                                const std::vector<uint64_t>& group_sizes,
                                                std::unique_ptr<worker::Program> program) {
   worker::JobWorker::Options worker;
-  worker.job = job.job;
-  worker.self = kWorker;
-  worker.wire = job.wire;
-  worker.group_sizes = group_sizes;
-  worker.report = [](NodeReport) {};
+  worker.rounds.job = job.job;
+  worker.rounds.self = kWorker;
+  worker.rounds.wire = job.wire;
+  worker.rounds.group_sizes = group_sizes;
+  worker.rounds.report = [](NodeReport) {};
+  worker.executors = NewThreadExecutor;
   worker::GrpcLink::Options link;
   link.job = job.job;
   link.wire = job.wire;

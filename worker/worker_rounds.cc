@@ -1,0 +1,333 @@
+#include "worker/worker_rounds.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal::worker {
+namespace {
+
+// Far above any model and any job; a plan beyond it is damaged.
+constexpr uint64_t kMaxElements = uint64_t{1} << 40;
+constexpr uint32_t kMaxSlots = 1 << 20;
+
+absl::Status CheckView(const View& view, NodeId self, uint32_t slots) {
+  const auto error = [&](const std::string& what) {
+    return absl::InvalidArgumentError(absl::StrCat("view ", view.view(), " of job ", view.job(), ": ", what));
+  };
+  if (view.shards().empty()) return error("expected at least one shard, got none");
+  int ours = 0;
+  for (const SlotAssignment& assignment : view.slots()) {
+    if (NodeId(assignment.worker().node_id()) != self) continue;
+    const SlotRange range{assignment.slot_begin(), assignment.slot_end()};
+    if (range.begin > range.end || range.end > slots) {
+      return error(absl::StrCat("slots ", range.ToString(), "; the job has ", slots));
+    }
+    if (++ours > 1) return error("more than one range of slots for this worker");
+  }
+  return absl::OkStatus();
+}
+
+// What is wrong with a loss; null: nothing.
+const char* BadLoss(double loss) {
+  if (std::isfinite(loss)) return nullptr;
+  return std::isnan(loss) ? "the loss is not a number" : "the loss is infinite";
+}
+
+}  // namespace
+
+absl::Status WorkerRounds::Check(const Options& options) {
+  if (options.slots == 0 || options.slots > kMaxSlots) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("train.slots: expected 1 to ", kMaxSlots, ", got ", options.slots));
+  }
+  uint64_t elements = 0;
+  for (uint64_t size : options.group_sizes) {
+    if (size > kMaxElements || (elements += size) > kMaxElements) elements = kMaxElements + 1;
+  }
+  if (elements == 0 || elements > kMaxElements) {
+    return absl::InvalidArgumentError(absl::StrCat("the plan's groups: expected 1 to ", kMaxElements,
+                                                   " elements together, got ",
+                                                   elements == 0 ? "none" : "more"));
+  }
+  return absl::OkStatus();
+}
+
+WorkerRounds::WorkerRounds(Options options, ParameterLink* link)
+    : options_(std::move(options)),
+      link_(link),
+      tree_(options_.slots),
+      blocks_(CutBlocks(options_.group_sizes, options_.max_block_elements)),
+      group_blocks_(options_.group_sizes.size()),
+      pool_(ArrayPool::Create()),
+      core_({options_.job, options_.self, options_.slots, static_cast<uint32_t>(blocks_.size())}) {
+  for (uint64_t size : options_.group_sizes) {
+    groups_.push_back({elements_, size});
+    elements_ += size;
+  }
+  for (uint32_t b = 0; b < blocks_.size(); ++b) group_blocks_[blocks_[b].group].push_back(b);
+  for (FloatArray& theta : theta_) theta = pool_->Acquire(elements_);
+}
+
+// ---- control plane ----
+
+absl::Status WorkerRounds::OnView(const View& view) {
+  SHOAL_RETURN_IF_ERROR(CheckView(view, options_.self, options_.slots));
+  if (ViewId(view.view()) > core_.view()) {
+    view_ = view;
+    open_ = false;
+    failed_.reset();
+    link_->SetView(view);
+  }
+  const Target before = core_.target();
+  core_.OnView(view);
+  if (core_.target().version() != before.version()) failed_.reset();
+  CarryOut();
+  return absl::OkStatus();
+}
+
+void WorkerRounds::OnTarget(const Target& target) {
+  const Target before = core_.target();
+  core_.OnTarget(target);
+  const Target& now = core_.target();
+  if (now.version() != before.version() || now.evaluate() != before.evaluate()) failed_.reset();
+  CarryOut();
+}
+
+void WorkerRounds::OnSessionOpened() {
+  core_.OnSessionOpened();
+  if (failed_) options_.report(*failed_);
+  CarryOut();
+}
+
+// ---- link ----
+
+void WorkerRounds::OnVersions(ViewId view, uint32_t shard, Version lowest) {
+  core_.OnVersions(view, shard, lowest);
+  CarryOut();
+}
+
+void WorkerRounds::OnOutOfRange(ViewId view) {
+  core_.OnOutOfRange(view);
+  CarryOut();
+}
+
+void WorkerRounds::OnPushReopened(ViewId view, uint32_t shard) {
+  if (view != core_.view() || !open_) return;
+  for (const Held& held : held_) PushHeld(held, static_cast<int>(shard));
+}
+
+WorkerCore::Offer WorkerRounds::OfferBlock(const PublishedHeader& header, float** values) {
+  const Version version(header.version());
+  const auto offer = core_.OfferBlock(ViewId(header.view()), version, BlockId(header.block()));
+  if (offer == WorkerCore::Offer::kTake) *values = theta(version) + blocks_[header.block()].offset;
+  return offer;
+}
+
+void WorkerRounds::BlockStored(const PublishedHeader& header) {
+  core_.BlockStored(ViewId(header.view()), Version(header.version()), BlockId(header.block()));
+  CarryOut();
+}
+
+// ---- actions ----
+
+void WorkerRounds::CarryOut() {
+  for (WorkerAction& action : core_.TakeActions()) {
+    if (std::holds_alternative<AskVersions>(action)) {
+      open_ = false;
+      link_->AskVersions();
+    } else if (auto* open = std::get_if<OpenStreams>(&action)) {
+      open_ = true;
+      link_->Open(open->from);
+      for (const Held& held : held_) PushHeld(held, -1);
+    } else if (std::holds_alternative<Disconnect>(action)) {
+      open_ = false;
+      link_->Disconnect();
+    } else if (auto* release = std::get_if<ReleaseHeld>(&action)) {
+      const Round over = release->round;
+      held_.erase(std::remove_if(held_.begin(), held_.end(), [&](const Held& h) { return h.round <= over; }),
+                  held_.end());
+    } else if (std::holds_alternative<DropHeld>(action)) {
+      held_.clear();
+    } else if (auto* send = std::get_if<SendReport>(&action)) {
+      options_.report(std::move(send->report));
+    }
+  }
+  link_->Resume();
+}
+
+void WorkerRounds::PushHeld(const Held& held, int shard) {
+  const ReducedGroup& reduced = held.reduced;
+  const int shards = view_.shards_size();
+  for (uint32_t b : group_blocks_[reduced.group]) {
+    if (shard >= 0 && static_cast<int>(b % shards) != shard) continue;
+    BlockContribution contribution;
+    ContributionHeader& header = contribution.header;
+    header.set_job(options_.job.value());
+    header.set_round(held.round.value());
+    header.set_slot_begin(reduced.node.begin);
+    header.set_slot_end(reduced.node.end);
+    header.set_block(b);
+    *header.mutable_stats() = reduced.stats;
+    contribution.gradient = reduced.gradient;
+    contribution.values = reduced.gradient.get() + blocks_[b].offset;
+    contribution.size = blocks_[b].size;
+    link_->Push(std::move(contribution));
+  }
+}
+
+// ---- running slots ----
+
+std::optional<SlotRun> WorkerRounds::NextSlot() {
+  while (true) {
+    if (work_.kind == Work::Kind::kNone) {
+      if (failed_) return std::nullopt;
+      work_ = core_.NextWork();
+      next_ = 0;
+    }
+    if (work_.kind == Work::Kind::kNone) return std::nullopt;
+    const bool evaluates = work_.kind == Work::Kind::kEvaluate;
+    if (!evaluates && reducer_ == nullptr) BeginUnit();
+    run_.set = work_.set;
+    run_.version = work_.version;
+    run_.slot = evaluates ? work_.slots[next_] : Slot(slot_);
+    run_.theta = theta(work_.version);
+    bad_loss_ = nullptr;
+    if (Wanted() && (evaluates || core_.Assigned(run_.slot))) return run_;
+    evaluates ? EndWork() : GiveUpUnit();
+  }
+}
+
+void WorkerRounds::BeginUnit() {
+  const SlotRange unit = work_.units[next_];
+  slot_ = unit.begin;
+  const auto on_final = [this](SlotRange node, int group, const GradientBuffer& gradient,
+                               const ContributionStats& stats) {
+    reduced_.push_back({node, group, gradient, stats});
+  };
+  reducer_ = std::make_unique<UnitReducer>(
+      UnitReducer::Options{tree_, unit, options_.wire, groups_, on_final}, pool_);
+}
+
+void WorkerRounds::EndUnit() {
+  core_.UnitDone(work_.ticket, work_.units[next_]);
+  reducer_.reset();
+  if (++next_ == work_.units.size()) EndWork();
+}
+
+void WorkerRounds::GiveUpUnit() {
+  const std::vector<SlotRange> nodes = reducer_->Flush();
+  for (const ReducedGroup& reduced : std::exchange(reduced_, {})) Hold(reduced);
+  for (SlotRange node : nodes) core_.UnitDone(work_.ticket, node);
+  reducer_.reset();
+  EndWork();
+}
+
+void WorkerRounds::EndWork() {
+  core_.EndWork(work_.ticket);
+  work_ = Work();
+  CarryOut();
+}
+
+bool WorkerRounds::GroupHere(int group) const {
+  for (uint32_t b : group_blocks_[group]) {
+    if (!core_.HasBlock(work_.version, BlockId(b))) return false;
+  }
+  return true;
+}
+
+bool WorkerRounds::AllGroupsHere() const {
+  for (int group = 0; group < groups(); ++group) {
+    if (!GroupHere(group)) return false;
+  }
+  return true;
+}
+
+void WorkerRounds::SetStats(const ContributionStats& stats) {
+  bad_loss_ = BadLoss(stats.loss());
+  reducer_->SetStats(stats);
+}
+
+std::optional<ReducedGroup> WorkerRounds::Reduce(int group) {
+  // Merged with its siblings, a gradient that is not finite would spoil what is good of the unit.
+  if (bad_loss_ != nullptr) return std::nullopt;
+  reducer_->GroupFinal(group);
+  if (reduced_.empty()) return std::nullopt;
+  ReducedGroup reduced = std::move(reduced_.back());
+  reduced_.clear();
+  return reduced;
+}
+
+void WorkerRounds::Hold(const ReducedGroup& reduced) {
+  if (!Wanted()) return;
+  held_.push_back({RoundFrom(work_.version), reduced});
+  if (open_) PushHeld(held_.back(), -1);
+}
+
+void WorkerRounds::EndTraining(const absl::Status& status) {
+  if (status.ok() && bad_loss_ == nullptr) {
+    reducer_->EndSlot();
+    if (++slot_ == work_.units[next_].end) EndUnit();
+  } else {
+    if (!status.ok()) {
+      Fail(status);
+    } else {
+      FailLoss(bad_loss_);
+    }
+    GiveUpUnit();
+  }
+  CarryOut();
+}
+
+void WorkerRounds::EndEvaluation(const absl::StatusOr<EvaluationStatistics>& statistics) {
+  const char* const bad_loss = statistics.ok() ? BadLoss(statistics->loss()) : nullptr;
+  if (statistics.ok() && bad_loss == nullptr) {
+    core_.SlotEvaluated(work_.ticket, run_.slot, *statistics);
+    if (++next_ == work_.slots.size()) return EndWork();
+    return CarryOut();
+  }
+  if (!statistics.ok()) {
+    Fail(statistics.status());
+  } else {
+    FailLoss(bad_loss);
+  }
+  EndWork();
+}
+
+void WorkerRounds::Fail(const absl::Status& status) {
+  if (absl::IsCancelled(status)) return;
+  NodeReport report;
+  JobRefused& refused = *report.mutable_job_refused();
+  refused.set_job(options_.job.value());
+  refused.set_reason(absl::StrCat("round ", run_.version.value(), ", slot ", run_.slot.value(), ": ",
+                                  absl::string_view(status.message())));
+  ReportFailure(std::move(report));
+}
+
+void WorkerRounds::FailLoss(const char* reason) {
+  NodeReport report;
+  SlotFailed& failed = *report.mutable_slot_failed();
+  failed.set_job(options_.job.value());
+  failed.set_restore_id(core_.restore_id());
+  failed.set_round(run_.version.value());
+  failed.set_slot(static_cast<uint32_t>(run_.slot.value()));
+  failed.set_set(run_.set);
+  failed.set_reason(reason);
+  ReportFailure(std::move(report));
+}
+
+// What nobody wants any more has not failed.
+void WorkerRounds::ReportFailure(NodeReport report) {
+  if (!Wanted()) return;
+  spdlog::error("job {}, round {}, slot {}: {}", options_.job.value(), run_.version.value(),
+                run_.slot.value(),
+                report.has_slot_failed() ? report.slot_failed().reason() : report.job_refused().reason());
+  failed_ = std::move(report);
+  options_.report(*failed_);
+}
+
+}  // namespace shoal::worker
