@@ -4,10 +4,10 @@
 #include <functional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/backoff.h"
+#include "common/clock.h"
 #include "common/rpc.h"
 #include "common/sha256.h"
 #include "common/status.h"
@@ -17,86 +17,101 @@ namespace shoal {
 namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
-constexpr size_t kSha256Characters = 64;
-// Of one attempt: the largest artifact at the slowest link worth having.
-constexpr absl::Duration kAttemptTimeout = absl::Minutes(10);
 
 bool WorthTryingAgain(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
 }
 
-// Calls `attempt` until it succeeds, fails for good, or `deadline` has passed.
-absl::Status TryUntil(absl::Time deadline, const std::function<absl::Status()>& attempt) {
+// Calls `attempt` with the time that is left until it succeeds, fails for good, or `patience` is over.
+absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(absl::Duration)>& attempt) {
+  const absl::Time deadline = MonotonicNow() + patience;
   Backoff backoff(absl::ToUnixNanos(absl::Now()));
   while (true) {
-    const absl::Status status = attempt();
+    const absl::Status status = attempt(deadline - MonotonicNow());
     if (status.ok() || !WorthTryingAgain(status)) return status;
     const absl::Duration delay = backoff.NextDelay();
-    if (absl::Now() + delay > deadline) return status;
+    if (MonotonicNow() + delay > deadline) return status;
     spdlog::warn("{}; trying again", status.ToString());
     absl::SleepFor(delay);
   }
 }
 
-// The digest becomes a file name.
-absl::Status CheckDigest(const std::string& sha256) {
-  const bool hex = std::all_of(sha256.begin(), sha256.end(), absl::ascii_isxdigit);
-  if (sha256.size() == kSha256Characters && hex) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("\"", sha256, "\" is no SHA-256 of an artifact"));
-}
-
 }  // namespace
 
-ArtifactStore::ArtifactStore(Env* env, std::string folder, std::shared_ptr<grpc::Channel> channel)
-    : env_(env), folder_(std::move(folder)), stub_(SchedulerService::NewStub(channel)) {}
+ArtifactStore::ArtifactStore(Options options)
+    : options_(std::move(options)),
+      folder_(options_.env, options_.folder),
+      stub_(SchedulerService::NewStub(options_.channel)) {}
 
-absl::StatusOr<std::string> ArtifactStore::Fetch(const Artifact& artifact, absl::Time deadline) {
-  SHOAL_RETURN_IF_ERROR(CheckDigest(artifact.sha256()));
-  const std::string path = PathOf(artifact.sha256());
-  if (env_->FileExists(path)) return path;
-  const absl::Status status = TryUntil(deadline, [&] { return FetchOnce(artifact, deadline); });
+absl::StatusOr<std::string> ArtifactStore::Fetch(const Artifact& artifact, const Progress& progress) {
+  const absl::Status here = folder_.Verify(artifact.sha256(), progress);
+  const std::string path = folder_.PathOf(artifact.sha256());
+  if (here.ok()) return path;
+  if (!absl::IsNotFound(here)) {
+    if (!absl::IsDataLoss(here)) return here;
+    spdlog::warn("{}; fetching it again", std::string(here.message()));
+  }
+  const absl::Status status = TryFor(
+      options_.patience, [&](absl::Duration timeout) { return FetchOnce(artifact, timeout, progress); });
   SHOAL_RETURN_IF_ERROR(Annotate(status, absl::StrCat("fetching artifact ", artifact.name())));
   return path;
 }
 
-absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Time deadline) {
+absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Duration timeout,
+                                      const Progress& progress) {
   grpc::ClientContext context;
-  SetDeadline(&context, std::min(kAttemptTimeout, deadline - absl::Now()));
+  SetDeadline(&context, timeout);
   GetArtifactRequest request;
   request.set_sha256(artifact.sha256());
   const auto stream = stub_->GetArtifact(&context, request);
-  std::string bytes;
   ArtifactChunk chunk;
-  while (stream->Read(&chunk)) {
-    bytes += chunk.data();
-    if (bytes.size() > artifact.bytes()) context.TryCancel();
+  bool over = false;
+  absl::Status sent;
+  const absl::Status status = folder_.Put(artifact.sha256(), artifact.bytes(), [&](std::string* piece) {
+    if (!stream->Read(&chunk)) {
+      over = true;
+      sent = FromGrpcStatus(stream->Finish());
+      return false;
+    }
+    progress(absl::StrCat("fetches artifact ", artifact.name()));
+    *piece = std::move(*chunk.mutable_data());
+    return true;
+  });
+  if (!over) {
+    context.TryCancel();
+    stream->Finish();
   }
-  const absl::Status status = FromGrpcStatus(stream->Finish());
-  if (bytes.size() <= artifact.bytes()) SHOAL_RETURN_IF_ERROR(status);
-  if (bytes.size() != artifact.bytes() || Sha256Hex(bytes) != artifact.sha256()) {
-    return absl::DataLossError(absl::StrCat("the scheduler's copy of ", artifact.sha256(), " is damaged"));
-  }
-  SHOAL_RETURN_IF_ERROR(env_->CreateDirs(folder_));
-  return env_->WriteFileAtomic(PathOf(artifact.sha256()), bytes);
+  SHOAL_RETURN_IF_ERROR(sent);
+  if (!absl::IsDataLoss(status)) return status;
+  return absl::DataLossError(
+      absl::StrCat("the scheduler's copy is damaged: ", absl::string_view(status.message()),
+                   "; delete it from the scheduler's folder of artifacts and submit the job again"));
 }
 
 absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::string& bytes,
-                                            absl::Time deadline) {
+                                            const Progress& progress) {
   Artifact artifact;
   artifact.set_name(name);
   artifact.set_sha256(Sha256Hex(bytes));
   artifact.set_bytes(bytes.size());
-  SHOAL_RETURN_IF_ERROR(env_->CreateDirs(folder_));
-  const std::string path = PathOf(artifact.sha256());
-  if (!env_->FileExists(path)) SHOAL_RETURN_IF_ERROR(env_->WriteFileAtomic(path, bytes));
-  const absl::Status status = TryUntil(deadline, [&] { return PutOnce(artifact, bytes, deadline); });
+  if (!folder_.Verify(artifact.sha256(), progress).ok()) {
+    size_t taken = 0;
+    SHOAL_RETURN_IF_ERROR(folder_.Put(artifact.sha256(), bytes.size(), [&](std::string* piece) {
+      piece->assign(bytes, taken, kChunkBytes);
+      taken += piece->size();
+      return !piece->empty();
+    }));
+  }
+  const absl::Status status = TryFor(
+      options_.patience, [&](absl::Duration timeout) { return PutOnce(artifact, bytes, timeout, progress); });
   SHOAL_RETURN_IF_ERROR(Annotate(status, absl::StrCat("giving artifact ", name, " to the scheduler")));
   return artifact;
 }
 
-absl::Status ArtifactStore::PutOnce(const Artifact& artifact, const std::string& bytes, absl::Time deadline) {
+absl::Status ArtifactStore::PutOnce(const Artifact& artifact, const std::string& bytes,
+                                    absl::Duration timeout, const Progress& progress) {
   grpc::ClientContext context;
-  SetDeadline(&context, std::min(kAttemptTimeout, deadline - absl::Now()));
+  SetDeadline(&context, timeout);
   PutArtifactResponse response;
   const auto stream = stub_->PutArtifact(&context, &response);
   ArtifactChunk chunk;
@@ -107,6 +122,7 @@ absl::Status ArtifactStore::PutOnce(const Artifact& artifact, const std::string&
     const size_t part = std::min(kChunkBytes, bytes.size() - sent);
     chunk.set_data(bytes.data() + sent, part);
     if (!stream->Write(chunk)) break;  // Finish says why
+    progress(absl::StrCat("gives artifact ", artifact.name(), " to the scheduler"));
     sent += part;
     chunk.clear_sha256();
     chunk.clear_bytes();

@@ -7,35 +7,52 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/artifact_folder.h"
 #include "common/file.h"
+#include "common/progress.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/scheduler.grpc.pb.h"
 
 namespace shoal {
 
-// A node's folder of artifacts. A file is there only when it is whole, so a crash leaves nothing to mistrust.
-// Thread-safe as long as two calls don't name the same artifact.
-class ArtifactStore {
+// Where a node gets artifacts from and brings them to. Blocks.
+class ArtifactSource {
  public:
-  // `channel` leads to the scheduler.
-  ArtifactStore(Env* env, std::string folder, std::shared_ptr<grpc::Channel> channel);
+  virtual ~ArtifactSource() = default;
+  // The path of a file with exactly the artifact's bytes.
+  virtual absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress) = 0;
+  // Keeps `bytes`, for this node and for others. Returns their description under `name`.
+  virtual absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes,
+                                       const Progress& progress) = 0;
+};
 
-  // The path of a file with the artifact's bytes: the one that is here, else fetched from the scheduler.
-  // Tries again after a broken connection, until `deadline`. Errors: NOT_FOUND when the scheduler has none;
-  // DATA_LOSS when what came has another digest; DEADLINE_EXCEEDED; what the Env says.
-  absl::StatusOr<std::string> Fetch(const Artifact& artifact, absl::Time deadline);
+// A node's folder of artifacts, and the scheduler. Thread-safe.
+class ArtifactStore : public ArtifactSource {
+ public:
+  struct Options {
+    Env* env = nullptr;
+    std::string folder;                      // may be shared with other processes
+    std::shared_ptr<grpc::Channel> channel;  // to the scheduler
+    // How long a call may take, with all attempts: the scheduler may be restarting.
+    absl::Duration patience = absl::Minutes(10);
+  };
+  explicit ArtifactStore(Options options);
 
-  // Keeps `bytes` here and gives them to the scheduler, with the same patience. Returns their description
-  // under `name`.
-  absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes, absl::Time deadline);
+  // The file that is here is read and compared each time; one that is damaged is fetched again. Errors:
+  // NOT_FOUND when the scheduler has none; DATA_LOSS when its copy is damaged; DEADLINE_EXCEEDED; what the
+  // Env says.
+  absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress = NoProgress) override;
+  // Errors: INVALID_ARGUMENT for more than kMaxArtifactBytes; as Fetch.
+  absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes,
+                               const Progress& progress = NoProgress) override;
 
  private:
-  std::string PathOf(const std::string& sha256) const { return JoinPath(folder_, sha256); }
-  absl::Status FetchOnce(const Artifact& artifact, absl::Time deadline);
-  absl::Status PutOnce(const Artifact& artifact, const std::string& bytes, absl::Time deadline);
+  absl::Status FetchOnce(const Artifact& artifact, absl::Duration timeout, const Progress& progress);
+  absl::Status PutOnce(const Artifact& artifact, const std::string& bytes, absl::Duration timeout,
+                       const Progress& progress);
 
-  Env* const env_;
-  const std::string folder_;
+  const Options options_;
+  ArtifactFolder folder_;
   const std::unique_ptr<SchedulerService::Stub> stub_;
 };
 

@@ -12,10 +12,10 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/artifact_folder.h"
 #include "common/event.h"
 #include "common/executor.h"
 #include "common/file.h"
-#include "scheduler/artifact_files.h"
 #include "scheduler/scheduler_core.h"
 #include "scheduler/store.h"
 
@@ -90,7 +90,7 @@ class SchedulerNode {
   };
   absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  ArtifactFiles& artifacts() { return artifacts_; }
+  ArtifactFolder& artifacts() { return artifacts_; }
 
  private:
   explicit SchedulerNode(Options options);
@@ -108,7 +108,7 @@ class SchedulerNode {
   const std::unique_ptr<Executor> ticks_;
   const std::unique_ptr<Executor> files_;
   const absl::Time started_;
-  ArtifactFiles artifacts_;
+  ArtifactFolder artifacts_;
   Event failure_;
 
   absl::Mutex mutex_;

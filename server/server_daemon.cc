@@ -2,20 +2,13 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "common/timer_queue.h"
 
 namespace shoal::server {
-namespace {
-
-// How long the weights may take, with all attempts: the scheduler may be restarting.
-constexpr absl::Duration kArtifactPatience = absl::Minutes(10);
-
-}  // namespace
 
 ServerDaemon::ServerDaemon(Options options)
     : options_(std::move(options)),
-      artifacts_(options_.env, JoinPath(options_.work_dir, "artifacts"), options_.channel),
+      artifacts_({options_.env, JoinPath(options_.work_dir, "artifacts"), options_.channel}),
       node_(NodeOptions()) {}
 
 ServerNode::Options ServerDaemon::NodeOptions() {
@@ -25,9 +18,7 @@ ServerNode::Options ServerDaemon::NodeOptions() {
   options.executors = NewThreadExecutor;
   options.peers = &peers_;
   options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
-  options.fetch = [this](const Artifact& artifact) {
-    return artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience);
-  };
+  options.fetch = [this](const Artifact& artifact) { return artifacts_.Fetch(artifact); };
   return options;
 }
 

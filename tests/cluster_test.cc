@@ -103,14 +103,15 @@ class TestProgram : public worker::Program {
 
 class TestBuilder : public worker::ProgramBuilder {
  public:
-  absl::StatusOr<worker::DerivedJob> Derive(const JobSpec&) override {
+  absl::StatusOr<worker::DerivedJob> Derive(const JobSpec&, const Progress&) override {
     worker::DerivedJob derived;
     derived.plan = MakePlan();
     derived.artifacts["dataset"] = std::string(300 << 10, 'x');  // several chunks
     return derived;
   }
   absl::StatusOr<std::unique_ptr<worker::Program>> Build(const JobSpec&, const JobPlan&,
-                                                         const std::map<std::string, std::string>&) override {
+                                                         const std::map<std::string, std::string>&,
+                                                         const Progress&) override {
     return std::make_unique<TestProgram>();
   }
 };

@@ -25,13 +25,17 @@ JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const Li
       rounds_(options_.rounds, link_.get()) {}
 
 JobWorker::~JobWorker() {
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-    changed_.SignalAll();
-  }
+  Cancel();
   runner_->Stop();
   link_.reset();  // events that still come leave it alone, since stopping_
+}
+
+std::string JobWorker::Cancel() {
+  absl::MutexLock lock(&mutex_);
+  if (!std::exchange(stopping_, true)) link_->Disconnect();
+  changed_.SignalAll();
+  return busy_ && running_ ? absl::StrCat("job ", options_.rounds.job.value(), ", ", Describe(*running_))
+                           : "";
 }
 
 // ---- events ----

@@ -38,6 +38,7 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   void OnView(const View& view) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnTarget(const Target& target) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnSessionOpened() override ABSL_LOCKS_EXCLUDED(mutex_);
+  std::string Cancel() override ABSL_LOCKS_EXCLUDED(mutex_);
   // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters: that is a server's matter.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 

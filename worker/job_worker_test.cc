@@ -1,11 +1,15 @@
 #include "worker/job_worker.h"
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/coverage.h"
 #include "common/timer_queue.h"
@@ -247,7 +251,123 @@ class LateLink : public ParameterLink {
   ParameterLinkEvents* const events_;
 };
 
+// Its servers answer at once, and all parameters are here. Events come from the thread that posts them.
+class PromptLink : public ParameterLink {
+ public:
+  explicit PromptLink(ParameterLinkEvents* events) : events_(events) {}
+
+  void SetView(const View& view) override { view_ = ViewId(view.view()); }
+  void AskVersions() override {
+    answers_->Post([this, view = view_] { events_->OnVersions(view, 0, Version(0)); });
+  }
+  void Open(Version from) override {
+    answers_->Post([this, view = view_, from] {
+      for (uint32_t block = 0; block < kGroups.size(); ++block) {
+        PublishedHeader header;
+        header.set_view(view.value());
+        header.set_version(from.value());
+        header.set_block(block);
+        events_->OnBlock(header, [&](float* out) { std::fill_n(out, kGroups[block], 0.0f); });
+      }
+    });
+  }
+  void Push(BlockContribution) override { ++pushed; }
+  void Resume() override {}
+  void Disconnect() override {}
+
+  static inline std::atomic<int> pushed{0};
+
+ private:
+  ParameterLinkEvents* const events_;
+  ViewId view_;
+  const std::unique_ptr<Executor> answers_ = NewThreadExecutor("answers");
+};
+
+// Blocks in its slot until it is let go.
+struct Hang {
+  absl::Notification begun, go_on;
+};
+
+class HangingProgram : public Program {
+ public:
+  explicit HangingProgram(Hang* hang) : hang_(hang) {}
+  absl::Status RunSlot(const SlotTask& task) override {
+    for (int group = 0; group < static_cast<int>(kGroups.size()); ++group) {
+      if (!task.wait_group(group)) return absl::CancelledError("not wanted");
+    }
+    hang_->begun.Notify();
+    hang_->go_on.WaitForNotification();
+    return absl::CancelledError("over");
+  }
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask&) override {
+    return absl::UnimplementedError("");
+  }
+
+ private:
+  Hang* const hang_;
+};
+
+// Its losses are what no number is.
+class DivergingProgram : public TestProgram {
+ public:
+  absl::Status RunSlot(const SlotTask& task) override {
+    SlotTask diverging = task;
+    diverging.set_stats = [&](ContributionStats stats) {
+      stats.set_loss(std::numeric_limits<double>::quiet_NaN());
+      task.set_stats(stats);
+    };
+    return TestProgram::RunSlot(diverging);
+  }
+};
+
+JobWorker::LinkFactory MakePromptLink() {
+  return [](ParameterLinkEvents* events) { return std::make_unique<PromptLink>(events); };
+}
+
 }  // namespace
+
+TEST_CASE("nothing but the destructor waits for a slot that hangs, and heartbeats name it") {
+  Hang hang;
+  auto worker = std::make_unique<JobWorker>(MakeOptions(NodeId(1)), std::make_unique<HangingProgram>(&hang),
+                                            MakePromptLink());
+  worker->OnView(MakeView(3, {{0, kSlots}}));
+  REQUIRE(hang.begun.WaitForNotificationWithTimeout(absl::Seconds(20)));
+  Heartbeat heartbeat;
+  worker->AddTo(&heartbeat);
+  REQUIRE(heartbeat.activities_size() == 1);
+  CHECK(heartbeat.activities(0).kind() == ACTIVITY_COMPUTE);
+  CHECK(heartbeat.activities(0).job() == 1);
+  CHECK(heartbeat.activities(0).view() == 1);
+  CHECK(heartbeat.activities(0).detail() == "round 0, slot 0");
+  View view = MakeView(3, {{0, kSlots}});
+  view.set_view(2);
+  worker->OnView(view);
+  worker->OnTarget(view.target());
+  worker->OnSessionOpened();
+  CHECK(worker->Cancel() == "job 1, round 0, slot 0");
+  hang.go_on.Notify();
+  worker.reset();
+}
+
+TEST_CASE("a loss that is not a number is reported, and nothing of it pushed") {
+  absl::Mutex mutex;
+  std::vector<NodeReport> reports;
+  JobWorker::Options options = MakeOptions(NodeId(1));
+  options.rounds.report = [&](NodeReport report) {
+    absl::MutexLock lock(&mutex);
+    reports.push_back(std::move(report));
+  };
+  PromptLink::pushed = 0;
+  JobWorker worker(std::move(options), std::make_unique<DivergingProgram>(), MakePromptLink());
+  worker.OnView(MakeView(3, {{0, kSlots}}));
+  const auto reported = [&] { return !reports.empty(); };
+  absl::MutexLock lock(&mutex);
+  REQUIRE(mutex.AwaitWithTimeout(absl::Condition(&reported), absl::Seconds(20)));
+  CHECK(reports.size() == 1);
+  CHECK(reports[0].slot_failed().reason() == "the loss is not a number");
+  CHECK(reports[0].slot_failed().restore_id() == 1);
+  CHECK(PromptLink::pushed == 0);
+}
 
 TEST_CASE("events that come while the link is destroyed leave it alone") {
   JobWorker worker(MakeOptions(NodeId(1)), std::make_unique<TestProgram>(),

@@ -1,9 +1,11 @@
 // shoal-worker: computes gradients and pushes them to the parameter servers.
+#include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/daemon.h"
 #include "common/node_flags.h"
 #include "common/status.h"
@@ -14,6 +16,9 @@
 
 namespace shoal::worker {
 namespace {
+
+// How long a slot, or the reading of data, may take to end when the daemon stops.
+constexpr absl::Duration kSlotPatience = absl::Seconds(20);
 
 struct Flags {
   DaemonFlags daemon;
@@ -40,6 +45,13 @@ absl::Status Run(const Flags& flags) {
       daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },
       [&] { node.Leave(flags.node.leave_timeout()); });
   server->Shutdown(absl::Milliseconds(200));
+  const absl::Status stopped = node.Stop(kSlotPatience);
+  if (!stopped.ok()) {
+    // Nothing that runs must survive, and a thread that hangs can't be joined.
+    spdlog::error("Ending without what runs: {}", std::string(stopped.message()));
+    spdlog::shutdown();
+    std::_Exit(kExitFailure);
+  }
   return refused;
 }
 

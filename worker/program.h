@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/progress.h"
 #include "common/types.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
@@ -56,12 +57,13 @@ class ProgramBuilder {
  public:
   virtual ~ProgramBuilder() = default;
   // Reads the job's data: a pure function of spec and data, so whoever derives gets the same. Errors:
-  // INVALID_ARGUMENT and NOT_FOUND are the job's fault, for its user; others are this machine's.
-  virtual absl::StatusOr<DerivedJob> Derive(const JobSpec& spec) = 0;
+  // INVALID_ARGUMENT is the job's fault, for its user; others, a missing file included, are this machine's.
+  virtual absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) = 0;
   // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's data or
   // arithmetic is not the plan's.
-  virtual absl::StatusOr<std::unique_ptr<Program>> Build(
-      const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) = 0;
+  virtual absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
+                                                         const std::map<std::string, std::string>& artifacts,
+                                                         const Progress& progress) = 0;
 };
 
 }  // namespace shoal::worker

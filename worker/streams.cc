@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/block_checksum.h"
+#include "common/rpc.h"
 #include "common/wire.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "spdlog/spdlog.h"
@@ -24,6 +25,7 @@ grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
 
 void PullStream::Start(const std::shared_ptr<grpc::Channel>& channel, const PullRequest& request) {
   self_ = shared_from_this();
+  shared_->running.Begin();
   stub_ = std::make_unique<grpc::GenericStub>(channel);
   request_ = Serialize(request);
   stub_->PrepareBidiStreamingCall(&context_, "/shoal.ParameterService/Pull", {}, this);
@@ -34,23 +36,24 @@ void PullStream::Start(const std::shared_ptr<grpc::Channel>& channel, const Pull
 }
 
 bool PullStream::Offer(const PublishedMessage& message) {
-  const uint64_t elements = (*block_elements_)[message.header.block()];
-  return place_.link->events_->OnBlock(message.header, [&](float* out) {
+  const uint64_t elements = shared_->block_elements[message.header.block()];
+  return shared_->events->OnBlock(message.header, [&](float* out) {
     DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
   });
 }
 
 void PullStream::OnReadDone(bool ok) {
   if (!ok) return RemoveHold();
-  const absl::Duration crossing = place_.link->simulated_.Receive(incoming_.Length());
+  const absl::Duration crossing = shared_->simulated.Receive(incoming_.Length());
   auto message = ParsePublishedBlock(incoming_);
-  const absl::Status status = message.ok() ? CheckPublished(*message, *block_elements_) : message.status();
+  const absl::Status status =
+      message.ok() ? CheckPublished(*message, shared_->block_elements) : message.status();
   if (!status.ok()) {
     spdlog::warn("shard {}: {}; the stream is opened again", place_.shard, std::string(status.message()));
     context_.TryCancel();
     return RemoveHold();
   }
-  place_.link->OnDelivery(place_.generation, place_.shard);
+  shared_->events->OnDelivery(place_);
   {
     // Set before it is offered: a Resume in between must find it.
     absl::MutexLock lock(&mutex_);
@@ -58,7 +61,7 @@ void PullStream::OnReadDone(bool ok) {
     crossing_ = crossing > absl::ZeroDuration();
   }
   if (crossing == absl::ZeroDuration()) return OfferWaiting();
-  place_.link->timers_.After(crossing, [self = shared_from_this()] { self->Arrived(); });
+  shared_->executor->After(crossing, [self = shared_from_this()] { self->Arrived(); });
 }
 
 void PullStream::Arrived() {
@@ -110,16 +113,17 @@ void PullStream::Cancel() {
 }
 
 void PullStream::OnDone(const grpc::Status& status) {
-  GrpcLink* link = place_.link;
-  link->OnPullDone(place_.generation, place_.shard, status);
+  StreamContext* const shared = shared_;
+  shared->events->OnPullDone(place_, FromGrpcStatus(status));
   self_.reset();  // may destroy this
-  link->StreamEnded();
+  shared->running.End();
 }
 
 // ---- push ----
 
 void PushStream::Start(const std::shared_ptr<grpc::Channel>& channel) {
   self_ = shared_from_this();
+  shared_->running.Begin();
   stub_ = std::make_unique<grpc::GenericStub>(channel);
   stub_->PrepareBidiStreamingCall(&context_, "/shoal.ParameterService/Push", {}, this);
   AddHold();  // writes come from other threads than the reactor's
@@ -152,9 +156,9 @@ void PushStream::WriteNext() {
     queue_.erase(queue_.begin());
   }
   outgoing_ = Encoded(std::move(next));
-  const absl::Duration crossing = place_.link->simulated_.Send(outgoing_.Length());
+  const absl::Duration crossing = shared_->simulated.Send(outgoing_.Length());
   if (crossing == absl::ZeroDuration()) return Write();
-  place_.link->timers_.After(crossing, [self = shared_from_this()] { self->Write(); });
+  shared_->executor->After(crossing, [self = shared_from_this()] { self->Write(); });
 }
 
 void PushStream::Write() {
@@ -168,11 +172,10 @@ void PushStream::Write() {
 
 grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
   ContributionHeader& header = contribution.header;
-  header.set_view(view_.value());
-  header.set_wire(wire_);
-  PayloadEncoder encoder(wire_, std::move(contribution.gradient),
-                         absl::MakeConstSpan(contribution.values, contribution.size),
-                         place_.link->pool_.get());
+  header.set_view(place_.view.value());
+  header.set_wire(shared_->wire);
+  PayloadEncoder encoder(shared_->wire, std::move(contribution.gradient),
+                         absl::MakeConstSpan(contribution.values, contribution.size), shared_->pool.get());
   const PayloadEncoder::Encoded encoded = encoder.Finish();
   header.set_crc32c(BlockChecksum(header, encoded.crc32c));
   return EncodeBlockMessage(header, encoded.payload);
@@ -201,10 +204,10 @@ void PushStream::OnReadDone(bool ok) {
 }
 
 void PushStream::OnDone(const grpc::Status& status) {
-  GrpcLink* link = place_.link;
-  link->OnPushDone(place_.generation, place_.shard, status);
+  StreamContext* const shared = shared_;
+  shared->events->OnPushDone(place_, FromGrpcStatus(status));
   self_.reset();  // may destroy this
-  link->StreamEnded();
+  shared->running.End();
 }
 
 }  // namespace shoal::worker

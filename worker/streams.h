@@ -1,4 +1,4 @@
-// The two kinds of stream of a GrpcLink, as gRPC callback reactors.
+// The streams of worker/parameter_streams.h over gRPC, as callback reactors.
 #pragma once
 
 #include <cstdint>
@@ -10,33 +10,65 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/array_pool.h"
 #include "common/block_message.h"
+#include "common/executor.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
-#include "worker/grpc_link.h"
+#include "worker/parameter_streams.h"
+#include "worker/simulated_link.h"
 
 namespace shoal::worker {
 
 using RawReactor = grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
-// Where a stream belongs.
-struct StreamPlace {
-  GrpcLink* link = nullptr;
-  uint64_t generation = 0;
-  uint32_t shard = 0;
+// Streams and calls that gRPC still knows. Thread-safe.
+class RunningCount {
+ public:
+  void Begin() {
+    absl::MutexLock lock(&mutex_);
+    ++count_;
+  }
+  void End() {
+    absl::MutexLock lock(&mutex_);
+    --count_;
+  }
+  void WaitForNone() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int* count) { return *count == 0; }, &count_));
+  }
+
+ private:
+  absl::Mutex mutex_;
+  int count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// What the streams of a link share; outlives them.
+struct StreamContext {
+  StreamContext(WireFormat wire, std::vector<uint64_t> block_elements, double bits_per_second)
+      : wire(wire), block_elements(std::move(block_elements)), simulated(bits_per_second) {}
+
+  const WireFormat wire;
+  const std::vector<uint64_t> block_elements;
+  StreamEvents* events = nullptr;
+  Executor* executor = nullptr;
+  SimulatedLink simulated;
+  const std::shared_ptr<ArrayPool> pool = ArrayPool::Create();  // of encoded contributions
+  RunningCount running;
 };
 
 // Reads published blocks one by one; while a block has to wait it reads no further, so flow control holds the
 // server back. Lives until OnDone.
-class PullStream : public RawReactor, public std::enable_shared_from_this<PullStream> {
+class PullStream : public PullStreamHandle,
+                   public RawReactor,
+                   public std::enable_shared_from_this<PullStream> {
  public:
-  PullStream(StreamPlace place, const std::vector<uint64_t>* block_elements)
-      : place_(place), block_elements_(block_elements) {}
+  PullStream(StreamPlace place, StreamContext* shared) : place_(std::move(place)), shared_(shared) {}
 
   void Start(const std::shared_ptr<grpc::Channel>& channel, const PullRequest& request);
-  void Cancel() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Offers the waiting block again, if there is one.
-  void Resume() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Cancel() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnReadDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
@@ -47,7 +79,7 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
   bool Offer(const PublishedMessage& message);
 
   const StreamPlace place_;
-  const std::vector<uint64_t>* const block_elements_;
+  StreamContext* const shared_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::GenericStub> stub_;
   grpc::ByteBuffer request_;
@@ -62,13 +94,15 @@ class PullStream : public RawReactor, public std::enable_shared_from_this<PullSt
 
 // Writes contributions: those of older rounds first, then front blocks first, since the next forward pass
 // needs them first. Lives until OnDone.
-class PushStream : public RawReactor, public std::enable_shared_from_this<PushStream> {
+class PushStream : public PushStreamHandle,
+                   public RawReactor,
+                   public std::enable_shared_from_this<PushStream> {
  public:
-  PushStream(StreamPlace place, ViewId view, WireFormat wire) : place_(place), view_(view), wire_(wire) {}
+  PushStream(StreamPlace place, StreamContext* shared) : place_(std::move(place)), shared_(shared) {}
 
   void Start(const std::shared_ptr<grpc::Channel>& channel);
-  void Cancel() { context_.TryCancel(); }
-  void Push(BlockContribution contribution) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Cancel() override { context_.TryCancel(); }
+  void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnWriteDone(bool ok) override;
   void OnReadDone(bool ok) override;
@@ -83,8 +117,7 @@ class PushStream : public RawReactor, public std::enable_shared_from_this<PushSt
   grpc::ByteBuffer Encoded(BlockContribution contribution) const;
 
   const StreamPlace place_;
-  const ViewId view_;
-  const WireFormat wire_;
+  StreamContext* const shared_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::GenericStub> stub_;
   grpc::ByteBuffer outgoing_;

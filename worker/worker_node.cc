@@ -1,29 +1,25 @@
 #include "worker/worker_node.h"
 
-#include <map>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/blocks.h"
-#include "common/job_plan_check.h"
-#include "common/job_spec.h"
+#include "common/event.h"
 #include "common/status.h"
-#include "common/timer_queue.h"
 #include "spdlog/spdlog.h"
 #include "worker/grpc_link.h"
+#include "worker/job_worker.h"
 
 namespace shoal::worker {
 namespace {
 
-// How long artifacts may take, with all attempts: the scheduler may be restarting.
-constexpr absl::Duration kArtifactPatience = absl::Minutes(10);
-
-std::vector<uint64_t> BlockElements(const std::vector<uint64_t>& group_sizes) {
-  std::vector<uint64_t> elements;
-  for (const BlockSpec& block : CutBlocks(group_sizes)) elements.push_back(block.size);
-  return elements;
+std::string PlaceOf(const JoinRequest& join) {
+  std::error_code error;
+  const std::string folder = std::filesystem::current_path(error).string();
+  return absl::StrCat("worker ", join.name(), " on ", join.machine(), ", working directory ", folder);
 }
 
 }  // namespace
@@ -31,169 +27,68 @@ std::vector<uint64_t> BlockElements(const std::vector<uint64_t>& group_sizes) {
 WorkerNode::WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder)
     : options_(std::move(options)),
       builder_(std::move(builder)),
-      artifacts_(options_.env, JoinPath(options_.work_dir, "artifacts"), options_.session.channel) {
+      artifacts_({options_.env, JoinPath(options_.work_dir, "artifacts"), options_.session.channel}),
+      jobs_([this] {
+        WorkerJobs::Options jobs;
+        jobs.place = PlaceOf(options_.session.join);
+        jobs.builder = builder_.get();
+        jobs.artifacts = &artifacts_;
+        jobs.report = [this](NodeReport report) { session_->Send(std::move(report)); };
+        jobs.make_runner = [this](WorkerRounds::Options rounds, std::unique_ptr<Program> program) {
+          return MakeRunner(std::move(rounds), std::move(program));
+        };
+        jobs.executors = options_.session.executors;
+        jobs.on_stuck = [this](const absl::Status& status) {
+          spdlog::error("{}", std::string(status.message()));
+          absl::MutexLock lock(&mutex_);
+          stuck_ = status;
+        };
+        return jobs;
+      }()) {
   SessionCallbacks callbacks;
-  callbacks.on_joined = [](const JoinResponse&) {};
-  callbacks.on_session_opened = [this] { OnSessionOpened(); };
-  callbacks.on_directive = [this](const Directive& directive) { OnDirective(directive); };
-  callbacks.on_lease_lost = [this] { DropJob(); };
-  preparer_ = std::thread([this] { RunPreparations(); });
-  absl::MutexLock lock(&mutex_);  // callbacks wait until session_ is set
+  callbacks.on_joined = [this](const JoinResponse& joined) {
+    session_is_set_.WaitForNotification();  // it is the first callback
+    jobs_.OnJoined(NodeId(joined.node_id()));
+  };
+  callbacks.on_session_opened = [this] { jobs_.OnSessionOpened(); };
+  callbacks.on_directive = [this](const Directive& directive) { jobs_.OnDirective(directive); };
+  callbacks.on_lease_lost = [this] { jobs_.OnLeaseLost(); };
+  callbacks.heartbeat = [this] { return jobs_.MakeHeartbeat(); };
   session_ = std::make_unique<SessionClient>(options_.session, std::move(callbacks));
+  session_is_set_.Notify();
 }
 
-WorkerNode::~WorkerNode() {
+WorkerNode::~WorkerNode() { session_->Stop(); }
+
+absl::Status WorkerNode::WaitRefused(absl::Duration timeout) {
+  SHOAL_RETURN_IF_ERROR(session_->WaitRefused(timeout));
+  absl::MutexLock lock(&mutex_);
+  return stuck_;
+}
+
+absl::Status WorkerNode::Stop(absl::Duration patience) {
   session_->Stop();
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-  }
-  preparer_.join();
-  DropJob();
+  const auto stopped = std::make_shared<Event>();
+  jobs_.Stop([stopped] { stopped->Notify(); });
+  if (stopped->WaitFor(patience)) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrCat("still busy after ", absl::FormatDuration(patience), ": ", jobs_.Busy()));
 }
 
-// ---- session (its thread) ----
-
-void WorkerNode::OnDirective(const Directive& directive) {
-  if (directive.has_close_job()) return CloseJob(directive.close_job().job());
-  absl::MutexLock lock(&mutex_);
-  if (directive.has_prepare_job() && choice_.OnPrepare(directive.prepare_job())) ReportPrepared();
-  // Views and targets of other jobs are old news.
-  if (directive.has_view() && choice_.Holds(directive.view().job())) worker_->OnView(directive.view());
-  if (directive.has_target() && choice_.Holds(directive.target().job()))
-    worker_->OnTarget(directive.target());
-}
-
-void WorkerNode::OnSessionOpened() {
-  absl::MutexLock lock(&mutex_);
-  if (!choice_.held()) return;
-  ReportPrepared();
-  worker_->OnSessionOpened();
-}
-
-void WorkerNode::ReportPrepared() {
-  NodeReport report;
-  *report.mutable_job_prepared() = *choice_.held();
-  session_->Send(std::move(report));
-}
-
-void WorkerNode::CloseJob(uint64_t job) {
-  std::unique_ptr<JobWorker> dropped;  // destroyed without the lock: it waits for the runner
-  absl::MutexLock lock(&mutex_);
-  if (!choice_.OnClose(job)) return;
-  dropped.swap(worker_);
-  mutex_.Unlock();
-  dropped.reset();
-  mutex_.Lock();
-}
-
-void WorkerNode::DropJob() {
-  std::unique_ptr<JobWorker> dropped;
-  absl::MutexLock lock(&mutex_);
-  choice_.Clear();
-  dropped.swap(worker_);
-  mutex_.Unlock();
-  dropped.reset();
-  mutex_.Lock();
-}
-
-// ---- preparation (its thread) ----
-
-void WorkerNode::RunPreparations() {
-  const auto wanted = [this]()
-                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || choice_.wanted(); };
-  while (true) {
-    PrepareJob request;
-    std::unique_ptr<JobWorker> former;
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&wanted));
-      if (stopping_) return;
-      request = *choice_.wanted();
-      choice_.DropHeld();
-      former.swap(worker_);
-    }
-    former.reset();
-    Prepare(request);
-  }
-}
-
-void WorkerNode::Prepare(const PrepareJob& request) {
-  spdlog::info("Preparing job {} ({})", request.job(),
-               request.derive() ? "deriving its plan" : "from its plan");
-  absl::StatusOr<PreparedJob> made = MakeJob(request);
-  absl::MutexLock lock(&mutex_);
-  if (stopping_ || !choice_.Wants(request)) return;
-  if (!made.ok()) {
-    choice_.OnFailed();
-    return Refuse(JobId(request.job()), made.status(), request.derive());
-  }
-  choice_.OnPrepared(made->prepared);
-  worker_ = std::move(made->worker);
-  spdlog::info("Job {} is prepared", request.job());
-  ReportPrepared();
-}
-
-absl::StatusOr<WorkerNode::PreparedJob> WorkerNode::MakeJob(const PrepareJob& request) {
-  PreparedJob made;
-  made.prepared.set_job(request.job());
-  JobPlan plan = request.plan();
-  if (request.derive()) {
-    SHOAL_RETURN_IF_ERROR(ValidateJob(request.spec()));
-    SHOAL_ASSIGN_OR_RETURN(plan, DerivePlan(request.spec()));
-    *made.prepared.mutable_plan() = plan;
-  }
-  SHOAL_RETURN_IF_ERROR(CheckPlan(request.spec(), plan));
-  SHOAL_ASSIGN_OR_RETURN(made.worker, MakeWorker(JobId(request.job()), request.spec(), plan));
-  return made;
-}
-
-absl::StatusOr<JobPlan> WorkerNode::DerivePlan(const JobSpec& spec) {
-  SHOAL_ASSIGN_OR_RETURN(DerivedJob derived, builder_->Derive(spec));
-  for (const auto& [name, bytes] : derived.artifacts) {
-    SHOAL_ASSIGN_OR_RETURN(*derived.plan.add_artifacts(),
-                           artifacts_.Put(name, bytes, absl::Now() + kArtifactPatience));
-  }
-  return std::move(derived.plan);
-}
-
-absl::StatusOr<std::unique_ptr<JobWorker>> WorkerNode::MakeWorker(JobId job, const JobSpec& spec,
-                                                                  const JobPlan& plan) {
-  std::map<std::string, std::string> files;
-  for (const Artifact& artifact : plan.artifacts()) {
-    SHOAL_ASSIGN_OR_RETURN(files[artifact.name()],
-                           artifacts_.Fetch(artifact, absl::Now() + kArtifactPatience));
-  }
-  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Program> program, builder_->Build(spec, plan, files));
-  JobWorker::Options options;
-  WorkerRounds::Options& rounds = options.rounds;
-  rounds.job = job;
-  rounds.self = NodeId(session_->node_id());
-  rounds.slots = spec.train().slots();
-  rounds.wire = spec.train().wire();
-  rounds.group_sizes.assign(plan.group_sizes().begin(), plan.group_sizes().end());
-  rounds.report = [this](NodeReport report) { session_->Send(std::move(report)); };
-  SHOAL_RETURN_IF_ERROR(WorkerRounds::Check(rounds));
-  options.executors = NewThreadExecutor;
+std::unique_ptr<JobRunner> WorkerNode::MakeRunner(WorkerRounds::Options rounds,
+                                                  std::unique_ptr<Program> program) const {
   GrpcLink::Options link;
-  link.job = job;
+  link.job = rounds.job;
   link.wire = rounds.wire;
-  link.block_elements = BlockElements(rounds.group_sizes);
+  for (const BlockSpec& block : CutBlocks(rounds.group_sizes)) link.block_elements.push_back(block.size);
   link.backoff_seed = rounds.self.value();
+  link.executors = options_.session.executors;
+  JobWorker::Options options;
+  options.rounds = std::move(rounds);
+  options.executors = options_.session.executors;
   return std::make_unique<JobWorker>(
       std::move(options), std::move(program),
-      [link](ParameterLinkEvents* events) { return std::make_unique<GrpcLink>(link, events); });
-}
-
-void WorkerNode::Refuse(JobId job, const absl::Status& status, bool deriving) {
-  spdlog::error("Can't take part in job {}: {}", job.value(), status.ToString());
-  NodeReport report;
-  report.mutable_job_refused()->set_job(job.value());
-  report.mutable_job_refused()->set_reason(std::string(status.message()));
-  // What one machine finds in spec and data, all find.
-  report.mutable_job_refused()->set_fatal(deriving &&
-                                          (absl::IsInvalidArgument(status) || absl::IsNotFound(status)));
-  session_->Send(std::move(report));
+      [&](ParameterLinkEvents* events) { return std::make_unique<GrpcLink>(link, events); });
 }
 
 }  // namespace shoal::worker

@@ -1,21 +1,20 @@
-// The worker daemon without its command line: a session with the scheduler, and at most one job.
+// The worker daemon without its command line: worker/worker_jobs.h with a session and gRPC.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "common/artifacts.h"
+#include "common/executor.h"
 #include "common/file.h"
 #include "common/session_client.h"
-#include "worker/job_choice.h"
-#include "worker/job_worker.h"
 #include "worker/program.h"
+#include "worker/worker_jobs.h"
 
 namespace shoal::worker {
 
@@ -23,50 +22,38 @@ namespace shoal::worker {
 class WorkerNode {
  public:
   struct Options {
-    SessionOptions session;
-    std::string work_dir;  // keeps artifacts; may be emptied while no worker runs
+    SessionOptions session;  // its executors run everything
+    std::string work_dir;    // keeps artifacts; may be emptied while no worker runs
     Env* env = nullptr;
   };
   // Joins in the background.
   WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder);
-  // Stops at once; the scheduler notices by the broken session.
+  // Stops at once, but for a slot or a preparation that runs; the scheduler notices by the broken session.
   ~WorkerNode();
   WorkerNode(const WorkerNode&) = delete;
   WorkerNode& operator=(const WorkerNode&) = delete;
 
   // As SessionClient's.
   void Leave(absl::Duration timeout) { session_->Leave(timeout); }
-  absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
+  // Waits until the scheduler has refused this node for good, or the process can't go on (WorkerJobs; the
+  // error), or `timeout` has passed (OK).
+  absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Ends the session and all work. DEADLINE_EXCEEDED when a slot or a preparation still runs after
+  // `patience`: the destructor would wait for it, so the process had better end without (std::_Exit).
+  absl::Status Stop(absl::Duration patience);
 
  private:
-  struct PreparedJob {
-    JobPrepared prepared;
-    std::unique_ptr<JobWorker> worker;
-  };
-
-  void OnDirective(const Directive& directive);
-  void OnSessionOpened();
-  // To be reported again in a new session.
-  void ReportPrepared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CloseJob(uint64_t job) ABSL_LOCKS_EXCLUDED(mutex_);
-  void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
-  void RunPreparations();
-  void Prepare(const PrepareJob& request);
-  absl::StatusOr<PreparedJob> MakeJob(const PrepareJob& request);
-  absl::StatusOr<JobPlan> DerivePlan(const JobSpec& spec);
-  absl::StatusOr<std::unique_ptr<JobWorker>> MakeWorker(JobId job, const JobSpec& spec, const JobPlan& plan);
-  void Refuse(JobId job, const absl::Status& status, bool deriving);
+  std::unique_ptr<JobRunner> MakeRunner(WorkerRounds::Options rounds, std::unique_ptr<Program> program) const;
 
   const Options options_;
   const std::unique_ptr<ProgramBuilder> builder_;
   ArtifactStore artifacts_;
-
   absl::Mutex mutex_;
-  JobChoice choice_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<JobWorker> worker_ ABSL_GUARDED_BY(mutex_);  // of the job that is held
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status stuck_ ABSL_GUARDED_BY(mutex_);
+  absl::Notification session_is_set_;
   std::unique_ptr<SessionClient> session_;
-  std::thread preparer_;
+  WorkerJobs jobs_;  // last: it reports to the session until it is destroyed
 };
 
 }  // namespace shoal::worker

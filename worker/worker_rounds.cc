@@ -11,10 +11,6 @@
 namespace shoal::worker {
 namespace {
 
-// Far above any model and any job; a plan beyond it is damaged.
-constexpr uint64_t kMaxElements = uint64_t{1} << 40;
-constexpr uint32_t kMaxSlots = 1 << 20;
-
 absl::Status CheckView(const View& view, NodeId self, uint32_t slots) {
   const auto error = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrCat("view ", view.view(), " of job ", view.job(), ": ", what));
@@ -32,6 +28,10 @@ absl::Status CheckView(const View& view, NodeId self, uint32_t slots) {
   return absl::OkStatus();
 }
 
+bool SameTarget(const Target& a, const Target& b) {
+  return a.version() == b.version() && a.evaluate() == b.evaluate();
+}
+
 // What is wrong with a loss; null: nothing.
 const char* BadLoss(double loss) {
   if (std::isfinite(loss)) return nullptr;
@@ -39,23 +39,6 @@ const char* BadLoss(double loss) {
 }
 
 }  // namespace
-
-absl::Status WorkerRounds::Check(const Options& options) {
-  if (options.slots == 0 || options.slots > kMaxSlots) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("train.slots: expected 1 to ", kMaxSlots, ", got ", options.slots));
-  }
-  uint64_t elements = 0;
-  for (uint64_t size : options.group_sizes) {
-    if (size > kMaxElements || (elements += size) > kMaxElements) elements = kMaxElements + 1;
-  }
-  if (elements == 0 || elements > kMaxElements) {
-    return absl::InvalidArgumentError(absl::StrCat("the plan's groups: expected 1 to ", kMaxElements,
-                                                   " elements together, got ",
-                                                   elements == 0 ? "none" : "more"));
-  }
-  return absl::OkStatus();
-}
 
 WorkerRounds::WorkerRounds(Options options, ParameterLink* link)
     : options_(std::move(options)),
@@ -85,7 +68,7 @@ absl::Status WorkerRounds::OnView(const View& view) {
   }
   const Target before = core_.target();
   core_.OnView(view);
-  if (core_.target().version() != before.version()) failed_.reset();
+  if (!SameTarget(core_.target(), before)) failed_.reset();
   CarryOut();
   return absl::OkStatus();
 }
@@ -93,8 +76,7 @@ absl::Status WorkerRounds::OnView(const View& view) {
 void WorkerRounds::OnTarget(const Target& target) {
   const Target before = core_.target();
   core_.OnTarget(target);
-  const Target& now = core_.target();
-  if (now.version() != before.version() || now.evaluate() != before.evaluate()) failed_.reset();
+  if (!SameTarget(core_.target(), before)) failed_.reset();
   CarryOut();
 }
 

@@ -52,10 +52,7 @@ class WorkerRounds {
     // Sends a report to the scheduler; never blocks.
     std::function<void(NodeReport)> report;
   };
-  // INVALID_ARGUMENT when a plan can't have such slots or groups.
-  static absl::Status Check(const Options& options);
-
-  // `options` are valid; `link` must outlive every call of this object.
+  // `options` are of a checked plan (common/job_plan_check.h); `link` must outlive every call of this object.
   WorkerRounds(Options options, ParameterLink* link);
   WorkerRounds(const WorkerRounds&) = delete;
   WorkerRounds& operator=(const WorkerRounds&) = delete;

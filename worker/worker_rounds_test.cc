@@ -221,18 +221,4 @@ TEST_CASE("A view that can't be one of the job is refused, without effect") {
   CHECK(job.rounds.view() == ViewId(1));
 }
 
-TEST_CASE("A job whose plan can't be one is refused") {
-  std::vector<NodeReport> reports;
-  WorkerRounds::Options options = Job::MakeOptions(&reports);
-  CHECK(WorkerRounds::Check(options).ok());
-  options.slots = 0;
-  CHECK_FALSE(WorkerRounds::Check(options).ok());
-  options.slots = 4;
-  for (const std::vector<uint64_t>& groups : std::vector<std::vector<uint64_t>>{
-           {}, {0}, {uint64_t{1} << 63, uint64_t{1} << 63}, {1, ~uint64_t{0}}}) {
-    options.group_sizes = groups;
-    CHECK_FALSE(WorkerRounds::Check(options).ok());
-  }
-}
-
 }  // namespace shoal::worker

@@ -38,11 +38,17 @@ constexpr int kStepsPerPruning = 2;
 constexpr double kShrink = 0.75;
 constexpr double kSpare = 1.1;
 
-std::vector<ScoredPiece> FitPieces(const TrainingWords& words, size_t wanted, size_t seed_pieces) {
-  UnigramEm em(words.words, SeedPieces(words, seed_pieces));
+std::vector<ScoredPiece> FitPieces(const TrainingWords& words, size_t wanted,
+                                   const UnigramTrainerOptions& options) {
+  constexpr char kWhat[] = "makes the vocabulary";
+  options.progress(kWhat);
+  UnigramEm em(words.words, SeedPieces(words, options.seed_pieces));
   const auto enough = static_cast<size_t>(static_cast<double>(wanted) * kSpare);
   for (;;) {
-    for (int step = 0; step < kStepsPerPruning; ++step) em.Step();
+    for (int step = 0; step < kStepsPerPruning; ++step) {
+      em.Step();
+      options.progress(kWhat);
+    }
     const size_t now = em.pieces().size();
     if (now <= enough) return em.pieces();
     em.Prune(std::max(enough, static_cast<size_t>(static_cast<double>(now) * kShrink)));
@@ -115,7 +121,7 @@ absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lin
                      " characters of the training text, got ", options.vocab_size));
   }
   const size_t wanted = options.vocab_size - kNumSpecialPieces;
-  std::vector<ScoredPiece> pieces = FitPieces(words, wanted, options.seed_pieces);
+  std::vector<ScoredPiece> pieces = FitPieces(words, wanted, options);
   if (pieces.size() < wanted) {
     return absl::InvalidArgumentError(
         absl::StrCat("tokenizer.vocab_size: the training text is too small for ", options.vocab_size,

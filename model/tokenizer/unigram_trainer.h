@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/progress.h"
 
 namespace shoal {
 
@@ -20,6 +21,7 @@ struct UnigramTrainerOptions {
   uint32_t vocab_size = 8000;          // pieces, the special ones included
   double character_coverage = 0.9995;  // part of the characters that get a piece; the rarest become unk
   uint32_t seed_pieces = 1000000;      // frequent substrings to start from, at most
+  Progress progress = NoProgress;      // after each pass over the words
 };
 
 // A serialized SentencePiece model of exactly `vocab_size` pieces, for LoadTokenizer. Ids 0 to 4 are [PAD],

@@ -141,6 +141,7 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
   link.job = job.job;
   link.wire = job.wire;
   for (const BlockSpec& block : job.blocks) link.block_elements.push_back(block.size);
+  link.executors = NewThreadExecutor;
   link.link_bits_per_second = options.gbits * 1e9;
   return std::make_unique<worker::JobWorker>(
       worker, std::move(program),

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/blocks.h"
 #include "common/status.h"
+#include "common/timer_queue.h"
 #include "common/wire.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/loopback_servers.h"
@@ -36,6 +37,7 @@ class BenchWorker : public worker::ParameterLinkEvents {
     worker::GrpcLink::Options options;
     options.job = JobId(1);
     options.wire = wire;
+    options.executors = NewThreadExecutor;
     options.link_bits_per_second = bench.gbits * 1e9;
     for (const BlockSpec& block : blocks) options.block_elements.push_back(block.size);
     link_ = std::make_unique<worker::GrpcLink>(options, this);

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/artifacts.h"
 #include "common/checkpoint.h"
 #include "common/status.h"
@@ -21,11 +21,11 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, checkpoint));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta());
   const std::string fetched = JoinPath(folder, ".fetched");
-  ArtifactStore artifacts(env, fetched, client->channel());
+  ArtifactStore artifacts({env, fetched, client->channel(), kFetchTimeout});
   std::string tokenizer;
   for (const Artifact& artifact : job.plan().artifacts()) {
     if (artifact.name() != "tokenizer") continue;
-    SHOAL_ASSIGN_OR_RETURN(const std::string path, artifacts.Fetch(artifact, absl::Now() + kFetchTimeout));
+    SHOAL_ASSIGN_OR_RETURN(const std::string path, artifacts.Fetch(artifact));
     SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
   }
   SHOAL_RETURN_IF_ERROR(env->DeleteTree(fetched));

@@ -57,7 +57,8 @@ absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec,
-                                                         const ExampleSet& training) {
+                                                         const ExampleSet& training,
+                                                         const Progress& progress) {
   if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return MakeByteTokenizer();
   std::string path = spec.tokenizer().path();
   if (path.empty() && spec.model().has_from()) {
@@ -75,6 +76,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
     for (const Example& example : training.examples) lines.push_back(example.text);
     UnigramTrainerOptions options;
     options.vocab_size = spec.tokenizer().vocab_size();
+    options.progress = progress;
     SHOAL_ASSIGN_OR_RETURN(bytes, TrainUnigram(lines, options));
   }
   auto tokenizer = LoadTokenizer(bytes);
@@ -162,14 +164,14 @@ std::string NumericsOf(const JobSpec& spec) {
       Bf16ClassName(spec.numerics() == NUMERICS_AMX_BF16 ? Bf16Class::kAmx : Bf16Class::kAvx512));
 }
 
-absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
+absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress) {
   DerivedJob derived;
   JobPlan& plan = derived.plan;
   SHOAL_ASSIGN_OR_RETURN(const PartedExamples parts, ReadParts(env, spec));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels, LabelsOf(spec, parts));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
-                         MakeTokenizer(env, spec, parts[Part::kTrain]));
+                         MakeTokenizer(env, spec, parts[Part::kTrain], progress));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
   SHOAL_ASSIGN_OR_RETURN(const uint32_t max_length, MaxLength(env, spec, config));
 
@@ -178,7 +180,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec) {
   dataset.labels = static_cast<uint32_t>(labels.size());
   for (int i = 0; i < kNumParts; ++i) {
     SHOAL_ASSIGN_OR_RETURN(dataset.part[i],
-                           EncodeExamples(parts.part[i], *tokenizer, max_length, spec.task(), labels));
+                           EncodeExamples(parts.part[i], *tokenizer, max_length, spec.task(), labels, progress));
   }
   const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());

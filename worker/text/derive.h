@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/file.h"
+#include "common/progress.h"
 #include "proto/job.pb.h"
 #include "worker/program.h"
 
@@ -14,12 +15,15 @@ namespace shoal::worker {
 // bits.
 std::string NumericsOf(const JobSpec& spec);
 
+// `progress` is called at least after each few thousand examples and each pass over the words of a vocabulary;
+// reading is `env`'s matter.
+//
 // Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
 // and files.
 //
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, fewer than two
 // labels, a text that is too small for the vocabulary, a model folder that does not fit, a warm-up longer
 // than the training; NOT_FOUND for a missing file.
-absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec);
+absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress = NoProgress);
 
 }  // namespace shoal::worker

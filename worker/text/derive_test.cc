@@ -1,6 +1,7 @@
 #include "worker/text/derive.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,10 +12,12 @@
 #include "common/job_spec.h"
 #include "common/philox.h"
 #include "common/test_dir.h"
+#include "kernels/device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "worker/text/classifier.h"
 #include "worker/text/dataset.h"
+#include "worker/text/text_program.h"
 
 namespace shoal::worker {
 namespace {
@@ -138,6 +141,45 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
     CHECK_THAT(std::string(status.message()),
                Contains("model.max_length: expected at most the 12 positions") && Contains("got 13"));
   }
+}
+
+TEST_CASE("A program is built of plan, dataset and model of one job only") {
+  Workshop workshop;
+  JobSpec job = workshop.Job();
+  CompleteJob(&job);
+  const DerivedJob derived = workshop.Derived(job);
+  workshop.Write("dataset", derived.artifacts.at("dataset"));
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  TextProgramBuilder builder(PosixEnv(), device->get());
+  const auto error = [&](const JobPlan& plan) {
+    const auto built = builder.Build(job, plan, {{"dataset", workshop.dir() / "dataset"}}, NoProgress);
+    return std::string(built.status().message());
+  };
+  CHECK(error(derived.plan) == "");
+  JobPlan plan = derived.plan;
+  plan.set_train_examples(plan.train_examples() + 1);
+  CHECK_THAT(error(plan), Contains("the dataset is of another job: 41 examples for training") &&
+                              Contains("the plan says 42"));
+  plan = derived.plan;
+  plan.set_group_sizes(0, plan.group_sizes(0) + 1);
+  CHECK_THAT(error(plan), Contains("groups of parameters are not those of its model"));
+  plan = derived.plan;
+  plan.clear_model_config();
+  CHECK(error(plan) != "");
+}
+
+TEST_CASE("Deriving says what it is at, file by file and pass by pass") {
+  const Workshop workshop;
+  JobSpec job = workshop.Job();
+  CompleteJob(&job);
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  std::set<std::string> said;
+  TextProgramBuilder builder(PosixEnv(), device->get());
+  REQUIRE(builder.Derive(job, [&](absl::string_view what) { said.insert(std::string(what)); }).ok());
+  CHECK(said == std::set<std::string>{"encodes the examples", "makes the vocabulary",
+                                      absl::StrCat("reads ", workshop.dir() / "data.tsv")});
 }
 
 TEST_CASE("A folder's max_length is its tokenizer's, and at most its positions") {

@@ -10,6 +10,8 @@
 namespace shoal::worker {
 namespace {
 
+constexpr uint64_t kExamplesPerProgress = 1000;
+
 class LabelEncoder {
  public:
   LabelEncoder(Task task, const std::vector<std::string>& labels) : task_(task), count_(labels.size()) {
@@ -61,10 +63,13 @@ void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t si
 
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
                                            size_t max_tokens, Task task,
-                                           const std::vector<std::string>& labels) {
+                                           const std::vector<std::string>& labels,
+                                           const Progress& progress) {
   const LabelEncoder encoder(task, labels);
   EncodedPart part;
+  uint64_t count = 0;
   for (const Example& example : set.examples) {
+    if (count++ % kExamplesPerProgress == 0) progress("encodes the examples");
     if (task == TASK_CAUSAL_LANGUAGE_MODELLING) {
       AppendWindows(tokenizer, example.text, max_tokens, &part);
       continue;

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/progress.h"
 #include "model/batch.h"
 #include "model/tokenizer/tokenizer.h"
 #include "proto/job.pb.h"
@@ -19,7 +20,8 @@ namespace shoal::worker {
 // behind the other. Errors: INVALID_ARGUMENT, with file and line, for a label that is none of `labels`.
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
                                            size_t max_tokens, Task task,
-                                           const std::vector<std::string>& labels);
+                                           const std::vector<std::string>& labels,
+                                           const Progress& progress = NoProgress);
 
 // Examples gathered for the model. Memory is used again: a batch is valid until the next one.
 class BatchBuffer {

@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "common/philox.h"
+#include "common/progress_env.h"
 #include "common/status.h"
 #include "kernels/device.h"
 #include "model/model.h"
@@ -131,6 +133,29 @@ absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, s
   return env->ReadFile(path->second);
 }
 
+// Plan, model and dataset come in different messages and files: they must be of one job.
+absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConfig& config,
+                       const Dataset& dataset) {
+  if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
+      dataset[Part::kTrain].size() == 0 || dataset[Part::kTrain].size() != plan.train_examples() ||
+      dataset[Part::kValidation].size() != plan.validation_examples() ||
+      dataset[Part::kTest].size() != plan.test_examples()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the dataset is of another job: ", dataset[Part::kTrain].size(), " examples for training, ",
+        dataset[Part::kValidation].size(), " for validation, ", dataset[Part::kTest].size(),
+        " for the test; the plan says ", plan.train_examples(), ", ", plan.validation_examples(), ", ",
+        plan.test_examples()));
+  }
+  const Parameters parameters = MakeParameters(config);
+  if (!std::equal(parameters.group_sizes.begin(), parameters.group_sizes.end(), plan.group_sizes().begin(),
+                  plan.group_sizes().end())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the plan's groups of parameters are not those of its model: expected ",
+        absl::StrJoin(parameters.group_sizes, " "), ", got ", absl::StrJoin(plan.group_sizes(), " ")));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status UseClassOf(const JobSpec& spec, Device* device) {
   const bool amx =
       spec.numerics() == NUMERICS_AMX_BF16 || (spec.numerics() == NUMERICS_ANY && device->has_amx());
@@ -139,30 +164,27 @@ absl::Status UseClassOf(const JobSpec& spec, Device* device) {
 
 }  // namespace
 
-absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec) {
+absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec, const Progress& progress) {
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));  // before the work, which would be for nothing
-  return DeriveTextJob(env_, spec);
+  ProgressEnv env(env_, progress);
+  return DeriveTextJob(&env, spec, progress);
 }
 
 absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
-    const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) {
+    const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts,
+    const Progress& progress) {
+  ProgressEnv env(env_, progress);
   if (plan.numerics() != NumericsOf(spec) && spec.numerics() != NUMERICS_ANY) {
     return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
                                                       "; this worker computes it in ", NumericsOf(spec)));
   }
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));
-  SHOAL_RETURN_IF_ERROR(CheckFiles(env_, plan));
+  SHOAL_RETURN_IF_ERROR(CheckFiles(&env, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
-  const std::vector<uint64_t> groups(plan.group_sizes().begin(), plan.group_sizes().end());
-  if (groups != MakeParameters(config).group_sizes)
-    return absl::InvalidArgumentError("the plan's parameters are of another model than its config");
-  SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(env_, artifacts, "dataset"));
+  SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, "dataset"));
   SHOAL_ASSIGN_OR_RETURN(Dataset dataset, ParseDataset(bytes, config.vocab_size));
-  if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
-      dataset[Part::kTrain].size() == 0) {
-    return absl::InvalidArgumentError("the dataset is of another job");
-  }
+  SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));
   return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));
 }
 

@@ -17,10 +17,11 @@ class TextProgramBuilder : public ProgramBuilder {
  public:
   TextProgramBuilder(Env* env, Device* device) : env_(env), device_(device) {}
 
-  absl::StatusOr<DerivedJob> Derive(const JobSpec& spec) override;
+  absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) override;
   // The job's data need not be on this machine; what is there must be the plan's.
-  absl::StatusOr<std::unique_ptr<Program>> Build(
-      const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts) override;
+  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
+                                                 const std::map<std::string, std::string>& artifacts,
+                                                 const Progress& progress) override;
 
  private:
   Env* const env_;

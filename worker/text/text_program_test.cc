@@ -12,7 +12,7 @@ namespace {
 absl::Status BuildStatus(const JobSpec& spec, const JobPlan& plan) {
   const auto device = Device::Create({});
   REQUIRE(device.ok());
-  return TextProgramBuilder(PosixEnv(), device->get()).Build(spec, plan, {}).status();
+  return TextProgramBuilder(PosixEnv(), device->get()).Build(spec, plan, {}, NoProgress).status();
 }
 
 TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job takes any") {

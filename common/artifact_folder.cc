@@ -1,0 +1,138 @@
+#include "common/artifact_folder.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "common/sha256.h"
+#include "common/status.h"
+#include "common/units.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+constexpr size_t kSha256Characters = 64;
+constexpr char kPartial[] = ".partial-";
+
+// The digest becomes a file name.
+absl::Status CheckDigest(const std::string& sha256) {
+  const auto is_hex = [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); };
+  if (sha256.size() == kSha256Characters && std::all_of(sha256.begin(), sha256.end(), is_hex))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("sha256: expected ", kSha256Characters,
+                                                 " lower-case hexadecimal digits, got ", sha256.size(),
+                                                 " characters"));
+}
+
+// ".partial-SECONDS-UNIQUE": when it was begun, since Unix time 0, and what no other writer has.
+std::string PartialName(const std::string& path) {
+  static const uint64_t process = std::random_device()() ^ (static_cast<uint64_t>(getpid()) << 32);
+  static std::atomic<uint64_t> attempts{0};
+  return absl::StrCat(path, kPartial, absl::ToUnixSeconds(absl::Now()), "-", absl::Hex(process), "-",
+                      ++attempts);
+}
+
+// Of a name made by PartialName.
+bool IsOldPartial(const std::string& name) {
+  const std::vector<std::string> parts = absl::StrSplit(name, absl::MaxSplits(kPartial, 1));
+  if (parts.size() != 2) return false;
+  const std::vector<std::string> fields = absl::StrSplit(parts[1], '-');
+  int64_t seconds = 0;
+  return absl::SimpleAtoi(fields[0], &seconds) &&
+         absl::Now() - absl::FromUnixSeconds(seconds) > ArtifactFolder::kLeftoverAge;
+}
+
+}  // namespace
+
+ArtifactFolder::ArtifactFolder(Env* env, std::string folder) : env_(env), folder_(std::move(folder)) {
+  DeleteLeftovers();
+}
+
+void ArtifactFolder::DeleteLeftovers() {
+  const auto names = env_->ListDir(folder_);
+  if (!names.ok()) return;  // not made yet; and an error will come again when it matters
+  for (const std::string& name : *names) {
+    if (!IsOldPartial(name)) continue;
+    spdlog::info("Deleting {}, which a process that has died left", JoinPath(folder_, name));
+    env_->DeleteFile(JoinPath(folder_, name)).IgnoreError();  // another process may be quicker
+  }
+}
+
+absl::Status ArtifactFolder::Put(const std::string& sha256, uint64_t bytes, const NextPiece& next) {
+  SHOAL_RETURN_IF_ERROR(CheckDigest(sha256));
+  if (bytes > kMaxArtifactBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("artifact ", sha256, " has ", bytes,
+                                                   " bytes; expected at most ", kMaxArtifactBytes, " (",
+                                                   FormatBytes(kMaxArtifactBytes), ")"));
+  }
+  SHOAL_RETURN_IF_ERROR(env_->CreateDirs(folder_));
+  const std::string path = PathOf(sha256), partial = PartialName(path);
+  absl::Status status = Receive(partial, sha256, bytes, next);
+  if (status.ok()) status = env_->Rename(partial, path);
+  if (status.ok()) return env_->SyncDir(folder_);
+  env_->DeleteFile(partial).IgnoreError();  // the first error is the one to tell
+  return status;
+}
+
+absl::Status ArtifactFolder::Receive(const std::string& path, const std::string& sha256, uint64_t bytes,
+                                     const NextPiece& next) {
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, env_->NewWritableFile(path));
+  Sha256 digest;
+  uint64_t size = 0;
+  for (std::string piece; next(&piece);) {
+    if (piece.size() > kMaxArtifactPieceBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("a piece of artifact ", sha256, " has ", piece.size(),
+                                                     " bytes; expected at most ", kMaxArtifactPieceBytes));
+    }
+    if (piece.size() > bytes - size) {
+      return absl::DataLossError(
+          absl::StrCat("artifact ", sha256, ": more than the ", bytes, " bytes that were announced came"));
+    }
+    size += piece.size();
+    digest.Add(piece);
+    SHOAL_RETURN_IF_ERROR(file->Append(piece));
+  }
+  if (size != bytes) {
+    return absl::DataLossError(absl::StrCat("artifact ", sha256, ": ", size, " bytes of ", bytes, " came"));
+  }
+  if (const std::string got = digest.HexDigest(); got != sha256) {
+    return absl::DataLossError(absl::StrCat("artifact ", sha256, ": the bytes that came are those of ", got));
+  }
+  SHOAL_RETURN_IF_ERROR(file->Sync());
+  return file->Close();
+}
+
+absl::Status ArtifactFolder::Verify(const std::string& sha256, const Progress& progress) const {
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RandomAccessFile> file, Open(sha256));
+  Sha256 digest;
+  std::vector<char> buffer(std::min(file->size(), kMaxArtifactPieceBytes));
+  for (uint64_t offset = 0; offset < file->size(); offset += kMaxArtifactPieceBytes) {
+    const auto piece = absl::MakeSpan(buffer).first(std::min(kMaxArtifactPieceBytes, file->size() - offset));
+    SHOAL_RETURN_IF_ERROR(file->Read(offset, piece));
+    digest.Add(piece.data(), piece.size());
+    progress(absl::StrCat("verifies artifact ", sha256));
+  }
+  if (const std::string got = digest.HexDigest(); got != sha256) {
+    return absl::DataLossError(absl::StrCat(PathOf(sha256), " is damaged: its SHA-256 is ", got));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<RandomAccessFile>> ArtifactFolder::Open(const std::string& sha256) const {
+  SHOAL_RETURN_IF_ERROR(CheckDigest(sha256));
+  const std::string path = PathOf(sha256);
+  if (!env_->FileExists(path)) return absl::NotFoundError(absl::StrCat("there is no artifact ", sha256));
+  return env_->NewRandomAccessFile(path);
+}
+
+}  // namespace shoal

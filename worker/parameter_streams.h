@@ -1,0 +1,71 @@
+// The seam under worker/retrying_link.h: streams to parameter servers, over gRPC or in simulated time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/executor.h"
+#include "common/types.h"
+#include "proto/parameter.pb.h"
+#include "worker/parameter_link.h"
+
+namespace shoal::worker {
+
+// Where a stream belongs.
+struct StreamPlace {
+  std::string address;
+  ViewId view;
+  uint32_t shard = 0;
+  uint64_t generation = 0;  // tells the streams of one opening from older ones
+};
+
+// What happens to streams. Any thread, one call a stream at a time; never from inside of a ParameterStreams
+// call or of a call of a stream.
+class StreamEvents {
+ public:
+  virtual ~StreamEvents() = default;
+  // A pull has brought a sound block; it is offered next.
+  virtual void OnDelivery(const StreamPlace& place) = 0;
+  // As ParameterLinkEvents'.
+  virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
+  // It is over: the last call for this stream, also for one that was cancelled.
+  virtual void OnPullDone(const StreamPlace& place, const absl::Status& status) = 0;
+  virtual void OnPushDone(const StreamPlace& place, const absl::Status& status) = 0;
+  // The answer of AskVersions: the lowest version.
+  virtual void OnVersionsDone(const StreamPlace& place, const absl::StatusOr<Version>& lowest) = 0;
+};
+
+// All of these are thread-safe and never block.
+
+class PullStreamHandle {
+ public:
+  virtual ~PullStreamHandle() = default;
+  virtual void Cancel() = 0;
+  // Offers the waiting block again, if there is one.
+  virtual void Resume() = 0;
+};
+
+class PushStreamHandle {
+ public:
+  virtual ~PushStreamHandle() = default;
+  virtual void Cancel() = 0;
+  virtual void Push(BlockContribution contribution) = 0;
+};
+
+class ParameterStreams {
+ public:
+  // Cancels everything and waits until no event can come any more.
+  virtual ~ParameterStreams() = default;
+  // Handles may be dropped at any time; the stream goes on until it is cancelled or breaks.
+  virtual std::shared_ptr<PullStreamHandle> Pull(const StreamPlace& place, Version from) = 0;
+  virtual std::shared_ptr<PushStreamHandle> Push(const StreamPlace& place) = 0;
+  // Ends by itself after kVersionsTimeout at the latest.
+  virtual void AskVersions(const StreamPlace& place) = 0;
+  static constexpr absl::Duration kVersionsTimeout = absl::Seconds(2);
+};
+
+}  // namespace shoal::worker

@@ -1,0 +1,203 @@
+#include "worker/retrying_link.h"
+
+#include <utility>
+
+#include "spdlog/spdlog.h"
+
+namespace shoal::worker {
+
+RetryingLink::RetryingLink(Options options, ParameterLinkEvents* events, const StreamsFactory& make_streams)
+    : events_(events),
+      backoff_seed_(options.backoff_seed),
+      executor_(options.executors("link")),
+      streams_(make_streams(this, executor_.get())) {}
+
+RetryingLink::~RetryingLink() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  executor_->Stop();
+  Disconnect();
+  streams_.reset();  // waits for what gRPC still knows
+}
+
+// ---- commands ----
+
+void RetryingLink::SetView(const View& view) {
+  absl::MutexLock lock(&mutex_);
+  CancelStreams();
+  shards_.clear();
+  std::vector<NodeRef> peers;
+  for (const ShardAssignment& assignment : view.shards()) {
+    Shard shard;
+    shard.place.address = assignment.primary().address();
+    shard.place.view = ViewId(view.view());
+    shard.place.shard = static_cast<uint32_t>(shards_.size());
+    shard.place.generation = generation_;
+    shard.backoff = Backoff(backoff_seed_ + shards_.size());
+    shards_.push_back(std::move(shard));
+    peers.push_back(assignment.primary());
+  }
+  health_.SetPeers(peers);
+}
+
+void RetryingLink::AskVersions() {
+  absl::MutexLock lock(&mutex_);
+  CancelStreams();
+  for (Shard& shard : shards_) {
+    shard.wants_versions = true;
+    Ask(&shard);
+  }
+}
+
+void RetryingLink::Open(Version from) {
+  absl::MutexLock lock(&mutex_);
+  CancelStreams();
+  for (Shard& shard : shards_) {
+    shard.push = streams_->Push(shard.place);
+    shard.pull = streams_->Pull(shard.place, from);
+    if (health_.IsUnreachable(shard.place.address)) Ask(&shard);
+  }
+}
+
+void RetryingLink::Push(BlockContribution contribution) {
+  absl::MutexLock lock(&mutex_);
+  if (shards_.empty()) return;
+  Shard& shard = shards_[contribution.header.block() % shards_.size()];
+  // Without a stream it is not lost: OnPushReopened asks for all that is held.
+  if (shard.push != nullptr) shard.push->Push(std::move(contribution));
+}
+
+void RetryingLink::Resume() {
+  absl::MutexLock lock(&mutex_);
+  if (std::exchange(resuming_, true)) return;
+  executor_->Post([this] { ResumeStreams(); });
+}
+
+void RetryingLink::Disconnect() {
+  absl::MutexLock lock(&mutex_);
+  CancelStreams();
+}
+
+void RetryingLink::AddTo(Heartbeat* heartbeat) const {
+  absl::MutexLock lock(&mutex_);
+  health_.AddTo(heartbeat, executor_->Now());
+}
+
+// ---- streams ----
+
+void RetryingLink::CancelStreams() {
+  ++generation_;
+  for (Shard& shard : shards_) {
+    if (shard.pull != nullptr) shard.pull->Cancel();
+    if (shard.push != nullptr) shard.push->Cancel();
+    shard.pull.reset();
+    shard.push.reset();
+    shard.wants_versions = shard.asks = false;
+    shard.place.generation = generation_;
+  }
+}
+
+RetryingLink::Shard* RetryingLink::Find(const StreamPlace& place) {
+  if (stopping_ || place.generation != generation_ || place.shard >= shards_.size()) return nullptr;
+  return &shards_[place.shard];
+}
+
+void RetryingLink::Ask(Shard* shard) {
+  if (std::exchange(shard->asks, true)) return;
+  streams_->AskVersions(shard->place);
+}
+
+void RetryingLink::NoteAttempt(const char* what, Shard* shard, const absl::Status& status) {
+  const StreamPlace& place = shard->place;
+  health_.OnAttempt(place.address, status, executor_->Now());
+  if (status.ok()) return;
+  // At the end of a view or of a job servers end the streams: no news for a log.
+  const bool expected = absl::IsFailedPrecondition(status);
+  spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
+              what, place.shard, place.address, std::string(status.message()));
+}
+
+// ---- what happens to them ----
+
+void RetryingLink::OnDelivery(const StreamPlace& place) {
+  absl::MutexLock lock(&mutex_);
+  Shard* const shard = Find(place);
+  if (shard == nullptr) return;
+  shard->backoff.Reset();
+  health_.OnAttempt(place.address, absl::OkStatus(), executor_->Now());
+}
+
+void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  Shard* const shard = Find(place);
+  if (shard == nullptr) return;
+  shard->pull.reset();
+  NoteAttempt("pull from", shard, status);
+  if (absl::IsOutOfRange(status)) {
+    executor_->Post([this, view = place.view] { events_->OnOutOfRange(view); });
+    return;
+  }
+  if (health_.IsUnreachable(place.address)) Ask(shard);
+  executor_->After(shard->backoff.NextDelay(), [this, place] { ReopenPull(place); });
+}
+
+void RetryingLink::ReopenPull(const StreamPlace& place) {
+  const Version from = events_->PullFrom();
+  absl::MutexLock lock(&mutex_);
+  if (Shard* const shard = Find(place)) shard->pull = streams_->Pull(place, from);
+}
+
+void RetryingLink::OnPushDone(const StreamPlace& place, const absl::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  Shard* const shard = Find(place);
+  if (shard == nullptr) return;
+  shard->push.reset();
+  NoteAttempt("push to", shard, status);
+  if (health_.IsUnreachable(place.address)) Ask(shard);
+  executor_->After(shard->backoff.NextDelay(), [this, place] { ReopenPush(place); });
+}
+
+void RetryingLink::ReopenPush(const StreamPlace& place) {
+  {
+    absl::MutexLock lock(&mutex_);
+    Shard* const shard = Find(place);
+    if (shard == nullptr) return;
+    shard->push = streams_->Push(place);
+  }
+  events_->OnPushReopened(place.view, place.shard);
+}
+
+void RetryingLink::OnVersionsDone(const StreamPlace& place, const absl::StatusOr<Version>& lowest) {
+  absl::MutexLock lock(&mutex_);
+  Shard* const shard = Find(place);
+  if (shard == nullptr) return;
+  NoteAttempt("versions of", shard, lowest.status());
+  shard->asks = false;
+  if (lowest.ok() && std::exchange(shard->wants_versions, false)) {
+    executor_->Post(
+        [this, place, lowest = *lowest] { events_->OnVersions(place.view, place.shard, lowest); });
+  }
+  if (!shard->wants_versions && !health_.IsUnreachable(place.address)) return;
+  shard->asks = true;
+  executor_->After(shard->backoff.NextDelay(), [this, place] {
+    absl::MutexLock lock(&mutex_);
+    if (Find(place) != nullptr) streams_->AskVersions(place);
+  });
+}
+
+// Offers waiting blocks again: from the executor, since the caller may hold the lock that they need.
+void RetryingLink::ResumeStreams() {
+  std::vector<std::shared_ptr<PullStreamHandle>> pulls;
+  {
+    absl::MutexLock lock(&mutex_);
+    resuming_ = false;
+    for (const Shard& shard : shards_) {
+      if (shard.pull != nullptr) pulls.push_back(shard.pull);
+    }
+  }
+  for (const auto& pull : pulls) pull->Resume();
+}
+
+}  // namespace shoal::worker

@@ -1,0 +1,88 @@
+// ParameterLink over streams that break: opens them again, with backoff, until the view is over.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/backoff.h"
+#include "common/executor.h"
+#include "worker/parameter_link.h"
+#include "worker/parameter_streams.h"
+#include "worker/peer_health.h"
+
+namespace shoal::worker {
+
+// Events that are no block, and blocks that had to wait, come from the executor "link". The destructor
+// cancels everything and returns when no event can come any more.
+class RetryingLink : public ParameterLink, private StreamEvents {
+ public:
+  struct Options {
+    uint64_t backoff_seed = 0;
+    ExecutorFactory executors;
+  };
+  using StreamsFactory = std::function<std::unique_ptr<ParameterStreams>(StreamEvents*, Executor*)>;
+  // `events` must outlive the link.
+  RetryingLink(Options options, ParameterLinkEvents* events, const StreamsFactory& make_streams);
+  ~RetryingLink() override;
+
+  void SetView(const View& view) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void AskVersions() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Open(Version from) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
+  void Disconnect() override ABSL_LOCKS_EXCLUDED(mutex_);
+  // A server is reachable again once it answers a question for its versions, which is asked from the first
+  // failure on, or a block of it comes. A stream that stands and on which nothing moves is no failure.
+  void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Shard {
+    StreamPlace place;
+    std::shared_ptr<PullStreamHandle> pull;
+    std::shared_ptr<PushStreamHandle> push;
+    bool wants_versions = false;  // the job waits for them
+    bool asks = false;            // a question is out, or waits for its time
+    Backoff backoff{0};
+  };
+
+  void OnDelivery(const StreamPlace& place) override ABSL_LOCKS_EXCLUDED(mutex_);
+  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override {
+    return events_->OnBlock(header, store);
+  }
+  void OnPullDone(const StreamPlace& place, const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnPushDone(const StreamPlace& place, const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnVersionsDone(const StreamPlace& place, const absl::StatusOr<Version>& lowest) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReopenPull(const StreamPlace& place) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReopenPush(const StreamPlace& place) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ResumeStreams() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The shard, unless the place is of an older opening.
+  Shard* Find(const StreamPlace& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Ask(Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CancelStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Notes how an attempt has ended, and asks a server that does not answer until it does.
+  void NoteAttempt(const char* what, Shard* shard, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  ParameterLinkEvents* const events_;
+  const uint64_t backoff_seed_;
+  const std::unique_ptr<Executor> executor_;
+  std::unique_ptr<ParameterStreams> streams_;
+
+  mutable absl::Mutex mutex_;
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
+  PeerHealth health_ ABSL_GUARDED_BY(mutex_);
+  bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace shoal::worker

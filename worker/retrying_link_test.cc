@@ -1,0 +1,224 @@
+#include "worker/retrying_link.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/fake_executor.h"
+
+namespace shoal::worker {
+namespace {
+
+const absl::Status kRefused = absl::UnavailableError(
+    "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:7071: Failed to connect to "
+    "remote "
+    "host: Connection refused");
+
+// Streams that do nothing by themselves.
+class FakeStreams : public ParameterStreams {
+ public:
+  struct Pulled : PullStreamHandle {
+    void Cancel() override { cancelled = true; }
+    void Resume() override { ++resumes; }
+    StreamPlace place;
+    Version from;
+    bool cancelled = false;
+    int resumes = 0;
+  };
+  struct Pushed : PushStreamHandle {
+    void Cancel() override { cancelled = true; }
+    void Push(BlockContribution contribution) override { blocks.push_back(contribution.header.block()); }
+    StreamPlace place;
+    bool cancelled = false;
+    std::vector<uint32_t> blocks;
+  };
+
+  std::shared_ptr<PullStreamHandle> Pull(const StreamPlace& place, Version from) override {
+    pulls.push_back(std::make_shared<Pulled>());
+    pulls.back()->place = place;
+    pulls.back()->from = from;
+    return pulls.back();
+  }
+  std::shared_ptr<PushStreamHandle> Push(const StreamPlace& place) override {
+    pushes.push_back(std::make_shared<Pushed>());
+    pushes.back()->place = place;
+    return pushes.back();
+  }
+  void AskVersions(const StreamPlace& place) override { asked.push_back(place); }
+
+  std::vector<std::shared_ptr<Pulled>> pulls;
+  std::vector<std::shared_ptr<Pushed>> pushes;
+  std::vector<StreamPlace> asked;
+};
+
+struct Link : ParameterLinkEvents {
+  void OnVersions(ViewId, uint32_t shard, Version lowest) override { versions.push_back({shard, lowest}); }
+  bool OnBlock(const PublishedHeader&, const std::function<void(float*)>&) override { return true; }
+  void OnOutOfRange(ViewId) override { ++out_of_range; }
+  Version PullFrom() override { return Version(7); }
+  void OnPushReopened(ViewId, uint32_t shard) override { reopened.push_back(shard); }
+
+  Link() { link.SetView(MakeView(1)); }
+
+  static View MakeView(uint64_t number) {
+    View view;
+    view.set_view(number);
+    for (int i = 0; i < 2; ++i) {
+      NodeRef& server = *view.add_shards()->mutable_primary();
+      server.set_node_id(10 + i);
+      server.set_name(i == 0 ? "server-1" : "server-2");
+      server.set_address(i == 0 ? "10.0.0.1:7071" : "10.0.0.2:7071");
+    }
+    return view;
+  }
+  std::vector<UnreachablePeer> Unreachable() const {
+    Heartbeat heartbeat;
+    link.AddTo(&heartbeat);
+    return {heartbeat.unreachable().begin(), heartbeat.unreachable().end()};
+  }
+
+  FakeTime time;
+  std::vector<std::pair<uint32_t, Version>> versions;
+  std::vector<uint32_t> reopened;
+  int out_of_range = 0;
+  FakeStreams* streams = nullptr;
+  StreamEvents* events = nullptr;
+  RetryingLink link{{1, time.factory()}, this, [this](StreamEvents* stream_events, Executor*) {
+                      auto made = std::make_unique<FakeStreams>();
+                      streams = made.get();
+                      events = stream_events;
+                      return made;
+                    }};
+};
+
+}  // namespace
+
+TEST_CASE(
+    "Streams that break are opened again: the pull where the job is, the push with a call for what is held") {
+  Link link;
+  link.link.Open(Version(3));
+  REQUIRE(link.streams->pulls.size() == 2);
+  CHECK(link.streams->pulls[0]->from == Version(3));
+  link.events->OnPullDone(link.streams->pulls[0]->place, absl::UnavailableError("broken"));
+  link.events->OnPushDone(link.streams->pushes[1]->place, absl::UnavailableError("broken"));
+  CHECK(link.streams->pulls.size() == 2);  // not at once
+  link.time.RunFor(absl::Seconds(3));
+  REQUIRE(link.streams->pulls.size() == 3);
+  CHECK(link.streams->pulls[2]->from == Version(7));
+  CHECK(link.streams->pulls[2]->place.shard == 0);
+  CHECK(link.streams->pushes.size() == 3);
+  CHECK(link.reopened == std::vector<uint32_t>{1});
+}
+
+TEST_CASE("What happens to streams of an older view or opening touches nothing") {
+  Link link;
+  link.link.Open(Version(3));
+  const auto pull = link.streams->pulls[0];
+  const auto push = link.streams->pushes[0];
+  link.link.SetView(Link::MakeView(2));
+  CHECK(pull->cancelled);
+  CHECK(push->cancelled);
+  link.events->OnPullDone(pull->place, kRefused);
+  link.events->OnPushDone(push->place, kRefused);
+  link.events->OnVersionsDone(pull->place, Version(4));
+  link.time.RunFor(absl::Seconds(10));
+  CHECK(link.streams->pulls.size() == 2);
+  CHECK(link.streams->pushes.size() == 2);
+  CHECK(link.versions.empty());
+  CHECK(link.Unreachable().empty());
+}
+
+TEST_CASE("A version that is gone is told, and the pull not opened again") {
+  Link link;
+  link.link.Open(Version(3));
+  link.events->OnPullDone(link.streams->pulls[0]->place, absl::OutOfRangeError("gone"));
+  link.time.RunFor(absl::Seconds(10));
+  CHECK(link.out_of_range == 1);
+  CHECK(link.streams->pulls.size() == 2);
+}
+
+TEST_CASE("Versions are asked for until each server has answered") {
+  Link link;
+  link.link.AskVersions();
+  REQUIRE(link.streams->asked.size() == 2);
+  link.events->OnVersionsDone(link.streams->asked[0], Version(4));
+  link.events->OnVersionsDone(link.streams->asked[1], absl::FailedPreconditionError("not this view yet"));
+  link.time.RunFor(absl::Seconds(3));
+  REQUIRE(link.streams->asked.size() == 3);
+  link.events->OnVersionsDone(link.streams->asked[2], Version(5));
+  link.time.RunFor(absl::Seconds(10));
+  CHECK(link.streams->asked.size() == 3);
+  CHECK(link.versions == std::vector<std::pair<uint32_t, Version>>{{0, Version(4)}, {1, Version(5)}});
+  CHECK(link.Unreachable().empty());  // a refusal is an answer
+}
+
+TEST_CASE("A server that does not answer is named, with since when and why, until it answers") {
+  Link link;
+  link.link.Open(Version(3));
+  link.time.RunFor(absl::Seconds(30));  // nothing moves on the streams that stand: that is no failure
+  CHECK(link.Unreachable().empty());
+  link.events->OnPullDone(link.streams->pulls[0]->place, kRefused);
+  link.time.RunFor(absl::Seconds(2));
+  auto unreachable = link.Unreachable();
+  REQUIRE(unreachable.size() == 1);
+  CHECK(unreachable[0].peer().name() == "server-1");
+  CHECK(unreachable[0].seconds() == 2);
+  CHECK(unreachable[0].error() == "connection refused");
+
+  // The reopened pull stands without a block, so the server is asked.
+  REQUIRE(link.streams->asked.size() == 1);
+  link.events->OnVersionsDone(link.streams->asked[0], absl::DeadlineExceededError("Deadline Exceeded"));
+  unreachable = link.Unreachable();
+  REQUIRE(unreachable.size() == 1);
+  CHECK(unreachable[0].seconds() == 2);  // since the first failure
+  CHECK(unreachable[0].error() == "no answer for 2 s");
+  link.time.RunFor(absl::Seconds(3));
+  REQUIRE(link.streams->asked.size() == 2);
+
+  SECTION("to the question") {
+    link.events->OnVersionsDone(link.streams->asked[1], Version(3));
+    CHECK(link.Unreachable().empty());
+    CHECK(link.versions.empty());  // nobody in the job has asked
+    link.time.RunFor(absl::Seconds(10));
+    CHECK(link.streams->asked.size() == 2);
+  }
+  SECTION("with a block") {
+    link.events->OnDelivery(link.streams->pulls.back()->place);
+    CHECK(link.Unreachable().empty());
+  }
+  SECTION("or is in the view no more") {
+    View view = Link::MakeView(2);
+    view.mutable_shards()->DeleteSubrange(0, 1);
+    link.link.SetView(view);
+    CHECK(link.Unreachable().empty());
+  }
+  SECTION("but not by a new view alone") {
+    link.link.SetView(Link::MakeView(2));
+    CHECK(link.Unreachable().size() == 1);
+  }
+}
+
+TEST_CASE("Contributions go to the shard of their block; one whose push is broken gets them later") {
+  Link link;
+  link.link.Open(Version(3));
+  for (uint32_t block : {0, 1, 2}) {
+    BlockContribution contribution;
+    contribution.header.set_block(block);
+    link.link.Push(std::move(contribution));
+  }
+  CHECK(link.streams->pushes[0]->blocks == std::vector<uint32_t>{0, 2});
+  CHECK(link.streams->pushes[1]->blocks == std::vector<uint32_t>{1});
+}
+
+TEST_CASE("Many resumes at once are one, outside of the caller's call") {
+  Link link;
+  link.link.Open(Version(3));
+  link.link.Resume();
+  link.link.Resume();
+  CHECK(link.streams->pulls[0]->resumes == 0);
+  link.time.Run();
+  CHECK(link.streams->pulls[0]->resumes == 1);
+}
+
+}  // namespace shoal::worker

@@ -1,0 +1,257 @@
+#include "worker/worker_jobs.h"
+
+#include <map>
+#include <new>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/job_plan_check.h"
+#include "common/job_spec.h"
+#include "common/status.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal::worker {
+namespace {
+
+// A former job that ends later than this is worth a line in the log.
+constexpr absl::Duration kUsualSlotTime = absl::Seconds(10);
+
+absl::Status NotEnoughMemory() {
+  return absl::ResourceExhaustedError("there is not enough memory for the job");
+}
+
+}  // namespace
+
+WorkerJobs::WorkerJobs(Options options)
+    : options_(std::move(options)),
+      preparer_(options_.executors("preparer")),
+      watch_(options_.executors("watch")) {}
+
+WorkerJobs::~WorkerJobs() {
+  Stop([] {});
+  watch_->Stop();
+  preparer_->Stop();  // drops what waits, a former runner included, and so waits for it
+}
+
+void WorkerJobs::Stop(std::function<void()> stopped) {
+  absl::MutexLock lock(&mutex_);
+  stopping_ = true;
+  choice_.Clear();
+  DropRunner();
+  preparer_->Post(std::move(stopped));
+}
+
+std::string WorkerJobs::Busy() const {
+  absl::MutexLock lock(&mutex_);
+  if (task_) return absl::StrCat("job ", task_->job, ": ", task_->what);
+  return retired_ < retirements_ ? retiring_ : "";
+}
+
+// ---- session ----
+
+void WorkerJobs::OnJoined(NodeId self) {
+  absl::MutexLock lock(&mutex_);
+  self_ = self;
+}
+
+void WorkerJobs::OnSessionOpened() {
+  absl::MutexLock lock(&mutex_);
+  if (!choice_.held()) return;
+  ReportPrepared();
+  runner_->OnSessionOpened();
+}
+
+void WorkerJobs::OnDirective(const Directive& directive) {
+  absl::MutexLock lock(&mutex_);
+  if (stopping_) return;
+  if (directive.has_prepare_job()) {
+    if (choice_.OnPrepare(directive.prepare_job())) return ReportPrepared();
+    if (!under_way_ || !choice_.Wants(*under_way_)) PostPreparation();
+  } else if (directive.has_close_job()) {
+    if (choice_.OnClose(directive.close_job().job())) DropRunner();
+  } else if (directive.has_view()) {
+    // Views and targets of other jobs are old news.
+    if (choice_.Holds(directive.view().job())) runner_->OnView(directive.view());
+  } else if (directive.has_target()) {
+    if (choice_.Holds(directive.target().job())) runner_->OnTarget(directive.target());
+  }
+}
+
+void WorkerJobs::OnLeaseLost() {
+  absl::MutexLock lock(&mutex_);
+  choice_.Clear();
+  DropRunner();
+}
+
+void WorkerJobs::ReportPrepared() {
+  NodeReport report;
+  *report.mutable_job_prepared() = *choice_.held();
+  options_.report(std::move(report));
+}
+
+Heartbeat WorkerJobs::MakeHeartbeat() const {
+  Heartbeat heartbeat;
+  absl::MutexLock lock(&mutex_);
+  const auto add = [&](ActivityKind kind, uint64_t job, absl::Time since, absl::string_view detail) {
+    Activity& activity = *heartbeat.add_activities();
+    activity.set_kind(kind);
+    activity.set_job(job);
+    activity.set_idle_seconds(absl::ToDoubleSeconds(watch_->Now() - since));
+    activity.set_detail(std::string(detail));
+  };
+  if (choice_.wanted() && (!under_way_ || !choice_.Wants(*under_way_)))
+    add(ACTIVITY_PREPARE, choice_.wanted()->job(), asked_, "waits for the former job to end");
+  if (task_) add(task_->kind, task_->job, task_->progress, task_->what);
+  if (runner_ != nullptr) runner_->AddTo(&heartbeat);
+  return heartbeat;
+}
+
+// ---- former jobs ----
+
+void WorkerJobs::DropRunner() {
+  if (runner_ == nullptr) return;
+  retiring_ = runner_->Cancel();
+  std::shared_ptr<JobRunner> runner = std::move(runner_);
+  const uint64_t retirement = ++retirements_;
+  preparer_->Post([this, runner, retirement]() mutable {
+    runner.reset();
+    absl::MutexLock lock(&mutex_);
+    retired_ = retirement;
+  });
+  watch_->After(kUsualSlotTime, [this, retirement] {
+    absl::MutexLock lock(&mutex_);
+    if (retired_ < retirement) spdlog::warn("Waiting for a former job to end: {}", retiring_);
+  });
+}
+
+void WorkerJobs::PostPreparation() {
+  choice_.DropHeld();
+  DropRunner();
+  const uint64_t preparation = ++preparations_;
+  asked_ = watch_->Now();
+  watch_->After(kMaxWaitForFormerJob, [this, preparation] { CheckStarted(preparation); });
+  if (std::exchange(posted_, true)) return;
+  preparer_->Post([this] { PrepareWanted(); });
+}
+
+void WorkerJobs::CheckStarted(uint64_t preparation) {
+  const std::string busy = Busy();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || started_ >= preparation || !choice_.wanted()) return;
+  }
+  options_.on_stuck(absl::DeadlineExceededError(
+      absl::StrCat("the former job does not end in ", absl::FormatDuration(kMaxWaitForFormerJob), " (", busy,
+                   "), and its memory can't be used again: the process has to be started anew")));
+}
+
+// ---- preparer ----
+
+void WorkerJobs::PrepareWanted() {
+  while (true) {
+    PrepareJob request;
+    {
+      absl::MutexLock lock(&mutex_);
+      under_way_ = choice_.wanted();
+      posted_ = under_way_.has_value();
+      if (!posted_) return;
+      started_ = preparations_;
+      request = *under_way_;
+    }
+    spdlog::info("Preparing job {} ({})", request.job(),
+                 request.derive() ? "deriving its plan" : "from its plan");
+    absl::StatusOr<PreparedJob> made = MakeOrExplain(request);
+    absl::MutexLock lock(&mutex_);
+    task_.reset();
+    under_way_.reset();
+    if (!choice_.Wants(request)) continue;
+    const absl::Status status = made.ok() ? Hold(*std::move(made)) : made.status();
+    if (!status.ok()) {
+      choice_.OnFailed();
+      Refuse(request, status);
+    }
+  }
+}
+
+absl::Status WorkerJobs::Hold(PreparedJob made) {
+  made.rounds.self = self_;  // the node may have joined anew since the preparation began
+  try {
+    runner_ = options_.make_runner(std::move(made.rounds), std::move(made.program));
+  } catch (const std::bad_alloc&) {
+    return NotEnoughMemory();
+  }
+  choice_.OnPrepared(made.prepared);
+  spdlog::info("Job {} is prepared", made.prepared.job());
+  ReportPrepared();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::MakeOrExplain(const PrepareJob& request) {
+  try {
+    return Make(request);
+  } catch (const std::bad_alloc&) {
+    return NotEnoughMemory();
+  }
+}
+
+absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::Make(const PrepareJob& request) {
+  PreparedJob made;
+  made.prepared.set_job(request.job());
+  JobPlan plan = request.plan();
+  if (request.derive()) {
+    SHOAL_RETURN_IF_ERROR(ValidateJob(request.spec()));
+    SHOAL_ASSIGN_OR_RETURN(plan, DerivePlan(request));
+    *made.prepared.mutable_plan() = plan;
+  }
+  SHOAL_RETURN_IF_ERROR(CheckPlan(request.spec(), plan));
+  const Progress progress = Begin(ACTIVITY_PREPARE, request.job(), "fetches artifacts");
+  std::map<std::string, std::string> files;
+  for (const Artifact& artifact : plan.artifacts()) {
+    SHOAL_ASSIGN_OR_RETURN(files[artifact.name()], options_.artifacts->Fetch(artifact, progress));
+  }
+  WorkerRounds::Options& rounds = made.rounds;
+  rounds.job = JobId(request.job());
+  rounds.slots = request.spec().train().slots();
+  rounds.wire = request.spec().train().wire();
+  rounds.group_sizes.assign(plan.group_sizes().begin(), plan.group_sizes().end());
+  rounds.max_block_elements = options_.max_block_elements;
+  rounds.report = options_.report;
+  SHOAL_ASSIGN_OR_RETURN(made.program, options_.builder->Build(request.spec(), plan, files, progress));
+  return made;
+}
+
+absl::StatusOr<JobPlan> WorkerJobs::DerivePlan(const PrepareJob& request) {
+  const Progress progress = Begin(ACTIVITY_DERIVE, request.job(), "reads the job's data");
+  SHOAL_ASSIGN_OR_RETURN(DerivedJob derived, options_.builder->Derive(request.spec(), progress));
+  for (const auto& [name, bytes] : derived.artifacts) {
+    SHOAL_ASSIGN_OR_RETURN(*derived.plan.add_artifacts(), options_.artifacts->Put(name, bytes, progress));
+  }
+  return std::move(derived.plan);
+}
+
+Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view what) {
+  absl::MutexLock lock(&mutex_);
+  task_ = Task{kind, job, std::string(what), watch_->Now()};
+  return [this](absl::string_view now) {
+    absl::MutexLock lock(&mutex_);
+    if (!task_) return;
+    task_->what = std::string(now);
+    task_->progress = watch_->Now();
+  };
+}
+
+void WorkerJobs::Refuse(const PrepareJob& request, const absl::Status& status) {
+  spdlog::error("Can't take part in job {}: {}", request.job(), status.ToString());
+  NodeReport report;
+  JobRefused& refused = *report.mutable_job_refused();
+  refused.set_job(request.job());
+  // What one machine finds wrong in spec and data, all find; that it lacks the data says nothing of the
+  // others.
+  refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
+  refused.set_reason(refused.fatal()
+                         ? std::string(status.message())
+                         : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
+  options_.report(std::move(report));
+}
+
+}  // namespace shoal::worker

@@ -1,0 +1,316 @@
+#include "worker/worker_jobs.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/fake_executor.h"
+#include "common/job_spec.h"
+
+namespace shoal::worker {
+namespace {
+
+JobSpec MakeSpec() {
+  JobSpec spec;
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("train.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(20);
+  spec.mutable_train()->set_slots(4);
+  spec.mutable_train()->set_slot_batch(2);
+  spec.mutable_optimizer()->set_learning_rate(0.05);
+  CompleteJob(&spec);
+  return spec;
+}
+
+JobPlan MakePlan() {
+  JobPlan plan;
+  ParameterInfo& parameter = *plan.add_parameters();
+  parameter.set_name("weight");
+  parameter.add_shape(8);
+  plan.add_group_sizes(8);
+  plan.set_rounds(20);
+  plan.set_rounds_per_epoch(20);
+  return plan;
+}
+
+// What a runner was told; outlives it.
+struct RunnerLog {
+  NodeId self;
+  bool cancelled = false, destroyed = false;
+  std::vector<uint64_t> views, targets;
+  int sessions = 0;
+};
+
+class FakeRunner : public JobRunner {
+ public:
+  explicit FakeRunner(std::shared_ptr<RunnerLog> log) : log_(std::move(log)) {}
+  ~FakeRunner() override { log_->destroyed = true; }
+  void OnView(const View& view) override { log_->views.push_back(view.view()); }
+  void OnTarget(const Target& target) override { log_->targets.push_back(target.version()); }
+  void OnSessionOpened() override { ++log_->sessions; }
+  std::string Cancel() override {
+    log_->cancelled = true;
+    return "round 3, slot 5";
+  }
+  void AddTo(Heartbeat* heartbeat) const override { heartbeat->add_activities()->set_kind(ACTIVITY_COMPUTE); }
+
+ private:
+  const std::shared_ptr<RunnerLog> log_;
+};
+
+// Does what the test says.
+class FakeBuilder : public ProgramBuilder {
+ public:
+  absl::StatusOr<DerivedJob> Derive(const JobSpec&, const Progress& progress) override {
+    if (const auto call = on_derive) call(progress);
+    if (!status.ok()) return status;
+    DerivedJob derived;
+    derived.plan = MakePlan();
+    derived.artifacts["dataset"] = "bytes";
+    return derived;
+  }
+  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec&, const JobPlan&,
+                                                 const std::map<std::string, std::string>&,
+                                                 const Progress& progress) override {
+    if (const auto call = on_build) call(progress);
+    if (!status.ok()) return status;
+    return std::unique_ptr<Program>();
+  }
+
+  std::function<void(const Progress&)> on_derive, on_build;
+  absl::Status status;
+};
+
+class FakeArtifacts : public ArtifactSource {
+ public:
+  absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress&) override {
+    return "/cache/" + artifact.name();
+  }
+  absl::StatusOr<Artifact> Put(const std::string& name, const std::string&, const Progress&) override {
+    Artifact artifact;
+    artifact.set_name(name);
+    return artifact;
+  }
+};
+
+struct Worker {
+  Worker() {
+    WorkerJobs::Options options;
+    options.place = "worker-1 on host-a, working directory /data";
+    options.builder = &builder;
+    options.artifacts = &artifacts;
+    options.report = [this](NodeReport report) { reports.push_back(std::move(report)); };
+    options.make_runner = [this](WorkerRounds::Options rounds, std::unique_ptr<Program>) {
+      runners.push_back(std::make_shared<RunnerLog>());
+      runners.back()->self = rounds.self;
+      return std::make_unique<FakeRunner>(runners.back());
+    };
+    options.executors = time.factory();
+    options.on_stuck = [this](const absl::Status& status) { stuck = status; };
+    jobs = std::make_unique<WorkerJobs>(std::move(options));
+    jobs->OnJoined(NodeId(1));
+  }
+
+  static Directive PrepareRequest(uint64_t job, bool derive = false) {
+    Directive directive;
+    PrepareJob& prepare = *directive.mutable_prepare_job();
+    prepare.set_job(job);
+    prepare.set_derive(derive);
+    *prepare.mutable_spec() = MakeSpec();
+    if (!derive) *prepare.mutable_plan() = MakePlan();
+    return directive;
+  }
+  void Prepare(uint64_t job, bool derive = false) {
+    jobs->OnDirective(PrepareRequest(job, derive));
+    time.Run();
+  }
+  void Close(uint64_t job) {
+    Directive directive;
+    directive.mutable_close_job()->set_job(job);
+    jobs->OnDirective(directive);
+  }
+  std::vector<NodeReport> TakeReports() { return std::exchange(reports, {}); }
+
+  FakeTime time;
+  FakeBuilder builder;
+  FakeArtifacts artifacts;
+  std::vector<NodeReport> reports;
+  std::vector<std::shared_ptr<RunnerLog>> runners;
+  absl::Status stuck;
+  std::unique_ptr<WorkerJobs> jobs;  // last: the first to be destroyed
+};
+
+Directive ViewOf(uint64_t job, uint64_t view) {
+  Directive directive;
+  directive.mutable_view()->set_job(job);
+  directive.mutable_view()->set_view(view);
+  return directive;
+}
+
+}  // namespace
+
+TEST_CASE("A job is prepared, reported, run and closed; another one's views and end don't touch it") {
+  Worker worker;
+  worker.Prepare(1, /*derive=*/true);
+  const auto reports = worker.TakeReports();
+  REQUIRE(reports.size() == 1);
+  REQUIRE(reports[0].job_prepared().plan().artifacts_size() == 1);
+  CHECK(reports[0].job_prepared().plan().artifacts(0).name() == "dataset");
+  worker.jobs->OnDirective(ViewOf(1, 5));
+  worker.jobs->OnDirective(ViewOf(2, 6));
+  CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+  worker.jobs->OnSessionOpened();
+  CHECK(worker.TakeReports().size() == 1);
+  CHECK(worker.runners[0]->sessions == 1);
+  worker.Close(2);
+  CHECK_FALSE(worker.runners[0]->cancelled);
+  worker.Close(1);
+  CHECK(worker.runners[0]->cancelled);
+  worker.jobs->OnDirective(ViewOf(1, 7));
+  CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+}
+
+TEST_CASE("The end of a job waits for no slot; the preparer does, before the next job begins") {
+  Worker worker;
+  worker.Prepare(1);
+  worker.Close(1);
+  CHECK(worker.runners[0]->cancelled);
+  CHECK_FALSE(worker.runners[0]->destroyed);  // so nothing has waited
+  worker.builder.on_build = [&](const Progress&) { CHECK(worker.runners[0]->destroyed); };
+  worker.Prepare(2);
+  CHECK(worker.runners.size() == 2);
+}
+
+TEST_CASE("A lease lost while a job is prepared, and joined anew: the runner has the new id") {
+  Worker worker;
+  worker.builder.on_build = [&](const Progress&) {
+    worker.jobs->OnLeaseLost();
+    worker.jobs->OnJoined(NodeId(2));
+    worker.jobs->OnDirective(Worker::PrepareRequest(1));
+  };
+  worker.jobs->OnDirective(Worker::PrepareRequest(1));
+  worker.time.Run();
+  REQUIRE(worker.runners.size() == 1);
+  CHECK(worker.runners[0]->self == NodeId(2));
+  CHECK(worker.TakeReports().size() == 1);
+}
+
+TEST_CASE("A lease lost while a job is prepared, and no new request: nothing is held") {
+  Worker worker;
+  worker.builder.on_build = [&](const Progress&) { worker.jobs->OnLeaseLost(); };
+  worker.Prepare(1);
+  CHECK(worker.runners.empty());
+  CHECK(worker.TakeReports().empty());
+}
+
+TEST_CASE("Another job wanted while one is prepared is prepared next, and the former one is not held") {
+  Worker worker;
+  worker.builder.on_build = [&](const Progress&) {
+    worker.builder.on_build = nullptr;
+    worker.Close(1);
+    worker.jobs->OnDirective(Worker::PrepareRequest(2));
+  };
+  worker.Prepare(1);
+  const auto reports = worker.TakeReports();
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].job_prepared().job() == 2);
+}
+
+TEST_CASE("A worker that lacks the data says where it looked, and blames the job only for spec and data") {
+  const auto refusal = [](const absl::Status& status, bool derive) {
+    Worker worker;
+    worker.builder.status = status;
+    worker.Prepare(1, derive);
+    const auto reports = worker.TakeReports();
+    REQUIRE(reports.size() == 1);
+    return reports[0].job_refused();
+  };
+  for (const absl::Status& status :
+       {absl::NotFoundError("can't open train.tsv"), absl::PermissionDeniedError("can't open train.tsv"),
+        absl::UnknownError("can't open train.tsv"), absl::ResourceExhaustedError("can't open train.tsv")}) {
+    const JobRefused refused = refusal(status, true);
+    CHECK_FALSE(refused.fatal());
+    CHECK(refused.reason() == "can't open train.tsv (worker-1 on host-a, working directory /data)");
+  }
+  CHECK(refusal(absl::InvalidArgumentError("there is no column 'text'"), true).fatal());
+  CHECK(refusal(absl::InvalidArgumentError("there is no column 'text'"), true).reason() ==
+        "there is no column 'text'");
+  CHECK_FALSE(refusal(absl::InvalidArgumentError("the dataset is of another job"), false).fatal());
+}
+
+TEST_CASE("A plan that can't be one is refused") {
+  Worker worker;
+  Directive directive = Worker::PrepareRequest(1);
+  directive.mutable_prepare_job()->mutable_plan()->set_group_sizes(0, ~uint64_t{0});
+  worker.jobs->OnDirective(directive);
+  worker.time.Run();
+  CHECK(worker.runners.empty());
+  REQUIRE(worker.reports.size() == 1);
+  CHECK_THAT(worker.reports[0].job_refused().reason(),
+             Catch::Matchers::Contains("plan: groups are too large"));
+}
+
+TEST_CASE("Heartbeats say what the worker is at, and since when it has not got on") {
+  Worker worker;
+  CHECK(worker.jobs->MakeHeartbeat().activities().empty());
+  const auto only = [&] {
+    const Heartbeat heartbeat = worker.jobs->MakeHeartbeat();
+    REQUIRE(heartbeat.activities_size() == 1);
+    return heartbeat.activities(0);
+  };
+  worker.builder.on_derive = [&](const Progress& progress) {
+    CHECK(only().kind() == ACTIVITY_DERIVE);
+    CHECK(only().job() == 7);
+    progress("reads train.tsv");
+    CHECK(only().detail() == "reads train.tsv");
+    CHECK(only().idle_seconds() == 0);
+    worker.time.RunFor(absl::Seconds(3));
+    CHECK(only().idle_seconds() == 3);
+  };
+  worker.builder.on_build = [&](const Progress&) { CHECK(only().kind() == ACTIVITY_PREPARE); };
+  worker.Prepare(7, /*derive=*/true);
+  CHECK(only().kind() == ACTIVITY_COMPUTE);  // the runner's
+  worker.Close(7);
+  CHECK(worker.jobs->MakeHeartbeat().activities().empty());
+}
+
+TEST_CASE("A next job that waits too long for the former one asks for the end of the process") {
+  Worker worker;
+  worker.builder.on_build = [&](const Progress&) {
+    // Hangs: what comes meanwhile finds the preparer busy.
+    worker.builder.on_build = nullptr;
+    worker.Close(1);
+    worker.time.RunFor(WorkerJobs::kMaxWaitForFormerJob * 2);
+    CHECK(worker.stuck.ok());  // nobody waits
+    worker.jobs->OnDirective(Worker::PrepareRequest(2));
+    worker.time.RunFor(WorkerJobs::kMaxWaitForFormerJob - absl::Seconds(1));
+    CHECK(worker.stuck.ok());
+    const Heartbeat heartbeat = worker.jobs->MakeHeartbeat();
+    REQUIRE(heartbeat.activities_size() == 2);
+    CHECK(heartbeat.activities(0).job() == 2);
+    CHECK(heartbeat.activities(0).idle_seconds() > 290);
+    worker.time.RunFor(absl::Seconds(1));
+    CHECK(absl::IsDeadlineExceeded(worker.stuck));
+  };
+  worker.Prepare(1);
+}
+
+TEST_CASE("The same request again, while a long preparation is under way, is no reason to end the process") {
+  Worker worker;
+  worker.builder.on_build = [&](const Progress&) {
+    worker.jobs->OnDirective(Worker::PrepareRequest(1));
+    worker.time.RunFor(WorkerJobs::kMaxWaitForFormerJob * 2);
+  };
+  worker.Prepare(1);
+  CHECK(worker.stuck.ok());
+  CHECK(worker.TakeReports().size() == 1);
+}
+
+}  // namespace shoal::worker
