@@ -1,6 +1,7 @@
 #include "common/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -11,19 +12,22 @@
 #include "common/crc32c.h"
 #include "common/sha256.h"
 #include "common/status.h"
-#include "google/protobuf/util/json_util.h"
 
 namespace shoal {
 namespace {
 
 constexpr char kManifestName[] = "manifest.json";
+constexpr char kHistoryName[] = "history.json";
 constexpr char kVersionPrefix[] = "version-";
 constexpr char kShardPrefix[] = "shard-";
 constexpr char kPartialSuffix[] = ".partial";
+constexpr char kDamagedSuffix[] = ".damaged";
 constexpr char kCrcPrefix[] = "crc32c.";
 constexpr char kTheta[] = "theta";
-// θ is read in pieces of this size when only its digest is wanted.
-constexpr uint64_t kMostBlockElements = uint64_t{1} << 28;
+// Of history.json and of manifest.json, which has 12 bytes for each tensor of each block.
+constexpr uint64_t kMaxTextBytes = uint64_t{256} << 20;
+// Checked and summed at a time.
+constexpr size_t kPieceElements = 1 << 14;
 
 std::string TensorName(absl::string_view name, BlockId block) {
   return absl::StrCat(name, ".", block.value());
@@ -36,16 +40,42 @@ absl::Span<const uint8_t> BytesOf(absl::Span<const float> values) {
 struct Tensor {
   std::string name;
   absl::Span<const float> values;
+  uint32_t crc32c = 0;
 };
 
-// In the order in which they are written.
-std::vector<Tensor> TensorsOf(const ShardFile& file) {
+bool IsFinite(absl::Span<const float> values) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t found = 0;
+  for (float value : values) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    found |= static_cast<uint32_t>((bits & kExponent) == kExponent);
+  }
+  return found == 0;
+}
+
+// One pass over the values: their checksum. Errors: OUT_OF_RANGE when `finite` and one is not.
+absl::StatusOr<uint32_t> Checksum(absl::Span<const float> values, bool finite) {
+  uint32_t crc = 0;
+  for (size_t begin = 0; begin < values.size(); begin += kPieceElements) {
+    const auto piece = values.subspan(begin, kPieceElements);
+    if (finite && !IsFinite(piece)) return absl::OutOfRangeError("a parameter is infinite or not a number");
+    crc = ExtendCrc32c(crc, BytesOf(piece));
+  }
+  return crc;
+}
+
+// In the order in which they are written. Errors: OUT_OF_RANGE.
+absl::StatusOr<std::vector<Tensor>> TensorsOf(const ShardFile& file) {
   std::vector<Tensor> tensors;
   for (const BlockToWrite& block : file.blocks) {
     SHOAL_CHECK(block.moments.size() == file.moment_names.size());
-    tensors.push_back({TensorName(kTheta, block.block), block.theta});
+    const auto crc = Checksum(block.theta, /*finite=*/true);
+    if (!crc.ok()) return Annotate(crc.status(), absl::StrCat("block ", block.block.value()));
+    tensors.push_back({TensorName(kTheta, block.block), block.theta, *crc});
     for (size_t i = 0; i < block.moments.size(); ++i) {
-      tensors.push_back({TensorName(file.moment_names[i], block.block), block.moments[i]});
+      SHOAL_ASSIGN_OR_RETURN(const uint32_t of_moment, Checksum(block.moments[i], /*finite=*/false));
+      tensors.push_back({TensorName(file.moment_names[i], block.block), block.moments[i], of_moment});
     }
   }
   return tensors;
@@ -58,13 +88,13 @@ SafetensorsMetadata MetadataOf(const ShardFile& file, const std::vector<Tensor>&
                                   {"shard", absl::StrCat(file.shard)},
                                   {"shards", absl::StrCat(file.shards)}};
   for (const Tensor& tensor : tensors) {
-    metadata[absl::StrCat(kCrcPrefix, tensor.name)] = absl::StrFormat("%08x", Crc32c(BytesOf(tensor.values)));
+    metadata[absl::StrCat(kCrcPrefix, tensor.name)] = absl::StrFormat("%08x", tensor.crc32c);
   }
   return metadata;
 }
 
-absl::StatusOr<std::string> WriteTensors(Env* env, const std::string& path, const ShardFile& file) {
-  const std::vector<Tensor> tensors = TensorsOf(file);
+absl::StatusOr<std::string> WriteTensors(Env* env, const std::string& path, const ShardFile& file,
+                                         const std::vector<Tensor>& tensors) {
   std::vector<SafetensorsEntry> entries;
   for (const Tensor& tensor : tensors) {
     entries.push_back({tensor.name, SafetensorsType::kF32, {tensor.values.size()}, 0});
@@ -83,38 +113,11 @@ bool ParseCheckpointName(absl::string_view name, Version* version) {
   return name == absl::StrCat(number);
 }
 
-absl::Status CheckShardFiles(Env* env, const std::string& folder, const CheckpointManifest& manifest) {
-  for (const CheckpointShard& shard : manifest.shards()) {
-    const std::string path = JoinPath(folder, shard.file());
-    const absl::StatusOr<uint64_t> bytes = env->FileSize(path);
-    if (!bytes.ok() || *bytes != shard.bytes()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("checkpoint file ", path, ": expected ", shard.bytes(), " bytes, ",
-                       bytes.ok() ? absl::StrCat("it has ", *bytes) : std::string(bytes.status().message())));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Whether `wanted` is what is committed at `path`. The same job cut into another number of shards has other
-// files with the same θ.
-absl::Status CheckSame(const std::string& path, const CheckpointManifest& there,
-                       const CheckpointManifest& wanted) {
-  if (there.job() != wanted.job() || there.spec_sha256() != wanted.spec_sha256() ||
-      there.parameters() != wanted.parameters()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, " is of another job (", there.job(), ", ", there.job_name(), ", ",
-                     there.spec_sha256().substr(0, 12), "), not of job ", wanted.job(), " (",
-                     wanted.spec_sha256().substr(0, 12), "): give each job a checkpoint folder of its own"));
-  }
-  if (there.shards_size() != wanted.shards_size()) return absl::OkStatus();
-  for (int i = 0; i < there.shards_size(); ++i) {
-    if (there.shards(i).sha256() == wanted.shards(i).sha256()) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": ", there.shards(i).file(), " has SHA-256 ", there.shards(i).sha256(),
-        ", the same version written again ", wanted.shards(i).sha256(), ": is it of another training?"));
-  }
-  return absl::OkStatus();
+bool HasShardFiles(Env* env, const std::string& folder) {
+  const auto names = env->ListDir(folder);
+  return names.ok() && std::any_of(names->begin(), names->end(), [](const std::string& name) {
+           return absl::StartsWith(name, kShardPrefix);
+         });
 }
 
 // Files of a shard that `manifest` does not name. One that can't be removed does no harm.
@@ -128,24 +131,29 @@ void DeleteOtherShardFiles(Env* env, const std::string& folder, const Checkpoint
   }
 }
 
-absl::Status CheckManifest(const std::string& path, const CheckpointManifest& manifest) {
-  if (manifest.format() != kCheckpointFormat) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": checkpoint format ", manifest.format(),
-                                                   "; this version of shoal reads ", kCheckpointFormat));
+// A small file as a whole. Errors: DATA_LOSS when it is too large to be one of a checkpoint; what the Env
+// says.
+absl::StatusOr<std::string> ReadText(Env* env, const std::string& path) {
+  SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(path));
+  if (bytes > kMaxTextBytes) return absl::DataLossError(absl::StrCat(path, ": damaged: ", bytes, " bytes"));
+  return env->ReadFile(path);
+}
+
+// What is at `path` reads as, and is, what its servers have reported: fills in what only the files tell.
+absl::Status VerifyWritten(Env* env, const std::string& path, CheckpointManifest* manifest) {
+  SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path, *manifest));
+  SHOAL_RETURN_IF_ERROR(reader.Verify().status());
+  for (int i = 0; i < manifest->shards_size(); ++i) {
+    manifest->mutable_shards(i)->set_header_sha256(Sha256Hex(reader.HeaderOf(i)));
   }
-  if (manifest.shards().empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": no shards"));
-  for (const CheckpointShard& shard : manifest.shards()) {
-    if (shard.file().empty() || BaseName(shard.file()) != shard.file()) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": \"", shard.file(), "\" is not a file name"));
-    }
-  }
+  manifest->mutable_moments()->Assign(reader.moment_names().begin(), reader.moment_names().end());
   return absl::OkStatus();
 }
 
 }  // namespace
 
-std::string ShardFileName(uint32_t shard, uint32_t shards) {
-  return absl::StrCat(kShardPrefix, shard, "-of-", shards, ".safetensors");
+bool IsCheckpointDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status);
 }
 
 std::string CheckpointName(Version version) { return absl::StrCat(kVersionPrefix, version.value()); }
@@ -157,6 +165,7 @@ std::string PartialCheckpointName(Version version) {
 // ---- writing ----
 
 absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& folder, const ShardFile& file) {
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors, TensorsOf(file));
   const std::string partial = JoinPath(folder, PartialCheckpointName(file.version));
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(partial));
   CheckpointShard shard;
@@ -165,36 +174,42 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
   // Under a name of its own until it is whole, so that a server that was given up can't tear its successor's
   // file.
   const std::string unfinished = absl::StrCat(path, ".", file.job, ".", file.writer, ".tmp");
-  SHOAL_ASSIGN_OR_RETURN(const std::string sha256, WriteTensors(env, unfinished, file));
+  SHOAL_ASSIGN_OR_RETURN(const std::string sha256, WriteTensors(env, unfinished, file, tensors));
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(unfinished));
   SHOAL_RETURN_IF_ERROR(env->Rename(unfinished, path));
   SHOAL_RETURN_IF_ERROR(env->SyncDir(partial));
   shard.set_bytes(bytes);
   shard.set_sha256(sha256);
+  for (const Tensor& tensor : tensors) shard.add_block_crc32c(tensor.crc32c);
   return shard;
 }
 
 // ---- committing and finding ----
 
-absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder,
-                                             const CheckpointManifest& manifest) {
+absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
+                                             const std::string& history) {
+  manifest.set_format(kCheckpointFormat);
   const Version version(manifest.version());
   const std::string final_path = JoinPath(folder, CheckpointName(version));
   const std::string partial = JoinPath(folder, PartialCheckpointName(version));
   if (env->FileExists(final_path)) {
-    SHOAL_ASSIGN_OR_RETURN(const CheckpointManifest there, ReadManifest(env, final_path));
-    SHOAL_RETURN_IF_ERROR(CheckSame(final_path, there, manifest));
-    SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
-    return final_path;
+    const auto there = ReadManifest(env, final_path);
+    if (there.ok()) {
+      SHOAL_RETURN_IF_ERROR(Annotate(CheckSameCheckpoint(*there, manifest), final_path));
+      SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
+      return final_path;
+    }
+    if (!IsCheckpointDamage(there.status())) return there.status();
+    SHOAL_RETURN_IF_ERROR(SetCheckpointAside(env, final_path).status());
   }
-  SHOAL_RETURN_IF_ERROR(CheckShardFiles(env, partial, manifest));
+  SHOAL_RETURN_IF_ERROR(VerifyWritten(env, partial, &manifest));
   DeleteOtherShardFiles(env, partial, manifest);
-  std::string json;
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.preserve_proto_field_names = true;
-  SHOAL_CHECK(google::protobuf::util::MessageToJsonString(manifest, &json, options).ok());
-  SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(partial, kManifestName), json));
+  if (!history.empty()) {
+    SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(partial, kHistoryName), history));
+    manifest.set_history_sha256(Sha256Hex(history));
+  }
+  SHOAL_RETURN_IF_ERROR(
+      env->WriteFileAtomic(JoinPath(partial, kManifestName), FormatManifest(std::move(manifest))));
   SHOAL_RETURN_IF_ERROR(env->Rename(partial, final_path));
   SHOAL_RETURN_IF_ERROR(env->SyncDir(folder));
   return final_path;
@@ -214,20 +229,45 @@ absl::StatusOr<std::vector<Version>> ListCheckpoints(Env* env, const std::string
 
 absl::StatusOr<CheckpointManifest> ReadManifest(Env* env, const std::string& checkpoint) {
   const std::string path = JoinPath(checkpoint, kManifestName);
-  absl::StatusOr<std::string> json = env->ReadFile(path);
-  if (absl::IsNotFound(json.status())) {
+  const absl::StatusOr<std::string> text = ReadText(env, path);
+  if (absl::IsNotFound(text.status())) {
+    if (HasShardFiles(env, checkpoint)) {
+      return absl::DataLossError(
+          absl::StrCat(checkpoint, ": damaged: it has shard files, but no ", kManifestName));
+    }
     return absl::NotFoundError(absl::StrCat(checkpoint, " is no checkpoint: it has no ", kManifestName));
   }
-  SHOAL_RETURN_IF_ERROR(json.status());
-  CheckpointManifest manifest;
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;  // the format number decides
-  const auto parsed = google::protobuf::util::JsonStringToMessage(*json, &manifest, options);
-  if (!parsed.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": damaged: ", std::string(parsed.message())));
+  SHOAL_RETURN_IF_ERROR(text.status());
+  auto manifest = ParseManifest(*text);
+  if (!manifest.ok()) return Annotate(manifest.status(), path);
+  Version version;
+  if (ParseCheckpointName(BaseName(checkpoint), &version) && version.value() != manifest->version()) {
+    return absl::DataLossError(absl::StrCat(path, ": damaged: it is of version ", manifest->version()));
   }
-  SHOAL_RETURN_IF_ERROR(CheckManifest(path, manifest));
   return manifest;
+}
+
+absl::StatusOr<std::string> ReadCheckpointHistory(Env* env, const std::string& checkpoint,
+                                                  const CheckpointManifest& manifest) {
+  const std::string path = JoinPath(checkpoint, kHistoryName);
+  const bool named = !manifest.history_sha256().empty();
+  if (!named && (manifest.format() > 1 || !env->FileExists(path))) return "";
+  const absl::StatusOr<std::string> text = ReadText(env, path);
+  if (absl::IsNotFound(text.status())) return absl::DataLossError(absl::StrCat(path, " is missing"));
+  SHOAL_RETURN_IF_ERROR(text.status());
+  if (named && Sha256Hex(*text) != manifest.history_sha256()) {
+    return absl::DataLossError(absl::StrCat(path, ": damaged: its SHA-256 is not what the manifest says"));
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& checkpoint) {
+  const std::string name = absl::StrCat(checkpoint, kDamagedSuffix);
+  std::string free = name;
+  for (int i = 2; env->FileExists(free); ++i) free = absl::StrCat(name, "-", i);
+  SHOAL_RETURN_IF_ERROR(env->Rename(checkpoint, free));
+  SHOAL_RETURN_IF_ERROR(env->SyncDir(DirName(checkpoint)));
+  return free;
 }
 
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version) {
@@ -248,115 +288,6 @@ absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder) {
     absl::string_view stem = name;
     if (!absl::ConsumeSuffix(&stem, kPartialSuffix) || !ParseCheckpointName(stem, &version)) continue;
     SHOAL_RETURN_IF_ERROR(env->DeleteTree(JoinPath(folder, name)));
-  }
-  return absl::OkStatus();
-}
-
-// ---- reading ----
-
-absl::StatusOr<CheckpointReader> CheckpointReader::Open(Env* env, const std::string& checkpoint) {
-  CheckpointReader reader;
-  reader.env_ = env;
-  reader.path_ = checkpoint;
-  SHOAL_ASSIGN_OR_RETURN(reader.manifest_, ReadManifest(env, checkpoint));
-  for (const CheckpointShard& shard : reader.manifest_.shards())
-    SHOAL_RETURN_IF_ERROR(reader.AddShard(shard));
-  SHOAL_RETURN_IF_ERROR(reader.IndexTheta());
-  return reader;
-}
-
-absl::Status CheckpointReader::AddShard(const CheckpointShard& shard) {
-  const std::string path = JoinPath(path_, shard.file());
-  SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env_->FileSize(path));
-  if (bytes != shard.bytes()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", bytes, " bytes, the manifest says ", shard.bytes()));
-  }
-  SHOAL_ASSIGN_OR_RETURN(SafetensorsReader opened, SafetensorsReader::Open(env_, path));
-  files_.push_back(std::make_unique<SafetensorsReader>(std::move(opened)));
-  const SafetensorsReader& file = *files_.back();
-  for (const SafetensorsEntry& entry : file.entries()) {
-    const auto crc_text = file.metadata().find(absl::StrCat(kCrcPrefix, entry.name));
-    uint32_t crc = 0;
-    if (entry.type != SafetensorsType::kF32 || entry.shape.size() != 1 || crc_text == file.metadata().end() ||
-        !absl::SimpleHexAtoi(crc_text->second, &crc)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": tensor ", entry.name, " is not one of a checkpoint"));
-    }
-    const Location location = {static_cast<uint32_t>(files_.size() - 1), &entry, crc};
-    if (!tensors_.emplace(entry.name, location).second) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", entry.name, " is in two shards"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckpointReader::IndexTheta() {
-  uint64_t elements = 0;
-  while (true) {
-    const auto found = tensors_.find(TensorName(kTheta, BlockId(block_sizes_.size())));
-    if (found == tensors_.end()) break;
-    const uint64_t size = found->second.entry->elements();
-    if (size > kMostBlockElements) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path_, ": block ", block_sizes_.size(), " is too large"));
-    }
-    block_sizes_.push_back(size);
-    elements += size;
-  }
-  if (elements != manifest_.parameters()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path_, ": the blocks hold ", elements, " parameters, the manifest says ", manifest_.parameters()));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckpointReader::ReadBlock(absl::string_view name, BlockId block, absl::Span<float> out) const {
-  const std::string tensor = TensorName(name, block);
-  const auto found = tensors_.find(tensor);
-  if (found == tensors_.end()) return absl::NotFoundError(absl::StrCat(path_, ": no tensor ", tensor));
-  const Location& location = found->second;
-  if (location.entry->elements() != out.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path_, ": tensor ", tensor, " has ", location.entry->elements(), " elements, expected ", out.size()));
-  }
-  SHOAL_RETURN_IF_ERROR(files_[location.file]->ReadFloats(*location.entry, 0, out));
-  if (Crc32c(BytesOf(out)) != location.crc32c) {
-    return absl::DataLossError(absl::StrCat(path_, ": tensor ", tensor, " is damaged (checksum)"));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<float>> CheckpointReader::ReadTheta() const {
-  std::vector<float> theta(manifest_.parameters());
-  uint64_t offset = 0;
-  for (size_t block = 0; block < block_sizes_.size(); ++block) {
-    SHOAL_RETURN_IF_ERROR(
-        ReadBlock(kTheta, BlockId(block), absl::MakeSpan(theta.data() + offset, block_sizes_[block])));
-    offset += block_sizes_[block];
-  }
-  return theta;
-}
-
-absl::StatusOr<std::string> CheckpointReader::ThetaSha256() const {
-  Sha256 sha256;
-  std::vector<float> values;
-  for (size_t block = 0; block < block_sizes_.size(); ++block) {
-    values.resize(block_sizes_[block]);
-    SHOAL_RETURN_IF_ERROR(ReadBlock(kTheta, BlockId(block), absl::MakeSpan(values)));
-    sha256.Add(values.data(), values.size() * sizeof(float));
-  }
-  return sha256.HexDigest();
-}
-
-absl::Status CheckpointReader::VerifyFiles() const {
-  for (const CheckpointShard& shard : manifest_.shards()) {
-    const std::string path = JoinPath(path_, shard.file());
-    SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env_->Sha256OfFile(path));
-    if (sha256 != shard.sha256()) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": SHA-256 ", sha256, ", the manifest says ", shard.sha256()));
-    }
   }
   return absl::OkStatus();
 }

@@ -1,9 +1,14 @@
-// Checkpoints on disk: docs/byte-formats.md. A folder "version-V" with one safetensors file a shard and
-// manifest.json.
+// Checkpoints on disk: docs/byte-formats.md. A folder "version-V" with one safetensors file a shard,
+// history.json and manifest.json.
 //
 // Servers write their shard file into "version-V.partial"; when all have, the scheduler writes the manifest
 // there and renames the folder. So a folder without ".partial" is whole. All nodes see the same storage under
 // the same path.
+//
+// Each bit of each file is covered: the manifest by its own digest, and by the manifest's digests and
+// checksums history.json, each shard file as a whole, its header and each block in it. Whoever reads a shard
+// file from its front to its end compares the whole digest; who reads some blocks of it compares the header's
+// digest and the blocks' checksums.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +20,19 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/checkpoint_manifest.h"
 #include "common/file.h"
 #include "common/safetensors.h"
+#include "common/sha256.h"
 #include "common/types.h"
 #include "proto/checkpoint.pb.h"
 
 namespace shoal {
 
-inline constexpr uint32_t kCheckpointFormat = 1;
+// Whether an error of this header's functions says that the checkpoint is damaged or gone, and not that the
+// machine could not read it: DATA_LOSS or NOT_FOUND.
+bool IsCheckpointDamage(const absl::Status& status);
 
-// "shard-3-of-8.safetensors"
-std::string ShardFileName(uint32_t shard, uint32_t shards);
 // "version-120", and "version-120.partial" while it is being written.
 std::string CheckpointName(Version version);
 std::string PartialCheckpointName(Version version);
@@ -49,24 +56,44 @@ struct ShardFile {
   std::vector<BlockToWrite> blocks;
 };
 
-// Writes the shard's file into folder/version-V.partial (made when it is not there), durably. Errors: what
-// the Env says; an incomplete file may be left behind, which the next attempt replaces.
+// Writes the shard's file into folder/version-V.partial (made when it is not there), durably. Errors:
+// OUT_OF_RANGE that names the block when a parameter is infinite or not a number, and then nothing is
+// written; what the Env says, and then an incomplete file may be left behind, which the next attempt
+// replaces.
 absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& folder, const ShardFile& file);
 
 // ---- committing and finding (scheduler) ----
 
-// Writes manifest.json and gives the folder its final name. Returns its path. What else was begun in it (by
-// servers that were given up) is removed. Committing a version of the same job that is there already is
-// harmless: the one that is there stays. Errors: FAILED_PRECONDITION when a shard's file is missing or has
-// another size, or when the version that is there is of another job or has other bytes; what the Env says.
-absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder,
-                                             const CheckpointManifest& manifest);
+// Makes a checkpoint of the shard files that servers have reported: reads all of them once and compares what
+// is there with `manifest`, writes `history` (history.json, empty: none) and manifest.json, and gives the
+// folder its final name. Returns its path. The reading costs what reading the checkpoint from its storage
+// costs; where the scheduler has the servers' disk, mostly their cache. Fills in what `manifest` does not
+// tell: format, digests of headers, of history and of itself.
+//
+// What else was begun in the folder (by servers that were given up) is removed. Committing a version that is
+// there already, with the same bits, is harmless: the one that is there stays; one whose manifest is damaged
+// is set aside. Errors: DATA_LOSS when a shard's file is missing or not what its server reported, or not of
+// this job and version; FAILED_PRECONDITION when the version that is there is of another training or has
+// other bits; what the Env says.
+absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
+                                             const std::string& history = "");
 
 // The committed versions in `folder`, ascending; none when there is no such folder.
 absl::StatusOr<std::vector<Version>> ListCheckpoints(Env* env, const std::string& folder);
 
-// Of one checkpoint (".../version-120"). Errors: NOT_FOUND; INVALID_ARGUMENT for a damaged or newer manifest.
+// Of one checkpoint (".../version-120"). Errors: NOT_FOUND when there is no such folder, or one without a
+// manifest and shard files; DATA_LOSS for a damaged manifest, or one of another version than the folder's
+// name says; UNIMPLEMENTED for a newer one.
 absl::StatusOr<CheckpointManifest> ReadManifest(Env* env, const std::string& checkpoint);
+
+// history.json of a checkpoint, compared with its manifest; "" when it has none. Errors: DATA_LOSS; what the
+// Env says.
+absl::StatusOr<std::string> ReadCheckpointHistory(Env* env, const std::string& checkpoint,
+                                                  const CheckpointManifest& manifest);
+
+// Gives a damaged checkpoint a name that says so ("version-8.damaged", or with "-2" and so on behind it), so
+// that nothing takes it for one, and nothing of it is lost. Returns the new path.
+absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& checkpoint);
 
 // Removes a committed version or what is left of an attempt; OK when there is none.
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version);
@@ -79,32 +106,40 @@ absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder);
 // A committed checkpoint. Thread-safe; movable.
 class CheckpointReader {
  public:
-  // Reads the manifest and the headers of all shard files; data is read later. Errors: NOT_FOUND,
-  // INVALID_ARGUMENT that say which file of which checkpoint is missing, of another size, or malformed.
+  // Reads the manifest and the headers of all shard files; data is read later. Errors: as ReadManifest;
+  // DATA_LOSS that says which file is missing, of another size, malformed, of another job, version or shard,
+  // or has other checksums.
   static absl::StatusOr<CheckpointReader> Open(Env* env, const std::string& checkpoint);
 
+  // The same, with a manifest that is not written yet and need not have digests of headers.
+  static absl::StatusOr<CheckpointReader> Open(Env* env, const std::string& checkpoint,
+                                               CheckpointManifest manifest);
+
   const CheckpointManifest& manifest() const { return manifest_; }
+  const std::string& path() const { return path_; }
 
   // Sizes in elements of all blocks of θ, in order of θ.
   const std::vector<uint64_t>& block_sizes() const { return block_sizes_; }
+  // What a block has beside θ, in order.
+  const std::vector<std::string>& moment_names() const { return moment_names_; }
 
-  // Reads one block's tensor: `name` is "theta" or a moment's. Checks its CRC. Errors: NOT_FOUND;
-  // INVALID_ARGUMENT when the size differs; DATA_LOSS when the bytes are damaged; what the file says.
+  // The file's bytes before its tensors.
+  absl::string_view HeaderOf(int shard) const { return files_[shard]->header(); }
+
+  // Reads one block's tensor: `name` is "theta" or a moment's. Checks its CRC. Errors: INVALID_ARGUMENT when
+  // there is no such tensor, or of another size; DATA_LOSS when the bytes are damaged; what the file says.
   absl::Status ReadBlock(absl::string_view name, BlockId block, absl::Span<float> out) const;
 
   // All of θ, in order: float32.
   absl::StatusOr<std::vector<float>> ReadTheta() const;
 
-  // SHA-256 in hexadecimal of θ as float32, little-endian, in order: what a job reports as parameters_sha256.
-  absl::StatusOr<std::string> ThetaSha256() const;
-
-  // Compares each shard file's SHA-256 with the manifest. Errors: DATA_LOSS that names the file.
-  absl::Status VerifyFiles() const;
+  // Reads everything once, and compares all digests and checksums. Returns the SHA-256 in hexadecimal of θ as
+  // float32, little-endian, in order: what a job reports as parameters_sha256. Errors: DATA_LOSS that names
+  // the file.
+  absl::StatusOr<std::string> Verify() const;
 
  private:
-  CheckpointReader() = default;
-  absl::Status AddShard(const CheckpointShard& shard);
-  absl::Status IndexTheta();
+  friend class ShardFileReader;
 
   struct Location {
     uint32_t file = 0;
@@ -112,12 +147,38 @@ class CheckpointReader {
     uint32_t crc32c = 0;
   };
 
+  CheckpointReader() = default;
+  absl::Status AddShard(int index);
+  absl::Status CheckMetadata(int index, const SafetensorsReader& file) const;
+  absl::Status AddTensor(int index, int position);
+  absl::Status IndexBlocks();
+
   Env* env_ = nullptr;
   std::string path_;
   CheckpointManifest manifest_;
   std::vector<std::unique_ptr<SafetensorsReader>> files_;
+  std::vector<std::string> moment_names_;
   absl::flat_hash_map<std::string, Location> tensors_;
   std::vector<uint64_t> block_sizes_;
+};
+
+// One shard's file from its front to its end, each byte once. Not thread-safe.
+class ShardFileReader {
+ public:
+  // `checkpoint` must outlive it.
+  ShardFileReader(const CheckpointReader* checkpoint, int shard);
+
+  // Reads the shard's next block: `theta` and `moments` have its size. With the last one the file's digest is
+  // compared. Errors: as CheckpointReader::ReadBlock.
+  absl::Status ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> moments);
+
+ private:
+  absl::Status ReadTensor(absl::string_view name, absl::Span<float> out);
+
+  const CheckpointReader* const checkpoint_;
+  const int shard_;
+  uint64_t next_block_;
+  Sha256 sha256_;
 };
 
 }  // namespace shoal

@@ -17,7 +17,7 @@ constexpr uint64_t kLengthBytes = 8;
 // Elements converted at a time.
 constexpr uint64_t kPieceElements = 1 << 16;
 
-// The text of the header, with bounds checked against the file's size.
+// Length and text of the header, with bounds checked against the file's size.
 absl::StatusOr<std::string> ReadHeader(const RandomAccessFile& file) {
   if (file.size() < kLengthBytes) return absl::InvalidArgumentError("too short for a safetensors file");
   uint64_t length = 0;
@@ -26,9 +26,9 @@ absl::StatusOr<std::string> ReadHeader(const RandomAccessFile& file) {
     return absl::InvalidArgumentError(
         absl::StrCat("no safetensors file: a header of ", length, " bytes in a file of ", file.size()));
   }
-  std::string text(length, '\0');
-  SHOAL_RETURN_IF_ERROR(file.Read(kLengthBytes, absl::MakeSpan(text)));
-  return text;
+  std::string header(kLengthBytes + length, '\0');
+  SHOAL_RETURN_IF_ERROR(file.Read(0, absl::MakeSpan(header)));
+  return header;
 }
 
 // Floats of `type` at `bytes` to float32.
@@ -62,10 +62,12 @@ absl::StatusOr<SafetensorsReader> SafetensorsReader::Open(Env* env, const std::s
   SafetensorsReader reader;
   reader.path_ = path;
   SHOAL_ASSIGN_OR_RETURN(reader.file_, env->NewRandomAccessFile(path));
-  const absl::StatusOr<std::string> text = ReadHeader(*reader.file_);
-  if (!text.ok()) return Annotate(text.status(), path);
-  const uint64_t data_begin = kLengthBytes + text->size();
-  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(*text, reader.file_->size() - data_begin);
+  absl::StatusOr<std::string> bytes = ReadHeader(*reader.file_);
+  if (!bytes.ok()) return Annotate(bytes.status(), path);
+  reader.header_ = *std::move(bytes);
+  const uint64_t data_begin = reader.header_.size();
+  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(
+      absl::string_view(reader.header_).substr(kLengthBytes), reader.file_->size() - data_begin);
   if (!header.ok()) return Annotate(header.status(), path);
   reader.entries_ = std::move(header->entries);
   reader.metadata_ = std::move(header->metadata);

@@ -48,6 +48,9 @@ class SafetensorsReader {
   // path and tensor for a malformed file; what the Env says.
   static absl::StatusOr<SafetensorsReader> Open(Env* env, const std::string& path);
 
+  // The file's bytes before its tensors: the length and the JSON, as they are.
+  absl::string_view header() const { return header_; }
+
   // In order of their place in the file.
   const std::vector<SafetensorsEntry>& entries() const { return entries_; }
   const SafetensorsMetadata& metadata() const { return metadata_; }
@@ -70,6 +73,7 @@ class SafetensorsReader {
 
   std::string path_;
   std::unique_ptr<RandomAccessFile> file_;
+  std::string header_;
   std::vector<SafetensorsEntry> entries_;
   SafetensorsMetadata metadata_;
   absl::flat_hash_map<std::string, size_t> index_;  // name -> position in entries_

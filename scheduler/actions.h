@@ -61,6 +61,13 @@ struct CommitCheckpointFiles {
   CheckpointManifest manifest;
   CheckpointHistory history;
 };
+// A server could not load the checkpoint (a directory), or its manifest was found damaged: is it the files'
+// fault? What is damaged is set aside. Answered by SchedulerCore::CheckpointChecked.
+struct CheckCheckpointFiles {
+  JobId job;
+  Version version;
+  std::string checkpoint;
+};
 struct DeleteCheckpointFiles {
   std::string folder;
   Version version;
@@ -69,7 +76,8 @@ struct DeleteCheckpointFiles {
 struct DeletePartialFiles {
   std::string folder;
 };
-// SHA-256 of θ in the checkpoint (a directory). Answered by SchedulerCore::ResultComputed.
+// SHA-256 of θ in the checkpoint (a directory), which is verified as a whole; a damaged one is set aside.
+// Answered by SchedulerCore::ResultComputed.
 struct ComputeResult {
   JobId job;
   Version version;
@@ -87,8 +95,9 @@ struct LogLine {
   std::string text;
 };
 
-using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles,
-                            DeleteCheckpointFiles, DeletePartialFiles, ComputeResult, PublishEvent, LogLine>;
+using Action =
+    std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles, CheckCheckpointFiles,
+                 DeleteCheckpointFiles, DeletePartialFiles, ComputeResult, PublishEvent, LogLine>;
 
 // Collects actions in their order, records first. Not thread-safe.
 class Outbox {

@@ -1,5 +1,6 @@
 #include "scheduler/checkpoint_files.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -11,53 +12,106 @@
 namespace shoal::scheduler {
 namespace {
 
-constexpr char kHistoryName[] = "history.json";
+absl::Status Malformed(const std::string& checkpoint) {
+  return absl::DataLossError(
+      absl::StrCat(checkpoint, ": damaged: its history does not hold the verdicts of a training"));
+}
+
+// All of a resume point that a checkpoint's own files tell.
+absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
+  SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path));
+  const CheckpointManifest& manifest = reader.manifest();
+  SHOAL_ASSIGN_OR_RETURN(const std::string json, ReadCheckpointHistory(env, path, manifest));
+  CheckpointHistory history;
+  if (!json.empty() && !google::protobuf::util::JsonStringToMessage(json, &history).ok())
+    return Malformed(path);
+  ResumePoint point;
+  point.version = Version(manifest.version());
+  point.directory = path;
+  point.spec_sha256 = manifest.spec_sha256();
+  point.numerics_text = manifest.numerics_text();
+  point.plan_sha256 = manifest.plan_sha256();
+  point.plan_text = manifest.plan_text();
+  point.evaluations.assign(history.evaluations().begin(), history.evaluations().end());
+  return point;
+}
+
+// Of the same job and data: its versions have the same bits, whichever job wrote them. Format 1 does not tell
+// the data.
+bool IsSameTraining(const CheckpointManifest& manifest, const ResumePoint& point) {
+  const bool data_known = !manifest.plan_sha256().empty() && !point.plan_sha256.empty();
+  return manifest.spec_sha256() == point.spec_sha256 &&
+         (!data_known || manifest.plan_sha256() == point.plan_sha256);
+}
+
+// `path`, then the older ones beside it; or the ones in it, when it is a folder of checkpoints. Newest first.
+absl::StatusOr<std::vector<ResumePoint::Checkpoint>> Candidates(Env* env, const std::string& path) {
+  SHOAL_ASSIGN_OR_RETURN(std::vector<Version> versions, ListCheckpoints(env, path));
+  std::vector<ResumePoint::Checkpoint> candidates;
+  std::string folder = path;
+  if (versions.empty()) {
+    folder = DirName(path);
+    SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> siblings, ListCheckpoints(env, folder));
+    const auto named = ReadManifest(env, path);
+    if (absl::IsNotFound(named.status())) return named.status();
+    Version version;
+    for (Version sibling : siblings) {
+      if (CheckpointName(sibling) == BaseName(path)) version = sibling;
+    }
+    if (named.ok()) version = Version(named->version());
+    candidates.push_back({version, path});
+    for (Version sibling : siblings) {
+      if (sibling < version) versions.push_back(sibling);
+    }
+  }
+  for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
+    candidates.push_back({*version, JoinPath(folder, CheckpointName(*version))});
+  }
+  return candidates;
+}
 
 }  // namespace
 
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit) {
-  const Version version(commit.manifest.version());
-  const std::string partial = JoinPath(commit.folder, PartialCheckpointName(version));
-  if (env->FileExists(partial) && !env->FileExists(JoinPath(commit.folder, CheckpointName(version)))) {
-    std::string json;
-    if (!google::protobuf::util::MessageToJsonString(commit.history, &json).ok()) {
-      return absl::InternalError("the verdicts can't be written as JSON");
-    }
-    SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(partial, kHistoryName), json + "\n"));
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(commit.history, &json).ok()) {
+    return absl::InternalError("the verdicts can't be written as JSON");
   }
-  return CommitCheckpoint(env, commit.folder, commit.manifest);
+  return CommitCheckpoint(env, commit.folder, commit.manifest, json + "\n");
+}
+
+absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkpoint) {
+  const auto reader = CheckpointReader::Open(env, checkpoint);
+  const absl::StatusOr<std::string> sha256 = reader.ok() ? reader->Verify() : reader.status();
+  if (!absl::IsDataLoss(sha256.status())) return sha256;
+  const auto aside = SetCheckpointAside(env, checkpoint);
+  return absl::DataLossError(absl::StrCat(sha256.status().message(),
+                                          aside.ok() ? "; it is now " : "; it can't be set aside: ",
+                                          aside.ok() ? *aside : std::string(aside.status().message())));
 }
 
 absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpoint) {
   std::string path = checkpoint;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> inside, ListCheckpoints(env, path));
-  if (!inside.empty()) path = JoinPath(path, CheckpointName(inside.back()));
-  SHOAL_ASSIGN_OR_RETURN(const CheckpointManifest manifest, ReadManifest(env, path));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<ResumePoint::Checkpoint> candidates, Candidates(env, path));
   ResumePoint point;
-  point.version = Version(manifest.version());
-  point.directory = path;
-  point.spec_sha256 = manifest.spec_sha256();
-  const std::string history_path = JoinPath(path, kHistoryName);
-  if (env->FileExists(history_path)) {
-    SHOAL_ASSIGN_OR_RETURN(const std::string json, env->ReadFile(history_path));
-    CheckpointHistory history;
-    if (!google::protobuf::util::JsonStringToMessage(json, &history).ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(history_path, ": expected the verdicts of a training, as JSON"));
+  for (const ResumePoint::Checkpoint& candidate : candidates) {
+    if (point.directory.empty()) {
+      auto read = ReadResumePoint(env, candidate.directory);
+      if (read.ok()) {
+        read->damaged = std::move(point.damaged);
+        point = *std::move(read);
+        point.others.push_back(candidate);
+        continue;
+      }
+      if (!IsCheckpointDamage(read.status())) return read.status();
+      point.damaged.push_back(candidate);
+      continue;
     }
-    point.evaluations.assign(history.evaluations().begin(), history.evaluations().end());
+    const auto manifest = ReadManifest(env, candidate.directory);
+    if (manifest.ok() && IsSameTraining(*manifest, point)) point.others.push_back(candidate);
+    if (IsCheckpointDamage(manifest.status())) point.damaged.push_back(candidate);
   }
-  const std::string folder = DirName(path);
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> siblings, ListCheckpoints(env, folder));
-  for (Version version : siblings) {
-    const std::string sibling = JoinPath(folder, CheckpointName(version));
-    const auto other = ReadManifest(env, sibling);
-    const bool same =
-        other.ok() && other->job() == manifest.job() && other->spec_sha256() == manifest.spec_sha256();
-    if (same && version < point.version) point.others.push_back({version, sibling});
-  }
-  point.others.push_back({point.version, path});
   return point;
 }
 
@@ -66,13 +120,19 @@ absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
   SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env, folder));
   for (Version version : versions) {
     const std::string path = JoinPath(folder, CheckpointName(version));
-    SHOAL_ASSIGN_OR_RETURN(const CheckpointManifest there, ReadManifest(env, path));
-    if (resume && there.spec_sha256() == resume->spec_sha256 && version <= resume->version) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("checkpoint_dir: ", path, " is of ",
-                     resume && there.spec_sha256() == resume->spec_sha256 ? "a later version than resume_from"
-                                                                          : "another job",
-                     " (", there.job_name(), "): choose another folder, or go on from it with resume_from"));
+    if (resume &&
+        std::any_of(resume->damaged.begin(), resume->damaged.end(),
+                    [&](const ResumePoint::Checkpoint& damaged) { return damaged.directory == path; })) {
+      continue;
+    }
+    const auto read = ReadManifest(env, path);
+    if (!read.ok()) return Annotate(read.status(), "checkpoint_dir");
+    const CheckpointManifest& there = *read;
+    const bool same = resume && !resume->directory.empty() && IsSameTraining(there, *resume);
+    if (same && version <= resume->version) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "checkpoint_dir: ", path, " is of ", same ? "a later version than resume_from" : "another job", " (",
+        there.job_name(), "): choose another folder, or go on from it with resume_from"));
   }
   return absl::OkStatus();
 }

@@ -16,13 +16,19 @@ namespace shoal::scheduler {
 // CommitCheckpoint.
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit);
 
+// Reads the whole checkpoint (a directory) once and compares all of its digests. Returns SHA-256 of θ.
+// Errors: DATA_LOSS when it is damaged, and where it has been set aside; NOT_FOUND; what the Env says.
+absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkpoint);
+
 // What there is at `checkpoint` (".../version-120", or a folder of checkpoints: its newest) for a job to
-// start from. Errors: NOT_FOUND, INVALID_ARGUMENT that say what is wrong with it.
+// start from, as far as manifests, histories and headers tell; the rest is verified by the servers that load
+// it. In the place of a damaged one comes the next older one beside it, at last none. Changes nothing.
+// Errors: NOT_FOUND, UNIMPLEMENTED for a newer format; what the Env says.
 absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpoint);
 
 // Whether a new job may write its checkpoints into `folder`: what is there must be of the training that it
-// goes on with, and not beyond the place where it starts. Errors: FAILED_PRECONDITION that names the
-// checkpoint in the way.
+// goes on with, and not beyond the place where it starts; or damaged and known as such. Errors:
+// FAILED_PRECONDITION that names the checkpoint in the way.
 absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
                                    const std::optional<ResumePoint>& resume);
 

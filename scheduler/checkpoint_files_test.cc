@@ -1,5 +1,9 @@
 #include "scheduler/checkpoint_files.h"
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "catch2/catch.hpp"
 #include "common/checkpoint.h"
 #include "common/test_dir.h"
@@ -7,42 +11,155 @@
 namespace shoal::scheduler {
 namespace {
 
-void Commit(const std::string& folder, uint64_t version, const std::string& spec_sha256) {
+using Catch::Matchers::Contains;
+
+struct Training {
+  std::string spec = "spec";
+  std::string plan = "plan";
+  uint64_t job = 1;
+};
+
+std::string Commit(const std::string& folder, uint64_t version, const Training& training = {}) {
   const std::vector<float> theta(4, 1.0f);
   ShardFile file;
-  file.job = 1;
+  file.job = training.job;
   file.version = Version(version);
   file.blocks = {{BlockId(0), theta, {}}};
   const auto shard = WriteShardFile(PosixEnv(), folder, file);
   REQUIRE(shard.ok());
   CommitCheckpointFiles commit;
   commit.folder = folder;
-  commit.manifest.set_format(kCheckpointFormat);
-  commit.manifest.set_job(1);
-  commit.manifest.set_spec_sha256(spec_sha256);
+  commit.manifest.set_job(training.job);
+  commit.manifest.set_spec_sha256(training.spec);
+  commit.manifest.set_numerics_text("seed: 1\n");
+  commit.manifest.set_plan_sha256(training.plan);
+  commit.manifest.set_plan_text("labels: 2\n");
   commit.manifest.set_version(version);
   commit.manifest.set_parameters(4);
   *commit.manifest.add_shards() = *shard;
-  REQUIRE(CommitWithHistory(PosixEnv(), commit).ok());
+  commit.history.add_evaluations()->set_version(version - 1);
+  const auto path = CommitWithHistory(PosixEnv(), commit);
+  REQUIRE(path.ok());
+  return *path;
+}
+
+void Damage(const std::string& path) {
+  std::string bytes = *PosixEnv()->ReadFile(path);
+  bytes[bytes.size() / 2] ^= 1;
+  REQUIRE(PosixEnv()->WriteFileAtomic(path, bytes).ok());
+}
+
+std::vector<uint64_t> Versions(const std::vector<ResumePoint::Checkpoint>& checkpoints) {
+  std::vector<uint64_t> versions;
+  for (const ResumePoint::Checkpoint& checkpoint : checkpoints)
+    versions.push_back(checkpoint.version.value());
+  return versions;
 }
 
 TEST_CASE("A folder is free for a job that goes on from its newest checkpoint, and for no other") {
   const TestDir dir;
   CHECK(CheckCheckpointFolder(PosixEnv(), dir / "new", std::nullopt).ok());
-  Commit(dir.path(), 5, "spec");
-  Commit(dir.path(), 10, "spec");
+  Commit(dir.path(), 5);
+  Commit(dir.path(), 10);
   const absl::Status refused = CheckCheckpointFolder(PosixEnv(), dir.path(), std::nullopt);
   CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
-  CHECK_THAT(std::string(refused.message()), Catch::Matchers::Contains("version-5"));
+  CHECK_THAT(std::string(refused.message()), Contains("version-5"));
   const auto newest = FindResumePoint(PosixEnv(), dir.path());
   REQUIRE(newest.ok());
   CHECK(CheckCheckpointFolder(PosixEnv(), dir.path(), *newest).ok());
   const auto older = FindResumePoint(PosixEnv(), dir / "version-5");
   REQUIRE(older.ok());
   CHECK_THAT(std::string(CheckCheckpointFolder(PosixEnv(), dir.path(), *older).message()),
-             Catch::Matchers::Contains("version-10 is of a later version"));
-  Commit(dir / "other", 5, "another spec");
+             Contains("version-10 is of a later version"));
+  Commit(dir / "other", 5, {"another spec"});
   CHECK_FALSE(CheckCheckpointFolder(PosixEnv(), dir / "other", *newest).ok());
+  Commit(dir / "data", 5, {"spec", "other data"});
+  CHECK_FALSE(CheckCheckpointFolder(PosixEnv(), dir / "data", *newest).ok());
+}
+
+TEST_CASE("A resume point has all that its job needs to compare, and the older versions of its training") {
+  const TestDir dir;
+  Commit(dir.path(), 5, {"spec", "plan", /*job=*/1});
+  Commit(dir.path(), 7, {"another", "plan", 1});
+  Commit(dir.path(), 8, {"spec", "other data", 1});
+  const std::string path =
+      Commit(dir.path(), 10, {"spec", "plan", /*job=*/2});  // which went on with the first one's
+  Commit(dir.path(), 15);
+  const auto point = FindResumePoint(PosixEnv(), path + "/");
+  REQUIRE(point.ok());
+  CHECK(point->directory == path);
+  CHECK(point->version == Version(10));
+  CHECK(point->spec_sha256 == "spec");
+  CHECK(point->numerics_text == "seed: 1\n");
+  CHECK(point->plan_sha256 == "plan");
+  CHECK(point->plan_text == "labels: 2\n");
+  REQUIRE(point->evaluations.size() == 1);
+  CHECK(point->evaluations[0].version() == 9);
+  CHECK(Versions(point->others) == std::vector<uint64_t>{10, 5});
+  CHECK(point->damaged.empty());
+  CHECK(absl::IsNotFound(FindResumePoint(PosixEnv(), dir / "nothing").status()));
+  CHECK(absl::IsNotFound(FindResumePoint(PosixEnv(), dir / "version-5/nothing").status()));
+}
+
+TEST_CASE("A version may be gone on from under any name, alone") {
+  const TestDir dir;
+  REQUIRE(PosixEnv()->CreateDirs(dir / "copies").ok());
+  REQUIRE(PosixEnv()->Rename(Commit(dir.path(), 10), dir / "copies/good").ok());
+  const auto point = FindResumePoint(PosixEnv(), dir / "copies/good");
+  REQUIRE(point.ok());
+  CHECK(point->version == Version(10));
+  CHECK(Versions(point->others) == std::vector<uint64_t>{10});
+}
+
+TEST_CASE("In the place of a damaged version comes the next older one, at last none; nothing is changed") {
+  const TestDir dir;
+  Commit(dir.path(), 5);
+  const std::string ten = Commit(dir.path(), 10);
+  const std::string asked = GENERATE(std::string("version-10"), std::string("."));
+  SECTION("manifest") { Damage(JoinPath(ten, "manifest.json")); }
+  SECTION("history") { Damage(JoinPath(ten, "history.json")); }
+  SECTION("no manifest") { REQUIRE(PosixEnv()->DeleteFile(JoinPath(ten, "manifest.json")).ok()); }
+  SECTION("no shard") { REQUIRE(PosixEnv()->DeleteFile(JoinPath(ten, ShardFileName(0, 1))).ok()); }
+  SECTION("header of a shard") { Damage(JoinPath(ten, ShardFileName(0, 1))); }
+  const std::string from = asked == "." ? dir.path() : dir / asked;
+  const auto point = FindResumePoint(PosixEnv(), from);
+  REQUIRE(point.ok());
+  CHECK(point->version == Version(5));
+  CHECK(Versions(point->damaged) == std::vector<uint64_t>{10});
+  CHECK(CheckCheckpointFolder(PosixEnv(), dir.path(), *point).ok());
+  CHECK_FALSE(CheckCheckpointFolder(PosixEnv(), dir.path(), std::nullopt).ok());
+  Damage(dir / "version-5/manifest.json");
+  const auto none = FindResumePoint(PosixEnv(), from);
+  REQUIRE(none.ok());
+  CHECK(none->directory.empty());
+  CHECK(Versions(none->damaged) == std::vector<uint64_t>{10, 5});
+  CHECK(CheckCheckpointFolder(PosixEnv(), dir.path(), *none).ok());
+  CHECK(ListCheckpoints(PosixEnv(), dir.path())->size() == 2);
+}
+
+TEST_CASE("A damaged older version beside the one to go on from does not keep the job from its folder") {
+  const TestDir dir;
+  Damage(JoinPath(Commit(dir.path(), 5), "manifest.json"));
+  Commit(dir.path(), 10);
+  const auto point = FindResumePoint(PosixEnv(), dir.path());
+  REQUIRE(point.ok());
+  CHECK(point->version == Version(10));
+  CHECK(Versions(point->damaged) == std::vector<uint64_t>{5});
+  CHECK(CheckCheckpointFolder(PosixEnv(), dir.path(), *point).ok());
+}
+
+TEST_CASE("What is whole stays when it is verified; what is damaged is set aside, with a word on where") {
+  const TestDir dir;
+  const std::string path = Commit(dir.path(), 10);
+  CHECK(VerifyOrSetAside(PosixEnv(), path).ok());
+  CHECK(PosixEnv()->FileExists(path));
+  Damage(JoinPath(path, "history.json"));
+  const absl::Status damaged = VerifyOrSetAside(PosixEnv(), path).status();
+  CHECK(absl::IsDataLoss(damaged));
+  CHECK_THAT(std::string(damaged.message()),
+             Contains("history.json: damaged") && Contains(path + ".damaged"));
+  CHECK_FALSE(PosixEnv()->FileExists(path));
+  CHECK(absl::IsNotFound(VerifyOrSetAside(PosixEnv(), path).status()));
 }
 
 }  // namespace

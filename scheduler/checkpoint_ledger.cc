@@ -9,7 +9,6 @@ void ShardCollector::Reset(uint64_t restore_id, uint32_t shards) {
   restore_id_ = restore_id;
   shards_ = shards;
   written_.clear();
-  failed_.clear();
 }
 
 std::optional<std::vector<CheckpointShard>> ShardCollector::Add(const ShardWritten& report) {
@@ -20,6 +19,7 @@ std::optional<std::vector<CheckpointShard>> ShardCollector::Add(const ShardWritt
   shard.set_file(report.file());
   shard.set_bytes(report.bytes());
   shard.set_sha256(report.sha256());
+  *shard.mutable_block_crc32c() = report.block_crc32c();
   if (shards.size() < shards_) return std::nullopt;
   std::vector<CheckpointShard> files;
   for (const auto& [index, file] : shards) files.push_back(file);
@@ -41,6 +41,16 @@ bool AddCheckpoint(StoredCheckpoint checkpoint, JobStateRecord* state) {
   return true;
 }
 
+bool RemoveCheckpoint(Version version, JobStateRecord* state) {
+  auto* const all = state->mutable_checkpoints();
+  const auto found = std::find_if(all->begin(), all->end(), [&](const StoredCheckpoint& checkpoint) {
+    return checkpoint.version() == version.value();
+  });
+  if (found == all->end()) return false;
+  all->erase(found);
+  return true;
+}
+
 const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version limit) {
   const StoredCheckpoint* newest = nullptr;
   for (const StoredCheckpoint& checkpoint : state.checkpoints()) {
@@ -56,8 +66,8 @@ std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version
   const int count = state->checkpoints_size();
   for (int i = 0; i < count; ++i) {
     const StoredCheckpoint& checkpoint = state->checkpoints(i);
-    const bool stays =
-        count - i <= static_cast<int64_t>(keep) || needed.count(Version(checkpoint.version())) > 0;
+    const bool stays = checkpoint.foreign() || count - i <= static_cast<int64_t>(keep) ||
+                       needed.count(Version(checkpoint.version())) > 0;
     (stays ? kept : taken).push_back(checkpoint);
   }
   state->clear_checkpoints();

@@ -25,15 +25,10 @@ class ShardCollector {
   // dropped.
   std::optional<std::vector<CheckpointShard>> Add(const ShardWritten& report);
 
-  // The version can't be had from this restore point.
-  void SetFailed(Version version) { failed_.insert(version); }
-  bool failed(Version version) const { return failed_.count(version) > 0; }
-
  private:
   uint64_t restore_id_ = 0;
   uint32_t shards_ = 0;
   std::map<Version, std::map<uint32_t, CheckpointShard>> written_;
-  std::set<Version> failed_;
 };
 
 // ---- committed ones: in JobStateRecord::checkpoints, ascending ----
@@ -43,10 +38,14 @@ const StoredCheckpoint* FindCheckpoint(const JobStateRecord& state, Version vers
 // Adds one, in order; false when it is there.
 bool AddCheckpoint(StoredCheckpoint checkpoint, JobStateRecord* state);
 
+// Takes it out; false when it is not there.
+bool RemoveCheckpoint(Version version, JobStateRecord* state);
+
 // The newest one that is not beyond `limit`; null: none.
 const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version limit);
 
-// Takes out, and returns, those that are neither of the `keep` newest nor in `needed`.
+// Takes out, and returns, those that are neither of the `keep` newest, nor in `needed`, nor an earlier job's:
+// these stay on disk anyway, and may be the last that is whole.
 std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed,
                                            JobStateRecord* state);
 

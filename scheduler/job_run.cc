@@ -28,16 +28,31 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
       checkpoint.set_foreign(true);
       AddCheckpoint(std::move(checkpoint), &state_);
     }
-    for (const EvaluationRecord& evaluation : resume->evaluations) {
-      evaluations_.push_back(evaluation);
-      SaveEvaluation(evaluations_.size() - 1);
-    }
     state_.set_recorded_version(resume->version.value());
   }
   SetState(now, JOB_STATE_QUEUED, "waits for its turn");
+  if (resume) Resume(now, *resume);
   ForgetProgress(now);
   window_.Start(now, Version(state_.recorded_version()));
   SaveState();
+}
+
+void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
+  for (const ResumePoint::Checkpoint& damaged : resume.damaged) {
+    out_->Do(CheckCheckpointFiles{id(), damaged.version, damaged.directory});
+  }
+  if (resume.directory.empty()) {
+    return Message(now, "no checkpoint that is whole is left: the job starts from the initial parameters",
+                   LogLine::Level::kWarning);
+  }
+  if (resume.plan_sha256.empty()) {
+    Message(now,
+            absl::StrCat(resume.directory,
+                         " is of format 1 and does not say what data it was trained on: "
+                         "whether they are this job's can't be checked"),
+            LogLine::Level::kWarning);
+  }
+  JudgeAnew(now, resume.evaluations);
 }
 
 void JobRun::Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRecord> evaluations) {
@@ -51,6 +66,7 @@ void JobRun::Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRe
     nodes_[NodeId(slots.worker().node_id())].prepared = true;
   StartRestorePoint(now);
   window_.Start(now, Version(state_.recorded_version()));
+  if (state_.has_window()) window_.Load(now, state_.window());
 }
 
 bool JobRun::ended() const { return IsOver(state_.state()); }

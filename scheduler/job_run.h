@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,10 @@ class JobRun {
   void OnProgress(absl::Time now, const ShardProgress& report);
   void OnShardWritten(absl::Time now, const ShardWritten& report);
   void OnEvaluated(absl::Time now, const SlotEvaluated& report);
+  void OnSlotFailed(absl::Time now, const SlotFailed& report);
   void OnCheckpointCommitted(absl::Time now, Version version, const absl::StatusOr<std::string>& checkpoint);
+  // `health`: OK; DATA_LOSS, and it is set aside; NOT_FOUND; or what kept it from being read.
+  void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
 
   // Takes the steps that are due. The first call says that the job's turn has come.
@@ -61,8 +65,8 @@ class JobRun {
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;
 
  private:
-  // How often in a row a worker may refuse to derive the plan, a restore point may fail to load, or the
-  // result's checkpoint to be written, before the job fails.
+  // How often in a row a worker may refuse to derive the plan, a server fail to load a restore point that is
+  // not damaged, or the result's checkpoint not be there, before the job fails.
   static constexpr uint32_t kMaxAttempts = 3;
 
   struct NodeState {
@@ -73,6 +77,7 @@ class JobRun {
     uint32_t refusals = 0;                        // in a row
     absl::Time ask_again = absl::InfinitePast();  // after a refusal
     uint64_t installed = 0;                       // newest view that it holds (server)
+    uint32_t failed_restores = 0;                 // in a row (server)
     uint64_t told = 0;                            // newest view that was sent in this session
     std::string target;                           // last one sent in this session
   };
@@ -81,18 +86,25 @@ class JobRun {
     std::vector<MissingSlots> missing;
   };
 
+  void Resume(absl::Time now, const ResumePoint& resume);
+
   // ---- steps of Advance ----
   void Derive(absl::Time now);
   void OfferPlan(absl::Time now);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
   std::string Refusals() const;  // "; worker-2 refused: ..."
+  // Whether the plan is that of the checkpoint which the job goes on from. Else ends the job, which has
+  // written nothing yet.
+  bool CheckOrigin(absl::Time now, const JobPlan& plan);
   // Whether PrepareJob is to be sent to the node now; notes that it is.
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
   void PlaceNodes(absl::Time now);
   void Announce();
   void Finish(absl::Time now);
+  // The result has no checkpoint: waits for it, or goes back to an older one, which comes to the same bits.
+  void RemakeResult(absl::Time now);
 
   bool has_plan() const { return definition_.has_plan(); }
   TrainingLength length() const {
@@ -101,6 +113,10 @@ class JobRun {
   bool EvaluatesWhileTraining() const;
   Version LastEvaluated() const;
   const EvaluationRecord* Best() const;
+  // From the statistics: the metric, and which were the best when they came, of the versions that can still
+  // be had.
+  void JudgeAnew(absl::Time now, const std::vector<EvaluationRecord>& evaluations);
+  bool IsBetter(const EvaluationRecord& record, const EvaluationRecord* best) const;
   bool Tested() const;
   Target CurrentTarget(uint64_t restore_id) const;
   void RecordEvaluation(absl::Time now, const Target& target);
@@ -111,6 +127,11 @@ class JobRun {
   bool PrimariesUsable() const;
   bool Settled(absl::Time now, size_t servers, size_t workers);
   RestorePoint NextRestore() const;
+  bool Installed() const;
+  void LoseCheckpoint(absl::Time now, Version version, const absl::Status& health);
+  // The server could not load the restore point, and the checkpoint is not to blame: the others try without
+  // it for a while.
+  void StandAside(absl::Time now, NodeId server, const std::string& error);
   void WriteView(absl::Time now, View view);
   void StartRestorePoint(absl::Time now);
   void WantRestore() { state_.set_restore_wanted(true); }
@@ -119,7 +140,13 @@ class JobRun {
   bool Misses(SlotRange slots, const Target& target) const;
 
   bool WantsCheckpoint(Version version) const;
-  void WriteFailed(absl::Time now, Version version, const std::string& error);
+  void WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite = false);
+  // False: it is known already.
+  bool AddFailedWrite(Version version, const std::string& error, bool not_finite);
+  const FailedWrite* FindFailedWrite(Version version) const;
+  // Whether the checkpoint of the result, which is not there, is still to come from this restore point.
+  bool ResultMayCome() const;
+  CheckpointManifest ManifestOf(Version version, std::vector<CheckpointShard> files) const;
   void Prune();
   void CountRunningTime(absl::Time now);
   // A record of the history; and live progress, when it is time.
@@ -153,6 +180,9 @@ class JobRun {
   ShardCollector collector_;
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
+  std::set<Version> committing_;
+  std::map<NodeId, std::string>
+      accused_;  // servers that call the restore point's checkpoint damaged, while it is checked
   bool computing_result_ = false;
   MetricWindow window_;
   absl::Time published_ = absl::InfinitePast();  // live progress

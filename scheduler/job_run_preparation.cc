@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/job_print.h"
+#include "common/plan_text.h"
+#include "common/sha256.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
@@ -15,6 +18,7 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   NodeState& node = nodes_[member.id];
   if (report.has_plan() && member.is_worker()) {
+    if (!has_plan() && !CheckOrigin(now, report.plan())) return;
     if (!has_plan()) {
       *definition_.mutable_plan() = report.plan();
       out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
@@ -33,6 +37,18 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   node.prepared = true;
   node.refused.clear();
   node.refusals = 0;
+}
+
+bool JobRun::CheckOrigin(absl::Time now, const JobPlan& plan) {
+  if (definition_.origin_plan_sha256().empty()) return true;
+  const std::string text = PlanText(plan);
+  const std::string sha256 = Sha256Hex(text);
+  if (sha256 == definition_.origin_plan_sha256()) return true;
+  End(now, JOB_STATE_FAILED,
+      absl::StrCat("resume_from: ", definition_.origin_checkpoint(),
+                   " was trained on other data than this job has (", definition_.origin_plan_sha256(),
+                   ", this job's: ", sha256, "): ", JobDifferences(text, definition_.origin_plan_text())));
+  return false;
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {

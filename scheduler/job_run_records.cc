@@ -1,9 +1,14 @@
 // A job's checkpoints and metrics.
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/contribution_stats.h"
+#include "common/job_print.h"
+#include "common/plan_text.h"
+#include "common/sha256.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
@@ -12,7 +17,6 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   if (report.view() < restore_view_ || report.view() > state_.view().view() ||
       report.shard() >= shards_.size())
     return;
-  state_.set_failed_restores(0);
   ShardState& shard = shards_[report.shard()];
   if (Version(report.version()) > shard.version) moved_ = now;
   shard.version = std::max(shard.version, Version(report.version()));
@@ -23,8 +27,14 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   for (int i = 0; i < rounds; ++i) {
     const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
     if (!window_.Add(at, report.rounds(i))) continue;
+    if (!std::isfinite(report.rounds(i).stats().loss())) {
+      return End(now, JOB_STATE_FAILED,
+                 absl::StrCat("round ", report.rounds(i).round(), ": the loss is not a finite number"));
+    }
     if (IsDue(definition_.spec().log_every(), length(), window_.version())) RecordMetrics(at);
   }
+  const uint64_t stored = std::max(state_.recorded_version(), state_.window().version());
+  if (window_.version().value() >= stored + kMaxRoundsUnstored) *state_.mutable_window() = window_.Save(now);
   PublishProgress(now);
 }
 
@@ -41,21 +51,14 @@ bool JobRun::WantsCheckpoint(Version version) const {
 void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   const Version version(report.version());
   if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
-  if (!report.error().empty()) return WriteFailed(now, version, report.error());
+  if (!report.error().empty()) return WriteFailed(now, version, report.error(), report.not_finite());
   auto files = collector_.Add(report);
   if (!files) return;
+  committing_.insert(version);
   CommitCheckpointFiles commit;
   commit.job = id();
   commit.folder = definition_.checkpoint_dir();
-  CheckpointManifest& manifest = commit.manifest;
-  manifest.set_format(1);
-  manifest.set_job(definition_.job());
-  manifest.set_job_name(definition_.spec().name());
-  manifest.set_spec_sha256(definition_.spec_sha256());
-  manifest.set_version(report.version());
-  for (uint64_t size : definition_.plan().group_sizes())
-    manifest.set_parameters(manifest.parameters() + size);
-  for (CheckpointShard& file : *files) *manifest.add_shards() = std::move(file);
+  commit.manifest = ManifestOf(version, *std::move(files));
   for (const EvaluationRecord& evaluation : evaluations_) {
     if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() < report.version()) {
       *commit.history.add_evaluations() = evaluation;
@@ -64,8 +67,24 @@ void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   out_->Do(std::move(commit));
 }
 
+CheckpointManifest JobRun::ManifestOf(Version version, std::vector<CheckpointShard> files) const {
+  CheckpointManifest manifest;
+  manifest.set_job(definition_.job());
+  manifest.set_job_name(definition_.spec().name());
+  manifest.set_spec_sha256(definition_.spec_sha256());
+  manifest.set_numerics_text(NumericsText(definition_.spec()));
+  manifest.set_plan_text(PlanText(definition_.plan()));
+  manifest.set_plan_sha256(Sha256Hex(manifest.plan_text()));
+  manifest.set_version(version.value());
+  for (uint64_t size : definition_.plan().group_sizes())
+    manifest.set_parameters(manifest.parameters() + size);
+  for (CheckpointShard& file : files) *manifest.add_shards() = std::move(file);
+  return manifest;
+}
+
 void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
                                    const absl::StatusOr<std::string>& checkpoint) {
+  committing_.erase(version);
   if (!checkpoint.ok()) return WriteFailed(now, version, std::string(checkpoint.status().message()));
   StoredCheckpoint stored;
   stored.set_version(version.value());
@@ -78,9 +97,24 @@ void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
   Emit(now, std::move(event));
 }
 
-void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error) {
-  if (collector_.failed(version) || ended()) return;
-  collector_.SetFailed(version);
+const FailedWrite* JobRun::FindFailedWrite(Version version) const {
+  for (const FailedWrite& failed : state_.failed_writes()) {
+    if (failed.version() == version.value()) return &failed;
+  }
+  return nullptr;
+}
+
+bool JobRun::AddFailedWrite(Version version, const std::string& error, bool not_finite) {
+  if (FindFailedWrite(version) != nullptr) return false;
+  FailedWrite& failed = *state_.add_failed_writes();
+  failed.set_version(version.value());
+  failed.set_error(error);
+  failed.set_not_finite(not_finite);
+  return true;
+}
+
+void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite) {
+  if (ended() || !AddFailedWrite(version, error, not_finite)) return;
   Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error),
           LogLine::Level::kError);
 }
@@ -107,6 +141,7 @@ void JobRun::RecordMetrics(absl::Time now) {
   state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
   ran_ -= absl::Milliseconds(absl::ToInt64Milliseconds(ran_));
   window_.Start(now, window_.version());
+  state_.clear_window();
   Emit(now, std::move(event));
 }
 

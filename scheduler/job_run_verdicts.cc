@@ -27,9 +27,23 @@ void JobRun::OnEvaluated(absl::Time now, const SlotEvaluated& report) {
   if (evaluated_.emplace(report.slot(), report.statistics()).second) moved_ = now;
 }
 
+void JobRun::OnSlotFailed(absl::Time now, const SlotFailed& report) {
+  if (state_.view().view() == 0 || report.restore_id() != state_.view().restore().restore_id()) return;
+  const char* const where = report.set() == EVALUATION_SET_TEST         ? "test after round "
+                            : report.set() == EVALUATION_SET_VALIDATION ? "evaluation after round "
+                                                                        : "round ";
+  End(now, JOB_STATE_FAILED,
+      absl::StrCat(where, report.round(), ", slot ", report.slot(), ": ",
+                   report.reason().empty() ? "the loss is not a number" : report.reason()));
+}
+
 void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256) {
   computing_result_ = false;
   if (state_.state() != JOB_STATE_TESTING) return;
+  const absl::Status& status = parameters_sha256.status();
+  if (absl::IsDataLoss(status) || absl::IsNotFound(status)) {  // it is trained again
+    return OnCheckpointChecked(now, Version(state_.kept_version()), status);
+  }
   if (!parameters_sha256.ok()) {
     return End(now, JOB_STATE_FAILED,
                absl::StrCat("the result can't be read: ", parameters_sha256.status().message()));
@@ -121,12 +135,13 @@ void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
   evaluated_target_.clear();
   record.set_loss(MeanLoss(record.statistics()));
   record.set_metric(MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
-  if (record.set() == EVALUATION_SET_VALIDATION && !std::isnan(record.metric())) {
-    const EvaluationRecord* best = Best();
-    record.set_best(best == nullptr ||
-                    (HigherIsBetter(spec.evaluation().metric()) ? record.metric() > best->metric()
-                                                                : record.metric() < best->metric()));
+  if (!std::isfinite(record.loss())) {
+    return End(now, JOB_STATE_FAILED,
+               absl::StrCat("version ", record.version(), ": the mean loss of the ",
+                            record.set() == EVALUATION_SET_TEST ? "test" : "validation", " examples is ",
+                            record.loss(), ", which is not a finite number"));
   }
+  record.set_best(IsBetter(record, Best()));
   evaluations_.push_back(record);
   SaveEvaluation(evaluations_.size() - 1);
   JobEvent event;
@@ -142,6 +157,36 @@ void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
   if (out_of_patience || record.version() >= length().rounds) EndTraining(now, Version(record.version()));
 }
 
+// A metric may have no finite value though the loss has (a correlation of constants, a perplexity that
+// overflows): it is never better than anything.
+bool JobRun::IsBetter(const EvaluationRecord& record, const EvaluationRecord* best) const {
+  if (record.set() != EVALUATION_SET_VALIDATION || !std::isfinite(record.metric())) return false;
+  if (best == nullptr) return true;
+  return HigherIsBetter(definition_.spec().evaluation().metric()) ? record.metric() > best->metric()
+                                                                  : record.metric() < best->metric();
+}
+
+void JobRun::JudgeAnew(absl::Time now, const std::vector<EvaluationRecord>& evaluations) {
+  const JobSpec& spec = definition_.spec();
+  const EvaluationRecord* best_of_all = nullptr;
+  for (EvaluationRecord evaluation : evaluations) {
+    evaluation.set_metric(MetricValue(spec.task(), spec.evaluation().metric(), evaluation.statistics()));
+    evaluation.set_best(FindCheckpoint(state_, Version(evaluation.version())) != nullptr &&
+                        IsBetter(evaluation, Best()));
+    evaluations_.push_back(std::move(evaluation));
+  }
+  for (size_t i = 0; i < evaluations_.size(); ++i) {
+    SaveEvaluation(i);
+    if (IsBetter(evaluations_[i], best_of_all)) best_of_all = &evaluations_[i];
+  }
+  if (best_of_all == nullptr || best_of_all->best() || !spec.evaluation().keep_best()) return;
+  Message(now,
+          absl::StrCat("version ", best_of_all->version(),
+                       ", the best so far, has no checkpoint any more: the best of ",
+                       "the versions that have one is kept"),
+          LogLine::Level::kWarning);
+}
+
 void JobRun::EndTraining(absl::Time now, Version version) {
   if (window_.examples() > 0) RecordMetrics(now);
   state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
@@ -155,23 +200,42 @@ void JobRun::EndTraining(absl::Time now, Version version) {
   SetState(now, JOB_STATE_TESTING, "");
 }
 
+bool JobRun::ResultMayCome() const {
+  const Version kept(state_.kept_version());
+  if (committing_.count(kept) > 0) return true;
+  if (FindFailedWrite(kept) != nullptr || state_.view().restore().version() >= kept.value()) return false;
+  // Servers write and report versions in their order.
+  return !state_.past_kept() || FindCheckpoint(state_, Version(state_.trained_rounds())) == nullptr;
+}
+
+void JobRun::RemakeResult(absl::Time now) {
+  const std::string what = absl::StrCat("the checkpoint of version ", state_.kept_version(), ", the result,");
+  Explain(absl::StrCat(what, " is being written"));
+  const FailedWrite* const failed = FindFailedWrite(Version(state_.kept_version()));
+  if (failed != nullptr && failed->not_finite()) {
+    return End(now, JOB_STATE_FAILED,
+               absl::StrCat("version ", state_.kept_version(), ", the result: ", failed->error()));
+  }
+  if (ResultMayCome() || state_.restore_wanted()) return;
+  state_.set_rewrites(state_.rewrites() + 1);
+  if (state_.rewrites() >= kMaxAttempts) {
+    return End(
+        now, JOB_STATE_FAILED,
+        absl::StrCat(what, failed == nullptr ? " was lost again and again"
+                                             : absl::StrCat(" could not be written: ", failed->error())));
+  }
+  Message(now, absl::StrCat(what, " is not there: its last rounds are trained again"),
+          LogLine::Level::kWarning);
+  WantRestore();
+}
+
 void JobRun::Finish(absl::Time now) {
   if (state_.state() != JOB_STATE_TESTING) return;
   const Version kept(state_.kept_version());
   const StoredCheckpoint* checkpoint = FindCheckpoint(state_, kept);
-  if (checkpoint == nullptr) {
-    Explain(absl::StrCat("the checkpoint of version ", kept.value(), " is being written"));
-    if (!collector_.failed(kept) || state_.restore_wanted()) return;
-    state_.set_rewrites(state_.rewrites() + 1);
-    if (state_.rewrites() >= kMaxAttempts) {
-      return End(
-          now, JOB_STATE_FAILED,
-          absl::StrCat("the checkpoint of version ", kept.value(), ", the result, could not be written"));
-    }
-    return WantRestore();
-  }
+  if (checkpoint == nullptr) return RemakeResult(now);
   const Version last(state_.trained_rounds());
-  if (state_.past_kept() && FindCheckpoint(state_, last) == nullptr && !collector_.failed(last)) {
+  if (state_.past_kept() && FindCheckpoint(state_, last) == nullptr && FindFailedWrite(last) == nullptr) {
     // Once the servers have gone back, nobody could write it any more.
     return Explain(absl::StrCat("the checkpoint of version ", last.value(), ", the last, is being written"));
   }

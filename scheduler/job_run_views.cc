@@ -22,6 +22,7 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
   NodeState& node = nodes_[member.id];
   if (report.error().empty()) {
     node.installed = std::max(node.installed, report.view());
+    node.failed_restores = 0;
     return;
   }
   if (report.view() != state_.view().view()) return;
@@ -29,9 +30,58 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
           absl::StrCat(member.name, " could not load version ", state_.view().restore().version(), ": ",
                        report.error()),
           LogLine::Level::kError);
-  state_.set_failed_restores(state_.failed_restores() + 1);
-  if (state_.failed_restores() >= kMaxAttempts) return End(now, JOB_STATE_FAILED, report.error());
-  WantRestore();
+  const RestorePoint& restore = state_.view().restore();
+  if (!report.damaged() || restore.checkpoint().empty()) return StandAside(now, member.id, report.error());
+  // A server whose memory or mount is broken calls every checkpoint damaged: the files decide.
+  if (accused_.empty()) {
+    out_->Do(CheckCheckpointFiles{id(), Version(restore.version()), restore.checkpoint()});
+  }
+  accused_[member.id] = report.error();
+}
+
+void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health) {
+  const std::map<NodeId, std::string> accused = std::move(accused_);
+  accused_.clear();
+  if (ended()) return;
+  if (absl::IsDataLoss(health) || absl::IsNotFound(health)) return LoseCheckpoint(now, version, health);
+  for (const auto& [server, error] : accused) StandAside(now, server, error);
+}
+
+void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status& health) {
+  Message(now,
+          absl::StrCat("the checkpoint of version ", version.value(),
+                       " can't be used any more: ", health.message()),
+          LogLine::Level::kError);
+  if (!RemoveCheckpoint(version, &state_)) return;
+  // Servers that are past it don't write it again.
+  AddFailedWrite(version, std::string(health.message()), /*not_finite=*/false);
+  const RestorePoint& restore = state_.view().restore();
+  if (restore.version() == version.value() && !Installed()) WantRestore();
+}
+
+void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error) {
+  NodeState& node = nodes_[server];
+  if (HasWork(server) && node.installed != state_.view().view()) WantRestore();
+  node.prepared = false;
+  node.offered = false;
+  node.refused = error;
+  node.ask_again = now + std::min(options_.refused_again * (1u << std::min(node.failed_restores, 20u)),
+                                  options_.refused_again_longest);
+  ++node.failed_restores;
+  for (const auto& [id, member] : members_.all()) {
+    const bool may_try = member.join.role() == NODE_ROLE_SERVER && !member.leaving;
+    if (may_try && nodes_[id].failed_restores < kMaxAttempts) return;
+  }
+  End(now, JOB_STATE_FAILED, error);
+}
+
+// Whether all servers hold the view.
+bool JobRun::Installed() const {
+  return std::all_of(state_.view().shards().begin(), state_.view().shards().end(),
+                     [&](const ShardAssignment& shard) {
+                       const auto node = nodes_.find(NodeId(shard.primary().node_id()));
+                       return node != nodes_.end() && node->second.installed == state_.view().view();
+                     });
 }
 
 bool JobRun::HasWork(NodeId node) const {
@@ -56,12 +106,8 @@ RestorePoint JobRun::NextRestore() const {
   RestorePoint restore;
   restore.set_restore_id(state_.view().restore().restore_id() + 1);
   const Version limit(state_.state() == JOB_STATE_TESTING ? state_.kept_version() : length().rounds);
-  if (definition_.origin_version() <= limit.value()) {  // else the best version is one of the training before
-    restore.set_version(definition_.origin_version());
-    restore.set_checkpoint(definition_.origin_checkpoint());
-  }
   const StoredCheckpoint* const newest = NewestCheckpoint(state_, limit);
-  if (newest != nullptr && newest->version() >= restore.version()) {
+  if (newest != nullptr) {
     restore.set_version(newest->version());
     restore.set_checkpoint(newest->directory());
   }
@@ -98,6 +144,7 @@ void JobRun::PlaceNodes(absl::Time now) {
   for (ShardAssignment& shard : AssignShards(blocks, servers)) *next.add_shards() = std::move(shard);
   *next.mutable_restore() = NextRestore();
   state_.set_restore_wanted(false);
+  state_.clear_failed_writes();
   if (state_.state() == JOB_STATE_TESTING) state_.set_past_kept(false);
   placed_ = true;
   WriteView(now, std::move(next));

@@ -22,6 +22,30 @@ void MetricWindow::Start(absl::Time now, Version next) {
   if (total_.examples == 0) recent_.assign(1, Moment{now, 0, 0});
 }
 
+MetricWindowRecord MetricWindow::Save(absl::Time now) const {
+  MetricWindowRecord record;
+  record.set_version(next_.value());
+  record.set_examples(examples_);
+  record.set_tokens(tokens_);
+  record.set_weight(weight_);
+  record.set_loss(loss_);
+  record.set_learning_rate(learning_rate_);
+  record.set_gradient_norm(gradient_norm_);
+  record.set_elapsed_ms(absl::ToInt64Milliseconds(now - start_));
+  return record;
+}
+
+void MetricWindow::Load(absl::Time now, const MetricWindowRecord& record) {
+  Start(now - absl::Milliseconds(record.elapsed_ms()), Version(record.version()));
+  examples_ = record.examples();
+  tokens_ = record.tokens();
+  weight_ = record.weight();
+  loss_ = record.loss();
+  learning_rate_ = record.learning_rate();
+  gradient_norm_ = record.gradient_norm();
+  recent_.assign(1, Moment{now, 0, 0});
+}
+
 bool MetricWindow::Add(absl::Time now, const RoundStats& round) {
   if (OutputOf(Round(round.round())) <= next_) return false;
   next_ = OutputOf(Round(round.round()));

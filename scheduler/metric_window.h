@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
+#include "scheduler/records.pb.h"
 
 namespace shoal::scheduler {
 
@@ -15,6 +16,10 @@ class MetricWindow {
  public:
   // Rounds below `next` are known already, and are dropped when they come again (after a rewind).
   void Start(absl::Time now, Version next);
+
+  // What has been added since Start, for the store, and the same window back from it.
+  MetricWindowRecord Save(absl::Time now) const;
+  void Load(absl::Time now, const MetricWindowRecord& record);
 
   // False: the round is known already.
   bool Add(absl::Time now, const RoundStats& round);

@@ -46,11 +46,14 @@ struct ResumePoint {
     Version version;
     std::string directory;
   };
-  Version version;
+  // Empty: all that was there is damaged, so the job starts from the initial parameters.
   std::string directory;
-  std::string spec_sha256;                    // from its manifest
+  Version version;
+  std::string spec_sha256, numerics_text;     // from its manifest, as all of these
+  std::string plan_sha256, plan_text;         // empty when it has none (format 1)
   std::vector<EvaluationRecord> evaluations;  // verdicts before `version`
-  std::vector<Checkpoint> others;             // older ones of the same training beside it
+  std::vector<Checkpoint> others;             // of the same training beside it, up to itself
+  std::vector<Checkpoint> damaged;            // what would have been taken instead, or beside it
 };
 
 }  // namespace shoal::scheduler

@@ -49,6 +49,17 @@ absl::Status LeaseOver(NodeId node) {
       absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
 }
 
+absl::Status CheckNumerics(const JobDefinition& job, const ResumePoint& resume) {
+  if (resume.directory.empty() || resume.spec_sha256 == job.spec_sha256()) return absl::OkStatus();
+  const std::string differences =
+      resume.numerics_text.empty() ? absl::StrCat("model, data, optimizer, schedule, seed or slots differ (",
+                                                  resume.spec_sha256.substr(0, 12),
+                                                  ", this job's: ", job.spec_sha256().substr(0, 12), ")")
+                                   : JobDifferences(NumericsText(job.spec()), resume.numerics_text);
+  return absl::FailedPreconditionError(
+      absl::StrCat("resume_from: ", resume.directory, " is of another job: ", differences));
+}
+
 }  // namespace
 
 SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(options)), members_(options_) {
@@ -232,6 +243,10 @@ absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeRep
       if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job()))
         job->OnEvaluated(now, report.slot_evaluated());
       return absl::OkStatus();
+    case NodeReport::kSlotFailed:
+      if (JobRun* const job = RunningJob(member->id, report.slot_failed().job()))
+        job->OnSlotFailed(now, report.slot_failed());
+      return absl::OkStatus();
     default:
       return absl::InvalidArgumentError("expected a report; Hello comes first and once");
   }
@@ -312,12 +327,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   }
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
   definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
-  if (resume && resume->spec_sha256 != definition.spec_sha256()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "resume_from: ", resume->directory,
-        " is of a job with another model, data, optimizer, schedule, seed or slots (",
-        resume->spec_sha256.substr(0, 12), ", this job ", definition.spec_sha256().substr(0, 12), ")"));
-  }
+  if (resume) SHOAL_RETURN_IF_ERROR(CheckNumerics(definition, *resume));
   SHOAL_RETURN_IF_ERROR(folder);
   SHOAL_RETURN_IF_ERROR(CheckFolderIsFree(request.checkpoint_dir()));
   const JobId id(counters_.next_job());
@@ -332,6 +342,8 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   if (resume) {
     definition.set_origin_version(resume->version.value());
     definition.set_origin_checkpoint(resume->directory);
+    definition.set_origin_plan_sha256(resume->plan_sha256);
+    definition.set_origin_plan_text(resume->plan_text);
   }
   auto job = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
   job->Create(now, resume);
@@ -391,6 +403,12 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
 void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version version,
                                         const absl::StatusOr<std::string>& checkpoint) {
   if (JobRun* const found = Find(job)) found->OnCheckpointCommitted(now, version, checkpoint);
+  Advance(now);
+}
+
+void SchedulerCore::CheckpointChecked(absl::Time now, JobId job, Version version,
+                                      const absl::Status& health) {
+  if (JobRun* const found = Find(job)) found->OnCheckpointChecked(now, version, health);
   Advance(now);
 }
 

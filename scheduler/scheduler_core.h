@@ -51,8 +51,8 @@ class SchedulerCore {
   // Completes and checks the spec. The same request_id gives the same job again. `resume` is what was found
   // at request.resume_from, `folder` whether a new job may use request.checkpoint_dir, as far as the disk
   // knows. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the checkpoint is of a
-  // job with other numerics, or a job that has not ended has the same checkpoint_dir; `folder`'s;
-  // ALREADY_EXISTS when the request_id is of a job with another spec.
+  // job with other numerics, with the fields that differ, or a job that has not ended has the same
+  // checkpoint_dir; `folder`'s; ALREADY_EXISTS when the request_id is of a job with another spec.
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
@@ -66,6 +66,7 @@ class SchedulerCore {
   // ---- what actions came to ----
   void CheckpointCommitted(absl::Time now, JobId job, Version version,
                            const absl::StatusOr<std::string>& checkpoint);
+  void CheckpointChecked(absl::Time now, JobId job, Version version, const absl::Status& health);
   void ResultComputed(absl::Time now, JobId job, Version version,
                       const absl::StatusOr<std::string>& parameters_sha256);
 

@@ -1,260 +1,13 @@
 // The failure traces of docs/protocol.md on the scheduler's core, with a clock that tests move.
-#include "scheduler/scheduler_core.h"
-
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/job_spec.h"
-#include "common/version.h"
+#include "scheduler/core_harness.h"
 
 namespace shoal::scheduler {
 namespace {
-
-constexpr uint32_t kSlots = 4;
-
-JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(kSlots);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
-  spec.mutable_evaluation()->mutable_every()->set_rounds(10);
-  spec.mutable_checkpoint()->mutable_every()->set_rounds(5);
-  CompleteJob(&spec);
-  return spec;
-}
-
-JobPlan Plan() {
-  JobPlan plan;
-  plan.add_group_sizes(100000);
-  plan.add_group_sizes(100000);
-  plan.set_rounds(20);
-  plan.set_rounds_per_epoch(10);
-  plan.add_labels("a");
-  plan.add_labels("b");
-  plan.set_train_examples(100);
-  plan.set_validation_examples(10);
-  plan.set_test_examples(10);
-  return plan;
-}
-
-// A scheduler with its store, driven by hand: actions are sorted into what the test looks at.
-class Harness {
- public:
-  Harness() { Restart(); }
-
-  // As after a crash: what was not persisted is gone.
-  void Restart() {
-    core_.emplace(SchedulerOptions());
-    std::vector<StoredRecord> records;
-    for (const auto& [key, value] : store_) records.push_back({key.first, key.second, value});
-    REQUIRE(core_->Load(now_, records).ok());
-    Take();
-  }
-
-  uint64_t Join(NodeRole role, const std::string& name) {
-    JoinRequest request;
-    request.set_protocol_version(kProtocolVersion);
-    request.set_role(role);
-    request.set_name(name);
-    request.set_address(name + ":1");
-    const auto joined = core_->Join(now_, request);
-    REQUIRE(joined.ok());
-    joins_[joined->node_id()] = request;
-    joins_[joined->node_id()].set_cluster_id(joined->cluster_id());
-    REQUIRE(Open(joined->node_id()).ok());
-    return joined->node_id();
-  }
-  absl::Status Open(uint64_t node) {
-    Hello hello;
-    hello.set_node_id(node);
-    *hello.mutable_join() = joins_[node];
-    const absl::Status status = core_->SessionOpened(now_, NodeId(node), hello);
-    Take();
-    return status;
-  }
-  absl::Status Report(uint64_t node, const NodeReport& report) {
-    const absl::Status status = core_->Report(now_, NodeId(node), report);
-    Take();
-    return status;
-  }
-  void Break(uint64_t node) {
-    core_->SessionBroken(now_, NodeId(node));
-    Take();
-  }
-  // The scheduler is stopped: time passes and nothing is called.
-  void Sleep(absl::Duration time) { now_ += time; }
-  // Time passes; `alive` nodes send heartbeats.
-  void Pass(absl::Duration time, const std::vector<uint64_t>& alive) {
-    const absl::Time end = now_ + time;
-    while (now_ < end) {
-      now_ += absl::Milliseconds(100);
-      NodeReport heartbeat;
-      heartbeat.mutable_heartbeat();
-      for (uint64_t node : alive) (void)Report(node, heartbeat);
-      core_->Tick(now_);
-      Take();
-    }
-  }
-
-  static SubmitJobRequest Request(const JobSpec& spec = Spec(), const std::string& id = "id") {
-    SubmitJobRequest request;
-    request.set_request_id(id);
-    *request.mutable_spec() = spec;
-    request.set_checkpoint_dir("checkpoints-of-" + id);
-    return request;
-  }
-  JobId Submit(const JobSpec& spec = Spec(), const std::string& id = "id") {
-    const SubmitJobRequest request = Request(spec, id);
-    const auto job = core_->Submit(now_, request, std::nullopt);
-    REQUIRE(job.ok());
-    Take();
-    return *job;
-  }
-  void Prepared(uint64_t node, bool derived = false) {
-    NodeReport report;
-    report.mutable_job_prepared()->set_job(1);
-    if (derived) *report.mutable_job_prepared()->mutable_plan() = Plan();
-    REQUIRE(Report(node, report).ok());
-  }
-  void Refused(uint64_t node, const std::string& reason) {
-    NodeReport report;
-    report.mutable_job_refused()->set_job(1);
-    report.mutable_job_refused()->set_reason(reason);
-    REQUIRE(Report(node, report).ok());
-  }
-  void Installed(uint64_t node, uint64_t view, const std::string& error = "") {
-    NodeReport report;
-    report.mutable_view_installed()->set_job(1);
-    report.mutable_view_installed()->set_view(view);
-    report.mutable_view_installed()->set_error(error);
-    REQUIRE(Report(node, report).ok());
-  }
-  void Reached(uint64_t node, uint32_t shard, uint64_t version) {
-    NodeReport report;
-    ShardProgress& progress = *report.mutable_shard_progress();
-    progress.set_job(1);
-    progress.set_view(CurrentView().view());
-    progress.set_shard(shard);
-    progress.set_version(version);
-    REQUIRE(Report(node, report).ok());
-  }
-  // The rounds [from, to) of ten examples each, in one report of shard 0.
-  void Rounds(uint64_t node, uint64_t from, uint64_t to) {
-    NodeReport report;
-    ShardProgress& progress = *report.mutable_shard_progress();
-    progress.set_job(1);
-    progress.set_view(CurrentView().view());
-    progress.set_version(to);
-    for (uint64_t round = from; round < to; ++round) {
-      RoundStats& stats = *progress.add_rounds();
-      stats.set_round(round);
-      stats.mutable_stats()->set_examples(10);
-    }
-    REQUIRE(Report(node, report).ok());
-  }
-  void Written(uint64_t node, uint32_t shard, uint64_t version, const std::string& error = "") {
-    NodeReport report;
-    ShardWritten& written = *report.mutable_shard_written();
-    written.set_job(1);
-    written.set_restore_id(CurrentView().restore().restore_id());
-    written.set_version(version);
-    written.set_shard(shard);
-    written.set_file("file");
-    written.set_error(error);
-    REQUIRE(Report(node, report).ok());
-  }
-  void Evaluated(uint64_t node, EvaluationSet set, uint64_t version, uint32_t slot, int right = 1) {
-    NodeReport report;
-    SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
-    evaluated.set_job(1);
-    evaluated.set_version(version);
-    evaluated.set_set(set);
-    evaluated.set_slot(slot);
-    evaluated.mutable_statistics()->set_examples(2);
-    evaluated.mutable_statistics()->set_loss(1);
-    for (int cell : {right, 0, 2 - right, 0}) evaluated.mutable_statistics()->add_confusion(cell);
-    REQUIRE(Report(node, report).ok());
-  }
-  void EvaluatedAll(uint64_t node, EvaluationSet set, uint64_t version, int right = 1) {
-    for (uint32_t slot = 0; slot < kSlots; ++slot) Evaluated(node, set, version, slot, right);
-  }
-
-  // A job that runs on these nodes.
-  void Start(uint64_t server, uint64_t worker) {
-    Submit();
-    Prepared(worker, /*derived=*/true);
-    Prepared(server);
-    Installed(server, 1);
-    REQUIRE(GetJob().state() == JOB_STATE_RUNNING);
-  }
-
-  Job GetJob() { return *core_->GetJob(JobId(1)); }
-  View CurrentView() { return GetJob().view(); }
-  // The last directive of this kind that a node was sent since Clear().
-  const Directive* Last(uint64_t node, Directive::DirectiveCase kind) {
-    const Directive* last = nullptr;
-    for (const auto& [to, directive] : sent_) {
-      if (to == node && directive.directive_case() == kind) last = &directive;
-    }
-    return last;
-  }
-  void Clear() { sent_.clear(); }
-  SchedulerCore& core() { return *core_; }
-  absl::Time now() const { return now_; }
-  const std::vector<CommitCheckpointFiles>& commits() const { return commits_; }
-  const std::vector<ComputeResult>& results() const { return results_; }
-  const std::vector<MetricRecord>& metrics() const { return metrics_; }
-  const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
-  const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
-
-  void CommitLast() {
-    const CommitCheckpointFiles commit = commits_.back();
-    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()),
-                               absl::StatusOr<std::string>("dir"));
-    Take();
-  }
-  void Take() {
-    for (Action& action : core_->TakeActions()) {
-      if (auto* persist = std::get_if<Persist>(&action)) {
-        store_[{persist->record.table, persist->record.key}] = persist->record.value;
-      } else if (auto* erase = std::get_if<Erase>(&action)) {
-        store_.erase({erase->table, erase->key});
-      } else if (auto* send = std::get_if<SendDirective>(&action)) {
-        sent_.emplace_back(send->node.value(), send->directive);
-      } else if (auto* commit = std::get_if<CommitCheckpointFiles>(&action)) {
-        commits_.push_back(*commit);
-      } else if (auto* compute = std::get_if<ComputeResult>(&action)) {
-        results_.push_back(*compute);
-      } else if (auto* publish = std::get_if<PublishEvent>(&action)) {
-        if (publish->event.has_metric()) metrics_.push_back(publish->event.metric());
-      } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
-        cleared_folders_.push_back(leftovers->folder);
-      } else if (auto* end = std::get_if<EndSession>(&action)) {
-        ended_sessions_.push_back(end->node.value());
-      }
-    }
-  }
-
- private:
-  std::map<uint64_t, JoinRequest> joins_;
-  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
-  std::map<std::pair<std::string, std::string>, std::string> store_;
-  std::optional<SchedulerCore> core_;
-  std::vector<std::pair<uint64_t, Directive>> sent_;
-  std::vector<CommitCheckpointFiles> commits_;
-  std::vector<ComputeResult> results_;
-  std::vector<MetricRecord> metrics_;
-  std::vector<std::string> cleared_folders_;
-  std::vector<uint64_t> ended_sessions_;
-};
 
 TEST_CASE("A view goes to the servers first, and to workers when all of them hold it") {
   Harness h;
@@ -517,9 +270,14 @@ TEST_CASE("A restore point that no server can load fails the job after some atte
   h.Submit();
   h.Prepared(w, true);
   h.Prepared(s);
-  for (int attempt = 0; attempt < 3; ++attempt) h.Installed(s, h.CurrentView().view(), "the file is damaged");
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+    h.Installed(s, h.CurrentView().view(), "the weights are gone");
+    h.Pass(absl::Seconds(5), {s, w});
+    if (attempt < 2) h.Prepared(s);
+  }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK(h.GetJob().reason() == "the file is damaged");
+  CHECK(h.GetJob().reason() == "the weights are gone");
 }
 
 TEST_CASE(

@@ -255,6 +255,12 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     if (!failed_.ok()) return;
     core_.CheckpointCommitted(Now(), commit->job, Version(commit->manifest.version()), checkpoint);
     (void)CarryOut();  // WaitFailed tells
+  } else if (const auto* check = std::get_if<CheckCheckpointFiles>(&action)) {
+    const absl::Status health = VerifyOrSetAside(options_.env, check->checkpoint).status();
+    absl::MutexLock lock(&mutex_);
+    if (!failed_.ok()) return;
+    core_.CheckpointChecked(Now(), check->job, check->version, health);
+    (void)CarryOut();  // WaitFailed tells
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
     if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
@@ -262,9 +268,7 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     const absl::Status status = DeletePartialCheckpoints(options_.env, leftovers->folder);
     if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
   } else if (const auto* compute = std::get_if<ComputeResult>(&action)) {
-    absl::StatusOr<std::string> sha256;
-    const auto reader = CheckpointReader::Open(options_.env, compute->checkpoint);
-    sha256 = reader.ok() ? reader->ThetaSha256() : reader.status();
+    const auto sha256 = VerifyOrSetAside(options_.env, compute->checkpoint);
     absl::MutexLock lock(&mutex_);
     if (!failed_.ok()) return;
     core_.ResultComputed(Now(), compute->job, compute->version, sha256);

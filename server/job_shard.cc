@@ -132,14 +132,22 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
   const std::vector<BlockId> blocks = ShardState::BlocksOf(*job_, place.shard, place.shards);
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StateReader> reader, source_->Open(view.restore(), blocks));
   std::vector<absl::StatusOr<BlockStart>> loaded(blocks.size());
-  host_->ParallelFor(blocks.size(), [&](uint64_t i) {
+  const auto load = [&](uint64_t i) {
     if (!IsWanted(place.restore_id)) {
       loaded[i] = absl::FailedPreconditionError("a newer restore point came in between");
       return;
     }
     loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
     host_->OnBlockRestored(ViewId(view.view()), blocks.size());
-  });
+  };
+  if (reader->in_order()) {
+    for (uint64_t i = 0; i < blocks.size(); ++i) {
+      load(i);
+      SHOAL_RETURN_IF_ERROR(loaded[i].status());
+    }
+  } else {
+    host_->ParallelFor(blocks.size(), load);
+  }
   std::vector<BlockStart> starts;
   for (absl::StatusOr<BlockStart>& start : loaded) {
     SHOAL_RETURN_IF_ERROR(start.status());

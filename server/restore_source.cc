@@ -13,23 +13,47 @@
 namespace shoal::server {
 namespace {
 
-class CheckpointState : public StateReader {
+// Some blocks of a checkpoint that was cut into other shards.
+class CheckpointBlocks : public StateReader {
  public:
-  CheckpointState(std::shared_ptr<const ShardJob> job, CheckpointReader reader)
-      : job_(std::move(job)), reader_(std::move(reader)) {}
+  explicit CheckpointBlocks(CheckpointReader reader) : reader_(std::move(reader)) {}
 
   absl::Status Read(BlockId block, const BlockContents& out) override {
     SHOAL_RETURN_IF_ERROR(reader_.ReadBlock("theta", block, out.theta));
     for (size_t i = 0; i < out.moments.size(); ++i) {
-      SHOAL_RETURN_IF_ERROR(reader_.ReadBlock(job_->moment_names[i], block, out.moments[i]));
+      SHOAL_RETURN_IF_ERROR(reader_.ReadBlock(reader_.moment_names()[i], block, out.moments[i]));
     }
     return absl::OkStatus();
   }
 
  private:
-  const std::shared_ptr<const ShardJob> job_;
   const CheckpointReader reader_;
 };
+
+// A shard's own file, as a whole.
+class CheckpointShardFile : public StateReader {
+ public:
+  CheckpointShardFile(CheckpointReader reader, int shard)
+      : reader_(std::move(reader)), file_(&reader_, shard) {}
+
+  absl::Status Read(BlockId, const BlockContents& out) override {
+    return file_.ReadNext(out.theta, out.moments);
+  }
+  bool in_order() const override { return true; }
+
+ private:
+  const CheckpointReader reader_;
+  ShardFileReader file_;
+};
+
+// Whether `blocks` are all blocks of the shard of the first one, when `total` are cut into `shards`.
+bool IsWholeShard(absl::Span<const BlockId> blocks, uint64_t shards, uint64_t total) {
+  if (blocks.empty() || blocks[0].value() >= shards) return false;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i].value() != blocks[0].value() + i * shards) return false;
+  }
+  return blocks.back().value() + shards >= total;
+}
 
 uint64_t Elements(const ParameterInfo& parameter) {
   uint64_t elements = 1;
@@ -83,7 +107,7 @@ class InitialState : public StateReader {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePoint& restore,
-                                                                 absl::Span<const BlockId>) {
+                                                                 absl::Span<const BlockId> blocks) {
   if (restore.checkpoint().empty()) {
     std::unique_ptr<RandomAccessFile> weights;
     if (!job_->weights.name().empty()) {
@@ -94,17 +118,19 @@ absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePo
   }
   SHOAL_ASSIGN_OR_RETURN(CheckpointReader reader, CheckpointReader::Open(env_, restore.checkpoint()));
   if (reader.manifest().version() != restore.version()) {
-    return absl::InvalidArgumentError(absl::StrCat(restore.checkpoint(), " is of version ",
-                                                   reader.manifest().version(), ", expected ",
-                                                   restore.version()));
+    return absl::DataLossError(absl::StrCat(restore.checkpoint(), " is of version ",
+                                            reader.manifest().version(), ", expected ", restore.version()));
   }
   std::vector<uint64_t> sizes;
   for (const BlockSpec& block : job_->blocks) sizes.push_back(block.size);
-  if (reader.block_sizes() != sizes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(restore.checkpoint(), " is of another model: its blocks have other sizes"));
+  if (reader.block_sizes() != sizes || reader.moment_names() != job_->moment_names) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        restore.checkpoint(), " is of another model or optimizer: its blocks have other sizes or moments"));
   }
-  return std::make_unique<CheckpointState>(job_, std::move(reader));
+  const int shards = reader.manifest().shards_size();
+  if (!IsWholeShard(blocks, shards, sizes.size()))
+    return std::make_unique<CheckpointBlocks>(std::move(reader));
+  return std::make_unique<CheckpointShardFile>(std::move(reader), static_cast<int>(blocks[0].value()));
 }
 
 }  // namespace shoal::server

@@ -110,6 +110,7 @@ void ServerJob::Restore(const View& view) {
   installed.set_job(this->id().value());
   installed.set_view(view.view());
   installed.set_error(std::string(status.message()));
+  installed.set_damaged(IsCheckpointDamage(status));
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_ || view_.view() != view.view()) return;
@@ -402,10 +403,12 @@ ShardWritten ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
     written.set_file(shard->file());
     written.set_bytes(shard->bytes());
     written.set_sha256(shard->sha256());
+    *written.mutable_block_crc32c() = shard->block_crc32c();
   } else {
     spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), snapshot.version.value(),
                   shard.status().ToString());
     written.set_error(std::string(shard.status().message()));
+    written.set_not_finite(absl::IsOutOfRange(shard.status()));
   }
   return written;
 }

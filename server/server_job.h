@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/contribution_stats.h"
 #include "common/executor.h"
 #include "common/file.h"
 #include "kernels/thread_pool.h"
@@ -59,7 +60,7 @@ class ServerJob : public JobShardHost {
     std::function<void(NodeReport)> report;
     RestoreSource::FetchArtifact fetch;  // called by the executor of restores; may block
   };
-  static constexpr size_t kMaxRounds = 10000;
+  static constexpr size_t kMaxRounds = kRoundStatisticsKept;
   static constexpr size_t kMaxWritten = 100;
 
   ServerJob(Options options, std::shared_ptr<const ShardJob> job);
