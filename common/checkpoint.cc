@@ -24,8 +24,6 @@ constexpr char kPartialSuffix[] = ".partial";
 constexpr char kDamagedSuffix[] = ".damaged";
 constexpr char kCrcPrefix[] = "crc32c.";
 constexpr char kTheta[] = "theta";
-// Of history.json and of manifest.json, which has 12 bytes for each tensor of each block.
-constexpr uint64_t kMaxTextBytes = uint64_t{256} << 20;
 // Checked and summed at a time.
 constexpr size_t kPieceElements = 1 << 14;
 
@@ -135,7 +133,8 @@ void DeleteOtherShardFiles(Env* env, const std::string& folder, const Checkpoint
 // says.
 absl::StatusOr<std::string> ReadText(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(path));
-  if (bytes > kMaxTextBytes) return absl::DataLossError(absl::StrCat(path, ": damaged: ", bytes, " bytes"));
+  if (bytes > kMaxCheckpointTextBytes)
+    return absl::DataLossError(absl::StrCat(path, ": damaged: ", bytes, " bytes"));
   return env->ReadFile(path);
 }
 

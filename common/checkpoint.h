@@ -29,6 +29,9 @@
 
 namespace shoal {
 
+// history.json and manifest.json may be so long.
+inline constexpr uint64_t kMaxCheckpointTextBytes = uint64_t{256} << 20;
+
 // Whether an error of this header's functions says that the checkpoint is damaged or gone, and not that the
 // machine could not read it: DATA_LOSS or NOT_FOUND.
 bool IsCheckpointDamage(const absl::Status& status);

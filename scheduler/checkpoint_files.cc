@@ -17,6 +17,12 @@ absl::Status Malformed(const std::string& checkpoint) {
       absl::StrCat(checkpoint, ": damaged: its history does not hold the verdicts of a training"));
 }
 
+absl::StatusOr<std::string> FormatHistory(const CheckpointHistory& history) {
+  std::string json;
+  if (google::protobuf::util::MessageToJsonString(history, &json).ok()) return json + "\n";
+  return absl::InternalError("the verdicts can't be written as JSON");
+}
+
 // All of a resume point that a checkpoint's own files tell.
 absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path));
@@ -33,6 +39,7 @@ absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   point.plan_sha256 = manifest.plan_sha256();
   point.plan_text = manifest.plan_text();
   point.evaluations.assign(history.evaluations().begin(), history.evaluations().end());
+  if (history.has_metric()) point.metric = history.metric();
   return point;
 }
 
@@ -73,11 +80,13 @@ absl::StatusOr<std::vector<ResumePoint::Checkpoint>> Candidates(Env* env, const 
 }  // namespace
 
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit) {
-  std::string json;
-  if (!google::protobuf::util::MessageToJsonString(commit.history, &json).ok()) {
-    return absl::InternalError("the verdicts can't be written as JSON");
+  SHOAL_ASSIGN_OR_RETURN(std::string json, FormatHistory(commit.history));
+  if (json.size() > kMaxCheckpointTextBytes) {  // the confusion of thousands of labels
+    CheckpointHistory brief = commit.history;
+    for (EvaluationRecord& evaluation : *brief.mutable_evaluations()) evaluation.clear_statistics();
+    SHOAL_ASSIGN_OR_RETURN(json, FormatHistory(brief));
   }
-  return CommitCheckpoint(env, commit.folder, commit.manifest, json + "\n");
+  return CommitCheckpoint(env, commit.folder, commit.manifest, json);
 }
 
 absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkpoint) {

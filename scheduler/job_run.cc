@@ -52,7 +52,7 @@ void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
                          "whether they are this job's can't be checked"),
             LogLine::Level::kWarning);
   }
-  JudgeAnew(now, resume.evaluations);
+  JudgeAnew(now, resume);
 }
 
 void JobRun::Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRecord> evaluations) {
@@ -120,7 +120,7 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   close.mutable_close_job()->set_job(definition_.job());
   for (const auto& [id, node] : nodes_) out_->Send(id, close);
   nodes_.clear();
-  out_->Do(DeletePartialFiles{definition_.checkpoint_dir()});
+  if (state_.view().view() > 0) out_->Do(DeletePartialFiles{definition_.checkpoint_dir()});
   SaveState();
 }
 

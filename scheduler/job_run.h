@@ -115,7 +115,7 @@ class JobRun {
   const EvaluationRecord* Best() const;
   // From the statistics: the metric, and which were the best when they came, of the versions that can still
   // be had.
-  void JudgeAnew(absl::Time now, const std::vector<EvaluationRecord>& evaluations);
+  void JudgeAnew(absl::Time now, const ResumePoint& resume);
   bool IsBetter(const EvaluationRecord& record, const EvaluationRecord* best) const;
   bool Tested() const;
   Target CurrentTarget(uint64_t restore_id) const;

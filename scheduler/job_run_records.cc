@@ -59,6 +59,7 @@ void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   commit.job = id();
   commit.folder = definition_.checkpoint_dir();
   commit.manifest = ManifestOf(version, *std::move(files));
+  commit.history.set_metric(definition_.spec().evaluation().metric());
   for (const EvaluationRecord& evaluation : evaluations_) {
     if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() < report.version()) {
       *commit.history.add_evaluations() = evaluation;

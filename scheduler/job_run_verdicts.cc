@@ -166,11 +166,15 @@ bool JobRun::IsBetter(const EvaluationRecord& record, const EvaluationRecord* be
                                                                   : record.metric() < best->metric();
 }
 
-void JobRun::JudgeAnew(absl::Time now, const std::vector<EvaluationRecord>& evaluations) {
+void JobRun::JudgeAnew(absl::Time now, const ResumePoint& resume) {
   const JobSpec& spec = definition_.spec();
   const EvaluationRecord* best_of_all = nullptr;
-  for (EvaluationRecord evaluation : evaluations) {
-    evaluation.set_metric(MetricValue(spec.task(), spec.evaluation().metric(), evaluation.statistics()));
+  const Metric metric = spec.evaluation().metric();
+  for (EvaluationRecord evaluation : resume.evaluations) {
+    if (resume.metric != metric) {
+      const bool known = evaluation.statistics().examples() > 0;
+      evaluation.set_metric(known ? MetricValue(spec.task(), metric, evaluation.statistics()) : std::nan(""));
+    }
     evaluation.set_best(FindCheckpoint(state_, Version(evaluation.version())) != nullptr &&
                         IsBetter(evaluation, Best()));
     evaluations_.push_back(std::move(evaluation));

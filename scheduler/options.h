@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ struct ResumePoint {
   std::string spec_sha256, numerics_text;     // from its manifest, as all of these
   std::string plan_sha256, plan_text;         // empty when it has none (format 1)
   std::vector<EvaluationRecord> evaluations;  // verdicts before `version`
+  std::optional<Metric> metric;               // of these
   std::vector<Checkpoint> others;             // of the same training beside it, up to itself
   std::vector<Checkpoint> damaged;            // what would have been taken instead, or beside it
 };

@@ -364,6 +364,19 @@ TEST_CASE("Another metric on resume judges the old evaluations anew, by their st
   CHECK_FALSE(job.evaluations(1).best());
 }
 
+TEST_CASE("Old evaluations without statistics count as long as the metric is theirs") {
+  Harness h;
+  JobSpec spec = Spec();
+  const bool same = GENERATE(true, false);
+  spec.mutable_evaluation()->set_metric(same ? METRIC_LOSS : METRIC_ACCURACY);
+  ResumePoint resume = From(spec, {5, 10, 15});
+  resume.metric = METRIC_LOSS;
+  resume.evaluations = {Verdict(5, 8, 0.5, true)};
+  resume.evaluations[0].clear_statistics();
+  h.Submit(spec, "id", resume);
+  CHECK(h.GetJob().evaluations(0).best() == same);
+}
+
 TEST_CASE("Old evaluations that are not finite are not the best") {
   Harness h;
   JobSpec spec = Spec();

@@ -469,15 +469,6 @@ TEST_CASE("A node that does not answer the offer of a job is sent it again, unti
   CHECK(h.Last(w, Directive::kPrepareJob) == nullptr);
 }
 
-TEST_CASE("A checkpoint of another job is refused as a start") {
-  Harness h;
-  SubmitJobRequest request;
-  *request.mutable_spec() = Spec();
-  ResumePoint resume;
-  resume.spec_sha256 = "of something else";
-  CHECK(h.core().Submit(h.now(), request, resume).status().code() == absl::StatusCode::kFailedPrecondition);
-}
-
 TEST_CASE("A folder with another job's checkpoints is refused, but not to the job that wrote them") {
   Harness h;
   const absl::Status taken = absl::FailedPreconditionError("the folder holds checkpoints");
