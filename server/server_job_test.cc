@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -289,6 +290,30 @@ TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up
   server.node().OnSessionOpened();  // all are told again
   CHECK(written(true).size() == 6);
   CHECK(written(false).size() == 6);
+}
+
+TEST_CASE(
+    "A checkpoint is reported with its blocks' checksums; one with a parameter that is not finite is none") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  server.reports.clear();
+  server.job()->OnSnapshot(Snapshot(1));
+  const auto snapshot = Snapshot(2);
+  snapshot->blocks[1].theta.get()[3] = std::numeric_limits<float>::quiet_NaN();
+  server.job()->OnSnapshot(snapshot);
+  server.time.Run();
+  std::vector<ShardWritten> written;
+  for (const NodeReport& report : server.reports) {
+    if (report.has_shard_written()) written.push_back(report.shard_written());
+  }
+  REQUIRE(written.size() == 2);
+  CHECK(written[0].error().empty());
+  CHECK(written[0].block_crc32c_size() == 6);  // two blocks: θ and two moments
+  CHECK_FALSE(written[0].not_finite());
+  CHECK_THAT(written[1].error(),
+             Catch::Matchers::Contains("block 1: a parameter is infinite or not a number"));
+  CHECK(written[1].not_finite());
 }
 
 // ---- norms ----
