@@ -123,7 +123,8 @@ void SimulatedWorker::Push(worker::BlockContribution contribution) {
   delivery.payload =
       Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
   delivery.header.set_crc32c(BlockChecksum(delivery.header, delivery.payload.Crc32c()));
-  Send(delivery.header.block() % view_.shards_size(), std::move(delivery));
+  const uint32_t shard = delivery.header.block() % view_.shards_size();
+  Send(shard, std::move(delivery));
 }
 
 // ---- streams ----
