@@ -13,9 +13,9 @@ bool IsOver(JobState state) {
 
 }  // namespace
 
-JobRun::JobRun(const SchedulerOptions& options, const Membership& members, Outbox* out,
-               JobDefinition definition)
-    : options_(options), members_(members), out_(out), definition_(std::move(definition)) {}
+JobRun::JobRun(const SchedulerOptions& options, const Membership& members, const ProgressWatch& watch,
+               Outbox* out, JobDefinition definition)
+    : options_(options), members_(members), watch_(watch), out_(out), definition_(std::move(definition)) {}
 
 void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
   out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
@@ -148,6 +148,11 @@ void JobRun::Message(absl::Time now, const std::string& text, LogLine::Level lev
   event.set_message(text);
   Emit(now, std::move(event));
   out_->Do(LogLine{level, absl::StrCat("job ", definition_.job(), ": ", text)});
+}
+
+void JobRun::Intervene(absl::Time now, const std::string& why) {
+  state_.set_interventions(state_.interventions() + 1);
+  Tell(now, why);
 }
 
 void JobRun::SaveState() {

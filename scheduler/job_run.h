@@ -21,14 +21,18 @@
 #include "scheduler/membership.h"
 #include "scheduler/metric_window.h"
 #include "scheduler/options.h"
+#include "scheduler/placement.h"
+#include "scheduler/progress_watch.h"
 
 namespace shoal::scheduler {
 
 // Pure: time comes with the calls, effects go to the outbox. Events only note what has happened; Advance does
-// what follows, so call it after them. Not thread-safe. `options`, `members` and `out` must outlive it.
+// what follows, so call it after them. Not thread-safe. `options`, `members`, `watch` and `out` must outlive
+// it.
 class JobRun {
  public:
-  JobRun(const SchedulerOptions& options, const Membership& members, Outbox* out, JobDefinition definition);
+  JobRun(const SchedulerOptions& options, const Membership& members, const ProgressWatch& watch, Outbox* out,
+         JobDefinition definition);
 
   // A new job: writes it to the store.
   void Create(absl::Time now, const std::optional<ResumePoint>& resume);
@@ -57,6 +61,9 @@ class JobRun {
 
   // Takes the steps that are due. The first call says that the job's turn has come.
   void Advance(absl::Time now);
+
+  // Something that people should know, in the history and in the log.
+  void Tell(absl::Time now, const std::string& text) { Message(now, text, LogLine::Level::kWarning); }
 
   // ---- for people ----
   // With spec, plan and view when `full`.
@@ -93,7 +100,9 @@ class JobRun {
   void OfferPlan(absl::Time now);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
-  std::string Refusals() const;  // "; worker-2 refused: ..."
+  std::string Refusals() const;  // "; worker-2 can't take part: ..."
+  const Member* NextDeriver(absl::Time now) const;
+  bool NobodyCanDerive(absl::Time now) const;
   // Whether the plan is that of the checkpoint which the job goes on from. Else ends the job, which has
   // written nothing yet.
   bool CheckOrigin(absl::Time now, const JobPlan& plan);
@@ -124,7 +133,14 @@ class JobRun {
 
   bool HasWork(NodeId node) const;
   std::vector<NodeRef> Usable(NodeRole role) const;
+  std::vector<NodeRef> Primaries() const;
   bool PrimariesUsable() const;
+  Team ChooseNodes(const std::vector<NodeRef>& servers, const std::vector<NodeRef>& workers) const;
+  // Tells who of the view loses its work, though it is there, to `next`.
+  void TellWhoIsLeftOut(absl::Time now, const View& next);
+  void Intervene(absl::Time now, const std::string& why);
+  // What is wrong with the nodes of the view, as far as is known: "" or "worker-1 can't reach ...".
+  std::string Troubles() const;
   bool Settled(absl::Time now, size_t servers, size_t workers);
   RestorePoint NextRestore() const;
   bool Installed() const;
@@ -162,6 +178,7 @@ class JobRun {
 
   const SchedulerOptions& options_;
   const Membership& members_;
+  const ProgressWatch& watch_;
   Outbox* const out_;
   JobDefinition definition_;
   JobStateRecord state_;
@@ -170,10 +187,11 @@ class JobRun {
 
   // ---- what a restart forgets and nodes report again ----
   std::map<NodeId, NodeState> nodes_;
-  absl::Time enough_since_ = absl::InfiniteFuture();  // enough nodes are prepared for a first view
-  absl::Time counted_ = absl::InfinitePast();         // the running time is counted up to here
-  bool placed_ = false;                               // the nodes of the view are there
-  absl::Duration ran_;                                // not in state_ yet
+  absl::Time first_refusal_ = absl::InfiniteFuture();  // of the offer to derive the plan
+  absl::Time enough_since_ = absl::InfiniteFuture();   // enough nodes are prepared for a first view
+  absl::Time counted_ = absl::InfinitePast();          // the running time is counted up to here
+  bool placed_ = false;                                // the nodes of the view are there
+  absl::Duration ran_;                                 // not in state_ yet
   uint64_t restore_view_ = 0;       // first view of the restore point: older progress is void
   std::vector<ShardState> shards_;  // by shard of the current view
   absl::Time moved_;                // when a version was reached or a slot evaluated

@@ -62,7 +62,10 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
   const absl::Duration pause = options_.refused_again * (1u << std::min(node.refusals, 20u));
   node.ask_again = now + std::min(pause, options_.refused_again_longest);
   ++node.refusals;
-  if (derived) state_.set_deriver(0);
+  if (derived) {
+    state_.set_deriver(0);
+    first_refusal_ = std::min(first_refusal_, now);
+  }
   if (report.fatal()) return End(now, JOB_STATE_FAILED, reason);
   if (!news) return;
   Message(now, absl::StrCat(member.name, " can't take part: ", node.refused), LogLine::Level::kWarning);
@@ -70,23 +73,47 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
 
 const Member* JobRun::ChooseDeriver(absl::Time now) {
   const Member* const current = members_.Find(NodeId(state_.deriver()));
-  if (current != nullptr && !current->leaving) return current;
-  uint32_t refused = 0;
-  bool hope = false;
-  std::string reason;
+  const std::string* const stuck = current == nullptr ? nullptr : watch_.Suspect(current->id);
+  if (current != nullptr && !current->leaving && stuck == nullptr) return current;
+  const Member* const next = NextDeriver(now);
+  if (stuck != nullptr && !current->leaving) {
+    if (next == nullptr) return current;  // nobody else can do it
+    Intervene(now,
+              absl::StrCat(current->name, " ", *stuck, ": ", next->name, " reads the data in its place"));
+    nodes_[current->id].offered = false;
+  }
+  if (next == nullptr && NobodyCanDerive(now))
+    End(now, JOB_STATE_FAILED, absl::StrCat("no worker can read the data", Refusals()));
+  return next;
+}
+
+// The one that has refused least often, of those that may be asked now; null: none.
+const Member* JobRun::NextDeriver(absl::Time now) const {
   const Member* chosen = nullptr;
+  uint32_t fewest = 0;
+  for (const auto& [id, member] : members_.all()) {
+    if (!member.is_worker() || !member.connected || member.leaving || watch_.Suspect(id) != nullptr) continue;
+    const auto found = nodes_.find(id);
+    const uint32_t refusals = found == nodes_.end() ? 0 : found->second.refusals;
+    if (found != nodes_.end() && now < found->second.ask_again) continue;
+    if (chosen != nullptr && refusals >= fewest) continue;
+    chosen = &member;
+    fewest = refusals;
+  }
+  return chosen;
+}
+
+// All workers have refused often enough, for long enough, and they are as many as the job wants.
+bool JobRun::NobodyCanDerive(absl::Time now) const {
+  uint32_t refused = 0;
   for (const auto& [id, member] : members_.all()) {
     if (!member.is_worker() || !member.connected || member.leaving) continue;
-    const NodeState& node = nodes_[id];
-    if (node.refusals < kMaxAttempts) hope = true;
-    if (node.refusals > 0) reason = node.refused;
-    if (node.refusals > 0) ++refused;
-    const bool better = chosen == nullptr || node.refusals < nodes_[chosen->id].refusals;
-    if (now >= node.ask_again && better) chosen = &member;
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end() || found->second.refusals < kMaxAttempts) return false;
+    ++refused;
   }
-  if (hope || refused < std::max(1u, definition_.spec().cluster().min_workers())) return chosen;
-  End(now, JOB_STATE_FAILED, reason);
-  return nullptr;
+  return refused >= std::max(1u, definition_.spec().cluster().min_workers()) &&
+         now - first_refusal_ >= options_.derive_patience;
 }
 
 std::string JobRun::Refusals() const {

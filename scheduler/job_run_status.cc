@@ -6,6 +6,21 @@
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
+namespace {
+
+// ", computing (round 8, slot 5; no progress for 3.2 s)"
+std::string ActivitiesOf(const Heartbeat* heartbeat) {
+  std::string text;
+  if (heartbeat == nullptr) return text;
+  for (const Activity& activity : heartbeat->activities()) {
+    absl::StrAppend(&text, ", ", ActivityText(activity.kind()), " (", activity.detail(),
+                    activity.detail().empty() ? "" : "; ",
+                    absl::StrFormat("no progress for %.1f s)", activity.idle_seconds()));
+  }
+  return text;
+}
+
+}  // namespace
 
 Job JobRun::Describe(bool full) const {
   Job job;
@@ -23,6 +38,7 @@ Job JobRun::Describe(bool full) const {
   for (const EvaluationRecord& evaluation : evaluations_) *job.add_evaluations() = evaluation;
   if (state_.has_result()) *job.mutable_result() = state_.result();
   job.set_checkpoint_dir(definition_.checkpoint_dir());
+  job.set_interventions(state_.interventions());
   for (const StoredCheckpoint& checkpoint : state_.checkpoints()) job.add_checkpoints(checkpoint.version());
   if (!full) return job;
   *job.mutable_spec() = definition_.spec();
@@ -84,9 +100,10 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   for (const SlotAssignment& slots : state_.view().slots()) {
     const Member* const member = members_.Find(NodeId(slots.worker().node_id()));
     if (member == nullptr || !Misses({slots.slot_begin(), slots.slot_end()}, target)) continue;
-    stalls->push_back(absl::StrCat(
-        where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
-        absl::StrFormat(", silent for %.1f s; ", absl::ToDoubleSeconds(now - member->last_seen)), since));
+    stalls->push_back(
+        absl::StrCat(where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
+                     absl::StrFormat(", silent for %.1f s", absl::ToDoubleSeconds(now - member->last_seen)),
+                     ActivitiesOf(watch_.Last(member->id)), "; ", since));
   }
   if (stalls->size() == before) stalls->push_back(absl::StrCat(where, since));
 }

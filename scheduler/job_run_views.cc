@@ -93,6 +93,66 @@ bool JobRun::HasWork(NodeId node) const {
                      [&](const SlotAssignment& slots) { return is(slots.worker()); });
 }
 
+std::vector<NodeRef> JobRun::Primaries() const {
+  std::vector<NodeRef> primaries;
+  for (const ShardAssignment& shard : state_.view().shards()) primaries.push_back(shard.primary());
+  return primaries;
+}
+
+Team JobRun::ChooseNodes(const std::vector<NodeRef>& servers, const std::vector<NodeRef>& workers) const {
+  TeamRequest request;
+  request.servers = servers;
+  request.workers = workers;
+  if (state_.view().view() > 0 && !state_.restore_wanted() && PrimariesUsable())
+    request.current = Primaries();
+  request.suspect = [this](const NodeRef& node) { return watch_.Suspect(NodeId(node.node_id())) != nullptr; };
+  request.cut = [this](const NodeRef& a, const NodeRef& b) {
+    return watch_.IsCut(NodeId(a.node_id()), NodeId(b.node_id()));
+  };
+  return ChooseTeam(request);
+}
+
+void JobRun::TellWhoIsLeftOut(absl::Time now, const View& next) {
+  std::vector<NodeRef> former, kept;
+  for (const ShardAssignment& shard : next.shards()) kept.push_back(shard.primary());
+  for (const SlotAssignment& slots : next.slots()) kept.push_back(slots.worker());
+  for (const SlotAssignment& slots : state_.view().slots()) former.push_back(slots.worker());
+  for (const NodeRef& server : Primaries()) former.push_back(server);
+  for (const NodeRef& node : former) {
+    const NodeId id(node.node_id());
+    const auto is = [&](const NodeRef& other) { return other.node_id() == node.node_id(); };
+    const Member* const member = members_.Find(id);
+    if (member == nullptr || member->leaving || std::any_of(kept.begin(), kept.end(), is)) continue;
+    const auto cut = std::find_if(kept.begin(), kept.end(), [&](const NodeRef& other) {
+      return watch_.IsCut(id, NodeId(other.node_id()));
+    });
+    if (const std::string* const why = watch_.Suspect(id)) {
+      Intervene(now, absl::StrCat(member->name, " ", *why, ": its work goes to others"));
+    } else if (cut != kept.end()) {
+      Intervene(now,
+                absl::StrCat(member->name, " and ", cut->name(), " are cut off from each other: the work of ",
+                             member->name, " goes to others"));
+    }
+  }
+}
+
+std::string JobRun::Troubles() const {
+  std::vector<std::string> troubles;
+  if (state_.view().view() > 0) troubles = watch_.Cuts(members_);
+  for (const auto& [id, node] : nodes_) {
+    const Member* const member = members_.Find(id);
+    if (member != nullptr && HasWork(id) && watch_.Suspect(id) != nullptr)
+      troubles.push_back(absl::StrCat(member->name, " does not get on, and nobody else can do its work"));
+  }
+  constexpr size_t kMaxTroubles = 8;
+  if (troubles.size() > kMaxTroubles) {
+    const size_t more = troubles.size() - kMaxTroubles;
+    troubles.resize(kMaxTroubles);
+    troubles.push_back(absl::StrCat("and ", more, " more"));
+  }
+  return absl::StrJoin(troubles, "; ");
+}
+
 bool JobRun::PrimariesUsable() const {
   const std::vector<NodeRef> usable = Usable(NODE_ROLE_SERVER);
   return std::all_of(
@@ -125,23 +185,26 @@ void JobRun::PlaceNodes(absl::Time now) {
   View next;
   next.set_job(definition_.job());
   next.set_view(current.view() + 1);
-  for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), workers))
+  const Team team = ChooseNodes(servers, workers);
+  for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), team.workers))
     *next.add_slots() = std::move(slots);
-  const bool same_state = current.view() > 0 && !state_.restore_wanted() && PrimariesUsable();
-  if (same_state) {
+  if (team.keeps_current) {
     *next.mutable_shards() = current.shards();
     *next.mutable_restore() = current.restore();
     View unchanged = next;
     unchanged.set_view(current.view());
     placed_ = true;
+    if (state_.state() == JOB_STATE_RUNNING) Explain(Troubles());
     if (unchanged.SerializeAsString() == current.SerializeAsString()) return;
+    TellWhoIsLeftOut(now, next);
     return WriteView(now, std::move(next));
   }
   if (servers.empty()) return Explain(absl::StrCat("waits for a server", Refusals()));
   const std::vector<uint64_t> sizes(definition_.plan().group_sizes().begin(),
                                     definition_.plan().group_sizes().end());
   const uint64_t blocks = CutBlocks(sizes, options_.max_block_elements).size();
-  for (ShardAssignment& shard : AssignShards(blocks, servers)) *next.add_shards() = std::move(shard);
+  for (ShardAssignment& shard : AssignShards(blocks, team.servers)) *next.add_shards() = std::move(shard);
+  TellWhoIsLeftOut(now, next);
   *next.mutable_restore() = NextRestore();
   state_.set_restore_wanted(false);
   state_.clear_failed_writes();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,35 @@
 #include "proto/scheduler.pb.h"
 
 namespace shoal::scheduler {
+
+// When a node that is alive, but does not get on, loses its work.
+struct WatchOptions {
+  // For the next sign of progress of one kind of activity.
+  struct Limits {
+    absl::Duration floor;  // never less than this
+    absl::Duration first;  // as long as no such activity was measured
+  };
+  std::map<ActivityKind, Limits> limits = {
+      {ACTIVITY_DERIVE, {absl::Seconds(30), absl::Minutes(2)}},
+      {ACTIVITY_PREPARE, {absl::Seconds(60), absl::Minutes(5)}},
+      {ACTIVITY_COMPUTE, {absl::Seconds(10), absl::Minutes(2)}},
+      {ACTIVITY_EVALUATE, {absl::Seconds(10), absl::Minutes(2)}},
+      {ACTIVITY_RESTORE, {absl::Seconds(30), absl::Minutes(2)}},
+      {ACTIVITY_UPDATE, {absl::Seconds(10), absl::Minutes(1)}},
+      {ACTIVITY_WRITE_CHECKPOINT, {absl::Seconds(30), absl::Minutes(2)}},
+  };
+  // Between floor and this many times the longest wait that was measured lately.
+  double deadline_factor = 8;
+  // "Lately": in one to two of these.
+  absl::Duration measured_period = absl::Minutes(10);
+  // A peer that was not reached for so long is avoided.
+  absl::Duration unreachable_after = absl::Seconds(2);
+  // What was bad must be well for so long to count as well: twice as long each time, up to the longest; after
+  // so long without a relapse as the first time.
+  absl::Duration well_first = absl::Seconds(3);
+  absl::Duration well_longest = absl::Minutes(5);
+  absl::Duration forgive_after = absl::Minutes(30);
+};
 
 struct SchedulerOptions {
   // Of the cluster, when its store is new: drawn at random, so that no other has it.
@@ -31,6 +61,9 @@ struct SchedulerOptions {
   // longest: a disk may have room again.
   absl::Duration refused_again = absl::Seconds(1);
   absl::Duration refused_again_longest = absl::Minutes(2);
+  // When no worker can read the data of a job, how long to go on asking from the first refusal on.
+  absl::Duration derive_patience = absl::Seconds(10);
+  WatchOptions watch;
   // What has not moved for so long is shown as a stall.
   absl::Duration stall_after = absl::Seconds(2);
   // Live progress is published at most this often.

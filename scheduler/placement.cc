@@ -1,8 +1,108 @@
 #include "scheduler/placement.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace shoal::scheduler {
+namespace {
+
+using Nodes = std::vector<NodeRef>;
+using Cut = std::function<bool(const NodeRef&, const NodeRef&)>;
+
+bool Holds(const Nodes& nodes, const NodeRef& node) {
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [&](const NodeRef& one) { return one.node_id() == node.node_id(); });
+}
+
+int CountCuts(const NodeRef& node, const Nodes& others, const Cut& cut) {
+  return static_cast<int>(std::count_if(others.begin(), others.end(), [&](const NodeRef& other) {
+    return other.node_id() != node.node_id() && cut(node, other);
+  }));
+}
+
+Nodes ReachingAll(const Nodes& nodes, const Nodes& others, const Cut& cut) {
+  Nodes reaching;
+  for (const NodeRef& node : nodes) {
+    if (CountCuts(node, others, cut) == 0) reaching.push_back(node);
+  }
+  return reaching;
+}
+
+// In their order, each that is not cut off from those before it.
+Nodes Together(const Nodes& servers, const Cut& cut) {
+  Nodes together;
+  for (const NodeRef& server : servers) {
+    if (CountCuts(server, together, cut) == 0) together.push_back(server);
+  }
+  return together;
+}
+
+// Leaves out who is cut off from most others, one after the other.
+Team Largest(Nodes servers, Nodes workers, const Cut& cut) {
+  while (true) {
+    int worst = 0;
+    Nodes* from = nullptr;
+    size_t at = 0;
+    for (Nodes* nodes : {&workers, &servers}) {
+      for (size_t i = 0; i < nodes->size(); ++i) {
+        const int cuts = CountCuts((*nodes)[i], servers, cut) +
+                         (nodes == &servers ? CountCuts((*nodes)[i], workers, cut) : 0);
+        if (cuts <= worst) continue;
+        worst = cuts;
+        from = nodes;
+        at = i;
+      }
+    }
+    if (from == nullptr) return {std::move(servers), std::move(workers)};
+    from->erase(from->begin() + at);
+  }
+}
+
+// A team of one worker with most servers, and of all who can join them.
+Team AroundOneWorker(const Nodes& servers, const Nodes& workers, const Cut& cut) {
+  Team best;
+  for (const NodeRef& worker : workers) {
+    Nodes reached = Together(ReachingAll(servers, {worker}, cut), cut);
+    if (reached.size() <= best.servers.size()) continue;
+    best.workers = ReachingAll(workers, reached, cut);
+    best.servers = std::move(reached);
+  }
+  return best;
+}
+
+std::optional<Team> Try(const Nodes& servers, const Nodes& workers, const Nodes& current, const Cut& cut) {
+  const bool usable =
+      !current.empty() &&
+      std::all_of(current.begin(), current.end(), [&](const NodeRef& node) { return Holds(servers, node); });
+  if (usable && Together(current, cut).size() == current.size()) {
+    Team team{current, ReachingAll(workers, current, cut), /*keeps_current=*/true};
+    if (!team.workers.empty()) return team;
+  }
+  Team team = Largest(servers, workers, cut);
+  if (team.servers.empty() || team.workers.empty()) team = AroundOneWorker(servers, workers, cut);
+  if (team.servers.empty() || team.workers.empty()) return std::nullopt;
+  return team;
+}
+
+}  // namespace
+
+Team ChooseTeam(const TeamRequest& request) {
+  Nodes servers, workers;
+  for (const NodeRef& node : request.servers) {
+    if (!request.suspect(node)) servers.push_back(node);
+  }
+  for (const NodeRef& node : request.workers) {
+    if (!request.suspect(node)) workers.push_back(node);
+  }
+  // A kind of node of which all are suspect is used as it is.
+  if (servers.empty()) servers = request.servers;
+  if (workers.empty()) workers = request.workers;
+  if (auto team = Try(servers, workers, request.current, request.cut)) return *std::move(team);
+  if (auto team = Try(request.servers, request.workers, request.current, request.cut))
+    return *std::move(team);
+  if (!request.current.empty()) return {request.current, request.workers, /*keeps_current=*/true};
+  return {request.servers, request.workers, /*keeps_current=*/false};
+}
 
 std::vector<SlotAssignment> AssignSlots(uint32_t slots, const std::vector<NodeRef>& workers) {
   const uint64_t n = std::min<uint64_t>(slots, workers.size());

@@ -19,7 +19,9 @@ std::string Text(absl::Duration duration) {
   return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(duration));
 }
 
-const char* Doing(ActivityKind kind) {
+}  // namespace
+
+const char* ActivityText(ActivityKind kind) {
   switch (kind) {
     case ACTIVITY_DERIVE:
       return "reading the data";
@@ -39,6 +41,8 @@ const char* Doing(ActivityKind kind) {
       return "its work";
   }
 }
+
+namespace {
 
 Heartbeat Bounded(const Heartbeat& heartbeat) {
   Heartbeat bounded;
@@ -66,7 +70,9 @@ bool Same(const Activity& a, const Activity& b) {
 // ---- deadlines ----
 
 absl::Duration ProgressWatch::Deadline(JobId job, ActivityKind kind) const {
-  const WatchOptions::Limits limits = options_.LimitsOf(kind);
+  const auto known = options_.limits.find(kind);
+  if (known == options_.limits.end()) return absl::InfiniteDuration();
+  const WatchOptions::Limits& limits = known->second;
   const auto found = longest_.find({job, kind});
   if (found == longest_.end() || !found->second.measured) return std::max(limits.first, limits.floor);
   return std::max(limits.floor,
@@ -74,6 +80,7 @@ absl::Duration ProgressWatch::Deadline(JobId job, ActivityKind kind) const {
 }
 
 void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait) {
+  if (longest_.size() >= kMaxMeasured && longest_.count({job, kind}) == 0) return;
   Longest& longest = longest_[{job, kind}];
   if (!longest.measured) longest.started = now;
   if (now - longest.started > options_.measured_period) {
@@ -97,13 +104,14 @@ void ProgressWatch::MeasureAgainst(absl::Time now, const Heartbeat& former, cons
 
 // ---- events ----
 
-void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& heartbeat) {
+void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& heartbeat,
+                                const Membership& members) {
   NodeState& state = nodes_[node];
   Heartbeat bounded = Bounded(heartbeat);
   MeasureAgainst(now, state.last, bounded);
   state.last = std::move(bounded);
   CheckActivities(now, &state);
-  CheckPeers(now, node, state.last);
+  CheckPeers(now, node, state.last, members);
   // Deadlines of jobs that nobody works on any more are not needed.
   for (auto at = longest_.begin(); at != longest_.end();) {
     at = now - at->second.started > 10 * options_.measured_period ? longest_.erase(at) : std::next(at);
@@ -122,7 +130,7 @@ void ProgressWatch::CheckActivities(absl::Time now, NodeState* state) {
     count = state->overdue[{job, activity.kind()}] + 1;
     if (count < 2) continue;
     bad = true;
-    state->why = absl::StrCat("has shown no progress in ", Doing(activity.kind()),
+    state->why = absl::StrCat("has shown no progress in ", ActivityText(activity.kind()),
                               activity.detail().empty() ? "" : absl::StrCat(" (", activity.detail(), ")"),
                               " for ", Text(idle), ", expected within ", Text(deadline));
   }
@@ -135,19 +143,21 @@ void ProgressWatch::CheckActivities(absl::Time now, NodeState* state) {
     state->suspect.well_since = std::min(state->suspect.well_since, now);
 }
 
-void ProgressWatch::CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat) {
+void ProgressWatch::CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat,
+                               const Membership& members) {
   std::map<NodeId, const UnreachablePeer*> reported;
-  for (const UnreachablePeer& peer : heartbeat.unreachable()) reported[NodeId(peer.peer().node_id())] = &peer;
+  for (const UnreachablePeer& peer : heartbeat.unreachable()) {
+    const NodeId id(peer.peer().node_id());
+    if (id != node && members.Find(id) != nullptr) reported[id] = &peer;
+  }
   for (auto& [pair, state] : pairs_) {
     if (pair.first != node || !state.cut.bad || reported.count(pair.second) > 0) continue;
     state.cut.well_since = std::min(state.cut.well_since, now);
   }
   for (const auto& [peer, report] : reported) {
-    const absl::Duration duration = Seconds(report->seconds());
-    if (duration < options_.unreachable_after) continue;
+    if (Seconds(report->seconds()) < options_.unreachable_after) continue;
     PairState& state = pairs_[{node, peer}];
     if (!state.cut.bad) state.told = false;
-    state.since = now - duration;
     state.error = report->error();
     TurnBad(now, &state.cut);
   }
@@ -194,7 +204,7 @@ std::vector<std::string> ProgressWatch::Advance(absl::Time now, const Membership
   }
   for (auto& [pair, state] : pairs_) {
     const bool was_told = state.told;
-    const std::string text = CutText(now, pair, state, members);
+    const std::string text = CutText(pair, state, members);
     if (text.empty()) continue;
     if (state.cut.bad && !was_told) news.push_back(text);
     state.told = true;
@@ -221,19 +231,18 @@ bool ProgressWatch::IsCut(NodeId a, NodeId b) const {
 }
 
 // Empty: one of them is no member.
-std::string ProgressWatch::CutText(absl::Time now, const Pair& pair, const PairState& state,
-                                   const Membership& members) const {
+std::string ProgressWatch::CutText(const Pair& pair, const PairState& state, const Membership& members) {
   const Member* const from = members.Find(pair.first);
   const Member* const to = members.Find(pair.second);
   if (from == nullptr || to == nullptr) return "";
-  return absl::StrCat(from->name, " can't reach ", to->name, " at ", to->join.address(), " for ",
-                      Text(now - state.since), ": ", state.error.empty() ? "no answer" : state.error);
+  return absl::StrCat(from->name, " can't reach ", to->name, " at ", to->join.address(), ": ",
+                      state.error.empty() ? "no answer" : state.error);
 }
 
-std::vector<std::string> ProgressWatch::Cuts(absl::Time now, const Membership& members) const {
+std::vector<std::string> ProgressWatch::Cuts(const Membership& members) const {
   std::vector<std::string> cuts;
   for (const auto& [pair, state] : pairs_) {
-    std::string text = CutText(now, pair, state, members);
+    std::string text = CutText(pair, state, members);
     if (state.cut.bad && !text.empty()) cuts.push_back(std::move(text));
   }
   return cuts;

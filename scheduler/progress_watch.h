@@ -17,6 +17,9 @@
 
 namespace shoal::scheduler {
 
+// For people: "loading its state".
+const char* ActivityText(ActivityKind kind);
+
 // Pure; not thread-safe.
 //
 // Each activity has a deadline for its next progress: options.deadline_factor times the longest wait between
@@ -33,21 +36,23 @@ class ProgressWatch {
   static constexpr int kMaxActivities = 64;
   static constexpr int kMaxUnreachable = 1024;
   static constexpr size_t kMaxTextBytes = 512;
+  // And so many measured kinds of activity of jobs.
+  static constexpr size_t kMaxMeasured = 256;
 
-  void OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& heartbeat);
+  // Peers that are no members are left out.
+  void OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& heartbeat, const Membership& members);
   // The node's lease is over.
   void Forget(NodeId node);
 
   // Ends what is to end by time. Returns what is new since the last call, for people.
   std::vector<std::string> Advance(absl::Time now, const Membership& members);
 
-  // Why the node is set aside: "has shown no progress in COMPUTE (round 812, slot 5) for 41.2 s, expected
+  // Why the node is set aside: "has shown no progress in computing (round 812, slot 5) for 41.2 s, expected
   // within 12.0 s". Null: it is not.
   const std::string* Suspect(NodeId node) const;
   bool IsCut(NodeId a, NodeId b) const;
-  // "worker-1 can't reach server-1 at 10.0.0.5:7071 for 3.1 s: connection refused", for each pair that is
-  // cut.
-  std::vector<std::string> Cuts(absl::Time now, const Membership& members) const;
+  // "worker-1 can't reach server-1 at 10.0.0.5:7071: connection refused", for each pair that is cut.
+  std::vector<std::string> Cuts(const Membership& members) const;
   // The node's last heartbeat; null: none yet.
   const Heartbeat* Last(NodeId node) const;
 
@@ -72,7 +77,6 @@ class ProgressWatch {
   using Pair = std::pair<NodeId, NodeId>;
   struct PairState {
     Hysteresis cut;
-    absl::Time since;
     std::string error;
     bool told = false;
   };
@@ -86,11 +90,10 @@ class ProgressWatch {
   void Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait);
   void MeasureAgainst(absl::Time now, const Heartbeat& former, const Heartbeat& heartbeat);
   void CheckActivities(absl::Time now, NodeState* state);
-  void CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat);
+  void CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat, const Membership& members);
   void TurnBad(absl::Time now, Hysteresis* state);
   bool TurnsWell(absl::Time now, Hysteresis* state) const;
-  std::string CutText(absl::Time now, const Pair& pair, const PairState& state,
-                      const Membership& members) const;
+  static std::string CutText(const Pair& pair, const PairState& state, const Membership& members);
 
   const WatchOptions& options_;
   std::map<NodeId, NodeState> nodes_;

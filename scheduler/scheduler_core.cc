@@ -62,7 +62,8 @@ absl::Status CheckNumerics(const JobDefinition& job, const ResumePoint& resume) 
 
 }  // namespace
 
-SchedulerCore::SchedulerCore(SchedulerOptions options) : options_(std::move(options)), members_(options_) {
+SchedulerCore::SchedulerCore(SchedulerOptions options)
+    : options_(std::move(options)), members_(options_), watch_(options_.watch) {
   counters_.set_next_node(1);
   counters_.set_next_job(1);
 }
@@ -86,7 +87,7 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
       SHOAL_RETURN_IF_ERROR(Parse(record, &definition));
       SHOAL_RETURN_IF_ERROR(CheckKey(record, definition.job()));
       const JobId id(definition.job());
-      jobs_[id] = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
+      jobs_[id] = std::make_unique<JobRun>(options_, members_, watch_, &out_, std::move(definition));
     } else if (record.table == kStateTable) {
       SHOAL_ASSIGN_OR_RETURN(const uint64_t job, IdOf(record));
       SHOAL_RETURN_IF_ERROR(Parse(record, &states[job]));
@@ -199,7 +200,10 @@ absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport
   Member* const member = members_.Find(node);
   if (member == nullptr || member->expires <= now) return LeaseOver(node);
   members_.Seen(now, member);
-  if (report.has_heartbeat()) return absl::OkStatus();
+  if (report.has_heartbeat()) {
+    watch_.OnHeartbeat(now, node, report.heartbeat(), members_);
+    return absl::OkStatus();
+  }
   if (report.has_leaving()) {
     member->leaving = true;
     Advance(now);
@@ -264,6 +268,13 @@ JobRun* SchedulerCore::RunningJob(NodeId node, uint64_t job) {
 void SchedulerCore::Tick(absl::Time now) {
   NoteTime(now);
   EndLeases(now);
+  for (const std::string& news : watch_.Advance(now, members_)) {
+    if (JobRun* const job = Active()) {
+      job->Tell(now, news);
+    } else {
+      out_.Warn(news);
+    }
+  }
   Advance(now);
 }
 
@@ -274,6 +285,7 @@ void SchedulerCore::EndLeases(absl::Time now) {
 void SchedulerCore::TakeOff(absl::Time now, NodeId node, const std::string& why) {
   const Member member = *members_.Find(node);
   members_.Remove(node, &out_);
+  watch_.Forget(node);
   out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is taken off: ", why));
   out_.Do(EndSession{node, LeaseOver(node)});
   if (JobRun* const job = Active()) job->OnNodeLost(now, member);
@@ -345,7 +357,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
     definition.set_origin_plan_sha256(resume->plan_sha256);
     definition.set_origin_plan_text(resume->plan_text);
   }
-  auto job = std::make_unique<JobRun>(options_, members_, &out_, std::move(definition));
+  auto job = std::make_unique<JobRun>(options_, members_, watch_, &out_, std::move(definition));
   job->Create(now, resume);
   jobs_[id] = std::move(job);
   Advance(now);
@@ -389,6 +401,12 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
     node.set_detail(active == nullptr ? "" : active->DetailOf(member));
     if (!node.detail().empty()) node.set_job(active->id().value());
     if (member.leaving) node.set_detail("draining");
+    if (const std::string* const suspect = watch_.Suspect(id))
+      node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", *suspect));
+    if (const Heartbeat* const last = watch_.Last(id)) {
+      *node.mutable_activities() = last->activities();
+      *node.mutable_unreachable() = last->unreachable();
+    }
     if (!member.connected)
       node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", "no session"));
   }

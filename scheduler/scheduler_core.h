@@ -16,6 +16,7 @@
 #include "scheduler/job_run.h"
 #include "scheduler/membership.h"
 #include "scheduler/options.h"
+#include "scheduler/progress_watch.h"
 
 namespace shoal::scheduler {
 
@@ -93,6 +94,7 @@ class SchedulerCore {
   const SchedulerOptions options_;
   Outbox out_;
   Membership members_;
+  ProgressWatch watch_;
   IdCounters counters_;
   absl::Time awake_ = absl::InfiniteFuture();  // last time that anything was called
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "scheduler/core_harness.h"
 
@@ -299,7 +300,7 @@ TEST_CASE(
     CHECK((h.Last(w2, Directive::kPrepareJob) != nullptr) == (attempt < 3));
   }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK(h.GetJob().reason() == "no memory");
+  CHECK(h.GetJob().reason() == "no worker can read the data; w2 can't take part: no memory");
 }
 
 TEST_CASE("A worker that can't derive the plan does not fail a job that wants more workers than refused") {
@@ -503,6 +504,306 @@ TEST_CASE("A stall is named with its slots and their worker") {
   REQUIRE(status.stalls_size() == 1);
   CHECK_THAT(status.stalls(0),
              Catch::Matchers::Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
+}
+
+// ---- who a node is ----
+
+JoinRequest Process(const std::string& name, uint64_t incarnation, NodeRole role = NODE_ROLE_WORKER) {
+  JoinRequest request;
+  request.set_protocol_version(kProtocolVersion);
+  request.set_role(role);
+  request.set_name(name);
+  request.set_address("10.0.0.6:7071");
+  request.set_machine("host");
+  request.set_incarnation(incarnation);
+  return request;
+}
+
+Hello HelloOf(const JoinRequest& request, const JoinResponse& response) {
+  Hello hello;
+  hello.set_node_id(response.node_id());
+  *hello.mutable_join() = request;
+  hello.mutable_join()->set_cluster_id(response.cluster_id());
+  return hello;
+}
+
+TEST_CASE("A Hello of another cluster, role, name or process is refused, and ends nobody's session") {
+  SchedulerOptions options;
+  options.new_cluster_id = "here";
+  SchedulerCore core(options);
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  REQUIRE(core.Load(now, {}).ok());
+  const JoinRequest request = Process("worker-1", 7);
+  const auto joined = core.Join(now, request);
+  REQUIRE(joined.ok());
+  CHECK(joined->cluster_id() == "here");
+  const Hello right = HelloOf(request, *joined);
+  REQUIRE(core.SessionOpened(now, NodeId(right.node_id()), right).ok());
+  core.TakeActions();
+  Hello wrong = right;
+  SECTION("cluster") { wrong.mutable_join()->set_cluster_id("there"); }
+  SECTION("role") { wrong.mutable_join()->set_role(NODE_ROLE_SERVER); }
+  SECTION("name") { wrong.mutable_join()->set_name("worker-2"); }
+  SECTION("process") { wrong.mutable_join()->set_incarnation(8); }
+  SECTION("id") { wrong.set_node_id(99); }
+  CHECK(absl::IsFailedPrecondition(core.SessionOpened(now, NodeId(wrong.node_id()), wrong)));
+  CHECK(core.TakeActions().empty());
+  CHECK(core.Report(now, NodeId(right.node_id()),
+                    [] {
+                      NodeReport report;
+                      report.mutable_heartbeat();
+                      return report;
+                    }())
+            .ok());
+}
+
+TEST_CASE("A cluster keeps its id, and an empty store is another cluster") {
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  SchedulerOptions options;
+  options.new_cluster_id = "first";
+  SchedulerCore core(options);
+  REQUIRE(core.Load(now, {}).ok());
+  std::vector<StoredRecord> records;
+  for (const Action& action : core.TakeActions()) {
+    if (const auto* persist = std::get_if<Persist>(&action)) records.push_back(persist->record);
+  }
+  options.new_cluster_id = "second";
+  SchedulerCore again(options);
+  REQUIRE(again.Load(now, records).ok());
+  CHECK(again.GetStatus(now).cluster_id() == "first");
+  SchedulerCore other(options);
+  REQUIRE(other.Load(now, {}).ok());
+  CHECK(other.GetStatus(now).cluster_id() == "second");
+}
+
+TEST_CASE(
+    "A process whose answer to Join was lost gets the same id again; one that had a session a new one") {
+  Harness h;
+  const JoinRequest request = Process("worker-1", 7);
+  const auto first = h.core().Join(h.now(), request);
+  const auto second = h.core().Join(h.now(), request);
+  REQUIRE(second.ok());
+  CHECK(second->node_id() == first->node_id());
+  REQUIRE(h.core().SessionOpened(h.now(), NodeId(first->node_id()), HelloOf(request, *first)).ok());
+  const auto third = h.core().Join(h.now(), request);
+  REQUIRE(third.ok());
+  CHECK(third->node_id() != first->node_id());
+  CHECK(third->name() == "worker-1");
+  h.Take();
+  CHECK(h.ended_sessions() == std::vector<uint64_t>{first->node_id()});
+}
+
+TEST_CASE("The name of a living node is taken; it is free when that one's lease has ended") {
+  Harness h;
+  const uint64_t first = h.Join(NODE_ROLE_WORKER, "worker-1");
+  const auto second = h.core().Join(h.now(), Process("worker-1", 8));
+  CHECK(absl::IsAlreadyExists(second.status()));
+  CHECK(second.status().message() == absl::StrCat("the name worker-1 is taken by node ", first,
+                                                  " at worker-1:1, which is alive; choose another --name"));
+  h.Break(first);
+  h.Pass(absl::Seconds(1), {});
+  CHECK(h.core().Join(h.now(), Process("worker-1", 8)).ok());
+}
+
+TEST_CASE("Nodes without a name all join, under names that tell them apart") {
+  Harness h;
+  const auto first = h.core().Join(h.now(), Process("", 1));
+  const auto second = h.core().Join(h.now(), Process("", 2));
+  const auto server = h.core().Join(h.now(), Process("", 3, NODE_ROLE_SERVER));
+  REQUIRE((first.ok() && second.ok() && server.ok()));
+  CHECK(first->name() == absl::StrCat("host-worker-", first->node_id()));
+  CHECK(second->name() == absl::StrCat("host-worker-", second->node_id()));
+  CHECK(server->name() == absl::StrCat("host-server-", server->node_id()));
+}
+
+TEST_CASE("A server whose address others can't use is refused, with what to do") {
+  Harness h;
+  JoinRequest request = Process("server-1", 1, NODE_ROLE_SERVER);
+  for (const char* address : {"0.0.0.0:7071", "[::]:7071", ""}) {
+    request.set_address(address);
+    const absl::Status status = h.core().Join(h.now(), request).status();
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("--advertise"));
+  }
+}
+
+// ---- alive is not working ----
+
+NodeReport Beat(ActivityKind kind, double idle) {
+  NodeReport report;
+  Activity& activity = *report.mutable_heartbeat()->add_activities();
+  activity.set_kind(kind);
+  activity.set_job(1);
+  activity.set_idle_seconds(idle);
+  return report;
+}
+
+NodeReport CantReach(uint64_t peer) {
+  NodeReport report;
+  UnreachablePeer& unreachable = *report.mutable_heartbeat()->add_unreachable();
+  unreachable.mutable_peer()->set_node_id(peer);
+  unreachable.set_seconds(5);
+  unreachable.set_error("connection refused");
+  return report;
+}
+
+// In the third heartbeat the node is beyond every deadline.
+void Hang(Harness* h, uint64_t node, ActivityKind kind) {
+  for (double idle : {0.1, 1000.0, 1001.0}) REQUIRE(h->Report(node, Beat(kind, idle)).ok());
+}
+
+// As Pass, but these say what they do.
+void PassWith(Harness* h, absl::Duration time, const std::vector<uint64_t>& alive,
+              const std::map<uint64_t, NodeReport>& heartbeats) {
+  for (absl::Duration passed; passed < time; passed += absl::Milliseconds(100)) {
+    for (const auto& [node, report] : heartbeats) REQUIRE(h->Report(node, report).ok());
+    h->Pass(absl::Milliseconds(100), alive);
+  }
+}
+
+TEST_CASE("A worker that is alive but computes nothing loses its slots, and it is counted") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  h.Prepared(w1, true);
+  h.Prepared(w2);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  REQUIRE(h.CurrentView().slots_size() == 2);
+  Hang(&h, w1, ACTIVITY_COMPUTE);
+  h.Pass(absl::Milliseconds(100), {s, w2});
+  REQUIRE(h.CurrentView().slots_size() == 1);
+  CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
+  CHECK(h.GetJob().interventions() == 1);
+  REQUIRE(h.Report(w1, Beat(ACTIVITY_COMPUTE, 0)).ok());
+  h.Pass(absl::Seconds(5), {s, w1, w2});
+  CHECK(h.CurrentView().slots_size() == 2);
+}
+
+TEST_CASE("Work is not taken from a node when nobody else can do it: the stall says so") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  Hang(&h, w, ACTIVITY_COMPUTE);
+  h.Pass(absl::Milliseconds(100), {s});
+  CHECK(h.CurrentView().view() == 1);
+  CHECK(h.GetJob().interventions() == 0);
+  CHECK(h.GetJob().reason() == "w does not get on, and nobody else can do its work");
+}
+
+TEST_CASE("A worker that hangs while it reads the data is replaced by another") {
+  Harness h;
+  const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  REQUIRE(h.Last(w1, Directive::kPrepareJob) != nullptr);
+  Hang(&h, w1, ACTIVITY_DERIVE);
+  h.Pass(absl::Milliseconds(100), {w2});
+  REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
+  CHECK(h.GetJob().interventions() == 1);
+  h.Prepared(w1, true);  // its plan comes after all: the same
+  CHECK(h.GetJob().has_plan());
+}
+
+TEST_CASE("A server that hangs in a restore is left out of a new restore point") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, true);
+  h.Prepared(s1);
+  h.Prepared(s2);
+  REQUIRE(h.CurrentView().shards_size() == 2);
+  Hang(&h, s1, ACTIVITY_RESTORE);
+  h.Pass(absl::Milliseconds(100), {s2, w});
+  REQUIRE(h.CurrentView().shards_size() == 1);
+  CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
+  CHECK(h.CurrentView().restore().restore_id() == 2);
+  CHECK(h.GetJob().interventions() == 1);
+}
+
+TEST_CASE("A pair of nodes that can't reach each other stops no job as long as others can") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  h.Prepared(w1, true);
+  for (uint64_t node : {w2, s1, s2}) h.Prepared(node);
+  h.Installed(s1, 1);
+  h.Installed(s2, 1);
+  SECTION("one worker") {
+    PassWith(&h, absl::Milliseconds(200), {s1, s2, w2}, {{w1, CantReach(s1)}});
+    REQUIRE(h.CurrentView().slots_size() == 1);
+    CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
+    CHECK(h.CurrentView().restore().restore_id() == 1);
+  }
+  SECTION("every worker") {
+    PassWith(&h, absl::Milliseconds(200), {s1, s2}, {{w1, CantReach(s1)}, {w2, CantReach(s1)}});
+    REQUIRE(h.CurrentView().shards_size() == 1);
+    CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
+    CHECK(h.CurrentView().slots_size() == 2);
+  }
+  CHECK(h.GetJob().interventions() == 1);
+}
+
+TEST_CASE("A server that nobody can reach: who, whom, where and why is said within seconds") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "server-1"), w = h.Join(NODE_ROLE_WORKER, "worker-1");
+  h.Start(s, w);
+  PassWith(&h, absl::Milliseconds(200), {s}, {{w, CantReach(s)}});
+  const std::string text = "worker-1 can't reach server-1 at server-1:1: connection refused";
+  CHECK(h.GetJob().reason() == text);
+  CHECK(h.CurrentView().view() == 1);
+  const ClusterStatus status = h.core().GetStatus(h.now());
+  REQUIRE(status.stalls_size() == 1);
+  CHECK_THAT(status.stalls(0), Catch::Matchers::Contains(text));
+  CHECK(status.nodes(1).unreachable_size() == 1);
+  h.Pass(absl::Seconds(5), {s, w});
+  CHECK(h.GetJob().reason() == "");
+}
+
+TEST_CASE(
+    "A worker without the data does not fail the job that another can read; nor do all of them at once") {
+  Harness h;
+  const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  h.Refused(w1, "data.tsv: not found");
+  REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+  SECTION("another has it") {
+    h.Prepared(w2, true);
+    h.Pass(absl::Seconds(60), {w1, w2});
+    CHECK(h.GetJob().has_plan());
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+  }
+  SECTION("nobody has it") {
+    h.Refused(w2, "data.tsv: not found");
+    for (int second = 0; second < 9; ++second) {
+      for (uint64_t node : {w1, w2}) {
+        if (h.Last(node, Directive::kPrepareJob) != nullptr) h.Refused(node, "data.tsv: not found");
+      }
+      h.Clear();
+      h.Pass(absl::Seconds(1), {w1, w2});
+      CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+    }
+    h.Refused(w1, "data.tsv: not found");
+    h.Refused(w2, "data.tsv: not found");
+    h.Pass(absl::Seconds(2), {w1, w2});
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK(
+        h.GetJob().reason() ==
+        "no worker can read the data; w1 can't take part: data.tsv: not found; w2 can't take part: data.tsv: "
+        "not found");
+  }
+}
+
+TEST_CASE("A store whose keys are damaged is an error, not an exception") {
+  for (const char* table : {kStateTable, kEvaluationTable, kNodeTable, kJobTable}) {
+    for (const char* key : {"", "zz", "0000000000000001x", "00000000000000000000000000000000001", "1"}) {
+      SchedulerCore core{SchedulerOptions()};
+      CHECK(absl::IsDataLoss(core.Load(absl::FromUnixSeconds(1), {{table, key, ""}})));
+    }
+  }
 }
 
 TEST_CASE("A damaged store is an error that names the record") {

@@ -1,0 +1,176 @@
+#include "scheduler/progress_watch.h"
+
+#include <cmath>
+#include <limits>
+
+#include "catch2/catch.hpp"
+#include "common/version.h"
+
+namespace shoal::scheduler {
+namespace {
+
+const NodeId kServer{1}, kWorker{2};
+
+struct Fixture {
+  SchedulerOptions options;
+  Membership members{options};
+  ProgressWatch watch{options.watch};
+  Outbox out;
+  absl::Time now = absl::FromUnixSeconds(1000);
+
+  Fixture() {
+    JoinRequest request;
+    request.set_protocol_version(kProtocolVersion);
+    request.set_role(NODE_ROLE_SERVER);
+    request.set_name("server-1");
+    request.set_address("10.0.0.5:7071");
+    REQUIRE(members.Join(now, kServer, request, &out).ok());
+    request.set_role(NODE_ROLE_WORKER);
+    request.set_name("worker-1");
+    REQUIRE(members.Join(now, kWorker, request, &out).ok());
+  }
+  // A heartbeat half a second later. idle < 0: no activity.
+  void Beat(double idle, double unreachable = 0, ActivityKind kind = ACTIVITY_COMPUTE) {
+    now += absl::Milliseconds(500);
+    Heartbeat heartbeat;
+    if (idle >= 0) {
+      Activity& activity = *heartbeat.add_activities();
+      activity.set_kind(kind);
+      activity.set_job(1);
+      activity.set_idle_seconds(idle);
+      activity.set_detail("round 8, slot 5");
+    }
+    if (unreachable > 0) {
+      UnreachablePeer& peer = *heartbeat.add_unreachable();
+      peer.mutable_peer()->set_node_id(kServer.value());
+      peer.set_seconds(unreachable);
+      peer.set_error("connection refused");
+    }
+    watch.OnHeartbeat(now, kWorker, heartbeat, members);
+  }
+  bool suspect() const { return watch.Suspect(kWorker) != nullptr; }
+};
+
+TEST_CASE(
+    "A kind of activity that was never measured has its first deadline, then one from what was measured") {
+  Fixture f;
+  CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Minutes(2));
+  f.Beat(0.2);
+  f.Beat(0.1);
+  CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));  // the floor
+  f.Beat(5);
+  f.Beat(0.1);
+  CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(40));
+  CHECK(f.watch.Deadline(JobId(2), ACTIVITY_COMPUTE) == absl::Minutes(2));
+}
+
+TEST_CASE("Long waits are forgotten after a while") {
+  Fixture f;
+  f.Beat(5);
+  f.Beat(0.1);
+  for (int i = 0; i < 2; ++i) {
+    f.now += absl::Minutes(11);
+    f.Beat(0.2);
+    f.Beat(0.1);
+  }
+  CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
+}
+
+TEST_CASE("A node that is alive but makes no progress is suspect after its deadline, and says in what") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(0.1);
+  f.Beat(9.9);
+  CHECK_FALSE(f.suspect());
+  f.Beat(10.4);
+  CHECK_FALSE(f.suspect());  // once may be a node that was stopped as a whole
+  f.Beat(10.9);
+  REQUIRE(f.suspect());
+  CHECK(*f.watch.Suspect(kWorker) ==
+        "has shown no progress in computing (round 8, slot 5) for 10.9 s, expected within 10.0 s");
+  const auto news = f.watch.Advance(f.now, f.members);
+  REQUIRE(news.size() == 1);
+  CHECK_THAT(news[0], Catch::Matchers::StartsWith("worker-1 has shown no progress"));
+  CHECK(f.watch.Advance(f.now, f.members).empty());
+}
+
+TEST_CASE("A node that was stopped as a whole for long is not suspect when it goes on") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(0.1);
+  f.Beat(600);
+  f.Beat(0.1);
+  CHECK_FALSE(f.suspect());
+}
+
+TEST_CASE("A suspect is trusted again when it has been well for a while, longer each time") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(0.1);
+  absl::Duration former;
+  for (int time = 0; time < 3; ++time) {
+    f.Beat(1000 + time);  // beyond what was measured in the times before
+    f.Beat(1000000);
+    f.Beat(1000001);
+    REQUIRE(f.suspect());
+    f.Beat(-1);
+    const absl::Time well = f.now;
+    while (f.suspect()) {
+      REQUIRE(f.now - well < absl::Minutes(10));
+      f.Beat(-1);
+      (void)f.watch.Advance(f.now, f.members);
+    }
+    CHECK(f.now - well > former);
+    former = f.now - well;
+  }
+}
+
+TEST_CASE("Two nodes are cut off when one has not reached the other for a while, until it says so no more") {
+  Fixture f;
+  f.Beat(-1, 1.5);
+  CHECK_FALSE(f.watch.IsCut(kServer, kWorker));
+  f.Beat(-1, 2.0);
+  CHECK(f.watch.IsCut(kServer, kWorker));
+  CHECK(f.watch.IsCut(kWorker, kServer));
+  const std::string text = "worker-1 can't reach server-1 at 10.0.0.5:7071: connection refused";
+  CHECK(f.watch.Cuts(f.members) == std::vector<std::string>{text});
+  CHECK(f.watch.Advance(f.now, f.members) == std::vector<std::string>{text});
+  CHECK(f.watch.Advance(f.now, f.members).empty());
+  f.Beat(-1);
+  (void)f.watch.Advance(f.now, f.members);
+  CHECK(f.watch.IsCut(kServer, kWorker));  // not yet
+  f.now += absl::Seconds(3);
+  f.Beat(-1);
+  (void)f.watch.Advance(f.now, f.members);
+  CHECK_FALSE(f.watch.IsCut(kServer, kWorker));
+}
+
+TEST_CASE(
+    "What a node says about itself that is not a time, or about nodes that are not there, does no harm") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(std::nan(""));
+  f.Beat(std::numeric_limits<double>::infinity());
+  CHECK_FALSE(f.suspect());
+  Heartbeat heartbeat;
+  for (int i = 0; i < 100; ++i) {
+    heartbeat.add_unreachable()->mutable_peer()->set_node_id(100 + i);
+    heartbeat.mutable_unreachable(i)->set_seconds(100);
+    heartbeat.mutable_unreachable(i)->set_error(std::string(100'000, 'x'));
+    heartbeat.add_activities()->set_kind(static_cast<ActivityKind>(i));
+  }
+  f.watch.OnHeartbeat(f.now, kWorker, heartbeat, f.members);
+  CHECK(f.watch.Cuts(f.members).empty());
+  CHECK(f.watch.Last(kWorker)->activities_size() == ProgressWatch::kMaxActivities);
+  CHECK(f.watch.Last(kWorker)->ByteSizeLong() < 100'000);
+}
+
+TEST_CASE("A node whose lease is over is forgotten") {
+  Fixture f;
+  f.Beat(-1, 5);
+  f.watch.Forget(kServer);
+  CHECK_FALSE(f.watch.IsCut(kServer, kWorker));
+}
+
+}  // namespace
+}  // namespace shoal::scheduler
