@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "common/grpc_deadline.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal {
@@ -39,7 +39,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
 }
 
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
-  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  context->set_deadline(GrpcDeadline(timeout));
 }
 
 void SendGrpcLogsToSpdlog() { gpr_set_log_function(LogGrpcMessage); }

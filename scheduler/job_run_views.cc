@@ -19,6 +19,7 @@ std::string Names(const std::vector<NodeRef>& nodes) {
 }  // namespace
 
 void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
+  if (report.view() > state_.view().view()) return;  // nobody was told of it
   NodeState& node = nodes_[member.id];
   if (report.error().empty()) {
     node.installed = std::max(node.installed, report.view());

@@ -18,6 +18,8 @@ namespace {
 
 constexpr char kCounterKey[] = "ids";
 constexpr size_t kMaxIdBytes = 64;  // of what a message repeats
+constexpr size_t kMaxTextBytes = 4096;
+constexpr size_t kMaxSpecBytes = 1 << 20;
 
 absl::Status Damaged(const StoredRecord& record) {
   return absl::DataLossError(
@@ -325,9 +327,36 @@ absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir)
   return absl::OkStatus();
 }
 
+// What a request brings is stored with the job for good.
+absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const {
+  const std::pair<const char*, const std::string*> texts[] = {{"request_id", &request.request_id()},
+                                                              {"checkpoint_dir", &request.checkpoint_dir()},
+                                                              {"resume_from", &request.resume_from()}};
+  for (const auto& [name, text] : texts) {
+    if (text->size() <= kMaxTextBytes && text->find('\0') == text->npos) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": expected at most ", kMaxTextBytes, " bytes without zeros, got ", text->size()));
+  }
+  if (request.spec().ByteSizeLong() > kMaxSpecBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("spec: expected at most ", kMaxSpecBytes, " bytes, got ",
+                                                   request.spec().ByteSizeLong()));
+  }
+  return absl::OkStatus();
+}
+
+// Jobs that wait are many messages in each status.
+absl::Status SchedulerCore::CheckQueue() const {
+  const size_t waiting =
+      std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->ended(); });
+  if (waiting < kMaxWaitingJobs) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(waiting, " jobs wait already, of at most ",
+                                                   kMaxWaitingJobs, ": submit it when one has ended"));
+}
+
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
+  SHOAL_RETURN_IF_ERROR(CheckRequest(request));
   JobDefinition definition;
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
@@ -342,6 +371,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   if (resume) SHOAL_RETURN_IF_ERROR(CheckNumerics(definition, *resume));
   SHOAL_RETURN_IF_ERROR(folder);
   SHOAL_RETURN_IF_ERROR(CheckFolderIsFree(request.checkpoint_dir()));
+  SHOAL_RETURN_IF_ERROR(CheckQueue());
   const JobId id(counters_.next_job());
   counters_.set_next_job(id.value() + 1);
   SaveCounters();

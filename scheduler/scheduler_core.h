@@ -49,11 +49,14 @@ class SchedulerCore {
   void Tick(absl::Time now);
 
   // ---- users ----
+  // That have not ended, at most.
+  static constexpr size_t kMaxWaitingJobs = 1000;
   // Completes and checks the spec. The same request_id gives the same job again. `resume` is what was found
   // at request.resume_from, `folder` whether a new job may use request.checkpoint_dir, as far as the disk
   // knows. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the checkpoint is of a
   // job with other numerics, with the fields that differ, or a job that has not ended has the same
-  // checkpoint_dir; `folder`'s; ALREADY_EXISTS when the request_id is of a job with another spec.
+  // checkpoint_dir; `folder`'s; ALREADY_EXISTS when the request_id is of a job with another spec;
+  // RESOURCE_EXHAUSTED for more than kMaxWaitingJobs.
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
@@ -83,6 +86,8 @@ class SchedulerCore {
   // The job that a node's report is about, if it runs; the node is told to drop any other.
   JobRun* RunningJob(NodeId node, uint64_t job);
   absl::Status HandOn(absl::Time now, Member* member, const NodeReport& report);
+  absl::Status CheckRequest(const SubmitJobRequest& request) const;
+  absl::Status CheckQueue() const;
   absl::Status CheckFolderIsFree(const std::string& checkpoint_dir) const;
   JobRun* Find(JobId job);
   // The one that has the nodes: the first that has not ended. Null: none.

@@ -806,6 +806,28 @@ TEST_CASE("A store whose keys are damaged is an error, not an exception") {
   }
 }
 
+TEST_CASE("A view that was never written can't be installed") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, ~uint64_t{0});
+  CHECK(h.Last(w, Directive::kView) == nullptr);
+  h.Installed(s, 1);
+  CHECK(h.Last(w, Directive::kView) != nullptr);
+}
+
+TEST_CASE("Requests beyond any size are refused") {
+  Harness h;
+  SubmitJobRequest request = Harness::Request();
+  request.set_checkpoint_dir(std::string(5000, 'x'));
+  CHECK(absl::IsInvalidArgument(h.core().Submit(h.now(), request, std::nullopt).status()));
+  request = Harness::Request();
+  request.set_request_id(std::string("a\0b", 3));
+  CHECK(absl::IsInvalidArgument(h.core().Submit(h.now(), request, std::nullopt).status()));
+}
+
 TEST_CASE("A damaged store is an error that names the record") {
   SchedulerCore core((SchedulerOptions()));
   const absl::Status status = core.Load(absl::UnixEpoch(), {{kJobTable, "0001", "\xff\xff"}});

@@ -163,6 +163,10 @@ absl::Status SendEvents(SchedulerNode* node, JobId job, uint64_t after, Watcher*
   return absl::CancelledError("the client has left");
 }
 
+absl::Status CheckJob(uint64_t job) {
+  return job == 0 ? absl::InvalidArgumentError("job: expected the number of a job, got 0") : absl::OkStatus();
+}
+
 }  // namespace
 
 // ---- nodes ----
@@ -223,10 +227,13 @@ grpc::Status SchedulerServiceImpl::SubmitJob(grpc::ServerContext*, const SubmitJ
 
 grpc::Status SchedulerServiceImpl::CancelJob(grpc::ServerContext*, const CancelJobRequest* request,
                                              CancelJobResponse*) {
-  return ToGrpcStatus(node_->Cancel(JobId(request->job())));
+  const absl::Status status = CheckJob(request->job());
+  return ToGrpcStatus(status.ok() ? node_->Cancel(JobId(request->job())) : status);
 }
 
 grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) {
+  const absl::Status status = CheckJob(request->job());
+  if (!status.ok()) return ToGrpcStatus(status);
   auto job = node_->GetJob(JobId(request->job()));
   if (job.ok()) *response = *std::move(job);
   return ToGrpcStatus(job.status());
@@ -242,9 +249,11 @@ grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobs
 
 grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
                                             grpc::ServerWriter<JobEvent>* writer) {
+  absl::Status status = CheckJob(request->job());
+  if (!status.ok()) return ToGrpcStatus(status);
   const JobId job(request->job());
   Watcher watcher;
-  absl::Status status = node_->Watch(job, &watcher);
+  status = node_->Watch(job, &watcher);
   if (!status.ok()) return ToGrpcStatus(status);
   status = SendEvents(node_, job, request->after_sequence(), &watcher, context, writer);
   node_->Unwatch(job, &watcher);

@@ -8,10 +8,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/block_checksum.h"
 #include "common/block_message.h"
+#include "common/grpc_deadline.h"
 #include "common/rpc.h"
 #include "common/status.h"
 #include "grpcpp/alarm.h"
@@ -193,7 +193,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // The worker may have stopped reading: then a write, which holds a block, would never end.
   void WatchLastWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (std::exchange(watched_, true)) return;
-    last_write_.Set(absl::ToChronoTime(absl::Now() + kWritePatience), [weak = weak_from_this()](bool) {
+    last_write_.Set(GrpcDeadline(kWritePatience), [weak = weak_from_this()](bool) {
       if (const auto self = weak.lock()) self->CancelCall();
     });
   }

@@ -1,0 +1,71 @@
+// No daemon measures a duration, or waits, by the wall clock: whoever sets it back would stop heartbeats,
+// leases and timers. common/executor.h, common/event.h and common/clock.h are there instead.
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "catch2/catch.hpp"
+#include "common/file.h"
+
+namespace shoal {
+namespace {
+
+// What waits, or tells the time, by the wall clock.
+constexpr const char* kWallClock[] = {
+    "absl::Now(",       "AwaitWithTimeout",        "AwaitWithDeadline", "WaitWithTimeout",
+    "WaitWithDeadline", "WaitForNotificationWith", "absl::SleepFor",    "system_clock",
+};
+
+// Where the wall clock is meant.
+const std::vector<std::pair<std::string, std::string>> kMeant = {
+    {"common/clock.cc", "absl::Now("},            // where monotonic time begins
+    {"common/artifact_folder.cc", "absl::Now("},  // the age of files, which processes before have left
+    {"common/artifacts.cc", "absl::Now("},        // a seed
+    {"common/logging.cc", "system_clock"},        // timestamps for people
+};
+
+bool IsMeant(const std::string& path, const std::string& pattern) {
+  for (const auto& [file, what] : kMeant) {
+    if (path == file && pattern == what) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> Sources() {
+  std::vector<std::string> sources;
+  for (const char* folder : {"common", "scheduler", "server", "worker"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      const std::string path = entry.path();
+      if (absl::EndsWith(path, ".cc") || absl::EndsWith(path, ".h")) sources.push_back(path);
+    }
+  }
+  return sources;
+}
+
+TEST_CASE("No daemon waits, or measures a duration, by the wall clock") {
+  const std::vector<std::string> sources = Sources();
+  REQUIRE(sources.size() > 100);
+  std::vector<std::string> found;
+  for (const std::string& path : sources) {
+    const auto text = PosixEnv()->ReadFile(path);
+    REQUIRE(text.ok());
+    int line_number = 0;
+    for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+      ++line_number;
+      const absl::string_view code = line.substr(0, line.find("//"));
+      for (const char* pattern : kWallClock) {
+        if (absl::StrContains(code, pattern) && !IsMeant(path, pattern))
+          found.push_back(absl::StrCat(path, ":", line_number, ": ", std::string(line)));
+      }
+    }
+  }
+  for (const std::string& line : found) UNSCOPED_INFO(line);
+  CHECK(found.empty());
+}
+
+}  // namespace
+}  // namespace shoal
