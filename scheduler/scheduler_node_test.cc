@@ -1,5 +1,9 @@
 #include "scheduler/scheduler_node.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
+#include <optional>
 #include <utility>
 
 #include "catch2/catch.hpp"
@@ -7,6 +11,7 @@
 #include "common/test_dir.h"
 #include "common/version.h"
 #include "scheduler/memory_store.h"
+#include "scheduler/sqlite_store.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -108,6 +113,56 @@ TEST_CASE("What could not be stored is neither answered nor done, and nothing af
   CHECK(absl::IsResourceExhausted(fixture.node->WaitFailed(absl::ZeroDuration())));
   CHECK(session.directives.empty());
   CHECK(fixture.tables == before);
+}
+
+// No file of this process can grow any more while it lives.
+class FullDisk {
+ public:
+  FullDisk() {
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &former_) == 0);
+    former_action_ = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit none = {1, former_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &none) == 0);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &former_);
+    std::signal(SIGXFSZ, former_action_);
+  }
+
+ private:
+  rlimit former_;
+  void (*former_action_)(int);
+};
+
+TEST_CASE("A node that the disk has no room for is not admitted, and unknown after a restart", "[disk]") {
+  const TestDir dir;
+  FakeTime time;
+  const auto start = [&] {
+    SchedulerNode::Options options;
+    auto store = OpenSqliteStore(dir / "scheduler.sqlite");
+    REQUIRE(store.ok());
+    options.store = *std::move(store);
+    options.artifact_dir = dir / "artifacts";
+    options.env = PosixEnv();
+    options.executors = time.factory();
+    return std::move(SchedulerNode::Start(std::move(options)).value());
+  };
+  JoinRequest request;
+  request.set_protocol_version(kProtocolVersion);
+  request.set_role(NODE_ROLE_WORKER);
+  request.set_name("first");
+  {
+    const auto node = start();
+    REQUIRE(node->Join(request).ok());
+    request.set_name("second");
+    const FullDisk full;
+    CHECK_FALSE(node->Join(request).ok());
+    CHECK_FALSE(node->Cancel(JobId(1)).ok());
+    CHECK_FALSE(node->WaitFailed(absl::ZeroDuration()).ok());
+  }
+  const auto node = start();
+  REQUIRE(node->GetStatus()->nodes_size() == 1);
+  CHECK(node->GetStatus()->nodes(0).node().name() == "first");
 }
 
 }  // namespace
