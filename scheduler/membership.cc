@@ -112,6 +112,7 @@ absl::StatusOr<Member*> Membership::Join(absl::Time now, NodeId id, const JoinRe
 
 void Membership::SessionOpened(absl::Time now, Member* member) {
   member->connected = true;
+  member->opened = true;
   Seen(now, member);
 }
 

@@ -108,10 +108,9 @@ TEST_CASE("A suspect is trusted again when it has been well for a while, longer 
   f.Beat(0.2);
   f.Beat(0.1);
   absl::Duration former;
-  for (int time = 0; time < 3; ++time) {
-    f.Beat(1000 + time);  // beyond what was measured in the times before
-    f.Beat(1000000);
-    f.Beat(1000001);
+  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured in the times before
+    f.Beat(idle);
+    f.Beat(idle + 1);
     REQUIRE(f.suspect());
     f.Beat(-1);
     const absl::Time well = f.now;
