@@ -106,6 +106,10 @@ Team JobRun::ChooseNodes(const std::vector<NodeRef>& servers, const std::vector<
   request.workers = workers;
   if (state_.view().view() > 0 && !state_.restore_wanted() && PrimariesUsable())
     request.current = Primaries();
+  if (watch_.AllWell()) {
+    const bool keeps = !request.current.empty();
+    return {keeps ? request.current : servers, workers, keeps};
+  }
   request.suspect = [this](const NodeRef& node) { return watch_.Suspect(NodeId(node.node_id())) != nullptr; };
   request.cut = [this](const NodeRef& a, const NodeRef& b) {
     return watch_.IsCut(NodeId(a.node_id()), NodeId(b.node_id()));
@@ -138,11 +142,12 @@ void JobRun::TellWhoIsLeftOut(absl::Time now, const View& next) {
 }
 
 std::string JobRun::Troubles() const {
+  if (watch_.AllWell()) return "";
   std::vector<std::string> troubles;
   if (state_.view().view() > 0) troubles = watch_.Cuts(members_);
   for (const auto& [id, node] : nodes_) {
     const Member* const member = members_.Find(id);
-    if (member != nullptr && HasWork(id) && watch_.Suspect(id) != nullptr)
+    if (member != nullptr && watch_.Suspect(id) != nullptr && HasWork(id))
       troubles.push_back(absl::StrCat(member->name, " does not get on, and nobody else can do its work"));
   }
   constexpr size_t kMaxTroubles = 8;

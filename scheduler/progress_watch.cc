@@ -164,9 +164,15 @@ void ProgressWatch::CheckPeers(absl::Time now, NodeId node, const Heartbeat& hea
 }
 
 void ProgressWatch::Forget(NodeId node) {
-  nodes_.erase(node);
+  const auto found = nodes_.find(node);
+  if (found != nodes_.end()) {
+    bad_ -= found->second.suspect.bad;
+    nodes_.erase(found);
+  }
   for (auto at = pairs_.begin(); at != pairs_.end();) {
-    at = at->first.first == node || at->first.second == node ? pairs_.erase(at) : std::next(at);
+    const bool its = at->first.first == node || at->first.second == node;
+    if (its) bad_ -= at->second.cut.bad;
+    at = its ? pairs_.erase(at) : std::next(at);
   }
 }
 
@@ -176,18 +182,20 @@ void ProgressWatch::TurnBad(absl::Time now, Hysteresis* state) {
   if (!state->bad) {
     if (now - state->ended > options_.forgive_after) state->strikes = 0;
     state->bad = true;
+    ++bad_;
     ++state->strikes;
   }
   state->well_since = absl::InfiniteFuture();
 }
 
 // Whether it has been well for long enough.
-bool ProgressWatch::TurnsWell(absl::Time now, Hysteresis* state) const {
+bool ProgressWatch::TurnsWell(absl::Time now, Hysteresis* state) {
   constexpr uint32_t kMaxDoublings = 16;
   const absl::Duration hold = std::min(
       options_.well_longest, options_.well_first * (1u << std::min(state->strikes - 1, kMaxDoublings)));
   if (!state->bad || now - state->well_since < hold) return false;
   state->bad = false;
+  --bad_;
   state->ended = now;
   return true;
 }

@@ -51,6 +51,8 @@ class ProgressWatch {
   // within 12.0 s". Null: it is not.
   const std::string* Suspect(NodeId node) const;
   bool IsCut(NodeId a, NodeId b) const;
+  // Nobody is suspect or cut off.
+  bool AllWell() const { return bad_ == 0; }
   // "worker-1 can't reach server-1 at 10.0.0.5:7071: connection refused", for each pair that is cut.
   std::vector<std::string> Cuts(const Membership& members) const;
   // The node's last heartbeat; null: none yet.
@@ -92,10 +94,11 @@ class ProgressWatch {
   void CheckActivities(absl::Time now, NodeState* state);
   void CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat, const Membership& members);
   void TurnBad(absl::Time now, Hysteresis* state);
-  bool TurnsWell(absl::Time now, Hysteresis* state) const;
+  bool TurnsWell(absl::Time now, Hysteresis* state);
   static std::string CutText(const Pair& pair, const PairState& state, const Membership& members);
 
   const WatchOptions& options_;
+  int bad_ = 0;  // nodes and pairs that are
   std::map<NodeId, NodeState> nodes_;
   std::map<Pair, PairState> pairs_;
   std::map<std::pair<JobId, ActivityKind>, Longest> longest_;

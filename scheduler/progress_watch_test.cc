@@ -167,8 +167,10 @@ TEST_CASE(
 TEST_CASE("A node whose lease is over is forgotten") {
   Fixture f;
   f.Beat(-1, 5);
+  CHECK_FALSE(f.watch.AllWell());
   f.watch.Forget(kServer);
   CHECK_FALSE(f.watch.IsCut(kServer, kWorker));
+  CHECK(f.watch.AllWell());
 }
 
 }  // namespace
