@@ -7,10 +7,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "common/metrics.h"
 
 namespace shoal {
 namespace {
+
+// Of a cluster's id: enough to tell two clusters apart.
+constexpr size_t kShownIdCharacters = 8;
 
 Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -183,8 +187,56 @@ void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
   }
 }
 
+namespace {
+
+// "compute" of ACTIVITY_COMPUTE.
+std::string ActivityName(const Activity& activity) {
+  const std::string name = absl::AsciiStrToLower(ActivityKind_Name(activity.kind()));
+  return std::string(absl::StripPrefix(name, "activity_"));
+}
+
+Json ActivitiesJson(const NodeStatus& node) {
+  Json json = Json::array();
+  for (const Activity& activity : node.activities()) {
+    json.push_back({{"kind", ActivityName(activity)},
+                    {"job", activity.job()},
+                    {"idle_seconds", activity.idle_seconds()},
+                    {"detail", activity.detail()}});
+  }
+  return json;
+}
+
+Json UnreachableJson(const NodeStatus& node) {
+  Json json = Json::array();
+  for (const UnreachablePeer& peer : node.unreachable()) {
+    json.push_back({{"name", peer.peer().name()},
+                    {"node", peer.peer().node_id()},
+                    {"address", peer.peer().address()},
+                    {"seconds", peer.seconds()},
+                    {"error", peer.error()}});
+  }
+  return json;
+}
+
+// What a node is at for long, and whom it can't reach, a line each.
+void PrintTroubles(const NodeStatus& node, std::FILE* out) {
+  constexpr double kLongSeconds = 1;
+  for (const Activity& activity : node.activities()) {
+    if (activity.idle_seconds() < kLongSeconds) continue;
+    absl::FPrintF(out, "  %s: %s, no progress for %.1f s\n", ActivityName(activity), activity.detail(),
+                  activity.idle_seconds());
+  }
+  for (const UnreachablePeer& peer : node.unreachable()) {
+    absl::FPrintF(out, "  can't reach %s at %s for %.1f s: %s\n", peer.peer().name(), peer.peer().address(),
+                  peer.seconds(), peer.error());
+  }
+}
+
+}  // namespace
+
 Json StatusJson(const ClusterStatus& status) {
   Json json = {{"build", status.build()},
+               {"cluster_id", status.cluster_id()},
                {"protocol_version", status.protocol_version()},
                {"uptime_seconds", status.uptime_seconds()}};
   json["nodes"] = Json::array();
@@ -197,7 +249,9 @@ Json StatusJson(const ClusterStatus& status) {
                              {"job", node.job()},
                              {"detail", node.detail()},
                              {"threads", node.threads()},
-                             {"instruction_set", node.instruction_set()}});
+                             {"instruction_set", node.instruction_set()},
+                             {"activities", ActivitiesJson(node)},
+                             {"unreachable", UnreachableJson(node)}});
   }
   json["jobs"] = Json::array();
   for (const Job& job : status.jobs()) json["jobs"].push_back(JobJson(job));
@@ -206,12 +260,14 @@ Json StatusJson(const ClusterStatus& status) {
 }
 
 void PrintStatus(const ClusterStatus& status, std::FILE* out) {
-  absl::FPrintF(out, "scheduler %s, up for %.0f s\n\n", status.build(), status.uptime_seconds());
+  absl::FPrintF(out, "scheduler %s, cluster %s, up for %.0f s\n\n", status.build(),
+                status.cluster_id().substr(0, kShownIdCharacters), status.uptime_seconds());
   absl::FPrintF(out, "%-20s  %-7s  %-22s  %7s  %s\n", "node", "role", "address", "silent", "");
   for (const NodeStatus& node : status.nodes()) {
     absl::FPrintF(out, "%-20s  %-7s  %-22s  %6.1fs  %s\n", node.node().name(),
                   node.role() == NODE_ROLE_SERVER ? "server" : "worker", node.node().address(),
                   node.silent_seconds(), node.detail());
+    PrintTroubles(node, out);
   }
   absl::FPrintF(out, "\n");
   PrintJobs({status.jobs().begin(), status.jobs().end()}, out);
