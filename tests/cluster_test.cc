@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <set>
@@ -126,10 +127,10 @@ T Value(absl::StatusOr<T> result) {
 // Each of these starts as its daemon's main does, and ends without leaving: a crash, to the others.
 class TestScheduler {
  public:
-  explicit TestScheduler(const std::string& folder)
+  explicit TestScheduler(const std::string& folder, const std::string& address = "127.0.0.1:0")
       : node_(Value(scheduler::SchedulerNode::Start(OptionsIn(folder)))), service_(node_.get()) {
     ServerOptions options;
-    options.address = "127.0.0.1:0";
+    options.address = address;
     options.services = {&service_};
     server_ = Value(StartServer(options));
   }
@@ -224,6 +225,30 @@ int64_t CountThreads() {
   return std::distance(tasks, end);
 }
 
+// Submits the job, and follows it to its end.
+Job RunJob(
+    const std::string& scheduler, int servers, int workers,
+    const std::function<void(const JobEvent&)>& on_event = [](const JobEvent&) {}) {
+  SchedulerClient client(scheduler);
+  SubmitJobRequest request;
+  *request.mutable_spec() = MakeSpec();
+  request.mutable_spec()->mutable_cluster()->set_min_servers(servers);
+  request.mutable_spec()->mutable_cluster()->set_min_workers(workers);
+  const JobId job = Value(client.Submit(request));
+  const absl::Time deadline = absl::Now() + absl::Seconds(100);
+  uint64_t after = 0;
+  while (true) {
+    const absl::Status status = client.Watch(job, &after, absl::Seconds(1), [&](const JobEvent& event) {
+      on_event(event);
+      return true;
+    });
+    if (status.ok()) return Value(client.GetJob(job));
+    INFO(status);
+    REQUIRE(absl::IsUnavailable(status));
+    REQUIRE(absl::Now() < deadline);
+  }
+}
+
 // Trains on so many servers and workers. With `disturb`, one worker crashes and another leaves and is
 // replaced in the middle.
 Job Train(int servers, int workers, bool disturb) {
@@ -236,28 +261,12 @@ Job Train(int servers, int workers, bool disturb) {
   for (int i = 0; i < workers; ++i)
     all_workers.push_back(StartWorker(scheduler.address(), dir / absl::StrCat("w", i)));
 
-  SchedulerClient client(scheduler.address());
-  SubmitJobRequest request;
-  *request.mutable_spec() = MakeSpec();
-  request.mutable_spec()->mutable_cluster()->set_min_servers(servers);
-  request.mutable_spec()->mutable_cluster()->set_min_workers(workers);
-  const JobId job = Value(client.Submit(request));
-  const absl::Time deadline = absl::Now() + absl::Seconds(100);
-  uint64_t after = 0;
-  while (true) {
-    const absl::Status status = client.Watch(job, &after, absl::Seconds(1), [&](const JobEvent& event) {
-      if (std::exchange(disturb, disturb && event.checkpoint() < 10) != disturb) {
-        all_workers[0].reset();
-        all_workers[1]->Leave(absl::Seconds(10));
-        all_workers[1] = StartWorker(scheduler.address(), dir / "w1");
-      }
-      return true;
-    });
-    if (status.ok()) return Value(client.GetJob(job));
-    INFO(status);
-    REQUIRE(absl::IsUnavailable(status));
-    REQUIRE(absl::Now() < deadline);
-  }
+  return RunJob(scheduler.address(), servers, workers, [&](const JobEvent& event) {
+    if (std::exchange(disturb, disturb && event.checkpoint() < 10) == disturb) return;
+    all_workers[0].reset();
+    all_workers[1]->Leave(absl::Seconds(10));
+    all_workers[1] = StartWorker(scheduler.address(), dir / "w1");
+  });
 }
 
 TEST_CASE("A cluster in one process trains to the same bits, also when workers crash, leave and join") {
@@ -270,6 +279,23 @@ TEST_CASE("A cluster in one process trains to the same bits, also when workers c
   REQUIRE(disturbed.state() == JOB_STATE_COMPLETED);
   CHECK(disturbed.view().view() > 2);
   CHECK(disturbed.result().parameters_sha256() == alone.result().parameters_sha256());
+}
+
+TEST_CASE("Nodes whose scheduler has lost its store join the new cluster, and train there") {
+  const TestDir dir;
+  auto first = std::make_unique<TestScheduler>(dir / "first");
+  const std::string address = first->address();
+  const auto worker = StartWorker(address, dir / "w");
+  const TestServer server(address, dir / "s");
+  SchedulerClient client(address);
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (Value(client.GetStatus()).nodes_size() < 2) REQUIRE(absl::Now() < deadline);
+  first.reset();
+  const TestScheduler second(dir / "second", address);
+  const Job job = RunJob(address, 1, 1);
+  INFO(job.reason());
+  CHECK(job.state() == JOB_STATE_COMPLETED);
+  CHECK(Value(client.GetStatus()).nodes_size() == 2);
 }
 
 TEST_CASE("A cluster that is over leaves no thread and no port") {
