@@ -197,6 +197,8 @@ absl::Status SchedulerNode::CarryOut() {
     if (actions.empty()) break;
     // What is not durable must not be acted upon.
     failed_ = options_.store->Apply(actions);
+    // No answer to a node: it would take it for a refusal.
+    if (absl::IsFailedPrecondition(failed_)) failed_ = absl::UnavailableError(failed_.message());
     if (!failed_.ok()) {
       spdlog::critical("{}: the scheduler stops, so that nothing it says is forgotten", failed_.ToString());
       failure_.Notify();
