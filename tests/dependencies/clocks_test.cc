@@ -42,7 +42,8 @@ std::vector<std::string> Sources() {
   for (const char* folder : {"common", "scheduler", "server", "worker"}) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
       const std::string path = entry.path();
-      if (absl::EndsWith(path, ".cc") || absl::EndsWith(path, ".h")) sources.push_back(path);
+      if ((absl::EndsWith(path, ".cc") && !absl::EndsWith(path, "_test.cc")) || absl::EndsWith(path, ".h"))
+        sources.push_back(path);
     }
   }
   return sources;
