@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/job_plan_check.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
@@ -16,6 +17,12 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   NodeState& node = nodes_[member.id];
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan()) {
+      const absl::Status checked = CheckPlan(definition_.spec(), report.plan());
+      if (!checked.ok()) {
+        JobRefused refused;
+        refused.set_reason(std::string(checked.message()));
+        return OnRefused(now, member, refused);
+      }
       *definition_.mutable_plan() = report.plan();
       out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
       const JobPlan& plan = report.plan();

@@ -10,7 +10,7 @@ namespace shoal::scheduler {
 
 void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   if (report.view() < restore_view_ || report.view() > state_.view().view() ||
-      report.shard() >= shards_.size())
+      report.shard() >= shards_.size() || report.version() > length().rounds)
     return;
   state_.set_failed_restores(0);
   ShardState& shard = shards_[report.shard()];

@@ -33,6 +33,7 @@ JobSpec Spec() {
 
 JobPlan Plan() {
   JobPlan plan;
+  plan.add_parameters()->add_shape(200000);
   plan.add_group_sizes(100000);
   plan.add_group_sizes(100000);
   plan.set_rounds(20);
@@ -761,6 +762,29 @@ TEST_CASE("A damaged store is an error that names the record") {
   const absl::Status status = core.Load(absl::UnixEpoch(), {{kJobTable, "0001", "\xff\xff"}});
   CHECK(status.code() == absl::StatusCode::kDataLoss);
   CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("0001"));
+}
+
+TEST_CASE("A plan with more parameters than there can be counts as a refusal") {
+  Harness h;
+  const uint64_t worker = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  NodeReport report;
+  report.mutable_job_prepared()->set_job(1);
+  *report.mutable_job_prepared()->mutable_plan() = Plan();
+  report.mutable_job_prepared()->mutable_plan()->add_group_sizes(uint64_t{1} << 62);
+  REQUIRE(h.Report(worker, report).ok());
+  CHECK_FALSE(h.GetJob().has_plan());
+  CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("too large"));
+}
+
+TEST_CASE("Progress beyond the end of the training is dropped") {
+  Harness h;
+  const uint64_t server = h.Join(NODE_ROLE_SERVER, "s"), worker = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(server, worker);
+  h.Reached(server, 0, 21);
+  CHECK(h.GetJob().version() == 0);
+  h.Reached(server, 0, 20);
+  CHECK(h.GetJob().version() == 20);
 }
 
 TEST_CASE("A record of the store whose key names no job is an error that names the record") {
