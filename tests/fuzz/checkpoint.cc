@@ -1,0 +1,73 @@
+// A checkpoint folder: the input is the sizes of its files and their bytes, one behind the other: manifest,
+// history, two shard files. Asserted: a checkpoint that opens has a manifest that prints and reads as the
+// same, every block it names is either read with its checksum or refused, and reading all of θ agrees with
+// reading its blocks.
+#include "common/checkpoint.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "google/protobuf/util/json_util.h"
+#include "scheduler/checkpoint_files.h"
+#include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/memory_files.h"
+
+namespace shoal {
+namespace {
+
+constexpr char kFolder[] = "version-4";
+
+void CheckManifest(MemoryFiles* files, const CheckpointManifest& manifest) {
+  std::string json;
+  SHOAL_CHECK(google::protobuf::util::MessageToJsonString(manifest, &json).ok());
+  (*files)["printed/manifest.json"] = json;
+  const auto again = ReadManifest(files, "printed");
+  SHOAL_CHECK_OK(again);
+  SHOAL_CHECK(again->SerializeAsString() == manifest.SerializeAsString());
+}
+
+void CheckBlocks(const CheckpointReader& reader) {
+  bool all = true;
+  uint64_t elements = 0;
+  for (size_t block = 0; block < reader.block_sizes().size(); ++block) {
+    std::vector<float> values(reader.block_sizes()[block]);
+    elements += values.size();
+    all = reader.ReadBlock("theta", BlockId(block), absl::MakeSpan(values)).ok() && all;
+    values.push_back(0);
+    SHOAL_CHECK(!reader.ReadBlock("theta", BlockId(block), absl::MakeSpan(values)).ok());
+  }
+  SHOAL_CHECK(elements == reader.manifest().parameters());
+  SHOAL_CHECK(reader.ReadTheta().ok() == all);
+  SHOAL_CHECK(reader.ThetaSha256().ok() == all);
+}
+
+}  // namespace
+}  // namespace shoal
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace shoal;
+  constexpr const char* kNames[] = {"manifest.json", "history.json", "shard-0-of-2.safetensors",
+                                    "shard-1-of-2.safetensors"};
+  if (size < 8) return 0;
+  MemoryFiles files;
+  absl::string_view rest(reinterpret_cast<const char*>(data) + 8, size - 8);
+  for (size_t i = 0; i < 4; ++i) {
+    const size_t bytes = data[2 * i] | data[2 * i + 1] << 8;
+    if (bytes == 0xFFFF) continue;  // not there
+    const absl::string_view part = rest.substr(0, bytes);
+    files[JoinPath(kFolder, kNames[i])] = std::string(part);
+    rest.remove_prefix(part.size());
+  }
+  const auto manifest = ReadManifest(&files, kFolder);
+  if (manifest.ok()) CheckManifest(&files, *manifest);
+  const auto reader = CheckpointReader::Open(&files, kFolder);
+  SHOAL_CHECK(manifest.ok() || !reader.ok());
+  if (reader.ok()) {
+    CheckBlocks(*reader);
+    (void)reader->VerifyFiles();
+  }
+  (void)scheduler::FindResumePoint(&files, kFolder);
+  return 0;
+}
