@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/block_checksum.h"
 #include "common/job_spec.h"
 #include "common/payload.h"
 #include "common/slot_tree.h"
@@ -201,7 +202,7 @@ std::vector<std::vector<std::string>> UndisturbedRun(const Kind& kind) {
     versions.push_back(std::move(of_blocks));
     for (uint64_t block = 0; block < cluster.blocks(); ++block) {
       Push push = cluster.MakePush(version, {0, kSlots}, block);
-      push.header.set_crc32c(push.payload.Crc32c());
+      push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
       SHOAL_CHECK_OK(cluster.servers[block % kShards]->Contribute(push.header, push.payload));
     }
   }
@@ -260,7 +261,7 @@ class Session {
     const uint64_t lowest = LowestOf(*cluster_.servers[block % kShards]);
     const uint64_t round = source_->Below(8) == 0 ? source_->Below(kRounds) : std::min(lowest, kRounds - 1);
     Push push = cluster_.MakePush(round, kNodes[source_->Below(std::size(kNodes))], block);
-    push.header.set_crc32c(push.payload.Crc32c());
+    push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
     return push;
   }
   void PushRight() {
@@ -273,7 +274,7 @@ class Session {
       const uint64_t round = LowestOf(*cluster_.servers[block % kShards]);
       if (round >= kRounds) continue;
       Push push = cluster_.MakePush(round, {0, kSlots}, block);
-      push.header.set_crc32c(push.payload.Crc32c());
+      push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
       Contribute(push, block % kShards);
     }
   }
@@ -285,7 +286,7 @@ class Session {
       const std::string bytes = source_->Bytes(24);
       push.payload = Payload::CopyOf({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
     }
-    if (source_->Flip()) push.header.set_crc32c(push.payload.Crc32c());
+    if (source_->Flip()) push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
     const bool changed = push.header.SerializeAsString() + BytesOf(push.payload) != right;
     const bool added = Contribute(push, source_->Below(kShards));
     // A number that no server can check, such as the weight, was changed.
@@ -311,6 +312,7 @@ class Session {
         norms.add_squared_norms(1);
     }
     MutateMessage(source_, &norms);
+    if (source_->Below(8) != 7) norms.set_crc32c(NormsChecksum(norms));
     JobShard& server = *cluster_.servers[to];
     const std::string before = Visible(server);
     const auto answer = server.OnNorms(norms);

@@ -47,6 +47,7 @@ JobSpec Spec() {
 
 JobPlan Plan() {
   JobPlan plan;
+  plan.add_parameters()->add_shape(150);
   plan.add_group_sizes(100);
   plan.add_group_sizes(50);
   plan.set_rounds(kRounds);
