@@ -98,7 +98,7 @@ void WorkerCore::OnOutOfRange(ViewId view) {
 // A buffer may not be written while a run reads another version in it, or while a write from before a rewind
 // or a relocation is still going on.
 bool WorkerCore::InUse(Version version) const {
-  for (const auto& [write, count] : writes_) {
+  for (const auto& [write, blocks] : writes_) {
     const bool same_buffer = write.second % 2 == version.value() % 2;
     if (same_buffer && (write.first != restore_id_ || Version(write.second) != version)) return true;
   }
@@ -113,8 +113,9 @@ WorkerCore::Offer WorkerCore::OfferBlock(ViewId view, Version version, BlockId b
   if (version > base_ + 1 || InUse(version)) return Offer::kWait;
   BlockState& state = buffer(version).blocks[block.value()];
   if (state != BlockState::kNone) return Offer::kDrop;
+  // Begun before the version was located anew: two threads would write to the same place.
+  if (!writes_[{restore_id_, version.value()}].insert(block.value()).second) return Offer::kWait;
   state = BlockState::kWriting;
-  ++writes_[{restore_id_, version.value()}];
   return Offer::kTake;
 }
 
@@ -122,7 +123,8 @@ void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
   const auto restore = view_restore_.find(view.value());
   const uint64_t restore_id = restore == view_restore_.end() ? restore_id_ : restore->second;
   const auto write = writes_.find({restore_id, version.value()});
-  if (write != writes_.end() && --write->second == 0) writes_.erase(write);
+  if (write != writes_.end() && write->second.erase(block.value()) > 0 && write->second.empty())
+    writes_.erase(write);
   if (writes_.empty()) view_restore_.erase(view_restore_.begin(), view_restore_.find(view_.value()));
 
   const bool current = located_ && restore_id == restore_id_ && (version == base_ || version == base_ + 1);

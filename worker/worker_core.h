@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <variant>
 #include <vector>
 
@@ -157,8 +158,9 @@ class WorkerCore {
   std::vector<bool> done_;  // slots of round base_ whose contributions are held
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // by slot, of target_
   std::optional<Running> running_;
-  std::map<std::pair<uint64_t, uint64_t>, uint32_t> writes_;  // (restore id, version) -> blocks being written
-  std::map<uint64_t, uint64_t> view_restore_;                 // restore id of the views with writes out
+  // (restore id, version) -> blocks being written
+  std::map<std::pair<uint64_t, uint64_t>, std::set<uint64_t>> writes_;
+  std::map<uint64_t, uint64_t> view_restore_;  // restore id of the views with writes out
   uint64_t next_ticket_ = 1;
   std::vector<WorkerAction> actions_;
 };

@@ -235,4 +235,17 @@ TEST_CASE("a view with slots that the job does not have is dropped") {
   }
 }
 
+TEST_CASE(
+    "a block that is still being written when its version is located anew is not written twice at once") {
+  Worker w;
+  w.StartAt(5, {0, 4}, 100);
+  REQUIRE(w.core.OfferBlock(ViewId(1), Version(6), BlockId(2)) == WorkerCore::Offer::kTake);
+  w.core.OnOutOfRange(ViewId(1));
+  w.core.OnVersions(ViewId(1), 0, Version(6));
+  CHECK(w.core.OfferBlock(ViewId(1), Version(6), BlockId(2)) == WorkerCore::Offer::kWait);
+  CHECK(w.core.OfferBlock(ViewId(1), Version(6), BlockId(1)) == WorkerCore::Offer::kTake);
+  w.core.BlockStored(ViewId(1), Version(6), BlockId(2));
+  CHECK(w.core.OfferBlock(ViewId(1), Version(6), BlockId(2)) == WorkerCore::Offer::kTake);
+}
+
 }  // namespace shoal::worker

@@ -325,7 +325,7 @@ class Session {
     const JobShard& server = *cluster_.servers[source_->Below(kShards)];
     const ViewId view(source_->Flip() ? cluster_.view.view() : source_->Number());
     const auto published = server.Published(view, BlockId(source_->Number()), Version(source_->Number()));
-    if (published.ok()) SHOAL_CHECK(published->payload.Crc32c() == published->crc32c);
+    if (published.ok()) SHOAL_CHECK(published->payload.Crc32c() == published->payload_crc32c);
     SHOAL_CHECK(server.Versions(view).ok() == (view == server.view() && view.value() != 0));
     SHOAL_CHECK(server.Blocks(view).ok() == server.Versions(view).ok());
   }
