@@ -108,6 +108,9 @@ TEST_CASE("A server that can't load what is whole stands aside, and the others g
                  bad = h.Join(NODE_ROLE_SERVER, "bad"), w = h.Join(NODE_ROLE_WORKER, "w");
   JobPlan plan = Plan();
   plan.add_group_sizes(1000);
+  ParameterInfo& more = *plan.add_parameters();
+  more.set_offset(200000);
+  more.add_shape(1000);
   h.Submit();
   h.Prepared(w, /*derived=*/true, plan);
   for (uint64_t server : {lost, good, bad}) h.Prepared(server);

@@ -200,6 +200,7 @@ std::vector<std::vector<std::string>> UndisturbedRun(const Kind& kind) {
       of_blocks.push_back(BytesOf(published->payload));
     }
     versions.push_back(std::move(of_blocks));
+    if (version == kRounds) break;
     for (uint64_t block = 0; block < cluster.blocks(); ++block) {
       Push push = cluster.MakePush(version, {0, kSlots}, block);
       push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
