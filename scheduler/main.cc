@@ -30,6 +30,7 @@ struct Flags {
   uint32_t lease_ms = 3000;
   uint32_t heartbeat_ms = 500;
   uint32_t session_grace_ms = 400;
+  uint32_t derive_patience_ms = 10000;
 };
 
 absl::Status Run(const Flags& flags) {
@@ -42,6 +43,7 @@ absl::Status Run(const Flags& flags) {
   options.core.lease = absl::Milliseconds(flags.lease_ms);
   options.core.heartbeat = absl::Milliseconds(flags.heartbeat_ms);
   options.core.session_grace = absl::Milliseconds(flags.session_grace_ms);
+  options.core.derive_patience = absl::Milliseconds(flags.derive_patience_ms);
   SHOAL_ASSIGN_OR_RETURN(const std::string state_dir, AbsolutePath(flags.state_dir));
   options.core.checkpoint_root = JoinPath(state_dir, "checkpoints");
   if (!flags.checkpoint_dir.empty()) {
@@ -85,6 +87,9 @@ int main(int argc, char** argv) {
   shoal::AddNumberOption(
       &app, "--session-grace-ms", &flags.session_grace_ms, 0, shoal::scheduler::kLongestMs,
       "A node whose connection broke so long ago, and did not come back, is taken for dead");
+  shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
+                         shoal::scheduler::kLongestMs,
+                         "How long a job waits for a worker that can read its data, when all have refused");
   app.footer(
       "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
       "/var/lib/shoal");

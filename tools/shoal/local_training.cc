@@ -97,7 +97,10 @@ class LocalTraining {
     SHOAL_ASSIGN_OR_RETURN(options.programs, DaemonPrograms::Find());
     options.folder = out_;
     options.worker_threads = ThreadsOfWorker(flags_);
-    options.scheduler_flags = flags_.scheduler_flags;
+    // No other worker will come: the job fails once those that are here have refused it often enough.
+    options.scheduler_flags = {"--derive-patience-ms", "0"};
+    options.scheduler_flags.insert(options.scheduler_flags.end(), flags_.scheduler_flags.begin(),
+                                   flags_.scheduler_flags.end());
     options.server_flags = flags_.server_flags;
     options.worker_flags = flags_.worker_flags;
     SHOAL_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(std::move(options)));

@@ -10,7 +10,7 @@ namespace shoal {
 namespace {
 
 // The scheduler asks a node that has refused again after 1 s and after 2 s more.
-constexpr absl::Duration kRefusedFor = absl::Seconds(5);
+constexpr absl::Duration kRefusedFor = absl::Seconds(8);
 
 std::string Count(int n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
 

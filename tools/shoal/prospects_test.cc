@@ -55,11 +55,11 @@ TEST_CASE("A worker that keeps refusing is given up after seconds, one that chan
     return prospects.Check(start + absl::Seconds(seconds), {1, 1}, JobWith(1, 0), status);
   };
   CHECK(check(0, refused).ok());
-  CHECK(check(4, refused).ok());
-  CHECK(check(5, prepared).ok());
-  CHECK(check(6, refused).ok());
-  CHECK(check(10, refused).ok());
-  const absl::Status given_up = check(11, refused);
+  CHECK(check(7, refused).ok());
+  CHECK(check(8, prepared).ok());
+  CHECK(check(9, refused).ok());
+  CHECK(check(16, refused).ok());
+  const absl::Status given_up = check(17, refused);
   CHECK(absl::IsUnavailable(given_up));
   CHECK_THAT(std::string(given_up.message()), Contains("worker-1 refused job 1: data.tsv is another file"));
 }
