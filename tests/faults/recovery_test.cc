@@ -1,12 +1,16 @@
-// Faults that end no process: a scheduler that lost its memory, data that was changed.
+// What no process dies of by itself: a scheduler without its memory, an address that nobody serves, a
+// damaged checkpoint, numbers that are none.
 #include <signal.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
+#include "common/checkpoint.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/test_dir.h"
@@ -54,6 +58,87 @@ TEST_CASE("A scheduler that lost its memory gets both nodes back under their nam
     return status.nodes_size() == 2 && HasNode(status, "server-1") && HasNode(status, "worker-1");
   });
   CHECK(cluster.WaitForEnd(cluster.Submit({"train.epochs=1"})).state() == JOB_STATE_COMPLETED);
+}
+
+TEST_CASE("A server that nobody reaches is named, with who tried and why, by status and submit --wait",
+          "[recovery]") {
+  TestCluster::Shape shape;
+  shape.server_flags = {"--advertise", "127.0.0.1:1"};
+  TestCluster cluster(shape);
+  const TestDir dir;
+  const auto submit = ChildProcess::Start({Program("tools/shoal/shoal"), "submit", kTiny, "--wait",
+                                           "--scheduler", cluster.processes().scheduler()},
+                                          dir / "output");
+  REQUIRE(submit.ok());
+  const auto names_it = [](const std::string& text) {
+    return absl::StrContains(text, "worker-1") && absl::StrContains(text, "server-1") &&
+           absl::StrContains(text, "127.0.0.1:1") && absl::StrContains(text, "Connection refused");
+  };
+  WaitForStatus(&cluster, [&](const ClusterStatus& status) {
+    return std::any_of(status.stalls().begin(), status.stalls().end(), names_it);
+  });
+  WaitForText(dir / "output", "127.0.0.1:1", submit->get());
+  CHECK(names_it(PosixEnv()->ReadFile(dir / "output").value()));
+}
+
+void FlipByte(const std::string& path) {
+  auto bytes = PosixEnv()->ReadFile(path);
+  REQUIRE(bytes.ok());
+  (*bytes)[bytes->size() / 2] ^= 0x10;
+  REQUIRE(PosixEnv()->WriteFileAtomic(path, *bytes).ok());
+}
+
+TEST_CASE("A job whose newest checkpoint is damaged goes on from the one before, and the bits are the same",
+          "[recovery]") {
+  TestCluster cluster({2, 1, 1});
+  const JobId job = cluster.Submit();
+  cluster.WaitForEvent(job, [](const JobEvent& event) { return event.checkpoint() >= 120; });
+  cluster.Signal("worker-1", SIGSTOP);  // so that no newer one is written
+  const auto running = cluster.client().GetJob(job);
+  REQUIRE(running.ok());
+  const std::string folder = running->checkpoint_dir();
+  const auto versions = ListCheckpoints(PosixEnv(), folder);
+  REQUIRE(versions.ok());
+  REQUIRE(versions->size() >= 2);
+  const std::string newest = CheckpointName(versions->back());
+  const auto files = PosixEnv()->ListDir(JoinPath(folder, newest));
+  REQUIRE(files.ok());
+  for (const std::string& file : *files) {
+    if (absl::StartsWith(file, "shard-")) FlipByte(JoinPath(JoinPath(folder, newest), file));
+  }
+  cluster.Signal("server-1", SIGKILL);
+  cluster.Signal("worker-1", SIGCONT);
+  CheckSameBits(cluster.WaitForEnd(job));
+  std::string messages;
+  uint64_t after = 0;
+  CHECK(cluster.client()
+            .Watch(job, &after, kDeadline,
+                   [&](const JobEvent& event) {
+                     absl::StrAppend(&messages, event.message(), "\n");
+                     return true;
+                   })
+            .ok());
+  CHECK_THAT(messages, Contains(absl::StrCat("version ", versions->back().value())) && Contains("damaged"));
+}
+
+TEST_CASE("A loss that is not a number ends the job, with the round, the slot and the best finite model",
+          "[recovery]") {
+  const TestDir dir;
+  const CommandResult result =
+      TrainIn(dir, {kTiny, "--set", "optimizer={type: sgd, learning_rate: 0.5, weight_decay: 10}", "--set",
+                    "schedule={type: constant}", "--set", "evaluation.every=4 rounds"});
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("not a number") && Contains("round ") && Contains("slot "));
+  const nlohmann::json report = ReportIn(dir);
+  CHECK(report["state"] == "failed");
+  uint64_t best = 0;
+  for (const auto& evaluation : report["validation"]) {
+    if (!evaluation["best"]) continue;
+    CHECK(evaluation["loss"].is_number());
+    best = evaluation["round"];
+  }
+  CHECK(best > 0);
+  CHECK(PosixEnv()->FileExists(dir / absl::StrCat("run/checkpoints/version-", best)));
 }
 
 TEST_CASE("A training whose data was changed is not resumed, and ends with the reason", "[recovery]") {
