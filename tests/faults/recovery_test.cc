@@ -72,7 +72,7 @@ TEST_CASE("A server that nobody reaches is named, with who tried and why, by sta
   REQUIRE(submit.ok());
   const auto names_it = [](const std::string& text) {
     return absl::StrContains(text, "worker-1") && absl::StrContains(text, "server-1") &&
-           absl::StrContains(text, "127.0.0.1:1") && absl::StrContains(text, "Connection refused");
+           absl::StrContains(text, "127.0.0.1:1") && absl::StrContains(text, "connection refused");
   };
   WaitForStatus(&cluster, [&](const ClusterStatus& status) {
     return std::any_of(status.stalls().begin(), status.stalls().end(), names_it);
