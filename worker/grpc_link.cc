@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/rpc.h"
 #include "proto/parameter.grpc.pb.h"
+#include "worker/retrying_link.h"
 #include "worker/streams.h"
 
 namespace shoal::worker {
@@ -17,7 +18,7 @@ namespace {
 
 class GrpcStreams : public ParameterStreams {
  public:
-  GrpcStreams(const GrpcLink::Options& options, StreamEvents* events, Executor* executor)
+  GrpcStreams(const GrpcLinkOptions& options, StreamEvents* events, Executor* executor)
       : job_(options.job), shared_(options.wire, options.block_elements, options.link_bits_per_second) {
     shared_.events = events;
     shared_.executor = executor;
@@ -107,10 +108,12 @@ class GrpcStreams : public ParameterStreams {
 
 }  // namespace
 
-GrpcLink::GrpcLink(const Options& options, ParameterLinkEvents* events)
-    : RetryingLink({options.backoff_seed, options.executors}, events,
-                   [&](worker::StreamEvents* stream_events, Executor* executor) {
-                     return std::make_unique<GrpcStreams>(options, stream_events, executor);
-                   }) {}
+std::unique_ptr<ParameterLink> NewGrpcLink(const GrpcLinkOptions& options, ParameterLinkEvents* events) {
+  return std::make_unique<RetryingLink>(RetryingLink::Options{options.backoff_seed, options.executors},
+                                        events, [&](StreamEvents* stream_events, Executor* executor) {
+                                          return std::make_unique<GrpcStreams>(options, stream_events,
+                                                                               executor);
+                                        });
+}
 
 }  // namespace shoal::worker

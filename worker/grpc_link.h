@@ -2,29 +2,27 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "common/executor.h"
 #include "common/types.h"
 #include "proto/parameter.pb.h"
-#include "worker/retrying_link.h"
+#include "worker/parameter_link.h"
 
 namespace shoal::worker {
 
-// Streams run on gRPC's threads.
-class GrpcLink : public RetryingLink {
- public:
-  struct Options {
-    JobId job;
-    WireFormat wire = WIRE_FORMAT_F32;
-    std::vector<uint64_t> block_elements;
-    uint64_t backoff_seed = 0;
-    // For benchmarks: blocks travel no faster than this, each way, over all shards together. 0: no limit.
-    double link_bits_per_second = 0;
-    ExecutorFactory executors;
-  };
-  // `events` must outlive the link.
-  GrpcLink(const Options& options, ParameterLinkEvents* events);
+struct GrpcLinkOptions {
+  JobId job;
+  WireFormat wire = WIRE_FORMAT_F32;
+  std::vector<uint64_t> block_elements;
+  uint64_t backoff_seed = 0;
+  // For benchmarks: blocks travel no faster than this, each way, over all shards together. 0: no limit.
+  double link_bits_per_second = 0;
+  ExecutorFactory executors;
 };
+
+// A RetryingLink whose streams run on gRPC's threads. `events` must outlive the link.
+std::unique_ptr<ParameterLink> NewGrpcLink(const GrpcLinkOptions& options, ParameterLinkEvents* events);
 
 }  // namespace shoal::worker

@@ -20,8 +20,9 @@
 namespace shoal::worker {
 
 // Events that are no block, and blocks that had to wait, come from the executor "link". The destructor
-// cancels everything and returns when no event can come any more.
-class RetryingLink : public ParameterLink, private StreamEvents {
+// cancels everything and returns when no event can come any more. Final: streams call it until its destructor
+// has run, when a derived class would be gone already.
+class RetryingLink final : public ParameterLink, private StreamEvents {
  public:
   struct Options {
     uint64_t backoff_seed = 0;

@@ -77,7 +77,7 @@ absl::Status WorkerNode::Stop(absl::Duration patience) {
 
 std::unique_ptr<JobRunner> WorkerNode::MakeRunner(WorkerRounds::Options rounds,
                                                   std::unique_ptr<Program> program) const {
-  GrpcLink::Options link;
+  GrpcLinkOptions link;
   link.job = rounds.job;
   link.wire = rounds.wire;
   for (const BlockSpec& block : CutBlocks(rounds.group_sizes)) link.block_elements.push_back(block.size);
@@ -86,9 +86,8 @@ std::unique_ptr<JobRunner> WorkerNode::MakeRunner(WorkerRounds::Options rounds,
   JobWorker::Options options;
   options.rounds = std::move(rounds);
   options.executors = options_.session.executors;
-  return std::make_unique<JobWorker>(
-      std::move(options), std::move(program),
-      [&](ParameterLinkEvents* events) { return std::make_unique<GrpcLink>(link, events); });
+  return std::make_unique<JobWorker>(std::move(options), std::move(program),
+                                     [&](ParameterLinkEvents* events) { return NewGrpcLink(link, events); });
 }
 
 }  // namespace shoal::worker

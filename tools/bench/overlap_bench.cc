@@ -137,7 +137,7 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
   worker.rounds.group_sizes = group_sizes;
   worker.rounds.report = [](NodeReport) {};
   worker.executors = NewThreadExecutor;
-  worker::GrpcLink::Options link;
+  worker::GrpcLinkOptions link;
   link.job = job.job;
   link.wire = job.wire;
   for (const BlockSpec& block : job.blocks) link.block_elements.push_back(block.size);
@@ -145,7 +145,7 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
   link.link_bits_per_second = options.gbits * 1e9;
   return std::make_unique<worker::JobWorker>(
       worker, std::move(program),
-      [&](worker::ParameterLinkEvents* events) { return std::make_unique<worker::GrpcLink>(link, events); });
+      [&](worker::ParameterLinkEvents* events) { return worker::NewGrpcLink(link, events); });
 }
 
 absl::StatusOr<Figures> Measure(const OverlapOptions& options, const BenchJobOptions& job_options) {

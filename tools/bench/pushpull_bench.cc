@@ -34,13 +34,13 @@ class BenchWorker : public worker::ParameterLinkEvents {
         theta_(ArrayPool::Create()->Acquire(elements)),
         gradient_(ArrayPool::Create()->Acquire(elements)) {
     std::fill_n(gradient_.get(), elements, 0.001f);
-    worker::GrpcLink::Options options;
+    worker::GrpcLinkOptions options;
     options.job = JobId(1);
     options.wire = wire;
     options.executors = NewThreadExecutor;
     options.link_bits_per_second = bench.gbits * 1e9;
     for (const BlockSpec& block : blocks) options.block_elements.push_back(block.size);
-    link_ = std::make_unique<worker::GrpcLink>(options, this);
+    link_ = worker::NewGrpcLink(options, this);
   }
 
   void Connect(const View& view) {
@@ -89,7 +89,7 @@ class BenchWorker : public worker::ParameterLinkEvents {
   const worker::GradientBuffer gradient_;
   absl::Mutex mutex_;
   uint64_t arrived_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::unique_ptr<worker::GrpcLink> link_;  // last: its events end before the rest
+  std::unique_ptr<worker::ParameterLink> link_;  // last: its events end before the rest
 };
 
 double CpuSeconds() {
