@@ -65,11 +65,11 @@ struct Fixture {
 
 TEST_CASE(
     "A scheduler in simulated time ends the lease of a node that is silent, and ticks by no other clock") {
+  FakeSession session;  // outlives the node, which ends it
   Fixture fixture;
   const JoinRequest request = fixture.Request("worker-1", 1);
   const auto joined = fixture.node->Join(request);
   REQUIRE(joined.ok());
-  FakeSession session;
   REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &session).ok());
   fixture.time.RunFor(absl::Seconds(2));
   CHECK_FALSE(session.ended);
@@ -79,11 +79,11 @@ TEST_CASE(
 }
 
 TEST_CASE("A node's new session ends its former one") {
+  FakeSession first, second;  // outlives the node, which ends it
   Fixture fixture;
   const JoinRequest request = fixture.Request("worker-1", 1);
   const auto joined = fixture.node->Join(request);
   REQUIRE(joined.ok());
-  FakeSession first, second;
   REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &first).ok());
   REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &second).ok());
   REQUIRE(first.ended);
@@ -95,6 +95,7 @@ TEST_CASE("A node's new session ends its former one") {
 }
 
 TEST_CASE("What could not be stored is neither answered nor done, and nothing after it either") {
+  FakeSession session;  // outlives the node, which ends it
   Fixture fixture;
   const JoinRequest request = fixture.Request("worker-1", 1);
   const auto joined = fixture.node->Join(request);
@@ -102,7 +103,6 @@ TEST_CASE("What could not be stored is neither answered nor done, and nothing af
   const StoredTables before = fixture.tables;
   fixture.store->FailWith(absl::ResourceExhaustedError("disk full"));
   CHECK(absl::IsResourceExhausted(fixture.node->Join(fixture.Request("worker-2", 2)).status()));
-  FakeSession session;
   CHECK(absl::IsResourceExhausted(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &session)));
   CHECK(absl::IsResourceExhausted(fixture.node->Cancel(JobId(1))));
   CHECK(absl::IsResourceExhausted(fixture.node->Submit(SubmitJobRequest()).status()));
