@@ -94,6 +94,7 @@ class Server {
     Directive directive;
     *directive.mutable_prepare_job() = Preparation(1);
     directive.mutable_prepare_job()->set_checkpoint_dir(dir_ / "checkpoints");
+    request = directive.prepare_job();
     node_->OnDirective(directive);
     REQUIRE(reports.size() == 1);
     REQUIRE(reports[0].has_job_prepared());
@@ -120,6 +121,7 @@ class Server {
   }
 
   FakeTime time;
+  PrepareJob request;  // of its job
   std::vector<NodeReport> reports;
   std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
   int fetches = 0;
@@ -239,6 +241,24 @@ TEST_CASE("A restore tells what it loads and since when it does not get on") {
   CHECK(during.activities(0).view() == 1);
   CHECK(during.activities(0).detail() == "loads the initial parameters");
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+}
+
+TEST_CASE(
+    "A request of the same number for another job replaces the one that is here; the same one does not") {
+  Server server;
+  const std::shared_ptr<ServerJob> first = server.job();
+  PrepareJob request = server.request;
+  SECTION("the same") {}
+  SECTION("another spec") { request.mutable_spec()->set_seed(5); }
+  SECTION("another plan") { request.mutable_plan()->set_rounds_per_epoch(2); }
+  SECTION("another folder") { request.set_checkpoint_dir("/elsewhere"); }
+  const bool same = request.SerializeAsString() == server.request.SerializeAsString();
+  Directive directive;
+  *directive.mutable_prepare_job() = request;
+  server.node().OnDirective(directive);
+  CHECK((server.job() == first) == same);
+  REQUIRE(server.reports.size() == 1);
+  CHECK(server.reports[0].job_prepared().job() == 1);
 }
 
 // ---- checkpoints ----
