@@ -18,6 +18,11 @@ constexpr absl::Duration kReportIdle = absl::Seconds(1);
 constexpr absl::Duration kNormsTimeout = absl::Seconds(2);
 constexpr absl::Duration kNormsRetry = absl::Milliseconds(50);
 
+// What the transport says, and not the peer.
+bool IsNoAnswer(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+}
+
 }  // namespace
 
 // Hands what comes from outside to the job's timers as long as there is a job.
@@ -231,47 +236,61 @@ void ServerJob::CallPeer(ViewId view, uint32_t peer) {
 }
 
 void ServerJob::OnNormsAnswer(ViewId view, uint32_t peer, Round round, const absl::StatusOr<Norms>& answer) {
-  bool newer;
+  const absl::Status status = answer.ok() ? TakeNorms(view, peer, round, *answer) : answer.status();
+  absl::Duration wait;
   {
     absl::MutexLock lock(&mutex_);
     Peer* const found = FindPeer(view, peer);
     if (found == nullptr) return;
-    NoteAnswer(peer, answer.status());
-    newer = found->norms.round() != round.value();
-    found->calling = newer || !answer.ok();
+    wait = NoteAnswer(peer, round, status);
+    found->calling = !status.ok() || found->norms.round() != round.value();
+    if (!found->calling) return;
   }
-  if (!answer.ok()) return timers_->After(kNormsRetry, [this, view, peer] { CallPeer(view, peer); });
-  if (newer) CallPeer(view, peer);
-  if (answer->squared_norms_size() == 0) return;
-  absl::Status status = absl::InvalidArgumentError("an answer of another shard or round");
-  if (answer->shard() == peer && answer->round() == round.value()) status = shard_->OnNorms(*answer).status();
-  if (!status.ok() && !absl::IsFailedPrecondition(status)) {
-    spdlog::warn("Job {}: norms of shard {}: {}", id().value(), peer, status.ToString());
-  }
+  if (status.ok()) return CallPeer(view, peer);
+  timers_->After(wait, [this, view, peer] { CallPeer(view, peer); });
 }
 
-// A peer that refuses is there: one that has not taken on the view yet, too.
-void ServerJob::NoteAnswer(uint32_t peer, const absl::Status& status) {
+absl::Status ServerJob::TakeNorms(ViewId view, uint32_t peer, Round round, const Norms& answer) {
+  if (answer.squared_norms_size() == 0) return absl::OkStatus();  // it has not got so far
+  if (answer.view() != view.value() || answer.shard() != peer || answer.round() != round.value()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "it answers with norms of view ", answer.view(), ", shard ", answer.shard(), ", round ",
+        answer.round(), "; expected view ", view.value(), ", shard ", peer, ", round ", round.value()));
+  }
+  const absl::Status status = shard_->OnNorms(answer).status();
+  return absl::IsFailedPrecondition(status) ? absl::OkStatus() : status;  // the view is over here
+}
+
+// A peer that has not taken on the view yet, or is in another round, is there. One that finds fault with the
+// norms, or sends wrong ones, is there too, but the round does not end by it any more than by one that is
+// not: the scheduler must hear of it.
+absl::Duration ServerJob::NoteAnswer(uint32_t peer, Round round, const absl::Status& status) {
   Peer& known = peers_[peer];
   const NodeRef& node = view_.shards(static_cast<int>(peer)).primary();
-  const bool refused = absl::IsInvalidArgument(status) || absl::IsDataLoss(status);
-  if (refused) {
-    spdlog::warn("Job {}: {} at {} refuses norms: {}", id().value(), node.name(), node.address(),
-                 status.ToString());
-  }
-  if (status.ok() || refused || absl::IsFailedPrecondition(status)) {
+  if (status.ok() || absl::IsFailedPrecondition(status)) {
     if (!known.error.ok()) {
       spdlog::info("Job {}: {} at {} answers again", id().value(), node.name(), node.address());
     }
     known.error = absl::OkStatus();
-    return;
+    known.backoff.Reset();
+    return kNormsRetry;
   }
-  if (known.error.ok()) {
-    known.failed = timers_->Now();
-    spdlog::warn("Job {}: {} at {} can't be reached; trying on: {}", id().value(), node.name(),
-                 node.address(), status.ToString());
+  if (known.error.ok()) known.failed = timers_->Now();
+  if (IsNoAnswer(status)) {
+    if (known.error.ok()) {
+      spdlog::warn("Job {}: {} at {} can't be reached; trying on: {}", id().value(), node.name(),
+                   node.address(), status.ToString());
+    }
+    known.error = status;
+    return kNormsRetry;
   }
-  known.error = status;
+  known.error = absl::Status(status.code(),
+                             absl::StrCat("norms of round ", round.value(), " refused: ", status.message()));
+  if (known.warned != round) {
+    spdlog::warn("Job {}: {} at {}: {}", id().value(), node.name(), node.address(), known.error.ToString());
+  }
+  known.warned = round;
+  return known.backoff.NextDelay();
 }
 
 // ---- reports ----

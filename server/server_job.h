@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/backoff.h"
 #include "common/contribution_stats.h"
 #include "common/executor.h"
 #include "common/file.h"
@@ -81,7 +82,8 @@ class ServerJob : public JobShardHost {
   // The scheduler may have forgotten what was reported: reports it again.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What is under way, each since when without progress, and which peers do not answer. Never blocks.
+  // What is under way, each since when without progress, and which peers do not answer or refuse norms. Never
+  // blocks.
   Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // From now on `stream` is woken when a block gets a new version, until Unsubscribe or its view is over;
@@ -110,10 +112,12 @@ class ServerJob : public JobShardHost {
   };
   // The norms that go to another shard's primary.
   struct Peer {
-    Norms norms;           // the newest
-    bool calling = false;  // a call is out, or a new attempt waits
-    absl::Status error;    // why it can't be reached; OK: it answers
-    absl::Time failed;     // since then
+    Norms norms;                  // the newest
+    bool calling = false;         // a call is out, or a new attempt waits
+    absl::Status error;           // why it can't be reached, or does not exchange norms; OK: it does
+    absl::Time failed;            // since then
+    Backoff backoff{0};           // while it refuses
+    std::optional<Round> warned;  // the round of the last warning of a refusal
   };
 
   // Ends the streams of other views than `except`.
@@ -122,8 +126,13 @@ class ServerJob : public JobShardHost {
   void CallPeer(ViewId view, uint32_t peer) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnNormsAnswer(ViewId view, uint32_t peer, Round round, const absl::StatusOr<Norms>& answer)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // What the peer has answered, checked and put to use.
+  absl::Status TakeNorms(ViewId view, uint32_t peer, Round round, const Norms& answer)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   Peer* FindPeer(ViewId view, uint32_t peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void NoteAnswer(uint32_t peer, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns when to try again, after a failure.
+  absl::Duration NoteAnswer(uint32_t peer, Round round, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportInstalled() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWhenIdle() ABSL_LOCKS_EXCLUDED(mutex_);

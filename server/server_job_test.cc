@@ -94,6 +94,7 @@ class Server {
     Directive directive;
     *directive.mutable_prepare_job() = Preparation(1);
     directive.mutable_prepare_job()->set_checkpoint_dir(dir_ / "checkpoints");
+    request = directive.prepare_job();
     node_->OnDirective(directive);
     REQUIRE(reports.size() == 1);
     REQUIRE(reports[0].has_job_prepared());
@@ -120,6 +121,7 @@ class Server {
   }
 
   FakeTime time;
+  PrepareJob request;  // of its job
   std::vector<NodeReport> reports;
   std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
   int fetches = 0;
@@ -241,6 +243,24 @@ TEST_CASE("A restore tells what it loads and since when it does not get on") {
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
 }
 
+TEST_CASE(
+    "A request of the same number for another job replaces the one that is here; the same one does not") {
+  Server server;
+  const std::shared_ptr<ServerJob> first = server.job();
+  PrepareJob request = server.request;
+  SECTION("the same") {}
+  SECTION("another spec") { request.mutable_spec()->set_seed(5); }
+  SECTION("another plan") { request.mutable_plan()->set_rounds_per_epoch(2); }
+  SECTION("another folder") { request.set_checkpoint_dir("/elsewhere"); }
+  const bool same = request.SerializeAsString() == server.request.SerializeAsString();
+  Directive directive;
+  *directive.mutable_prepare_job() = request;
+  server.node().OnDirective(directive);
+  CHECK((server.job() == first) == same);
+  REQUIRE(server.reports.size() == 1);
+  CHECK(server.reports[0].job_prepared().job() == 1);
+}
+
 // ---- checkpoints ----
 
 std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
@@ -360,6 +380,66 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
   server.peers.End(Norms());
   server.time.RunFor(absl::Seconds(3));
   CHECK(server.peers.calls.empty());
+}
+
+TEST_CASE(
+    "A peer that refuses norms, or answers with wrong ones, is asked less and less and shown until it does "
+    "well") {
+  Server server;
+  View view = MakeView(1);
+  NodeRef& peer = *view.add_shards()->mutable_primary();
+  peer.set_name("server-2");
+  peer.set_address("10.0.0.9:1");
+  server.Give(view);
+  server.time.Run();
+  const std::shared_ptr<ServerJob> job = server.job();
+  job->SendNorms(ViewId(1), 1, NormsOf(0));
+  Norms wrong;
+  wrong.set_view(1);
+  wrong.set_shard(1);
+  wrong.add_squared_norms(1);
+  absl::StatusOr<Norms> answer = wrong;
+  std::string reason;
+  SECTION("it refuses") {
+    answer = absl::InvalidArgumentError("norms of shard 0: -1, expected a square");
+    reason = "norms of round 0 refused: norms of shard 0: -1, expected a square";
+  }
+  SECTION("of another round") {
+    answer->set_round(7);
+    reason =
+        "norms of round 0 refused: it answers with norms of view 1, shard 1, round 7; expected view 1, shard "
+        "1, round 0";
+  }
+  SECTION("of another shard") {
+    answer->set_shard(0);
+    reason =
+        "norms of round 0 refused: it answers with norms of view 1, shard 0, round 0; expected view 1, shard "
+        "1, round 0";
+  }
+  SECTION("damaged") {
+    answer->set_crc32c(1);
+    reason = "norms of round 0 refused: norms of shard 1 in round 0: damaged on their way (checksum)";
+  }
+  int calls = 0;
+  for (int i = 0; i < 6000; ++i) {  // a minute
+    if (!server.peers.calls.empty()) {
+      server.peers.End(answer);
+      ++calls;
+    }
+    server.time.RunFor(absl::Milliseconds(10));
+  }
+  CHECK(calls > 25);
+  CHECK(calls < 60);
+  const Heartbeat heartbeat = server.node().MakeHeartbeat();
+  REQUIRE(heartbeat.unreachable_size() == 1);
+  CHECK(heartbeat.unreachable(0).peer().name() == "server-2");
+  CHECK(heartbeat.unreachable(0).error() == reason);
+  CHECK(heartbeat.unreachable(0).seconds() == Approx(60));
+  server.time.RunFor(absl::Seconds(2));
+  REQUIRE(server.peers.calls.size() == 1);
+  server.peers.End(Norms());
+  server.time.Run();
+  CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
 }
 
 TEST_CASE("An answer that comes when the job is gone finds nobody") {

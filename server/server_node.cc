@@ -59,8 +59,11 @@ void ServerNode::OnDirective(const Directive& directive) {
 
 void ServerNode::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
-  if (Find(id).ok()) return ReportPrepared(id);
+  // A number alone tells nothing: another cluster counts its jobs anew.
+  const bool same = prepared_.SerializeAsString() == request.SerializeAsString();
+  if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
+  prepared_ = request;
   auto job = MakeShardJob(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
   ServerJob::Options options;

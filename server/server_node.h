@@ -60,6 +60,8 @@ class ServerNode {
   JobOwner owner_;
   NodeId self_;  // of the session's thread
 
+  PrepareJob prepared_;  // that job_ came of; of the session's thread
+
   mutable absl::Mutex mutex_;
   std::shared_ptr<ServerJob> job_ ABSL_GUARDED_BY(mutex_);
 };

@@ -21,9 +21,11 @@ enum class CheckpointUse {
 // Bounded: a disk that is slower than the job's checkpoints must not take the memory of the machine. At most
 // kMaxWaiting wait, and the last version's beside them; with the one that is being written and the one that
 // is being taken this is (kMaxWaiting + 3) times the shard's parameters and moments in float32. One that
-// can't wait is given up: the oldest of those that are wanted least. That is no candidate as long as
-// HasRoomForCandidate is asked before the update that leads to one. Never the last version's. Pure; not
-// thread-safe.
+// can't wait is given up: of those that are wanted least the one whose version has the fewest factors of two,
+// of equal ones the oldest. So servers of different speeds, none of which knows what the others give up, keep
+// the same versions, and a checkpoint is whole only when all shards have written it. It is no candidate as
+// long as HasRoomForCandidate is asked before the update that leads to one. Never the last version's. Pure;
+// not thread-safe.
 class SnapshotQueue {
  public:
   static constexpr size_t kMaxWaiting = 2;

@@ -3,17 +3,23 @@
 namespace shoal::worker {
 namespace {
 
+// None of these messages has a map, so equal ones have equal bytes.
+template <typename Message>
+bool Same(const Message& a, const Message& b) {
+  return a.SerializeAsString() == b.SerializeAsString();
+}
+
 // A plan that this worker has derived stands only if it is the one that the scheduler took.
-bool Answers(const JobPrepared& held, const PrepareJob& request) {
-  if (held.job() != request.job()) return false;
+bool Answers(const PrepareJob& prepared, const JobPrepared& held, const PrepareJob& request) {
+  if (prepared.job() != request.job() || !Same(prepared.spec(), request.spec())) return false;
   if (request.derive()) return held.has_plan();
-  return !held.has_plan() || held.plan().SerializeAsString() == request.plan().SerializeAsString();
+  return Same(held.has_plan() ? held.plan() : prepared.plan(), request.plan());
 }
 
 }  // namespace
 
 bool JobChoice::OnPrepare(const PrepareJob& request) {
-  if (held_ && Answers(*held_, request)) {
+  if (held_ && Answers(held_request_, *held_, request)) {
     wanted_.reset();
     return true;
   }
@@ -28,12 +34,11 @@ bool JobChoice::OnClose(uint64_t job) {
   return true;
 }
 
-bool JobChoice::Wants(const PrepareJob& request) const {
-  return wanted_ && wanted_->job() == request.job() && wanted_->derive() == request.derive();
-}
+bool JobChoice::Wants(const PrepareJob& request) const { return wanted_ && Same(*wanted_, request); }
 
-void JobChoice::OnPrepared(const JobPrepared& prepared) {
+void JobChoice::OnPrepared(const PrepareJob& request, const JobPrepared& prepared) {
   wanted_.reset();
+  held_request_ = request;
   held_ = prepared;
 }
 

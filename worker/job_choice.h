@@ -21,11 +21,12 @@ class JobChoice {
 
   // The preparation that is wanted; nullopt: none.
   const std::optional<PrepareJob>& wanted() const { return wanted_; }
-  // Whether `request`, on which somebody works, is still what is wanted.
+  // Whether `request`, on which somebody works since the last Clear, is still what is wanted: a number alone
+  // tells nothing, since each cluster counts its jobs anew.
   bool Wants(const PrepareJob& request) const;
 
-  // The wanted preparation has succeeded, or failed.
-  void OnPrepared(const JobPrepared& prepared);
+  // The preparation of `request`, which is wanted, has succeeded, or failed.
+  void OnPrepared(const PrepareJob& request, const JobPrepared& prepared);
   void OnFailed() { wanted_.reset(); }
 
   // What is held, as it was reported; nullopt: nothing.
@@ -37,6 +38,7 @@ class JobChoice {
 
  private:
   std::optional<PrepareJob> wanted_;
+  PrepareJob held_request_;  // that held_ came of
   std::optional<JobPrepared> held_;
 };
 

@@ -22,13 +22,13 @@ JobPrepared Prepared(uint64_t job) {
 TEST_CASE("The end of the former job, heard late, leaves the preparation of the next one alone") {
   JobChoice choice;
   CHECK_FALSE(choice.OnPrepare(Request(1)));
-  choice.OnPrepared(Prepared(1));
+  choice.OnPrepared(Request(1), Prepared(1));
   CHECK_FALSE(choice.OnPrepare(Request(2)));
   CHECK(choice.OnClose(1));  // job 1 is dropped
   CHECK(choice.Wants(Request(2)));
   CHECK_FALSE(choice.OnClose(1));  // again, for a report that crossed the first one
   CHECK(choice.Wants(Request(2)));
-  choice.OnPrepared(Prepared(2));
+  choice.OnPrepared(Request(2), Prepared(2));
   CHECK_FALSE(choice.OnClose(1));
   CHECK(choice.Holds(2));
 }
@@ -45,7 +45,7 @@ TEST_CASE("A request that comes again is answered by what is held, or goes on be
   CHECK_FALSE(choice.OnPrepare(Request(1)));
   CHECK_FALSE(choice.OnPrepare(Request(1)));
   CHECK(choice.Wants(Request(1)));
-  choice.OnPrepared(Prepared(1));
+  choice.OnPrepared(Request(1), Prepared(1));
   CHECK(choice.OnPrepare(Request(1)));
   CHECK_FALSE(choice.OnPrepare(Request(1, /*derive=*/true)));  // nobody has derived it here
 }
@@ -54,12 +54,28 @@ TEST_CASE("A plan derived here that is not the scheduler's is given up for it") 
   JobChoice choice;
   JobPrepared derived = Prepared(1);
   derived.mutable_plan()->set_rounds(11);
-  choice.OnPrepared(derived);
+  choice.OnPrepared(Request(1, /*derive=*/true), derived);
   CHECK(choice.OnPrepare(Request(1, /*derive=*/true)));
   CHECK_FALSE(choice.OnPrepare(Request(1)));
   derived.mutable_plan()->set_rounds(10);
-  choice.OnPrepared(derived);
+  choice.OnPrepared(Request(1, /*derive=*/true), derived);
   CHECK(choice.OnPrepare(Request(1)));
+}
+
+TEST_CASE("What was prepared for a request answers no other one of the same number") {
+  const PrepareJob request = Request(1);
+  PrepareJob other = request;
+  SECTION("another spec") { other.mutable_spec()->set_name("other"); }
+  SECTION("another plan") { other.mutable_plan()->set_rounds(11); }
+  JobChoice choice;
+  CHECK_FALSE(choice.OnPrepare(request));
+  CHECK_FALSE(choice.OnPrepare(other));
+  CHECK_FALSE(choice.Wants(request));
+  CHECK(choice.Wants(other));
+  CHECK_FALSE(choice.OnPrepare(request));
+  choice.OnPrepared(request, Prepared(1));
+  CHECK_FALSE(choice.OnPrepare(other));
+  CHECK(choice.Wants(other));
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ void WorkerJobs::OnDirective(const Directive& directive) {
 void WorkerJobs::OnLeaseLost() {
   absl::MutexLock lock(&mutex_);
   choice_.Clear();
+  under_way_.reset();  // the next lease may be of another cluster: nothing that was begun answers it
   DropRunner();
 }
 
@@ -163,9 +164,9 @@ void WorkerJobs::PrepareWanted() {
     absl::StatusOr<PreparedJob> made = MakeOrExplain(request);
     absl::MutexLock lock(&mutex_);
     task_.reset();
-    under_way_.reset();
-    if (!choice_.Wants(request)) continue;
-    const absl::Status status = made.ok() ? Hold(*std::move(made)) : made.status();
+    const bool same_lease = std::exchange(under_way_, std::nullopt).has_value();
+    if (!same_lease || !choice_.Wants(request)) continue;
+    const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
       Refuse(request, status);
@@ -173,14 +174,14 @@ void WorkerJobs::PrepareWanted() {
   }
 }
 
-absl::Status WorkerJobs::Hold(PreparedJob made) {
+absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
   made.rounds.self = self_;  // the node may have joined anew since the preparation began
   try {
     runner_ = options_.make_runner(std::move(made.rounds), std::move(made.program));
   } catch (const std::bad_alloc&) {
     return NotEnoughMemory();
   }
-  choice_.OnPrepared(made.prepared);
+  choice_.OnPrepared(request, made.prepared);
   spdlog::info("Job {} is prepared", made.prepared.job());
   ReportPrepared();
   return absl::OkStatus();

@@ -98,7 +98,7 @@ class WorkerJobs {
   absl::StatusOr<JobPlan> DerivePlan(const PrepareJob& request);
   // Begins a task of that kind; what it returns notes its progress.
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status Hold(PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(const PrepareJob& request, const absl::Status& status);
 
   const Options options_;
@@ -106,7 +106,7 @@ class WorkerJobs {
   NodeId self_ ABSL_GUARDED_BY(mutex_);
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);    // of the job that is held
-  std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // of the preparer
+  std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // of the preparer, in this lease
   std::optional<Task> task_ ABSL_GUARDED_BY(mutex_);             // its current part
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;                  // PrepareWanted is queued or runs
   uint64_t preparations_ ABSL_GUARDED_BY(mutex_) = 0;            // asked for

@@ -76,15 +76,17 @@ class FakeBuilder : public ProgramBuilder {
     derived.artifacts["dataset"] = "bytes";
     return derived;
   }
-  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec&, const JobPlan&,
+  absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan&,
                                                  const std::map<std::string, std::string>&,
                                                  const Progress& progress) override {
+    if (on_spec) on_spec(spec);
     if (const auto call = on_build) call(progress);
     if (!status.ok()) return status;
     return std::unique_ptr<Program>();
   }
 
   std::function<void(const Progress&)> on_derive, on_build;
+  std::function<void(const JobSpec&)> on_spec;  // of what is built
   absl::Status status;
 };
 
@@ -188,17 +190,49 @@ TEST_CASE("The end of a job waits for no slot; the preparer does, before the nex
   CHECK(worker.runners.size() == 2);
 }
 
-TEST_CASE("A lease lost while a job is prepared, and joined anew: the runner has the new id") {
+// Another cluster numbers its jobs from 1 as well, and may even have the same spec and plan.
+TEST_CASE(
+    "A lease lost while a job is prepared, and joined anew: the new request has a preparation of its own") {
   Worker worker;
+  Directive next = Worker::PrepareRequest(1);
+  SECTION("for another job of that number") {
+    next.mutable_prepare_job()->mutable_spec()->set_name("another-cluster");
+  }
+  SECTION("for an equal one") {}
+  std::vector<std::string> built;
+  worker.builder.on_spec = [&](const JobSpec& spec) { built.push_back(spec.name()); };
   worker.builder.on_build = [&](const Progress&) {
+    worker.builder.on_build = nullptr;
     worker.jobs->OnLeaseLost();
     worker.jobs->OnJoined(NodeId(2));
-    worker.jobs->OnDirective(Worker::PrepareRequest(1));
+    worker.jobs->OnDirective(next);
+    worker.jobs->OnDirective(next);
   };
   worker.jobs->OnDirective(Worker::PrepareRequest(1));
   worker.time.Run();
+  CHECK(built == std::vector<std::string>{"test", next.prepare_job().spec().name()});
   REQUIRE(worker.runners.size() == 1);
   CHECK(worker.runners[0]->self == NodeId(2));
+  CHECK(worker.TakeReports().size() == 1);
+}
+
+TEST_CASE(
+    "A request that comes again while it is worked on is prepared once; another of its number by itself") {
+  Worker worker;
+  Directive next = Worker::PrepareRequest(1);
+  size_t builds = 1;
+  SECTION("again") {}
+  SECTION("another plan") {
+    next.mutable_prepare_job()->mutable_plan()->set_rounds(21);
+    builds = 2;
+  }
+  size_t built = 0;
+  worker.builder.on_build = [&](const Progress&) {
+    if (++built == 1) worker.jobs->OnDirective(next);
+  };
+  worker.Prepare(1);
+  CHECK(built == builds);
+  CHECK(worker.runners.size() == 1);
   CHECK(worker.TakeReports().size() == 1);
 }
 
