@@ -1,4 +1,4 @@
-// Files whose reading says that it gets on.
+// Files whose reading and writing say that they get on.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,9 @@
 
 namespace shoal {
 
-// `base`, but `progress` is called ("reads PATH") after each piece of a read, of at most kPieceBytes: a
-// folder that has stopped answering shows. Thread-safe when `progress` is.
+// `base`, but `progress` is called ("reads PATH", "writes PATH") before and after a file is opened, after
+// each piece of a read or write, of at most kPieceBytes, and each Sync: a folder that has stopped answering
+// shows. Thread-safe when `progress` is.
 class ProgressEnv : public Env {
  public:
   static constexpr size_t kPieceBytes = 4 << 20;
@@ -20,9 +21,7 @@ class ProgressEnv : public Env {
   ProgressEnv(Env* base, Progress progress) : base_(base), progress_(std::move(progress)) {}
 
   absl::StatusOr<std::unique_ptr<WritableFile>> NewWritableFile(
-      const std::string& path, WriteMode mode = WriteMode::kTruncate) override {
-    return base_->NewWritableFile(path, mode);
-  }
+      const std::string& path, WriteMode mode = WriteMode::kTruncate) override;
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> NewRandomAccessFile(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return base_->Rename(from, to);

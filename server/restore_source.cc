@@ -111,12 +111,12 @@ absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePo
   if (restore.checkpoint().empty()) {
     std::unique_ptr<RandomAccessFile> weights;
     if (!job_->weights.name().empty()) {
-      SHOAL_ASSIGN_OR_RETURN(const std::string path, fetch_(job_->weights));
-      SHOAL_ASSIGN_OR_RETURN(weights, env_->NewRandomAccessFile(path));
+      SHOAL_ASSIGN_OR_RETURN(const std::string path, fetch_(job_->weights, progress_));
+      SHOAL_ASSIGN_OR_RETURN(weights, env_.NewRandomAccessFile(path));
     }
     return std::make_unique<InitialState>(job_, std::move(weights));
   }
-  SHOAL_ASSIGN_OR_RETURN(CheckpointReader reader, CheckpointReader::Open(env_, restore.checkpoint()));
+  SHOAL_ASSIGN_OR_RETURN(CheckpointReader reader, CheckpointReader::Open(&env_, restore.checkpoint()));
   if (reader.manifest().version() != restore.version()) {
     return absl::DataLossError(absl::StrCat(restore.checkpoint(), " is of version ",
                                             reader.manifest().version(), ", expected ", restore.version()));

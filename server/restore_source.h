@@ -7,6 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/file.h"
+#include "common/progress.h"
+#include "common/progress_env.h"
 #include "server/shard_job.h"
 #include "server/state_source.h"
 
@@ -16,18 +18,20 @@ namespace shoal::server {
 class RestoreSource : public StateSource {
  public:
   // The path of a local copy of an artifact.
-  using FetchArtifact = std::function<absl::StatusOr<std::string>(const Artifact&)>;
+  using FetchArtifact = std::function<absl::StatusOr<std::string>(const Artifact&, const Progress&)>;
 
-  RestoreSource(Env* env, std::shared_ptr<const ShardJob> job, FetchArtifact fetch)
-      : env_(env), job_(std::move(job)), fetch_(std::move(fetch)) {}
+  // `progress` is told of each piece that is fetched or read; any thread.
+  RestoreSource(Env* env, std::shared_ptr<const ShardJob> job, FetchArtifact fetch, Progress progress)
+      : env_(env, progress), job_(std::move(job)), fetch_(std::move(fetch)), progress_(std::move(progress)) {}
 
   absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint& restore,
                                                     absl::Span<const BlockId> blocks) override;
 
  private:
-  Env* const env_;
+  ProgressEnv env_;
   const std::shared_ptr<const ShardJob> job_;
   const FetchArtifact fetch_;
+  const Progress progress_;
 };
 
 }  // namespace shoal::server

@@ -47,7 +47,9 @@ std::string Commit(const std::string& folder) {
 // Reads the blocks as a server of shard `shard` of `shards` does.
 absl::Status Restore(const std::string& checkpoint, uint32_t shard, uint32_t shards,
                      bool* in_order = nullptr) {
-  RestoreSource source(PosixEnv(), Job(), [](const Artifact&) { return absl::UnimplementedError("none"); });
+  RestoreSource source(
+      PosixEnv(), Job(), [](const Artifact&, const Progress&) { return absl::UnimplementedError("none"); },
+      NoProgress);
   RestorePoint restore;
   restore.set_version(8);
   restore.set_checkpoint(checkpoint);

@@ -18,7 +18,9 @@ ServerNode::Options ServerDaemon::NodeOptions() {
   options.executors = NewThreadExecutor;
   options.peers = &peers_;
   options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
-  options.fetch = [this](const Artifact& artifact) { return artifacts_.Fetch(artifact); };
+  options.fetch = [this](const Artifact& artifact, const Progress& progress) {
+    return artifacts_.Fetch(artifact, progress);
+  };
   return options;
 }
 

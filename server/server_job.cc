@@ -48,7 +48,8 @@ class ServerJob::Life {
 ServerJob::ServerJob(Options options, std::shared_ptr<const ShardJob> job)
     : options_(std::move(options)),
       job_(std::move(job)),
-      source_(options_.env, job_, options_.fetch),
+      source_(options_.env, job_, options_.fetch, [this](absl::string_view) { NoteRestoreProgress(); }),
+      checkpoint_env_(options_.env, [this](absl::string_view) { NoteWriteProgress(); }),
       shard_(std::make_unique<JobShard>(job_, options_.self, this, &source_)),
       life_(std::make_shared<Life>(this)),
       pool_(options_.threads),
@@ -416,7 +417,7 @@ ShardWritten ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
     for (const FloatArray& moment : block.moments)
       out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
   }
-  const auto shard = WriteShardFile(options_.env, options_.checkpoint_dir, file);
+  const auto shard = WriteShardFile(&checkpoint_env_, options_.checkpoint_dir, file);
   ShardWritten written = NewWritten(snapshot);
   if (shard.ok()) {
     written.set_file(shard->file());
@@ -442,6 +443,17 @@ void ServerJob::ReportWritten(const ShardWritten& written) {
 }
 
 // ---- what goes on ----
+
+// Of whatever restore runs: there is one at a time, so a newer one gets on with it.
+void ServerJob::NoteRestoreProgress() {
+  absl::MutexLock lock(&mutex_);
+  if (restoring_) restoring_->progress = timers_->Now();
+}
+
+void ServerJob::NoteWriteProgress() {
+  absl::MutexLock lock(&mutex_);
+  write_progress_ = timers_->Now();
+}
 
 void ServerJob::OnBlockRestored(ViewId view, uint64_t blocks) {
   absl::MutexLock lock(&mutex_);

@@ -19,6 +19,7 @@
 #include "common/contribution_stats.h"
 #include "common/executor.h"
 #include "common/file.h"
+#include "common/progress_env.h"
 #include "kernels/thread_pool.h"
 #include "proto/scheduler.pb.h"
 #include "server/job_shard.h"
@@ -139,7 +140,9 @@ class ServerJob : public JobShardHost {
   void ReportProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   CheckpointUse UseOf(Version version) const;
   void WriteNextSnapshot() ABSL_LOCKS_EXCLUDED(mutex_);
-  ShardWritten WriteSnapshot(const ShardSnapshot& snapshot);
+  ShardWritten WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
+  void NoteRestoreProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+  void NoteWriteProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   ShardWritten NewWritten(const ShardSnapshot& snapshot) const;
   void ReportWritten(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Activity NewActivity(ActivityKind kind, absl::Time progress) const;
@@ -148,6 +151,7 @@ class ServerJob : public JobShardHost {
   const Options options_;
   const std::shared_ptr<const ShardJob> job_;
   RestoreSource source_;
+  ProgressEnv checkpoint_env_;  // where checkpoints are written
   std::unique_ptr<JobShard> shard_;
   const std::shared_ptr<Life> life_;  // for answers of peers, which may come late
 

@@ -14,6 +14,7 @@
 #include "catch2/catch.hpp"
 #include "common/fake_executor.h"
 #include "common/job_spec.h"
+#include "common/progress_env.h"
 #include "common/status.h"
 #include "common/test_dir.h"
 #include "common/timer_queue.h"
@@ -124,18 +125,21 @@ class Server {
   PrepareJob request;  // of its job
   std::vector<NodeReport> reports;
   std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
+  Progress fetch_progress;                                                   // in on_fetch
+  std::function<void()> on_file = [] {};  // whenever a piece is read or written, before the server knows it
   int fetches = 0;
   Peers peers;
 
  private:
   ServerNode::Options NodeOptions() {
     ServerNode::Options options;
-    options.env = PosixEnv();
+    options.env = &env_;
     options.executors = time.factory();
     options.peers = &peers;
     options.report = [this](NodeReport report) { reports.push_back(std::move(report)); };
-    options.fetch = [this](const Artifact&) -> absl::StatusOr<std::string> {
+    options.fetch = [this](const Artifact&, const Progress& progress) -> absl::StatusOr<std::string> {
       ++fetches;
+      fetch_progress = progress;
       SHOAL_RETURN_IF_ERROR(on_fetch());
       return dir_ / "weights";
     };
@@ -144,6 +148,7 @@ class Server {
   }
 
   const TestDir dir_;
+  ProgressEnv env_{PosixEnv(), [this](absl::string_view) { on_file(); }};
   std::unique_ptr<ServerNode> node_;
 };
 
@@ -335,6 +340,37 @@ TEST_CASE(
   CHECK_THAT(written[1].error(),
              Catch::Matchers::Contains("block 1: a parameter is infinite or not a number"));
   CHECK(written[1].not_finite());
+}
+
+TEST_CASE("A long restore or write gets on with each piece that is fetched, read or written") {
+  constexpr double kPieceSeconds = 100;
+  Server server;
+  std::vector<ActivityKind> kinds;  // of each piece
+  const auto piece = [&] {
+    server.time.RunFor(absl::Seconds(kPieceSeconds));
+    const Heartbeat heartbeat = server.node().MakeHeartbeat();
+    REQUIRE(heartbeat.activities_size() == 1);
+    CHECK(heartbeat.activities(0).idle_seconds() <= 2 * kPieceSeconds);  // opening a file is two
+    kinds.push_back(heartbeat.activities(0).kind());
+  };
+  server.on_file = piece;
+  server.on_fetch = [&] {
+    for (int i = 0; i < 3; ++i) {
+      piece();
+      server.fetch_progress("fetches");
+    }
+    return absl::OkStatus();
+  };
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{1});
+  CHECK(kinds.size() >= 5);  // two blocks are read
+  CHECK(kinds == std::vector<ActivityKind>(kinds.size(), ACTIVITY_RESTORE));
+  kinds.clear();
+  server.job()->OnSnapshot(Snapshot(1));
+  server.time.Run();
+  CHECK(kinds.size() >= 7);  // the header and six tensors
+  CHECK(kinds == std::vector<ActivityKind>(kinds.size(), ACTIVITY_WRITE_CHECKPOINT));
 }
 
 // ---- norms ----

@@ -64,8 +64,8 @@ class SlowServer {
   std::set<uint64_t> written_;
 };
 
-// Of what the slowest server writes three quarters at least are whole, and a restart loses no more rounds than
-// five of its writes take.
+// Of what the slowest server writes three quarters at least are whole, and a restart loses no more rounds
+// than five of its writes take.
 TEST_CASE("Servers of different speeds with slow disks write the same versions") {
   const std::vector<uint64_t> writes =
       GENERATE(std::vector<uint64_t>{40, 44}, std::vector<uint64_t>{40, 100}, std::vector<uint64_t>{31, 33},

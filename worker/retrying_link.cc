@@ -5,6 +5,17 @@
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
+namespace {
+
+void LogFailure(const char* what, const StreamPlace& place, const absl::Status& status) {
+  if (status.ok()) return;
+  // At the end of a view or of a job servers end the streams: no news for a log.
+  const bool expected = absl::IsFailedPrecondition(status);
+  spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
+              what, place.shard, place.address, std::string(status.message()));
+}
+
+}  // namespace
 
 RetryingLink::RetryingLink(Options options, ParameterLinkEvents* events, const StreamsFactory& make_streams)
     : events_(events),
@@ -36,6 +47,7 @@ void RetryingLink::SetView(const View& view) {
     shard.place.shard = static_cast<uint32_t>(shards_.size());
     shard.place.generation = generation_;
     shard.backoff = Backoff(backoff_seed_ + shards_.size());
+    shard.push_backoff = Backoff(~(backoff_seed_ + shards_.size()));
     shards_.push_back(std::move(shard));
     peers.push_back(assignment.primary());
   }
@@ -55,9 +67,9 @@ void RetryingLink::Open(Version from) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
   for (Shard& shard : shards_) {
-    shard.push = streams_->Push(shard.place);
-    shard.pull = streams_->Pull(shard.place, from);
-    if (health_.IsUnreachable(shard.place.address)) Ask(&shard);
+    OpenPush(&shard);
+    OpenPull(&shard, from);
+    if (IsUnreachable(shard)) Ask(&shard);
   }
 }
 
@@ -89,6 +101,7 @@ void RetryingLink::AddTo(Heartbeat* heartbeat) const {
 
 void RetryingLink::CancelStreams() {
   ++generation_;
+  health_.OnClosed();
   for (Shard& shard : shards_) {
     if (shard.pull != nullptr) shard.pull->Cancel();
     if (shard.push != nullptr) shard.push->Cancel();
@@ -109,14 +122,19 @@ void RetryingLink::Ask(Shard* shard) {
   streams_->AskVersions(shard->place);
 }
 
-void RetryingLink::NoteAttempt(const char* what, Shard* shard, const absl::Status& status) {
-  const StreamPlace& place = shard->place;
-  health_.OnAttempt(place.address, status, executor_->Now());
-  if (status.ok()) return;
-  // At the end of a view or of a job servers end the streams: no news for a log.
-  const bool expected = absl::IsFailedPrecondition(status);
-  spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
-              what, place.shard, place.address, std::string(status.message()));
+void RetryingLink::OpenPull(Shard* shard, Version from) {
+  shard->pull = streams_->Pull(shard->place, from);
+  health_.OnOpened(shard->place.address, Direction::kPull, executor_->Now());
+}
+
+void RetryingLink::OpenPush(Shard* shard) {
+  shard->push = streams_->Push(shard->place);
+  shard->push_opened = executor_->Now();
+  health_.OnOpened(shard->place.address, Direction::kPush, shard->push_opened);
+}
+
+bool RetryingLink::IsUnreachable(const Shard& shard) const {
+  return health_.IsUnreachable(shard.place.address, executor_->Now());
 }
 
 // ---- what happens to them ----
@@ -126,7 +144,7 @@ void RetryingLink::OnDelivery(const StreamPlace& place) {
   Shard* const shard = Find(place);
   if (shard == nullptr) return;
   shard->backoff.Reset();
-  health_.OnAttempt(place.address, absl::OkStatus(), executor_->Now());
+  health_.OnDelivery(place.address, executor_->Now());
 }
 
 void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& status) {
@@ -134,19 +152,20 @@ void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& stat
   Shard* const shard = Find(place);
   if (shard == nullptr) return;
   shard->pull.reset();
-  NoteAttempt("pull from", shard, status);
+  health_.OnBroken(place.address, Direction::kPull, status, executor_->Now());
+  LogFailure("pull from", place, status);
   if (absl::IsOutOfRange(status)) {
     executor_->Post([this, view = place.view] { events_->OnOutOfRange(view); });
     return;
   }
-  if (health_.IsUnreachable(place.address)) Ask(shard);
+  if (IsUnreachable(*shard)) Ask(shard);
   executor_->After(shard->backoff.NextDelay(), [this, place] { ReopenPull(place); });
 }
 
 void RetryingLink::ReopenPull(const StreamPlace& place) {
   const Version from = events_->PullFrom();
   absl::MutexLock lock(&mutex_);
-  if (Shard* const shard = Find(place)) shard->pull = streams_->Pull(place, from);
+  if (Shard* const shard = Find(place)) OpenPull(shard, from);
 }
 
 void RetryingLink::OnPushDone(const StreamPlace& place, const absl::Status& status) {
@@ -154,9 +173,12 @@ void RetryingLink::OnPushDone(const StreamPlace& place, const absl::Status& stat
   Shard* const shard = Find(place);
   if (shard == nullptr) return;
   shard->push.reset();
-  NoteAttempt("push to", shard, status);
-  if (health_.IsUnreachable(place.address)) Ask(shard);
-  executor_->After(shard->backoff.NextDelay(), [this, place] { ReopenPush(place); });
+  const absl::Time now = executor_->Now();
+  if (now - shard->push_opened >= PeerHealth::kStands) shard->push_backoff.Reset();
+  health_.OnBroken(place.address, Direction::kPush, status, now);
+  LogFailure("push to", place, status);
+  if (IsUnreachable(*shard)) Ask(shard);
+  executor_->After(shard->push_backoff.NextDelay(), [this, place] { ReopenPush(place); });
 }
 
 void RetryingLink::ReopenPush(const StreamPlace& place) {
@@ -164,7 +186,7 @@ void RetryingLink::ReopenPush(const StreamPlace& place) {
     absl::MutexLock lock(&mutex_);
     Shard* const shard = Find(place);
     if (shard == nullptr) return;
-    shard->push = streams_->Push(place);
+    OpenPush(shard);
   }
   events_->OnPushReopened(place.view, place.shard);
 }
@@ -173,13 +195,14 @@ void RetryingLink::OnVersionsDone(const StreamPlace& place, const absl::StatusOr
   absl::MutexLock lock(&mutex_);
   Shard* const shard = Find(place);
   if (shard == nullptr) return;
-  NoteAttempt("versions of", shard, lowest.status());
+  health_.OnQuestion(place.address, lowest.status(), executor_->Now());
+  LogFailure("versions of", place, lowest.status());
   shard->asks = false;
   if (lowest.ok() && std::exchange(shard->wants_versions, false)) {
     executor_->Post(
         [this, place, lowest = *lowest] { events_->OnVersions(place.view, place.shard, lowest); });
   }
-  if (!shard->wants_versions && !health_.IsUnreachable(place.address)) return;
+  if (!shard->wants_versions && !IsUnreachable(*shard)) return;
   shard->asks = true;
   executor_->After(shard->backoff.NextDelay(), [this, place] {
     absl::MutexLock lock(&mutex_);

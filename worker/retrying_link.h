@@ -39,8 +39,8 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_);
   void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
   void Disconnect() override ABSL_LOCKS_EXCLUDED(mutex_);
-  // A server is reachable again once it answers a question for its versions, which is asked from the first
-  // failure on, or a block of it comes. A stream that stands and on which nothing moves is no failure.
+  // From the first failure on a server is asked for its versions until it is reachable again
+  // (worker/peer_health.h). A stream that stands and on which nothing moves is no failure.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -50,7 +50,9 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
     std::shared_ptr<PushStreamHandle> push;
     bool wants_versions = false;  // the job waits for them
     bool asks = false;            // a question is out, or waits for its time
-    Backoff backoff{0};
+    Backoff backoff{0};           // of pulls and questions
+    Backoff push_backoff{0};
+    absl::Time push_opened;
   };
 
   void OnDelivery(const StreamPlace& place) override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -69,9 +71,9 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   Shard* Find(const StreamPlace& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Notes how an attempt has ended, and asks a server that does not answer until it does.
-  void NoteAttempt(const char* what, Shard* shard, const absl::Status& status)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenPull(Shard* shard, Version from) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenPush(Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsUnreachable(const Shard& shard) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   ParameterLinkEvents* const events_;
   const uint64_t backoff_seed_;

@@ -164,7 +164,7 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
   REQUIRE(unreachable.size() == 1);
   CHECK(unreachable[0].peer().name() == "server-1");
   CHECK(unreachable[0].seconds() == 2);
-  CHECK(unreachable[0].error() == "connection refused");
+  CHECK(unreachable[0].error() == "pull: connection refused");
 
   // The reopened pull stands without a block, so the server is asked.
   REQUIRE(link.streams->asked.size() == 1);
@@ -172,7 +172,7 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
   unreachable = link.Unreachable();
   REQUIRE(unreachable.size() == 1);
   CHECK(unreachable[0].seconds() == 2);  // since the first failure
-  CHECK(unreachable[0].error() == "no answer for 2 s");
+  CHECK(unreachable[0].error() == "pull: no answer for 2 s");
   link.time.RunFor(absl::Seconds(3));
   REQUIRE(link.streams->asked.size() == 2);
 
@@ -197,6 +197,93 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
     link.link.SetView(Link::MakeView(2));
     CHECK(link.Unreachable().size() == 1);
   }
+}
+
+// Ends the newest push, and answers each question, every 100 ms; returns of how many heartbeats meanwhile the
+// server was in how many.
+std::pair<int, int> BreakPushes(Link* link, absl::Duration time, const absl::Status& status) {
+  std::shared_ptr<FakeStreams::Pushed> broken;
+  size_t answered = 0;
+  int beats = 0, shown = 0;
+  for (; time > absl::ZeroDuration(); time -= absl::Milliseconds(100)) {
+    const auto newest = link->streams->pushes.back();
+    if (newest->place.shard == 0 && newest != broken) link->events->OnPushDone(newest->place, status);
+    broken = newest;
+    link->time.RunFor(absl::Milliseconds(100));
+    for (; answered < link->streams->asked.size(); ++answered)
+      link->events->OnVersionsDone(link->streams->asked[answered], Version(3));
+    ++beats;
+    shown += static_cast<int>(link->Unreachable().size());
+  }
+  return {shown, beats};
+}
+
+TEST_CASE("A push that breaks again and again is shown although the server answers questions") {
+  const std::vector<absl::Status> statuses = {kRefused, absl::DataLossError("a contribution was refused"),
+                                              absl::InvalidArgumentError("a contribution was refused")};
+  const absl::Status status = statuses[GENERATE(0u, 1u, 2u)];
+  Link link;
+  link.link.Open(Version(3));
+  link.events->OnPushDone(link.streams->pushes[0]->place, status);
+  const auto [shown, beats] = BreakPushes(&link, absl::Seconds(30), status);
+  CHECK(shown == beats);
+  auto unreachable = link.Unreachable();
+  REQUIRE(unreachable.size() == 1);
+  CHECK(unreachable[0].peer().name() == "server-1");
+  CHECK(unreachable[0].seconds() == Approx(30));
+  CHECK_THAT(unreachable[0].error(), Catch::Matchers::StartsWith("push: "));
+  CHECK(link.reopened.size() < 40);  // less and less often
+  link.time.RunFor(absl::Seconds(3));
+  link.events->OnVersionsDone(link.streams->asked.back(), Version(3));
+  CHECK(link.Unreachable().empty());  // it stands
+  link.events->OnPushDone(link.streams->pushes.back()->place, status);
+  unreachable = link.Unreachable();
+  REQUIRE(unreachable.size() == 1);
+  CHECK(unreachable[0].seconds() == Approx(33));
+}
+
+TEST_CASE("A push that broke once is well again as soon as it stands, and its past soon forgotten") {
+  Link link;
+  link.link.Open(Version(3));
+  link.events->OnPushDone(link.streams->pushes[0]->place, kRefused);
+  link.events->OnVersionsDone(link.streams->asked.back(), Version(3));
+  CHECK(link.Unreachable().size() == 1);
+  link.time.RunFor(absl::Milliseconds(1500));
+  CHECK(link.Unreachable().empty());
+  SECTION("by time") { link.time.RunFor(PeerHealth::kForgotten); }
+  SECTION("by blocks that come") { link.events->OnDelivery(link.streams->pulls[0]->place); }
+  link.events->OnPushDone(link.streams->pushes.back()->place, kRefused);
+  REQUIRE(link.Unreachable().size() == 1);
+  CHECK(link.Unreachable()[0].seconds() == 0);
+}
+
+TEST_CASE("A server whose blocks come damaged again and again is shown; a sound block ends it") {
+  Link link;
+  link.link.Open(Version(3));
+  for (int i = 0; i < 10; ++i) {
+    link.events->OnPullDone(link.streams->pulls[i == 0 ? 0 : link.streams->pulls.size() - 1]->place,
+                            absl::DataLossError("block 0: damaged on its way (checksum)"));
+    link.events->OnVersionsDone(link.streams->asked.back(), Version(3));
+    link.time.RunFor(absl::Seconds(3));
+  }
+  link.events->OnPullDone(link.streams->pulls.back()->place,
+                          absl::DataLossError("block 0: damaged on its way (checksum)"));
+  const auto unreachable = link.Unreachable();
+  REQUIRE(unreachable.size() == 1);
+  CHECK(unreachable[0].error() == "pull: block 0: damaged on its way (checksum)");
+  CHECK(unreachable[0].seconds() == 30);
+  link.time.RunFor(absl::Seconds(3));
+  link.events->OnDelivery(link.streams->pulls.back()->place);
+  CHECK(link.Unreachable().empty());
+}
+
+TEST_CASE("A server that is gone is shown with one error for both directions") {
+  Link link;
+  link.link.Open(Version(3));
+  link.events->OnPullDone(link.streams->pulls[0]->place, kRefused);
+  link.events->OnPushDone(link.streams->pushes[0]->place, kRefused);
+  REQUIRE(link.Unreachable().size() == 1);
+  CHECK(link.Unreachable()[0].error() == "connection refused");
 }
 
 TEST_CASE("Contributions go to the shard of their block; one whose push is broken gets them later") {

@@ -49,7 +49,7 @@ void PullStream::OnReadDone(bool ok) {
   const absl::Status status =
       message.ok() ? CheckPublished(*message, shared_->block_elements) : message.status();
   if (!status.ok()) {
-    spdlog::warn("shard {}: {}; the stream is opened again", place_.shard, std::string(status.message()));
+    failure_ = absl::DataLossError(status.message());
     context_.TryCancel();
     return RemoveHold();
   }
@@ -114,7 +114,7 @@ void PullStream::Cancel() {
 
 void PullStream::OnDone(const grpc::Status& status) {
   StreamContext* const shared = shared_;
-  shared->events->OnPullDone(place_, FromGrpcStatus(status));
+  shared->events->OnPullDone(place_, failure_.ok() ? FromGrpcStatus(status) : failure_);
   self_.reset();  // may destroy this
   shared->running.End();
 }
@@ -192,7 +192,7 @@ void PushStream::OnWriteDone(bool ok) {
 // the stream is over.
 void PushStream::OnReadDone(bool ok) {
   if (ok) {
-    spdlog::warn("shard {} refused a contribution; all held ones are pushed again", place_.shard);
+    failure_ = absl::DataLossError("a contribution was refused; all held ones are pushed again");
     context_.TryCancel();
   }
   {
@@ -205,7 +205,7 @@ void PushStream::OnReadDone(bool ok) {
 
 void PushStream::OnDone(const grpc::Status& status) {
   StreamContext* const shared = shared_;
-  shared->events->OnPushDone(place_, FromGrpcStatus(status));
+  shared->events->OnPushDone(place_, failure_.ok() ? FromGrpcStatus(status) : failure_);
   self_.reset();  // may destroy this
   shared->running.End();
 }

@@ -84,6 +84,7 @@ class PullStream : public PullStreamHandle,
   std::unique_ptr<grpc::GenericStub> stub_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer incoming_;
+  absl::Status failure_;  // why it was given up from here
   std::shared_ptr<PullStream> self_;
   absl::Mutex mutex_;
   std::optional<PublishedMessage> waiting_ ABSL_GUARDED_BY(mutex_);
@@ -122,6 +123,7 @@ class PushStream : public PushStreamHandle,
   std::unique_ptr<grpc::GenericStub> stub_;
   grpc::ByteBuffer outgoing_;
   grpc::ByteBuffer incoming_;
+  absl::Status failure_;  // why it was given up from here
   std::shared_ptr<PushStream> self_;
   absl::Mutex mutex_;
   std::multimap<Urgency, BlockContribution> queue_ ABSL_GUARDED_BY(mutex_);
