@@ -1,6 +1,7 @@
 #include "server/job_shard.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +27,10 @@ absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
 }
 
 // Memory for a block's state, filled by the reader.
+absl::Status NotEnoughMemory() {
+  return absl::ResourceExhaustedError("there is not enough memory for the job's state");
+}
+
 absl::StatusOr<BlockStart> LoadBlock(const ShardJob& job, BlockId block, Version version, ArrayPool* pool,
                                      StateReader* reader) {
   const uint64_t size = job.blocks[block.value()].size;
@@ -86,7 +91,12 @@ absl::Status JobShard::Install(const View& view) {
     held = state_;
   }
   SHOAL_ASSIGN_OR_RETURN(const uint32_t shard, OwnShard(view, self_));
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateFor(view, shard, std::move(held)));
+  absl::StatusOr<std::shared_ptr<ShardState>> made = NotEnoughMemory();
+  try {
+    made = StateFor(view, shard, std::move(held));
+  } catch (const std::bad_alloc&) {
+  }
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, std::move(made));
   {
     absl::MutexLock lock(&mutex_);
     if (closed_) return absl::FailedPreconditionError("the job is over here");
@@ -137,7 +147,12 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
       loaded[i] = absl::FailedPreconditionError("a newer restore point came in between");
       return;
     }
-    loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
+    try {
+      loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
+    } catch (const std::bad_alloc&) {
+      loaded[i] = NotEnoughMemory();  // it must not leave a thread of ParallelFor
+      return;
+    }
     host_->OnBlockRestored(ViewId(view.view()), blocks.size());
   };
   if (reader->in_order()) {

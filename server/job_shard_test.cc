@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -58,13 +59,19 @@ JobPlan Plan() {
 class RampSource : public StateSource, public StateReader {
  public:
   absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint&, absl::Span<const BlockId>) override {
-    return std::make_unique<RampSource>();
+    on_open();
+    auto reader = std::make_unique<RampSource>();
+    reader->on_read = on_read;
+    return reader;
   }
   absl::Status Read(BlockId block, const BlockContents& out) override {
+    on_read();
     for (size_t i = 0; i < out.theta.size(); ++i)
       out.theta[i] = 0.01f * static_cast<float>(block.value() + i);
     return absl::OkStatus();
   }
+
+  std::function<void()> on_open = [] {}, on_read = [] {};
 };
 
 // Gradient of one slot, values that need rounding.
@@ -95,7 +102,7 @@ class Cluster : public JobShardHost {
     SHOAL_CHECK_OK(made);
     job = *made;
     for (uint32_t i = 0; i < shards; ++i)
-      servers.push_back(std::make_unique<JobShard>(job, NodeId(i + 1), this, &source_));
+      servers.push_back(std::make_unique<JobShard>(job, NodeId(i + 1), this, &source));
     InstallView(1);
   }
 
@@ -158,6 +165,9 @@ class Cluster : public JobShardHost {
   }
   void OnProgress(const ShardProgress& progress) override { progresses.push_back(progress); }
   bool HasRoomForSnapshot(Version) override { return room; }
+  void ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) override {
+    for (uint64_t i = 0; i < count; ++i) REQUIRE_NOTHROW(fn(i));
+  }
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override { snapshots.push_back(snapshot); }
 
   std::shared_ptr<const ShardJob> job;
@@ -168,9 +178,7 @@ class Cluster : public JobShardHost {
   int published = 0;
   std::vector<ShardProgress> progresses;
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
-
- private:
-  RampSource source_;
+  RampSource source;
 };
 
 std::vector<float> ThetaAfter(uint32_t shards, const std::vector<std::vector<SlotRange>>& rounds) {
@@ -397,6 +405,20 @@ TEST_CASE("A view that can't be is refused, and no view is served") {
   CHECK(code([](View* view) { view->mutable_restore()->set_version(~uint64_t{0}); }) ==
         absl::StatusCode::kInvalidArgument);
   CHECK(code([](View*) {}) == absl::StatusCode::kOk);
+}
+
+TEST_CASE("A state for which there is no memory is refused, and loaded when there is") {
+  Cluster cluster(1);
+  const auto no_memory = [] { throw std::bad_alloc(); };
+  View view = cluster.view;
+  view.set_view(2);
+  view.mutable_restore()->set_restore_id(2);
+  SECTION("when it is opened") { cluster.source.on_open = no_memory; }
+  SECTION("when a block is loaded") { cluster.source.on_read = no_memory; }
+  CHECK(absl::IsResourceExhausted(cluster.servers[0]->Install(view)));
+  CHECK(cluster.servers[0]->view() == ViewId(0));
+  cluster.source = RampSource();
+  CHECK(cluster.servers[0]->Install(view).ok());
 }
 
 TEST_CASE("Two versions are kept, and what is gone or to come says so") {
