@@ -155,7 +155,15 @@ void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& stat
   health_.OnBroken(place.address, Direction::kPull, status, executor_->Now());
   LogFailure("pull from", place, status);
   if (absl::IsOutOfRange(status)) {
-    executor_->Post([this, view = place.view] { events_->OnOutOfRange(view); });
+    // With a delay: the job asks where the servers stand and opens all streams anew, and a server that
+    // answers so each time must not keep it at that.
+    executor_->After(shard->backoff.NextDelay(), [this, place] {
+      {
+        absl::MutexLock lock(&mutex_);
+        if (Find(place) == nullptr) return;  // it has begun anew already
+      }
+      events_->OnOutOfRange(place.view);
+    });
     return;
   }
   if (IsUnreachable(*shard)) Ask(shard);

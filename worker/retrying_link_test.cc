@@ -138,6 +138,23 @@ TEST_CASE("A version that is gone is told, and the pull not opened again") {
   CHECK(link.streams->pulls.size() == 2);
 }
 
+TEST_CASE("A server whose versions are gone each time is asked less and less often where it stands") {
+  Link link;
+  link.link.Open(Version(3));
+  size_t ended = 0;
+  for (int i = 0; i < 600; ++i) {  // a minute
+    const int before = link.out_of_range;
+    for (; ended < link.streams->pulls.size(); ++ended) {
+      const StreamPlace place = link.streams->pulls[ended]->place;
+      if (place.shard == 0) link.events->OnPullDone(place, absl::OutOfRangeError("gone"));
+    }
+    link.time.RunFor(absl::Milliseconds(100));
+    if (link.out_of_range > before) link.link.Open(Version(3));  // after its questions
+  }
+  CHECK(link.out_of_range > 20);
+  CHECK(link.out_of_range < 80);
+}
+
 TEST_CASE("Versions are asked for until each server has answered") {
   Link link;
   link.link.AskVersions();
