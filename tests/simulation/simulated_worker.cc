@@ -83,7 +83,7 @@ void SimulatedWorker::MakeJob(const PrepareJob& request) {
   JobPrepared prepared;
   prepared.set_job(request.job());
   if (request.derive()) *prepared.mutable_plan() = plan;
-  choice_.OnPrepared(prepared);
+  choice_.OnPrepared(request, prepared);
   ReportPrepared();
 }
 
