@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -66,7 +67,7 @@ class JobRun {
   void Tell(absl::Time now, const std::string& text) { Message(now, text, LogLine::Level::kWarning); }
 
   // ---- for people ----
-  // With spec, plan and view when `full`.
+  // With spec, plan, view and the statistics of evaluations when `full`.
   Job Describe(bool full) const;
   std::string DetailOf(const Member& member) const;
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;
@@ -199,8 +200,8 @@ class JobRun {
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
   std::set<Version> committing_;
-  std::map<NodeId, std::string>
-      accused_;  // servers that call the restore point's checkpoint damaged, while it is checked
+  // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
+  std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
   bool computing_result_ = false;
   MetricWindow window_;
   absl::Time published_ = absl::InfinitePast();  // live progress

@@ -35,7 +35,11 @@ Job JobRun::Describe(bool full) const {
   job.set_rounds(definition_.plan().rounds());
   job.set_loss(state_.last_metric().loss());
   job.set_examples_per_second(state_.last_metric().examples_per_second());
-  for (const EvaluationRecord& evaluation : evaluations_) *job.add_evaluations() = evaluation;
+  for (const EvaluationRecord& evaluation : evaluations_) {
+    EvaluationRecord& added = *job.add_evaluations();
+    added = evaluation;
+    if (!full) added.clear_statistics();  // the confusion of many labels, in each of many jobs
+  }
   if (state_.has_result()) *job.mutable_result() = state_.result();
   job.set_checkpoint_dir(definition_.checkpoint_dir());
   job.set_interventions(state_.interventions());

@@ -48,10 +48,12 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
     return End(now, JOB_STATE_FAILED,
                absl::StrCat("the result can't be read: ", parameters_sha256.status().message()));
   }
+  const StoredCheckpoint* const kept = FindCheckpoint(state_, Version(state_.kept_version()));
+  if (kept == nullptr) return;  // lost while it was read: Finish sees to another one
   JobResult& result = *state_.mutable_result();
   result.set_version(state_.kept_version());
   result.set_parameters_sha256(*parameters_sha256);
-  result.set_checkpoint(FindCheckpoint(state_, Version(state_.kept_version()))->directory());
+  result.set_checkpoint(kept->directory());
   result.set_train_seconds(static_cast<double>(state_.running_ms()) / 1000);
   result.set_rounds(state_.trained_rounds());
   result.set_examples(state_.examples());

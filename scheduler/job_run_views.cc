@@ -34,15 +34,21 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
   const RestorePoint& restore = state_.view().restore();
   if (!report.damaged() || restore.checkpoint().empty()) return StandAside(now, member.id, report.error());
   // A server whose memory or mount is broken calls every checkpoint damaged: the files decide.
-  if (accused_.empty()) {
-    out_->Do(CheckCheckpointFiles{id(), Version(restore.version()), restore.checkpoint()});
-  }
-  accused_[member.id] = report.error();
+  const Version version(restore.version());
+  const bool checked = std::any_of(accused_.begin(), accused_.end(),
+                                   [&](const auto& entry) { return entry.first.second == version; });
+  if (!checked) out_->Do(CheckCheckpointFiles{id(), version, restore.checkpoint()});
+  accused_[{restore.restore_id(), version}][member.id] = report.error();
 }
 
 void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health) {
-  const std::map<NodeId, std::string> accused = std::move(accused_);
-  accused_.clear();
+  // What was said of a former restore point is void: the server is asked to load another one by now.
+  std::map<NodeId, std::string> accused;
+  for (auto at = accused_.begin(); at != accused_.end();) {
+    const auto& [restore_id, of] = at->first;
+    if (of == version && restore_id == state_.view().restore().restore_id()) accused = at->second;
+    at = of == version ? accused_.erase(at) : std::next(at);
+  }
   if (ended()) return;
   if (absl::IsDataLoss(health) || absl::IsNotFound(health)) return LoseCheckpoint(now, version, health);
   for (const auto& [server, error] : accused) StandAside(now, server, error);

@@ -32,6 +32,8 @@ struct WatchOptions {
   };
   // Between floor and this many times the longest wait that was measured lately.
   double deadline_factor = 8;
+  // That many times the longest wait is no more than this.
+  absl::Duration longest_deadline = absl::Minutes(10);
   // "Lately": in one to two of these.
   absl::Duration measured_period = absl::Minutes(10);
   // A peer that was not reached for so long is avoided.

@@ -61,8 +61,16 @@ Heartbeat Bounded(const Heartbeat& heartbeat) {
   return bounded;
 }
 
-bool Same(const Activity& a, const Activity& b) {
-  return a.kind() == b.kind() && a.job() == b.job() && a.view() == b.view();
+using ActivityKey = std::pair<JobId, ActivityKind>;
+
+// By job and kind. The view is no part of it: what hangs in an old view's work names the newest all the same.
+std::map<ActivityKey, absl::Duration> IdleTimes(const Heartbeat& heartbeat) {
+  std::map<ActivityKey, absl::Duration> times;
+  for (const Activity& activity : heartbeat.activities()) {
+    absl::Duration& idle = times[{JobId(activity.job()), activity.kind()}];
+    idle = std::max(idle, Seconds(activity.idle_seconds()));
+  }
+  return times;
 }
 
 }  // namespace
@@ -75,8 +83,8 @@ absl::Duration ProgressWatch::Deadline(JobId job, ActivityKind kind) const {
   const WatchOptions::Limits& limits = known->second;
   const auto found = longest_.find({job, kind});
   if (found == longest_.end() || !found->second.measured) return std::max(limits.first, limits.floor);
-  return std::max(limits.floor,
-                  options_.deadline_factor * std::max(found->second.current, found->second.former));
+  const absl::Duration longest = std::max(found->second.current, found->second.former);
+  return std::max(limits.floor, std::min(options_.longest_deadline, options_.deadline_factor * longest));
 }
 
 void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait) {
@@ -92,13 +100,15 @@ void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::
   longest.current = std::max(longest.current, wait);
 }
 
-// A wait is over when the node has shown progress since its former heartbeat, or its activity has ended.
-void ProgressWatch::MeasureAgainst(absl::Time now, const Heartbeat& former, const Heartbeat& heartbeat) {
-  for (const Activity& before : former.activities()) {
-    const auto goes_on = std::find_if(heartbeat.activities().begin(), heartbeat.activities().end(),
-                                      [&](const Activity& activity) { return Same(activity, before); });
-    if (goes_on != heartbeat.activities().end() && goes_on->idle_seconds() > before.idle_seconds()) continue;
-    Measure(now, JobId(before.job()), before.kind(), Seconds(before.idle_seconds()));
+// A wait was measured when the same activity has shown progress since the former heartbeat. What hung, or was
+// beyond its deadline, is no measure of how long work takes.
+void ProgressWatch::MeasureAgainst(absl::Time now, const NodeState& former, const Heartbeat& heartbeat) {
+  if (former.suspect.bad) return;
+  const std::map<ActivityKey, absl::Duration> times = IdleTimes(heartbeat);
+  for (const auto& [key, before] : IdleTimes(former.last)) {
+    const auto goes_on = times.find(key);
+    if (goes_on == times.end() || goes_on->second > before) continue;
+    if (before <= Deadline(key.first, key.second)) Measure(now, key.first, key.second, before);
   }
 }
 
@@ -108,7 +118,7 @@ void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& he
                                 const Membership& members) {
   NodeState& state = nodes_[node];
   Heartbeat bounded = Bounded(heartbeat);
-  MeasureAgainst(now, state.last, bounded);
+  MeasureAgainst(now, state, bounded);
   state.last = std::move(bounded);
   CheckActivities(now, &state);
   CheckPeers(now, node, state.last, members);
@@ -119,8 +129,16 @@ void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& he
 }
 
 void ProgressWatch::CheckActivities(absl::Time now, NodeState* state) {
-  std::map<std::pair<JobId, ActivityKind>, int> overdue;
-  bool bad = false;
+  const std::map<ActivityKey, absl::Duration> times = IdleTimes(state->last);
+  // Only progress is: a deadline may have grown.
+  for (auto at = state->stuck.begin(); at != state->stuck.end();) {
+    const auto goes_on = times.find(at->first);
+    const bool moved = goes_on == times.end() || goes_on->second < at->second;
+    if (!moved) at->second = goes_on->second;
+    at = moved ? state->stuck.erase(at) : std::next(at);
+  }
+  std::map<ActivityKey, int> overdue;
+  bool bad = !state->stuck.empty();
   for (const Activity& activity : state->last.activities()) {
     const JobId job(activity.job());
     const absl::Duration idle = Seconds(activity.idle_seconds());
@@ -130,6 +148,7 @@ void ProgressWatch::CheckActivities(absl::Time now, NodeState* state) {
     count = state->overdue[{job, activity.kind()}] + 1;
     if (count < 2) continue;
     bad = true;
+    state->stuck[{job, activity.kind()}] = idle;
     state->why = absl::StrCat("has shown no progress in ", ActivityText(activity.kind()),
                               activity.detail().empty() ? "" : absl::StrCat(" (", activity.detail(), ")"),
                               " for ", Text(idle), ", expected within ", Text(deadline));

@@ -24,8 +24,9 @@ const char* ActivityText(ActivityKind kind);
 //
 // Each activity has a deadline for its next progress: options.deadline_factor times the longest wait between
 // two signs of progress that was measured lately for activities of its kind, on any node, in this job; but at
-// least its kind's floor, and its kind's first value as long as nothing was measured. A node with an activity
-// beyond its deadline in two heartbeats is suspect, until it has shown progress, or the activity has ended,
+// least its kind's floor, at most options.longest_deadline, and its kind's first value as long as nothing was
+// measured. A wait beyond its deadline is not measured, nor are a suspect's. A node with an activity beyond
+// its deadline in two heartbeats is suspect, until it has shown progress in it, or the activity has ended,
 // for a while that doubles each time. In the same way two nodes are cut off from each other when one has not
 // reached the other for options.unreachable_after.
 class ProgressWatch {
@@ -71,6 +72,8 @@ class ProgressWatch {
   struct NodeState {
     Heartbeat last;
     std::map<std::pair<JobId, ActivityKind>, int> overdue;  // heartbeats in a row
+    // What made it suspect, and how long that had been idle, until it has moved.
+    std::map<std::pair<JobId, ActivityKind>, absl::Duration> stuck;
     Hysteresis suspect;
     std::string why;
     std::string news;  // not told yet
@@ -90,7 +93,7 @@ class ProgressWatch {
   };
 
   void Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait);
-  void MeasureAgainst(absl::Time now, const Heartbeat& former, const Heartbeat& heartbeat);
+  void MeasureAgainst(absl::Time now, const NodeState& former, const Heartbeat& heartbeat);
   void CheckActivities(absl::Time now, NodeState* state);
   void CheckPeers(absl::Time now, NodeId node, const Heartbeat& heartbeat, const Membership& members);
   void TurnBad(absl::Time now, Hysteresis* state);

@@ -30,13 +30,14 @@ struct Fixture {
     REQUIRE(members.Join(now, kWorker, request, &out).ok());
   }
   // A heartbeat half a second later. idle < 0: no activity.
-  void Beat(double idle, double unreachable = 0, ActivityKind kind = ACTIVITY_COMPUTE) {
+  void Beat(double idle, double unreachable = 0, ActivityKind kind = ACTIVITY_COMPUTE, uint64_t view = 1) {
     now += absl::Milliseconds(500);
     Heartbeat heartbeat;
     if (idle >= 0) {
       Activity& activity = *heartbeat.add_activities();
       activity.set_kind(kind);
       activity.set_job(1);
+      activity.set_view(view);
       activity.set_idle_seconds(idle);
       activity.set_detail("round 8, slot 5");
     }
@@ -122,6 +123,70 @@ TEST_CASE("A suspect is trusted again when it has been well for a while, longer 
     CHECK(f.now - well > former);
     former = f.now - well;
   }
+}
+
+TEST_CASE("A node that hangs stays suspect in later views, and moves nobody's deadline") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(0.1);
+  for (double idle = 9; idle < 200; idle += 0.5) {
+    f.Beat(idle, 0, ACTIVITY_COMPUTE, /*view=*/static_cast<uint64_t>(idle));  // it names the newest view
+    (void)f.watch.Advance(f.now, f.members);
+    CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
+    CHECK((idle < 11 || f.suspect()));
+  }
+  f.Beat(0.1);  // at last
+  f.now += absl::Seconds(3);
+  f.Beat(0.1);
+  (void)f.watch.Advance(f.now, f.members);
+  CHECK_FALSE(f.suspect());
+  CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
+}
+
+TEST_CASE("A suspect is not well because the others' deadline has grown") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(0.1);
+  f.Beat(10.5);
+  f.Beat(11);
+  REQUIRE(f.suspect());
+  for (double idle : {5.0, 0.1}) {
+    Heartbeat other;
+    Activity& activity = *other.add_activities();
+    activity.set_kind(ACTIVITY_COMPUTE);
+    activity.set_job(1);
+    activity.set_idle_seconds(idle);
+    f.watch.OnHeartbeat(f.now, kServer, other, f.members);
+  }
+  REQUIRE(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(40));
+  for (double idle = 11.5; idle < 39; idle += 0.5) {
+    f.Beat(idle);
+    (void)f.watch.Advance(f.now, f.members);
+    CHECK(f.suspect());
+  }
+}
+
+TEST_CASE("One node's wild times set no deadline, and no deadline is beyond the longest") {
+  Fixture f;
+  f.Beat(0.2);
+  f.Beat(0.1);
+  for (double wild : {1e9, std::nan(""), std::numeric_limits<double>::infinity(), -0.5, 11.0, 1e300}) {
+    f.Beat(wild);
+    f.Beat(0.1);
+    CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
+  }
+  for (double idle : {9.0, 70.0, 500.0, 599.0}) {  // each within its deadline
+    f.Beat(idle);
+    f.Beat(0.1);
+    CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) <= absl::Minutes(10));
+  }
+}
+
+TEST_CASE("An activity that has ended says nothing about how long the next one may take") {
+  Fixture f;
+  f.Beat(9);
+  f.Beat(-1);
+  CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Minutes(2));
 }
 
 TEST_CASE("Two nodes are cut off when one has not reached the other for a while, until it says so no more") {

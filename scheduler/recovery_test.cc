@@ -157,7 +157,49 @@ TEST_CASE(
   CHECK(h.checks().empty());
 }
 
+TEST_CASE("A server that can't load a later restore point is heard while an older one is still checked") {
+  Harness h;
+  uint64_t w;
+  const uint64_t first = Replace(&h, {5}, &w);
+  h.Installed(first, h.CurrentView().view(), "checksum", /*damaged=*/true);
+  REQUIRE(h.checks().size() == 1);  // which takes long
+  for (uint64_t version : {10}) {
+    h.Written(first, 0, version);
+    h.CommitLast();
+  }
+  h.Break(first);
+  h.Pass(absl::Seconds(1), {w});
+  const uint64_t second = h.Join(NODE_ROLE_SERVER, "third");
+  h.Prepared(second);
+  REQUIRE(h.CurrentView().restore().version() == 10);
+  h.Installed(second, h.CurrentView().view(), "checksum", /*damaged=*/true);
+  REQUIRE(h.checks().size() == 2);
+  CHECK(h.checks()[1].version == Version(10));
+  h.Checked(kDamaged);
+  CHECK(h.CurrentView().restore().version() == 5);
+}
+
 // ---- the result ----
+
+TEST_CASE("A result that is lost while it is read is trained again, whatever the reading came to") {
+  Harness h;
+  JobPlan plan = Plan();
+  plan.set_test_examples(0);
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(PlainSpec());
+  h.Prepared(w, /*derived=*/true, plan);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  REQUIRE(h.results().size() == 1);
+  h.core().CheckpointChecked(h.now(), JobId(1), Version(20), kDamaged);
+  h.Take();
+  h.Computed("abc");
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);
+}
 
 TEST_CASE("A result that turns out to be damaged is trained again from an older version, some times") {
   Harness h;

@@ -806,6 +806,21 @@ TEST_CASE("A store whose keys are damaged is an error, not an exception") {
   }
 }
 
+TEST_CASE("Lists, the status and events of states carry verdicts without their statistics") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10);
+  REQUIRE(h.GetJob().evaluations_size() == 1);
+  CHECK(h.GetJob().evaluations(0).has_statistics());
+  for (const Job& job : {h.core().ListJobs().at(0), h.core().GetStatus(h.now()).jobs(0)}) {
+    REQUIRE(job.evaluations_size() == 1);
+    CHECK(job.evaluations(0).version() == 10);
+    CHECK_FALSE(job.evaluations(0).has_statistics());
+  }
+}
+
 TEST_CASE("A view that was never written can't be installed") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
