@@ -83,6 +83,9 @@ class JobRun {
     bool prepared = false;
     std::string refused;                          // why it does not take part, until it does
     uint32_t refusals = 0;                        // in a row
+    std::string failure;                          // why its work for the view failed last (worker)
+    uint32_t failures = 0;                        // of its work, in a row (worker)
+    absl::Time failing_since;                     // first of these
     absl::Time ask_again = absl::InfinitePast();  // after a refusal
     uint64_t installed = 0;                       // newest view that it holds (server)
     uint32_t failed_restores = 0;                 // in a row (server)
@@ -133,6 +136,14 @@ class JobRun {
   void EndTraining(absl::Time now, Version version);
 
   bool HasWork(NodeId node) const;
+  bool HasSlots(NodeId node) const;
+  // The worker's slots failed on it, as they need not on another.
+  void NoteFailure(absl::Time now, NodeState* node, const std::string& reason);
+  // Who has brought a whole version about in the current view no longer counts as failing.
+  void ForgiveFailures(const ShardProgress& report);
+  // Every worker has failed or refused often enough, for long enough.
+  bool NobodyCanWork(absl::Time now) const;
+  std::string Failures() const;  // "; worker-2 failed 3 times in a row: ..."
   std::vector<NodeRef> Usable(NodeRole role) const;
   std::vector<NodeRef> Primaries() const;
   bool PrimariesUsable() const;
@@ -188,14 +199,17 @@ class JobRun {
 
   // ---- what a restart forgets and nodes report again ----
   std::map<NodeId, NodeState> nodes_;
-  absl::Time first_refusal_ = absl::InfiniteFuture();  // of the offer to derive the plan
-  absl::Time enough_since_ = absl::InfiniteFuture();   // enough nodes are prepared for a first view
-  absl::Time counted_ = absl::InfinitePast();          // the running time is counted up to here
-  bool placed_ = false;                                // the nodes of the view are there
-  absl::Duration ran_;                                 // not in state_ yet
-  uint64_t restore_view_ = 0;       // first view of the restore point: older progress is void
-  std::vector<ShardState> shards_;  // by shard of the current view
-  absl::Time moved_;                // when a version was reached or a slot evaluated
+  absl::Time first_refusal_ = absl::InfiniteFuture();         // of the offer to derive the plan
+  absl::Time first_failed_restore_ = absl::InfiniteFuture();  // since one was loaded
+  absl::Time enough_since_ = absl::InfiniteFuture();          // enough nodes are prepared for a first view
+  absl::Time counted_ = absl::InfinitePast();                 // the running time is counted up to here
+  bool placed_ = false;                                       // the nodes of the view are there
+  absl::Duration ran_;                                        // not in state_ yet
+  bool renew_view_ = false;  // a worker that failed waits for a new view, even if it is the same
+  std::map<uint32_t, Version> first_in_view_;  // by shard: reported first in the current view
+  uint64_t restore_view_ = 0;                  // first view of the restore point: older progress is void
+  std::vector<ShardState> shards_;             // by shard of the current view
+  absl::Time moved_;                           // when a version was reached or a slot evaluated
   ShardCollector collector_;
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set

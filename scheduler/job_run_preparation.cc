@@ -62,20 +62,77 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
   NodeState& node = nodes_[member.id];
   const bool derived = state_.deriver() == member.id.value();
   const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
-  const bool news = node.refused != reason;
+  const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
+  const bool again = node.failures > 0 && !node.prepared && !node.offered;  // told in a new session
+  const bool failed = node.prepared && HasSlots(member.id);
   node.refused = reason;
   node.prepared = false;
   node.offered = false;
-  const absl::Duration pause = options_.refused_again * (1u << std::min(node.refusals, 20u));
-  node.ask_again = now + std::min(pause, options_.refused_again_longest);
-  ++node.refusals;
+  if (!again) {
+    const absl::Duration pause =
+        options_.refused_again * (1u << std::min(std::max(node.refusals, node.failures), 20u));
+    node.ask_again = now + std::min(pause, options_.refused_again_longest);
+    if (failed) {
+      NoteFailure(now, &node, reason);
+    } else {
+      ++node.refusals;
+    }
+  }
   if (derived) {
     state_.set_deriver(0);
     first_refusal_ = std::min(first_refusal_, now);
   }
   if (report.fatal()) return End(now, JOB_STATE_FAILED, reason);
-  if (!news) return;
-  Message(now, absl::StrCat(member.name, " can't take part: ", node.refused), LogLine::Level::kWarning);
+  if (news) Message(now, absl::StrCat(member.name, " can't take part: ", reason), LogLine::Level::kWarning);
+  if (failed && NobodyCanWork(now))
+    End(now, JOB_STATE_FAILED, absl::StrCat("no worker can do the work", Failures()));
+}
+
+void JobRun::NoteFailure(absl::Time now, NodeState* node, const std::string& reason) {
+  if (node->failures == 0) node->failing_since = now;
+  ++node->failures;
+  node->failure = reason;
+  renew_view_ = true;
+}
+
+// Rounds that were under way when the view came may be others' work: the next whole one is the view's own.
+void JobRun::ForgiveFailures(const ShardProgress& report) {
+  if (report.view() != state_.view().view()) return;
+  first_in_view_.emplace(report.shard(), Version(report.version()));
+  if (first_in_view_.size() < shards_.size()) return;
+  uint64_t first = 0;
+  for (const auto& [shard, version] : first_in_view_) first = std::max(first, version.value());
+  if (LowestVersion().value() < first + 2) return;
+  for (auto& [id, node] : nodes_) {
+    if (node.failures > 0 && node.prepared && HasSlots(id)) node.failures = 0;
+  }
+}
+
+bool JobRun::NobodyCanWork(absl::Time now) const {
+  bool patience_over = false;
+  for (const auto& [id, member] : members_.all()) {
+    if (!member.is_worker() || !member.connected || member.leaving) continue;
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end() || found->second.failures + found->second.refusals < kMaxAttempts) return false;
+    patience_over |=
+        found->second.failures > 0 && now - found->second.failing_since >= options_.derive_patience;
+  }
+  return patience_over;
+}
+
+std::string JobRun::Failures() const {
+  std::string text;
+  for (const auto& [id, node] : nodes_) {
+    const Member* const member = members_.Find(id);
+    if (member == nullptr || !member->is_worker()) continue;
+    if (node.failures > 0) {
+      absl::StrAppend(&text, "; ", member->name, " failed ", node.failures,
+                      " times in a row: ", node.failure);
+    } else if (!node.refused.empty()) {
+      absl::StrAppend(&text, "; ", member->name, " can't take part: ", node.refused);
+    }
+  }
+  return text;
 }
 
 const Member* JobRun::ChooseDeriver(absl::Time now) {

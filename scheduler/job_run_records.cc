@@ -20,6 +20,7 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   ShardState& shard = shards_[report.shard()];
   if (Version(report.version()) > shard.version) moved_ = now;
   shard.version = std::max(shard.version, Version(report.version()));
+  ForgiveFailures(report);
   shard.missing.assign(report.missing().begin(), report.missing().end());
   // One report may have rounds of several log intervals: they took equal shares of the time since the last.
   const absl::Time since = window_.newest();

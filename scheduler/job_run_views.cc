@@ -24,6 +24,7 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
   if (report.error().empty()) {
     node.installed = std::max(node.installed, report.view());
     node.failed_restores = 0;
+    first_failed_restore_ = absl::InfiniteFuture();
     return;
   }
   if (report.view() != state_.view().view()) return;
@@ -74,11 +75,17 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error)
   node.refused = error;
   node.ask_again = now + std::min(options_.refused_again * (1u << std::min(node.failed_restores, 20u)),
                                   options_.refused_again_longest);
+  first_failed_restore_ = std::min(first_failed_restore_, now);
   ++node.failed_restores;
+  uint32_t failed = 0;
   for (const auto& [id, member] : members_.all()) {
-    const bool may_try = member.join.role() == NODE_ROLE_SERVER && !member.leaving;
-    if (may_try && nodes_[id].failed_restores < kMaxAttempts) return;
+    if (member.join.role() != NODE_ROLE_SERVER || member.leaving) continue;
+    if (nodes_[id].failed_restores < kMaxAttempts) return;
+    ++failed;
   }
+  // A good one may be about to come back.
+  if (failed < definition_.spec().cluster().min_servers()) return;
+  if (now - first_failed_restore_ < options_.derive_patience) return;
   End(now, JOB_STATE_FAILED, error);
 }
 
@@ -98,6 +105,11 @@ bool JobRun::HasWork(NodeId node) const {
                      [&](const ShardAssignment& shard) { return is(shard.primary()); }) ||
          std::any_of(state_.view().slots().begin(), state_.view().slots().end(),
                      [&](const SlotAssignment& slots) { return is(slots.worker()); });
+}
+
+bool JobRun::HasSlots(NodeId node) const {
+  return std::any_of(state_.view().slots().begin(), state_.view().slots().end(),
+                     [&](const SlotAssignment& slots) { return slots.worker().node_id() == node.value(); });
 }
 
 std::vector<NodeRef> JobRun::Primaries() const {
@@ -207,7 +219,7 @@ void JobRun::PlaceNodes(absl::Time now) {
     unchanged.set_view(current.view());
     placed_ = true;
     if (state_.state() == JOB_STATE_RUNNING) Explain(Troubles());
-    if (unchanged.SerializeAsString() == current.SerializeAsString()) return;
+    if (!renew_view_ && unchanged.SerializeAsString() == current.SerializeAsString()) return;
     TellWhoIsLeftOut(now, next);
     return WriteView(now, std::move(next));
   }
@@ -240,6 +252,8 @@ void JobRun::WriteView(absl::Time now, View view) {
                             : absl::StrCat("the checkpoint of version ", view.restore().version()));
   }
   *state_.mutable_view() = std::move(view);
+  renew_view_ = false;
+  first_in_view_.clear();
   if (first) {
     state_.set_started_unix_ms(absl::ToUnixMillis(now));
     window_.Start(now, Version(state_.recorded_version()));

@@ -179,6 +179,24 @@ TEST_CASE("A server that can't load a later restore point is heard while an olde
   CHECK(h.CurrentView().restore().version() == 5);
 }
 
+TEST_CASE("A server that can't load a checkpoint does not fail the job while a good one starts anew") {
+  Harness h;
+  uint64_t w;
+  const uint64_t bad = Replace(&h, {10}, &w);
+  h.Installed(bad, h.CurrentView().view(), "stale file handle");
+  for (int seconds : {1, 2, 4}) {
+    h.Pass(absl::Seconds(seconds) + absl::Milliseconds(200), {bad, w});
+    h.Prepared(bad);
+    h.Installed(bad, h.CurrentView().view(), "stale file handle");
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+  const uint64_t good = h.Join(NODE_ROLE_SERVER, "good");
+  h.Prepared(good);
+  h.Installed(good, h.CurrentView().view());
+  h.Pass(absl::Seconds(10), {bad, good, w});
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+}
+
 // ---- the result ----
 
 TEST_CASE("A result that is lost while it is read is trained again, whatever the reading came to") {

@@ -1,4 +1,5 @@
 // The failure traces of docs/protocol.md on the scheduler's core, with a clock that tests move.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -345,6 +346,62 @@ TEST_CASE("A worker that has refused a job is asked again, less and less often, 
   CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("w2 can't take part: disk full"));
   h.Prepared(w2);
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+}
+
+TEST_CASE("A worker whose slots fail gets a new view to try again, and the job fails when nobody else can") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  int failures = 0;
+  for (; h.GetJob().state() == JOB_STATE_RUNNING; ++failures) {
+    REQUIRE(failures < 10);
+    const uint64_t view = h.CurrentView().view();
+    h.Clear();
+    h.Refused(w, "slot 2: no memory");
+    if (h.GetJob().state() != JOB_STATE_RUNNING) continue;
+    CHECK(h.CurrentView().view() == view);
+    h.Pass(absl::Seconds(1 << failures) + absl::Milliseconds(200), {s, w});
+    REQUIRE(h.Last(w, Directive::kPrepareJob) != nullptr);
+    h.Prepared(w);
+    CHECK(h.CurrentView().view() == view + 1);
+    h.Installed(s, view + 1);
+    CHECK(h.Last(w, Directive::kView) != nullptr);
+  }
+  CHECK(failures == 5);  // after 1, 2, 4 and 8 s
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK(h.GetJob().reason() == "no worker can do the work; w failed 5 times in a row: slot 2: no memory");
+  CHECK(std::count(h.messages().begin(), h.messages().end(), "w can't take part: slot 2: no memory") == 1);
+}
+
+TEST_CASE(
+    "A worker whose slots fail while another's do not is tried less and less often, until some succeed") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  h.Prepared(w1, /*derived=*/true);
+  h.Prepared(w2);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  const auto fails = [&](absl::Duration pause) {
+    h.Clear();
+    h.Refused(w1, "slot 2: no memory");
+    REQUIRE(h.CurrentView().slots_size() == 1);
+    h.Installed(s, h.CurrentView().view());
+    h.Pass(pause - absl::Milliseconds(200), {s, w1, w2});
+    CHECK(h.Last(w1, Directive::kPrepareJob) == nullptr);
+    h.Pass(absl::Milliseconds(400), {s, w1, w2});
+    REQUIRE(h.Last(w1, Directive::kPrepareJob) != nullptr);
+    h.Prepared(w1);
+    REQUIRE(h.CurrentView().slots_size() == 2);
+    h.Installed(s, h.CurrentView().view());
+  };
+  for (int pause : {1, 2, 4, 8, 16}) fails(absl::Seconds(pause));
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+  h.Reached(s, 0, 5);  // which the former view may have brought about
+  fails(absl::Seconds(32));
+  for (uint64_t version : {6, 7, 8}) h.Reached(s, 0, version);
+  fails(absl::Seconds(1));
 }
 
 TEST_CASE("The time that a job lay stopped is not training time") {
