@@ -25,10 +25,28 @@ class ShardCollector {
   // dropped.
   std::optional<std::vector<CheckpointShard>> Add(const ShardWritten& report);
 
+  // A part of the version could not be written: it can't become whole from this restore point.
+  void Fail(Version version);
+  bool HasFailed(Version version) const;
+  // Nothing up to `version` is needed any more.
+  void DropUpTo(Version version);
+
+  // Only the newest versions that are not whole are kept, so many.
+  static constexpr size_t kMaxVersions = 64;
+  size_t versions() const { return written_.size(); }
+
  private:
+  struct Parts {
+    std::map<uint32_t, CheckpointShard> shards;
+    bool failed = false;  // and `shards` is empty
+  };
+  // Null: nothing more is to be known of the version.
+  Parts* Find(Version version);
+
   uint64_t restore_id_ = 0;
   uint32_t shards_ = 0;
-  std::map<Version, std::map<uint32_t, CheckpointShard>> written_;
+  std::map<Version, Parts> written_;
+  std::optional<Version> dropped_;  // all up to here
 };
 
 // ---- committed ones: in JobStateRecord::checkpoints, ascending ----

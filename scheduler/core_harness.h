@@ -220,6 +220,13 @@ class Harness {
   const std::vector<CheckCheckpointFiles>& checks() const { return checks_; }
   const std::vector<std::string>& messages() const { return messages_; }
   const std::vector<MetricRecord>& metrics() const { return metrics_; }
+  // Versions whose files were deleted.
+  const std::vector<uint64_t>& deleted() const { return deleted_; }
+  size_t StateBytes() const {
+    size_t bytes = 0;
+    for (const auto& [key, value] : store_) bytes += key.first == kStateTable ? value.size() : 0;
+    return bytes;
+  }
   const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
@@ -257,6 +264,8 @@ class Harness {
       } else if (auto* publish = std::get_if<PublishEvent>(&action)) {
         if (publish->event.has_metric()) metrics_.push_back(publish->event.metric());
         if (!publish->event.message().empty()) messages_.push_back(publish->event.message());
+      } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
+        deleted_.push_back(remove->version.value());
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
         cleared_folders_.push_back(leftovers->folder);
       } else if (auto* end = std::get_if<EndSession>(&action)) {
@@ -276,6 +285,7 @@ class Harness {
   std::vector<CheckCheckpointFiles> checks_;
   std::vector<std::string> messages_;
   std::vector<MetricRecord> metrics_;
+  std::vector<uint64_t> deleted_;
   std::vector<std::string> cleared_folders_;
   std::vector<uint64_t> ended_sessions_;
 };

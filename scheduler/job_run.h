@@ -169,8 +169,11 @@ class JobRun {
 
   bool WantsCheckpoint(Version version) const;
   void WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite = false);
-  // False: it is known already.
-  bool AddFailedWrite(Version version, const std::string& error, bool not_finite);
+  // Kept as long as the version may be the result or the last.
+  void AddFailedWrite(Version version, const std::string& error, bool not_finite);
+  bool MayBeKept(Version version) const;
+  // Of a version that can't become whole: what there is of it fills the disk for nothing.
+  void DeleteParts(Version version);
   const FailedWrite* FindFailedWrite(Version version) const;
   // Whether the checkpoint of the result, which is not there, is still to come from this restore point.
   bool ResultMayCome() const;
@@ -211,6 +214,7 @@ class JobRun {
   std::vector<ShardState> shards_;             // by shard of the current view
   absl::Time moved_;                           // when a version was reached or a slot evaluated
   ShardCollector collector_;
+  std::string write_error_;  // the last, without its numbers, since a checkpoint was written
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
   std::set<Version> committing_;

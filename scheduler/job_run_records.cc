@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/contribution_stats.h"
 #include "common/job_print.h"
@@ -53,6 +54,7 @@ void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   const Version version(report.version());
   if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
   if (!report.error().empty()) return WriteFailed(now, version, report.error(), report.not_finite());
+  if (collector_.HasFailed(version)) return DeleteParts(version);  // this one came after the others went
   auto files = collector_.Add(report);
   if (!files) return;
   committing_.insert(version);
@@ -91,6 +93,8 @@ void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
   StoredCheckpoint stored;
   stored.set_version(version.value());
   stored.set_directory(*checkpoint);
+  collector_.DropUpTo(version);
+  write_error_.clear();
   if (!AddCheckpoint(std::move(stored), &state_)) return;
   // Rounds that need not be run again must not be forgotten either.
   if (window_.examples() > 0 && !ended()) RecordMetrics(now);
@@ -106,19 +110,41 @@ const FailedWrite* JobRun::FindFailedWrite(Version version) const {
   return nullptr;
 }
 
-bool JobRun::AddFailedWrite(Version version, const std::string& error, bool not_finite) {
-  if (FindFailedWrite(version) != nullptr) return false;
-  FailedWrite& failed = *state_.add_failed_writes();
+// Whether it may matter that the version can't be had: it is the result or the last, or may become it.
+bool JobRun::MayBeKept(Version version) const {
+  const uint64_t v = version.value();
+  if (state_.state() == JOB_STATE_TESTING) return v == state_.kept_version() || v == state_.trained_rounds();
+  const EvaluationRecord* const best = Best();
+  return v == length().rounds || v == CurrentTarget(0).version() || (best != nullptr && v == best->version());
+}
+
+void JobRun::AddFailedWrite(Version version, const std::string& error, bool not_finite) {
+  auto* const all = state_.mutable_failed_writes();
+  all->erase(std::remove_if(all->begin(), all->end(),
+                            [&](const FailedWrite& failed) { return !MayBeKept(Version(failed.version())); }),
+             all->end());
+  if (!MayBeKept(version) || FindFailedWrite(version) != nullptr) return;
+  FailedWrite& failed = *all->Add();
   failed.set_version(version.value());
   failed.set_error(error);
   failed.set_not_finite(not_finite);
-  return true;
 }
 
 void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite) {
-  if (ended() || !AddFailedWrite(version, error, not_finite)) return;
+  if (ended()) return;
+  AddFailedWrite(version, error, not_finite);
+  collector_.Fail(version);
+  DeleteParts(version);
+  // A full disk is told once, not for each version. Numbers are those of versions and shards.
+  std::string kind = error;
+  kind.erase(std::remove_if(kind.begin(), kind.end(), absl::ascii_isdigit), kind.end());
+  if (std::exchange(write_error_, kind) == kind) return;
   Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error),
           LogLine::Level::kError);
+}
+
+void JobRun::DeleteParts(Version version) {
+  out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
 }
 
 void JobRun::Prune() {

@@ -1,5 +1,6 @@
 // What a job does when checkpoints are damaged or gone, when it goes on from another job's, and when numbers
 // are not finite.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "common/job_print.h"
 #include "common/plan_text.h"
 #include "common/sha256.h"
+#include "scheduler/checkpoint_ledger.h"
 #include "scheduler/core_harness.h"
 
 namespace shoal::scheduler {
@@ -195,6 +197,56 @@ TEST_CASE("A server that can't load a checkpoint does not fail the job while a g
   h.Installed(good, h.CurrentView().view());
   h.Pass(absl::Seconds(10), {bad, good, w});
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+}
+
+TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's state no longer") {
+  JobSpec spec = PlainSpec();
+  spec.mutable_train()->set_rounds(2000);
+  JobPlan plan = Plan();
+  plan.set_rounds(2000);
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true, plan);
+  h.Prepared(s1);
+  h.Prepared(s2);
+  REQUIRE(h.CurrentView().shards_size() == 2);
+  const size_t before = h.StateBytes();
+  for (uint64_t version = 5; version < 2000; version += 5) {
+    h.Written(s1, 0, version);
+    h.Written(s2, 1, version, "version-" + std::to_string(version) + ": No space left on device");
+  }
+  CHECK(h.StateBytes() < before + 100);
+  CHECK(h.deleted().size() == 1995 / 5);
+  h.Written(s1, 0, 1995);  // after its other part had failed: it would lie there for ever
+  CHECK(h.deleted().size() == 1995 / 5 + 1);
+  const auto told = std::count_if(h.messages().begin(), h.messages().end(), [](const std::string& message) {
+    return message.find("No space left") != std::string::npos;
+  });
+  CHECK(told == 1);
+  CHECK(h.commits().empty());
+  h.Written(s1, 0, 2000);
+  h.Written(s2, 1, 2000);
+  CHECK(h.commits().size() == 1);
+}
+
+TEST_CASE("Parts of versions that never become whole are forgotten, the oldest first") {
+  ShardCollector collector;
+  collector.Reset(1, 2);
+  ShardWritten report;
+  report.set_restore_id(1);
+  for (uint64_t version = 1; version <= 1000; ++version) {
+    report.set_version(version);
+    CHECK_FALSE(collector.Add(report));
+  }
+  CHECK(collector.versions() == ShardCollector::kMaxVersions);
+  report.set_shard(1);
+  CHECK(collector.Add(report));
+  report.set_version(1);
+  CHECK_FALSE(collector.Add(report));
+  collector.DropUpTo(Version(1000));
+  CHECK(collector.versions() == 0);
 }
 
 // ---- the result ----
