@@ -117,6 +117,27 @@ TEST_CASE("A lease that has ended: state is dropped, then the node joins anew") 
   CHECK(fixture.calls[3] == "joined");
 }
 
+TEST_CASE(
+    "A report that is made before the node has handled the new session does not come before the others") {
+  Fixture fixture;
+  NodeReport report;
+  report.mutable_shard_progress()->set_version(7);
+  fixture.scheduler.events->OnClosed(absl::UnavailableError("broken"));
+  fixture.time.RunFor(absl::Seconds(1));
+  REQUIRE(fixture.scheduler.events != nullptr);
+  fixture.scheduler.events->OnOpened();
+  fixture.scheduler.events->OnWritten();
+  const size_t before = fixture.scheduler.reports.size();
+  fixture.client->Send(report);  // on_session_opened is still to come
+  fixture.time.Run();
+  CHECK(fixture.calls.back() == "opened");
+  CHECK(fixture.scheduler.reports.size() == before);
+  fixture.client->Send(report);
+  fixture.time.Run();
+  REQUIRE(fixture.scheduler.reports.size() == before + 1);
+  CHECK(fixture.scheduler.reports.back().shard_progress().version() == 7);
+}
+
 TEST_CASE("After Stop nothing is called") {
   Fixture fixture;
   SchedulerStreamEvents* const events = fixture.scheduler.events;

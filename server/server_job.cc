@@ -159,13 +159,13 @@ absl::Status ServerJob::Subscribe(std::shared_ptr<PullStream> stream) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::FailedPreconditionError("the job is over here");
   if (stream->view().value() != view_.view()) return absl::FailedPreconditionError("the view is over");
-  streams_.insert(std::move(stream));
+  streams_.push_back(std::move(stream));
   return absl::OkStatus();
 }
 
 void ServerJob::Unsubscribe(const std::shared_ptr<PullStream>& stream) {
   absl::MutexLock lock(&mutex_);
-  streams_.erase(stream);
+  streams_.erase(std::remove(streams_.begin(), streams_.end(), stream), streams_.end());
 }
 
 void ServerJob::EndStreams(ViewId except, const absl::Status& status) {

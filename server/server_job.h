@@ -160,7 +160,7 @@ class ServerJob : public JobShardHost {
   ViewId queued_ ABSL_GUARDED_BY(mutex_);                           // a Restore of it waits; 0: none does
   std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // what came of view_, when known
   std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of coming
   std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);  // of view_, by shard
   uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;       // Execute's work that is not done
   absl::Time updated_ ABSL_GUARDED_BY(mutex_);              // its last progress
