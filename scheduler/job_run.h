@@ -169,6 +169,7 @@ class JobRun {
   void CountRunningTime(absl::Time now);
   // A record of the history; and live progress, when it is time.
   void RecordMetrics(absl::Time now);
+  void AddRounds(absl::Time now, const ShardProgress& report);
   void PublishProgress(absl::Time now);
   void End(absl::Time now, JobState state, const std::string& reason);
   void SetState(absl::Time now, JobState state, const std::string& reason);
