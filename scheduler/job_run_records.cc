@@ -116,7 +116,7 @@ bool JobRun::AddFailedWrite(Version version, const std::string& error, bool not_
   if (FindFailedWrite(version) != nullptr) return false;
   FailedWrite& failed = *state_.add_failed_writes();
   failed.set_version(version.value());
-  failed.set_error(error);
+  failed.set_error(ToValidUtf8(error));
   failed.set_not_finite(not_finite);
   return true;
 }
