@@ -65,7 +65,8 @@ class Env {
   // Makes names in `path` durable.
   virtual absl::Status SyncDir(const std::string& path) = 0;
 
-  // With all parents; OK when it is there already.
+  // With all parents; OK when it is there already. Durable: what is synced in a folder that this made can't
+  // be lost with the folder's name.
   virtual absl::Status CreateDirs(const std::string& path) = 0;
 
   // The names in a folder, sorted, without "." and "..".

@@ -137,8 +137,14 @@ class PosixEnvironment : public Env {
 
   absl::Status CreateDirs(const std::string& path) override {
     std::error_code error;
+    std::vector<std::string> parents;  // of folders that are missing, innermost first
+    for (std::string missing = path; !std::filesystem::exists(missing, error); missing = parents.back()) {
+      parents.push_back(DirName(missing));
+      if (parents.back() == missing) break;
+    }
     std::filesystem::create_directories(path, error);
     if (error) return Failure(error.value(), "can't create folder", path);
+    for (const std::string& parent : parents) SHOAL_RETURN_IF_ERROR(SyncDir(parent));
     return absl::OkStatus();
   }
 

@@ -40,7 +40,10 @@ void SessionClient::Stop() {
 }
 
 void SessionClient::Send(NodeReport report) {
-  Happened([report = std::move(report)](SessionCore* core, absl::Time now) { core->Send(now, report); });
+  const uint64_t stream = session_opened_.load(std::memory_order_acquire);
+  Happened([stream, report = std::move(report)](SessionCore* core, absl::Time now) {
+    core->SendIn(now, stream, report);
+  });
 }
 
 void SessionClient::StartLeaving() {
@@ -127,7 +130,10 @@ void SessionClient::HandleNews(SessionNews news) {
       if (callbacks_.on_joined) caller_->Post([this, joined = news.joined] { callbacks_.on_joined(joined); });
       return;
     case SessionNews::Kind::kOpened:
-      return caller_->Post([this] { callbacks_.on_session_opened(); });
+      return caller_->Post([this, stream = news.stream] {
+        session_opened_.store(stream, std::memory_order_release);
+        callbacks_.on_session_opened();
+      });
     case SessionNews::Kind::kLeaseLost:
       return caller_->Post([this] {
         callbacks_.on_lease_lost();

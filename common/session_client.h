@@ -57,7 +57,7 @@ class SessionClient {
   SessionClient& operator=(const SessionClient&) = delete;
 
   // Queues a report for the session that stands; never blocks. Dropped when none stands: on_session_opened
-  // follows.
+  // follows. So it is until on_session_opened is called: what is reported there comes first in a session.
   void Send(NodeReport report);
 
   // Asks the scheduler to give this node's work to others; Leave waits for the answer.
@@ -96,6 +96,7 @@ class SessionClient {
   const SessionOptions options_;
   const SessionCallbacks callbacks_;
   std::atomic<uint64_t> node_id_{0};
+  std::atomic<uint64_t> session_opened_{0};  // the newest stream that on_session_opened was called for
   Event released_;
   Event refused_;
   absl::Mutex mutex_;

@@ -117,6 +117,31 @@ TEST_CASE("A lease that has ended: state is dropped, then the node joins anew") 
   CHECK(fixture.calls[3] == "joined");
 }
 
+TEST_CASE(
+    "A report that is made before the node has handled the new session does not come before the others") {
+  Fixture fixture;
+  NodeReport report;
+  fixture.scheduler.events->OnClosed(absl::UnavailableError("broken"));
+  fixture.time.RunFor(absl::Seconds(1));
+  REQUIRE(fixture.scheduler.events != nullptr);
+  fixture.scheduler.events->OnOpened();
+  report.mutable_shard_progress()->set_version(7);
+  fixture.client->Send(report);  // on_session_opened is still to come
+  fixture.time.Run();
+  REQUIRE(fixture.calls.back() == "opened");
+  report.mutable_shard_progress()->set_version(8);
+  fixture.client->Send(report);
+  for (int i = 0; i < 3; ++i) {
+    fixture.scheduler.events->OnWritten();
+    fixture.time.Run();
+  }
+  std::vector<uint64_t> versions;
+  for (const NodeReport& sent : fixture.scheduler.reports) {
+    if (sent.has_shard_progress()) versions.push_back(sent.shard_progress().version());
+  }
+  CHECK(versions == std::vector<uint64_t>{8});
+}
+
 TEST_CASE("After Stop nothing is called") {
   Fixture fixture;
   SchedulerStreamEvents* const events = fixture.scheduler.events;

@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "common/utf8.h"
+#include "google/protobuf/message.h"
 
 namespace shoal {
 namespace {
@@ -17,6 +19,25 @@ bool IsRefusal(const absl::Status& status) {
          absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
 }
 
+// Errors quote what is in a damaged file; the scheduler could not parse a report with other than UTF-8 in it.
+void MakeTextsValid(google::protobuf::Message* message) {
+  using google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& reflection = *message->GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(*message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->type() == FieldDescriptor::TYPE_STRING && !field->is_repeated()) {
+      const std::string text = reflection.GetString(*message, field);
+      if (!IsValidUtf8(text)) reflection.SetString(message, field, ToValidUtf8(text));
+    } else if (field->type() == FieldDescriptor::TYPE_MESSAGE && !field->is_repeated()) {
+      MakeTextsValid(reflection.MutableMessage(message, field));
+    } else if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
+      for (int i = 0; i < reflection.FieldSize(*message, field); ++i)
+        MakeTextsValid(reflection.MutableRepeatedMessage(message, field, i));
+    }
+  }
+}
+
 }  // namespace
 
 SessionCore::SessionCore(Options options)
@@ -27,6 +48,7 @@ std::vector<SessionAction> SessionCore::TakeActions() { return std::exchange(act
 void SessionCore::Tell(SessionNews::Kind kind) {
   SessionNews news;
   news.kind = kind;
+  news.stream = stream_;
   actions_.push_back(std::move(news));
 }
 
@@ -171,6 +193,7 @@ void SessionCore::SendLeaving(absl::Time now) {
 
 void SessionCore::Send(absl::Time now, NodeReport report) {
   if (stream_ == 0) return;
+  MakeTextsValid(&report);
   if (report.has_heartbeat() && std::any_of(queue_.begin(), queue_.end(),
                                             [](const NodeReport& queued) { return queued.has_heartbeat(); }))
     return;

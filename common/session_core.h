@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -55,6 +56,7 @@ struct SessionNews {
   };
   Kind kind = Kind::kJoined;
   JoinResponse joined;
+  uint64_t stream = 0;  // kOpened: of this session
   absl::Status refused;
 };
 // For people.
@@ -99,6 +101,12 @@ class SessionCore {
   // when the scheduler does not know it.
   void Leave(absl::Time now);
 
+  // A report of somebody who has handled the opening of `stream`, and of no later one: dropped when another
+  // stream stands, in which all state is reported anew. What is new would otherwise overtake what the
+  // scheduler may have forgotten, which would seem to be old when it comes.
+  void SendIn(absl::Time now, uint64_t stream, NodeReport report) {
+    if (IsCurrent(stream)) Send(now, std::move(report));
+  }
   // Queues a report for the stream that stands; dropped when none does. A second heartbeat behind one that
   // waits is dropped too.
   void Send(absl::Time now, NodeReport report);

@@ -207,5 +207,25 @@ TEST_CASE("A node that leaves says so again in a later session, and is released 
   CHECK(News(unknown.TakeActions()) == std::vector{SessionNews::Kind::kReleased});
 }
 
+TEST_CASE("A report that quotes a damaged file can be parsed by the scheduler") {
+  SessionCore core = Standing();
+  NodeReport report;
+  report.mutable_view_installed()->set_error("no tensor 'theta\xFF'");
+  core.Send(kStart, report);
+  const auto written = Only<WriteReport>(core.TakeActions());
+  REQUIRE(written.size() == 1);
+  NodeReport parsed;
+  REQUIRE(parsed.ParseFromString(written[0].report.SerializeAsString()));
+  CHECK(parsed.view_installed().error() == "no tensor 'theta?'");
+}
+
+TEST_CASE("A report made in an older session is dropped") {
+  SessionCore core = Standing();
+  core.SendIn(kStart, 0, NodeReport());
+  CHECK(core.TakeActions().empty());
+  core.SendIn(kStart, 1, NodeReport());
+  CHECK(Only<WriteReport>(core.TakeActions()).size() == 1);
+}
+
 }  // namespace
 }  // namespace shoal

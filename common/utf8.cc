@@ -28,20 +28,36 @@ Continuation After(uint8_t lead) {
   return {kNoLead, 0, 0};
 }
 
+// Bytes of the well-formed sequence at the front of `bytes`; 0: there is none.
+size_t SequenceBytes(absl::string_view bytes) {
+  const Continuation next = After(static_cast<uint8_t>(bytes[0]));
+  if (next.more == kNoLead || bytes.size() <= next.more) return 0;
+  for (size_t k = 1; k <= next.more; ++k) {
+    const auto byte = static_cast<uint8_t>(bytes[k]);
+    if (byte < (k == 1 ? next.low : 0x80) || byte > (k == 1 ? next.high : 0xBF)) return 0;
+  }
+  return next.more + 1;
+}
+
 }  // namespace
 
 bool IsValidUtf8(absl::string_view bytes) {
-  size_t i = 0;
-  while (i < bytes.size()) {
-    const Continuation next = After(static_cast<uint8_t>(bytes[i]));
-    if (next.more == kNoLead || bytes.size() - i <= next.more) return false;
-    for (size_t k = 1; k <= next.more; ++k) {
-      const auto byte = static_cast<uint8_t>(bytes[i + k]);
-      if (byte < (k == 1 ? next.low : 0x80) || byte > (k == 1 ? next.high : 0xBF)) return false;
-    }
-    i += next.more + 1;
+  while (!bytes.empty()) {
+    const size_t size = SequenceBytes(bytes);
+    if (size == 0) return false;
+    bytes.remove_prefix(size);
   }
   return true;
+}
+
+std::string ToValidUtf8(absl::string_view bytes) {
+  std::string text;
+  while (!bytes.empty()) {
+    const size_t size = SequenceBytes(bytes);
+    text.append(size == 0 ? "?" : std::string(bytes.substr(0, size)));
+    bytes.remove_prefix(size == 0 ? 1 : size);
+  }
+  return text;
 }
 
 }  // namespace shoal

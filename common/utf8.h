@@ -1,6 +1,8 @@
 // Whether bytes are text.
 #pragma once
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 
 namespace shoal {
@@ -8,5 +10,10 @@ namespace shoal {
 // Whether `bytes` is well-formed UTF-8 (Unicode 15, table 3-7: no overlong forms, no surrogates, nothing
 // above U+10FFFF).
 bool IsValidUtf8(absl::string_view bytes);
+
+// `bytes` with a '?' in place of each byte that is no part of well-formed UTF-8. For what goes into a
+// protobuf string: a message with other bytes in it can be written but not be read again, and errors about
+// damaged files quote what they found.
+std::string ToValidUtf8(absl::string_view bytes);
 
 }  // namespace shoal

@@ -23,6 +23,16 @@ TEST_CASE("Bytes that no encoder writes are no text") {
   CHECK_FALSE(IsValidUtf8("\xFF"));
 }
 
+TEST_CASE("What is no text becomes text, and text stays as it is") {
+  CHECK(ToValidUtf8("") == "");
+  CHECK(ToValidUtf8("gr\xC3\xB6\xC3\x9F"
+                    "e") ==
+        "gr\xC3\xB6\xC3\x9F"
+        "e");
+  CHECK(ToValidUtf8("tensor \xFF\xC3.0") == "tensor ??.0");
+  CHECK(ToValidUtf8("cut \xE2\x82") == "cut ??");
+}
+
 TEST_CASE("A sequence that is cut off is no text") {
   CHECK_FALSE(IsValidUtf8("a\xC3"));
   CHECK_FALSE(IsValidUtf8("\xE2\x82"));

@@ -151,11 +151,11 @@ class Harness {
     REQUIRE(Report(node, report).ok());
   }
   // The rounds [from, to) of ten examples each, in one report of shard 0.
-  void Rounds(uint64_t node, uint64_t from, uint64_t to) {
+  void Rounds(uint64_t node, uint64_t from, uint64_t to, uint64_t view = 0) {
     NodeReport report;
     ShardProgress& progress = *report.mutable_shard_progress();
     progress.set_job(1);
-    progress.set_view(CurrentView().view());
+    progress.set_view(view == 0 ? CurrentView().view() : view);
     progress.set_version(to);
     for (uint64_t round = from; round < to; ++round) {
       RoundStats& stats = *progress.add_rounds();
@@ -204,6 +204,11 @@ class Harness {
 
   Job GetJob() { return *core_->GetJob(JobId(1)); }
   View CurrentView() { return GetJob().view(); }
+  JobStateRecord StoredState() {
+    JobStateRecord state;
+    REQUIRE(state.ParseFromString(store_.at({kStateTable, RecordKey(1)})));
+    return state;
+  }
   // The last directive of this kind that a node was sent since Clear().
   const Directive* Last(uint64_t node, Directive::DirectiveCase kind) {
     const Directive* last = nullptr;

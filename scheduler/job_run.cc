@@ -145,7 +145,7 @@ void JobRun::Emit(absl::Time now, JobEvent event) {
 
 void JobRun::Message(absl::Time now, const std::string& text, LogLine::Level level) {
   JobEvent event;
-  event.set_message(text);
+  event.set_message(ToValidUtf8(text));
   Emit(now, std::move(event));
   out_->Do(LogLine{level, absl::StrCat("job ", definition_.job(), ": ", text)});
 }

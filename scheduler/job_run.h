@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/schedule.h"
 #include "common/types.h"
+#include "common/utf8.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/actions.h"
 #include "scheduler/checkpoint_ledger.h"
@@ -182,10 +183,11 @@ class JobRun {
   void CountRunningTime(absl::Time now);
   // A record of the history; and live progress, when it is time.
   void RecordMetrics(absl::Time now);
+  void AddRounds(absl::Time now, const ShardProgress& report);
   void PublishProgress(absl::Time now);
   void End(absl::Time now, JobState state, const std::string& reason);
   void SetState(absl::Time now, JobState state, const std::string& reason);
-  void Explain(const std::string& reason) { state_.set_reason(reason); }
+  void Explain(const std::string& reason) { state_.set_reason(ToValidUtf8(reason)); }
   void Emit(absl::Time now, JobEvent event);
   void Message(absl::Time now, const std::string& text, LogLine::Level level = LogLine::Level::kInfo);
   void SaveState();

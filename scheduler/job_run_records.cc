@@ -15,14 +15,22 @@
 namespace shoal::scheduler {
 
 void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
+  // Statistics are a function of the job, whatever view they come from: a server that has not heard of the
+  // newest one yet says them once, too.
+  AddRounds(now, report);
   if (report.view() < restore_view_ || report.view() > state_.view().view() ||
-      report.shard() >= shards_.size() || report.version() > length().rounds)
+      report.shard() >= shards_.size() || report.version() > length().rounds || ended())
     return;
   ShardState& shard = shards_[report.shard()];
   if (Version(report.version()) > shard.version) moved_ = now;
   shard.version = std::max(shard.version, Version(report.version()));
   ForgiveFailures(report);
   shard.missing.assign(report.missing().begin(), report.missing().end());
+  PublishProgress(now);
+}
+
+void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
+  if (report.view() > state_.view().view() || report.version() > length().rounds) return;
   // One report may have rounds of several log intervals: they took equal shares of the time since the last.
   const absl::Time since = window_.newest();
   const int rounds = report.rounds_size();
@@ -37,7 +45,6 @@ void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
   }
   const uint64_t stored = std::max(state_.recorded_version(), state_.window().version());
   if (window_.version().value() >= stored + kMaxRoundsUnstored) *state_.mutable_window() = window_.Save(now);
-  PublishProgress(now);
 }
 
 // Servers report in each session what they have written; much of it may be committed, and gone again. Each
@@ -126,7 +133,7 @@ void JobRun::AddFailedWrite(Version version, const std::string& error, bool not_
   if (!MayBeKept(version) || FindFailedWrite(version) != nullptr) return;
   FailedWrite& failed = *all->Add();
   failed.set_version(version.value());
-  failed.set_error(error);
+  failed.set_error(ToValidUtf8(error));
   failed.set_not_finite(not_finite);
 }
 

@@ -453,6 +453,39 @@ TEST_CASE("Log intervals that arrive in one report share its time, so none has t
   for (const MetricRecord& metric : h.metrics()) CHECK(metric.examples_per_second() == Approx(80));
 }
 
+TEST_CASE("After a restart statistics count that come from a server which still serves the view before") {
+  JobSpec spec = Spec();
+  spec.mutable_log_every()->set_rounds(10);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  h.Rounds(s, 0, 5);
+  const uint64_t w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Prepared(w2);
+  REQUIRE(h.CurrentView().view() == 2);
+  h.Restart();
+  REQUIRE(h.Open(s).ok());
+  h.Rounds(s, 0, 5, /*view=*/1);
+  h.Installed(s, 2);
+  h.Rounds(s, 5, 10);
+  REQUIRE(h.metrics().size() == 1);
+  CHECK(h.metrics()[0].round() == 10);
+  CHECK(h.StoredState().examples() == 100);
+}
+
+TEST_CASE("A reason that quotes a damaged file does not make the store unreadable") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Written(s, 0, 10, "no tensor 'theta\xFF'");
+  for (int i = 0; i < 3; ++i) h.Installed(s, h.CurrentView().view(), "no tensor 'theta\xFF'");
+  h.Restart();  // reads it
+  CHECK(h.GetJob().job() == 1);
+}
+
 TEST_CASE("A cancelled job says how far it came") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");

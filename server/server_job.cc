@@ -159,13 +159,13 @@ absl::Status ServerJob::Subscribe(std::shared_ptr<PullStream> stream) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::FailedPreconditionError("the job is over here");
   if (stream->view().value() != view_.view()) return absl::FailedPreconditionError("the view is over");
-  streams_.insert(std::move(stream));
+  streams_.push_back(std::move(stream));
   return absl::OkStatus();
 }
 
 void ServerJob::Unsubscribe(const std::shared_ptr<PullStream>& stream) {
   absl::MutexLock lock(&mutex_);
-  streams_.erase(stream);
+  streams_.erase(std::remove(streams_.begin(), streams_.end(), stream), streams_.end());
 }
 
 void ServerJob::EndStreams(ViewId except, const absl::Status& status) {
@@ -324,6 +324,17 @@ void ServerJob::ReportWhenIdle() {
   ReportProgress();
 }
 
+// Blocks reach a version before its round's statistics are known here. The scheduler must not learn of the
+// one without the other: its verdict on a version is also the last word on its metrics.
+Version ServerJob::KnownVersion(Version version) const {
+  const auto known = [this](Version v) {
+    return std::any_of(rounds_.begin(), rounds_.end(),
+                       [v](const RoundStats& round) { return round.round() + 1 == v.value(); });
+  };
+  while (version.value() > view_.restore().version() && !known(version)) version = version - 1;
+  return version;
+}
+
 void ServerJob::ReportProgress() {
   auto progress = shard_->Progress();
   absl::MutexLock lock(&mutex_);
@@ -333,6 +344,7 @@ void ServerJob::ReportProgress() {
        ++round) {
     *progress->add_rounds() = *round;
   }
+  if (progress->shard() == 0) progress->set_version(KnownVersion(Version(progress->version())).value());
   // Rounds of blocks that were updated side by side may have swapped.
   std::sort(progress->mutable_rounds()->begin(), progress->mutable_rounds()->end(),
             [](const RoundStats& a, const RoundStats& b) { return a.round() < b.round(); });

@@ -138,6 +138,7 @@ class ServerJob : public JobShardHost {
   void ReportSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWhenIdle() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+  Version KnownVersion(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   CheckpointUse UseOf(Version version) const;
   void WriteNextSnapshot() ABSL_LOCKS_EXCLUDED(mutex_);
   ShardWritten WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -160,11 +161,11 @@ class ServerJob : public JobShardHost {
   ViewId queued_ ABSL_GUARDED_BY(mutex_);                           // a Restore of it waits; 0: none does
   std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // what came of view_, when known
   std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);  // of view_, by shard
-  uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;       // Execute's work that is not done
-  absl::Time updated_ ABSL_GUARDED_BY(mutex_);              // its last progress
-  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;         // a ReportProgress waits
+  std::vector<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of coming
+  std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);                    // of view_, by shard
+  uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;  // Execute's work that is not done
+  absl::Time updated_ ABSL_GUARDED_BY(mutex_);         // its last progress
+  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;    // a ReportProgress waits
   absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);   // the last ones, for new sessions
   uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // of them, at the back

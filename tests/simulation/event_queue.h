@@ -2,11 +2,12 @@
 // scheduling.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -17,24 +18,32 @@ class EventQueue {
  public:
   explicit EventQueue(uint64_t seed) : random_(seed) {}
 
-  absl::Time now() const { return absl::UnixEpoch() + now_; }
+  // Monotonic.
+  absl::Time now() const { return absl::UnixEpoch() + absl::Microseconds(now_us_); }
+  absl::Duration elapsed() const { return absl::Microseconds(now_us_); }
+
   void After(absl::Duration delay, std::function<void()> event) {
-    events_.emplace(std::make_pair(now_ + delay, sequence_++), std::move(event));
+    const int64_t us = now_us_ + std::max<int64_t>(0, absl::ToInt64Microseconds(delay));
+    events_.push_back({us, sequence_++, std::move(event)});
+    std::push_heap(events_.begin(), events_.end(), Later);
   }
   // Runs the next event; false when there is none.
   bool Step() {
     if (events_.empty()) return false;
-    auto first = events_.begin();
-    now_ = first->first.first;
-    auto event = std::move(first->second);
-    events_.erase(first);
-    event();
+    std::pop_heap(events_.begin(), events_.end(), Later);
+    Event next = std::move(events_.back());
+    events_.pop_back();
+    now_us_ = next.us;
+    next.run();
     return true;
   }
+  uint64_t steps() const { return sequence_; }
+  void Clear() { std::vector<Event>().swap(events_); }
+  size_t waiting() const { return events_.size(); }
 
   // ---- the schedule's luck ----
   bool Chance(double probability) {
-    return std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+    return probability > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < probability;
   }
   uint64_t Below(uint64_t n) { return random_() % n; }
   absl::Duration Between(absl::Duration low, absl::Duration high) {
@@ -42,9 +51,18 @@ class EventQueue {
   }
 
  private:
-  absl::Duration now_ = absl::ZeroDuration();
+  struct Event {
+    int64_t us;
+    uint64_t sequence;
+    std::function<void()> run;
+  };
+  static bool Later(const Event& a, const Event& b) {
+    return a.us != b.us ? a.us > b.us : a.sequence > b.sequence;
+  }
+
+  int64_t now_us_ = 0;
   uint64_t sequence_ = 0;
-  std::map<std::pair<absl::Duration, uint64_t>, std::function<void()>> events_;
+  std::vector<Event> events_;  // a heap
   std::mt19937_64 random_;
 };
 

@@ -1,0 +1,592 @@
+#include "tests/simulation/links.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/block_checksum.h"
+#include "common/payload.h"
+#include "common/wire.h"
+#include "server/subscription.h"
+#include "worker/published_check.h"
+
+namespace shoal::simulation {
+namespace {
+
+constexpr absl::Duration kHandOver = absl::Microseconds(20);  // of a message to the transport
+constexpr int kWindow = 3;  // blocks that a server sends ahead of the worker
+constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
+
+// ---- the session ----
+
+class SessionAtScheduler;
+
+// One stream, as both ends know it.
+struct SessionState {
+  std::shared_ptr<Connection> connection;
+  std::shared_ptr<SessionAtScheduler> session;  // null: not accepted
+  // ---- of the client ----
+  Process* client = nullptr;
+  SchedulerStreamEvents* events = nullptr;  // null: the stream is gone
+  std::deque<Directive> incoming;
+  bool reading = true;
+  std::optional<absl::Status> closed;
+  bool told = false;
+
+  void Deliver() {
+    if (events == nullptr || told) return;
+    if (!incoming.empty()) {
+      if (!reading) return;
+      reading = false;
+      Directive next = std::move(incoming.front());
+      incoming.pop_front();
+      return events->OnDirective(std::move(next));
+    }
+    if (!closed) return;
+    told = true;
+    events->OnClosed(*closed);
+  }
+};
+
+class SessionAtScheduler : public scheduler::SessionStream,
+                           public std::enable_shared_from_this<SessionAtScheduler> {
+ public:
+  SessionAtScheduler(std::shared_ptr<SessionState> state, const Services* services, Process* process)
+      : state_(std::move(state)), services_(services), process_(process) {}
+
+  void Open(const Hello& hello) {
+    scheduler::SchedulerNode* const node = services_->scheduler(process_);
+    if (node == nullptr) return;
+    id_ = NodeId(hello.node_id());
+    const absl::Status status = node->OpenSession(hello, this);
+    if (!status.ok()) return state_->connection->Close(Connection::kServer, status);
+    open_ = true;
+    state_->connection->OnClosed(Connection::kServer,
+                                 [self = shared_from_this()](const absl::Status&) { self->Over(); });
+    state_->connection->Send(Connection::kServer, [state = state_] {
+      if (state->events != nullptr) state->events->OnOpened();
+    });
+    for (const Directive& directive : early_) Send(directive);
+    early_.clear();
+    if (early_end_) End(*early_end_);
+  }
+  void Report(const std::string& bytes) {
+    scheduler::SchedulerNode* const node = services_->scheduler(process_);
+    if (node == nullptr || !open_) return;
+    NodeReport report;
+    const absl::Status status =
+        report.ParseFromString(bytes) ? node->Report(id_, report) : absl::InternalError("can't be parsed");
+    if (!status.ok()) End(status);
+  }
+
+  void Send(const Directive& directive) override {
+    if (!open_) return early_.push_back(directive);
+    state_->connection->Send(Connection::kServer, [state = state_, directive] {
+      state->incoming.push_back(directive);
+      state->Deliver();
+    });
+  }
+  void End(const absl::Status& status) override {
+    if (!open_) {
+      early_end_ = status;
+      return;
+    }
+    state_->connection->Close(Connection::kServer, status);
+    process_->After(absl::ZeroDuration(), [self = shared_from_this()] { self->Over(); });
+  }
+
+ private:
+  void Over() {
+    scheduler::SchedulerNode* const node = services_->scheduler(process_);
+    if (node != nullptr && std::exchange(open_, false)) node->SessionOver(id_, this);
+  }
+
+  const std::shared_ptr<SessionState> state_;
+  const Services* const services_;
+  Process* const process_;
+  NodeId id_;
+  bool open_ = false;
+  std::vector<Directive> early_;  // sent before the session was known to stand
+  std::optional<absl::Status> early_end_;
+};
+
+class SimulatedSchedulerStream : public SchedulerStream {
+ public:
+  SimulatedSchedulerStream(Process* self, Network* network, const Services* services, const Hello& hello,
+                           SchedulerStreamEvents* events)
+      : self_(self), state_(std::make_shared<SessionState>()) {
+    state_->client = self;
+    state_->events = events;
+    state_->connection =
+        network->Connect(self, kScheduler, [state = state_, services, hello](const auto& connection) {
+          state->session =
+              std::make_shared<SessionAtScheduler>(state, services, connection->process(Connection::kServer));
+          state->session->Open(hello);
+        });
+    state_->connection->OnClosed(Connection::kClient, [state = state_](const absl::Status& status) {
+      state->closed = status;
+      state->Deliver();
+    });
+    Written();
+  }
+  ~SimulatedSchedulerStream() override {
+    state_->events = nullptr;
+    state_->connection->Close(Connection::kClient, absl::CancelledError("the node has left"));
+  }
+
+  void Write(NodeReport report) override {
+    // As bytes, since not all that can be written can be parsed again.
+    state_->connection->Send(Connection::kClient, [state = state_, bytes = report.SerializeAsString()] {
+      if (state->session != nullptr) state->session->Report(bytes);
+    });
+    Written();
+  }
+  void ReadOn() override {
+    self_->After(absl::ZeroDuration(), [state = state_] {
+      state->reading = true;
+      state->Deliver();
+    });
+  }
+
+ private:
+  void Written() {
+    self_->After(kHandOver, [state = state_] {
+      if (state->events != nullptr && !state->told) state->events->OnWritten();
+    });
+  }
+
+  Process* const self_;
+  const std::shared_ptr<SessionState> state_;
+};
+
+class SimulatedSchedulerLink : public SchedulerLink {
+ public:
+  SimulatedSchedulerLink(Process* self, Network* network, const Services* services)
+      : self_(self), network_(network), services_(services) {}
+  ~SimulatedSchedulerLink() override { *alive_ = false; }
+
+  void Join(const JoinRequest& request, absl::Duration timeout,
+            std::function<void(absl::StatusOr<JoinResponse>)> done) override {
+    const auto answer = [alive = alive_, done](const absl::StatusOr<JoinResponse>& response) {
+      if (*alive) done(response);
+    };
+    network_->Call(
+        self_, kScheduler, timeout,
+        [services = services_, request, answer](Process* process) -> Network::Answer {
+          scheduler::SchedulerNode* const node = services->scheduler(process);
+          absl::StatusOr<JoinResponse> response = absl::UnavailableError("nobody there");
+          if (node != nullptr) response = node->Join(request);
+          return [answer, response] { answer(response); };
+        },
+        [answer](const absl::Status& status) { answer(status); });
+  }
+  std::unique_ptr<SchedulerStream> Open(const Hello& hello, SchedulerStreamEvents* events) override {
+    return std::make_unique<SimulatedSchedulerStream>(self_, network_, services_, hello, events);
+  }
+
+ private:
+  Process* const self_;
+  Network* const network_;
+  const Services* const services_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// ---- other servers ----
+
+class SimulatedPeerLink : public server::PeerLink {
+ public:
+  SimulatedPeerLink(Process* self, Network* network, const Services* services)
+      : self_(self), network_(network), services_(services) {}
+
+  void ExchangeNorms(const std::string& address, const Norms& norms, absl::Duration timeout,
+                     NormsDone done) override {
+    Norms request = norms;
+    EventQueue& queue = network_->queue();
+    if (queue.Chance(network_->weather().damaged) && request.squared_norms_size() > 0)
+      request.set_squared_norms(0, request.squared_norms(0) * 1.5);
+    network_->Call(
+        self_, address, timeout,
+        [services = services_, request, done](Process* process) -> Network::Answer {
+          absl::StatusOr<Norms> answer = absl::UnavailableError("nobody there");
+          server::ServerNode* const node = services->server(process);
+          if (node != nullptr) {
+            const auto job = node->Find(JobId(request.job()));
+            answer = job.ok() ? (*job)->shard().OnNorms(request) : absl::StatusOr<Norms>(job.status());
+          }
+          return [done, answer] { done(answer); };
+        },
+        [done](const absl::Status& status) { done(status); });
+  }
+
+ private:
+  Process* const self_;
+  Network* const network_;
+  const Services* const services_;
+};
+
+// ---- pulls, at the server ----
+
+struct PublishedAtClient {
+  PublishedHeader header;
+  Payload payload;
+};
+using Delivered = std::function<void(PublishedAtClient)>;
+
+class PullAtServer : public server::PullStream, public std::enable_shared_from_this<PullAtServer> {
+ public:
+  PullAtServer(std::shared_ptr<server::ServerJob> job, ViewId view, Version from,
+               absl::Span<const BlockId> blocks, std::shared_ptr<Connection> connection, Network* network,
+               Delivered delivered)
+      : job_(std::move(job)),
+        view_(view),
+        subscription_(from, blocks),
+        connection_(std::move(connection)),
+        network_(network),
+        delivered_(std::move(delivered)) {}
+
+  void Start() {
+    connection_->OnClosed(Connection::kServer,
+                          [self = shared_from_this()](const absl::Status&) { self->Release(); });
+    const absl::Status status = job_->Subscribe(shared_from_this());
+    if (!status.ok()) return End(status);
+    Pump();
+  }
+  void Acknowledge() {
+    --under_way_;
+    Pump();
+  }
+
+  ViewId view() const override { return view_; }
+  void Wake(BlockId block) override {
+    subscription_.Signal(block);
+    Pump();
+  }
+  void End(const absl::Status& status) override {
+    connection_->Close(Connection::kServer, status);
+    connection_->process(Connection::kServer)->After(absl::ZeroDuration(), [self = shared_from_this()] {
+      self->Release();
+    });
+  }
+
+ private:
+  void Pump() {
+    while (job_ != nullptr && connection_->open(Connection::kServer) && under_way_ < kWindow) {
+      const auto next = subscription_.Next(
+          [this](BlockId block, Version version) { return job_->shard().Published(view_, block, version); });
+      if (!next.ok()) return End(next.status());
+      if (!*next) return;
+      PublishedAtClient message;
+      message.header.set_job(job_->id().value());
+      message.header.set_view(view_.value());
+      message.header.set_version((*next)->published.version.value());
+      message.header.set_block(static_cast<uint32_t>((*next)->block.value()));
+      message.header.set_wire((*next)->published.wire);
+      message.header.set_crc32c(BlockChecksum(message.header, (*next)->published.payload_crc32c));
+      message.payload = (*next)->published.payload;
+      EventQueue& queue = network_->queue();
+      if (queue.Chance(network_->weather().damaged)) {
+        if (queue.Chance(0.5)) {
+          message.payload = Damage(&queue, message.payload);
+        } else {
+          message.header.set_version(message.header.version() ^ (1 << queue.Below(4)));
+        }
+      }
+      ++under_way_;
+      connection_->Send(Connection::kServer,
+                        [delivered = delivered_, message = std::move(message)] { delivered(message); });
+    }
+  }
+  void Release() {
+    if (job_ == nullptr) return;
+    job_->Unsubscribe(shared_from_this());
+    job_.reset();
+  }
+
+ public:
+  static Payload Damage(EventQueue* queue, const Payload& payload) {
+    std::vector<uint8_t> bytes;
+    for (const grpc::Slice& slice : payload.slices()) bytes.insert(bytes.end(), slice.begin(), slice.end());
+    bytes[queue->Below(bytes.size())] ^= static_cast<uint8_t>(1 << queue->Below(8));
+    return Payload::CopyOf(bytes);
+  }
+
+ private:
+  std::shared_ptr<server::ServerJob> job_;  // null: released
+  const ViewId view_;
+  server::Subscription subscription_;
+  const std::shared_ptr<Connection> connection_;
+  Network* const network_;
+  const Delivered delivered_;
+  int under_way_ = 0;
+};
+
+// ---- the data plane, at the worker ----
+
+// Each stream is told of once more after it was cancelled, as gRPC does.
+class SimulatedStreams : public worker::ParameterStreams {
+ public:
+  SimulatedStreams(ParameterStreamsOptions options, worker::StreamEvents* events)
+      : shared_(std::make_shared<Shared>(Shared{std::move(options), events, true, {}})) {}
+  ~SimulatedStreams() override {
+    shared_->alive = false;
+    for (const auto& connection : shared_->connections) {
+      const auto open = connection.lock();
+      if (open != nullptr) open->Close(Connection::kClient, absl::CancelledError("cancelled"));
+    }
+  }
+
+  std::shared_ptr<worker::PullStreamHandle> Pull(const worker::StreamPlace& place, Version from) override;
+  std::shared_ptr<worker::PushStreamHandle> Push(const worker::StreamPlace& place) override;
+  void AskVersions(const worker::StreamPlace& place) override;
+
+ private:
+  struct Shared {
+    ParameterStreamsOptions options;
+    worker::StreamEvents* events;
+    bool alive;  // events may be told
+    std::vector<std::weak_ptr<Connection>> connections;
+
+    void Keep(const std::shared_ptr<Connection>& connection) {
+      connections.erase(std::remove_if(connections.begin(), connections.end(),
+                                       [](const auto& weak) { return weak.expired(); }),
+                        connections.end());
+      connections.push_back(connection);
+    }
+  };
+  class PullAtWorker;
+  class PushAtWorker;
+
+  const std::shared_ptr<Shared> shared_;
+};
+
+class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
+                                       public std::enable_shared_from_this<PullAtWorker> {
+ public:
+  PullAtWorker(std::shared_ptr<Shared> shared, worker::StreamPlace place)
+      : shared_(std::move(shared)), place_(std::move(place)) {}
+
+  void Start(Version from) {
+    const ParameterStreamsOptions& options = shared_->options;
+    const auto self = shared_from_this();
+    const auto delivered = [self](PublishedAtClient message) { self->Take(std::move(message)); };
+    connection_ = options.network->Connect(
+        options.self, place_.address,
+        [self, services = options.services, network = options.network, job = options.job, view = place_.view,
+         from, delivered](const std::shared_ptr<Connection>& connection) {
+          server::ServerNode* const node = services->server(connection->process(Connection::kServer));
+          if (node == nullptr) return;
+          const auto found = node->Find(job);
+          if (!found.ok()) return connection->Close(Connection::kServer, found.status());
+          const auto blocks = (*found)->shard().Blocks(view);
+          if (!blocks.ok()) return connection->Close(Connection::kServer, blocks.status());
+          self->at_server_ =
+              std::make_shared<PullAtServer>(*found, view, from, *blocks, connection, network, delivered);
+          self->at_server_->Start();
+        });
+    shared_->Keep(connection_);
+    connection_->OnClosed(Connection::kClient, [self](const absl::Status& status) { self->Over(status); });
+  }
+  void Cancel() override {
+    if (over_) return;
+    over_ = true;
+    waiting_.clear();
+    connection_->Close(Connection::kClient, absl::CancelledError("cancelled"));
+    Tell(absl::CancelledError("cancelled"));
+  }
+  void Resume() override { Offer(); }
+
+ private:
+  void Take(PublishedAtClient message) {
+    if (over_ || !shared_->alive) return;
+    if (!worker::CheckPublished({message.header, message.payload}, shared_->options.block_elements).ok()) {
+      connection_->Close(Connection::kClient, absl::CancelledError("damaged"));
+      return Over(absl::DataLossError("a block arrived damaged"));
+    }
+    shared_->events->OnDelivery(place_);
+    waiting_.push_back(std::move(message));
+    Offer();
+  }
+  void Offer() {
+    if (offering_) return;
+    offering_ = true;
+    while (!over_ && shared_->alive && !waiting_.empty()) {
+      const PublishedAtClient message = waiting_.front();
+      const ParameterStreamsOptions& options = shared_->options;
+      const uint64_t elements = options.block_elements[message.header.block()];
+      const bool taken = shared_->events->OnBlock(message.header, [&](float* out) {
+        DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
+      });
+      if (!taken) break;
+      if (waiting_.empty()) continue;  // cancelled meanwhile
+      waiting_.pop_front();
+      connection_->Send(Connection::kClient, [at_server = at_server_] {
+        if (at_server != nullptr) at_server->Acknowledge();
+      });
+    }
+    offering_ = false;
+  }
+  void Over(const absl::Status& status) {
+    if (std::exchange(over_, true)) return;
+    waiting_.clear();
+    Tell(status);
+  }
+  void Tell(const absl::Status& status) {
+    shared_->options.self->After(kHandOver, [self = shared_from_this(), status] {
+      if (self->shared_->alive) self->shared_->events->OnPullDone(self->place_, status);
+    });
+  }
+
+  const std::shared_ptr<Shared> shared_;
+  const worker::StreamPlace place_;
+  std::shared_ptr<Connection> connection_;
+  std::shared_ptr<PullAtServer> at_server_;  // used there only
+  std::deque<PublishedAtClient> waiting_;    // offered one by one
+  bool offering_ = false;
+  bool over_ = false;
+};
+
+std::shared_ptr<worker::PullStreamHandle> SimulatedStreams::Pull(const worker::StreamPlace& place,
+                                                                 Version from) {
+  auto pull = std::make_shared<PullAtWorker>(shared_, place);
+  pull->Start(from);
+  return pull;
+}
+
+class SimulatedStreams::PushAtWorker : public worker::PushStreamHandle,
+                                       public std::enable_shared_from_this<PushAtWorker> {
+ public:
+  PushAtWorker(std::shared_ptr<Shared> shared, worker::StreamPlace place)
+      : shared_(std::move(shared)), place_(std::move(place)) {}
+
+  void Start() {
+    connection_ =
+        shared_->options.network->Connect(shared_->options.self, place_.address, [](const auto&) {});
+    shared_->Keep(connection_);
+    connection_->OnClosed(Connection::kClient,
+                          [self = shared_from_this()](const absl::Status& status) { self->Over(status); });
+  }
+  void Cancel() override {
+    if (over_) return;
+    connection_->Close(Connection::kClient, absl::CancelledError("cancelled"));
+    Over(absl::CancelledError("cancelled"));
+  }
+  void Push(worker::BlockContribution contribution) override;
+
+ private:
+  void Deliver(ContributionHeader header, const Payload& payload);
+  void Over(const absl::Status& status) {
+    if (std::exchange(over_, true)) return;
+    shared_->options.self->After(kHandOver, [self = shared_from_this(), status] {
+      if (self->shared_->alive) self->shared_->events->OnPushDone(self->place_, status);
+    });
+  }
+  // The server answers only what it refuses: all that is held goes again, on a new stream.
+  void Refused() {
+    if (over_) return;
+    connection_->Close(Connection::kClient, absl::CancelledError("a contribution was refused"));
+    Over(absl::CancelledError("a contribution was refused"));
+  }
+
+  const std::shared_ptr<Shared> shared_;
+  const worker::StreamPlace place_;
+  std::shared_ptr<Connection> connection_;
+  bool over_ = false;
+};
+
+std::shared_ptr<worker::PushStreamHandle> SimulatedStreams::Push(const worker::StreamPlace& place) {
+  auto push = std::make_shared<PushAtWorker>(shared_, place);
+  push->Start();
+  return push;
+}
+
+void SimulatedStreams::PushAtWorker::Push(worker::BlockContribution contribution) {
+  if (over_) return;
+  const ParameterStreamsOptions& options = shared_->options;
+  ContributionHeader header = contribution.header;
+  header.set_view(place_.view.value());
+  header.set_wire(options.wire);
+  std::vector<uint8_t> bytes(EncodedBytes(options.wire, contribution.size));
+  Encode(options.wire, absl::MakeConstSpan(contribution.values, contribution.size), absl::MakeSpan(bytes));
+  const Payload payload = Payload::CopyOf(bytes);
+  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+  EventQueue& queue = options.network->queue();
+  const int copies = queue.Chance(options.network->weather().doubled) ? 2 : 1;
+  for (int copy = 0; copy < copies; ++copy) {
+    // Those of one stream overtake each other: harder than gRPC, where the sender's queue does that.
+    options.self->After(queue.Between(absl::ZeroDuration(), kPushSpread),
+                        [self = shared_from_this(), header, payload] { self->Deliver(header, payload); });
+  }
+}
+
+void SimulatedStreams::PushAtWorker::Deliver(ContributionHeader header, const Payload& payload) {
+  if (over_ || !shared_->alive) return;
+  const ParameterStreamsOptions& options = shared_->options;
+  EventQueue& queue = options.network->queue();
+  Payload sent = payload;
+  if (queue.Chance(options.network->weather().damaged)) {
+    if (queue.Chance(0.5)) {
+      sent = PullAtServer::Damage(&queue, payload);
+    } else {
+      header.set_round(header.round() ^ (1 << queue.Below(4)));
+    }
+  }
+  connection_->Send(Connection::kClient, [self = shared_from_this(), services = options.services,
+                                          header = std::move(header), sent = std::move(sent)] {
+    Connection& connection = *self->connection_;
+    server::ServerNode* const node = services->server(connection.process(Connection::kServer));
+    if (node == nullptr) return;
+    const auto job = node->Find(JobId(header.job()));
+    if (!job.ok()) return connection.Close(Connection::kServer, job.status());
+    const auto result = (*job)->shard().Contribute(header, sent);
+    if (absl::IsDataLoss(result.status()))
+      return connection.Send(Connection::kServer, [self] { self->Refused(); });
+    if (!result.ok()) return connection.Close(Connection::kServer, result.status());
+    Oracle* const oracle = services->oracle(JobId(header.job()));
+    if (oracle != nullptr && *result == server::ContributionResult::kAdded)
+      oracle->OnAdded((*job)->shard().view(), header, sent);
+  });
+}
+
+void SimulatedStreams::AskVersions(const worker::StreamPlace& place) {
+  const ParameterStreamsOptions& options = shared_->options;
+  const auto answered = [shared = shared_, place](const absl::StatusOr<Version>& lowest) {
+    if (shared->alive) shared->events->OnVersionsDone(place, lowest);
+  };
+  options.network->Call(
+      options.self, place.address, worker::ParameterStreams::kVersionsTimeout,
+      [services = options.services, job = options.job, view = place.view,
+       answered](Process* process) -> Network::Answer {
+        server::ServerNode* const node = services->server(process);
+        absl::StatusOr<Version> lowest = absl::UnavailableError("nobody there");
+        if (node != nullptr) {
+          const auto found = node->Find(job);
+          if (!found.ok()) {
+            lowest = found.status();
+          } else {
+            const auto versions = (*found)->shard().Versions(view);
+            lowest = versions.ok() ? absl::StatusOr<Version>(versions->lowest) : versions.status();
+          }
+        }
+        return [answered, lowest] { answered(lowest); };
+      },
+      [answered](const absl::Status& status) { answered(status); });
+}
+
+}  // namespace
+
+std::unique_ptr<SchedulerLink> NewSchedulerLink(Process* self, Network* network, const Services* services) {
+  return std::make_unique<SimulatedSchedulerLink>(self, network, services);
+}
+
+std::unique_ptr<server::PeerLink> NewPeerLink(Process* self, Network* network, const Services* services) {
+  return std::make_unique<SimulatedPeerLink>(self, network, services);
+}
+
+std::unique_ptr<worker::ParameterStreams> NewParameterStreams(const ParameterStreamsOptions& options,
+                                                              worker::StreamEvents* events) {
+  return std::make_unique<SimulatedStreams>(options, events);
+}
+
+}  // namespace shoal::simulation

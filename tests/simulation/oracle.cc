@@ -1,0 +1,126 @@
+#include "tests/simulation/oracle.h"
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/sha256.h"
+
+namespace shoal::simulation {
+namespace {
+
+bool SameBits(const float* a, const float* b, uint64_t size) {
+  return std::memcmp(a, b, size * sizeof(float)) == 0;
+}
+
+uint64_t OffsetOf(const JobPlan& plan, uint64_t block) {
+  uint64_t offset = 0;
+  for (uint64_t b = 0; b < block; ++b) offset += plan.group_sizes(static_cast<int>(b));
+  return offset;
+}
+
+}  // namespace
+
+Oracle::Oracle(MadeUpJob job) : job_(std::move(job)), reference_(RunReference(job_)) {}
+
+void Oracle::Fail(std::string text) {
+  if (failure_.empty()) failure_ = std::move(text);
+}
+
+const std::vector<float>& Oracle::SumOf(uint64_t round, uint32_t begin, uint32_t end) {
+  std::vector<float>& sum = sums_[{round, begin, end}];
+  if (sum.empty()) sum = ReferenceSum(job_, reference_, round, begin, end);
+  return sum;
+}
+
+void Oracle::OnComputed(Version version, const float* theta) {
+  const uint64_t v = version.value();
+  if (v >= reference_.published.size()) return Fail(absl::StrCat("version ", v, " was computed with"));
+  const std::vector<float>& expected = reference_.published[v];
+  if (!SameBits(theta, expected.data(), expected.size()))
+    Fail(absl::StrCat("a slot was computed with other parameters than those of version ", v));
+}
+
+void Oracle::OnAdded(ViewId serving, const ContributionHeader& header, const Payload& payload) {
+  const std::string what =
+      absl::StrCat("a contribution of view ", header.view(), ", round ", header.round(), ", block ",
+                   header.block(), ", slots ", header.slot_begin(), " to ", header.slot_end());
+  if (header.view() != serving.value())
+    return Fail(absl::StrCat(what, " was added in view ", serving.value()));
+  if (header.round() >= reference_.stats.size()) return Fail(absl::StrCat(what, " was added"));
+  const std::vector<float>& sum = SumOf(header.round(), header.slot_begin(), header.slot_end());
+  std::vector<float> values(job_.plan.group_sizes(static_cast<int>(header.block())));
+  DecodePayload(header.wire(), payload, absl::MakeSpan(values));
+  if (!SameBits(values.data(), sum.data() + OffsetOf(job_.plan, header.block()), values.size()))
+    Fail(absl::StrCat(what, " has other bits"));
+}
+
+void Oracle::OnTaken(ViewId view, const PublishedHeader& header, const float* values) {
+  const std::string what =
+      absl::StrCat("block ", header.block(), " of version ", header.version(), ", view ", header.view());
+  if (header.view() != view.value()) return Fail(absl::StrCat(what, " was taken in view ", view.value()));
+  if (header.version() >= reference_.published.size()) return Fail(absl::StrCat(what, " was published"));
+  const std::vector<float>& expected = reference_.published[header.version()];
+  if (!SameBits(values, expected.data() + OffsetOf(job_.plan, header.block()),
+                job_.plan.group_sizes(static_cast<int>(header.block()))))
+    Fail(absl::StrCat(what, " was published with other bits"));
+}
+
+void Oracle::OnCompleted(const Job& job, const std::vector<JobEvent>& events) {
+  Sha256 sha256;
+  sha256.Add(reference_.kept.data(), reference_.kept.size() * sizeof(float));
+  const JobResult& result = job.result();
+  if (result.version() != reference_.kept_version)
+    Fail(absl::StrCat("version ", result.version(), " is kept, expected ", reference_.kept_version));
+  if (result.parameters_sha256() != sha256.HexDigest()) Fail("the result has other bits");
+  if (result.rounds() != reference_.stats.size())
+    Fail(absl::StrCat(result.rounds(), " rounds, expected ", reference_.stats.size()));
+  if (result.stopped_early() != (reference_.stats.size() < job_.plan.rounds()))
+    Fail(absl::StrCat("stopped early: ", result.stopped_early()));
+  CheckEvaluations(job);
+  CheckMetrics(job, events);
+}
+
+void Oracle::CheckEvaluations(const Job& job) {
+  if (job.evaluations_size() != static_cast<int>(reference_.evaluations.size())) {
+    return Fail(
+        absl::StrCat(job.evaluations_size(), " evaluations, expected ", reference_.evaluations.size()));
+  }
+  for (int i = 0; i < job.evaluations_size(); ++i) {
+    if (job.evaluations(i).SerializeAsString() == reference_.evaluations[i].SerializeAsString()) continue;
+    Fail(absl::StrCat("evaluation ", i, ": ", job.evaluations(i).ShortDebugString(), "; expected ",
+                      reference_.evaluations[i].ShortDebugString()));
+  }
+}
+
+// The windows must be one behind the other, whatever their borders, and each must come to its rounds' mean.
+void Oracle::CheckMetrics(const Job& job, const std::vector<JobEvent>& events) {
+  uint64_t next = first_round_, tokens = 0, examples = 0;
+  for (const JobEvent& event : events) {
+    if (!event.has_metric()) continue;
+    double loss = 0;
+    uint64_t weight = 0;
+    const uint64_t first = next;
+    for (; next < event.metric().round() && next < reference_.stats.size(); ++next) {
+      const ContributionStats& stats = reference_.stats[next];
+      loss += stats.loss();
+      weight += stats.weight();
+      tokens += stats.tokens();
+      examples += stats.examples();
+    }
+    const double mean = loss / static_cast<double>(weight);
+    if (event.metric().loss() != mean || event.metric().round() != next) {
+      return Fail(absl::StrCat("metrics of rounds ", first, " to ", event.metric().round(), ": loss ",
+                               event.metric().loss(), ", expected ", mean));
+    }
+  }
+  if (next != reference_.stats.size())
+    return Fail(absl::StrCat("the metrics end after ", next, " rounds of ", reference_.stats.size()));
+  if (job.result().tokens() != tokens || job.result().examples() != examples) {
+    Fail(absl::StrCat("the result counts ", job.result().examples(), " examples and ", job.result().tokens(),
+                      " tokens; expected ", examples, " and ", tokens));
+  }
+}
+
+}  // namespace shoal::simulation

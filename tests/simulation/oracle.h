@@ -1,0 +1,59 @@
+// Watches one job of a simulated cluster and compares everything with the reference, as it happens.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "common/payload.h"
+#include "common/types.h"
+#include "proto/parameter.pb.h"
+#include "proto/scheduler.pb.h"
+#include "tests/simulation/made_up_job.h"
+#include "tests/simulation/reference.h"
+
+namespace shoal::simulation {
+
+// Remembers the first thing that is wrong. Not thread-safe.
+class Oracle {
+ public:
+  explicit Oracle(MadeUpJob job);
+
+  const MadeUpJob& job() const { return job_; }
+  const Reference& reference() const { return reference_; }
+  // Empty: nothing is wrong.
+  const std::string& failure() const { return failure_; }
+  void Fail(std::string text);
+
+  // ---- provenance ----
+  // A worker has computed with these parameters.
+  void OnComputed(Version version, const float* theta);
+  // A server that serves `serving` has added a contribution: it must be of that view, and have the bits that
+  // the slots' gradients sum up to.
+  void OnAdded(ViewId serving, const ContributionHeader& header, const Payload& payload);
+  // A worker that follows `view` has taken a block.
+  void OnTaken(ViewId view, const PublishedHeader& header, const float* values);
+
+  // ---- the end ----
+  // The job goes on from a checkpoint of an earlier one: its metrics begin there.
+  void set_first_round(uint64_t round) { first_round_ = round; }
+  uint64_t first_round() const { return first_round_; }
+  // The job says that it is completed; `events` are its history.
+  void OnCompleted(const Job& job, const std::vector<JobEvent>& events);
+
+ private:
+  void CheckEvaluations(const Job& job);
+  void CheckMetrics(const Job& job, const std::vector<JobEvent>& events);
+  const std::vector<float>& SumOf(uint64_t round, uint32_t begin, uint32_t end);
+
+  const MadeUpJob job_;
+  const Reference reference_;
+  std::map<std::tuple<uint64_t, uint32_t, uint32_t>, std::vector<float>> sums_;
+  uint64_t first_round_ = 0;
+  std::string failure_;
+};
+
+}  // namespace shoal::simulation

@@ -1,0 +1,77 @@
+// A process of a simulated cluster: its executors, its disk, its death.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/executor.h"
+#include "tests/simulation/event_queue.h"
+#include "tests/simulation/memory_disk.h"
+
+namespace shoal::simulation {
+
+// Whatever other processes can notice is an action: a message, a change of a disk or of a store. A process
+// dies between two of them. What its code still does in the event in which it died has no effect: every seam
+// (executors, disk, network) asks Act first.
+//
+// Frozen processes (SIGSTOP) run nothing, and messages wait for them; an executor can be frozen alone, as a
+// thread that hangs is. Time goes on meanwhile. Not thread-safe.
+class Process : public DiskObserver {
+ public:
+  Process(EventQueue* queue, MemoryDisk* disk, int number, std::string name)
+      : queue_(queue), number_(number), name_(std::move(name)), env_(disk, number, this) {}
+
+  int number() const { return number_; }
+  const std::string& name() const { return name_; }
+  bool alive() const { return alive_; }
+  EventQueue& queue() { return *queue_; }
+  Env* env() { return &env_; }
+
+  // Of this process; they stop with it.
+  ExecutorFactory executors();
+
+  // False: the process is dead, so the action must not happen. Else it happens, and may be the last one.
+  bool Act();
+  uint64_t actions() const { return actions_; }
+  // Dies right after so many more actions. `on_death` is called by the event that follows.
+  void DieAfter(uint64_t actions) { die_at_ = actions_ + actions; }
+  // Died of DieAfter.
+  bool crashed() const { return !alive_ && actions_ == die_at_; }
+  void Die();
+  void set_on_death(std::function<void()> on_death) { on_death_ = std::move(on_death); }
+
+  // ---- freezes ----
+  // "" freezes all of it, else the executor of that name.
+  void Freeze(const std::string& executor, absl::Duration length);
+  // Now or earlier: it runs.
+  absl::Time Thaw(const std::string& executor) const;
+
+  // Runs `event` in this process after `delay`, later when it is frozen then, and never when it has died.
+  void After(absl::Duration delay, std::function<void()> event);
+
+  // ---- disk errors ----
+  // Operations on paths that contain `path` fail with `error`, for so long.
+  void BreakDisk(const std::string& path, absl::Duration length, absl::Status error);
+  absl::Status Before(absl::string_view operation, const std::string& path) override;
+  void After(absl::string_view operation, const std::string& path) override;
+
+ private:
+  EventQueue* const queue_;
+  const int number_;
+  const std::string name_;
+  MemoryEnv env_;
+  bool alive_ = true;
+  uint64_t actions_ = 0;
+  uint64_t die_at_ = ~uint64_t{0};
+  std::function<void()> on_death_;
+  std::map<std::string, absl::Time> frozen_until_;
+  std::string broken_path_;
+  absl::Time broken_until_ = absl::InfinitePast();
+  absl::Status broken_;
+};
+
+}  // namespace shoal::simulation

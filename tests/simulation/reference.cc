@@ -1,0 +1,173 @@
+#include "tests/simulation/reference.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace shoal::simulation {
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats ToWire(const JobSpec& spec, Floats x) {
+  for (float& value : x) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    if (spec.train().wire() == WIRE_FORMAT_BF16) bits = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000u;
+    std::memcpy(&value, &bits, sizeof(bits));
+  }
+  return x;
+}
+
+// Sum over the slots [begin, end), halved again and again.
+Floats Sum(const JobSpec& spec, uint64_t round, uint64_t begin, uint64_t end, const Floats& theta,
+           ContributionStats* stats) {
+  Floats sum(theta.size());
+  if (end - begin == 1) {
+    *stats = MadeUpGradient(round, begin, theta, absl::MakeSpan(sum));
+    return ToWire(spec, sum);
+  }
+  const uint64_t middle = begin + (end - begin) / 2;
+  ContributionStats right_stats;
+  sum = Sum(spec, round, begin, middle, theta, stats);
+  const Floats right = Sum(spec, round, middle, end, theta, &right_stats);
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += right[i];
+  stats->set_weight(stats->weight() + right_stats.weight());
+  stats->set_tokens(stats->tokens() + right_stats.tokens());
+  stats->set_loss(stats->loss() + right_stats.loss());
+  stats->set_examples(stats->examples() + right_stats.examples());
+  return ToWire(spec, sum);
+}
+
+// Of each group in 16 interleaved sums, joined by halves; the groups one after the other.
+double SquaredNorm(const JobPlan& plan, const Floats& x) {
+  double norm = 0, s[16];
+  size_t i = 0;
+  for (uint64_t size : plan.group_sizes()) {
+    std::fill(s, s + 16, 0.0);
+    for (uint64_t j = 0; j < size; ++j, ++i) s[j % 16] = std::fma(double{x[i]}, double{x[i]}, s[j % 16]);
+    for (int width = 8; width > 0; width /= 2)
+      for (int j = 0; j < width; ++j) s[j] += s[j + width];
+    norm += s[0];
+  }
+  return norm;
+}
+
+double Power(double base, uint64_t n) {
+  double power = 1;
+  for (; n > 0; n /= 2, base *= base) power = n % 2 == 1 ? power * base : power;
+  return power;
+}
+
+struct State {
+  Floats theta, first, second;
+};
+
+// docs of kernels/optimizer.h.
+void Update(const OptimizerSpec& o, double rate, double scale, uint64_t t, const Floats& sum,
+            const std::vector<bool>& decays, State* s) {
+  const bool decoupled = o.type() == OPTIMIZER_TYPE_ADAMW;
+  for (size_t i = 0; i < sum.size(); ++i) {
+    const double decay = decays[i] ? o.weight_decay() : 0;
+    float &p = s->theta[i], &m = s->first[i], &v = s->second[i];
+    const float g = std::fma(p, decoupled ? 0.0f : float(decay), sum[i] * float(scale));
+    if (o.type() == OPTIMIZER_TYPE_SGD) {
+      m = std::fma(m, float(o.momentum()), g);
+      p = std::fma(o.nesterov() ? -std::fma(m, float(o.momentum()), g) : -m, float(rate), p);
+      continue;
+    }
+    m = std::fma(g - m, float(1 - o.beta1()), m);
+    v = std::fma(v, float(o.beta2()), g * g * float(1 - o.beta2()));
+    const float root =
+        std::fma(std::sqrt(v), float(1 / std::sqrt(1 - Power(o.beta2(), t))), float(o.epsilon()));
+    p = std::fma(-(m / root), float(rate / (1 - Power(o.beta1(), t))),
+                 p * float(decoupled ? 1 - rate * decay : 1));
+  }
+}
+
+double Rate(const JobSpec& spec, double rounds, double round) {
+  const double peak = spec.optimizer().learning_rate(), warm = spec.schedule().warmup().rounds();
+  const double end = spec.schedule().end_factor();
+  if (round < warm) return peak * ((round + 1) / warm);
+  if (spec.schedule().type() == SCHEDULE_TYPE_CONSTANT) return peak;
+  return peak * (end + (1 - end) * ((rounds - round) / (rounds - warm)));
+}
+
+EvaluationRecord Evaluate(const JobSpec& spec, EvaluationSet set, uint64_t version, const Floats& theta) {
+  EvaluationRecord record;
+  record.set_set(set);
+  record.set_version(version);
+  EvaluationStatistics& all = *record.mutable_statistics();
+  for (uint64_t slot = 0; slot < spec.train().slots(); ++slot) {
+    const EvaluationStatistics one = MadeUpEvaluation(set, slot, theta);
+    all.set_examples(all.examples() + one.examples());
+    all.set_loss(all.loss() + one.loss());
+    for (int i = 0; i < 4; ++i) {
+      if (slot == 0) all.add_confusion(0);
+      all.set_confusion(i, all.confusion(i) + one.confusion(i));
+    }
+  }
+  record.set_loss(all.loss() / double(all.examples()));
+  const double right = double(all.confusion(0)) + double(all.confusion(3));
+  record.set_metric(spec.evaluation().metric() == METRIC_LOSS ? record.loss()
+                                                              : right / double(all.examples()));
+  return record;
+}
+
+}  // namespace
+
+Reference RunReference(const MadeUpJob& job) {
+  const JobSpec& spec = job.spec;
+  const JobPlan& plan = job.plan;
+  const EvaluationSpec& evaluation = spec.evaluation();
+  Reference out;
+  State s;
+  std::vector<bool> decays;
+  for (const ParameterInfo& parameter : plan.parameters()) {
+    s.theta.insert(s.theta.end(), parameter.shape(0), parameter.init().kind() == Initializer::ONES);
+    decays.insert(decays.end(), parameter.shape(0), parameter.decay());
+  }
+  s.first.resize(s.theta.size());
+  s.second.resize(s.theta.size());
+  uint32_t without_best = 0;
+  double best = 0;
+  for (bool over = false; !over;) {
+    ContributionStats stats;
+    const uint64_t round = out.rounds++;
+    out.published.push_back(ToWire(spec, s.theta));
+    const Floats sum = Sum(spec, round, 0, spec.train().slots(), out.published.back(), &stats);
+    const double norm = std::sqrt(SquaredNorm(plan, sum)) / double(stats.weight());
+    const double limit = spec.optimizer().clip_norm();
+    Update(spec.optimizer(), Rate(spec, double(plan.rounds()), double(round)),
+           (limit > 0 && norm > limit ? limit / norm : 1) / double(stats.weight()), round + 1, sum, decays,
+           &s);
+    out.stats.push_back(stats);
+    over = out.rounds == plan.rounds();
+    bool is_best = false;
+    if (plan.validation_examples() > 0 && (over || out.rounds % evaluation.every().rounds() == 0)) {
+      EvaluationRecord record = Evaluate(spec, EVALUATION_SET_VALIDATION, out.rounds, ToWire(spec, s.theta));
+      const double value = evaluation.metric() == METRIC_LOSS ? -record.metric() : record.metric();
+      is_best = out.evaluations.empty() || value > best;
+      if (is_best) best = value;
+      record.set_best(is_best);
+      out.evaluations.push_back(record);
+      without_best = is_best ? 0 : without_best + 1;
+      over = over || (evaluation.patience() > 0 && without_best >= evaluation.patience());
+    }
+    if (is_best || !evaluation.keep_best()) {
+      out.kept = s.theta;
+      out.kept_version = out.rounds;
+    }
+  }
+  out.published.push_back(ToWire(spec, s.theta));
+  if (plan.test_examples() > 0)
+    out.evaluations.push_back(Evaluate(spec, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, out.kept)));
+  return out;
+}
+
+Floats ReferenceSum(const MadeUpJob& job, const Reference& reference, uint64_t round, uint64_t begin,
+                    uint64_t end) {
+  ContributionStats stats;
+  return Sum(job.spec, round, begin, end, reference.published[round], &stats);
+}
+
+}  // namespace shoal::simulation
