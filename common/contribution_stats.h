@@ -7,9 +7,9 @@
 
 namespace shoal {
 
-// Servers keep the statistics of so many of the last rounds, for a scheduler that was stopped; one that runs stores what it has
-// got at least every kMaxRoundsUnstored rounds. So none are lost, as long as it is back before the servers have gone on for the
-// difference.
+// Servers keep the statistics of so many of the last rounds, for a scheduler that was stopped; one that runs
+// stores what it has got at least every kMaxRoundsUnstored rounds. So none are lost, as long as it is back
+// before the servers have gone on for the difference.
 inline constexpr uint64_t kRoundStatisticsKept = 10000;
 inline constexpr uint64_t kMaxRoundsUnstored = 200;
 static_assert(2 * kMaxRoundsUnstored <= kRoundStatisticsKept);

@@ -179,8 +179,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   dataset.task = spec.task();
   dataset.labels = static_cast<uint32_t>(labels.size());
   for (int i = 0; i < kNumParts; ++i) {
-    SHOAL_ASSIGN_OR_RETURN(dataset.part[i],
-                           EncodeExamples(parts.part[i], *tokenizer, max_length, spec.task(), labels, progress));
+    SHOAL_ASSIGN_OR_RETURN(dataset.part[i], EncodeExamples(parts.part[i], *tokenizer, max_length, spec.task(),
+                                                           labels, progress));
   }
   const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());

@@ -15,8 +15,8 @@ namespace shoal::worker {
 // bits.
 std::string NumericsOf(const JobSpec& spec);
 
-// `progress` is called at least after each few thousand examples and each pass over the words of a vocabulary;
-// reading is `env`'s matter.
+// `progress` is called at least after each few thousand examples and each pass over the words of a
+// vocabulary; reading is `env`'s matter.
 //
 // Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
 // and files.
@@ -24,6 +24,7 @@ std::string NumericsOf(const JobSpec& spec);
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, fewer than two
 // labels, a text that is too small for the vocabulary, a model folder that does not fit, a warm-up longer
 // than the training; NOT_FOUND for a missing file.
-absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress = NoProgress);
+absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec,
+                                         const Progress& progress = NoProgress);
 
 }  // namespace shoal::worker

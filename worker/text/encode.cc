@@ -63,8 +63,7 @@ void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t si
 
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
                                            size_t max_tokens, Task task,
-                                           const std::vector<std::string>& labels,
-                                           const Progress& progress) {
+                                           const std::vector<std::string>& labels, const Progress& progress) {
   const LabelEncoder encoder(task, labels);
   EncodedPart part;
   uint64_t count = 0;

@@ -140,11 +140,11 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConf
       dataset[Part::kTrain].size() == 0 || dataset[Part::kTrain].size() != plan.train_examples() ||
       dataset[Part::kValidation].size() != plan.validation_examples() ||
       dataset[Part::kTest].size() != plan.test_examples()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the dataset is of another job: ", dataset[Part::kTrain].size(), " examples for training, ",
-        dataset[Part::kValidation].size(), " for validation, ", dataset[Part::kTest].size(),
-        " for the test; the plan says ", plan.train_examples(), ", ", plan.validation_examples(), ", ",
-        plan.test_examples()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the dataset is of another job: ", dataset[Part::kTrain].size(),
+                     " examples for training, ", dataset[Part::kValidation].size(), " for validation, ",
+                     dataset[Part::kTest].size(), " for the test; the plan says ", plan.train_examples(),
+                     ", ", plan.validation_examples(), ", ", plan.test_examples()));
   }
   const Parameters parameters = MakeParameters(config);
   if (!std::equal(parameters.group_sizes.begin(), parameters.group_sizes.end(), plan.group_sizes().begin(),
