@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/checkpoint.h"
+#include "common/job_plan_check.h"
 #include "common/philox.h"
 #include "common/status.h"
 #include "kernels/init.h"
@@ -55,12 +56,6 @@ bool IsWholeShard(absl::Span<const BlockId> blocks, uint64_t shards, uint64_t to
   return blocks.back().value() + shards >= total;
 }
 
-uint64_t Elements(const ParameterInfo& parameter) {
-  uint64_t elements = 1;
-  for (uint64_t dimension : parameter.shape()) elements *= dimension;
-  return elements;
-}
-
 class InitialState : public StateReader {
  public:
   // `weights`: θ as float32, or null when no parameter comes from it.
@@ -71,7 +66,7 @@ class InitialState : public StateReader {
     const BlockSpec& range = job_->blocks[block.value()];
     for (const ParameterInfo& parameter : job_->parameters) {
       const uint64_t begin = std::max(parameter.offset(), range.offset);
-      const uint64_t end = std::min(parameter.offset() + Elements(parameter), range.offset + range.size);
+      const uint64_t end = std::min(parameter.offset() + ElementsOf(parameter), range.offset + range.size);
       if (begin >= end) continue;
       SHOAL_RETURN_IF_ERROR(Fill(parameter, begin, out.theta.subspan(begin - range.offset, end - begin)));
     }
