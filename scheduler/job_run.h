@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/job_plan_check.h"
 #include "common/schedule.h"
 #include "common/types.h"
 #include "common/utf8.h"
@@ -121,9 +122,7 @@ class JobRun {
   void RemakeResult(absl::Time now);
 
   bool has_plan() const { return definition_.has_plan(); }
-  TrainingLength length() const {
-    return {definition_.plan().rounds(), definition_.plan().rounds_per_epoch()};
-  }
+  TrainingLength length() const { return LengthOf(definition_.plan()); }
   bool EvaluatesWhileTraining() const;
   Version LastEvaluated() const;
   const EvaluationRecord* Best() const;
