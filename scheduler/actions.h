@@ -48,7 +48,8 @@ struct SendDirective {
   NodeId node;
   Directive directive;
 };
-// The node's lease has ended: end its stream, if there is one, with `status`.
+// End the node's stream, if there is one, with `status`: its lease has ended, or (UNAVAILABLE) it is to open
+// another one and report its state anew.
 struct EndSession {
   NodeId node;
   absl::Status status;

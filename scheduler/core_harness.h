@@ -1,6 +1,7 @@
 // A scheduler with its store, driven by hand, for tests of the core.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,6 +30,14 @@ inline JobSpec Spec() {
   spec.mutable_evaluation()->mutable_every()->set_rounds(10);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(5);
   CompleteJob(&spec);
+  return spec;
+}
+
+// Without evaluation while training.
+inline JobSpec PlainSpec() {
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_never(true);
+  spec.mutable_evaluation()->set_keep_best(false);
   return spec;
 }
 
@@ -193,13 +202,18 @@ class Harness {
     for (uint32_t slot = 0; slot < kSlots; ++slot) Evaluated(node, set, version, slot, right);
   }
 
-  // A job that runs on these nodes.
-  void Start(uint64_t server, uint64_t worker) {
-    Submit();
-    Prepared(worker, /*derived=*/true);
-    Prepared(server);
-    Installed(server, 1);
+  // A job that runs on these nodes; the first worker has derived its plan.
+  void Start(const std::vector<uint64_t>& servers, const std::vector<uint64_t>& workers,
+             const JobSpec& spec = Spec()) {
+    Submit(spec);
+    Prepared(workers[0], /*derived=*/true);
+    for (size_t i = 1; i < workers.size(); ++i) Prepared(workers[i]);
+    for (uint64_t server : servers) Prepared(server);
+    for (uint64_t server : servers) Installed(server, 1);
     REQUIRE(GetJob().state() == JOB_STATE_RUNNING);
+  }
+  void Start(uint64_t server, uint64_t worker) {
+    Start(std::vector<uint64_t>{server}, std::vector<uint64_t>{worker});
   }
 
   Job GetJob() { return *core_->GetJob(JobId(1)); }
@@ -224,6 +238,10 @@ class Harness {
   const std::vector<ComputeResult>& results() const { return results_; }
   const std::vector<CheckCheckpointFiles>& checks() const { return checks_; }
   const std::vector<std::string>& messages() const { return messages_; }
+  bool Said(const std::string& part) const {
+    return std::any_of(messages_.begin(), messages_.end(),
+                       [&](const std::string& message) { return message.find(part) != std::string::npos; });
+  }
   const std::vector<MetricRecord>& metrics() const { return metrics_; }
   // Versions whose files were deleted.
   const std::vector<uint64_t>& deleted() const { return deleted_; }
@@ -294,5 +312,39 @@ class Harness {
   std::vector<std::string> cleared_folders_;
   std::vector<uint64_t> ended_sessions_;
 };
+
+// ---- heartbeats ----
+
+inline NodeReport Beat(ActivityKind kind, double idle) {
+  NodeReport report;
+  Activity& activity = *report.mutable_heartbeat()->add_activities();
+  activity.set_kind(kind);
+  activity.set_job(1);
+  activity.set_idle_seconds(idle);
+  return report;
+}
+
+inline NodeReport CantReach(uint64_t peer) {
+  NodeReport report;
+  UnreachablePeer& unreachable = *report.mutable_heartbeat()->add_unreachable();
+  unreachable.mutable_peer()->set_node_id(peer);
+  unreachable.set_seconds(5);
+  unreachable.set_error("connection refused");
+  return report;
+}
+
+// In the third heartbeat the node is beyond every deadline.
+inline void Hang(Harness* h, uint64_t node, ActivityKind kind) {
+  for (double idle : {0.1, 1000.0, 1001.0}) REQUIRE(h->Report(node, Beat(kind, idle)).ok());
+}
+
+// As Pass, but these say what they do.
+inline void PassWith(Harness* h, absl::Duration time, const std::vector<uint64_t>& alive,
+                     const std::map<uint64_t, NodeReport>& heartbeats) {
+  for (absl::Duration passed; passed < time; passed += absl::Milliseconds(100)) {
+    for (const auto& [node, report] : heartbeats) REQUIRE(h->Report(node, report).ok());
+    h->Pass(absl::Milliseconds(100), alive);
+  }
+}
 
 }  // namespace shoal::scheduler

@@ -15,7 +15,12 @@ bool IsOver(JobState state) {
 
 JobRun::JobRun(const SchedulerOptions& options, const Membership& members, const ProgressWatch& watch,
                Outbox* out, JobDefinition definition)
-    : options_(options), members_(members), watch_(watch), out_(out), definition_(std::move(definition)) {}
+    : options_(options),
+      members_(members),
+      watch_(watch),
+      out_(out),
+      definition_(std::move(definition)),
+      last_resort_(options.watch) {}
 
 void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
   out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
@@ -101,6 +106,7 @@ void JobRun::Advance(absl::Time now) {
       Judge(now);
       Finish(now);
     }
+    if (!ended()) HelpOn(now);
     if (has_plan() && !ended()) {
       PlaceNodes(now);
       Announce();

@@ -1,7 +1,8 @@
 // One job from its submission to its end: "A job's life" and "Views" in docs/protocol.md.
 //
-// The class is in six files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
-// job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics), job_run_status.cc.
+// The class is in seven files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
+// job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics), job_run_stalls.cc,
+// job_run_status.cc.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include "proto/scheduler.pb.h"
 #include "scheduler/actions.h"
 #include "scheduler/checkpoint_ledger.h"
+#include "scheduler/last_resort.h"
 #include "scheduler/membership.h"
 #include "scheduler/metric_window.h"
 #include "scheduler/options.h"
@@ -65,6 +67,9 @@ class JobRun {
   // Takes the steps that are due. The first call says that the job's turn has come.
   void Advance(absl::Time now);
 
+  // Nodes whose sessions are to begin anew since the last call, as a report or a directive may be lost.
+  std::vector<NodeId> TakeStaleSessions() { return std::exchange(stale_sessions_, {}); }
+
   // Something that people should know, in the history and in the log.
   void Tell(absl::Time now, const std::string& text) { Message(now, text, LogLine::Level::kWarning); }
 
@@ -83,16 +88,17 @@ class JobRun {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    std::string refused;                          // why it does not take part, until it does
-    uint32_t refusals = 0;                        // in a row
-    std::string failure;                          // why its work for the view failed last (worker)
-    uint32_t failures = 0;                        // of its work, in a row (worker)
-    absl::Time failing_since;                     // first of these
-    absl::Time ask_again = absl::InfinitePast();  // after a refusal
-    uint64_t installed = 0;                       // newest view that it holds (server)
-    uint32_t failed_restores = 0;                 // in a row (server)
-    uint64_t told = 0;                            // newest view that was sent in this session
-    std::string target;                           // last one sent in this session
+    std::string refused;                            // why it does not take part, until it does
+    uint32_t refusals = 0;                          // in a row
+    std::string failure;                            // why its work for the view failed last (worker)
+    uint32_t failures = 0;                          // of its work, in a row (worker)
+    absl::Time unable_since;                        // first of these refusals and failures
+    absl::Time ask_again = absl::InfinitePast();    // after a refusal
+    uint64_t installed = 0;                         // newest view that it holds (server)
+    uint32_t failed_restores = 0;                   // in a row (server)
+    uint64_t told = 0;                              // newest view that was sent in this session
+    std::string target;                             // last one sent in this session
+    absl::Time aside_until = absl::InfinitePast();  // it owed something when nothing moved: others first
   };
   struct ShardState {
     Version version;
@@ -106,15 +112,17 @@ class JobRun {
   void OfferPlan(absl::Time now);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
-  std::string Refusals() const;  // "; worker-2 can't take part: ..."
+  // Who can't take part or has failed, of that role or of any: "; worker-2 can't take part: ..."
+  std::string Refusals(std::optional<NodeRole> role = std::nullopt) const;
   const Member* NextDeriver(absl::Time now) const;
-  bool NobodyCanDerive(absl::Time now) const;
   // Whether the plan is that of the checkpoint which the job goes on from. Else ends the job, which has
   // written nothing yet.
   bool CheckOrigin(absl::Time now, const JobPlan& plan);
   // Whether PrepareJob is to be sent to the node now; notes that it is.
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
+  // Acts when nothing moves and nobody says why.
+  void HelpOn(absl::Time now);
   void PlaceNodes(absl::Time now);
   void Announce();
   void Finish(absl::Time now);
@@ -138,16 +146,19 @@ class JobRun {
   bool HasWork(NodeId node) const;
   bool HasSlots(NodeId node) const;
   // The worker's slots failed on it, as they need not on another.
-  void NoteFailure(absl::Time now, NodeState* node, const std::string& reason);
+  void NoteFailure(NodeState* node, const std::string& reason);
   // Who has brought a whole version about in the current view no longer counts as failing.
   void ForgiveFailures(const ShardProgress& report);
-  // Every worker has failed or refused often enough, for long enough.
-  bool NobodyCanWork(absl::Time now) const;
-  std::string Failures() const;  // "; worker-2 failed 3 times in a row: ..."
+  // All nodes of that role, and they are as many as the job wants, have failed or refused often enough, for
+  // long enough.
+  bool NobodyCan(absl::Time now, NodeRole role) const;
   std::vector<NodeRef> Usable(NodeRole role) const;
   std::vector<NodeRef> Primaries() const;
   bool PrimariesUsable() const;
-  Team ChooseNodes(const std::vector<NodeRef>& servers, const std::vector<NodeRef>& workers) const;
+  Team ChooseNodes(absl::Time now, const std::vector<NodeRef>& servers,
+                   const std::vector<NodeRef>& workers) const;
+  // The node has been silent, or its work does not get on: others first.
+  bool IsSuspect(absl::Time now, NodeId node) const;
   // Tells who of the view loses its work, though it is there, to `next`.
   void TellWhoIsLeftOut(absl::Time now, const View& next);
   void Intervene(absl::Time now, const std::string& why);
@@ -166,6 +177,23 @@ class JobRun {
   void ForgetProgress(absl::Time now);
   Version LowestVersion() const;
   bool Misses(SlotRange slots, const Target& target) const;
+
+  // ---- stalls ----
+  LastResort::Milestone CurrentMilestone() const;
+  // The last that one of the nodes which the job needs now is at work for it.
+  absl::Time LastSign(absl::Time now) const;
+  // Whether it is known what the job waits for, and it is nothing that a new view would bring.
+  bool WaitsForOthers() const;
+  bool IsBlamed(const std::vector<NodeId>& nodes) const;
+  // That the job needs now: of the view, or who prepares it.
+  std::vector<NodeId> NeededNodes() const;
+  std::vector<NodeId> UnansweredOffers() const;
+  // Who owes the next step as far as is known, and what, for people.
+  std::map<NodeId, std::string> Debtors() const;
+  void AddRoundDebtors(std::map<NodeId, std::string>* debtors) const;
+  std::string DebtorsText() const;
+  void RenewSessions();
+  void SetAside(absl::Time now);
 
   bool WantsCheckpoint(Version version) const;
   void WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite = false);
@@ -203,7 +231,6 @@ class JobRun {
 
   // ---- what a restart forgets and nodes report again ----
   std::map<NodeId, NodeState> nodes_;
-  absl::Time first_refusal_ = absl::InfiniteFuture();         // of the offer to derive the plan
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // since one was loaded
   absl::Time enough_since_ = absl::InfiniteFuture();          // enough nodes are prepared for a first view
   absl::Time counted_ = absl::InfinitePast();                 // the running time is counted up to here
@@ -222,6 +249,9 @@ class JobRun {
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
   std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
   bool computing_result_ = false;
+  LastResort last_resort_;
+  std::vector<std::string> tried_;  // by the last resort, since the job was further than ever; for people
+  std::vector<NodeId> stale_sessions_;
   MetricWindow window_;
   absl::Time published_ = absl::InfinitePast();  // live progress
 };

@@ -69,27 +69,24 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
   node.prepared = false;
   node.offered = false;
   if (!again) {
+    if (node.refusals + node.failures == 0) node.unable_since = now;
     const absl::Duration pause =
         options_.refused_again * (1u << std::min(std::max(node.refusals, node.failures), 20u));
     node.ask_again = now + std::min(pause, options_.refused_again_longest);
     if (failed) {
-      NoteFailure(now, &node, reason);
+      NoteFailure(&node, reason);
     } else {
       ++node.refusals;
     }
   }
-  if (derived) {
-    state_.set_deriver(0);
-    first_refusal_ = std::min(first_refusal_, now);
-  }
+  if (derived) state_.set_deriver(0);
   if (report.fatal()) return End(now, JOB_STATE_FAILED, reason);
   if (news) Message(now, absl::StrCat(member.name, " can't take part: ", reason), LogLine::Level::kWarning);
-  if (failed && NobodyCanWork(now))
-    End(now, JOB_STATE_FAILED, absl::StrCat("no worker can do the work", Failures()));
+  if (failed && NobodyCan(now, NODE_ROLE_WORKER))
+    End(now, JOB_STATE_FAILED, absl::StrCat("no worker can do the work", Refusals(NODE_ROLE_WORKER)));
 }
 
-void JobRun::NoteFailure(absl::Time now, NodeState* node, const std::string& reason) {
-  if (node->failures == 0) node->failing_since = now;
+void JobRun::NoteFailure(NodeState* node, const std::string& reason) {
   ++node->failures;
   node->failure = reason;
   renew_view_ = true;
@@ -108,23 +105,26 @@ void JobRun::ForgiveFailures(const ShardProgress& report) {
   }
 }
 
-bool JobRun::NobodyCanWork(absl::Time now) const {
+bool JobRun::NobodyCan(absl::Time now, NodeRole role) const {
+  uint32_t unable = 0;
   bool patience_over = false;
   for (const auto& [id, member] : members_.all()) {
-    if (!member.is_worker() || !member.connected || member.leaving) continue;
+    if (member.join.role() != role || !member.connected || member.leaving) continue;
     const auto found = nodes_.find(id);
     if (found == nodes_.end() || found->second.failures + found->second.refusals < kMaxAttempts) return false;
-    patience_over |=
-        found->second.failures > 0 && now - found->second.failing_since >= options_.derive_patience;
+    ++unable;
+    patience_over |= now - found->second.unable_since >= options_.derive_patience;
   }
-  return patience_over;
+  const ClusterSpec& wants = definition_.spec().cluster();
+  const uint32_t minimum = role == NODE_ROLE_SERVER ? wants.min_servers() : wants.min_workers();
+  return patience_over && unable >= std::max(1u, minimum);
 }
 
-std::string JobRun::Failures() const {
+std::string JobRun::Refusals(std::optional<NodeRole> role) const {
   std::string text;
   for (const auto& [id, node] : nodes_) {
     const Member* const member = members_.Find(id);
-    if (member == nullptr || !member->is_worker()) continue;
+    if (member == nullptr || (role && member->join.role() != *role)) continue;
     if (node.failures > 0) {
       absl::StrAppend(&text, "; ", member->name, " failed ", node.failures,
                       " times in a row: ", node.failure);
@@ -138,15 +138,15 @@ std::string JobRun::Failures() const {
 const Member* JobRun::ChooseDeriver(absl::Time now) {
   const Member* const current = members_.Find(NodeId(state_.deriver()));
   const std::string* const stuck = current == nullptr ? nullptr : watch_.Suspect(current->id);
-  if (current != nullptr && !current->leaving && stuck == nullptr) return current;
+  if (current != nullptr && !current->leaving && !IsSuspect(now, current->id)) return current;
   const Member* const next = NextDeriver(now);
-  if (stuck != nullptr && !current->leaving) {
+  if (current != nullptr && !current->leaving) {
     if (next == nullptr) return current;  // nobody else can do it
-    Intervene(now,
-              absl::StrCat(current->name, " ", *stuck, ": ", next->name, " reads the data in its place"));
+    Intervene(now, absl::StrCat(current->name, " ", stuck == nullptr ? "does not answer" : *stuck, ": ",
+                                next->name, " reads the data in its place"));
     nodes_[current->id].offered = false;
   }
-  if (next == nullptr && NobodyCanDerive(now))
+  if (next == nullptr && NobodyCan(now, NODE_ROLE_WORKER))
     End(now, JOB_STATE_FAILED, absl::StrCat("no worker can read the data", Refusals()));
   return next;
 }
@@ -156,7 +156,7 @@ const Member* JobRun::NextDeriver(absl::Time now) const {
   const Member* chosen = nullptr;
   uint32_t fewest = 0;
   for (const auto& [id, member] : members_.all()) {
-    if (!member.is_worker() || !member.connected || member.leaving || watch_.Suspect(id) != nullptr) continue;
+    if (!member.is_worker() || !member.connected || member.leaving || IsSuspect(now, id)) continue;
     const auto found = nodes_.find(id);
     const uint32_t refusals = found == nodes_.end() ? 0 : found->second.refusals;
     if (found != nodes_.end() && now < found->second.ask_again) continue;
@@ -165,29 +165,6 @@ const Member* JobRun::NextDeriver(absl::Time now) const {
     fewest = refusals;
   }
   return chosen;
-}
-
-// All workers have refused often enough, for long enough, and they are as many as the job wants.
-bool JobRun::NobodyCanDerive(absl::Time now) const {
-  uint32_t refused = 0;
-  for (const auto& [id, member] : members_.all()) {
-    if (!member.is_worker() || !member.connected || member.leaving) continue;
-    const auto found = nodes_.find(id);
-    if (found == nodes_.end() || found->second.refusals < kMaxAttempts) return false;
-    ++refused;
-  }
-  return refused >= std::max(1u, definition_.spec().cluster().min_workers()) &&
-         now - first_refusal_ >= options_.derive_patience;
-}
-
-std::string JobRun::Refusals() const {
-  std::string text;
-  for (const auto& [id, node] : nodes_) {
-    const Member* const member = members_.Find(id);
-    if (member != nullptr && !node.refused.empty())
-      absl::StrAppend(&text, "; ", member->name, " can't take part: ", node.refused);
-  }
-  return text;
 }
 
 void JobRun::Derive(absl::Time now) {
@@ -248,6 +225,11 @@ bool JobRun::Settled(absl::Time now, size_t servers, size_t workers) {
     enough_since_ = absl::InfiniteFuture();
     Explain(absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
                          workers, " of ", Count(wants.min_workers(), "worker"), " are prepared", Refusals()));
+    for (const auto& [role, what] : {std::pair(NODE_ROLE_SERVER, "server"), {NODE_ROLE_WORKER, "worker"}}) {
+      if ((role == NODE_ROLE_SERVER ? servers < wants.min_servers() : workers < wants.min_workers()) &&
+          NobodyCan(now, role))
+        End(now, JOB_STATE_FAILED, absl::StrCat("no ", what, " can take part", Refusals(role)));
+    }
     return false;
   }
   enough_since_ = std::min(enough_since_, now);

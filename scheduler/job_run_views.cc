@@ -118,17 +118,26 @@ std::vector<NodeRef> JobRun::Primaries() const {
   return primaries;
 }
 
-Team JobRun::ChooseNodes(const std::vector<NodeRef>& servers, const std::vector<NodeRef>& workers) const {
+bool JobRun::IsSuspect(absl::Time now, NodeId node) const {
+  const auto found = nodes_.find(node);
+  return watch_.Suspect(node) != nullptr || (found != nodes_.end() && now < found->second.aside_until);
+}
+
+Team JobRun::ChooseNodes(absl::Time now, const std::vector<NodeRef>& servers,
+                         const std::vector<NodeRef>& workers) const {
   TeamRequest request;
   request.servers = servers;
   request.workers = workers;
   if (state_.view().view() > 0 && !state_.restore_wanted() && PrimariesUsable())
     request.current = Primaries();
-  if (watch_.AllWell()) {
+  const bool all_well =
+      watch_.AllWell() && std::none_of(nodes_.begin(), nodes_.end(),
+                                       [&](const auto& entry) { return now < entry.second.aside_until; });
+  if (all_well) {
     const bool keeps = !request.current.empty();
     return {keeps ? request.current : servers, workers, keeps};
   }
-  request.suspect = [this](const NodeRef& node) { return watch_.Suspect(NodeId(node.node_id())) != nullptr; };
+  request.suspect = [&](const NodeRef& node) { return IsSuspect(now, NodeId(node.node_id())); };
   request.cut = [this](const NodeRef& a, const NodeRef& b) {
     return watch_.IsCut(NodeId(a.node_id()), NodeId(b.node_id()));
   };
@@ -209,7 +218,7 @@ void JobRun::PlaceNodes(absl::Time now) {
   View next;
   next.set_job(definition_.job());
   next.set_view(current.view() + 1);
-  const Team team = ChooseNodes(servers, workers);
+  const Team team = ChooseNodes(now, servers, workers);
   for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), team.workers))
     *next.add_slots() = std::move(slots);
   if (team.keeps_current) {

@@ -45,6 +45,8 @@ class Membership {
   Member* FindProcess(const JoinRequest& request);
   void SessionOpened(absl::Time now, Member* member);
   void SessionBroken(absl::Time now, Member* member);
+  // By the scheduler: the node may take its time to open another one.
+  void SessionEnded(Member* member) { member->connected = false; }
   void Seen(absl::Time now, Member* member);
   // The scheduler itself was stopped for `asleep` until `now`: it could hear nobody, so nobody was silent,
   // and streams that broke meanwhile have a lease's time to come back.

@@ -34,6 +34,10 @@ struct WatchOptions {
   double deadline_factor = 8;
   // That many times the longest wait is no more than this.
   absl::Duration longest_deadline = absl::Minutes(10);
+  // For the next sign of life of a job of which nobody says why it waits (scheduler/last_resort.h).
+  Limits stall = {absl::Seconds(30), absl::Minutes(2)};
+  // A node that owed something in such a stall gets no work for so long, if others can do it.
+  absl::Duration silent_for = absl::Minutes(5);
   // "Lately": in one to two of these.
   absl::Duration measured_period = absl::Minutes(10);
   // A peer that was not reached for so long is avoided.

@@ -37,6 +37,8 @@ const char* ActivityText(ActivityKind kind) {
       return "updating parameters";
     case ACTIVITY_WRITE_CHECKPOINT:
       return "writing a checkpoint";
+    case ACTIVITY_TRANSFER:
+      return "transferring parameters";
     default:
       return "its work";
   }
@@ -82,22 +84,14 @@ absl::Duration ProgressWatch::Deadline(JobId job, ActivityKind kind) const {
   if (known == options_.limits.end()) return absl::InfiniteDuration();
   const WatchOptions::Limits& limits = known->second;
   const auto found = longest_.find({job, kind});
-  if (found == longest_.end() || !found->second.measured) return std::max(limits.first, limits.floor);
-  const absl::Duration longest = std::max(found->second.current, found->second.former);
-  return std::max(limits.floor, std::min(options_.longest_deadline, options_.deadline_factor * longest));
+  if (found == longest_.end()) return std::max(limits.first, limits.floor);
+  return std::max(limits.floor,
+                  std::min(options_.longest_deadline, options_.deadline_factor * found->second.longest()));
 }
 
 void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait) {
   if (longest_.size() >= kMaxMeasured && longest_.count({job, kind}) == 0) return;
-  Longest& longest = longest_[{job, kind}];
-  if (!longest.measured) longest.started = now;
-  if (now - longest.started > options_.measured_period) {
-    longest.former = longest.current;
-    longest.current = absl::ZeroDuration();
-    longest.started = now;
-  }
-  longest.measured = true;
-  longest.current = std::max(longest.current, wait);
+  longest_[{job, kind}].Add(now, wait, options_.measured_period);
 }
 
 // A wait was measured when the same activity has shown progress since the former heartbeat. What hung, or was
@@ -124,7 +118,7 @@ void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& he
   CheckPeers(now, node, state.last, members);
   // Deadlines of jobs that nobody works on any more are not needed.
   for (auto at = longest_.begin(); at != longest_.end();) {
-    at = now - at->second.started > 10 * options_.measured_period ? longest_.erase(at) : std::next(at);
+    at = now - at->second.started() > 10 * options_.measured_period ? longest_.erase(at) : std::next(at);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "common/types.h"
 #include "proto/scheduler.pb.h"
+#include "scheduler/longest_wait.h"
 #include "scheduler/membership.h"
 #include "scheduler/options.h"
 
@@ -59,6 +60,7 @@ class ProgressWatch {
   // The node's last heartbeat; null: none yet.
   const Heartbeat* Last(NodeId node) const;
 
+  // Infinite for a kind that has none: a transfer, where both ends only wait for the network.
   absl::Duration Deadline(JobId job, ActivityKind kind) const;
 
  private:
@@ -85,13 +87,6 @@ class ProgressWatch {
     std::string error;
     bool told = false;
   };
-  // The longest of the last one to two periods.
-  struct Longest {
-    absl::Duration current, former;
-    absl::Time started;
-    bool measured = false;
-  };
-
   void Measure(absl::Time now, JobId job, ActivityKind kind, absl::Duration wait);
   void MeasureAgainst(absl::Time now, const NodeState& former, const Heartbeat& heartbeat);
   void CheckActivities(absl::Time now, NodeState* state);
@@ -104,7 +99,7 @@ class ProgressWatch {
   int bad_ = 0;  // nodes and pairs that are
   std::map<NodeId, NodeState> nodes_;
   std::map<Pair, PairState> pairs_;
-  std::map<std::pair<JobId, ActivityKind>, Longest> longest_;
+  std::map<std::pair<JobId, ActivityKind>, LongestWait> longest_;
 };
 
 }  // namespace shoal::scheduler

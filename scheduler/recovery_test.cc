@@ -23,13 +23,6 @@ using Catch::Matchers::Contains;
 const absl::Status kDamaged = absl::DataLossError("theta.0 is damaged; it is now version-N.damaged");
 const absl::Status kBroken = absl::UnknownError("Input/output error");
 
-bool Said(const Harness& h, const std::string& part) {
-  for (const std::string& message : h.messages()) {
-    if (message.find(part) != std::string::npos) return true;
-  }
-  return false;
-}
-
 // A job that has committed `versions`, whose server was lost, and which another one shall go on with.
 uint64_t Replace(Harness* h, const std::vector<uint64_t>& versions, uint64_t* worker) {
   const uint64_t first = h->Join(NODE_ROLE_SERVER, "first");
@@ -44,14 +37,6 @@ uint64_t Replace(Harness* h, const std::vector<uint64_t>& versions, uint64_t* wo
   const uint64_t second = h->Join(NODE_ROLE_SERVER, "second");
   h->Prepared(second);
   return second;
-}
-
-// Without evaluation while training.
-JobSpec PlainSpec() {
-  JobSpec spec = Spec();
-  spec.mutable_evaluation()->mutable_every()->set_never(true);
-  spec.mutable_evaluation()->set_keep_best(false);
-  return spec;
 }
 
 uint64_t StartPlain(Harness* h, uint64_t* worker) {
@@ -77,7 +62,7 @@ TEST_CASE("A damaged checkpoint is not loaded again: the next older one is, at l
   CHECK(h.CurrentView().restore().version() == 10);  // until it is known whose fault it is
   h.Checked(kDamaged);
   CHECK(h.CurrentView().restore().version() == 5);
-  CHECK(Said(h, "the checkpoint of version 10 can't be used any more: theta.0 is damaged"));
+  CHECK(h.Said("the checkpoint of version 10 can't be used any more: theta.0 is damaged"));
   h.Installed(s, h.CurrentView().view(), "not there", /*damaged=*/true);
   h.Checked(absl::NotFoundError("no such folder"));
   CHECK(h.CurrentView().restore().version() == 0);
@@ -341,7 +326,7 @@ TEST_CASE("A best version that was never written is trained again: nobody waits 
   h.Reached(s, 0, 20);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
   CHECK(h.CurrentView().restore().version() == 5);
-  CHECK(Said(h, "version 10, the result, is not there"));
+  CHECK(h.Said("version 10, the result, is not there"));
   h.Installed(s, h.CurrentView().view());
   CHECK(h.Last(w, Directive::kView)->view().target().version() == 10);
   h.Reached(s, 0, 10);
@@ -417,7 +402,7 @@ TEST_CASE("A lone copy of a version is gone on from: the best so far, which is n
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
   uint64_t s, w;
   RunResumed(&h, resume, &s, &w);
-  CHECK(Said(h, "version 10, the best so far, has no checkpoint any more"));
+  CHECK(h.Said("version 10, the best so far, has no checkpoint any more"));
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
   h.Written(s, 0, 20);
   h.CommitLast();
@@ -432,7 +417,7 @@ TEST_CASE("A second job that goes on keeps the best of all, whichever job has wr
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
   uint64_t s, w;
   RunResumed(&h, resume, &s, &w);
-  CHECK_FALSE(Said(h, "does not count"));
+  CHECK_FALSE(h.Said("does not count"));
   h.Written(s, 0, 20);
   h.CommitLast();
   CHECK(h.CurrentView().restore().version() == 10);
@@ -549,8 +534,8 @@ TEST_CASE("A resume of which nothing is whole starts from the initial parameters
   h.Prepared(w, /*derived=*/true);
   h.Prepared(s);
   CHECK(h.CurrentView().restore().checkpoint().empty());
-  CHECK(Said(h, "the job starts from the initial parameters"));
-  CHECK(Said(h, "version-N.damaged"));
+  CHECK(h.Said("the job starts from the initial parameters"));
+  CHECK(h.Said("version-N.damaged"));
 }
 
 TEST_CASE("A commit carries what a resume compares") {
@@ -681,7 +666,7 @@ TEST_CASE(
   const uint64_t s = StartPlain(&h, &w);
   h.Written(s, 0, 5, "block 3: a parameter is infinite or not a number", /*not_finite=*/true);
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
-  CHECK(Said(h, "checkpoint of version 5 could not be written: block 3"));
+  CHECK(h.Said("checkpoint of version 5 could not be written: block 3"));
   h.Reached(s, 0, 20);
   h.Written(s, 0, 20, "block 3: a parameter is infinite or not a number", /*not_finite=*/true);
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);

@@ -280,6 +280,15 @@ void SchedulerCore::Tick(absl::Time now) {
   Advance(now);
 }
 
+// Its lease goes on: the node has done nothing wrong.
+void SchedulerCore::RenewSession(NodeId node) {
+  Member* const member = members_.Find(node);
+  if (member == nullptr || !member->connected) return;
+  members_.SessionEnded(member);
+  out_.Do(EndSession{node, absl::UnavailableError("nothing moves in the job: session and reports begin "
+                                                  "anew, since a message may be lost")});
+}
+
 void SchedulerCore::EndLeases(absl::Time now) {
   for (NodeId node : members_.Expired(now)) TakeOff(now, node, "its lease has ended");
 }
@@ -312,6 +321,7 @@ JobRun* SchedulerCore::Active() { return const_cast<JobRun*>(std::as_const(*this
 void SchedulerCore::Advance(absl::Time now) {
   while (JobRun* const job = Active()) {
     job->Advance(now);
+    for (NodeId node : job->TakeStaleSessions()) RenewSession(node);
     if (!job->ended()) return;
   }
 }

@@ -81,6 +81,7 @@ class SchedulerCore {
   // The first thing that every event of a node does.
   void NoteTime(absl::Time now);
   void EndLeases(absl::Time now);
+  void RenewSession(NodeId node);
   void TakeOff(absl::Time now, NodeId node, const std::string& why);
   absl::Status CheckHello(absl::Time now, const Member* member, const Hello& hello) const;
   // The job that a node's report is about, if it runs; the node is told to drop any other.

@@ -33,11 +33,7 @@ TEST_CASE("A lost worker's slots go to the others in a new view, with the same r
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
-  h.Submit();
-  h.Prepared(w1, true);
-  h.Prepared(w2);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w1, w2});
   REQUIRE(h.CurrentView().slots_size() == 2);
   h.Break(w1);
   h.Pass(absl::Milliseconds(300), {s, w2});
@@ -102,12 +98,7 @@ TEST_CASE("A lost server sends the job back to its newest checkpoint, on the ser
   Harness h;
   const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
                  w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit();
-  h.Prepared(w, true);
-  h.Prepared(s1);
-  h.Prepared(s2);
-  h.Installed(s1, 1);
-  h.Installed(s2, 1);
+  h.Start({s1, s2}, {w});
   h.Written(s1, 0, 5);
   CHECK(h.commits().empty());
   h.Written(s2, 1, 5);
@@ -200,10 +191,7 @@ TEST_CASE("Checkpoints that are committed are not asked for again when a new ses
   spec.mutable_evaluation()->set_keep_best(false);
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit(spec);
-  h.Prepared(w, /*derived=*/true);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w}, spec);
   for (uint64_t version : {5, 10, 15}) {
     h.Written(s, 0, version);
     if (version < 15) h.CommitLast();
@@ -237,10 +225,7 @@ TEST_CASE("Training stops early when the patience is over") {
   spec.mutable_evaluation()->set_patience(1);
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit(spec);
-  h.Prepared(w, true);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w}, spec);
   h.Reached(s, 0, 5);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 5, 2);
   h.Reached(s, 0, 10);
@@ -378,19 +363,16 @@ TEST_CASE(
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
-  h.Submit();
-  h.Prepared(w1, /*derived=*/true);
-  h.Prepared(w2);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w1, w2});
   const auto fails = [&](absl::Duration pause) {
     h.Clear();
     h.Refused(w1, "slot 2: no memory");
     REQUIRE(h.CurrentView().slots_size() == 1);
     h.Installed(s, h.CurrentView().view());
-    h.Pass(pause - absl::Milliseconds(200), {s, w1, w2});
+    const std::map<uint64_t, NodeReport> computes = {{w2, Beat(ACTIVITY_COMPUTE, 0)}};
+    PassWith(&h, pause - absl::Milliseconds(200), {s, w1}, computes);
     CHECK(h.Last(w1, Directive::kPrepareJob) == nullptr);
-    h.Pass(absl::Milliseconds(400), {s, w1, w2});
+    PassWith(&h, absl::Milliseconds(400), {s, w1}, computes);
     REQUIRE(h.Last(w1, Directive::kPrepareJob) != nullptr);
     h.Prepared(w1);
     REQUIRE(h.CurrentView().slots_size() == 2);
@@ -411,10 +393,7 @@ TEST_CASE("The time that a job lay stopped is not training time") {
   spec.mutable_log_every()->set_rounds(5);
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit(spec);
-  h.Prepared(w, /*derived=*/true);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w}, spec);
   h.Pass(absl::Seconds(4), {s, w});
   h.Rounds(s, 0, 5);  // a record: what is counted is stored
   h.Sleep(absl::Hours(10));
@@ -443,10 +422,7 @@ TEST_CASE("Log intervals that arrive in one report share its time, so none has t
   spec.mutable_log_every()->set_rounds(2);
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit(spec);
-  h.Prepared(w, /*derived=*/true);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w}, spec);
   h.Pass(absl::Seconds(1), {s, w});
   h.Rounds(s, 0, 8);  // 80 examples in a second
   REQUIRE(h.metrics().size() == 4);
@@ -458,10 +434,7 @@ TEST_CASE("After a restart statistics count that come from a server which still 
   spec.mutable_log_every()->set_rounds(10);
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit(spec);
-  h.Prepared(w, /*derived=*/true);
-  h.Prepared(s);
-  h.Installed(s, 1);
+  h.Start({s}, {w}, spec);
   h.Rounds(s, 0, 5);
   const uint64_t w2 = h.Join(NODE_ROLE_WORKER, "w2");
   h.Prepared(w2);
@@ -715,142 +688,6 @@ TEST_CASE("A server whose address others can't use is refused, with what to do")
     CHECK(absl::IsInvalidArgument(status));
     CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("--advertise"));
   }
-}
-
-// ---- alive is not working ----
-
-NodeReport Beat(ActivityKind kind, double idle) {
-  NodeReport report;
-  Activity& activity = *report.mutable_heartbeat()->add_activities();
-  activity.set_kind(kind);
-  activity.set_job(1);
-  activity.set_idle_seconds(idle);
-  return report;
-}
-
-NodeReport CantReach(uint64_t peer) {
-  NodeReport report;
-  UnreachablePeer& unreachable = *report.mutable_heartbeat()->add_unreachable();
-  unreachable.mutable_peer()->set_node_id(peer);
-  unreachable.set_seconds(5);
-  unreachable.set_error("connection refused");
-  return report;
-}
-
-// In the third heartbeat the node is beyond every deadline.
-void Hang(Harness* h, uint64_t node, ActivityKind kind) {
-  for (double idle : {0.1, 1000.0, 1001.0}) REQUIRE(h->Report(node, Beat(kind, idle)).ok());
-}
-
-// As Pass, but these say what they do.
-void PassWith(Harness* h, absl::Duration time, const std::vector<uint64_t>& alive,
-              const std::map<uint64_t, NodeReport>& heartbeats) {
-  for (absl::Duration passed; passed < time; passed += absl::Milliseconds(100)) {
-    for (const auto& [node, report] : heartbeats) REQUIRE(h->Report(node, report).ok());
-    h->Pass(absl::Milliseconds(100), alive);
-  }
-}
-
-TEST_CASE("A worker that is alive but computes nothing loses its slots, and it is counted") {
-  Harness h;
-  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
-                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
-  h.Submit();
-  h.Prepared(w1, true);
-  h.Prepared(w2);
-  h.Prepared(s);
-  h.Installed(s, 1);
-  REQUIRE(h.CurrentView().slots_size() == 2);
-  Hang(&h, w1, ACTIVITY_COMPUTE);
-  h.Pass(absl::Milliseconds(100), {s, w2});
-  REQUIRE(h.CurrentView().slots_size() == 1);
-  CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
-  CHECK(h.GetJob().interventions() == 1);
-  REQUIRE(h.Report(w1, Beat(ACTIVITY_COMPUTE, 0)).ok());
-  h.Pass(absl::Seconds(5), {s, w1, w2});
-  CHECK(h.CurrentView().slots_size() == 2);
-}
-
-TEST_CASE("Work is not taken from a node when nobody else can do it: the stall says so") {
-  Harness h;
-  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Start(s, w);
-  Hang(&h, w, ACTIVITY_COMPUTE);
-  h.Pass(absl::Milliseconds(100), {s});
-  CHECK(h.CurrentView().view() == 1);
-  CHECK(h.GetJob().interventions() == 0);
-  CHECK(h.GetJob().reason() == "w does not get on, and nobody else can do its work");
-}
-
-TEST_CASE("A worker that hangs while it reads the data is replaced by another") {
-  Harness h;
-  const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
-  h.Submit();
-  REQUIRE(h.Last(w1, Directive::kPrepareJob) != nullptr);
-  Hang(&h, w1, ACTIVITY_DERIVE);
-  h.Pass(absl::Milliseconds(100), {w2});
-  REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
-  CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
-  CHECK(h.GetJob().interventions() == 1);
-  h.Prepared(w1, true);  // its plan comes after all: the same
-  CHECK(h.GetJob().has_plan());
-}
-
-TEST_CASE("A server that hangs in a restore is left out of a new restore point") {
-  Harness h;
-  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
-                 w = h.Join(NODE_ROLE_WORKER, "w");
-  h.Submit();
-  h.Prepared(w, true);
-  h.Prepared(s1);
-  h.Prepared(s2);
-  REQUIRE(h.CurrentView().shards_size() == 2);
-  Hang(&h, s1, ACTIVITY_RESTORE);
-  h.Pass(absl::Milliseconds(100), {s2, w});
-  REQUIRE(h.CurrentView().shards_size() == 1);
-  CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
-  CHECK(h.CurrentView().restore().restore_id() == 2);
-  CHECK(h.GetJob().interventions() == 1);
-}
-
-TEST_CASE("A pair of nodes that can't reach each other stops no job as long as others can") {
-  Harness h;
-  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
-                 w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
-  h.Submit();
-  h.Prepared(w1, true);
-  for (uint64_t node : {w2, s1, s2}) h.Prepared(node);
-  h.Installed(s1, 1);
-  h.Installed(s2, 1);
-  SECTION("one worker") {
-    PassWith(&h, absl::Milliseconds(200), {s1, s2, w2}, {{w1, CantReach(s1)}});
-    REQUIRE(h.CurrentView().slots_size() == 1);
-    CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
-    CHECK(h.CurrentView().restore().restore_id() == 1);
-  }
-  SECTION("every worker") {
-    PassWith(&h, absl::Milliseconds(200), {s1, s2}, {{w1, CantReach(s1)}, {w2, CantReach(s1)}});
-    REQUIRE(h.CurrentView().shards_size() == 1);
-    CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
-    CHECK(h.CurrentView().slots_size() == 2);
-  }
-  CHECK(h.GetJob().interventions() == 1);
-}
-
-TEST_CASE("A server that nobody can reach: who, whom, where and why is said within seconds") {
-  Harness h;
-  const uint64_t s = h.Join(NODE_ROLE_SERVER, "server-1"), w = h.Join(NODE_ROLE_WORKER, "worker-1");
-  h.Start(s, w);
-  PassWith(&h, absl::Milliseconds(200), {s}, {{w, CantReach(s)}});
-  const std::string text = "worker-1 can't reach server-1 at server-1:1: connection refused";
-  CHECK(h.GetJob().reason() == text);
-  CHECK(h.CurrentView().view() == 1);
-  const ClusterStatus status = h.core().GetStatus(h.now());
-  REQUIRE(status.stalls_size() == 1);
-  CHECK_THAT(status.stalls(0), Catch::Matchers::Contains(text));
-  CHECK(status.nodes(1).unreachable_size() == 1);
-  h.Pass(absl::Seconds(5), {s, w});
-  CHECK(h.GetJob().reason() == "");
 }
 
 TEST_CASE(

@@ -182,7 +182,9 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateOf(ViewId view) const
 
 absl::StatusOr<ContributionResult> JobShard::Contribute(const ContributionHeader& header, Payload payload) {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(ViewId(header.view())));
-  return state->Contribute(header, std::move(payload));
+  auto result = state->Contribute(header, std::move(payload));
+  if (result.ok()) contributions_.fetch_add(1, std::memory_order_relaxed);
+  return result;
 }
 
 void JobShard::ResumeUpdates() {

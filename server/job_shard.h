@@ -3,6 +3,7 @@
 // the same class.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -104,6 +105,8 @@ class JobShard {
   //                        another format or size
   //   DATA_LOSS            header and payload don't have their checksum: send it again
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
+  // How many calls of Contribute had no error.
+  uint64_t contributions() const { return contributions_.load(std::memory_order_relaxed); }
 
   // Goes on with the updates that HasRoomForSnapshot has held back, as far as it lets them. Takes as long as
   // the updates.
@@ -145,6 +148,7 @@ class JobShard {
   JobShardHost* const host_;
   StateSource* const source_;
   const std::shared_ptr<ArrayPool> pool_;
+  std::atomic<uint64_t> contributions_{0};
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

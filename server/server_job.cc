@@ -491,6 +491,14 @@ std::string ServerJob::WritingDetail() const {
   return absl::StrCat(detail, "; ", snapshots_.size(), wait, snapshots_.bytes() >> 20, " MiB");
 }
 
+void ServerJob::AddTransfer(Heartbeat* heartbeat) {
+  const uint64_t contributions = shard_->contributions();
+  if (std::exchange(contributions_, contributions) != contributions) contributed_ = timers_->Now();
+  if (!contributed_) return;
+  *heartbeat->add_activities() = NewActivity(ACTIVITY_TRANSFER, *contributed_);
+  heartbeat->mutable_activities()->rbegin()->set_detail("takes contributions");
+}
+
 Heartbeat ServerJob::MakeHeartbeat() {
   Heartbeat heartbeat;
   absl::MutexLock lock(&mutex_);
@@ -510,6 +518,7 @@ Heartbeat ServerJob::MakeHeartbeat() {
     activity = NewActivity(ACTIVITY_WRITE_CHECKPOINT, write_progress_);
     activity.set_detail(WritingDetail());
   }
+  AddTransfer(&heartbeat);
   for (const auto& [shard, peer] : peers_) {
     if (peer.error.ok()) continue;
     UnreachablePeer& unreachable = *heartbeat.add_unreachable();

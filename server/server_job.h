@@ -146,6 +146,7 @@ class ServerJob : public JobShardHost {
   void NoteWriteProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   ShardWritten NewWritten(const ShardSnapshot& snapshot) const;
   void ReportWritten(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddTransfer(Heartbeat* heartbeat) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Activity NewActivity(ActivityKind kind, absl::Time progress) const;
   std::string WritingDetail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -171,9 +172,11 @@ class ServerJob : public JobShardHost {
   uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // of them, at the back
   std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
   SnapshotQueue snapshots_ ABSL_GUARDED_BY(mutex_);
-  bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;       // a WriteNextSnapshot waits or runs
-  std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);  // on its way to the disk
-  absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);       // its last progress
+  uint64_t contributions_ ABSL_GUARDED_BY(mutex_) = 0;             // that the last heartbeat knew of
+  std::optional<absl::Time> contributed_ ABSL_GUARDED_BY(mutex_);  // when a heartbeat last saw new ones
+  bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;              // a WriteNextSnapshot waits or runs
+  std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);         // on its way to the disk
+  absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);              // its last progress
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time

@@ -12,8 +12,10 @@
 
 #include "absl/synchronization/notification.h"
 #include "catch2/catch.hpp"
+#include "common/block_checksum.h"
 #include "common/fake_executor.h"
 #include "common/job_spec.h"
+#include "common/payload.h"
 #include "common/progress_env.h"
 #include "common/status.h"
 #include "common/test_dir.h"
@@ -284,6 +286,28 @@ std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
     block.moments = {array(), array()};
   }
   return snapshot;
+}
+
+TEST_CASE("Contributions that come are an activity of the job, since a heartbeat last saw some") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+  const std::vector<uint8_t> bytes(kBlockElements * sizeof(float));
+  ContributionHeader header;
+  header.set_job(1);
+  header.set_view(1);
+  header.set_slot_end(1);
+  header.set_wire(server.request.spec().train().wire());
+  const Payload payload = Payload::CopyOf(bytes);
+  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+  REQUIRE(server.job()->shard().Contribute(header, payload).ok());
+  REQUIRE(server.node().MakeHeartbeat().activities_size() == 1);
+  server.time.RunFor(absl::Seconds(3));
+  const Heartbeat heartbeat = server.node().MakeHeartbeat();
+  CHECK(heartbeat.activities(0).kind() == ACTIVITY_TRANSFER);
+  CHECK(heartbeat.activities(0).job() == 1);
+  CHECK(heartbeat.activities(0).idle_seconds() == 3);
 }
 
 TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up is reported") {

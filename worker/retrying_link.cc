@@ -39,6 +39,8 @@ void RetryingLink::SetView(const View& view) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
   shards_.clear();
+  job_ = view.job();
+  delivered_.reset();
   std::vector<NodeRef> peers;
   for (const ShardAssignment& assignment : view.shards()) {
     Shard shard;
@@ -95,6 +97,12 @@ void RetryingLink::Disconnect() {
 void RetryingLink::AddTo(Heartbeat* heartbeat) const {
   absl::MutexLock lock(&mutex_);
   health_.AddTo(heartbeat, executor_->Now());
+  if (!delivered_) return;
+  Activity& transfer = *heartbeat->add_activities();
+  transfer.set_kind(ACTIVITY_TRANSFER);
+  transfer.set_job(job_);
+  transfer.set_idle_seconds(absl::ToDoubleSeconds(executor_->Now() - *delivered_));
+  transfer.set_detail("takes parameters");
 }
 
 // ---- streams ----
@@ -144,7 +152,8 @@ void RetryingLink::OnDelivery(const StreamPlace& place) {
   Shard* const shard = Find(place);
   if (shard == nullptr) return;
   shard->backoff.Reset();
-  health_.OnDelivery(place.address, executor_->Now());
+  delivered_ = executor_->Now();
+  health_.OnDelivery(place.address, *delivered_);
 }
 
 void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& status) {

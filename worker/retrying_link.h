@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,8 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
   void Disconnect() override ABSL_LOCKS_EXCLUDED(mutex_);
   // From the first failure on a server is asked for its versions until it is reachable again
-  // (worker/peer_health.h). A stream that stands and on which nothing moves is no failure.
+  // (worker/peer_health.h). A stream that stands and on which nothing moves is no failure. TRANSFER, since
+  // the last block, once one has come in this view.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -84,6 +86,8 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
   PeerHealth health_ ABSL_GUARDED_BY(mutex_);
+  uint64_t job_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<absl::Time> delivered_ ABSL_GUARDED_BY(mutex_);  // the last block of the view
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

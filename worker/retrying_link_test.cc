@@ -294,6 +294,25 @@ TEST_CASE("A server whose blocks come damaged again and again is shown; a sound 
   CHECK(link.Unreachable().empty());
 }
 
+TEST_CASE("Blocks that come are an activity of the job, since the last one, until the next view") {
+  Link link;
+  link.link.Open(Version(3));
+  const auto transfers = [&] {
+    Heartbeat heartbeat;
+    link.link.AddTo(&heartbeat);
+    return std::vector<Activity>(heartbeat.activities().begin(), heartbeat.activities().end());
+  };
+  CHECK(transfers().empty());
+  link.events->OnDelivery(link.streams->pulls[0]->place);
+  link.time.RunFor(absl::Seconds(7));
+  REQUIRE(transfers().size() == 1);
+  CHECK(transfers()[0].kind() == ACTIVITY_TRANSFER);
+  CHECK(transfers()[0].job() == Link::MakeView(1).job());
+  CHECK(transfers()[0].idle_seconds() == 7);
+  link.link.SetView(Link::MakeView(2));
+  CHECK(transfers().empty());
+}
+
 TEST_CASE("A server that is gone is shown with one error for both directions") {
   Link link;
   link.link.Open(Version(3));

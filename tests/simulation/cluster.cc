@@ -43,6 +43,8 @@ scheduler::SchedulerOptions CoreOptions() {
   options.lease = absl::Milliseconds(1000);
   options.session_grace = absl::Milliseconds(250);
   options.settle = absl::Milliseconds(50);
+  // Longer than what a schedule freezes, so that the last resort is one here too.
+  options.watch.stall = {absl::Seconds(5), absl::Seconds(5)};
   options.checkpoint_root = "storage";
   return options;
 }
@@ -528,6 +530,7 @@ void Cluster::CheckOver(SubmittedJob* job) {
   }
   job->oracle->OnCompleted(*described, events);
   CheckCheckpoints(*job, *described);
+  outcome_.interventions += described->interventions();
   outcome_.restores = record.view().restore().restore_id();
   outcome_.stopped_early = outcome_.stopped_early || described->result().stopped_early();
   outcome_.kept_older = outcome_.kept_older || described->result().version() < described->result().rounds();
@@ -591,6 +594,8 @@ void Cluster::Happen(const Fault& fault) {
     }
     return;
   }
+  if (fault.kind == "swallow" && who != nullptr)
+    return network_.Swallow(who, fault.other, fault.number, length);
   if (fault.kind == "full" && who != nullptr)
     return who->BreakDisk("", length, absl::ResourceExhaustedError("No space left on device"));
   if (fault.kind == "broken" && who != nullptr)

@@ -17,6 +17,7 @@ struct Outcome {
   uint64_t actions = 0;        // of all processes together: places where they could die
   uint64_t restores = 0;       // restore points of the last job
   uint64_t checkpoints = 0;    // committed
+  uint64_t interventions = 0;  // of the completed jobs
   bool crashed = false;        // a `crash` has happened
   bool ended_by_disk = false;  // a disk error ended a job, as it may
   bool stopped_early = false;

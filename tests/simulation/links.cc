@@ -23,10 +23,40 @@ constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
 
 class SessionAtScheduler;
 
+// As in a schedule; empty: one that is not swallowed.
+std::string KindOf(const Directive& directive) {
+  switch (directive.directive_case()) {
+    case Directive::kPrepareJob:
+      return "prepare";
+    case Directive::kView:
+      return "view";
+    case Directive::kTarget:
+      return "target";
+    default:
+      return "";
+  }
+}
+
+std::string KindOf(const NodeReport& report) {
+  switch (report.report_case()) {
+    case NodeReport::kJobPrepared:
+      return "prepared";
+    case NodeReport::kViewInstalled:
+      return "installed";
+    case NodeReport::kSlotEvaluated:
+      return "evaluated";
+    case NodeReport::kShardWritten:
+      return "written";
+    default:
+      return "";
+  }
+}
+
 // One stream, as both ends know it.
 struct SessionState {
   std::shared_ptr<Connection> connection;
   std::shared_ptr<SessionAtScheduler> session;  // null: not accepted
+  Network* network = nullptr;
   // ---- of the client ----
   Process* client = nullptr;
   SchedulerStreamEvents* events = nullptr;  // null: the stream is gone
@@ -83,6 +113,7 @@ class SessionAtScheduler : public scheduler::SessionStream,
 
   void Send(const Directive& directive) override {
     if (!open_) return early_.push_back(directive);
+    if (state_->network->Swallows(state_->client, KindOf(directive))) return;
     state_->connection->Send(Connection::kServer, [state = state_, directive] {
       state->incoming.push_back(directive);
       state->Deliver();
@@ -118,6 +149,7 @@ class SimulatedSchedulerStream : public SchedulerStream {
                            SchedulerStreamEvents* events)
       : self_(self), state_(std::make_shared<SessionState>()) {
     state_->client = self;
+    state_->network = network;
     state_->events = events;
     state_->connection =
         network->Connect(self, kScheduler, [state = state_, services, hello](const auto& connection) {
@@ -137,6 +169,7 @@ class SimulatedSchedulerStream : public SchedulerStream {
   }
 
   void Write(NodeReport report) override {
+    if (state_->network->Swallows(self_, KindOf(report))) return Written();
     // As bytes, since not all that can be written can be parsed again.
     state_->connection->Send(Connection::kClient, [state = state_, bytes = report.SerializeAsString()] {
       if (state->session != nullptr) state->session->Report(bytes);
@@ -277,6 +310,7 @@ class PullAtServer : public server::PullStream, public std::enable_shared_from_t
           [this](BlockId block, Version version) { return job_->shard().Published(view_, block, version); });
       if (!next.ok()) return End(next.status());
       if (!*next) return;
+      if (network_->Swallows(connection_->process(Connection::kServer), "block")) continue;
       PublishedAtClient message;
       message.header.set_job(job_->id().value());
       message.header.set_view(view_.value());
@@ -502,8 +536,8 @@ std::shared_ptr<worker::PushStreamHandle> SimulatedStreams::Push(const worker::S
 }
 
 void SimulatedStreams::PushAtWorker::Push(worker::BlockContribution contribution) {
-  if (over_) return;
   const ParameterStreamsOptions& options = shared_->options;
+  if (over_ || options.network->Swallows(options.self, "contribution")) return;
   ContributionHeader header = contribution.header;
   header.set_view(place_.view.value());
   header.set_wire(options.wire);

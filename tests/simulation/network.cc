@@ -88,6 +88,23 @@ absl::Time Network::CutUntil(const Process* from, const Process* to) const {
   return found == cut_until_.end() ? absl::InfinitePast() : found->second;
 }
 
+void Network::Swallow(const Process* process, const std::string& kind, uint64_t first,
+                      absl::Duration length) {
+  swallowing_[{process, kind}] = {first, length, absl::InfinitePast()};
+}
+
+bool Network::Swallows(const Process* process, const std::string& kind) {
+  const auto found = swallowing_.find({process, kind});
+  if (found == swallowing_.end()) return false;
+  Swallowing& swallowing = found->second;
+  if (swallowing.until == absl::InfinitePast()) {
+    if (swallowing.left-- > 0) return false;
+    swallowing.until = queue_->now() + swallowing.length;
+    return true;
+  }
+  return queue_->now() < swallowing.until;
+}
+
 std::shared_ptr<Connection> Network::Connect(
     Process* client, const std::string& address,
     std::function<void(const std::shared_ptr<Connection>&)> accepted) {

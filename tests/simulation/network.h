@@ -83,6 +83,12 @@ class Network {
   bool IsCut(const Process* from, const Process* to) const { return queue_->now() < CutUntil(from, to); }
   absl::Time CutUntil(const Process* from, const Process* to) const;
 
+  // The process loses messages of that kind, those from `first` on (counted from now) in `length`, at least
+  // one.
+  void Swallow(const Process* process, const std::string& kind, uint64_t first, absl::Duration length);
+  // Whether this one gets lost. To be asked once for each.
+  bool Swallows(const Process* process, const std::string& kind);
+
   // Connects to whoever listens at `address`: `accepted` runs there. The client's closed callback gets what
   // goes wrong.
   std::shared_ptr<Connection> Connect(Process* client, const std::string& address,
@@ -106,6 +112,12 @@ class Network {
   std::map<std::string, Process*> listeners_;
   std::map<std::pair<const Process*, const Process*>, absl::Time> cut_until_;
   std::vector<std::weak_ptr<Connection>> connections_;
+  struct Swallowing {
+    uint64_t left = 0;  // until the first
+    absl::Duration length;
+    absl::Time until = absl::InfinitePast();
+  };
+  std::map<std::pair<const Process*, std::string>, Swallowing> swallowing_;
 };
 
 }  // namespace shoal::simulation

@@ -27,6 +27,11 @@ namespace shoal::simulation {
 //   leave WHO       SIGTERM; another one takes its place after `length_ms` (0: none does)
 //   join w|s        one more
 //   refuse wN       the worker can't prepare jobs
+//   swallow WHO OTHER  a bug: of the messages of that kind that the node gets or sends, the `number`-th (from
+//   0
+//                   on) is lost though its stream stands; with a length all that follow in it too.
+//                   Directives: prepare, view, target. Reports: prepared, installed, evaluated, written.
+//                   contribution, block
 //   cancel jN       somebody cancels the job
 //   forget          the scheduler dies and comes back with an empty store; the job is submitted again, to go
 //                   on from its newest checkpoint

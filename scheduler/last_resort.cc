@@ -1,0 +1,45 @@
+#include "scheduler/last_resort.h"
+
+#include <algorithm>
+
+namespace shoal::scheduler {
+
+absl::Duration LastResort::Deadline() const {
+  const WatchOptions::Limits& limits = options_.stall;
+  absl::Duration once = std::max(limits.first, limits.floor);
+  if (longest_.measured()) {
+    once = std::max(limits.floor,
+                    std::min(options_.longest_deadline, options_.deadline_factor * longest_.longest()));
+  }
+  return once * (1 << taken_);
+}
+
+void LastResort::Move(absl::Time now, const Milestone& milestone) {
+  // What a remedy has ended, or was waited for in vain, is no measure of how long work takes; nor is the time
+  // until a view changes.
+  if (measurable_ && milestone > furthest_) longest_.Add(now, now - moved_, options_.measured_period);
+  at_ = milestone;
+  moved_ = alive_ = now;
+  measurable_ = true;
+  if (milestone <= furthest_) return;
+  furthest_ = milestone;
+  taken_ = 0;
+}
+
+LastResort::Step LastResort::Advance(absl::Time now, const Situation& situation) {
+  if (situation.milestone != at_ || moved_ == absl::InfinitePast()) Move(now, situation.milestone);
+  if (situation.waits) {
+    alive_ = now;
+    measurable_ = false;
+  }
+  alive_ = std::max(alive_, std::min(situation.sign, now));
+  if (now - alive_ <= Deadline()) return Step::kNone;
+  alive_ = now;
+  measurable_ = false;
+  static constexpr Step kSteps[] = {Step::kDeliverAgain, Step::kMoveWork, Step::kGoBack, Step::kGiveUp};
+  const Step step = kSteps[taken_];
+  taken_ = std::min(taken_ + 1, 3);
+  return step;
+}
+
+}  // namespace shoal::scheduler

@@ -1,0 +1,321 @@
+// Jobs whose nodes are alive and do not get on: what the scheduler makes of activities, of peers that can't
+// be reached, and of stalls that nobody explains.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "scheduler/core_harness.h"
+
+namespace shoal::scheduler {
+namespace {
+
+using Catch::Matchers::Contains;
+
+TEST_CASE("A worker that is alive but computes nothing loses its slots, and it is counted") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Start({s}, {w1, w2});
+  REQUIRE(h.CurrentView().slots_size() == 2);
+  Hang(&h, w1, ACTIVITY_COMPUTE);
+  h.Pass(absl::Milliseconds(100), {s, w2});
+  REQUIRE(h.CurrentView().slots_size() == 1);
+  CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
+  CHECK(h.GetJob().interventions() == 1);
+  REQUIRE(h.Report(w1, Beat(ACTIVITY_COMPUTE, 0)).ok());
+  h.Pass(absl::Seconds(5), {s, w1, w2});
+  CHECK(h.CurrentView().slots_size() == 2);
+}
+
+TEST_CASE("Work is not taken from a node when nobody else can do it: the stall says so") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  Hang(&h, w, ACTIVITY_COMPUTE);
+  h.Pass(absl::Milliseconds(100), {s});
+  CHECK(h.CurrentView().view() == 1);
+  CHECK(h.GetJob().interventions() == 0);
+  CHECK(h.GetJob().reason() == "w does not get on, and nobody else can do its work");
+}
+
+TEST_CASE("A worker that hangs while it reads the data is replaced by another") {
+  Harness h;
+  const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  REQUIRE(h.Last(w1, Directive::kPrepareJob) != nullptr);
+  Hang(&h, w1, ACTIVITY_DERIVE);
+  h.Pass(absl::Milliseconds(100), {w2});
+  REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
+  CHECK(h.GetJob().interventions() == 1);
+  h.Prepared(w1, true);  // its plan comes after all: the same
+  CHECK(h.GetJob().has_plan());
+}
+
+TEST_CASE("A server that hangs in a restore is left out of a new restore point") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, true);
+  h.Prepared(s1);
+  h.Prepared(s2);
+  REQUIRE(h.CurrentView().shards_size() == 2);
+  Hang(&h, s1, ACTIVITY_RESTORE);
+  h.Pass(absl::Milliseconds(100), {s2, w});
+  REQUIRE(h.CurrentView().shards_size() == 1);
+  CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
+  CHECK(h.CurrentView().restore().restore_id() == 2);
+  CHECK(h.GetJob().interventions() == 1);
+}
+
+TEST_CASE("A pair of nodes that can't reach each other stops no job as long as others can") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Start({s1, s2}, {w1, w2});
+  SECTION("one worker") {
+    PassWith(&h, absl::Milliseconds(200), {s1, s2, w2}, {{w1, CantReach(s1)}});
+    REQUIRE(h.CurrentView().slots_size() == 1);
+    CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
+    CHECK(h.CurrentView().restore().restore_id() == 1);
+  }
+  SECTION("every worker") {
+    PassWith(&h, absl::Milliseconds(200), {s1, s2}, {{w1, CantReach(s1)}, {w2, CantReach(s1)}});
+    REQUIRE(h.CurrentView().shards_size() == 1);
+    CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
+    CHECK(h.CurrentView().slots_size() == 2);
+  }
+  CHECK(h.GetJob().interventions() == 1);
+}
+
+TEST_CASE("A server that nobody can reach: who, whom, where and why is said within seconds") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "server-1"), w = h.Join(NODE_ROLE_WORKER, "worker-1");
+  h.Start(s, w);
+  PassWith(&h, absl::Milliseconds(200), {s}, {{w, CantReach(s)}});
+  const std::string text = "worker-1 can't reach server-1 at server-1:1: connection refused";
+  CHECK(h.GetJob().reason() == text);
+  CHECK(h.CurrentView().view() == 1);
+  const ClusterStatus status = h.core().GetStatus(h.now());
+  REQUIRE(status.stalls_size() == 1);
+  CHECK_THAT(status.stalls(0), Catch::Matchers::Contains(text));
+  CHECK(status.nodes(1).unreachable_size() == 1);
+  h.Pass(absl::Seconds(5), {s, w});
+  CHECK(h.GetJob().reason() == "");
+}
+
+// ---- stalls that nobody explains ----
+
+// Who is told in an open session what it missed.
+void OpenAll(Harness* h, const std::vector<uint64_t>& nodes) {
+  for (uint64_t node : nodes) REQUIRE(h->Open(node).ok());
+}
+
+// The shard reports, with the slots [begin, end) missing in its lowest block.
+void Missing(Harness* h, uint64_t server, uint32_t shard, uint64_t version, uint32_t begin, uint32_t end) {
+  NodeReport report;
+  ShardProgress& progress = *report.mutable_shard_progress();
+  progress.set_job(1);
+  progress.set_view(h->CurrentView().view());
+  progress.set_shard(shard);
+  progress.set_version(version);
+  MissingSlots& missing = *progress.add_missing();
+  missing.set_slot_begin(begin);
+  missing.set_slot_end(end);
+  REQUIRE(h->Report(server, report).ok());
+}
+
+// Until the scheduler ends sessions, and these have come back. Returns how long it took.
+absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) {
+  const absl::Time start = h->now();
+  const size_t before = h->ended_sessions().size();
+  while (h->ended_sessions().size() == before && h->GetJob().state() != JOB_STATE_FAILED) {
+    INFO(h->core().GetStatus(h->now()).ShortDebugString());
+    REQUIRE(h->now() - start < absl::Hours(1));
+    h->Pass(absl::Seconds(1), nodes);
+  }
+  if (h->GetJob().state() != JOB_STATE_FAILED) OpenAll(h, nodes);
+  return h->now() - start;
+}
+
+TEST_CASE(
+    "A job on which nothing moves is delivered again, moved, taken back, and fails with who owes what") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Start({s}, {w1, w2});
+  h.Reached(s, 0, 1);
+  h.Clear();
+  const auto stuck = [&] { Missing(&h, s, 0, 1, 0, 2); };
+  stuck();
+  CHECK(PassUntilRenewed(&h, {s, w1, w2}) <= absl::Seconds(121));
+  CHECK(h.ended_sessions() == std::vector<uint64_t>{s, w1, w2});
+  CHECK(h.CurrentView().view() == 2);
+  CHECK(h.CurrentView().slots_size() == 2);
+  CHECK(h.CurrentView().restore().restore_id() == 1);
+  h.Installed(s, 2);
+  CHECK(h.Last(w1, Directive::kView)->view().view() == 2);
+  CHECK(h.Said("what is missing: slots [0,2) of w1: tries to deliver all messages again"));
+  CHECK(h.GetJob().interventions() == 1);
+
+  stuck();
+  PassUntilRenewed(&h, {s, w1, w2});
+  REQUIRE(h.CurrentView().slots_size() == 1);
+  CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
+  CHECK(h.CurrentView().restore().restore_id() == 1);
+  h.Installed(s, 3);
+  CHECK(h.GetJob().interventions() == 2);
+
+  stuck();
+  PassUntilRenewed(&h, {s, w1, w2});
+  CHECK(h.CurrentView().restore().restore_id() == 2);
+  h.Installed(s, 4);
+  CHECK(h.GetJob().interventions() == 3);
+  PassUntilRenewed(&h, {s, w1, w2});
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("nobody says why; what is missing: ") &&
+                                      Contains("did not help to deliver all messages again") &&
+                                      Contains("nor to go back to the newest checkpoint"));
+}
+
+TEST_CASE("A job that gets on after a remedy has all remedies again, and its node comes back") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Start({s}, {w1, w2});
+  for (uint64_t version = 1; version <= 3; ++version) {
+    Missing(&h, s, 0, version, 0, 2);
+    PassUntilRenewed(&h, {s, w1, w2});
+    h.Installed(s, h.CurrentView().view());
+    Missing(&h, s, 0, version, 0, 2);
+    PassUntilRenewed(&h, {s, w1, w2});
+    h.Installed(s, h.CurrentView().view());
+    REQUIRE(h.CurrentView().slots_size() == 1);
+    CHECK(h.CurrentView().restore().restore_id() == 1);
+    // Work goes on without the node, and then with it.
+    uint64_t view = h.CurrentView().view();
+    for (int minute = 0; h.CurrentView().view() == view; ++minute) {
+      REQUIRE(minute < 7);
+      std::map<uint64_t, NodeReport> busy = {{w2, Beat(ACTIVITY_COMPUTE, 0)}};
+      PassWith(&h, absl::Minutes(1), {s, w1}, busy);
+    }
+    CHECK(h.CurrentView().slots_size() == 2);
+    h.Installed(s, h.CurrentView().view());
+  }
+}
+
+TEST_CASE("Whoever is at work or takes parameters is waited for, however long it takes") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  NodeReport beat;
+  SECTION("computing") { beat = Beat(ACTIVITY_COMPUTE, 1); }
+  SECTION("on a slow network") { beat = Beat(ACTIVITY_TRANSFER, 20); }
+  PassWith(&h, absl::Minutes(10), {s}, {{w, beat}});
+  CHECK(h.CurrentView().view() == 1);
+  CHECK(h.GetJob().interventions() == 0);
+  for (double idle = 20; idle < 200; idle += 0.5)
+    PassWith(&h, absl::Milliseconds(500), {s}, {{w, Beat(ACTIVITY_TRANSFER, idle)}});
+  CHECK(h.GetJob().interventions() == 1);
+}
+
+TEST_CASE("A pair of nodes that is known not to reach each other is no stall without a reason") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  PassWith(&h, absl::Minutes(10), {s}, {{w, CantReach(s)}});
+  CHECK(h.CurrentView().view() == 1);
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+}
+
+TEST_CASE("A server that never says that it holds the view is told again, and then left out") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, true);
+  h.Prepared(s1);
+  h.Prepared(s2);
+  h.Installed(s2, 1);
+  h.Clear();
+  PassUntilRenewed(&h, {s1, s2, w});
+  REQUIRE(h.Last(s1, Directive::kView) != nullptr);
+  CHECK(h.Last(s1, Directive::kView)->view().view() == 2);
+  CHECK(h.Said("what is missing: view 1 of s1"));
+  h.Installed(s2, 2);
+  PassUntilRenewed(&h, {s1, s2, w});
+  REQUIRE(h.CurrentView().shards_size() == 1);
+  CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
+}
+
+TEST_CASE(
+    "While it is prepared, a job waits for nodes for ever, and for nodes that don't answer it does not") {
+  Harness h;
+  const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1");
+  SECTION("a worker that never derives") {
+    const uint64_t w2 = h.Join(NODE_ROLE_WORKER, "w2");
+    h.Submit();
+    PassUntilRenewed(&h, {w1, w2});
+    h.Clear();
+    PassUntilRenewed(&h, {w1, w2});
+    h.Pass(absl::Seconds(1), {w1, w2});
+    REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+    CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
+    CHECK(h.Said("w1 does not answer: w2 reads the data in its place"));
+  }
+  SECTION("a server that never answers") {
+    h.Submit();
+    h.Prepared(w1, true);
+    const uint64_t s = h.Join(NODE_ROLE_SERVER, "s");
+    for (int i = 0; i < 3; ++i) PassUntilRenewed(&h, {w1, s});
+    PassUntilRenewed(&h, {w1, s});
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK_THAT(h.GetJob().reason(), Contains("the answer to the offer of the job of s"));
+  }
+  SECTION("no server at all") {
+    h.Submit();
+    h.Prepared(w1, true);
+    h.Pass(absl::Hours(2), {w1});
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+    CHECK(h.ended_sessions().empty());
+  }
+  SECTION("servers that all refuse") {
+    h.Submit();
+    h.Prepared(w1, true);
+    const uint64_t s = h.Join(NODE_ROLE_SERVER, "s");
+    for (int i = 0; i < 20 && h.GetJob().state() == JOB_STATE_PREPARING; ++i) {
+      if (h.Last(s, Directive::kPrepareJob) != nullptr) h.Refused(s, "no memory");
+      h.Clear();
+      h.Pass(absl::Seconds(1), {w1, s});
+    }
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK(h.GetJob().reason() == "no server can take part; s can't take part: no memory");
+  }
+}
+
+TEST_CASE("A result whose checkpoint nobody reports is asked for again, and then trained again") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, PlainSpec());
+  h.Reached(s, 0, 20);
+  REQUIRE(h.GetJob().state() == JOB_STATE_TESTING);
+  PassUntilRenewed(&h, {s, w});
+  SECTION("the report was lost") {
+    h.Installed(s, h.CurrentView().view());
+    h.Written(s, 0, 20);
+    h.CommitLast();
+    CHECK(h.GetJob().checkpoints_size() == 1);
+  }
+  SECTION("it was never written") {
+    h.Installed(s, h.CurrentView().view());
+    PassUntilRenewed(&h, {s, w});
+    h.Installed(s, h.CurrentView().view());
+    PassUntilRenewed(&h, {s, w});
+    CHECK(h.CurrentView().restore().version() == 0);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::scheduler
