@@ -64,7 +64,7 @@ void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
   if (collector_.HasFailed(version)) return DeleteParts(version);  // this one came after the others went
   auto files = collector_.Add(report);
   if (!files) return;
-  committing_.insert(version);
+  committing_[version] = report.restore_id();
   CommitCheckpointFiles commit;
   commit.job = id();
   commit.folder = definition_.checkpoint_dir();
@@ -95,12 +95,14 @@ CheckpointManifest JobRun::ManifestOf(Version version, std::vector<CheckpointSha
 
 void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
                                    const absl::StatusOr<std::string>& checkpoint) {
-  committing_.erase(version);
+  const auto committing = committing_.extract(version);
   if (!checkpoint.ok()) return WriteFailed(now, version, std::string(checkpoint.status().message()));
   StoredCheckpoint stored;
   stored.set_version(version.value());
   stored.set_directory(*checkpoint);
-  collector_.DropUpTo(version);
+  // Of an earlier restore point: what is older may be wanted from the current one.
+  if (!committing.empty() && committing.mapped() == state_.view().restore().restore_id())
+    collector_.DropUpTo(version);
   write_error_.clear();
   if (!AddCheckpoint(std::move(stored), &state_)) return;
   // Rounds that need not be run again must not be forgotten either.

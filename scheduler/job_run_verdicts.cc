@@ -170,27 +170,30 @@ bool JobRun::IsBetter(const EvaluationRecord& record, const EvaluationRecord* be
 
 void JobRun::JudgeAnew(absl::Time now, const ResumePoint& resume) {
   const JobSpec& spec = definition_.spec();
-  const EvaluationRecord* best_of_all = nullptr;
   const Metric metric = spec.evaluation().metric();
   for (EvaluationRecord evaluation : resume.evaluations) {
     if (resume.metric != metric) {
       const bool known = evaluation.statistics().examples() > 0;
       evaluation.set_metric(known ? MetricValue(spec.task(), metric, evaluation.statistics()) : std::nan(""));
     }
-    evaluation.set_best(FindCheckpoint(state_, Version(evaluation.version())) != nullptr &&
-                        IsBetter(evaluation, Best()));
+    evaluation.set_best(IsBetter(evaluation, Best()));
     evaluations_.push_back(std::move(evaluation));
   }
-  for (size_t i = 0; i < evaluations_.size(); ++i) {
-    SaveEvaluation(i);
-    if (IsBetter(evaluations_[i], best_of_all)) best_of_all = &evaluations_[i];
+  const auto is_there = [this](const EvaluationRecord& evaluation) {
+    return FindCheckpoint(state_, Version(evaluation.version())) != nullptr;
+  };
+  const EvaluationRecord* const best = Best();
+  if (best != nullptr && !is_there(*best) && spec.evaluation().keep_best()) {
+    Message(now,
+            absl::StrCat("version ", best->version(),
+                         ", the best so far, has no checkpoint any more: the best of ",
+                         "the versions that have one is kept"),
+            LogLine::Level::kWarning);
+    for (EvaluationRecord& evaluation : evaluations_) evaluation.set_best(false);
+    for (EvaluationRecord& evaluation : evaluations_)
+      evaluation.set_best(is_there(evaluation) && IsBetter(evaluation, Best()));
   }
-  if (best_of_all == nullptr || best_of_all->best() || !spec.evaluation().keep_best()) return;
-  Message(now,
-          absl::StrCat("version ", best_of_all->version(),
-                       ", the best so far, has no checkpoint any more: the best of ",
-                       "the versions that have one is kept"),
-          LogLine::Level::kWarning);
+  for (size_t i = 0; i < evaluations_.size(); ++i) SaveEvaluation(i);
 }
 
 void JobRun::EndTraining(absl::Time now, Version version) {

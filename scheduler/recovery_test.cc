@@ -353,6 +353,26 @@ TEST_CASE("A result whose commit is still under way is waited for") {
   CHECK(h.CurrentView().restore().version() == 10);
 }
 
+TEST_CASE("A commit that ends after the servers went back does not hide what they write again") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Written(s, 0, 10, "No space left on device");
+  h.Reached(s, 0, 15);
+  h.Written(s, 0, 15);  // its commit takes long
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  h.Written(s, 0, 20, "No space left on device");
+  REQUIRE(h.CurrentView().restore().version() == 0);
+  h.CommitLast();
+  h.Installed(s, h.CurrentView().view());
+  h.Reached(s, 0, 10);
+  h.Written(s, 0, 10);
+  CHECK(h.commits().back().manifest.version() == 10);
+}
+
 // ---- going on from another job's checkpoint ----
 
 EvaluationRecord Verdict(uint64_t version, uint64_t right, double loss, bool best) {
@@ -426,6 +446,20 @@ TEST_CASE("A second job that goes on keeps the best of all, whichever job has wr
   h.EvaluatedAll(w, EVALUATION_SET_TEST, 10);
   REQUIRE(h.results().size() == 1);
   CHECK(h.results()[0].checkpoint == "copies/10");
+}
+
+TEST_CASE("A version that was the best in its time is marked so after a resume, though it is pruned") {
+  Harness h;
+  ResumePoint resume = From(Spec(), {10, 15});
+  resume.evaluations = {Verdict(5, 8, 0.6, true), Verdict(10, 9, 0.5, true), Verdict(15, 8, 0.6, false)};
+  uint64_t s, w;
+  RunResumed(&h, resume, &s, &w);
+  const Job job = h.GetJob();
+  REQUIRE(job.evaluations_size() == 4);
+  CHECK(job.evaluations(0).best());
+  CHECK(job.evaluations(1).best());
+  CHECK_FALSE(job.evaluations(2).best());
+  CHECK_FALSE(job.evaluations(3).best());
 }
 
 TEST_CASE("A best version of the job before that is damaged is trained again, from the start if need be") {

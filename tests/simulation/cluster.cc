@@ -197,6 +197,7 @@ class Cluster {
   // ---- jobs ----
   void SubmitWhenPossible(size_t job);
   void SubmitAgain();
+  bool BestIsThere(const SubmittedJob& job, uint64_t newest) const;
   void CancelWhenPossible(size_t job);
   void Poll();
   void CheckOver(SubmittedJob* job);
@@ -468,7 +469,20 @@ void Cluster::CancelWhenPossible(size_t j) {
   queue_.After(kPoll, [this, j] { CancelWhenPossible(j); });
 }
 
-// All jobs that are not over are submitted anew, each to go on from its newest checkpoint.
+// Whether the best version of those up to `newest` can be had.
+bool Cluster::BestIsThere(const SubmittedJob& job, uint64_t newest) const {
+  const Reference& reference = job.oracle->reference();
+  uint64_t best = 0;
+  for (const EvaluationRecord& evaluation : reference.evaluations) {
+    if (evaluation.best() && evaluation.version() <= newest) best = evaluation.version();
+  }
+  if (best == 0 || !job.oracle->job().spec.evaluation().keep_best()) return true;
+  const std::string path = JoinPath(DirName(job.resume_from), CheckpointName(Version(best)));
+  return disk_.Find(path) != nullptr && damaged_.count(path) == 0;
+}
+
+// All jobs that are not over are submitted anew, each to go on from its newest checkpoint; where the best
+// version is lost, from the start, since else another one would be kept.
 void Cluster::SubmitAgain() {
   MemoryEnv env(&disk_, 0, nullptr);
   for (size_t j = 0; j < jobs_.size(); ++j) {
@@ -484,6 +498,10 @@ void Cluster::SubmitAgain() {
       if (damaged_.count(path) > 0 || version.value() < first) continue;
       job.resume_from = path;
       first = version.value();
+    }
+    if (!BestIsThere(job, first)) {
+      job.resume_from.clear();
+      first = 0;
     }
     job.folder = absl::StrCat("storage/job-", j + 1, "-", job.life);
     job.oracle->set_first_round(first);

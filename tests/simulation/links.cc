@@ -83,20 +83,24 @@ struct SessionState {
 class SessionAtScheduler : public scheduler::SessionStream,
                            public std::enable_shared_from_this<SessionAtScheduler> {
  public:
-  SessionAtScheduler(std::shared_ptr<SessionState> state, const Services* services, Process* process)
-      : state_(std::move(state)), services_(services), process_(process) {}
+  SessionAtScheduler(const std::shared_ptr<SessionState>& state, const Services* services)
+      : state_(state),
+        connection_(state->connection),
+        services_(services),
+        process_(connection_->process(Connection::kServer)) {}
 
   void Open(const Hello& hello) {
     scheduler::SchedulerNode* const node = services_->scheduler(process_);
     if (node == nullptr) return;
     id_ = NodeId(hello.node_id());
     const absl::Status status = node->OpenSession(hello, this);
-    if (!status.ok()) return state_->connection->Close(Connection::kServer, status);
+    if (!status.ok()) return connection_->Close(Connection::kServer, status);
     open_ = true;
-    state_->connection->OnClosed(Connection::kServer,
-                                 [self = shared_from_this()](const absl::Status&) { self->Over(); });
-    state_->connection->Send(Connection::kServer, [state = state_] {
-      if (state->events != nullptr) state->events->OnOpened();
+    connection_->OnClosed(Connection::kServer,
+                          [self = shared_from_this()](const absl::Status&) { self->Over(); });
+    connection_->Send(Connection::kServer, [weak = state_] {
+      const auto state = weak.lock();
+      if (state != nullptr && state->events != nullptr) state->events->OnOpened();
     });
     for (const Directive& directive : early_) Send(directive);
     early_.clear();
@@ -113,8 +117,11 @@ class SessionAtScheduler : public scheduler::SessionStream,
 
   void Send(const Directive& directive) override {
     if (!open_) return early_.push_back(directive);
-    if (state_->network->Swallows(state_->client, KindOf(directive))) return;
-    state_->connection->Send(Connection::kServer, [state = state_, directive] {
+    const auto client = state_.lock();
+    if (client != nullptr && client->network->Swallows(client->client, KindOf(directive))) return;
+    connection_->Send(Connection::kServer, [weak = state_, directive] {
+      const auto state = weak.lock();
+      if (state == nullptr) return;
       state->incoming.push_back(directive);
       state->Deliver();
     });
@@ -124,7 +131,7 @@ class SessionAtScheduler : public scheduler::SessionStream,
       early_end_ = status;
       return;
     }
-    state_->connection->Close(Connection::kServer, status);
+    connection_->Close(Connection::kServer, status);
     process_->After(absl::ZeroDuration(), [self = shared_from_this()] { self->Over(); });
   }
 
@@ -134,7 +141,8 @@ class SessionAtScheduler : public scheduler::SessionStream,
     if (node != nullptr && std::exchange(open_, false)) node->SessionOver(id_, this);
   }
 
-  const std::shared_ptr<SessionState> state_;
+  const std::weak_ptr<SessionState> state_;  // of the client, which holds this
+  const std::shared_ptr<Connection> connection_;
   const Services* const services_;
   Process* const process_;
   NodeId id_;
@@ -153,8 +161,8 @@ class SimulatedSchedulerStream : public SchedulerStream {
     state_->events = events;
     state_->connection =
         network->Connect(self, kScheduler, [state = state_, services, hello](const auto& connection) {
-          state->session =
-              std::make_shared<SessionAtScheduler>(state, services, connection->process(Connection::kServer));
+          state->connection = connection;
+          state->session = std::make_shared<SessionAtScheduler>(state, services);
           state->session->Open(hello);
         });
     state_->connection->OnClosed(Connection::kClient, [state = state_](const absl::Status& status) {
@@ -404,7 +412,10 @@ class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
   void Start(Version from) {
     const ParameterStreamsOptions& options = shared_->options;
     const auto self = shared_from_this();
-    const auto delivered = [self](PublishedAtClient message) { self->Take(std::move(message)); };
+    // Weak: the end at the server holds this, and is held by the end at the worker.
+    const auto delivered = [weak = weak_from_this()](PublishedAtClient message) {
+      if (const auto worker = weak.lock()) worker->Take(std::move(message));
+    };
     connection_ = options.network->Connect(
         options.self, place_.address,
         [self, services = options.services, network = options.network, job = options.job, view = place_.view,

@@ -115,16 +115,16 @@ std::shared_ptr<Connection> Network::Connect(
   Process* const server = Find(address);
   connection->ends_[Connection::kServer].process = server == nullptr ? client : server;
   connection->ends_[Connection::kServer].arrival = queue_->now();
-  if (server == nullptr) {
-    connection->Tell(Connection::kClient, Delay(), absl::UnavailableError("connection refused"));
-    return connection;
-  }
   if (connections_.size() % kSweep == 0) {
     connections_.erase(std::remove_if(connections_.begin(), connections_.end(),
                                       [](const auto& weak) { return weak.expired(); }),
                        connections_.end());
   }
   connections_.push_back(connection);
+  if (server == nullptr) {
+    connection->Tell(Connection::kClient, Delay(), absl::UnavailableError("connection refused"));
+    return connection;
+  }
   if (IsCut(client, server) || IsCut(server, client)) {
     connection->Tell(Connection::kClient, kKeepAlive, absl::UnavailableError("connection timed out"));
     return connection;

@@ -96,9 +96,10 @@ std::string AnyNode(Dice* dice) { return Who(dice, dice->OneIn(2) ? "w" : "s"); 
 std::string Anyone(Dice* dice) { return dice->OneIn(4) ? "scheduler" : AnyNode(dice); }
 
 Fault RandomFault(Dice* dice) {
-  static const char* const kKinds[] = {"kill",   "kill",   "power",  "power", "crash", "crash", "crash",
-                                       "freeze", "freeze", "hang",   "hang",  "cut",   "cut",   "cut1",
-                                       "island", "full",   "broken", "leave", "join",  "refuse"};
+  static const char* const kKinds[] = {"kill",    "kill",   "power",  "power", "crash", "crash",  "crash",
+                                       "freeze",  "freeze", "hang",   "hang",  "cut",   "cut",    "cut1",
+                                       "island",  "full",   "broken", "leave", "join",  "refuse", "forget",
+                                       "rebuild", "flip",   "tear",   "swap",  "lose"};
   static const char* const kExecutors[] = {"runner", "updates", "files", "restores", "timers", "jobs"};
   Fault fault;
   fault.kind = dice->Pick(kKinds);
@@ -108,8 +109,8 @@ Fault RandomFault(Dice* dice) {
     fault.who = Anyone(dice);
     fault.number = fault.kind == "crash" ? static_cast<uint64_t>(1 + dice->Below(60)) : 0;
   } else if (fault.kind == "hang") {
-    fault.who = AnyNode(dice);
-    fault.other = dice->Pick(kExecutors);
+    fault.who = Anyone(dice);
+    fault.other = fault.who == "scheduler" ? "files" : dice->Pick(kExecutors);
   } else if (fault.kind == "cut" || fault.kind == "cut1") {
     fault.who = AnyNode(dice);
     fault.other = Anyone(dice);
