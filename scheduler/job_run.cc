@@ -57,7 +57,7 @@ void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
                          "whether they are this job's can't be checked"),
             LogLine::Level::kWarning);
   }
-  JudgeAnew(now, resume);
+  JudgeAnew(resume);
 }
 
 void JobRun::Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRecord> evaluations) {

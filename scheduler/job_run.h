@@ -133,10 +133,13 @@ class JobRun {
   TrainingLength length() const { return LengthOf(definition_.plan()); }
   bool EvaluatesWhileTraining() const;
   Version LastEvaluated() const;
-  const EvaluationRecord* Best() const;
-  // From the statistics: the metric, and which were the best when they came; when the best of all can't be
-  // had any more, of the versions that can.
-  void JudgeAnew(absl::Time now, const ResumePoint& resume);
+  // The best on the validation examples; null: none yet.
+  const EvaluationRecord* BestSoFar() const;
+  // The best of those that the result can be; null: there is none, or the job keeps its last version.
+  const EvaluationRecord* BestToKeep() const;
+  // Takes over an earlier job's evaluations: computes this job's metric from their statistics, and which were
+  // the best when they came.
+  void JudgeAnew(const ResumePoint& resume);
   bool IsBetter(const EvaluationRecord& record, const EvaluationRecord* best) const;
   bool Tested() const;
   Target CurrentTarget(uint64_t restore_id) const;
@@ -245,7 +248,7 @@ class JobRun {
   std::string write_error_;  // the last, without its numbers, since a checkpoint was written
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
-  std::map<Version, uint64_t> committing_;  // by version: the restore point that it comes from
+  std::map<Version, uint64_t> committing_;              // by version: the restore point that it comes from
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
   std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
   bool computing_result_ = false;

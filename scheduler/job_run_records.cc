@@ -123,7 +123,7 @@ const FailedWrite* JobRun::FindFailedWrite(Version version) const {
 bool JobRun::MayBeKept(Version version) const {
   const uint64_t v = version.value();
   if (state_.state() == JOB_STATE_TESTING) return v == state_.kept_version() || v == state_.trained_rounds();
-  const EvaluationRecord* const best = Best();
+  const EvaluationRecord* const best = BestToKeep();
   return v == length().rounds || v == CurrentTarget(0).version() || (best != nullptr && v == best->version());
 }
 
@@ -159,7 +159,7 @@ void JobRun::DeleteParts(Version version) {
 void JobRun::Prune() {
   std::set<Version> needed = {Version(state_.view().restore().version())};
   if (state_.state() == JOB_STATE_TESTING) needed.insert(Version(state_.kept_version()));
-  const EvaluationRecord* best = definition_.spec().evaluation().keep_best() ? Best() : nullptr;
+  const EvaluationRecord* const best = BestToKeep();
   if (best != nullptr) needed.insert(Version(best->version()));
   // The verdict on the newest may still come, and make it the best.
   for (const StoredCheckpoint& gone : TakeUnneeded(definition_.spec().checkpoint().keep(), needed, &state_)) {

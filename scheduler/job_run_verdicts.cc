@@ -74,10 +74,21 @@ Version JobRun::LastEvaluated() const {
   return Version(last);
 }
 
-const EvaluationRecord* JobRun::Best() const {
+const EvaluationRecord* JobRun::BestSoFar() const {
   const EvaluationRecord* best = nullptr;
   for (const EvaluationRecord& evaluation : evaluations_) {
-    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.best()) best = &evaluation;
+    if (evaluation.best()) best = &evaluation;
+  }
+  return best;
+}
+
+const EvaluationRecord* JobRun::BestToKeep() const {
+  const EvaluationRecord* best = nullptr;
+  if (!definition_.spec().evaluation().keep_best()) return best;
+  const auto& gone = state_.out_of_reach();
+  for (const EvaluationRecord& evaluation : evaluations_) {
+    const bool within_reach = std::find(gone.begin(), gone.end(), evaluation.version()) == gone.end();
+    if (within_reach && IsBetter(evaluation, best)) best = &evaluation;
   }
   return best;
 }
@@ -143,7 +154,7 @@ void JobRun::RecordEvaluation(absl::Time now, const Target& target) {
                             record.set() == EVALUATION_SET_TEST ? "test" : "validation", " examples is ",
                             record.loss(), ", which is not a finite number"));
   }
-  record.set_best(IsBetter(record, Best()));
+  record.set_best(IsBetter(record, BestSoFar()));
   evaluations_.push_back(record);
   SaveEvaluation(evaluations_.size() - 1);
   JobEvent event;
@@ -168,7 +179,7 @@ bool JobRun::IsBetter(const EvaluationRecord& record, const EvaluationRecord* be
                                                                   : record.metric() < best->metric();
 }
 
-void JobRun::JudgeAnew(absl::Time now, const ResumePoint& resume) {
+void JobRun::JudgeAnew(const ResumePoint& resume) {
   const JobSpec& spec = definition_.spec();
   const Metric metric = spec.evaluation().metric();
   for (EvaluationRecord evaluation : resume.evaluations) {
@@ -176,31 +187,27 @@ void JobRun::JudgeAnew(absl::Time now, const ResumePoint& resume) {
       const bool known = evaluation.statistics().examples() > 0;
       evaluation.set_metric(known ? MetricValue(spec.task(), metric, evaluation.statistics()) : std::nan(""));
     }
-    evaluation.set_best(IsBetter(evaluation, Best()));
+    evaluation.set_best(IsBetter(evaluation, BestSoFar()));
+    if (FindCheckpoint(state_, Version(evaluation.version())) == nullptr)
+      state_.add_out_of_reach(evaluation.version());
     evaluations_.push_back(std::move(evaluation));
+    SaveEvaluation(evaluations_.size() - 1);
   }
-  const auto is_there = [this](const EvaluationRecord& evaluation) {
-    return FindCheckpoint(state_, Version(evaluation.version())) != nullptr;
-  };
-  const EvaluationRecord* const best = Best();
-  if (best != nullptr && !is_there(*best) && spec.evaluation().keep_best()) {
-    Message(now,
-            absl::StrCat("version ", best->version(),
-                         ", the best so far, has no checkpoint any more: the best of ",
-                         "the versions that have one is kept"),
-            LogLine::Level::kWarning);
-    for (EvaluationRecord& evaluation : evaluations_) evaluation.set_best(false);
-    for (EvaluationRecord& evaluation : evaluations_)
-      evaluation.set_best(is_there(evaluation) && IsBetter(evaluation, Best()));
-  }
-  for (size_t i = 0; i < evaluations_.size(); ++i) SaveEvaluation(i);
 }
 
 void JobRun::EndTraining(absl::Time now, Version version) {
   if (window_.examples() > 0) RecordMetrics(now);
   state_.set_running_ms(state_.running_ms() + absl::ToInt64Milliseconds(ran_));
   ran_ = absl::ZeroDuration();
-  const EvaluationRecord* best = definition_.spec().evaluation().keep_best() ? Best() : nullptr;
+  const EvaluationRecord* const best = BestToKeep();
+  const EvaluationRecord* const best_of_all = BestSoFar();
+  if (best != nullptr && best_of_all->version() != best->version()) {
+    Message(
+        now,
+        absl::StrCat("version ", best_of_all->version(), ", the best, has no checkpoint any more: version ",
+                     best->version(), " is kept, the best of those that have one"),
+        LogLine::Level::kWarning);
+  }
   state_.set_trained_unix_ms(absl::ToUnixMillis(now));
   state_.set_trained_rounds(version.value());
   state_.set_stopped_early(version.value() < length().rounds);

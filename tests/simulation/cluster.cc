@@ -170,6 +170,7 @@ class Cluster {
     int life = 0;         // how often it was submitted
     JobId id;             // 0: not yet
     std::string folder;
+    std::string last_folder;  // of the life before
     std::string resume_from;
     std::unique_ptr<Oracle> oracle;
     bool cancelled = false;
@@ -197,7 +198,8 @@ class Cluster {
   // ---- jobs ----
   void SubmitWhenPossible(size_t job);
   void SubmitAgain();
-  bool BestIsThere(const SubmittedJob& job, uint64_t newest) const;
+  std::string ChooseResume(const SubmittedJob& job);
+  void OnSubmitted(SubmittedJob* job);
   void CancelWhenPossible(size_t job);
   void Poll();
   void CheckOver(SubmittedJob* job);
@@ -445,12 +447,13 @@ void Cluster::SubmitWhenPossible(size_t j) {
     *request.mutable_spec() = job.oracle->job().spec;
     request.mutable_spec()->set_name(absl::StrCat(kJobNames, job.number));
     request.set_checkpoint_dir(job.folder);
+    if (job.life > 0) job.resume_from = ChooseResume(job);
     request.set_resume_from(job.resume_from);
     const auto id = scheduler_->node->Submit(request);
     status = id.status();
     if (id.ok() && scheduler_->alive()) {
       job.id = *id;
-      return;
+      return OnSubmitted(&job);
     }
   }
   if (absl::IsInvalidArgument(status) || absl::IsAlreadyExists(status))
@@ -469,42 +472,50 @@ void Cluster::CancelWhenPossible(size_t j) {
   queue_.After(kPoll, [this, j] { CancelWhenPossible(j); });
 }
 
-// Whether the best version of those up to `newest` can be had.
-bool Cluster::BestIsThere(const SubmittedJob& job, uint64_t newest) const {
-  const Reference& reference = job.oracle->reference();
+// What an operator would have the job go on from: the newest version that is whole, of its last folder or
+// what it went on from then; nothing where the best one up to there is lost, since another one would be kept.
+std::string Cluster::ChooseResume(const SubmittedJob& job) {
+  MemoryEnv env(&disk_, 0, nullptr);
+  std::vector<std::string> paths = {job.resume_from};
+  for (Version version : ListCheckpoints(&env, job.last_folder).value_or(std::vector<Version>()))
+    paths.push_back(JoinPath(job.last_folder, CheckpointName(version)));
+  const auto is_whole = [&](const std::string& path) {
+    return damaged_.count(path) == 0 && ReadManifest(&env, path).ok();
+  };
+  paths.erase(std::remove_if(paths.begin(), paths.end(), [&](const auto& path) { return !is_whole(path); }),
+              paths.end());
+  if (paths.empty()) return "";
+  const uint64_t newest = ReadManifest(&env, paths.back())->version();
   uint64_t best = 0;
-  for (const EvaluationRecord& evaluation : reference.evaluations) {
+  for (const EvaluationRecord& evaluation : job.oracle->reference().evaluations) {
     if (evaluation.best() && evaluation.version() <= newest) best = evaluation.version();
   }
-  if (best == 0 || !job.oracle->job().spec.evaluation().keep_best()) return true;
-  const std::string path = JoinPath(DirName(job.resume_from), CheckpointName(Version(best)));
-  return disk_.Find(path) != nullptr && damaged_.count(path) == 0;
+  const bool needed = best > 0 && job.oracle->job().spec.evaluation().keep_best();
+  const std::string folder = DirName(paths.back());
+  return needed && !is_whole(JoinPath(folder, CheckpointName(Version(best)))) ? "" : paths.back();
 }
 
-// All jobs that are not over are submitted anew, each to go on from its newest checkpoint; where the best
-// version is lost, from the start, since else another one would be kept.
+// The job's metrics begin where it says that it goes on from.
+void Cluster::OnSubmitted(SubmittedJob* job) {
+  JobDefinition definition;
+  const auto stored = tables_.find({scheduler::kJobTable, scheduler::RecordKey(job->id.value())});
+  if (stored == tables_.end() || !definition.ParseFromString(stored->second))
+    return Fail("a job that was taken is not stored");
+  job->oracle->set_first_round(definition.origin_version());
+  const bool given_up = definition.origin_version() == 0 && !job->resume_from.empty();
+  if (given_up && damaged_.count(job->resume_from) == 0) Fail("a job does not go on from what is whole");
+}
+
+// All jobs that are not over are submitted anew.
 void Cluster::SubmitAgain() {
-  MemoryEnv env(&disk_, 0, nullptr);
   for (size_t j = 0; j < jobs_.size(); ++j) {
     SubmittedJob& job = jobs_[j];
+    job.id = JobId(0);  // a new store counts from 1 again
     if (job.over) continue;
-    job.id = JobId(0);
     job.cancelled = false;
     ++job.life;
-    const auto versions = ListCheckpoints(&env, job.folder);
-    uint64_t first = job.oracle->first_round();
-    for (Version version : versions.value_or(std::vector<Version>())) {
-      const std::string path = JoinPath(job.folder, CheckpointName(version));
-      if (damaged_.count(path) > 0 || version.value() < first) continue;
-      job.resume_from = path;
-      first = version.value();
-    }
-    if (!BestIsThere(job, first)) {
-      job.resume_from.clear();
-      first = 0;
-    }
+    job.last_folder = job.folder;
     job.folder = absl::StrCat("storage/job-", j + 1, "-", job.life);
-    job.oracle->set_first_round(first);
     SubmitWhenPossible(j);
   }
 }
