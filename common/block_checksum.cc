@@ -46,6 +46,7 @@ uint32_t BlockChecksum(const ContributionHeader& header, uint32_t payload_crc32c
   checksum.AddDouble(header.stats().loss());
   checksum.Add64(header.stats().examples());
   checksum.Add32(static_cast<uint32_t>(header.wire()));
+  checksum.Add64(header.training_id());
   return checksum.crc();
 }
 
@@ -56,6 +57,7 @@ uint32_t BlockChecksum(const PublishedHeader& header, uint32_t payload_crc32c) {
   checksum.Add64(header.version());
   checksum.Add32(header.block());
   checksum.Add32(static_cast<uint32_t>(header.wire()));
+  checksum.Add64(header.training_id());
   return checksum.crc();
 }
 
@@ -66,6 +68,7 @@ uint32_t NormsChecksum(const Norms& norms) {
   checksum.Add64(norms.round());
   checksum.Add32(norms.shard());
   for (double squared_norm : norms.squared_norms()) checksum.AddDouble(squared_norm);
+  checksum.Add64(norms.training_id());
   return checksum.crc();
 }
 

@@ -21,14 +21,16 @@ TEST_CASE("The checksum is the payload's CRC continued over the header's little-
   header.set_block(0x0a0b0c0d);
   header.set_wire(WIRE_FORMAT_F16);
   header.set_crc32c(99);  // does not count
-  const std::vector<uint8_t> bytes = {8, 7, 6, 5, 4, 3, 2, 1, 2,  0,  0,  0,  0, 0, 0, 0,
-                                      3, 0, 0, 0, 0, 0, 0, 0, 13, 12, 11, 10, 2, 0, 0, 0};
+  header.set_training_id(0x1112131415161718);
+  const std::vector<uint8_t> bytes = {8, 7, 6, 5, 4,  3,  2,  1,  2, 0, 0, 0, 0,  0,  0,  0,  3,  0,  0,  0,
+                                      0, 0, 0, 0, 13, 12, 11, 10, 2, 0, 0, 0, 24, 23, 22, 21, 20, 19, 18, 17};
   CHECK(BlockChecksum(header, kPayloadCrc32c) == ExtendCrc32c(kPayloadCrc32c, bytes));
   Norms norms;
   norms.set_shard(1);
   norms.add_squared_norms(1.0);
+  norms.set_training_id(5);
   std::vector<uint8_t> norm_bytes(24);
-  norm_bytes.insert(norm_bytes.end(), {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f});
+  norm_bytes.insert(norm_bytes.end(), {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 5, 0, 0, 0, 0, 0, 0, 0});
   CHECK(NormsChecksum(norms) == Crc32c(norm_bytes));
 }
 
@@ -41,7 +43,7 @@ TEST_CASE("Each bit of each field of a header counts") {
     ++flips;
     if (BlockChecksum(contribution, kPayloadCrc32c) != contribution.crc32c()) ++noticed;
   });
-  CHECK(flips == 3 * 64 + 3 * 32 + 4 * 64 + 2 * 32);
+  CHECK(flips == 4 * 64 + 3 * 32 + 4 * 64 + 2 * 32);
   CHECK(noticed == flips);
 
   PublishedHeader published;
@@ -51,7 +53,7 @@ TEST_CASE("Each bit of each field of a header counts") {
     ++flips;
     if (BlockChecksum(published, kPayloadCrc32c) != published.crc32c()) ++noticed;
   });
-  CHECK(flips == 3 * 64 + 3 * 32);
+  CHECK(flips == 4 * 64 + 3 * 32);
   CHECK(noticed == flips);
 
   Norms norms;
@@ -62,7 +64,7 @@ TEST_CASE("Each bit of each field of a header counts") {
     ++flips;
     if (NormsChecksum(norms) != norms.crc32c()) ++noticed;
   });
-  CHECK(flips == 3 * 64 + 2 * 32 + 3 * 64);
+  CHECK(flips == 4 * 64 + 2 * 32 + 3 * 64);
   CHECK(noticed == flips);
 }
 

@@ -41,11 +41,12 @@ class Number {
 };
 
 using JobId = Number<struct JobIdTag>;
-using NodeId = Number<struct NodeIdTag>;    // never used twice in a cluster; 0 is no node
-using ViewId = Number<struct ViewIdTag>;    // grows with every view of a job
-using Round = Number<struct RoundTag>;      // round t turns version t into version t+1
-using Version = Number<struct VersionTag>;  // rounds applied to a block
-using BlockId = Number<struct BlockIdTag>;  // index into the job's block list
+using NodeId = Number<struct NodeIdTag>;          // never used twice in a cluster; 0 is no node
+using TrainingId = Number<struct TrainingIdTag>;  // of a View: tells a job from others of its number
+using ViewId = Number<struct ViewIdTag>;          // grows with every view of a job
+using Round = Number<struct RoundTag>;            // round t turns version t into version t+1
+using Version = Number<struct VersionTag>;        // rounds applied to a block
+using BlockId = Number<struct BlockIdTag>;        // index into the job's block list
 using Slot = Number<struct SlotTag>;
 
 // Round t computes from version t and yields version t+1.

@@ -59,11 +59,13 @@ inline JobPlan Plan() {
 // Actions are sorted into what the test looks at.
 class Harness {
  public:
-  Harness() { Restart(); }
+  explicit Harness(SchedulerOptions options = SchedulerOptions()) : options_(std::move(options)) {
+    Restart();
+  }
 
   // As after a crash: what was not persisted is gone.
   void Restart() {
-    core_.emplace(SchedulerOptions());
+    core_.emplace(options_);
     std::vector<StoredRecord> records;
     for (const auto& [key, value] : store_) records.push_back({key.first, key.second, value});
     REQUIRE(core_->Load(now_, records).ok());
@@ -298,6 +300,7 @@ class Harness {
   }
 
  private:
+  const SchedulerOptions options_;
   std::map<uint64_t, JoinRequest> joins_;
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
   std::map<std::pair<std::string, std::string>, std::string> store_;

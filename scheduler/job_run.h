@@ -169,6 +169,8 @@ class JobRun {
   std::string Troubles() const;
   bool Settled(absl::Time now, size_t servers, size_t workers);
   RestorePoint NextRestore() const;
+  // Of a training whose first view comes now.
+  TrainingId NewTrainingId(absl::Time now) const;
   bool Installed() const;
   void LoseCheckpoint(absl::Time now, Version version, const absl::Status& health);
   // The server could not load the restore point, and the checkpoint is not to blame: the others try without

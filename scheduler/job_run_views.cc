@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/blocks.h"
+#include "common/sha256.h"
 #include "scheduler/job_run.h"
 #include "scheduler/placement.h"
 
@@ -207,6 +208,18 @@ RestorePoint JobRun::NextRestore() const {
   return restore;
 }
 
+// Another cluster has another id, and a store that was lost, or an older one that was put back, comes to its
+// first view at another time: so nobody needs to draw a number, and to keep it before it is known to be used.
+TrainingId JobRun::NewTrainingId(absl::Time now) const {
+  Sha256 sha256;
+  sha256.Add(absl::StrCat(definition_.cluster_id(), "/", definition_.job(), "/",
+                          definition_.submitted_unix_ms(), "/", absl::ToUnixNanos(now)));
+  const Sha256Digest digest = sha256.Digest();
+  uint64_t id = 0;
+  for (int i = 0; i < 8; ++i) id = id << 8 | digest[i];
+  return TrainingId(std::max<uint64_t>(id, 1));
+}
+
 void JobRun::PlaceNodes(absl::Time now) {
   placed_ = false;
   const View& current = state_.view();
@@ -218,6 +231,7 @@ void JobRun::PlaceNodes(absl::Time now) {
   View next;
   next.set_job(definition_.job());
   next.set_view(current.view() + 1);
+  next.set_training_id(current.view() == 0 ? NewTrainingId(now).value() : current.training_id());
   const Team team = ChooseNodes(now, servers, workers);
   for (SlotAssignment& slots : AssignSlots(definition_.spec().train().slots(), team.workers))
     *next.add_slots() = std::move(slots);

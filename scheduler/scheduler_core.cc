@@ -391,6 +391,7 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
                                     ? JoinPath(options_.checkpoint_root, absl::StrCat("job-", id.value()))
                                     : request.checkpoint_dir());
   definition.set_submitted_unix_ms(absl::ToUnixMillis(now));
+  definition.set_cluster_id(counters_.cluster_id());
   if (resume) {
     definition.set_origin_version(resume->version.value());
     definition.set_origin_checkpoint(resume->directory);

@@ -639,6 +639,29 @@ TEST_CASE("A cluster keeps its id, and an empty store is another cluster") {
   CHECK(other.GetStatus(now).cluster_id() == "second");
 }
 
+TEST_CASE("A training keeps its id; another cluster's, or one of an older store put back, has another") {
+  const auto first_view = [](Harness* h) {
+    const uint64_t server = h->Join(NODE_ROLE_SERVER, "server-1"), worker = h->Join(NODE_ROLE_WORKER, "w");
+    h->Start(server, worker);
+    return h->CurrentView().training_id();
+  };
+  SchedulerOptions options;
+  options.new_cluster_id = "first";
+  Harness h(options);
+  const uint64_t id = first_view(&h);
+  CHECK(id != 0);
+  h.Restart();
+  h.Prepared(h.Join(NODE_ROLE_WORKER, "w-2"));
+  REQUIRE(h.CurrentView().view() == 2);
+  CHECK(h.CurrentView().training_id() == id);
+  Harness later(options);
+  later.Sleep(absl::Milliseconds(1));
+  CHECK(first_view(&later) != id);
+  options.new_cluster_id = "second";
+  Harness other(options);
+  CHECK(first_view(&other) != id);
+}
+
 TEST_CASE(
     "A process whose answer to Join was lost gets the same id again; one that had a session a new one") {
   Harness h;

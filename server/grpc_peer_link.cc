@@ -10,7 +10,7 @@ namespace shoal::server {
 struct GrpcPeerLink::Call {
   std::unique_ptr<ParameterService::Stub> stub;
   grpc::ClientContext context;
-  Norms request;
+  NormsRequest request;
   Norms reply;
   NormsDone done;
 };
@@ -22,8 +22,8 @@ GrpcPeerLink::~GrpcPeerLink() {
   mutex_.Await(absl::Condition(&over));  // cancelled, and each has a deadline
 }
 
-void GrpcPeerLink::ExchangeNorms(const std::string& address, const Norms& request, absl::Duration timeout,
-                                 NormsDone done) {
+void GrpcPeerLink::GetNorms(const std::string& address, const NormsRequest& request, absl::Duration timeout,
+                            NormsDone done) {
   auto* const call = new Call;
   call->request = request;
   call->done = std::move(done);
@@ -36,8 +36,13 @@ void GrpcPeerLink::ExchangeNorms(const std::string& address, const Norms& reques
     call->stub = ParameterService::NewStub(channel);
     calls_.insert(call);
   }
-  call->stub->async()->ExchangeNorms(&call->context, &call->request, &call->reply,
-                                     [this, call](const grpc::Status& status) { OnDone(call, status); });
+  call->stub->async()->GetNorms(&call->context, &call->request, &call->reply,
+                                [this, call](const grpc::Status& status) { OnDone(call, status); });
+}
+
+size_t GrpcPeerLink::channels() const {
+  absl::MutexLock lock(&mutex_);
+  return channels_.size();
 }
 
 void GrpcPeerLink::OnDone(Call* call, const grpc::Status& status) {

@@ -56,12 +56,20 @@ JobShard::JobShard(std::shared_ptr<const ShardJob> job, NodeId self, JobShardHos
 JobShard::~JobShard() = default;
 
 void JobShard::Expect(const View& view) {
-  const ViewId id(view.view());
+  const ViewKey key = KeyOf(view);
   absl::MutexLock lock(&mutex_);
-  if (id <= newest_) return;
-  newest_ = id;
+  if (key.view == newest_.view || !CheckIsNewest(key).ok()) return;
+  newest_ = key;
   restore_id_ = view.restore().restore_id();
   serving_ = ViewId(0);
+}
+
+absl::Status JobShard::CheckIsNewest(const ViewKey& view) const {
+  if (closed_) return absl::FailedPreconditionError("the job is over here");
+  SHOAL_RETURN_IF_ERROR(CheckSameTraining(view, newest_));
+  if (view.view >= newest_.view) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("view ", view.view.value(), " is older than view ", newest_.view.value()));
 }
 
 void JobShard::Close() {
@@ -81,11 +89,7 @@ absl::Status JobShard::Install(const View& view) {
   std::shared_ptr<ShardState> held;
   {
     absl::MutexLock lock(&mutex_);
-    if (closed_) return absl::FailedPreconditionError("the job is over here");
-    if (id < newest_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("view ", id.value(), " is older than view ", newest_.value()));
-    }
+    SHOAL_RETURN_IF_ERROR(CheckIsNewest(KeyOf(view)));
     if (id == serving_) return absl::OkStatus();
     serving_ = ViewId(0);
     held = state_;
@@ -102,10 +106,10 @@ absl::Status JobShard::Install(const View& view) {
     if (closed_) return absl::FailedPreconditionError("the job is over here");
     // Of use to a newer view of the same restore point too.
     if (restore_id_ == view.restore().restore_id()) state_ = state;
-    if (newest_ != id) return absl::FailedPreconditionError("a newer view came in between");
+    if (newest_.view != id) return absl::FailedPreconditionError("a newer view came in between");
     serving_ = id;
   }
-  state->Resume(id);
+  state->Resume(KeyOf(view));
   return absl::OkStatus();
 }
 
@@ -171,17 +175,14 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
   return std::make_shared<ShardState>(job_, place, host_, pool_, std::move(starts));
 }
 
-absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateOf(ViewId view) const {
+absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateOf(const ViewKey& view) const {
   absl::MutexLock lock(&mutex_);
-  if (serving_ == ViewId(0) || serving_ != view) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("view ", view.value(), " is not served here; view ", newest_.value(), " is the newest"));
-  }
+  SHOAL_RETURN_IF_ERROR(CheckKey(view, {newest_.job, newest_.training, serving_}));
   return state_;
 }
 
 absl::StatusOr<ContributionResult> JobShard::Contribute(const ContributionHeader& header, Payload payload) {
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(ViewId(header.view())));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(KeyOf(header)));
   auto result = state->Contribute(header, std::move(payload));
   if (result.ok()) contributions_.fetch_add(1, std::memory_order_relaxed);
   return result;
@@ -196,35 +197,41 @@ void JobShard::ResumeUpdates() {
   if (state != nullptr) state->ResumeUpdates();
 }
 
-absl::StatusOr<Norms> JobShard::OnNorms(const Norms& norms) {
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(ViewId(norms.view())));
+absl::StatusOr<Norms> JobShard::GetNorms(const NormsRequest& request) {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(KeyOf(request)));
+  return state->GetNorms(request);
+}
+
+absl::Status JobShard::OnNorms(const Norms& norms) {
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(KeyOf(norms)));
   return state->OnNorms(norms);
 }
 
-absl::StatusOr<PublishedVersion> JobShard::Published(ViewId view, BlockId block, Version version) const {
+absl::StatusOr<PublishedVersion> JobShard::Published(const ViewKey& view, BlockId block,
+                                                     Version version) const {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(view));
   return state->Published(block, version);
 }
 
-absl::StatusOr<VersionRange> JobShard::Versions(ViewId view) const {
+absl::StatusOr<VersionRange> JobShard::Versions(const ViewKey& view) const {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(view));
   return state->Versions();
 }
 
-absl::StatusOr<std::vector<BlockId>> JobShard::Blocks(ViewId view) const {
+absl::StatusOr<std::vector<BlockId>> JobShard::Blocks(const ViewKey& view) const {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(view));
   return state->Blocks();
 }
 
 std::optional<ShardProgress> JobShard::Progress() const {
-  const auto state = StateOf(view());
+  const auto state = StateOf(serving());
   if (!state.ok()) return std::nullopt;
   return (*state)->Progress();
 }
 
-ViewId JobShard::view() const {
+ViewKey JobShard::serving() const {
   absl::MutexLock lock(&mutex_);
-  return serving_;
+  return {newest_.job, newest_.training, serving_};
 }
 
 }  // namespace shoal::server

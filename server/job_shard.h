@@ -17,6 +17,7 @@
 #include "common/array_pool.h"
 #include "common/payload.h"
 #include "common/types.h"
+#include "common/view_key.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 #include "server/published.h"
@@ -36,10 +37,9 @@ class JobShardHost {
   // The block has a new version, which Published gives from now on.
   virtual void OnPublished(ViewId view, BlockId block) = 0;
 
-  // To the primary of shard `peer` in `view`: again and again until it has answered (give the answer to
-  // OnNorms when it is not empty), norms of a later round follow, which it needs no earlier ones for, or the
-  // view is over.
-  virtual void SendNorms(ViewId view, uint32_t peer, const Norms& norms) = 0;
+  // Asks the primary of shard `peer` in `view`, at once unless it is being asked already, and again and again
+  // until OnNorms has taken what it answers, norms of a later round are asked for, or the view is over.
+  virtual void AskNorms(ViewId view, uint32_t peer, const NormsRequest& request) = 0;
 
   // A version of the whole shard is complete. Each round's statistics come once, with shard 0.
   virtual void OnProgress(const ShardProgress& progress) = 0;
@@ -85,7 +85,7 @@ class JobShard {
 
   // `view` is to be installed next: requests of older views are refused from now on, and an Install of an
   // older one that runs returns soon, without effect (what it loads is kept when `view` has the same restore
-  // point). An older view than the newest is ignored. Never blocks.
+  // point). An older view than the newest, or one of another training, is ignored. Never blocks.
   void Expect(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
   // For good: no view is served, and an Install that runs returns soon, without effect. Never blocks.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -93,14 +93,16 @@ class JobShard {
   // Takes on `view`: from the start of the call requests of other views are refused; when it returns OK,
   // those of `view` are served. State is kept when restore_id is the one that is loaded, else loaded from the
   // source. The same view again: OK at once, or a new attempt when the last one failed. Errors:
-  // FAILED_PRECONDITION for an older view, also when the newer one comes while this runs, and when closed;
+  // FAILED_PRECONDITION for an older view, also when the newer one comes while this runs, for one of another
+  // training than the first, and when closed;
   // INVALID_ARGUMENT for one that can't be served (followers, more shards than blocks, another cut with the
   // same restore_id, a restore point that can't be); what the source says. After an error no view is served.
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Adds one contribution; the last one of a round updates the block (at once, or with clipping when the
   // norms are known). Errors, none of which changes anything:
-  //   FAILED_PRECONDITION  another view, or a round that this block has not reached
+  //   FAILED_PRECONDITION  of another job, training or view than is served, or a round that this block has
+  //                        not reached
   //   INVALID_ARGUMENT     not a block of this shard or a round of the training, not a node of the slot tree,
   //                        another format or size
   //   DATA_LOSS            header and payload don't have their checksum: send it again
@@ -112,32 +114,40 @@ class JobShard {
   // the updates.
   void ResumeUpdates() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // A peer's norms (its request, or its answer to ours). Returns ours of the same round; empty ones while not
-  // complete. Errors, none of which changes anything: FAILED_PRECONDITION for another view or a round out of
-  // reach; INVALID_ARGUMENT in a job that does not clip, for this shard's own or one that is not in the view,
-  // a wrong count, a negative norm, or others than are known; DATA_LOSS without their checksum.
-  absl::StatusOr<Norms> OnNorms(const Norms& norms);
+  // A peer asks for our norms of a round: empty ones while they are not complete. Its own are complete, so it
+  // is asked for them when we need them; but whoever calls, nothing that he says counts. Errors:
+  // FAILED_PRECONDITION for another view or a round out of reach; INVALID_ARGUMENT in a job that does not
+  // clip, and from this shard's own or one that is not in the view.
+  absl::StatusOr<Norms> GetNorms(const NormsRequest& request);
+  // What the peer of norms.shard(), which the view names, has answered. Errors, none of which changes
+  // anything: FAILED_PRECONDITION for another view or a round out of reach; INVALID_ARGUMENT in a job that
+  // does not clip, for this shard's own or one that is not in the view, a wrong count or a negative norm;
+  // DATA_LOSS without their checksum. And DATA_LOSS when they differ from what it has answered before: then
+  // the round does not go on.
+  absl::Status OnNorms(const Norms& norms);
 
   // Errors: FAILED_PRECONDITION for another view; INVALID_ARGUMENT when the block is not here; OUT_OF_RANGE
   // when `version` is dropped already; UNAVAILABLE when it is not there yet.
-  absl::StatusOr<PublishedVersion> Published(ViewId view, BlockId block, Version version) const;
+  absl::StatusOr<PublishedVersion> Published(const ViewKey& view, BlockId block, Version version) const;
 
   // Errors: FAILED_PRECONDITION for another view.
-  absl::StatusOr<VersionRange> Versions(ViewId view) const;
+  absl::StatusOr<VersionRange> Versions(const ViewKey& view) const;
 
   // The blocks of this shard under `view`, ascending. Errors: FAILED_PRECONDITION for another view.
-  absl::StatusOr<std::vector<BlockId>> Blocks(ViewId view) const;
+  absl::StatusOr<std::vector<BlockId>> Blocks(const ViewKey& view) const;
 
   // Where the shard stands, with what it waits for and without rounds; nullopt when no view is served.
   std::optional<ShardProgress> Progress() const;
 
-  // The view that is served; 0: none.
-  ViewId view() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The view that is served; its number is 0 when none is.
+  ViewKey serving() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ShardJob& job() const { return *job_; }
 
  private:
-  absl::StatusOr<std::shared_ptr<ShardState>> StateOf(ViewId view) const ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::shared_ptr<ShardState>> StateOf(const ViewKey& view) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether `view` may be installed.
+  absl::Status CheckIsNewest(const ViewKey& view) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::shared_ptr<ShardState>> StateFor(const View& view, uint32_t shard,
                                                        std::shared_ptr<ShardState> held);
   absl::Status CheckRestorePoint(const RestorePoint& restore) const;
@@ -152,9 +162,9 @@ class JobShard {
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  ViewId newest_ ABSL_GUARDED_BY(mutex_);            // of all views seen
+  ViewKey newest_ ABSL_GUARDED_BY(mutex_);           // of all views seen
   uint64_t restore_id_ ABSL_GUARDED_BY(mutex_) = 0;  // of newest_
-  ViewId serving_ ABSL_GUARDED_BY(mutex_);           // 0: none
+  ViewId serving_ ABSL_GUARDED_BY(mutex_);           // newest_, or 0: none
   std::shared_ptr<ShardState> state_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,12 +1,15 @@
 // The rules of "A round, at a server" (docs/protocol.md), on the core alone.
 #include "server/job_shard.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <map>
 #include <new>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch2/catch.hpp"
@@ -21,7 +24,10 @@ namespace shoal::server {
 namespace {
 
 constexpr uint64_t kBlockElements = 16;
+constexpr TrainingId kTraining{77};
 constexpr uint32_t kSlots = 4;
+
+ViewKey Key(uint64_t view) { return {JobId(1), kTraining, ViewId(view)}; }
 
 JobSpec Spec(double clip_norm, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
   JobSpec spec;
@@ -108,8 +114,7 @@ class Cluster : public JobShardHost {
 
   void InstallView(uint64_t number, uint64_t restore_id = 1) {
     view.Clear();
-    view.set_job(1);
-    view.set_view(number);
+    SetKey(Key(number), &view);
     view.mutable_restore()->set_restore_id(restore_id);
     for (uint32_t i = 0; i < servers.size(); ++i) view.add_shards()->mutable_primary()->set_node_id(i + 1);
     for (auto& server : servers) REQUIRE(server->Install(view).ok());
@@ -119,8 +124,7 @@ class Cluster : public JobShardHost {
 
   ContributionHeader Header(uint64_t round, SlotRange node, uint64_t block) const {
     ContributionHeader header;
-    header.set_job(1);
-    header.set_view(view.view());
+    SetKey(KeyOf(view), &header);
     header.set_round(round);
     header.set_slot_begin(node.begin);
     header.set_slot_end(node.end);
@@ -147,7 +151,7 @@ class Cluster : public JobShardHost {
   std::vector<float> Theta(uint64_t version) {
     std::vector<float> theta;
     for (uint64_t block = 0; block < job->blocks.size(); ++block) {
-      const auto published = ServerOf(block).Published(ViewId(view.view()), BlockId(block), Version(version));
+      const auto published = ServerOf(block).Published(KeyOf(view), BlockId(block), Version(version));
       REQUIRE(published.ok());
       std::vector<float> values(job->blocks[block].size);
       DecodePayload(published->wire, published->payload, absl::MakeSpan(values));
@@ -157,11 +161,15 @@ class Cluster : public JobShardHost {
   }
 
   void OnPublished(ViewId, BlockId) override { ++published; }
-  void SendNorms(ViewId, uint32_t peer, const Norms& norms) override {
-    if (!deliver_norms) return;
-    const auto answer = servers[peer]->OnNorms(norms);
-    if (!answer.ok() || answer->squared_norms_size() == 0) return;
-    REQUIRE(servers[norms.shard()]->OnNorms(*answer).ok());
+  void AskNorms(ViewId, uint32_t peer, const NormsRequest& request) override {
+    asked.push_back(peer);
+    const std::pair<uint32_t, uint32_t> call(request.shard(), peer);
+    if (!deliver_norms || !calls.insert(call).second) return;
+    const auto answer = servers[peer]->GetNorms(request);
+    if (answer.ok() && answer->squared_norms_size() > 0) {
+      REQUIRE(servers[request.shard()]->OnNorms(*answer).ok());
+    }
+    calls.erase(call);
   }
   void OnProgress(const ShardProgress& progress) override { progresses.push_back(progress); }
   bool HasRoomForSnapshot(Version) override { return room; }
@@ -176,6 +184,8 @@ class Cluster : public JobShardHost {
   bool deliver_norms = true;
   bool room = true;  // for snapshots
   int published = 0;
+  std::vector<uint32_t> asked;                    // for norms
+  std::set<std::pair<uint32_t, uint32_t>> calls;  // for them, of whom to whom: one at a time
   std::vector<ShardProgress> progresses;
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
   RampSource source;
@@ -240,6 +250,12 @@ TEST_CASE("What can't come from a correct worker is refused and changes nothing"
   ContributionHeader header = cluster.Header(0, {0, 1}, 0);
   header.set_view(7);
   CHECK(code(header, good) == absl::StatusCode::kFailedPrecondition);
+  header = cluster.Header(0, {0, 1}, 0);
+  header.set_training_id(8);
+  CHECK(code(header, good) == absl::StatusCode::kFailedPrecondition);
+  header = cluster.Header(0, {0, 1}, 0);
+  header.set_job(2);
+  CHECK(code(header, good) == absl::StatusCode::kFailedPrecondition);
   CHECK(code(cluster.Header(1, {0, 1}, 0), good) == absl::StatusCode::kFailedPrecondition);
   CHECK(code(cluster.Header(0, {1, 3}, 0), good) == absl::StatusCode::kInvalidArgument);
   CHECK(code(cluster.Header(0, {3, 9}, 0), good) == absl::StatusCode::kInvalidArgument);
@@ -294,11 +310,10 @@ TEST_CASE("A contribution whose loss is not a number is taken") {
 
 // ---- norms ----
 
-// What shard 1 of two would send.
+// What shard 1 of two would answer.
 Norms PeerNorms(const Cluster& cluster, uint64_t round, double norm) {
   Norms norms;
-  norms.set_job(1);
-  norms.set_view(cluster.view.view());
+  SetKey(KeyOf(cluster.view), &norms);
   norms.set_round(round);
   norms.set_shard(1);
   for (uint64_t block = 1; block < cluster.job->blocks.size(); block += 2) norms.add_squared_norms(norm);
@@ -308,7 +323,7 @@ Norms PeerNorms(const Cluster& cluster, uint64_t round, double norm) {
 
 absl::StatusCode GiveNorms(Cluster* cluster, Norms norms) {
   norms.set_crc32c(NormsChecksum(norms));
-  return cluster->servers[0]->OnNorms(norms).status().code();
+  return cluster->servers[0]->OnNorms(norms).code();
 }
 
 TEST_CASE("Norms that can't come from a correct peer are refused and change nothing") {
@@ -334,22 +349,65 @@ TEST_CASE("Norms that can't come from a correct peer are refused and change noth
   norms.set_view(2);
   CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kFailedPrecondition);
   norms = good;
+  norms.set_training_id(2);
+  CHECK(GiveNorms(&cluster, norms) == absl::StatusCode::kFailedPrecondition);
+  norms = good;
   int accepted = 0;
   ForEachFlippedBit(&norms, [&] {
     if (cluster.servers[0]->OnNorms(norms).ok()) ++accepted;
   });
   CHECK(accepted == 0);
-  CHECK(cluster.servers[0]->Versions(ViewId(1))->highest == Version(0));
+  CHECK(cluster.servers[0]->Versions(Key(1))->highest == Version(0));
 }
 
-TEST_CASE("Norms of one round and shard that differ from those known are refused") {
+TEST_CASE("A round of which a peer has told two different norms does not go on, in no view of its state") {
   Cluster cluster(2);
   cluster.deliver_norms = false;
-  for (uint64_t block = 1; block < cluster.job->blocks.size(); block += 2)
-    REQUIRE(cluster.Push(0, {0, 4}, block).ok());
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
-  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.25)) == absl::StatusCode::kInvalidArgument);
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.25)) == absl::StatusCode::kDataLoss);
+  cluster.PushAll(0, {{0, 4}});
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kDataLoss);
+  cluster.asked.clear();
+  cluster.InstallView(2);
+  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 1);  // so that it is told again
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kDataLoss);
+  CHECK(cluster.servers[0]->Versions(Key(2))->highest == Version(0));
+  cluster.InstallView(3, /*restore_id=*/2);
+  cluster.deliver_norms = true;
+  cluster.PushAll(0, {{0, 4}});
+  CHECK(cluster.servers[0]->Versions(Key(3))->lowest == Version(1));
+}
+
+TEST_CASE("Who asks for norms is asked for his own, and nothing else comes of it") {
+  Cluster cluster(2);
+  cluster.deliver_norms = false;
+  NormsRequest request;
+  SetKey(KeyOf(cluster.view), &request);
+  request.set_shard(1);
+  const auto ask = [&] { return cluster.servers[0]->GetNorms(request); };
+  REQUIRE(ask().ok());
+  CHECK(ask()->squared_norms_size() == 0);  // not complete yet
+  CHECK(cluster.asked.empty());
+  cluster.PushAll(0, {{0, 4}});
+  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 1);
+  CHECK(ask()->squared_norms_size() > 0);
+  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 2);
+  CHECK(cluster.servers[0]->Versions(Key(1))->highest == Version(0));
+  const auto code = [&](const std::function<void(NormsRequest*)>& change) {
+    NormsRequest changed = request;
+    change(&changed);
+    return cluster.servers[0]->GetNorms(changed).status().code();
+  };
+  CHECK(code([](NormsRequest* r) { r->set_shard(0); }) == absl::StatusCode::kInvalidArgument);
+  CHECK(code([](NormsRequest* r) { r->set_shard(2); }) == absl::StatusCode::kInvalidArgument);
+  CHECK(code([](NormsRequest* r) { r->set_round(1); }) == absl::StatusCode::kFailedPrecondition);
+  CHECK(code([](NormsRequest* r) { r->set_view(2); }) == absl::StatusCode::kFailedPrecondition);
+  CHECK(code([](NormsRequest* r) { r->set_training_id(2); }) == absl::StatusCode::kFailedPrecondition);
+  CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
+  cluster.asked.clear();
+  CHECK(ask()->squared_norms_size() > 0);  // of the round before too
+  CHECK(cluster.asked.empty());            // and its own are not lacking
 }
 
 TEST_CASE("Norms in a job that does not clip are refused") {
@@ -370,8 +428,8 @@ TEST_CASE("A gradient that has overflowed does not keep the round waiting") {
     header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
     REQUIRE(cluster.ServerOf(block).Contribute(header, payload).ok());
   }
-  CHECK(cluster.servers[0]->Versions(ViewId(1))->lowest == Version(1));
-  CHECK(cluster.servers[1]->Versions(ViewId(1))->lowest == Version(1));
+  CHECK(cluster.servers[0]->Versions(Key(1))->lowest == Version(1));
+  CHECK(cluster.servers[1]->Versions(Key(1))->lowest == Version(1));
 }
 
 // ---- views ----
@@ -385,7 +443,7 @@ TEST_CASE("A view that can't be is refused, and no view is served") {
     cluster.view = view;
     change(&view);
     const absl::Status status = cluster.servers[0]->Install(view);
-    CHECK(cluster.servers[0]->view() == ViewId(status.ok() ? view.view() : 0));
+    CHECK(cluster.servers[0]->serving().view == ViewId(status.ok() ? view.view() : 0));
     return status.code();
   };
   CHECK(code([](View* view) { view->clear_shards(); }) == absl::StatusCode::kInvalidArgument);
@@ -416,7 +474,7 @@ TEST_CASE("A state for which there is no memory is refused, and loaded when ther
   SECTION("when it is opened") { cluster.source.on_open = no_memory; }
   SECTION("when a block is loaded") { cluster.source.on_read = no_memory; }
   CHECK(absl::IsResourceExhausted(cluster.servers[0]->Install(view)));
-  CHECK(cluster.servers[0]->view() == ViewId(0));
+  CHECK(cluster.servers[0]->serving().view == ViewId(0));
   cluster.source = RampSource();
   CHECK(cluster.servers[0]->Install(view).ok());
 }
@@ -425,7 +483,7 @@ TEST_CASE("Two versions are kept, and what is gone or to come says so") {
   Cluster cluster(1);
   for (uint64_t round = 0; round < 3; ++round) cluster.PushAll(round, {{0, 4}});
   const auto code = [&](uint64_t version) {
-    return cluster.servers[0]->Published(ViewId(1), BlockId(0), Version(version)).status().code();
+    return cluster.servers[0]->Published(Key(1), BlockId(0), Version(version)).status().code();
   };
   CHECK(code(1) == absl::StatusCode::kOutOfRange);
   CHECK(code(2) == absl::StatusCode::kOk);
@@ -438,11 +496,11 @@ TEST_CASE(
   Cluster cluster(2), undisturbed(2);
   cluster.deliver_norms = false;
   cluster.PushAll(0, {{0, 4}});
-  CHECK(cluster.servers[0]->Versions(ViewId(1))->highest == Version(0));
+  CHECK(cluster.servers[0]->Versions(Key(1))->highest == Version(0));
   cluster.deliver_norms = true;
   cluster.InstallView(2);
-  CHECK(cluster.servers[0]->Versions(ViewId(2))->lowest == Version(1));
-  CHECK(cluster.servers[1]->Versions(ViewId(2))->lowest == Version(1));
+  CHECK(cluster.servers[0]->Versions(Key(2))->lowest == Version(1));
+  CHECK(cluster.servers[1]->Versions(Key(2))->lowest == Version(1));
   undisturbed.PushAll(0, {{0, 4}});
   CHECK(cluster.Theta(1) == undisturbed.Theta(1));
 }
@@ -452,12 +510,27 @@ TEST_CASE("A new restore point starts over, and an older view is refused") {
   cluster.PushAll(0, {{0, 4}});
   const View old = cluster.view;
   cluster.InstallView(2, /*restore_id=*/2);
-  CHECK(cluster.servers[0]->Versions(ViewId(2))->highest == Version(0));
+  CHECK(cluster.servers[0]->Versions(Key(2))->highest == Version(0));
   CHECK(absl::IsFailedPrecondition(cluster.servers[0]->Install(old)));
   View followed = cluster.view;
   followed.set_view(3);
   followed.mutable_shards(0)->add_followers()->set_node_id(9);
   CHECK(absl::IsInvalidArgument(cluster.servers[0]->Install(followed)));
+}
+
+TEST_CASE("A view of another training is refused without effect, whatever its number") {
+  Cluster cluster(1);
+  const View view = cluster.view;
+  cluster.InstallView(3);
+  for (uint64_t number : {1, 3, 4}) {
+    View other = view;
+    SetKey({JobId(1), TrainingId(8), ViewId(number)}, &other);
+    const absl::Status status = cluster.servers[0]->Install(other);
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("training 0000000000000008"));
+    CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("training 000000000000004d"));
+    CHECK(cluster.servers[0]->serving() == Key(3));
+  }
 }
 
 TEST_CASE("Progress, statistics and snapshots come once a version, whole") {
@@ -496,7 +569,7 @@ TEST_CASE("An update that leads to a checkpoint waits until there is room for it
   cluster.PushAll(1, {{0, 4}});
   for (const auto& server : cluster.servers) {
     server->ResumeUpdates();
-    CHECK(server->Versions(ViewId(1))->highest == Version(1));
+    CHECK(server->Versions(Key(1))->highest == Version(1));
   }
   CHECK(cluster.snapshots.empty());
   cluster.room = true;
@@ -505,7 +578,7 @@ TEST_CASE("An update that leads to a checkpoint waits until there is room for it
   undisturbed.PushAll(1, {{0, 4}});
   CHECK(cluster.Theta(2) == undisturbed.Theta(2));
   cluster.PushAll(2, {{0, 4}});
-  CHECK(cluster.servers[0]->Versions(ViewId(1))->lowest == Version(3));
+  CHECK(cluster.servers[0]->Versions(Key(1))->lowest == Version(3));
 }
 
 TEST_CASE("A plan that does not fit together is refused") {

@@ -38,10 +38,13 @@ absl::Status NormExchange::Check(uint32_t shard, absl::Span<const double> square
 absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
   SHOAL_RETURN_IF_ERROR(Check(shard, squared_norms));
   if (!rounds_.empty() && round + 2 <= rounds_.rbegin()->first) return absl::OkStatus();
-  const auto [known, added] = rounds_[round].try_emplace(shard, std::move(squared_norms));
-  if (!added && !SameBits(known->second, squared_norms)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("norms of shard ", shard, " in round ", round.value(), " differ from those known"));
+  const auto at = rounds_[round].find(shard);
+  if (at == rounds_[round].end()) {
+    rounds_[round][shard].squared_norms = std::move(squared_norms);
+  } else if (at->second.disputed || !SameBits(at->second.squared_norms, squared_norms)) {
+    at->second.disputed = true;
+    return absl::DataLossError(absl::StrCat("norms of shard ", shard, " in round ", round.value(),
+                                            ": two different ones have come, so neither is used"));
   }
   while (rounds_.begin()->first + 2 <= rounds_.rbegin()->first) rounds_.erase(rounds_.begin());
   return absl::OkStatus();
@@ -51,7 +54,8 @@ const std::vector<double>* NormExchange::Find(Round round, uint32_t shard) const
   const auto known = rounds_.find(round);
   if (known == rounds_.end()) return nullptr;
   const auto norms = known->second.find(shard);
-  return norms == known->second.end() ? nullptr : &norms->second;
+  if (norms == known->second.end() || norms->second.disputed) return nullptr;
+  return &norms->second.squared_norms;
 }
 
 std::optional<double> NormExchange::Total(Round round) const {

@@ -13,19 +13,22 @@
 namespace shoal::server {
 
 // Pure; not thread-safe. Norms are functions of the round's sums, so hearing them twice, or from before a new
-// view, changes nothing. Keeps the last two rounds for late askers.
+// view, changes nothing. When a shard has told two different ones, one of them is wrong, and nobody knows
+// which: then it has told none, for good, and the round does not go on. Keeps the last two rounds for late
+// askers.
 class NormExchange {
  public:
   // Shard i of `shards` holds the blocks b with b mod shards = i.
   NormExchange(uint32_t shards, uint32_t blocks) : shards_(shards), blocks_(blocks) {}
 
-  // Rounds older than the last two are ignored. Errors, which change nothing: INVALID_ARGUMENT when the shard
-  // or the number of norms is wrong, one is negative, or others are known of this round and shard (bit by
-  // bit). An infinite norm, or one that is not a number, counts as any other: it is what a gradient that has
-  // overflowed comes to, and a round that waited for a better one would never end.
+  // Rounds older than the last two are ignored. Errors: INVALID_ARGUMENT, without effect, when the shard or
+  // the number of norms is wrong, or one is negative; DATA_LOSS when others (bit by bit) have come of this
+  // round and shard, and ever after. An infinite norm, or one that is not a number, counts as any other: it
+  // is what a gradient that has overflowed comes to, and a round that waited for a better one would never
+  // end.
   absl::Status Add(Round round, uint32_t shard, std::vector<double> squared_norms);
 
-  // The shard's norms of the round; nullptr when they are not known.
+  // The shard's norms of the round; nullptr when they are not known, or disputed.
   const std::vector<double>* Find(Round round, uint32_t shard) const;
 
   // Sum over all blocks in block order (f64), once all shards' norms are known.
@@ -37,7 +40,11 @@ class NormExchange {
 
   uint32_t shards_;
   uint32_t blocks_;
-  std::map<Round, std::map<uint32_t, std::vector<double>>> rounds_;
+  struct Known {
+    std::vector<double> squared_norms;
+    bool disputed = false;
+  };
+  std::map<Round, std::map<uint32_t, Known>> rounds_;  // by shard
 };
 
 }  // namespace shoal::server

@@ -26,20 +26,70 @@ constexpr absl::Duration kWritePatience = absl::Seconds(2);
 // Of a stream, which ends when so many wait: a worker that gets one sends again on a new stream.
 constexpr size_t kMaxReplies = 16;
 
-// One worker's contributions. Deletes itself when gRPC is done with it: OnDone comes when all other calls
-// have returned, and takes the lock once more, so that whoever held it last has let go. A contribution is
-// added by the thread that read it, so one stream's contributions are added one after the other, those of
-// several workers side by side.
-class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+// Ends a call whose end waits for a write: the worker may have stopped reading, and then that would take for
+// ever. Thread-safe.
+class LastWrite : public std::enable_shared_from_this<LastWrite> {
  public:
-  explicit PushReactor(const ParameterServiceImpl::FindJob& find) : find_(find) { StartRead(&incoming_); }
+  explicit LastWrite(grpc::CallbackServerContext* context) : context_(context) {}
 
+  // The call is to end, and a write is under way.
+  void Watch() {
+    absl::MutexLock lock(&mutex_);
+    if (std::exchange(watched_, true)) return;
+    alarm_.Set(GrpcDeadline(kWritePatience), [weak = weak_from_this()](bool) {
+      if (const auto self = weak.lock()) self->Cancel();
+    });
+  }
+  // The call is over, and so is `context`.
+  void Over() {
+    absl::MutexLock lock(&mutex_);
+    context_ = nullptr;
+  }
+
+ private:
+  void Cancel() {
+    absl::MutexLock lock(&mutex_);
+    if (context_ != nullptr) context_->TryCancel();
+  }
+
+  absl::Mutex mutex_;
+  grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);  // null: the call is over
+  bool watched_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
+};
+
+// One worker's contributions. Lives until gRPC is done with it and the job has forgotten it. Holds the job
+// only while it adds a contribution, which the thread does that has read it: one stream's contributions are
+// added one after the other, those of several workers side by side.
+class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                    public WorkerStream,
+                    public std::enable_shared_from_this<PushReactor> {
+ public:
+  PushReactor(grpc::CallbackServerContext* context, const ParameterServiceImpl::FindJob& find)
+      : find_(find), last_write_(std::make_shared<LastWrite>(context)) {}
+
+  void Start() {
+    self_ = shared_from_this();
+    StartRead(&incoming_);
+  }
+
+  // ---- WorkerStream ----
+  ViewKey view() const override { return view_; }
+  void End(const absl::Status& status) override {
+    absl::MutexLock lock(&mutex_);
+    if (!end_) end_ = status;
+    WriteNext();
+    if (writing_) last_write_->Watch();
+  }
+
+  // ---- gRPC ----
   void OnReadDone(bool ok) override {
     if (!ok) return End(absl::OkStatus());
     const absl::Status status = Take();
     incoming_.Clear();
     if (!status.ok()) return End(status);
-    StartRead(&incoming_);
+    absl::MutexLock lock(&mutex_);
+    if (!finished_) StartRead(&incoming_);
   }
   void OnWriteDone(bool) override {
     absl::MutexLock lock(&mutex_);
@@ -47,14 +97,32 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     WriteNext();
   }
   void OnDone() override {
-    { const absl::MutexLock lock(&mutex_); }
-    delete this;
+    if (const auto job = job_.lock()) job->Detach(self_);
+    last_write_->Over();
+    std::shared_ptr<PushReactor> self;  // may be the last, and lets go without the lock
+    absl::MutexLock lock(&mutex_);
+    self = std::move(self_);
   }
 
  private:
+  // The job, which the first contribution binds the stream to: it ends with that job's view, also when
+  // nothing more comes.
+  absl::StatusOr<std::shared_ptr<ServerJob>> Bind(const ViewKey& view) {
+    if (view_.view != ViewId(0)) {
+      SHOAL_RETURN_IF_ERROR(CheckKey(view, view_));
+      if (auto job = job_.lock()) return job;
+      return absl::FailedPreconditionError("the job is over here");
+    }
+    SHOAL_ASSIGN_OR_RETURN(std::shared_ptr<ServerJob> job, find_(view.job));
+    view_ = view;
+    SHOAL_RETURN_IF_ERROR(job->Attach(self_));
+    job_ = job;
+    return job;
+  }
+
   absl::Status Take() {
     SHOAL_ASSIGN_OR_RETURN(ContributionMessage message, ParseContribution(incoming_));
-    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job, find_(JobId(message.header.job())));
+    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job, Bind(KeyOf(message.header)));
     const auto result = job->shard().Contribute(message.header, std::move(message.payload));
     if (!absl::IsDataLoss(result.status())) return result.status();
     PushReply reply;
@@ -68,12 +136,6 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     replies_.push_back(reply.SerializeAsString());
     WriteNext();
     return absl::OkStatus();
-  }
-
-  void End(const absl::Status& status) {
-    absl::MutexLock lock(&mutex_);
-    if (!end_) end_ = status;
-    WriteNext();
   }
 
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -91,7 +153,12 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
   const ParameterServiceImpl::FindJob& find_;  // of the service
+  const std::shared_ptr<LastWrite> last_write_;
+  std::shared_ptr<PushReactor> self_;
+  // ---- of whoever reads ----
   grpc::ByteBuffer incoming_;
+  ViewKey view_;  // once it is bound
+  std::weak_ptr<ServerJob> job_;
 
   absl::Mutex mutex_;
   std::deque<std::string> replies_ ABSL_GUARDED_BY(mutex_);
@@ -105,27 +172,26 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 // only while it looks a version up, and of versions the one that is being written: a worker that does not
 // read keeps no job alive.
 class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
-                    public PullStream,
+                    public WorkerStream,
                     public std::enable_shared_from_this<PullReactor> {
  public:
   PullReactor(grpc::CallbackServerContext* context, const std::shared_ptr<ServerJob>& job,
               const PullRequest& request, absl::Span<const BlockId> blocks)
       : job_(job),
-        job_id_(job->id()),
-        view_(request.view()),
-        context_(context),
+        view_(KeyOf(request)),
+        last_write_(std::make_shared<LastWrite>(context)),
         subscription_(Version(request.from_version()), blocks) {}
 
   void Start(ServerJob* job) {
     self_ = shared_from_this();
-    const absl::Status status = job->Subscribe(self_);
+    const absl::Status status = job->Attach(self_);
     if (!status.ok()) return End(status);
     absl::MutexLock lock(&mutex_);
     WriteNext();
   }
 
-  // ---- PullStream ----
-  ViewId view() const override { return view_; }
+  // ---- WorkerStream ----
+  ViewKey view() const override { return view_; }
   void Wake(BlockId block) override {
     absl::MutexLock lock(&mutex_);
     subscription_.Signal(block);
@@ -135,7 +201,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     absl::MutexLock lock(&mutex_);
     if (!end_) end_ = status;
     WriteNext();
-    if (writing_) WatchLastWrite();
+    if (writing_) last_write_->Watch();
   }
 
   // ---- gRPC ----
@@ -148,10 +214,10 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   }
   void OnCancel() override { End(absl::CancelledError("the worker has left")); }
   void OnDone() override {
-    if (const auto job = job_.lock()) job->Unsubscribe(self_);
+    if (const auto job = job_.lock()) job->Detach(self_);
+    last_write_->Over();
     std::shared_ptr<PullReactor> self;  // may be the last, and lets go without the lock
     absl::MutexLock lock(&mutex_);
-    context_ = nullptr;
     self = std::move(self_);
   }
 
@@ -165,8 +231,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     }
     if (!next) return;
     PublishedHeader header;
-    header.set_job(job_id_.value());
-    header.set_view(view_.value());
+    SetKey(view_, &header);
     header.set_version(next->published.version.value());
     header.set_block(next->block.value());
     header.set_wire(next->published.wire);
@@ -190,32 +255,17 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     return std::nullopt;
   }
 
-  // The worker may have stopped reading: then a write, which holds a block, would never end.
-  void WatchLastWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (std::exchange(watched_, true)) return;
-    last_write_.Set(GrpcDeadline(kWritePatience), [weak = weak_from_this()](bool) {
-      if (const auto self = weak.lock()) self->CancelCall();
-    });
-  }
-  void CancelCall() {
-    absl::MutexLock lock(&mutex_);
-    if (context_ != nullptr) context_->TryCancel();
-  }
-
   const std::weak_ptr<ServerJob> job_;
-  const JobId job_id_;
-  const ViewId view_;
+  const ViewKey view_;
+  const std::shared_ptr<LastWrite> last_write_;
   std::shared_ptr<PullReactor> self_;
 
   absl::Mutex mutex_;
-  grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);  // null: the call is over
   Subscription subscription_ ABSL_GUARDED_BY(mutex_);
   grpc::ByteBuffer outgoing_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  bool watched_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
-  grpc::Alarm last_write_ ABSL_GUARDED_BY(mutex_);
 };
 
 // A Pull that can't begin.
@@ -239,8 +289,10 @@ absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
 }  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ParameterServiceImpl::Push(
-    grpc::CallbackServerContext*) {
-  return new PushReactor(find_);
+    grpc::CallbackServerContext* context) {
+  const auto reactor = std::make_shared<PushReactor>(context, find_);
+  reactor->Start();
+  return reactor.get();
 }
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::CallbackServerContext* context,
@@ -249,20 +301,20 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::Cal
   if (!request.ok()) return new RefusedPull(request.status());
   const auto job = find_(JobId(request->job()));
   if (!job.ok()) return new RefusedPull(job.status());
-  const auto blocks = (*job)->shard().Blocks(ViewId(request->view()));
+  const auto blocks = (*job)->shard().Blocks(KeyOf(*request));
   if (!blocks.ok()) return new RefusedPull(blocks.status());
   const auto reactor = std::make_shared<PullReactor>(context, *job, *request, *blocks);
   reactor->Start(job->get());
   return reactor.get();
 }
 
-grpc::ServerUnaryReactor* ParameterServiceImpl::ExchangeNorms(grpc::CallbackServerContext* context,
-                                                              const Norms* request, Norms* response) {
+grpc::ServerUnaryReactor* ParameterServiceImpl::GetNorms(grpc::CallbackServerContext* context,
+                                                         const NormsRequest* request, Norms* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const auto job = find_(JobId(request->job()));
   absl::Status status = job.status();
   if (status.ok()) {
-    auto known = (*job)->shard().OnNorms(*request);
+    auto known = (*job)->shard().GetNorms(*request);
     status = known.status();
     if (absl::IsInvalidArgument(status)) spdlog::warn("Refused {}: {}", context->peer(), status.ToString());
     if (known.ok()) *response = *std::move(known);
@@ -278,7 +330,7 @@ grpc::ServerUnaryReactor* ParameterServiceImpl::GetVersions(grpc::CallbackServer
   const auto job = find_(JobId(request->job()));
   absl::Status status = job.status();
   if (status.ok()) {
-    const auto versions = (*job)->shard().Versions(ViewId(request->view()));
+    const auto versions = (*job)->shard().Versions(KeyOf(*request));
     status = versions.status();
     if (versions.ok()) {
       response->set_lowest(versions->lowest.value());

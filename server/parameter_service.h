@@ -12,7 +12,7 @@
 namespace shoal::server {
 
 using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
-    ParameterService::WithRawCallbackMethod_Pull<ParameterService::WithCallbackMethod_ExchangeNorms<
+    ParameterService::WithRawCallbackMethod_Pull<ParameterService::WithCallbackMethod_GetNorms<
         ParameterService::WithCallbackMethod_GetVersions<ParameterService::Service>>>>;
 
 // Thread-safe.
@@ -26,8 +26,8 @@ class ParameterServiceImpl : public ParameterServiceBase {
       grpc::CallbackServerContext* context) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Pull(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request) override;
-  grpc::ServerUnaryReactor* ExchangeNorms(grpc::CallbackServerContext* context, const Norms* request,
-                                          Norms* response) override;
+  grpc::ServerUnaryReactor* GetNorms(grpc::CallbackServerContext* context, const NormsRequest* request,
+                                     Norms* response) override;
   grpc::ServerUnaryReactor* GetVersions(grpc::CallbackServerContext* context, const VersionsRequest* request,
                                         VersionsReply* response) override;
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
@@ -54,10 +55,11 @@ std::shared_ptr<const ShardJob> MakeJob(uint64_t elements, uint64_t rounds, doub
   return *job;
 }
 
+constexpr ViewKey kView = {JobId(1), TrainingId(77), ViewId(1)};
+
 View MakeView(uint64_t number) {
   View view;
-  view.set_job(1);
-  view.set_view(number);
+  SetKey({kView.job, kView.training, ViewId(number)}, &view);
   view.mutable_restore()->set_restore_id(1);
   view.add_shards()->mutable_primary()->set_node_id(7);
   return view;
@@ -77,7 +79,7 @@ class Server {
       if (report.has_view_installed() && !installed_.HasBeenNotified()) installed_.Notify();
     };
     job_ = owner_.Own(std::make_unique<ServerJob>(std::move(options), shard_job));
-    job_->Install(MakeView(1));
+    SHOAL_CHECK_OK(job_->Install(MakeView(1)));
     installed_.WaitForNotification();
     ServerOptions rpc;
     rpc.address = "127.0.0.1:0";
@@ -129,17 +131,16 @@ class Server {
 
 PullRequest RequestFrom(uint64_t version) {
   PullRequest request;
-  request.set_job(1);
-  request.set_view(1);
+  SetKey(kView, &request);
   request.set_from_version(version);
   return request;
 }
 
-Contribution MakeContribution(const ShardJob& job, uint64_t round, uint32_t block) {
+Contribution MakeContribution(const ShardJob& job, uint64_t round, uint32_t block,
+                              const ViewKey& view = kView) {
   Contribution message;
   ContributionHeader& header = *message.mutable_header();
-  header.set_job(1);
-  header.set_view(1);
+  SetKey(view, &header);
   header.set_round(round);
   header.set_slot_end(1);
   header.set_block(block);
@@ -243,27 +244,119 @@ TEST_CASE("A contribution that arrives damaged is answered, and the stream goes 
   stream->WritesDone();
   CHECK_FALSE(stream->Read(&reply));
   CHECK(stream->Finish().ok());
-  CHECK(server.job()->shard().Versions(ViewId(1))->lowest == Version(1));
+  CHECK(server.job()->shard().Versions(kView)->lowest == Version(1));
 }
 
-TEST_CASE("Norms that no peer sends are refused, and the server lives on") {
-  Server server(MakeJob(/*elements=*/2000, /*rounds=*/4, /*clip_norm=*/1));
-  Norms norms;
-  norms.set_job(1);
-  norms.set_view(1);
-  norms.set_shard(0);  // its own
-  norms.add_squared_norms(1);
-  norms.add_squared_norms(1);
-  for (const bool with_checksum : {false, true}) {
-    if (with_checksum) norms.set_crc32c(NormsChecksum(norms));
+TEST_CASE("A push stream ends with its view, or its job, though the worker sends nothing more") {
+  const auto job = MakeJob(/*elements=*/2000, /*rounds=*/4);
+  Server server(job);
+  grpc::ClientContext context;
+  SetDeadline(&context, kPatience);
+  const auto stream = server.stub().Push(&context);
+  REQUIRE(stream->Write(MakeContribution(*job, 0, 0)));
+  Contribution damaged = MakeContribution(*job, 0, 1);
+  damaged.mutable_header()->mutable_stats()->set_loss(1e-300);
+  REQUIRE(stream->Write(damaged));
+  PushReply reply;
+  REQUIRE(stream->Read(&reply));  // so both have come
+  SECTION("view") { REQUIRE(server.job()->Install(MakeView(2)).ok()); }
+  SECTION("job") { CHECK(IsGone(server.Drop())); }
+  CHECK_FALSE(stream->Read(&reply));
+  CHECK(stream->Finish().error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_CASE("What is of another job, training or view is refused with both, on each call") {
+  const auto job = MakeJob(/*elements=*/2000, /*rounds=*/4, /*clip_norm=*/1);
+  Server server(job);
+  ViewKey other = kView;
+  SECTION("training") { other.training = TrainingId(78); }
+  SECTION("view") { other.view = ViewId(2); }
+  SECTION("job") { other.job = JobId(2); }
+  const auto check = [&](const grpc::Status& status) {
+    CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+    CHECK_THAT(status.error_message(), Catch::Matchers::Contains(other.ToString()));
+    CHECK_THAT(status.error_message(), Catch::Matchers::Contains(kView.ToString()));
+  };
+  const auto call = [&](auto method) {
     grpc::ClientContext context;
     SetDeadline(&context, kPatience);
-    Norms answer;
-    const grpc::Status status = server.stub().ExchangeNorms(&context, norms, &answer);
-    CHECK(status.error_code() ==
-          (with_checksum ? grpc::StatusCode::INVALID_ARGUMENT : grpc::StatusCode::DATA_LOSS));
+    check(method(&context));
+  };
+  call([&](grpc::ClientContext* context) {
+    VersionsRequest request;
+    SetKey(other, &request);
+    VersionsReply reply;
+    return server.stub().GetVersions(context, request, &reply);
+  });
+  call([&](grpc::ClientContext* context) {
+    NormsRequest request;
+    SetKey(other, &request);
+    Norms reply;
+    return server.stub().GetNorms(context, request, &reply);
+  });
+  call([&](grpc::ClientContext* context) {
+    PullRequest request;
+    SetKey(other, &request);
+    return server.stub().Pull(context, request)->Finish();
+  });
+  for (const bool first : {true, false}) {
+    call([&](grpc::ClientContext* context) {
+      const auto stream = server.stub().Push(context);
+      if (!first) CHECK(stream->Write(MakeContribution(*job, 0, 0)));
+      CHECK(stream->Write(MakeContribution(*job, 0, 1, other)));
+      PushReply reply;
+      CHECK_FALSE(stream->Read(&reply));
+      return stream->Finish();
+    });
   }
-  CHECK(server.job()->shard().Versions(ViewId(1)).ok());
+}
+
+TEST_CASE("A worker that sends damaged contributions and reads no reply loses its stream") {
+  const auto job = MakeJob(/*elements=*/2, /*rounds=*/4);
+  Server server(job);
+  grpc::ClientContext context;
+  SetDeadline(&context, kPatience);
+  const auto stream = server.stub().Push(&context);
+  Contribution damaged = MakeContribution(*job, 0, 1);
+  damaged.mutable_header()->mutable_stats()->set_loss(1e-300);
+  constexpr int kMore = 20000;  // than any window has room for replies
+  for (int i = 0; i < kMore && stream->Write(damaged); ++i) {
+  }
+  stream->WritesDone();
+  PushReply reply;
+  while (stream->Read(&reply)) {
+  }
+  CHECK_FALSE(stream->Finish().ok());
+}
+
+TEST_CASE("Norms are not for whom no peer is, and the server lives on") {
+  Server server(MakeJob(/*elements=*/2000, /*rounds=*/4, /*clip_norm=*/1));
+  NormsRequest request;
+  SetKey(kView, &request);
+  request.set_shard(0);  // its own
+  grpc::ClientContext context;
+  SetDeadline(&context, kPatience);
+  Norms answer;
+  const grpc::Status status = server.stub().GetNorms(&context, request, &answer);
+  CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(server.job()->shard().Versions(kView).ok());
+}
+
+TEST_CASE("Channels to addresses that are called no more don't add up") {
+  GrpcPeerLink link;
+  absl::Mutex mutex;
+  size_t left = GrpcPeerLink::kMaxChannels + 20;
+  for (size_t i = 0; i < GrpcPeerLink::kMaxChannels + 20; ++i) {
+    link.GetNorms(absl::StrCat("127.0.0.1:", 1 + i), NormsRequest(), absl::Milliseconds(1),
+                  [&](const absl::StatusOr<Norms>&) {
+                    absl::MutexLock lock(&mutex);
+                    --left;
+                  });
+    CHECK(link.channels() <= GrpcPeerLink::kMaxChannels);
+  }
+  const auto over = [&] { return left == 0; };
+  absl::MutexLock lock(&mutex);
+  CHECK(mutex.AwaitWithTimeout(absl::Condition(&over), kPatience));
 }
 
 }  // namespace

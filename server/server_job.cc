@@ -17,6 +17,8 @@ constexpr absl::Duration kReportEvery = absl::Milliseconds(50);
 constexpr absl::Duration kReportIdle = absl::Seconds(1);
 constexpr absl::Duration kNormsTimeout = absl::Seconds(2);
 constexpr absl::Duration kNormsRetry = absl::Milliseconds(50);
+// A peer that was not complete yet asks back when it is, so that this is for nothing.
+constexpr absl::Duration kNormsAgain = absl::Seconds(1);
 
 // What the transport says, and not the peer.
 bool IsNoAnswer(const absl::Status& status) {
@@ -80,11 +82,12 @@ ServerJob::~ServerJob() {
 
 // ---- views ----
 
-void ServerJob::Install(const View& view) {
+absl::Status ServerJob::Install(const View& view) {
   const ViewId id(view.view());
   {
     absl::MutexLock lock(&mutex_);
-    if (stopping_ || view.view() < view_.view()) return;
+    SHOAL_RETURN_IF_ERROR(CheckSameTraining(KeyOf(view), KeyOf(view_)));
+    if (stopping_ || view.view() < view_.view()) return absl::OkStatus();
     if (view.view() > view_.view()) {
       if (view.restore().restore_id() != view_.restore().restore_id()) {
         written_.clear();
@@ -94,13 +97,14 @@ void ServerJob::Install(const View& view) {
       installed_.reset();
       peers_.clear();
     }
-    if (queued_ == id) return;
+    if (queued_ == id) return absl::OkStatus();
     queued_ = id;
     restoring_ = Restoring{id, 0, 0, timers_->Now()};
   }
   shard_->Expect(view);
   EndStreams(id, absl::FailedPreconditionError("the view is over"));
   restores_->Post([this, view] { Restore(view); });
+  return absl::OkStatus();
 }
 
 void ServerJob::Restore(const View& view) {
@@ -153,27 +157,27 @@ void ServerJob::OnSessionOpened() {
   for (const NodeReport& written : written_) options_.report(written);
 }
 
-// ---- pulls ----
+// ---- streams ----
 
-absl::Status ServerJob::Subscribe(std::shared_ptr<PullStream> stream) {
+absl::Status ServerJob::Attach(std::shared_ptr<WorkerStream> stream) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::FailedPreconditionError("the job is over here");
-  if (stream->view().value() != view_.view()) return absl::FailedPreconditionError("the view is over");
+  SHOAL_RETURN_IF_ERROR(CheckKey(stream->view(), KeyOf(view_)));
   streams_.push_back(std::move(stream));
   return absl::OkStatus();
 }
 
-void ServerJob::Unsubscribe(const std::shared_ptr<PullStream>& stream) {
+void ServerJob::Detach(const std::shared_ptr<WorkerStream>& stream) {
   absl::MutexLock lock(&mutex_);
   streams_.erase(std::remove(streams_.begin(), streams_.end(), stream), streams_.end());
 }
 
 void ServerJob::EndStreams(ViewId except, const absl::Status& status) {
-  std::vector<std::shared_ptr<PullStream>> ended;
+  std::vector<std::shared_ptr<WorkerStream>> ended;
   {
     absl::MutexLock lock(&mutex_);
     for (auto it = streams_.begin(); it != streams_.end();) {
-      if ((*it)->view() == except) {
+      if ((*it)->view().view == except) {
         ++it;
         continue;
       }
@@ -185,12 +189,12 @@ void ServerJob::EndStreams(ViewId except, const absl::Status& status) {
 }
 
 void ServerJob::OnPublished(ViewId view, BlockId block) {
-  std::vector<std::shared_ptr<PullStream>> streams;
+  std::vector<std::shared_ptr<WorkerStream>> streams;
   {
     absl::MutexLock lock(&mutex_);
     updated_ = timers_->Now();
     for (const auto& stream : streams_) {
-      if (stream->view() == view) streams.push_back(stream);
+      if (stream->view().view == view) streams.push_back(stream);
     }
   }
   for (const auto& stream : streams) stream->Wake(block);
@@ -198,13 +202,16 @@ void ServerJob::OnPublished(ViewId view, BlockId block) {
 
 // ---- norms ----
 
-void ServerJob::SendNorms(ViewId view, uint32_t peer, const Norms& norms) {
+void ServerJob::AskNorms(ViewId view, uint32_t peer, const NormsRequest& request) {
   {
     absl::MutexLock lock(&mutex_);
     Peer* const found = FindPeer(view, peer);
-    if (found == nullptr) return;
-    found->norms = norms;
-    if (std::exchange(found->calling, true)) return;  // sent when the call that is out has ended
+    if (found == nullptr || request.round() < found->request.round()) return;
+    found->request = request;
+    found->wanted = true;
+    found->again = true;
+    // A call that is out is followed by the next; after an error that has its time.
+    if (found->calling || !found->error.ok()) return;
   }
   CallPeer(view, peer);
 }
@@ -216,50 +223,64 @@ ServerJob::Peer* ServerJob::FindPeer(ViewId view, uint32_t peer) {
   return &peers_[peer];
 }
 
-void ServerJob::CallPeer(ViewId view, uint32_t peer) {
+void ServerJob::CallPeer(ViewId view, uint32_t peer, std::optional<uint64_t> calls) {
   std::string address;
-  Norms norms;
+  NormsRequest request;
   {
     absl::MutexLock lock(&mutex_);
-    const Peer* const found = FindPeer(view, peer);
-    if (found == nullptr) return;
-    norms = found->norms;
+    Peer* const found = FindPeer(view, peer);
+    if (found == nullptr || !found->wanted || found->calling) return;
+    if (calls && *calls != found->calls) return;
+    found->calling = true;
+    found->again = false;
+    ++found->calls;
+    request = found->request;
     address = view_.shards(static_cast<int>(peer)).primary().address();
   }
-  const Round round(norms.round());
-  options_.peers->ExchangeNorms(address, norms, kNormsTimeout,
-                                [life = life_, view, peer, round](absl::StatusOr<Norms> answer) {
-                                  // On the timers: this may be inside the call that sent the norms.
-                                  life->Post([view, peer, round, answer = std::move(answer)](ServerJob* job) {
-                                    job->OnNormsAnswer(view, peer, round, answer);
-                                  });
-                                });
+  options_.peers->GetNorms(address, request, kNormsTimeout,
+                           [life = life_, request, peer](absl::StatusOr<Norms> answer) {
+                             // On the timers: this may be inside of the call that asked.
+                             life->Post([request, peer, answer = std::move(answer)](ServerJob* job) {
+                               job->OnNormsAnswer(request, peer, answer);
+                             });
+                           });
 }
 
-void ServerJob::OnNormsAnswer(ViewId view, uint32_t peer, Round round, const absl::StatusOr<Norms>& answer) {
-  const absl::Status status = answer.ok() ? TakeNorms(view, peer, round, *answer) : answer.status();
+void ServerJob::OnNormsAnswer(const NormsRequest& request, uint32_t peer,
+                              const absl::StatusOr<Norms>& answer) {
+  const ViewId view(request.view());
+  const absl::StatusOr<bool> complete =
+      answer.ok() ? TakeNorms(request, peer, *answer) : absl::StatusOr<bool>(answer.status());
   absl::Duration wait;
+  uint64_t calls;
   {
     absl::MutexLock lock(&mutex_);
     Peer* const found = FindPeer(view, peer);
     if (found == nullptr) return;
-    wait = NoteAnswer(peer, round, status);
-    found->calling = !status.ok() || found->norms.round() != round.value();
-    if (!found->calling) return;
+    wait = NoteAnswer(peer, Round(request.round()), complete.status());
+    found->calling = false;
+    const bool newest = request.round() == found->request.round();
+    if (complete.value_or(false) && newest) found->wanted = false;
+    if (!found->wanted) return;
+    if (complete.ok()) wait = found->again || !newest ? absl::ZeroDuration() : kNormsAgain;
+    calls = found->calls;
   }
-  if (status.ok()) return CallPeer(view, peer);
-  timers_->After(wait, [this, view, peer] { CallPeer(view, peer); });
+  if (wait == absl::ZeroDuration()) return CallPeer(view, peer);
+  timers_->After(wait, [this, view, peer, calls] { CallPeer(view, peer, calls); });
 }
 
-absl::Status ServerJob::TakeNorms(ViewId view, uint32_t peer, Round round, const Norms& answer) {
-  if (answer.squared_norms_size() == 0) return absl::OkStatus();  // it has not got so far
-  if (answer.view() != view.value() || answer.shard() != peer || answer.round() != round.value()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "it answers with norms of view ", answer.view(), ", shard ", answer.shard(), ", round ",
-        answer.round(), "; expected view ", view.value(), ", shard ", peer, ", round ", round.value()));
+absl::StatusOr<bool> ServerJob::TakeNorms(const NormsRequest& request, uint32_t peer, const Norms& answer) {
+  if (answer.squared_norms_size() == 0) return false;
+  if (KeyOf(answer) != KeyOf(request) || answer.shard() != peer || answer.round() != request.round()) {
+    return absl::InvalidArgumentError(absl::StrCat("it answers with norms of ", KeyOf(answer).ToString(),
+                                                   ", shard ", answer.shard(), ", round ", answer.round(),
+                                                   "; expected ", KeyOf(request).ToString(), ", shard ", peer,
+                                                   ", round ", request.round()));
   }
-  const absl::Status status = shard_->OnNorms(answer).status();
-  return absl::IsFailedPrecondition(status) ? absl::OkStatus() : status;  // the view is over here
+  const absl::Status status = shard_->OnNorms(answer);
+  if (absl::IsFailedPrecondition(status)) return false;  // the view is over here
+  if (!status.ok()) return status;
+  return true;
 }
 
 // A peer that has not taken on the view yet, or is in another round, is there. One that finds fault with the

@@ -29,13 +29,14 @@
 
 namespace shoal::server {
 
-// A worker's Pull, as the job sees it. Called with no lock of the job held, by any thread.
-class PullStream {
+// A worker's Pull or Push, as the job sees it: it ends with its view. Called with no lock of the job held, by
+// any thread.
+class WorkerStream {
  public:
-  virtual ~PullStream() = default;
-  virtual ViewId view() const = 0;
+  virtual ~WorkerStream() = default;
+  virtual ViewKey view() const = 0;
   // A new version of the block can be looked up: see server/subscription.h.
-  virtual void Wake(BlockId block) = 0;
+  virtual void Wake(BlockId /*block*/) {}
   virtual void End(const absl::Status& status) = 0;
 };
 
@@ -44,9 +45,9 @@ class PullStream {
 // executors, so it must not run on one of them.
 //
 // What it keeps is bounded: snapshots for a slow disk (server/snapshot_queue.h; one that is given up is
-// reported as a ShardWritten with an error), for each peer the newest norms and one call, and for a scheduler
-// that has forgotten what was reported the last kMaxRounds rounds' statistics and the last kMaxWritten
-// checkpoints' reports (the oldest are dropped first).
+// reported as a ShardWritten with an error), for each peer the newest request and one call, and for a
+// scheduler that has forgotten what was reported the last kMaxRounds rounds' statistics and the last
+// kMaxWritten checkpoints' reports (the oldest are dropped first).
 class ServerJob : public JobShardHost {
  public:
   struct Options {
@@ -78,24 +79,25 @@ class ServerJob : public JobShardHost {
   // Takes on the view, and reports it or why not. Never blocks: requests of older views are refused when it
   // returns; the restore point is loaded by the executor of restores, which then reports. A restore for an
   // older view that still runs ends soon and reports nothing; what it has loaded is kept if it is of the same
-  // restore point. The same view again: reported again, or tried again when it failed.
-  void Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
+  // restore point. The same view again: reported again, or tried again when it failed. Older ones are
+  // ignored. Errors: FAILED_PRECONDITION, without effect, for a view of another training than the first.
+  absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
   // The scheduler may have forgotten what was reported: reports it again.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What is under way, each since when without progress, and which peers do not answer or refuse norms. Never
-  // blocks.
+  // What is under way, each since when without progress, and which peers do not answer, refuse to, or answer
+  // with wrong norms. Never blocks.
   Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // From now on `stream` is woken when a block gets a new version, until Unsubscribe or its view is over;
-  // what is there already it looks up by itself. Errors: FAILED_PRECONDITION when its view is not the newest,
-  // or the job is over.
-  absl::Status Subscribe(std::shared_ptr<PullStream> stream) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Unsubscribe(const std::shared_ptr<PullStream>& stream) ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on `stream` is woken when a block gets a new version (what is there already it looks up by
+  // itself), and ended when its view or the job is over, until Detach. Errors: FAILED_PRECONDITION when it is
+  // not of the newest view, or the job is over.
+  absl::Status Attach(std::shared_ptr<WorkerStream> stream) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Detach(const std::shared_ptr<WorkerStream>& stream) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- JobShardHost ----
   void OnPublished(ViewId view, BlockId block) override;
-  void SendNorms(ViewId view, uint32_t peer, const Norms& norms) override;
+  void AskNorms(ViewId view, uint32_t peer, const NormsRequest& request) override;
   void OnProgress(const ShardProgress& progress) override;
   bool HasRoomForSnapshot(Version version) override;
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override;
@@ -111,10 +113,13 @@ class ServerJob : public JobShardHost {
     uint64_t loaded = 0, blocks = 0;
     absl::Time progress;
   };
-  // The norms that go to another shard's primary.
+  // What is asked of another shard's primary.
   struct Peer {
-    Norms norms;                  // the newest
-    bool calling = false;         // a call is out, or a new attempt waits
+    NormsRequest request;         // the newest
+    bool wanted = false;          // its answer is still to come
+    bool calling = false;         // a call is out
+    bool again = false;           // and the peer may be further than when it came there
+    uint64_t calls = 0;           // so far
     absl::Status error;           // why it can't be reached, or does not exchange norms; OK: it does
     absl::Time failed;            // since then
     Backoff backoff{0};           // while it refuses
@@ -124,12 +129,13 @@ class ServerJob : public JobShardHost {
   // Ends the streams of other views than `except`.
   void EndStreams(ViewId except, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void Restore(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
-  void CallPeer(ViewId view, uint32_t peer) ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnNormsAnswer(ViewId view, uint32_t peer, Round round, const absl::StatusOr<Norms>& answer)
+  // Unless a call is out. `calls`: only if there were so many so far.
+  void CallPeer(ViewId view, uint32_t peer, std::optional<uint64_t> calls = std::nullopt)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // What the peer has answered, checked and put to use.
-  absl::Status TakeNorms(ViewId view, uint32_t peer, Round round, const Norms& answer)
+  void OnNormsAnswer(const NormsRequest& request, uint32_t peer, const absl::StatusOr<Norms>& answer)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // Checks what the peer has answered and puts it to use; whether it was complete.
+  absl::StatusOr<bool> TakeNorms(const NormsRequest& request, uint32_t peer, const Norms& answer);
   Peer* FindPeer(ViewId view, uint32_t peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Returns when to try again, after a failure.
   absl::Duration NoteAnswer(uint32_t peer, Round round, const absl::Status& status)
@@ -162,8 +168,8 @@ class ServerJob : public JobShardHost {
   ViewId queued_ ABSL_GUARDED_BY(mutex_);                           // a Restore of it waits; 0: none does
   std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // what came of view_, when known
   std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<PullStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of coming
-  std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);                    // of view_, by shard
+  std::vector<std::shared_ptr<WorkerStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of coming
+  std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);                      // of view_, by shard
   uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;  // Execute's work that is not done
   absl::Time updated_ ABSL_GUARDED_BY(mutex_);         // its last progress
   bool report_due_ ABSL_GUARDED_BY(mutex_) = false;    // a ReportProgress waits

@@ -34,11 +34,11 @@ class Peers : public PeerLink {
  public:
   struct Call {
     std::string address;
-    Norms request;
+    NormsRequest request;
     NormsDone done;
   };
-  void ExchangeNorms(const std::string& address, const Norms& request, absl::Duration,
-                     NormsDone done) override {
+  void GetNorms(const std::string& address, const NormsRequest& request, absl::Duration,
+                NormsDone done) override {
     calls.push_back({address, request, std::move(done)});
   }
   void End(absl::StatusOr<Norms> answer) {
@@ -77,14 +77,29 @@ PrepareJob Preparation(uint64_t job) {
   return request;
 }
 
+ViewKey Key(uint64_t view) { return {JobId(1), TrainingId(77), ViewId(view)}; }
+
 View MakeView(uint64_t number, uint64_t restore_id = 1) {
   View view;
-  view.set_job(1);
-  view.set_view(number);
+  SetKey(Key(number), &view);
   view.mutable_restore()->set_restore_id(restore_id);
   view.add_shards()->mutable_primary()->set_node_id(7);
   return view;
 }
+
+class Stream : public WorkerStream {
+ public:
+  explicit Stream(const ViewKey& view) : view_(view) {}
+  ViewKey view() const override { return view_; }
+  void Wake(BlockId) override { ++wakes; }
+  void End(const absl::Status& status) override { ends.push_back(status); }
+
+  int wakes = 0;
+  std::vector<absl::Status> ends;
+
+ private:
+  const ViewKey view_;
+};
 
 // A node with a job, whose parameters come from an artifact: fetching it is what a restore waits for.
 class Server {
@@ -162,9 +177,9 @@ TEST_CASE("A view is installed by the executor, and requests of the older one ar
   CHECK(server.Installed().empty());
   server.time.Run();
   CHECK(server.Installed() == std::vector<int>{1});
-  REQUIRE(server.job()->shard().Versions(ViewId(1)).ok());
+  REQUIRE(server.job()->shard().Versions(Key(1)).ok());
   server.Give(MakeView(2));
-  CHECK(absl::IsFailedPrecondition(server.job()->shard().Versions(ViewId(1)).status()));
+  CHECK(absl::IsFailedPrecondition(server.job()->shard().Versions(Key(1)).status()));
   server.time.Run();
   CHECK(server.Installed() == std::vector<int>{1, 2});
   CHECK(server.fetches == 1);  // the state was kept
@@ -183,7 +198,7 @@ TEST_CASE("A newer view of the same restore point takes over what is being loade
   server.time.Run();
   CHECK(server.Installed() == std::vector<int>{2});
   CHECK(server.fetches == 1);
-  CHECK(server.job()->shard().Versions(ViewId(2)).ok());
+  CHECK(server.job()->shard().Versions(Key(2)).ok());
 }
 
 TEST_CASE("A newer restore point drops what is being loaded") {
@@ -266,6 +281,31 @@ TEST_CASE(
   CHECK((server.job() == first) == same);
   REQUIRE(server.reports.size() == 1);
   CHECK(server.reports[0].job_prepared().job() == 1);
+}
+
+TEST_CASE("A view of another training ends the job here, which is refused and can be prepared again") {
+  Server server;
+  server.Give(MakeView(5));
+  server.time.Run();
+  const auto stream = std::make_shared<Stream>(Key(5));
+  REQUIRE(server.job()->Attach(stream).ok());
+  server.reports.clear();
+  View other = MakeView(1);
+  other.set_training_id(78);
+  server.Give(other);
+  server.time.Run();
+  CHECK(absl::IsFailedPrecondition(server.node().Find(JobId(1)).status()));
+  CHECK(stream->ends.size() == 1);
+  REQUIRE(server.reports.size() == 1);
+  CHECK(server.reports[0].job_refused().job() == 1);
+  CHECK_FALSE(server.reports[0].job_refused().fatal());
+  Directive directive;
+  *directive.mutable_prepare_job() = server.request;
+  server.node().OnDirective(directive);
+  server.Give(other);
+  server.time.Run();
+  CHECK(server.Installed() == std::vector<int>{1});
+  CHECK(server.job()->shard().Versions(KeyOf(other)).ok());
 }
 
 // ---- checkpoints ----
@@ -399,9 +439,21 @@ TEST_CASE("A long restore or write gets on with each piece that is fetched, read
 
 // ---- norms ----
 
-Norms NormsOf(uint64_t round) {
+NormsRequest RequestOf(uint64_t round, uint64_t view = 1) {
+  NormsRequest request;
+  SetKey(Key(view), &request);
+  request.set_round(round);
+  return request;
+}
+
+// Of shard 1 of two.
+Norms AnswerOf(uint64_t round, double squared_norm, uint64_t view = 1) {
   Norms norms;
+  SetKey(Key(view), &norms);
+  norms.set_shard(1);
   norms.set_round(round);
+  norms.add_squared_norms(squared_norm);
+  norms.set_crc32c(NormsChecksum(norms));
   return norms;
 }
 
@@ -415,7 +467,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
   server.Give(view);
   server.time.Run();
   const std::shared_ptr<ServerJob> job = server.job();
-  for (uint64_t round = 0; round < 100; ++round) job->SendNorms(ViewId(1), 1, NormsOf(round));
+  for (uint64_t round = 0; round < 100; ++round) job->AskNorms(ViewId(1), 1, RequestOf(round));
   REQUIRE(server.peers.calls.size() == 1);
   CHECK(server.peers.calls[0].address == "10.0.0.9:1");
   CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
@@ -427,19 +479,69 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
   CHECK(heartbeat.unreachable(0).error() == "connection refused");
   CHECK(heartbeat.unreachable(0).seconds() == Approx(3));
   REQUIRE(server.peers.calls.size() == 1);
-  CHECK(server.peers.calls[0].request.round() == 99);  // the newest; the peer needs no others
+  CHECK(server.peers.calls[0].request.round() == 99);  // the newest; no others are needed
   server.peers.End(absl::FailedPreconditionError("another view"));
   server.time.RunFor(absl::Seconds(1));
   CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
   REQUIRE(server.peers.calls.size() == 1);
-  job->SendNorms(ViewId(1), 1, NormsOf(100));
+  job->AskNorms(ViewId(1), 1, RequestOf(100));
   server.peers.End(Norms());
   server.time.Run();
   REQUIRE(server.peers.calls.size() == 1);
   CHECK(server.peers.calls[0].request.round() == 100);
+}
+
+TEST_CASE(
+    "A peer that is not complete yet is asked again when it asks itself, or after a while, till it is") {
+  Server server;
+  View view = MakeView(1);
+  view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
+  server.Give(view);
+  server.time.Run();
+  const std::shared_ptr<ServerJob> job = server.job();
+  job->AskNorms(ViewId(1), 1, RequestOf(0));
   server.peers.End(Norms());
-  server.time.RunFor(absl::Seconds(3));
+  server.time.RunFor(absl::Milliseconds(100));
   CHECK(server.peers.calls.empty());
+  SECTION("at once") {
+    job->AskNorms(ViewId(1), 1, RequestOf(0));
+    REQUIRE(server.peers.calls.size() == 1);
+    job->AskNorms(ViewId(1), 1, RequestOf(0));  // while it is being asked
+    CHECK(server.peers.calls.size() == 1);
+    server.peers.End(Norms());
+    server.time.Run();
+  }
+  SECTION("after a while") { server.time.RunFor(absl::Seconds(1)); }
+  REQUIRE(server.peers.calls.size() == 1);
+  server.peers.End(AnswerOf(0, 1.5));
+  server.time.RunFor(absl::Seconds(10));
+  CHECK(server.peers.calls.empty());
+}
+
+TEST_CASE("A peer that answers with other norms than before is shown, in each view of that state") {
+  Server server;
+  View view = MakeView(1);
+  NodeRef& peer = *view.add_shards()->mutable_primary();
+  peer.set_name("server-2");
+  peer.set_address("10.0.0.9:1");
+  server.Give(view);
+  server.time.Run();
+  server.job()->AskNorms(ViewId(1), 1, RequestOf(0));
+  server.peers.End(AnswerOf(0, 1.5));
+  server.time.Run();
+  SetKey(Key(2), &view);
+  server.Give(view);
+  server.time.Run();
+  server.job()->AskNorms(ViewId(2), 1, RequestOf(0, 2));
+  for (const double norm : {1.25, 1.5}) {
+    REQUIRE(server.peers.calls.size() == 1);
+    server.peers.End(AnswerOf(0, norm, 2));
+    server.time.RunFor(absl::Seconds(3));
+    const Heartbeat heartbeat = server.node().MakeHeartbeat();
+    REQUIRE(heartbeat.unreachable_size() == 1);
+    CHECK(heartbeat.unreachable(0).peer().name() == "server-2");
+    CHECK_THAT(heartbeat.unreachable(0).error(), Catch::Matchers::Contains("two different ones have come"));
+  }
 }
 
 TEST_CASE(
@@ -453,12 +555,8 @@ TEST_CASE(
   server.Give(view);
   server.time.Run();
   const std::shared_ptr<ServerJob> job = server.job();
-  job->SendNorms(ViewId(1), 1, NormsOf(0));
-  Norms wrong;
-  wrong.set_view(1);
-  wrong.set_shard(1);
-  wrong.add_squared_norms(1);
-  absl::StatusOr<Norms> answer = wrong;
+  job->AskNorms(ViewId(1), 1, RequestOf(0));
+  absl::StatusOr<Norms> answer = AnswerOf(0, 1);
   std::string reason;
   SECTION("it refuses") {
     answer = absl::InvalidArgumentError("norms of shard 0: -1, expected a square");
@@ -467,14 +565,20 @@ TEST_CASE(
   SECTION("of another round") {
     answer->set_round(7);
     reason =
-        "norms of round 0 refused: it answers with norms of view 1, shard 1, round 7; expected view 1, shard "
-        "1, round 0";
+        "norms of round 0 refused: it answers with norms of job 1, training 000000000000004d, view 1, shard "
+        "1, round 7; expected job 1, training 000000000000004d, view 1, shard 1, round 0";
   }
   SECTION("of another shard") {
     answer->set_shard(0);
     reason =
-        "norms of round 0 refused: it answers with norms of view 1, shard 0, round 0; expected view 1, shard "
-        "1, round 0";
+        "norms of round 0 refused: it answers with norms of job 1, training 000000000000004d, view 1, shard "
+        "0, round 0; expected job 1, training 000000000000004d, view 1, shard 1, round 0";
+  }
+  SECTION("of another training") {
+    answer->set_training_id(78);
+    reason =
+        "norms of round 0 refused: it answers with norms of job 1, training 000000000000004e, view 1, shard "
+        "1, round 0; expected job 1, training 000000000000004d, view 1, shard 1, round 0";
   }
   SECTION("damaged") {
     answer->set_crc32c(1);
@@ -508,7 +612,7 @@ TEST_CASE("An answer that comes when the job is gone finds nobody") {
   view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
   server.Give(view);
   server.time.Run();
-  server.job()->SendNorms(ViewId(1), 1, NormsOf(0));
+  server.job()->AskNorms(ViewId(1), 1, RequestOf(0));
   REQUIRE(server.peers.calls.size() == 1);
   server.node().OnLeaseLost();
   server.time.Run();
@@ -519,36 +623,26 @@ TEST_CASE("An answer that comes when the job is gone finds nobody") {
 
 // ---- streams ----
 
-class Stream : public PullStream {
- public:
-  explicit Stream(uint64_t view) : view_(view) {}
-  ViewId view() const override { return view_; }
-  void Wake(BlockId) override { ++wakes; }
-  void End(const absl::Status& status) override { ends.push_back(status); }
-
-  int wakes = 0;
-  std::vector<absl::Status> ends;
-
- private:
-  const ViewId view_;
-};
-
-TEST_CASE("A stream ends when its view or its job is over, and one of an older view never begins") {
+TEST_CASE(
+    "A stream ends when its view or its job is over, and one of another view or training never begins") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
-  const auto first = std::make_shared<Stream>(1), second = std::make_shared<Stream>(2);
+  ViewKey foreign = Key(1);
+  foreign.training = TrainingId(78);
+  const auto first = std::make_shared<Stream>(Key(1)), second = std::make_shared<Stream>(Key(2));
   const std::shared_ptr<ServerJob> job = server.job();
-  REQUIRE(job->Subscribe(first).ok());
-  CHECK(absl::IsFailedPrecondition(job->Subscribe(second)));
+  REQUIRE(job->Attach(first).ok());
+  CHECK(absl::IsFailedPrecondition(job->Attach(second)));
+  CHECK(absl::IsFailedPrecondition(job->Attach(std::make_shared<Stream>(foreign))));
   server.Give(MakeView(2));
   CHECK(first->ends.size() == 1);
-  CHECK(absl::IsFailedPrecondition(job->Subscribe(first)));
-  REQUIRE(job->Subscribe(second).ok());
+  CHECK(absl::IsFailedPrecondition(job->Attach(first)));
+  REQUIRE(job->Attach(second).ok());
   server.node().OnLeaseLost();
   REQUIRE(second->ends.size() == 1);
   CHECK(absl::IsFailedPrecondition(second->ends[0]));
-  CHECK(absl::IsFailedPrecondition(job->Subscribe(second)));
+  CHECK(absl::IsFailedPrecondition(job->Attach(second)));
 }
 
 // ---- the end ----

@@ -52,9 +52,18 @@ void ServerNode::OnDirective(const Directive& directive) {
     if (job.ok()) DropJob();
     return;
   }
-  if (!directive.has_view()) return;
-  const auto job = Find(JobId(directive.view().job()));
-  if (job.ok()) (*job)->Install(directive.view());
+  if (directive.has_view()) Install(directive.view());
+}
+
+// A view of another training (the scheduler's store is not the one that it was) is one of another job, though
+// number and preparation are the same: nothing of this one may get into it.
+void ServerNode::Install(const View& view) {
+  const auto job = Find(JobId(view.job()));
+  if (!job.ok()) return;
+  const absl::Status status = (*job)->Install(view);
+  if (status.ok()) return;
+  DropJob();
+  Refuse(JobId(view.job()), status);
 }
 
 void ServerNode::Prepare(const PrepareJob& request) {
@@ -95,7 +104,7 @@ void ServerNode::Refuse(JobId job, const absl::Status& status) {
   NodeReport report;
   report.mutable_job_refused()->set_job(job.value());
   report.mutable_job_refused()->set_reason(std::string(status.message()));
-  report.mutable_job_refused()->set_fatal(true);
+  report.mutable_job_refused()->set_fatal(absl::IsInvalidArgument(status));
   options_.report(std::move(report));
 }
 

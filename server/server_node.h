@@ -52,6 +52,7 @@ class ServerNode {
 
  private:
   void Prepare(const PrepareJob& request);
+  void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportPrepared(JobId job);
   void Refuse(JobId job, const absl::Status& status);

@@ -33,12 +33,12 @@ std::vector<BlockId> ShardState::BlocksOf(const ShardJob& job, uint32_t shard, u
   return blocks;
 }
 
-ViewId ShardState::view() const {
+ViewKey ShardState::view() const {
   absl::MutexLock lock(&mutex_);
   return view_;
 }
 
-void ShardState::Resume(ViewId view) {
+void ShardState::Resume(const ViewKey& view) {
   Round round;
   bool complete;
   {
@@ -47,7 +47,7 @@ void ShardState::Resume(ViewId view) {
     round = running_;
     complete = norms_.Find(running_, place_.shard) != nullptr;
   }
-  if (complete) SendNorms(round);
+  if (complete) AskNorms(round);
 }
 
 absl::StatusOr<BlockState*> ShardState::Find(uint64_t block) const {
@@ -75,10 +75,10 @@ void ShardState::OnComplete(BlockState* block, Round round) {
     if (++complete_ < blocks_.size()) return;
     complete_ = 0;
   }
-  host_->Execute([self = shared_from_this(), round] { self->ShareNorms(round); });
+  host_->Execute([self = shared_from_this(), round] { self->CollectNorms(round); });
 }
 
-void ShardState::ShareNorms(Round round) {
+void ShardState::CollectNorms(Round round) {
   std::vector<double> squared_norms(blocks_.size());
   host_->ParallelFor(blocks_.size(),
                      [&](uint64_t i) { squared_norms[i] = blocks_[i]->CompleteSquaredNorm(); });
@@ -86,27 +86,39 @@ void ShardState::ShareNorms(Round round) {
     absl::MutexLock lock(&mutex_);
     SHOAL_CHECK_OK(norms_.Add(round, place_.shard, std::move(squared_norms)));
   }
-  SendNorms(round);
+  AskNorms(round);
   UpdateWhenClippable(round);
 }
 
-void ShardState::SendNorms(Round round) {
-  ViewId view;
-  Norms message;
+void ShardState::AskNorms(Round round) {
+  NormsRequest request;
+  std::vector<uint32_t> peers;
   {
     absl::MutexLock lock(&mutex_);
-    view = view_;
-    message = NormsMessage(round);
+    request = NormsRequestOf(round);
+    for (uint32_t peer = 0; peer < place_.shards; ++peer) {
+      if (Lacks(round, peer)) peers.push_back(peer);
+    }
   }
-  for (uint32_t peer = 0; peer < place_.shards; ++peer) {
-    if (peer != place_.shard) host_->SendNorms(view, peer, message);
-  }
+  for (uint32_t peer : peers) host_->AskNorms(ViewId(request.view()), peer, request);
+}
+
+// Of a peer whose norms are disputed too: what it says again is told again.
+bool ShardState::Lacks(Round round, uint32_t peer) const {
+  return peer != place_.shard && round == running_ && norms_.Find(round, peer) == nullptr;
+}
+
+NormsRequest ShardState::NormsRequestOf(Round round) const {
+  NormsRequest request;
+  SetKey(view_, &request);
+  request.set_round(round.value());
+  request.set_shard(place_.shard);
+  return request;
 }
 
 Norms ShardState::NormsMessage(Round round) const {
   Norms message;
-  message.set_job(job_->job.value());
-  message.set_view(view_.value());
+  SetKey(view_, &message);
   message.set_round(round.value());
   message.set_shard(place_.shard);
   if (const std::vector<double>* known = norms_.Find(round, place_.shard)) {
@@ -116,40 +128,56 @@ Norms ShardState::NormsMessage(Round round) const {
   return message;
 }
 
-absl::StatusOr<Norms> ShardState::OnNorms(const Norms& norms) {
-  SHOAL_RETURN_IF_ERROR(CheckNorms(norms));
-  const Round round(norms.round());
+absl::StatusOr<Norms> ShardState::GetNorms(const NormsRequest& request) {
+  SHOAL_RETURN_IF_ERROR(CheckPeer(request.shard()));
+  const Round round(request.round());
   Norms answer;
-  bool complete;
+  NormsRequest back;
+  bool lacks;
   {
     absl::MutexLock lock(&mutex_);
-    // No peer can be further: its next round needs a version of this shard that is not there yet.
-    if (round > running_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("norms of round ", round.value(), " in round ", running_.value()));
-    }
-    if (norms.squared_norms_size() > 0) {
-      SHOAL_RETURN_IF_ERROR(
-          norms_.Add(round, norms.shard(), {norms.squared_norms().begin(), norms.squared_norms().end()}));
-    }
+    SHOAL_RETURN_IF_ERROR(CheckReached(round));
     answer = NormsMessage(round);
-    complete = round == running_ && norms_.Total(round).has_value();
+    back = NormsRequestOf(round);
+    // Who is not complete itself asks all when it is.
+    lacks = answer.squared_norms_size() > 0 && Lacks(round, request.shard());
   }
-  if (complete) host_->Execute([self = shared_from_this(), round] { self->UpdateWhenClippable(round); });
+  if (lacks) host_->AskNorms(ViewId(back.view()), request.shard(), back);
   return answer;
 }
 
-absl::Status ShardState::CheckNorms(const Norms& norms) const {
-  if (!job_->clips()) return absl::InvalidArgumentError("norms in a job that does not clip");
+absl::Status ShardState::OnNorms(const Norms& norms) {
+  SHOAL_RETURN_IF_ERROR(CheckPeer(norms.shard()));
   if (NormsChecksum(norms) != norms.crc32c()) {
     return absl::DataLossError(absl::StrCat("norms of shard ", norms.shard(), " in round ", norms.round(),
                                             ": damaged on their way (checksum)"));
   }
-  if (norms.shard() == place_.shard) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("norms of shard ", norms.shard(), ", which is the receiver's own"));
+  const Round round(norms.round());
+  bool complete;
+  {
+    absl::MutexLock lock(&mutex_);
+    SHOAL_RETURN_IF_ERROR(CheckReached(round));
+    SHOAL_RETURN_IF_ERROR(
+        norms_.Add(round, norms.shard(), {norms.squared_norms().begin(), norms.squared_norms().end()}));
+    complete = round == running_ && norms_.Total(round).has_value();
   }
+  if (complete) host_->Execute([self = shared_from_this(), round] { self->UpdateWhenClippable(round); });
   return absl::OkStatus();
+}
+
+absl::Status ShardState::CheckPeer(uint32_t shard) const {
+  if (!job_->clips()) return absl::InvalidArgumentError("norms in a job that does not clip");
+  if (shard < place_.shards && shard != place_.shard) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("norms of shard ", shard, ": expected one of ",
+                                                 place_.shards, " other than the receiver's, ",
+                                                 place_.shard));
+}
+
+// No peer can be further: its next round needs a version of this shard that is not there yet.
+absl::Status ShardState::CheckReached(Round round) const {
+  if (round <= running_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("norms of round ", round.value(), " in round ", running_.value()));
 }
 
 void ShardState::UpdateWhenClippable(Round round) {
@@ -202,7 +230,7 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
   // still.
   Reached(block, round, stats, gradient_norm);
   block->Publish(std::move(published));
-  host_->OnPublished(view(), block->block());
+  host_->OnPublished(view().view, block->block());
 }
 
 // ---- what a whole version brings about ----
@@ -251,7 +279,7 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
 ShardProgress ShardState::NewProgress(Version version) const {
   ShardProgress progress;
   progress.set_job(job_->job.value());
-  progress.set_view(view_.value());
+  progress.set_view(view_.view.value());
   progress.set_shard(place_.shard);
   progress.set_version(version.value());
   return progress;

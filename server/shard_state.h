@@ -34,14 +34,15 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   static std::vector<BlockId> BlocksOf(const ShardJob& job, uint32_t shard, uint32_t shards);
 
   const Place& place() const { return place_; }
-  ViewId view() const ABSL_LOCKS_EXCLUDED(mutex_);
+  ViewKey view() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // From now on effects carry `view`; what an earlier view's peers may have missed is sent again.
-  void Resume(ViewId view) ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on effects carry `view`; what is lacking of an earlier view's peers is asked for again.
+  void Resume(const ViewKey& view) ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
   void ResumeUpdates() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<Norms> OnNorms(const Norms& norms) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<Norms> GetNorms(const NormsRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status OnNorms(const Norms& norms) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<PublishedVersion> Published(BlockId block, Version version) const;
   VersionRange Versions() const;
   std::vector<BlockId> Blocks() const { return BlocksOf(*job_, place_.shard, place_.shards); }
@@ -65,16 +66,20 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   };
 
   absl::StatusOr<BlockState*> Find(uint64_t block) const;
-  absl::Status CheckNorms(const Norms& norms) const;
+  // Whether norms may be asked by, or come of, the shard.
+  absl::Status CheckPeer(uint32_t shard) const;
   void OnComplete(BlockState* block, Round round) ABSL_LOCKS_EXCLUDED(mutex_);
-  void ShareNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
-  void SendNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void CollectNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void AskNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void UpdateWhenClippable(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void UpdateAll(Round round, double total_squared_norm);
   void Update(BlockState* block, Round round, double clip, double gradient_norm) ABSL_LOCKS_EXCLUDED(mutex_);
   bool MayUpdate(Round round) const;
   void Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status CheckReached(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Lacks(Round round, uint32_t peer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  NormsRequest NormsRequestOf(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Norms NormsMessage(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ShardProgress NewProgress(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -84,7 +89,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   std::vector<std::unique_ptr<BlockState>> blocks_;  // by block / shards
 
   mutable absl::Mutex mutex_;
-  ViewId view_ ABSL_GUARDED_BY(mutex_);
+  ViewKey view_ ABSL_GUARDED_BY(mutex_);
   NormExchange norms_ ABSL_GUARDED_BY(mutex_);
   Round running_ ABSL_GUARDED_BY(mutex_);          // of the blocks that are furthest behind
   size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with clipping)

@@ -19,7 +19,7 @@ namespace {
 class GrpcStreams : public ParameterStreams {
  public:
   GrpcStreams(const GrpcLinkOptions& options, StreamEvents* events, Executor* executor)
-      : job_(options.job), shared_(options.wire, options.block_elements, options.link_bits_per_second) {
+      : shared_(options.wire, options.block_elements, options.link_bits_per_second) {
     shared_.events = events;
     shared_.executor = executor;
   }
@@ -34,8 +34,7 @@ class GrpcStreams : public ParameterStreams {
 
   std::shared_ptr<PullStreamHandle> Pull(const StreamPlace& place, Version from) override {
     PullRequest request;
-    request.set_job(job_.value());
-    request.set_view(place.view.value());
+    SetKey(place.view, &request);
     request.set_from_version(from.value());
     auto stream = std::make_shared<PullStream>(place, &shared_);
     stream->Start(ChannelsTo(place.address).pull, request);
@@ -50,8 +49,7 @@ class GrpcStreams : public ParameterStreams {
     auto* const call = new VersionsCall;
     call->place = place;
     call->stub = ParameterService::NewStub(ChannelsTo(place.address).pull);
-    call->request.set_job(job_.value());
-    call->request.set_view(place.view.value());
+    SetKey(place.view, &call->request);
     SetDeadline(&call->context, kVersionsTimeout);
     shared_.running.Begin();
     {
@@ -99,7 +97,6 @@ class GrpcStreams : public ParameterStreams {
     return channels;
   }
 
-  const JobId job_;
   StreamContext shared_;
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Channels> channels_ ABSL_GUARDED_BY(mutex_);  // by address

@@ -6,14 +6,12 @@
 #include <vector>
 
 #include "common/executor.h"
-#include "common/types.h"
 #include "proto/parameter.pb.h"
 #include "worker/parameter_link.h"
 
 namespace shoal::worker {
 
 struct GrpcLinkOptions {
-  JobId job;
   WireFormat wire = WIRE_FORMAT_F32;
   std::vector<uint64_t> block_elements;
   uint64_t backoff_seed = 0;

@@ -14,7 +14,7 @@ namespace shoal::worker {
 
 // One block of a contribution, to be pushed.
 struct BlockContribution {
-  ContributionHeader header;      // all but view, wire and checksum, which the link fills in
+  ContributionHeader header;      // all but job, training, view, wire and checksum: the link fills them in
   GradientBuffer gradient;        // kept alive until it is sent
   const float* values = nullptr;  // the block's elements in `gradient`
   uint64_t size = 0;

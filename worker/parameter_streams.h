@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/executor.h"
 #include "common/types.h"
+#include "common/view_key.h"
 #include "proto/parameter.pb.h"
 #include "worker/parameter_link.h"
 
@@ -18,7 +19,7 @@ namespace shoal::worker {
 // Where a stream belongs.
 struct StreamPlace {
   std::string address;
-  ViewId view;
+  ViewKey view;
   uint32_t shard = 0;
   uint64_t generation = 0;  // tells the streams of one opening from older ones
 };

@@ -2,11 +2,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/block_checksum.h"
+#include "common/status.h"
 #include "common/wire.h"
 
 namespace shoal::worker {
 
-absl::Status CheckPublished(const PublishedMessage& message, const std::vector<uint64_t>& block_elements) {
+absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view,
+                            const std::vector<uint64_t>& block_elements) {
   const PublishedHeader& header = message.header;
   if (header.block() >= block_elements.size() || !WireFormat_IsValid(header.wire())) {
     return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is none of the job's"));
@@ -19,7 +21,7 @@ absl::Status CheckPublished(const PublishedMessage& message, const std::vector<u
   if (BlockChecksum(header, message.payload.Crc32c()) != header.crc32c()) {
     return absl::DataLossError(absl::StrCat("block ", header.block(), " arrived damaged (checksum)"));
   }
-  return absl::OkStatus();
+  return Annotate(CheckKey(KeyOf(header), view), absl::StrCat("block ", header.block()));
 }
 
 }  // namespace shoal::worker

@@ -6,11 +6,14 @@
 
 #include "absl/status/status.h"
 #include "common/block_message.h"
+#include "common/view_key.h"
 
 namespace shoal::worker {
 
-// `block_elements`: of the job's blocks. Errors: INVALID_ARGUMENT for a block that is none of the job's or
-// has another size; DATA_LOSS when header or payload is damaged. Thread-safe.
-absl::Status CheckPublished(const PublishedMessage& message, const std::vector<uint64_t>& block_elements);
+// `view`: what was asked for; `block_elements`: of the job's blocks. Errors: INVALID_ARGUMENT for a block
+// that is none of the job's or has another size; DATA_LOSS when header or payload is damaged;
+// FAILED_PRECONDITION when it is of another job, training or view. Thread-safe.
+absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view,
+                            const std::vector<uint64_t>& block_elements);
 
 }  // namespace shoal::worker

@@ -12,24 +12,38 @@ TEST_CASE("A published block with one flipped bit, in its header or its payload,
   std::vector<uint8_t> bytes(3 * sizeof(float), 0x5a);
   PublishedMessage message;
   message.payload = Payload::CopyOf(bytes);
-  message.header.set_job(1);
-  message.header.set_view(2);
+  constexpr ViewKey kView = {JobId(1), TrainingId(8), ViewId(2)};
+  SetKey(kView, &message.header);
   message.header.set_version(3);
   message.header.set_block(1);
   message.header.set_crc32c(BlockChecksum(message.header, message.payload.Crc32c()));
-  REQUIRE(CheckPublished(message, block_elements).ok());
+  REQUIRE(CheckPublished(message, kView, block_elements).ok());
 
   int accepted = 0;
   ForEachFlippedBit(&message.header, [&] {
-    if (CheckPublished(message, block_elements).ok()) ++accepted;
+    if (CheckPublished(message, kView, block_elements).ok()) ++accepted;
   });
   for (size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
     bytes[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
     message.payload = Payload::CopyOf(bytes);
-    if (CheckPublished(message, block_elements).ok()) ++accepted;
+    if (CheckPublished(message, kView, block_elements).ok()) ++accepted;
     bytes[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
   }
   CHECK(accepted == 0);
+}
+
+TEST_CASE("A sound block of another job, training or view is refused") {
+  constexpr ViewKey kView = {JobId(1), TrainingId(8), ViewId(2)};
+  PublishedMessage message;
+  message.payload = Payload::CopyOf(std::vector<uint8_t>(12));
+  for (const ViewKey& view :
+       {kView, ViewKey{JobId(2), kView.training, kView.view}, ViewKey{kView.job, TrainingId(9), kView.view},
+        ViewKey{kView.job, kView.training, ViewId(1)}}) {
+    SetKey(view, &message.header);
+    message.header.set_crc32c(BlockChecksum(message.header, message.payload.Crc32c()));
+    CHECK(CheckPublished(message, kView, {3}).code() ==
+          (view == kView ? absl::StatusCode::kOk : absl::StatusCode::kFailedPrecondition));
+  }
 }
 
 }  // namespace

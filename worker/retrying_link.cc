@@ -45,7 +45,7 @@ void RetryingLink::SetView(const View& view) {
   for (const ShardAssignment& assignment : view.shards()) {
     Shard shard;
     shard.place.address = assignment.primary().address();
-    shard.place.view = ViewId(view.view());
+    shard.place.view = KeyOf(view);
     shard.place.shard = static_cast<uint32_t>(shards_.size());
     shard.place.generation = generation_;
     shard.backoff = Backoff(backoff_seed_ + shards_.size());
@@ -171,7 +171,7 @@ void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& stat
         absl::MutexLock lock(&mutex_);
         if (Find(place) == nullptr) return;  // it has begun anew already
       }
-      events_->OnOutOfRange(place.view);
+      events_->OnOutOfRange(place.view.view);
     });
     return;
   }
@@ -205,7 +205,7 @@ void RetryingLink::ReopenPush(const StreamPlace& place) {
     if (shard == nullptr) return;
     OpenPush(shard);
   }
-  events_->OnPushReopened(place.view, place.shard);
+  events_->OnPushReopened(place.view.view, place.shard);
 }
 
 void RetryingLink::OnVersionsDone(const StreamPlace& place, const absl::StatusOr<Version>& lowest) {
@@ -217,7 +217,7 @@ void RetryingLink::OnVersionsDone(const StreamPlace& place, const absl::StatusOr
   shard->asks = false;
   if (lowest.ok() && std::exchange(shard->wants_versions, false)) {
     executor_->Post(
-        [this, place, lowest = *lowest] { events_->OnVersions(place.view, place.shard, lowest); });
+        [this, place, lowest = *lowest] { events_->OnVersions(place.view.view, place.shard, lowest); });
   }
   if (!shard->wants_versions && !IsUnreachable(*shard)) return;
   shard->asks = true;

@@ -63,7 +63,7 @@ struct Link : ParameterLinkEvents {
 
   static View MakeView(uint64_t number) {
     View view;
-    view.set_view(number);
+    SetKey({JobId(1), TrainingId(77), ViewId(number)}, &view);
     for (int i = 0; i < 2; ++i) {
       NodeRef& server = *view.add_shards()->mutable_primary();
       server.set_node_id(10 + i);
@@ -100,6 +100,7 @@ TEST_CASE(
   link.link.Open(Version(3));
   REQUIRE(link.streams->pulls.size() == 2);
   CHECK(link.streams->pulls[0]->from == Version(3));
+  CHECK(link.streams->pulls[0]->place.view == KeyOf(Link::MakeView(1)));
   link.events->OnPullDone(link.streams->pulls[0]->place, absl::UnavailableError("broken"));
   link.events->OnPushDone(link.streams->pushes[1]->place, absl::UnavailableError("broken"));
   CHECK(link.streams->pulls.size() == 2);  // not at once

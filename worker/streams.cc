@@ -47,7 +47,7 @@ void PullStream::OnReadDone(bool ok) {
   const absl::Duration crossing = shared_->simulated.Receive(incoming_.Length());
   auto message = ParsePublishedBlock(incoming_);
   const absl::Status status =
-      message.ok() ? CheckPublished(*message, shared_->block_elements) : message.status();
+      message.ok() ? CheckPublished(*message, place_.view, shared_->block_elements) : message.status();
   if (!status.ok()) {
     failure_ = absl::DataLossError(status.message());
     context_.TryCancel();
@@ -172,7 +172,7 @@ void PushStream::Write() {
 
 grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
   ContributionHeader& header = contribution.header;
-  header.set_view(place_.view.value());
+  SetKey(place_.view, &header);
   header.set_wire(shared_->wire);
   PayloadEncoder encoder(shared_->wire, std::move(contribution.gradient),
                          absl::MakeConstSpan(contribution.values, contribution.size), shared_->pool.get());

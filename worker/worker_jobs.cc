@@ -71,10 +71,23 @@ void WorkerJobs::OnDirective(const Directive& directive) {
     if (choice_.OnClose(directive.close_job().job())) DropRunner();
   } else if (directive.has_view()) {
     // Views and targets of other jobs are old news.
-    if (choice_.Holds(directive.view().job())) runner_->OnView(directive.view());
+    if (choice_.Holds(directive.view().job())) OnView(directive.view());
   } else if (directive.has_target()) {
     if (choice_.Holds(directive.target().job())) runner_->OnTarget(directive.target());
   }
+}
+
+// Of another training are the views of a job that has this one's number and spec, but not its store: nothing
+// of this one may get into it. The scheduler offers it again.
+void WorkerJobs::OnView(const View& view) {
+  const absl::Status status = CheckSameTraining(KeyOf(view), view_);
+  if (status.ok()) {
+    view_ = KeyOf(view);
+    return runner_->OnView(view);
+  }
+  choice_.DropHeld();
+  DropRunner();
+  Refuse(JobId(view.job()), status, /*fatal=*/false);
 }
 
 void WorkerJobs::OnLeaseLost() {
@@ -111,6 +124,7 @@ Heartbeat WorkerJobs::MakeHeartbeat() const {
 
 void WorkerJobs::DropRunner() {
   if (runner_ == nullptr) return;
+  view_ = ViewKey();
   retiring_ = runner_->Cancel();
   std::shared_ptr<JobRunner> runner = std::move(runner_);
   const uint64_t retirement = ++retirements_;
@@ -169,7 +183,9 @@ void WorkerJobs::PrepareWanted() {
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
-      Refuse(request, status);
+      // What one machine finds wrong in spec and data, all find; that it lacks the data says nothing of the
+      // others.
+      Refuse(JobId(request.job()), status, request.derive() && absl::IsInvalidArgument(status));
     }
   }
 }
@@ -241,17 +257,14 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
   };
 }
 
-void WorkerJobs::Refuse(const PrepareJob& request, const absl::Status& status) {
-  spdlog::error("Can't take part in job {}: {}", request.job(), status.ToString());
+void WorkerJobs::Refuse(JobId job, const absl::Status& status, bool fatal) {
+  spdlog::error("Can't take part in job {}: {}", job.value(), status.ToString());
   NodeReport report;
   JobRefused& refused = *report.mutable_job_refused();
-  refused.set_job(request.job());
-  // What one machine finds wrong in spec and data, all find; that it lacks the data says nothing of the
-  // others.
-  refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
-  refused.set_reason(refused.fatal()
-                         ? std::string(status.message())
-                         : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
+  refused.set_job(job.value());
+  refused.set_fatal(fatal);
+  refused.set_reason(fatal ? std::string(status.message())
+                           : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
   options_.report(std::move(report));
 }
 

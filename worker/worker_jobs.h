@@ -15,6 +15,7 @@
 #include "common/artifacts.h"
 #include "common/executor.h"
 #include "common/progress.h"
+#include "common/view_key.h"
 #include "worker/job_choice.h"
 #include "worker/job_runner.h"
 #include "worker/program.h"
@@ -83,6 +84,8 @@ class WorkerJobs {
     WorkerRounds::Options rounds;
   };
 
+  // A runner is of one training.
+  void OnView(const View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // To be reported again in a new session.
   void ReportPrepared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels the runner at once, and has it destroyed by the preparer.
@@ -99,13 +102,14 @@ class WorkerJobs {
   // Begins a task of that kind; what it returns notes its progress.
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Refuse(const PrepareJob& request, const absl::Status& status);
+  void Refuse(JobId job, const absl::Status& status, bool fatal);
 
   const Options options_;
   mutable absl::Mutex mutex_;
   NodeId self_ ABSL_GUARDED_BY(mutex_);
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);    // of the job that is held
+  ViewKey view_ ABSL_GUARDED_BY(mutex_);                         // the runner's last
   std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // of the preparer, in this lease
   std::optional<Task> task_ ABSL_GUARDED_BY(mutex_);             // its current part
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;                  // PrepareWanted is queued or runs

@@ -149,10 +149,11 @@ struct Worker {
   std::unique_ptr<WorkerJobs> jobs;  // last: the first to be destroyed
 };
 
-Directive ViewOf(uint64_t job, uint64_t view) {
+Directive ViewOf(uint64_t job, uint64_t view, uint64_t training = 77) {
   Directive directive;
   directive.mutable_view()->set_job(job);
   directive.mutable_view()->set_view(view);
+  directive.mutable_view()->set_training_id(training);
   return directive;
 }
 
@@ -177,6 +178,24 @@ TEST_CASE("A job is prepared, reported, run and closed; another one's views and 
   CHECK(worker.runners[0]->cancelled);
   worker.jobs->OnDirective(ViewOf(1, 7));
   CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+}
+
+TEST_CASE("A view of another training ends the job here, which is refused and prepared again when offered") {
+  Worker worker;
+  worker.Prepare(1);
+  worker.jobs->OnDirective(ViewOf(1, 5));
+  worker.TakeReports();
+  worker.jobs->OnDirective(ViewOf(1, 1, /*training=*/78));
+  CHECK(worker.runners[0]->cancelled);
+  CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+  const auto reports = worker.TakeReports();
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].job_refused().job() == 1);
+  CHECK_FALSE(reports[0].job_refused().fatal());
+  worker.Prepare(1);
+  worker.jobs->OnDirective(ViewOf(1, 1, /*training=*/78));
+  REQUIRE(worker.runners.size() == 2);
+  CHECK(worker.runners[1]->views == std::vector<uint64_t>{1});
 }
 
 TEST_CASE("The end of a job waits for no slot; the preparer does, before the next job begins") {

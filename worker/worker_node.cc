@@ -78,7 +78,6 @@ absl::Status WorkerNode::Stop(absl::Duration patience) {
 std::unique_ptr<JobRunner> WorkerNode::MakeRunner(WorkerRounds::Options rounds,
                                                   std::unique_ptr<Program> program) const {
   GrpcLinkOptions link;
-  link.job = rounds.job;
   link.wire = rounds.wire;
   for (const BlockSpec& block : CutBlocks(rounds.group_sizes)) link.block_elements.push_back(block.size);
   link.backoff_seed = rounds.self.value();

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "common/view_key.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
@@ -59,6 +60,7 @@ WorkerRounds::WorkerRounds(Options options, ParameterLink* link)
 // ---- control plane ----
 
 absl::Status WorkerRounds::OnView(const View& view) {
+  SHOAL_RETURN_IF_ERROR(CheckSameTraining(KeyOf(view), KeyOf(view_)));
   SHOAL_RETURN_IF_ERROR(CheckView(view, options_.self, options_.slots));
   if (ViewId(view.view()) > core_.view()) {
     view_ = view;
@@ -149,7 +151,6 @@ void WorkerRounds::PushHeld(const Held& held, int shard) {
     if (shard >= 0 && static_cast<int>(b % shards) != shard) continue;
     BlockContribution contribution;
     ContributionHeader& header = contribution.header;
-    header.set_job(options_.job.value());
     header.set_round(held.round.value());
     header.set_slot_begin(reduced.node.begin);
     header.set_slot_end(reduced.node.end);

@@ -58,8 +58,9 @@ class WorkerRounds {
   WorkerRounds& operator=(const WorkerRounds&) = delete;
 
   // ---- control plane ----
-  // INVALID_ARGUMENT, without effect, when the view can't be one of this job: no shards, slots that the job
-  // does not have, two ranges of slots for this worker.
+  // Errors, without effect: INVALID_ARGUMENT when the view can't be one of this job: no shards, slots that
+  // the job does not have, two ranges of slots for this worker; FAILED_PRECONDITION when it is of another
+  // training than the first.
   absl::Status OnView(const View& view);
   void OnTarget(const Target& target);
   void OnSessionOpened();

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 namespace shoal::server {
 namespace {
 
+constexpr uint64_t kTraining = 77;
 constexpr uint64_t kBlockElements = 16;
 constexpr uint64_t kElements = 40;  // three blocks
 constexpr uint64_t kRounds = 4;
@@ -117,8 +119,7 @@ class Cluster : public JobShardHost {
 
   View MakeView(uint64_t number, uint64_t restore_id) const {
     View made;
-    made.set_job(1);
-    made.set_view(number);
+    SetKey({JobId(1), TrainingId(kTraining), ViewId(number)}, &made);
     made.mutable_restore()->set_restore_id(restore_id);
     for (uint32_t i = 0; i < kShards; ++i) made.add_shards()->mutable_primary()->set_node_id(i + 1);
     return made;
@@ -132,8 +133,7 @@ class Cluster : public JobShardHost {
 
   Push MakePush(uint64_t round, SlotRange node, uint64_t block) const {
     Push push;
-    push.header.set_job(1);
-    push.header.set_view(view.view());
+    SetKey(KeyOf(view), &push.header);
     push.header.set_round(round);
     push.header.set_slot_begin(node.begin);
     push.header.set_slot_end(node.end);
@@ -149,11 +149,13 @@ class Cluster : public JobShardHost {
   }
 
   void OnPublished(ViewId, BlockId) override {}
-  void SendNorms(ViewId, uint32_t peer, const Norms& norms) override {
+  void AskNorms(ViewId, uint32_t peer, const NormsRequest& request) override {
     SHOAL_CHECK(peer < servers.size());
-    if (!deliver_norms) return;
-    const auto answer = servers[peer]->OnNorms(norms);
-    if (answer.ok() && answer->squared_norms_size() > 0) (void)servers[norms.shard()]->OnNorms(*answer);
+    const std::pair<uint32_t, uint32_t> call(request.shard(), peer);
+    if (!deliver_norms || !calls_.insert(call).second) return;
+    const auto answer = servers[peer]->GetNorms(request);
+    if (answer.ok() && answer->squared_norms_size() > 0) (void)servers[request.shard()]->OnNorms(*answer);
+    calls_.erase(call);
   }
   void OnProgress(const ShardProgress& progress) override { SHOAL_CHECK(progress.shard() < kShards); }
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override {
@@ -168,12 +170,13 @@ class Cluster : public JobShardHost {
  private:
   const Kind kind_;
   RampSource source_;
+  std::set<std::pair<uint32_t, uint32_t>> calls_;  // of whom to whom: one at a time
 };
 
 // All that can be seen of a server: it must be the same after an error.
 std::string Visible(const JobShard& server) {
-  std::string text = std::to_string(server.view().value());
-  const ViewId view = server.view();
+  const ViewKey view = server.serving();
+  std::string text = view.ToString();
   if (const auto progress = server.Progress()) text += progress->SerializeAsString();
   const auto blocks = server.Blocks(view);
   if (!blocks.ok()) return text;
@@ -195,7 +198,7 @@ std::vector<std::vector<std::string>> UndisturbedRun(const Kind& kind) {
     std::vector<std::string> of_blocks;
     for (uint64_t block = 0; block < cluster.blocks(); ++block) {
       const auto published =
-          cluster.servers[block % kShards]->Published(ViewId(1), BlockId(block), Version(version));
+          cluster.servers[block % kShards]->Published(KeyOf(cluster.view), BlockId(block), Version(version));
       SHOAL_CHECK_OK(published);
       of_blocks.push_back(BytesOf(published->payload));
     }
@@ -233,7 +236,7 @@ class Session {
  private:
   // Of a server in its view; 0 while none is served.
   uint64_t LowestOf(const JobShard& server) const {
-    const auto versions = server.Versions(server.view());
+    const auto versions = server.Versions(server.serving());
     return versions.ok() ? versions->lowest.value() : 0;
   }
 
@@ -242,7 +245,8 @@ class Session {
     if (kind < 6) return PushRight();
     if (kind < 8) return PushRound();
     if (kind < 10) return PushChanged();
-    if (kind < 12) return SendNorms();
+    if (kind < 11) return AskNorms();
+    if (kind < 12) return AnswerNorms();
     switch (kind) {
       case 12:
         cluster_.deliver_norms = source_->Flip();
@@ -301,10 +305,23 @@ class Session {
     return result.ok() && *result == ContributionResult::kAdded;
   }
 
-  void SendNorms() {
+  // Whoever asks changes nothing but what the asked one asks.
+  void AskNorms() {
+    NormsRequest request;
+    SetKey(KeyOf(cluster_.view), &request);
+    const uint32_t to = source_->Below(kShards);
+    request.set_shard(1 - to);
+    request.set_round(LowestOf(*cluster_.servers[to]));
+    MutateMessage(source_, &request);
+    JobShard& server = *cluster_.servers[to];
+    const std::string before = Visible(server);
+    const auto answer = server.GetNorms(request);
+    if (!answer.ok()) SHOAL_CHECK(Visible(server) == before);
+  }
+  // As if a peer had answered so.
+  void AnswerNorms() {
     Norms norms;
-    norms.set_job(1);
-    norms.set_view(cluster_.view.view());
+    SetKey(KeyOf(cluster_.view), &norms);
     const uint32_t to = source_->Below(kShards);
     norms.set_shard(1 - to);
     norms.set_round(LowestOf(*cluster_.servers[to]));
@@ -316,18 +333,20 @@ class Session {
     if (source_->Below(8) != 7) norms.set_crc32c(NormsChecksum(norms));
     JobShard& server = *cluster_.servers[to];
     const std::string before = Visible(server);
-    const auto answer = server.OnNorms(norms);
-    if (!answer.ok()) SHOAL_CHECK(Visible(server) == before);
-    // Norms are not authenticated: those of a peer that is wrong count.
-    if (answer.ok() && norms.squared_norms_size() > 0) wrong_ = true;
+    const absl::Status status = server.OnNorms(norms);
+    if (!status.ok()) SHOAL_CHECK(Visible(server) == before);
+    // Those of a peer that is wrong count, or keep the round waiting.
+    if (status.ok()) wrong_ = true;
   }
 
   void Query() {
     const JobShard& server = *cluster_.servers[source_->Below(kShards)];
-    const ViewId view(source_->Flip() ? cluster_.view.view() : source_->Number());
+    ViewKey view = KeyOf(cluster_.view);
+    if (source_->Flip()) view.view = ViewId(source_->Number());
+    if (source_->Below(8) == 0) view.training = TrainingId(source_->Number());
     const auto published = server.Published(view, BlockId(source_->Number()), Version(source_->Number()));
     if (published.ok()) SHOAL_CHECK(published->payload.Crc32c() == published->payload_crc32c);
-    SHOAL_CHECK(server.Versions(view).ok() == (view == server.view() && view.value() != 0));
+    SHOAL_CHECK(server.Versions(view).ok() == (view == server.serving() && view.view.value() != 0));
     SHOAL_CHECK(server.Blocks(view).ok() == server.Versions(view).ok());
   }
 
@@ -371,7 +390,7 @@ class Session {
 
   void CheckBits() {
     if (wrong_) return;
-    const ViewId view(cluster_.view.view());
+    const ViewKey view = KeyOf(cluster_.view);
     for (uint64_t block = 0; block < cluster_.blocks(); ++block) {
       const JobShard& server = *cluster_.servers[block % kShards];
       for (uint64_t version = 0; version <= kRounds; ++version) {

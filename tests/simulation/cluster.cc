@@ -184,6 +184,7 @@ class Cluster {
 
   // ---- processes ----
   void StartScheduler();
+  void CutStrays();
   // Takes apart what ran in a process that is dead.
   void Buried(Process* process);
   NodeProcess* StartNode(NodeRole role);
@@ -222,8 +223,9 @@ class Cluster {
   std::vector<NodeProcess*> nodes_;
   int numbers_ = 0;
   std::vector<SubmittedJob> jobs_;
-  std::set<std::string> damaged_;  // checkpoints
-  bool lossy_ = false;             // the schedule may cost checkpoints
+  std::map<Process*, absl::Time> strays_;  // until when they are
+  std::set<std::string> damaged_;          // checkpoints
+  bool lossy_ = false;                     // the schedule may cost checkpoints
   std::string failure_;
   Outcome outcome_;
 };
@@ -294,6 +296,14 @@ void Cluster::StartScheduler() {
   }
   process->node = *std::move(node);
   network_.Listen(kScheduler, process);
+  CutStrays();
+}
+
+void Cluster::CutStrays() {
+  for (const auto& [stray, until] : strays_) {
+    network_.Cut(stray, scheduler_, until - queue_.now());
+    network_.Cut(scheduler_, stray, until - queue_.now());
+  }
 }
 
 void Cluster::Buried(Process* process) {
@@ -327,7 +337,8 @@ NodeProcess* Cluster::StartNode(NodeRole role) {
     options.report = report;
     process->server = std::make_unique<server::ServerNode>(std::move(options));
     server::ServerNode* const server = process->server.get();
-    callbacks.on_joined = [server](const JoinResponse& joined) {
+    callbacks.on_joined = [process, server](const JoinResponse& joined) {
+      process->set_cluster(joined.cluster_id());
       server->OnJoined(NodeId(joined.node_id()));
     };
     callbacks.on_session_opened = [server] { server->OnSessionOpened(); };
@@ -347,7 +358,6 @@ NodeProcess* Cluster::StartNode(NodeRole role) {
       link.self = process;
       link.network = &network_;
       link.services = &services_;
-      link.job = rounds.job;
       link.wire = rounds.wire;
       link.block_elements = rounds.group_sizes;
       Oracle* const oracle = services_.oracle(rounds.job);
@@ -369,7 +379,8 @@ NodeProcess* Cluster::StartNode(NodeRole role) {
     };
     process->worker = std::make_unique<worker::WorkerJobs>(std::move(options));
     worker::WorkerJobs* const worker = process->worker.get();
-    callbacks.on_joined = [worker](const JoinResponse& joined) {
+    callbacks.on_joined = [process, worker](const JoinResponse& joined) {
+      process->set_cluster(joined.cluster_id());
       worker->OnJoined(NodeId(joined.node_id()));
     };
     callbacks.on_session_opened = [worker] { worker->OnSessionOpened(); };
@@ -614,6 +625,10 @@ void Cluster::Happen(const Fault& fault) {
     network_.Cut(who, other, length);
     if (fault.kind == "cut") network_.Cut(other, who, length);
     return;
+  }
+  if (fault.kind == "stray" && who != nullptr) {
+    strays_[who] = queue_.now() + length;
+    return CutStrays();
   }
   if (fault.kind == "island" && who != nullptr) {
     const NodeRole role = static_cast<NodeProcess*>(who)->role;

@@ -241,20 +241,23 @@ class SimulatedPeerLink : public server::PeerLink {
   SimulatedPeerLink(Process* self, Network* network, const Services* services)
       : self_(self), network_(network), services_(services) {}
 
-  void ExchangeNorms(const std::string& address, const Norms& norms, absl::Duration timeout,
-                     NormsDone done) override {
-    Norms request = norms;
-    EventQueue& queue = network_->queue();
-    if (queue.Chance(network_->weather().damaged) && request.squared_norms_size() > 0)
-      request.set_squared_norms(0, request.squared_norms(0) * 1.5);
+  void GetNorms(const std::string& address, const NormsRequest& request, absl::Duration timeout,
+                NormsDone done) override {
     network_->Call(
         self_, address, timeout,
-        [services = services_, request, done](Process* process) -> Network::Answer {
+        [network = network_, services = services_, request, done,
+         cluster = self_->cluster()](Process* process) -> Network::Answer {
           absl::StatusOr<Norms> answer = absl::UnavailableError("nobody there");
           server::ServerNode* const node = services->server(process);
           if (node != nullptr) {
             const auto job = node->Find(JobId(request.job()));
-            answer = job.ok() ? (*job)->shard().OnNorms(request) : absl::StatusOr<Norms>(job.status());
+            answer = job.ok() ? (*job)->shard().GetNorms(request) : absl::StatusOr<Norms>(job.status());
+          }
+          if (answer.ok() && answer->squared_norms_size() > 0) {
+            Oracle* const oracle = services->oracle(JobId(request.job()));
+            if (oracle != nullptr) oracle->OnPassed("norms", process->cluster(), cluster);
+            if (network->queue().Chance(network->weather().damaged))
+              answer->set_squared_norms(0, answer->squared_norms(0) * 1.5);
           }
           return [done, answer] { done(answer); };
         },
@@ -272,12 +275,13 @@ class SimulatedPeerLink : public server::PeerLink {
 struct PublishedAtClient {
   PublishedHeader header;
   Payload payload;
+  std::string cluster;  // of the server when it was sent
 };
 using Delivered = std::function<void(PublishedAtClient)>;
 
-class PullAtServer : public server::PullStream, public std::enable_shared_from_this<PullAtServer> {
+class PullAtServer : public server::WorkerStream, public std::enable_shared_from_this<PullAtServer> {
  public:
-  PullAtServer(std::shared_ptr<server::ServerJob> job, ViewId view, Version from,
+  PullAtServer(std::shared_ptr<server::ServerJob> job, const ViewKey& view, Version from,
                absl::Span<const BlockId> blocks, std::shared_ptr<Connection> connection, Network* network,
                Delivered delivered)
       : job_(std::move(job)),
@@ -290,7 +294,7 @@ class PullAtServer : public server::PullStream, public std::enable_shared_from_t
   void Start() {
     connection_->OnClosed(Connection::kServer,
                           [self = shared_from_this()](const absl::Status&) { self->Release(); });
-    const absl::Status status = job_->Subscribe(shared_from_this());
+    const absl::Status status = job_->Attach(shared_from_this());
     if (!status.ok()) return End(status);
     Pump();
   }
@@ -299,7 +303,7 @@ class PullAtServer : public server::PullStream, public std::enable_shared_from_t
     Pump();
   }
 
-  ViewId view() const override { return view_; }
+  ViewKey view() const override { return view_; }
   void Wake(BlockId block) override {
     subscription_.Signal(block);
     Pump();
@@ -320,13 +324,13 @@ class PullAtServer : public server::PullStream, public std::enable_shared_from_t
       if (!*next) return;
       if (network_->Swallows(connection_->process(Connection::kServer), "block")) continue;
       PublishedAtClient message;
-      message.header.set_job(job_->id().value());
-      message.header.set_view(view_.value());
+      SetKey(view_, &message.header);
       message.header.set_version((*next)->published.version.value());
       message.header.set_block(static_cast<uint32_t>((*next)->block.value()));
       message.header.set_wire((*next)->published.wire);
       message.header.set_crc32c(BlockChecksum(message.header, (*next)->published.payload_crc32c));
       message.payload = (*next)->published.payload;
+      message.cluster = connection_->process(Connection::kServer)->cluster();
       EventQueue& queue = network_->queue();
       if (queue.Chance(network_->weather().damaged)) {
         if (queue.Chance(0.5)) {
@@ -342,7 +346,7 @@ class PullAtServer : public server::PullStream, public std::enable_shared_from_t
   }
   void Release() {
     if (job_ == nullptr) return;
-    job_->Unsubscribe(shared_from_this());
+    job_->Detach(shared_from_this());
     job_.reset();
   }
 
@@ -356,12 +360,55 @@ class PullAtServer : public server::PullStream, public std::enable_shared_from_t
 
  private:
   std::shared_ptr<server::ServerJob> job_;  // null: released
-  const ViewId view_;
+  const ViewKey view_;
   server::Subscription subscription_;
   const std::shared_ptr<Connection> connection_;
   Network* const network_;
   const Delivered delivered_;
   int under_way_ = 0;
+};
+
+// ---- pushes, at the server ----
+
+class PushAtServer : public server::WorkerStream, public std::enable_shared_from_this<PushAtServer> {
+ public:
+  explicit PushAtServer(const std::shared_ptr<Connection>& connection) : connection_(connection) {}
+
+  // As PushReactor: the first contribution binds the stream.
+  absl::StatusOr<std::shared_ptr<server::ServerJob>> Bind(server::ServerNode* node, const ViewKey& view) {
+    if (view_.view != ViewId(0)) {
+      const absl::Status status = CheckKey(view, view_);
+      if (!status.ok()) return status;
+      if (auto job = job_.lock()) return job;
+      return absl::FailedPreconditionError("the job is over here");
+    }
+    auto job = node->Find(view.job);
+    if (!job.ok()) return job;
+    view_ = view;
+    const absl::Status status = (*job)->Attach(shared_from_this());
+    if (!status.ok()) return status;
+    job_ = *job;
+    connection_->OnClosed(Connection::kServer,
+                          [self = shared_from_this()](const absl::Status&) { self->Release(); });
+    return job;
+  }
+
+  ViewKey view() const override { return view_; }
+  void End(const absl::Status& status) override {
+    connection_->Close(Connection::kServer, status);
+    connection_->process(Connection::kServer)->After(absl::ZeroDuration(), [self = shared_from_this()] {
+      self->Release();
+    });
+  }
+
+ private:
+  void Release() {
+    if (const auto job = job_.lock()) job->Detach(shared_from_this());
+  }
+
+  const std::shared_ptr<Connection> connection_;
+  ViewKey view_;
+  std::weak_ptr<server::ServerJob> job_;
 };
 
 // ---- the data plane, at the worker ----
@@ -418,11 +465,11 @@ class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
     };
     connection_ = options.network->Connect(
         options.self, place_.address,
-        [self, services = options.services, network = options.network, job = options.job, view = place_.view,
-         from, delivered](const std::shared_ptr<Connection>& connection) {
+        [self, services = options.services, network = options.network, view = place_.view, from,
+         delivered](const std::shared_ptr<Connection>& connection) {
           server::ServerNode* const node = services->server(connection->process(Connection::kServer));
           if (node == nullptr) return;
-          const auto found = node->Find(job);
+          const auto found = node->Find(view.job);
           if (!found.ok()) return connection->Close(Connection::kServer, found.status());
           const auto blocks = (*found)->shard().Blocks(view);
           if (!blocks.ok()) return connection->Close(Connection::kServer, blocks.status());
@@ -445,7 +492,9 @@ class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
  private:
   void Take(PublishedAtClient message) {
     if (over_ || !shared_->alive) return;
-    if (!worker::CheckPublished({message.header, message.payload}, shared_->options.block_elements).ok()) {
+    if (!worker::CheckPublished({message.header, message.payload}, place_.view,
+                                shared_->options.block_elements)
+             .ok()) {
       connection_->Close(Connection::kClient, absl::CancelledError("damaged"));
       return Over(absl::DataLossError("a block arrived damaged"));
     }
@@ -464,6 +513,8 @@ class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
         DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
       });
       if (!taken) break;
+      Oracle* const oracle = options.services->oracle(place_.view.job);
+      if (oracle != nullptr && !over_) oracle->OnPassed("a block", message.cluster, options.self->cluster());
       if (waiting_.empty()) continue;  // cancelled meanwhile
       waiting_.pop_front();
       connection_->Send(Connection::kClient, [at_server = at_server_] {
@@ -506,8 +557,10 @@ class SimulatedStreams::PushAtWorker : public worker::PushStreamHandle,
       : shared_(std::move(shared)), place_(std::move(place)) {}
 
   void Start() {
-    connection_ =
-        shared_->options.network->Connect(shared_->options.self, place_.address, [](const auto&) {});
+    connection_ = shared_->options.network->Connect(
+        shared_->options.self, place_.address, [self = shared_from_this()](const auto& connection) {
+          self->at_server_ = std::make_shared<PushAtServer>(connection);
+        });
     shared_->Keep(connection_);
     connection_->OnClosed(Connection::kClient,
                           [self = shared_from_this()](const absl::Status& status) { self->Over(status); });
@@ -537,6 +590,7 @@ class SimulatedStreams::PushAtWorker : public worker::PushStreamHandle,
   const std::shared_ptr<Shared> shared_;
   const worker::StreamPlace place_;
   std::shared_ptr<Connection> connection_;
+  std::shared_ptr<PushAtServer> at_server_;  // used there only
   bool over_ = false;
 };
 
@@ -550,7 +604,7 @@ void SimulatedStreams::PushAtWorker::Push(worker::BlockContribution contribution
   const ParameterStreamsOptions& options = shared_->options;
   if (over_ || options.network->Swallows(options.self, "contribution")) return;
   ContributionHeader header = contribution.header;
-  header.set_view(place_.view.value());
+  SetKey(place_.view, &header);
   header.set_wire(options.wire);
   std::vector<uint8_t> bytes(EncodedBytes(options.wire, contribution.size));
   Encode(options.wire, absl::MakeConstSpan(contribution.values, contribution.size), absl::MakeSpan(bytes));
@@ -578,19 +632,21 @@ void SimulatedStreams::PushAtWorker::Deliver(ContributionHeader header, const Pa
     }
   }
   connection_->Send(Connection::kClient, [self = shared_from_this(), services = options.services,
-                                          header = std::move(header), sent = std::move(sent)] {
+                                          header = std::move(header), sent = std::move(sent),
+                                          cluster = options.self->cluster()] {
     Connection& connection = *self->connection_;
     server::ServerNode* const node = services->server(connection.process(Connection::kServer));
-    if (node == nullptr) return;
-    const auto job = node->Find(JobId(header.job()));
+    if (node == nullptr || self->at_server_ == nullptr) return;
+    const auto job = self->at_server_->Bind(node, KeyOf(header));
     if (!job.ok()) return connection.Close(Connection::kServer, job.status());
     const auto result = (*job)->shard().Contribute(header, sent);
     if (absl::IsDataLoss(result.status()))
       return connection.Send(Connection::kServer, [self] { self->Refused(); });
     if (!result.ok()) return connection.Close(Connection::kServer, result.status());
     Oracle* const oracle = services->oracle(JobId(header.job()));
-    if (oracle != nullptr && *result == server::ContributionResult::kAdded)
-      oracle->OnAdded((*job)->shard().view(), header, sent);
+    if (oracle == nullptr || *result != server::ContributionResult::kAdded) return;
+    oracle->OnAdded((*job)->shard().serving(), header, sent);
+    oracle->OnPassed("a contribution", cluster, connection.process(Connection::kServer)->cluster());
   });
 }
 
@@ -601,12 +657,11 @@ void SimulatedStreams::AskVersions(const worker::StreamPlace& place) {
   };
   options.network->Call(
       options.self, place.address, worker::ParameterStreams::kVersionsTimeout,
-      [services = options.services, job = options.job, view = place.view,
-       answered](Process* process) -> Network::Answer {
+      [services = options.services, view = place.view, answered](Process* process) -> Network::Answer {
         server::ServerNode* const node = services->server(process);
         absl::StatusOr<Version> lowest = absl::UnavailableError("nobody there");
         if (node != nullptr) {
-          const auto found = node->Find(job);
+          const auto found = node->Find(view.job);
           if (!found.ok()) {
             lowest = found.status();
           } else {

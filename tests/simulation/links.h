@@ -40,7 +40,6 @@ struct ParameterStreamsOptions {
   Process* self = nullptr;
   Network* network = nullptr;
   const Services* services = nullptr;
-  JobId job;
   WireFormat wire = WIRE_FORMAT_F32;
   std::vector<uint64_t> block_elements;
 };

@@ -42,12 +42,18 @@ void Oracle::OnComputed(Version version, const float* theta) {
     Fail(absl::StrCat("a slot was computed with other parameters than those of version ", v));
 }
 
-void Oracle::OnAdded(ViewId serving, const ContributionHeader& header, const Payload& payload) {
+void Oracle::OnPassed(absl::string_view what, const std::string& from_cluster,
+                      const std::string& to_cluster) {
+  if (from_cluster != to_cluster)
+    Fail(absl::StrCat(what, " of ", from_cluster, " was taken in ", to_cluster));
+}
+
+void Oracle::OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload) {
   const std::string what =
       absl::StrCat("a contribution of view ", header.view(), ", round ", header.round(), ", block ",
                    header.block(), ", slots ", header.slot_begin(), " to ", header.slot_end());
-  if (header.view() != serving.value())
-    return Fail(absl::StrCat(what, " was added in view ", serving.value()));
+  if (KeyOf(header) != serving)
+    return Fail(absl::StrCat(what, " (", KeyOf(header).ToString(), ") was added in ", serving.ToString()));
   if (header.round() >= reference_.stats.size()) return Fail(absl::StrCat(what, " was added"));
   const std::vector<float>& sum = SumOf(header.round(), header.slot_begin(), header.slot_end());
   std::vector<float> values(job_.plan.group_sizes(static_cast<int>(header.block())));

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "common/payload.h"
 #include "common/types.h"
+#include "common/view_key.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 #include "tests/simulation/made_up_job.h"
@@ -33,7 +34,10 @@ class Oracle {
   void OnComputed(Version version, const float* theta);
   // A server that serves `serving` has added a contribution: it must be of that view, and have the bits that
   // the slots' gradients sum up to.
-  void OnAdded(ViewId serving, const ContributionHeader& header, const Payload& payload);
+  void OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
+  // Something that a node of one cluster has sent was taken by a node that is in another one now, or in the
+  // same.
+  void OnPassed(absl::string_view what, const std::string& from_cluster, const std::string& to_cluster);
   // A worker that follows `view` has taken a block.
   void OnTaken(ViewId view, const PublishedHeader& header, const float* values);
 

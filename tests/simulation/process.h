@@ -28,6 +28,9 @@ class Process : public DiskObserver {
   int number() const { return number_; }
   const std::string& name() const { return name_; }
   bool alive() const { return alive_; }
+  // The cluster that the node has joined last.
+  const std::string& cluster() const { return cluster_; }
+  void set_cluster(const std::string& id) { cluster_ = id; }
   EventQueue& queue() { return *queue_; }
   Env* env() { return &env_; }
 
@@ -63,6 +66,7 @@ class Process : public DiskObserver {
   EventQueue* const queue_;
   const int number_;
   const std::string name_;
+  std::string cluster_;
   MemoryEnv env_;
   bool alive_ = true;
   uint64_t actions_ = 0;

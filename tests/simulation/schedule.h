@@ -19,6 +19,7 @@ namespace shoal::simulation {
 //   hang WHO OTHER  only the executor of that name hangs: runner, updates, files, restores, timers, ...
 //   cut WHO OTHER   nothing goes from the one to the other, nor back
 //   cut1 WHO OTHER  nothing goes from the one to the other
+//   stray WHO       cut off from the scheduler, and from any that takes its place, both ways
 //   island WHO      worker or server: cut off from all of the other role, not from the scheduler
 //   full WHO        its disk is full
 //   broken WHO      its disk gives I/O errors

@@ -99,6 +99,21 @@ TEST_CASE("A node whose messages are all lost from some time on is worked around
   }
 }
 
+// Both count their jobs and views from 1.
+TEST_CASE("A node that stays in a cluster that is gone gets into nothing of the next one", "[simulation]") {
+  for (uint64_t number = 0; number < 60; ++number) {
+    Schedule schedule;
+    schedule.seed = number;
+    schedule.jobs = {number};
+    schedule.servers = 2;
+    schedule.workers = 2;
+    const int at = 60 + static_cast<int>(number % 7) * 30;
+    schedule.faults = {{"stray", number % 3 == 0 ? "s0" : "w0", "", at, 3000, 0},
+                       {"forget", "", "", at + 20, 0, 0}};
+    Check(schedule);
+  }
+}
+
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   int early = 0, older = 0, clipped = 0, bf16 = 0;
   for (uint64_t number = 0; number < 400; ++number) {

@@ -26,12 +26,11 @@ namespace {
 
 constexpr uint64_t kElements = 16;
 constexpr NodeId kServer{1}, kWorker{2};
-constexpr ViewId kView{1};
+constexpr ViewKey kView{JobId(1), TrainingId(1), ViewId(1)};
 
 View MakeView(SlotRange slots) {
   View view;
-  view.set_job(1);
-  view.set_view(kView.value());
+  SetKey(kView, &view);
   view.mutable_restore()->set_restore_id(1);
   view.mutable_target()->set_restore_id(1);
   view.mutable_target()->set_version(uint64_t{1} << 40);
@@ -46,8 +45,7 @@ View MakeView(SlotRange slots) {
 // The contribution of `node`, as it comes from the network.
 grpc::ByteBuffer Contribution(Round round, SlotRange node, const worker::GradientBuffer& gradient) {
   ContributionHeader header;
-  header.set_job(1);
-  header.set_view(kView.value());
+  SetKey(kView, &header);
   header.set_round(round.value());
   header.set_slot_begin(node.begin);
   header.set_slot_end(node.end);
@@ -60,8 +58,7 @@ grpc::ByteBuffer Contribution(Round round, SlotRange node, const worker::Gradien
 
 grpc::ByteBuffer Publication(const server::PublishedVersion& published) {
   PublishedHeader header;
-  header.set_job(1);
-  header.set_view(kView.value());
+  SetKey(kView, &header);
   header.set_version(published.version.value());
   header.set_wire(published.wire);
   header.set_crc32c(BlockChecksum(header, published.payload_crc32c));
@@ -81,7 +78,7 @@ class BenchServer {
       if (report.has_view_installed()) installed.Notify();
     };
     job_ = std::make_shared<server::ServerJob>(std::move(options), job);
-    job_->Install(MakeView({0, job->slots}));
+    SHOAL_CHECK_OK(job_->Install(MakeView({0, job->slots})));
     installed.WaitForNotification();
   }
   ~BenchServer() { job_->Close(); }
@@ -109,7 +106,7 @@ class BenchWorker {
  public:
   BenchWorker(uint32_t slots, SlotRange own) : tree_(slots), core_({JobId(1), kWorker, slots, 1}) {
     core_.OnView(MakeView(own));
-    core_.OnVersions(kView, 0, Version(0));
+    core_.OnVersions(kView.view, 0, Version(0));
     (void)core_.TakeActions();
     Store(Version(0));
   }
@@ -154,8 +151,8 @@ class BenchWorker {
     core_.UnitDone(work.ticket, unit);
   }
   void Store(Version version) {
-    SHOAL_CHECK(core_.OfferBlock(kView, version, BlockId(0)) == worker::WorkerCore::Offer::kTake);
-    core_.BlockStored(kView, version, BlockId(0));
+    SHOAL_CHECK(core_.OfferBlock(kView.view, version, BlockId(0)) == worker::WorkerCore::Offer::kTake);
+    core_.BlockStored(kView.view, version, BlockId(0));
     (void)core_.TakeActions();
   }
 

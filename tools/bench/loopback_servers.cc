@@ -105,6 +105,7 @@ View LoopbackServers::MakeView() const {
   View view;
   view.set_job(1);
   view.set_view(1);
+  view.set_training_id(1);
   view.mutable_restore()->set_restore_id(1);
   for (size_t i = 0; i < servers_.size(); ++i) {
     NodeRef& node = *view.add_shards()->mutable_primary();
@@ -115,7 +116,7 @@ View LoopbackServers::MakeView() const {
 }
 
 void LoopbackServers::Install(const View& view) {
-  for (const auto& server : servers_) server->job->Install(view);
+  for (const auto& server : servers_) SHOAL_CHECK_OK(server->job->Install(view));
   for (const auto& server : servers_) server->installed.WaitForNotification();
 }
 

@@ -138,7 +138,6 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
   worker.rounds.report = [](NodeReport) {};
   worker.executors = NewThreadExecutor;
   worker::GrpcLinkOptions link;
-  link.job = job.job;
   link.wire = job.wire;
   for (const BlockSpec& block : job.blocks) link.block_elements.push_back(block.size);
   link.executors = NewThreadExecutor;

@@ -35,7 +35,6 @@ class BenchWorker : public worker::ParameterLinkEvents {
         gradient_(ArrayPool::Create()->Acquire(elements)) {
     std::fill_n(gradient_.get(), elements, 0.001f);
     worker::GrpcLinkOptions options;
-    options.job = JobId(1);
     options.wire = wire;
     options.executors = NewThreadExecutor;
     options.link_bits_per_second = bench.gbits * 1e9;
@@ -51,7 +50,6 @@ class BenchWorker : public worker::ParameterLinkEvents {
   void Push(Round round) {
     for (uint32_t b = 0; b < blocks_.size(); ++b) {
       worker::BlockContribution contribution;
-      contribution.header.set_job(1);
       contribution.header.set_round(round.value());
       contribution.header.set_slot_begin(slot_);
       contribution.header.set_slot_end(slot_ + 1);

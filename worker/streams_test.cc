@@ -1,0 +1,123 @@
+// The worker's streams over real gRPC on loopback, against a server that does what the test says.
+#include "worker/streams.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "catch2/catch.hpp"
+#include "common/block_checksum.h"
+#include "common/rpc.h"
+#include "common/status.h"
+#include "common/timer_queue.h"
+#include "proto/parameter.grpc.pb.h"
+
+namespace shoal::worker {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr ViewKey kView = {JobId(1), TrainingId(77), ViewId(3)};
+const std::vector<uint64_t> kBlockElements = {4, 4};
+
+// Sends block 0, then block 1.
+class Server : public ParameterService::Service {
+ public:
+  Server() {
+    ServerOptions options;
+    options.address = "127.0.0.1:0";
+    options.services = {this};
+    auto started = StartServer(options);
+    SHOAL_CHECK_OK(started);
+    rpc_ = *std::move(started);
+    channel = NewChannel(rpc_->address());
+  }
+  ~Server() override { rpc_->Shutdown(absl::ZeroDuration()); }
+
+  grpc::Status Pull(grpc::ServerContext*, const PullRequest* request,
+                    grpc::ServerWriter<PublishedBlock>* writer) override {
+    for (uint32_t block = 0; block < kBlockElements.size(); ++block) {
+      PublishedBlock message;
+      PublishedHeader& header = *message.mutable_header();
+      SetKey(KeyOf(*request), &header);
+      header.set_block(block);
+      const std::vector<uint8_t> bytes(kBlockElements[block] * sizeof(float));
+      header.set_crc32c(BlockChecksum(header, Payload::CopyOf(bytes).Crc32c()));
+      message.set_payload(bytes.data(), bytes.size());
+      writer->Write(message);
+    }
+    return grpc::Status::OK;
+  }
+
+  std::shared_ptr<grpc::Channel> channel;
+
+ private:
+  std::unique_ptr<RpcServer> rpc_;
+};
+
+// A pull whose blocks get what `on_block` says.
+class Pulling : public StreamEvents {
+ public:
+  explicit Pulling(Server* server) : context_(WIRE_FORMAT_F32, kBlockElements, /*bits_per_second=*/0) {
+    context_.events = this;
+    context_.executor = executor_.get();
+    StreamPlace place;
+    place.view = kView;
+    stream = std::make_shared<PullStream>(place, &context_);
+    channel_ = server->channel;
+  }
+  void Start() {
+    PullRequest request;
+    SetKey(kView, &request);
+    stream->Start(channel_, request);
+  }
+
+  void OnDelivery(const StreamPlace&) override {}
+  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>&) override {
+    return on_block(header.block());
+  }
+  void OnPullDone(const StreamPlace&, const absl::Status&) override { done.Notify(); }
+  void OnPushDone(const StreamPlace&, const absl::Status&) override {}
+  void OnVersionsDone(const StreamPlace&, const absl::StatusOr<Version>&) override {}
+
+  std::function<bool(uint32_t)> on_block;
+  std::shared_ptr<PullStream> stream;
+  absl::Notification done;
+
+ private:
+  const std::unique_ptr<Executor> executor_ = NewThreadExecutor("link");
+  StreamContext context_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+TEST_CASE("A block that has to wait while what it waited for comes is offered again by itself") {
+  Server server;
+  Pulling pulling(&server);
+  int offers = 0;
+  absl::Notification second;
+  pulling.on_block = [&](uint32_t block) {
+    if (block == 1) second.Notify();
+    if (block == 1 || ++offers == 2) return true;
+    pulling.stream->Resume();  // as the job does on another thread, before it has the answer
+    return false;
+  };
+  pulling.Start();
+  REQUIRE(second.WaitForNotificationWithTimeout(kPatience));
+  REQUIRE(pulling.done.WaitForNotificationWithTimeout(kPatience));
+}
+
+TEST_CASE("A pull that is cancelled while its block is offered ends, also when the block has to wait") {
+  Server server;
+  Pulling pulling(&server);
+  pulling.on_block = [&](uint32_t) {
+    pulling.stream->Cancel();
+    return false;
+  };
+  pulling.Start();
+  REQUIRE(pulling.done.WaitForNotificationWithTimeout(kPatience));
+}
+
+}  // namespace
+}  // namespace shoal::worker
