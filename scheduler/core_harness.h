@@ -192,6 +192,7 @@ class Harness {
     NodeReport report;
     SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
     evaluated.set_job(1);
+    evaluated.set_restore_id(CurrentView().restore().restore_id());
     evaluated.set_version(version);
     evaluated.set_set(set);
     evaluated.set_slot(slot);

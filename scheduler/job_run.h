@@ -55,10 +55,12 @@ class JobRun {
   void OnPrepared(absl::Time now, const Member& member, const JobPrepared& report);
   void OnRefused(absl::Time now, const Member& member, const JobRefused& report);
   void OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report);
-  void OnProgress(absl::Time now, const ShardProgress& report);
-  void OnShardWritten(absl::Time now, const ShardWritten& report);
-  void OnEvaluated(absl::Time now, const SlotEvaluated& report);
-  void OnSlotFailed(absl::Time now, const SlotFailed& report);
+  // Of a shard counts what its server says, of a slot what its worker says, or one that has had it since the
+  // restore point: its result is the same. What others say is dropped.
+  void OnProgress(absl::Time now, const Member& member, const ShardProgress& report);
+  void OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report);
+  void OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report);
+  void OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report);
   void OnCheckpointCommitted(absl::Time now, Version version, const absl::StatusOr<std::string>& checkpoint);
   // `health`: OK; DATA_LOSS, and it is set aside; NOT_FOUND; or what kept it from being read.
   void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
@@ -98,6 +100,7 @@ class JobRun {
     uint32_t failed_restores = 0;                   // in a row (server)
     uint64_t told = 0;                              // newest view that was sent in this session
     std::string target;                             // last one sent in this session
+    std::set<SlotRange> slots;                      // that it has, or has had since the restore point
     absl::Time aside_until = absl::InfinitePast();  // it owed something when nothing moved: others first
   };
   struct ShardState {
@@ -148,6 +151,11 @@ class JobRun {
 
   bool HasWork(NodeId node) const;
   bool HasSlots(NodeId node) const;
+  // In the current view.
+  bool HoldsShard(NodeId node, uint32_t shard) const;
+  bool HoldsAnyShard(NodeId node) const;
+  bool HasHadSlot(NodeId node, uint32_t slot) const;
+  void NoteSlots();
   // The worker's slots failed on it, as they need not on another.
   void NoteFailure(NodeState* node, const std::string& reason);
   // Who has brought a whole version about in the current view no longer counts as failing.

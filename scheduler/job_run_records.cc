@@ -14,9 +14,11 @@
 
 namespace shoal::scheduler {
 
-void JobRun::OnProgress(absl::Time now, const ShardProgress& report) {
+void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgress& report) {
+  if (!HoldsShard(member.id, report.shard())) return;
   // Statistics are a function of the job, whatever view they come from: a server that has not heard of the
-  // newest one yet says them once, too.
+  // newest one yet says them once, too. Those of a former restore point's servers are not needed: the rounds
+  // before its version are recorded, the others are run again.
   AddRounds(now, report);
   if (report.view() < restore_view_ || report.view() > state_.view().view() ||
       report.shard() >= shards_.size() || report.version() > length().rounds || ended())
@@ -57,8 +59,9 @@ bool JobRun::WantsCheckpoint(Version version) const {
   return state_.checkpoints().empty() || state_.checkpoints().rbegin()->version() < version.value();
 }
 
-void JobRun::OnShardWritten(absl::Time now, const ShardWritten& report) {
+void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report) {
   const Version version(report.version());
+  if (!HoldsShard(member.id, report.shard())) return;
   if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
   if (!report.error().empty()) return WriteFailed(now, version, report.error(), report.not_finite());
   if (collector_.HasFailed(version)) return DeleteParts(version);  // this one came after the others went

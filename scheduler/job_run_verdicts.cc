@@ -15,7 +15,9 @@ std::string TargetKey(Version version, EvaluationSet set) { return absl::StrCat(
 
 }  // namespace
 
-void JobRun::OnEvaluated(absl::Time now, const SlotEvaluated& report) {
+void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report) {
+  if (report.restore_id() != state_.view().restore().restore_id() || !HasHadSlot(member.id, report.slot()))
+    return;
   const Target target = CurrentTarget(0);
   if (target.evaluate() == EVALUATION_SET_NONE || report.set() != target.evaluate() ||
       report.version() != target.version() || report.slot() >= definition_.spec().train().slots()) {
@@ -27,8 +29,9 @@ void JobRun::OnEvaluated(absl::Time now, const SlotEvaluated& report) {
   if (evaluated_.emplace(report.slot(), report.statistics()).second) moved_ = now;
 }
 
-void JobRun::OnSlotFailed(absl::Time now, const SlotFailed& report) {
-  if (state_.view().view() == 0 || report.restore_id() != state_.view().restore().restore_id()) return;
+void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report) {
+  if (report.restore_id() != state_.view().restore().restore_id() || !HasHadSlot(member.id, report.slot()))
+    return;
   const char* const where = report.set() == EVALUATION_SET_TEST         ? "test after round "
                             : report.set() == EVALUATION_SET_VALIDATION ? "evaluation after round "
                                                                         : "round ";

@@ -20,7 +20,7 @@ std::string Names(const std::vector<NodeRef>& nodes) {
 }  // namespace
 
 void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
-  if (report.view() > state_.view().view()) return;  // nobody was told of it
+  if (report.view() > state_.view().view() || !HoldsAnyShard(member.id)) return;  // it was not told of it
   NodeState& node = nodes_[member.id];
   if (report.error().empty()) {
     node.installed = std::max(node.installed, report.view());
@@ -99,13 +99,32 @@ bool JobRun::Installed() const {
                      });
 }
 
+bool JobRun::HoldsShard(NodeId node, uint32_t shard) const {
+  return shard < static_cast<uint32_t>(state_.view().shards_size()) &&
+         state_.view().shards(static_cast<int>(shard)).primary().node_id() == node.value();
+}
+
+bool JobRun::HoldsAnyShard(NodeId node) const {
+  return std::any_of(state_.view().shards().begin(), state_.view().shards().end(),
+                     [&](const ShardAssignment& shard) { return shard.primary().node_id() == node.value(); });
+}
+
+bool JobRun::HasHadSlot(NodeId node, uint32_t slot) const {
+  const auto found = nodes_.find(node);
+  return found != nodes_.end() &&
+         std::any_of(found->second.slots.begin(), found->second.slots.end(),
+                     [&](SlotRange had) { return had.begin <= slot && slot < had.end; });
+}
+
+void JobRun::NoteSlots() {
+  for (const SlotAssignment& assignment : state_.view().slots()) {
+    nodes_[NodeId(assignment.worker().node_id())].slots.insert(
+        {assignment.slot_begin(), assignment.slot_end()});
+  }
+}
+
 bool JobRun::HasWork(NodeId node) const {
-  const auto is = [&](const NodeRef& ref) { return ref.node_id() == node.value(); };
-  return state_.deriver() == node.value() ||
-         std::any_of(state_.view().shards().begin(), state_.view().shards().end(),
-                     [&](const ShardAssignment& shard) { return is(shard.primary()); }) ||
-         std::any_of(state_.view().slots().begin(), state_.view().slots().end(),
-                     [&](const SlotAssignment& slots) { return is(slots.worker()); });
+  return state_.deriver() == node.value() || HoldsAnyShard(node) || HasSlots(node);
 }
 
 bool JobRun::HasSlots(NodeId node) const {
@@ -275,6 +294,7 @@ void JobRun::WriteView(absl::Time now, View view) {
                             : absl::StrCat("the checkpoint of version ", view.restore().version()));
   }
   *state_.mutable_view() = std::move(view);
+  NoteSlots();
   renew_view_ = false;
   first_in_view_.clear();
   if (first) {
@@ -290,6 +310,8 @@ void JobRun::WriteView(absl::Time now, View view) {
 void JobRun::StartRestorePoint(absl::Time now) {
   restore_view_ = state_.view().view();
   collector_.Reset(state_.view().restore().restore_id(), state_.view().shards_size());
+  for (auto& [id, node] : nodes_) node.slots.clear();
+  NoteSlots();
   ForgetProgress(now);
 }
 

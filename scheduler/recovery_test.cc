@@ -102,7 +102,7 @@ TEST_CASE("A server that can't load what is whole stands aside, and the others g
   h.Prepared(w, /*derived=*/true, plan);
   for (uint64_t server : {lost, good, bad}) h.Prepared(server);
   REQUIRE(h.CurrentView().shards_size() == 3);
-  for (uint32_t shard : {0, 1, 2}) h.Written(good, shard, 5);
+  for (uint32_t shard : {0, 1, 2}) h.Written(h.CurrentView().shards(shard).primary().node_id(), shard, 5);
   h.CommitLast();
   h.Break(lost);
   h.Pass(absl::Seconds(1), {good, bad, w});
@@ -647,6 +647,7 @@ void EvaluatedWith(Harness* h, uint64_t worker, uint64_t version, double loss) {
     NodeReport report;
     SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
     evaluated.set_job(1);
+    evaluated.set_restore_id(h->CurrentView().restore().restore_id());
     evaluated.set_version(version);
     evaluated.set_set(EVALUATION_SET_VALIDATION);
     evaluated.set_slot(slot);

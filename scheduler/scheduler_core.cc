@@ -239,19 +239,19 @@ absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeRep
       return absl::OkStatus();
     case NodeReport::kShardProgress:
       if (JobRun* const job = RunningJob(member->id, report.shard_progress().job()))
-        job->OnProgress(now, report.shard_progress());
+        job->OnProgress(now, *member, report.shard_progress());
       return absl::OkStatus();
     case NodeReport::kShardWritten:
       if (JobRun* const job = RunningJob(member->id, report.shard_written().job()))
-        job->OnShardWritten(now, report.shard_written());
+        job->OnShardWritten(now, *member, report.shard_written());
       return absl::OkStatus();
     case NodeReport::kSlotEvaluated:
       if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job()))
-        job->OnEvaluated(now, report.slot_evaluated());
+        job->OnEvaluated(now, *member, report.slot_evaluated());
       return absl::OkStatus();
     case NodeReport::kSlotFailed:
       if (JobRun* const job = RunningJob(member->id, report.slot_failed().job()))
-        job->OnSlotFailed(now, report.slot_failed());
+        job->OnSlotFailed(now, *member, report.slot_failed());
       return absl::OkStatus();
     default:
       return absl::InvalidArgumentError("expected a report; Hello comes first and once");

@@ -813,6 +813,82 @@ TEST_CASE("A plan with more parameters than there can be counts as a refusal") {
   CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("too large"));
 }
 
+// ---- who may say what ----
+
+// Two servers with a shard each, two workers with two slots each.
+struct Pairs : Harness {
+  Pairs() {
+    Submit();
+    for (uint64_t worker : {w1, w2}) Prepared(worker, /*derived=*/worker == w1);
+    for (uint64_t server : {s1, s2}) Prepared(server);
+    for (uint64_t server : {s1, s2}) Installed(server, 1);
+    REQUIRE(CurrentView().shards(1).primary().node_id() == s2);
+    REQUIRE(CurrentView().slots(1).worker().node_id() == w2);
+    REQUIRE(CurrentView().slots(1).slot_begin() == 2);
+  }
+  // As of a slot that the worker has computed.
+  void Failed(uint64_t worker, uint32_t slot) {
+    NodeReport report;
+    SlotFailed& failed = *report.mutable_slot_failed();
+    failed.set_job(1);
+    failed.set_restore_id(CurrentView().restore().restore_id());
+    failed.set_slot(slot);
+    REQUIRE(Report(worker, report).ok());
+  }
+
+  const uint64_t s1 = Join(NODE_ROLE_SERVER, "s1"), s2 = Join(NODE_ROLE_SERVER, "s2");
+  const uint64_t w1 = Join(NODE_ROLE_WORKER, "w1"), w2 = Join(NODE_ROLE_WORKER, "w2");
+};
+
+TEST_CASE("What is said of a shard counts from its server alone") {
+  Pairs h;
+  for (uint64_t other : {h.s2, h.w1}) h.Rounds(other, 0, 10);
+  h.Reached(h.s2, 1, 10);
+  CHECK(h.GetJob().version() == 0);
+  CHECK(h.StoredState().examples() == 0);
+  h.Rounds(h.s1, 0, 10);
+  CHECK(h.GetJob().version() == 10);
+  for (uint64_t other : {h.s2, h.w1}) h.Written(other, 0, 5);
+  h.Written(h.s2, 1, 5);
+  CHECK(h.commits().empty());
+  h.Written(h.s1, 0, 5);
+  CHECK(h.commits().size() == 1);
+}
+
+TEST_CASE("That a view can't be installed counts from its servers alone") {
+  Pairs h;
+  const uint64_t spare = h.Join(NODE_ROLE_SERVER, "s3");
+  for (uint64_t other : {h.w1, spare}) {
+    h.Installed(other, 1, "Input/output error");
+    h.Installed(other, 1, "checksum", /*damaged=*/true);
+  }
+  h.Pass(absl::Seconds(1), {h.s1, h.s2, h.w1, h.w2, spare});
+  CHECK(h.CurrentView().view() == 1);
+  CHECK(h.checks().empty());
+  h.Installed(h.s1, 1, "Input/output error");
+  CHECK(h.CurrentView().restore().restore_id() == 2);
+}
+
+TEST_CASE("What is said of a slot counts from its worker, and who has had it since the restore point") {
+  Pairs h;
+  h.Rounds(h.s1, 0, 10);
+  h.Reached(h.s2, 1, 10);
+  for (uint64_t other : {h.s1, h.w1}) h.EvaluatedAll(other, EVALUATION_SET_VALIDATION, 10);
+  CHECK(h.GetJob().evaluations().empty());
+  h.Failed(h.w1, 3);
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+  SECTION("its worker") { h.Evaluated(h.w2, EVALUATION_SET_VALIDATION, 10, 2); }
+  SECTION("who has had it") {
+    h.Prepared(h.Join(NODE_ROLE_WORKER, "w3"));
+    REQUIRE(h.CurrentView().slots(2).slot_begin() <= 3);
+    h.Evaluated(h.w2, EVALUATION_SET_VALIDATION, 10, 2);
+  }
+  h.Evaluated(h.w2, EVALUATION_SET_VALIDATION, 10, 3);
+  CHECK(h.GetJob().evaluations_size() == 1);
+  h.Failed(h.w2, 3);
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+}
+
 TEST_CASE("Progress beyond the end of the training is dropped") {
   Harness h;
   const uint64_t server = h.Join(NODE_ROLE_SERVER, "s"), worker = h.Join(NODE_ROLE_WORKER, "w");

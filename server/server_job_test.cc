@@ -335,8 +335,7 @@ TEST_CASE("Contributions that come are an activity of the job, since a heartbeat
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
   const std::vector<uint8_t> bytes(kBlockElements * sizeof(float));
   ContributionHeader header;
-  header.set_job(1);
-  header.set_view(1);
+  SetKey(Key(1), &header);
   header.set_slot_end(1);
   header.set_wire(server.request.spec().train().wire());
   const Payload payload = Payload::CopyOf(bytes);
