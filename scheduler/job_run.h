@@ -115,9 +115,15 @@ class JobRun {
   // Who can't take part or has failed, of that role or of any: "; worker-2 can't take part: ..."
   std::string Refusals(std::optional<NodeRole> role = std::nullopt) const;
   const Member* NextDeriver(absl::Time now) const;
-  // Whether the plan is that of the checkpoint which the job goes on from. Else ends the job, which has
-  // written nothing yet.
-  bool CheckOrigin(absl::Time now, const JobPlan& plan);
+  // FAILED_PRECONDITION when the plan is not that of the checkpoint which the job goes on from.
+  absl::Status CheckOrigin(const JobPlan& plan) const;
+  void TakePlan(absl::Time now, const Member& member, const JobPlan& plan);
+  // What is wrong with spec or data, once it is sure that it is not one worker's copy alone: two machines say
+  // so, or nobody else can be asked and the patience is over. Empty: nothing.
+  std::string DataError(absl::Time now) const;
+  // Before the first round: when most workers that have the data have others than the plan's, one of them
+  // derives it anew. Once, so that workers which all have different data come to an end.
+  void DeriveAnewByMajority(absl::Time now);
   // Whether PrepareJob is to be sent to the node now; notes that it is.
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
@@ -239,6 +245,7 @@ class JobRun {
   absl::Time counted_ = absl::InfinitePast();                 // the running time is counted up to here
   bool placed_ = false;                                       // the nodes of the view are there
   absl::Duration ran_;                                        // not in state_ yet
+  bool derived_anew_ = false;
   bool renew_view_ = false;  // a worker that failed waits for a new view, even if it is the same
   std::map<uint32_t, Version> first_in_view_;  // by shard: reported first in the current view
   uint64_t restore_view_ = 0;                  // first view of the restore point: older progress is void

@@ -161,7 +161,10 @@ void WorkerJobs::PrepareWanted() {
     }
     spdlog::info("Preparing job {} ({})", request.job(),
                  request.derive() ? "deriving its plan" : "from its plan");
-    absl::StatusOr<PreparedJob> made = MakeOrExplain(request);
+    bool differs = false;
+    const absl::StatusOr<bool> has_data = HasData(request, &differs);
+    absl::StatusOr<PreparedJob> made = has_data.ok() ? MakeOrExplain(request) : has_data.status();
+    if (made.ok()) made->prepared.set_has_data(*has_data);
     absl::MutexLock lock(&mutex_);
     task_.reset();
     const bool same_lease = std::exchange(under_way_, std::nullopt).has_value();
@@ -169,7 +172,7 @@ void WorkerJobs::PrepareWanted() {
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
-      Refuse(request, status);
+      Refuse(request, status, differs);
     }
   }
 }
@@ -185,6 +188,14 @@ absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
   spdlog::info("Job {} is prepared", made.prepared.job());
   ReportPrepared();
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> WorkerJobs::HasData(const PrepareJob& request, bool* differs) {
+  if (request.derive()) return true;  // or it can't derive
+  const Progress progress = Begin(ACTIVITY_PREPARE, request.job(), "compares the job's data");
+  auto has_data = options_.builder->HasData(request.plan(), progress);
+  *differs = absl::IsFailedPrecondition(has_data.status());
+  return has_data;
 }
 
 absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::MakeOrExplain(const PrepareJob& request) {
@@ -241,14 +252,15 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
   };
 }
 
-void WorkerJobs::Refuse(const PrepareJob& request, const absl::Status& status) {
+void WorkerJobs::Refuse(const PrepareJob& request, const absl::Status& status, bool differs) {
   spdlog::error("Can't take part in job {}: {}", request.job(), status.ToString());
   NodeReport report;
   JobRefused& refused = *report.mutable_job_refused();
   refused.set_job(request.job());
-  // What one machine finds wrong in spec and data, all find; that it lacks the data says nothing of the
-  // others.
+  // That a machine lacks the data says nothing of the others; what it finds wrong in spec and data, all would
+  // that have the same.
   refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
+  refused.set_differs(differs);
   refused.set_reason(refused.fatal()
                          ? std::string(status.message())
                          : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
