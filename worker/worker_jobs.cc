@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/job_plan_check.h"
 #include "common/job_spec.h"
+#include "common/large_memory.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
@@ -15,10 +16,6 @@ namespace {
 
 // A former job that ends later than this is worth a line in the log.
 constexpr absl::Duration kUsualSlotTime = absl::Seconds(10);
-
-absl::Status NotEnoughMemory() {
-  return absl::ResourceExhaustedError("there is not enough memory for the job");
-}
 
 }  // namespace
 
@@ -181,8 +178,8 @@ absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
   made.rounds.self = self_;  // the node may have joined anew since the preparation began
   try {
     runner_ = options_.make_runner(std::move(made.rounds), std::move(made.program));
-  } catch (const std::bad_alloc&) {
-    return NotEnoughMemory();
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, "the job");
   }
   choice_.OnPrepared(request, made.prepared);
   spdlog::info("Job {} is prepared", made.prepared.job());
@@ -201,8 +198,8 @@ absl::StatusOr<bool> WorkerJobs::HasData(const PrepareJob& request, bool* differ
 absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::MakeOrExplain(const PrepareJob& request) {
   try {
     return Make(request);
-  } catch (const std::bad_alloc&) {
-    return NotEnoughMemory();
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, "the job");
   }
 }
 
