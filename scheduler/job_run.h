@@ -88,11 +88,14 @@ class JobRun {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    std::string refused;                            // why it does not take part, until it does
-    uint32_t refusals = 0;                          // in a row
-    std::string failure;                            // why its work for the view failed last (worker)
-    uint32_t failures = 0;                          // of its work, in a row (worker)
-    absl::Time unable_since;                        // first of these refusals and failures
+    std::string refused;      // why it does not take part, until it does
+    uint32_t refusals = 0;    // in a row
+    std::string failure;      // why its work for the view failed last (worker)
+    uint32_t failures = 0;    // of its work, in a row (worker)
+    absl::Time unable_since;  // first of these refusals and failures
+    // What is wrong with spec or data, as it found when it was to derive.
+    std::string data_error;
+    int vote = 0;  // worker with the data: 1 when they are the plan's, -1 when they differ
     absl::Time ask_again = absl::InfinitePast();    // after a refusal
     uint64_t installed = 0;                         // newest view that it holds (server)
     uint32_t failed_restores = 0;                   // in a row (server)
