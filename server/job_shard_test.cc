@@ -467,7 +467,7 @@ TEST_CASE("A snapshot for which there is no memory is given up with its reason; 
   for (uint64_t block = 0; block + 1 < cluster.job->blocks.size(); ++block)
     REQUIRE(cluster.Push(1, {0, 4}, block).ok());
   {
-    const NoMemory no_memory;
+    const NoMemory no_memory(1);  // θ of the next version, or one of two moments
     REQUIRE(cluster.Push(1, {0, 4}, cluster.job->blocks.size() - 1).ok());
   }
   CHECK(cluster.snapshots.empty());
