@@ -24,7 +24,7 @@ class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
   ArrayPool(const ArrayPool&) = delete;
   ArrayPool& operator=(const ArrayPool&) = delete;
 
-  // Contents undefined. Arrays keep the pool alive.
+  // Contents undefined. Arrays keep the pool alive. Throws LargeMemoryError, without effect.
   FloatArray Acquire(uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Memory of all arrays, in use or free.

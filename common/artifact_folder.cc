@@ -9,10 +9,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "common/sha256.h"
 #include "common/status.h"
 #include "common/units.h"
@@ -34,22 +31,16 @@ absl::Status CheckDigest(const std::string& sha256) {
                                                  " characters"));
 }
 
-// ".partial-SECONDS-UNIQUE": when it was begun, since Unix time 0, and what no other writer has.
+// ".partial-UNIQUE", with what no other writer has.
 std::string PartialName(const std::string& path) {
   static const uint64_t process = std::random_device()() ^ (static_cast<uint64_t>(getpid()) << 32);
   static std::atomic<uint64_t> attempts{0};
-  return absl::StrCat(path, kPartial, absl::ToUnixSeconds(absl::Now()), "-", absl::Hex(process), "-",
-                      ++attempts);
+  return absl::StrCat(path, kPartial, absl::Hex(process), "-", ++attempts);
 }
 
-// Of a name made by PartialName.
-bool IsOldPartial(const std::string& name) {
-  const std::vector<std::string> parts = absl::StrSplit(name, absl::MaxSplits(kPartial, 1));
-  if (parts.size() != 2) return false;
-  const std::vector<std::string> fields = absl::StrSplit(parts[1], '-');
-  int64_t seconds = 0;
-  return absl::SimpleAtoi(fields[0], &seconds) &&
-         absl::Now() - absl::FromUnixSeconds(seconds) > ArtifactFolder::kLeftoverAge;
+bool IsPartial(const std::string& name) {
+  const size_t at = name.find(kPartial);
+  return at != name.npos && CheckDigest(name.substr(0, at)).ok();
 }
 
 }  // namespace
@@ -62,7 +53,7 @@ void ArtifactFolder::DeleteLeftovers() {
   const auto names = env_->ListDir(folder_);
   if (!names.ok()) return;  // not made yet; and an error will come again when it matters
   for (const std::string& name : *names) {
-    if (!IsOldPartial(name)) continue;
+    if (!IsPartial(name) || env_->IsBeingWritten(JoinPath(folder_, name))) continue;
     spdlog::info("Deleting {}, which a process that has died left", JoinPath(folder_, name));
     env_->DeleteFile(JoinPath(folder_, name)).IgnoreError();  // another process may be quicker
   }
@@ -76,17 +67,24 @@ absl::Status ArtifactFolder::Put(const std::string& sha256, uint64_t bytes, cons
                                                    FormatBytes(kMaxArtifactBytes), ")"));
   }
   SHOAL_RETURN_IF_ERROR(env_->CreateDirs(folder_));
-  const std::string path = PathOf(sha256), partial = PartialName(path);
-  absl::Status status = Receive(partial, sha256, bytes, next);
-  if (status.ok()) status = env_->Rename(partial, path);
+  const std::string partial = PartialName(PathOf(sha256));
+  const absl::Status status = PutPartial(partial, sha256, bytes, next);
   if (status.ok()) return env_->SyncDir(folder_);
   env_->DeleteFile(partial).IgnoreError();  // the first error is the one to tell
   return status;
 }
 
-absl::Status ArtifactFolder::Receive(const std::string& path, const std::string& sha256, uint64_t bytes,
+// The file stays open until it has its name, so that nobody takes it for a dead writer's.
+absl::Status ArtifactFolder::PutPartial(const std::string& partial, const std::string& sha256, uint64_t bytes,
+                                        const NextPiece& next) {
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, env_->NewWritableFile(partial));
+  SHOAL_RETURN_IF_ERROR(Receive(file.get(), sha256, bytes, next));
+  SHOAL_RETURN_IF_ERROR(env_->Rename(partial, PathOf(sha256)));
+  return file->Close();
+}
+
+absl::Status ArtifactFolder::Receive(WritableFile* file, const std::string& sha256, uint64_t bytes,
                                      const NextPiece& next) {
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, env_->NewWritableFile(path));
   Sha256 digest;
   uint64_t size = 0;
   for (std::string piece; next(&piece);) {
@@ -108,8 +106,7 @@ absl::Status ArtifactFolder::Receive(const std::string& path, const std::string&
   if (const std::string got = digest.HexDigest(); got != sha256) {
     return absl::DataLossError(absl::StrCat("artifact ", sha256, ": the bytes that came are those of ", got));
   }
-  SHOAL_RETURN_IF_ERROR(file->Sync());
-  return file->Close();
+  return file->Sync();
 }
 
 absl::Status ArtifactFolder::Verify(const std::string& sha256, const Progress& progress) const {

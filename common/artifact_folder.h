@@ -8,7 +8,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "common/file.h"
 #include "common/progress.h"
 
@@ -24,9 +23,8 @@ inline constexpr uint64_t kMaxArtifactPieceBytes = uint64_t{4} << 20;
 // number of processes may share the folder, on several machines too. Thread-safe.
 class ArtifactFolder {
  public:
-  // Deletes what writers that have died left, once it is older than kLeftoverAge.
+  // Deletes what writers that have died left, by no clock: what nobody writes any more (Env::IsBeingWritten).
   ArtifactFolder(Env* env, std::string folder);
-  static constexpr absl::Duration kLeftoverAge = absl::Hours(24);
 
   // Sets the next piece of an artifact that arrives; false: there is none.
   using NextPiece = std::function<bool(std::string* piece)>;
@@ -46,8 +44,9 @@ class ArtifactFolder {
   std::string PathOf(const std::string& sha256) const { return JoinPath(folder_, sha256); }
 
  private:
-  absl::Status Receive(const std::string& path, const std::string& sha256, uint64_t bytes,
-                       const NextPiece& next);
+  absl::Status Receive(WritableFile* file, const std::string& sha256, uint64_t bytes, const NextPiece& next);
+  absl::Status PutPartial(const std::string& partial, const std::string& sha256, uint64_t bytes,
+                          const NextPiece& next);
   void DeleteLeftovers();
 
   Env* const env_;

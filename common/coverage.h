@@ -59,6 +59,7 @@ class Coverage {
     return CoverageResult::kAdded;
   }
 
+  bool empty() const { return held_.empty(); }
   bool complete() const { return held_.size() == 1 && held_.begin()->second.first == tree_.root(); }
   // The sum over all slots; only when complete().
   const Value& sum() const { return held_.begin()->second.second; }

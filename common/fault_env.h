@@ -56,6 +56,7 @@ class FaultEnv : public Env {
   absl::Status DeleteTree(const std::string& path) override;
   absl::StatusOr<uint64_t> FileSize(const std::string& path) override;
   bool FileExists(const std::string& path) override;
+  bool IsBeingWritten(const std::string& path) override { return base_->IsBeingWritten(path); }
 
  private:
   friend class FaultWritableFile;

@@ -83,6 +83,10 @@ class Env {
   // Whether there is a file or folder of this name.
   virtual bool FileExists(const std::string& path) = 0;
 
+  // Whether some process, on any machine that has this file system, still writes the file: it has it open
+  // from NewWritableFile. True when that can't be told.
+  virtual bool IsBeingWritten(const std::string& /*path*/) { return true; }
+
   // The whole file.
   absl::StatusOr<std::string> ReadFile(const std::string& path);
 

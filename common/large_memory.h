@@ -1,9 +1,14 @@
 // Memory for large arrays: on huge pages where the kernel gives them, which spares most misses of the TLB.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace shoal {
 
@@ -17,7 +22,24 @@ struct FreeLargeMemory {
 };
 using LargeMemory = std::unique_ptr<std::byte[], FreeLargeMemory>;
 
-// Contents undefined. Throws std::bad_alloc.
+// Memory that can't be had: a std::bad_alloc that says how much was asked for.
+class LargeMemoryError : public std::bad_alloc {
+ public:
+  explicit LargeMemoryError(uint64_t size_bytes);
+  const char* what() const noexcept override { return what_; }
+
+ private:
+  char what_[64];
+};
+
+// Contents undefined. Throws LargeMemoryError.
 LargeMemory AllocateLarge(uint64_t size_bytes);
+
+// RESOURCE_EXHAUSTED: "there is not enough memory for WHAT: ...", with how much was asked for, if that is
+// known.
+absl::Status NotEnoughMemory(const std::bad_alloc& error, absl::string_view what);
+
+// For tests: AllocateLarge fails when it says so. Null: it does not.
+extern std::atomic<bool (*)(uint64_t size_bytes)> large_memory_refusal_for_test;
 
 }  // namespace shoal

@@ -76,17 +76,20 @@ void PayloadReader::ReadSplitElement(Piece piece, absl::Span<float> element) {
   piece(format_, absl::MakeConstSpan(bytes, element_bytes_), element);
 }
 
+FloatArray PayloadEncoder::Memory(WireFormat format, uint64_t elements, ArrayPool* pool) {
+  if (format == WIRE_FORMAT_F32) return nullptr;
+  return pool->Acquire((EncodedBytes(format, elements) + sizeof(float) - 1) / sizeof(float));
+}
+
 PayloadEncoder::PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner,
-                               absl::Span<const float> values, ArrayPool* pool)
+                               absl::Span<const float> values, FloatArray memory)
     : format_(format), owner_(std::move(owner)), values_(values) {
-  if (format == WIRE_FORMAT_F32) {
+  if (memory == nullptr) {
     bytes_ = reinterpret_cast<const uint8_t*>(values.data());
     return;
   }
-  const uint64_t bytes = EncodedBytes(format, values.size());
-  const FloatArray memory = pool->Acquire((bytes + sizeof(float) - 1) / sizeof(float));
   bytes_ = encoded_ = reinterpret_cast<uint8_t*>(memory.get());
-  owner_ = memory;
+  owner_ = std::move(memory);
 }
 
 void PayloadEncoder::AddPiece(uint64_t count) {

@@ -73,7 +73,13 @@ class PayloadEncoder {
  public:
   // f32 refers to `values`, which `owner` keeps alive, without a copy; other formats take memory of `pool`.
   PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner, absl::Span<const float> values,
-                 ArrayPool* pool);
+                 ArrayPool* pool)
+      : PayloadEncoder(format, std::move(owner), values, Memory(format, values.size(), pool)) {}
+  // With memory that was taken before.
+  PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner, absl::Span<const float> values,
+                 FloatArray memory);
+  // What an encoder of so many elements takes of the pool; null for f32.
+  static FloatArray Memory(WireFormat format, uint64_t elements, ArrayPool* pool);
 
   // The next `count` elements are final: they are read now or later, and never change.
   void Add(uint64_t count);

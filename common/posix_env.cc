@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,9 @@ class PosixEnvironment : public Env {
                                                                 WriteMode mode) override {
     const int how = mode == WriteMode::kTruncate ? O_TRUNC : O_APPEND;
     SHOAL_ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_WRONLY | O_CREAT | how));
+    // For IsBeingWritten; a file system without locks only makes it say yes. The system ends it with the
+    // process, however that dies.
+    (void)Retry([&] { return flock(fd.get(), LOCK_SH | LOCK_NB); });
     return std::make_unique<PosixWritableFile>(path, std::move(fd));
   }
 
@@ -186,6 +190,11 @@ class PosixEnvironment : public Env {
   bool FileExists(const std::string& path) override {
     struct stat info;
     return stat(path.c_str(), &info) == 0;
+  }
+
+  bool IsBeingWritten(const std::string& path) override {
+    const auto fd = Open(path, O_WRONLY);
+    return !fd.ok() || Retry([&] { return flock(fd->get(), LOCK_EX | LOCK_NB); }) != 0;
   }
 };
 

@@ -35,6 +35,7 @@ class ProgressEnv : public Env {
   absl::Status DeleteTree(const std::string& path) override { return base_->DeleteTree(path); }
   absl::StatusOr<uint64_t> FileSize(const std::string& path) override { return base_->FileSize(path); }
   bool FileExists(const std::string& path) override { return base_->FileExists(path); }
+  bool IsBeingWritten(const std::string& path) override { return base_->IsBeingWritten(path); }
 
  private:
   Env* const base_;

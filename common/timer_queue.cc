@@ -1,15 +1,31 @@
 #include "common/timer_queue.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 #include <utility>
 
 #include "common/clock.h"
+#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
 
 // Further away than any process lives, and not so far that a time point overflows.
 constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
+
+// Tasks that can do without the memory that they ask for catch the error themselves. The others may have done
+// half of something, so the process ends; what it has acknowledged is durable, and others take its place.
+void RunTask(const std::function<void()>& task) {
+  try {
+    task();
+  } catch (const std::bad_alloc& error) {
+    spdlog::critical(
+        "There is not enough memory ({}): the process ends. Give it more, or the job fewer slots",
+        error.what());
+    std::_Exit(1);
+  }
+}
 
 }  // namespace
 
@@ -50,7 +66,7 @@ void TimerQueue::Run() {
       std::function<void()> task = std::move(tasks_.begin()->second);
       tasks_.erase(tasks_.begin());
       lock.unlock();
-      task();
+      RunTask(task);
       task = nullptr;  // what it holds is destroyed without the lock
       lock.lock();
     }

@@ -138,10 +138,12 @@ class Harness {
     if (derived) *report.mutable_job_prepared()->mutable_plan() = plan;
     REQUIRE(Report(node, report).ok());
   }
-  void Refused(uint64_t node, const std::string& reason) {
+  void Refused(uint64_t node, const std::string& reason, bool fatal = false, bool differs = false) {
     NodeReport report;
     report.mutable_job_refused()->set_job(1);
     report.mutable_job_refused()->set_reason(reason);
+    report.mutable_job_refused()->set_fatal(fatal);
+    report.mutable_job_refused()->set_differs(differs);
     REQUIRE(Report(node, report).ok());
   }
   void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false) {

@@ -100,6 +100,7 @@ void JobRun::Advance(absl::Time now) {
   if (!ended()) {
     CountRunningTime(now);
     if (state_.state() == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
+    DeriveAnewByMajority(now);
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
       OfferPlan(now);

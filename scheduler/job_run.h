@@ -90,11 +90,14 @@ class JobRun {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    std::string refused;                            // why it does not take part, until it does
-    uint32_t refusals = 0;                          // in a row
-    std::string failure;                            // why its work for the view failed last (worker)
-    uint32_t failures = 0;                          // of its work, in a row (worker)
-    absl::Time unable_since;                        // first of these refusals and failures
+    std::string refused;      // why it does not take part, until it does
+    uint32_t refusals = 0;    // in a row
+    std::string failure;      // why its work for the view failed last (worker)
+    uint32_t failures = 0;    // of its work, in a row (worker)
+    absl::Time unable_since;  // first of these refusals and failures
+    // What is wrong with spec or data, as it found when it was to derive.
+    std::string data_error;
+    int vote = 0;  // worker with the data: 1 when they are the plan's, -1 when they differ
     absl::Time ask_again = absl::InfinitePast();    // after a refusal
     uint64_t installed = 0;                         // newest view that it holds (server)
     uint32_t failed_restores = 0;                   // in a row (server)
@@ -118,9 +121,15 @@ class JobRun {
   // Who can't take part or has failed, of that role or of any: "; worker-2 can't take part: ..."
   std::string Refusals(std::optional<NodeRole> role = std::nullopt) const;
   const Member* NextDeriver(absl::Time now) const;
-  // Whether the plan is that of the checkpoint which the job goes on from. Else ends the job, which has
-  // written nothing yet.
-  bool CheckOrigin(absl::Time now, const JobPlan& plan);
+  // FAILED_PRECONDITION when the plan is not that of the checkpoint which the job goes on from.
+  absl::Status CheckOrigin(const JobPlan& plan) const;
+  void TakePlan(absl::Time now, const Member& member, const JobPlan& plan);
+  // What is wrong with spec or data, once it is sure that it is not one worker's copy alone: two machines say
+  // so, or nobody else can be asked and the patience is over. Empty: nothing.
+  std::string DataError(absl::Time now) const;
+  // Before the first round: when most workers that have the data have others than the plan's, one of them
+  // derives it anew. Once, so that workers which all have different data come to an end.
+  void DeriveAnewByMajority(absl::Time now);
   // Whether PrepareJob is to be sent to the node now; notes that it is.
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
@@ -249,6 +258,7 @@ class JobRun {
   absl::Time counted_ = absl::InfinitePast();                 // the running time is counted up to here
   bool placed_ = false;                                       // the nodes of the view are there
   absl::Duration ran_;                                        // not in state_ yet
+  bool derived_anew_ = false;
   bool renew_view_ = false;  // a worker that failed waits for a new view, even if it is the same
   std::map<uint32_t, Version> first_in_view_;  // by shard: reported first in the current view
   uint64_t restore_view_ = 0;                  // first view of the restore point: older progress is void

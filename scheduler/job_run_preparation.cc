@@ -1,5 +1,6 @@
 // Who takes part in a job: the plan is derived by one worker, then offered to all.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,20 +21,15 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   NodeState& node = nodes_[member.id];
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan()) {
-      const absl::Status checked = CheckPlan(definition_.spec(), report.plan());
-      if (!checked.ok()) {
-        JobRefused refused;
-        refused.set_reason(std::string(checked.message()));
-        return OnRefused(now, member, refused);
+      absl::Status checked = CheckPlan(definition_.spec(), report.plan());
+      JobRefused refused;
+      if (checked.ok()) {
+        checked = CheckOrigin(report.plan());
+        refused.set_fatal(!checked.ok());
       }
-      if (!CheckOrigin(now, report.plan())) return;
-      *definition_.mutable_plan() = report.plan();
-      out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
-      const JobPlan& plan = report.plan();
-      Message(now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
-                                plan.validation_examples(), " validation and ", plan.test_examples(),
-                                " test examples; ", plan.rounds(), " rounds"));
-      state_.set_deriver(0);
+      refused.set_reason(std::string(checked.message()));
+      if (!checked.ok()) return OnRefused(now, member, refused);
+      TakePlan(now, member, report.plan());
     } else if (report.plan().SerializeAsString() != definition_.plan().SerializeAsString()) {
       node.offered = false;  // it derived another one in the meantime
       node.prepared = false;
@@ -42,20 +38,73 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   }
   if (!has_plan()) return;
   node.prepared = true;
+  if (report.has_data() || report.has_plan()) node.vote = 1;
   node.refused.clear();
   node.refusals = 0;
 }
 
-bool JobRun::CheckOrigin(absl::Time now, const JobPlan& plan) {
-  if (definition_.origin_plan_sha256().empty()) return true;
+void JobRun::TakePlan(absl::Time now, const Member& member, const JobPlan& plan) {
+  *definition_.mutable_plan() = plan;
+  out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
+  state_.set_deriver(0);
+  for (auto& [id, node] : nodes_) node.vote = 0;
+  Message(now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
+                            plan.validation_examples(), " validation and ", plan.test_examples(),
+                            " test examples; ", plan.rounds(), " rounds"));
+}
+
+absl::Status JobRun::CheckOrigin(const JobPlan& plan) const {
+  if (definition_.origin_plan_sha256().empty()) return absl::OkStatus();
   const std::string text = PlanText(plan);
   const std::string sha256 = Sha256Hex(text);
-  if (sha256 == definition_.origin_plan_sha256()) return true;
-  End(now, JOB_STATE_FAILED,
+  if (sha256 == definition_.origin_plan_sha256()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
       absl::StrCat("resume_from: ", definition_.origin_checkpoint(),
                    " was trained on other data than this job has (", definition_.origin_plan_sha256(),
                    ", this job's: ", sha256, "): ", JobDifferences(text, definition_.origin_plan_text())));
-  return false;
+}
+
+std::string JobRun::DataError(absl::Time now) const {
+  std::string error;
+  std::set<std::string> machines;  // that found one
+  bool may_ask = false, patience_over = false;
+  for (const auto& [id, member] : members_.all()) {
+    if (!member.is_worker() || !member.connected || member.leaving) continue;
+    const auto found = nodes_.find(id);
+    const bool asked = found != nodes_.end() && found->second.refusals > 0;
+    may_ask |= !asked;
+    if (!asked || found->second.data_error.empty()) continue;
+    if (error.empty()) error = found->second.data_error;
+    machines.insert(member.join.machine().empty() ? member.name : member.join.machine());
+    patience_over |= now - found->second.unable_since >= options_.derive_patience;
+  }
+  return machines.size() > 1 || (patience_over && !may_ask) ? error : "";
+}
+
+void JobRun::DeriveAnewByMajority(absl::Time now) {
+  if (derived_anew_ || !has_plan() || state_.view().view() > 0) return;
+  int agree = 0;
+  std::vector<std::pair<NodeId, std::string>> differ;
+  for (const auto& [id, node] : nodes_) {
+    agree += node.vote > 0;
+    if (node.vote < 0) differ.emplace_back(id, node.refused);
+  }
+  if (static_cast<int>(differ.size()) <= agree) return;
+  const Member* const deriver = members_.Find(differ.front().first);
+  if (deriver == nullptr || !deriver->connected) return;
+  derived_anew_ = true;
+  Intervene(now,
+            absl::StrCat(differ.size(), " workers have other data than the plan was made of, ", agree,
+                         " the same: ", deriver->name, " reads them anew (", differ.front().second, ")"));
+  definition_.clear_plan();
+  out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
+  Directive close;
+  close.mutable_close_job()->set_job(definition_.job());
+  for (auto& [id, node] : nodes_) {
+    out_->Send(id, close);  // what is prepared of the former plan
+    node = NodeState();
+  }
+  state_.set_deriver(deriver->id.value());
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
@@ -80,7 +129,9 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
     }
   }
   if (derived) state_.set_deriver(0);
-  if (report.fatal()) return End(now, JOB_STATE_FAILED, reason);
+  if (report.fatal() && !member.is_worker()) return End(now, JOB_STATE_FAILED, reason);
+  node.data_error = report.fatal() ? reason : "";
+  if (report.differs()) node.vote = -1;
   if (news) Message(now, absl::StrCat(member.name, " can't take part: ", reason), LogLine::Level::kWarning);
   if (failed && NobodyCan(now, NODE_ROLE_WORKER))
     End(now, JOB_STATE_FAILED, absl::StrCat("no worker can do the work", Refusals(NODE_ROLE_WORKER)));
@@ -136,6 +187,11 @@ std::string JobRun::Refusals(std::optional<NodeRole> role) const {
 }
 
 const Member* JobRun::ChooseDeriver(absl::Time now) {
+  const std::string data_error = DataError(now);
+  if (!data_error.empty()) {
+    End(now, JOB_STATE_FAILED, data_error);
+    return nullptr;
+  }
   const Member* const current = members_.Find(NodeId(state_.deriver()));
   const std::string* const stuck = current == nullptr ? nullptr : watch_.Suspect(current->id);
   if (current != nullptr && !current->leaving && !IsSuspect(now, current->id)) return current;

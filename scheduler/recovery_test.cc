@@ -535,6 +535,11 @@ TEST_CASE(
   h.Submit(Spec(), "id", resume);
   h.Prepared(w, /*derived=*/true, other);
   h.Prepared(s);
+  for (int second = 0; second < 10; ++second) {
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);  // another worker may come that has the data
+    if (h.Last(w, Directive::kPrepareJob) != nullptr) h.Prepared(w, /*derived=*/true, other);
+    h.Pass(absl::Seconds(1), {s, w});
+  }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
   CHECK(h.CurrentView().view() == 0);  // no server has heard where to write
   CHECK(h.Last(s, Directive::kPrepareJob) == nullptr);

@@ -747,6 +747,80 @@ TEST_CASE(
   }
 }
 
+// ---- the data ----
+
+TEST_CASE(
+    "What one worker finds wrong in the data fails the job only when it is sure that others would too") {
+  Harness h;
+  const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  h.Refused(w1, "data.tsv: there is no column 'text'", /*fatal=*/true);
+  CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+  REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+  SECTION("another machine says the same") {
+    h.Refused(w2, "data.tsv: there is no column 'text'", /*fatal=*/true);
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK(h.GetJob().reason() == "data.tsv: there is no column 'text'");
+  }
+  SECTION("another has a good copy") {
+    h.Prepared(w2, /*derived=*/true);
+    CHECK(h.GetJob().has_plan());
+    h.Pass(absl::Seconds(60), {w1, w2});
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+  }
+  SECTION("nobody else has the data, after a while") {
+    h.Refused(w2, "data.tsv: not found");
+    for (int second = 0; second < 10; ++second) {
+      CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+      h.Pass(absl::Seconds(1), {w1, w2});
+    }
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK(h.GetJob().reason() == "data.tsv: there is no column 'text'");
+  }
+}
+
+TEST_CASE("A copy of the data that most workers don't have is not what the job is trained on") {
+  JobSpec spec = Spec();
+  spec.mutable_cluster()->set_min_workers(1);
+  Harness h;
+  const uint64_t bad = h.Join(NODE_ROLE_WORKER, "bad"), w2 = h.Join(NODE_ROLE_WORKER, "w2"),
+                 w3 = h.Join(NODE_ROLE_WORKER, "w3"), s = h.Join(NODE_ROLE_SERVER, "s");
+  h.Submit(spec);
+  JobPlan truncated = Plan();
+  truncated.set_train_examples(50);
+  h.Prepared(bad, /*derived=*/true, truncated);
+  h.Prepared(s);
+  h.Refused(w2, "data.tsv differs", /*fatal=*/false, /*differs=*/true);
+  CHECK(h.GetJob().has_plan());  // one against one
+  SECTION("most have another") {
+    h.Clear();
+    h.Refused(w3, "data.tsv differs", /*fatal=*/false, /*differs=*/true);
+    CHECK_FALSE(h.GetJob().has_plan());
+    CHECK(h.CurrentView().view() == 0);
+    CHECK(h.Said("2 workers have other data than the plan was made of, 1 the same: w2 reads them anew"));
+    CHECK(h.Last(s, Directive::kCloseJob) != nullptr);
+    REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+    CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
+    h.Prepared(s);  // came late, and is of the former plan
+    h.Prepared(w2, /*derived=*/true);
+    CHECK(h.GetJob().plan().train_examples() == Plan().train_examples());
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
+    h.Refused(bad, "data.tsv differs", /*fatal=*/false, /*differs=*/true);
+    h.Prepared(w3);
+    h.Prepared(s);
+    CHECK(h.CurrentView().slots_size() == 2);
+    CHECK(h.GetJob().interventions() == 1);
+  }
+  SECTION("one more has the same") {
+    NodeReport report;
+    report.mutable_job_prepared()->set_job(1);
+    report.mutable_job_prepared()->set_has_data(true);
+    REQUIRE(h.Report(w3, report).ok());
+    CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+    CHECK(h.GetJob().plan().train_examples() == 50);
+  }
+}
+
 TEST_CASE("A store whose keys are damaged is an error, not an exception") {
   for (const char* table : {kStateTable, kEvaluationTable, kNodeTable, kJobTable}) {
     for (const char* key : {"", "zz", "0000000000000001x", "00000000000000000000000000000000001", "1"}) {

@@ -53,7 +53,8 @@ TEST_CASE("A worker that hangs while it reads the data is replaced by another") 
   CHECK(h.GetJob().has_plan());
 }
 
-TEST_CASE("A server that hangs in a restore is left out of a new restore point") {
+TEST_CASE("A server that hangs in a restore, an update or a write is left out of a new restore point") {
+  const ActivityKind kind = GENERATE(ACTIVITY_RESTORE, ACTIVITY_UPDATE, ACTIVITY_WRITE_CHECKPOINT);
   Harness h;
   const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
                  w = h.Join(NODE_ROLE_WORKER, "w");
@@ -62,7 +63,7 @@ TEST_CASE("A server that hangs in a restore is left out of a new restore point")
   h.Prepared(s1);
   h.Prepared(s2);
   REQUIRE(h.CurrentView().shards_size() == 2);
-  Hang(&h, s1, ACTIVITY_RESTORE);
+  Hang(&h, s1, kind);
   h.Pass(absl::Milliseconds(100), {s2, w});
   REQUIRE(h.CurrentView().shards_size() == 1);
   CHECK(h.CurrentView().shards(0).primary().node_id() == s2);

@@ -25,14 +25,26 @@ BlockState::BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::
                        BlockStart start)
     : job_(std::move(job)),
       block_(block),
-      format_{job_->wire, job_->blocks[block.value()].size, std::move(pool)},
+      format_{job_->wire, job_->blocks[block.value()].size},
+      pool_(std::move(pool)),
       tree_(job_->slots),
       decay_(DecayRanges(*job_, job_->blocks[block.value()])),
       ledger_(tree_),
       theta_(std::move(start.theta)),
       moments_(std::move(start.moments)),
       version_(start.version.value()) {
-  Publish(Finish(start.version, Encoder(theta_)));
+  Publish(Finish(start.version,
+                 Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get()))));
+  absl::MutexLock lock(&mutex_);
+  Reserve();
+}
+
+void BlockState::Reserve() {
+  if (next_theta_ == nullptr) next_theta_ = pool_->Acquire(format_.size);
+  if (next_encoded_ == nullptr)
+    next_encoded_ = PayloadEncoder::Memory(format_.wire, format_.size, pool_.get());
+  // A worker that reduces all slots itself needs none.
+  if (spare_sum_ == nullptr && !ledger_.empty()) spare_sum_ = pool_->Acquire(format_.size);
 }
 
 // ---- contributions ----
@@ -81,8 +93,10 @@ absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& 
   absl::MutexLock lock(&mutex_);
   SHOAL_ASSIGN_OR_RETURN(const bool over, IsOver(header));
   if (over) return AddResult::kDuplicate;
-  const auto merge = [this](BlockSum left, BlockSum right) {
-    return BlockSum::Merge(format_, std::move(left), std::move(right));
+  Reserve();
+  FloatArray& spare = spare_sum_;
+  const auto merge = [&](BlockSum left, BlockSum right) {
+    return BlockSum::Merge(format_, std::move(left), std::move(right), &spare);
   };
   ledger_.Add({header.slot_begin(), header.slot_end()}, BlockSum(std::move(payload), header.stats()), merge);
   return ledger_.complete() ? AddResult::kCompleted : AddResult::kAdded;
@@ -115,8 +129,8 @@ PublishedVersion BlockState::Apply(const BlockUpdate& update) {
   step.step = update.round.value() + 1;
   step.learning_rate = update.learning_rate;
   step.gradient_scale = weight == 0 ? 0 : update.clip / static_cast<double>(weight);
-  FloatArray next = format_.pool->Acquire(format_.size);
-  PayloadEncoder encoder = Encoder(next);
+  FloatArray next = std::move(next_theta_);
+  PayloadEncoder encoder = Encoder(next, std::move(next_encoded_));
   BlockSumReader reader(format_.wire, ledger_.sum());
   for (uint64_t begin = 0; begin < format_.size; begin += kSumPiece) {
     const uint64_t count = std::min(kSumPiece, format_.size - begin);
@@ -151,9 +165,9 @@ void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Sp
 // ---- versions ----
 
 // For float32 the published version is the slice of θ itself; else an encoded copy.
-PayloadEncoder BlockState::Encoder(const FloatArray& theta) const {
+PayloadEncoder BlockState::Encoder(const FloatArray& theta, FloatArray memory) const {
   return PayloadEncoder(format_.wire, theta, absl::MakeConstSpan(theta.get(), format_.size),
-                        format_.pool.get());
+                        std::move(memory));
 }
 
 PublishedVersion BlockState::Finish(Version version, PayloadEncoder encoder) const {
@@ -185,8 +199,7 @@ BlockSnapshot BlockState::Snapshot() const {
   snapshot.block = block_;
   snapshot.size = format_.size;
   snapshot.theta = theta_;
-  for (const FloatArray& moment : moments_)
-    snapshot.moments.push_back(CopyOf(format_.pool, moment, format_.size));
+  for (const FloatArray& moment : moments_) snapshot.moments.push_back(CopyOf(pool_, moment, format_.size));
   return snapshot;
 }
 

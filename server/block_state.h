@@ -37,8 +37,12 @@ struct BlockUpdate {
 };
 
 // Thread-safe: a lock for each block, so that different blocks work side by side. Never blocks on I/O.
+//
+// All memory of a round is taken before anything changes: with the contribution that needs it, whose sender
+// tries again when it can't be had.
 class BlockState {
  public:
+  // Throws std::bad_alloc.
   BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::shared_ptr<ArrayPool> pool,
              BlockStart start);
 
@@ -50,7 +54,7 @@ class BlockState {
     kCompleted,  // added, and the round's sum is complete: told to one caller
   };
   // Adds a contribution of the running round. The first one of a range is just held.
-  // Errors, which change nothing: see JobShard::Contribute.
+  // Errors, which change nothing: see JobShard::Contribute. Throws std::bad_alloc, without effect.
   absl::StatusOr<AddResult> Add(const ContributionHeader& header, Payload payload)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -67,7 +71,8 @@ class BlockState {
   // round may complete.
   void Publish(PublishedVersion published) ABSL_LOCKS_EXCLUDED(published_mutex_);
 
-  // θ at version() with a copy of the moments; between Apply and Publish, so that they stand still.
+  // θ at version() with a copy of the moments; between Apply and Publish, so that they stand still. Throws
+  // std::bad_alloc.
   BlockSnapshot Snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Errors: OUT_OF_RANGE when it is dropped already, UNAVAILABLE when it is not there yet.
@@ -84,13 +89,16 @@ class BlockState {
   absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient, float* out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes what the update of the running round will need, and what a sum may.
+  void Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes of θ what goes to workers.
-  PayloadEncoder Encoder(const FloatArray& theta) const;
+  PayloadEncoder Encoder(const FloatArray& theta, FloatArray memory) const;
   PublishedVersion Finish(Version version, PayloadEncoder encoder) const;
 
   const std::shared_ptr<const ShardJob> job_;
   const BlockId block_;
   const SumFormat format_;
+  const std::shared_ptr<ArrayPool> pool_;
   const SlotTree tree_;
   const std::vector<DecayRange> decay_;
 
@@ -98,7 +106,10 @@ class BlockState {
   Coverage<BlockSum> ledger_ ABSL_GUARDED_BY(mutex_);
   FloatArray theta_ ABSL_GUARDED_BY(mutex_);
   std::vector<FloatArray> moments_ ABSL_GUARDED_BY(mutex_);
-  std::atomic<uint64_t> version_;  // written with mutex_ held
+  FloatArray next_theta_ ABSL_GUARDED_BY(mutex_);    // of the next version; null: not taken yet
+  FloatArray next_encoded_ ABSL_GUARDED_BY(mutex_);  // the same; null for f32 too
+  FloatArray spare_sum_ ABSL_GUARDED_BY(mutex_);     // for the next sum of two contributions
+  std::atomic<uint64_t> version_;                    // written with mutex_ held
 
   // Apart, so that a subscriber need not wait for an update.
   mutable absl::Mutex published_mutex_;

@@ -15,8 +15,8 @@ absl::Span<float> Piece(const FloatArray& values, uint64_t begin, uint64_t size)
 }
 
 // Both came from the network: decoded and added piece by piece, in one pass over memory.
-FloatArray AddPayloads(const SumFormat& format, const Payload& left, const Payload& right) {
-  FloatArray sum = format.pool->Acquire(format.size);
+FloatArray AddPayloads(const SumFormat& format, const Payload& left, const Payload& right, FloatArray sum) {
+  SHOAL_CHECK(sum != nullptr);
   PayloadReader first(format.wire, left);
   PayloadReader second(format.wire, right);
   for (uint64_t begin = 0; begin < format.size; begin += kSumPiece) {
@@ -29,9 +29,10 @@ FloatArray AddPayloads(const SumFormat& format, const Payload& left, const Paylo
 
 }  // namespace
 
-FloatArray BlockSum::MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right) {
+FloatArray BlockSum::MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right,
+                                 FloatArray* spare) {
   if (left->values_ == nullptr && right->values_ == nullptr) {
-    return AddPayloads(format, left->payload_, right->payload_);
+    return AddPayloads(format, left->payload_, right->payload_, std::exchange(*spare, nullptr));
   }
   // Addition commutes, so the payload may be on either side.
   if (left->values_ == nullptr) std::swap(left, right);
@@ -44,9 +45,9 @@ FloatArray BlockSum::MergeValues(const SumFormat& format, BlockSum* left, BlockS
   return std::move(left->values_);
 }
 
-BlockSum BlockSum::Merge(const SumFormat& format, BlockSum left, BlockSum right) {
+BlockSum BlockSum::Merge(const SumFormat& format, BlockSum left, BlockSum right, FloatArray* spare) {
   BlockSum sum(Payload(), AddStats(left.stats_, right.stats_));
-  sum.values_ = MergeValues(format, &left, &right);
+  sum.values_ = MergeValues(format, &left, &right, spare);
   return sum;
 }
 

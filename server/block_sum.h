@@ -14,8 +14,7 @@ namespace shoal::server {
 // What all sums of a block have in common.
 struct SumFormat {
   WireFormat wire = WIRE_FORMAT_F32;
-  uint64_t size = 0;                // elements
-  std::shared_ptr<ArrayPool> pool;  // memory of sums
+  uint64_t size = 0;  // elements
 };
 
 // Either the payload of one contribution, as received, or float32 values that are representable in the wire
@@ -27,8 +26,9 @@ class BlockSum {
   BlockSum(Payload payload, ContributionStats stats)
       : payload_(std::move(payload)), stats_(std::move(stats)) {}
 
-  // The parent's value: round_to_wire(left + right).
-  static BlockSum Merge(const SumFormat& format, BlockSum left, BlockSum right);
+  // The parent's value: round_to_wire(left + right). When both are payloads `*spare`, an array of that size,
+  // is taken for it; merging what one contribution completes takes it once at most.
+  static BlockSum Merge(const SumFormat& format, BlockSum left, BlockSum right, FloatArray* spare);
 
   const ContributionStats& stats() const { return stats_; }
 
@@ -38,7 +38,7 @@ class BlockSum {
  private:
   friend class BlockSumReader;
 
-  static FloatArray MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right);
+  static FloatArray MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right, FloatArray* spare);
 
   FloatArray values_;  // null: payload_ has the values
   Payload payload_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/large_memory.h"
 #include "common/status.h"
 #include "server/shard_state.h"
 
@@ -26,11 +27,10 @@ absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
   return *own;
 }
 
-// Memory for a block's state, filled by the reader.
-absl::Status NotEnoughMemory() {
-  return absl::ResourceExhaustedError("there is not enough memory for the job's state");
-}
+// Of an error of memory; it must not leave a thread of ParallelFor, nor a handler of gRPC.
+constexpr char kState[] = "the job's state";
 
+// Memory for a block's state, filled by the reader.
 absl::StatusOr<BlockStart> LoadBlock(const ShardJob& job, BlockId block, Version version, ArrayPool* pool,
                                      StateReader* reader) {
   const uint64_t size = job.blocks[block.value()].size;
@@ -95,10 +95,11 @@ absl::Status JobShard::Install(const View& view) {
     held = state_;
   }
   SHOAL_ASSIGN_OR_RETURN(const uint32_t shard, OwnShard(view, self_));
-  absl::StatusOr<std::shared_ptr<ShardState>> made = NotEnoughMemory();
+  absl::StatusOr<std::shared_ptr<ShardState>> made = nullptr;
   try {
     made = StateFor(view, shard, std::move(held));
-  } catch (const std::bad_alloc&) {
+  } catch (const std::bad_alloc& error) {
+    made = NotEnoughMemory(error, kState);
   }
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, std::move(made));
   {
@@ -153,8 +154,8 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateFor(const View& view,
     }
     try {
       loaded[i] = LoadBlock(*job_, blocks[i], Version(view.restore().version()), pool_.get(), reader.get());
-    } catch (const std::bad_alloc&) {
-      loaded[i] = NotEnoughMemory();  // it must not leave a thread of ParallelFor
+    } catch (const std::bad_alloc& error) {
+      loaded[i] = NotEnoughMemory(error, kState);
       return;
     }
     host_->OnBlockRestored(ViewId(view.view()), blocks.size());
@@ -183,7 +184,12 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateOf(const ViewKey& vie
 
 absl::StatusOr<ContributionResult> JobShard::Contribute(const ContributionHeader& header, Payload payload) {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(KeyOf(header)));
-  auto result = state->Contribute(header, std::move(payload));
+  absl::StatusOr<ContributionResult> result = ContributionResult::kDuplicate;
+  try {
+    result = state->Contribute(header, std::move(payload));
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, absl::StrCat("a contribution to block ", header.block()));
+  }
   if (result.ok()) contributions_.fetch_add(1, std::memory_order_relaxed);
   return result;
 }

@@ -50,6 +50,8 @@ class JobShardHost {
 
   // The snapshot of a version that the job wants on disk.
   virtual void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) = 0;
+  // It could not be made; it has no blocks.
+  virtual void OnSnapshotLost(const ShardSnapshot& /*snapshot*/, const absl::Status& /*why*/) {}
 
   // A block of `view`'s restore point, which has so many in this shard, has been loaded.
   virtual void OnBlockRestored(ViewId /*view*/, uint64_t /*blocks*/) {}
@@ -106,6 +108,7 @@ class JobShard {
   //   INVALID_ARGUMENT     not a block of this shard or a round of the training, not a node of the slot tree,
   //                        another format or size
   //   DATA_LOSS            header and payload don't have their checksum: send it again
+  //   RESOURCE_EXHAUSTED   there is no memory for it: send it again later
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
   // How many calls of Contribute had no error.
   uint64_t contributions() const { return contributions_.load(std::memory_order_relaxed); }

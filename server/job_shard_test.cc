@@ -2,6 +2,7 @@
 #include "server/job_shard.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -12,10 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/block_checksum.h"
 #include "common/flipped_bits.h"
 #include "common/job_spec.h"
+#include "common/large_memory.h"
 #include "common/slot_tree.h"
 #include "common/status.h"
 #include "common/wire.h"
@@ -177,6 +180,9 @@ class Cluster : public JobShardHost {
     for (uint64_t i = 0; i < count; ++i) REQUIRE_NOTHROW(fn(i));
   }
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override { snapshots.push_back(snapshot); }
+  void OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status& why) override {
+    lost.push_back(absl::StrCat("version ", snapshot.version.value(), ": ", why.message()));
+  }
 
   std::shared_ptr<const ShardJob> job;
   std::vector<std::unique_ptr<JobShard>> servers;
@@ -188,6 +194,7 @@ class Cluster : public JobShardHost {
   std::set<std::pair<uint32_t, uint32_t>> calls;  // for them, of whom to whom: one at a time
   std::vector<ShardProgress> progresses;
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
+  std::vector<std::string> lost;
   RampSource source;
 };
 
@@ -463,6 +470,72 @@ TEST_CASE("A view that can't be is refused, and no view is served") {
   CHECK(code([](View* view) { view->mutable_restore()->set_version(~uint64_t{0}); }) ==
         absl::StatusCode::kInvalidArgument);
   CHECK(code([](View*) {}) == absl::StatusCode::kOk);
+}
+
+// As long as it lives no large memory can be had, after the first `grant` pieces.
+class NoMemory {
+ public:
+  explicit NoMemory(int grant = 0) {
+    left_ = grant;
+    large_memory_refusal_for_test = [](uint64_t) { return left_-- <= 0; };
+  }
+  ~NoMemory() { large_memory_refusal_for_test = nullptr; }
+
+ private:
+  static inline std::atomic<int> left_{0};
+};
+
+TEST_CASE(
+    "Whenever memory can't be had in a round, what needs it is refused, and the bits are the same later") {
+  const std::vector<std::vector<SlotRange>> rounds(4, {{0, 1}, {1, 2}, {2, 3}, {3, 4}});
+  for (double clip_norm : {0.0, 1.0}) {
+    Cluster undisturbed(1, clip_norm);
+    for (uint64_t round = 0; round < rounds.size(); ++round) undisturbed.PushAll(round, rounds[round]);
+    const std::vector<float> expected = undisturbed.Theta(rounds.size());
+    int refused = 0;
+    for (int grant = 0; grant < 12; ++grant) {
+      Cluster cluster(1, clip_norm);
+      for (uint64_t round = 0; round < rounds.size(); ++round) {
+        for (uint64_t block = 0; block < cluster.job->blocks.size(); ++block) {
+          for (SlotRange node : rounds[round]) {
+            absl::StatusOr<ContributionResult> result = ContributionResult::kDuplicate;
+            {
+              const NoMemory no_memory(grant);
+              result = cluster.Push(round, node, block);
+            }
+            if (result.ok()) continue;
+            ++refused;
+            CHECK(absl::IsResourceExhausted(result.status()));
+            CHECK_THAT(std::string(result.status().message()),
+                       Catch::Matchers::Contains("a contribution to block") &&
+                           Catch::Matchers::Contains("MiB can't be had"));
+            REQUIRE(cluster.Push(round, node, block).ok());  // the worker sends it again
+          }
+        }
+      }
+      CHECK(cluster.Theta(rounds.size()) == expected);
+    }
+    CHECK(refused > 0);
+  }
+}
+
+TEST_CASE("A snapshot for which there is no memory is given up with its reason; the round goes on") {
+  Cluster cluster(1, /*clip_norm=*/0);
+  cluster.PushAll(0, {{0, 4}});
+  for (uint64_t block = 0; block + 1 < cluster.job->blocks.size(); ++block)
+    REQUIRE(cluster.Push(1, {0, 4}, block).ok());
+  {
+    const NoMemory no_memory(1);  // θ of the next version, or one of two moments
+    REQUIRE(cluster.Push(1, {0, 4}, cluster.job->blocks.size() - 1).ok());
+  }
+  CHECK(cluster.snapshots.empty());
+  REQUIRE(cluster.lost.size() == 1);
+  CHECK_THAT(cluster.lost[0],
+             Catch::Matchers::StartsWith("version 2: there is not enough memory for a copy"));
+  cluster.PushAll(2, {{0, 4}});
+  cluster.PushAll(3, {{0, 4}});
+  CHECK(cluster.snapshots.size() == 1);
+  CHECK(cluster.progresses.back().version() == 4);
 }
 
 TEST_CASE("A state for which there is no memory is refused, and loaded when there is") {

@@ -405,6 +405,14 @@ void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
   files_->Post([this] { WriteNextSnapshot(); });
 }
 
+void ServerJob::OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status& why) {
+  absl::MutexLock lock(&mutex_);
+  ShardWritten written = NewWritten(snapshot);
+  written.set_error(std::string(why.message()));
+  spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), written.version(), written.error());
+  ReportWritten(written);
+}
+
 void ServerJob::WriteNextSnapshot() {
   SnapshotQueue::Snapshot snapshot;
   {

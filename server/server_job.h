@@ -101,6 +101,7 @@ class ServerJob : public JobShardHost {
   void OnProgress(const ShardProgress& progress) override;
   bool HasRoomForSnapshot(Version version) override;
   void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override;
+  void OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status& why) override;
   void OnBlockRestored(ViewId view, uint64_t blocks) override;
   void Execute(std::function<void()> work) override;
   void ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) override;

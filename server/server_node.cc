@@ -1,9 +1,11 @@
 #include "server/server_node.h"
 
+#include <new>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/large_memory.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
@@ -84,7 +86,12 @@ void ServerNode::Prepare(const PrepareJob& request) {
   options.peers = options_.peers;
   options.report = options_.report;
   options.fetch = options_.fetch;
-  auto made = owner_.Own(std::make_unique<ServerJob>(std::move(options), *std::move(job)));
+  std::shared_ptr<ServerJob> made;
+  try {
+    made = owner_.Own(std::make_unique<ServerJob>(std::move(options), *std::move(job)));
+  } catch (const std::bad_alloc& error) {
+    return Refuse(id, NotEnoughMemory(error, "the job"));
+  }
   spdlog::info("Job {}: {} blocks in all", id.value(), made->job().blocks.size());
   {
     absl::MutexLock lock(&mutex_);

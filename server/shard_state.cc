@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/block_checksum.h"
 #include "common/checkpoint_plan.h"
+#include "common/large_memory.h"
 #include "common/schedule.h"
 #include "common/status.h"
 
@@ -235,11 +236,22 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
 
 // ---- what a whole version brings about ----
 
+// None: the job wants none of this version. An error of memory costs the snapshot, not the round.
+absl::StatusOr<std::optional<BlockSnapshot>> ShardState::SnapshotOf(BlockState* block,
+                                                                    Version version) const {
+  if (!IsCheckpointDue(job_->spec, job_->length, version)) return std::nullopt;
+  try {
+    return block->Snapshot();
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, absl::StrCat("a copy of the moments of block ", block->block().value()));
+  }
+}
+
 void ShardState::Reached(BlockState* block, Round round, const ContributionStats& stats,
                          double gradient_norm) {
   const Version version = OutputOf(round);
-  std::optional<BlockSnapshot> copy;
-  if (IsCheckpointDue(job_->spec, job_->length, version)) copy = block->Snapshot();
+  const absl::StatusOr<std::optional<BlockSnapshot>> copy = SnapshotOf(block, version);
+  absl::Status lost;
   ShardProgress progress;
   std::shared_ptr<ShardSnapshot> snapshot;
   {
@@ -247,12 +259,17 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
     Arrivals& arrivals = arrivals_[version];
     arrivals.stats = stats;
     arrivals.gradient_norm = gradient_norm;
-    if (copy) {
+    arrivals.lost.Update(copy.status());
+    if (!copy.ok() || copy->has_value()) {
       if (arrivals.snapshot == nullptr) {
         arrivals.snapshot = std::make_shared<ShardSnapshot>();
         *arrivals.snapshot = {place_.restore_id, version, place_.shard, place_.shards, {}};
       }
-      arrivals.snapshot->blocks.push_back(*std::move(copy));
+      if (arrivals.lost.ok()) {
+        arrivals.snapshot->blocks.push_back(**copy);
+      } else {
+        arrivals.snapshot->blocks.clear();
+      }
     }
     if (++arrivals.blocks < blocks_.size()) return;
     running_ = RoundFrom(version);
@@ -266,9 +283,12 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
       of_round.set_gradient_norm(arrivals.gradient_norm);
     }
     snapshot = std::move(arrivals.snapshot);
+    lost = arrivals.lost;
     arrivals_.erase(arrivals_.begin(), arrivals_.upper_bound(version));
   }
-  if (snapshot != nullptr) {
+  if (!lost.ok()) {
+    host_->OnSnapshotLost(*snapshot, lost);
+  } else if (snapshot != nullptr) {
     std::sort(snapshot->blocks.begin(), snapshot->blocks.end(),
               [](const BlockSnapshot& a, const BlockSnapshot& b) { return a.block < b.block; });
     host_->OnSnapshot(std::move(snapshot));

@@ -54,7 +54,8 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
     size_t blocks = 0;  // that have reached it
     double gradient_norm = 0;
     ContributionStats stats;
-    std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due
+    std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due; without blocks when it is lost
+    absl::Status lost;                        // why
   };
 
   // A block's update that waits for room for a snapshot.
@@ -75,6 +76,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   void UpdateAll(Round round, double total_squared_norm);
   void Update(BlockState* block, Round round, double clip, double gradient_norm) ABSL_LOCKS_EXCLUDED(mutex_);
   bool MayUpdate(Round round) const;
+  absl::StatusOr<std::optional<BlockSnapshot>> SnapshotOf(BlockState* block, Version version) const;
   void Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckReached(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -1,8 +1,10 @@
 #include "worker/job_worker.h"
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/large_memory.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
@@ -154,16 +156,32 @@ void JobWorker::RunNext() {
   }
 }
 
-void JobWorker::Train(const SlotRun& run) {
+absl::Status JobWorker::RunSlot(const SlotRun& run) {
   SlotTask task;
   task.round = RoundFrom(run.version);
   task.slot = run.slot;
   task.theta = run.theta;
-  task.gradient = rounds_.BeginGradient();
   task.wait_group = [&](int group) { return WaitGroup(run, group); };
   task.set_stats = [&](const ContributionStats& stats) { rounds_.SetStats(stats); };
   task.group_final = [&](int group) { FinishGroup(group); };
-  const absl::Status status = program_->RunSlot(task);
+  try {
+    task.gradient = rounds_.BeginGradient();
+    return program_->RunSlot(task);
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, "the slot");
+  }
+}
+
+absl::StatusOr<EvaluationStatistics> JobWorker::EvaluateSlot(const SlotRun& run) {
+  try {
+    return program_->EvaluateSlot({run.set, run.slot, run.theta});
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, "the slot");
+  }
+}
+
+void JobWorker::Train(const SlotRun& run) {
+  const absl::Status status = RunSlot(run);
   absl::MutexLock lock(&mutex_);
   running_.reset();
   busy_ = false;
@@ -173,7 +191,7 @@ void JobWorker::Train(const SlotRun& run) {
 }
 
 void JobWorker::Evaluate(const SlotRun& run) {
-  const auto statistics = program_->EvaluateSlot({run.set, run.slot, run.theta});
+  const auto statistics = EvaluateSlot(run);
   absl::MutexLock lock(&mutex_);
   running_.reset();
   busy_ = false;

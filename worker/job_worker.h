@@ -55,6 +55,9 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   // A slot that can start.
   std::optional<SlotRun> NextSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunNext() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Errors: the program's; RESOURCE_EXHAUSTED when memory can't be had.
+  absl::Status RunSlot(const SlotRun& run) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const SlotRun& run);
   void Train(const SlotRun& run) ABSL_LOCKS_EXCLUDED(mutex_);
   void Evaluate(const SlotRun& run) ABSL_LOCKS_EXCLUDED(mutex_);
   bool WaitGroup(const SlotRun& run, int group) ABSL_LOCKS_EXCLUDED(mutex_);

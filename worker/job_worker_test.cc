@@ -6,12 +6,14 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/coverage.h"
+#include "common/large_memory.h"
 #include "common/timer_queue.h"
 
 namespace shoal::worker {
@@ -367,6 +369,37 @@ TEST_CASE("a loss that is not a number is reported, and nothing of it pushed") {
   CHECK(reports[0].slot_failed().reason() == "the loss is not a number");
   CHECK(reports[0].slot_failed().restore_id() == 1);
   CHECK(PromptLink::pushed == 0);
+}
+
+TEST_CASE("a slot for which there is no memory is refused with how much was asked for") {
+  absl::Mutex mutex;
+  std::vector<NodeReport> reports;
+  JobWorker::Options options = MakeOptions(NodeId(1));
+  options.rounds.report = [&](NodeReport report) {
+    absl::MutexLock lock(&mutex);
+    reports.push_back(std::move(report));
+  };
+  JobWorker worker(std::move(options), std::make_unique<TestProgram>(), MakePromptLink());
+  large_memory_refusal_for_test = [](uint64_t) { return true; };
+  worker.OnView(MakeView(3, {{0, kSlots}}));
+  {
+    const auto reported = [&] { return !reports.empty(); };
+    absl::MutexLock lock(&mutex);
+    const bool in_time = mutex.AwaitWithTimeout(absl::Condition(&reported), absl::Seconds(20));
+    large_memory_refusal_for_test = nullptr;
+    REQUIRE(in_time);
+    REQUIRE(reports[0].has_job_refused());
+    CHECK(reports[0].job_refused().reason() ==
+          "round 0, slot 0: there is not enough memory for the slot: 0.0 MiB can't be had");
+    CHECK_FALSE(reports[0].job_refused().fatal());
+  }
+  View view = MakeView(3, {{0, kSlots}});
+  view.set_view(2);
+  PromptLink::pushed = 0;
+  worker.OnView(view);  // it tries again
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (PromptLink::pushed == 0 && absl::Now() < deadline) std::this_thread::yield();
+  CHECK(PromptLink::pushed > 0);
 }
 
 TEST_CASE("events that come while the link is destroyed leave it alone") {

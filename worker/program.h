@@ -59,8 +59,13 @@ class ProgramBuilder {
   // Reads the job's data: a pure function of spec and data, so whoever derives gets the same. Errors:
   // INVALID_ARGUMENT is the job's fault, for its user; others, a missing file included, are this machine's.
   virtual absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) = 0;
-  // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's data or
-  // arithmetic is not the plan's.
+  // Whether all of the plan's files are here, with the same contents. Errors: FAILED_PRECONDITION, with both
+  // digests, when one that is here has others; what kept one from being read.
+  virtual absl::StatusOr<bool> HasData(const JobPlan& /*plan*/, const Progress& /*progress*/) {
+    return false;
+  }
+  // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's arithmetic
+  // is not the plan's.
   virtual absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
                                                          const std::map<std::string, std::string>& artifacts,
                                                          const Progress& progress) = 0;

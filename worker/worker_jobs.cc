@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/job_plan_check.h"
 #include "common/job_spec.h"
+#include "common/large_memory.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
@@ -15,10 +16,6 @@ namespace {
 
 // A former job that ends later than this is worth a line in the log.
 constexpr absl::Duration kUsualSlotTime = absl::Seconds(10);
-
-absl::Status NotEnoughMemory() {
-  return absl::ResourceExhaustedError("there is not enough memory for the job");
-}
 
 }  // namespace
 
@@ -175,7 +172,10 @@ void WorkerJobs::PrepareWanted() {
     }
     spdlog::info("Preparing job {} ({})", request.job(),
                  request.derive() ? "deriving its plan" : "from its plan");
-    absl::StatusOr<PreparedJob> made = MakeOrExplain(request);
+    bool differs = false;
+    const absl::StatusOr<bool> has_data = HasData(request, &differs);
+    absl::StatusOr<PreparedJob> made = has_data.ok() ? MakeOrExplain(request) : has_data.status();
+    if (made.ok()) made->prepared.set_has_data(*has_data);
     absl::MutexLock lock(&mutex_);
     task_.reset();
     const bool same_lease = std::exchange(under_way_, std::nullopt).has_value();
@@ -183,9 +183,10 @@ void WorkerJobs::PrepareWanted() {
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
-      // What one machine finds wrong in spec and data, all find; that it lacks the data says nothing of the
-      // others.
-      Refuse(JobId(request.job()), status, request.derive() && absl::IsInvalidArgument(status));
+      // That a machine lacks the data says nothing of the others; what it finds wrong in spec and data, all would
+      // that have the same.
+      const bool fatal = request.derive() && absl::IsInvalidArgument(status);
+      Refuse(JobId(request.job()), status, fatal, differs);
     }
   }
 }
@@ -194,8 +195,8 @@ absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
   made.rounds.self = self_;  // the node may have joined anew since the preparation began
   try {
     runner_ = options_.make_runner(std::move(made.rounds), std::move(made.program));
-  } catch (const std::bad_alloc&) {
-    return NotEnoughMemory();
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, "the job");
   }
   choice_.OnPrepared(request, made.prepared);
   spdlog::info("Job {} is prepared", made.prepared.job());
@@ -203,11 +204,19 @@ absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> WorkerJobs::HasData(const PrepareJob& request, bool* differs) {
+  if (request.derive()) return true;  // or it can't derive
+  const Progress progress = Begin(ACTIVITY_PREPARE, request.job(), "compares the job's data");
+  auto has_data = options_.builder->HasData(request.plan(), progress);
+  *differs = absl::IsFailedPrecondition(has_data.status());
+  return has_data;
+}
+
 absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::MakeOrExplain(const PrepareJob& request) {
   try {
     return Make(request);
-  } catch (const std::bad_alloc&) {
-    return NotEnoughMemory();
+  } catch (const std::bad_alloc& error) {
+    return NotEnoughMemory(error, "the job");
   }
 }
 
@@ -257,12 +266,13 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
   };
 }
 
-void WorkerJobs::Refuse(JobId job, const absl::Status& status, bool fatal) {
+void WorkerJobs::Refuse(JobId job, const absl::Status& status, bool fatal, bool differs) {
   spdlog::error("Can't take part in job {}: {}", job.value(), status.ToString());
   NodeReport report;
   JobRefused& refused = *report.mutable_job_refused();
   refused.set_job(job.value());
   refused.set_fatal(fatal);
+  refused.set_differs(differs);
   refused.set_reason(fatal ? std::string(status.message())
                            : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
   options_.report(std::move(report));

@@ -96,13 +96,15 @@ class WorkerJobs {
 
   // ---- preparer ----
   void PrepareWanted() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether the job's files are here, as its plan says. `differs`: they are here, and are others.
+  absl::StatusOr<bool> HasData(const PrepareJob& request, bool* differs);
   absl::StatusOr<PreparedJob> MakeOrExplain(const PrepareJob& request);
   absl::StatusOr<PreparedJob> Make(const PrepareJob& request);
   absl::StatusOr<JobPlan> DerivePlan(const PrepareJob& request);
   // Begins a task of that kind; what it returns notes its progress.
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Refuse(JobId job, const absl::Status& status, bool fatal);
+  void Refuse(JobId job, const absl::Status& status, bool fatal, bool differs = false);
 
   const Options options_;
   mutable absl::Mutex mutex_;

@@ -85,6 +85,9 @@ class FakeBuilder : public ProgramBuilder {
     return std::unique_ptr<Program>();
   }
 
+  absl::StatusOr<bool> HasData(const JobPlan&, const Progress&) override { return has_data; }
+
+  absl::StatusOr<bool> has_data = true;
   std::function<void(const Progress&)> on_derive, on_build;
   std::function<void(const JobSpec&)> on_spec;  // of what is built
   absl::Status status;
@@ -296,6 +299,36 @@ TEST_CASE("A worker that lacks the data says where it looked, and blames the job
   CHECK(refusal(absl::InvalidArgumentError("there is no column 'text'"), true).reason() ==
         "there is no column 'text'");
   CHECK_FALSE(refusal(absl::InvalidArgumentError("the dataset is of another job"), false).fatal());
+}
+
+TEST_CASE("A worker says whether it has the plan's data, or others, or none") {
+  Worker worker;
+  SECTION("the same") {
+    worker.Prepare(1);
+    REQUIRE(worker.reports.size() == 1);
+    CHECK(worker.reports[0].job_prepared().has_data());
+  }
+  SECTION("none") {
+    worker.builder.has_data = false;
+    worker.Prepare(1);
+    REQUIRE(worker.reports.size() == 1);
+    CHECK(worker.reports[0].has_job_prepared());
+    CHECK_FALSE(worker.reports[0].job_prepared().has_data());
+  }
+  SECTION("others") {
+    worker.builder.has_data = absl::FailedPreconditionError("train.tsv differs");
+    worker.Prepare(1);
+    REQUIRE(worker.reports.size() == 1);
+    CHECK(worker.reports[0].job_refused().differs());
+    CHECK_FALSE(worker.reports[0].job_refused().fatal());
+  }
+  SECTION("it can't say") {
+    worker.builder.has_data = absl::UnknownError("Input/output error");
+    worker.Prepare(1);
+    REQUIRE(worker.reports.size() == 1);
+    CHECK(worker.reports[0].has_job_refused());
+    CHECK_FALSE(worker.reports[0].job_refused().differs());
+  }
 }
 
 TEST_CASE("A plan that can't be one is refused") {

@@ -113,18 +113,6 @@ class TextProgram : public Program {
   std::vector<float> logits_;
 };
 
-absl::Status CheckFiles(Env* env, const JobPlan& plan) {
-  for (const FileDigest& file : plan.files()) {
-    if (!env->FileExists(file.path())) continue;
-    SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env->Sha256OfFile(file.path()));
-    if (sha256 != file.sha256()) {
-      return absl::FailedPreconditionError(absl::StrCat(file.path(), " differs from the job's: here SHA-256 ",
-                                                        sha256, ", there ", file.sha256()));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, std::string>& artifacts,
                                          const std::string& name) {
   const auto path = artifacts.find(name);
@@ -170,6 +158,23 @@ absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec, const
   return DeriveTextJob(&env, spec, progress);
 }
 
+absl::StatusOr<bool> TextProgramBuilder::HasData(const JobPlan& plan, const Progress& progress) {
+  ProgressEnv env(env_, progress);
+  bool all = true;
+  for (const FileDigest& file : plan.files()) {
+    if (!env.FileExists(file.path())) {
+      all = false;
+      continue;
+    }
+    SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env.Sha256OfFile(file.path()));
+    if (sha256 != file.sha256()) {
+      return absl::FailedPreconditionError(absl::StrCat(file.path(), " differs from the job's: here SHA-256 ",
+                                                        sha256, ", there ", file.sha256()));
+    }
+  }
+  return all;
+}
+
 absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
     const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts,
     const Progress& progress) {
@@ -179,7 +184,6 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
                                                       "; this worker computes it in ", NumericsOf(spec)));
   }
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));
-  SHOAL_RETURN_IF_ERROR(CheckFiles(&env, plan));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, "dataset"));

@@ -18,7 +18,8 @@ class TextProgramBuilder : public ProgramBuilder {
   TextProgramBuilder(Env* env, Device* device) : env_(env), device_(device) {}
 
   absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) override;
-  // The job's data need not be on this machine; what is there must be the plan's.
+  absl::StatusOr<bool> HasData(const JobPlan& plan, const Progress& progress) override;
+  // The job's data need not be on this machine.
   absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
                                                  const std::map<std::string, std::string>& artifacts,
                                                  const Progress& progress) override;

@@ -4,6 +4,9 @@
 
 #include "catch2/catch.hpp"
 #include "common/file.h"
+#include "common/sha256.h"
+#include "common/status.h"
+#include "common/test_dir.h"
 #include "kernels/device.h"
 
 namespace shoal::worker {
@@ -35,6 +38,26 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
   spec.set_numerics(NUMERICS_STRICT);
   plan.set_numerics("avx512-bf16");
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
+}
+
+TEST_CASE("A worker has the data of a plan, or not, or others: both digests are named") {
+  const TestDir dir;
+  SHOAL_CHECK_OK(PosixEnv()->WriteFileAtomic(dir / "a.tsv", "text"));
+  JobPlan plan;
+  FileDigest& file = *plan.add_files();
+  file.set_path(dir / "a.tsv");
+  file.set_sha256(Sha256Hex("text"));
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  TextProgramBuilder builder(PosixEnv(), device->get());
+  CHECK(*builder.HasData(plan, NoProgress));
+  file.set_sha256(Sha256Hex("other text"));
+  const absl::Status differs = builder.HasData(plan, NoProgress).status();
+  CHECK(absl::IsFailedPrecondition(differs));
+  CHECK_THAT(std::string(differs.message()), Catch::Matchers::Contains(Sha256Hex("text")) &&
+                                                 Catch::Matchers::Contains(Sha256Hex("other text")));
+  file.set_path(dir / "b.tsv");
+  CHECK_FALSE(*builder.HasData(plan, NoProgress));
 }
 
 }  // namespace
