@@ -59,6 +59,7 @@ struct EndSession {
 struct CommitCheckpointFiles {
   JobId job;
   std::string folder;
+  bool first = true;  // nothing has been committed into the folder yet, as far as is known
   CheckpointManifest manifest;
   CheckpointHistory history;
 };

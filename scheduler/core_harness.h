@@ -142,12 +142,13 @@ class Harness {
     report.mutable_job_refused()->set_reason(reason);
     REQUIRE(Report(node, report).ok());
   }
-  void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false) {
+  void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false,
+                 RestoreTrouble trouble = RESTORE_TROUBLE_NONE) {
     NodeReport report;
     report.mutable_view_installed()->set_job(1);
     report.mutable_view_installed()->set_view(view);
     report.mutable_view_installed()->set_error(error);
-    report.mutable_view_installed()->set_damaged(damaged);
+    report.mutable_view_installed()->set_trouble(damaged ? RESTORE_TROUBLE_DAMAGED : trouble);
     REQUIRE(Report(node, report).ok());
   }
   void Reached(uint64_t node, uint32_t shard, uint64_t version) {
@@ -174,7 +175,7 @@ class Harness {
     REQUIRE(Report(node, report).ok());
   }
   void Written(uint64_t node, uint32_t shard, uint64_t version, const std::string& error = "",
-               bool not_finite = false) {
+               bool not_finite = false, bool retried = false) {
     NodeReport report;
     ShardWritten& written = *report.mutable_shard_written();
     written.set_job(1);
@@ -184,6 +185,7 @@ class Harness {
     written.set_file("file");
     written.set_error(error);
     written.set_not_finite(not_finite);
+    written.set_retried(retried);
     REQUIRE(Report(node, report).ok());
   }
   void Evaluated(uint64_t node, EvaluationSet set, uint64_t version, uint32_t slot, int right = 1) {
@@ -253,10 +255,9 @@ class Harness {
   const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
-  void CommitLast() {
+  void CommitLast(const absl::StatusOr<std::string>& checkpoint = std::string("dir")) {
     const CommitCheckpointFiles commit = commits_.back();
-    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()),
-                               absl::StatusOr<std::string>("dir"));
+    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()), checkpoint);
     Take();
   }
   // The answer to the last check of a checkpoint.

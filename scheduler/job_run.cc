@@ -45,6 +45,8 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
 void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
   for (const ResumePoint::Checkpoint& damaged : resume.damaged) {
     out_->Do(CheckCheckpointFiles{id(), damaged.version, damaged.directory});
+    Message(now, absl::StrCat(damaged.directory, " is damaged, or can't be read: the job does without it"),
+            LogLine::Level::kWarning);
   }
   if (resume.directory.empty()) {
     return Message(now, "no checkpoint that is whole is left: the job starts from the initial parameters",
@@ -102,6 +104,7 @@ void JobRun::Advance(absl::Time now) {
     if (state_.state() == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
+      RetryCommits(now);
       OfferPlan(now);
       Judge(now);
       Finish(now);

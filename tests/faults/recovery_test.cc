@@ -121,6 +121,34 @@ TEST_CASE("A job whose newest checkpoint is damaged goes on from the one before,
   CHECK_THAT(messages, Contains(absl::StrCat("version ", versions->back().value())) && Contains("damaged"));
 }
 
+TEST_CASE("A job waits for checkpoints that are not mounted, says so, and goes on from them to the same bits",
+          "[recovery]") {
+  TestCluster cluster({2, 1, 1});
+  const JobId job = cluster.Submit();
+  cluster.WaitForEvent(job, [](const JobEvent& event) { return event.checkpoint() >= 60; });
+  cluster.Signal("worker-1", SIGSTOP);  // so that nothing is written
+  const auto running = cluster.client().GetJob(job);
+  REQUIRE(running.ok());
+  const std::string folder = running->checkpoint_dir();
+  REQUIRE(PosixEnv()->Rename(folder, folder + "-elsewhere").ok());
+  REQUIRE(PosixEnv()->CreateDirs(folder).ok());
+  cluster.Signal("server-1", SIGKILL);
+  cluster.Signal("worker-1", SIGCONT);
+  WaitForStatus(&cluster, [&](const ClusterStatus& status) {
+    return std::any_of(status.stalls().begin(), status.stalls().end(), [&](const std::string& stall) {
+      return absl::StrContains(stall, "server-2") && absl::StrContains(stall, folder) &&
+             absl::StrContains(stall, "mount it");
+    });
+  });
+  const auto waiting = cluster.client().GetJob(job);
+  REQUIRE(waiting.ok());
+  CHECK(waiting->checkpoints_size() >= 1);
+  REQUIRE(PosixEnv()->DeleteTree(folder).ok());
+  REQUIRE(PosixEnv()->Rename(folder + "-elsewhere", folder).ok());
+  CheckSameBits(cluster.WaitForEnd(job));
+  CHECK(cluster.client().GetJob(job)->view().restore().version() >= 60);
+}
+
 TEST_CASE("A loss that is not a number ends the job, with the round, the slot and the best finite model",
           "[recovery]") {
   const TestDir dir;
