@@ -152,10 +152,7 @@ FaultEnv::Verdict FaultEnv::Judge(const std::string& path, const std::string& ot
     Verdict verdict;
     if (!state.Fails(append_bytes, &verdict.fitting_bytes)) continue;
     if (state.rule.error == kFaultHang) {
-      hangs_.Notify();
-      const auto replaced = [this, was = generation_]()
-                                ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return generation_ != was; };
-      mutex_.Await(absl::Condition(&replaced));
+      Hang();
       return Verdict();
     }
     verdict.status = FileError(state.rule.error, absl::StrCat(path, " (injected fault)"));
@@ -212,6 +209,25 @@ absl::StatusOr<uint64_t> FaultEnv::FileSize(const std::string& path) {
   return base_->FileSize(path);
 }
 
-bool FaultEnv::FileExists(const std::string& path) { return base_->FileExists(path); }
+// It has no errors, but may hang.
+bool FaultEnv::FileExists(const std::string& path) {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const RuleState& state : rules_) {
+      if (state.rule.error == kFaultHang && path.find(state.rule.path_contains) != std::string::npos) {
+        Hang();
+        break;
+      }
+    }
+  }
+  return base_->FileExists(path);
+}
+
+void FaultEnv::Hang() {
+  hangs_.Notify();
+  const auto replaced = [this, was = generation_]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return generation_ != was; };
+  mutex_.Await(absl::Condition(&replaced));
+}
 
 }  // namespace shoal

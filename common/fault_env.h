@@ -85,6 +85,8 @@ class FaultEnv : public Env {
     uint64_t fitting_bytes = 0;  // of an append that fails: how much of it is written first
   };
   Verdict Judge(const std::string& path, const std::string& other, uint64_t append_bytes);
+  // Until the rules are replaced.
+  void Hang() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Check(const std::string& path) { return Judge(path, path, 0).status; }
 
   Env* const base_;

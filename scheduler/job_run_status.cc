@@ -43,6 +43,7 @@ Job JobRun::Describe(bool full) const {
   if (state_.has_result()) *job.mutable_result() = state_.result();
   job.set_checkpoint_dir(definition_.checkpoint_dir());
   job.set_interventions(state_.interventions());
+  job.set_origin_version(definition_.origin_version());
   for (const StoredCheckpoint& checkpoint : state_.checkpoints()) job.add_checkpoints(checkpoint.version());
   if (!full) return job;
   *job.mutable_spec() = definition_.spec();

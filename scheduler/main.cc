@@ -62,8 +62,10 @@ absl::Status Run(const Flags& flags) {
   absl::Status failed;
   while (failed.ok() && !daemon->stop().requested()) failed = node->WaitFailed(absl::Milliseconds(100));
   spdlog::info("Stopping");
+  constexpr absl::Duration kGrace = absl::Seconds(2);
+  daemon->ExitWithin(kGrace + Daemon::kExitPatience, failed);
   node->Stop();
-  server->Shutdown(absl::Seconds(2));
+  server->Shutdown(kGrace);
   return failed;
 }
 

@@ -363,19 +363,27 @@ absl::Status SchedulerCore::CheckQueue() const {
                                                    kMaxWaitingJobs, ": submit it when one has ended"));
 }
 
+std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobRequest& request) const {
+  if (request.request_id().empty()) return std::nullopt;
+  JobSpec spec = request.spec();
+  CompleteJob(&spec);
+  for (const auto& [id, job] : jobs_) {
+    if (job->definition().request_id() != request.request_id()) continue;
+    if (job->definition().spec().SerializeAsString() == spec.SerializeAsString()) return id;
+    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
+                                                 id.value(), ", which has another spec: use a new one"));
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
   SHOAL_RETURN_IF_ERROR(CheckRequest(request));
+  if (auto known = FindRequest(request)) return *std::move(known);
   JobDefinition definition;
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
-  for (const auto& [id, job] : jobs_) {
-    if (request.request_id().empty() || job->definition().request_id() != request.request_id()) continue;
-    if (job->definition().spec().SerializeAsString() == definition.spec().SerializeAsString()) return id;
-    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
-                                                 id.value(), ", which has another spec: use a new one"));
-  }
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
   definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
   if (resume) SHOAL_RETURN_IF_ERROR(CheckNumerics(definition, *resume));

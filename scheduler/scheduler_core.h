@@ -60,6 +60,9 @@ class SchedulerCore {
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
+  // The job that a request which comes again has been given, or the error for another job's id; nullopt: it
+  // is new. Needs no disk, and so does not mind what has become of resume_from since.
+  std::optional<absl::StatusOr<JobId>> FindRequest(const SubmitJobRequest& request) const;
   // OK when it has ended already. Errors: NOT_FOUND.
   absl::Status Cancel(absl::Time now, JobId job);
   // Errors: NOT_FOUND.

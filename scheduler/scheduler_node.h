@@ -16,6 +16,7 @@
 #include "common/event.h"
 #include "common/executor.h"
 #include "common/file.h"
+#include "scheduler/folder_executors.h"
 #include "scheduler/scheduler_core.h"
 #include "scheduler/store.h"
 
@@ -41,7 +42,7 @@ class JobWatcher {
 
 // Thread-safe. Events go through the core under one lock, and what follows is durable before it is acted
 // upon: once the store could not be written, nothing is done or answered any more but with its error. Work on
-// files has an executor of its own.
+// files has executors of its own, one a folder.
 class SchedulerNode {
  public:
   struct Options {
@@ -106,9 +107,9 @@ class SchedulerNode {
 
   const Options options_;
   const std::unique_ptr<Executor> ticks_;
-  const std::unique_ptr<Executor> files_;
   const absl::Time started_;
   ArtifactFolder artifacts_;
+  FolderExecutors files_;
   Event failure_;
 
   absl::Mutex mutex_;

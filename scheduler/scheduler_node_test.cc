@@ -115,6 +115,33 @@ TEST_CASE("What could not be stored is neither answered nor done, and nothing af
   CHECK(fixture.tables == before);
 }
 
+SubmitJobRequest SubmitRequest(const std::string& id) {
+  SubmitJobRequest request;
+  request.set_request_id(id);
+  JobSpec& spec = *request.mutable_spec();
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(20);
+  return request;
+}
+
+TEST_CASE(
+    "A request that comes again gets its job, whatever has become of the checkpoint that it goes on from") {
+  Fixture fixture;
+  SubmitJobRequest request = SubmitRequest("again");
+  const auto job = fixture.node->Submit(request);
+  REQUIRE(job.ok());
+  request.set_resume_from(fixture.dir / "version-10");  // which is gone by now
+  CHECK(fixture.node->Submit(request).value() == *job);
+  request.mutable_spec()->set_name("another");
+  CHECK(absl::IsAlreadyExists(fixture.node->Submit(request).status()));
+  request.set_request_id("new");
+  CHECK(absl::IsNotFound(fixture.node->Submit(request).status()));
+}
+
 // No file of this process can grow any more while it lives.
 class FullDisk {
  public:

@@ -658,13 +658,45 @@ TEST_CASE("A job whose last reference is held by its own thread is destroyed on 
   options.peers = &peers;
   absl::Notification destroyed;
   options.report = [end = std::shared_ptr<void>(nullptr, [&](void*) { destroyed.Notify(); })](NodeReport) {};
-  JobOwner owner(NewThreadExecutor("jobs"));
+  JobOwner owner(NewThreadExecutor);
   std::shared_ptr<ServerJob> job = owner.Own(std::make_unique<ServerJob>(std::move(options), *shard_job));
   absl::Notification let_go;
   job->Execute([last = job, &let_go] { let_go.WaitForNotification(); });
   job.reset();
   let_go.Notify();
   CHECK(destroyed.WaitForNotificationWithTimeout(absl::Seconds(30)));
+}
+
+TEST_CASE("A job whose disk hangs does not keep another one from being destroyed") {
+  const TestDir dir;
+  Peers peers;
+  FaultEnv env(PosixEnv(), {{"hung", 0, 0, kFaultHang}});
+  const PrepareJob request = Preparation(1);
+  const auto shard_job = MakeShardJob(JobId(1), request.spec(), request.plan(), kBlockElements);
+  REQUIRE(shard_job.ok());
+  JobOwner owner(NewThreadExecutor);
+  const auto make = [&](const std::string& folder, absl::Notification* destroyed) {
+    ServerJob::Options options;
+    options.env = &env;
+    options.checkpoint_dir = dir / folder;
+    options.executors = NewThreadExecutor;
+    options.peers = &peers;
+    options.report = [end = std::shared_ptr<void>(nullptr, [=](void*) { destroyed->Notify(); })](NodeReport) {
+    };
+    return owner.Own(std::make_unique<ServerJob>(std::move(options), *shard_job));
+  };
+  absl::Notification first, second;
+  std::shared_ptr<ServerJob> hung = make("hung", &first), other = make("other", &second);
+  View view = MakeView(1);
+  view.mutable_restore()->set_checkpoint(dir / "hung/version-0");
+  hung->Install(view);
+  REQUIRE(env.WaitForHang(absl::Seconds(30)));
+  hung.reset();
+  other.reset();
+  CHECK(second.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  CHECK_FALSE(first.HasBeenNotified());
+  env.SetRules({});
+  CHECK(first.WaitForNotificationWithTimeout(absl::Seconds(30)));
 }
 
 }  // namespace
