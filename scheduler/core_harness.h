@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -252,6 +253,7 @@ class Harness {
     for (const auto& [key, value] : store_) bytes += key.first == kStateTable ? value.size() : 0;
     return bytes;
   }
+  const std::set<std::string>& kept_artifacts() const { return kept_artifacts_; }
   const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
@@ -292,6 +294,8 @@ class Harness {
         deleted_.push_back(remove->version.value());
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
         cleared_folders_.push_back(leftovers->folder);
+      } else if (auto* keep = std::get_if<KeepArtifacts>(&action)) {
+        kept_artifacts_ = keep->sha256;
       } else if (auto* end = std::get_if<EndSession>(&action)) {
         ended_sessions_.push_back(end->node.value());
       }
@@ -311,6 +315,7 @@ class Harness {
   std::vector<MetricRecord> metrics_;
   std::vector<uint64_t> deleted_;
   std::vector<std::string> cleared_folders_;
+  std::set<std::string> kept_artifacts_;
   std::vector<uint64_t> ended_sessions_;
 };
 

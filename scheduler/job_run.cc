@@ -91,6 +91,7 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
   const bool matters = HasWork(member.id);
   nodes_.erase(member.id);
   if (state_.deriver() == member.id.value()) state_.set_deriver(0);
+  if (rederiver_ == member.id) rederiver_ = NodeId(0);
   if (!matters || ended()) return;
   const std::string how = member.leaving     ? "has left"
                           : member.connected ? "is silent: taken for dead"
@@ -105,6 +106,7 @@ void JobRun::Advance(absl::Time now) {
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
       RetryCommits(now);
+      DeriveAgain(now);
       OfferPlan(now);
       Judge(now);
       Finish(now);

@@ -1,8 +1,8 @@
 // One job from its submission to its end: "A job's life" and "Views" in docs/protocol.md.
 //
-// The class is in seven files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
-// job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics), job_run_stalls.cc,
-// job_run_status.cc.
+// The class is in eight files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
+// job_run_artifacts.cc, job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics),
+// job_run_stalls.cc, job_run_status.cc.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,9 @@ class JobRun {
   JobId id() const { return JobId(definition_.job()); }
   const JobDefinition& definition() const { return definition_; }
   bool ended() const;
+  // A worker may be bringing artifacts for a plan that is not known yet.
+  bool is_deriving() const { return state_.state() == JOB_STATE_PREPARING && !has_plan(); }
+  void AddNeededArtifacts(std::set<std::string>* sha256) const;
 
   // ---- what has happened ----
   void Cancel(absl::Time now);
@@ -63,6 +66,9 @@ class JobRun {
   // `health`: OK; DATA_LOSS, and it is set aside; NOT_FOUND; or what kept it from being read.
   void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
+
+  // The scheduler has no artifact of this digest, or it is damaged.
+  void OnArtifactLost(absl::Time now, const std::string& sha256);
 
   // Takes the steps that are due. The first call says that the job's turn has come.
   void Advance(absl::Time now);
@@ -90,18 +96,19 @@ class JobRun {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    std::string refused;                            // why it does not take part, until it does
-    uint32_t refusals = 0;                          // in a row
-    std::string failure;                            // why its work for the view failed last (worker)
-    uint32_t failures = 0;                          // of its work, in a row (worker)
-    absl::Time unable_since;                        // first of these refusals and failures
-    absl::Time ask_again = absl::InfinitePast();    // after a refusal
-    uint64_t installed = 0;                         // newest view that it holds (server)
-    uint32_t failed_restores = 0;                   // in a row (server)
-    RestoreTrouble trouble = RESTORE_TROUBLE_NONE;  // of the last of these
-    uint64_t told = 0;                              // newest view that was sent in this session
-    std::string target;                             // last one sent in this session
-    absl::Time aside_until = absl::InfinitePast();  // it owed something when nothing moved: others first
+    std::string refused;                             // why it does not take part, until it does
+    uint32_t refusals = 0;                           // in a row
+    std::string failure;                             // why its work for the view failed last (worker)
+    uint32_t failures = 0;                           // of its work, in a row (worker)
+    absl::Time unable_since;                         // first of these refusals and failures
+    absl::Time ask_again = absl::InfinitePast();     // after a refusal
+    absl::Time derive_again = absl::InfinitePast();  // after it could not derive lost artifacts
+    uint64_t installed = 0;                          // newest view that it holds (server)
+    uint32_t failed_restores = 0;                    // in a row (server)
+    RestoreTrouble trouble = RESTORE_TROUBLE_NONE;   // of the last of these
+    uint64_t told = 0;                               // newest view that was sent in this session
+    std::string target;                              // last one sent in this session
+    absl::Time aside_until = absl::InfinitePast();   // it owed something when nothing moved: others first
   };
   struct ShardState {
     Version version;
@@ -128,6 +135,12 @@ class JobRun {
   // ---- steps of Advance ----
   void Derive(absl::Time now);
   void OfferPlan(absl::Time now);
+  // Asks a worker for artifacts that were lost; the job goes on meanwhile.
+  void DeriveAgain(absl::Time now);
+  const Member* ChooseRederiver(absl::Time now) const;
+  // It can't do it: others are asked first.
+  void GiveUpRederiver(absl::Time now);
+  void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
   // Who can't take part or has failed, of that role or of any: "; worker-2 can't take part: ..."
@@ -195,6 +208,7 @@ class JobRun {
   // it for a while. When all have failed often enough, and for long enough, the job goes back to an older
   // version, where only this one's file gives errors, or ends, with all that it has.
   void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
+  void OnAllServersFailed(absl::Time now, const std::string& error, const std::set<RestoreTrouble>& troubles);
   void AskServersAgain();
   // Before the next attempt, after so many failures before the last.
   absl::Duration PauseAfter(uint32_t failures) const;
@@ -250,6 +264,8 @@ class JobRun {
   // A record of the history; and live progress, when it is time.
   void RecordMetrics(absl::Time now);
   void AddRounds(absl::Time now, const ShardProgress& report);
+  // Those of the rounds [from, to).
+  void TellLostMetrics(absl::Time now, uint64_t from, uint64_t to);
   void PublishProgress(absl::Time now);
   void End(absl::Time now, JobState state, const std::string& reason);
   void SetState(absl::Time now, JobState state, const std::string& reason);
@@ -289,6 +305,8 @@ class JobRun {
   absl::Time write_trouble_since_;  // since one was
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
   std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
+  std::string lost_artifact_;  // name of one; "": none is
+  NodeId rederiver_{0};        // worker that was asked for it; 0: none
   bool computing_result_ = false;
   LastResort last_resort_;
   std::vector<std::string> tried_;  // by the last resort, since the job was further than ever; for people

@@ -18,6 +18,7 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   NodeState& node = nodes_[member.id];
+  if (report.has_plan() && member.id == rederiver_) OnDerivedAgain(now, member, report.plan());
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan()) {
       const absl::Status checked = CheckPlan(definition_.spec(), report.plan());
@@ -61,6 +62,8 @@ bool JobRun::CheckOrigin(absl::Time now, const JobPlan& plan) {
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
   NodeState& node = nodes_[member.id];
   const bool derived = state_.deriver() == member.id.value();
+  const bool again_in_vain = rederiver_ == member.id;  // what one machine finds by now is not the job's fault
+  if (again_in_vain) GiveUpRederiver(now);
   const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
   const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
   const bool again = node.failures > 0 && !node.prepared && !node.offered;  // told in a new session
@@ -80,7 +83,7 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
     }
   }
   if (derived) state_.set_deriver(0);
-  if (report.fatal()) return End(now, JOB_STATE_FAILED, reason);
+  if (report.fatal() && !again_in_vain) return End(now, JOB_STATE_FAILED, reason);
   if (news) Message(now, absl::StrCat(member.name, " can't take part: ", reason), LogLine::Level::kWarning);
   if (failed && NobodyCan(now, NODE_ROLE_WORKER))
     End(now, JOB_STATE_FAILED, absl::StrCat("no worker can do the work", Refusals(NODE_ROLE_WORKER)));
@@ -195,6 +198,7 @@ bool JobRun::TakeOffer(absl::Time now, NodeState* node) {
 void JobRun::OfferPlan(absl::Time now) {
   for (const auto& [id, member] : members_.all()) {
     if (!member.connected || member.leaving) continue;
+    if (id == rederiver_) continue;
     NodeState& node = nodes_[id];
     if (!TakeOffer(now, &node)) continue;
     Directive directive;

@@ -39,7 +39,9 @@ void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
   const int rounds = report.rounds_size();
   for (int i = 0; i < rounds; ++i) {
     const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
+    const uint64_t next = window_.version().value(), round = report.rounds(i).round();
     if (!window_.Add(at, report.rounds(i))) continue;
+    if (round > next) TellLostMetrics(now, next, round);
     if (!std::isfinite(report.rounds(i).stats().loss())) {
       return End(now, JOB_STATE_FAILED,
                  absl::StrCat("round ", report.rounds(i).round(), ": the loss is not a finite number"));
@@ -48,6 +50,14 @@ void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
   }
   const uint64_t stored = std::max(state_.recorded_version(), state_.window().version());
   if (window_.version().value() >= stored + kMaxRoundsUnstored) *state_.mutable_window() = window_.Save(now);
+}
+
+// The scheduler was away for longer than the servers keep statistics.
+void JobRun::TellLostMetrics(absl::Time now, uint64_t from, uint64_t to) {
+  Tell(now,
+       absl::StrCat("metrics of rounds ", from + 1, " to ", to, " are lost: servers keep those of the last ",
+                    kRoundStatisticsKept,
+                    " rounds for a scheduler that is away; they lack in the job's examples and tokens too"));
 }
 
 // Servers report in each session what they have written; much of it may be committed, and gone again. Each
@@ -136,15 +146,16 @@ void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
                                    const absl::StatusOr<std::string>& checkpoint) {
   const absl::Status& status = checkpoint.status();
   const auto found = commits_.find(version);
-  // Of an earlier restore point: what is older may be wanted from the current one, which writes this one
-  // again.
+  // Else what is older may be wanted from the current restore point, and this one is written again.
   const bool current =
       found != commits_.end() && found->second.restore_id == state_.view().restore().restore_id();
+  const bool former = found != commits_.end() && !current;
   if (current && (absl::IsResourceExhausted(status) || IsStorageTrouble(status))) {
     found->second.again = now + PauseAfter(found->second.failures++);
     return NoteWriteTrouble(now, version, "the scheduler", std::string(status.message()));
   }
   commits_.erase(version);
+  if (!checkpoint.ok() && former) return;
   if (!checkpoint.ok()) return WriteFailed(now, version, std::string(status.message()));
   StoredCheckpoint stored;
   stored.set_version(version.value());

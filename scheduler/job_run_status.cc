@@ -54,6 +54,9 @@ Job JobRun::Describe(bool full) const {
 
 std::string JobRun::DetailOf(const Member& member) const {
   const auto found = nodes_.find(member.id);
+  if (found != nodes_.end() && found->second.trouble == RESTORE_TROUBLE_STORAGE && !found->second.prepared) {
+    return absl::StrCat("waits to load job ", definition_.job(), ": ", found->second.refused);
+  }
   if (found != nodes_.end() && !found->second.refused.empty()) {
     return absl::StrCat("refused job ", definition_.job(), ": ", found->second.refused);
   }

@@ -43,6 +43,7 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
   if (state_.state() != JOB_STATE_TESTING) return;
   const absl::Status& status = parameters_sha256.status();
   if (IsCheckpointDamage(status)) {  // it is trained again
+    result_trouble_ = ResultTrouble();
     return OnCheckpointChecked(now, Version(state_.kept_version()), status);
   }
   if (!parameters_sha256.ok()) return RetryResult(now, status);

@@ -98,8 +98,14 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error,
     troubles.insert(nodes_[id].trouble);
     ++failed;
   }
-  // A good one may be about to come back.
+  // A good one, or what they lack, may be about to come back.
+  if (!lost_artifact_.empty()) return;
   if (failed < definition_.spec().cluster().min_servers()) return;
+  OnAllServersFailed(now, error, troubles);
+}
+
+void JobRun::OnAllServersFailed(absl::Time now, const std::string& error,
+                                const std::set<RestoreTrouble>& troubles) {
   const bool storage = troubles.count(RESTORE_TROUBLE_STORAGE) > 0;
   if (now - first_failed_restore_ < (storage ? options_.storage_patience : options_.derive_patience)) return;
   const Version version(state_.view().restore().version());

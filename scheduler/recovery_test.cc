@@ -927,5 +927,17 @@ TEST_CASE("A restarted scheduler misses no round's statistics, however rarely it
   CHECK(h.GetJob().result().examples() == 10 * kEnd);
 }
 
+TEST_CASE("Metrics that servers have forgotten while the scheduler was away are said to be lost") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Rounds(s, 0, 5);
+  CHECK_FALSE(Said(h, "are lost"));
+  h.Rounds(s, 3, 7);  // again, and more
+  CHECK_FALSE(Said(h, "are lost"));
+  h.Rounds(s, 12, 15);
+  CHECK(Said(h, "metrics of rounds 8 to 12 are lost"));
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

@@ -320,10 +320,22 @@ JobRun* SchedulerCore::Active() { return const_cast<JobRun*>(std::as_const(*this
 
 void SchedulerCore::Advance(absl::Time now) {
   while (JobRun* const job = Active()) {
+    TurnTo(job->id());
     job->Advance(now);
     for (NodeId node : job->TakeStaleSessions()) RenewSession(node);
     if (!job->ended()) return;
   }
+  TurnTo(JobId(0));
+}
+
+void SchedulerCore::TurnTo(JobId job) {
+  const bool news = turn_ != job;
+  const bool restarted = !turn_;
+  turn_ = job;
+  if (!news || (restarted && job != JobId(0) && Find(job)->is_deriving())) return;
+  KeepArtifacts keep;
+  for (const auto& [id, run] : jobs_) run->AddNeededArtifacts(&keep.sha256);
+  out_.Do(std::move(keep));
 }
 
 absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir) const {
@@ -475,6 +487,11 @@ void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version versi
 void SchedulerCore::CheckpointChecked(absl::Time now, JobId job, Version version,
                                       const absl::Status& health) {
   if (JobRun* const found = Find(job)) found->OnCheckpointChecked(now, version, health);
+  Advance(now);
+}
+
+void SchedulerCore::ArtifactLost(absl::Time now, const std::string& sha256) {
+  if (JobRun* const job = Active()) job->OnArtifactLost(now, sha256);
   Advance(now);
 }
 

@@ -77,6 +77,9 @@ class SchedulerCore {
   void ResultComputed(absl::Time now, JobId job, Version version,
                       const absl::StatusOr<std::string>& parameters_sha256);
 
+  // A node has asked for an artifact that is not there, or damaged and deleted: a worker derives it again.
+  void ArtifactLost(absl::Time now, const std::string& sha256);
+
   // In the order in which they are to be carried out.
   std::vector<Action> TakeActions() { return out_.Take(); }
 
@@ -98,6 +101,8 @@ class SchedulerCore {
   JobRun* Active();
   const JobRun* Active() const;
   void Advance(absl::Time now);
+  // When another job has its turn: nothing of a plan that is not known yet is among the artifacts then.
+  void TurnTo(JobId job);
   void SaveCounters();
 
   const SchedulerOptions options_;
@@ -107,6 +112,7 @@ class SchedulerCore {
   IdCounters counters_;
   absl::Time awake_ = absl::InfiniteFuture();  // last time that anything was called
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;
+  std::optional<JobId> turn_;  // whose it is; 0: nobody's
 };
 
 }  // namespace shoal::scheduler

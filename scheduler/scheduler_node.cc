@@ -203,6 +203,21 @@ absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint6
   return read;
 }
 
+absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take) {
+  const absl::Status status = artifacts_.Read(sha256, take);
+  const bool damaged = absl::IsDataLoss(status) || IsUnreadable(status);
+  if (!damaged && !absl::IsNotFound(status)) return status;
+  if (damaged) {
+    spdlog::error("Deleting an artifact: {}", std::string(status.message()));
+    SHOAL_RETURN_IF_ERROR(artifacts_.Delete(sha256));
+  }
+  absl::MutexLock lock(&mutex_);
+  SHOAL_RETURN_IF_ERROR(Ready());
+  core_.ArtifactLost(Now(), sha256);
+  SHOAL_RETURN_IF_ERROR(CarryOut());
+  return status;
+}
+
 // ---- actions ----
 
 absl::Status SchedulerNode::CarryOut() {
@@ -247,6 +262,10 @@ void SchedulerNode::CarryOut(Action action) {
                        : line->level == LogLine::Level::kWarning ? spdlog::level::warn
                                                                  : spdlog::level::err;
     spdlog::log(level, "{}", line->text);
+  } else if (const auto* keep = std::get_if<KeepArtifacts>(&action)) {
+    // At once: what comes behind it may have a worker bring some of them again.
+    const absl::Status status = artifacts_.KeepOnly(keep->sha256);
+    if (!status.ok()) spdlog::warn("An artifact that no job needs stays: {}", status.ToString());
   } else if (!std::holds_alternative<Persist>(action) && !std::holds_alternative<Erase>(action)) {
     const std::string folder = FolderOf(action);
     files_.Post(folder, [this, action = std::move(action)] { WorkOnFiles(action); });

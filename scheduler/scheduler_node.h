@@ -92,6 +92,10 @@ class SchedulerNode {
   absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ArtifactFolder& artifacts() { return artifacts_; }
+  // Gives `take` an artifact. One that is damaged is deleted, and one that a job needs and is not here is
+  // derived again. Errors: as ArtifactFolder::Read.
+  absl::Status SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   explicit SchedulerNode(Options options);

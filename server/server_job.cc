@@ -432,6 +432,10 @@ void ServerJob::WriteNextSnapshot() {
   absl::MutexLock lock(&mutex_);
   writing_.reset();
   ShardWritten written = NewWritten(*snapshot, shard);
+  if (!shard.ok() && full_since_ == absl::InfiniteFuture()) {  // once for a disk that stays full
+    spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), written.version(),
+                  shard.status().ToString());
+  }
   if (IsRetried(*snapshot, shard.status())) {
     written.set_retried(true);
     retried_ = std::move(snapshot);
@@ -496,12 +500,7 @@ absl::StatusOr<CheckpointShard> ServerJob::WriteSnapshot(const ShardSnapshot& sn
     for (const FloatArray& moment : block.moments)
       out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
   }
-  auto shard = WriteShardFile(&checkpoint_env_, options_.checkpoint_dir, file);
-  if (!shard.ok()) {
-    spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), snapshot.version.value(),
-                  shard.status().ToString());
-  }
-  return shard;
+  return WriteShardFile(&checkpoint_env_, options_.checkpoint_dir, file);
 }
 
 void ServerJob::Report(const ShardWritten& written) {

@@ -677,6 +677,7 @@ TEST_CASE("A job whose disk hangs does not keep another one from being destroyed
   JobOwner owner(NewThreadExecutor);
   const auto make = [&](const std::string& folder, absl::Notification* destroyed) {
     ServerJob::Options options;
+    options.self = NodeId(7);
     options.env = &env;
     options.checkpoint_dir = dir / folder;
     options.executors = NewThreadExecutor;

@@ -149,6 +149,22 @@ TEST_CASE("A job waits for checkpoints that are not mounted, says so, and goes o
   CHECK(cluster.client().GetJob(job)->view().restore().version() >= 60);
 }
 
+TEST_CASE("Artifacts that rot at the scheduler are derived again, for workers that come later",
+          "[recovery]") {
+  TestCluster cluster({1, 1, 1});
+  const JobId job = cluster.Submit();
+  cluster.WaitForRound(job, 20);
+  const std::string artifacts = JoinPath(cluster.folder(), "state/artifacts");
+  const auto names = PosixEnv()->ListDir(artifacts);
+  REQUIRE(names.ok());
+  REQUIRE_FALSE(names->empty());
+  for (const std::string& name : *names) FlipByte(JoinPath(artifacts, name));
+  REQUIRE(cluster.processes().AddWorker().ok());
+  cluster.WaitForEvent(job,
+                       [](const JobEvent& event) { return absl::StrContains(event.message(), "derived"); });
+  CheckSameBits(cluster.WaitForEnd(job));
+}
+
 TEST_CASE("A loss that is not a number ends the job, with the round, the slot and the best finite model",
           "[recovery]") {
   const TestDir dir;
