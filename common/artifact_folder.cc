@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kSha256Characters = 64;
 constexpr char kPartial[] = ".partial-";
+constexpr uint64_t kPieceBytes = 1 << 20;
 
 // The digest becomes a file name.
 absl::Status CheckDigest(const std::string& sha256) {
@@ -109,20 +110,50 @@ absl::Status ArtifactFolder::Receive(WritableFile* file, const std::string& sha2
   return file->Sync();
 }
 
-absl::Status ArtifactFolder::Verify(const std::string& sha256, const Progress& progress) const {
+absl::Status ArtifactFolder::Read(const std::string& sha256, const TakePiece& take) const {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RandomAccessFile> file, Open(sha256));
+  const uint64_t size = file->size();
   Sha256 digest;
-  std::vector<char> buffer(std::min(file->size(), kMaxArtifactPieceBytes));
-  for (uint64_t offset = 0; offset < file->size(); offset += kMaxArtifactPieceBytes) {
-    const auto piece = absl::MakeSpan(buffer).first(std::min(kMaxArtifactPieceBytes, file->size() - offset));
+  std::vector<char> buffer(std::min(size, kPieceBytes));
+  uint64_t offset = 0;
+  do {
+    const auto piece = absl::MakeSpan(buffer).first(std::min(kPieceBytes, size - offset));
     SHOAL_RETURN_IF_ERROR(file->Read(offset, piece));
-    digest.Add(piece.data(), piece.size());
-    progress(absl::StrCat("verifies artifact ", sha256));
-  }
+    const absl::string_view bytes(piece.data(), piece.size());
+    digest.Add(bytes);
+    if (!take(size, bytes)) return absl::CancelledError("nobody wants the artifact any more");
+    offset += piece.size();
+  } while (offset < size);
   if (const std::string got = digest.HexDigest(); got != sha256) {
     return absl::DataLossError(absl::StrCat(PathOf(sha256), " is damaged: its SHA-256 is ", got));
   }
   return absl::OkStatus();
+}
+
+absl::Status ArtifactFolder::Verify(const std::string& sha256, const Progress& progress) const {
+  const std::string what = absl::StrCat("verifies artifact ", sha256);
+  return Read(sha256, [&](uint64_t, absl::string_view) {
+    progress(what);
+    return true;
+  });
+}
+
+absl::Status ArtifactFolder::Delete(const std::string& sha256) {
+  SHOAL_RETURN_IF_ERROR(CheckDigest(sha256));
+  const absl::Status status = env_->DeleteFile(PathOf(sha256));
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::Status ArtifactFolder::KeepOnly(const std::set<std::string>& sha256) {
+  const auto names = env_->ListDir(folder_);
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();  // not made yet
+  SHOAL_RETURN_IF_ERROR(names.status());
+  absl::Status first;
+  for (const std::string& name : *names) {
+    if (!CheckDigest(name).ok() || sha256.count(name) > 0) continue;
+    first.Update(Delete(name));
+  }
+  return first;
 }
 
 absl::StatusOr<std::unique_ptr<RandomAccessFile>> ArtifactFolder::Open(const std::string& sha256) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -34,12 +35,19 @@ class ArtifactFolder {
   // says. Nothing is left of a failed one.
   absl::Status Put(const std::string& sha256, uint64_t bytes, const NextPiece& next);
 
-  // Reads the file. Errors: INVALID_ARGUMENT when `sha256` is none; NOT_FOUND; DATA_LOSS when the file that
-  // is here has other bytes; what the Env says.
+  // Takes a piece of an artifact of so many bytes; false: it wants no more.
+  using TakePiece = std::function<bool(uint64_t bytes, absl::string_view piece)>;
+
+  // Reads the file, piece by piece (an empty one has one piece), and compares its digest at the end. Errors:
+  // INVALID_ARGUMENT when `sha256` is none; NOT_FOUND; DATA_LOSS when the file that is here has other bytes;
+  // CANCELLED when `take` wants no more; what the Env says.
+  absl::Status Read(const std::string& sha256, const TakePiece& take) const;
   absl::Status Verify(const std::string& sha256, const Progress& progress = NoProgress) const;
 
-  // Not verified. Errors: INVALID_ARGUMENT, NOT_FOUND, what the Env says.
-  absl::StatusOr<std::unique_ptr<RandomAccessFile>> Open(const std::string& sha256) const;
+  // OK when it is not here.
+  absl::Status Delete(const std::string& sha256);
+  // Deletes all artifacts but these. Errors: what the Env says, of the first that could not be deleted.
+  absl::Status KeepOnly(const std::set<std::string>& sha256);
 
   std::string PathOf(const std::string& sha256) const { return JoinPath(folder_, sha256); }
 
@@ -48,6 +56,7 @@ class ArtifactFolder {
   absl::Status PutPartial(const std::string& partial, const std::string& sha256, uint64_t bytes,
                           const NextPiece& next);
   void DeleteLeftovers();
+  absl::StatusOr<std::unique_ptr<RandomAccessFile>> Open(const std::string& sha256) const;
 
   Env* const env_;
   const std::string folder_;

@@ -54,7 +54,7 @@ TEST_CASE("A name that is no digest never becomes a path") {
                                   std::string(63, 'a'), std::string(64, 'A')}) {
     CHECK(absl::IsInvalidArgument(folder.Put(name, 1, Pieces({"a"}))));
     CHECK(absl::IsInvalidArgument(folder.Verify(name)));
-    CHECK(absl::IsInvalidArgument(folder.Open(name).status()));
+    CHECK(absl::IsInvalidArgument(folder.Delete(name)));
   }
 }
 
@@ -98,6 +98,23 @@ TEST_CASE("A file that has been damaged is told from a whole one") {
   }
   REQUIRE(folder.Put(digest, 6, Pieces({"abcdef"})).ok());  // heals it
   CHECK(folder.Verify(digest).ok());
+}
+
+TEST_CASE("All but the artifacts that are needed are deleted, and nothing else that lies there") {
+  const TestDir dir;
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  CHECK(folder.KeepOnly({}).ok());  // there is no folder yet
+  const std::string needed = Sha256Hex("abc"), other = Sha256Hex("def");
+  REQUIRE(folder.Put(needed, 3, Pieces({"abc"})).ok());
+  REQUIRE(folder.Put(other, 3, Pieces({"def"})).ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "artifacts/notes", "mine").ok());
+  CHECK(folder.KeepOnly({needed}).ok());
+  CHECK(folder.Verify(needed).ok());
+  CHECK(absl::IsNotFound(folder.Verify(other)));
+  CHECK(PosixEnv()->FileExists(dir / "artifacts/notes"));
+  CHECK(folder.Delete(needed).ok());
+  CHECK(folder.Delete(needed).ok());
+  CHECK(absl::IsNotFound(folder.Verify(needed)));
 }
 
 TEST_CASE("Two processes may bring the same artifact into one folder at once") {

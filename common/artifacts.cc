@@ -83,9 +83,8 @@ absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Duration t
   }
   SHOAL_RETURN_IF_ERROR(sent);
   if (!absl::IsDataLoss(status)) return status;
-  return absl::DataLossError(
-      absl::StrCat("the scheduler's copy is damaged: ", absl::string_view(status.message()),
-                   "; delete it from the scheduler's folder of artifacts and submit the job again"));
+  return absl::DataLossError(absl::StrCat(
+      "the scheduler's copy is damaged: ", absl::string_view(status.message()), "; it has it derived again"));
 }
 
 absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::string& bytes,

@@ -22,6 +22,8 @@ constexpr char kVersionPrefix[] = "version-";
 constexpr char kShardPrefix[] = "shard-";
 constexpr char kPartialSuffix[] = ".partial";
 constexpr char kDamagedSuffix[] = ".damaged";
+// Tells a folder of checkpoints, also an empty one, from a mount point without its file system.
+constexpr char kMark[] = ".shoal-checkpoints";
 constexpr char kCrcPrefix[] = "crc32c.";
 constexpr char kTheta[] = "theta";
 // Checked and summed at a time.
@@ -138,6 +140,12 @@ absl::StatusOr<std::string> ReadText(Env* env, const std::string& path) {
   return env->ReadFile(path);
 }
 
+absl::Status MarkFolder(Env* env, const std::string& folder) {
+  const std::string mark = JoinPath(folder, kMark);
+  if (env->FileExists(mark)) return absl::OkStatus();
+  return env->WriteFileAtomic(mark, "Shoal keeps checkpoints in this folder.\n");
+}
+
 // What is at `path` reads as, and is, what its servers have reported: fills in what only the files tell.
 absl::Status VerifyWritten(Env* env, const std::string& path, CheckpointManifest* manifest) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path, *manifest));
@@ -149,11 +157,27 @@ absl::Status VerifyWritten(Env* env, const std::string& path, CheckpointManifest
   return absl::OkStatus();
 }
 
+// Whether the version that is there is whole and the one that is to be committed. Errors: as
+// CommitCheckpoint; what keeps it from being read.
+absl::Status VerifyCommitted(Env* env, const std::string& path, const CheckpointManifest& wanted) {
+  SHOAL_ASSIGN_OR_RETURN(CheckpointManifest manifest, ReadManifest(env, path));
+  SHOAL_RETURN_IF_ERROR(Annotate(CheckSameCheckpoint(manifest, wanted), path));
+  SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader,
+                         CheckpointReader::Open(env, path, std::move(manifest)));
+  return reader.Verify().status();
+}
+
 }  // namespace
 
 bool IsCheckpointDamage(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsNotFound(status);
 }
+
+bool IsStorageTrouble(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsPermissionDenied(status);
+}
+
+bool IsUnreadable(const absl::Status& status) { return absl::IsUnknown(status) || absl::IsInternal(status); }
 
 std::string CheckpointName(Version version) { return absl::StrCat(kVersionPrefix, version.value()); }
 
@@ -173,12 +197,14 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
   // Under a name of its own until it is whole, so that a server that was given up can't tear its successor's
   // file.
   const std::string unfinished = absl::StrCat(path, ".", file.job, ".", file.writer, ".tmp");
-  SHOAL_ASSIGN_OR_RETURN(const std::string sha256, WriteTensors(env, unfinished, file, tensors));
+  const absl::StatusOr<std::string> sha256 = WriteTensors(env, unfinished, file, tensors);
+  if (absl::IsResourceExhausted(sha256.status())) (void)env->DeleteFile(unfinished);  // it fills the disk
+  SHOAL_RETURN_IF_ERROR(sha256.status());
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(unfinished));
   SHOAL_RETURN_IF_ERROR(env->Rename(unfinished, path));
   SHOAL_RETURN_IF_ERROR(env->SyncDir(partial));
   shard.set_bytes(bytes);
-  shard.set_sha256(sha256);
+  shard.set_sha256(*sha256);
   for (const Tensor& tensor : tensors) shard.add_block_crc32c(tensor.crc32c);
   return shard;
 }
@@ -191,17 +217,21 @@ absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder
   const Version version(manifest.version());
   const std::string final_path = JoinPath(folder, CheckpointName(version));
   const std::string partial = JoinPath(folder, PartialCheckpointName(version));
-  if (env->FileExists(final_path)) {
-    const auto there = ReadManifest(env, final_path);
-    if (there.ok()) {
-      SHOAL_RETURN_IF_ERROR(Annotate(CheckSameCheckpoint(*there, manifest), final_path));
-      SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
-      return final_path;
-    }
-    if (!IsCheckpointDamage(there.status())) return there.status();
-    SHOAL_RETURN_IF_ERROR(SetCheckpointAside(env, final_path).status());
+  const bool is_there = env->FileExists(final_path);
+  if (is_there) {
+    const absl::Status there = VerifyCommitted(env, final_path, manifest);
+    if (there.ok()) SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
+    if (there.ok()) return final_path;
+    if (!IsCheckpointDamage(there) && !IsUnreadable(there)) return there;
+  }
+  if (!env->FileExists(partial)) {
+    SHOAL_RETURN_IF_ERROR(CheckStorage(env, folder));
+    return absl::DataLossError(absl::StrCat(partial,
+                                            ", which servers have written, is not here: they and the ",
+                                            "scheduler must see the same storage under ", folder));
   }
   SHOAL_RETURN_IF_ERROR(VerifyWritten(env, partial, &manifest));
+  if (is_there) SHOAL_RETURN_IF_ERROR(SetCheckpointAside(env, final_path).status());
   DeleteOtherShardFiles(env, partial, manifest);
   if (!history.empty()) {
     SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(partial, kHistoryName), history));
@@ -209,9 +239,24 @@ absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder
   }
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(partial, kManifestName), FormatManifest(std::move(manifest))));
+  SHOAL_RETURN_IF_ERROR(MarkFolder(env, folder));
   SHOAL_RETURN_IF_ERROR(env->Rename(partial, final_path));
   SHOAL_RETURN_IF_ERROR(env->SyncDir(folder));
   return final_path;
+}
+
+absl::Status CheckStorage(Env* env, const std::string& folder) {
+  const auto names = env->ListDir(folder);
+  const bool is_there = names.ok() && std::any_of(names->begin(), names->end(), [](const std::string& name) {
+                          return !absl::EndsWith(name, kPartialSuffix);
+                        });
+  if (is_there) return absl::OkStatus();
+  const std::string what = absl::IsNotFound(names.status()) ? "is missing"
+                           : names.ok()                     ? "is empty"
+                                                            : std::string(names.status().message());
+  return absl::UnavailableError(
+      absl::StrCat("the storage of the checkpoints is not there: ", folder, " ", what,
+                   ", though checkpoints were written to it: mount it, or put ", "the folder back"));
 }
 
 absl::StatusOr<std::vector<Version>> ListCheckpoints(Env* env, const std::string& folder) {

@@ -35,6 +35,10 @@ inline constexpr uint64_t kMaxCheckpointTextBytes = uint64_t{256} << 20;
 // Whether an error of this header's functions says that the checkpoint is damaged or gone, and not that the
 // machine could not read it: DATA_LOSS or NOT_FOUND.
 bool IsCheckpointDamage(const absl::Status& status);
+// That the storage does not let it be read as it is now: UNAVAILABLE (see CheckStorage) or PERMISSION_DENIED.
+bool IsStorageTrouble(const absl::Status& status);
+// That the device gives an error for it (EIO), which may be for good: UNKNOWN or INTERNAL.
+bool IsUnreadable(const absl::Status& status);
 
 // "version-120", and "version-120.partial" while it is being written.
 std::string CheckpointName(Version version);
@@ -62,7 +66,7 @@ struct ShardFile {
 // Writes the shard's file into folder/version-V.partial (made when it is not there), durably. Errors:
 // OUT_OF_RANGE that names the block when a parameter is infinite or not a number, and then nothing is
 // written; what the Env says, and then an incomplete file may be left behind, which the next attempt
-// replaces.
+// replaces; on a full disk (RESOURCE_EXHAUSTED) none is.
 absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& folder, const ShardFile& file);
 
 // ---- committing and finding (scheduler) ----
@@ -74,12 +78,19 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 // tell: format, digests of headers, of history and of itself.
 //
 // What else was begun in the folder (by servers that were given up) is removed. Committing a version that is
-// there already, with the same bits, is harmless: the one that is there stays; one whose manifest is damaged
-// is set aside. Errors: DATA_LOSS when a shard's file is missing or not what its server reported, or not of
-// this job and version; FAILED_PRECONDITION when the version that is there is of another training or has
-// other bits; what the Env says.
+// there already, with the same bits, is harmless: it is read as a whole and stays; one that is damaged or
+// can't be read is set aside for what the servers have written. Errors: UNAVAILABLE when the servers' storage
+// is not there (CheckStorage); DATA_LOSS when a shard's file is missing
+// or not what its server reported, or not of this job and version; FAILED_PRECONDITION when the version that
+// is there is of another training or has other bits; what the Env says.
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
                                              const std::string& history = "");
+
+// Whether the storage is there that holds `folder`, to which checkpoints were written: a folder that is
+// missing, or has nothing in it but parts of versions, is taken for a mount point without its file system.
+// One that somebody has emptied still has the mark that commits leave. Errors: UNAVAILABLE that names the
+// folder and says what to do.
+absl::Status CheckStorage(Env* env, const std::string& folder);
 
 // The committed versions in `folder`, ascending; none when there is no such folder.
 absl::StatusOr<std::vector<Version>> ListCheckpoints(Env* env, const std::string& folder);

@@ -122,12 +122,56 @@ TEST_CASE("The same version cut into another number of shards is compared block 
   CHECK_THAT(std::string(differs.message()), Catch::Matchers::Contains("block 2 has other bits"));
 }
 
+std::string FlipIn(const std::string& path) {
+  std::string bytes = *PosixEnv()->ReadFile(path);
+  bytes[bytes.size() - 3] ^= 1;
+  REQUIRE(PosixEnv()->WriteFileAtomic(path, bytes).ok());
+  return path;
+}
+
+TEST_CASE("A version that is there is read before it is taken for the one to be committed") {
+  TestDir dir;
+  const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
+  const std::string path = *CommitCheckpoint(PosixEnv(), dir.path(), manifest);
+  const std::string shard = JoinPath(path, "shard-1-of-3.safetensors");
+  FaultEnv env(PosixEnv());
+  SECTION("a bit has flipped") { FlipIn(shard); }
+  SECTION("a shard is gone") { REQUIRE(PosixEnv()->DeleteFile(shard).ok()); }
+  SECTION("a sector can't be read") { env.SetRules({FaultRule{"version-120/shard-1", 0, 0, EIO}}); }
+  CHECK_FALSE(CommitCheckpoint(&env, dir.path(), manifest).ok());  // and there is nothing in its place
+  CHECK(PosixEnv()->FileExists(path));
+  WriteAll(PosixEnv(), dir.path());
+  REQUIRE(CommitCheckpoint(&env, dir.path(), manifest).ok());
+  CHECK(CheckpointReader::Open(PosixEnv(), path)->Verify().ok());
+  CHECK(PosixEnv()->FileExists(path + ".damaged"));
+}
+
+TEST_CASE(
+    "A folder of checkpoints that is missing or empty is storage that is not there; an emptied one is") {
+  TestDir dir;
+  const std::string folder = dir / "mount/job-1";
+  const std::string path = *CommitCheckpoint(PosixEnv(), folder, WriteAll(PosixEnv(), folder));
+  CHECK(CheckStorage(PosixEnv(), folder).ok());
+  REQUIRE(PosixEnv()->DeleteTree(path).ok());
+  CHECK(CheckStorage(PosixEnv(), folder).ok());
+  REQUIRE(PosixEnv()->DeleteTree(dir / "mount").ok());
+  const absl::Status missing = CheckStorage(PosixEnv(), folder);
+  CHECK(IsStorageTrouble(missing));
+  CHECK_THAT(std::string(missing.message()), Catch::Matchers::Contains(folder + " is missing"));
+  REQUIRE(PosixEnv()->CreateDirs(folder).ok());
+  CHECK_THAT(std::string(CheckStorage(PosixEnv(), folder).message()),
+             Catch::Matchers::Contains(folder + " is empty"));
+  WriteAll(PosixEnv(), folder);  // by a server that has it not mounted
+  CHECK(IsStorageTrouble(CheckStorage(PosixEnv(), folder)));
+  CHECK(IsStorageTrouble(FileError(ESTALE, "Stale file handle")));
+}
+
 TEST_CASE(
     "Two servers that write the same shard don't share a file, and what one left goes with the commit") {
   TestDir dir;
-  FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, ENOSPC}});
+  FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, EIO}});
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/3).ok());
-  env.SetRules({FaultRule{"shard-", 0, 100, ENOSPC}});
+  env.SetRules({FaultRule{"shard-", 0, 100, EIO}});
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/4).ok());
   const std::string partial = dir / PartialCheckpointName(Version(120));
   CHECK(PosixEnv()->ListDir(partial)->size() == 2);
@@ -193,9 +237,9 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("A full disk says so") {
+TEST_CASE("A full disk says so, and nothing is left on it; so does a read-only one") {
   TestDir dir;
-  FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, ENOSPC}});
+  FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, GENERATE(ENOSPC, EDQUOT, EROFS)}});
   CHECK(absl::IsResourceExhausted(WriteShard(&env, dir.path(), 0).status()));
 }
 

@@ -1,6 +1,7 @@
 #include "common/daemon.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -61,6 +62,21 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
     spdlog::warn("File operations will fail as asked: {}", flags.fault);
   }
   return daemon;
+}
+
+void Daemon::ExitWithin(absl::Duration patience, const absl::Status& result) {
+  exit_ = std::thread([this, patience, result] {
+    if (over_.WaitFor(patience)) return;
+    spdlog::error("What runs does not end in {} (a disk that does not answer?): ending without it{}{}",
+                  absl::FormatDuration(patience), result.ok() ? "" : "; ", std::string(result.message()));
+    spdlog::shutdown();
+    std::_Exit(result.ok() ? kExitOk : kExitFailure);
+  });
+}
+
+Daemon::~Daemon() {
+  over_.Notify();
+  if (exit_.joinable()) exit_.join();
 }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> Daemon::Serve(std::vector<grpc::Service*> services,

@@ -4,11 +4,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/event.h"
 #include "common/fault_env.h"
 #include "common/file.h"
 #include "common/rpc.h"
@@ -48,6 +51,12 @@ class Daemon {
   absl::StatusOr<std::unique_ptr<RpcServer>> Serve(std::vector<grpc::Service*> services,
                                                    int window_bytes = 0);
 
+  // The process is about to end, with `result`, and has so long to do it: then it ends anyway, without what
+  // runs, and says so in the log. A thread that waits for a disk which does not answer can't be joined. Once.
+  static constexpr absl::Duration kExitPatience = absl::Seconds(5);
+  void ExitWithin(absl::Duration patience, const absl::Status& result);
+  ~Daemon();
+
   const StopSignal& stop() const { return *stop_; }
   Env* env() { return env_; }
 
@@ -58,6 +67,8 @@ class Daemon {
   std::unique_ptr<StopSignal> stop_;
   std::unique_ptr<FaultEnv> faults_;
   Env* env_ = nullptr;
+  Event over_;
+  std::thread exit_;  // ends the process when it is not over in time
 };
 
 }  // namespace shoal

@@ -17,7 +17,8 @@ namespace {
 
 absl::StatusOr<int> ParseErrno(absl::string_view name) {
   static constexpr std::pair<absl::string_view, int> kErrors[] = {
-      {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EACCES", EACCES}, {"EDQUOT", EDQUOT}};
+      {"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EACCES", EACCES},  {"EDQUOT", EDQUOT},
+      {"EROFS", EROFS},   {"ESTALE", ESTALE}, {"HANG", kFaultHang}};
   std::vector<std::string> names;
   for (const auto& [known, error] : kErrors) {
     if (known == name) return error;
@@ -120,6 +121,8 @@ FaultEnv::FaultEnv(Env* base, std::vector<FaultRule> rules) : base_(base) { SetR
 void FaultEnv::SetRules(std::vector<FaultRule> rules) {
   absl::MutexLock lock(&mutex_);
   operations_ = 0;
+  ++generation_;
+  hangs_.Reset();
   rules_.clear();
   for (FaultRule& rule : rules) rules_.push_back({std::move(rule)});
 }
@@ -147,10 +150,13 @@ FaultEnv::Verdict FaultEnv::Judge(const std::string& path, const std::string& ot
     const std::string& part = state.rule.path_contains;
     if (path.find(part) == std::string::npos && other.find(part) == std::string::npos) continue;
     Verdict verdict;
-    if (state.Fails(append_bytes, &verdict.fitting_bytes)) {
-      verdict.status = absl::ErrnoToStatus(state.rule.error, absl::StrCat(path, " (injected fault)"));
-      return verdict;
+    if (!state.Fails(append_bytes, &verdict.fitting_bytes)) continue;
+    if (state.rule.error == kFaultHang) {
+      Hang();
+      return Verdict();
     }
+    verdict.status = FileError(state.rule.error, absl::StrCat(path, " (injected fault)"));
+    return verdict;
   }
   return Verdict();
 }
@@ -203,6 +209,25 @@ absl::StatusOr<uint64_t> FaultEnv::FileSize(const std::string& path) {
   return base_->FileSize(path);
 }
 
-bool FaultEnv::FileExists(const std::string& path) { return base_->FileExists(path); }
+// It has no errors, but may hang.
+bool FaultEnv::FileExists(const std::string& path) {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const RuleState& state : rules_) {
+      if (state.rule.error == kFaultHang && path.find(state.rule.path_contains) != std::string::npos) {
+        Hang();
+        break;
+      }
+    }
+  }
+  return base_->FileExists(path);
+}
+
+void FaultEnv::Hang() {
+  hangs_.Notify();
+  const auto replaced = [this, was = generation_]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return generation_ != was; };
+  mutex_.Await(absl::Condition(&replaced));
+}
 
 }  // namespace shoal

@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/event.h"
 #include "common/file.h"
 
 namespace shoal {
@@ -24,12 +26,16 @@ struct FaultRule {
   // 0: not considered; else a disk of this size: appends fail once so many bytes were appended under the
   // rule, after writing what still fits. Deleting gives no room back.
   uint64_t after_bytes = 0;
-  int error = 0;  // errno: ENOSPC, EIO, ...
+  int error = 0;  // errno: ENOSPC, EIO, ...; or kFaultHang
 };
 
+// Instead of an error: the operation does not return until the rules are replaced, like a mount that does not
+// answer.
+inline constexpr int kFaultHang = -1;
+
 // "path=checkpoints,after=1MiB,error=ENOSPC" or "nth=3,error=EIO"; several rules are separated by ';'.
-// Fields: path, nth, after (bytes, see ParseBytes), error (ENOSPC, EIO, EACCES or EDQUOT; needed).
-// Errors: INVALID_ARGUMENT that names the field and what was expected.
+// Fields: path, nth, after (bytes, see ParseBytes), error (ENOSPC, EIO, EACCES, EDQUOT, EROFS, ESTALE or
+// HANG; needed). Errors: INVALID_ARGUMENT that names the field and what was expected.
 absl::StatusOr<std::vector<FaultRule>> ParseFaultRules(absl::string_view text);
 
 // `base` with faults. Thread-safe.
@@ -38,12 +44,15 @@ class FaultEnv : public Env {
   // `base` must outlive this object and its files.
   explicit FaultEnv(Env* base, std::vector<FaultRule> rules = {});
 
-  // Replaces all rules and starts counting anew. SetRules({}) heals everything.
+  // Replaces all rules and starts counting anew; what hangs goes on. SetRules({}) heals everything.
   void SetRules(std::vector<FaultRule> rules);
 
   // How many operations have been counted, those that failed included: n runs that let operation 1, ..., n
   // fail try every path of recovery.
   uint64_t operations() const;
+
+  // Waits until an operation hangs (true), or `timeout` has passed (false).
+  bool WaitForHang(absl::Duration timeout) { return hangs_.WaitFor(timeout); }
 
   absl::StatusOr<std::unique_ptr<WritableFile>> NewWritableFile(
       const std::string& path, WriteMode mode = WriteMode::kTruncate) override;
@@ -77,10 +86,14 @@ class FaultEnv : public Env {
     uint64_t fitting_bytes = 0;  // of an append that fails: how much of it is written first
   };
   Verdict Judge(const std::string& path, const std::string& other, uint64_t append_bytes);
+  // Until the rules are replaced.
+  void Hang() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Check(const std::string& path) { return Judge(path, path, 0).status; }
 
   Env* const base_;
+  Event hangs_;
   mutable absl::Mutex mutex_;
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // of the rules
   std::vector<RuleState> rules_ ABSL_GUARDED_BY(mutex_);
   uint64_t operations_ ABSL_GUARDED_BY(mutex_) = 0;
 };

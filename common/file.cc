@@ -1,6 +1,7 @@
 #include "common/file.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -23,6 +24,19 @@ absl::Status WriteDurably(Env* env, const std::string& path, absl::string_view b
 }
 
 }  // namespace
+
+absl::Status FileError(int error, absl::string_view text) {
+  const absl::Status status = absl::ErrnoToStatus(error, text);
+  switch (error) {
+    case EROFS:
+      return absl::ResourceExhaustedError(status.message());
+    case ESTALE:
+    case ENOTCONN:
+      return absl::UnavailableError(status.message());
+    default:
+      return status;
+  }
+}
 
 absl::StatusOr<std::string> Env::ReadFile(const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, NewRandomAccessFile(path));

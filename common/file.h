@@ -47,8 +47,13 @@ enum class WriteMode {
   kAppend,    // goes on behind what is there
 };
 
+// What the system says by `error` (errno), with the code of absl::ErrnoToStatusCode. Two kinds have codes of
+// their own: RESOURCE_EXHAUSTED when there is no room (ENOSPC, EDQUOT, and EROFS too: disks are made
+// read-only when they fail), UNAVAILABLE when a file system is not there as it was (ESTALE, ENOTCONN).
+absl::Status FileError(int error, absl::string_view text);
+
 // A file system. Thread-safe. Errors carry the path and what the system says ("... : No space left on
-// device"), with the code that absl::ErrnoToStatusCode gives: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED,
+// device"), with the code that FileError gives: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED,
 // RESOURCE_EXHAUSTED (a full disk) and so on.
 class Env {
  public:

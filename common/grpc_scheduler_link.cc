@@ -119,18 +119,21 @@ void GrpcSchedulerLink::Join(const JoinRequest& request, absl::Duration timeout,
     join_ = call;
     ++running_;
   }
-  stub_->async()->Join(&call->context, &call->request, &call->response,
-                       [this, call, done = std::move(done)](const grpc::Status& status) {
-                         bool wanted;
-                         {
-                           absl::MutexLock lock(&mutex_);
-                           wanted = !stopping_;
-                         }
-                         if (wanted && status.ok()) done(call->response);
-                         if (wanted && !status.ok()) done(FromGrpcStatus(status));
-                         absl::MutexLock lock(&mutex_);
-                         --running_;
-                       });
+  stub_->async()->Join(
+      &call->context, &call->request, &call->response,
+      [this, call, done = std::move(done)](const grpc::Status& status) {
+        bool wanted;
+        {
+          absl::MutexLock lock(&mutex_);
+          wanted = !stopping_;
+        }
+        if (wanted && status.ok()) done(call->response);
+        if (wanted && !status.ok()) {
+          done(IsForeign(status) ? absl::UnimplementedError(status.error_message()) : FromGrpcStatus(status));
+        }
+        absl::MutexLock lock(&mutex_);
+        --running_;
+      });
 }
 
 std::unique_ptr<SchedulerStream> GrpcSchedulerLink::Open(const Hello& hello, SchedulerStreamEvents* events) {

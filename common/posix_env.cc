@@ -19,7 +19,7 @@ namespace shoal {
 namespace {
 
 absl::Status Failure(int error, absl::string_view action, absl::string_view path) {
-  return absl::ErrnoToStatus(error, absl::StrCat(action, " ", path));
+  return FileError(error, absl::StrCat(action, " ", path));
 }
 
 // For calls that a signal may interrupt.

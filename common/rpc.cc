@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "common/grpc_deadline.h"
 #include "spdlog/spdlog.h"
 
@@ -22,12 +23,17 @@ void LogGrpcMessage(gpr_log_func_args* args) {
   spdlog::log(level, "gRPC: {}", args->message);
 }
 
+// google.rpc.Status with its field `code` alone.
+std::string OwnDetails(const absl::Status& status) {
+  return {'\x08', static_cast<char>(static_cast<int>(status.code()) & 0x7f)};
+}
+
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      std::string(status.message().substr(0, kMaxStatusMessageBytes)));
+                      std::string(status.message().substr(0, kMaxStatusMessageBytes)), OwnDetails(status));
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
@@ -36,6 +42,18 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   const bool known = code >= grpc::StatusCode::CANCELLED && code <= grpc::StatusCode::UNAUTHENTICATED;
   return absl::Status(known ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kUnknown,
                       status.error_message());
+}
+
+bool IsForeign(const grpc::Status& status) {
+  if (!status.error_details().empty()) return false;
+  const grpc::StatusCode code = status.error_code();
+  if (code == grpc::StatusCode::UNIMPLEMENTED || code == grpc::StatusCode::UNKNOWN ||
+      code == grpc::StatusCode::INTERNAL) {
+    return true;
+  }
+  // gRPC's words: "Received http2 header with status: 503", "Failed parsing HTTP/2".
+  return absl::StrContains(status.error_message(), "http2 header") ||
+         absl::StrContains(status.error_message(), "HTTP/2");
 }
 
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {

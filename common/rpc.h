@@ -18,9 +18,14 @@ namespace shoal {
 // A block of 1 MiB with its header fits many times.
 inline constexpr int kMaxMessageBytes = 16 << 20;
 
-// Codes have the same numbers on both sides; the message is kept, payloads are not.
+// Codes have the same numbers on both sides; the message is kept, payloads are not. Errors that go out say in
+// their details (a google.rpc.Status) that they are Shoal's own.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 absl::Status FromGrpcStatus(const grpc::Status& status);
+
+// Whether the answer of a call to a Shoal daemon is another program's: of a server that lacks the call, or
+// that speaks HTTP but not gRPC.
+bool IsForeign(const grpc::Status& status);
 
 // Every RPC gets a deadline, from now on.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);

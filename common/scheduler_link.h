@@ -43,7 +43,8 @@ class SchedulerLink {
   // Cancels a Join that runs: `done` neither comes nor runs when it has returned. Streams are gone before.
   virtual ~SchedulerLink() = default;
 
-  // One at a time. Calls `done` once, from any thread, not from within this call.
+  // One at a time. Calls `done` once, from any thread, not from within this call. Errors: the scheduler's;
+  // UNIMPLEMENTED when something else answers there.
   virtual void Join(const JoinRequest& request, absl::Duration timeout,
                     std::function<void(absl::StatusOr<JoinResponse>)> done) = 0;
 

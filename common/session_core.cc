@@ -93,13 +93,22 @@ void SessionCore::Joined(absl::Time now, const absl::StatusOr<JoinResponse>& res
   }
   if (status.code() != said_) {
     said_ = status.code();
-    Log(true, absl::IsAlreadyExists(status)
-                  ? absl::StrCat("The scheduler at ", options_.scheduler,
-                                 " does not admit this node yet, trying on: ", status.message())
-                  : absl::StrCat("The scheduler at ", options_.scheduler,
-                                 " does not answer, trying on: ", status.ToString()));
+    Log(true, WhyNotJoined(status));
   }
   Pause(now);
+}
+
+std::string SessionCore::WhyNotJoined(const absl::Status& status) const {
+  if (absl::IsAlreadyExists(status)) {
+    return absl::StrCat("The scheduler at ", options_.scheduler,
+                        " does not admit this node yet, trying on: ", status.message());
+  }
+  if (absl::IsUnimplemented(status)) {
+    return absl::StrCat("What answers at ", options_.scheduler, " is not a Shoal scheduler (",
+                        status.message(), "), trying on: check --scheduler");
+  }
+  return absl::StrCat("The scheduler at ", options_.scheduler,
+                      " does not answer, trying on: ", status.ToString());
 }
 
 void SessionCore::Pause(absl::Time now) {

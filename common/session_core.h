@@ -122,6 +122,7 @@ class SessionCore {
   enum class Phase { kJoining, kStreaming, kPausing, kDropping, kRefused };
 
   void CallJoinNow();
+  std::string WhyNotJoined(const absl::Status& status) const;
   void OpenStreamNow(absl::Time now);
   void Pause(absl::Time now);
   void SendLeaving(absl::Time now);

@@ -82,6 +82,20 @@ TEST_CASE("A scheduler that does not answer is tried again later and later; a ta
   }
 }
 
+TEST_CASE("A node that asks another program than a scheduler says so, with the address, and tries on") {
+  SessionCore core(MakeOptions());
+  core.Start(kStart);
+  core.TakeActions();
+  core.Joined(kStart, absl::UnimplementedError("no such call"));
+  const auto actions = core.TakeActions();
+  const auto logs = Only<SessionLog>(actions);
+  REQUIRE(logs.size() == 1);
+  CHECK(logs[0].warning);
+  CHECK_THAT(logs[0].text, Catch::Matchers::Contains("What answers at host:1 is not a Shoal scheduler") &&
+                               Catch::Matchers::Contains("check --scheduler"));
+  CHECK(Only<WakeAt>(actions).size() == 1);
+}
+
 TEST_CASE("A node that is refused for good tries no more") {
   SessionCore core(MakeOptions());
   core.Start(kStart);

@@ -1,6 +1,7 @@
 // What the scheduler's core asks its shell to do.
 #pragma once
 
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -59,6 +60,7 @@ struct EndSession {
 struct CommitCheckpointFiles {
   JobId job;
   std::string folder;
+  bool first = true;  // nothing has been committed into the folder yet, as far as is known
   CheckpointManifest manifest;
   CheckpointHistory history;
 };
@@ -76,6 +78,10 @@ struct DeleteCheckpointFiles {
 // The job is over: what is left of checkpoints that were never committed.
 struct DeletePartialFiles {
   std::string folder;
+};
+// No job needs any artifact but these (SHA-256): the others may be deleted.
+struct KeepArtifacts {
+  std::set<std::string> sha256;
 };
 // SHA-256 of θ in the checkpoint (a directory), which is verified as a whole; a damaged one is set aside.
 // Answered by SchedulerCore::ResultComputed.
@@ -96,9 +102,9 @@ struct LogLine {
   std::string text;
 };
 
-using Action =
-    std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles, CheckCheckpointFiles,
-                 DeleteCheckpointFiles, DeletePartialFiles, ComputeResult, PublishEvent, LogLine>;
+using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles,
+                            CheckCheckpointFiles, DeleteCheckpointFiles, DeletePartialFiles, KeepArtifacts,
+                            ComputeResult, PublishEvent, LogLine>;
 
 // Collects actions in their order, records first. Not thread-safe.
 class Outbox {

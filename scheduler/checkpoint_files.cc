@@ -24,7 +24,7 @@ absl::StatusOr<std::string> FormatHistory(const CheckpointHistory& history) {
 }
 
 // All of a resume point that a checkpoint's own files tell.
-absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
+absl::StatusOr<ResumePoint> ReadResumePointOnce(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path));
   const CheckpointManifest& manifest = reader.manifest();
   SHOAL_ASSIGN_OR_RETURN(const std::string json, ReadCheckpointHistory(env, path, manifest));
@@ -40,6 +40,14 @@ absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   point.plan_text = manifest.plan_text();
   point.evaluations.assign(history.evaluations().begin(), history.evaluations().end());
   if (history.has_metric()) point.metric = history.metric();
+  return point;
+}
+
+// The same. An I/O error may pass.
+absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
+  constexpr int kAttempts = 3;
+  auto point = ReadResumePointOnce(env, path);
+  for (int i = 1; i < kAttempts && IsUnreadable(point.status()); ++i) point = ReadResumePointOnce(env, path);
   return point;
 }
 
@@ -80,6 +88,7 @@ absl::StatusOr<std::vector<ResumePoint::Checkpoint>> Candidates(Env* env, const 
 }  // namespace
 
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit) {
+  if (!commit.first) SHOAL_RETURN_IF_ERROR(CheckStorage(env, commit.folder));
   SHOAL_ASSIGN_OR_RETURN(std::string json, FormatHistory(commit.history));
   if (json.size() > kMaxCheckpointTextBytes) {  // the confusion of thousands of labels
     CheckpointHistory brief = commit.history;
@@ -92,7 +101,9 @@ absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFi
 absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkpoint) {
   const auto reader = CheckpointReader::Open(env, checkpoint);
   const absl::StatusOr<std::string> sha256 = reader.ok() ? reader->Verify() : reader.status();
-  if (!absl::IsDataLoss(sha256.status())) return sha256;
+  if (sha256.ok() || !IsCheckpointDamage(sha256.status())) return sha256;
+  SHOAL_RETURN_IF_ERROR(CheckStorage(env, DirName(checkpoint)));
+  if (absl::IsNotFound(sha256.status())) return sha256;
   const auto aside = SetCheckpointAside(env, checkpoint);
   return absl::DataLossError(absl::StrCat(sha256.status().message(),
                                           aside.ok() ? "; it is now " : "; it can't be set aside: ",
@@ -113,13 +124,14 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
         point.others.push_back(candidate);
         continue;
       }
-      if (!IsCheckpointDamage(read.status())) return read.status();
+      if (!IsCheckpointDamage(read.status()) && !IsUnreadable(read.status())) return read.status();
       point.damaged.push_back(candidate);
       continue;
     }
     const auto manifest = ReadManifest(env, candidate.directory);
     if (manifest.ok() && IsSameTraining(*manifest, point)) point.others.push_back(candidate);
-    if (IsCheckpointDamage(manifest.status())) point.damaged.push_back(candidate);
+    if (IsCheckpointDamage(manifest.status()) || IsUnreadable(manifest.status()))
+      point.damaged.push_back(candidate);
   }
   return point;
 }

@@ -13,17 +13,19 @@
 namespace shoal::scheduler {
 
 // Writes history.json beside the shard files, then the manifest. Returns the checkpoint's folder. Errors: as
-// CommitCheckpoint.
+// CommitCheckpoint; as CheckStorage, where it is not the folder's first.
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit);
 
-// Reads the whole checkpoint (a directory) once and compares all of its digests. Returns SHA-256 of θ.
-// Errors: DATA_LOSS when it is damaged, and where it has been set aside; NOT_FOUND; what the Env says.
+// Reads the whole checkpoint (a directory), which was committed once, and compares all of its digests.
+// Returns SHA-256 of θ. Errors: DATA_LOSS when it is damaged, and where it has been set aside; NOT_FOUND when
+// it is gone; UNAVAILABLE when its storage is not there (CheckStorage); what the Env says.
 absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkpoint);
 
 // What there is at `checkpoint` (".../version-120", or a folder of checkpoints: its newest) for a job to
 // start from, as far as manifests, histories and headers tell; the rest is verified by the servers that load
-// it. In the place of a damaged one comes the next older one beside it, at last none. Changes nothing.
-// Errors: NOT_FOUND, UNIMPLEMENTED for a newer format; what the Env says.
+// it. In the place of one that is damaged, or gives I/O errors again and again, comes the next older one
+// beside it, at last none. Changes nothing. Errors: NOT_FOUND, UNIMPLEMENTED for a newer format; what the Env
+// says.
 absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpoint);
 
 // Whether a new job may write its checkpoints into `folder`: what is there must be of the training that it

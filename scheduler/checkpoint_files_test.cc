@@ -1,11 +1,13 @@
 #include "scheduler/checkpoint_files.h"
 
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "catch2/catch.hpp"
 #include "common/checkpoint.h"
+#include "common/fault_env.h"
 #include "common/test_dir.h"
 
 namespace shoal::scheduler {
@@ -160,6 +162,39 @@ TEST_CASE("What is whole stays when it is verified; what is damaged is set aside
              Contains("history.json: damaged") && Contains(path + ".damaged"));
   CHECK_FALSE(PosixEnv()->FileExists(path));
   CHECK(absl::IsNotFound(VerifyOrSetAside(PosixEnv(), path).status()));
+}
+
+TEST_CASE("What can't be read is not set aside, and what is not mounted is not gone") {
+  const TestDir dir;
+  const std::string path = Commit(dir / "mount", 10);
+  FaultEnv env(PosixEnv(), {{"version-10", 0, 0, EIO}});
+  CHECK(IsUnreadable(VerifyOrSetAside(&env, path).status()));
+  env.SetRules({{"version-10", 0, 0, ESTALE}});
+  CHECK(IsStorageTrouble(VerifyOrSetAside(&env, path).status()));
+  CHECK(PosixEnv()->FileExists(path));
+  REQUIRE(PosixEnv()->Rename(dir / "mount", dir / "unmounted").ok());
+  CHECK(IsStorageTrouble(VerifyOrSetAside(PosixEnv(), path).status()));
+  CommitCheckpointFiles commit;
+  commit.folder = dir / "mount";
+  commit.manifest.set_version(15);
+  for (bool first : {true, false}) {
+    commit.first = first;
+    CHECK(IsStorageTrouble(CommitWithHistory(PosixEnv(), commit).status()));
+  }
+}
+
+TEST_CASE("In the place of a version that gives I/O errors comes the next older one") {
+  const TestDir dir;
+  Commit(dir.path(), 5);
+  Commit(dir.path(), 10);
+  FaultEnv env(PosixEnv(), {{"version-10/", 0, 0, EIO}});
+  const auto point = FindResumePoint(&env, dir.path());
+  REQUIRE(point.ok());
+  CHECK(point->version == Version(5));
+  CHECK(Versions(point->damaged) == std::vector<uint64_t>{10});
+  CHECK(CheckCheckpointFolder(&env, dir.path(), *point).ok());
+  env.SetRules({{"version-10/", 1, 0, EIO}});  // which passes
+  CHECK(FindResumePoint(&env, dir.path())->version == Version(10));
 }
 
 }  // namespace

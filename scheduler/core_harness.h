@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -146,12 +147,13 @@ class Harness {
     report.mutable_job_refused()->set_differs(differs);
     REQUIRE(Report(node, report).ok());
   }
-  void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false) {
+  void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false,
+                 RestoreTrouble trouble = RESTORE_TROUBLE_NONE) {
     NodeReport report;
     report.mutable_view_installed()->set_job(1);
     report.mutable_view_installed()->set_view(view);
     report.mutable_view_installed()->set_error(error);
-    report.mutable_view_installed()->set_damaged(damaged);
+    report.mutable_view_installed()->set_trouble(damaged ? RESTORE_TROUBLE_DAMAGED : trouble);
     REQUIRE(Report(node, report).ok());
   }
   void Reached(uint64_t node, uint32_t shard, uint64_t version) {
@@ -178,7 +180,7 @@ class Harness {
     REQUIRE(Report(node, report).ok());
   }
   void Written(uint64_t node, uint32_t shard, uint64_t version, const std::string& error = "",
-               bool not_finite = false) {
+               bool not_finite = false, bool retried = false) {
     NodeReport report;
     ShardWritten& written = *report.mutable_shard_written();
     written.set_job(1);
@@ -188,6 +190,7 @@ class Harness {
     written.set_file("file");
     written.set_error(error);
     written.set_not_finite(not_finite);
+    written.set_retried(retried);
     REQUIRE(Report(node, report).ok());
   }
   void Evaluated(uint64_t node, EvaluationSet set, uint64_t version, uint32_t slot, int right = 1) {
@@ -255,13 +258,13 @@ class Harness {
     for (const auto& [key, value] : store_) bytes += key.first == kStateTable ? value.size() : 0;
     return bytes;
   }
+  const std::set<std::string>& kept_artifacts() const { return kept_artifacts_; }
   const std::vector<std::string>& cleared_folders() const { return cleared_folders_; }
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
-  void CommitLast() {
+  void CommitLast(const absl::StatusOr<std::string>& checkpoint = std::string("dir")) {
     const CommitCheckpointFiles commit = commits_.back();
-    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()),
-                               absl::StatusOr<std::string>("dir"));
+    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()), checkpoint);
     Take();
   }
   // The answer to the last check of a checkpoint.
@@ -296,6 +299,8 @@ class Harness {
         deleted_.push_back(remove->version.value());
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
         cleared_folders_.push_back(leftovers->folder);
+      } else if (auto* keep = std::get_if<KeepArtifacts>(&action)) {
+        kept_artifacts_ = keep->sha256;
       } else if (auto* end = std::get_if<EndSession>(&action)) {
         ended_sessions_.push_back(end->node.value());
       }
@@ -316,6 +321,7 @@ class Harness {
   std::vector<MetricRecord> metrics_;
   std::vector<uint64_t> deleted_;
   std::vector<std::string> cleared_folders_;
+  std::set<std::string> kept_artifacts_;
   std::vector<uint64_t> ended_sessions_;
 };
 

@@ -45,6 +45,8 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
 void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
   for (const ResumePoint::Checkpoint& damaged : resume.damaged) {
     out_->Do(CheckCheckpointFiles{id(), damaged.version, damaged.directory});
+    Message(now, absl::StrCat(damaged.directory, " is damaged, or can't be read: the job does without it"),
+            LogLine::Level::kWarning);
   }
   if (resume.directory.empty()) {
     return Message(now, "no checkpoint that is whole is left: the job starts from the initial parameters",
@@ -89,6 +91,7 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
   const bool matters = HasWork(member.id);
   nodes_.erase(member.id);
   if (state_.deriver() == member.id.value()) state_.set_deriver(0);
+  if (rederiver_ == member.id) rederiver_ = NodeId(0);
   if (!matters || ended()) return;
   const std::string how = member.leaving     ? "has left"
                           : member.connected ? "is silent: taken for dead"
@@ -103,6 +106,8 @@ void JobRun::Advance(absl::Time now) {
     DeriveAnewByMajority(now);
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
+      RetryCommits(now);
+      DeriveAgain(now);
       OfferPlan(now);
       Judge(now);
       Finish(now);

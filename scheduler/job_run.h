@@ -1,8 +1,8 @@
 // One job from its submission to its end: "A job's life" and "Views" in docs/protocol.md.
 //
-// The class is in seven files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
-// job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics), job_run_stalls.cc,
-// job_run_status.cc.
+// The class is in eight files: job_run.cc (its life and its steps), job_run_preparation.cc (who takes part),
+// job_run_artifacts.cc, job_run_views.cc, job_run_verdicts.cc, job_run_records.cc (checkpoints, metrics),
+// job_run_stalls.cc, job_run_status.cc.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,9 @@ class JobRun {
   JobId id() const { return JobId(definition_.job()); }
   const JobDefinition& definition() const { return definition_; }
   bool ended() const;
+  // A worker may be bringing artifacts for a plan that is not known yet.
+  bool is_deriving() const { return state_.state() == JOB_STATE_PREPARING && !has_plan(); }
+  void AddNeededArtifacts(std::set<std::string>* sha256) const;
 
   // ---- what has happened ----
   void Cancel(absl::Time now);
@@ -66,6 +69,9 @@ class JobRun {
   void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
 
+  // The scheduler has no artifact of this digest, or it is damaged.
+  void OnArtifactLost(absl::Time now, const std::string& sha256);
+
   // Takes the steps that are due. The first call says that the job's turn has come.
   void Advance(absl::Time now);
 
@@ -83,8 +89,10 @@ class JobRun {
 
  private:
   // How often in a row a worker may refuse to derive the plan, a server fail to load a restore point that is
-  // not damaged, or the result's checkpoint not be there, before the job fails.
+  // not damaged, the result's checkpoint be lost, or not be readable, before the job does something about it.
   static constexpr uint32_t kMaxAttempts = 3;
+  // How often servers may be unable to write the result: its last rounds are trained again but once.
+  static constexpr uint32_t kMaxFailedResults = 2;
 
   struct NodeState {
     bool offered = false;  // PrepareJob was sent in this session
@@ -98,17 +106,34 @@ class JobRun {
     // What is wrong with spec or data, as it found when it was to derive.
     std::string data_error;
     int vote = 0;  // worker with the data: 1 when they are the plan's, -1 when they differ
-    absl::Time ask_again = absl::InfinitePast();    // after a refusal
-    uint64_t installed = 0;                         // newest view that it holds (server)
-    uint32_t failed_restores = 0;                   // in a row (server)
-    uint64_t told = 0;                              // newest view that was sent in this session
-    std::string target;                             // last one sent in this session
-    std::set<SlotRange> slots;                      // that it has, or has had since the restore point
-    absl::Time aside_until = absl::InfinitePast();  // it owed something when nothing moved: others first
+    absl::Time ask_again = absl::InfinitePast();     // after a refusal
+    absl::Time derive_again = absl::InfinitePast();  // after it could not derive lost artifacts
+    uint64_t installed = 0;                          // newest view that it holds (server)
+    uint32_t failed_restores = 0;                    // in a row (server)
+    RestoreTrouble trouble = RESTORE_TROUBLE_NONE;   // of the last of these
+    uint64_t told = 0;                               // newest view that was sent in this session
+    std::string target;                              // last one sent in this session
+    std::set<SlotRange> slots;                       // that it has, or has had since the restore point
+    absl::Time aside_until = absl::InfinitePast();   // it owed something when nothing moved: others first
   };
   struct ShardState {
     Version version;
     std::vector<MissingSlots> missing;
+  };
+  // A version whose parts are all written.
+  struct Commit {
+    CommitCheckpointFiles files;
+    uint64_t restore_id = 0;  // that it was written from
+    uint32_t failures = 0;
+    absl::Time again = absl::InfiniteFuture();  // InfiniteFuture: under way
+
+    bool waits() const { return again != absl::InfiniteFuture(); }
+  };
+  // What keeps the result from being read.
+  struct ResultTrouble {
+    std::string error;  // "": nothing
+    uint32_t failures = 0;
+    absl::Time since, again;
   };
 
   void Resume(absl::Time now, const ResumePoint& resume);
@@ -116,6 +141,12 @@ class JobRun {
   // ---- steps of Advance ----
   void Derive(absl::Time now);
   void OfferPlan(absl::Time now);
+  // Asks a worker for artifacts that were lost; the job goes on meanwhile.
+  void DeriveAgain(absl::Time now);
+  const Member* ChooseRederiver(absl::Time now) const;
+  // It can't do it: others are asked first.
+  void GiveUpRederiver(absl::Time now);
+  void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
   // Who can't take part or has failed, of that role or of any: "; worker-2 can't take part: ..."
@@ -140,6 +171,8 @@ class JobRun {
   void Finish(absl::Time now);
   // The result has no checkpoint: waits for it, or goes back to an older one, which comes to the same bits.
   void RemakeResult(absl::Time now);
+  // It is there, and can't be read now.
+  void RetryResult(absl::Time now, const absl::Status& status);
 
   bool has_plan() const { return definition_.has_plan(); }
   TrainingLength length() const { return LengthOf(definition_.plan()); }
@@ -190,9 +223,14 @@ class JobRun {
   TrainingId NewTrainingId(absl::Time now) const;
   bool Installed() const;
   void LoseCheckpoint(absl::Time now, Version version, const absl::Status& health);
-  // The server could not load the restore point, and the checkpoint is not to blame: the others try without
-  // it for a while.
-  void StandAside(absl::Time now, NodeId server, const std::string& error);
+  // The server could not load the restore point, and its files are not damaged: the others try without
+  // it for a while. When all have failed often enough, and for long enough, the job goes back to an older
+  // version, where only this one's file gives errors, or ends, with all that it has.
+  void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
+  void OnAllServersFailed(absl::Time now, const std::string& error, const std::set<RestoreTrouble>& troubles);
+  void AskServersAgain();
+  // Before the next attempt, after so many failures before the last.
+  absl::Duration PauseAfter(uint32_t failures) const;
   void WriteView(absl::Time now, View view);
   void StartRestorePoint(absl::Time now);
   void WantRestore() { state_.set_restore_wanted(true); }
@@ -218,9 +256,21 @@ class JobRun {
   void SetAside(absl::Time now);
 
   bool WantsCheckpoint(Version version) const;
-  void WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite = false);
+  void StartCommit(Version version, std::vector<CheckpointShard> files);
+  // Commits whose time has come are tried again.
+  void RetryCommits(absl::Time now);
+  // Those that wait and serve for nothing any more, as a newer version is to be committed.
+  void GiveUpCommits(absl::Time now, Version newer);
+  // The version can't be written for now (no room, no storage): the others try on. Shown until one is.
+  void NoteWriteTrouble(absl::Time now, Version version, const std::string& who, const std::string& error);
+  // Nothing could be written for as long as a job waits that needs `version`, training being over.
+  bool WritingIsHopeless(absl::Time now, Version version) const;
+  void WriteFailed(absl::Time now, Version version, const std::string& error,
+                   FailedWrite::Kind kind = FailedWrite::NOT_WRITTEN);
+  // Tells an error once, and not for each version.
+  void TellWriteError(absl::Time now, const std::string& text, const std::string& error);
   // Kept as long as the version may be the result or the last.
-  void AddFailedWrite(Version version, const std::string& error, bool not_finite);
+  void AddFailedWrite(Version version, const std::string& error, FailedWrite::Kind kind);
   bool MayBeKept(Version version) const;
   // Of a version that can't become whole: what there is of it fills the disk for nothing.
   void DeleteParts(Version version);
@@ -233,6 +283,8 @@ class JobRun {
   // A record of the history; and live progress, when it is time.
   void RecordMetrics(absl::Time now);
   void AddRounds(absl::Time now, const ShardProgress& report);
+  // Those of the rounds [from, to).
+  void TellLostMetrics(absl::Time now, uint64_t from, uint64_t to);
   void PublishProgress(absl::Time now);
   void End(absl::Time now, JobState state, const std::string& reason);
   void SetState(absl::Time now, JobState state, const std::string& reason);
@@ -268,13 +320,18 @@ class JobRun {
   std::string write_error_;  // the last, without its numbers, since a checkpoint was written
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
-  std::map<Version, uint64_t> committing_;              // by version: the restore point that it comes from
+  std::map<Version, Commit> commits_;
+  std::string write_trouble_;       // "": nothing keeps checkpoints from being written
+  absl::Time write_trouble_since_;  // since one was
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
   std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
+  std::string lost_artifact_;  // name of one; "": none is
+  NodeId rederiver_{0};        // worker that was asked for it; 0: none
   bool computing_result_ = false;
   LastResort last_resort_;
   std::vector<std::string> tried_;  // by the last resort, since the job was further than ever; for people
   std::vector<NodeId> stale_sessions_;
+  ResultTrouble result_trouble_;
   MetricWindow window_;
   absl::Time published_ = absl::InfinitePast();  // live progress
 };

@@ -19,6 +19,7 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   NodeState& node = nodes_[member.id];
+  if (report.has_plan() && member.id == rederiver_) OnDerivedAgain(now, member, report.plan());
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan()) {
       absl::Status checked = CheckPlan(definition_.spec(), report.plan());
@@ -110,6 +111,8 @@ void JobRun::DeriveAnewByMajority(absl::Time now) {
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
   NodeState& node = nodes_[member.id];
   const bool derived = state_.deriver() == member.id.value();
+  const bool again_in_vain = rederiver_ == member.id;  // what one machine finds by now is not the job's fault
+  if (again_in_vain) GiveUpRederiver(now);
   const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
   const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
   const bool again = node.failures > 0 && !node.prepared && !node.offered;  // told in a new session
@@ -129,8 +132,9 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
     }
   }
   if (derived) state_.set_deriver(0);
-  if (report.fatal() && !member.is_worker()) return End(now, JOB_STATE_FAILED, reason);
-  node.data_error = report.fatal() ? reason : "";
+  const bool fatal = report.fatal() && !again_in_vain;
+  if (fatal && !member.is_worker()) return End(now, JOB_STATE_FAILED, reason);
+  node.data_error = fatal ? reason : "";
   if (report.differs()) node.vote = -1;
   if (news) Message(now, absl::StrCat(member.name, " can't take part: ", reason), LogLine::Level::kWarning);
   if (failed && NobodyCan(now, NODE_ROLE_WORKER))
@@ -251,6 +255,7 @@ bool JobRun::TakeOffer(absl::Time now, NodeState* node) {
 void JobRun::OfferPlan(absl::Time now) {
   for (const auto& [id, member] : members_.all()) {
     if (!member.connected || member.leaving) continue;
+    if (id == rederiver_) continue;
     NodeState& node = nodes_[id];
     if (!TakeOffer(now, &node)) continue;
     Directive directive;

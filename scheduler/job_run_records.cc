@@ -1,12 +1,15 @@
 // A job's checkpoints and metrics.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/checkpoint.h"
 #include "common/contribution_stats.h"
+#include "common/file.h"
 #include "common/job_print.h"
 #include "common/plan_text.h"
 #include "common/sha256.h"
@@ -38,7 +41,9 @@ void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
   const int rounds = report.rounds_size();
   for (int i = 0; i < rounds; ++i) {
     const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
+    const uint64_t next = window_.version().value(), round = report.rounds(i).round();
     if (!window_.Add(at, report.rounds(i))) continue;
+    if (round > next) TellLostMetrics(now, next, round);
     if (!std::isfinite(report.rounds(i).stats().loss())) {
       return End(now, JOB_STATE_FAILED,
                  absl::StrCat("round ", report.rounds(i).round(), ": the loss is not a finite number"));
@@ -47,6 +52,14 @@ void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
   }
   const uint64_t stored = std::max(state_.recorded_version(), state_.window().version());
   if (window_.version().value() >= stored + kMaxRoundsUnstored) *state_.mutable_window() = window_.Save(now);
+}
+
+// The scheduler was away for longer than the servers keep statistics.
+void JobRun::TellLostMetrics(absl::Time now, uint64_t from, uint64_t to) {
+  Tell(now,
+       absl::StrCat("metrics of rounds ", from + 1, " to ", to, " are lost: servers keep those of the last ",
+                    kRoundStatisticsKept,
+                    " rounds for a scheduler that is away; they lack in the job's examples and tokens too"));
 }
 
 // Servers report in each session what they have written; much of it may be committed, and gone again. Each
@@ -63,22 +76,58 @@ void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWri
   const Version version(report.version());
   if (!HoldsShard(member.id, report.shard())) return;
   if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
-  if (!report.error().empty()) return WriteFailed(now, version, report.error(), report.not_finite());
+  if (report.retried()) {
+    const bool known = report.shard() < static_cast<uint32_t>(state_.view().shards_size());
+    return NoteWriteTrouble(now, version,
+                            known ? state_.view().shards(report.shard()).primary().name() : "a server",
+                            report.error());
+  }
+  if (!report.error().empty()) {
+    return WriteFailed(now, version, report.error(),
+                       report.not_finite() ? FailedWrite::NOT_FINITE : FailedWrite::NOT_WRITTEN);
+  }
   if (collector_.HasFailed(version)) return DeleteParts(version);  // this one came after the others went
   auto files = collector_.Add(report);
   if (!files) return;
-  committing_[version] = report.restore_id();
+  GiveUpCommits(now, version);
+  StartCommit(version, *std::move(files));
+}
+
+void JobRun::StartCommit(Version version, std::vector<CheckpointShard> files) {
+  const std::string& folder = definition_.checkpoint_dir();
   CommitCheckpointFiles commit;
   commit.job = id();
-  commit.folder = definition_.checkpoint_dir();
-  commit.manifest = ManifestOf(version, *std::move(files));
+  commit.folder = folder;
+  commit.first = std::none_of(
+      state_.checkpoints().begin(), state_.checkpoints().end(),
+      [&](const StoredCheckpoint& checkpoint) { return DirName(checkpoint.directory()) == folder; });
+  commit.manifest = ManifestOf(version, std::move(files));
   commit.history.set_metric(definition_.spec().evaluation().metric());
   for (const EvaluationRecord& evaluation : evaluations_) {
-    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() < report.version()) {
+    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() < version.value()) {
       *commit.history.add_evaluations() = evaluation;
     }
   }
+  commits_[version].restore_id = state_.view().restore().restore_id();
+  commits_[version].files = commit;
   out_->Do(std::move(commit));
+}
+
+void JobRun::RetryCommits(absl::Time now) {
+  for (auto& [version, commit] : commits_) {
+    if (now < commit.again) continue;
+    commit.again = absl::InfiniteFuture();
+    out_->Do(commit.files);
+  }
+}
+
+void JobRun::GiveUpCommits(absl::Time now, Version newer) {
+  for (auto at = commits_.begin(); at != commits_.end() && at->first < newer;) {
+    const Version version = at->first;
+    const bool useless = at->second.waits() && !MayBeKept(version);
+    at = useless ? commits_.erase(at) : std::next(at);
+    if (useless) WriteFailed(now, version, "given up for a newer one");
+  }
 }
 
 CheckpointManifest JobRun::ManifestOf(Version version, std::vector<CheckpointShard> files) const {
@@ -98,15 +147,25 @@ CheckpointManifest JobRun::ManifestOf(Version version, std::vector<CheckpointSha
 
 void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
                                    const absl::StatusOr<std::string>& checkpoint) {
-  const auto committing = committing_.extract(version);
-  if (!checkpoint.ok()) return WriteFailed(now, version, std::string(checkpoint.status().message()));
+  const absl::Status& status = checkpoint.status();
+  const auto found = commits_.find(version);
+  // Else what is older may be wanted from the current restore point, and this one is written again.
+  const bool current =
+      found != commits_.end() && found->second.restore_id == state_.view().restore().restore_id();
+  const bool former = found != commits_.end() && !current;
+  if (current && (absl::IsResourceExhausted(status) || IsStorageTrouble(status))) {
+    found->second.again = now + PauseAfter(found->second.failures++);
+    return NoteWriteTrouble(now, version, "the scheduler", std::string(status.message()));
+  }
+  commits_.erase(version);
+  if (!checkpoint.ok() && former) return;
+  if (!checkpoint.ok()) return WriteFailed(now, version, std::string(status.message()));
   StoredCheckpoint stored;
   stored.set_version(version.value());
   stored.set_directory(*checkpoint);
-  // Of an earlier restore point: what is older may be wanted from the current one.
-  if (!committing.empty() && committing.mapped() == state_.view().restore().restore_id())
-    collector_.DropUpTo(version);
+  if (current) collector_.DropUpTo(version);
   write_error_.clear();
+  write_trouble_.clear();
   if (!AddCheckpoint(std::move(stored), &state_)) return;
   // Rounds that need not be run again must not be forgotten either.
   if (window_.examples() > 0 && !ended()) RecordMetrics(now);
@@ -130,7 +189,7 @@ bool JobRun::MayBeKept(Version version) const {
   return v == length().rounds || v == CurrentTarget(0).version() || (best != nullptr && v == best->version());
 }
 
-void JobRun::AddFailedWrite(Version version, const std::string& error, bool not_finite) {
+void JobRun::AddFailedWrite(Version version, const std::string& error, FailedWrite::Kind kind) {
   auto* const all = state_.mutable_failed_writes();
   all->erase(std::remove_if(all->begin(), all->end(),
                             [&](const FailedWrite& failed) { return !MayBeKept(Version(failed.version())); }),
@@ -139,20 +198,46 @@ void JobRun::AddFailedWrite(Version version, const std::string& error, bool not_
   FailedWrite& failed = *all->Add();
   failed.set_version(version.value());
   failed.set_error(ToValidUtf8(error));
-  failed.set_not_finite(not_finite);
+  failed.set_kind(kind);
 }
 
-void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error, bool not_finite) {
+void JobRun::WriteFailed(absl::Time now, Version version, const std::string& error, FailedWrite::Kind kind) {
   if (ended()) return;
-  AddFailedWrite(version, error, not_finite);
+  AddFailedWrite(version, error, kind);
   collector_.Fail(version);
+  commits_.erase(version);
   DeleteParts(version);
+  TellWriteError(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: "),
+                 error);
+}
+
+void JobRun::NoteWriteTrouble(absl::Time now, Version version, const std::string& who,
+                              const std::string& error) {
+  if (ended()) return;
+  if (write_trouble_.empty()) write_trouble_since_ = now;
+  write_trouble_ =
+      ToValidUtf8(absl::StrCat(who, " can't write the checkpoint of version ", version.value(),
+                               " and tries on; see to ", definition_.checkpoint_dir(), ": ", error));
+  TellWriteError(now,
+                 absl::StrCat("checkpoint of version ", version.value(), " can't be written by ", who,
+                              " now, and is tried again; see to ", definition_.checkpoint_dir(), ": "),
+                 error);
+}
+
+bool JobRun::WritingIsHopeless(absl::Time now, Version version) const {
+  const auto commit = commits_.find(version);
+  if (write_trouble_.empty() || (commit != commits_.end() && !commit->second.waits())) return false;
+  // As long as it trains a job needs no checkpoint.
+  const absl::Time needed = absl::FromUnixMillis(state_.trained_unix_ms());
+  return now - std::max(write_trouble_since_, needed) >= options_.storage_patience;
+}
+
+void JobRun::TellWriteError(absl::Time now, const std::string& text, const std::string& error) {
   // A full disk is told once, not for each version. Numbers are those of versions and shards.
   std::string kind = error;
   kind.erase(std::remove_if(kind.begin(), kind.end(), absl::ascii_isdigit), kind.end());
   if (std::exchange(write_error_, kind) == kind) return;
-  Message(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: ", error),
-          LogLine::Level::kError);
+  Message(now, absl::StrCat(text, error), LogLine::Level::kError);
 }
 
 void JobRun::DeleteParts(Version version) {

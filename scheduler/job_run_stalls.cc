@@ -129,8 +129,10 @@ bool JobRun::WaitsForOthers() const {
   if (state_.view().view() == 0) return false;
   if (!placed_) return true;  // for nodes
   // The scheduler itself reads or writes files.
-  return !accused_.empty() || computing_result_ ||
-         (state_.state() == JOB_STATE_TESTING && !committing_.empty());
+  if (!accused_.empty() || computing_result_) return true;
+  // The result's are not written or read yet, or can't be for now.
+  return state_.state() == JOB_STATE_TESTING &&
+         (!commits_.empty() || !write_trouble_.empty() || result_trouble_.failures > 0);
 }
 
 void JobRun::AddRoundDebtors(std::map<NodeId, std::string>* debtors) const {

@@ -43,6 +43,7 @@ Job JobRun::Describe(bool full) const {
   if (state_.has_result()) *job.mutable_result() = state_.result();
   job.set_checkpoint_dir(definition_.checkpoint_dir());
   job.set_interventions(state_.interventions());
+  job.set_origin_version(definition_.origin_version());
   for (const StoredCheckpoint& checkpoint : state_.checkpoints()) job.add_checkpoints(checkpoint.version());
   if (!full) return job;
   *job.mutable_spec() = definition_.spec();
@@ -53,6 +54,9 @@ Job JobRun::Describe(bool full) const {
 
 std::string JobRun::DetailOf(const Member& member) const {
   const auto found = nodes_.find(member.id);
+  if (found != nodes_.end() && found->second.trouble == RESTORE_TROUBLE_STORAGE && !found->second.prepared) {
+    return absl::StrCat("waits to load job ", definition_.job(), ": ", found->second.refused);
+  }
   if (found != nodes_.end() && !found->second.refused.empty()) {
     return absl::StrCat("refused job ", definition_.job(), ": ", found->second.refused);
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/checkpoint.h"
 #include "common/job_spec.h"
 #include "common/metrics.h"
 #include "scheduler/job_run.h"
@@ -44,13 +45,11 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
   computing_result_ = false;
   if (state_.state() != JOB_STATE_TESTING) return;
   const absl::Status& status = parameters_sha256.status();
-  if (absl::IsDataLoss(status) || absl::IsNotFound(status)) {  // it is trained again
+  if (IsCheckpointDamage(status)) {  // it is trained again
+    result_trouble_ = ResultTrouble();
     return OnCheckpointChecked(now, Version(state_.kept_version()), status);
   }
-  if (!parameters_sha256.ok()) {
-    return End(now, JOB_STATE_FAILED,
-               absl::StrCat("the result can't be read: ", parameters_sha256.status().message()));
-  }
+  if (!parameters_sha256.ok()) return RetryResult(now, status);
   const StoredCheckpoint* const kept = FindCheckpoint(state_, Version(state_.kept_version()));
   if (kept == nullptr) return;  // lost while it was read: Finish sees to another one
   JobResult& result = *state_.mutable_result();
@@ -63,6 +62,20 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
   result.set_tokens(state_.tokens());
   result.set_stopped_early(state_.stopped_early());
   End(now, JOB_STATE_COMPLETED, "");
+}
+
+void JobRun::RetryResult(absl::Time now, const absl::Status& status) {
+  ResultTrouble& trouble = result_trouble_;
+  const std::string error = absl::StrCat("the result can't be read: ", status.message());
+  if (trouble.failures == 0) trouble.since = now;
+  if (std::exchange(trouble.error, error) != error) Message(now, error, LogLine::Level::kError);
+  trouble.again = now + PauseAfter(trouble.failures++);
+  const bool storage = IsStorageTrouble(status);
+  if (storage ? now - trouble.since < options_.storage_patience : trouble.failures < kMaxAttempts) return;
+  if (!IsUnreadable(status)) return End(now, JOB_STATE_FAILED, error);
+  trouble = ResultTrouble();
+  LoseCheckpoint(now, Version(state_.kept_version()),
+                 absl::UnknownError(absl::StrCat(status.message(), " (its files stay)")));
 }
 
 bool JobRun::EvaluatesWhileTraining() const {
@@ -221,7 +234,7 @@ void JobRun::EndTraining(absl::Time now, Version version) {
 
 bool JobRun::ResultMayCome() const {
   const Version kept(state_.kept_version());
-  if (committing_.count(kept) > 0) return true;
+  if (commits_.count(kept) > 0) return true;
   if (FindFailedWrite(kept) != nullptr || state_.view().restore().version() >= kept.value()) return false;
   // Servers write and report versions in their order.
   return !state_.past_kept() || FindCheckpoint(state_, Version(state_.trained_rounds())) == nullptr;
@@ -229,15 +242,18 @@ bool JobRun::ResultMayCome() const {
 
 void JobRun::RemakeResult(absl::Time now) {
   const std::string what = absl::StrCat("the checkpoint of version ", state_.kept_version(), ", the result,");
-  Explain(absl::StrCat(what, " is being written"));
+  Explain(absl::StrCat(what, " is being written", write_trouble_.empty() ? "" : "; ", write_trouble_));
   const FailedWrite* const failed = FindFailedWrite(Version(state_.kept_version()));
-  if (failed != nullptr && failed->not_finite()) {
+  if (failed != nullptr && failed->kind() == FailedWrite::NOT_FINITE) {
     return End(now, JOB_STATE_FAILED,
                absl::StrCat("version ", state_.kept_version(), ", the result: ", failed->error()));
   }
+  if (WritingIsHopeless(now, Version(state_.kept_version())))  // nor would it be after more rounds
+    return End(now, JOB_STATE_FAILED, absl::StrCat(what, " could not be written: ", write_trouble_));
   if (ResultMayCome() || state_.restore_wanted()) return;
   state_.set_rewrites(state_.rewrites() + 1);
-  if (state_.rewrites() >= kMaxAttempts) {
+  const bool not_written = failed != nullptr && failed->kind() == FailedWrite::NOT_WRITTEN;
+  if (state_.rewrites() >= (not_written ? kMaxFailedResults : kMaxAttempts)) {
     return End(
         now, JOB_STATE_FAILED,
         absl::StrCat(what, failed == nullptr ? " was lost again and again"
@@ -256,7 +272,9 @@ void JobRun::Finish(absl::Time now) {
   const Version last(state_.trained_rounds());
   if (state_.past_kept() && FindCheckpoint(state_, last) == nullptr && FindFailedWrite(last) == nullptr) {
     // Once the servers have gone back, nobody could write it any more.
-    return Explain(absl::StrCat("the checkpoint of version ", last.value(), ", the last, is being written"));
+    if (WritingIsHopeless(now, last)) return WriteFailed(now, last, write_trouble_);
+    return Explain(absl::StrCat("the checkpoint of version ", last.value(), ", the last, is being written",
+                                write_trouble_.empty() ? "" : "; ", write_trouble_));
   }
   if (definition_.plan().test_examples() > 0 && !Tested()) {
     Explain(absl::StrCat("version ", kept.value(), " is evaluated on the test examples"));
@@ -264,6 +282,8 @@ void JobRun::Finish(absl::Time now) {
     return;
   }
   if (computing_result_) return;
+  if (result_trouble_.failures > 0 && now < result_trouble_.again)
+    return Explain(absl::StrCat(result_trouble_.error, "; it is tried again"));
   computing_result_ = true;
   Explain("the result is read");
   out_->Do(ComputeResult{id(), kept, checkpoint->directory()});

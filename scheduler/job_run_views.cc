@@ -1,10 +1,13 @@
 // Views and restore points of a job: who holds which shards and slots, and since when.
 #include <algorithm>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/blocks.h"
+#include "common/checkpoint.h"
 #include "common/sha256.h"
 #include "scheduler/job_run.h"
 #include "scheduler/placement.h"
@@ -34,7 +37,8 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
                        report.error()),
           LogLine::Level::kError);
   const RestorePoint& restore = state_.view().restore();
-  if (!report.damaged() || restore.checkpoint().empty()) return StandAside(now, member.id, report.error());
+  if (report.trouble() != RESTORE_TROUBLE_DAMAGED || restore.checkpoint().empty())
+    return StandAside(now, member.id, report.error(), report.trouble());
   // A server whose memory or mount is broken calls every checkpoint damaged: the files decide.
   const Version version(restore.version());
   const bool checked = std::any_of(accused_.begin(), accused_.end(),
@@ -52,8 +56,13 @@ void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::St
     at = of == version ? accused_.erase(at) : std::next(at);
   }
   if (ended()) return;
-  if (absl::IsDataLoss(health) || absl::IsNotFound(health)) return LoseCheckpoint(now, version, health);
-  for (const auto& [server, error] : accused) StandAside(now, server, error);
+  if (IsCheckpointDamage(health)) return LoseCheckpoint(now, version, health);
+  const RestoreTrouble trouble = IsStorageTrouble(health) ? RESTORE_TROUBLE_STORAGE
+                                 : IsUnreadable(health)   ? RESTORE_TROUBLE_UNREADABLE
+                                                          : RESTORE_TROUBLE_NONE;
+  const std::string confirmed = health.ok() ? "" : absl::StrCat("; the scheduler: ", health.message());
+  for (const auto& [server, error] : accused)
+    StandAside(now, server, absl::StrCat(error, confirmed), trouble);
 }
 
 void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status& health) {
@@ -63,31 +72,56 @@ void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status&
           LogLine::Level::kError);
   if (!RemoveCheckpoint(version, &state_)) return;
   // Servers that are past it don't write it again.
-  AddFailedWrite(version, std::string(health.message()), /*not_finite=*/false);
+  AddFailedWrite(version, std::string(health.message()), FailedWrite::LOST);
   const RestorePoint& restore = state_.view().restore();
   if (restore.version() == version.value() && !Installed()) WantRestore();
 }
 
-void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error) {
+absl::Duration JobRun::PauseAfter(uint32_t failures) const {
+  return std::min(options_.refused_again * (1u << std::min(failures, 20u)), options_.refused_again_longest);
+}
+
+void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble) {
   NodeState& node = nodes_[server];
   if (HasWork(server) && node.installed != state_.view().view()) WantRestore();
   node.prepared = false;
   node.offered = false;
   node.refused = error;
-  node.ask_again = now + std::min(options_.refused_again * (1u << std::min(node.failed_restores, 20u)),
-                                  options_.refused_again_longest);
+  node.ask_again = now + PauseAfter(node.failed_restores);
+  node.trouble = trouble;
   first_failed_restore_ = std::min(first_failed_restore_, now);
   ++node.failed_restores;
   uint32_t failed = 0;
+  std::set<RestoreTrouble> troubles;
   for (const auto& [id, member] : members_.all()) {
     if (member.join.role() != NODE_ROLE_SERVER || member.leaving) continue;
     if (nodes_[id].failed_restores < kMaxAttempts) return;
+    troubles.insert(nodes_[id].trouble);
     ++failed;
   }
-  // A good one may be about to come back.
+  // A good one, or what they lack, may be about to come back.
+  if (!lost_artifact_.empty()) return;
   if (failed < definition_.spec().cluster().min_servers()) return;
-  if (now - first_failed_restore_ < options_.derive_patience) return;
-  End(now, JOB_STATE_FAILED, error);
+  OnAllServersFailed(now, error, troubles);
+}
+
+void JobRun::OnAllServersFailed(absl::Time now, const std::string& error,
+                                const std::set<RestoreTrouble>& troubles) {
+  const bool storage = troubles.count(RESTORE_TROUBLE_STORAGE) > 0;
+  if (now - first_failed_restore_ < (storage ? options_.storage_patience : options_.derive_patience)) return;
+  const Version version(state_.view().restore().version());
+  const bool unreadable = !storage && troubles.count(RESTORE_TROUBLE_UNREADABLE) > 0;
+  if (!unreadable || FindCheckpoint(state_, version) == nullptr) return End(now, JOB_STATE_FAILED, error);
+  AskServersAgain();
+  LoseCheckpoint(now, version,
+                 absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files stay)")));
+}
+
+void JobRun::AskServersAgain() {
+  first_failed_restore_ = absl::InfiniteFuture();
+  for (auto& [id, node] : nodes_) {
+    if (std::exchange(node.failed_restores, 0) > 0) node.ask_again = absl::InfinitePast();
+  }
 }
 
 // Whether all servers hold the view.
@@ -189,7 +223,7 @@ void JobRun::TellWhoIsLeftOut(absl::Time now, const View& next) {
 }
 
 std::string JobRun::Troubles() const {
-  if (watch_.AllWell()) return "";
+  if (watch_.AllWell()) return write_trouble_;
   std::vector<std::string> troubles;
   if (state_.view().view() > 0) troubles = watch_.Cuts(members_);
   for (const auto& [id, node] : nodes_) {
@@ -203,6 +237,7 @@ std::string JobRun::Troubles() const {
     troubles.resize(kMaxTroubles);
     troubles.push_back(absl::StrCat("and ", more, " more"));
   }
+  if (!write_trouble_.empty()) troubles.insert(troubles.begin(), write_trouble_);
   return absl::StrJoin(troubles, "; ");
 }
 
@@ -312,6 +347,10 @@ void JobRun::StartRestorePoint(absl::Time now) {
   collector_.Reset(state_.view().restore().restore_id(), state_.view().shards_size());
   for (auto& [id, node] : nodes_) node.slots.clear();
   NoteSlots();
+  // Commits that wait are of versions that are run, and written, again.
+  for (auto at = commits_.begin(); at != commits_.end();)
+    at = at->second.waits() ? commits_.erase(at) : std::next(at);
+  write_trouble_.clear();
   ForgetProgress(now);
 }
 

@@ -31,6 +31,7 @@ struct Flags {
   uint32_t heartbeat_ms = 500;
   uint32_t session_grace_ms = 400;
   uint32_t derive_patience_ms = 10000;
+  uint32_t storage_patience_ms = 600000;
 };
 
 absl::Status Run(const Flags& flags) {
@@ -44,6 +45,7 @@ absl::Status Run(const Flags& flags) {
   options.core.heartbeat = absl::Milliseconds(flags.heartbeat_ms);
   options.core.session_grace = absl::Milliseconds(flags.session_grace_ms);
   options.core.derive_patience = absl::Milliseconds(flags.derive_patience_ms);
+  options.core.storage_patience = absl::Milliseconds(flags.storage_patience_ms);
   SHOAL_ASSIGN_OR_RETURN(const std::string state_dir, AbsolutePath(flags.state_dir));
   options.core.checkpoint_root = JoinPath(state_dir, "checkpoints");
   if (!flags.checkpoint_dir.empty()) {
@@ -60,8 +62,10 @@ absl::Status Run(const Flags& flags) {
   absl::Status failed;
   while (failed.ok() && !daemon->stop().requested()) failed = node->WaitFailed(absl::Milliseconds(100));
   spdlog::info("Stopping");
+  constexpr absl::Duration kGrace = absl::Seconds(2);
+  daemon->ExitWithin(kGrace + Daemon::kExitPatience, failed);
   node->Stop();
-  server->Shutdown(absl::Seconds(2));
+  server->Shutdown(kGrace);
   return failed;
 }
 
@@ -90,6 +94,10 @@ int main(int argc, char** argv) {
   shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
                          shoal::scheduler::kLongestMs,
                          "How long a job waits for a worker that can read its data, when all have refused");
+  shoal::AddNumberOption(&app, "--storage-patience-ms", &flags.storage_patience_ms, 0,
+                         shoal::scheduler::kLongestMs,
+                         "How long a job that can do nothing else waits for checkpoint storage that is full "
+                         "or not there, before it fails");
   app.footer(
       "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
       "/var/lib/shoal");

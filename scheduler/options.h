@@ -69,6 +69,9 @@ struct SchedulerOptions {
   absl::Duration refused_again_longest = absl::Minutes(2);
   // When no worker can read the data of a job, how long to go on asking from the first refusal on.
   absl::Duration derive_patience = absl::Seconds(10);
+  // When no checkpoint can be written or read because the disk is full, or its storage not there, how long a
+  // job that needs one waits before it fails.
+  absl::Duration storage_patience = absl::Minutes(10);
   WatchOptions watch;
   // What has not moved for so long is shown as a stall.
   absl::Duration stall_after = absl::Seconds(2);
@@ -94,7 +97,7 @@ struct ResumePoint {
   std::vector<EvaluationRecord> evaluations;  // verdicts before `version`
   std::optional<Metric> metric;               // of these
   std::vector<Checkpoint> others;             // of the same training beside it, up to itself
-  std::vector<Checkpoint> damaged;            // what would have been taken instead, or beside it
+  std::vector<Checkpoint> damaged;  // or not readable: what would have been taken instead, or beside it
 };
 
 }  // namespace shoal::scheduler

@@ -184,6 +184,188 @@ TEST_CASE("A server that can't load a checkpoint does not fail the job while a g
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
+// ---- storage that is not there, or gives errors ----
+
+constexpr char kNotThere[] = "the storage of the checkpoints is not there: /mnt/x is empty: mount it";
+
+// Installs fail on `server` in this way, as often as it is asked, for so long.
+void FailToRestore(Harness* h, uint64_t server, uint64_t worker, absl::Duration time,
+                   const std::string& error, RestoreTrouble trouble) {
+  for (const absl::Time end = h->now() + time; h->now() < end;) {
+    h->Clear();
+    h->Pass(absl::Milliseconds(100), {server, worker});
+    if (h->Last(server, Directive::kPrepareJob) != nullptr) h->Prepared(server);
+    if (h->Last(server, Directive::kView) != nullptr && h->GetJob().state() == JOB_STATE_RUNNING)
+      h->Installed(server, h->CurrentView().view(), error, /*damaged=*/false, trouble);
+  }
+}
+
+TEST_CASE("A job whose storage is not there waits, says why, and forgets nothing") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = Replace(&h, {5, 10}, &w);
+  if (GENERATE(true, false)) {  // the server finds it
+    h.Installed(s, h.CurrentView().view(), kNotThere, /*damaged=*/false, RESTORE_TROUBLE_STORAGE);
+  } else {  // the scheduler does
+    h.Installed(s, h.CurrentView().view(), "version-10 is no checkpoint", /*damaged=*/true);
+    h.Checked(absl::UnavailableError(kNotThere));
+  }
+  CHECK_THAT(h.GetJob().reason(), Contains("second") && Contains(kNotThere));
+  FailToRestore(&h, s, w, absl::Minutes(2), kNotThere, RESTORE_TROUBLE_STORAGE);
+  REQUIRE(h.GetJob().state() == JOB_STATE_RUNNING);
+  CHECK(h.GetJob().checkpoints_size() == 2);
+  CHECK_THAT(h.GetJob().reason(), Contains("second") && Contains(kNotThere));
+  SECTION("it comes back") {
+    h.Clear();
+    h.Pass(absl::Minutes(3), {s, w});
+    h.Prepared(s);
+    CHECK(h.CurrentView().restore().version() == 10);
+    h.Installed(s, h.CurrentView().view());
+    CHECK(h.GetJob().reason() == "");
+  }
+  SECTION("it does not") {
+    FailToRestore(&h, s, w, absl::Minutes(12), kNotThere, RESTORE_TROUBLE_STORAGE);
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK_THAT(h.GetJob().reason(), Contains(kNotThere));
+    CHECK(h.GetJob().checkpoints_size() == 2);
+  }
+}
+
+TEST_CASE("A version that gives I/O errors on all servers, again and again, is left for the older one") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = Replace(&h, {5, 10}, &w);
+  h.Installed(s, h.CurrentView().view(), "Input/output error", /*damaged=*/false, RESTORE_TROUBLE_UNREADABLE);
+  CHECK(h.GetJob().checkpoints_size() == 2);
+  FailToRestore(&h, s, w, absl::Seconds(25), "Input/output error", RESTORE_TROUBLE_UNREADABLE);
+  REQUIRE(h.GetJob().state() == JOB_STATE_RUNNING);
+  CHECK(h.checks().empty());  // nothing is set aside
+  CHECK(h.deleted().empty());
+  CHECK(Said(h, "the checkpoint of version 10 can't be used any more: Input/output error"));
+  h.Pass(absl::Seconds(10), {s, w});
+  h.Prepared(s);
+  CHECK(h.CurrentView().restore().version() == 5);
+  h.Installed(s, h.CurrentView().view());
+  h.Written(s, 0, 10);  // and it is written anew
+  CHECK(h.commits().back().manifest.version() == 10);
+}
+
+TEST_CASE("A result whose storage is not there is read when it is back") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+  for (int minutes = 0; minutes < 8; minutes += 3) {
+    h.Computed(absl::UnavailableError(kNotThere));
+    CHECK_THAT(h.GetJob().reason(), Contains(kNotThere));
+    h.Pass(absl::Minutes(3), {s, w});
+  }
+  REQUIRE(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.results().size() == 4);
+  SECTION("it is") {
+    h.Computed("abc");
+    CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
+  }
+  SECTION("it is not in time") {
+    h.Pass(absl::Minutes(2), {s, w});
+    h.Computed(absl::UnavailableError(kNotThere));
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK(h.GetJob().checkpoints_size() == 1);
+  }
+}
+
+// ---- full disks ----
+
+constexpr char kNoRoom[] = "can't write to /mnt/x/shard-0: No space left on device";
+
+TEST_CASE("A result for which there is no room is waited for, with the folder, and not trained again") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Reached(s, 0, 20);
+  for (int minutes = 0; minutes < 8; ++minutes) {
+    h.Written(s, 0, 20, kNoRoom, /*not_finite=*/false, /*retried=*/true);
+    CHECK_THAT(h.GetJob().reason(), Contains(kNoRoom) && Contains("checkpoints-of-id"));
+    h.Pass(absl::Minutes(1), {s, w});
+  }
+  CHECK(Said(h, kNoRoom));
+  CHECK(std::count_if(h.messages().begin(), h.messages().end(), [](const std::string& message) {
+          return message.find(kNoRoom) != std::string::npos;
+        }) == 1);
+  CHECK(h.CurrentView().view() == 1);
+  SECTION("until there is") {
+    h.Written(s, 0, 20);
+    h.CommitLast();
+    CHECK(h.CurrentView().view() == 1);
+    h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+    h.Computed("abc");
+    CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
+  }
+  SECTION("until nobody waits any longer") {
+    h.Pass(absl::Minutes(3), {s, w});
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK_THAT(h.GetJob().reason(), Contains(kNoRoom));
+    CHECK(h.CurrentView().view() == 1);
+  }
+}
+
+TEST_CASE("A full disk is shown while a job trains, and ends nothing, however long it is full") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Written(s, 0, 5, kNoRoom, false, /*retried=*/true);
+  h.Pass(absl::Hours(1), {s, w});
+  CHECK_THAT(h.GetJob().reason(), Contains(kNoRoom));
+  h.Reached(s, 0, 20);
+  h.Pass(absl::Minutes(9), {s, w});
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);  // its own time has begun just now
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  CHECK(h.GetJob().reason().find(kNoRoom) == std::string::npos);
+}
+
+TEST_CASE("A commit for which there is no room is tried again, until a newer version takes its place") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Written(s, 0, 5);
+  CHECK(h.commits().back().first);
+  h.CommitLast(absl::ResourceExhaustedError(kNoRoom));
+  CHECK_THAT(h.GetJob().reason(), Contains("the scheduler") && Contains(kNoRoom));
+  CHECK(h.deleted().empty());
+  h.Pass(absl::Seconds(2), {s, w});
+  REQUIRE(h.commits().size() == 2);
+  h.CommitLast(absl::ResourceExhaustedError(kNoRoom));
+  h.Written(s, 0, 10);
+  REQUIRE(h.commits().size() == 3);
+  CHECK(h.commits().back().manifest.version() == 10);
+  CHECK(h.deleted() == std::vector<uint64_t>{5});
+  h.CommitLast();
+  CHECK(h.GetJob().reason() == "");
+  CHECK(h.GetJob().checkpoints_size() == 1);
+  h.Written(s, 0, 15);
+  h.Pass(absl::Minutes(3), {s, w});
+  CHECK(h.commits().size() == 4);
+}
+
+TEST_CASE("A result that a broken disk does not take is trained again but once") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20, "Input/output error");
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  h.Installed(s, h.CurrentView().view());
+  CHECK(h.CurrentView().view() == 2);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20, "Input/output error");
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("could not be written: Input/output error"));
+}
+
 TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's state no longer") {
   JobSpec spec = PlainSpec();
   spec.mutable_train()->set_rounds(2000);
@@ -293,7 +475,7 @@ TEST_CASE("A result that turns out to be damaged is trained again from an older 
   }
 }
 
-TEST_CASE("A result that can't be read for other reasons than damage fails the job with them") {
+TEST_CASE("A result that gives I/O errors is read again, then trained again; its files stay") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -301,9 +483,16 @@ TEST_CASE("A result that can't be read for other reasons than damage fails the j
   h.Written(s, 0, 20);
   h.CommitLast();
   h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
-  h.Computed(kBroken);
-  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK_THAT(h.GetJob().reason(), Contains("Input/output error"));
+  for (size_t attempt = 1; attempt <= 3; ++attempt) {
+    REQUIRE(h.results().size() == attempt);
+    CHECK(h.CurrentView().view() == 1);
+    h.Computed(kBroken);
+    h.Pass(absl::Seconds(5), {s, w});
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);
+  CHECK(Said(h, "the result can't be read: Input/output error"));
+  CHECK(h.deleted().empty());
 }
 
 TEST_CASE("A best version that was never written is trained again: nobody waits for what can't come") {
@@ -742,6 +931,18 @@ TEST_CASE("A restarted scheduler misses no round's statistics, however rarely it
   h.Computed("abc");
   REQUIRE(h.GetJob().state() == JOB_STATE_COMPLETED);
   CHECK(h.GetJob().result().examples() == 10 * kEnd);
+}
+
+TEST_CASE("Metrics that servers have forgotten while the scheduler was away are said to be lost") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Rounds(s, 0, 5);
+  CHECK_FALSE(Said(h, "are lost"));
+  h.Rounds(s, 3, 7);  // again, and more
+  CHECK_FALSE(Said(h, "are lost"));
+  h.Rounds(s, 12, 15);
+  CHECK(Said(h, "metrics of rounds 8 to 12 are lost"));
 }
 
 }  // namespace

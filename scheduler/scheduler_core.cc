@@ -320,10 +320,22 @@ JobRun* SchedulerCore::Active() { return const_cast<JobRun*>(std::as_const(*this
 
 void SchedulerCore::Advance(absl::Time now) {
   while (JobRun* const job = Active()) {
+    TurnTo(job->id());
     job->Advance(now);
     for (NodeId node : job->TakeStaleSessions()) RenewSession(node);
     if (!job->ended()) return;
   }
+  TurnTo(JobId(0));
+}
+
+void SchedulerCore::TurnTo(JobId job) {
+  const bool news = turn_ != job;
+  const bool restarted = !turn_;
+  turn_ = job;
+  if (!news || (restarted && job != JobId(0) && Find(job)->is_deriving())) return;
+  KeepArtifacts keep;
+  for (const auto& [id, run] : jobs_) run->AddNeededArtifacts(&keep.sha256);
+  out_.Do(std::move(keep));
 }
 
 absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir) const {
@@ -363,19 +375,27 @@ absl::Status SchedulerCore::CheckQueue() const {
                                                    kMaxWaitingJobs, ": submit it when one has ended"));
 }
 
+std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobRequest& request) const {
+  if (request.request_id().empty()) return std::nullopt;
+  JobSpec spec = request.spec();
+  CompleteJob(&spec);
+  for (const auto& [id, job] : jobs_) {
+    if (job->definition().request_id() != request.request_id()) continue;
+    if (job->definition().spec().SerializeAsString() == spec.SerializeAsString()) return id;
+    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
+                                                 id.value(), ", which has another spec: use a new one"));
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
   SHOAL_RETURN_IF_ERROR(CheckRequest(request));
+  if (auto known = FindRequest(request)) return *std::move(known);
   JobDefinition definition;
   *definition.mutable_spec() = request.spec();
   CompleteJob(definition.mutable_spec());
-  for (const auto& [id, job] : jobs_) {
-    if (request.request_id().empty() || job->definition().request_id() != request.request_id()) continue;
-    if (job->definition().spec().SerializeAsString() == definition.spec().SerializeAsString()) return id;
-    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
-                                                 id.value(), ", which has another spec: use a new one"));
-  }
   SHOAL_RETURN_IF_ERROR(ValidateJob(definition.spec()));
   definition.set_spec_sha256(Sha256Hex(NumericsText(definition.spec())));
   if (resume) SHOAL_RETURN_IF_ERROR(CheckNumerics(definition, *resume));
@@ -468,6 +488,11 @@ void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version versi
 void SchedulerCore::CheckpointChecked(absl::Time now, JobId job, Version version,
                                       const absl::Status& health) {
   if (JobRun* const found = Find(job)) found->OnCheckpointChecked(now, version, health);
+  Advance(now);
+}
+
+void SchedulerCore::ArtifactLost(absl::Time now, const std::string& sha256) {
+  if (JobRun* const job = Active()) job->OnArtifactLost(now, sha256);
   Advance(now);
 }
 

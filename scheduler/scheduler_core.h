@@ -60,6 +60,9 @@ class SchedulerCore {
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
+  // The job that a request which comes again has been given, or the error for another job's id; nullopt: it
+  // is new. Needs no disk, and so does not mind what has become of resume_from since.
+  std::optional<absl::StatusOr<JobId>> FindRequest(const SubmitJobRequest& request) const;
   // OK when it has ended already. Errors: NOT_FOUND.
   absl::Status Cancel(absl::Time now, JobId job);
   // Errors: NOT_FOUND.
@@ -73,6 +76,9 @@ class SchedulerCore {
   void CheckpointChecked(absl::Time now, JobId job, Version version, const absl::Status& health);
   void ResultComputed(absl::Time now, JobId job, Version version,
                       const absl::StatusOr<std::string>& parameters_sha256);
+
+  // A node has asked for an artifact that is not there, or damaged and deleted: a worker derives it again.
+  void ArtifactLost(absl::Time now, const std::string& sha256);
 
   // In the order in which they are to be carried out.
   std::vector<Action> TakeActions() { return out_.Take(); }
@@ -95,6 +101,8 @@ class SchedulerCore {
   JobRun* Active();
   const JobRun* Active() const;
   void Advance(absl::Time now);
+  // When another job has its turn: nothing of a plan that is not known yet is among the artifacts then.
+  void TurnTo(JobId job);
   void SaveCounters();
 
   const SchedulerOptions options_;
@@ -104,6 +112,7 @@ class SchedulerCore {
   IdCounters counters_;
   absl::Time awake_ = absl::InfiniteFuture();  // last time that anything was called
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;
+  std::optional<JobId> turn_;  // whose it is; 0: nobody's
 };
 
 }  // namespace shoal::scheduler

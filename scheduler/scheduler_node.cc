@@ -20,6 +20,16 @@ bool IsOver(const Job& job) {
          job.state() == JOB_STATE_CANCELLED;
 }
 
+// The folder of checkpoints that an action on files is about.
+std::string FolderOf(const Action& action) {
+  if (const auto* commit = std::get_if<CommitCheckpointFiles>(&action)) return commit->folder;
+  if (const auto* check = std::get_if<CheckCheckpointFiles>(&action)) return DirName(check->checkpoint);
+  if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) return remove->folder;
+  if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) return leftovers->folder;
+  if (const auto* compute = std::get_if<ComputeResult>(&action)) return DirName(compute->checkpoint);
+  return "";
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SchedulerNode>> SchedulerNode::Start(Options options) {
@@ -37,15 +47,15 @@ absl::StatusOr<std::unique_ptr<SchedulerNode>> SchedulerNode::Start(Options opti
 SchedulerNode::SchedulerNode(Options options)
     : options_(std::move(options)),
       ticks_(options_.executors("ticks")),
-      files_(options_.executors("files")),
       started_(ticks_->Now()),
       artifacts_(options_.env, options_.artifact_dir),
+      files_(options_.executors),
       core_(options_.core) {}
 
 SchedulerNode::~SchedulerNode() {
   Stop();
   ticks_->Stop();
-  files_->Stop();
+  files_.Stop();
 }
 
 void SchedulerNode::Stop() {
@@ -113,13 +123,17 @@ void SchedulerNode::SessionOver(NodeId node, SessionStream* stream) {
 // ---- users ----
 
 absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& request) {
+  {
+    absl::MutexLock lock(&mutex_);
+    SHOAL_RETURN_IF_ERROR(Ready());
+    if (auto known = core_.FindRequest(request)) return *std::move(known);
+  }
   std::optional<ResumePoint> resume;
   if (!request.resume_from().empty()) {
     auto found = FindResumePoint(options_.env, request.resume_from());
     if (!found.ok()) return Annotate(found.status(), "resume_from");
     resume = *std::move(found);
   }
-  // A request that comes again is answered whatever its job has written since: the core decides.
   absl::Status folder;
   if (!request.checkpoint_dir().empty())
     folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
@@ -189,6 +203,21 @@ absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint6
   return read;
 }
 
+absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take) {
+  const absl::Status status = artifacts_.Read(sha256, take);
+  const bool damaged = absl::IsDataLoss(status) || IsUnreadable(status);
+  if (!damaged && !absl::IsNotFound(status)) return status;
+  if (damaged) {
+    spdlog::error("Deleting an artifact: {}", std::string(status.message()));
+    SHOAL_RETURN_IF_ERROR(artifacts_.Delete(sha256));
+  }
+  absl::MutexLock lock(&mutex_);
+  SHOAL_RETURN_IF_ERROR(Ready());
+  core_.ArtifactLost(Now(), sha256);
+  SHOAL_RETURN_IF_ERROR(CarryOut());
+  return status;
+}
+
 // ---- actions ----
 
 absl::Status SchedulerNode::CarryOut() {
@@ -233,8 +262,13 @@ void SchedulerNode::CarryOut(Action action) {
                        : line->level == LogLine::Level::kWarning ? spdlog::level::warn
                                                                  : spdlog::level::err;
     spdlog::log(level, "{}", line->text);
+  } else if (const auto* keep = std::get_if<KeepArtifacts>(&action)) {
+    // At once: what comes behind it may have a worker bring some of them again.
+    const absl::Status status = artifacts_.KeepOnly(keep->sha256);
+    if (!status.ok()) spdlog::warn("An artifact that no job needs stays: {}", status.ToString());
   } else if (!std::holds_alternative<Persist>(action) && !std::holds_alternative<Erase>(action)) {
-    files_->Post([this, action = std::move(action)] { WorkOnFiles(action); });
+    const std::string folder = FolderOf(action);
+    files_.Post(folder, [this, action = std::move(action)] { WorkOnFiles(action); });
   }
 }
 
@@ -246,6 +280,7 @@ void SchedulerNode::TickLater() {
       core_.Tick(Now());
       if (!CarryOut().ok()) return;
     }
+    files_.Sweep();
     TickLater();
   });
 }

@@ -16,6 +16,7 @@
 #include "common/event.h"
 #include "common/executor.h"
 #include "common/file.h"
+#include "scheduler/folder_executors.h"
 #include "scheduler/scheduler_core.h"
 #include "scheduler/store.h"
 
@@ -41,7 +42,7 @@ class JobWatcher {
 
 // Thread-safe. Events go through the core under one lock, and what follows is durable before it is acted
 // upon: once the store could not be written, nothing is done or answered any more but with its error. Work on
-// files has an executor of its own.
+// files has executors of its own, one a folder.
 class SchedulerNode {
  public:
   struct Options {
@@ -91,6 +92,10 @@ class SchedulerNode {
   absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ArtifactFolder& artifacts() { return artifacts_; }
+  // Gives `take` an artifact. One that is damaged is deleted, and one that a job needs and is not here is
+  // derived again. Errors: as ArtifactFolder::Read.
+  absl::Status SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   explicit SchedulerNode(Options options);
@@ -106,9 +111,9 @@ class SchedulerNode {
 
   const Options options_;
   const std::unique_ptr<Executor> ticks_;
-  const std::unique_ptr<Executor> files_;
   const absl::Time started_;
   ArtifactFolder artifacts_;
+  FolderExecutors files_;
   Event failure_;
 
   absl::Mutex mutex_;

@@ -6,8 +6,10 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/fake_executor.h"
+#include "common/sha256.h"
 #include "common/test_dir.h"
 #include "common/version.h"
 #include "scheduler/memory_store.h"
@@ -113,6 +115,64 @@ TEST_CASE("What could not be stored is neither answered nor done, and nothing af
   CHECK(absl::IsResourceExhausted(fixture.node->WaitFailed(absl::ZeroDuration())));
   CHECK(session.directives.empty());
   CHECK(fixture.tables == before);
+}
+
+SubmitJobRequest SubmitRequest(const std::string& id) {
+  SubmitJobRequest request;
+  request.set_request_id(id);
+  JobSpec& spec = *request.mutable_spec();
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(20);
+  spec.mutable_train()->set_slots(4);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  return request;
+}
+
+TEST_CASE(
+    "A request that comes again gets its job, whatever has become of the checkpoint that it goes on from") {
+  Fixture fixture;
+  SubmitJobRequest request = SubmitRequest("again");
+  const auto job = fixture.node->Submit(request);
+  INFO(job.status());
+  REQUIRE(job.ok());
+  request.set_resume_from(fixture.dir / "version-10");  // which is gone by now
+  CHECK(fixture.node->Submit(request).value() == *job);
+  request.mutable_spec()->set_name("another");
+  CHECK(absl::IsAlreadyExists(fixture.node->Submit(request).status()));
+  request.set_request_id("new");
+  CHECK(absl::IsNotFound(fixture.node->Submit(request).status()));
+}
+
+TEST_CASE("An artifact that is damaged is deleted when it is asked for, and was not sent as a whole one") {
+  Fixture fixture;
+  const std::string bytes(3 << 20, 'x'), digest = Sha256Hex(bytes);
+  size_t given = 0;
+  REQUIRE(fixture.node->artifacts()
+              .Put(digest, bytes.size(),
+                   [&](std::string* piece) {
+                     *piece = bytes.substr(given, 1 << 20);
+                     given += piece->size();
+                     return !piece->empty();
+                   })
+              .ok());
+  std::string got;
+  const auto take = [&](uint64_t size, absl::string_view piece) {
+    CHECK(size == bytes.size());
+    absl::StrAppend(&got, piece);
+    return true;
+  };
+  CHECK(fixture.node->SendArtifact(digest, take).ok());
+  CHECK(got == bytes);
+  const std::string path = fixture.node->artifacts().PathOf(digest);
+  std::string damaged = bytes;
+  damaged[12345] ^= 1;
+  REQUIRE(PosixEnv()->WriteFileAtomic(path, damaged).ok());
+  CHECK(absl::IsDataLoss(fixture.node->SendArtifact(digest, take)));
+  CHECK(absl::IsNotFound(fixture.node->SendArtifact(digest, take)));
 }
 
 // No file of this process can grow any more while it lives.

@@ -14,7 +14,6 @@
 namespace shoal::scheduler {
 namespace {
 
-constexpr uint64_t kChunkBytes = 1 << 20;
 // What waits for one node, at most: a node that does not read loses its session. A plan may have megabytes.
 constexpr size_t kMaxQueuedBytes = 64 << 20;
 // A client that has left is noticed after so long at the latest.
@@ -199,21 +198,16 @@ grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
 
 grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
                                                grpc::ServerWriter<ArtifactChunk>* writer) {
-  const auto file = node_->artifacts().Open(request->sha256());
-  if (!file.ok()) return ToGrpcStatus(file.status());
   ArtifactChunk chunk;
   chunk.set_sha256(request->sha256());
-  chunk.set_bytes((*file)->size());
-  for (uint64_t offset = 0; offset < (*file)->size(); offset += kChunkBytes) {
-    std::string& data = *chunk.mutable_data();
-    data.resize(std::min(kChunkBytes, (*file)->size() - offset));
-    const absl::Status status = (*file)->Read(offset, absl::MakeSpan(data));
-    if (!status.ok()) return ToGrpcStatus(status);
-    if (!writer->Write(chunk)) return {grpc::StatusCode::CANCELLED, "the client has left"};
+  return ToGrpcStatus(node_->SendArtifact(request->sha256(), [&](uint64_t bytes, absl::string_view piece) {
+    if (!chunk.sha256().empty()) chunk.set_bytes(bytes);
+    chunk.set_data(piece.data(), piece.size());
+    const bool sent = writer->Write(chunk);
     chunk.clear_sha256();
     chunk.clear_bytes();
-  }
-  return grpc::Status::OK;
+    return sent;
+  }));
 }
 
 // ---- users ----

@@ -2,15 +2,34 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/crc32c.h"
 #include "common/status.h"
 
 namespace shoal::scheduler {
 namespace {
 
-constexpr int kFormat = 1;  // PRAGMA user_version
+// PRAGMA user_version. 1: values without a checksum; they get one when the store is opened.
+constexpr int kFormat = 2;
+
+// Of a record, as it is kept: its value, then the CRC-32C (4 bytes, little-endian) of table, a zero byte,
+// key, a zero byte and value.
+std::string ChecksumOf(const std::string& table, const std::string& key, absl::string_view value) {
+  uint32_t crc = 0;
+  for (const absl::string_view part : {absl::string_view(table), absl::string_view("\0", 1),
+                                       absl::string_view(key), absl::string_view("\0", 1), value}) {
+    crc = ExtendCrc32c(crc, {reinterpret_cast<const uint8_t*>(part.data()), part.size()});
+  }
+  std::string bytes;
+  for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(crc >> shift));
+  return bytes;
+}
+constexpr size_t kChecksumBytes = 4;
 
 // A prepared statement.
 class Statement {
@@ -55,6 +74,12 @@ class SqliteStore : public Store {
 
  private:
   absl::Status Execute(const char* sql);
+  // The file's own structure.
+  absl::Status CheckStructure();
+  absl::Status AddChecksums();
+  absl::Status Damaged(absl::string_view problem) const;
+  // Takes the checksum off the record's value. Errors: DATA_LOSS that names the record.
+  absl::Status Unseal(StoredRecord* record) const;
   absl::Status Write(const std::vector<Action>& actions);
 
   sqlite3* const database_;
@@ -82,19 +107,66 @@ absl::Status SqliteStore::Prepare() {
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA locking_mode=EXCLUSIVE"));
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA journal_mode=WAL"));
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA synchronous=FULL"));
-  int64_t format = 0;
+  SHOAL_RETURN_IF_ERROR(CheckStructure());
+  int64_t format = 0, tables = 0;
   {
     Statement version(database_, "PRAGMA user_version");
     if (version.Step() == SQLITE_ROW) format = version.Integer(0);
+    Statement count(database_, "SELECT count(*) FROM sqlite_master");
+    if (count.Step() == SQLITE_ROW) tables = count.Integer(0);
   }
   if (format > kFormat) {
     return absl::FailedPreconditionError(
         absl::StrCat(path_, " was made by a newer version of the scheduler (format ", format, ")"));
   }
+  if (format <= 0 && tables > 0) return Damaged("it has tables, but no format");
+  if (format == 1) return AddChecksums();
   return Execute(
       "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
       "PRIMARY KEY (name, key)) WITHOUT ROWID;"
-      "PRAGMA user_version=1; COMMIT");
+      "PRAGMA user_version=2; COMMIT");
+}
+
+absl::Status SqliteStore::CheckStructure() {
+  Statement check(database_, "PRAGMA quick_check(1)");
+  const int code = check.Step();
+  if (code != SQLITE_ROW) return Error(code);
+  const std::string found = check.Bytes(0);
+  return found == "ok" ? absl::OkStatus() : Damaged(found);
+}
+
+absl::Status SqliteStore::AddChecksums() {
+  SHOAL_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  std::vector<Action> records;
+  Statement select(database_, "SELECT name, key, value FROM record");
+  int code;
+  while ((code = select.Step()) == SQLITE_ROW)
+    records.push_back(Persist{{select.Bytes(0), select.Bytes(1), select.Bytes(2)}});
+  absl::Status status = code == SQLITE_DONE ? Write(records) : Error(code);
+  if (status.ok()) status = Execute("PRAGMA user_version=2");
+  if (status.ok()) status = Execute("COMMIT");
+  if (!status.ok()) (void)Execute("ROLLBACK");
+  return status;
+}
+
+absl::Status SqliteStore::Damaged(absl::string_view problem) const {
+  return absl::DataLossError(absl::StrCat(
+      "the scheduler's store ", path_, " is damaged: ", problem,
+      ": put a copy of it in its place, or move it away and let the jobs go on from their checkpoints "
+      "(shoal submit --resume-from, shoal train --resume)"));
+}
+
+absl::Status SqliteStore::Unseal(StoredRecord* record) const {
+  std::string& value = record->value;
+  const size_t size = value.size() - std::min(value.size(), kChecksumBytes);
+  if (value.size() >= kChecksumBytes &&
+      ChecksumOf(record->table, record->key, absl::string_view(value).substr(0, size)) ==
+          value.substr(size)) {
+    value.resize(size);
+    return absl::OkStatus();
+  }
+  return Damaged(absl::StrCat("record ", absl::CEscape(record->key), " of table ",
+                              absl::CEscape(record->table), " has another checksum"));
 }
 
 absl::Status SqliteStore::Execute(const char* sql) {
@@ -109,15 +181,18 @@ absl::StatusOr<std::vector<StoredRecord>> SqliteStore::ReadAll() {
   if (select.code() != SQLITE_OK) return Error(select.code());
   std::vector<StoredRecord> records;
   int code;
-  while ((code = select.Step()) == SQLITE_ROW)
+  while ((code = select.Step()) == SQLITE_ROW) {
     records.push_back({select.Bytes(0), select.Bytes(1), select.Bytes(2)});
+    SHOAL_RETURN_IF_ERROR(Unseal(&records.back()));
+  }
   if (code != SQLITE_DONE) return Error(code);
   return records;
 }
 
 absl::StatusOr<std::vector<JobEvent>> SqliteStore::ReadEvents(JobId job, uint64_t after, int limit) {
   Statement select(
-      database_, "SELECT value FROM record WHERE name = ?1 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4");
+      database_,
+      "SELECT key, value FROM record WHERE name = ?1 AND key > ?2 AND key <= ?3 ORDER BY key LIMIT ?4");
   if (select.code() != SQLITE_OK) return Error(select.code());
   select.Bind(1, std::string(kEventTable));
   select.Bind(2, RecordKey(job.value(), after));
@@ -126,8 +201,10 @@ absl::StatusOr<std::vector<JobEvent>> SqliteStore::ReadEvents(JobId job, uint64_
   std::vector<JobEvent> events;
   int code;
   while ((code = select.Step()) == SQLITE_ROW) {
+    StoredRecord record = {kEventTable, select.Bytes(0), select.Bytes(1)};
+    SHOAL_RETURN_IF_ERROR(Unseal(&record));
     events.emplace_back();
-    if (!events.back().ParseFromString(select.Bytes(0))) {
+    if (!events.back().ParseFromString(record.value)) {
       return absl::DataLossError(absl::StrCat(path_, ": an event of job ", job.value(), " can't be read"));
     }
   }
@@ -157,7 +234,8 @@ absl::Status SqliteStore::Write(const std::vector<Action>& actions) {
       statement = &insert;
       insert.Bind(1, persist->record.table);
       insert.Bind(2, persist->record.key);
-      insert.Bind(3, persist->record.value);
+      const auto& [table, key, value] = persist->record;
+      insert.Bind(3, value + ChecksumOf(table, key, value));
     } else if (const auto* removal = std::get_if<Erase>(&action)) {
       statement = &erase;
       erase.Bind(1, removal->table);

@@ -1,5 +1,7 @@
 #include "scheduler/sqlite_store.h"
 
+#include <sqlite3.h>
+
 #include "catch2/catch.hpp"
 #include "common/file.h"
 #include "common/test_dir.h"
@@ -71,6 +73,93 @@ TEST_CASE("A file that is no store is refused") {
   const TestDir dir;
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "store", std::string(5000, 'x')).ok());
   CHECK(OpenSqliteStore(dir / "store").status().code() == absl::StatusCode::kDataLoss);
+}
+
+// Runs SQL on the file, as another program might.
+void Execute(const std::string& path, const char* sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &database) == SQLITE_OK);
+  CHECK(sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(database);
+}
+
+TEST_CASE("A record that is not what was written is an error that names it and says what to do") {
+  const TestDir dir;
+  {
+    auto store = OpenSqliteStore(dir / "store");
+    REQUIRE(store.ok());
+    REQUIRE((*store)
+                ->Apply({Record(kJobTable, RecordKey(1), "value"), Record(kNodeTable, RecordKey(2), "n")})
+                .ok());
+    REQUIRE((*store)->Apply({Record(kEventTable, RecordKey(1, 1), EventBytes(1))}).ok());
+  }
+  SECTION("a value") {
+    Execute(dir / "store",
+            "UPDATE record SET value = CAST('valuf' || substr(value, 6) AS BLOB) WHERE name = "
+            "CAST('job' AS BLOB)");
+  }
+  SECTION("a key") {
+    Execute(dir / "store",
+            "UPDATE record SET key = CAST('0000000000000009' AS BLOB) WHERE name = "
+            "CAST('job' AS BLOB)");
+  }
+  SECTION("a table") {
+    Execute(dir / "store", "UPDATE record SET name = CAST('state' AS BLOB) WHERE name = CAST('job' AS BLOB)");
+  }
+  SECTION("an empty value") {
+    Execute(dir / "store", "UPDATE record SET value = CAST('' AS BLOB) WHERE name = CAST('job' AS BLOB)");
+  }
+  auto store = OpenSqliteStore(dir / "store");
+  REQUIRE(store.ok());
+  const absl::Status status = (*store)->ReadAll().status();
+  CHECK(absl::IsDataLoss(status));
+  CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("of table ") &&
+                                                Catch::Matchers::Contains("record 0000000000000") &&
+                                                Catch::Matchers::Contains("--resume-from"));
+  CHECK((*store)->ReadEvents(JobId(1), 0, 10)->size() == 1);
+}
+
+TEST_CASE("A store of the format without checksums gets them, and is read") {
+  const TestDir dir;
+  Execute(dir / "store",
+          "CREATE TABLE record (name TEXT, key TEXT, value BLOB, PRIMARY KEY (name, key)) WITHOUT ROWID;"
+          "INSERT INTO record VALUES (CAST('job' AS BLOB), CAST('1' AS BLOB), CAST('old' AS BLOB));"
+          "PRAGMA user_version=1");
+  for (int time = 0; time < 2; ++time) {
+    auto store = OpenSqliteStore(dir / "store");
+    REQUIRE(store.ok());
+    const auto records = (*store)->ReadAll();
+    REQUIRE(records.ok());
+    REQUIRE(records->size() == 1);
+    CHECK((*records)[0].key == "1");
+    CHECK((*records)[0].value == "old");
+  }
+}
+
+TEST_CASE("A bit that has flipped anywhere in the store is an error, or changes nothing that is read") {
+  const TestDir dir;
+  {
+    auto store = OpenSqliteStore(dir / "store");
+    REQUIRE(store.ok());
+    std::vector<Action> actions;
+    for (uint64_t i = 1; i <= 20; ++i)
+      actions.push_back(Record(kJobTable, RecordKey(i), std::string(150, 'v')));
+    REQUIRE((*store)->Apply(actions).ok());
+  }
+  const std::string bytes = PosixEnv()->ReadFile(dir / "store").value();
+  for (size_t at = 0; at < bytes.size(); at += 5) {
+    std::string damaged = bytes;
+    damaged[at] ^= static_cast<char>(1 << (at % 8));
+    for (const char* name : {"store-wal", "store-shm"}) (void)PosixEnv()->DeleteFile(dir / name);
+    REQUIRE(PosixEnv()->WriteFileAtomic(dir / "store", damaged).ok());
+    auto store = OpenSqliteStore(dir / "store");
+    if (!store.ok()) continue;
+    const auto records = (*store)->ReadAll();
+    if (!records.ok()) continue;
+    INFO("byte " << at);
+    CHECK(records->size() == 20);
+    for (const StoredRecord& record : *records) CHECK(record.value == std::string(150, 'v'));
+  }
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "server/job_owner.h"
 
+#include <list>
 #include <utility>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -11,40 +11,55 @@ namespace shoal::server {
 // Jobs that nobody refers to. Outlives the owner, for jobs that do.
 class JobOwner::Retired {
  public:
-  explicit Retired(Executor* executor) : executor_(executor) {}
+  explicit Retired(ExecutorFactory executors) : executors_(std::move(executors)) {}
 
   void Add(std::unique_ptr<ServerJob> job) {
+    std::list<Grave> over;  // destroyed without the lock
     absl::MutexLock lock(&mutex_);
-    if (executor_ == nullptr) return;  // destroyed here, without the lock
-    jobs_.push_back(std::move(job));
-    executor_->Post([this] { DestroyAll(); });
+    if (closed_) return;  // destroyed here, without the lock
+    for (auto at = graves_.begin(); at != graves_.end();) {
+      const auto next = std::next(at);
+      if (at->over) over.splice(over.end(), graves_, at);
+      at = next;
+    }
+    Grave& grave = graves_.emplace_back();
+    grave.job = std::move(job);
+    grave.executor = executors_("jobs");
+    grave.executor->Post([this, &grave] { Bury(&grave); });
   }
 
-  void DestroyAll() {
-    std::vector<std::unique_ptr<ServerJob>> jobs;  // destroyed without the lock
-    absl::MutexLock lock(&mutex_);
-    jobs.swap(jobs_);
-  }
-
-  void Detach() {
-    absl::MutexLock lock(&mutex_);
-    executor_ = nullptr;
+  void Close() {
+    std::list<Grave> all;  // destroyed without the lock
+    {
+      absl::MutexLock lock(&mutex_);
+      closed_ = true;
+      all.swap(graves_);
+    }
+    for (Grave& grave : all) grave.executor->Stop();
   }
 
  private:
+  struct Grave {
+    std::unique_ptr<ServerJob> job;
+    bool over = false;
+    std::unique_ptr<Executor> executor;
+  };
+
+  void Bury(Grave* grave) {
+    grave->job.reset();
+    absl::MutexLock lock(&mutex_);
+    grave->over = true;
+  }
+
+  const ExecutorFactory executors_;
   absl::Mutex mutex_;
-  Executor* executor_ ABSL_GUARDED_BY(mutex_);  // null: the owner is gone
-  std::vector<std::unique_ptr<ServerJob>> jobs_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;      // the owner is gone
+  std::list<Grave> graves_ ABSL_GUARDED_BY(mutex_);  // an executor's job is its own
 };
 
-JobOwner::JobOwner(std::unique_ptr<Executor> executor)
-    : executor_(std::move(executor)), retired_(std::make_shared<Retired>(executor_.get())) {}
+JobOwner::JobOwner(ExecutorFactory executors) : retired_(std::make_shared<Retired>(std::move(executors))) {}
 
-JobOwner::~JobOwner() {
-  retired_->Detach();
-  executor_->Stop();
-  retired_->DestroyAll();
-}
+JobOwner::~JobOwner() { retired_->Close(); }
 
 std::shared_ptr<ServerJob> JobOwner::Own(std::unique_ptr<ServerJob> job) {
   return std::shared_ptr<ServerJob>(job.release(), [retired = retired_](ServerJob* last) {

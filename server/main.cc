@@ -52,6 +52,7 @@ absl::Status Run(const Flags& flags) {
   const absl::Status refused = WaitForStop(
       daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },
       [&] { node.Leave(flags.node.leave_timeout()); });
+  daemon->ExitWithin(Daemon::kExitPatience, refused);
   server->Shutdown(absl::Milliseconds(200));
   return refused;
 }

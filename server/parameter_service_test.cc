@@ -69,7 +69,7 @@ View MakeView(uint64_t number) {
 class Server {
  public:
   explicit Server(const std::shared_ptr<const ShardJob>& shard_job)
-      : owner_(NewThreadExecutor("jobs")), service_([this](JobId) { return Find(); }) {
+      : owner_(NewThreadExecutor), service_([this](JobId) { return Find(); }) {
     ServerJob::Options options;
     options.self = NodeId(7);
     options.env = PosixEnv();

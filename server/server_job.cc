@@ -20,6 +20,23 @@ constexpr absl::Duration kNormsRetry = absl::Milliseconds(50);
 // A peer that was not complete yet asks back when it is, so that this is for nothing.
 constexpr absl::Duration kNormsAgain = absl::Seconds(1);
 
+// Retried for so long, a version that may turn out to be the best gives way to the training, which waits.
+constexpr absl::Duration kCandidatePatience = absl::Minutes(1);
+constexpr BackoffOptions kWriteBackoff = {absl::Milliseconds(250), absl::Seconds(5)};
+
+// Why the checkpoint of a restore point could not be loaded.
+RestoreTrouble TroubleOf(const absl::Status& status, const RestorePoint& restore) {
+  if (status.ok() || restore.checkpoint().empty()) return RESTORE_TROUBLE_NONE;
+  if (IsCheckpointDamage(status)) return RESTORE_TROUBLE_DAMAGED;
+  if (IsStorageTrouble(status)) return RESTORE_TROUBLE_STORAGE;
+  return IsUnreadable(status) ? RESTORE_TROUBLE_UNREADABLE : RESTORE_TROUBLE_NONE;
+}
+
+// Whether a write may do better later: there is no room, or the storage is not there.
+bool IsWorthWaiting(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || IsStorageTrouble(status);
+}
+
 // What the transport says, and not the peer.
 bool IsNoAnswer(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
@@ -54,6 +71,7 @@ ServerJob::ServerJob(Options options, std::shared_ptr<const ShardJob> job)
       checkpoint_env_(options_.env, [this](absl::string_view) { NoteWriteProgress(); }),
       shard_(std::make_unique<JobShard>(job_, options_.self, this, &source_)),
       life_(std::make_shared<Life>(this)),
+      write_backoff_(options_.self.value(), kWriteBackoff),
       pool_(options_.threads),
       timers_(options_.executors("timers")),
       updates_(options_.executors("updates")),
@@ -92,6 +110,7 @@ absl::Status ServerJob::Install(const View& view) {
       if (view.restore().restore_id() != view_.restore().restore_id()) {
         written_.clear();
         snapshots_.Clear();
+        retried_.reset();
       }
       view_ = view;
       installed_.reset();
@@ -115,12 +134,17 @@ void ServerJob::Restore(const View& view) {
     if (stopping_ || view_.view() != view.view()) return;
     if (!restoring_) restoring_ = Restoring{id, 0, 0, timers_->Now()};  // the view came again meanwhile
   }
-  const absl::Status status = shard_->Install(view);
+  absl::Status status = shard_->Install(view);
+  // What is missing where nothing is has not gone by itself.
+  if (IsCheckpointDamage(status) && !view.restore().checkpoint().empty()) {
+    const absl::Status storage = CheckStorage(options_.env, DirName(view.restore().checkpoint()));
+    if (!storage.ok()) status = storage;
+  }
   ViewInstalled installed;
   installed.set_job(this->id().value());
   installed.set_view(view.view());
   installed.set_error(std::string(status.message()));
-  installed.set_damaged(IsCheckpointDamage(status));
+  installed.set_trouble(TroubleOf(status, view.restore()));
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_ || view_.view() != view.view()) return;
@@ -395,8 +419,8 @@ void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
   const CheckpointUse use = UseOf(snapshot->version);
   const SnapshotQueue::Snapshot given_up = snapshots_.Add(std::move(snapshot), use);
   if (given_up != nullptr) {
-    ShardWritten written = NewWritten(*given_up);
-    written.set_error("given up: the disk is slower than the job's checkpoints");
+    const ShardWritten written =
+        NewWritten(*given_up, absl::AbortedError("given up: the disk is slower than the job's checkpoints"));
     spdlog::warn("Job {}: checkpoint of version {} {}", id().value(), written.version(), written.error());
     ReportWritten(written);
   }
@@ -407,18 +431,24 @@ void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
 
 void ServerJob::OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status& why) {
   absl::MutexLock lock(&mutex_);
-  ShardWritten written = NewWritten(snapshot);
+  ShardWritten written = NewWritten(snapshot, why);
   written.set_error(std::string(why.message()));
   spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), written.version(), written.error());
   ReportWritten(written);
+}
+
+// The one that is retried, or the next; null: there is none, or the job is over.
+SnapshotQueue::Snapshot ServerJob::TakeSnapshot() {
+  if (stopping_) return nullptr;
+  return retried_ != nullptr ? std::exchange(retried_, nullptr) : snapshots_.Take();
 }
 
 void ServerJob::WriteNextSnapshot() {
   SnapshotQueue::Snapshot snapshot;
   {
     absl::MutexLock lock(&mutex_);
-    snapshot = snapshots_.Take();
-    if (stopping_ || snapshot == nullptr) {  // null: of a restore point that is over
+    snapshot = TakeSnapshot();
+    if (snapshot == nullptr) {  // of a restore point that is over
       write_posted_ = false;
       return;
     }
@@ -426,24 +456,65 @@ void ServerJob::WriteNextSnapshot() {
     write_progress_ = timers_->Now();
   }
   Execute([this] { shard_->ResumeUpdates(); });
-  const ShardWritten written = WriteSnapshot(*snapshot);
+  const absl::StatusOr<CheckpointShard> shard = WriteSnapshot(*snapshot);
   ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
   absl::MutexLock lock(&mutex_);
-  ReportWritten(written);
   writing_.reset();
+  ShardWritten written = NewWritten(*snapshot, shard);
+  if (!shard.ok() && full_since_ == absl::InfiniteFuture()) {  // once for a disk that stays full
+    spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), written.version(),
+                  shard.status().ToString());
+  }
+  if (IsRetried(*snapshot, shard.status())) {
+    written.set_retried(true);
+    retried_ = std::move(snapshot);
+    Report(written);
+    return files_->After(write_backoff_.NextDelay(), [this] { WriteNextSnapshot(); });
+  }
+  ReportWritten(written);
   files_->Post([this] { WriteNextSnapshot(); });
 }
 
-ShardWritten ServerJob::NewWritten(const ShardSnapshot& snapshot) const {
+// What is in memory still is written when there is room again, unless something waits behind it that serves
+// as well, or the training.
+bool ServerJob::IsRetried(const ShardSnapshot& snapshot, const absl::Status& status) {
+  if (!IsWorthWaiting(status)) {
+    full_since_ = absl::InfiniteFuture();
+    write_backoff_.Reset();
+    return false;
+  }
+  full_since_ = std::min(full_since_, timers_->Now());
+  if (stopping_ || snapshot.restore_id != view_.restore().restore_id()) return false;
+  switch (UseOf(snapshot.version)) {
+    case CheckpointUse::kRestart:
+      return snapshots_.size() == 0;
+    case CheckpointUse::kCandidate:
+      return snapshots_.HasRoomForCandidate() || timers_->Now() - full_since_ < kCandidatePatience;
+    default:
+      return true;
+  }
+}
+
+ShardWritten ServerJob::NewWritten(const ShardSnapshot& snapshot,
+                                   const absl::StatusOr<CheckpointShard>& shard) const {
   ShardWritten written;
   written.set_job(id().value());
   written.set_restore_id(snapshot.restore_id);
   written.set_version(snapshot.version.value());
   written.set_shard(snapshot.shard);
+  if (shard.ok()) {
+    written.set_file(shard->file());
+    written.set_bytes(shard->bytes());
+    written.set_sha256(shard->sha256());
+    *written.mutable_block_crc32c() = shard->block_crc32c();
+  } else {
+    written.set_error(std::string(shard.status().message()));
+    written.set_not_finite(absl::IsOutOfRange(shard.status()));
+  }
   return written;
 }
 
-ShardWritten ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
+absl::StatusOr<CheckpointShard> ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
   ShardFile file;
   file.job = id().value();
   file.writer = options_.self.value();
@@ -458,29 +529,21 @@ ShardWritten ServerJob::WriteSnapshot(const ShardSnapshot& snapshot) {
     for (const FloatArray& moment : block.moments)
       out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
   }
-  const auto shard = WriteShardFile(&checkpoint_env_, options_.checkpoint_dir, file);
-  ShardWritten written = NewWritten(snapshot);
-  if (shard.ok()) {
-    written.set_file(shard->file());
-    written.set_bytes(shard->bytes());
-    written.set_sha256(shard->sha256());
-    *written.mutable_block_crc32c() = shard->block_crc32c();
-  } else {
-    spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), snapshot.version.value(),
-                  shard.status().ToString());
-    written.set_error(std::string(shard.status().message()));
-    written.set_not_finite(absl::IsOutOfRange(shard.status()));
-  }
-  return written;
+  return WriteShardFile(&checkpoint_env_, options_.checkpoint_dir, file);
+}
+
+void ServerJob::Report(const ShardWritten& written) {
+  NodeReport report;
+  *report.mutable_shard_written() = written;
+  options_.report(std::move(report));
 }
 
 void ServerJob::ReportWritten(const ShardWritten& written) {
   if (stopping_ || written.restore_id() != view_.restore().restore_id()) return;
-  NodeReport report;
-  *report.mutable_shard_written() = written;
-  written_.push_back(report);
+  Report(written);
+  written_.emplace_back();
+  *written_.back().mutable_shard_written() = written;
   if (written_.size() > kMaxWritten) written_.pop_front();
-  options_.report(std::move(report));
 }
 
 // ---- what goes on ----
@@ -514,7 +577,10 @@ Activity ServerJob::NewActivity(ActivityKind kind, absl::Time progress) const {
 }
 
 std::string ServerJob::WritingDetail() const {
-  const std::string detail = writing_ ? absl::StrCat("writes version ", writing_->value()) : "writes next";
+  const std::string detail = writing_              ? absl::StrCat("writes version ", writing_->value())
+                             : retried_ != nullptr ? absl::StrCat("can't write version ",
+                                                                  retried_->version.value(), ", trying again")
+                                                   : "writes next";
   if (snapshots_.size() == 0) return detail;
   const char* const wait = snapshots_.size() == 1 ? " snapshot waits, " : " snapshots wait, ";
   return absl::StrCat(detail, "; ", snapshots_.size(), wait, snapshots_.bytes() >> 20, " MiB");

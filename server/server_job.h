@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/backoff.h"
+#include "common/checkpoint.h"
 #include "common/contribution_stats.h"
 #include "common/executor.h"
 #include "common/file.h"
@@ -43,6 +44,10 @@ class WorkerStream {
 // Thread-safe. Waits for nothing but its executors, and starts no thread but for ParallelFor, so that the
 // simulation runs it as it is. To be owned through server/job_owner.h: the destructor waits for the
 // executors, so it must not run on one of them.
+//
+// A snapshot for which there is no room on the disk is kept in memory, reported and retried, until it is
+// written; but one that is only to restart from gives way to the next, and one that may turn out to be the
+// best does when the training has to wait, the disk having been full for a minute.
 //
 // What it keeps is bounded: snapshots for a slow disk (server/snapshot_queue.h; one that is given up is
 // reported as a ShardWritten with an error), for each peer the newest request and one call, and for a
@@ -148,10 +153,14 @@ class ServerJob : public JobShardHost {
   Version KnownVersion(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   CheckpointUse UseOf(Version version) const;
   void WriteNextSnapshot() ABSL_LOCKS_EXCLUDED(mutex_);
-  ShardWritten WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
+  SnapshotQueue::Snapshot TakeSnapshot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsRetried(const ShardSnapshot& snapshot, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<CheckpointShard> WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
   void NoteRestoreProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   void NoteWriteProgress() ABSL_LOCKS_EXCLUDED(mutex_);
-  ShardWritten NewWritten(const ShardSnapshot& snapshot) const;
+  ShardWritten NewWritten(const ShardSnapshot& snapshot, const absl::StatusOr<CheckpointShard>& shard) const;
+  void Report(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWritten(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddTransfer(Heartbeat* heartbeat) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Activity NewActivity(ActivityKind kind, absl::Time progress) const;
@@ -184,6 +193,9 @@ class ServerJob : public JobShardHost {
   bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;              // a WriteNextSnapshot waits or runs
   std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);         // on its way to the disk
   absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);              // its last progress
+  SnapshotQueue::Snapshot retried_ ABSL_GUARDED_BY(mutex_);        // could not be written: waits for room
+  Backoff write_backoff_ ABSL_GUARDED_BY(mutex_);
+  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // nothing could be written
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time

@@ -1,6 +1,8 @@
 // The shell around a shard, in fake time: restores, reports, the end of a job.
 #include "server/server_job.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <deque>
 #include <functional>
 #include <limits>
@@ -14,6 +16,7 @@
 #include "catch2/catch.hpp"
 #include "common/block_checksum.h"
 #include "common/fake_executor.h"
+#include "common/fault_env.h"
 #include "common/job_spec.h"
 #include "common/payload.h"
 #include "common/progress_env.h"
@@ -106,12 +109,12 @@ class Server {
  public:
   Server() {
     const std::string bytes(kElements * sizeof(float), '\0');
-    SHOAL_CHECK_OK(PosixEnv()->WriteFileAtomic(dir_ / "weights", bytes));
+    SHOAL_CHECK_OK(PosixEnv()->WriteFileAtomic(dir / "weights", bytes));
     node_ = std::make_unique<ServerNode>(NodeOptions());
     node_->OnJoined(NodeId(7));
     Directive directive;
     *directive.mutable_prepare_job() = Preparation(1);
-    directive.mutable_prepare_job()->set_checkpoint_dir(dir_ / "checkpoints");
+    directive.mutable_prepare_job()->set_checkpoint_dir(dir / "checkpoints");
     request = directive.prepare_job();
     node_->OnDirective(directive);
     REQUIRE(reports.size() == 1);
@@ -146,6 +149,8 @@ class Server {
   std::function<void()> on_file = [] {};  // whenever a piece is read or written, before the server knows it
   int fetches = 0;
   Peers peers;
+  const TestDir dir;
+  FaultEnv faults{PosixEnv()};
 
  private:
   ServerNode::Options NodeOptions() {
@@ -158,14 +163,13 @@ class Server {
       ++fetches;
       fetch_progress = progress;
       SHOAL_RETURN_IF_ERROR(on_fetch());
-      return dir_ / "weights";
+      return dir / "weights";
     };
     options.max_block_elements = kBlockElements;
     return options;
   }
 
-  const TestDir dir_;
-  ProgressEnv env_{PosixEnv(), [this](absl::string_view) { on_file(); }};
+  ProgressEnv env_{&faults, [this](absl::string_view) { on_file(); }};
   std::unique_ptr<ServerNode> node_;
 };
 
@@ -403,6 +407,96 @@ TEST_CASE(
   CHECK_THAT(written[1].error(),
              Catch::Matchers::Contains("block 1: a parameter is infinite or not a number"));
   CHECK(written[1].not_finite());
+}
+
+// Of the ShardWritten reports so far: the version, negative with an error, and whether it is tried again.
+std::vector<std::pair<int, bool>> WrittenBy(const Server& server) {
+  std::vector<std::pair<int, bool>> all;
+  for (const NodeReport& report : server.reports) {
+    if (!report.has_shard_written()) continue;
+    const ShardWritten& written = report.shard_written();
+    const int version = static_cast<int>(written.version());
+    all.emplace_back(written.error().empty() ? version : -version, written.retried());
+  }
+  return all;
+}
+
+TEST_CASE("A snapshot for which there is no room is kept, told at once, and written when there is") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  server.faults.SetRules({{"shard-", 0, 0, GENERATE(ENOSPC, EDQUOT, EROFS)}});
+  server.job()->OnSnapshot(Snapshot(8));  // the last one
+  server.time.Run();
+  CHECK(WrittenBy(server) == std::vector<std::pair<int, bool>>{{-8, true}});
+  CHECK_THAT(server.reports.back().shard_written().error(), Catch::Matchers::Contains("version-8.partial"));
+  server.time.RunFor(absl::Minutes(20));
+  for (const auto& [version, retried] : WrittenBy(server)) CHECK((version == -8 && retried));
+  const Heartbeat heartbeat = server.node().MakeHeartbeat();
+  REQUIRE(heartbeat.activities_size() == 1);
+  CHECK(heartbeat.activities(0).detail() == "can't write version 8, trying again");
+  CHECK(heartbeat.activities(0).idle_seconds() < 6);  // it does not hang
+  server.reports.clear();
+  server.faults.SetRules({});
+  server.time.RunFor(absl::Seconds(6));
+  CHECK(WrittenBy(server) == std::vector<std::pair<int, bool>>{{8, false}});
+  CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+}
+
+TEST_CASE("On a full disk a snapshot that is only to restart from gives way to the next") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  server.faults.SetRules({{"shard-", 0, 0, ENOSPC}});
+  server.job()->OnSnapshot(Snapshot(1));
+  server.time.Run();
+  server.job()->OnSnapshot(Snapshot(2));
+  server.time.RunFor(absl::Seconds(1));
+  server.faults.SetRules({});
+  server.time.RunFor(absl::Seconds(6));
+  const auto written = WrittenBy(server);
+  CHECK(std::count(written.begin(), written.end(), std::make_pair(-1, false)) == 1);
+  CHECK(std::count(written.begin(), written.end(), std::make_pair(1, false)) == 0);
+  CHECK(written.back() == std::make_pair(2, false));
+}
+
+TEST_CASE("An I/O error is no full disk: it is told, and not tried again") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  server.faults.SetRules({{"shard-", 0, 0, EIO}});
+  server.job()->OnSnapshot(Snapshot(8));
+  server.time.RunFor(absl::Minutes(1));
+  CHECK(WrittenBy(server) == std::vector<std::pair<int, bool>>{{-8, false}});
+}
+
+TEST_CASE("A restore tells storage that is not there, and I/O errors, from damage") {
+  Server server;
+  View view = MakeView(1);
+  view.mutable_restore()->set_version(3);
+  RestoreTrouble expected = RESTORE_TROUBLE_NONE;
+  SECTION("the folder is missing") {
+    view.mutable_restore()->set_checkpoint(server.dir / "nowhere/version-3");
+    expected = RESTORE_TROUBLE_STORAGE;
+  }
+  SECTION("the version is missing") {
+    view.mutable_restore()->set_checkpoint(server.dir / "version-3");
+    expected = RESTORE_TROUBLE_DAMAGED;
+  }
+  SECTION("a sector is bad") {
+    view.mutable_restore()->set_checkpoint(server.dir / "version-3");
+    server.faults.SetRules({{"version-3", 0, 0, EIO}});
+    expected = RESTORE_TROUBLE_UNREADABLE;
+  }
+  server.Give(view);
+  server.time.Run();
+  bool told = false;
+  for (const NodeReport& report : server.reports) {
+    if (!report.has_view_installed()) continue;
+    told = true;
+    CHECK(report.view_installed().trouble() == expected);
+  }
+  CHECK(told);
 }
 
 TEST_CASE("A long restore or write gets on with each piece that is fetched, read or written") {
@@ -657,13 +751,46 @@ TEST_CASE("A job whose last reference is held by its own thread is destroyed on 
   options.peers = &peers;
   absl::Notification destroyed;
   options.report = [end = std::shared_ptr<void>(nullptr, [&](void*) { destroyed.Notify(); })](NodeReport) {};
-  JobOwner owner(NewThreadExecutor("jobs"));
+  JobOwner owner(NewThreadExecutor);
   std::shared_ptr<ServerJob> job = owner.Own(std::make_unique<ServerJob>(std::move(options), *shard_job));
   absl::Notification let_go;
   job->Execute([last = job, &let_go] { let_go.WaitForNotification(); });
   job.reset();
   let_go.Notify();
   CHECK(destroyed.WaitForNotificationWithTimeout(absl::Seconds(30)));
+}
+
+TEST_CASE("A job whose disk hangs does not keep another one from being destroyed") {
+  const TestDir dir;
+  Peers peers;
+  FaultEnv env(PosixEnv(), {{"hung", 0, 0, kFaultHang}});
+  const PrepareJob request = Preparation(1);
+  const auto shard_job = MakeShardJob(JobId(1), request.spec(), request.plan(), kBlockElements);
+  REQUIRE(shard_job.ok());
+  JobOwner owner(NewThreadExecutor);
+  const auto make = [&](const std::string& folder, absl::Notification* destroyed) {
+    ServerJob::Options options;
+    options.self = NodeId(7);
+    options.env = &env;
+    options.checkpoint_dir = dir / folder;
+    options.executors = NewThreadExecutor;
+    options.peers = &peers;
+    options.report = [end = std::shared_ptr<void>(nullptr, [=](void*) { destroyed->Notify(); })](NodeReport) {
+    };
+    return owner.Own(std::make_unique<ServerJob>(std::move(options), *shard_job));
+  };
+  absl::Notification first, second;
+  std::shared_ptr<ServerJob> hung = make("hung", &first), other = make("other", &second);
+  View view = MakeView(1);
+  view.mutable_restore()->set_checkpoint(dir / "hung/version-0");
+  hung->Install(view);
+  REQUIRE(env.WaitForHang(absl::Seconds(30)));
+  hung.reset();
+  other.reset();
+  CHECK(second.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  CHECK_FALSE(first.HasBeenNotified());
+  env.SetRules({});
+  CHECK(first.WaitForNotificationWithTimeout(absl::Seconds(30)));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 namespace shoal::server {
 
-ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(options_.executors("jobs")) {}
+ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(options_.executors) {}
 
 ServerNode::~ServerNode() { DropJob(); }
 

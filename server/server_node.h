@@ -25,7 +25,7 @@ class ServerNode {
   struct Options {
     int threads = 1;
     Env* env = nullptr;
-    ExecutorFactory executors;  // "jobs" for the node, and ServerJob's for each job
+    ExecutorFactory executors;  // as of JobOwner, and ServerJob's for each job
     PeerLink* peers = nullptr;  // outlives the node
     // Sends a report to the scheduler if a session stands; never blocks.
     std::function<void(NodeReport)> report;

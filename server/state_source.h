@@ -24,7 +24,7 @@ class StateReader {
  public:
   virtual ~StateReader() = default;
   // Errors: DATA_LOSS or NOT_FOUND when the restore point's files are damaged or gone, so that no other
-  // server could read them either.
+  // server could read them either; what the files' system says.
   virtual absl::Status Read(BlockId block, const BlockContents& out) = 0;
 
   // Each block must be read once, ascending, by one thread: so files are read from front to end and their

@@ -12,7 +12,7 @@ bool Same(const Message& a, const Message& b) {
 // A plan that this worker has derived stands only if it is the one that the scheduler took.
 bool Answers(const PrepareJob& prepared, const JobPrepared& held, const PrepareJob& request) {
   if (prepared.job() != request.job() || !Same(prepared.spec(), request.spec())) return false;
-  if (request.derive()) return held.has_plan();
+  if (request.derive()) return held.has_plan() && prepared.derivation() == request.derivation();
   return Same(held.has_plan() ? held.plan() : prepared.plan(), request.plan());
 }
 

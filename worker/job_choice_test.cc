@@ -50,6 +50,20 @@ TEST_CASE("A request that comes again is answered by what is held, or goes on be
   CHECK_FALSE(choice.OnPrepare(Request(1, /*derive=*/true)));  // nobody has derived it here
 }
 
+TEST_CASE("A plan that was derived here is derived again when the scheduler has lost what came of it") {
+  JobChoice choice;
+  JobPrepared derived = Prepared(1);
+  derived.mutable_plan()->set_rounds(10);
+  PrepareJob request = Request(1, /*derive=*/true);
+  choice.OnPrepared(request, derived);
+  CHECK(choice.OnPrepare(request));
+  request.set_derivation(1);
+  CHECK_FALSE(choice.OnPrepare(request));
+  choice.OnPrepared(request, derived);
+  CHECK(choice.OnPrepare(request));
+  CHECK(choice.OnPrepare(Request(1)));  // then it is offered the plan
+}
+
 TEST_CASE("A plan derived here that is not the scheduler's is given up for it") {
   JobChoice choice;
   JobPrepared derived = Prepared(1);

@@ -183,8 +183,8 @@ void WorkerJobs::PrepareWanted() {
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
-      // That a machine lacks the data says nothing of the others; what it finds wrong in spec and data, all would
-      // that have the same.
+      // That a machine lacks the data says nothing of the others; what it finds wrong in spec and data, all
+      // would that have the same.
       const bool fatal = request.derive() && absl::IsInvalidArgument(status);
       Refuse(JobId(request.job()), status, fatal, differs);
     }

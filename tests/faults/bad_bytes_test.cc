@@ -1,5 +1,7 @@
 // What is not Shoal's own on the wire. Every RPC gets garbage while a job runs, and the job ends with the
 // same bits; probes and tools find the services they expect.
+#include <signal.h>
+
 #include <string>
 #include <vector>
 
@@ -141,6 +143,24 @@ TEST_CASE("A daemon that is refused says why and exits with 1", "[bad input]") {
     CHECK(result.ended == "exit status 1");
     CHECK_THAT(result.output, Catch::Matchers::Contains("protocol version 1 is not spoken here"));
   }
+}
+
+TEST_CASE("A daemon that is pointed at another program says so, with the address, and tries on",
+          "[bad input]") {
+  ServerOptions options;
+  options.address = "127.0.0.1:0";
+  const auto other = StartServer(options);
+  REQUIRE(other.ok());
+  const TestDir dir;
+  const auto worker = ChildProcess::Start(
+      {Program("worker/shoal-worker"), "--scheduler", (*other)->address(), "--work-dir", dir / "work"},
+      dir / "output");
+  REQUIRE(worker.ok());
+  WaitForText(dir / "output",
+              absl::StrCat("What answers at ", (*other)->address(), " is not a Shoal scheduler"),
+              worker->get());
+  (*worker)->Signal(SIGTERM);
+  CHECK((*worker)->WaitEnded(absl::Seconds(30)));
 }
 
 // The messages of grpc.health.v1 and grpc.reflection.v1alpha, which Debian has no C++ code for, by hand.

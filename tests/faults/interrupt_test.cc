@@ -1,6 +1,8 @@
 // `shoal train` interrupted: it stops everything that it has started, and goes on later.
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "common/file.h"
 #include "common/test_dir.h"
 #include "tests/faults/command.h"
+#include "tests/faults/test_cluster.h"
 
 namespace shoal {
 namespace {
@@ -44,6 +47,49 @@ TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[sa
     INFO(field);
     CHECK(ReportIn(broken)[field] == ReportIn(whole)[field]);
   }
+}
+
+TEST_CASE("A training that is resumed without its scheduler's state keeps its metrics, and has none twice",
+          "[interrupt]") {
+  const TestDir dir;
+  std::vector<std::string> job = {kTiny, "--set", "train.epochs=40", "--set", "checkpoint.every=50 rounds"};
+  const auto process = StartTraining(dir, job);
+  WaitForText(dir / "run/metrics.jsonl", "\"round\":110,", process.get());
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  std::filesystem::remove_all(dir / "run/state");
+  job.push_back("--resume");
+  REQUIRE(TrainIn(dir, job).ended == "exit status 0");
+  std::ifstream file(dir / "run/metrics.jsonl");
+  uint64_t last = 0;
+  for (std::string line; std::getline(file, line);) {
+    const auto json = nlohmann::json::parse(line);
+    if (json["event"] != "log") continue;
+    CHECK(json["round"].get<uint64_t>() > last);
+    // What the first run had written by then.
+    if (last < 110) CHECK(json["round"].get<uint64_t>() <= last + 5);
+    last = json["round"];
+  }
+  CHECK(last == ReportIn(dir)["rounds"].get<uint64_t>());
+}
+
+TEST_CASE("A daemon whose disk hangs ends at SIGTERM in its time all the same, and says so", "[interrupt]") {
+  TestCluster::Shape shape;
+  const bool server = GENERATE(true, false);
+  const std::string daemon = server ? "server-1" : "scheduler";
+  if (server) {
+    shape.server_flags = {"--fault", "path=checkpoints,error=HANG", "--leave-seconds", "1"};
+  } else {
+    shape.scheduler_flags = {"--fault", "path=manifest,error=HANG"};
+  }
+  TestCluster cluster(shape);
+  cluster.WaitForRound(cluster.Submit(), 100);  // its first checkpoint is due at 60
+  cluster.Signal(daemon, SIGTERM);
+  ChildProcess* const process = *cluster.processes().Find(daemon);
+  REQUIRE(process->WaitEnded(absl::Seconds(30)));
+  CHECK(process->Ended() == "exit status 0");
+  CHECK_THAT(PosixEnv()->ReadFile(cluster.processes().LogOf(daemon)).value(),
+             Contains("a disk that does not answer"));
 }
 
 TEST_CASE("SIGTERM stops everything, as Ctrl-C does", "[interrupt]") {

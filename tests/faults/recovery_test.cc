@@ -121,6 +121,50 @@ TEST_CASE("A job whose newest checkpoint is damaged goes on from the one before,
   CHECK_THAT(messages, Contains(absl::StrCat("version ", versions->back().value())) && Contains("damaged"));
 }
 
+TEST_CASE("A job waits for checkpoints that are not mounted, says so, and goes on from them to the same bits",
+          "[recovery]") {
+  TestCluster cluster({2, 1, 1});
+  const JobId job = cluster.Submit();
+  cluster.WaitForEvent(job, [](const JobEvent& event) { return event.checkpoint() >= 60; });
+  cluster.Signal("worker-1", SIGSTOP);  // so that nothing is written
+  const auto running = cluster.client().GetJob(job);
+  REQUIRE(running.ok());
+  const std::string folder = running->checkpoint_dir();
+  REQUIRE(PosixEnv()->Rename(folder, folder + "-elsewhere").ok());
+  REQUIRE(PosixEnv()->CreateDirs(folder).ok());
+  cluster.Signal("server-1", SIGKILL);
+  cluster.Signal("worker-1", SIGCONT);
+  WaitForStatus(&cluster, [&](const ClusterStatus& status) {
+    return std::any_of(status.stalls().begin(), status.stalls().end(), [&](const std::string& stall) {
+      return absl::StrContains(stall, "server-2") && absl::StrContains(stall, folder) &&
+             absl::StrContains(stall, "mount it");
+    });
+  });
+  const auto waiting = cluster.client().GetJob(job);
+  REQUIRE(waiting.ok());
+  CHECK(waiting->checkpoints_size() >= 1);
+  REQUIRE(PosixEnv()->DeleteTree(folder).ok());
+  REQUIRE(PosixEnv()->Rename(folder + "-elsewhere", folder).ok());
+  CheckSameBits(cluster.WaitForEnd(job));
+  CHECK(cluster.client().GetJob(job)->view().restore().version() >= 60);
+}
+
+TEST_CASE("Artifacts that rot at the scheduler are derived again, for workers that come later",
+          "[recovery]") {
+  TestCluster cluster({1, 1, 1});
+  const JobId job = cluster.Submit();
+  cluster.WaitForRound(job, 20);
+  const std::string artifacts = JoinPath(cluster.folder(), "state/artifacts");
+  const auto names = PosixEnv()->ListDir(artifacts);
+  REQUIRE(names.ok());
+  REQUIRE_FALSE(names->empty());
+  for (const std::string& name : *names) FlipByte(JoinPath(artifacts, name));
+  REQUIRE(cluster.processes().AddWorker().ok());
+  cluster.WaitForEvent(job,
+                       [](const JobEvent& event) { return absl::StrContains(event.message(), "derived"); });
+  CheckSameBits(cluster.WaitForEnd(job));
+}
+
 TEST_CASE("A loss that is not a number ends the job, with the round, the slot and the best finite model",
           "[recovery]") {
   const TestDir dir;

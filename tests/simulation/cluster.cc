@@ -45,6 +45,7 @@ scheduler::SchedulerOptions CoreOptions() {
   options.settle = absl::Milliseconds(50);
   // Longer than what a schedule freezes, so that the last resort is one here too.
   options.watch.stall = {absl::Seconds(5), absl::Seconds(5)};
+  options.storage_patience = absl::Seconds(20);
   options.checkpoint_root = "storage";
   return options;
 }
@@ -577,8 +578,9 @@ void Cluster::CheckOver(SubmittedJob* job) {
 }
 
 bool Cluster::HasDiskFault() const {
-  return std::any_of(schedule_.faults.begin(), schedule_.faults.end(),
-                     [](const Fault& fault) { return fault.kind == "full" || fault.kind == "broken"; });
+  return std::any_of(schedule_.faults.begin(), schedule_.faults.end(), [](const Fault& fault) {
+    return fault.kind == "full" || fault.kind == "broken" || fault.kind == "unmount";
+  });
 }
 
 // What the scheduler calls committed must be there, and whole.
@@ -644,6 +646,7 @@ void Cluster::Happen(const Fault& fault) {
     return who->BreakDisk("", length, absl::ResourceExhaustedError("No space left on device"));
   if (fault.kind == "broken" && who != nullptr)
     return who->BreakDisk("", length, absl::InternalError("Input/output error"));
+  if (fault.kind == "unmount" && who != nullptr) return who->Unmount("storage/", length);
   if (fault.kind == "flip" || fault.kind == "tear" || fault.kind == "swap" || fault.kind == "lose")
     return DamageCheckpoint(fault);
   if (fault.kind == "leave" && who != nullptr) {
@@ -685,7 +688,7 @@ void Cluster::Happen(const Fault& fault) {
 void Cluster::DamageCheckpoint(const Fault& fault) {
   std::vector<std::string> files;
   for (const std::string& file : disk_.Files("storage/")) {
-    if (!absl::StrContains(file, ".partial")) files.push_back(file);
+    if (absl::StrContains(file, "/version-") && !absl::StrContains(file, ".partial")) files.push_back(file);
   }
   if (files.empty()) return;
   const std::string& file = files[fault.number % files.size()];

@@ -247,14 +247,14 @@ class MemoryRandomAccessFile : public RandomAccessFile {
 absl::StatusOr<std::unique_ptr<WritableFile>> MemoryEnv::NewWritableFile(const std::string& path,
                                                                          WriteMode mode) {
   SHOAL_RETURN_IF_ERROR(Before("NewWritableFile", path));
-  SHOAL_ASSIGN_OR_RETURN(MemoryDisk::InodePtr inode, disk_->Create(machine_, path, mode));
+  SHOAL_ASSIGN_OR_RETURN(MemoryDisk::InodePtr inode, disk_->Create(machine_, Where(path), mode));
   After("NewWritableFile", path);
   return std::make_unique<MemoryWritableFile>(this, path, std::move(inode));
 }
 
 absl::StatusOr<std::unique_ptr<RandomAccessFile>> MemoryEnv::NewRandomAccessFile(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(Before("NewRandomAccessFile", path));
-  MemoryDisk::InodePtr inode = disk_->Find(path);
+  MemoryDisk::InodePtr inode = disk_->Find(Where(path));
   if (inode == nullptr) return NotFound(path);
   if (inode->folder) return absl::FailedPreconditionError(absl::StrCat(path, ": Is a directory"));
   return std::make_unique<MemoryRandomAccessFile>(path, std::move(inode));
@@ -262,61 +262,61 @@ absl::StatusOr<std::unique_ptr<RandomAccessFile>> MemoryEnv::NewRandomAccessFile
 
 absl::Status MemoryEnv::Rename(const std::string& from, const std::string& to) {
   SHOAL_RETURN_IF_ERROR(Before("Rename", from));
-  SHOAL_RETURN_IF_ERROR(disk_->Rename(machine_, from, to));
+  SHOAL_RETURN_IF_ERROR(disk_->Rename(machine_, Where(from), Where(to)));
   After("Rename", from);
   return absl::OkStatus();
 }
 
 absl::Status MemoryEnv::SyncDir(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(Before("SyncDir", path));
-  disk_->SyncFolder(path);
+  disk_->SyncFolder(Where(path));
   After("SyncDir", path);
   return absl::OkStatus();
 }
 
 absl::Status MemoryEnv::CreateDirs(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(Before("CreateDirs", path));
-  SHOAL_RETURN_IF_ERROR(disk_->CreateFolders(path));
+  SHOAL_RETURN_IF_ERROR(disk_->CreateFolders(Where(path)));
   After("CreateDirs", path);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> MemoryEnv::ListDir(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(Before("ListDir", path));
-  const MemoryDisk::InodePtr inode = disk_->Find(path);
+  const MemoryDisk::InodePtr inode = disk_->Find(Where(path));
   if (inode == nullptr || !inode->folder) return NotFound(path);
-  return disk_->Names(path);
+  return disk_->Names(Where(path));
 }
 
 absl::Status MemoryEnv::DeleteFile(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(Before("DeleteFile", path));
-  SHOAL_RETURN_IF_ERROR(disk_->Remove(machine_, path));
+  SHOAL_RETURN_IF_ERROR(disk_->Remove(machine_, Where(path)));
   After("DeleteFile", path);
   return absl::OkStatus();
 }
 
 // File by file, so that it can be interrupted anywhere.
 absl::Status MemoryEnv::DeleteTree(const std::string& path) {
-  const MemoryDisk::InodePtr inode = disk_->Find(path);
+  const MemoryDisk::InodePtr inode = disk_->Find(Where(path));
   SHOAL_RETURN_IF_ERROR(Before("DeleteTree", path));
   if (inode == nullptr) return absl::OkStatus();
   if (inode->folder) {
-    for (const std::string& name : disk_->Names(path))
+    for (const std::string& name : disk_->Names(Where(path)))
       SHOAL_RETURN_IF_ERROR(DeleteTree(JoinPath(path, name)));
   }
   SHOAL_RETURN_IF_ERROR(Before("DeleteTree", path));
-  SHOAL_RETURN_IF_ERROR(disk_->Remove(machine_, path));
+  SHOAL_RETURN_IF_ERROR(disk_->Remove(machine_, Where(path)));
   After("DeleteTree", path);
   return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> MemoryEnv::FileSize(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(Before("FileSize", path));
-  const MemoryDisk::InodePtr inode = disk_->Find(path);
+  const MemoryDisk::InodePtr inode = disk_->Find(Where(path));
   if (inode == nullptr) return NotFound(path);
   return inode->data.size();
 }
 
-bool MemoryEnv::FileExists(const std::string& path) { return disk_->Find(path) != nullptr; }
+bool MemoryEnv::FileExists(const std::string& path) { return disk_->Find(Where(path)) != nullptr; }
 
 }  // namespace shoal::simulation

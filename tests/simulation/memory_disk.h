@@ -77,6 +77,8 @@ class DiskObserver {
   virtual absl::Status Before(absl::string_view operation, const std::string& path) = 0;
   // The operation has changed the disk.
   virtual void After(absl::string_view operation, const std::string& path) = 0;
+  // What `path` is on this machine now: another one where a storage is not mounted.
+  virtual std::string Where(const std::string& path) { return path; }
 };
 
 // The disk as one machine sees it. Not thread-safe.
@@ -105,6 +107,9 @@ class MemoryEnv : public Env {
   }
   void After(absl::string_view operation, const std::string& path) const {
     if (observer_ != nullptr) observer_->After(operation, path);
+  }
+  std::string Where(const std::string& path) const {
+    return observer_ == nullptr ? path : observer_->Where(path);
   }
 
   MemoryDisk* const disk_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 
 namespace shoal::simulation {
 namespace {
@@ -130,5 +131,15 @@ absl::Status Process::Before(absl::string_view operation, const std::string& pat
 }
 
 void Process::After(absl::string_view, const std::string&) { Act(); }
+
+void Process::Unmount(const std::string& path, absl::Duration length) {
+  unmounted_path_ = path;
+  unmounted_until_ = queue_->now() + length;
+}
+
+std::string Process::Where(const std::string& path) {
+  if (queue_->now() >= unmounted_until_ || !absl::StartsWith(path, unmounted_path_)) return path;
+  return absl::StrCat("disk-of-", number_, "/", path);
+}
 
 }  // namespace shoal::simulation

@@ -61,6 +61,9 @@ class Process : public DiskObserver {
   void BreakDisk(const std::string& path, absl::Duration length, absl::Status error);
   absl::Status Before(absl::string_view operation, const std::string& path) override;
   void After(absl::string_view operation, const std::string& path) override;
+  // Folders below `path` are not mounted on this machine, for so long: what is there is its own disk's.
+  void Unmount(const std::string& path, absl::Duration length);
+  std::string Where(const std::string& path) override;
 
  private:
   EventQueue* const queue_;
@@ -76,6 +79,8 @@ class Process : public DiskObserver {
   std::string broken_path_;
   absl::Time broken_until_ = absl::InfinitePast();
   absl::Status broken_;
+  std::string unmounted_path_;
+  absl::Time unmounted_until_ = absl::InfinitePast();
 };
 
 }  // namespace shoal::simulation

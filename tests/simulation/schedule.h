@@ -23,6 +23,7 @@ namespace shoal::simulation {
 //   island WHO      worker or server: cut off from all of the other role, not from the scheduler
 //   full WHO        its disk is full
 //   broken WHO      its disk gives I/O errors
+//   unmount WHO     the storage of checkpoints is not mounted: its folder is empty
 //   flip, tear, swap, lose   a file of a committed checkpoint is damaged: one bit, its end, with another
 //                   file, all of it; `number` says which
 //   leave WHO       SIGTERM; another one takes its place after `length_ms` (0: none does)

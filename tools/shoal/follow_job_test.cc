@@ -37,6 +37,32 @@ std::unique_ptr<RpcServer> Serve(grpc::Service* service, const std::string& addr
   return *std::move(server);
 }
 
+// Fails with what its disk says; or another program, which does not know Shoal's marks.
+class FailingScheduler : public SchedulerService::Service {
+ public:
+  explicit FailingScheduler(bool shoal) : shoal_(shoal) {}
+  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest*, SubmitJobResponse*) override {
+    if (shoal_) return ToGrpcStatus(absl::UnknownError("resume_from: Input/output error"));
+    return grpc::Status(grpc::StatusCode::UNKNOWN, "something else");
+  }
+
+ private:
+  const bool shoal_;
+};
+
+TEST_CASE("An I/O error of the scheduler is told as it is, and not taken for another program's answer") {
+  for (bool shoal : {true, false}) {
+    FailingScheduler scheduler(shoal);
+    const auto server = Serve(&scheduler, "127.0.0.1:0");
+    SchedulerClient client(server->address());
+    const absl::Status status = client.Submit(SubmitJobRequest()).status();
+    INFO(status);
+    CHECK(absl::IsUnknown(status) == shoal);
+    CHECK((status.message() == "resume_from: Input/output error") == shoal);
+    CHECK((status.message().find("is not a Shoal scheduler") == std::string::npos) == shoal);
+  }
+}
+
 TEST_CASE("A scheduler that does not come back is given up, with its address", "[follow]") {
   FakeScheduler scheduler;
   auto server = Serve(&scheduler, "127.0.0.1:0");

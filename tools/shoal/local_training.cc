@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <set>
@@ -29,6 +28,7 @@
 #include "tools/shoal/export_job.h"
 #include "tools/shoal/job_file.h"
 #include "tools/shoal/local_cluster.h"
+#include "tools/shoal/metrics_file.h"
 #include "tools/shoal/progress.h"
 #include "tools/shoal/prospects.h"
 #include "tools/shoal/report.h"
@@ -112,8 +112,8 @@ class LocalTraining {
   absl::StatusOr<int> Train() {
     SHOAL_ASSIGN_OR_RETURN(const JobId job, FindOrSubmit());
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
-    metrics_.open(JoinPath(out_, "metrics.jsonl"), std::ios::trunc);
-    if (!metrics_) return MetricsError();
+    SHOAL_ASSIGN_OR_RETURN(metrics_,
+                           MetricsFile::Open(env_, JoinPath(out_, "metrics.jsonl"), job_.origin_version()));
     started_ = absl::Now();
     const absl::Status ended = Follow(job);
     if (absl::IsCancelled(ended)) {
@@ -170,15 +170,11 @@ class LocalTraining {
       if (now.ok()) job_ = *now;
     }
     const Json line = MetricsLine(spec_, event);
-    if (!line.is_null()) metrics_ << line.dump() << std::endl;
+    if (!line.is_null()) metrics_->Add(line);
     // What an earlier run of this command has shown already is left out.
     if (absl::FromUnixMillis(event.unix_ms()) >= started_ - absl::Seconds(10)) display_.OnEvent(job_, event);
     shown_round_ = std::max({shown_round_, event.progress().round(), event.metric().round(),
                              event.evaluation().version(), event.checkpoint()});
-  }
-
-  absl::Status MetricsError() const {
-    return absl::UnavailableError(absl::StrCat(JoinPath(out_, "metrics.jsonl"), " can't be written"));
   }
 
   // Whether it makes sense to go on.
@@ -222,7 +218,8 @@ class LocalTraining {
     const int code = ShowEnd(job_, flags_.json);
     if (completed && !flags_.json)
       absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", JoinPath(out_, "report.json"), model);
-    return metrics_ ? absl::StatusOr<int>(code) : MetricsError();
+    SHOAL_RETURN_IF_ERROR(metrics_->status());
+    return code;
   }
 
   const TrainFlags flags_;
@@ -238,7 +235,7 @@ class LocalTraining {
   std::unique_ptr<SchedulerClient> client_;
   Job job_;
   uint64_t shown_round_ = 0;
-  std::ofstream metrics_;
+  std::unique_ptr<MetricsFile> metrics_;
   absl::Time started_;
   std::set<std::string> reported_;
 };

@@ -3,7 +3,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/rpc.h"
 #include "common/status.h"
@@ -13,17 +12,11 @@ namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 
-// Whether the answer is another program's: of a server that lacks the call, or that speaks HTTP but not gRPC.
-bool IsForeign(const absl::Status& status) {
-  if (absl::IsUnimplemented(status) || absl::IsUnknown(status) || absl::IsInternal(status)) return true;
-  // gRPC's words: "Received http2 header with status: 503", "Failed parsing HTTP/2".
-  return absl::StrContains(status.message(), "http2 header") || absl::StrContains(status.message(), "HTTP/2");
-}
-
-// `status` of a call to the scheduler at `address`, as a user is to read it.
-absl::Status Explain(const absl::Status& status, const std::string& address) {
+// The status of a call to the scheduler at `address`, as a user is to read it.
+absl::Status Explain(const grpc::Status& answer, const std::string& address) {
+  const absl::Status status = FromGrpcStatus(answer);
   if (status.ok()) return status;
-  if (IsForeign(status)) {
+  if (IsForeign(answer)) {
     return absl::FailedPreconditionError(absl::StrCat("what answers at ", address,
                                                       " is not a Shoal scheduler (", status.message(),
                                                       "): check --scheduler"));
@@ -46,7 +39,7 @@ absl::Status SchedulerClient::Call(grpc::Status (SchedulerService::Stub::*method
                                    const Request& request, Response* response) {
   grpc::ClientContext context;
   SetDeadline(&context, kCallTimeout);
-  return Explain(FromGrpcStatus((stub_.get()->*method)(&context, request, response)), address_);
+  return Explain((stub_.get()->*method)(&context, request, response), address_);
 }
 
 absl::StatusOr<JobId> SchedulerClient::Submit(const SubmitJobRequest& request) {
@@ -98,9 +91,10 @@ absl::Status SchedulerClient::Watch(JobId job, uint64_t* after, absl::Duration t
     (void)stream->Finish();
     return absl::CancelledError("stopped");
   }
-  const absl::Status status = FromGrpcStatus(stream->Finish());
-  return absl::IsDeadlineExceeded(status) ? absl::UnavailableError("time to look again")
-                                          : Explain(status, address_);
+  const grpc::Status status = stream->Finish();
+  return status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED
+             ? absl::UnavailableError("time to look again")
+             : Explain(status, address_);
 }
 
 }  // namespace shoal

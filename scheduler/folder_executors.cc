@@ -1,0 +1,47 @@
+#include "scheduler/folder_executors.h"
+
+#include <iterator>
+#include <utility>
+#include <vector>
+
+namespace shoal::scheduler {
+
+void FolderExecutors::Post(const std::string& folder, std::function<void()> task) {
+  absl::MutexLock lock(&mutex_);
+  if (stopped_) return;
+  Folder& one = folders_[folder];
+  if (one.executor == nullptr) one.executor = factory_("files");
+  ++one.tasks;
+  one.executor->Post([this, folder, task = std::move(task)] {
+    task();
+    absl::MutexLock lock(&mutex_);
+    const auto found = folders_.find(folder);
+    if (found != folders_.end()) --found->second.tasks;
+  });
+}
+
+void FolderExecutors::Sweep() {
+  std::vector<std::unique_ptr<Executor>> idle;  // destroyed without the lock
+  absl::MutexLock lock(&mutex_);
+  for (auto at = folders_.begin(); at != folders_.end();) {
+    if (at->second.tasks == 0) idle.push_back(std::move(at->second.executor));
+    at = at->second.tasks == 0 ? folders_.erase(at) : std::next(at);
+  }
+}
+
+void FolderExecutors::Stop() {
+  std::map<std::string, Folder> folders;  // destroyed without the lock
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+    folders.swap(folders_);
+  }
+  for (auto& [name, folder] : folders) folder.executor->Stop();
+}
+
+size_t FolderExecutors::size() const {
+  absl::MutexLock lock(&mutex_);
+  return folders_.size();
+}
+
+}  // namespace shoal::scheduler

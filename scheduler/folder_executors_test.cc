@@ -1,0 +1,38 @@
+#include "scheduler/folder_executors.h"
+
+#include <string>
+
+#include "catch2/catch.hpp"
+#include "common/event.h"
+#include "common/fault_env.h"
+#include "common/test_dir.h"
+#include "common/timer_queue.h"
+
+namespace shoal::scheduler {
+namespace {
+
+constexpr absl::Duration kDeadline = absl::Seconds(30);
+
+TEST_CASE("A folder whose disk hangs holds up no work on another one, and is given back when it has ended") {
+  const TestDir dir;
+  FaultEnv env(PosixEnv(), {{"hung", 0, 0, kFaultHang}});
+  FolderExecutors executors(NewThreadExecutor);
+  Event hung_done, other_done;
+  executors.Post("hung", [&] { (void)env.ReadFile(dir / "hung"); });
+  executors.Post("hung", [&] { hung_done.Notify(); });
+  REQUIRE(env.WaitForHang(kDeadline));
+  executors.Post("other", [&] { other_done.Notify(); });
+  CHECK(other_done.WaitFor(kDeadline));
+  CHECK_FALSE(hung_done.WaitFor(absl::ZeroDuration()));
+  executors.Sweep();
+  CHECK(executors.size() >= 1);
+  env.SetRules({});
+  CHECK(hung_done.WaitFor(kDeadline));
+  while (executors.size() > 0) executors.Sweep();  // a task's thread may be about to end
+  executors.Stop();
+  executors.Post("other", [&] { FAIL("dropped"); });
+  CHECK(executors.size() == 0);
+}
+
+}  // namespace
+}  // namespace shoal::scheduler

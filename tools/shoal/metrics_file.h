@@ -1,0 +1,39 @@
+// metrics.jsonl of a local training, over all the runs of its command.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/file.h"
+
+namespace shoal {
+
+// Lines as MetricsLine (tools/shoal/report.h) makes them. Not thread-safe.
+class MetricsFile {
+ public:
+  // For a job whose history begins at version `origin`, and is replayed as a whole: lines that are there of
+  // rounds up to it, which no scheduler tells again, stay; others come again, or are of rounds that are run
+  // again. Errors: UNAVAILABLE that names the file when it can't be written; what the Env says.
+  static absl::StatusOr<std::unique_ptr<MetricsFile>> Open(Env* env, const std::string& path,
+                                                           uint64_t origin);
+
+  // Left out when an earlier run has written a line of the same rounds.
+  void Add(const nlohmann::json& line);
+
+  // UNAVAILABLE when a line could not be written.
+  absl::Status status() const;
+
+ private:
+  explicit MetricsFile(std::string path) : path_(std::move(path)) {}
+
+  const std::string path_;
+  std::set<std::string> kept_;  // what the lines that stay are of
+  std::ofstream out_;
+};
+
+}  // namespace shoal
