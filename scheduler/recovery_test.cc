@@ -241,7 +241,7 @@ TEST_CASE("A version that gives I/O errors on all servers, again and again, is l
   REQUIRE(h.GetJob().state() == JOB_STATE_RUNNING);
   CHECK(h.checks().empty());  // nothing is set aside
   CHECK(h.deleted().empty());
-  CHECK(Said(h, "the checkpoint of version 10 can't be used any more: Input/output error"));
+  CHECK(h.Said("the checkpoint of version 10 can't be used any more: Input/output error"));
   h.Pass(absl::Seconds(10), {s, w});
   h.Prepared(s);
   CHECK(h.CurrentView().restore().version() == 5);
@@ -291,7 +291,7 @@ TEST_CASE("A result for which there is no room is waited for, with the folder, a
     CHECK_THAT(h.GetJob().reason(), Contains(kNoRoom) && Contains("checkpoints-of-id"));
     h.Pass(absl::Minutes(1), {s, w});
   }
-  CHECK(Said(h, kNoRoom));
+  CHECK(h.Said(kNoRoom));
   CHECK(std::count_if(h.messages().begin(), h.messages().end(), [](const std::string& message) {
           return message.find(kNoRoom) != std::string::npos;
         }) == 1);
@@ -491,7 +491,7 @@ TEST_CASE("A result that gives I/O errors is read again, then trained again; its
   }
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
   CHECK(h.CurrentView().restore().version() == 0);
-  CHECK(Said(h, "the result can't be read: Input/output error"));
+  CHECK(h.Said("the result can't be read: Input/output error"));
   CHECK(h.deleted().empty());
 }
 
@@ -938,11 +938,11 @@ TEST_CASE("Metrics that servers have forgotten while the scheduler was away are 
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
   h.Rounds(s, 0, 5);
-  CHECK_FALSE(Said(h, "are lost"));
+  CHECK_FALSE(h.Said("are lost"));
   h.Rounds(s, 3, 7);  // again, and more
-  CHECK_FALSE(Said(h, "are lost"));
+  CHECK_FALSE(h.Said("are lost"));
   h.Rounds(s, 12, 15);
-  CHECK(Said(h, "metrics of rounds 8 to 12 are lost"));
+  CHECK(h.Said("metrics of rounds 8 to 12 are lost"));
 }
 
 }  // namespace

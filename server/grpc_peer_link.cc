@@ -16,7 +16,7 @@ struct GrpcPeerLink::Call {
 };
 
 GrpcPeerLink::~GrpcPeerLink() {
-  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return calls_.empty(); };
+  const auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return running_ == 0; };
   absl::MutexLock lock(&mutex_);
   for (Call* call : calls_) call->context.TryCancel();
   mutex_.Await(absl::Condition(&over));  // cancelled, and each has a deadline
@@ -30,11 +30,13 @@ void GrpcPeerLink::GetNorms(const std::string& address, const NormsRequest& requ
   SetDeadline(&call->context, timeout);
   {
     absl::MutexLock lock(&mutex_);
-    if (channels_.size() >= kMaxChannels && !channels_.contains(address)) channels_.clear();
+    // Any one; not all, see OnDone.
+    if (channels_.size() >= kMaxChannels && !channels_.contains(address)) channels_.erase(channels_.begin());
     std::shared_ptr<grpc::Channel>& channel = channels_[address];
     if (channel == nullptr) channel = NewChannel(address);
     call->stub = ParameterService::NewStub(channel);
     calls_.insert(call);
+    ++running_;
   }
   call->stub->async()->GetNorms(&call->context, &call->request, &call->reply,
                                 [this, call](const grpc::Status& status) { OnDone(call, status); });
@@ -46,14 +48,21 @@ size_t GrpcPeerLink::channels() const {
 }
 
 void GrpcPeerLink::OnDone(Call* call, const grpc::Status& status) {
-  const std::unique_ptr<Call> owned(call);
+  std::unique_ptr<Call> owned(call);
+  {
+    absl::MutexLock lock(&mutex_);
+    calls_.erase(call);
+  }
   if (status.ok()) {
     call->done(std::move(call->reply));
   } else {
     call->done(FromGrpcStatus(status));
   }
+  // While there are other channels: the last one of a process must not end on a thread of gRPC's, which waits
+  // for its threads then (1.51).
+  owned.reset();
   absl::MutexLock lock(&mutex_);
-  calls_.erase(call);
+  --running_;
 }
 
 }  // namespace shoal::server

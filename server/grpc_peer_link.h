@@ -13,7 +13,7 @@
 
 namespace shoal::server {
 
-// Keeps a channel to each address that it calls, up to kMaxChannels; then it makes them anew.
+// Keeps a channel to each address that it calls, up to kMaxChannels; then one goes for each new one.
 class GrpcPeerLink : public PeerLink {
  public:
   // More servers than one job has; with restarts under other addresses there would be more and more.
@@ -36,7 +36,8 @@ class GrpcPeerLink : public PeerLink {
 
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
-  std::set<Call*> calls_ ABSL_GUARDED_BY(mutex_);
+  std::set<Call*> calls_ ABSL_GUARDED_BY(mutex_);  // whose answers have not come
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;     // calls that use this object
 };
 
 }  // namespace shoal::server

@@ -783,7 +783,7 @@ TEST_CASE("A job whose disk hangs does not keep another one from being destroyed
   std::shared_ptr<ServerJob> hung = make("hung", &first), other = make("other", &second);
   View view = MakeView(1);
   view.mutable_restore()->set_checkpoint(dir / "hung/version-0");
-  hung->Install(view);
+  REQUIRE(hung->Install(view).ok());
   REQUIRE(env.WaitForHang(absl::Seconds(30)));
   hung.reset();
   other.reset();

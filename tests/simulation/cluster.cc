@@ -492,7 +492,9 @@ std::string Cluster::ChooseResume(const SubmittedJob& job) {
   for (Version version : ListCheckpoints(&env, job.last_folder).value_or(std::vector<Version>()))
     paths.push_back(JoinPath(job.last_folder, CheckpointName(version)));
   const auto is_whole = [&](const std::string& path) {
-    return damaged_.count(path) == 0 && ReadManifest(&env, path).ok();
+    if (damaged_.count(path) > 0) return false;
+    const auto reader = CheckpointReader::Open(&env, path);
+    return reader.ok() && reader->Verify().ok();  // or it was being deleted
   };
   paths.erase(std::remove_if(paths.begin(), paths.end(), [&](const auto& path) { return !is_whole(path); }),
               paths.end());
@@ -515,7 +517,8 @@ void Cluster::OnSubmitted(SubmittedJob* job) {
     return Fail("a job that was taken is not stored");
   job->oracle->set_first_round(definition.origin_version());
   const bool given_up = definition.origin_version() == 0 && !job->resume_from.empty();
-  if (given_up && damaged_.count(job->resume_from) == 0) Fail("a job does not go on from what is whole");
+  if (given_up && damaged_.count(job->resume_from) == 0)
+    Fail(absl::StrCat("a job does not go on from ", job->resume_from, ", which is whole"));
 }
 
 // All jobs that are not over are submitted anew.
