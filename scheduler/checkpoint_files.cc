@@ -125,13 +125,15 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
         continue;
       }
       if (!IsCheckpointDamage(read.status()) && !IsUnreadable(read.status())) return read.status();
-      point.damaged.push_back(candidate);
+      point.damaged.push_back({candidate.version, candidate.directory, std::string(read.status().message())});
       continue;
     }
     const auto manifest = ReadManifest(env, candidate.directory);
     if (manifest.ok() && IsSameTraining(*manifest, point)) point.others.push_back(candidate);
-    if (IsCheckpointDamage(manifest.status()) || IsUnreadable(manifest.status()))
-      point.damaged.push_back(candidate);
+    if (IsCheckpointDamage(manifest.status()) || IsUnreadable(manifest.status())) {
+      point.damaged.push_back(
+          {candidate.version, candidate.directory, std::string(manifest.status().message())});
+    }
   }
   return point;
 }

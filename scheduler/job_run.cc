@@ -45,7 +45,8 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
 void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
   for (const ResumePoint::Checkpoint& damaged : resume.damaged) {
     out_->Do(CheckCheckpointFiles{id(), damaged.version, damaged.directory});
-    Message(now, absl::StrCat(damaged.directory, " is damaged, or can't be read: the job does without it"),
+    Message(now,
+            absl::StrCat("the job goes on without the checkpoint ", damaged.directory, ": ", damaged.problem),
             LogLine::Level::kWarning);
   }
   if (resume.directory.empty()) {

@@ -88,6 +88,7 @@ struct ResumePoint {
   struct Checkpoint {
     Version version;
     std::string directory;
+    std::string problem = {};  // why it can't be used
   };
   // Empty: all that was there is damaged, so the job starts from the initial parameters.
   std::string directory;
