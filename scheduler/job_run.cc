@@ -113,6 +113,7 @@ void JobRun::Advance(absl::Time now) {
       Judge(now);
       Finish(now);
     }
+    if (!ended()) WatchFiles(now);
     if (!ended()) HelpOn(now);
     if (has_plan() && !ended()) {
       PlaceNodes(now);

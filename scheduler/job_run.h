@@ -91,6 +91,8 @@ class JobRun {
   // How often in a row a worker may refuse to derive the plan, a server fail to load a restore point that is
   // not damaged, the result's checkpoint be lost, or not be readable, before the job does something about it.
   static constexpr uint32_t kMaxAttempts = 3;
+  // Versions whose commits are under way, as on a disk that hangs; what comes then is not committed.
+  static constexpr size_t kMaxCommits = 8;
   // How often servers may be unable to write the result: its last rounds are trained again but once.
   static constexpr uint32_t kMaxFailedResults = 2;
 
@@ -165,6 +167,10 @@ class JobRun {
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
   // Acts when nothing moves and nobody says why.
+  // The scheduler commits, checks or reads checkpoints of the job.
+  bool FilesAtWork() const;
+  // That comes to no end: says so, and ends the job if it can't go on without.
+  void WatchFiles(absl::Time now);
   void HelpOn(absl::Time now);
   void PlaceNodes(absl::Time now);
   void Announce();
@@ -325,8 +331,10 @@ class JobRun {
   absl::Time write_trouble_since_;  // since one was
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
   std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
-  std::string lost_artifact_;  // name of one; "": none is
-  NodeId rederiver_{0};        // worker that was asked for it; 0: none
+  absl::Time files_since_ = absl::InfiniteFuture();  // FilesAtWork, and nothing has come of it
+  absl::Time files_told_ = absl::InfinitePast();     // the files_since_ that people were told of
+  std::string lost_artifact_;                        // name of one; "": none is
+  NodeId rederiver_{0};                              // worker that was asked for it; 0: none
   bool computing_result_ = false;
   LastResort last_resort_;
   std::vector<std::string> tried_;  // by the last resort, since the job was further than ever; for people

@@ -90,6 +90,10 @@ void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWri
   auto files = collector_.Add(report);
   if (!files) return;
   GiveUpCommits(now, version);
+  if (commits_.size() >= kMaxCommits) {
+    return WriteFailed(now, version,
+                       absl::StrCat("given up: ", kMaxCommits, " commits before it are under way"));
+  }
   StartCommit(version, *std::move(files));
 }
 
@@ -147,6 +151,7 @@ CheckpointManifest JobRun::ManifestOf(Version version, std::vector<CheckpointSha
 
 void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
                                    const absl::StatusOr<std::string>& checkpoint) {
+  files_since_ = absl::InfiniteFuture();
   const absl::Status& status = checkpoint.status();
   const auto found = commits_.find(version);
   // Else what is older may be wanted from the current restore point, and this one is written again.

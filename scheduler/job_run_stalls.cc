@@ -43,6 +43,25 @@ void JobRun::HelpOn(absl::Time now) {
   Intervene(now, absl::StrCat(why, ": tries to ", remedy));
 }
 
+bool JobRun::FilesAtWork() const {
+  return computing_result_ || !accused_.empty() ||
+         std::any_of(commits_.begin(), commits_.end(),
+                     [](const auto& commit) { return !commit.second.waits(); });
+}
+
+void JobRun::WatchFiles(absl::Time now) {
+  if (!FilesAtWork()) files_since_ = absl::InfiniteFuture();
+  if (!FilesAtWork() || ended()) return;
+  files_since_ = std::min(files_since_, now);
+  if (now - files_since_ < options_.storage_patience) return;
+  const std::string why =
+      absl::StrCat("the scheduler has been at its files in ", definition_.checkpoint_dir(), " for ",
+                   Seconds(now - files_since_),
+                   " without an end: see to the storage, or allow more (--storage-patience-ms)");
+  if (state_.state() == JOB_STATE_TESTING || !accused_.empty()) return End(now, JOB_STATE_FAILED, why);
+  if (std::exchange(files_told_, files_since_) != files_since_) Message(now, why, LogLine::Level::kWarning);
+}
+
 // ---- what is known ----
 
 LastResort::Milestone JobRun::CurrentMilestone() const {

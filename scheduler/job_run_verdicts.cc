@@ -43,6 +43,7 @@ void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed
 
 void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256) {
   computing_result_ = false;
+  files_since_ = absl::InfiniteFuture();
   if (state_.state() != JOB_STATE_TESTING) return;
   const absl::Status& status = parameters_sha256.status();
   if (IsCheckpointDamage(status)) {  // it is trained again

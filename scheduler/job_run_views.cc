@@ -48,6 +48,7 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
 }
 
 void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health) {
+  files_since_ = absl::InfiniteFuture();
   // What was said of a former restore point is void: the server is asked to load another one by now.
   std::map<NodeId, std::string> accused;
   for (auto at = accused_.begin(); at != accused_.end();) {

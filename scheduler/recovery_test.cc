@@ -277,6 +277,32 @@ TEST_CASE("A result whose storage is not there is read when it is back") {
   }
 }
 
+TEST_CASE("Files that hang at the scheduler end a job that waits for them, and no other") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  SECTION("a job that trains goes on, and says so") {
+    h.Written(s, 0, 5);
+    h.Pass(absl::Minutes(11), {s, w});
+    CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+    CHECK(h.Said("--storage-patience-ms"));
+    for (uint64_t version = 6; version < 20; ++version) h.Written(s, 0, version);
+    CHECK(h.commits().size() == 8);
+  }
+  SECTION("a job that waits for its result ends, and keeps its checkpoints") {
+    h.Reached(s, 0, 20);
+    h.Written(s, 0, 20);
+    h.CommitLast();
+    h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+    h.Pass(absl::Minutes(9), {s, w});
+    CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+    h.Pass(absl::Minutes(2), {s, w});
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK_THAT(h.GetJob().reason(), Contains("--storage-patience-ms"));
+    CHECK(h.GetJob().checkpoints_size() == 1);
+  }
+}
+
 // ---- full disks ----
 
 constexpr char kNoRoom[] = "can't write to /mnt/x/shard-0: No space left on device";
