@@ -220,8 +220,11 @@ absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder
   const bool is_there = env->FileExists(final_path);
   if (is_there) {
     const absl::Status there = VerifyCommitted(env, final_path, manifest);
-    if (there.ok()) SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
-    if (there.ok()) return final_path;
+    if (there.ok()) {
+      SHOAL_RETURN_IF_ERROR(env->SyncDir(folder));  // whoever renamed it may not have come so far
+      SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
+      return final_path;
+    }
     if (!IsCheckpointDamage(there) && !IsUnreadable(there)) return there;
   }
   if (!env->FileExists(partial)) {
@@ -322,6 +325,10 @@ absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version versi
   if (!env->FileExists(path)) return absl::OkStatus();
   SHOAL_RETURN_IF_ERROR(env->Rename(path, partial));
   return env->DeleteTree(partial);
+}
+
+absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version) {
+  return env->DeleteTree(JoinPath(folder, PartialCheckpointName(version)));
 }
 
 absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder) {

@@ -112,6 +112,10 @@ absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& chec
 // Removes a committed version or what is left of an attempt; OK when there is none.
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version);
 
+// Removes what there is of a version that is not committed; OK when there is nothing. A committed one stays,
+// whoever wrote it.
+absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version);
+
 // Removes what is left of all attempts in `folder`; OK when there is no such folder.
 absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder);
 

@@ -193,6 +193,17 @@ TEST_CASE("Leftovers are removed, committed versions and other folders stay") {
   CHECK(PosixEnv()->FileExists(dir / "mine.partial"));
 }
 
+TEST_CASE("Deleting the parts of a version leaves the committed one, whoever wrote it") {
+  TestDir dir;
+  REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path())).ok());
+  REQUIRE(WriteShard(PosixEnv(), dir.path(), 1).ok());
+  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120)).ok());
+  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120))));
+  REQUIRE(PosixEnv()->FileExists(dir / "version-120"));
+  CHECK(CheckpointReader::Open(PosixEnv(), dir / "version-120")->Verify().ok());
+  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120)).ok());
+}
+
 TEST_CASE("A missing shard keeps a checkpoint from being committed") {
   TestDir dir;
   const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());

@@ -71,7 +71,13 @@ struct CheckCheckpointFiles {
   Version version;
   std::string checkpoint;
 };
+// A committed version that the job needs no more.
 struct DeleteCheckpointFiles {
+  std::string folder;
+  Version version;
+};
+// What servers have written of a version that can't become whole; a committed one stays.
+struct DeletePartsOfVersion {
   std::string folder;
   Version version;
 };
@@ -103,8 +109,8 @@ struct LogLine {
 };
 
 using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitCheckpointFiles,
-                            CheckCheckpointFiles, DeleteCheckpointFiles, DeletePartialFiles, KeepArtifacts,
-                            ComputeResult, PublishEvent, LogLine>;
+                            CheckCheckpointFiles, DeleteCheckpointFiles, DeletePartsOfVersion,
+                            DeletePartialFiles, KeepArtifacts, ComputeResult, PublishEvent, LogLine>;
 
 // Collects actions in their order, records first. Not thread-safe.
 class Outbox {

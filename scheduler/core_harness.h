@@ -251,8 +251,10 @@ class Harness {
                        [&](const std::string& message) { return message.find(part) != std::string::npos; });
   }
   const std::vector<MetricRecord>& metrics() const { return metrics_; }
-  // Versions whose files were deleted.
+  // Committed versions that were deleted.
   const std::vector<uint64_t>& deleted() const { return deleted_; }
+  // Versions whose parts were deleted.
+  const std::vector<uint64_t>& deleted_parts() const { return deleted_parts_; }
   size_t StateBytes() const {
     size_t bytes = 0;
     for (const auto& [key, value] : store_) bytes += key.first == kStateTable ? value.size() : 0;
@@ -297,6 +299,8 @@ class Harness {
         if (!publish->event.message().empty()) messages_.push_back(publish->event.message());
       } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
         deleted_.push_back(remove->version.value());
+      } else if (auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
+        deleted_parts_.push_back(parts->version.value());
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
         cleared_folders_.push_back(leftovers->folder);
       } else if (auto* keep = std::get_if<KeepArtifacts>(&action)) {
@@ -319,7 +323,7 @@ class Harness {
   std::vector<CheckCheckpointFiles> checks_;
   std::vector<std::string> messages_;
   std::vector<MetricRecord> metrics_;
-  std::vector<uint64_t> deleted_;
+  std::vector<uint64_t> deleted_, deleted_parts_;
   std::vector<std::string> cleared_folders_;
   std::set<std::string> kept_artifacts_;
   std::vector<uint64_t> ended_sessions_;

@@ -246,7 +246,7 @@ void JobRun::TellWriteError(absl::Time now, const std::string& text, const std::
 }
 
 void JobRun::DeleteParts(Version version) {
-  out_->Do(DeleteCheckpointFiles{definition_.checkpoint_dir(), version});
+  out_->Do(DeletePartsOfVersion{definition_.checkpoint_dir(), version});
 }
 
 void JobRun::Prune() {

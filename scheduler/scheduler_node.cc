@@ -25,6 +25,7 @@ std::string FolderOf(const Action& action) {
   if (const auto* commit = std::get_if<CommitCheckpointFiles>(&action)) return commit->folder;
   if (const auto* check = std::get_if<CheckCheckpointFiles>(&action)) return DirName(check->checkpoint);
   if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) return remove->folder;
+  if (const auto* parts = std::get_if<DeletePartsOfVersion>(&action)) return parts->folder;
   if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) return leftovers->folder;
   if (const auto* compute = std::get_if<ComputeResult>(&action)) return DirName(compute->checkpoint);
   return "";
@@ -301,6 +302,9 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
     if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
+  } else if (const auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
+    const absl::Status status = DeleteCheckpointParts(options_.env, parts->folder, parts->version);
+    if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
   } else if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
     const absl::Status status = DeletePartialCheckpoints(options_.env, leftovers->folder);
     if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());

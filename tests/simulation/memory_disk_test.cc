@@ -56,28 +56,50 @@ TEST_CASE("A rename without SyncDir may be undone, with what it replaced and wha
   REQUIRE(!env.FileExists("new"));
 }
 
+const std::vector<float> kTheta = {1, 2, 3};
+
+// Writes the only shard of version 4. Returns what is to be committed.
+CheckpointManifest WriteVersion(MemoryEnv* server) {
+  ShardFile file;
+  file.job = 1;
+  file.version = Version(4);
+  file.blocks.push_back({BlockId(0), kTheta, {}});
+  CheckpointManifest manifest;
+  manifest.set_format(kCheckpointFormat);
+  manifest.set_job(1);
+  manifest.set_version(4);
+  manifest.set_parameters(3);
+  *manifest.add_shards() = WriteShardFile(server, "root/job-1", file).value();
+  return manifest;
+}
+
 TEST_CASE("A checkpoint that was committed survives any power failure", "[memory_disk]") {
-  const std::vector<float> theta = {1, 2, 3};
   for (const Draw& draw : {Draw(Lowest), Draw(Highest)}) {
     MemoryDisk disk;
     MemoryEnv server(&disk, 1, nullptr), scheduler(&disk, 2, nullptr);
-    ShardFile file;
-    file.job = 1;
-    file.version = Version(4);
-    file.blocks.push_back({BlockId(0), theta, {}});
-    CheckpointManifest manifest;
-    manifest.set_format(kCheckpointFormat);
-    manifest.set_job(1);
-    manifest.set_version(4);
-    manifest.set_parameters(3);
-    *manifest.add_shards() = WriteShardFile(&server, "root/job-1", file).value();
-    REQUIRE(CommitCheckpoint(&scheduler, "root/job-1", manifest).ok());
+    REQUIRE(CommitCheckpoint(&scheduler, "root/job-1", WriteVersion(&server)).ok());
     disk.LosePower(1, draw);
     disk.LosePower(2, draw);
     const auto reader = CheckpointReader::Open(&server, "root/job-1/version-4");
     REQUIRE(reader.status().message() == "");
-    REQUIRE(reader->ReadTheta().value() == theta);
+    REQUIRE(reader->ReadTheta().value() == kTheta);
   }
+}
+
+TEST_CASE("A checkpoint that is found in place is made durable before it is acknowledged", "[memory_disk]") {
+  MemoryDisk disk;
+  MemoryEnv server(&disk, 1, nullptr), scheduler(&disk, 2, nullptr);
+  const CheckpointManifest manifest = WriteVersion(&server);
+  REQUIRE(CommitCheckpoint(&scheduler, "root/job-1", manifest).ok());
+  // As by a scheduler that was killed before SyncDir.
+  REQUIRE(scheduler.Rename("root/job-1/version-4", "root/job-1/elsewhere").ok());
+  REQUIRE(scheduler.SyncDir("root/job-1").ok());
+  REQUIRE(scheduler.Rename("root/job-1/elsewhere", "root/job-1/version-4").ok());
+  REQUIRE(CommitCheckpoint(&scheduler, "root/job-1", manifest).ok());
+  disk.LosePower(2, Lowest);
+  const auto reader = CheckpointReader::Open(&server, "root/job-1/version-4");
+  REQUIRE(reader.status().message() == "");
+  REQUIRE(reader->ReadTheta().value() == kTheta);
 }
 
 }  // namespace
