@@ -28,23 +28,14 @@ void GrpcPeerLink::GetNorms(const std::string& address, const NormsRequest& requ
   call->request = request;
   call->done = std::move(done);
   SetDeadline(&call->context, timeout);
+  call->stub = ParameterService::NewStub(channels_.Get(address));
   {
     absl::MutexLock lock(&mutex_);
-    // Any one; not all, see OnDone.
-    if (channels_.size() >= kMaxChannels && !channels_.contains(address)) channels_.erase(channels_.begin());
-    std::shared_ptr<grpc::Channel>& channel = channels_[address];
-    if (channel == nullptr) channel = NewChannel(address);
-    call->stub = ParameterService::NewStub(channel);
     calls_.insert(call);
     ++running_;
   }
   call->stub->async()->GetNorms(&call->context, &call->request, &call->reply,
                                 [this, call](const grpc::Status& status) { OnDone(call, status); });
-}
-
-size_t GrpcPeerLink::channels() const {
-  absl::MutexLock lock(&mutex_);
-  return channels_.size();
 }
 
 void GrpcPeerLink::OnDone(Call* call, const grpc::Status& status) {
@@ -58,9 +49,7 @@ void GrpcPeerLink::OnDone(Call* call, const grpc::Status& status) {
   } else {
     call->done(FromGrpcStatus(status));
   }
-  // While there are other channels: the last one of a process must not end on a thread of gRPC's, which waits
-  // for its threads then (1.51).
-  owned.reset();
+  owned.reset();  // see ChannelPool
   absl::MutexLock lock(&mutex_);
   --running_;
 }

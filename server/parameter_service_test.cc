@@ -343,16 +343,17 @@ TEST_CASE("Norms are not for whom no peer is, and the server lives on") {
 }
 
 TEST_CASE("Channels to addresses that are called no more don't add up") {
-  GrpcPeerLink link;
+  constexpr size_t kAddresses = ChannelPool::kMaxChannels + 20;
   absl::Mutex mutex;
-  size_t left = GrpcPeerLink::kMaxChannels + 20;
-  for (size_t i = 0; i < GrpcPeerLink::kMaxChannels + 20; ++i) {
+  size_t left = kAddresses;
+  GrpcPeerLink link;
+  for (size_t i = 0; i < kAddresses; ++i) {
     link.GetNorms(absl::StrCat("127.0.0.1:", 1 + i), NormsRequest(), absl::Milliseconds(1),
                   [&](const absl::StatusOr<Norms>&) {
                     absl::MutexLock lock(&mutex);
                     --left;
                   });
-    CHECK(link.channels() <= GrpcPeerLink::kMaxChannels);
+    CHECK(link.channels().size() <= ChannelPool::kMaxChannels);
   }
   const auto over = [&] { return left == 0; };
   absl::MutexLock lock(&mutex);

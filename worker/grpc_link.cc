@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "common/channel_pool.h"
 #include "common/rpc.h"
 #include "proto/parameter.grpc.pb.h"
 #include "worker/retrying_link.h"
@@ -37,18 +37,18 @@ class GrpcStreams : public ParameterStreams {
     SetKey(place.view, &request);
     request.set_from_version(from.value());
     auto stream = std::make_shared<PullStream>(place, &shared_);
-    stream->Start(ChannelsTo(place.address).pull, request);
+    stream->Start(channels_.Get(place.address, kPulls), request);
     return stream;
   }
   std::shared_ptr<PushStreamHandle> Push(const StreamPlace& place) override {
     auto stream = std::make_shared<PushStream>(place, &shared_);
-    stream->Start(ChannelsTo(place.address).push);
+    stream->Start(channels_.Get(place.address, kPushes));
     return stream;
   }
   void AskVersions(const StreamPlace& place) override {
     auto* const call = new VersionsCall;
     call->place = place;
-    call->stub = ParameterService::NewStub(ChannelsTo(place.address).pull);
+    call->stub = ParameterService::NewStub(channels_.Get(place.address, kPulls));
     SetKey(place.view, &call->request);
     SetDeadline(&call->context, kVersionsTimeout);
     shared_.running.Begin();
@@ -63,9 +63,7 @@ class GrpcStreams : public ParameterStreams {
  private:
   // Pushes and pulls have a connection each: one alone does not fill a fast network, since each end works on
   // a connection's bytes with one thread at a time.
-  struct Channels {
-    std::shared_ptr<grpc::Channel> push, pull;
-  };
+  static constexpr int kPulls = 0, kPushes = 1;
   struct VersionsCall {
     StreamPlace place;
     std::unique_ptr<ParameterService::Stub> stub;
@@ -75,7 +73,7 @@ class GrpcStreams : public ParameterStreams {
   };
 
   void OnDone(VersionsCall* call, const grpc::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::unique_ptr<VersionsCall> owned(call);
+    std::unique_ptr<VersionsCall> owned(call);
     {
       absl::MutexLock lock(&mutex_);
       calls_.erase(call);
@@ -83,23 +81,13 @@ class GrpcStreams : public ParameterStreams {
     absl::StatusOr<Version> lowest(Version(call->reply.lowest()));
     if (!status.ok()) lowest = FromGrpcStatus(status);
     shared_.events->OnVersionsDone(call->place, lowest);
+    owned.reset();  // see ChannelPool
     shared_.running.End();
   }
 
-  Channels ChannelsTo(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    Channels& channels = channels_[address];
-    if (channels.push == nullptr) {
-      ChannelOptions push, pull;
-      push.connection_index = 1;
-      channels = {NewChannel(address, push), NewChannel(address, pull)};
-    }
-    return channels;
-  }
-
   StreamContext shared_;
+  ChannelPool channels_;
   absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Channels> channels_ ABSL_GUARDED_BY(mutex_);  // by address
   std::set<VersionsCall*> calls_ ABSL_GUARDED_BY(mutex_);
 };
 
