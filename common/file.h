@@ -113,6 +113,8 @@ std::string BaseName(absl::string_view path);
 // The path from the root on, without "." and ".." where they can be told without looking. Errors: what the
 // system says.
 absl::StatusOr<std::string> AbsolutePath(const std::string& path);
+// Without "." and "..", doubled slashes and one at the end, so that a folder has one name; "" stays "".
+std::string NormalPath(const std::string& path);
 // One slash between two parts; `name` alone when `folder` is "".
 std::string JoinPath(absl::string_view folder, absl::string_view name);
 

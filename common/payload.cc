@@ -84,6 +84,7 @@ FloatArray PayloadEncoder::Memory(WireFormat format, uint64_t elements, ArrayPoo
 PayloadEncoder::PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner,
                                absl::Span<const float> values, FloatArray memory)
     : format_(format), owner_(std::move(owner)), values_(values) {
+  SHOAL_CHECK(memory != nullptr || format == WIRE_FORMAT_F32);
   if (memory == nullptr) {
     bytes_ = reinterpret_cast<const uint8_t*>(values.data());
     return;

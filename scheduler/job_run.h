@@ -91,7 +91,8 @@ class JobRun {
   // How often in a row a worker may refuse to derive the plan, a server fail to load a restore point that is
   // not damaged, the result's checkpoint be lost, or not be readable, before the job does something about it.
   static constexpr uint32_t kMaxAttempts = 3;
-  // Versions whose commits are under way, as on a disk that hangs; what comes then is not committed.
+  // Versions whose commits are under way, as on a disk that hangs; what comes then is not committed, if it is
+  // only to restart from.
   static constexpr size_t kMaxCommits = 8;
   // How often servers may be unable to write the result: its last rounds are trained again but once.
   static constexpr uint32_t kMaxFailedResults = 2;
@@ -110,6 +111,7 @@ class JobRun {
     int vote = 0;  // worker with the data: 1 when they are the plan's, -1 when they differ
     absl::Time ask_again = absl::InfinitePast();     // after a refusal
     absl::Time derive_again = absl::InfinitePast();  // after it could not derive lost artifacts
+    uint32_t derive_refusals = 0;                    // to derive these
     uint64_t installed = 0;                          // newest view that it holds (server)
     uint32_t failed_restores = 0;                    // in a row (server)
     RestoreTrouble trouble = RESTORE_TROUBLE_NONE;   // of the last of these
@@ -147,6 +149,8 @@ class JobRun {
   void DeriveAgain(absl::Time now);
   const Member* ChooseRederiver(absl::Time now) const;
   // It can't do it: others are asked first.
+  // Whether a worker may still do it, or come.
+  bool MayBeDerivedAgain() const;
   void GiveUpRederiver(absl::Time now);
   void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
@@ -157,6 +161,9 @@ class JobRun {
   // FAILED_PRECONDITION when the plan is not that of the checkpoint which the job goes on from.
   absl::Status CheckOrigin(const JobPlan& plan) const;
   void TakePlan(absl::Time now, const Member& member, const JobPlan& plan);
+  // Whether the node, which has said nothing that counts, may still do so: not when it has been a suspect for
+  // as long as others have failed.
+  bool IsAwaited(absl::Time now, NodeId node, absl::Time since) const;
   // What is wrong with spec or data, once it is sure that it is not one worker's copy alone: two machines say
   // so, or nobody else can be asked and the patience is over. Empty: nothing.
   std::string DataError(absl::Time now) const;

@@ -75,8 +75,19 @@ void JobRun::DeriveAgain(absl::Time now) {
 
 void JobRun::GiveUpRederiver(absl::Time now) {
   NodeState& node = nodes_[rederiver_];
-  node.derive_again = now + PauseAfter(node.refusals);
+  node.derive_again = now + PauseAfter(node.derive_refusals++);
   rederiver_ = NodeId(0);
+}
+
+bool JobRun::MayBeDerivedAgain() const {
+  bool none = true;
+  for (const auto& [id, member] : members_.all()) {
+    if (!member.is_worker() || !member.connected || member.leaving) continue;
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end() || found->second.derive_refusals < kMaxAttempts) return true;
+    none = false;
+  }
+  return none;
 }
 
 void JobRun::OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan) {
@@ -94,6 +105,7 @@ void JobRun::OnDerivedAgain(absl::Time now, const Member& member, const JobPlan&
   lost_artifact_.clear();
   AskServersAgain();
   for (auto& [id, other] : nodes_) {
+    other.derive_refusals = 0;
     if (!other.refused.empty()) other.ask_again = absl::InfinitePast();
   }
 }

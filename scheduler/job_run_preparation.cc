@@ -38,6 +38,10 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
     }
   }
   if (!has_plan()) return;
+  if (!node.prepared) {  // whatever it held of the job it has dropped to prepare
+    node.told = 0;
+    node.target.clear();
+  }
   node.prepared = true;
   if (report.has_data() || report.has_plan()) node.vote = 1;
   node.refused.clear();
@@ -65,7 +69,15 @@ absl::Status JobRun::CheckOrigin(const JobPlan& plan) const {
                    ", this job's: ", sha256, "): ", JobDifferences(text, definition_.origin_plan_text())));
 }
 
+bool JobRun::IsAwaited(absl::Time now, NodeId node, absl::Time since) const {
+  return watch_.Suspect(node) == nullptr || now - since < options_.storage_patience;
+}
+
 std::string JobRun::DataError(absl::Time now) const {
+  absl::Time since = absl::InfiniteFuture();
+  for (const auto& [id, node] : nodes_) {
+    if (!node.data_error.empty()) since = std::min(since, node.unable_since);
+  }
   std::string error;
   std::set<std::string> machines;  // that found one
   bool may_ask = false, patience_over = false;
@@ -73,7 +85,7 @@ std::string JobRun::DataError(absl::Time now) const {
     if (!member.is_worker() || !member.connected || member.leaving) continue;
     const auto found = nodes_.find(id);
     const bool asked = found != nodes_.end() && found->second.refusals > 0;
-    may_ask |= !asked;
+    may_ask |= !asked && IsAwaited(now, id, since);
     if (!asked || found->second.data_error.empty()) continue;
     if (error.empty()) error = found->second.data_error;
     machines.insert(member.join.machine().empty() ? member.name : member.join.machine());
@@ -161,12 +173,21 @@ void JobRun::ForgiveFailures(const ShardProgress& report) {
 }
 
 bool JobRun::NobodyCan(absl::Time now, NodeRole role) const {
+  const auto is_unable = [this](NodeId id) {
+    const auto found = nodes_.find(id);
+    return found != nodes_.end() && found->second.failures + found->second.refusals >= kMaxAttempts;
+  };
+  absl::Time since = absl::InfiniteFuture();
+  for (const auto& [id, node] : nodes_) {
+    if (is_unable(id)) since = std::min(since, node.unable_since);
+  }
   uint32_t unable = 0;
   bool patience_over = false;
   for (const auto& [id, member] : members_.all()) {
     if (member.join.role() != role || !member.connected || member.leaving) continue;
+    if (!is_unable(id) && IsAwaited(now, id, since)) return false;
+    if (!is_unable(id)) continue;
     const auto found = nodes_.find(id);
-    if (found == nodes_.end() || found->second.failures + found->second.refusals < kMaxAttempts) return false;
     ++unable;
     patience_over |= now - found->second.unable_since >= options_.derive_patience;
   }

@@ -35,14 +35,15 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
 }
 
 void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
-  if (report.view() > state_.view().view() || report.version() > length().rounds) return;
+  if (report.view() > state_.view().view() || report.version() > length().rounds || report.shard() != 0)
+    return;
   // One report may have rounds of several log intervals: they took equal shares of the time since the last.
   const absl::Time since = window_.newest();
   const int rounds = report.rounds_size();
   for (int i = 0; i < rounds; ++i) {
     const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
     const uint64_t next = window_.version().value(), round = report.rounds(i).round();
-    if (!window_.Add(at, report.rounds(i))) continue;
+    if (report.rounds(i).round() >= length().rounds || !window_.Add(at, report.rounds(i))) continue;
     if (round > next) TellLostMetrics(now, next, round);
     if (!std::isfinite(report.rounds(i).stats().loss())) {
       return End(now, JOB_STATE_FAILED,
@@ -90,7 +91,7 @@ void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWri
   auto files = collector_.Add(report);
   if (!files) return;
   GiveUpCommits(now, version);
-  if (commits_.size() >= kMaxCommits) {
+  if (commits_.size() >= kMaxCommits && !MayBeKept(version)) {
     return WriteFailed(now, version,
                        absl::StrCat("given up: ", kMaxCommits, " commits before it are under way"));
   }

@@ -112,11 +112,16 @@ std::vector<NodeId> JobRun::UnansweredOffers() const {
 
 absl::Time JobRun::LastSign(absl::Time now) const {
   absl::Time last = absl::InfinitePast();
+  const std::map<NodeId, std::string> debtors = Debtors();
   for (NodeId node : NeededNodes()) {
     const Heartbeat* const heartbeat = watch_.Last(node);
     if (heartbeat == nullptr) continue;
     for (const Activity& activity : heartbeat->activities()) {
       if (activity.job() != definition_.job()) continue;
+      // A disk may be full for as long as it likes: it counts when it is what is waited for.
+      if (activity.kind() == ACTIVITY_WRITE_CHECKPOINT && state_.state() != JOB_STATE_TESTING &&
+          debtors.count(node) == 0)
+        continue;
       const bool watched = watch_.Deadline(id(), activity.kind()) < absl::InfiniteDuration();
       const absl::Duration idle = absl::Seconds(std::max(0.0, activity.idle_seconds()));
       last = std::max(last, watched ? now : now - idle);

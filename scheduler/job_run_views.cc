@@ -96,12 +96,16 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error,
   std::set<RestoreTrouble> troubles;
   for (const auto& [id, member] : members_.all()) {
     if (member.join.role() != NODE_ROLE_SERVER || member.leaving) continue;
-    if (nodes_[id].failed_restores < kMaxAttempts) return;
-    troubles.insert(nodes_[id].trouble);
+    const NodeState& other = nodes_[id];
+    if (other.failed_restores + other.refusals < kMaxAttempts) {
+      if (IsAwaited(now, id, first_failed_restore_)) return;
+      continue;
+    }
+    troubles.insert(other.trouble);
     ++failed;
   }
   // A good one, or what they lack, may be about to come back.
-  if (!lost_artifact_.empty()) return;
+  if (!lost_artifact_.empty() && MayBeDerivedAgain()) return;
   if (failed < definition_.spec().cluster().min_servers()) return;
   OnAllServersFailed(now, error, troubles);
 }

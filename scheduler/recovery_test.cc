@@ -303,6 +303,28 @@ TEST_CASE("Files that hang at the scheduler end a job that waits for them, and n
   }
 }
 
+TEST_CASE("A server that hangs keeps a job from failing, or going back, only for a while") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = Replace(&h, {5, 10}, &w);
+  const uint64_t hung = h.Join(NODE_ROLE_SERVER, "hung");
+  const auto fail_for = [&](absl::Duration time) {
+    for (const absl::Time end = h.now() + time; h.now() < end;) {
+      h.Clear();
+      PassWith(&h, absl::Milliseconds(100), {s, w}, {{hung, Beat(ACTIVITY_PREPARE, 1000)}});
+      if (h.Last(s, Directive::kPrepareJob) != nullptr) h.Prepared(s);
+      if (h.Last(s, Directive::kView) != nullptr && h.GetJob().state() == JOB_STATE_RUNNING)
+        h.Installed(s, h.CurrentView().view(), "Input/output error", /*damaged=*/false,
+                    RESTORE_TROUBLE_UNREADABLE);
+    }
+  };
+  h.Installed(s, h.CurrentView().view(), "Input/output error", /*damaged=*/false, RESTORE_TROUBLE_UNREADABLE);
+  fail_for(absl::Minutes(2));
+  CHECK(h.GetJob().checkpoints_size() == 2);  // the other may be well again
+  fail_for(absl::Minutes(12));
+  CHECK(h.GetJob().checkpoints_size() < 2);
+}
+
 // ---- full disks ----
 
 constexpr char kNoRoom[] = "can't write to /mnt/x/shard-0: No space left on device";
@@ -930,6 +952,27 @@ TEST_CASE(
 }
 
 // ---- metrics ----
+
+TEST_CASE("Statistics of rounds that the training does not have are dropped") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Rounds(s, 0, 5);
+  NodeReport report;
+  ShardProgress& progress = *report.mutable_shard_progress();
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
+  progress.set_version(5);
+  progress.add_rounds()->set_round(uint64_t{1} << 40);
+  REQUIRE(h.Report(s, report).ok());
+  h.Rounds(s, 5, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  h.Computed("abc");
+  REQUIRE(h.GetJob().state() == JOB_STATE_COMPLETED);
+  CHECK(h.GetJob().result().examples() == 200);
+}
 
 TEST_CASE("A restarted scheduler misses no round's statistics, however rarely it records them") {
   constexpr uint64_t kEnd = 6 * kRoundStatisticsKept, kRestart = kEnd / 2, kReport = 50;

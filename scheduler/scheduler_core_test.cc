@@ -1060,8 +1060,10 @@ TEST_CASE("An artifact that is lost is derived again, by a worker without slots 
     h.Pass(absl::Milliseconds(300), {s, busy, idle});
     REQUIRE(h.Last(busy, Directive::kPrepareJob) != nullptr);
     CHECK(h.Last(busy, Directive::kPrepareJob)->prepare_job().derive());
+    h.Clear();
     h.Prepared(busy, /*derived=*/true, plan);
     CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+    CHECK(h.Last(busy, Directive::kView) != nullptr);  // to prepare it has dropped the job
     h.Clear();
     h.Pass(absl::Seconds(20), {s, busy, idle});
     REQUIRE(h.Last(idle, Directive::kPrepareJob) != nullptr);

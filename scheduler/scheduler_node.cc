@@ -123,12 +123,14 @@ void SchedulerNode::SessionOver(NodeId node, SessionStream* stream) {
 
 // ---- users ----
 
-absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& request) {
+absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& as_written) {
   {
     absl::MutexLock lock(&mutex_);
     SHOAL_RETURN_IF_ERROR(Ready());
-    if (auto known = core_.FindRequest(request)) return *std::move(known);
+    if (auto known = core_.FindRequest(as_written)) return *std::move(known);
   }
+  SubmitJobRequest request = as_written;
+  request.set_checkpoint_dir(NormalPath(request.checkpoint_dir()));  // folders are compared by name
   std::optional<ResumePoint> resume;
   if (!request.resume_from().empty()) {
     auto found = FindResumePoint(options_.env, request.resume_from());
@@ -209,8 +211,10 @@ absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const Artifa
   const bool damaged = absl::IsDataLoss(status) || IsUnreadable(status);
   if (!damaged && !absl::IsNotFound(status)) return status;
   if (damaged) {
+    if (artifacts_.Verify(sha256).ok()) return status;  // a good one has taken its place since
     spdlog::error("Deleting an artifact: {}", std::string(status.message()));
-    SHOAL_RETURN_IF_ERROR(artifacts_.Delete(sha256));
+    const absl::Status deleted = artifacts_.Delete(sha256);
+    if (!deleted.ok()) spdlog::error("It can't be deleted: {}", deleted.ToString());
   }
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(Ready());

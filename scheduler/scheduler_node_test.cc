@@ -147,6 +147,19 @@ TEST_CASE(
   CHECK(absl::IsNotFound(fixture.node->Submit(request).status()));
 }
 
+TEST_CASE("A folder of checkpoints has one name, however it is written") {
+  Fixture fixture;
+  SubmitJobRequest request = SubmitRequest("first");
+  request.set_checkpoint_dir(fixture.dir / "x/../checkpoints//");
+  const auto job = fixture.node->Submit(request);
+  INFO(job.status());
+  REQUIRE(job.ok());
+  CHECK(fixture.node->GetJob(*job)->checkpoint_dir() == fixture.dir / "checkpoints");
+  request.set_request_id("second");
+  request.set_checkpoint_dir(fixture.dir / "checkpoints");
+  CHECK_FALSE(fixture.node->Submit(request).ok());
+}
+
 TEST_CASE("An artifact that is damaged is deleted when it is asked for, and was not sent as a whole one") {
   Fixture fixture;
   const std::string bytes(3 << 20, 'x'), digest = Sha256Hex(bytes);

@@ -286,6 +286,10 @@ void Cluster::StartScheduler() {
   scheduler::SchedulerNode::Options options;
   options.core = CoreOptions();
   options.core.new_cluster_id = absl::StrCat("cluster-", numbers_);
+  // It helps on where a bug has lost a message, and would hide it.
+  const bool swallows = std::any_of(schedule_.faults.begin(), schedule_.faults.end(),
+                                    [](const Fault& fault) { return fault.kind == "swallow"; });
+  if (!swallows) options.core.watch.stall = {absl::Hours(1), absl::Hours(1)};
   options.store = std::make_unique<ProcessStore>(process, &tables_);
   options.artifact_dir = "state/artifacts";
   options.env = process->env();
