@@ -113,6 +113,17 @@ bool ParseCheckpointName(absl::string_view name, Version* version) {
   return name == absl::StrCat(number);
 }
 
+// "version-120.3.partial" -> 3. A committed version that is being deleted ("version-120.partial") has 0.
+bool ParsePartialName(absl::string_view name, uint64_t* restore_id) {
+  Version version;
+  *restore_id = 0;
+  if (!absl::ConsumeSuffix(&name, kPartialSuffix)) return false;
+  if (ParseCheckpointName(name, &version)) return true;
+  const size_t dot = name.rfind('.');
+  return dot != name.npos && absl::SimpleAtoi(name.substr(dot + 1), restore_id) &&
+         ParseCheckpointName(name.substr(0, dot), &version);
+}
+
 bool HasShardFiles(Env* env, const std::string& folder) {
   const auto names = env->ListDir(folder);
   return names.ok() && std::any_of(names->begin(), names->end(), [](const std::string& name) {
@@ -181,15 +192,15 @@ bool IsUnreadable(const absl::Status& status) { return absl::IsUnknown(status) |
 
 std::string CheckpointName(Version version) { return absl::StrCat(kVersionPrefix, version.value()); }
 
-std::string PartialCheckpointName(Version version) {
-  return absl::StrCat(CheckpointName(version), kPartialSuffix);
+std::string PartialCheckpointName(Version version, uint64_t restore_id) {
+  return absl::StrCat(CheckpointName(version), ".", restore_id, kPartialSuffix);
 }
 
 // ---- writing ----
 
 absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& folder, const ShardFile& file) {
   SHOAL_ASSIGN_OR_RETURN(const std::vector<Tensor> tensors, TensorsOf(file));
-  const std::string partial = JoinPath(folder, PartialCheckpointName(file.version));
+  const std::string partial = JoinPath(folder, PartialCheckpointName(file.version, file.restore_id));
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(partial));
   CheckpointShard shard;
   shard.set_file(ShardFileName(file.shard, file.shards));
@@ -212,11 +223,11 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 // ---- committing and finding ----
 
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
-                                             const std::string& history) {
+                                             const std::string& history, uint64_t restore_id) {
   manifest.set_format(kCheckpointFormat);
   const Version version(manifest.version());
   const std::string final_path = JoinPath(folder, CheckpointName(version));
-  const std::string partial = JoinPath(folder, PartialCheckpointName(version));
+  const std::string partial = JoinPath(folder, PartialCheckpointName(version, restore_id));
   const bool is_there = env->FileExists(final_path);
   if (is_there) {
     const absl::Status there = VerifyCommitted(env, final_path, manifest);
@@ -320,24 +331,25 @@ absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& chec
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version) {
   // Renamed first: what a crash leaves behind is then no checkpoint.
   const std::string path = JoinPath(folder, CheckpointName(version));
-  const std::string partial = JoinPath(folder, PartialCheckpointName(version));
-  SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
+  const std::string going = absl::StrCat(path, kPartialSuffix);
+  SHOAL_RETURN_IF_ERROR(env->DeleteTree(going));
   if (!env->FileExists(path)) return absl::OkStatus();
-  SHOAL_RETURN_IF_ERROR(env->Rename(path, partial));
-  return env->DeleteTree(partial);
+  SHOAL_RETURN_IF_ERROR(env->Rename(path, going));
+  return env->DeleteTree(going);
 }
 
-absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version) {
-  return env->DeleteTree(JoinPath(folder, PartialCheckpointName(version)));
+absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version,
+                                   uint64_t restore_id) {
+  return env->DeleteTree(JoinPath(folder, PartialCheckpointName(version, restore_id)));
 }
 
-absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder) {
+absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder,
+                                      std::optional<uint64_t> before_restore) {
   if (!env->FileExists(folder)) return absl::OkStatus();
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(folder));
   for (const std::string& name : names) {
-    Version version;
-    absl::string_view stem = name;
-    if (!absl::ConsumeSuffix(&stem, kPartialSuffix) || !ParseCheckpointName(stem, &version)) continue;
+    uint64_t restore_id = 0;
+    if (!ParsePartialName(name, &restore_id) || (before_restore && restore_id >= *before_restore)) continue;
     SHOAL_RETURN_IF_ERROR(env->DeleteTree(JoinPath(folder, name)));
   }
   return absl::OkStatus();

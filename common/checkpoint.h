@@ -1,9 +1,10 @@
 // Checkpoints on disk: docs/byte-formats.md. A folder "version-V" with one safetensors file a shard,
 // history.json and manifest.json.
 //
-// Servers write their shard file into "version-V.partial"; when all have, the scheduler writes the manifest
-// there and renames the folder. So a folder without ".partial" is whole. All nodes see the same storage under
-// the same path.
+// Servers write their shard file into "version-V.R.partial", R being the restore point that they run from;
+// when all have, the scheduler writes the manifest there and renames the folder. So a folder without
+// ".partial" is whole, and what is late from a former restore point is in nobody's way. All nodes see the
+// same storage under the same path.
 //
 // Each bit of each file is covered: the manifest by its own digest, and by the manifest's digests and
 // checksums history.json, each shard file as a whole, its header and each block in it. Whoever reads a shard
@@ -13,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,9 +42,9 @@ bool IsStorageTrouble(const absl::Status& status);
 // That the device gives an error for it (EIO), which may be for good: UNKNOWN or INTERNAL.
 bool IsUnreadable(const absl::Status& status);
 
-// "version-120", and "version-120.partial" while it is being written.
+// "version-120", and "version-120.3.partial" while it is being written from restore point 3.
 std::string CheckpointName(Version version);
-std::string PartialCheckpointName(Version version);
+std::string PartialCheckpointName(Version version, uint64_t restore_id);
 
 // ---- writing (server) ----
 
@@ -57,13 +59,14 @@ struct ShardFile {
   uint64_t job = 0;
   uint64_t writer = 0;  // node: two servers may write the same shard, when one was given up for the other
   Version version;
+  uint64_t restore_id = 0;  // restore point that the servers run from
   uint32_t shard = 0;
   uint32_t shards = 1;
   std::vector<std::string> moment_names;  // "exp_avg", "exp_avg_sq"; "momentum"
   std::vector<BlockToWrite> blocks;
 };
 
-// Writes the shard's file into folder/version-V.partial (made when it is not there), durably. Errors:
+// Writes the shard's file into folder/version-V.R.partial (made when it is not there), durably. Errors:
 // OUT_OF_RANGE that names the block when a parameter is infinite or not a number, and then nothing is
 // written; what the Env says, and then an incomplete file may be left behind, which the next attempt
 // replaces; on a full disk (RESOURCE_EXHAUSTED) none is.
@@ -71,11 +74,11 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 
 // ---- committing and finding (scheduler) ----
 
-// Makes a checkpoint of the shard files that servers have reported: reads all of them once and compares what
-// is there with `manifest`, writes `history` (history.json, empty: none) and manifest.json, and gives the
-// folder its final name. Returns its path. The reading costs what reading the checkpoint from its storage
-// costs; where the scheduler has the servers' disk, mostly their cache. Fills in what `manifest` does not
-// tell: format, digests of headers, of history and of itself.
+// Makes a checkpoint of the shard files that servers of the restore point have reported: reads all of them
+// once and compares what is there with `manifest`, writes `history` (history.json, empty: none) and
+// manifest.json, and gives the folder its final name. Returns its path. The reading costs what reading the
+// checkpoint from its storage costs; where the scheduler has the servers' disk, mostly their cache. Fills in
+// what `manifest` does not tell: format, digests of headers, of history and of itself.
 //
 // What else was begun in the folder (by servers that were given up) is removed. Committing a version that is
 // there already, with the same bits, is harmless: it is read as a whole and stays; one that is damaged or
@@ -84,7 +87,7 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 // or not what its server reported, or not of this job and version; FAILED_PRECONDITION when the version that
 // is there is of another training or has other bits; what the Env says.
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
-                                             const std::string& history = "");
+                                             const std::string& history = "", uint64_t restore_id = 0);
 
 // Whether the storage is there that holds `folder`, to which checkpoints were written: a folder that is
 // missing, or has nothing in it but parts of versions, is taken for a mount point without its file system.
@@ -109,15 +112,17 @@ absl::StatusOr<std::string> ReadCheckpointHistory(Env* env, const std::string& c
 // that nothing takes it for one, and nothing of it is lost. Returns the new path.
 absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& checkpoint);
 
-// Removes a committed version or what is left of an attempt; OK when there is none.
+// Removes a committed version; OK when there is none. What is being written stays.
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version);
 
-// Removes what there is of a version that is not committed; OK when there is nothing. A committed one stays,
-// whoever wrote it.
-absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version);
+// Removes what servers of the restore point have written of a version that is not committed; OK when there is
+// nothing. A committed one stays, whoever wrote it.
+absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version, uint64_t restore_id);
 
-// Removes what is left of all attempts in `folder`; OK when there is no such folder.
-absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder);
+// Removes what is left of all attempts in `folder`, or of those of restore points before `before_restore`; OK
+// when there is no such folder.
+absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder,
+                                      std::optional<uint64_t> before_restore = std::nullopt);
 
 // ---- reading (server, scheduler, command line) ----
 

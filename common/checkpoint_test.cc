@@ -173,7 +173,7 @@ TEST_CASE(
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/3).ok());
   env.SetRules({FaultRule{"shard-", 0, 100, EIO}});
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/4).ok());
-  const std::string partial = dir / PartialCheckpointName(Version(120));
+  const std::string partial = dir / PartialCheckpointName(Version(120), 0);
   CHECK(PosixEnv()->ListDir(partial)->size() == 2);
   const auto path = CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path()));
   REQUIRE(path.ok());
@@ -186,9 +186,9 @@ TEST_CASE("Leftovers are removed, committed versions and other folders stay") {
   REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path())).ok());
   REQUIRE(WriteShard(PosixEnv(), dir.path(), 1).ok());
   REQUIRE(PosixEnv()->CreateDirs(dir / "mine.partial").ok());
-  CHECK(PosixEnv()->FileExists(dir / "version-120.partial"));
+  CHECK(PosixEnv()->FileExists(dir / "version-120.0.partial"));
   CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path()).ok());
-  CHECK_FALSE(PosixEnv()->FileExists(dir / "version-120.partial"));
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "version-120.0.partial"));
   CHECK(PosixEnv()->FileExists(dir / "version-120"));
   CHECK(PosixEnv()->FileExists(dir / "mine.partial"));
 }
@@ -197,17 +197,48 @@ TEST_CASE("Deleting the parts of a version leaves the committed one, whoever wro
   TestDir dir;
   REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path())).ok());
   REQUIRE(WriteShard(PosixEnv(), dir.path(), 1).ok());
-  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120)).ok());
-  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120))));
+  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), 0).ok());
+  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120), 0)));
   REQUIRE(PosixEnv()->FileExists(dir / "version-120"));
   CHECK(CheckpointReader::Open(PosixEnv(), dir / "version-120")->Verify().ok());
-  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120)).ok());
+  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), 0).ok());
+}
+
+TEST_CASE("What servers of two restore points write of a version is kept apart") {
+  TestDir dir;
+  const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
+  ShardFile later;
+  later.job = 7;
+  later.version = Version(120);
+  later.restore_id = 3;
+  REQUIRE(WriteShardFile(PosixEnv(), dir.path(), later).ok());
+  const auto left = [&] {
+    return std::make_pair(PosixEnv()->FileExists(dir / "version-120.0.partial"),
+                          PosixEnv()->FileExists(dir / "version-120.3.partial"));
+  };
+  CHECK(left() == std::make_pair(true, true));
+  SECTION("one is committed, and deleted again") {
+    REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), manifest).ok());
+    CHECK(DeleteCheckpoint(PosixEnv(), dir.path(), Version(120)).ok());
+    CHECK(left() == std::make_pair(false, true));
+    CHECK(ListCheckpoints(PosixEnv(), dir.path())->empty());
+  }
+  SECTION("one is deleted") {
+    CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), 3).ok());
+    CHECK(left() == std::make_pair(true, false));
+  }
+  SECTION("the former ones are") {
+    REQUIRE(PosixEnv()->CreateDirs(dir / "version-9.partial").ok());  // its deletion was cut off
+    CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path(), 3).ok());
+    CHECK(left() == std::make_pair(false, true));
+    CHECK_FALSE(PosixEnv()->FileExists(dir / "version-9.partial"));
+  }
 }
 
 TEST_CASE("A missing shard keeps a checkpoint from being committed") {
   TestDir dir;
   const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
-  REQUIRE(PosixEnv()->DeleteFile(dir / "version-120.partial/shard-1-of-3.safetensors").ok());
+  REQUIRE(PosixEnv()->DeleteFile(dir / "version-120.0.partial/shard-1-of-3.safetensors").ok());
   CHECK(absl::IsDataLoss(CommitCheckpoint(PosixEnv(), dir.path(), manifest).status()));
   CHECK(ListCheckpoints(PosixEnv(), dir.path())->empty());
 }
@@ -245,6 +276,7 @@ TEST_CASE(
       break;
     }
     REQUIRE(DeleteCheckpoint(PosixEnv(), dir.path(), Version(120)).ok());
+    REQUIRE(DeletePartialCheckpoints(PosixEnv(), dir.path()).ok());
   }
 }
 

@@ -1,6 +1,7 @@
 // What the scheduler's core asks its shell to do.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -55,10 +56,11 @@ struct EndSession {
   NodeId node;
   absl::Status status;
 };
-// All shard files of the version are in <folder>/version-V.partial. Answered by
+// All shard files of the version are in <folder>/version-V.R.partial, R being the restore point. Answered by
 // SchedulerCore::CheckpointCommitted.
 struct CommitCheckpointFiles {
   JobId job;
+  uint64_t restore_id = 0;
   std::string folder;
   bool first = true;  // nothing has been committed into the folder yet, as far as is known
   CheckpointManifest manifest;
@@ -76,14 +78,18 @@ struct DeleteCheckpointFiles {
   std::string folder;
   Version version;
 };
-// What servers have written of a version that can't become whole; a committed one stays.
+// What servers have written of a version that can't become whole from this restore point; a committed one
+// stays.
 struct DeletePartsOfVersion {
   std::string folder;
   Version version;
+  uint64_t restore_id = 0;
 };
-// The job is over: what is left of checkpoints that were never committed.
+// The job is over, or its servers start from restore point `before_restore`: what is left of checkpoints that
+// were never committed (before).
 struct DeletePartialFiles {
   std::string folder;
+  std::optional<uint64_t> before_restore;
 };
 // No job needs any artifact but these (SHA-256): the others may be deleted.
 struct KeepArtifacts {

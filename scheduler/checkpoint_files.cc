@@ -95,7 +95,7 @@ absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFi
     for (EvaluationRecord& evaluation : *brief.mutable_evaluations()) evaluation.clear_statistics();
     SHOAL_ASSIGN_OR_RETURN(json, FormatHistory(brief));
   }
-  return CommitCheckpoint(env, commit.folder, commit.manifest, json);
+  return CommitCheckpoint(env, commit.folder, commit.manifest, json, commit.restore_id);
 }
 
 absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkpoint) {

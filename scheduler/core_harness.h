@@ -253,8 +253,9 @@ class Harness {
   const std::vector<MetricRecord>& metrics() const { return metrics_; }
   // Committed versions that were deleted.
   const std::vector<uint64_t>& deleted() const { return deleted_; }
-  // Versions whose parts were deleted.
-  const std::vector<uint64_t>& deleted_parts() const { return deleted_parts_; }
+  // Versions whose parts were deleted, and the restore points that these were written from.
+  using Parts = std::vector<std::pair<uint64_t, uint64_t>>;
+  const Parts& deleted_parts() const { return deleted_parts_; }
   size_t StateBytes() const {
     size_t bytes = 0;
     for (const auto& [key, value] : store_) bytes += key.first == kStateTable ? value.size() : 0;
@@ -265,8 +266,12 @@ class Harness {
   const std::vector<uint64_t>& ended_sessions() const { return ended_sessions_; }
 
   void CommitLast(const absl::StatusOr<std::string>& checkpoint = std::string("dir")) {
-    const CommitCheckpointFiles commit = commits_.back();
-    core_->CheckpointCommitted(now_, commit.job, Version(commit.manifest.version()), checkpoint);
+    Commit(commits_.size() - 1, checkpoint);
+  }
+  // The answer to commits()[index].
+  void Commit(size_t index, const absl::StatusOr<std::string>& checkpoint = std::string("dir")) {
+    const CommitCheckpointFiles commit = commits_.at(index);
+    core_->CheckpointCommitted(now_, commit, checkpoint);
     Take();
   }
   // The answer to the last check of a checkpoint.
@@ -300,9 +305,9 @@ class Harness {
       } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
         deleted_.push_back(remove->version.value());
       } else if (auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
-        deleted_parts_.push_back(parts->version.value());
+        deleted_parts_.emplace_back(parts->version.value(), parts->restore_id);
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
-        cleared_folders_.push_back(leftovers->folder);
+        if (!leftovers->before_restore) cleared_folders_.push_back(leftovers->folder);
       } else if (auto* keep = std::get_if<KeepArtifacts>(&action)) {
         kept_artifacts_ = keep->sha256;
       } else if (auto* end = std::get_if<EndSession>(&action)) {
@@ -323,7 +328,8 @@ class Harness {
   std::vector<CheckCheckpointFiles> checks_;
   std::vector<std::string> messages_;
   std::vector<MetricRecord> metrics_;
-  std::vector<uint64_t> deleted_, deleted_parts_;
+  std::vector<uint64_t> deleted_;
+  Parts deleted_parts_;
   std::vector<std::string> cleared_folders_;
   std::set<std::string> kept_artifacts_;
   std::vector<uint64_t> ended_sessions_;

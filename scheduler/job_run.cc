@@ -134,7 +134,7 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   close.mutable_close_job()->set_job(definition_.job());
   for (const auto& [id, node] : nodes_) out_->Send(id, close);
   nodes_.clear();
-  if (state_.view().view() > 0) out_->Do(DeletePartialFiles{definition_.checkpoint_dir()});
+  if (state_.view().view() > 0) out_->Do(DeletePartialFiles{definition_.checkpoint_dir(), std::nullopt});
   SaveState();
 }
 

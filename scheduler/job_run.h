@@ -64,7 +64,8 @@ class JobRun {
   void OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report);
   void OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report);
   void OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report);
-  void OnCheckpointCommitted(absl::Time now, Version version, const absl::StatusOr<std::string>& checkpoint);
+  void OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
+                             const absl::StatusOr<std::string>& checkpoint);
   // `health`: OK; DATA_LOSS, and it is set aside; NOT_FOUND; or what kept it from being read.
   void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
@@ -124,10 +125,11 @@ class JobRun {
     Version version;
     std::vector<MissingSlots> missing;
   };
+  // A version, and the restore point that it was written from.
+  using CommitKey = std::pair<Version, uint64_t>;
   // A version whose parts are all written.
   struct Commit {
     CommitCheckpointFiles files;
-    uint64_t restore_id = 0;  // that it was written from
     uint32_t failures = 0;
     absl::Time again = absl::InfiniteFuture();  // InfiniteFuture: under way
 
@@ -269,6 +271,9 @@ class JobRun {
   void SetAside(absl::Time now);
 
   bool WantsCheckpoint(Version version) const;
+  uint64_t restore_id() const { return state_.view().restore().restore_id(); }
+  // Under way or, if `waiting` too, to be tried again; from whatever restore point.
+  bool IsBeingCommitted(Version version, bool waiting) const;
   void StartCommit(Version version, std::vector<CheckpointShard> files);
   // Commits whose time has come are tried again.
   void RetryCommits(absl::Time now);
@@ -333,7 +338,7 @@ class JobRun {
   std::string write_error_;  // the last, without its numbers, since a checkpoint was written
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
-  std::map<Version, Commit> commits_;
+  std::map<CommitKey, Commit> commits_;
   std::string write_trouble_;       // "": nothing keeps checkpoints from being written
   absl::Time write_trouble_since_;  // since one was
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.

@@ -76,7 +76,7 @@ bool JobRun::WantsCheckpoint(Version version) const {
 void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report) {
   const Version version(report.version());
   if (!HoldsShard(member.id, report.shard())) return;
-  if (report.restore_id() != state_.view().restore().restore_id() || !WantsCheckpoint(version)) return;
+  if (report.restore_id() != restore_id() || !WantsCheckpoint(version)) return;
   if (report.retried()) {
     const bool known = report.shard() < static_cast<uint32_t>(state_.view().shards_size());
     return NoteWriteTrouble(now, version,
@@ -102,6 +102,7 @@ void JobRun::StartCommit(Version version, std::vector<CheckpointShard> files) {
   const std::string& folder = definition_.checkpoint_dir();
   CommitCheckpointFiles commit;
   commit.job = id();
+  commit.restore_id = restore_id();
   commit.folder = folder;
   commit.first = std::none_of(
       state_.checkpoints().begin(), state_.checkpoints().end(),
@@ -113,13 +114,18 @@ void JobRun::StartCommit(Version version, std::vector<CheckpointShard> files) {
       *commit.history.add_evaluations() = evaluation;
     }
   }
-  commits_[version].restore_id = state_.view().restore().restore_id();
-  commits_[version].files = commit;
+  commits_[{version, commit.restore_id}].files = commit;
   out_->Do(std::move(commit));
 }
 
+bool JobRun::IsBeingCommitted(Version version, bool waiting) const {
+  return std::any_of(commits_.begin(), commits_.end(), [&](const auto& commit) {
+    return commit.first.first == version && (waiting || !commit.second.waits());
+  });
+}
+
 void JobRun::RetryCommits(absl::Time now) {
-  for (auto& [version, commit] : commits_) {
+  for (auto& [key, commit] : commits_) {
     if (now < commit.again) continue;
     commit.again = absl::InfiniteFuture();
     out_->Do(commit.files);
@@ -127,8 +133,8 @@ void JobRun::RetryCommits(absl::Time now) {
 }
 
 void JobRun::GiveUpCommits(absl::Time now, Version newer) {
-  for (auto at = commits_.begin(); at != commits_.end() && at->first < newer;) {
-    const Version version = at->first;
+  for (auto at = commits_.begin(); at != commits_.end() && at->first.first < newer;) {
+    const Version version = at->first.first;
     const bool useless = at->second.waits() && !MayBeKept(version);
     at = useless ? commits_.erase(at) : std::next(at);
     if (useless) WriteFailed(now, version, "given up for a newer one");
@@ -150,21 +156,21 @@ CheckpointManifest JobRun::ManifestOf(Version version, std::vector<CheckpointSha
   return manifest;
 }
 
-void JobRun::OnCheckpointCommitted(absl::Time now, Version version,
+void JobRun::OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                                    const absl::StatusOr<std::string>& checkpoint) {
   files_since_ = absl::InfiniteFuture();
   const absl::Status& status = checkpoint.status();
-  const auto found = commits_.find(version);
+  const Version version(commit.manifest.version());
+  const auto found = commits_.find({version, commit.restore_id});
   // Else what is older may be wanted from the current restore point, and this one is written again.
-  const bool current =
-      found != commits_.end() && found->second.restore_id == state_.view().restore().restore_id();
-  const bool former = found != commits_.end() && !current;
-  if (current && (absl::IsResourceExhausted(status) || IsStorageTrouble(status))) {
+  const bool current = commit.restore_id == restore_id();
+  const bool wanted = current && found != commits_.end();  // else its failure is known
+  if (wanted && (absl::IsResourceExhausted(status) || IsStorageTrouble(status))) {
     found->second.again = now + PauseAfter(found->second.failures++);
     return NoteWriteTrouble(now, version, "the scheduler", std::string(status.message()));
   }
-  commits_.erase(version);
-  if (!checkpoint.ok() && former) return;
+  if (found != commits_.end()) commits_.erase(found);
+  if (!checkpoint.ok() && !wanted) return;
   if (!checkpoint.ok()) return WriteFailed(now, version, std::string(status.message()));
   StoredCheckpoint stored;
   stored.set_version(version.value());
@@ -211,7 +217,7 @@ void JobRun::WriteFailed(absl::Time now, Version version, const std::string& err
   if (ended()) return;
   AddFailedWrite(version, error, kind);
   collector_.Fail(version);
-  commits_.erase(version);
+  commits_.erase({version, restore_id()});
   DeleteParts(version);
   TellWriteError(now, absl::StrCat("checkpoint of version ", version.value(), " could not be written: "),
                  error);
@@ -231,8 +237,7 @@ void JobRun::NoteWriteTrouble(absl::Time now, Version version, const std::string
 }
 
 bool JobRun::WritingIsHopeless(absl::Time now, Version version) const {
-  const auto commit = commits_.find(version);
-  if (write_trouble_.empty() || (commit != commits_.end() && !commit->second.waits())) return false;
+  if (write_trouble_.empty() || IsBeingCommitted(version, /*waiting=*/false)) return false;
   // As long as it trains a job needs no checkpoint.
   const absl::Time needed = absl::FromUnixMillis(state_.trained_unix_ms());
   return now - std::max(write_trouble_since_, needed) >= options_.storage_patience;
@@ -247,7 +252,7 @@ void JobRun::TellWriteError(absl::Time now, const std::string& text, const std::
 }
 
 void JobRun::DeleteParts(Version version) {
-  out_->Do(DeletePartsOfVersion{definition_.checkpoint_dir(), version});
+  out_->Do(DeletePartsOfVersion{definition_.checkpoint_dir(), version, restore_id()});
 }
 
 void JobRun::Prune() {

@@ -235,7 +235,7 @@ void JobRun::EndTraining(absl::Time now, Version version) {
 
 bool JobRun::ResultMayCome() const {
   const Version kept(state_.kept_version());
-  if (commits_.count(kept) > 0) return true;
+  if (IsBeingCommitted(kept, /*waiting=*/true)) return true;
   if (FindFailedWrite(kept) != nullptr || state_.view().restore().version() >= kept.value()) return false;
   // Servers write and report versions in their order.
   return !state_.past_kept() || FindCheckpoint(state_, Version(state_.trained_rounds())) == nullptr;

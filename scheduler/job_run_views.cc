@@ -318,6 +318,8 @@ void JobRun::PlaceNodes(absl::Time now) {
   placed_ = true;
   WriteView(now, std::move(next));
   StartRestorePoint(now);
+  // Behind the former ones' commits that are under way. What comes late goes with the next, or the job's end.
+  out_->Do(DeletePartialFiles{definition_.checkpoint_dir(), restore_id()});
 }
 
 void JobRun::WriteView(absl::Time now, View view) {

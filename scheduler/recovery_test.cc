@@ -390,7 +390,7 @@ TEST_CASE("A commit for which there is no room is tried again, until a newer ver
   h.Written(s, 0, 10);
   REQUIRE(h.commits().size() == 3);
   CHECK(h.commits().back().manifest.version() == 10);
-  CHECK(h.deleted_parts() == std::vector<uint64_t>{5});
+  CHECK(h.deleted_parts() == Harness::Parts{{5, 1}});
   h.CommitLast();
   CHECK(h.GetJob().reason() == "");
   CHECK(h.GetJob().checkpoints_size() == 1);
@@ -589,6 +589,54 @@ TEST_CASE("A result whose commit is still under way is waited for") {
   CHECK(h.CurrentView().view() == 1);
   h.CommitLast();
   CHECK(h.CurrentView().restore().version() == 10);
+}
+
+// Version 5 is being committed when its server is lost, and another one starts from the beginning.
+uint64_t GoBackBehindCommit(Harness* h) {
+  uint64_t w;
+  const uint64_t first = StartPlain(h, &w);
+  h->Written(first, 0, 5);
+  REQUIRE(h->commits().size() == 1);
+  h->Break(first);
+  h->Pass(absl::Seconds(11), {w});
+  const uint64_t other = h->Join(NODE_ROLE_SERVER, "other");
+  h->Prepared(other);
+  h->Installed(other, h->CurrentView().view());
+  REQUIRE(h->CurrentView().restore().restore_id() == 2);
+  REQUIRE(h->CurrentView().restore().version() == 0);
+  return other;
+}
+
+TEST_CASE("What fails in a later restore point does not touch a commit of an earlier one") {
+  Harness h;
+  const uint64_t s = GoBackBehindCommit(&h);
+  h.Written(s, 0, 5, "Input/output error");
+  h.Commit(0);
+  CHECK(h.GetJob().checkpoints_size() == 1);
+  CHECK(h.deleted().empty());
+  CHECK(h.deleted_parts() == Harness::Parts{{5, 2}});
+}
+
+TEST_CASE("Two commits of a version are told apart: each answer counts for its own") {
+  Harness h;
+  const uint64_t s = GoBackBehindCommit(&h);
+  h.Written(s, 0, 5);
+  REQUIRE(h.commits().size() == 2);
+  CHECK(h.commits()[0].restore_id == 1);
+  CHECK(h.commits()[1].restore_id == 2);
+  SECTION("the former fails") {
+    h.Commit(0, absl::DataLossError("its parts are not there"));
+    CHECK(h.deleted_parts().empty());
+    h.Commit(1);
+    CHECK(h.GetJob().checkpoints_size() == 1);
+    CHECK_FALSE(h.Said("could not be written"));
+  }
+  SECTION("both succeed") {
+    h.Commit(0);
+    h.Commit(1);
+    CHECK(h.GetJob().checkpoints_size() == 1);
+    CHECK(h.deleted().empty());
+  }
 }
 
 TEST_CASE("A commit that ends after the servers went back does not hide what they write again") {

@@ -479,9 +479,9 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
 
 // ---- what actions came to ----
 
-void SchedulerCore::CheckpointCommitted(absl::Time now, JobId job, Version version,
+void SchedulerCore::CheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                                         const absl::StatusOr<std::string>& checkpoint) {
-  if (JobRun* const found = Find(job)) found->OnCheckpointCommitted(now, version, checkpoint);
+  if (JobRun* const found = Find(commit.job)) found->OnCheckpointCommitted(now, commit, checkpoint);
   Advance(now);
 }
 

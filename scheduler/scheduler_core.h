@@ -71,7 +71,8 @@ class SchedulerCore {
   ClusterStatus GetStatus(absl::Time now) const;
 
   // ---- what actions came to ----
-  void CheckpointCommitted(absl::Time now, JobId job, Version version,
+  // `commit`: the action that it answers.
+  void CheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                            const absl::StatusOr<std::string>& checkpoint);
   void CheckpointChecked(absl::Time now, JobId job, Version version, const absl::Status& health);
   void ResultComputed(absl::Time now, JobId job, Version version,

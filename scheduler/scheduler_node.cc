@@ -295,7 +295,7 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     const auto checkpoint = CommitWithHistory(options_.env, *commit);
     absl::MutexLock lock(&mutex_);
     if (!failed_.ok()) return;
-    core_.CheckpointCommitted(Now(), commit->job, Version(commit->manifest.version()), checkpoint);
+    core_.CheckpointCommitted(Now(), *commit, checkpoint);
     (void)CarryOut();  // WaitFailed tells
   } else if (const auto* check = std::get_if<CheckCheckpointFiles>(&action)) {
     const absl::Status health = VerifyOrSetAside(options_.env, check->checkpoint).status();
@@ -307,10 +307,12 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
     if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
   } else if (const auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
-    const absl::Status status = DeleteCheckpointParts(options_.env, parts->folder, parts->version);
+    const absl::Status status =
+        DeleteCheckpointParts(options_.env, parts->folder, parts->version, parts->restore_id);
     if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
   } else if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
-    const absl::Status status = DeletePartialCheckpoints(options_.env, leftovers->folder);
+    const absl::Status status =
+        DeletePartialCheckpoints(options_.env, leftovers->folder, leftovers->before_restore);
     if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
   } else if (const auto* compute = std::get_if<ComputeResult>(&action)) {
     const auto sha256 = VerifyOrSetAside(options_.env, compute->checkpoint);

@@ -519,6 +519,7 @@ absl::StatusOr<CheckpointShard> ServerJob::WriteSnapshot(const ShardSnapshot& sn
   file.job = id().value();
   file.writer = options_.self.value();
   file.version = snapshot.version;
+  file.restore_id = snapshot.restore_id;
   file.shard = snapshot.shard;
   file.shards = snapshot.shards;
   file.moment_names = job_->moment_names;

@@ -429,7 +429,7 @@ TEST_CASE("A snapshot for which there is no room is kept, told at once, and writ
   server.job()->OnSnapshot(Snapshot(8));  // the last one
   server.time.Run();
   CHECK(WrittenBy(server) == std::vector<std::pair<int, bool>>{{-8, true}});
-  CHECK_THAT(server.reports.back().shard_written().error(), Catch::Matchers::Contains("version-8.partial"));
+  CHECK_THAT(server.reports.back().shard_written().error(), Catch::Matchers::Contains("version-8.1.partial"));
   server.time.RunFor(absl::Minutes(20));
   for (const auto& [version, retried] : WrittenBy(server)) CHECK((version == -8 && retried));
   const Heartbeat heartbeat = server.node().MakeHeartbeat();

@@ -325,11 +325,10 @@ class Session {
     if (commits_.empty()) return;
     const CommitCheckpointFiles commit = commits_.front();
     commits_.erase(commits_.begin());
-    const Version version(commit.manifest.version());
     if (source_->Below(8) == 7) {
-      core_->CheckpointCommitted(now_, commit.job, version, absl::ResourceExhaustedError("disk"));
+      core_->CheckpointCommitted(now_, commit, absl::ResourceExhaustedError("disk"));
     } else {
-      core_->CheckpointCommitted(now_, commit.job, version, absl::StatusOr<std::string>("dir"));
+      core_->CheckpointCommitted(now_, commit, absl::StatusOr<std::string>("dir"));
     }
     Take();
   }
