@@ -150,9 +150,9 @@ class JobRun {
   // Asks a worker for artifacts that were lost; the job goes on meanwhile.
   void DeriveAgain(absl::Time now);
   const Member* ChooseRederiver(absl::Time now) const;
-  // It can't do it: others are asked first.
   // Whether a worker may still do it, or come.
   bool MayBeDerivedAgain() const;
+  // It can't do it: others are asked first.
   void GiveUpRederiver(absl::Time now);
   void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
@@ -175,11 +175,11 @@ class JobRun {
   // Whether PrepareJob is to be sent to the node now; notes that it is.
   bool TakeOffer(absl::Time now, NodeState* node);
   void Judge(absl::Time now);
-  // Acts when nothing moves and nobody says why.
   // The scheduler commits, checks or reads checkpoints of the job.
   bool FilesAtWork() const;
   // That comes to no end: says so, and ends the job if it can't go on without.
   void WatchFiles(absl::Time now);
+  // Acts when nothing moves and nobody says why.
   void HelpOn(absl::Time now);
   void PlaceNodes(absl::Time now);
   void Announce();

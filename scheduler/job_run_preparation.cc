@@ -134,9 +134,7 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
   node.offered = false;
   if (!again) {
     if (node.refusals + node.failures == 0) node.unable_since = now;
-    const absl::Duration pause =
-        options_.refused_again * (1u << std::min(std::max(node.refusals, node.failures), 20u));
-    node.ask_again = now + std::min(pause, options_.refused_again_longest);
+    node.ask_again = now + PauseAfter(std::max(node.refusals, node.failures));
     if (failed) {
       NoteFailure(&node, reason);
     } else {
@@ -185,11 +183,12 @@ bool JobRun::NobodyCan(absl::Time now, NodeRole role) const {
   bool patience_over = false;
   for (const auto& [id, member] : members_.all()) {
     if (member.join.role() != role || !member.connected || member.leaving) continue;
-    if (!is_unable(id) && IsAwaited(now, id, since)) return false;
-    if (!is_unable(id)) continue;
-    const auto found = nodes_.find(id);
+    if (!is_unable(id)) {
+      if (IsAwaited(now, id, since)) return false;
+      continue;
+    }
     ++unable;
-    patience_over |= now - found->second.unable_since >= options_.derive_patience;
+    patience_over |= now - nodes_.at(id).unable_since >= options_.derive_patience;
   }
   const ClusterSpec& wants = definition_.spec().cluster();
   const uint32_t minimum = role == NODE_ROLE_SERVER ? wants.min_servers() : wants.min_workers();

@@ -43,11 +43,10 @@ void JobRun::AddRounds(absl::Time now, const ShardProgress& report) {
   for (int i = 0; i < rounds; ++i) {
     const absl::Time at = since + (now - since) * (static_cast<double>(i + 1) / rounds);
     const uint64_t next = window_.version().value(), round = report.rounds(i).round();
-    if (report.rounds(i).round() >= length().rounds || !window_.Add(at, report.rounds(i))) continue;
+    if (round >= length().rounds || !window_.Add(at, report.rounds(i))) continue;
     if (round > next) TellLostMetrics(now, next, round);
     if (!std::isfinite(report.rounds(i).stats().loss())) {
-      return End(now, JOB_STATE_FAILED,
-                 absl::StrCat("round ", report.rounds(i).round(), ": the loss is not a finite number"));
+      return End(now, JOB_STATE_FAILED, absl::StrCat("round ", round, ": the loss is not a finite number"));
     }
     if (IsDue(definition_.spec().log_every(), length(), window_.version())) RecordMetrics(at);
   }
@@ -77,12 +76,7 @@ void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWri
   const Version version(report.version());
   if (!HoldsShard(member.id, report.shard())) return;
   if (report.restore_id() != restore_id() || !WantsCheckpoint(version)) return;
-  if (report.retried()) {
-    const bool known = report.shard() < static_cast<uint32_t>(state_.view().shards_size());
-    return NoteWriteTrouble(now, version,
-                            known ? state_.view().shards(report.shard()).primary().name() : "a server",
-                            report.error());
-  }
+  if (report.retried()) return NoteWriteTrouble(now, version, member.name, report.error());
   if (!report.error().empty()) {
     return WriteFailed(now, version, report.error(),
                        report.not_finite() ? FailedWrite::NOT_FINITE : FailedWrite::NOT_WRITTEN);
@@ -170,8 +164,10 @@ void JobRun::OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& 
     return NoteWriteTrouble(now, version, "the scheduler", std::string(status.message()));
   }
   if (found != commits_.end()) commits_.erase(found);
-  if (!checkpoint.ok() && !wanted) return;
-  if (!checkpoint.ok()) return WriteFailed(now, version, std::string(status.message()));
+  if (!checkpoint.ok()) {
+    if (wanted) WriteFailed(now, version, std::string(status.message()));
+    return;
+  }
   StoredCheckpoint stored;
   stored.set_version(version.value());
   stored.set_directory(*checkpoint);

@@ -50,8 +50,10 @@ bool JobRun::FilesAtWork() const {
 }
 
 void JobRun::WatchFiles(absl::Time now) {
-  if (!FilesAtWork()) files_since_ = absl::InfiniteFuture();
-  if (!FilesAtWork() || ended()) return;
+  if (!FilesAtWork()) {
+    files_since_ = absl::InfiniteFuture();
+    return;
+  }
   files_since_ = std::min(files_since_, now);
   if (now - files_since_ < options_.storage_patience) return;
   const std::string why =

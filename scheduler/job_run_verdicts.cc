@@ -17,8 +17,7 @@ std::string TargetKey(Version version, EvaluationSet set) { return absl::StrCat(
 }  // namespace
 
 void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report) {
-  if (report.restore_id() != state_.view().restore().restore_id() || !HasHadSlot(member.id, report.slot()))
-    return;
+  if (report.restore_id() != restore_id() || !HasHadSlot(member.id, report.slot())) return;
   const Target target = CurrentTarget(0);
   if (target.evaluate() == EVALUATION_SET_NONE || report.set() != target.evaluate() ||
       report.version() != target.version() || report.slot() >= definition_.spec().train().slots()) {
@@ -31,8 +30,7 @@ void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluat
 }
 
 void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report) {
-  if (report.restore_id() != state_.view().restore().restore_id() || !HasHadSlot(member.id, report.slot()))
-    return;
+  if (report.restore_id() != restore_id() || !HasHadSlot(member.id, report.slot())) return;
   const char* const where = report.set() == EVALUATION_SET_TEST         ? "test after round "
                             : report.set() == EVALUATION_SET_VALIDATION ? "evaluation after round "
                                                                         : "round ";
