@@ -190,6 +190,10 @@ bool IsStorageTrouble(const absl::Status& status) {
 
 bool IsUnreadable(const absl::Status& status) { return absl::IsUnknown(status) || absl::IsInternal(status); }
 
+bool MayBeWrittenLater(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) || IsStorageTrouble(status);
+}
+
 std::string CheckpointName(Version version) { return absl::StrCat(kVersionPrefix, version.value()); }
 
 std::string PartialCheckpointName(Version version, uint64_t restore_id) {

@@ -41,6 +41,8 @@ bool IsCheckpointDamage(const absl::Status& status);
 bool IsStorageTrouble(const absl::Status& status);
 // That the device gives an error for it (EIO), which may be for good: UNKNOWN or INTERNAL.
 bool IsUnreadable(const absl::Status& status);
+// That a write may do better later: there is no room (RESOURCE_EXHAUSTED), or the storage is not there.
+bool MayBeWrittenLater(const absl::Status& status);
 
 // "version-120", and "version-120.3.partial" while it is being written from restore point 3.
 std::string CheckpointName(Version version);

@@ -115,6 +115,12 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   SHOAL_ASSIGN_OR_RETURN(const std::vector<ResumePoint::Checkpoint> candidates, Candidates(env, path));
   ResumePoint point;
+  // Whether it is one to do without, and then says why.
+  const auto leave_out = [&](const ResumePoint::Checkpoint& candidate, const absl::Status& status) {
+    if (!IsCheckpointDamage(status) && !IsUnreadable(status)) return false;
+    point.damaged.push_back({candidate.version, candidate.directory, std::string(status.message())});
+    return true;
+  };
   for (const ResumePoint::Checkpoint& candidate : candidates) {
     if (point.directory.empty()) {
       auto read = ReadResumePoint(env, candidate.directory);
@@ -124,16 +130,12 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
         point.others.push_back(candidate);
         continue;
       }
-      if (!IsCheckpointDamage(read.status()) && !IsUnreadable(read.status())) return read.status();
-      point.damaged.push_back({candidate.version, candidate.directory, std::string(read.status().message())});
+      if (!leave_out(candidate, read.status())) return read.status();
       continue;
     }
     const auto manifest = ReadManifest(env, candidate.directory);
     if (manifest.ok() && IsSameTraining(*manifest, point)) point.others.push_back(candidate);
-    if (IsCheckpointDamage(manifest.status()) || IsUnreadable(manifest.status())) {
-      point.damaged.push_back(
-          {candidate.version, candidate.directory, std::string(manifest.status().message())});
-    }
+    leave_out(candidate, manifest.status());
   }
   return point;
 }

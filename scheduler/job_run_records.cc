@@ -159,7 +159,7 @@ void JobRun::OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& 
   // Else what is older may be wanted from the current restore point, and this one is written again.
   const bool current = commit.restore_id == restore_id();
   const bool wanted = current && found != commits_.end();  // else its failure is known
-  if (wanted && (absl::IsResourceExhausted(status) || IsStorageTrouble(status))) {
+  if (wanted && MayBeWrittenLater(status)) {
     found->second.again = now + PauseAfter(found->second.failures++);
     return NoteWriteTrouble(now, version, "the scheduler", std::string(status.message()));
   }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "common/blocks.h"
 #include "common/checkpoint.h"
+#include "common/restore_trouble.h"
 #include "common/sha256.h"
 #include "scheduler/job_run.h"
 #include "scheduler/placement.h"
@@ -58,12 +59,9 @@ void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::St
   }
   if (ended()) return;
   if (IsCheckpointDamage(health)) return LoseCheckpoint(now, version, health);
-  const RestoreTrouble trouble = IsStorageTrouble(health) ? RESTORE_TROUBLE_STORAGE
-                                 : IsUnreadable(health)   ? RESTORE_TROUBLE_UNREADABLE
-                                                          : RESTORE_TROUBLE_NONE;
   const std::string confirmed = health.ok() ? "" : absl::StrCat("; the scheduler: ", health.message());
   for (const auto& [server, error] : accused)
-    StandAside(now, server, absl::StrCat(error, confirmed), trouble);
+    StandAside(now, server, absl::StrCat(error, confirmed), RestoreTroubleOf(health));
 }
 
 void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status& health) {

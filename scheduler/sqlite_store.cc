@@ -232,9 +232,9 @@ absl::Status SqliteStore::Write(const std::vector<Action>& actions) {
     Statement* statement = nullptr;
     if (const auto* persist = std::get_if<Persist>(&action)) {
       statement = &insert;
-      insert.Bind(1, persist->record.table);
-      insert.Bind(2, persist->record.key);
       const auto& [table, key, value] = persist->record;
+      insert.Bind(1, table);
+      insert.Bind(2, key);
       insert.Bind(3, value + ChecksumOf(table, key, value));
     } else if (const auto* removal = std::get_if<Erase>(&action)) {
       statement = &erase;

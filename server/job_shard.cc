@@ -184,14 +184,13 @@ absl::StatusOr<std::shared_ptr<ShardState>> JobShard::StateOf(const ViewKey& vie
 
 absl::StatusOr<ContributionResult> JobShard::Contribute(const ContributionHeader& header, Payload payload) {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, StateOf(KeyOf(header)));
-  absl::StatusOr<ContributionResult> result = ContributionResult::kDuplicate;
   try {
-    result = state->Contribute(header, std::move(payload));
+    const auto result = state->Contribute(header, std::move(payload));
+    if (result.ok()) contributions_.fetch_add(1, std::memory_order_relaxed);
+    return result;
   } catch (const std::bad_alloc& error) {
     return NotEnoughMemory(error, absl::StrCat("a contribution to block ", header.block()));
   }
-  if (result.ok()) contributions_.fetch_add(1, std::memory_order_relaxed);
-  return result;
 }
 
 void JobShard::ResumeUpdates() {

@@ -74,7 +74,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
   // ---- WorkerStream ----
-  ViewKey view() const override { return view_; }
+  ViewKey view() const override { return binding_.view(); }
   void End(const absl::Status& status) override {
     absl::MutexLock lock(&mutex_);
     if (!end_) end_ = status;
@@ -97,7 +97,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     WriteNext();
   }
   void OnDone() override {
-    if (const auto job = job_.lock()) job->Detach(self_);
+    binding_.Release(self_);
     last_write_->Over();
     std::shared_ptr<PushReactor> self;  // may be the last, and lets go without the lock
     absl::MutexLock lock(&mutex_);
@@ -105,24 +105,10 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
  private:
-  // The job, which the first contribution binds the stream to: it ends with that job's view, also when
-  // nothing more comes.
-  absl::StatusOr<std::shared_ptr<ServerJob>> Bind(const ViewKey& view) {
-    if (view_.view != ViewId(0)) {
-      SHOAL_RETURN_IF_ERROR(CheckKey(view, view_));
-      if (auto job = job_.lock()) return job;
-      return absl::FailedPreconditionError("the job is over here");
-    }
-    SHOAL_ASSIGN_OR_RETURN(std::shared_ptr<ServerJob> job, find_(view.job));
-    view_ = view;
-    SHOAL_RETURN_IF_ERROR(job->Attach(self_));
-    job_ = job;
-    return job;
-  }
-
   absl::Status Take() {
     SHOAL_ASSIGN_OR_RETURN(ContributionMessage message, ParseContribution(incoming_));
-    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job, Bind(KeyOf(message.header)));
+    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job,
+                           binding_.Bind(KeyOf(message.header), self_, find_));
     const auto result = job->shard().Contribute(message.header, std::move(message.payload));
     if (!absl::IsDataLoss(result.status())) return result.status();
     PushReply reply;
@@ -157,8 +143,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   std::shared_ptr<PushReactor> self_;
   // ---- of whoever reads ----
   grpc::ByteBuffer incoming_;
-  ViewKey view_;  // once it is bound
-  std::weak_ptr<ServerJob> job_;
+  PushBinding binding_;
 
   absl::Mutex mutex_;
   std::deque<std::string> replies_ ABSL_GUARDED_BY(mutex_);

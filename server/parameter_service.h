@@ -1,13 +1,12 @@
 // ParameterService over gRPC, with blocks as raw buffers.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "proto/parameter.grpc.pb.h"
-#include "server/server_job.h"
+#include "server/push_binding.h"
 
 namespace shoal::server {
 
@@ -19,7 +18,7 @@ using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
 class ParameterServiceImpl : public ParameterServiceBase {
  public:
   // The job of this number, if it runs here.
-  using FindJob = std::function<absl::StatusOr<std::shared_ptr<ServerJob>>(JobId)>;
+  using FindJob = PushBinding::FindJob;
   explicit ParameterServiceImpl(FindJob find) : find_(std::move(find)) {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Push(

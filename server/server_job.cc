@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/checkpoint.h"
 #include "common/checkpoint_plan.h"
+#include "common/restore_trouble.h"
 #include "common/status.h"
 #include "spdlog/spdlog.h"
 
@@ -23,19 +24,6 @@ constexpr absl::Duration kNormsAgain = absl::Seconds(1);
 // Retried for so long, a version that may turn out to be the best gives way to the training, which waits.
 constexpr absl::Duration kCandidatePatience = absl::Minutes(1);
 constexpr BackoffOptions kWriteBackoff = {absl::Milliseconds(250), absl::Seconds(5)};
-
-// Why the checkpoint of a restore point could not be loaded.
-RestoreTrouble TroubleOf(const absl::Status& status, const RestorePoint& restore) {
-  if (status.ok() || restore.checkpoint().empty()) return RESTORE_TROUBLE_NONE;
-  if (IsCheckpointDamage(status)) return RESTORE_TROUBLE_DAMAGED;
-  if (IsStorageTrouble(status)) return RESTORE_TROUBLE_STORAGE;
-  return IsUnreadable(status) ? RESTORE_TROUBLE_UNREADABLE : RESTORE_TROUBLE_NONE;
-}
-
-// Whether a write may do better later: there is no room, or the storage is not there.
-bool IsWorthWaiting(const absl::Status& status) {
-  return absl::IsResourceExhausted(status) || IsStorageTrouble(status);
-}
 
 // What the transport says, and not the peer.
 bool IsNoAnswer(const absl::Status& status) {
@@ -144,7 +132,7 @@ void ServerJob::Restore(const View& view) {
   installed.set_job(this->id().value());
   installed.set_view(view.view());
   installed.set_error(std::string(status.message()));
-  installed.set_trouble(TroubleOf(status, view.restore()));
+  if (!view.restore().checkpoint().empty()) installed.set_trouble(RestoreTroubleOf(status));
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_ || view_.view() != view.view()) return;
@@ -431,8 +419,7 @@ void ServerJob::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
 
 void ServerJob::OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status& why) {
   absl::MutexLock lock(&mutex_);
-  ShardWritten written = NewWritten(snapshot, why);
-  written.set_error(std::string(why.message()));
+  const ShardWritten written = NewWritten(snapshot, why);
   spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), written.version(), written.error());
   ReportWritten(written);
 }
@@ -478,7 +465,7 @@ void ServerJob::WriteNextSnapshot() {
 // What is in memory still is written when there is room again, unless something waits behind it that serves
 // as well, or the training.
 bool ServerJob::IsRetried(const ShardSnapshot& snapshot, const absl::Status& status) {
-  if (!IsWorthWaiting(status)) {
+  if (!MayBeWrittenLater(status)) {
     full_since_ = absl::InfiniteFuture();
     write_backoff_.Reset();
     return false;

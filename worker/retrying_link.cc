@@ -39,7 +39,6 @@ void RetryingLink::SetView(const View& view) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
   shards_.clear();
-  job_ = view.job();
   delivered_.reset();
   std::vector<NodeRef> peers;
   for (const ShardAssignment& assignment : view.shards()) {
@@ -100,7 +99,7 @@ void RetryingLink::AddTo(Heartbeat* heartbeat) const {
   if (!delivered_) return;
   Activity& transfer = *heartbeat->add_activities();
   transfer.set_kind(ACTIVITY_TRANSFER);
-  transfer.set_job(job_);
+  transfer.set_job(shards_.front().place.view.job.value());
   transfer.set_idle_seconds(absl::ToDoubleSeconds(executor_->Now() - *delivered_));
   transfer.set_detail("takes parameters");
 }

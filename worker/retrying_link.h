@@ -86,7 +86,6 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
   PeerHealth health_ ABSL_GUARDED_BY(mutex_);
-  uint64_t job_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<absl::Time> delivered_ ABSL_GUARDED_BY(mutex_);  // the last block of the view
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -205,7 +205,7 @@ class Cluster {
   void CancelWhenPossible(size_t job);
   void Poll();
   void CheckOver(SubmittedJob* job);
-  bool HasDiskFault() const;
+  bool HasFault(const std::set<std::string>& kinds) const;
   void CheckCheckpoints(const SubmittedJob& job, const Job& described);
 
   void Happen(const Fault& fault);
@@ -226,7 +226,6 @@ class Cluster {
   std::vector<SubmittedJob> jobs_;
   std::map<Process*, absl::Time> strays_;  // until when they are
   std::set<std::string> damaged_;          // checkpoints
-  bool lossy_ = false;                     // the schedule may cost checkpoints
   std::string failure_;
   Outcome outcome_;
 };
@@ -287,9 +286,7 @@ void Cluster::StartScheduler() {
   options.core = CoreOptions();
   options.core.new_cluster_id = absl::StrCat("cluster-", numbers_);
   // It helps on where a bug has lost a message, and would hide it.
-  const bool swallows = std::any_of(schedule_.faults.begin(), schedule_.faults.end(),
-                                    [](const Fault& fault) { return fault.kind == "swallow"; });
-  if (!swallows) options.core.watch.stall = {absl::Hours(1), absl::Hours(1)};
+  if (!HasFault({"swallow"})) options.core.watch.stall = {absl::Hours(1), absl::Hours(1)};
   options.store = std::make_unique<ProcessStore>(process, &tables_);
   options.artifact_dir = "state/artifacts";
   options.env = process->env();
@@ -561,7 +558,7 @@ void Cluster::CheckOver(SubmittedJob* job) {
   // A disk that fails for long enough may end a job.
   const bool disk = absl::StrContains(record.reason(), "Input/output error") ||
                     absl::StrContains(record.reason(), "could not be written");
-  if (record.state() == JOB_STATE_FAILED && disk && HasDiskFault()) {
+  if (record.state() == JOB_STATE_FAILED && disk && HasFault({"full", "broken", "unmount"})) {
     outcome_.ended_by_disk = true;
     return;
   }
@@ -584,10 +581,9 @@ void Cluster::CheckOver(SubmittedJob* job) {
   outcome_.kept_older = outcome_.kept_older || described->result().version() < described->result().rounds();
 }
 
-bool Cluster::HasDiskFault() const {
-  return std::any_of(schedule_.faults.begin(), schedule_.faults.end(), [](const Fault& fault) {
-    return fault.kind == "full" || fault.kind == "broken" || fault.kind == "unmount";
-  });
+bool Cluster::HasFault(const std::set<std::string>& kinds) const {
+  return std::any_of(schedule_.faults.begin(), schedule_.faults.end(),
+                     [&](const Fault& fault) { return kinds.count(fault.kind) > 0; });
 }
 
 // What the scheduler calls committed must be there, and whole.

@@ -9,6 +9,7 @@
 #include "common/block_checksum.h"
 #include "common/payload.h"
 #include "common/wire.h"
+#include "server/push_binding.h"
 #include "server/subscription.h"
 #include "worker/published_check.h"
 
@@ -374,26 +375,17 @@ class PushAtServer : public server::WorkerStream, public std::enable_shared_from
  public:
   explicit PushAtServer(const std::shared_ptr<Connection>& connection) : connection_(connection) {}
 
-  // As PushReactor: the first contribution binds the stream.
   absl::StatusOr<std::shared_ptr<server::ServerJob>> Bind(server::ServerNode* node, const ViewKey& view) {
-    if (view_.view != ViewId(0)) {
-      const absl::Status status = CheckKey(view, view_);
-      if (!status.ok()) return status;
-      if (auto job = job_.lock()) return job;
-      return absl::FailedPreconditionError("the job is over here");
+    const bool first = binding_.view().view == ViewId(0);
+    auto job = binding_.Bind(view, shared_from_this(), [node](JobId id) { return node->Find(id); });
+    if (first && job.ok()) {
+      connection_->OnClosed(Connection::kServer,
+                            [self = shared_from_this()](const absl::Status&) { self->Release(); });
     }
-    auto job = node->Find(view.job);
-    if (!job.ok()) return job;
-    view_ = view;
-    const absl::Status status = (*job)->Attach(shared_from_this());
-    if (!status.ok()) return status;
-    job_ = *job;
-    connection_->OnClosed(Connection::kServer,
-                          [self = shared_from_this()](const absl::Status&) { self->Release(); });
     return job;
   }
 
-  ViewKey view() const override { return view_; }
+  ViewKey view() const override { return binding_.view(); }
   void End(const absl::Status& status) override {
     connection_->Close(Connection::kServer, status);
     connection_->process(Connection::kServer)->After(absl::ZeroDuration(), [self = shared_from_this()] {
@@ -402,13 +394,10 @@ class PushAtServer : public server::WorkerStream, public std::enable_shared_from
   }
 
  private:
-  void Release() {
-    if (const auto job = job_.lock()) job->Detach(shared_from_this());
-  }
+  void Release() { binding_.Release(shared_from_this()); }
 
   const std::shared_ptr<Connection> connection_;
-  ViewKey view_;
-  std::weak_ptr<server::ServerJob> job_;
+  server::PushBinding binding_;
 };
 
 // ---- the data plane, at the worker ----
