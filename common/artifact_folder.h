@@ -35,12 +35,12 @@ class ArtifactFolder {
   // says. Nothing is left of a failed one.
   absl::Status Put(const std::string& sha256, uint64_t bytes, const NextPiece& next);
 
-  // Takes a piece of an artifact of so many bytes; false: it wants no more.
+  // Takes the next piece of an artifact, whose size is `bytes`; false: no more are wanted.
   using TakePiece = std::function<bool(uint64_t bytes, absl::string_view piece)>;
 
   // Reads the file, piece by piece (an empty one has one piece), and compares its digest at the end. Errors:
   // INVALID_ARGUMENT when `sha256` is none; NOT_FOUND; DATA_LOSS when the file that is here has other bytes;
-  // CANCELLED when `take` wants no more; what the Env says.
+  // CANCELLED when `take` returns false; what the Env says.
   absl::Status Read(const std::string& sha256, const TakePiece& take) const;
   absl::Status Verify(const std::string& sha256, const Progress& progress = NoProgress) const;
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
 
-bool WorthTryingAgain(const absl::Status& status) {
+bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
 }
 
@@ -28,7 +28,7 @@ absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(ab
   Backoff backoff(absl::ToUnixNanos(absl::Now()));
   while (true) {
     const absl::Status status = attempt(deadline - MonotonicNow());
-    if (status.ok() || !WorthTryingAgain(status)) return status;
+    if (status.ok() || !IsTransient(status)) return status;
     const absl::Duration delay = backoff.NextDelay();
     if (MonotonicNow() + delay > deadline) return status;
     spdlog::warn("{}; trying again", status.ToString());

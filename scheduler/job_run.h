@@ -95,7 +95,7 @@ class JobRun {
   // Versions whose commits are under way, as on a disk that hangs; what comes then is not committed, if it is
   // only to restart from.
   static constexpr size_t kMaxCommits = 8;
-  // How often servers may be unable to write the result: its last rounds are trained again but once.
+  // How often servers may be unable to write the result: its last rounds are trained again only once.
   static constexpr uint32_t kMaxFailedResults = 2;
 
   struct NodeState {
