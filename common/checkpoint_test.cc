@@ -164,6 +164,8 @@ TEST_CASE(
   WriteAll(PosixEnv(), folder);  // by a server that has it not mounted
   CHECK(IsStorageTrouble(CheckStorage(PosixEnv(), folder)));
   CHECK(IsStorageTrouble(FileError(ESTALE, "Stale file handle")));
+  CHECK(IsStorageTrouble(FileError(ETIMEDOUT, "Connection timed out")));
+  CHECK(IsStorageTrouble(FileError(EHOSTUNREACH, "No route to host")));
 }
 
 TEST_CASE(

@@ -32,6 +32,12 @@ absl::Status FileError(int error, absl::string_view text) {
       return absl::ResourceExhaustedError(status.message());
     case ESTALE:
     case ENOTCONN:
+    case ETIMEDOUT:  // of a network file system whose server does not answer
+    case ECONNREFUSED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
       return absl::UnavailableError(status.message());
     default:
       return status;

@@ -49,7 +49,8 @@ enum class WriteMode {
 
 // What the system says by `error` (errno), with the code of absl::ErrnoToStatusCode. Two kinds have codes of
 // their own: RESOURCE_EXHAUSTED when there is no room (ENOSPC, EDQUOT, and EROFS too: disks are made
-// read-only when they fail), UNAVAILABLE when a file system is not there as it was (ESTALE, ENOTCONN).
+// read-only when they fail), UNAVAILABLE when a file system is not there as it was (ESTALE, ENOTCONN,
+// ETIMEDOUT, ...).
 absl::Status FileError(int error, absl::string_view text);
 
 // A file system. Thread-safe. Errors carry the path and what the system says ("... : No space left on

@@ -43,12 +43,12 @@ class GrpcSchedulerStream : public SchedulerStream, private grpc::ClientBidiReac
 
  private:
   // ---- gRPC: each event ends with the lock, and OnDone takes it, so that they are ordered ----
-  void OnReadInitialMetadataDone(bool ok) override {
+  void OnReadInitialMetadataDone(bool ok) noexcept override {
     // An answer that is nothing but an error has no headers.
     if (ok && !context_.GetServerInitialMetadata().empty()) events_->OnOpened();
     absl::MutexLock lock(&mutex_);
   }
-  void OnReadDone(bool ok) override {
+  void OnReadDone(bool ok) noexcept override {
     if (!ok) return DropHold();
     Directive directive;
     {
@@ -58,12 +58,12 @@ class GrpcSchedulerStream : public SchedulerStream, private grpc::ClientBidiReac
     events_->OnDirective(std::move(directive));
     absl::MutexLock lock(&mutex_);
   }
-  void OnWriteDone(bool ok) override {
+  void OnWriteDone(bool ok) noexcept override {
     if (!ok) return DropHold();
     events_->OnWritten();
     absl::MutexLock lock(&mutex_);
   }
-  void OnDone(const grpc::Status& status) override {
+  void OnDone(const grpc::Status& status) noexcept override {
     { absl::MutexLock lock(&mutex_); }
     events_->OnClosed(FromGrpcStatus(status));
     absl::MutexLock lock(&mutex_);
@@ -121,7 +121,7 @@ void GrpcSchedulerLink::Join(const JoinRequest& request, absl::Duration timeout,
   }
   stub_->async()->Join(
       &call->context, &call->request, &call->response,
-      [this, call, done = std::move(done)](const grpc::Status& status) {
+      [this, call, done = std::move(done)](const grpc::Status& status) noexcept {
         bool wanted;
         {
           absl::MutexLock lock(&mutex_);

@@ -22,4 +22,11 @@ absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held) {
       absl::StrCat("got ", key.ToString(), "; here is another training: ", held.ToString()));
 }
 
+absl::Status CheckNotOlder(const ViewKey& key, const ViewKey& held) {
+  if (key.view >= held.view) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat("got ", key.ToString(), ", which is older than view ",
+                                            held.view.value(),
+                                            ", which came before: the scheduler's store is an older copy"));
+}
+
 }  // namespace shoal

@@ -42,4 +42,8 @@ absl::Status CheckKey(const ViewKey& key, const ViewKey& held);
 // view. FAILED_PRECONDITION, naming both, when it is of another training.
 absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held);
 
+// Whether a view of `key`, of the same training, is `held` or newer, as all are that a scheduler tells on one
+// session after the other. OUT_OF_RANGE, naming both, when it is older.
+absl::Status CheckNotOlder(const ViewKey& key, const ViewKey& held);
+
 }  // namespace shoal

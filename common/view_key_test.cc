@@ -40,6 +40,9 @@ TEST_CASE("A view may follow one of its training, whatever their numbers, and no
   ViewKey next = {kHeld.job, kHeld.training, ViewId(1)};
   CHECK(CheckSameTraining(next, kHeld).ok());
   CHECK(CheckSameTraining(next, ViewKey()).ok());
+  CHECK(absl::IsOutOfRange(CheckNotOlder(next, kHeld)));
+  CHECK(CheckNotOlder(kHeld, kHeld).ok());
+  CHECK(CheckNotOlder(kHeld, next).ok());
   next.training = TrainingId(5);
   CHECK(absl::IsFailedPrecondition(CheckSameTraining(next, kHeld)));
   CHECK(CheckSameTraining(next, ViewKey()).ok());

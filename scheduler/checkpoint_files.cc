@@ -140,6 +140,15 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
   return point;
 }
 
+absl::StatusOr<std::string> FreeCheckpointFolder(Env* env, const std::string& folder) {
+  std::string free = folder;
+  for (int number = 2;; ++number) {
+    SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env, free));
+    if (versions.empty()) return free;
+    free = absl::StrCat(folder, "-", number);
+  }
+}
+
 absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
                                    const std::optional<ResumePoint>& resume) {
   SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env, folder));

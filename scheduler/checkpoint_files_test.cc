@@ -79,6 +79,14 @@ TEST_CASE("A folder is free for a job that goes on from its newest checkpoint, a
   CHECK_FALSE(CheckCheckpointFolder(PosixEnv(), dir / "data", *newest).ok());
 }
 
+TEST_CASE("A job that names no folder gets one without another job's checkpoints") {
+  const TestDir dir;
+  CHECK(FreeCheckpointFolder(PosixEnv(), dir / "job-1").value() == dir / "job-1");
+  Commit(dir / "job-1", 5);
+  Commit(dir / "job-1-2", 5);
+  CHECK(FreeCheckpointFolder(PosixEnv(), dir / "job-1").value() == dir / "job-1-3");
+}
+
 TEST_CASE("A resume point has all that its job needs to compare, and the older versions of its training") {
   const TestDir dir;
   Commit(dir.path(), 5, {"spec", "plan", /*job=*/1});

@@ -147,11 +147,16 @@ class Harness {
     report.mutable_job_refused()->set_differs(differs);
     REQUIRE(Report(node, report).ok());
   }
+  // 0: of the current one.
+  ViewKey KeyOfView(uint64_t view = 0) {
+    ViewKey key = KeyOf(CurrentView());
+    if (view != 0) key.view = ViewId(view);
+    return key;
+  }
   void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false,
                  RestoreTrouble trouble = RESTORE_TROUBLE_NONE) {
     NodeReport report;
-    report.mutable_view_installed()->set_job(1);
-    report.mutable_view_installed()->set_view(view);
+    SetKey(KeyOfView(view), report.mutable_view_installed());
     report.mutable_view_installed()->set_error(error);
     report.mutable_view_installed()->set_trouble(damaged ? RESTORE_TROUBLE_DAMAGED : trouble);
     REQUIRE(Report(node, report).ok());
@@ -159,8 +164,7 @@ class Harness {
   void Reached(uint64_t node, uint32_t shard, uint64_t version) {
     NodeReport report;
     ShardProgress& progress = *report.mutable_shard_progress();
-    progress.set_job(1);
-    progress.set_view(CurrentView().view());
+    SetKey(KeyOfView(), &progress);
     progress.set_shard(shard);
     progress.set_version(version);
     REQUIRE(Report(node, report).ok());
@@ -169,8 +173,7 @@ class Harness {
   void Rounds(uint64_t node, uint64_t from, uint64_t to, uint64_t view = 0) {
     NodeReport report;
     ShardProgress& progress = *report.mutable_shard_progress();
-    progress.set_job(1);
-    progress.set_view(view == 0 ? CurrentView().view() : view);
+    SetKey(KeyOfView(view), &progress);
     progress.set_version(to);
     for (uint64_t round = from; round < to; ++round) {
       RoundStats& stats = *progress.add_rounds();

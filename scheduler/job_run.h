@@ -154,6 +154,7 @@ class JobRun {
   bool MayBeDerivedAgain() const;
   // It can't do it: others are asked first.
   void GiveUpRederiver(absl::Time now);
+  void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
   void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
@@ -339,8 +340,9 @@ class JobRun {
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // slots of evaluated_target_
   std::string evaluated_target_;                        // version and set
   std::map<CommitKey, Commit> commits_;
-  std::string write_trouble_;       // "": nothing keeps checkpoints from being written
-  absl::Time write_trouble_since_;  // since one was
+  std::string write_trouble_;                  // "": nothing keeps checkpoints from being written
+  absl::Time write_trouble_since_;             // since one was
+  absl::Time trained_ = absl::InfinitePast();  // training was over, by the clock of this process
   // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
   std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
   absl::Time files_since_ = absl::InfiniteFuture();  // FilesAtWork, and nothing has come of it

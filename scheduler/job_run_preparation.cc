@@ -120,7 +120,25 @@ void JobRun::DeriveAnewByMajority(absl::Time now) {
   state_.set_deriver(deriver->id.value());
 }
 
+// Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
+// that it has never heard of. Another training shuts all of that out.
+void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& report) {
+  NodeState& node = nodes_[member.id];
+  node.prepared = node.offered = false;  // it has dropped the job
+  node.installed = 0;
+  if (TrainingId(report.outdated_training()) != TrainingId(state_.view().training_id())) return;
+  Message(now,
+          absl::StrCat(member.name,
+                       " has had a newer view: the scheduler's store is an older copy; the job goes "
+                       "on from the newest checkpoint that it knows: ",
+                       report.reason()),
+          LogLine::Level::kWarning);
+  state_.mutable_view()->set_training_id(NewTrainingId(now).value());
+  WantRestore();
+}
+
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
+  if (report.outdated_training() != 0) return OnOutdated(now, member, report);
   NodeState& node = nodes_[member.id];
   const bool derived = state_.deriver() == member.id.value();
   const bool again_in_vain = rederiver_ == member.id;  // what one machine finds by now is not the job's fault

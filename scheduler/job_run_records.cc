@@ -18,7 +18,7 @@
 namespace shoal::scheduler {
 
 void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgress& report) {
-  if (!HoldsShard(member.id, report.shard())) return;
+  if (report.training_id() != state_.view().training_id() || !HoldsShard(member.id, report.shard())) return;
   // Statistics are a function of the job, whatever view they come from: a server that has not heard of the
   // newest one yet says them once, too. Those of a former restore point's servers are not needed: the rounds
   // before its version are recorded, the others are run again.
@@ -235,8 +235,7 @@ void JobRun::NoteWriteTrouble(absl::Time now, Version version, const std::string
 bool JobRun::WritingIsHopeless(absl::Time now, Version version) const {
   if (write_trouble_.empty() || IsBeingCommitted(version, /*waiting=*/false)) return false;
   // As long as it trains a job needs no checkpoint.
-  const absl::Time needed = absl::FromUnixMillis(state_.trained_unix_ms());
-  return now - std::max(write_trouble_since_, needed) >= options_.storage_patience;
+  return now - std::max(write_trouble_since_, trained_) >= options_.storage_patience;
 }
 
 void JobRun::TellWriteError(absl::Time now, const std::string& text, const std::string& error) {

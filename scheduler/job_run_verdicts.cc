@@ -223,6 +223,7 @@ void JobRun::EndTraining(absl::Time now, Version version) {
                      best->version(), " is kept, the best of those that have one"),
         LogLine::Level::kWarning);
   }
+  trained_ = now;
   state_.set_trained_unix_ms(absl::ToUnixMillis(now));
   state_.set_trained_rounds(version.value());
   state_.set_stopped_early(version.value() < length().rounds);

@@ -10,6 +10,7 @@
 #include "common/checkpoint.h"
 #include "common/restore_trouble.h"
 #include "common/sha256.h"
+#include "common/view_key.h"
 #include "scheduler/job_run.h"
 #include "scheduler/placement.h"
 
@@ -24,7 +25,8 @@ std::string Names(const std::vector<NodeRef>& nodes) {
 }  // namespace
 
 void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
-  if (report.view() > state_.view().view() || !HoldsAnyShard(member.id)) return;  // it was not told of it
+  const ViewKey key = KeyOf(report), current = KeyOf(state_.view());
+  if (key.training != current.training || key.view > current.view || !HoldsAnyShard(member.id)) return;
   NodeState& node = nodes_[member.id];
   if (report.error().empty()) {
     node.installed = std::max(node.installed, report.view());

@@ -360,6 +360,24 @@ TEST_CASE("A result for which there is no room is waited for, with the folder, a
   }
 }
 
+TEST_CASE(
+    "How long a full disk is waited for does not depend on a clock that is set while the scheduler is down") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Reached(s, 0, 20);
+  REQUIRE(h.GetJob().state() == JOB_STATE_TESTING);
+  h.Sleep(absl::Hours(GENERATE(-24, 24)));
+  h.Restart();
+  REQUIRE(h.Open(s).ok());
+  REQUIRE(h.Open(w).ok());
+  h.Written(s, 0, 20, kNoRoom, /*not_finite=*/false, /*retried=*/true);
+  h.Pass(absl::Minutes(9), {s, w});
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  h.Pass(absl::Minutes(2), {s, w});
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+}
+
 TEST_CASE("A full disk is shown while a job trains, and ends nothing, however long it is full") {
   Harness h;
   uint64_t w;
@@ -910,8 +928,7 @@ TEST_CASE("A round whose statistics are not finite ends the job") {
   const uint64_t s = StartPlain(&h, &w);
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  progress.set_job(1);
-  progress.set_view(1);
+  SetKey(h.KeyOfView(), &progress);
   progress.set_version(1);
   progress.add_rounds()->mutable_stats()->set_loss(std::numeric_limits<double>::infinity());
   REQUIRE(h.Report(s, report).ok());
@@ -1008,8 +1025,7 @@ TEST_CASE("Statistics of rounds that the training does not have are dropped") {
   h.Rounds(s, 0, 5);
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  progress.set_job(1);
-  progress.set_view(h.CurrentView().view());
+  SetKey(h.KeyOfView(), &progress);
   progress.set_version(5);
   progress.add_rounds()->set_round(uint64_t{1} << 40);
   REQUIRE(h.Report(s, report).ok());

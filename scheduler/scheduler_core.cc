@@ -388,6 +388,10 @@ std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobR
   return std::nullopt;
 }
 
+std::string SchedulerCore::DefaultFolder() const {
+  return JoinPath(options_.checkpoint_root, absl::StrCat("job-", counters_.next_job()));
+}
+
 absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobRequest& request,
                                             const std::optional<ResumePoint>& resume,
                                             const absl::Status& folder) {
@@ -402,14 +406,13 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
   SHOAL_RETURN_IF_ERROR(folder);
   SHOAL_RETURN_IF_ERROR(CheckFolderIsFree(request.checkpoint_dir()));
   SHOAL_RETURN_IF_ERROR(CheckQueue());
+  const std::string usual_folder = DefaultFolder();
   const JobId id(counters_.next_job());
   counters_.set_next_job(id.value() + 1);
   SaveCounters();
   definition.set_job(id.value());
   definition.set_request_id(request.request_id());
-  definition.set_checkpoint_dir(request.checkpoint_dir().empty()
-                                    ? JoinPath(options_.checkpoint_root, absl::StrCat("job-", id.value()))
-                                    : request.checkpoint_dir());
+  definition.set_checkpoint_dir(request.checkpoint_dir().empty() ? usual_folder : request.checkpoint_dir());
   definition.set_submitted_unix_ms(absl::ToUnixMillis(now));
   definition.set_cluster_id(counters_.cluster_id());
   if (resume) {

@@ -60,6 +60,8 @@ class SchedulerCore {
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
+  // Where the next job's checkpoints go when it names no folder.
+  std::string DefaultFolder() const;
   // The job that a request which comes again has been given, or the error for another job's id; nullopt: it
   // is new. Needs no disk, and so does not mind what has become of resume_from since.
   std::optional<absl::StatusOr<JobId>> FindRequest(const SubmitJobRequest& request) const;

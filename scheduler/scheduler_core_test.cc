@@ -554,8 +554,7 @@ TEST_CASE("A stall is named with its slots and their worker") {
   h.Start(s, w);
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  progress.set_job(1);
-  progress.set_view(1);
+  SetKey(h.KeyOfView(), &progress);
   progress.set_version(3);
   MissingSlots& missing = *progress.add_missing();
   missing.set_slot_begin(1);
@@ -660,6 +659,38 @@ TEST_CASE("A training keeps its id; another cluster's, or one of an older store 
   options.new_cluster_id = "second";
   Harness other(options);
   CHECK(first_view(&other) != id);
+}
+
+TEST_CASE(
+    "A store that is put back and does not know the newest view begins another training from a checkpoint") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  const View before = h.CurrentView();
+  const auto refuse = [&](uint64_t node, uint64_t training) {
+    NodeReport report;
+    report.mutable_job_refused()->set_job(1);
+    report.mutable_job_refused()->set_reason("got view 1; here is view 7");
+    report.mutable_job_refused()->set_outdated_training(training);
+    REQUIRE(h.Report(node, report).ok());
+  };
+  refuse(s, before.training_id());
+  CHECK(h.Said("the scheduler's store is an older copy"));
+  h.Prepared(s);
+  h.Pass(absl::Seconds(1), {s, w});
+  const View next = h.CurrentView();
+  CHECK(next.training_id() != before.training_id());
+  CHECK(next.restore().restore_id() == before.restore().restore_id() + 1);
+  NodeReport former;  // of a view with the same number, as another server may still hold it
+  SetKey(KeyOf(next), former.mutable_view_installed());
+  former.mutable_view_installed()->set_training_id(before.training_id());
+  REQUIRE(h.Report(s, former).ok());
+  refuse(w, before.training_id());  // has not heard of the new one yet
+  h.Prepared(w);
+  h.Pass(absl::Seconds(1), {s, w});
+  CHECK(h.CurrentView().training_id() == next.training_id());
+  h.Installed(s, h.CurrentView().view());
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
 TEST_CASE(

@@ -137,14 +137,29 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& as_written) 
     if (!found.ok()) return Annotate(found.status(), "resume_from");
     resume = *std::move(found);
   }
-  absl::Status folder;
-  if (!request.checkpoint_dir().empty())
-    folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
+  const bool chooses = request.checkpoint_dir().empty();
+  while (true) {
+    std::string usual;
+    absl::Status folder;
+    if (chooses) {
+      usual = DefaultFolder();
+      SHOAL_ASSIGN_OR_RETURN(std::string free, FreeCheckpointFolder(options_.env, usual));
+      request.set_checkpoint_dir(std::move(free));
+    } else {
+      folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
+    }
+    absl::MutexLock lock(&mutex_);
+    SHOAL_RETURN_IF_ERROR(Ready());
+    if (chooses && core_.DefaultFolder() != usual) continue;  // another job took that number meanwhile
+    auto job = core_.Submit(Now(), request, resume, folder);
+    SHOAL_RETURN_IF_ERROR(CarryOut());
+    return job;
+  }
+}
+
+std::string SchedulerNode::DefaultFolder() {
   absl::MutexLock lock(&mutex_);
-  SHOAL_RETURN_IF_ERROR(Ready());
-  auto job = core_.Submit(Now(), request, resume, folder);
-  SHOAL_RETURN_IF_ERROR(CarryOut());
-  return job;
+  return core_.DefaultFolder();
 }
 
 absl::Status SchedulerNode::Cancel(JobId job) {

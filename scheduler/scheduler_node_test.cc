@@ -160,6 +160,19 @@ TEST_CASE("A folder of checkpoints has one name, however it is written") {
   CHECK_FALSE(fixture.node->Submit(request).ok());
 }
 
+TEST_CASE("A job that names no folder does not get one that holds another store's checkpoints") {
+  Fixture fixture;
+  const auto first = fixture.node->Submit(SubmitRequest("first"));
+  REQUIRE(first.ok());
+  const std::string folder = fixture.node->GetJob(*first)->checkpoint_dir();
+  CHECK_THAT(folder, Catch::Matchers::EndsWith("/job-1"));
+  REQUIRE(PosixEnv()->CreateDirs(JoinPath(DirName(folder), "job-2/version-5")).ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(JoinPath(DirName(folder), "job-2/version-5/manifest.json"), "").ok());
+  const auto second = fixture.node->Submit(SubmitRequest("second"));
+  REQUIRE(second.ok());
+  CHECK_THAT(fixture.node->GetJob(*second)->checkpoint_dir(), Catch::Matchers::EndsWith("/job-2-2"));
+}
+
 TEST_CASE("An artifact that is damaged is deleted when it is asked for, and was not sent as a whole one") {
   Fixture fixture;
   const std::string bytes(3 << 20, 'x'), digest = Sha256Hex(bytes);

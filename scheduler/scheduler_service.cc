@@ -47,7 +47,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   }
 
   // ---- gRPC ----
-  void OnReadDone(bool ok) override {
+  void OnReadDone(bool ok) noexcept override {
     if (!ok) return End(absl::OkStatus());
     const absl::Status status = open_ ? node_->Report(id_, report_) : Open();
     if (!status.ok()) return End(status);
@@ -55,14 +55,14 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     StartRead(&report_);
   }
   void OnSendInitialMetadataDone(bool) override { absl::MutexLock lock(&mutex_); }
-  void OnCancel() override { absl::MutexLock lock(&mutex_); }
-  void OnWriteDone(bool ok) override {
+  void OnCancel() noexcept override { absl::MutexLock lock(&mutex_); }
+  void OnWriteDone(bool ok) noexcept override {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     if (!ok && !end_) end_ = absl::CancelledError("the stream is broken");
     WriteNext();
   }
-  void OnDone() override {
+  void OnDone() noexcept override {
     { absl::MutexLock lock(&mutex_); }
     if (open_) node_->SessionOver(id_, this);
     delete this;
@@ -171,20 +171,20 @@ absl::Status CheckJob(uint64_t job) {
 // ---- nodes ----
 
 grpc::Status SchedulerServiceImpl::Join(grpc::ServerContext*, const JoinRequest* request,
-                                        JoinResponse* response) {
+                                        JoinResponse* response) noexcept {
   auto joined = node_->Join(*request);
   if (joined.ok()) *response = *std::move(joined);
   return ToGrpcStatus(joined.status());
 }
 
 grpc::ServerBidiReactor<NodeReport, Directive>* SchedulerServiceImpl::Session(
-    grpc::CallbackServerContext* context) {
+    grpc::CallbackServerContext* context) noexcept {
   return new SessionReactor(node_, context);
 }
 
 grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
                                                grpc::ServerReader<ArtifactChunk>* reader,
-                                               PutArtifactResponse*) {
+                                               PutArtifactResponse*) noexcept {
   ArtifactChunk chunk;
   if (!reader->Read(&chunk)) return {grpc::StatusCode::INVALID_ARGUMENT, "an artifact without a chunk"};
   const std::string sha256 = chunk.sha256();
@@ -197,7 +197,7 @@ grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
 }
 
 grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
-                                               grpc::ServerWriter<ArtifactChunk>* writer) {
+                                               grpc::ServerWriter<ArtifactChunk>* writer) noexcept {
   ArtifactChunk chunk;
   chunk.set_sha256(request->sha256());
   return ToGrpcStatus(node_->SendArtifact(request->sha256(), [&](uint64_t bytes, absl::string_view piece) {
@@ -213,19 +213,20 @@ grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetAr
 // ---- users ----
 
 grpc::Status SchedulerServiceImpl::SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request,
-                                             SubmitJobResponse* response) {
+                                             SubmitJobResponse* response) noexcept {
   const auto job = node_->Submit(*request);
   if (job.ok()) response->set_job(job->value());
   return ToGrpcStatus(job.status());
 }
 
 grpc::Status SchedulerServiceImpl::CancelJob(grpc::ServerContext*, const CancelJobRequest* request,
-                                             CancelJobResponse*) {
+                                             CancelJobResponse*) noexcept {
   const absl::Status status = CheckJob(request->job());
   return ToGrpcStatus(status.ok() ? node_->Cancel(JobId(request->job())) : status);
 }
 
-grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) {
+grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequest* request,
+                                          Job* response) noexcept {
   const absl::Status status = CheckJob(request->job());
   if (!status.ok()) return ToGrpcStatus(status);
   auto job = node_->GetJob(JobId(request->job()));
@@ -234,7 +235,7 @@ grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequ
 }
 
 grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*,
-                                            ListJobsResponse* response) {
+                                            ListJobsResponse* response) noexcept {
   auto jobs = node_->ListJobs();
   if (!jobs.ok()) return ToGrpcStatus(jobs.status());
   for (Job& job : *jobs) *response->add_jobs() = std::move(job);
@@ -242,7 +243,7 @@ grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobs
 }
 
 grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
-                                            grpc::ServerWriter<JobEvent>* writer) {
+                                            grpc::ServerWriter<JobEvent>* writer) noexcept {
   absl::Status status = CheckJob(request->job());
   if (!status.ok()) return ToGrpcStatus(status);
   const JobId job(request->job());
@@ -255,7 +256,7 @@ grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const 
 }
 
 grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*,
-                                             ClusterStatus* response) {
+                                             ClusterStatus* response) noexcept {
   auto status = node_->GetStatus();
   if (status.ok()) *response = *std::move(status);
   return ToGrpcStatus(status.status());

@@ -14,21 +14,26 @@ class SchedulerServiceImpl : public SchedulerServiceBase {
   // `node` must outlive the RPC server.
   explicit SchedulerServiceImpl(SchedulerNode* node) : node_(node) {}
 
-  grpc::Status Join(grpc::ServerContext*, const JoinRequest* request, JoinResponse* response) override;
-  grpc::ServerBidiReactor<NodeReport, Directive>* Session(grpc::CallbackServerContext* context) override;
+  grpc::Status Join(grpc::ServerContext*, const JoinRequest* request,
+                    JoinResponse* response) noexcept override;
+  grpc::ServerBidiReactor<NodeReport, Directive>* Session(
+      grpc::CallbackServerContext* context) noexcept override;
   grpc::Status PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader,
-                           PutArtifactResponse*) override;
+                           PutArtifactResponse*) noexcept override;
   grpc::Status GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
-                           grpc::ServerWriter<ArtifactChunk>* writer) override;
+                           grpc::ServerWriter<ArtifactChunk>* writer) noexcept override;
 
   grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request,
-                         SubmitJobResponse* response) override;
-  grpc::Status CancelJob(grpc::ServerContext*, const CancelJobRequest* request, CancelJobResponse*) override;
-  grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) override;
-  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) override;
+                         SubmitJobResponse* response) noexcept override;
+  grpc::Status CancelJob(grpc::ServerContext*, const CancelJobRequest* request,
+                         CancelJobResponse*) noexcept override;
+  grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) noexcept override;
+  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*,
+                        ListJobsResponse* response) noexcept override;
   grpc::Status WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
-                        grpc::ServerWriter<JobEvent>* writer) override;
-  grpc::Status GetStatus(grpc::ServerContext*, const GetStatusRequest*, ClusterStatus* response) override;
+                        grpc::ServerWriter<JobEvent>* writer) noexcept override;
+  grpc::Status GetStatus(grpc::ServerContext*, const GetStatusRequest*,
+                         ClusterStatus* response) noexcept override;
 
  private:
   SchedulerNode* const node_;

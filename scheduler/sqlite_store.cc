@@ -103,9 +103,10 @@ absl::Status SqliteStore::Error(int code) const {
 }
 
 absl::Status SqliteStore::Prepare() {
-  // Exclusive: a second scheduler on the same folder is refused, and WAL needs no shared memory.
+  // Exclusive: a second scheduler on the same folder is refused. No write-ahead log: a frame of it that is
+  // damaged would end its replay, and what came later would be gone without a word.
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA locking_mode=EXCLUSIVE"));
-  SHOAL_RETURN_IF_ERROR(Execute("PRAGMA journal_mode=WAL"));
+  SHOAL_RETURN_IF_ERROR(Execute("PRAGMA journal_mode=TRUNCATE"));
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA synchronous=FULL"));
   SHOAL_RETURN_IF_ERROR(CheckStructure());
   int64_t format = 0, tables = 0;

@@ -35,7 +35,7 @@ void GrpcPeerLink::GetNorms(const std::string& address, const NormsRequest& requ
     ++running_;
   }
   call->stub->async()->GetNorms(&call->context, &call->request, &call->reply,
-                                [this, call](const grpc::Status& status) { OnDone(call, status); });
+                                [this, call](const grpc::Status& status) noexcept { OnDone(call, status); });
 }
 
 void GrpcPeerLink::OnDone(Call* call, const grpc::Status& status) {

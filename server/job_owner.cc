@@ -1,5 +1,6 @@
 #include "server/job_owner.h"
 
+#include <algorithm>
 #include <list>
 #include <utility>
 
@@ -28,6 +29,11 @@ class JobOwner::Retired {
     grave.executor->Post([this, &grave] { Bury(&grave); });
   }
 
+  size_t waiting() const {
+    absl::MutexLock lock(&mutex_);
+    return std::count_if(graves_.begin(), graves_.end(), [](const Grave& grave) { return !grave.over; });
+  }
+
   void Close() {
     std::list<Grave> all;  // destroyed without the lock
     {
@@ -52,12 +58,14 @@ class JobOwner::Retired {
   }
 
   const ExecutorFactory executors_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;      // the owner is gone
   std::list<Grave> graves_ ABSL_GUARDED_BY(mutex_);  // an executor's job is its own
 };
 
 JobOwner::JobOwner(ExecutorFactory executors) : retired_(std::make_shared<Retired>(std::move(executors))) {}
+
+size_t JobOwner::former() const { return retired_->waiting(); }
 
 JobOwner::~JobOwner() { retired_->Close(); }
 

@@ -24,6 +24,8 @@ class JobOwner {
   JobOwner& operator=(const JobOwner&) = delete;
 
   std::shared_ptr<ServerJob> Own(std::unique_ptr<ServerJob> job);
+  // How many jobs that nobody refers to any more are not destroyed yet. Each keeps its memory.
+  size_t former() const;
 
  private:
   class Retired;

@@ -83,7 +83,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
   // ---- gRPC ----
-  void OnReadDone(bool ok) override {
+  void OnReadDone(bool ok) noexcept override {
     if (!ok) return End(absl::OkStatus());
     const absl::Status status = Take();
     incoming_.Clear();
@@ -91,12 +91,12 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     absl::MutexLock lock(&mutex_);
     if (!finished_) StartRead(&incoming_);
   }
-  void OnWriteDone(bool) override {
+  void OnWriteDone(bool) noexcept override {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     WriteNext();
   }
-  void OnDone() override {
+  void OnDone() noexcept override {
     binding_.Release(self_);
     last_write_->Over();
     std::shared_ptr<PushReactor> self;  // may be the last, and lets go without the lock
@@ -190,15 +190,15 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   }
 
   // ---- gRPC ----
-  void OnWriteDone(bool ok) override {
+  void OnWriteDone(bool ok) noexcept override {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     outgoing_.Clear();
     if (!ok && !end_) end_ = absl::CancelledError("the stream is broken");
     WriteNext();
   }
-  void OnCancel() override { End(absl::CancelledError("the worker has left")); }
-  void OnDone() override {
+  void OnCancel() noexcept override { End(absl::CancelledError("the worker has left")); }
+  void OnDone() noexcept override {
     if (const auto job = job_.lock()) job->Detach(self_);
     last_write_->Over();
     std::shared_ptr<PullReactor> self;  // may be the last, and lets go without the lock
@@ -257,7 +257,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 class RefusedPull : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   explicit RefusedPull(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
-  void OnDone() override { delete this; }
+  void OnDone() noexcept override { delete this; }
 };
 
 absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
@@ -274,14 +274,14 @@ absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
 }  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ParameterServiceImpl::Push(
-    grpc::CallbackServerContext* context) {
+    grpc::CallbackServerContext* context) noexcept {
   const auto reactor = std::make_shared<PushReactor>(context, find_);
   reactor->Start();
   return reactor.get();
 }
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::CallbackServerContext* context,
-                                                                       const grpc::ByteBuffer* buffer) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* buffer) noexcept {
   const auto request = ParsePullRequest(*buffer);
   if (!request.ok()) return new RefusedPull(request.status());
   const auto job = find_(JobId(request->job()));
@@ -294,7 +294,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* ParameterServiceImpl::Pull(grpc::Cal
 }
 
 grpc::ServerUnaryReactor* ParameterServiceImpl::GetNorms(grpc::CallbackServerContext* context,
-                                                         const NormsRequest* request, Norms* response) {
+                                                         const NormsRequest* request,
+                                                         Norms* response) noexcept {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const auto job = find_(JobId(request->job()));
   absl::Status status = job.status();
@@ -310,7 +311,7 @@ grpc::ServerUnaryReactor* ParameterServiceImpl::GetNorms(grpc::CallbackServerCon
 
 grpc::ServerUnaryReactor* ParameterServiceImpl::GetVersions(grpc::CallbackServerContext* context,
                                                             const VersionsRequest* request,
-                                                            VersionsReply* response) {
+                                                            VersionsReply* response) noexcept {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const auto job = find_(JobId(request->job()));
   absl::Status status = job.status();

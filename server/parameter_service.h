@@ -14,7 +14,8 @@ using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
     ParameterService::WithRawCallbackMethod_Pull<ParameterService::WithCallbackMethod_GetNorms<
         ParameterService::WithCallbackMethod_GetVersions<ParameterService::Service>>>>;
 
-// Thread-safe.
+// Thread-safe. noexcept, as all that gRPC calls is: it would drop an exception (memory that can't be had),
+// and leave the stream to stand still for ever; the process ends instead, which everybody notices.
 class ParameterServiceImpl : public ParameterServiceBase {
  public:
   // The job of this number, if it runs here.
@@ -22,13 +23,13 @@ class ParameterServiceImpl : public ParameterServiceBase {
   explicit ParameterServiceImpl(FindJob find) : find_(std::move(find)) {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Push(
-      grpc::CallbackServerContext* context) override;
+      grpc::CallbackServerContext* context) noexcept override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Pull(grpc::CallbackServerContext* context,
-                                                   const grpc::ByteBuffer* request) override;
+                                                   const grpc::ByteBuffer* request) noexcept override;
   grpc::ServerUnaryReactor* GetNorms(grpc::CallbackServerContext* context, const NormsRequest* request,
-                                     Norms* response) override;
+                                     Norms* response) noexcept override;
   grpc::ServerUnaryReactor* GetVersions(grpc::CallbackServerContext* context, const VersionsRequest* request,
-                                        VersionsReply* response) override;
+                                        VersionsReply* response) noexcept override;
 
  private:
   const FindJob find_;

@@ -93,7 +93,8 @@ absl::Status ServerJob::Install(const View& view) {
   {
     absl::MutexLock lock(&mutex_);
     SHOAL_RETURN_IF_ERROR(CheckSameTraining(KeyOf(view), KeyOf(view_)));
-    if (stopping_ || view.view() < view_.view()) return absl::OkStatus();
+    if (stopping_) return absl::OkStatus();
+    SHOAL_RETURN_IF_ERROR(CheckNotOlder(KeyOf(view), KeyOf(view_)));
     if (view.view() > view_.view()) {
       if (view.restore().restore_id() != view_.restore().restore_id()) {
         written_.clear();
@@ -129,8 +130,7 @@ void ServerJob::Restore(const View& view) {
     if (!storage.ok()) status = storage;
   }
   ViewInstalled installed;
-  installed.set_job(this->id().value());
-  installed.set_view(view.view());
+  SetKey(KeyOf(view), &installed);
   installed.set_error(std::string(status.message()));
   if (!view.restore().checkpoint().empty()) installed.set_trouble(RestoreTroubleOf(status));
   {

@@ -187,9 +187,39 @@ TEST_CASE("A view is installed by the executor, and requests of the older one ar
   server.time.Run();
   CHECK(server.Installed() == std::vector<int>{1, 2});
   CHECK(server.fetches == 1);  // the state was kept
-  server.Give(MakeView(1));    // old news
+}
+
+TEST_CASE(
+    "An older view than one that came before is of an older store: the job is dropped, and that is said") {
+  Server server;
+  server.Give(MakeView(2));
   server.time.Run();
-  CHECK(server.Installed() == std::vector<int>{1, 2});
+  server.reports.clear();
+  server.Give(MakeView(1));
+  REQUIRE(server.reports.size() == 1);
+  CHECK(server.reports[0].job_refused().outdated_training() == 77);
+  CHECK_FALSE(server.reports[0].job_refused().fatal());
+  CHECK_FALSE(server.node().Find(JobId(1)).ok());
+}
+
+TEST_CASE("A server whose disk does not let former jobs go takes on no more of them than it has room for") {
+  Server server;
+  for (uint64_t number = 2; number < 9; ++number) {
+    server.reports.clear();
+    Directive directive;
+    *directive.mutable_prepare_job() = Preparation(number);
+    server.node().OnDirective(directive);
+    REQUIRE(server.reports.size() == 1);
+    CHECK(server.reports[0].has_job_refused() == (number > 3));  // nothing runs: none is destroyed
+  }
+  CHECK_THAT(server.reports[0].job_refused().reason(), Catch::Matchers::Contains("3 former jobs"));
+  server.time.Run();
+  server.node().OnDirective([] {
+    Directive directive;
+    *directive.mutable_prepare_job() = Preparation(9);
+    return directive;
+  }());
+  CHECK(server.reports.back().has_job_prepared());
 }
 
 TEST_CASE("A newer view of the same restore point takes over what is being loaded") {

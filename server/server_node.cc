@@ -10,6 +10,12 @@
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
+namespace {
+
+// That are being destroyed. It takes no time, but where a disk does not answer.
+constexpr size_t kMaxFormerJobs = 2;
+
+}  // namespace
 
 ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(options_.executors) {}
 
@@ -57,15 +63,16 @@ void ServerNode::OnDirective(const Directive& directive) {
   if (directive.has_view()) Install(directive.view());
 }
 
-// A view of another training (the scheduler's store is not the one that it was) is one of another job, though
-// number and preparation are the same: nothing of this one may get into it.
+// A view of another training, or one older than this job's (the scheduler's store is not the one that it
+// was), is one of another job, though number and preparation are the same: nothing of this one may get into
+// it.
 void ServerNode::Install(const View& view) {
   const auto job = Find(JobId(view.job()));
   if (!job.ok()) return;
   const absl::Status status = (*job)->Install(view);
   if (status.ok()) return;
   DropJob();
-  Refuse(JobId(view.job()), status);
+  Refuse(JobId(view.job()), status, absl::IsOutOfRange(status) ? view.training_id() : 0);
 }
 
 void ServerNode::Prepare(const PrepareJob& request) {
@@ -75,6 +82,12 @@ void ServerNode::Prepare(const PrepareJob& request) {
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   prepared_ = request;
+  if (const size_t former = owner_.former(); former > kMaxFormerJobs) {
+    return Refuse(id, absl::UnavailableError(
+                          absl::StrCat(former,
+                                       " former jobs have not let go of their memory: does the disk of their "
+                                       "checkpoints answer?")));
+  }
   auto job = MakeShardJob(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
   ServerJob::Options options;
@@ -106,12 +119,13 @@ void ServerNode::ReportPrepared(JobId job) {
   options_.report(std::move(report));
 }
 
-void ServerNode::Refuse(JobId job, const absl::Status& status) {
+void ServerNode::Refuse(JobId job, const absl::Status& status, uint64_t outdated_training) {
   spdlog::error("Job {}: {}", job.value(), status.ToString());
   NodeReport report;
   report.mutable_job_refused()->set_job(job.value());
   report.mutable_job_refused()->set_reason(std::string(status.message()));
   report.mutable_job_refused()->set_fatal(absl::IsInvalidArgument(status));
+  report.mutable_job_refused()->set_outdated_training(outdated_training);
   options_.report(std::move(report));
 }
 

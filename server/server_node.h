@@ -1,5 +1,5 @@
 // A server as the scheduler knows it: prepares a job when told, takes on its views, drops it. At most one job
-// at a time.
+// at a time; none is taken on while three former ones can't be destroyed since their disk does not answer.
 #pragma once
 
 #include <functional>
@@ -55,7 +55,8 @@ class ServerNode {
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportPrepared(JobId job);
-  void Refuse(JobId job, const absl::Status& status);
+  // `outdated_training`: see JobRefused.
+  void Refuse(JobId job, const absl::Status& status, uint64_t outdated_training = 0);
 
   const Options options_;
   JobOwner owner_;

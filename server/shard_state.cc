@@ -298,8 +298,7 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
 
 ShardProgress ShardState::NewProgress(Version version) const {
   ShardProgress progress;
-  progress.set_job(job_->job.value());
-  progress.set_view(view_.view.value());
+  SetKey(view_, &progress);
   progress.set_shard(place_.shard);
   progress.set_version(version.value());
   return progress;

@@ -56,8 +56,9 @@ class GrpcStreams : public ParameterStreams {
       absl::MutexLock lock(&mutex_);
       calls_.insert(call);
     }
-    call->stub->async()->GetVersions(&call->context, &call->request, &call->reply,
-                                     [this, call](const grpc::Status& status) { OnDone(call, status); });
+    call->stub->async()->GetVersions(
+        &call->context, &call->request, &call->reply,
+        [this, call](const grpc::Status& status) noexcept { OnDone(call, status); });
   }
 
  private:

@@ -42,7 +42,7 @@ bool PullStream::Offer(const PublishedMessage& message) {
   });
 }
 
-void PullStream::OnReadDone(bool ok) {
+void PullStream::OnReadDone(bool ok) noexcept {
   if (!ok) return RemoveHold();
   const absl::Duration crossing = shared_->simulated.Receive(incoming_.Length());
   auto message = ParsePublishedBlock(incoming_);
@@ -112,7 +112,7 @@ void PullStream::Cancel() {
   if (waited) RemoveHold();  // no read is out that could end the stream
 }
 
-void PullStream::OnDone(const grpc::Status& status) {
+void PullStream::OnDone(const grpc::Status& status) noexcept {
   StreamContext* const shared = shared_;
   shared->events->OnPullDone(place_, failure_.ok() ? FromGrpcStatus(status) : failure_);
   self_.reset();  // may destroy this
@@ -181,7 +181,7 @@ grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
   return EncodeBlockMessage(header, encoded.payload);
 }
 
-void PushStream::OnWriteDone(bool ok) {
+void PushStream::OnWriteDone(bool ok) noexcept {
   outgoing_.Clear();
   if (ok) return WriteNext();
   absl::MutexLock lock(&mutex_);
@@ -190,7 +190,7 @@ void PushStream::OnWriteDone(bool ok) {
 
 // A reply means that a contribution was refused: all that is held goes again, on a new stream. No more reads:
 // the stream is over.
-void PushStream::OnReadDone(bool ok) {
+void PushStream::OnReadDone(bool ok) noexcept {
   if (ok) {
     failure_ = absl::DataLossError("a contribution was refused; all held ones are pushed again");
     context_.TryCancel();
@@ -203,7 +203,7 @@ void PushStream::OnReadDone(bool ok) {
   RemoveHold();
 }
 
-void PushStream::OnDone(const grpc::Status& status) {
+void PushStream::OnDone(const grpc::Status& status) noexcept {
   StreamContext* const shared = shared_;
   shared->events->OnPushDone(place_, failure_.ok() ? FromGrpcStatus(status) : failure_);
   self_.reset();  // may destroy this

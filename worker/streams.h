@@ -70,8 +70,8 @@ class PullStream : public PullStreamHandle,
   void Cancel() override ABSL_LOCKS_EXCLUDED(mutex_);
   void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void OnReadDone(bool ok) override;
-  void OnDone(const grpc::Status& status) override;
+  void OnReadDone(bool ok) noexcept override;
+  void OnDone(const grpc::Status& status) noexcept override;
 
  private:
   void Arrived() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -105,9 +105,9 @@ class PushStream : public PushStreamHandle,
   void Cancel() override { context_.TryCancel(); }
   void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void OnWriteDone(bool ok) override;
-  void OnReadDone(bool ok) override;
-  void OnDone(const grpc::Status& status) override;
+  void OnWriteDone(bool ok) noexcept override;
+  void OnReadDone(bool ok) noexcept override;
+  void OnDone(const grpc::Status& status) noexcept override;
 
  private:
   // Round, then block; in the order given where both are equal.

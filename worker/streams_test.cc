@@ -92,6 +92,15 @@ class Pulling : public StreamEvents {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
+// gRPC would drop an exception, and the stream stand still.
+TEST_CASE("What gRPC calls can't throw") {
+  STATIC_REQUIRE(noexcept(std::declval<PullStream&>().OnReadDone(true)));
+  STATIC_REQUIRE(noexcept(std::declval<PullStream&>().OnDone(grpc::Status::OK)));
+  STATIC_REQUIRE(noexcept(std::declval<PushStream&>().OnReadDone(true)));
+  STATIC_REQUIRE(noexcept(std::declval<PushStream&>().OnWriteDone(true)));
+  STATIC_REQUIRE(noexcept(std::declval<PushStream&>().OnDone(grpc::Status::OK)));
+}
+
 TEST_CASE("A block that has to wait while what it waited for comes is offered again by itself") {
   Server server;
   Pulling pulling(&server);

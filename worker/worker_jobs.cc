@@ -74,17 +74,20 @@ void WorkerJobs::OnDirective(const Directive& directive) {
   }
 }
 
-// Of another training are the views of a job that has this one's number and spec, but not its store: nothing
-// of this one may get into it. The scheduler offers it again.
+// Of another training, or older than this one's, are the views of a job that has this one's number and spec,
+// but not its store: nothing of this one may get into it. The scheduler offers it again.
 void WorkerJobs::OnView(const View& view) {
-  const absl::Status status = CheckSameTraining(KeyOf(view), view_);
+  absl::Status status = CheckSameTraining(KeyOf(view), view_);
+  if (status.ok()) status = CheckNotOlder(KeyOf(view), view_);
   if (status.ok()) {
     view_ = KeyOf(view);
     return runner_->OnView(view);
   }
   choice_.DropHeld();
   DropRunner();
-  Refuse(JobId(view.job()), status, /*fatal=*/false);
+  JobRefused refused;
+  if (absl::IsOutOfRange(status)) refused.set_outdated_training(view.training_id());
+  Refuse(JobId(view.job()), status, std::move(refused));
 }
 
 void WorkerJobs::OnLeaseLost() {
@@ -185,8 +188,10 @@ void WorkerJobs::PrepareWanted() {
       choice_.OnFailed();
       // That a machine lacks the data says nothing of the others; what it finds wrong in spec and data, all
       // would that have the same.
-      const bool fatal = request.derive() && absl::IsInvalidArgument(status);
-      Refuse(JobId(request.job()), status, fatal, differs);
+      JobRefused refused;
+      refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
+      refused.set_differs(differs);
+      Refuse(JobId(request.job()), status, std::move(refused));
     }
   }
 }
@@ -266,15 +271,14 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
   };
 }
 
-void WorkerJobs::Refuse(JobId job, const absl::Status& status, bool fatal, bool differs) {
+void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refused) {
   spdlog::error("Can't take part in job {}: {}", job.value(), status.ToString());
-  NodeReport report;
-  JobRefused& refused = *report.mutable_job_refused();
   refused.set_job(job.value());
-  refused.set_fatal(fatal);
-  refused.set_differs(differs);
-  refused.set_reason(fatal ? std::string(status.message())
-                           : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
+  refused.set_reason(refused.fatal()
+                         ? std::string(status.message())
+                         : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
+  NodeReport report;
+  *report.mutable_job_refused() = std::move(refused);
   options_.report(std::move(report));
 }
 

@@ -104,7 +104,8 @@ class WorkerJobs {
   // Begins a task of that kind; what it returns notes its progress.
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Refuse(JobId job, const absl::Status& status, bool fatal, bool differs = false);
+  // `refused` says what is special about it.
+  void Refuse(JobId job, const absl::Status& status, JobRefused refused);
 
   const Options options_;
   mutable absl::Mutex mutex_;

@@ -201,6 +201,22 @@ TEST_CASE("A view of another training ends the job here, which is refused and pr
   CHECK(worker.runners[1]->views == std::vector<uint64_t>{1});
 }
 
+TEST_CASE(
+    "An older view than one that came before is of an older store: the job is dropped, and that is said") {
+  Worker worker;
+  worker.Prepare(1);
+  worker.jobs->OnDirective(ViewOf(1, 5));
+  worker.TakeReports();
+  worker.jobs->OnDirective(ViewOf(1, 5));  // in a new session
+  CHECK_FALSE(worker.runners[0]->cancelled);
+  worker.jobs->OnDirective(ViewOf(1, 4));
+  CHECK(worker.runners[0]->cancelled);
+  const auto reports = worker.TakeReports();
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].job_refused().outdated_training() == 77);
+  CHECK_FALSE(reports[0].job_refused().fatal());
+}
+
 TEST_CASE("The end of a job waits for no slot; the preparer does, before the next job begins") {
   Worker worker;
   worker.Prepare(1);

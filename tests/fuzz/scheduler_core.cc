@@ -282,15 +282,13 @@ class Session {
   }
   void AddShardReports(const Node& node, std::vector<NodeReport>* reports) const {
     ViewInstalled& installed = *reports->emplace_back().mutable_view_installed();
-    installed.set_job(node.view.job());
-    installed.set_view(node.view.view());
+    SetKey(KeyOf(node.view), &installed);
     for (int shard = 0; shard < node.view.shards_size(); ++shard) {
       if (node.view.shards(shard).primary().node_id() != node.id) continue;
       const auto job = core_->GetJob(JobId(node.view.job()));
       const uint64_t next = job.ok() ? std::min(job->version() + 1, kRounds) : kRounds;
       ShardProgress& progress = *reports->emplace_back().mutable_shard_progress();
-      progress.set_job(node.view.job());
-      progress.set_view(node.view.view());
+      SetKey(KeyOf(node.view), &progress);
       progress.set_shard(shard);
       progress.set_version(next);
       if (shard == 0) {

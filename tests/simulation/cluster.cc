@@ -200,6 +200,7 @@ class Cluster {
   // ---- jobs ----
   void SubmitWhenPossible(size_t job);
   void SubmitAgain();
+  void PutStoreBack(const scheduler::StoredTables& before);
   std::string ChooseResume(const SubmittedJob& job);
   void OnSubmitted(SubmittedJob* job);
   void CancelWhenPossible(size_t job);
@@ -223,6 +224,7 @@ class Cluster {
   SchedulerProcess* scheduler_ = nullptr;
   std::vector<NodeProcess*> nodes_;
   int numbers_ = 0;
+  int stores_ = 1;  // that were begun, empty
   std::vector<SubmittedJob> jobs_;
   std::map<Process*, absl::Time> strays_;  // until when they are
   std::set<std::string> damaged_;          // checkpoints
@@ -477,10 +479,9 @@ void Cluster::SubmitWhenPossible(size_t j) {
 void Cluster::CancelWhenPossible(size_t j) {
   SubmittedJob& job = jobs_[j];
   if (job.over) return;
-  if (job.id != JobId(0) && scheduler_->node != nullptr && scheduler_->Thaw("") <= queue_.now() &&
-      scheduler_->node->Cancel(job.id).ok() && scheduler_->alive()) {
-    job.cancelled = true;
-    return;
+  if (job.id != JobId(0) && scheduler_->node != nullptr && scheduler_->Thaw("") <= queue_.now()) {
+    job.cancelled = true;  // also when the scheduler dies of storing it
+    if (scheduler_->node->Cancel(job.id).ok() && scheduler_->alive()) return;
   }
   queue_.After(kPoll, [this, j] { CancelWhenPossible(j); });
 }
@@ -524,6 +525,7 @@ void Cluster::OnSubmitted(SubmittedJob* job) {
 
 // All jobs that are not over are submitted anew.
 void Cluster::SubmitAgain() {
+  ++stores_;
   for (size_t j = 0; j < jobs_.size(); ++j) {
     SubmittedJob& job = jobs_[j];
     job.id = JobId(0);  // a new store counts from 1 again
@@ -534,6 +536,15 @@ void Cluster::SubmitAgain() {
     job.folder = absl::StrCat("storage/job-", j + 1, "-", job.life);
     SubmitWhenPossible(j);
   }
+}
+
+// A copy that does not know all jobs is no copy that anybody puts back.
+void Cluster::PutStoreBack(const scheduler::StoredTables& before) {
+  for (const SubmittedJob& job : jobs_) {
+    if (before.count({scheduler::kStateTable, scheduler::RecordKey(job.id.value())}) == 0) return;
+  }
+  scheduler_->Die();
+  tables_ = before;
 }
 
 void Cluster::Poll() {
@@ -593,6 +604,7 @@ void Cluster::CheckCheckpoints(const SubmittedJob& job, const Job& described) {
     const std::string path = JoinPath(job.folder, CheckpointName(Version(version)));
     // Those of an earlier life are where they were.
     if (!env.FileExists(path) && version <= job.oracle->first_round() && job.life > 0) continue;
+    if (!env.FileExists(path) && HasFault({"outdate"})) continue;  // pruned since the copy was made
     if (damaged_.count(path) > 0) continue;
     ++outcome_.checkpoints;
     const auto reader = CheckpointReader::Open(&env, path);
@@ -675,6 +687,12 @@ void Cluster::Happen(const Fault& fault) {
     scheduler_->Die();
     tables_.clear();
     return SubmitAgain();
+  }
+  if (fault.kind == "outdate") {
+    queue_.After(length, [this, before = tables_, stores = stores_] {
+      if (stores == stores_) PutStoreBack(before);
+    });
+    return;
   }
   if (fault.kind == "rebuild") {
     const size_t servers = Living(NODE_ROLE_SERVER).size(), workers = Living(NODE_ROLE_WORKER).size();

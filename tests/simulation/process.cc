@@ -109,9 +109,18 @@ absl::Time Process::Thaw(const std::string& executor) const {
 void Process::After(absl::Duration delay, std::function<void()> event) {
   queue_->After(delay, [this, event = std::move(event)] {
     if (!alive_) return;
-    const absl::Time thaw = Thaw("");
-    if (thaw > queue_->now()) return After(thaw - queue_->now(), event);
-    event();
+    if (held_.empty() && Thaw("") <= queue_->now()) return event();
+    held_.push_back(event);
+    if (held_.size() == 1) HandleHeldAtThaw();
+  });
+}
+
+void Process::HandleHeldAtThaw() {
+  queue_->After(Thaw("") - queue_->now(), [this] {
+    if (Thaw("") > queue_->now()) return HandleHeldAtThaw();  // frozen once more meanwhile
+    for (const auto& event : std::exchange(held_, {})) {
+      if (alive_) event();
+    }
   });
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/executor.h"
@@ -54,6 +55,7 @@ class Process : public DiskObserver {
   absl::Time Thaw(const std::string& executor) const;
 
   // Runs `event` in this process after `delay`, later when it is frozen then, and never when it has died.
+  // What a freeze has held up keeps its order.
   void After(absl::Duration delay, std::function<void()> event);
 
   // ---- disk errors ----
@@ -66,6 +68,8 @@ class Process : public DiskObserver {
   std::string Where(const std::string& path) override;
 
  private:
+  void HandleHeldAtThaw();
+
   EventQueue* const queue_;
   const int number_;
   const std::string name_;
@@ -76,6 +80,7 @@ class Process : public DiskObserver {
   uint64_t die_at_ = ~uint64_t{0};
   std::function<void()> on_death_;
   std::map<std::string, absl::Time> frozen_until_;
+  std::vector<std::function<void()>> held_;  // events of a frozen process, in order
   std::string broken_path_;
   absl::Time broken_until_ = absl::InfinitePast();
   absl::Status broken_;

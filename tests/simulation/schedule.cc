@@ -129,6 +129,7 @@ Fault RandomFault(Dice* dice) {
     fault.who = Who(dice, "w");
   } else {
     fault.number = static_cast<uint64_t>(dice->Below(1000));
+    if (fault.kind == "forget" && fault.length_ms % 2 == 0) fault.kind = "outdate";
   }
   return fault;
 }

@@ -37,7 +37,9 @@ namespace shoal::simulation {
 //   cancel jN       somebody cancels the job
 //   forget          the scheduler dies and comes back with an empty store; the job is submitted again, to go
 //                   on from its newest checkpoint
-//   rebuild         all machines lose their power; another cluster goes on from the newest checkpoint
+//   outdate         an older copy of the scheduler's store takes its place: the one from `at_ms`, after
+//   `length_ms` rebuild         all machines lose their power; another cluster goes on from the newest
+//   checkpoint
 //
 // WHO is "scheduler", "sN" or "wN": the N-th living server or worker, counted round and round.
 struct Fault {

@@ -114,6 +114,20 @@ TEST_CASE("A node that stays in a cluster that is gone gets into nothing of the 
   }
 }
 
+TEST_CASE("A store of which an older copy is put back goes on from a checkpoint that it knows",
+          "[simulation]") {
+  for (uint64_t number = 0; number < 60; ++number) {
+    Schedule schedule;
+    schedule.seed = number;
+    schedule.jobs = {number};
+    schedule.servers = 2;
+    schedule.workers = 2;
+    const int at = 60 + static_cast<int>(number % 7) * 30, after = 60 + static_cast<int>(number % 5) * 60;
+    schedule.faults = {{"outdate", "", "", at, after, 0}, {"kill", "w0", "", at + after / 2, 20, 0}};
+    Check(schedule);
+  }
+}
+
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   int early = 0, older = 0, clipped = 0, bf16 = 0;
   for (uint64_t number = 0; number < 400; ++number) {
