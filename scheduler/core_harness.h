@@ -12,6 +12,7 @@
 #include "catch2/catch.hpp"
 #include "common/job_spec.h"
 #include "common/version.h"
+#include "common/view_key.h"
 #include "scheduler/scheduler_core.h"
 
 namespace shoal::scheduler {

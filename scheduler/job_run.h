@@ -154,7 +154,9 @@ class JobRun {
   bool MayBeDerivedAgain() const;
   // It can't do it: others are asked first.
   void GiveUpRederiver(absl::Time now);
+  // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
+  void BeginAnotherTraining(absl::Time now, const std::string& why);
   void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
@@ -330,6 +332,7 @@ class JobRun {
   bool placed_ = false;                                       // the nodes of the view are there
   absl::Duration ran_;                                        // not in state_ yet
   bool derived_anew_ = false;
+  bool outdated_ = false;  // the store was an older copy
   bool renew_view_ = false;  // a worker that failed waits for a new view, even if it is the same
   std::map<uint32_t, Version> first_in_view_;  // by shard: reported first in the current view
   uint64_t restore_view_ = 0;                  // first view of the restore point: older progress is void

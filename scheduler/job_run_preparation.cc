@@ -120,19 +120,22 @@ void JobRun::DeriveAnewByMajority(absl::Time now) {
   state_.set_deriver(deriver->id.value());
 }
 
-// Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
-// that it has never heard of. Another training shuts all of that out.
 void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& report) {
   NodeState& node = nodes_[member.id];
   node.prepared = node.offered = false;  // it has dropped the job
   node.installed = 0;
-  if (TrainingId(report.outdated_training()) != TrainingId(state_.view().training_id())) return;
+  if (TrainingId(report.outdated_training()) == TrainingId(state_.view().training_id()))
+    BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
+}
+
+// Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
+// that it has never heard of. Another training shuts all of that out.
+void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
   Message(now,
-          absl::StrCat(member.name,
-                       " has had a newer view: the scheduler's store is an older copy; the job goes "
-                       "on from the newest checkpoint that it knows: ",
-                       report.reason()),
+          absl::StrCat("the scheduler's store is an older copy (", why,
+                       "): the job goes on from the newest checkpoint that it knows"),
           LogLine::Level::kWarning);
+  outdated_ = true;
   state_.mutable_view()->set_training_id(NewTrainingId(now).value());
   WantRestore();
 }

@@ -26,6 +26,11 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
   if (report.view() < restore_view_ || report.view() > state_.view().view() ||
       report.shard() >= shards_.size() || report.version() > length().rounds || ended())
     return;
+  const Version target(CurrentTarget(restore_id()).version());
+  if (Version(report.version()) > target) {  // which only verdicts move that are stored first
+    return BeginAnotherTraining(now, absl::StrCat(member.name, " has version ", report.version(),
+                                                  ", and should wait at ", target.value()));
+  }
   ShardState& shard = shards_[report.shard()];
   if (Version(report.version()) > shard.version) moved_ = now;
   shard.version = std::max(shard.version, Version(report.version()));

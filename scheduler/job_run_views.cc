@@ -258,7 +258,10 @@ bool JobRun::PrimariesUsable() const {
 RestorePoint JobRun::NextRestore() const {
   RestorePoint restore;
   restore.set_restore_id(state_.view().restore().restore_id() + 1);
-  const Version limit(state_.state() == JOB_STATE_TESTING ? state_.kept_version() : length().rounds);
+  // Not beyond the next verdict, nor beyond the rounds whose statistics are known: servers may have told of
+  // such checkpoints to an older copy of the store.
+  Version limit(state_.state() == JOB_STATE_TESTING ? state_.kept_version() : CurrentTarget(0).version());
+  if (outdated_) limit = std::min(limit, window_.version());
   const StoredCheckpoint* const newest = NewestCheckpoint(state_, limit);
   if (newest != nullptr) {
     restore.set_version(newest->version());
@@ -272,7 +275,8 @@ RestorePoint JobRun::NextRestore() const {
 TrainingId JobRun::NewTrainingId(absl::Time now) const {
   Sha256 sha256;
   sha256.Add(absl::StrCat(definition_.cluster_id(), "/", definition_.job(), "/",
-                          definition_.submitted_unix_ms(), "/", absl::ToUnixNanos(now)));
+                          definition_.submitted_unix_ms(), "/", absl::ToUnixNanos(now), "/",
+                          state_.view().training_id()));
   const Sha256Digest digest = sha256.Digest();
   uint64_t id = 0;
   for (int i = 0; i < 8; ++i) id = id << 8 | digest[i];

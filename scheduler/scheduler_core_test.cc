@@ -693,6 +693,18 @@ TEST_CASE(
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
+TEST_CASE("Versions beyond the one that a verdict is due on show that a store is an older copy") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  const View before = h.CurrentView();
+  h.Reached(s, 0, 11);  // evaluated every 10
+  CHECK(h.Said("s has version 11, and should wait at 10"));
+  h.Pass(absl::Seconds(1), {s, w});
+  CHECK(h.CurrentView().training_id() != before.training_id());
+  CHECK(h.CurrentView().restore().restore_id() == before.restore().restore_id() + 1);
+}
+
 TEST_CASE(
     "A process whose answer to Join was lost gets the same id again; one that had a session a new one") {
   Harness h;
@@ -1000,8 +1012,9 @@ TEST_CASE("Progress beyond the end of the training is dropped") {
   h.Start(server, worker);
   h.Reached(server, 0, 21);
   CHECK(h.GetJob().version() == 0);
-  h.Reached(server, 0, 20);
-  CHECK(h.GetJob().version() == 20);
+  CHECK(h.GetJob().view().restore().restore_id() == 1);
+  h.Reached(server, 0, 10);
+  CHECK(h.GetJob().version() == 10);
 }
 
 TEST_CASE("A record of the store whose key names no job is an error that names the record") {
