@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/activation.h"
 #include "kernels/row_loops.h"
 #include "kernels/token_blocks.h"

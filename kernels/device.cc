@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/gemm_bf16_amx.h"
 #include "kernels/gemm_check.h"
 #include "kernels/gemm_onednn_driver.h"

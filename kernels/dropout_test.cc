@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "kernels/test_numbers.h"
 
 namespace shoal {

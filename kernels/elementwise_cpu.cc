@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "kernels/row_loops.h"
 #include "kernels/token_blocks.h"

@@ -11,8 +11,8 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kMostRows = 16;  // of a panel of A, on any instruction set
-constexpr int64_t kMostColumns = 32;
+constexpr int64_t kMaxRows = 16;  // of a panel of A, on any instruction set
+constexpr int64_t kMaxColumns = 32;
 
 int64_t RoundUpToPair(int64_t k) { return (k + 1) / 2 * 2; }
 
@@ -32,7 +32,7 @@ void WidenB(const GemmProblem& problem, Range k, Range n, float* to) {
 }
 
 void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
-  float wide[kGemmBlockK * kMostColumns];
+  float wide[kGemmBlockK * kMaxColumns];
   const int64_t panel = F32Kernel().panel_columns, rounded = RoundUpToPair(k.size());
   auto* to = static_cast<float*>(packed);
   for (int64_t j = n.begin; j < n.end; j += panel, to += rounded * panel) {
@@ -50,7 +50,7 @@ void PackB(const GemmProblem& problem, Range k, Range n, void* packed) {
 void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k, const void* packed,
               void* scratch) {
   const FlushDenormals flush;
-  float wide[kMostRows * kGemmBlockK];
+  float wide[kMaxRows * kGemmBlockK];
   const int64_t panel = F32Kernel().panel_rows, rounded = RoundUpToPair(k.size());
   GemmProblem f32;
   f32.a = wide;

@@ -9,7 +9,7 @@ namespace {
 
 // Packed B of one pass: at most this many elements (16 MiB of f32), so that it stays in a shared cache of
 // ordinary size.
-constexpr int64_t kMostPacked = 4 << 20;
+constexpr int64_t kMaxPacked = 4 << 20;
 // Columns whose packed block of K (384 x 384 f32, 576 KiB) stays in L2 while rows pass by.
 constexpr int64_t kCacheColumns = 384;
 // Columns that one item packs.
@@ -18,7 +18,7 @@ constexpr int64_t kPackColumns = 128;
 // by B's block while that is in L2.
 constexpr int64_t kItems = 28;
 constexpr int64_t kLeastPanels = 2;
-constexpr int64_t kMostPanels = 5;
+constexpr int64_t kMaxPanels = 5;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
 
@@ -56,10 +56,10 @@ PassShape ShapeOfPasses(const GemmProblem& problem, const GemmKernel& kernel, bo
   PassShape shape;
   const bool whole_k = problem.c_type != DType::kF32;  // C can't hold the sums between passes
   const int64_t least_k = whole_k ? problem.k : std::min(problem.k, kGemmBlockK);
-  const int64_t most_columns = std::max(kCacheColumns, kMostPacked / least_k / kCacheColumns * kCacheColumns);
+  const int64_t most_columns = std::max(kCacheColumns, kMaxPacked / least_k / kCacheColumns * kCacheColumns);
   shape.columns = RoundUp(problem.n, kernel.panel_columns);
   if (!whole_rows) shape.columns = std::min(shape.columns, most_columns);
-  const int64_t blocks = std::max<int64_t>(1, kMostPacked / (kGemmBlockK * shape.columns));
+  const int64_t blocks = std::max<int64_t>(1, kMaxPacked / (kGemmBlockK * shape.columns));
   shape.k = whole_k ? problem.k : std::min(problem.k, blocks * kGemmBlockK);
   return shape;
 }
@@ -102,7 +102,7 @@ void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n
 
 int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_tiles) {
   const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel_rows);
-  return std::clamp(rows, kLeastPanels * panel_rows, kMostPanels * panel_rows);
+  return std::clamp(rows, kLeastPanels * panel_rows, kMaxPanels * panel_rows);
 }
 
 void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,

@@ -1,5 +1,5 @@
 // Initial parameters: pure functions of a key and the index of the element, so that a server makes just its
-// own blocks. The key is DeriveKey(seed, parameter name) of common/philox.h.
+// own blocks. The key is DeriveKey(seed, parameter name) of common/base/philox.h.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/init.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/layer_norm.h"
 #include "kernels/row_loops.h"
 #include "kernels/token_blocks.h"

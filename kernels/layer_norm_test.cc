@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "absl/functional/function_ref.h"
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/loss.h"
 #include "kernels/row_loops.h"
 #include "kernels/token_blocks.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "common/status.h"
+#include "common/base/status.h"
 
 namespace shoal {
 namespace {

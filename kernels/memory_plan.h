@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "common/large_memory.h"
+#include "common/base/large_memory.h"
 
 namespace shoal {
 

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "absl/container/flat_hash_map.h"
-#include "common/status.h"
+#include "common/base/status.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace shoal {

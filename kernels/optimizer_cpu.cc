@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/optimizer.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,4 +1,4 @@
-// Philox4x32-10 (common/philox.h) on vectors: a counter a lane, the same words on every Highway target.
+// Philox4x32-10 (common/base/philox.h) on vectors: a counter a lane, the same words on every Highway target.
 #include <cstdint>
 
 #include "hwy/highway.h"

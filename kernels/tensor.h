@@ -9,7 +9,7 @@
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
-#include "common/status.h"
+#include "common/base/status.h"
 
 namespace shoal {
 

@@ -4,7 +4,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "common/status.h"
+#include "common/base/status.h"
 
 namespace shoal {
 namespace {

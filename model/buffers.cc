@@ -1,6 +1,6 @@
 #include "model/buffers.h"
 
-#include "common/status.h"
+#include "common/base/status.h"
 
 namespace shoal {
 

@@ -1,6 +1,6 @@
 #include "model/embeddings.h"
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
 

@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "common/file.h"
-#include "common/safetensors.h"
+#include "common/storage/file.h"
+#include "common/storage/safetensors.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 

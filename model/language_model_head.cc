@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "model/head.h"

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "common/status.h"
+#include "common/base/status.h"
 #include "model/model_config.h"
 #include "nlohmann/json.hpp"
 
@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 constexpr char kBert[] = "bert";
 constexpr char kPreNorm[] = "roberta-prelayernorm";
 constexpr char kGpt2[] = "gpt2";
-constexpr size_t kMostLabels = size_t{1} << 24;
+constexpr size_t kMaxLabels = size_t{1} << 24;
 // Beyond any size or token (CheckModelConfig has the exact limits), and small enough to calculate with.
 constexpr int64_t kMaxNumber = int64_t{1} << 32;
 
@@ -137,7 +137,7 @@ absl::Status ReadHead(const Json& json, ModelConfig* config) {
       config->labels.push_back(name->get<std::string>());
     }
   }
-  for (size_t i = config->labels.size(); i < std::min(count, kMostLabels); ++i)
+  for (size_t i = config->labels.size(); i < std::min(count, kMaxLabels); ++i)
     config->labels.push_back(absl::StrCat("LABEL_", i));
   SHOAL_ASSIGN_OR_RETURN(const std::string problem, ReadString(json, "problem_type", ""));
   if (problem == "regression" || (problem.empty() && count == 1)) {

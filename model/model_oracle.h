@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "kernels/init.h"
 #include "model/batch.h"
 #include "model/model_config.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "kernels/device.h"
 #include "model/model.h"
 #include "model/model_oracle.h"

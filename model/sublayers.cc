@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "kernels/activation.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
@@ -154,7 +154,7 @@ void PlainNorm(const Pass& pass, const ResidualNorm& norm) {
   NormForward(*pass.device, ForwardArgs(pass, norm));
 }
 
-void NormAgain(const Pass& pass, const ResidualNorm& norm, const Tensor& y) {
+void RecomputeNorm(const Pass& pass, const ResidualNorm& norm, const Tensor& y) {
   ResidualNorm plain = norm;
   plain.residual = {};
   plain.buffers.y = y;

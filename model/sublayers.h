@@ -101,7 +101,7 @@ void LinearResidualNorm(const Pass& pass, const ConstTensor& branch_x, uint64_t 
 void PlainNorm(const Pass& pass, const ResidualNorm& norm);
 
 // norm.buffers.y as forward gave it, from what it kept: less memory than keeping it, and little work.
-void NormAgain(const Pass& pass, const ResidualNorm& norm, const Tensor& y);
+void RecomputeNorm(const Pass& pass, const ResidualNorm& norm, const Tensor& y);
 
 struct ResidualNormBackwardArgs {
   ConstTensor d_y;

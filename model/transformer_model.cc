@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "model/buffers.h"
 #include "model/embeddings.h"

@@ -69,11 +69,11 @@ Tensor TransformerStack::SublayerInput(int64_t index, int64_t tokens) const {
   return buffers_->Matrix(pre() || index > 0 ? y_ : x_, tokens);
 }
 
-ConstTensor TransformerStack::SublayerInputAgain(const Pass& pass, int64_t index) const {
+ConstTensor TransformerStack::RecomputeSublayerInput(const Pass& pass, int64_t index) const {
   const int64_t norm = pre() ? index : index - 1;
   if (norm < 0) return buffers_->Matrix(x_, pass.tokens());
   const Tensor y = buffers_->Matrix(y_again_, pass.tokens());
-  NormAgain(pass, Norm(pass, norm), y);
+  RecomputeNorm(pass, Norm(pass, norm), y);
   return y;
 }
 
@@ -128,7 +128,7 @@ void TransformerStack::SublayerForward(const Pass& pass, int64_t index) {
 void TransformerStack::SublayerBackward(const Pass& pass, int64_t index, const ConstTensor& d_branch) {
   const int64_t layer = index / 2, tokens = pass.tokens();
   const LayerOffsets& at = parameters_.layers[layer];
-  const ConstTensor x = SublayerInputAgain(pass, index);
+  const ConstTensor x = RecomputeSublayerInput(pass, index);
   const Tensor d_x = buffers_->Matrix(d_main_, tokens);
   if (index % 2 == 0) {
     const AttentionScratch scratch = {buffers_->Matrix(d_context_, tokens), buffers_->Matrix(d_qkv_, tokens)};

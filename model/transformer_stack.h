@@ -47,7 +47,7 @@ class TransformerStack {
   // Input of sub-layer `index`: even the attention, odd the feed-forward of layer index / 2.
   Tensor SublayerInput(int64_t index, int64_t tokens) const;
   // The same in backward, made again.
-  ConstTensor SublayerInputAgain(const Pass& pass, int64_t index) const;
+  ConstTensor RecomputeSublayerInput(const Pass& pass, int64_t index) const;
   AttentionBuffers Attention(int64_t layer, int64_t tokens) const;
   FeedForwardBuffers Inner(int64_t layer, int activated, int64_t tokens) const;
   // A sub-layer and the norm behind it.

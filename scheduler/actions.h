@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/checkpoint.pb.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/records.pb.h"

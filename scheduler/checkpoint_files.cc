@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/checkpoint.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/storage/checkpoint.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace shoal::scheduler {

@@ -1,4 +1,4 @@
-// Checkpoints on disk, as the scheduler commits and finds them (format: common/checkpoint.h).
+// Checkpoints on disk, as the scheduler commits and finds them (format: common/storage/checkpoint.h).
 #pragma once
 
 #include <optional>
@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "scheduler/actions.h"
 #include "scheduler/options.h"
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/checkpoint.h"
-#include "common/fault_env.h"
-#include "common/test_dir.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/fault_env.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal::scheduler {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/checkpoint.pb.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/records.pb.h"

@@ -10,9 +10,8 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/job_spec.h"
-#include "common/version.h"
-#include "common/view_key.h"
+#include "common/base/release.h"
+#include "common/job/job_spec.h"
 #include "scheduler/scheduler_core.h"
 
 namespace shoal::scheduler {
@@ -95,7 +94,10 @@ class Harness {
     Take();
     return status;
   }
-  absl::Status Report(uint64_t node, const NodeReport& report) {
+  // Of the current training, if the report names none.
+  absl::Status Report(uint64_t node, NodeReport report) {
+    if (report.training_id() == 0 && !core_->ListJobs().empty())
+      report.set_training_id(CurrentView().training_id());
     const absl::Status status = core_->Report(now_, NodeId(node), report);
     Take();
     return status;
@@ -148,16 +150,11 @@ class Harness {
     report.mutable_job_refused()->set_differs(differs);
     REQUIRE(Report(node, report).ok());
   }
-  // 0: of the current one.
-  ViewKey KeyOfView(uint64_t view = 0) {
-    ViewKey key = KeyOf(CurrentView());
-    if (view != 0) key.view = ViewId(view);
-    return key;
-  }
   void Installed(uint64_t node, uint64_t view, const std::string& error = "", bool damaged = false,
                  RestoreTrouble trouble = RESTORE_TROUBLE_NONE) {
     NodeReport report;
-    SetKey(KeyOfView(view), report.mutable_view_installed());
+    report.mutable_view_installed()->set_job(1);
+    report.mutable_view_installed()->set_view(view);
     report.mutable_view_installed()->set_error(error);
     report.mutable_view_installed()->set_trouble(damaged ? RESTORE_TROUBLE_DAMAGED : trouble);
     REQUIRE(Report(node, report).ok());
@@ -165,7 +162,8 @@ class Harness {
   void Reached(uint64_t node, uint32_t shard, uint64_t version) {
     NodeReport report;
     ShardProgress& progress = *report.mutable_shard_progress();
-    SetKey(KeyOfView(), &progress);
+    progress.set_job(1);
+    progress.set_view(CurrentView().view());
     progress.set_shard(shard);
     progress.set_version(version);
     REQUIRE(Report(node, report).ok());
@@ -174,7 +172,8 @@ class Harness {
   void Rounds(uint64_t node, uint64_t from, uint64_t to, uint64_t view = 0) {
     NodeReport report;
     ShardProgress& progress = *report.mutable_shard_progress();
-    SetKey(KeyOfView(view), &progress);
+    progress.set_job(1);
+    progress.set_view(view == 0 ? CurrentView().view() : view);
     progress.set_version(to);
     for (uint64_t round = from; round < to; ++round) {
       RoundStats& stats = *progress.add_rounds();

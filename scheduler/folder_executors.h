@@ -9,7 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/executor.h"
+#include "common/base/executor.h"
 
 namespace shoal::scheduler {
 

@@ -3,10 +3,10 @@
 #include <string>
 
 #include "catch2/catch.hpp"
-#include "common/event.h"
-#include "common/fault_env.h"
-#include "common/test_dir.h"
-#include "common/timer_queue.h"
+#include "common/base/event.h"
+#include "common/base/timer_queue.h"
+#include "common/storage/fault_env.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal::scheduler {
 namespace {

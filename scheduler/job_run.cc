@@ -108,7 +108,7 @@ void JobRun::Advance(absl::Time now) {
     if (!has_plan()) Derive(now);
     if (has_plan() && !ended()) {
       RetryCommits(now);
-      DeriveAgain(now);
+      Rederive(now);
       OfferPlan(now);
       Judge(now);
       Finish(now);

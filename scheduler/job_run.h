@@ -15,10 +15,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/job_plan_check.h"
-#include "common/schedule.h"
-#include "common/types.h"
-#include "common/utf8.h"
+#include "common/base/types.h"
+#include "common/base/utf8.h"
+#include "common/job/job_plan_check.h"
+#include "common/job/schedule.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/actions.h"
 #include "scheduler/checkpoint_ledger.h"
@@ -46,6 +46,8 @@ class JobRun {
 
   JobId id() const { return JobId(definition_.job()); }
   const JobDefinition& definition() const { return definition_; }
+  // Of its views; 0: none yet.
+  TrainingId training() const { return TrainingId(state_.view().training_id()); }
   bool ended() const;
   // A worker may be bringing artifacts for a plan that is not known yet.
   bool is_deriving() const { return state_.state() == JOB_STATE_PREPARING && !has_plan(); }
@@ -148,16 +150,16 @@ class JobRun {
   void Derive(absl::Time now);
   void OfferPlan(absl::Time now);
   // Asks a worker for artifacts that were lost; the job goes on meanwhile.
-  void DeriveAgain(absl::Time now);
+  void Rederive(absl::Time now);
   const Member* ChooseRederiver(absl::Time now) const;
   // Whether a worker may still do it, or come.
-  bool MayBeDerivedAgain() const;
+  bool MayBeRederived() const;
   // It can't do it: others are asked first.
   void GiveUpRederiver(absl::Time now);
   // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
   void BeginAnotherTraining(absl::Time now, const std::string& why);
-  void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
+  void OnRederived(absl::Time now, const Member& member, const JobPlan& plan);
   // A worker to derive the plan; null: none that can do it now. Ends the job when all have refused too often.
   const Member* ChooseDeriver(absl::Time now);
   // Who can't take part or has failed, of that role or of any: "; worker-2 can't take part: ..."
@@ -246,7 +248,7 @@ class JobRun {
   // version, where only this one's file gives errors, or ends, with all that it has.
   void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void OnAllServersFailed(absl::Time now, const std::string& error, const std::set<RestoreTrouble>& troubles);
-  void AskServersAgain();
+  void RetryServers();
   // Before the next attempt, after so many failures before the last.
   absl::Duration PauseAfter(uint32_t failures) const;
   void WriteView(absl::Time now, View view);
@@ -332,7 +334,7 @@ class JobRun {
   bool placed_ = false;                                       // the nodes of the view are there
   absl::Duration ran_;                                        // not in state_ yet
   bool derived_anew_ = false;
-  bool outdated_ = false;  // the store was an older copy
+  bool outdated_ = false;    // the store was an older copy
   bool renew_view_ = false;  // a worker that failed waits for a new view, even if it is the same
   std::map<uint32_t, Version> first_in_view_;  // by shard: reported first in the current view
   uint64_t restore_view_ = 0;                  // first view of the restore point: older progress is void

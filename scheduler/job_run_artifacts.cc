@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/job_print.h"
-#include "common/plan_text.h"
+#include "common/job/job_print.h"
+#include "common/job/plan_text.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
@@ -52,7 +52,7 @@ const Member* JobRun::ChooseRederiver(absl::Time now) const {
   return chosen;
 }
 
-void JobRun::DeriveAgain(absl::Time now) {
+void JobRun::Rederive(absl::Time now) {
   if (lost_artifact_.empty()) return;
   const Member* member = members_.Find(rederiver_);
   if (member == nullptr || member->leaving || watch_.Suspect(rederiver_) != nullptr) {
@@ -79,7 +79,7 @@ void JobRun::GiveUpRederiver(absl::Time now) {
   rederiver_ = NodeId(0);
 }
 
-bool JobRun::MayBeDerivedAgain() const {
+bool JobRun::MayBeRederived() const {
   bool none = true;
   for (const auto& [id, member] : members_.all()) {
     if (!member.is_worker() || !member.connected || member.leaving) continue;
@@ -90,7 +90,7 @@ bool JobRun::MayBeDerivedAgain() const {
   return none;
 }
 
-void JobRun::OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan) {
+void JobRun::OnRederived(absl::Time now, const Member& member, const JobPlan& plan) {
   if (plan.SerializeAsString() != definition_.plan().SerializeAsString()) {
     NodeState& node = nodes_[member.id];
     if (node.refusals + node.failures == 0) node.unable_since = now;
@@ -103,7 +103,7 @@ void JobRun::OnDerivedAgain(absl::Time now, const Member& member, const JobPlan&
   Message(now, absl::StrCat(member.name, " has derived ", lost_artifact_, " again"));
   rederiver_ = NodeId(0);
   lost_artifact_.clear();
-  AskServersAgain();
+  RetryServers();
   for (auto& [id, other] : nodes_) {
     other.derive_refusals = 0;
     if (!other.refused.empty()) other.ask_again = absl::InfinitePast();

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/job_plan_check.h"
-#include "common/job_print.h"
-#include "common/plan_text.h"
-#include "common/sha256.h"
+#include "common/base/sha256.h"
+#include "common/job/job_plan_check.h"
+#include "common/job/job_print.h"
+#include "common/job/plan_text.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
@@ -19,7 +19,7 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   NodeState& node = nodes_[member.id];
-  if (report.has_plan() && member.id == rederiver_) OnDerivedAgain(now, member, report.plan());
+  if (report.has_plan() && member.id == rederiver_) OnRederived(now, member, report.plan());
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan()) {
       absl::Status checked = CheckPlan(definition_.spec(), report.plan());

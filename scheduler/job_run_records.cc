@@ -7,18 +7,18 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "common/checkpoint.h"
-#include "common/contribution_stats.h"
-#include "common/file.h"
-#include "common/job_print.h"
-#include "common/plan_text.h"
-#include "common/sha256.h"
+#include "common/base/sha256.h"
+#include "common/job/job_print.h"
+#include "common/job/plan_text.h"
+#include "common/protocol/contribution_stats.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/file.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {
 
 void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgress& report) {
-  if (report.training_id() != state_.view().training_id() || !HoldsShard(member.id, report.shard())) return;
+  if (!HoldsShard(member.id, report.shard())) return;
   // Statistics are a function of the job, whatever view they come from: a server that has not heard of the
   // newest one yet says them once, too. Those of a former restore point's servers are not needed: the rounds
   // before its version are recorded, the others are run again.

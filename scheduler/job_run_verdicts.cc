@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/checkpoint.h"
-#include "common/job_spec.h"
-#include "common/metrics.h"
+#include "common/job/job_spec.h"
+#include "common/job/metrics.h"
+#include "common/storage/checkpoint.h"
 #include "scheduler/job_run.h"
 
 namespace shoal::scheduler {

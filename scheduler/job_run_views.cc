@@ -6,11 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/blocks.h"
-#include "common/checkpoint.h"
-#include "common/restore_trouble.h"
-#include "common/sha256.h"
-#include "common/view_key.h"
+#include "common/base/sha256.h"
+#include "common/protocol/blocks.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/restore_trouble.h"
 #include "scheduler/job_run.h"
 #include "scheduler/placement.h"
 
@@ -25,8 +24,7 @@ std::string Names(const std::vector<NodeRef>& nodes) {
 }  // namespace
 
 void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
-  const ViewKey key = KeyOf(report), current = KeyOf(state_.view());
-  if (key.training != current.training || key.view > current.view || !HoldsAnyShard(member.id)) return;
+  if (report.view() > state_.view().view() || !HoldsAnyShard(member.id)) return;  // it was not told of it
   NodeState& node = nodes_[member.id];
   if (report.error().empty()) {
     node.installed = std::max(node.installed, report.view());
@@ -105,7 +103,7 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error,
     ++failed;
   }
   // A good one, or what they lack, may be about to come back.
-  if (!lost_artifact_.empty() && MayBeDerivedAgain()) return;
+  if (!lost_artifact_.empty() && MayBeRederived()) return;
   if (failed < definition_.spec().cluster().min_servers()) return;
   OnAllServersFailed(now, error, troubles);
 }
@@ -117,12 +115,12 @@ void JobRun::OnAllServersFailed(absl::Time now, const std::string& error,
   const Version version(state_.view().restore().version());
   const bool unreadable = !storage && troubles.count(RESTORE_TROUBLE_UNREADABLE) > 0;
   if (!unreadable || FindCheckpoint(state_, version) == nullptr) return End(now, JOB_STATE_FAILED, error);
-  AskServersAgain();
+  RetryServers();
   LoseCheckpoint(now, version,
                  absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files stay)")));
 }
 
-void JobRun::AskServersAgain() {
+void JobRun::RetryServers() {
   first_failed_restore_ = absl::InfiniteFuture();
   for (auto& [id, node] : nodes_) {
     if (std::exchange(node.failed_restores, 0) > 0) node.ask_again = absl::InfinitePast();

@@ -36,7 +36,7 @@ LastResort::Step LastResort::Advance(absl::Time now, const Situation& situation)
   if (now - alive_ <= Deadline()) return Step::kNone;
   alive_ = now;
   measurable_ = false;
-  static constexpr Step kSteps[] = {Step::kDeliverAgain, Step::kMoveWork, Step::kGoBack, Step::kGiveUp};
+  static constexpr Step kSteps[] = {Step::kRedeliver, Step::kMoveWork, Step::kGoBack, Step::kGiveUp};
   const Step step = kSteps[taken_];
   taken_ = std::min(taken_ + 1, 3);
   return step;

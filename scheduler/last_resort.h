@@ -26,9 +26,9 @@ class LastResort {
  public:
   enum class Step {
     kNone,
-    kDeliverAgain,  // the same nodes, in a new view and new sessions: each says and hears everything again
-    kMoveWork,      // work of the nodes that owe something goes to others
-    kGoBack,        // to the newest checkpoint
+    kRedeliver,  // the same nodes, in a new view and new sessions: each says and hears everything again
+    kMoveWork,   // work of the nodes that owe something goes to others
+    kGoBack,     // to the newest checkpoint
     kGiveUp,
   };
   // How far the job has got, the most important number first. Each change is a move.

@@ -44,7 +44,7 @@ TEST_CASE("When nothing moves, each remedy is tried once, and then the job is gi
   CHECK(f.Steps(absl::Seconds(30)).empty());
   const absl::Time start = f.now;
   CHECK(f.Steps(absl::Hours(1)) ==
-        std::vector<Step>{Step::kDeliverAgain, Step::kMoveWork, Step::kGoBack, Step::kGiveUp});
+        std::vector<Step>{Step::kRedeliver, Step::kMoveWork, Step::kGoBack, Step::kGiveUp});
   CHECK(f.now - start < absl::Minutes(8));
 }
 
@@ -61,10 +61,10 @@ TEST_CASE("The deadline is a multiple of the longest wait between two moves, wit
 TEST_CASE("A job that gets further than ever has all remedies again, one that goes back has not") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
-  CHECK(f.Steps(absl::Seconds(31)) == std::vector<Step>{Step::kDeliverAgain});
+  CHECK(f.Steps(absl::Seconds(31)) == std::vector<Step>{Step::kRedeliver});
   SECTION("further") {
     ++f.situation.milestone[2];
-    CHECK(f.Steps(absl::Seconds(32)) == std::vector<Step>{Step::kDeliverAgain});
+    CHECK(f.Steps(absl::Seconds(32)) == std::vector<Step>{Step::kRedeliver});
   }
   SECTION("back, and up to the same place again") {
     --f.situation.milestone[2];
@@ -100,7 +100,7 @@ TEST_CASE("What was waited for in vain, or for nodes, is no measure of how long 
     (void)f.After(absl::Seconds(500));
     f.situation.waits = false;
   }
-  SECTION("a remedy") { CHECK(f.After(absl::Seconds(500)) == Step::kDeliverAgain); }
+  SECTION("a remedy") { CHECK(f.After(absl::Seconds(500)) == Step::kRedeliver); }
   f.Rounds(2, absl::Seconds(1));
   CHECK(f.resort.Deadline() == absl::Seconds(30));
 }

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "common/address.h"
-#include "common/status.h"
-#include "common/version.h"
+#include "common/base/release.h"
+#include "common/base/status.h"
+#include "common/rpc/address.h"
 
 namespace shoal::scheduler {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/actions.h"
 #include "scheduler/options.h"

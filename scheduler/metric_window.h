@@ -5,7 +5,7 @@
 #include <deque>
 
 #include "absl/time/time.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/records.pb.h"
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "common/blocks.h"
-#include "common/types.h"
+#include "common/base/types.h"
+#include "common/protocol/blocks.h"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::scheduler {

@@ -11,8 +11,8 @@ namespace {
 
 // What a node reports is not to be trusted: not a number, negative, or for ever.
 absl::Duration Seconds(double seconds) {
-  constexpr double kMost = 1e9;
-  return absl::Seconds(std::isnan(seconds) ? 0 : std::clamp(seconds, 0.0, kMost));
+  constexpr double kMax = 1e9;
+  return absl::Seconds(std::isnan(seconds) ? 0 : std::clamp(seconds, 0.0, kMax));
 }
 
 std::string Text(absl::Duration duration) {

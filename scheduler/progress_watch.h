@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/longest_wait.h"
 #include "scheduler/membership.h"

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "catch2/catch.hpp"
-#include "common/version.h"
+#include "common/base/release.h"
 
 namespace shoal::scheduler {
 namespace {

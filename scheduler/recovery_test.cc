@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/contribution_stats.h"
-#include "common/job_print.h"
-#include "common/plan_text.h"
-#include "common/sha256.h"
+#include "common/base/sha256.h"
+#include "common/job/job_print.h"
+#include "common/job/plan_text.h"
+#include "common/protocol/contribution_stats.h"
 #include "scheduler/checkpoint_ledger.h"
 #include "scheduler/core_harness.h"
 
@@ -928,7 +928,8 @@ TEST_CASE("A round whose statistics are not finite ends the job") {
   const uint64_t s = StartPlain(&h, &w);
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  SetKey(h.KeyOfView(), &progress);
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
   progress.set_version(1);
   progress.add_rounds()->mutable_stats()->set_loss(std::numeric_limits<double>::infinity());
   REQUIRE(h.Report(s, report).ok());
@@ -1025,7 +1026,8 @@ TEST_CASE("Statistics of rounds that the training does not have are dropped") {
   h.Rounds(s, 0, 5);
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  SetKey(h.KeyOfView(), &progress);
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
   progress.set_version(5);
   progress.add_rounds()->set_round(uint64_t{1} << 40);
   REQUIRE(h.Report(s, report).ok());

@@ -6,12 +6,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "common/file.h"
-#include "common/job_print.h"
-#include "common/job_spec.h"
-#include "common/sha256.h"
-#include "common/status.h"
-#include "common/version.h"
+#include "common/base/release.h"
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "common/job/job_print.h"
+#include "common/job/job_spec.h"
+#include "common/storage/file.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -215,12 +215,12 @@ absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport
     out_.Send(node, std::move(directive));
     return absl::OkStatus();
   }
-  SHOAL_RETURN_IF_ERROR(HandOn(now, member, report));
+  SHOAL_RETURN_IF_ERROR(Dispatch(now, member, report));
   Advance(now);
   return absl::OkStatus();
 }
 
-absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeReport& report) {
+absl::Status SchedulerCore::Dispatch(absl::Time now, Member* member, const NodeReport& report) {
   switch (report.report_case()) {
     case NodeReport::kJobPrepared:
       if (JobRun* const job = RunningJob(member->id, report.job_prepared().job())) {
@@ -233,24 +233,24 @@ absl::Status SchedulerCore::HandOn(absl::Time now, Member* member, const NodeRep
       }
       return absl::OkStatus();
     case NodeReport::kViewInstalled:
-      if (JobRun* const job = RunningJob(member->id, report.view_installed().job())) {
+      if (JobRun* const job = TrainedJob(member->id, report.view_installed().job(), report)) {
         job->OnInstalled(now, *member, report.view_installed());
       }
       return absl::OkStatus();
     case NodeReport::kShardProgress:
-      if (JobRun* const job = RunningJob(member->id, report.shard_progress().job()))
+      if (JobRun* const job = TrainedJob(member->id, report.shard_progress().job(), report))
         job->OnProgress(now, *member, report.shard_progress());
       return absl::OkStatus();
     case NodeReport::kShardWritten:
-      if (JobRun* const job = RunningJob(member->id, report.shard_written().job()))
+      if (JobRun* const job = TrainedJob(member->id, report.shard_written().job(), report))
         job->OnShardWritten(now, *member, report.shard_written());
       return absl::OkStatus();
     case NodeReport::kSlotEvaluated:
-      if (JobRun* const job = RunningJob(member->id, report.slot_evaluated().job()))
+      if (JobRun* const job = TrainedJob(member->id, report.slot_evaluated().job(), report))
         job->OnEvaluated(now, *member, report.slot_evaluated());
       return absl::OkStatus();
     case NodeReport::kSlotFailed:
-      if (JobRun* const job = RunningJob(member->id, report.slot_failed().job()))
+      if (JobRun* const job = TrainedJob(member->id, report.slot_failed().job(), report))
         job->OnSlotFailed(now, *member, report.slot_failed());
       return absl::OkStatus();
     default:
@@ -265,6 +265,11 @@ JobRun* SchedulerCore::RunningJob(NodeId node, uint64_t job) {
   close.mutable_close_job()->set_job(job);
   out_.Send(node, std::move(close));
   return nullptr;
+}
+
+JobRun* SchedulerCore::TrainedJob(NodeId node, uint64_t job, const NodeReport& report) {
+  JobRun* const running = RunningJob(node, job);
+  return running != nullptr && running->training() == TrainingId(report.training_id()) ? running : nullptr;
 }
 
 void SchedulerCore::Tick(absl::Time now) {

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/actions.h"
 #include "scheduler/job_run.h"
@@ -95,7 +95,9 @@ class SchedulerCore {
   absl::Status CheckHello(absl::Time now, const Member* member, const Hello& hello) const;
   // The job that a node's report is about, if it runs; the node is told to drop any other.
   JobRun* RunningJob(NodeId node, uint64_t job);
-  absl::Status HandOn(absl::Time now, Member* member, const NodeReport& report);
+  // The same for a report of a view's work; null, too, when it is of another training.
+  JobRun* TrainedJob(NodeId node, uint64_t job, const NodeReport& report);
+  absl::Status Dispatch(absl::Time now, Member* member, const NodeReport& report);
   absl::Status CheckRequest(const SubmitJobRequest& request) const;
   absl::Status CheckQueue() const;
   absl::Status CheckFolderIsFree(const std::string& checkpoint_dir) const;

@@ -554,7 +554,8 @@ TEST_CASE("A stall is named with its slots and their worker") {
   h.Start(s, w);
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  SetKey(h.KeyOfView(), &progress);
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
   progress.set_version(3);
   MissingSlots& missing = *progress.add_missing();
   missing.set_slot_begin(1);
@@ -682,8 +683,9 @@ TEST_CASE(
   CHECK(next.training_id() != before.training_id());
   CHECK(next.restore().restore_id() == before.restore().restore_id() + 1);
   NodeReport former;  // of a view with the same number, as another server may still hold it
-  SetKey(KeyOf(next), former.mutable_view_installed());
-  former.mutable_view_installed()->set_training_id(before.training_id());
+  former.set_training_id(before.training_id());
+  former.mutable_view_installed()->set_job(1);
+  former.mutable_view_installed()->set_view(next.view());
   REQUIRE(h.Report(s, former).ok());
   refuse(w, before.training_id());  // has not heard of the new one yet
   h.Prepared(w);

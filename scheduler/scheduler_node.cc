@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/checkpoint.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/storage/checkpoint.h"
 #include "scheduler/checkpoint_files.h"
 #include "spdlog/spdlog.h"
 

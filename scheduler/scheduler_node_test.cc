@@ -8,10 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
-#include "common/fake_executor.h"
-#include "common/sha256.h"
-#include "common/test_dir.h"
-#include "common/version.h"
+#include "common/base/fake_executor.h"
+#include "common/base/release.h"
+#include "common/base/sha256.h"
+#include "common/storage/test_dir.h"
 #include "scheduler/memory_store.h"
 #include "scheduler/sqlite_store.h"
 

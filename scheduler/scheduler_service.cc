@@ -8,8 +8,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/event.h"
-#include "common/rpc.h"
+#include "common/base/event.h"
+#include "common/rpc/rpc.h"
 
 namespace shoal::scheduler {
 namespace {

@@ -8,8 +8,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "common/crc32c.h"
-#include "common/status.h"
+#include "common/base/crc32c.h"
+#include "common/base/status.h"
 
 namespace shoal::scheduler {
 namespace {

@@ -3,8 +3,8 @@
 #include <sqlite3.h>
 
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/test_dir.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal::scheduler {
 namespace {

@@ -118,7 +118,8 @@ void OpenAll(Harness* h, const std::vector<uint64_t>& nodes) {
 void Missing(Harness* h, uint64_t server, uint32_t shard, uint64_t version, uint32_t begin, uint32_t end) {
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
-  SetKey(h->KeyOfView(), &progress);
+  progress.set_job(1);
+  progress.set_view(h->CurrentView().view());
   progress.set_shard(shard);
   progress.set_version(version);
   MissingSlots& missing = *progress.add_missing();

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/actions.h"
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/block_checksum.h"
-#include "common/status.h"
-#include "common/wire.h"
+#include "common/base/status.h"
+#include "common/base/wire.h"
+#include "common/protocol/block_checksum.h"
 
 namespace shoal::server {
 namespace {
@@ -21,7 +21,7 @@ FloatArray CopyOf(const std::shared_ptr<ArrayPool>& pool, const FloatArray& from
 
 }  // namespace
 
-BlockState::BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::shared_ptr<ArrayPool> pool,
+BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, std::shared_ptr<ArrayPool> pool,
                        BlockStart start)
     : job_(std::move(job)),
       block_(block),

@@ -11,13 +11,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "common/array_pool.h"
-#include "common/coverage.h"
-#include "common/payload.h"
-#include "common/types.h"
+#include "common/base/array_pool.h"
+#include "common/base/types.h"
+#include "common/protocol/coverage.h"
+#include "common/protocol/payload.h"
 #include "server/block_sum.h"
 #include "server/published.h"
-#include "server/shard_job.h"
+#include "server/shard_config.h"
 
 namespace shoal::server {
 
@@ -25,7 +25,7 @@ namespace shoal::server {
 struct BlockStart {
   Version version;
   FloatArray theta;
-  std::vector<FloatArray> moments;  // in the order of ShardJob::moment_names
+  std::vector<FloatArray> moments;  // in the order of ShardConfig::moment_names
 };
 
 // What a round's update takes beside the sum. With the sum and its weight this is the record that a follower
@@ -43,7 +43,7 @@ struct BlockUpdate {
 class BlockState {
  public:
   // Throws std::bad_alloc.
-  BlockState(std::shared_ptr<const ShardJob> job, BlockId block, std::shared_ptr<ArrayPool> pool,
+  BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, std::shared_ptr<ArrayPool> pool,
              BlockStart start);
 
   BlockId block() const { return block_; }
@@ -54,7 +54,7 @@ class BlockState {
     kCompleted,  // added, and the round's sum is complete: told to one caller
   };
   // Adds a contribution of the running round. The first one of a range is just held.
-  // Errors, which change nothing: see JobShard::Contribute. Throws std::bad_alloc, without effect.
+  // Errors, which change nothing: see ShardCore::Contribute. Throws std::bad_alloc, without effect.
   absl::StatusOr<AddResult> Add(const ContributionHeader& header, Payload payload)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -95,7 +95,7 @@ class BlockState {
   PayloadEncoder Encoder(const FloatArray& theta, FloatArray memory) const;
   PublishedVersion Finish(Version version, PayloadEncoder encoder) const;
 
-  const std::shared_ptr<const ShardJob> job_;
+  const std::shared_ptr<const ShardConfig> job_;
   const BlockId block_;
   const SumFormat format_;
   const std::shared_ptr<ArrayPool> pool_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/contribution_stats.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/protocol/contribution_stats.h"
 #include "kernels/optimizer.h"
 
 namespace shoal::server {

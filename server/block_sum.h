@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "absl/types/span.h"
-#include "common/array_pool.h"
-#include "common/payload.h"
+#include "common/base/array_pool.h"
+#include "common/protocol/payload.h"
 #include "proto/parameter.pb.h"
 
 namespace shoal::server {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/rpc.h"
+#include "common/rpc/rpc.h"
 #include "proto/parameter.grpc.pb.h"
 
 namespace shoal::server {

@@ -7,7 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/channel_pool.h"
+#include "common/rpc/channel_pool.h"
 #include "grpcpp/grpcpp.h"
 #include "server/peer_link.h"
 

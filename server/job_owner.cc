@@ -14,7 +14,7 @@ class JobOwner::Retired {
  public:
   explicit Retired(ExecutorFactory executors) : executors_(std::move(executors)) {}
 
-  void Add(std::unique_ptr<ServerJob> job) {
+  void Add(std::unique_ptr<ShardHost> job) {
     std::list<Grave> over;  // destroyed without the lock
     absl::MutexLock lock(&mutex_);
     if (closed_) return;  // destroyed here, without the lock
@@ -46,7 +46,7 @@ class JobOwner::Retired {
 
  private:
   struct Grave {
-    std::unique_ptr<ServerJob> job;
+    std::unique_ptr<ShardHost> job;
     bool over = false;
     std::unique_ptr<Executor> executor;
   };
@@ -69,9 +69,9 @@ size_t JobOwner::former() const { return retired_->waiting(); }
 
 JobOwner::~JobOwner() { retired_->Close(); }
 
-std::shared_ptr<ServerJob> JobOwner::Own(std::unique_ptr<ServerJob> job) {
-  return std::shared_ptr<ServerJob>(job.release(), [retired = retired_](ServerJob* last) {
-    retired->Add(std::unique_ptr<ServerJob>(last));
+std::shared_ptr<ShardHost> JobOwner::Own(std::unique_ptr<ShardHost> job) {
+  return std::shared_ptr<ShardHost>(job.release(), [retired = retired_](ShardHost* last) {
+    retired->Add(std::unique_ptr<ShardHost>(last));
   });
 }
 

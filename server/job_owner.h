@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "common/executor.h"
-#include "server/server_job.h"
+#include "common/base/executor.h"
+#include "server/shard_host.h"
 
 namespace shoal::server {
 
@@ -23,7 +23,7 @@ class JobOwner {
   JobOwner(const JobOwner&) = delete;
   JobOwner& operator=(const JobOwner&) = delete;
 
-  std::shared_ptr<ServerJob> Own(std::unique_ptr<ServerJob> job);
+  std::shared_ptr<ShardHost> Own(std::unique_ptr<ShardHost> job);
   // How many jobs that nobody refers to any more are not destroyed yet. Each keeps its memory.
   size_t former() const;
 

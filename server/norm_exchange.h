@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "common/types.h"
+#include "common/base/types.h"
 
 namespace shoal::server {
 

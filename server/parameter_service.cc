@@ -9,11 +9,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "common/block_checksum.h"
-#include "common/block_message.h"
-#include "common/grpc_deadline.h"
-#include "common/rpc.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/protocol/block_checksum.h"
+#include "common/protocol/block_message.h"
+#include "common/rpc/grpc_deadline.h"
+#include "common/rpc/rpc.h"
 #include "grpcpp/alarm.h"
 #include "server/subscription.h"
 #include "spdlog/spdlog.h"
@@ -107,7 +107,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
  private:
   absl::Status Take() {
     SHOAL_ASSIGN_OR_RETURN(ContributionMessage message, ParseContribution(incoming_));
-    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ServerJob> job,
+    SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardHost> job,
                            binding_.Bind(KeyOf(message.header), self_, find_));
     const auto result = job->shard().Contribute(message.header, std::move(message.payload));
     if (!absl::IsDataLoss(result.status())) return result.status();
@@ -160,14 +160,14 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                     public WorkerStream,
                     public std::enable_shared_from_this<PullReactor> {
  public:
-  PullReactor(grpc::CallbackServerContext* context, const std::shared_ptr<ServerJob>& job,
+  PullReactor(grpc::CallbackServerContext* context, const std::shared_ptr<ShardHost>& job,
               const PullRequest& request, absl::Span<const BlockId> blocks)
       : job_(job),
         view_(KeyOf(request)),
         last_write_(std::make_shared<LastWrite>(context)),
         subscription_(Version(request.from_version()), blocks) {}
 
-  void Start(ServerJob* job) {
+  void Start(ShardHost* job) {
     self_ = shared_from_this();
     const absl::Status status = job->Attach(self_);
     if (!status.ok()) return End(status);
@@ -228,7 +228,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
   // None: nothing is there now, or end_ is set.
   std::optional<Subscription::Item> NextItem() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const std::shared_ptr<ServerJob> job = job_.lock();
+    const std::shared_ptr<ShardHost> job = job_.lock();
     if (job == nullptr) {
       end_ = absl::FailedPreconditionError("the job is over here");
       return std::nullopt;
@@ -240,7 +240,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     return std::nullopt;
   }
 
-  const std::weak_ptr<ServerJob> job_;
+  const std::weak_ptr<ShardHost> job_;
   const ViewKey view_;
   const std::shared_ptr<LastWrite> last_write_;
   std::shared_ptr<PullReactor> self_;

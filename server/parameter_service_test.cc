@@ -15,11 +15,11 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "catch2/catch.hpp"
-#include "common/block_checksum.h"
-#include "common/job_spec.h"
-#include "common/rpc.h"
-#include "common/status.h"
-#include "common/timer_queue.h"
+#include "common/base/status.h"
+#include "common/base/timer_queue.h"
+#include "common/job/job_spec.h"
+#include "common/protocol/block_checksum.h"
+#include "common/rpc/rpc.h"
 #include "server/grpc_peer_link.h"
 #include "server/job_owner.h"
 
@@ -28,7 +28,7 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
-std::shared_ptr<const ShardJob> MakeJob(uint64_t elements, uint64_t rounds, double clip_norm = 0) {
+std::shared_ptr<const ShardConfig> MakeJob(uint64_t elements, uint64_t rounds, double clip_norm = 0) {
   JobSpec spec;
   spec.set_name("test");
   spec.set_task(TASK_TEXT_CLASSIFICATION);
@@ -50,7 +50,7 @@ std::shared_ptr<const ShardJob> MakeJob(uint64_t elements, uint64_t rounds, doub
   plan.add_group_sizes(elements - elements / 2);
   plan.set_rounds(rounds);
   plan.set_rounds_per_epoch(rounds);
-  const auto job = MakeShardJob(JobId(1), spec, plan);
+  const auto job = MakeShardConfig(JobId(1), spec, plan);
   SHOAL_CHECK_OK(job);
   return *job;
 }
@@ -68,9 +68,9 @@ View MakeView(uint64_t number) {
 // A server of one job, which serves view 1.
 class Server {
  public:
-  explicit Server(const std::shared_ptr<const ShardJob>& shard_job)
+  explicit Server(const std::shared_ptr<const ShardConfig>& shard_config)
       : owner_(NewThreadExecutor), service_([this](JobId) { return Find(); }) {
-    ServerJob::Options options;
+    ShardHost::Options options;
     options.self = NodeId(7);
     options.env = PosixEnv();
     options.executors = NewThreadExecutor;
@@ -78,7 +78,7 @@ class Server {
     options.report = [this](const NodeReport& report) {
       if (report.has_view_installed() && !installed_.HasBeenNotified()) installed_.Notify();
     };
-    job_ = owner_.Own(std::make_unique<ServerJob>(std::move(options), shard_job));
+    job_ = owner_.Own(std::make_unique<ShardHost>(std::move(options), shard_config));
     SHOAL_CHECK_OK(job_->Install(MakeView(1)));
     installed_.WaitForNotification();
     ServerOptions rpc;
@@ -95,15 +95,15 @@ class Server {
   }
 
   ParameterService::Stub& stub() { return *stub_; }
-  std::shared_ptr<ServerJob> job() ABSL_LOCKS_EXCLUDED(mutex_) {
+  std::shared_ptr<ShardHost> job() ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     return job_;
   }
   // Takes no new calls, and waits for those that run.
   void FinishCalls(absl::Duration grace) { rpc_->Shutdown(grace); }
   // As ServerNode does when the job is over; returns what is gone when the last reference is.
-  std::weak_ptr<ServerJob> Drop() ABSL_LOCKS_EXCLUDED(mutex_) {
-    std::shared_ptr<ServerJob> dropped;
+  std::weak_ptr<ShardHost> Drop() ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::shared_ptr<ShardHost> dropped;
     {
       absl::MutexLock lock(&mutex_);
       dropped.swap(job_);
@@ -113,7 +113,7 @@ class Server {
   }
 
  private:
-  absl::StatusOr<std::shared_ptr<ServerJob>> Find() ABSL_LOCKS_EXCLUDED(mutex_) {
+  absl::StatusOr<std::shared_ptr<ShardHost>> Find() ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     if (job_ == nullptr) return absl::FailedPreconditionError("no job");
     return job_;
@@ -124,7 +124,7 @@ class Server {
   JobOwner owner_;
   ParameterServiceImpl service_;
   absl::Mutex mutex_;
-  std::shared_ptr<ServerJob> job_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<ParameterService::Stub> stub_;
 };
@@ -136,7 +136,7 @@ PullRequest RequestFrom(uint64_t version) {
   return request;
 }
 
-Contribution MakeContribution(const ShardJob& job, uint64_t round, uint32_t block,
+Contribution MakeContribution(const ShardConfig& job, uint64_t round, uint32_t block,
                               const ViewKey& view = kView) {
   Contribution message;
   ContributionHeader& header = *message.mutable_header();
@@ -152,7 +152,7 @@ Contribution MakeContribution(const ShardJob& job, uint64_t round, uint32_t bloc
 }
 
 // Waits until what `weak` refers to is gone.
-bool IsGone(const std::weak_ptr<ServerJob>& weak) {
+bool IsGone(const std::weak_ptr<ShardHost>& weak) {
   const absl::Time deadline = absl::Now() + kPatience;
   while (!weak.expired()) {
     if (absl::Now() > deadline) return false;

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/array_pool.h"
-#include "common/payload.h"
-#include "common/types.h"
+#include "common/base/array_pool.h"
+#include "common/base/types.h"
+#include "common/protocol/payload.h"
 
 namespace shoal::server {
 
@@ -14,8 +14,9 @@ namespace shoal::server {
 struct PublishedVersion {
   Version version;
   WireFormat wire = WIRE_FORMAT_F32;
-  uint32_t payload_crc32c = 0;  // to be continued over each message's header: common/block_checksum.h
-  Payload payload;              // for f32 the parameters themselves, else an encoded copy
+  uint32_t payload_crc32c =
+      0;            // to be continued over each message's header: common/protocol/block_checksum.h
+  Payload payload;  // for f32 the parameters themselves, else an encoded copy
 };
 
 // One block of a snapshot. Immutable; θ is shared with the published version.
@@ -23,7 +24,7 @@ struct BlockSnapshot {
   BlockId block;
   uint64_t size = 0;  // elements
   FloatArray theta;
-  std::vector<FloatArray> moments;  // copies, in the order of ShardJob::moment_names
+  std::vector<FloatArray> moments;  // copies, in the order of ShardConfig::moment_names
 };
 
 // A shard's state at one version, all blocks.

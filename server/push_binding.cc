@@ -1,10 +1,10 @@
 #include "server/push_binding.h"
 
-#include "common/status.h"
+#include "common/base/status.h"
 
 namespace shoal::server {
 
-absl::StatusOr<std::shared_ptr<ServerJob>> PushBinding::Bind(const ViewKey& view,
+absl::StatusOr<std::shared_ptr<ShardHost>> PushBinding::Bind(const ViewKey& view,
                                                              const std::shared_ptr<WorkerStream>& stream,
                                                              const FindJob& find) {
   if (view_.view != ViewId(0)) {
@@ -12,7 +12,7 @@ absl::StatusOr<std::shared_ptr<ServerJob>> PushBinding::Bind(const ViewKey& view
     if (auto job = job_.lock()) return job;
     return absl::FailedPreconditionError("the job is over here");
   }
-  SHOAL_ASSIGN_OR_RETURN(std::shared_ptr<ServerJob> job, find(view.job));
+  SHOAL_ASSIGN_OR_RETURN(std::shared_ptr<ShardHost> job, find(view.job));
   view_ = view;
   SHOAL_RETURN_IF_ERROR(job->Attach(stream));
   job_ = job;

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "common/view_key.h"
-#include "server/server_job.h"
+#include "common/protocol/view_key.h"
+#include "server/shard_host.h"
 
 namespace shoal::server {
 
@@ -15,12 +15,12 @@ namespace shoal::server {
 class PushBinding {
  public:
   // Errors: NOT_FOUND when there is no such job.
-  using FindJob = std::function<absl::StatusOr<std::shared_ptr<ServerJob>>(JobId)>;
+  using FindJob = std::function<absl::StatusOr<std::shared_ptr<ShardHost>>(JobId)>;
 
   // The job that a contribution of `view` goes to. The first one attaches `stream` to the job that `find`
   // has. Errors, by which the stream ends: FAILED_PRECONDITION when `view` is not what it is bound to, or not
   // the job's newest, or when the job is over; what `find` says.
-  absl::StatusOr<std::shared_ptr<ServerJob>> Bind(const ViewKey& view,
+  absl::StatusOr<std::shared_ptr<ShardHost>> Bind(const ViewKey& view,
                                                   const std::shared_ptr<WorkerStream>& stream,
                                                   const FindJob& find);
   // The stream is over.
@@ -30,7 +30,7 @@ class PushBinding {
 
  private:
   ViewKey view_;  // its number is 0 until it is bound
-  std::weak_ptr<ServerJob> job_;
+  std::weak_ptr<ShardHost> job_;
 };
 
 }  // namespace shoal::server

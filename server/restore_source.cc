@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/checkpoint.h"
-#include "common/job_plan_check.h"
-#include "common/philox.h"
-#include "common/status.h"
+#include "common/base/philox.h"
+#include "common/base/status.h"
+#include "common/job/job_plan_check.h"
+#include "common/storage/checkpoint.h"
 #include "kernels/init.h"
 
 namespace shoal::server {
@@ -59,7 +59,7 @@ bool IsWholeShard(absl::Span<const BlockId> blocks, uint64_t shards, uint64_t to
 class InitialState : public StateReader {
  public:
   // `weights`: θ as float32, or null when no parameter comes from it.
-  InitialState(std::shared_ptr<const ShardJob> job, std::unique_ptr<RandomAccessFile> weights)
+  InitialState(std::shared_ptr<const ShardConfig> job, std::unique_ptr<RandomAccessFile> weights)
       : job_(std::move(job)), weights_(std::move(weights)) {}
 
   absl::Status Read(BlockId block, const BlockContents& out) override {
@@ -95,7 +95,7 @@ class InitialState : public StateReader {
     }
   }
 
-  const std::shared_ptr<const ShardJob> job_;
+  const std::shared_ptr<const ShardConfig> job_;
   const std::unique_ptr<RandomAccessFile> weights_;
 };
 

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/file.h"
-#include "common/progress.h"
-#include "common/progress_env.h"
-#include "server/shard_job.h"
+#include "common/storage/file.h"
+#include "common/storage/progress.h"
+#include "common/storage/progress_env.h"
+#include "server/shard_config.h"
 #include "server/state_source.h"
 
 namespace shoal::server {
@@ -21,7 +21,7 @@ class RestoreSource : public StateSource {
   using FetchArtifact = std::function<absl::StatusOr<std::string>(const Artifact&, const Progress&)>;
 
   // `progress` is told of each piece that is fetched or read; any thread.
-  RestoreSource(Env* env, std::shared_ptr<const ShardJob> job, FetchArtifact fetch, Progress progress)
+  RestoreSource(Env* env, std::shared_ptr<const ShardConfig> job, FetchArtifact fetch, Progress progress)
       : env_(env, progress), job_(std::move(job)), fetch_(std::move(fetch)), progress_(std::move(progress)) {}
 
   absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint& restore,
@@ -29,7 +29,7 @@ class RestoreSource : public StateSource {
 
  private:
   ProgressEnv env_;
-  const std::shared_ptr<const ShardJob> job_;
+  const std::shared_ptr<const ShardConfig> job_;
   const FetchArtifact fetch_;
   const Progress progress_;
 };

@@ -4,16 +4,16 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/checkpoint.h"
-#include "common/test_dir.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal::server {
 namespace {
 
 constexpr uint64_t kBlocks = 5;
 
-std::shared_ptr<const ShardJob> Job() {
-  auto job = std::make_shared<ShardJob>();
+std::shared_ptr<const ShardConfig> Job() {
+  auto job = std::make_shared<ShardConfig>();
   job->moment_names = {"momentum"};
   for (uint64_t block = 0; block < kBlocks; ++block) job->blocks.push_back({4 * block, 4});
   return job;

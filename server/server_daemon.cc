@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/timer_queue.h"
+#include "common/base/timer_queue.h"
 
 namespace shoal::server {
 

@@ -9,9 +9,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "common/artifacts.h"
-#include "common/file.h"
-#include "common/session_client.h"
+#include "common/rpc/artifacts.h"
+#include "common/rpc/session_client.h"
+#include "common/storage/file.h"
 #include "server/grpc_peer_link.h"
 #include "server/server_node.h"
 
@@ -40,7 +40,7 @@ class ServerDaemon {
   absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
 
   // As ServerNode's.
-  absl::StatusOr<std::shared_ptr<ServerJob>> Find(JobId job) const { return node_.Find(job); }
+  absl::StatusOr<std::shared_ptr<ShardHost>> Find(JobId job) const { return node_.Find(job); }
 
  private:
   ServerNode::Options NodeOptions();

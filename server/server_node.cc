@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/large_memory.h"
-#include "common/status.h"
+#include "common/base/large_memory.h"
+#include "common/base/status.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
@@ -21,7 +21,7 @@ ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(o
 
 ServerNode::~ServerNode() { DropJob(); }
 
-absl::StatusOr<std::shared_ptr<ServerJob>> ServerNode::Find(JobId job) const {
+absl::StatusOr<std::shared_ptr<ShardHost>> ServerNode::Find(JobId job) const {
   absl::MutexLock lock(&mutex_);
   if (job_ == nullptr || job_->id() != job) {
     return absl::FailedPreconditionError(absl::StrCat("job ", job.value(), " does not run on this server"));
@@ -30,7 +30,7 @@ absl::StatusOr<std::shared_ptr<ServerJob>> ServerNode::Find(JobId job) const {
 }
 
 Heartbeat ServerNode::MakeHeartbeat() const {
-  std::shared_ptr<ServerJob> job;
+  std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
     job = job_;
@@ -41,7 +41,7 @@ Heartbeat ServerNode::MakeHeartbeat() const {
 void ServerNode::OnJoined(NodeId self) { self_ = self; }
 
 void ServerNode::OnSessionOpened() {
-  std::shared_ptr<ServerJob> job;
+  std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
     job = job_;
@@ -88,9 +88,9 @@ void ServerNode::Prepare(const PrepareJob& request) {
                                        " former jobs have not let go of their memory: does the disk of their "
                                        "checkpoints answer?")));
   }
-  auto job = MakeShardJob(id, request.spec(), request.plan(), options_.max_block_elements);
+  auto job = MakeShardConfig(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
-  ServerJob::Options options;
+  ShardHost::Options options;
   options.self = self_;
   options.threads = options_.threads;
   options.checkpoint_dir = request.checkpoint_dir();
@@ -99,9 +99,9 @@ void ServerNode::Prepare(const PrepareJob& request) {
   options.peers = options_.peers;
   options.report = options_.report;
   options.fetch = options_.fetch;
-  std::shared_ptr<ServerJob> made;
+  std::shared_ptr<ShardHost> made;
   try {
-    made = owner_.Own(std::make_unique<ServerJob>(std::move(options), *std::move(job)));
+    made = owner_.Own(std::make_unique<ShardHost>(std::move(options), *std::move(job)));
   } catch (const std::bad_alloc& error) {
     return Refuse(id, NotEnoughMemory(error, "the job"));
   }
@@ -130,7 +130,7 @@ void ServerNode::Refuse(JobId job, const absl::Status& status, uint64_t outdated
 }
 
 void ServerNode::DropJob() {
-  std::shared_ptr<ServerJob> dropped;
+  std::shared_ptr<ShardHost> dropped;
   {
     absl::MutexLock lock(&mutex_);
     dropped.swap(job_);

@@ -8,13 +8,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "common/blocks.h"
-#include "common/executor.h"
-#include "common/file.h"
+#include "common/base/executor.h"
+#include "common/protocol/blocks.h"
+#include "common/storage/file.h"
 #include "proto/scheduler.pb.h"
 #include "server/job_owner.h"
 #include "server/peer_link.h"
-#include "server/server_job.h"
+#include "server/shard_host.h"
 
 namespace shoal::server {
 
@@ -25,7 +25,7 @@ class ServerNode {
   struct Options {
     int threads = 1;
     Env* env = nullptr;
-    ExecutorFactory executors;  // as of JobOwner, and ServerJob's for each job
+    ExecutorFactory executors;  // as of JobOwner, and ShardHost's for each job
     PeerLink* peers = nullptr;  // outlives the node
     // Sends a report to the scheduler if a session stands; never blocks.
     std::function<void(NodeReport)> report;
@@ -48,7 +48,7 @@ class ServerNode {
   Heartbeat MakeHeartbeat() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Errors: FAILED_PRECONDITION when another job, or none, is here.
-  absl::StatusOr<std::shared_ptr<ServerJob>> Find(JobId job) const ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::shared_ptr<ShardHost>> Find(JobId job) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Prepare(const PrepareJob& request);
@@ -65,7 +65,7 @@ class ServerNode {
   PrepareJob prepared_;  // that job_ came of; of the session's thread
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<ServerJob> job_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace shoal::server

@@ -6,15 +6,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/block_checksum.h"
-#include "common/checkpoint_plan.h"
-#include "common/large_memory.h"
-#include "common/schedule.h"
-#include "common/status.h"
+#include "common/base/large_memory.h"
+#include "common/base/status.h"
+#include "common/job/checkpoint_plan.h"
+#include "common/job/schedule.h"
+#include "common/protocol/block_checksum.h"
 
 namespace shoal::server {
 
-ShardState::ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host,
+ShardState::ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
                        std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts)
     : job_(std::move(job)),
       place_(place),
@@ -28,7 +28,7 @@ ShardState::ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShar
   }
 }
 
-std::vector<BlockId> ShardState::BlocksOf(const ShardJob& job, uint32_t shard, uint32_t shards) {
+std::vector<BlockId> ShardState::BlocksOf(const ShardConfig& job, uint32_t shard, uint32_t shards) {
   std::vector<BlockId> blocks;
   for (uint64_t block = shard; block < job.blocks.size(); block += shards) blocks.push_back(BlockId(block));
   return blocks;
@@ -298,7 +298,8 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
 
 ShardProgress ShardState::NewProgress(Version version) const {
   ShardProgress progress;
-  SetKey(view_, &progress);
+  progress.set_job(job_->job.value());
+  progress.set_view(view_.view.value());
   progress.set_shard(place_.shard);
   progress.set_version(version.value());
   return progress;

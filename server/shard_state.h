@@ -12,13 +12,13 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "server/block_state.h"
-#include "server/job_shard.h"
 #include "server/norm_exchange.h"
+#include "server/shard_core.h"
 
 namespace shoal::server {
 
-// Thread-safe. Outlives its place in the JobShard while calls are under way: effects then name a view that is
-// over.
+// Thread-safe. Outlives its place in the ShardCore while calls are under way: effects then name a view that
+// is over.
 class ShardState : public std::enable_shared_from_this<ShardState> {
  public:
   struct Place {
@@ -27,11 +27,11 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
     uint32_t shards = 1;
   };
   // `starts`: of the shard's blocks, ascending.
-  ShardState(std::shared_ptr<const ShardJob> job, Place place, JobShardHost* host,
+  ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
              std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts);
 
   // The blocks of shard `shard` of `shards`, ascending.
-  static std::vector<BlockId> BlocksOf(const ShardJob& job, uint32_t shard, uint32_t shards);
+  static std::vector<BlockId> BlocksOf(const ShardConfig& job, uint32_t shard, uint32_t shards);
 
   const Place& place() const { return place_; }
   ViewKey view() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -85,9 +85,9 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   Norms NormsMessage(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ShardProgress NewProgress(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const std::shared_ptr<const ShardJob> job_;
+  const std::shared_ptr<const ShardConfig> job_;
   const Place place_;
-  JobShardHost* const host_;
+  ShardEffects* const host_;
   std::vector<std::unique_ptr<BlockState>> blocks_;  // by block / shards
 
   mutable absl::Mutex mutex_;

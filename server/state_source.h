@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "common/blocks.h"
-#include "common/types.h"
+#include "common/base/types.h"
+#include "common/protocol/blocks.h"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::server {
@@ -16,7 +16,7 @@ namespace shoal::server {
 // A block's state, to be filled in. Borrowed; the spans have the block's size.
 struct BlockContents {
   absl::Span<float> theta;
-  std::vector<absl::Span<float>> moments;  // in the order of ShardJob::moment_names; zero before
+  std::vector<absl::Span<float>> moments;  // in the order of ShardConfig::moment_names; zero before
 };
 
 // State of one restore point, block by block. Thread-safe, unless in_order().

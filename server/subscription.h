@@ -10,7 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "server/published.h"
 
 namespace shoal::server {
@@ -32,7 +32,7 @@ class Subscription {
     BlockId block;
     PublishedVersion published;
   };
-  // Looks a version up, as JobShard::Published does: UNAVAILABLE when it is not there yet.
+  // Looks a version up, as ShardCore::Published does: UNAVAILABLE when it is not there yet.
   using Lookup = absl::FunctionRef<absl::StatusOr<PublishedVersion>(BlockId, Version)>;
 
   // The next one to be sent, of those that are there: lower versions first, then front blocks first. None:

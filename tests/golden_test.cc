@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/safetensors.h"
-#include "common/status.h"
-#include "common/test_dir.h"
+#include "common/base/status.h"
+#include "common/storage/file.h"
+#include "common/storage/safetensors.h"
+#include "common/storage/test_dir.h"
 #include "kernels/optimizer.h"
 #include "model/hugging_face.h"
 #include "model/model.h"

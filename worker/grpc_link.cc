@@ -7,8 +7,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/channel_pool.h"
-#include "common/rpc.h"
+#include "common/rpc/channel_pool.h"
+#include "common/rpc/rpc.h"
 #include "proto/parameter.grpc.pb.h"
 #include "worker/retrying_link.h"
 #include "worker/streams.h"

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/executor.h"
+#include "common/base/executor.h"
 #include "proto/parameter.pb.h"
 #include "worker/parameter_link.h"
 

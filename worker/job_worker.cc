@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/large_memory.h"
+#include "common/base/large_memory.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {

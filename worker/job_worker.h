@@ -9,7 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "common/executor.h"
+#include "common/base/executor.h"
 #include "worker/job_runner.h"
 #include "worker/parameter_link.h"
 #include "worker/program.h"

@@ -12,9 +12,9 @@
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
-#include "common/coverage.h"
-#include "common/large_memory.h"
-#include "common/timer_queue.h"
+#include "common/base/large_memory.h"
+#include "common/base/timer_queue.h"
+#include "common/protocol/coverage.h"
 
 namespace shoal::worker {
 namespace {

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
-#include "common/types.h"
+#include "common/base/types.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 #include "worker/unit_reducer.h"

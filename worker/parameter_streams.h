@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/executor.h"
-#include "common/types.h"
-#include "common/view_key.h"
+#include "common/base/executor.h"
+#include "common/base/types.h"
+#include "common/protocol/view_key.h"
 #include "proto/parameter.pb.h"
 #include "worker/parameter_link.h"
 

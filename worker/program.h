@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/progress.h"
-#include "common/types.h"
+#include "common/base/types.h"
+#include "common/storage/progress.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 

@@ -1,9 +1,9 @@
 #include "worker/published_check.h"
 
 #include "absl/strings/str_cat.h"
-#include "common/block_checksum.h"
-#include "common/status.h"
-#include "common/wire.h"
+#include "common/base/status.h"
+#include "common/base/wire.h"
+#include "common/protocol/block_checksum.h"
 
 namespace shoal::worker {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "common/block_message.h"
-#include "common/view_key.h"
+#include "common/protocol/block_message.h"
+#include "common/protocol/view_key.h"
 
 namespace shoal::worker {
 

@@ -1,8 +1,8 @@
 #include "worker/published_check.h"
 
 #include "catch2/catch.hpp"
-#include "common/block_checksum.h"
-#include "common/flipped_bits.h"
+#include "common/base/flipped_bits.h"
+#include "common/protocol/block_checksum.h"
 
 namespace shoal::worker {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/fake_executor.h"
+#include "common/base/fake_executor.h"
 
 namespace shoal::worker {
 namespace {

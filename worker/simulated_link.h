@@ -8,7 +8,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "common/token_bucket.h"
+#include "common/base/token_bucket.h"
 
 namespace shoal::worker {
 

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/block_checksum.h"
-#include "common/rpc.h"
-#include "common/wire.h"
+#include "common/base/wire.h"
+#include "common/protocol/block_checksum.h"
+#include "common/rpc/rpc.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "spdlog/spdlog.h"
 #include "worker/published_check.h"

@@ -10,9 +10,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/array_pool.h"
-#include "common/block_message.h"
-#include "common/executor.h"
+#include "common/base/array_pool.h"
+#include "common/base/executor.h"
+#include "common/protocol/block_message.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "worker/parameter_streams.h"

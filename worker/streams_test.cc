@@ -9,10 +9,10 @@
 
 #include "absl/synchronization/notification.h"
 #include "catch2/catch.hpp"
-#include "common/block_checksum.h"
-#include "common/rpc.h"
-#include "common/status.h"
-#include "common/timer_queue.h"
+#include "common/base/status.h"
+#include "common/base/timer_queue.h"
+#include "common/protocol/block_checksum.h"
+#include "common/rpc/rpc.h"
 #include "proto/parameter.grpc.pb.h"
 
 namespace shoal::worker {

@@ -1,8 +1,8 @@
 #include "worker/unit_reducer.h"
 
 #include "absl/types/span.h"
-#include "common/contribution_stats.h"
-#include "common/wire.h"
+#include "common/base/wire.h"
+#include "common/protocol/contribution_stats.h"
 
 namespace shoal::worker {
 

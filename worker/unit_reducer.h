@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/array_pool.h"
-#include "common/slot_tree.h"
-#include "common/types.h"
+#include "common/base/array_pool.h"
+#include "common/base/types.h"
+#include "common/protocol/slot_tree.h"
 #include "proto/parameter.pb.h"
 
 namespace shoal::worker {

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "common/wire.h"
+#include "common/base/wire.h"
 
 namespace shoal::worker {
 namespace {

@@ -11,8 +11,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/slot_tree.h"
-#include "common/types.h"
+#include "common/base/types.h"
+#include "common/protocol/slot_tree.h"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::worker {

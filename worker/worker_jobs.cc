@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/job_plan_check.h"
-#include "common/job_spec.h"
-#include "common/large_memory.h"
-#include "common/status.h"
+#include "common/base/large_memory.h"
+#include "common/base/status.h"
+#include "common/job/job_plan_check.h"
+#include "common/job/job_spec.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/fake_executor.h"
-#include "common/job_spec.h"
+#include "common/base/fake_executor.h"
+#include "common/job/job_spec.h"
 
 namespace shoal::worker {
 namespace {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/blocks.h"
-#include "common/event.h"
-#include "common/status.h"
+#include "common/base/event.h"
+#include "common/base/status.h"
+#include "common/protocol/blocks.h"
 #include "spdlog/spdlog.h"
 #include "worker/grpc_link.h"
 #include "worker/job_worker.h"

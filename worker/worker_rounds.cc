@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/status.h"
-#include "common/view_key.h"
+#include "common/base/status.h"
+#include "common/protocol/view_key.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
@@ -84,7 +84,7 @@ void WorkerRounds::OnTarget(const Target& target) {
 
 void WorkerRounds::OnSessionOpened() {
   core_.OnSessionOpened();
-  if (failed_) options_.report(*failed_);
+  if (failed_) Report(*failed_);
   CarryOut();
 }
 
@@ -138,7 +138,7 @@ void WorkerRounds::CarryOut() {
     } else if (std::holds_alternative<DropHeld>(action)) {
       held_.clear();
     } else if (auto* send = std::get_if<SendReport>(&action)) {
-      options_.report(std::move(send->report));
+      Report(std::move(send->report));
     }
   }
   link_->Resume();
@@ -310,7 +310,12 @@ void WorkerRounds::ReportFailure(NodeReport report) {
                 run_.slot.value(),
                 report.has_slot_failed() ? report.slot_failed().reason() : report.job_refused().reason());
   failed_ = std::move(report);
-  options_.report(*failed_);
+  Report(*failed_);
+}
+
+void WorkerRounds::Report(NodeReport report) {
+  report.set_training_id(view_.training_id());
+  options_.report(std::move(report));
 }
 
 }  // namespace shoal::worker

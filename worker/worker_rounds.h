@@ -13,9 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/array_pool.h"
-#include "common/blocks.h"
-#include "common/slot_tree.h"
+#include "common/base/array_pool.h"
+#include "common/protocol/blocks.h"
+#include "common/protocol/slot_tree.h"
 #include "worker/parameter_link.h"
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
@@ -52,7 +52,8 @@ class WorkerRounds {
     // Sends a report to the scheduler; never blocks.
     std::function<void(NodeReport)> report;
   };
-  // `options` are of a checked plan (common/job_plan_check.h); `link` must outlive every call of this object.
+  // `options` are of a checked plan (common/job/job_plan_check.h); `link` must outlive every call of this
+  // object.
   WorkerRounds(Options options, ParameterLink* link);
   WorkerRounds(const WorkerRounds&) = delete;
   WorkerRounds& operator=(const WorkerRounds&) = delete;
@@ -122,6 +123,7 @@ class WorkerRounds {
   void Fail(const absl::Status& status);
   void FailLoss(const char* reason);
   void ReportFailure(NodeReport report);
+  void Report(NodeReport report);
 
   const Options options_;
   ParameterLink* const link_;

@@ -7,8 +7,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "common/status.h"
-#include "common/utf8.h"
+#include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "model/tokenizer/sentencepiece.pb.h"
 #include "model/tokenizer/text_normalizer.h"
 

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/tokenizer.h"

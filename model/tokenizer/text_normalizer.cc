@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "common/status.h"
+#include "common/base/status.h"
 
 namespace shoal {
 namespace {

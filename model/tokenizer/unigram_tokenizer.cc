@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "common/status.h"
+#include "common/base/status.h"
 #include "model/tokenizer/huggingface_tokenizer.h"
 #include "model/tokenizer/sentencepiece_model.h"
 #include "model/tokenizer/text_normalizer.h"

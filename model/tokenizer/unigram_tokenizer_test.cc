@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "common/philox.h"
+#include "common/base/philox.h"
 #include "model/tokenizer/sentencepiece.pb.h"
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/unigram_trainer.h"

@@ -1,5 +1,5 @@
 // No daemon measures a duration, or waits, by the wall clock: whoever sets it back would stop heartbeats,
-// leases and timers. common/executor.h, common/event.h and common/clock.h are there instead.
+// leases and timers. common/base/executor.h, common/base/event.h and common/base/clock.h are there instead.
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
-#include "common/file.h"
+#include "common/storage/file.h"
 
 namespace shoal {
 namespace {
@@ -22,13 +22,14 @@ constexpr const char* kWallClock[] = {
 
 // Where the wall clock is meant.
 const std::vector<std::pair<std::string, std::string>> kMeant = {
-    {"common/clock.cc", "absl::Now("},            // where monotonic time begins
-    {"common/artifact_folder.cc", "absl::Now("},  // the age of files, which processes before have left
-    {"common/logging.cc", "system_clock"},        // timestamps for people
+    {"common/base/clock.cc", "absl::Now("},  // where monotonic time begins
+    {"common/storage/artifact_folder.cc",
+     "absl::Now("},                             // the age of files, which processes before have left
+    {"common/rpc/logging.cc", "system_clock"},  // timestamps for people
     // Until artifacts are fetched with a patience instead of a deadline.
-    {"common/artifacts.cc", "absl::Now("},
-    {"common/artifacts.cc", "absl::SleepFor"},
-    {"common/signals.cc", "absl::Now("},
+    {"common/rpc/artifacts.cc", "absl::Now("},
+    {"common/rpc/artifacts.cc", "absl::SleepFor"},
+    {"common/base/signals.cc", "absl::Now("},
     {"server/server_daemon.cc", "absl::Now("},
     {"worker/simulated_link.h", "absl::Now("},
     {"worker/worker_node.cc", "absl::Now("},

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "catch2/catch.hpp"
-#include "common/file.h"
+#include "common/storage/file.h"
 
 namespace shoal {
 namespace {

@@ -7,8 +7,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/test_dir.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "tests/faults/command.h"
 #include "tests/faults/test_cluster.h"
 

@@ -10,8 +10,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/test_dir.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/test_dir.h"
+#include "common/storage/test_dir.h"
 #include "tools/shoal/child_process.h"
 
 namespace shoal {

@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/test_dir.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "tests/faults/command.h"
 #include "tests/faults/test_cluster.h"
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "common/test_dir.h"
+#include "common/storage/test_dir.h"
 #include "tools/shoal/local_cluster.h"
 #include "tools/shoal/scheduler_client.h"
 

@@ -1,7 +1,7 @@
 // Contribution and PublishedBlock as they arrive: any bytes, cut into slices anywhere. Asserted: the cuts do
 // not matter, the payload is as long as the rest, what was read is written as a message that reads as the
 // same, and protobuf's own parser takes it too.
-#include "common/block_message.h"
+#include "common/protocol/block_message.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "common/payload.h"
-#include "common/status.h"
-#include "common/wire.h"
+#include "common/base/status.h"
+#include "common/base/wire.h"
+#include "common/protocol/payload.h"
 #include "tests/fuzz/byte_source.h"
 
 namespace shoal {

@@ -2,13 +2,13 @@
 // history, two shard files. Asserted: a checkpoint that opens has a manifest that prints and reads as the
 // same, every block it names is either read with its checksum or refused, and reading all of θ agrees with
 // reading its blocks.
-#include "common/checkpoint.h"
+#include "common/storage/checkpoint.h"
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "google/protobuf/util/json_util.h"
 #include "scheduler/checkpoint_files.h"
 #include "tests/fuzz/byte_source.h"

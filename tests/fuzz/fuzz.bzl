@@ -19,7 +19,7 @@ def shoal_fuzz_target(name, deps):
         alwayslink = True,
         deps = deps + [
             ":fuzz_input",
-            "//common:status",
+            "//common/base:status",
             "//tools/third_party:absl",
         ],
     )

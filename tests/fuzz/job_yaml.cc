@@ -1,6 +1,6 @@
 // A job file of any bytes; what follows a zero byte are assignments, separated by zero bytes. Asserted: a job
 // that was read is complete and valid, and prints to a text that reads as the same job.
-#include "common/job_yaml.h"
+#include "common/job/job_yaml.h"
 
 #include <cstdint>
 #include <string>
@@ -8,10 +8,10 @@
 
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "common/job_print.h"
-#include "common/job_spec.h"
-#include "common/schedule.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/job/job_print.h"
+#include "common/job/job_spec.h"
+#include "common/job/schedule.h"
 
 namespace shoal {
 namespace {

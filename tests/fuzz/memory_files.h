@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 
 namespace shoal {
 

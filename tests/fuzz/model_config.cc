@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "common/status.h"
+#include "common/base/status.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
 #include "tests/fuzz/memory_files.h"

@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/philox.h"
+#include "common/base/philox.h"
+#include "common/storage/file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 

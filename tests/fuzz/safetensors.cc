@@ -1,13 +1,13 @@
 // A safetensors file of any bytes. Asserted: entries fill the data exactly, every entry can be read, and the
 // header that the writer makes of what was read reads back as the same.
-#include "common/safetensors.h"
+#include "common/storage/safetensors.h"
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "common/safetensors_header.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/storage/safetensors_header.h"
 #include "tests/fuzz/memory_files.h"
 
 namespace shoal {

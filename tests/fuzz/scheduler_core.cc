@@ -15,10 +15,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/job_spec.h"
-#include "common/status.h"
-#include "common/version.h"
-#include "common/view_key.h"
+#include "common/base/release.h"
+#include "common/base/status.h"
+#include "common/job/job_spec.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 
@@ -267,6 +266,7 @@ class Session {
     } else {
       AddShardReports(node, &reports);
     }
+    for (NodeReport& report : reports) report.set_training_id(node.view.training_id());
     return reports;
   }
   void AddEvaluations(const Node& node, std::vector<NodeReport>* reports) const {
@@ -283,13 +283,15 @@ class Session {
   }
   void AddShardReports(const Node& node, std::vector<NodeReport>* reports) const {
     ViewInstalled& installed = *reports->emplace_back().mutable_view_installed();
-    SetKey(KeyOf(node.view), &installed);
+    installed.set_job(node.view.job());
+    installed.set_view(node.view.view());
     for (int shard = 0; shard < node.view.shards_size(); ++shard) {
       if (node.view.shards(shard).primary().node_id() != node.id) continue;
       const auto job = core_->GetJob(JobId(node.view.job()));
       const uint64_t next = job.ok() ? std::min(job->version() + 1, kRounds) : kRounds;
       ShardProgress& progress = *reports->emplace_back().mutable_shard_progress();
-      SetKey(KeyOf(node.view), &progress);
+      progress.set_job(node.view.job());
+      progress.set_view(node.view.view());
       progress.set_shard(shard);
       progress.set_version(next);
       if (shard == 0) {

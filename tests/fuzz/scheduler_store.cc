@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/job_spec.h"
-#include "common/status.h"
-#include "common/version.h"
+#include "common/base/release.h"
+#include "common/base/status.h"
+#include "common/job/job_spec.h"
 #include "scheduler/scheduler_core.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"

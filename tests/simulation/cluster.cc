@@ -13,10 +13,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "common/artifacts.h"
-#include "common/checkpoint.h"
-#include "common/session_client.h"
-#include "common/version.h"
+#include "common/base/release.h"
+#include "common/rpc/artifacts.h"
+#include "common/rpc/session_client.h"
+#include "common/storage/checkpoint.h"
 #include "scheduler/memory_store.h"
 #include "scheduler/scheduler_node.h"
 #include "server/server_node.h"
@@ -199,7 +199,7 @@ class Cluster {
 
   // ---- jobs ----
   void SubmitWhenPossible(size_t job);
-  void SubmitAgain();
+  void Resubmit();
   void PutStoreBack(const scheduler::StoredTables& before);
   std::string ChooseResume(const SubmittedJob& job);
   void OnSubmitted(SubmittedJob* job);
@@ -524,7 +524,7 @@ void Cluster::OnSubmitted(SubmittedJob* job) {
 }
 
 // All jobs that are not over are submitted anew.
-void Cluster::SubmitAgain() {
+void Cluster::Resubmit() {
   ++stores_;
   for (size_t j = 0; j < jobs_.size(); ++j) {
     SubmittedJob& job = jobs_[j];
@@ -686,7 +686,7 @@ void Cluster::Happen(const Fault& fault) {
   if (fault.kind == "forget") {
     scheduler_->Die();
     tables_.clear();
-    return SubmitAgain();
+    return Resubmit();
   }
   if (fault.kind == "outdate") {
     queue_.After(length, [this, before = tables_, stores = stores_] {
@@ -702,7 +702,7 @@ void Cluster::Happen(const Fault& fault) {
     tables_.clear();
     for (size_t i = 0; i < std::max<size_t>(1, servers % 3 + 1); ++i) StartNode(NODE_ROLE_SERVER);
     for (size_t i = 0; i < std::max<size_t>(1, workers); ++i) StartNode(NODE_ROLE_WORKER);
-    return SubmitAgain();
+    return Resubmit();
   }
 }
 

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/block_checksum.h"
-#include "common/payload.h"
-#include "common/wire.h"
+#include "common/base/wire.h"
+#include "common/protocol/block_checksum.h"
+#include "common/protocol/payload.h"
 #include "server/push_binding.h"
 #include "server/subscription.h"
 #include "worker/published_check.h"
@@ -282,7 +282,7 @@ using Delivered = std::function<void(PublishedAtClient)>;
 
 class PullAtServer : public server::WorkerStream, public std::enable_shared_from_this<PullAtServer> {
  public:
-  PullAtServer(std::shared_ptr<server::ServerJob> job, const ViewKey& view, Version from,
+  PullAtServer(std::shared_ptr<server::ShardHost> job, const ViewKey& view, Version from,
                absl::Span<const BlockId> blocks, std::shared_ptr<Connection> connection, Network* network,
                Delivered delivered)
       : job_(std::move(job)),
@@ -360,7 +360,7 @@ class PullAtServer : public server::WorkerStream, public std::enable_shared_from
   }
 
  private:
-  std::shared_ptr<server::ServerJob> job_;  // null: released
+  std::shared_ptr<server::ShardHost> job_;  // null: released
   const ViewKey view_;
   server::Subscription subscription_;
   const std::shared_ptr<Connection> connection_;
@@ -375,7 +375,7 @@ class PushAtServer : public server::WorkerStream, public std::enable_shared_from
  public:
   explicit PushAtServer(const std::shared_ptr<Connection>& connection) : connection_(connection) {}
 
-  absl::StatusOr<std::shared_ptr<server::ServerJob>> Bind(server::ServerNode* node, const ViewKey& view) {
+  absl::StatusOr<std::shared_ptr<server::ShardHost>> Bind(server::ServerNode* node, const ViewKey& view) {
     const bool first = binding_.view().view == ViewId(0);
     auto job = binding_.Bind(view, shared_from_this(), [node](JobId id) { return node->Find(id); });
     if (first && job.ok()) {

@@ -1,5 +1,5 @@
 // What the shells call the network through, over the simulated one. As thin as their counterparts over gRPC
-// (common/grpc_scheduler_link.h, server/grpc_peer_link.h, worker/streams.h, server/parameter_service.h).
+// (common/rpc/grpc_scheduler_link.h, server/grpc_peer_link.h, worker/streams.h, server/parameter_service.h).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/scheduler_link.h"
+#include "common/rpc/scheduler_link.h"
 #include "scheduler/scheduler_node.h"
 #include "server/peer_link.h"
 #include "server/server_node.h"

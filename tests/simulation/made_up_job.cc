@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "common/job_spec.h"
+#include "common/job/job_spec.h"
 
 namespace shoal::simulation {
 namespace {

@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 
 namespace shoal::simulation {
 

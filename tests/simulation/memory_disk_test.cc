@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/checkpoint.h"
+#include "common/storage/checkpoint.h"
 
 namespace shoal::simulation {
 namespace {

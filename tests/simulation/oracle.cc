@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/sha256.h"
+#include "common/base/sha256.h"
 
 namespace shoal::simulation {
 namespace {

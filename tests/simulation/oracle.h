@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "common/payload.h"
-#include "common/types.h"
-#include "common/view_key.h"
+#include "common/base/types.h"
+#include "common/protocol/payload.h"
+#include "common/protocol/view_key.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 #include "tests/simulation/made_up_job.h"

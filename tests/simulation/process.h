@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "common/executor.h"
+#include "common/base/executor.h"
 #include "tests/simulation/event_queue.h"
 #include "tests/simulation/memory_disk.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "common/blocks.h"
-#include "common/wire.h"
+#include "common/base/wire.h"
+#include "common/protocol/blocks.h"
 #include "kernels/thread_pool.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/timing.h"

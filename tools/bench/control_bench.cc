@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
-#include "common/array_pool.h"
-#include "common/block_checksum.h"
-#include "common/block_message.h"
-#include "common/file.h"
-#include "common/slot_tree.h"
-#include "common/status.h"
-#include "common/timer_queue.h"
-#include "server/server_job.h"
+#include "common/base/array_pool.h"
+#include "common/base/status.h"
+#include "common/base/timer_queue.h"
+#include "common/protocol/block_checksum.h"
+#include "common/protocol/block_message.h"
+#include "common/protocol/slot_tree.h"
+#include "common/storage/file.h"
+#include "server/shard_host.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/loopback_servers.h"
 #include "tools/bench/scheduler_load.h"
@@ -68,8 +68,8 @@ grpc::ByteBuffer Publication(const server::PublishedVersion& published) {
 // A server without a network.
 class BenchServer {
  public:
-  explicit BenchServer(const std::shared_ptr<const server::ShardJob>& job) {
-    server::ServerJob::Options options;
+  explicit BenchServer(const std::shared_ptr<const server::ShardConfig>& job) {
+    server::ShardHost::Options options;
     options.self = kServer;
     options.env = PosixEnv();
     options.executors = NewThreadExecutor;
@@ -77,7 +77,7 @@ class BenchServer {
     options.report = [&installed](const NodeReport& report) {
       if (report.has_view_installed()) installed.Notify();
     };
-    job_ = std::make_shared<server::ServerJob>(std::move(options), job);
+    job_ = std::make_shared<server::ShardHost>(std::move(options), job);
     SHOAL_CHECK_OK(job_->Install(MakeView({0, job->slots})));
     installed.WaitForNotification();
   }
@@ -98,7 +98,7 @@ class BenchServer {
   }
 
  private:
-  std::shared_ptr<server::ServerJob> job_;
+  std::shared_ptr<server::ShardHost> job_;
 };
 
 // A worker without a network, a thread and a model.
@@ -167,7 +167,7 @@ absl::Status RunRounds(const ControlOptions& options, uint32_t workers) {
   BenchJobOptions job_options;
   job_options.group_sizes = {kElements};
   job_options.slots = slots;
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardConfig> job, MakeBenchJob(job_options));
   BenchServer server(job);
   std::vector<std::unique_ptr<BenchWorker>> all;
   for (uint32_t w = 0; w < workers; ++w) {

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/job_spec.h"
-#include "common/status.h"
-#include "common/timer_queue.h"
+#include "common/base/status.h"
+#include "common/base/timer_queue.h"
+#include "common/job/job_spec.h"
 
 namespace shoal {
 namespace {
@@ -62,8 +62,8 @@ absl::StatusOr<WireFormat> ParseWire(const std::string& name) {
   return absl::InvalidArgumentError(absl::StrCat("--wire ", name, ": expected f32, bf16 or f16"));
 }
 
-absl::StatusOr<std::shared_ptr<const server::ShardJob>> MakeBenchJob(const BenchJobOptions& options) {
-  return server::MakeShardJob(JobId(1), MakeSpec(options), MakePlan(options.group_sizes));
+absl::StatusOr<std::shared_ptr<const server::ShardConfig>> MakeBenchJob(const BenchJobOptions& options) {
+  return server::MakeShardConfig(JobId(1), MakeSpec(options), MakePlan(options.group_sizes));
 }
 
 LoopbackServers::Server::~Server() {
@@ -72,18 +72,18 @@ LoopbackServers::Server::~Server() {
 }
 
 absl::StatusOr<std::unique_ptr<LoopbackServers::Server>> LoopbackServers::StartOne(
-    int index, const std::shared_ptr<const server::ShardJob>& shard_job) {
+    int index, const std::shared_ptr<const server::ShardConfig>& shard_config) {
   auto server = std::make_unique<Server>();
-  server::ServerJob::Options options;
+  server::ShardHost::Options options;
   options.self = NodeId(index + 1);
   options.env = PosixEnv();
   options.executors = NewThreadExecutor;
   options.report = [installed = &server->installed](const NodeReport& report) {
     if (report.has_view_installed()) installed->Notify();
   };
-  server->job = std::make_shared<server::ServerJob>(std::move(options), shard_job);
+  server->job = std::make_shared<server::ShardHost>(std::move(options), shard_config);
   server->service = std::make_unique<server::ParameterServiceImpl>(
-      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<server::ServerJob>> { return job; });
+      [job = server->job](JobId) -> absl::StatusOr<std::shared_ptr<server::ShardHost>> { return job; });
   ServerOptions rpc;
   rpc.address = "127.0.0.1:0";
   rpc.services = {server->service.get()};
@@ -92,7 +92,7 @@ absl::StatusOr<std::unique_ptr<LoopbackServers::Server>> LoopbackServers::StartO
 }
 
 absl::StatusOr<std::unique_ptr<LoopbackServers>> LoopbackServers::Start(
-    int count, const std::shared_ptr<const server::ShardJob>& job) {
+    int count, const std::shared_ptr<const server::ShardConfig>& job) {
   auto servers = std::make_unique<LoopbackServers>();
   for (int i = 0; i < count; ++i) {
     SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<Server> server, StartOne(i, job));
@@ -123,7 +123,7 @@ void LoopbackServers::Install(const View& view) {
 namespace {
 
 // Of the process that is to be: serves until `lifeline` is closed.
-absl::Status Serve(int count, const std::shared_ptr<const server::ShardJob>& job, int lifeline,
+absl::Status Serve(int count, const std::shared_ptr<const server::ShardConfig>& job, int lifeline,
                    int to_parent) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LoopbackServers> servers, LoopbackServers::Start(count, job));
   const View view = servers->MakeView();
@@ -139,7 +139,7 @@ absl::Status Serve(int count, const std::shared_ptr<const server::ShardJob>& job
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(
-    int count, const std::shared_ptr<const server::ShardJob>& job) {
+    int count, const std::shared_ptr<const server::ShardConfig>& job) {
   int lifeline[2], from_child[2];
   if (pipe(lifeline) != 0 || pipe(from_child) != 0) return absl::ErrnoToStatus(errno, "pipe");
   std::unique_ptr<ServerProcess> process(new ServerProcess);

@@ -11,9 +11,9 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "absl/types/span.h"
-#include "common/rpc.h"
+#include "common/rpc/rpc.h"
 #include "server/parameter_service.h"
-#include "server/server_job.h"
+#include "server/shard_host.h"
 
 namespace shoal {
 
@@ -28,14 +28,14 @@ struct BenchJobOptions {
 
 // A job without data: SGD, no clipping, no evaluation, no checkpoint, more rounds than a benchmark runs; each
 // group is one parameter.
-absl::StatusOr<std::shared_ptr<const server::ShardJob>> MakeBenchJob(const BenchJobOptions& options);
+absl::StatusOr<std::shared_ptr<const server::ShardConfig>> MakeBenchJob(const BenchJobOptions& options);
 
 // Real servers of one job behind real gRPC on loopback. Whoever pulls from them must have ended first. Not
 // thread-safe.
 class LoopbackServers {
  public:
   static absl::StatusOr<std::unique_ptr<LoopbackServers>> Start(
-      int count, const std::shared_ptr<const server::ShardJob>& job);
+      int count, const std::shared_ptr<const server::ShardConfig>& job);
 
   // A view of all of them, without slots and target.
   View MakeView() const;
@@ -45,13 +45,13 @@ class LoopbackServers {
  private:
   struct Server {
     absl::Notification installed;
-    std::shared_ptr<server::ServerJob> job;
+    std::shared_ptr<server::ShardHost> job;
     std::unique_ptr<server::ParameterServiceImpl> service;
     std::unique_ptr<RpcServer> rpc;
     ~Server();
   };
-  static absl::StatusOr<std::unique_ptr<Server>> StartOne(int index,
-                                                          const std::shared_ptr<const server::ShardJob>& job);
+  static absl::StatusOr<std::unique_ptr<Server>> StartOne(
+      int index, const std::shared_ptr<const server::ShardConfig>& job);
 
   std::vector<std::unique_ptr<Server>> servers_;
 };
@@ -63,7 +63,7 @@ class ServerProcess {
   // Forks: before this process has threads or has used gRPC. Errors: what the system says; INTERNAL when the
   // servers did not start (they have said why).
   static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(
-      int count, const std::shared_ptr<const server::ShardJob>& job);
+      int count, const std::shared_ptr<const server::ShardConfig>& job);
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;

@@ -3,8 +3,8 @@
 #include <cstdio>
 
 #include "absl/status/status.h"
-#include "common/logging.h"
-#include "common/process_tuning.h"
+#include "common/base/process_tuning.h"
+#include "common/rpc/logging.h"
 #include "tools/bench/apply_bench.h"
 #include "tools/bench/cluster_bench.h"
 #include "tools/bench/codecs_bench.h"

@@ -9,9 +9,9 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "common/status.h"
-#include "common/timer_queue.h"
-#include "common/wire.h"
+#include "common/base/status.h"
+#include "common/base/timer_queue.h"
+#include "common/base/wire.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/loopback_servers.h"
 #include "tools/bench/timing.h"
@@ -127,7 +127,7 @@ View WithWorker(View view, uint64_t rounds) {
   return view;
 }
 
-std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, const server::ShardJob& job,
+std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, const server::ShardConfig& job,
                                                const std::vector<uint64_t>& group_sizes,
                                                std::unique_ptr<worker::Program> program) {
   worker::JobWorker::Options worker;
@@ -148,7 +148,7 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
 }
 
 absl::StatusOr<Figures> Measure(const OverlapOptions& options, const BenchJobOptions& job_options) {
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardConfig> job, MakeBenchJob(job_options));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LoopbackServers> servers,
                          LoopbackServers::Start(options.servers, job));
   const TimedProgram::Options timing = Timing(options, job_options);

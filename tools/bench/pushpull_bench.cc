@@ -9,10 +9,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/blocks.h"
-#include "common/status.h"
-#include "common/timer_queue.h"
-#include "common/wire.h"
+#include "common/base/status.h"
+#include "common/base/timer_queue.h"
+#include "common/base/wire.h"
+#include "common/protocol/blocks.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/loopback_servers.h"
 #include "tools/bench/raw_streams.h"
@@ -150,7 +150,7 @@ absl::Status RunPushPull(const PushPullOptions& options) {
   job_options.group_sizes = {elements};
   job_options.slots = static_cast<uint32_t>(options.workers);
   job_options.wire = wire;
-  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardJob> job, MakeBenchJob(job_options));
+  SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<const server::ShardConfig> job, MakeBenchJob(job_options));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<ServerProcess> servers,
                          ServerProcess::Start(options.servers, job));
   std::vector<std::unique_ptr<BenchWorker>> workers;

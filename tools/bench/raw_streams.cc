@@ -14,8 +14,8 @@
 
 #include "absl/status/status.h"
 #include "absl/synchronization/notification.h"
-#include "common/rpc.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/rpc/rpc.h"
 #include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"

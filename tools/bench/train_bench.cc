@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/array_pool.h"
-#include "common/philox.h"
+#include "common/base/array_pool.h"
+#include "common/base/philox.h"
 #include "kernels/device.h"
 #include "kernels/init.h"
 #include "kernels/op_profile.h"

@@ -7,10 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "common/address.h"
-#include "common/clock.h"
-#include "common/standard_output.h"
-#include "common/status.h"
+#include "common/base/clock.h"
+#include "common/base/standard_output.h"
+#include "common/base/status.h"
+#include "common/rpc/address.h"
 #include "tools/shoal/commands.h"
 
 namespace shoal {

@@ -8,7 +8,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "common/signals.h"
+#include "common/base/signals.h"
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
 

@@ -17,7 +17,7 @@ inline constexpr int kExitBadInput = 2;  // command line, job file or folder
 inline constexpr int kExitJobFailed = 3;
 inline constexpr int kExitJobCancelled = 4;
 inline constexpr int kExitInterrupted = 130;  // Ctrl-C, SIGTERM
-// kExitReaderGone: common/standard_output.h
+// kExitReaderGone: common/base/standard_output.h
 
 struct CommandResult {
   absl::Status status;  // printed when it is not OK

@@ -4,9 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "common/artifacts.h"
-#include "common/checkpoint.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/rpc/artifacts.h"
+#include "common/storage/checkpoint.h"
 #include "worker/text/classifier.h"
 
 namespace shoal {

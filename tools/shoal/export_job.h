@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "proto/scheduler.pb.h"
 #include "tools/shoal/scheduler_client.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "catch2/catch.hpp"
-#include "common/rpc.h"
+#include "common/rpc/rpc.h"
 #include "tools/shoal/command_parts.h"
 
 namespace shoal {

@@ -1,7 +1,7 @@
 #include "tools/shoal/job_file.h"
 
-#include "common/job_yaml.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/job/job_yaml.h"
 
 namespace shoal {
 

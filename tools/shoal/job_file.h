@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "proto/job.pb.h"
 
 namespace shoal {

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "tools/shoal/child_process.h"
 
 namespace shoal {

@@ -8,12 +8,12 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/command_line.h"
-#include "common/logging.h"
-#include "common/nearest_name.h"
-#include "common/rpc.h"
-#include "common/standard_output.h"
-#include "common/version.h"
+#include "common/base/command_line.h"
+#include "common/base/nearest_name.h"
+#include "common/base/release.h"
+#include "common/base/standard_output.h"
+#include "common/rpc/logging.h"
+#include "common/rpc/rpc.h"
 #include "tools/shoal/commands.h"
 
 namespace {

@@ -1,7 +1,7 @@
 #include "tools/shoal/metrics_file.h"
 
 #include "catch2/catch.hpp"
-#include "common/test_dir.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal {
 namespace {

@@ -7,9 +7,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "common/clock.h"
-#include "common/metrics.h"
-#include "common/standard_output.h"
+#include "common/base/clock.h"
+#include "common/base/standard_output.h"
+#include "common/job/metrics.h"
 #include "tools/shoal/report.h"
 
 namespace shoal {

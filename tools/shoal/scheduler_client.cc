@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/rpc.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/rpc/rpc.h"
 
 namespace shoal {
 namespace {

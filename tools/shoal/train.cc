@@ -1,7 +1,7 @@
 // shoal train: its flags.
 #include <memory>
 
-#include "common/command_line.h"
+#include "common/base/command_line.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/local_training.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 
 namespace shoal {
 

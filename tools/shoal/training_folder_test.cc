@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
-#include "common/test_dir.h"
+#include "common/storage/test_dir.h"
 
 namespace shoal {
 namespace {

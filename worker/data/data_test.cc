@@ -4,9 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/job_spec.h"
-#include "common/test_dir.h"
+#include "common/job/job_spec.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "worker/data/delimited.h"
 #include "worker/data/reader.h"
 #include "worker/data/split.h"

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "common/status.h"
-#include "common/utf8.h"
+#include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "worker/data/delimited.h"
 #include "worker/data/record.h"
 

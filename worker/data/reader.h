@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "proto/job.pb.h"
 
 namespace shoal::worker {
@@ -32,7 +32,7 @@ struct ExampleSet {
 };
 
 // Reads the files, one behind the other, as job.data says (format, columns, label_separator), for the job's
-// task. `job` is completed and valid (common/job_spec.h). A byte order mark is skipped; lines may end in
+// task. `job` is completed and valid (common/job/job_spec.h). A byte order mark is skipped; lines may end in
 // "\r\n"; empty lines are skipped.
 //
 // Errors, with "FILE:LINE: " where there is a line:

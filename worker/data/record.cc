@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "common/nearest_name.h"
-#include "common/status.h"
+#include "common/base/nearest_name.h"
+#include "common/base/status.h"
 
 namespace shoal::worker {
 namespace {

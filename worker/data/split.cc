@@ -8,8 +8,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "common/sha256.h"
-#include "common/status.h"
+#include "common/base/sha256.h"
+#include "common/base/status.h"
 
 namespace shoal::worker {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "proto/job.pb.h"
 #include "worker/data/reader.h"
 

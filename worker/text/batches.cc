@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "common/permutation.h"
-#include "common/philox.h"
+#include "common/base/permutation.h"
+#include "common/base/philox.h"
 
 namespace shoal::worker {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/types.h"
+#include "common/base/types.h"
 #include "worker/text/dataset.h"
 
 namespace shoal::worker {

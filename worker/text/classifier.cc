@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/status.h"
+#include "common/base/status.h"
 #include "kernels/tensor.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "kernels/device.h"
 #include "model/model.h"
 #include "model/model_config.h"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/schedule.h"
-#include "common/status.h"
+#include "common/base/status.h"
+#include "common/job/schedule.h"
 #include "kernels/isa.h"
 #include "model/hugging_face.h"
 #include "model/model_config.h"

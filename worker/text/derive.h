@@ -4,8 +4,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/file.h"
-#include "common/progress.h"
+#include "common/storage/file.h"
+#include "common/storage/progress.h"
 #include "proto/job.pb.h"
 #include "worker/program.h"
 

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "common/progress.h"
+#include "common/storage/progress.h"
 #include "model/batch.h"
 #include "model/tokenizer/tokenizer.h"
 #include "proto/job.pb.h"

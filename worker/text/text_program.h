@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/file.h"
+#include "common/storage/file.h"
 #include "kernels/device.h"
 #include "worker/program.h"
 

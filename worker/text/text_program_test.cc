@@ -3,10 +3,10 @@
 #include <memory>
 
 #include "catch2/catch.hpp"
-#include "common/file.h"
-#include "common/sha256.h"
-#include "common/status.h"
-#include "common/test_dir.h"
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "kernels/device.h"
 
 namespace shoal::worker {

@@ -1,0 +1,46 @@
+// Memory for parameters, sums and moments, handed out again and again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/large_memory.h"
+
+namespace shoal {
+
+// An array of float32, 64-byte aligned, that returns to its pool when its last owner lets go.
+using FloatArray = std::shared_ptr<float>;
+
+// Allocates only when no free array has the wanted size, so that the steady state allocates nothing large.
+// Arrays that divide a huge page (blocks) share one with others of their size.
+// Thread-safe; arrays may be released by any thread.
+class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
+ public:
+  static std::shared_ptr<ArrayPool> Create() { return std::shared_ptr<ArrayPool>(new ArrayPool()); }
+  ArrayPool(const ArrayPool&) = delete;
+  ArrayPool& operator=(const ArrayPool&) = delete;
+
+  // Contents undefined. Arrays keep the pool alive. Throws LargeMemoryError, without effect.
+  FloatArray Acquire(uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Memory of all arrays, in use or free.
+  uint64_t allocated_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  ArrayPool() = default;
+  void Release(float* array, uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Adds one or more new arrays to `free`, those of this size.
+  void Allocate(uint64_t elements, std::vector<float*>* free) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  std::vector<LargeMemory> memory_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint64_t, std::vector<float*>> free_ ABSL_GUARDED_BY(mutex_);  // by size
+  uint64_t allocated_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace shoal

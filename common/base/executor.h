@@ -1,0 +1,34 @@
+// Where a shell runs what is to happen later, or elsewhere: on a thread of its own
+// (common/base/timer_queue.h), or in the simulated time of tests/simulation. Shells take their executors from
+// outside and start no thread beside them, so the simulation runs the shells that ship.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "absl/time/time.h"
+
+namespace shoal {
+
+// Runs tasks one at a time, in order of their time, those of one time in order of adding. Thread-safe.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Monotonic (common/base/clock.h).
+  virtual absl::Time Now() const = 0;
+
+  // Runs `task` once, after `delay`; dropped when the executor has stopped. Tasks may add tasks.
+  virtual void After(absl::Duration delay, std::function<void()> task) = 0;
+
+  // Runs `task` once, soon.
+  void Post(std::function<void()> task) { After(absl::ZeroDuration(), std::move(task)); }
+
+  // Waits for the task that runs and drops those that wait. Not to be called from a task. Twice is harmless.
+  virtual void Stop() = 0;
+};
+
+// Makes an executor. `name` says what it is for: "timers", "updates", "files".
+using ExecutorFactory = std::function<std::unique_ptr<Executor>(const char* name)>;
+
+}  // namespace shoal

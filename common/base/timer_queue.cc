@@ -1,0 +1,78 @@
+#include "common/base/timer_queue.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include "common/base/clock.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+// Further away than any process lives, and not so far that a time point overflows.
+constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
+
+// Tasks that can do without the memory that they ask for catch the error themselves. The others may have done
+// half of something, so the process ends; what it has acknowledged is durable, and others take its place.
+void RunTask(const std::function<void()>& task) {
+  try {
+    task();
+  } catch (const std::bad_alloc& error) {
+    spdlog::critical(
+        "There is not enough memory ({}): the process ends. Give it more, or the job fewer slots",
+        error.what());
+    std::_Exit(1);
+  }
+}
+
+}  // namespace
+
+TimerQueue::TimerQueue() : thread_([this] { Run(); }) {}
+
+TimerQueue::~TimerQueue() { Stop(); }
+
+absl::Time TimerQueue::Now() const { return MonotonicNow(); }
+
+void TimerQueue::After(absl::Duration delay, std::function<void()> task) {
+  const auto wait = absl::ToChronoNanoseconds(std::min(delay, kLongest));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_) return;
+  tasks_.emplace(std::chrono::steady_clock::now() + wait, std::move(task));
+  changed_.notify_one();
+}
+
+void TimerQueue::Stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    changed_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+  std::multimap<SteadyTime, std::function<void()>> dropped;  // destroyed without the lock
+  const std::lock_guard<std::mutex> lock(mutex_);
+  dropped.swap(tasks_);
+}
+
+void TimerQueue::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!stopping_) {
+    if (tasks_.empty()) {
+      changed_.wait(lock);
+    } else if (tasks_.begin()->first > std::chrono::steady_clock::now()) {
+      changed_.wait_until(lock, tasks_.begin()->first);
+    } else {
+      std::function<void()> task = std::move(tasks_.begin()->second);
+      tasks_.erase(tasks_.begin());
+      lock.unlock();
+      RunTask(task);
+      task = nullptr;  // what it holds is destroyed without the lock
+      lock.lock();
+    }
+  }
+}
+
+std::unique_ptr<Executor> NewThreadExecutor(const char*) { return std::make_unique<TimerQueue>(); }
+
+}  // namespace shoal

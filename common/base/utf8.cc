@@ -1,0 +1,63 @@
+#include "common/base/utf8.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace shoal {
+namespace {
+
+// What may follow a lead byte: `more` bytes in all, of which the first lies in [low, high].
+struct Continuation {
+  size_t more;
+  uint8_t low;
+  uint8_t high;
+};
+
+constexpr size_t kNoLead = 4;
+
+Continuation After(uint8_t lead) {
+  if (lead < 0x80) return {0, 0, 0};
+  if (lead < 0xC2) return {kNoLead, 0, 0};
+  if (lead < 0xE0) return {1, 0x80, 0xBF};
+  if (lead == 0xE0) return {2, 0xA0, 0xBF};
+  if (lead == 0xED) return {2, 0x80, 0x9F};
+  if (lead < 0xF0) return {2, 0x80, 0xBF};
+  if (lead == 0xF0) return {3, 0x90, 0xBF};
+  if (lead < 0xF4) return {3, 0x80, 0xBF};
+  if (lead == 0xF4) return {3, 0x80, 0x8F};
+  return {kNoLead, 0, 0};
+}
+
+// Bytes of the well-formed sequence at the front of `bytes`; 0: there is none.
+size_t SequenceBytes(absl::string_view bytes) {
+  const Continuation next = After(static_cast<uint8_t>(bytes[0]));
+  if (next.more == kNoLead || bytes.size() <= next.more) return 0;
+  for (size_t k = 1; k <= next.more; ++k) {
+    const auto byte = static_cast<uint8_t>(bytes[k]);
+    if (byte < (k == 1 ? next.low : 0x80) || byte > (k == 1 ? next.high : 0xBF)) return 0;
+  }
+  return next.more + 1;
+}
+
+}  // namespace
+
+bool IsValidUtf8(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const size_t size = SequenceBytes(bytes);
+    if (size == 0) return false;
+    bytes.remove_prefix(size);
+  }
+  return true;
+}
+
+std::string ToValidUtf8(absl::string_view bytes) {
+  std::string text;
+  while (!bytes.empty()) {
+    const size_t size = SequenceBytes(bytes);
+    text.append(size == 0 ? "?" : std::string(bytes.substr(0, size)));
+    bytes.remove_prefix(size == 0 ? 1 : size);
+  }
+  return text;
+}
+
+}  // namespace shoal

@@ -1,0 +1,219 @@
+// FindJobProblems of common/job/job_spec.h: what fields say to each other.
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/job/job_scalar.h"
+#include "common/job/job_spec.h"
+
+namespace shoal {
+namespace {
+
+constexpr size_t kMaxNameBytes = 63;  // fits a folder, a host name and a Kubernetes label
+constexpr double kSplitSlack = 1e-9;  // 0.9 + 0.05 + 0.05 is not 1 in binary
+
+class Problems {
+ public:
+  // Notes a problem of `field` when `wrong`.
+  template <typename... Text>
+  void AddIf(bool wrong, const std::string& field, const Text&... text) {
+    if (wrong) list_.push_back({field, absl::StrCat(text...), false});
+  }
+  void AddMissingIf(bool wrong, const std::string& field, const std::string& text) {
+    if (wrong) list_.push_back({field, text, true});
+  }
+  void Add(std::vector<JobProblem> more) { list_.insert(list_.end(), more.begin(), more.end()); }
+  std::vector<JobProblem> Take() { return std::move(list_); }
+
+ private:
+  std::vector<JobProblem> list_;
+};
+
+// Of a value that may be none of the enum's.
+template <typename Enum>
+std::string Word(Enum value) {
+  const auto* known = google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value);
+  return known == nullptr ? absl::StrCat(static_cast<int>(value)) : WordOf(known);
+}
+
+bool IsName(const std::string& name) {
+  return name.size() <= kMaxNameBytes && name.front() != '.' && name.front() != '-' &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+void CheckName(const JobSpec& job, Problems* problems) {
+  problems->AddIf(!job.name().empty() && !IsName(job.name()), "name",
+                  "expected letters, digits, '.', '_' and '-', at most ", kMaxNameBytes,
+                  ", the first no '.' or '-'; got '", job.name().substr(0, kMaxNameBytes), "'");
+}
+
+void CheckFilesOnce(const DataSpec& data, Problems* problems) {
+  std::set<std::string> seen;
+  const auto check = [&](const auto& files, const std::string& field) {
+    for (int i = 0; i < files.size(); ++i) {
+      problems->AddIf(!seen.insert(files[i]).second, absl::StrCat(field, "[", i, "]"), "'", files[i],
+                      "' is listed twice");
+    }
+  };
+  check(data.files(), "data.files");
+  check(data.train_files(), "data.train_files");
+  check(data.validation_files(), "data.validation_files");
+  check(data.test_files(), "data.test_files");
+}
+
+void CheckFiles(const DataSpec& data, Problems* problems) {
+  const bool split = data.files_size() > 0;
+  const bool given = data.train_files_size() > 0;
+  problems->AddIf(
+      !split && !given, "data.files",
+      "is missing; expected 'files' (with 'split'), or 'train_files', 'validation_files' and 'test_files'");
+  problems->AddIf(split && given, "data.train_files", "cannot stand beside 'files': use one of them");
+  const std::string alone = "is only for 'train_files'; 'files' are split by 'data.split'";
+  problems->AddIf(split && data.validation_files_size() > 0, "data.validation_files", alone);
+  problems->AddIf(split && data.test_files_size() > 0, "data.test_files", alone);
+  const std::string without = "has no effect with 'train_files': only 'files' are split";
+  problems->AddIf(given && !split && data.has_split(), "data.split", without);
+  problems->AddIf(given && !split && data.has_group(), "data.group", without);
+  problems->AddIf((split || given) && !data.has_format(), "data.format",
+                  "is missing and can't be told from the extension of the first file; expected ",
+                  ExpectedText(DataSpec::descriptor()->FindFieldByName("format")));
+  CheckFilesOnce(data, problems);
+}
+
+void CheckData(const JobSpec& job, Problems* problems) {
+  const DataSpec& data = job.data();
+  CheckFiles(data, problems);
+  const double sum = data.split().train() + data.split().validation() + data.split().test();
+  problems->AddIf(data.has_split() && sum > 1 + kSplitSlack, "data.split",
+                  "train, validation and test sum to ", sum, "; expected at most 1");
+  problems->AddIf(data.has_label_separator() && job.task() != TASK_MULTILABEL_CLASSIFICATION,
+                  "data.label_separator", "has no effect with task ", Word(job.task()),
+                  "; only with multilabel-classification");
+  problems->AddIf(data.min_class_count() > 0 && job.task() == TASK_TEXT_REGRESSION, "data.min_class_count",
+                  "has no effect with task text-regression: there are no classes");
+  const auto& text = data.text();
+  problems->AddIf(data.has_label() && std::count(text.begin(), text.end(), data.label()) > 0, "data.label",
+                  "'", data.label(), "' is also a text column: the model would read the answer");
+}
+
+// Language models read plain text as bytes, and nothing else does.
+void CheckLanguageModel(const JobSpec& job, Problems* problems) {
+  const bool causal = job.task() == TASK_CAUSAL_LANGUAGE_MODELLING;
+  const auto expect = [&](bool fits, const std::string& field, const char* with, const char* without) {
+    problems->AddIf(!fits, field, "expected ", causal ? with : without, " with task ", Word(job.task()));
+  };
+  if (job.data().has_format()) {
+    expect(causal == (job.data().format() == DATA_FORMAT_TEXT), "data.format", "text", "tsv, csv or jsonl");
+  }
+  expect(causal == (job.tokenizer().type() == TOKENIZER_TYPE_BYTES), "tokenizer.type", "bytes",
+         "sentencepiece");
+  if (job.model().has_from()) return;
+  const bool gpt2 = job.model().family() == MODEL_FAMILY_GPT2;
+  expect(causal == gpt2, "model.family", "gpt2", "bert");
+  problems->AddIf(gpt2 && job.model().norm() != NORM_PLACEMENT_PRE, "model.norm",
+                  "expected pre with family gpt2, got ", Word(job.model().norm()));
+}
+
+void CheckModel(const JobSpec& job, Problems* problems) {
+  const ModelSpec& model = job.model();
+  problems->AddIf(job.tokenizer().has_path() && job.tokenizer().has_vocab_size(), "tokenizer.vocab_size",
+                  "has no effect with 'path': that vocabulary has its size");
+  if (!model.has_from()) {
+    problems->AddIf(model.heads() > 0 && model.hidden_size() % model.heads() != 0, "model.heads",
+                    "expected a divisor of hidden_size ", model.hidden_size(), ", got ", model.heads());
+    return;
+  }
+  for (const char* name : {"family", "hidden_size", "layers", "heads", "intermediate_size", "norm",
+                           "activation", "layer_norm_epsilon"}) {
+    const auto* field = ModelSpec::descriptor()->FindFieldByName(name);
+    problems->AddIf(IsSet(model, field), absl::StrCat("model.", name),
+                    "is given by the weights in 'from'; leave it out");
+  }
+}
+
+void CheckTrain(const JobSpec& job, Problems* problems) {
+  const TrainSpec& train = job.train();
+  problems->AddMissingIf(train.length_case() == TrainSpec::LENGTH_NOT_SET, "train.epochs",
+                         "is missing; expected 'epochs' or 'rounds', for example epochs: 3");
+  problems->AddIf(train.micro_batches() > 0 && train.slot_batch() % train.micro_batches() != 0,
+                  "train.micro_batches", "expected a divisor of slot_batch ", train.slot_batch(), ", got ",
+                  train.micro_batches());
+  problems->AddIf(job.numerics() == NUMERICS_AMX_BF16 && train.precision() != PRECISION_BF16, "numerics",
+                  "amx-bf16 needs train.precision bf16");
+  problems->AddIf(job.optimizer().nesterov() && job.optimizer().momentum() == 0, "optimizer.nesterov",
+                  "needs momentum above 0");
+}
+
+void CheckWarmup(const JobSpec& job, Problems* problems) {
+  const Interval& warmup = job.schedule().warmup();
+  const TrainSpec& train = job.train();
+  problems->AddIf(warmup.has_never(), "schedule.warmup",
+                  "expected a number of rounds or epochs; for none: 0 rounds");
+  problems->AddIf(warmup.has_rounds() && train.has_rounds() && warmup.rounds() > train.rounds(),
+                  "schedule.warmup", "of ", FormatInterval(warmup), " is longer than the training of ",
+                  train.rounds(), " rounds");
+  problems->AddIf(warmup.has_epochs() && train.has_epochs() && warmup.epochs() > train.epochs(),
+                  "schedule.warmup", "of ", FormatInterval(warmup), " is longer than the training of ",
+                  FormatDouble(train.epochs()), " epochs");
+}
+
+void CheckRepeats(const Interval& every, const std::string& field, Problems* problems) {
+  const bool zero =
+      (every.has_rounds() && every.rounds() == 0) || (every.has_epochs() && every.epochs() == 0);
+  problems->AddIf(zero, field, "expected more than 0; to switch it off: never");
+}
+
+void CheckEvaluation(const JobSpec& job, Problems* problems) {
+  const EvaluationSpec& evaluation = job.evaluation();
+  const bool never = evaluation.every().never();
+  problems->AddIf(!never && !HasValidation(job), "evaluation.every",
+                  "needs validation examples: data.split.validation or data.validation_files");
+  problems->AddIf(never && evaluation.patience() > 0, "evaluation.patience",
+                  "has no effect when 'every' is never");
+  problems->AddIf(never && evaluation.keep_best(), "evaluation.keep_best",
+                  "has no effect when 'every' is never");
+  const std::vector<Metric> metrics = MetricsOf(job.task());
+  const bool fits = std::find(metrics.begin(), metrics.end(), evaluation.metric()) != metrics.end();
+  std::vector<std::string> words;
+  for (Metric metric : metrics) words.push_back(Word(metric));
+  problems->AddIf(!fits && Metric_IsValid(evaluation.metric()), "evaluation.metric", "expected one of ",
+                  absl::StrJoin(words, ", "), " with task ", Word(job.task()), ", got ",
+                  Word(evaluation.metric()));
+}
+
+void CheckCluster(const JobSpec& job, Problems* problems) {
+  const ClusterSpec& cluster = job.cluster();
+  problems->AddIf(job.train().slots() > 0 && cluster.min_workers() > job.train().slots(),
+                  "cluster.min_workers", "expected at most train.slots (", job.train().slots(), "), got ",
+                  cluster.min_workers(), ": a worker without a slot has nothing to do");
+  problems->AddIf(cluster.replication() > 0, "cluster.replication", "replication ", cluster.replication(),
+                  " is not supported in this version; use 0");
+}
+
+}  // namespace
+
+std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
+  Problems problems;
+  problems.Add(FindFieldProblems(job));
+  if (!Task_IsValid(job.task())) return problems.Take();  // what else is right depends on it
+  CheckName(job, &problems);
+  CheckData(job, &problems);
+  CheckModel(job, &problems);
+  CheckLanguageModel(job, &problems);
+  CheckTrain(job, &problems);
+  CheckWarmup(job, &problems);
+  CheckRepeats(job.evaluation().every(), "evaluation.every", &problems);
+  CheckRepeats(job.checkpoint().every(), "checkpoint.every", &problems);
+  CheckRepeats(job.log_every(), "log_every", &problems);
+  CheckEvaluation(job, &problems);
+  CheckCluster(job, &problems);
+  return problems.Take();
+}
+
+}  // namespace shoal

@@ -1,0 +1,66 @@
+#include "common/job/job_plan_check.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/job/job_spec.h"
+
+namespace shoal {
+namespace {
+
+// θ of 4 TiB.
+constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
+
+absl::Status CheckParameters(const JobPlan& plan) {
+  uint64_t size = 0, groups = 0;
+  for (const ParameterInfo& parameter : plan.parameters()) {
+    if (parameter.offset() != size) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: parameter ", parameter.name(), " starts at ",
+                                                     parameter.offset(), ", expected ", size));
+    }
+    const uint64_t elements = ElementsOf(parameter);
+    if (elements == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: parameter ", parameter.name(), " has no elements"));
+    }
+    size += elements;
+    if (size > kMaxParameters) return absl::InvalidArgumentError("plan: too many parameters");
+  }
+  for (uint64_t group : plan.group_sizes()) {
+    if (group > kMaxParameters - groups) return absl::InvalidArgumentError("plan: groups are too large");
+    groups += group;
+  }
+  if (size == 0 || size != groups) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: the groups have ", groups, " elements, the parameters ", size));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// More than kMaxParameters: too many to count.
+uint64_t ElementsOf(const ParameterInfo& parameter) {
+  uint64_t elements = 1;
+  for (uint64_t dimension : parameter.shape()) {
+    if (dimension == 0) return 0;
+    if (dimension > kMaxParameters / elements) return kMaxParameters + 1;
+    elements *= dimension;
+  }
+  return elements;
+}
+
+TrainingLength LengthOf(const JobPlan& plan) {
+  return {plan.rounds(), std::max<uint64_t>(plan.rounds_per_epoch(), 1)};
+}
+
+absl::Status CheckPlan(const JobSpec& spec, const JobPlan& plan) {
+  SHOAL_RETURN_IF_ERROR(ValidateJob(spec));
+  if (spec.train().slots() == 0) return absl::InvalidArgumentError("spec: train.slots is 0");
+  if (plan.rounds() == 0) return absl::InvalidArgumentError("plan: no rounds");
+  SHOAL_RETURN_IF_ERROR(CheckParameters(plan));
+  return CheckLength(spec, LengthOf(plan));
+}
+
+}  // namespace shoal

@@ -1,0 +1,21 @@
+// What every node checks of a job's plan, which comes over the network, before it uses it.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "common/job/schedule.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+// Elements of a parameter of a checked plan.
+uint64_t ElementsOf(const ParameterInfo& parameter);
+
+TrainingLength LengthOf(const JobPlan& plan);
+
+// Errors: INVALID_ARGUMENT when `spec` is not a complete and valid job, the parameters don't lie one behind
+// the other or are not as many as the groups', or there are no rounds, or fewer than the warm-up.
+absl::Status CheckPlan(const JobSpec& spec, const JobPlan& plan);
+
+}  // namespace shoal

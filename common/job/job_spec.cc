@@ -1,0 +1,127 @@
+#include "common/job/job_spec.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint32_t kDefaultVocabSize = 8000;
+constexpr uint32_t kDefaultHiddenSize = 128;
+constexpr uint32_t kDefaultLayers = 2;
+constexpr uint32_t kHeadSize = 64;  // of BERT and GPT-2, whatever their width
+constexpr uint32_t kIntermediateFactor = 4;
+constexpr uint32_t kDefaultMaxLength = 64;
+constexpr double kBertLayerNormEpsilon = 1e-12;
+constexpr double kGpt2LayerNormEpsilon = 1e-5;
+
+void CompleteFormat(DataSpec* data) {
+  if (data->has_format()) return;
+  const std::string first = data->files_size() > 0         ? data->files(0)
+                            : data->train_files_size() > 0 ? data->train_files(0)
+                                                           : "";
+  if (absl::EndsWithIgnoreCase(first, ".tsv")) data->set_format(DATA_FORMAT_TSV);
+  if (absl::EndsWithIgnoreCase(first, ".csv")) data->set_format(DATA_FORMAT_CSV);
+  if (absl::EndsWithIgnoreCase(first, ".jsonl")) data->set_format(DATA_FORMAT_JSONL);
+  if (absl::EndsWithIgnoreCase(first, ".txt")) data->set_format(DATA_FORMAT_TEXT);
+}
+
+void CompleteData(const JobSpec& job, DataSpec* data) {
+  if (data->files_size() > 0 && !data->has_split()) FillDefaults(data->mutable_split());
+  if (job.task() == TASK_MULTILABEL_CLASSIFICATION && !data->has_label_separator())
+    data->set_label_separator(",");
+}
+
+void CompleteTokenizer(const JobSpec& job, TokenizerSpec* tokenizer) {
+  if (!tokenizer->has_type()) {
+    tokenizer->set_type(job.task() == TASK_CAUSAL_LANGUAGE_MODELLING ? TOKENIZER_TYPE_BYTES
+                                                                     : TOKENIZER_TYPE_SENTENCEPIECE);
+  }
+  const bool made = tokenizer->type() == TOKENIZER_TYPE_SENTENCEPIECE && !tokenizer->has_path();
+  if (made && !tokenizer->has_vocab_size()) tokenizer->set_vocab_size(kDefaultVocabSize);
+}
+
+void CompleteShape(Task task, ModelSpec* model) {
+  if (!model->has_family()) {
+    model->set_family(task == TASK_CAUSAL_LANGUAGE_MODELLING ? MODEL_FAMILY_GPT2 : MODEL_FAMILY_BERT);
+  }
+  const bool gpt2 = model->family() == MODEL_FAMILY_GPT2;
+  if (!model->has_hidden_size()) model->set_hidden_size(kDefaultHiddenSize);
+  if (!model->has_layers()) model->set_layers(kDefaultLayers);
+  if (!model->has_heads()) model->set_heads(std::max(1u, model->hidden_size() / kHeadSize));
+  if (!model->has_intermediate_size())
+    model->set_intermediate_size(kIntermediateFactor * model->hidden_size());
+  if (!model->has_max_length()) model->set_max_length(kDefaultMaxLength);
+  if (!model->has_norm()) model->set_norm(gpt2 ? NORM_PLACEMENT_PRE : NORM_PLACEMENT_POST);
+  if (!model->has_activation())
+    model->set_activation(gpt2 ? ACTIVATION_TYPE_GELU_TANH : ACTIVATION_TYPE_GELU);
+  if (!model->has_layer_norm_epsilon())
+    model->set_layer_norm_epsilon(gpt2 ? kGpt2LayerNormEpsilon : kBertLayerNormEpsilon);
+}
+
+void CompleteTrain(TrainSpec* train) {
+  if (train->has_wire()) return;
+  train->set_wire(train->precision() == PRECISION_BF16 ? WIRE_FORMAT_BF16 : WIRE_FORMAT_F32);
+}
+
+void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
+  if (!evaluation->has_every() && HasValidation(job)) evaluation->mutable_every()->set_epochs(1);
+  if (!evaluation->has_every()) evaluation->mutable_every()->set_never(true);
+  if (!evaluation->has_metric()) evaluation->set_metric(MetricsOf(job.task()).front());
+  if (!evaluation->has_keep_best()) evaluation->set_keep_best(!evaluation->every().never());
+}
+
+}  // namespace
+
+void CompleteJob(JobSpec* job) {
+  CompleteFormat(job->mutable_data());  // other defaults of data apply with some formats only
+  FillDefaults(job);
+  CompleteData(*job, job->mutable_data());
+  CompleteTokenizer(*job, job->mutable_tokenizer());
+  ModelSpec* model = job->mutable_model();
+  if (!model->has_from()) CompleteShape(job->task(), model);
+  if (!model->has_attention_dropout()) model->set_attention_dropout(model->dropout());
+  CompleteTrain(job->mutable_train());
+  CompleteEvaluation(*job, job->mutable_evaluation());
+}
+
+absl::Status ValidateJob(const JobSpec& job) {
+  const std::vector<JobProblem> problems = FindJobProblems(job);
+  if (problems.empty()) return absl::OkStatus();
+  std::vector<std::string> lines;
+  for (const JobProblem& problem : problems) {
+    lines.push_back(absl::StrCat(problem.field.empty() ? "job" : problem.field, ": ", problem.message));
+  }
+  return ProblemsToStatus(std::move(lines));
+}
+
+bool HasValidation(const JobSpec& job) {
+  return job.data().validation_files_size() > 0 ||
+         (job.data().files_size() > 0 && job.data().split().validation() > 0);
+}
+
+bool HasTest(const JobSpec& job) {
+  return job.data().test_files_size() > 0 || (job.data().files_size() > 0 && job.data().split().test() > 0);
+}
+
+bool HigherIsBetter(Metric metric) {
+  return metric != METRIC_LOSS && metric != METRIC_MSE && metric != METRIC_PERPLEXITY;
+}
+
+std::vector<Metric> MetricsOf(Task task) {
+  switch (task) {
+    case TASK_TEXT_REGRESSION:
+      return {METRIC_MSE, METRIC_PEARSON, METRIC_LOSS};
+    case TASK_MULTILABEL_CLASSIFICATION:
+      return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_LOSS};
+    case TASK_CAUSAL_LANGUAGE_MODELLING:
+      return {METRIC_PERPLEXITY, METRIC_LOSS};
+    default:
+      return {METRIC_ACCURACY, METRIC_MACRO_F1, METRIC_LOSS};
+  }
+}
+
+}  // namespace shoal

@@ -1,0 +1,42 @@
+#include "common/protocol/view_key.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+std::string ViewKey::ToString() const {
+  return absl::StrCat("job ", job.value(), ", training ", absl::Hex(training.value(), absl::kZeroPad16),
+                      view == ViewId(0) ? ", no view" : absl::StrCat(", view ", view.value()));
+}
+
+absl::Status CheckKey(const ViewKey& key, const ViewKey& held) {
+  if (key == held && held.view != ViewId(0)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("got ", key.ToString(), "; here is ", held.ToString()));
+}
+
+absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held) {
+  if (held.view == ViewId(0) || (key.job == held.job && key.training == held.training)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("got ", key.ToString(), "; here is another training: ", held.ToString()));
+}
+
+absl::Status CheckSuccessor(const View& next, const View& held) {
+  const ViewKey key = KeyOf(next), of_held = KeyOf(held);
+  SHOAL_RETURN_IF_ERROR(CheckSameTraining(key, of_held));
+  if (key.view > of_held.view) return absl::OkStatus();
+  View a = next, b = held;
+  a.clear_target();
+  b.clear_target();
+  if (key.view == of_held.view && google::protobuf::util::MessageDifferencer::Equals(a, b))
+    return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat("got ", key.ToString(), "; view ", of_held.view.value(),
+                                            ", which came before, is newer, or says something else: "
+                                            "the scheduler's store is an older copy"));
+}
+
+}  // namespace shoal

@@ -1,0 +1,26 @@
+#include "common/rpc/address.h"
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace shoal {
+
+std::string AddressProblem(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  const absl::string_view host = absl::string_view(address).substr(0, colon);
+  const bool bare_ipv6 = host.find(':') != host.npos && host.back() != ']';
+  int port = 0;
+  if (colon != std::string::npos && !host.empty() && !bare_ipv6 &&
+      absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port) && port >= 1 && port <= 65535)
+    return "";
+  return absl::StrCat("expected HOST:PORT, like 127.0.0.1:7070, got '", address, "'");
+}
+
+bool IsWildcard(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  const absl::string_view host = address.substr(0, colon == address.npos ? address.size() : colon);
+  return host.empty() || host == "0.0.0.0" || host == "[::]" || host == "::" || host == "*" ||
+         host == "[::0]" || host == "0";
+}
+
+}  // namespace shoal

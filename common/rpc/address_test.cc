@@ -1,0 +1,31 @@
+#include "common/rpc/address.h"
+
+#include "catch2/catch.hpp"
+
+namespace shoal {
+namespace {
+
+TEST_CASE("An address is a host and a port") {
+  for (const char* good : {"127.0.0.1:7070", "localhost:1", "[::1]:65535", "node-1.example:80"}) {
+    INFO(good);
+    CHECK(AddressProblem(good).empty());
+  }
+}
+
+TEST_CASE("An address without host or port is told apart from one that is whole") {
+  for (const char* bad : {"", "127.0.0.1", "127.0.0.1:", ":7070", "host:0", "host:65536", "host:x", "::1"}) {
+    INFO(bad);
+    CHECK_THAT(AddressProblem(bad), Catch::Matchers::Contains("expected HOST:PORT") &&
+                                        Catch::Matchers::Contains("'" + std::string(bad) + "'"));
+  }
+}
+
+TEST_CASE("Addresses that stand for every address of a machine are known") {
+  for (const char* wildcard : {"0.0.0.0:7071", "[::]:7071", "*:7071", ":7071", "0.0.0.0"})
+    CHECK(IsWildcard(wildcard));
+  for (const char* address : {"127.0.0.1:7071", "[::1]:7071", "host:7071", "10.0.0.0:1"})
+    CHECK_FALSE(IsWildcard(address));
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,133 @@
+#include "common/rpc/artifacts.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "common/rpc/rpc.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+constexpr size_t kChunkBytes = 1 << 20;
+
+bool IsTransient(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
+}
+
+// Calls `attempt` with the time that is left until it succeeds, fails for good, or `patience` is over.
+absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(absl::Duration)>& attempt) {
+  const absl::Time deadline = MonotonicNow() + patience;
+  Backoff backoff(absl::ToUnixNanos(absl::Now()));
+  while (true) {
+    const absl::Status status = attempt(deadline - MonotonicNow());
+    if (status.ok() || !IsTransient(status)) return status;
+    const absl::Duration delay = backoff.NextDelay();
+    if (MonotonicNow() + delay > deadline) return status;
+    spdlog::warn("{}; trying again", status.ToString());
+    absl::SleepFor(delay);
+  }
+}
+
+}  // namespace
+
+ArtifactStore::ArtifactStore(Options options)
+    : options_(std::move(options)),
+      folder_(options_.env, options_.folder),
+      stub_(SchedulerService::NewStub(options_.channel)) {}
+
+absl::StatusOr<std::string> ArtifactStore::Fetch(const Artifact& artifact, const Progress& progress) {
+  const absl::Status here = folder_.Verify(artifact.sha256(), progress);
+  const std::string path = folder_.PathOf(artifact.sha256());
+  if (here.ok()) return path;
+  if (!absl::IsNotFound(here)) {
+    if (!absl::IsDataLoss(here)) return here;
+    spdlog::warn("{}; fetching it again", std::string(here.message()));
+  }
+  const absl::Status status = TryFor(
+      options_.patience, [&](absl::Duration timeout) { return FetchOnce(artifact, timeout, progress); });
+  SHOAL_RETURN_IF_ERROR(Annotate(status, absl::StrCat("fetching artifact ", artifact.name())));
+  return path;
+}
+
+absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Duration timeout,
+                                      const Progress& progress) {
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout);
+  GetArtifactRequest request;
+  request.set_sha256(artifact.sha256());
+  const auto stream = stub_->GetArtifact(&context, request);
+  ArtifactChunk chunk;
+  bool over = false;
+  absl::Status sent;
+  const absl::Status status = folder_.Put(artifact.sha256(), artifact.bytes(), [&](std::string* piece) {
+    if (!stream->Read(&chunk)) {
+      over = true;
+      sent = FromGrpcStatus(stream->Finish());
+      return false;
+    }
+    progress(absl::StrCat("fetches artifact ", artifact.name()));
+    *piece = std::move(*chunk.mutable_data());
+    return true;
+  });
+  if (!over) {
+    context.TryCancel();
+    stream->Finish();
+  }
+  SHOAL_RETURN_IF_ERROR(sent);
+  if (!absl::IsDataLoss(status)) return status;
+  return absl::DataLossError(absl::StrCat(
+      "the scheduler's copy is damaged: ", absl::string_view(status.message()), "; it has it derived again"));
+}
+
+absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::string& bytes,
+                                            const Progress& progress) {
+  Artifact artifact;
+  artifact.set_name(name);
+  artifact.set_sha256(Sha256Hex(bytes));
+  artifact.set_bytes(bytes.size());
+  if (!folder_.Verify(artifact.sha256(), progress).ok()) {
+    size_t taken = 0;
+    SHOAL_RETURN_IF_ERROR(folder_.Put(artifact.sha256(), bytes.size(), [&](std::string* piece) {
+      piece->assign(bytes, taken, kChunkBytes);
+      taken += piece->size();
+      return !piece->empty();
+    }));
+  }
+  const absl::Status status = TryFor(
+      options_.patience, [&](absl::Duration timeout) { return PutOnce(artifact, bytes, timeout, progress); });
+  SHOAL_RETURN_IF_ERROR(Annotate(status, absl::StrCat("giving artifact ", name, " to the scheduler")));
+  return artifact;
+}
+
+absl::Status ArtifactStore::PutOnce(const Artifact& artifact, const std::string& bytes,
+                                    absl::Duration timeout, const Progress& progress) {
+  grpc::ClientContext context;
+  SetDeadline(&context, timeout);
+  PutArtifactResponse response;
+  const auto stream = stub_->PutArtifact(&context, &response);
+  ArtifactChunk chunk;
+  chunk.set_sha256(artifact.sha256());
+  chunk.set_bytes(artifact.bytes());
+  size_t sent = 0;
+  do {
+    const size_t part = std::min(kChunkBytes, bytes.size() - sent);
+    chunk.set_data(bytes.data() + sent, part);
+    if (!stream->Write(chunk)) break;  // Finish says why
+    progress(absl::StrCat("gives artifact ", artifact.name(), " to the scheduler"));
+    sent += part;
+    chunk.clear_sha256();
+    chunk.clear_bytes();
+  } while (sent < bytes.size());
+  stream->WritesDone();
+  return FromGrpcStatus(stream->Finish());
+}
+
+}  // namespace shoal

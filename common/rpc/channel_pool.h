@@ -1,0 +1,35 @@
+// Channels to the nodes that this one calls, each made once.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/rpc/rpc.h"
+
+namespace shoal {
+
+// Thread-safe. To be destroyed on a thread of ours: gRPC 1.51 ends its callback threads with the last channel
+// of a process, and corrupts memory when that goes on one of them. So a call must let go of its channel
+// before it says that it is over.
+class ChannelPool {
+ public:
+  // More than one job's nodes have; nodes that come back under other addresses would add up. Beyond it one
+  // channel goes for each new one, and ends with the last call that uses it.
+  static constexpr size_t kMaxChannels = 512;
+
+  // The channel to `address`. Another `connection` has a TCP connection of its own (ChannelOptions).
+  std::shared_ptr<grpc::Channel> Get(const std::string& address, int connection = 0)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::map<std::pair<std::string, int>, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace shoal

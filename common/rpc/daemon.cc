@@ -1,0 +1,97 @@
+#include "common/rpc/daemon.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/command_line.h"
+#include "common/base/process_tuning.h"
+#include "common/base/release.h"
+#include "common/base/standard_output.h"
+#include "common/base/status.h"
+#include "common/rpc/logging.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+
+void DaemonFlags::AddTo(CLI::App* app) {
+  app->set_version_flag("--version", kBuildVersion);
+  app->add_option("--listen", listen, "Address to serve on; port 0: any free one")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app->add_flag(
+      "--allow-remote", allow_remote,
+      "Serve on an address that other machines reach. Without TLS anybody there may command the daemon");
+  app->add_option("--port-file", port_file, "Write the port here once it is served")
+      ->type_name("FILE")
+      ->check(EmptyProblem);
+  app->add_option("--log-file", log_file, "Append the log to this file as well")
+      ->type_name("FILE")
+      ->check(EmptyProblem);
+  app->add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
+      ->type_name("LEVEL")
+      ->capture_default_str();
+  app->add_option("--fault", fault,
+                  "For tests: file operations that fail, like path=checkpoints,error=ENOSPC")
+      ->type_name("RULES");
+}
+
+int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::Status()>& run) {
+  PrepareStandardStreams();
+  const int parsed = ParseCommandLine(app, argc, argv);
+  if (parsed >= 0) return ExitCodeWithOutput(app->get_name(), parsed);
+  const absl::Status status = run();
+  if (status.ok()) return kExitOk;
+  std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(), std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailure;
+}
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, const std::string& name) {
+  TuneProcess();
+  std::unique_ptr<Daemon> daemon(new Daemon);
+  daemon->flags_ = flags;
+  SHOAL_ASSIGN_OR_RETURN(daemon->stop_, StopSignal::Install());
+  SHOAL_RETURN_IF_ERROR(InitLogging({name, flags.log_level, flags.log_file, /*to_stderr=*/true}));
+  SendGrpcLogsToSpdlog();
+  daemon->env_ = PosixEnv();
+  if (!flags.fault.empty()) {
+    SHOAL_ASSIGN_OR_RETURN(std::vector<FaultRule> rules, ParseFaultRules(flags.fault));
+    daemon->faults_ = std::make_unique<FaultEnv>(PosixEnv(), std::move(rules));
+    daemon->env_ = daemon->faults_.get();
+    spdlog::warn("File operations will fail as asked: {}", flags.fault);
+  }
+  return daemon;
+}
+
+void Daemon::ExitWithin(absl::Duration patience, const absl::Status& result) {
+  exit_ = std::thread([this, patience, result] {
+    if (over_.WaitFor(patience)) return;
+    spdlog::error("What runs does not end in {} (a disk that does not answer?): ending without it{}{}",
+                  absl::FormatDuration(patience), result.ok() ? "" : "; ", std::string(result.message()));
+    spdlog::shutdown();
+    std::_Exit(result.ok() ? kExitOk : kExitFailure);
+  });
+}
+
+Daemon::~Daemon() {
+  over_.Notify();
+  if (exit_.joinable()) exit_.join();
+}
+
+absl::StatusOr<std::unique_ptr<RpcServer>> Daemon::Serve(std::vector<grpc::Service*> services,
+                                                         int window_bytes) {
+  ServerOptions options;
+  options.address = flags_.listen;
+  options.services = std::move(services);
+  options.allow_remote = flags_.allow_remote;
+  options.window_bytes = window_bytes;
+  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<RpcServer> server, StartServer(options));
+  spdlog::info("Serving on {}, version {}", server->address(), kBuildVersion);
+  if (!flags_.port_file.empty()) {
+    SHOAL_RETURN_IF_ERROR(PosixEnv()->WriteFileAtomic(flags_.port_file, absl::StrCat(server->port(), "\n")));
+  }
+  return server;
+}
+
+}  // namespace shoal

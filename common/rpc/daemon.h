@@ -1,0 +1,74 @@
+// What the daemons have in common: command line, log, port, stop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/event.h"
+#include "common/base/signals.h"
+#include "common/rpc/rpc.h"
+#include "common/storage/fault_env.h"
+#include "common/storage/file.h"
+
+namespace shoal {
+
+// The flags of every daemon.
+struct DaemonFlags {
+  std::string listen = "127.0.0.1:0";
+  bool allow_remote = false;
+  std::string port_file;
+  std::string log_file;
+  std::string log_level = "info";
+  std::string fault;  // tests: common/storage/fault_env.h
+
+  void AddTo(CLI::App* app);
+};
+
+// Exit codes of the daemons.
+inline constexpr int kExitOk = 0;       // stopped as asked
+inline constexpr int kExitFailure = 1;  // could not start or go on
+inline constexpr int kExitUsage = 2;    // bad command line
+
+// Calls `run` with the parsed command line of `app` and makes an exit code of what it returns. Errors go to
+// stderr, one line. No exception leaves it.
+int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::Status()>& run);
+
+// A process's surroundings, from its flags. One a process; make it first.
+class Daemon {
+ public:
+  // Sets up memory, log, signals and files. `name` appears in the log.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonFlags& flags, const std::string& name);
+
+  // Serves `services` (which must outlive the server) on the flags' address, with health check and
+  // reflection, then writes the port file. `window_bytes`: see ServerOptions.
+  absl::StatusOr<std::unique_ptr<RpcServer>> Serve(std::vector<grpc::Service*> services,
+                                                   int window_bytes = 0);
+
+  // The process is about to end, with `result`, and has so long to do it: then it ends anyway, without what
+  // runs, and says so in the log. A thread that waits for a disk which does not answer can't be joined. Once.
+  static constexpr absl::Duration kExitPatience = absl::Seconds(5);
+  void ExitWithin(absl::Duration patience, const absl::Status& result);
+  ~Daemon();
+
+  const StopSignal& stop() const { return *stop_; }
+  Env* env() { return env_; }
+
+ private:
+  Daemon() = default;
+
+  DaemonFlags flags_;
+  std::unique_ptr<StopSignal> stop_;
+  std::unique_ptr<FaultEnv> faults_;
+  Env* env_ = nullptr;
+  Event over_;
+  std::thread exit_;  // ends the process when it is not over in time
+};
+
+}  // namespace shoal

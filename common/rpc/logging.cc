@@ -1,0 +1,67 @@
+#include "common/rpc/logging.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/nearest_name.h"
+#include "common/base/status.h"
+#include "common/storage/file.h"
+#include "spdlog/sinks/basic_file_sink.h"
+#include "spdlog/sinks/stdout_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%eZ %l %n %v";
+
+absl::StatusOr<spdlog::level::level_enum> ParseLevel(const std::string& name) {
+  static const auto& levels = *new std::vector<std::pair<std::string, spdlog::level::level_enum>>{
+      {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug}, {"info", spdlog::level::info},
+      {"warn", spdlog::level::warn},   {"error", spdlog::level::err},   {"off", spdlog::level::off}};
+  std::vector<std::string> names;
+  for (const auto& [level_name, level] : levels) {
+    if (level_name == name) return level;
+    names.push_back(level_name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown log level '", name, "'; expected one of ",
+                                                 absl::StrJoin(names, ", "), DidYouMean(name, names)));
+}
+
+absl::StatusOr<spdlog::sink_ptr> OpenFile(const std::string& path) {
+  SHOAL_RETURN_IF_ERROR(PosixEnv()->CreateDirs(DirName(path)));
+  // Opened once by ourselves, because spdlog's exception doesn't tell what went wrong by a code.
+  SHOAL_RETURN_IF_ERROR(PosixEnv()->NewWritableFile(path, WriteMode::kAppend).status());
+  try {
+    return std::make_shared<spdlog::sinks::basic_file_sink_mt>(path, /*truncate=*/false);
+  } catch (const spdlog::spdlog_ex& error) {
+    return absl::UnavailableError(absl::StrCat("log file ", path, ": ", error.what()));
+  }
+}
+
+}  // namespace
+
+absl::Status InitLogging(const LogOptions& options) {
+  SHOAL_ASSIGN_OR_RETURN(const spdlog::level::level_enum level, ParseLevel(options.level));
+  std::vector<spdlog::sink_ptr> sinks;
+  if (options.to_stderr) sinks.push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  if (!options.file.empty()) {
+    SHOAL_ASSIGN_OR_RETURN(spdlog::sink_ptr file, OpenFile(options.file));
+    sinks.push_back(std::move(file));
+  }
+  auto logger = std::make_shared<spdlog::logger>(options.name, sinks.begin(), sinks.end());
+  logger->set_level(level);
+  logger->flush_on(spdlog::level::trace);
+  logger->set_pattern(kPattern, spdlog::pattern_time_type::utc);
+  spdlog::set_default_logger(std::move(logger));
+  return absl::OkStatus();
+}
+
+void SetLogName(absl::string_view name) {
+  spdlog::set_default_logger(spdlog::default_logger()->clone(std::string(name)));
+}
+
+}  // namespace shoal

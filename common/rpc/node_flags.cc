@@ -1,0 +1,77 @@
+#include "common/rpc/node_flags.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/command_line.h"
+#include "common/base/random.h"
+#include "common/base/release.h"
+#include "common/base/timer_queue.h"
+#include "common/rpc/address.h"
+#include "common/rpc/rpc.h"
+#include "spdlog/spdlog.h"
+
+namespace shoal {
+namespace {
+
+int Processors() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+}  // namespace
+
+void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
+  work_dir = absl::StrCat("shoal-", role);
+  threads = Processors();
+  app->add_option("--scheduler", scheduler, "Address of the scheduler")
+      ->type_name("HOST:PORT")
+      ->check(AddressProblem)
+      ->required();
+  app->add_option(
+         "--name", name,
+         "Name of this node in logs and in the status: one that no living node has (default: the scheduler "
+         "makes one of host, role and a number)")
+      ->type_name("NAME")
+      ->check(EmptyProblem);
+  AddNumberOption(app, "--threads", &threads, 1, 1024, "Threads that compute (default: one a processor)");
+  app->add_option("--work-dir", work_dir, "Folder for what can be fetched or made again")
+      ->type_name("DIR")
+      ->check(EmptyProblem)
+      ->capture_default_str();
+  AddNumberOption(app, "--leave-seconds", &leave_seconds, 0, 86400,
+                  "On SIGTERM: how long others get to take over this node's work");
+}
+
+SessionOptions NodeFlags::Session(NodeRole role) const {
+  SessionOptions session;
+  session.channel = NewChannel(scheduler);
+  session.scheduler = scheduler;
+  session.executors = NewThreadExecutor;
+  session.join.set_protocol_version(kProtocolVersion);
+  session.join.set_build(kBuildVersion);
+  session.join.set_role(role);
+  session.join.set_name(name);
+  session.join.set_machine(HostName());
+  session.join.set_threads(threads);
+  session.join.set_incarnation(DrawRandom());
+  return session;
+}
+
+absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused,
+                         const std::function<void()>& leave) {
+  while (!stop.requested()) {
+    const absl::Status status = refused();
+    if (!status.ok()) return status;
+  }
+  spdlog::info("Leaving the cluster");
+  leave();
+  return absl::OkStatus();
+}
+
+}  // namespace shoal

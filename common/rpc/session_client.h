@@ -1,0 +1,115 @@
+// A node's side of its session with the scheduler ("Nodes" in docs/protocol.md): joins, keeps one stream
+// open, sends heartbeats, and starts anew when its lease has ended.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/backoff.h"
+#include "common/base/event.h"
+#include "common/base/executor.h"
+#include "common/rpc/scheduler_link.h"
+#include "common/rpc/session_core.h"
+#include "grpcpp/grpcpp.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+// All callbacks but `heartbeat` run on one executor, one at a time, in the order of what happened. They may
+// block (no heartbeat is missed meanwhile, but later directives wait) and may call Send.
+struct SessionCallbacks {
+  // The node has an id: at the start, and again after on_lease_lost.
+  std::function<void(const JoinResponse&)> on_joined;
+  // A session stands (again): the scheduler may have missed or forgotten reports, so report all state anew.
+  std::function<void()> on_session_opened;
+  std::function<void(const Directive&)> on_directive;
+  // The scheduler has given the node up: drop all state. It joins anew right after.
+  std::function<void()> on_lease_lost;
+  // What a heartbeat says; null: nothing. Called for each one, beside the others. Must not block.
+  std::function<Heartbeat()> heartbeat;
+};
+
+struct SessionOptions {
+  std::shared_ptr<grpc::Channel> channel;  // to the scheduler; not needed with `link`
+  std::string scheduler;                   // its address, for messages
+  JoinRequest join;
+  absl::Duration join_timeout = absl::Seconds(5);        // of one attempt
+  BackoffOptions backoff;                                // between attempts
+  ExecutorFactory executors;                             // of the session, and of the callbacks
+  std::function<std::unique_ptr<SchedulerLink>()> link;  // null: gRPC over `channel`
+};
+
+// The shell of SessionCore. Thread-safe.
+class SessionClient {
+ public:
+  // Starts joining in the background; attempts go on until one succeeds.
+  SessionClient(SessionOptions options, SessionCallbacks callbacks);
+  // Stops.
+  ~SessionClient();
+  SessionClient(const SessionClient&) = delete;
+  SessionClient& operator=(const SessionClient&) = delete;
+
+  // Queues a report for the session that stands; never blocks. Dropped when none stands: on_session_opened
+  // follows. So it is until on_session_opened is called: what is reported there comes first in a session.
+  void Send(NodeReport report);
+
+  // Asks the scheduler to give this node's work to others; Leave waits for the answer.
+  void StartLeaving();
+  // Returns when the scheduler has let the node go, at once when it has never known it, or after `timeout`.
+  void Leave(absl::Duration timeout);
+
+  // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
+  absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Ends the session; no callback runs after it has returned. Not to be called from a callback.
+  void Stop();
+
+  // 0 while not joined.
+  uint64_t node_id() const { return node_id_.load(std::memory_order_acquire); }
+
+ private:
+  // The events of one stream.
+  struct StreamEvents : SchedulerStreamEvents {
+    StreamEvents(SessionClient* c, uint64_t n) : client(c), number(n) {}
+    void OnOpened() override;
+    void OnDirective(Directive directive) override;
+    void OnWritten() override;
+    void OnClosed(const absl::Status& status) override;
+    SessionClient* const client;
+    const uint64_t number;
+  };
+
+  // ---- on the session's executor ----
+  // Tells the core what has happened, and carries out what follows.
+  void Happened(std::function<void(SessionCore* core, absl::Time now)> event);
+  void CarryOut(SessionAction action);
+  void HandleNews(SessionNews news);
+  void HandleDirective(uint64_t stream, Directive directive);
+
+  const SessionOptions options_;
+  const SessionCallbacks callbacks_;
+  std::atomic<uint64_t> node_id_{0};
+  std::atomic<uint64_t> session_opened_{0};  // the newest stream that on_session_opened was called for
+  Event released_;
+  Event refused_;
+  absl::Mutex mutex_;
+  absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
+
+  // Of the session's executor; destroyed in Stop.
+  SessionCore core_;
+  std::unique_ptr<SchedulerLink> link_;
+  std::unique_ptr<StreamEvents> events_;
+  std::unique_ptr<SchedulerStream> stream_;
+
+  const std::unique_ptr<Executor> session_;
+  const std::unique_ptr<Executor> caller_;  // of the callbacks
+};
+
+}  // namespace shoal

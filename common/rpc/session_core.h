@@ -1,0 +1,152 @@
+// What a node decides about its session with the scheduler ("Nodes" in docs/protocol.md): when to join, to
+// open a stream, to wait, to send a heartbeat, to start anew.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/backoff.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal {
+
+// ---- what the core asks its shell to do ----
+
+// Answered by SessionCore::Joined.
+struct CallJoin {
+  JoinRequest request;
+};
+// Opens a stream whose first report is `hello`. It takes the place of any other. Answered by Opened (or not),
+// then by Closed.
+struct OpenStream {
+  uint64_t stream = 0;
+  Hello hello;
+};
+// Ends the call; no event of it matters any more.
+struct CloseStream {
+  uint64_t stream = 0;
+};
+// One at a time. Answered by Written.
+struct WriteReport {
+  uint64_t stream = 0;
+  NodeReport report;
+};
+// A heartbeat is due: fill one in and Send it.
+struct MakeHeartbeat {};
+// Call Tick then, at the latest.
+struct WakeAt {
+  absl::Time time;
+};
+// News for the node, in the order in which they happened.
+struct SessionNews {
+  enum class Kind {
+    kJoined,     // `joined`
+    kOpened,     // a session stands
+    kLeaseLost,  // the scheduler has given the node up: answered by StateDropped
+    kReleased,   // nothing depends on the node any more
+    kRefused,    // `refused`: the scheduler will never admit this node as it is; nothing follows
+  };
+  Kind kind = Kind::kJoined;
+  JoinResponse joined;
+  uint64_t stream = 0;  // kOpened: of this session
+  absl::Status refused;
+};
+// For people.
+struct SessionLog {
+  bool warning = false;
+  std::string text;
+};
+
+using SessionAction = std::variant<CallJoin, OpenStream, CloseStream, WriteReport, MakeHeartbeat, WakeAt,
+                                   SessionNews, SessionLog>;
+
+// Pure: (event, now) -> actions, without thread, clock or socket. After every call the caller takes the
+// actions and carries them out in order. Not thread-safe. Events of streams that are over are harmless.
+class SessionCore {
+ public:
+  struct Options {
+    JoinRequest join;       // cluster_id is filled in
+    std::string scheduler;  // its address, for messages
+    BackoffOptions backoff;
+    uint64_t seed = 0;  // of the backoff's jitter: another one for each process
+  };
+
+  // Reports that wait to be written, at most: beyond it the stream is closed, and all state is reported anew
+  // in the next one.
+  static constexpr size_t kMaxQueuedReports = 4096;
+
+  explicit SessionCore(Options options);
+
+  // ---- what has happened ----
+  void Start(absl::Time now);
+  void Joined(absl::Time now, const absl::StatusOr<JoinResponse>& response);
+  // The scheduler has accepted the Hello.
+  void Opened(absl::Time now, uint64_t stream);
+  void Released(absl::Time now, uint64_t stream);
+  void Written(absl::Time now, uint64_t stream);
+  void Closed(absl::Time now, uint64_t stream, const absl::Status& status);
+  void Tick(absl::Time now);
+  // The node has dropped what it held under the lease that ended. It joins anew only then, so that nothing of
+  // its former life is reported in the next.
+  void StateDropped(absl::Time now);
+  // The node wants to go: says so in this and every later session, until it is released, which it is at once
+  // when the scheduler does not know it.
+  void Leave(absl::Time now);
+
+  // A report of somebody who has handled the opening of `stream`, and of no later one: dropped when another
+  // stream stands, in which all state is reported anew. What is new would otherwise overtake what the
+  // scheduler may have forgotten, which would seem to be old when it comes.
+  void SendIn(absl::Time now, uint64_t stream, NodeReport report) {
+    if (IsCurrent(stream)) Send(now, std::move(report));
+  }
+  // Queues a report for the stream that stands; dropped when none does. A second heartbeat behind one that
+  // waits is dropped too.
+  void Send(absl::Time now, NodeReport report);
+
+  // Whether directives of this stream are still to be followed.
+  bool IsCurrent(uint64_t stream) const { return stream_ != 0 && stream == stream_; }
+  // 0 while not joined.
+  uint64_t node_id() const { return joined_.node_id(); }
+
+  std::vector<SessionAction> TakeActions();
+
+ private:
+  enum class Phase { kJoining, kStreaming, kPausing, kDropping, kRefused };
+
+  void CallJoinNow();
+  std::string WhyNotJoined(const absl::Status& status) const;
+  void OpenStreamNow(absl::Time now);
+  void Pause(absl::Time now);
+  void SendLeaving(absl::Time now);
+  void WriteNext();
+  void Tell(SessionNews::Kind kind);
+  void Log(bool warning, std::string text);
+  absl::Duration heartbeat() const;
+
+  const Options options_;
+  Backoff backoff_;
+  Phase phase_ = Phase::kPausing;
+  JoinResponse joined_;                            // node_id 0: not joined
+  absl::Time resume_ = absl::InfiniteFuture();     // kPausing: until then
+  absl::StatusCode said_ = absl::StatusCode::kOk;  // of the last failure to join that was logged
+  uint64_t next_stream_ = 1;
+  uint64_t stream_ = 0;  // 0: none
+  bool leaving_ = false;
+  bool join_at_once_ = false;  // kDropping: the lease that ended had lived for a while
+  bool opened_ = false;        // the stream's Hello was accepted
+  absl::Time opened_at_;
+  absl::Time next_heartbeat_ = absl::InfiniteFuture();
+  bool writing_ = false;
+  std::deque<NodeReport> queue_;
+  std::vector<SessionAction> actions_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,165 @@
+#include "common/storage/artifact_folder.h"
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/sha256.h"
+#include "common/storage/fault_env.h"
+#include "common/storage/test_dir.h"
+
+namespace shoal {
+namespace {
+
+// Gives one piece after the other.
+ArtifactFolder::NextPiece Pieces(std::vector<std::string> pieces) {
+  return [pieces, next = size_t{0}](std::string* piece) mutable {
+    if (next == pieces.size()) return false;
+    *piece = pieces[next++];
+    return true;
+  };
+}
+
+std::vector<std::string> FilesIn(const std::string& folder) {
+  const auto names = PosixEnv()->ListDir(folder);
+  REQUIRE(names.ok());
+  return *names;
+}
+
+}  // namespace
+
+TEST_CASE("An artifact is what came, or nothing") {
+  const TestDir dir;
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  const std::string digest = Sha256Hex("abcdef");
+  const auto put = [&](uint64_t bytes, std::vector<std::string> pieces) {
+    return folder.Put(digest, bytes, Pieces(std::move(pieces)));
+  };
+  CHECK(absl::IsDataLoss(put(6, {"abc"})));
+  CHECK(absl::IsDataLoss(put(6, {"abc", "dex"})));
+  CHECK(absl::IsDataLoss(put(6, {"abc", "def", "g"})));
+  CHECK(absl::IsDataLoss(put(5, {"abc", "def"})));
+  CHECK(FilesIn(dir / "artifacts").empty());
+  CHECK(absl::IsNotFound(folder.Verify(digest)));
+  REQUIRE(put(6, {"abc", "", "def"}).ok());
+  CHECK(FilesIn(dir / "artifacts") == std::vector<std::string>{digest});
+  CHECK(folder.Verify(digest).ok());
+}
+
+TEST_CASE("A name that is no digest never becomes a path") {
+  const TestDir dir;
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  for (const std::string& name : {std::string(), std::string("../../etc/passwd"), std::string(64, '/'),
+                                  std::string(63, 'a'), std::string(64, 'A')}) {
+    CHECK(absl::IsInvalidArgument(folder.Put(name, 1, Pieces({"a"}))));
+    CHECK(absl::IsInvalidArgument(folder.Verify(name)));
+    CHECK(absl::IsInvalidArgument(folder.Delete(name)));
+  }
+}
+
+TEST_CASE("An artifact that is too large is refused before a byte of it is written, with both sizes") {
+  const TestDir dir;
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  const std::string digest = Sha256Hex("abc");
+  const absl::Status status = folder.Put(digest, kMaxArtifactBytes + 1, [](std::string*) -> bool {
+    FAIL("nothing of it is wanted");
+    return false;
+  });
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains(absl::StrCat(kMaxArtifactBytes + 1)) &&
+                                                Catch::Matchers::Contains(absl::StrCat(kMaxArtifactBytes)));
+  const std::string piece(kMaxArtifactPieceBytes + 1, 'x');
+  CHECK(absl::IsInvalidArgument(folder.Put(Sha256Hex(piece), piece.size(), Pieces({piece}))));
+  CHECK(FilesIn(dir / "artifacts").empty());
+}
+
+TEST_CASE("A full disk leaves nothing half-written") {
+  const TestDir dir;
+  FaultEnv env(PosixEnv());
+  ArtifactFolder folder(&env, dir / "artifacts");
+  FaultRule full;
+  full.after_bytes = 4;
+  full.error = ENOSPC;
+  env.SetRules({full});
+  const absl::Status status = folder.Put(Sha256Hex("abcdef"), 6, Pieces({"abc", "def"}));
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK(FilesIn(dir / "artifacts").empty());
+}
+
+TEST_CASE("A file that has been damaged is told from a whole one") {
+  const TestDir dir;
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  const std::string digest = Sha256Hex("abcdef");
+  REQUIRE(folder.Put(digest, 6, Pieces({"abcdef"})).ok());
+  for (const char* damaged : {"abcdeg", "abcde", "abcdefg", ""}) {
+    REQUIRE(PosixEnv()->WriteFileAtomic(folder.PathOf(digest), damaged).ok());
+    CHECK(absl::IsDataLoss(folder.Verify(digest)));
+  }
+  REQUIRE(folder.Put(digest, 6, Pieces({"abcdef"})).ok());  // heals it
+  CHECK(folder.Verify(digest).ok());
+}
+
+TEST_CASE("All but the artifacts that are needed are deleted, and nothing else that lies there") {
+  const TestDir dir;
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  CHECK(folder.KeepOnly({}).ok());  // there is no folder yet
+  const std::string needed = Sha256Hex("abc"), other = Sha256Hex("def");
+  REQUIRE(folder.Put(needed, 3, Pieces({"abc"})).ok());
+  REQUIRE(folder.Put(other, 3, Pieces({"def"})).ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "artifacts/notes", "mine").ok());
+  CHECK(folder.KeepOnly({needed}).ok());
+  CHECK(folder.Verify(needed).ok());
+  CHECK(absl::IsNotFound(folder.Verify(other)));
+  CHECK(PosixEnv()->FileExists(dir / "artifacts/notes"));
+  CHECK(folder.Delete(needed).ok());
+  CHECK(folder.Delete(needed).ok());
+  CHECK(absl::IsNotFound(folder.Verify(needed)));
+}
+
+TEST_CASE("Two processes may bring the same artifact into one folder at once") {
+  const TestDir dir;
+  ArtifactFolder one(PosixEnv(), dir / "artifacts"), other(PosixEnv(), dir / "artifacts");
+  const std::string digest = Sha256Hex("abcdef");
+  bool nested = false;
+  // The other one comes, writes and ends while the first one is in the middle.
+  const absl::Status status = one.Put(digest, 6, [&, next = 0](std::string* piece) mutable {
+    *piece = next == 0 ? "abc" : "def";
+    if (next == 1) {
+      nested = true;
+      CHECK(FilesIn(dir / "artifacts").size() == 1);
+      CHECK(other.Put(digest, 6, Pieces({"ab", "cdef"})).ok());
+      CHECK(FilesIn(dir / "artifacts").size() == 2);
+    }
+    return next++ < 2;
+  });
+  CHECK(nested);
+  CHECK(status.ok());
+  CHECK(one.Verify(digest).ok());
+  CHECK(FilesIn(dir / "artifacts") == std::vector<std::string>{digest});
+}
+
+TEST_CASE(
+    "What a dead writer left is deleted, and what a living one writes is not, whatever the clock says") {
+  const TestDir dir;
+  const std::string digest = Sha256Hex("abcdef");
+  ArtifactFolder folder(PosixEnv(), dir / "artifacts");
+  REQUIRE(folder.Put(digest, 6, Pieces({"abcdef"})).ok());
+  const std::string left = absl::StrCat(folder.PathOf(digest), ".partial-ab-1");
+  const std::string strange = dir / "artifacts/notes.partial-x";
+  REQUIRE(PosixEnv()->WriteFileAtomic(left, "abc").ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(strange, "abc").ok());
+  CHECK(folder
+            .Put(digest, 6,
+                 [&, next = 0](std::string* piece) mutable {
+                   *piece = "abcdef";
+                   if (next == 0) ArtifactFolder(PosixEnv(), dir / "artifacts");  // a process starts
+                   return next++ == 0;
+                 })
+            .ok());
+  CHECK_FALSE(PosixEnv()->FileExists(left));
+  CHECK(PosixEnv()->FileExists(strange));
+  CHECK(folder.Verify(digest).ok());
+}
+
+}  // namespace shoal

@@ -1,0 +1,211 @@
+// One job on one server: ShardCore with timers, threads, files and the other servers around it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/backoff.h"
+#include "common/base/executor.h"
+#include "common/protocol/contribution_stats.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/file.h"
+#include "common/storage/progress_env.h"
+#include "kernels/thread_pool.h"
+#include "proto/scheduler.pb.h"
+#include "server/peer_link.h"
+#include "server/restore_source.h"
+#include "server/shard_core.h"
+#include "server/snapshot_queue.h"
+
+namespace shoal::server {
+
+// A worker's Pull or Push, as the job sees it: it ends with its view. Called with no lock of the job held, by
+// any thread.
+class WorkerStream {
+ public:
+  virtual ~WorkerStream() = default;
+  virtual ViewKey view() const = 0;
+  // A new version of the block can be looked up: see server/subscription.h.
+  virtual void Wake(BlockId /*block*/) {}
+  virtual void End(const absl::Status& status) = 0;
+};
+
+// Thread-safe. Waits for nothing but its executors, and starts no thread but for ParallelFor, so that the
+// simulation runs it as it is. To be owned through server/job_owner.h: the destructor waits for the
+// executors, so it must not run on one of them.
+//
+// A snapshot for which there is no room on the disk is kept in memory, reported and retried, until it is
+// written; but one that is only to restart from gives way to the next, and one that may turn out to be the
+// best does when the training has to wait, the disk having been full for a minute.
+//
+// What it keeps is bounded: snapshots for a slow disk (server/snapshot_queue.h; one that is given up is
+// reported as a ShardWritten with an error), for each peer the newest request and one call, and for a
+// scheduler that has forgotten what was reported the last kMaxRounds rounds' statistics and the last
+// kMaxWritten checkpoints' reports (the oldest are dropped first).
+class ShardHost : public ShardEffects {
+ public:
+  struct Options {
+    NodeId self;
+    int threads = 1;  // for ParallelFor; 1: on the caller's
+    std::string checkpoint_dir;
+    Env* env = nullptr;
+    // Makes "timers" (reports, norms), "updates" (Execute), "files" (checkpoints) and "restores" (Install).
+    ExecutorFactory executors;
+    PeerLink* peers = nullptr;  // outlives the job
+    // Sends a report to the scheduler; never blocks, and calls nothing of the job. Not called any more when
+    // Close has returned.
+    std::function<void(NodeReport)> report;
+    RestoreSource::FetchArtifact fetch;  // called by the executor of restores; may block
+  };
+  static constexpr size_t kMaxRounds = kRoundStatisticsKept;
+  static constexpr size_t kMaxWritten = 100;
+
+  ShardHost(Options options, std::shared_ptr<const ShardConfig> job);
+  // Closes, and waits for what runs.
+  ~ShardHost() override;
+  // The job is over here: its streams end, a restore is given up, nothing is reported any more. Never blocks.
+  void Close() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  JobId id() const { return job_->job; }
+  const ShardConfig& job() const { return *job_; }
+  ShardCore& shard() { return *shard_; }
+
+  // Takes on the view, and reports it or why not. Never blocks: requests of older views are refused when it
+  // returns; the restore point is loaded by the executor of restores, which then reports. A restore for an
+  // older view that still runs ends soon and reports nothing; what it has loaded is kept if it is of the same
+  // restore point. The same view again: reported again, or tried again when it failed. Older ones are
+  // ignored. Errors: FAILED_PRECONDITION, without effect, for a view of another training than the first.
+  absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The scheduler may have forgotten what was reported: reports it again.
+  void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What is under way, each since when without progress, and which peers do not answer, refuse to, or answer
+  // with wrong norms. Never blocks.
+  Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // From now on `stream` is woken when a block gets a new version (what is there already it looks up by
+  // itself), and ended when its view or the job is over, until Detach. Errors: FAILED_PRECONDITION when it is
+  // not of the newest view, or the job is over.
+  absl::Status Attach(std::shared_ptr<WorkerStream> stream) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Detach(const std::shared_ptr<WorkerStream>& stream) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // ---- ShardEffects ----
+  void OnPublished(ViewId view, BlockId block) override;
+  void AskNorms(ViewId view, uint32_t peer, const NormsRequest& request) override;
+  void OnProgress(const ShardProgress& progress) override;
+  bool HasRoomForSnapshot(Version version) override;
+  void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override;
+  void OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status& why) override;
+  void OnBlockRestored(ViewId view, uint64_t blocks) override;
+  void Execute(std::function<void()> work) override;
+  void ParallelFor(uint64_t count, const std::function<void(uint64_t)>& fn) override;
+
+ private:
+  class Life;
+  // A restore that is under way.
+  struct Restoring {
+    ViewId view;
+    uint64_t loaded = 0, blocks = 0;
+    absl::Time progress;
+  };
+  // What is asked of another shard's primary.
+  struct Peer {
+    NormsRequest request;         // the newest
+    bool wanted = false;          // its answer is still to come
+    bool calling = false;         // a call is out
+    bool again = false;           // and the peer may be further than when it came there
+    uint64_t calls = 0;           // so far
+    absl::Status error;           // why it can't be reached, or does not exchange norms; OK: it does
+    absl::Time failed;            // since then
+    Backoff backoff{0};           // while it refuses
+    std::optional<Round> warned;  // the round of the last warning of a refusal
+  };
+
+  // Ends the streams of other views than `except`.
+  void EndStreams(ViewId except, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Restore(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Unless a call is out. `calls`: only if there were so many so far.
+  void CallPeer(ViewId view, uint32_t peer, std::optional<uint64_t> calls = std::nullopt)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnNormsAnswer(const NormsRequest& request, uint32_t peer, const absl::StatusOr<Norms>& answer)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Checks what the peer has answered and puts it to use; whether it was complete.
+  absl::StatusOr<bool> TakeNorms(const NormsRequest& request, uint32_t peer, const Norms& answer);
+  Peer* FindPeer(ViewId view, uint32_t peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns when to try again, after a failure.
+  absl::Duration NoteAnswer(uint32_t peer, Round round, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReportInstalled() ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReportSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReportWhenIdle() ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReportProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+  Version KnownVersion(Version version) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  CheckpointUse UseOf(Version version) const;
+  void WriteNextSnapshot() ABSL_LOCKS_EXCLUDED(mutex_);
+  SnapshotQueue::Snapshot TakeSnapshot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsRetried(const ShardSnapshot& snapshot, const absl::Status& status)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<CheckpointShard> WriteSnapshot(const ShardSnapshot& snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
+  void NoteRestoreProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+  void NoteWriteProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+  ShardWritten NewWritten(const ShardSnapshot& snapshot, const absl::StatusOr<CheckpointShard>& shard) const;
+  // Of this job's training.
+  NodeReport NewReport() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Report(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReportWritten(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddTransfer(Heartbeat* heartbeat) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Activity NewActivity(ActivityKind kind, absl::Time progress) const;
+  std::string WritingDetail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Options options_;
+  const std::shared_ptr<const ShardConfig> job_;
+  RestoreSource source_;
+  ProgressEnv checkpoint_env_;  // where checkpoints are written
+  std::unique_ptr<ShardCore> shard_;
+  const std::shared_ptr<Life> life_;  // for answers of peers, which may come late
+
+  absl::Mutex mutex_;
+  View view_ ABSL_GUARDED_BY(mutex_);                               // the newest
+  ViewId queued_ ABSL_GUARDED_BY(mutex_);                           // a Restore of it waits; 0: none does
+  std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // what came of view_, when known
+  std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<WorkerStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of coming
+  std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);                      // of view_, by shard
+  uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;  // Execute's work that is not done
+  absl::Time updated_ ABSL_GUARDED_BY(mutex_);         // its last progress
+  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;    // a ReportProgress waits
+  absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);   // the last ones, for new sessions
+  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // of them, at the back
+  std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
+  SnapshotQueue snapshots_ ABSL_GUARDED_BY(mutex_);
+  uint64_t contributions_ ABSL_GUARDED_BY(mutex_) = 0;             // that the last heartbeat knew of
+  std::optional<absl::Time> contributed_ ABSL_GUARDED_BY(mutex_);  // when a heartbeat last saw new ones
+  bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;              // a WriteNextSnapshot waits or runs
+  std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);         // on its way to the disk
+  absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);              // its last progress
+  SnapshotQueue::Snapshot retried_ ABSL_GUARDED_BY(mutex_);        // could not be written: waits for room
+  Backoff write_backoff_ ABSL_GUARDED_BY(mutex_);
+  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // nothing could be written
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  absl::Mutex pool_mutex_;  // one loop at a time
+  ThreadPool pool_ ABSL_GUARDED_BY(pool_mutex_);
+  const std::unique_ptr<Executor> timers_;
+  const std::unique_ptr<Executor> updates_;
+  const std::unique_ptr<Executor> files_;
+  const std::unique_ptr<Executor> restores_;
+};
+
+}  // namespace shoal::server

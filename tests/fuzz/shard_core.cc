@@ -1,0 +1,421 @@
+// The server's data plane: two shards of a small job, and a sequence of contributions, norms, views and
+// queries, correct ones and changed ones. Asserted: what is refused changes nothing that can be seen,
+// versions only grow between restore points, and as long as nothing wrong was accepted every published
+// version has the bits of the undisturbed run.
+#include "server/shard_core.h"
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/base/wire.h"
+#include "common/job/job_spec.h"
+#include "common/protocol/block_checksum.h"
+#include "common/protocol/payload.h"
+#include "common/protocol/slot_tree.h"
+#include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/message_mutator.h"
+
+namespace shoal::server {
+namespace {
+
+constexpr uint64_t kTraining = 77;
+constexpr uint64_t kBlockElements = 16;
+constexpr uint64_t kElements = 40;  // three blocks
+constexpr uint64_t kRounds = 4;
+constexpr uint32_t kSlots = 4;
+constexpr uint32_t kShards = 2;
+constexpr int kMaxEvents = 200;
+constexpr SlotRange kNodes[] = {{0, 4}, {0, 2}, {2, 4}, {0, 1}, {1, 2}, {2, 3}, {3, 4}};
+
+struct Kind {
+  bool clips = false;
+  WireFormat wire = WIRE_FORMAT_F32;
+};
+
+JobSpec Spec(const Kind& kind) {
+  JobSpec spec;
+  spec.set_name("fuzz");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_train_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(kRounds);
+  spec.mutable_train()->set_slots(kSlots);
+  spec.mutable_train()->set_wire(kind.wire);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec.mutable_optimizer()->set_clip_norm(kind.clips ? 1 : 0);
+  spec.mutable_checkpoint()->mutable_every()->set_rounds(2);
+  CompleteJob(&spec);
+  return spec;
+}
+
+JobPlan Plan() {
+  JobPlan plan;
+  ParameterInfo& weight = *plan.add_parameters();
+  weight.set_name("weight");
+  weight.add_shape(kElements);
+  weight.set_decay(true);
+  plan.add_group_sizes(kElements);
+  plan.set_rounds(kRounds);
+  plan.set_rounds_per_epoch(2);
+  return plan;
+}
+
+class RampSource : public StateSource, public StateReader {
+ public:
+  absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint&, absl::Span<const BlockId>) override {
+    return std::make_unique<RampSource>();
+  }
+  absl::Status Read(BlockId block, const BlockContents& out) override {
+    for (size_t i = 0; i < out.theta.size(); ++i)
+      out.theta[i] = 0.01f * static_cast<float>(block.value() + i);
+    return absl::OkStatus();
+  }
+};
+
+// The value of a node of the slot tree.
+std::vector<float> NodeValue(WireFormat wire, uint64_t round, SlotRange node, uint64_t block, uint64_t size) {
+  std::vector<float> value(size);
+  if (node.size() == 1) {
+    for (uint64_t i = 0; i < size; ++i)
+      value[i] = std::sin(static_cast<float>(round + 3 * node.begin + 7 * block + i));
+    RoundToWire(wire, absl::MakeSpan(value));
+    return value;
+  }
+  const uint32_t middle = SlotTree::Middle(node);
+  const std::vector<float> left = NodeValue(wire, round, {node.begin, middle}, block, size);
+  const std::vector<float> right = NodeValue(wire, round, {middle, node.end}, block, size);
+  AddRoundToWire(wire, left, right, absl::MakeSpan(value));
+  return value;
+}
+
+std::string BytesOf(const Payload& payload) {
+  std::string bytes;
+  for (const grpc::Slice& slice : payload.slices())
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+struct Push {
+  ContributionHeader header;
+  Payload payload;
+};
+
+class Cluster : public ShardEffects {
+ public:
+  explicit Cluster(const Kind& kind) : kind_(kind) {
+    const auto made = MakeShardConfig(JobId(1), Spec(kind), Plan(), kBlockElements);
+    SHOAL_CHECK_OK(made);
+    job = *made;
+    for (uint32_t i = 0; i < kShards; ++i)
+      servers.push_back(std::make_unique<ShardCore>(job, NodeId(i + 1), this, &source_));
+    InstallNext(/*restore_id=*/1);
+  }
+
+  View MakeView(uint64_t number, uint64_t restore_id) const {
+    View made;
+    SetKey({JobId(1), TrainingId(kTraining), ViewId(number)}, &made);
+    made.mutable_restore()->set_restore_id(restore_id);
+    for (uint32_t i = 0; i < kShards; ++i) made.add_shards()->mutable_primary()->set_node_id(i + 1);
+    return made;
+  }
+  void InstallNext(uint64_t restore_id) {
+    view = MakeView(view.view() + 1, restore_id);
+    for (auto& server : servers) SHOAL_CHECK_OK(server->Install(view));
+  }
+
+  uint64_t blocks() const { return job->blocks.size(); }
+
+  Push MakePush(uint64_t round, SlotRange node, uint64_t block) const {
+    Push push;
+    SetKey(KeyOf(view), &push.header);
+    push.header.set_round(round);
+    push.header.set_slot_begin(node.begin);
+    push.header.set_slot_end(node.end);
+    push.header.set_block(static_cast<uint32_t>(block));
+    push.header.set_wire(kind_.wire);
+    push.header.mutable_stats()->set_weight(2 * node.size());
+    push.header.mutable_stats()->set_examples(2 * node.size());
+    const std::vector<float> values = NodeValue(kind_.wire, round, node, block, job->blocks[block].size);
+    std::vector<uint8_t> bytes(EncodedBytes(kind_.wire, values.size()));
+    Encode(kind_.wire, values, absl::MakeSpan(bytes));
+    push.payload = Payload::CopyOf(bytes);
+    return push;
+  }
+
+  void OnPublished(ViewId, BlockId) override {}
+  void AskNorms(ViewId, uint32_t peer, const NormsRequest& request) override {
+    SHOAL_CHECK(peer < servers.size());
+    const std::pair<uint32_t, uint32_t> call(request.shard(), peer);
+    if (!deliver_norms || !calls_.insert(call).second) return;
+    const auto answer = servers[peer]->GetNorms(request);
+    if (answer.ok() && answer->squared_norms_size() > 0) (void)servers[request.shard()]->OnNorms(*answer);
+    calls_.erase(call);
+  }
+  void OnProgress(const ShardProgress& progress) override { SHOAL_CHECK(progress.shard() < kShards); }
+  void OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) override {
+    SHOAL_CHECK(snapshot->shards == kShards && !snapshot->blocks.empty());
+  }
+
+  std::shared_ptr<const ShardConfig> job;
+  std::vector<std::unique_ptr<ShardCore>> servers;
+  View view;
+  bool deliver_norms = true;
+
+ private:
+  const Kind kind_;
+  RampSource source_;
+  std::set<std::pair<uint32_t, uint32_t>> calls_;  // of whom to whom: one at a time
+};
+
+// All that can be seen of a server: it must be the same after an error.
+std::string Visible(const ShardCore& server) {
+  const ViewKey view = server.serving();
+  std::string text = view.ToString();
+  if (const auto progress = server.Progress()) text += progress->SerializeAsString();
+  const auto blocks = server.Blocks(view);
+  if (!blocks.ok()) return text;
+  const VersionRange range = *server.Versions(view);
+  for (BlockId block : *blocks) {
+    for (uint64_t version = range.lowest.value(); version <= range.highest.value(); ++version) {
+      const auto published = server.Published(view, block, Version(version));
+      text += published.ok() ? BytesOf(published->payload) : std::string(published.status().message());
+    }
+  }
+  return text;
+}
+
+// Published bytes by version and block, of a run that nothing disturbs.
+std::vector<std::vector<std::string>> UndisturbedRun(const Kind& kind) {
+  Cluster cluster(kind);
+  std::vector<std::vector<std::string>> versions;
+  for (uint64_t version = 0; version <= kRounds; ++version) {
+    std::vector<std::string> of_blocks;
+    for (uint64_t block = 0; block < cluster.blocks(); ++block) {
+      const auto published =
+          cluster.servers[block % kShards]->Published(KeyOf(cluster.view), BlockId(block), Version(version));
+      SHOAL_CHECK_OK(published);
+      of_blocks.push_back(BytesOf(published->payload));
+    }
+    versions.push_back(std::move(of_blocks));
+    if (version == kRounds) break;
+    for (uint64_t block = 0; block < cluster.blocks(); ++block) {
+      Push push = cluster.MakePush(version, {0, kSlots}, block);
+      push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
+      SHOAL_CHECK_OK(cluster.servers[block % kShards]->Contribute(push.header, push.payload));
+    }
+  }
+  return versions;
+}
+
+const std::vector<std::vector<std::string>>& Expected(const Kind& kind) {
+  static const auto* const expected = new std::vector<std::vector<std::string>>[4] {
+    UndisturbedRun({false, WIRE_FORMAT_F32}), UndisturbedRun({true, WIRE_FORMAT_F32}),
+        UndisturbedRun({false, WIRE_FORMAT_BF16}), UndisturbedRun({true, WIRE_FORMAT_BF16})
+  };
+  return expected[(kind.clips ? 1 : 0) + (kind.wire == WIRE_FORMAT_BF16 ? 2 : 0)];
+}
+
+class Session {
+ public:
+  Session(const Kind& kind, ByteSource* source) : kind_(kind), source_(source), cluster_(kind) {}
+
+  void Play() {
+    for (int events = 0; events < kMaxEvents && !source_->done(); ++events) {
+      Event();
+      CheckVersions();
+    }
+    CheckBits();
+  }
+
+ private:
+  // Of a server in its view; 0 while none is served.
+  uint64_t LowestOf(const ShardCore& server) const {
+    const auto versions = server.Versions(server.serving());
+    return versions.ok() ? versions->lowest.value() : 0;
+  }
+
+  void Event() {
+    const uint32_t kind = source_->Below(16);
+    if (kind < 6) return PushRight();
+    if (kind < 8) return PushRound();
+    if (kind < 10) return PushChanged();
+    if (kind < 11) return AskNorms();
+    if (kind < 12) return AnswerNorms();
+    switch (kind) {
+      case 12:
+        cluster_.deliver_norms = source_->Flip();
+        return;
+      case 13:
+        return Query();
+      case 14:
+        return InstallRight();
+      default:
+        return InstallChanged();
+    }
+  }
+
+  // A correct contribution: of this round, or a late one.
+  Push Right() {
+    const uint64_t block = source_->Below(static_cast<uint32_t>(cluster_.blocks()));
+    const uint64_t lowest = LowestOf(*cluster_.servers[block % kShards]);
+    const uint64_t round = source_->Below(8) == 0 ? source_->Below(kRounds) : std::min(lowest, kRounds - 1);
+    Push push = cluster_.MakePush(round, kNodes[source_->Below(std::size(kNodes))], block);
+    push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
+    return push;
+  }
+  void PushRight() {
+    const Push push = Right();
+    Contribute(push, push.header.block() % kShards);
+  }
+  // A whole round, so that sequences get on.
+  void PushRound() {
+    for (uint64_t block = 0; block < cluster_.blocks(); ++block) {
+      const uint64_t round = LowestOf(*cluster_.servers[block % kShards]);
+      if (round >= kRounds) continue;
+      Push push = cluster_.MakePush(round, {0, kSlots}, block);
+      push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
+      Contribute(push, block % kShards);
+    }
+  }
+  void PushChanged() {
+    Push push = Right();
+    const std::string right = push.header.SerializeAsString() + BytesOf(push.payload);
+    MutateField(source_, &push.header);
+    if (source_->Below(4) == 0) {
+      const std::string bytes = source_->Bytes(24);
+      push.payload = Payload::CopyOf({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+    }
+    if (source_->Flip()) push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
+    const bool changed = push.header.SerializeAsString() + BytesOf(push.payload) != right;
+    const bool added = Contribute(push, source_->Below(kShards));
+    // A number that no server can check, such as the weight, was changed.
+    if (changed && added) wrong_ = true;
+  }
+  bool Contribute(const Push& push, uint32_t shard) {
+    ShardCore& server = *cluster_.servers[shard];
+    const std::string before = Visible(server);
+    const auto result = server.Contribute(push.header, push.payload);
+    if (!result.ok() || *result == ContributionResult::kDuplicate) SHOAL_CHECK(Visible(server) == before);
+    return result.ok() && *result == ContributionResult::kAdded;
+  }
+
+  // Whoever asks changes nothing but what the asked one asks.
+  void AskNorms() {
+    NormsRequest request;
+    SetKey(KeyOf(cluster_.view), &request);
+    const uint32_t to = source_->Below(kShards);
+    request.set_shard(1 - to);
+    request.set_round(LowestOf(*cluster_.servers[to]));
+    MutateMessage(source_, &request);
+    ShardCore& server = *cluster_.servers[to];
+    const std::string before = Visible(server);
+    const auto answer = server.GetNorms(request);
+    if (!answer.ok()) SHOAL_CHECK(Visible(server) == before);
+  }
+  // As if a peer had answered so.
+  void AnswerNorms() {
+    Norms norms;
+    SetKey(KeyOf(cluster_.view), &norms);
+    const uint32_t to = source_->Below(kShards);
+    norms.set_shard(1 - to);
+    norms.set_round(LowestOf(*cluster_.servers[to]));
+    if (source_->Flip()) {
+      for (uint64_t block = norms.shard(); block < cluster_.blocks(); block += kShards)
+        norms.add_squared_norms(1);
+    }
+    MutateMessage(source_, &norms);
+    if (source_->Below(8) != 7) norms.set_crc32c(NormsChecksum(norms));
+    ShardCore& server = *cluster_.servers[to];
+    const std::string before = Visible(server);
+    const absl::Status status = server.OnNorms(norms);
+    if (!status.ok()) SHOAL_CHECK(Visible(server) == before);
+    // Those of a peer that is wrong count, or keep the round waiting.
+    if (status.ok()) wrong_ = true;
+  }
+
+  void Query() {
+    const ShardCore& server = *cluster_.servers[source_->Below(kShards)];
+    ViewKey view = KeyOf(cluster_.view);
+    if (source_->Flip()) view.view = ViewId(source_->Number());
+    if (source_->Below(8) == 0) view.training = TrainingId(source_->Number());
+    const auto published = server.Published(view, BlockId(source_->Number()), Version(source_->Number()));
+    if (published.ok()) SHOAL_CHECK(published->payload.Crc32c() == published->payload_crc32c);
+    SHOAL_CHECK(server.Versions(view).ok() == (view == server.serving() && view.view.value() != 0));
+    SHOAL_CHECK(server.Blocks(view).ok() == server.Versions(view).ok());
+  }
+
+  void InstallRight() {
+    const bool rewind = source_->Below(4) == 0;
+    const uint64_t restore_id = cluster_.view.restore().restore_id() + (rewind ? 1 : 0);
+    if (rewind) {
+      seen_.assign(kShards, 0);
+      wrong_ = false;
+    }
+    cluster_.InstallNext(restore_id);
+  }
+  void InstallChanged() {
+    View view = cluster_.MakeView(cluster_.view.view() + 1, cluster_.view.restore().restore_id());
+    MutateField(source_, &view);
+    // The versions of a checkpoint are the source's to know.
+    view.mutable_restore()->clear_version();
+    // Else no correct view could follow.
+    if (view.view() > cluster_.view.view() + 1) return;
+    const uint32_t shard = source_->Below(kShards);
+    const bool older = view.view() < cluster_.view.view();
+    const std::string before = Visible(*cluster_.servers[shard]);
+    const absl::Status status = cluster_.servers[shard]->Install(view);
+    if (older) SHOAL_CHECK(!status.ok() && Visible(*cluster_.servers[shard]) == before);
+    // All go on under a view that is correct, from the start: some may have loaded another restore point.
+    cluster_.view.set_view(std::max(cluster_.view.view(), view.view()));
+    seen_.assign(kShards, 0);
+    wrong_ = false;
+    restores_ = std::max(restores_, cluster_.view.restore().restore_id()) + 1;
+    while (restores_ == view.restore().restore_id()) ++restores_;
+    cluster_.InstallNext(restores_);
+  }
+
+  void CheckVersions() {
+    for (uint32_t shard = 0; shard < kShards; ++shard) {
+      const uint64_t lowest = LowestOf(*cluster_.servers[shard]);
+      SHOAL_CHECK(lowest >= seen_[shard]);
+      seen_[shard] = lowest;
+    }
+  }
+
+  void CheckBits() {
+    if (wrong_) return;
+    const ViewKey view = KeyOf(cluster_.view);
+    for (uint64_t block = 0; block < cluster_.blocks(); ++block) {
+      const ShardCore& server = *cluster_.servers[block % kShards];
+      for (uint64_t version = 0; version <= kRounds; ++version) {
+        const auto published = server.Published(view, BlockId(block), Version(version));
+        if (published.ok()) SHOAL_CHECK(BytesOf(published->payload) == Expected(kind_)[version][block]);
+      }
+    }
+  }
+
+  const Kind kind_;
+  ByteSource* const source_;
+  Cluster cluster_;
+  bool wrong_ = false;  // something that is not of a correct worker or server was accepted
+  uint64_t restores_ = 1;
+  std::vector<uint64_t> seen_ = std::vector<uint64_t>(kShards);
+};
+
+}  // namespace
+}  // namespace shoal::server
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace shoal;
+  ByteSource source(data, size);
+  const uint8_t first = source.Byte();
+  const server::Kind kind = {(first & 1) != 0, (first & 2) != 0 ? WIRE_FORMAT_BF16 : WIRE_FORMAT_F32};
+  server::Session(kind, &source).Play();
+  return 0;
+}
