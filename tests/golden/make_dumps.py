@@ -1,0 +1,212 @@
+"""Writes the reference dumps in tests/golden/dumps: see tests/golden/README.md."""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import tempfile
+
+# MKL and PyTorch otherwise choose their code, and with it the last bits, by what the processor has.
+os.environ["MKL_CBWR"] = "COMPATIBLE"
+os.environ["ATEN_CPU_CAPABILITY"] = "default"
+
+import torch
+import torch.nn.functional as F
+import transformers
+from safetensors.torch import save_file
+
+# Tokens of each example. Kernels work on 16 elements at a time: one row is longer than that and none is a multiple. The
+# example of one token attends to itself alone, and a language model has nothing to predict in it.
+LENGTHS = (19, 1, 8, 13)
+
+# 18 channels are two heads of 9, or three of 6: no width of a model is a multiple of 16, nor of 8. Some rows of the
+# tables of words and positions are used by no example. A layer_norm_eps that is larger than usual changes the results by
+# far more than the test tolerates, so reading it wrongly shows.
+ENCODER = dict(vocab_size=37, hidden_size=18, num_attention_heads=2, num_hidden_layers=2, intermediate_size=21,
+               max_position_embeddings=21, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+ROBERTA = ENCODER | dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, max_position_embeddings=23,
+                         layer_norm_eps=1e-3)
+
+# Name: the model's class, its configuration, and whether its inputs have token types.
+DUMPS = {
+    "bert_sequence": (transformers.BertForSequenceClassification, ENCODER | dict(num_labels=3), True),
+    "bert_regression": (transformers.BertForSequenceClassification,
+                        ENCODER | dict(num_labels=1, problem_type="regression", num_hidden_layers=1,
+                                       num_attention_heads=3, hidden_act="gelu_new"), True),
+    "bert_multilabel": (transformers.BertForSequenceClassification,
+                        ENCODER | dict(num_labels=4, problem_type="multi_label_classification", num_hidden_layers=1,
+                                       layer_norm_eps=1e-3), False),
+    "roberta_prelayernorm_sequence": (transformers.RobertaPreLayerNormForSequenceClassification,
+                                      ROBERTA | dict(num_labels=3), False),
+    "roberta_sequence": (transformers.RobertaForSequenceClassification,
+                         ROBERTA | dict(num_labels=3, num_hidden_layers=1), False),
+    "distilbert_sequence": (transformers.DistilBertForSequenceClassification,
+                            dict(vocab_size=37, dim=18, n_heads=2, n_layers=2, hidden_dim=21,
+                                 max_position_embeddings=21, dropout=0.0, attention_dropout=0.0,
+                                 seq_classif_dropout=0.0, num_labels=3), False),
+    "gpt2_causal": (transformers.GPT2LMHeadModel,
+                    dict(vocab_size=37, n_embd=18, n_head=2, n_layer=2, n_inner=21, n_positions=21, pad_token_id=0,
+                         bos_token_id=1, eos_token_id=2, layer_norm_epsilon=1e-3, embd_pdrop=0.0, resid_pdrop=0.0,
+                         attn_pdrop=0.0), False),
+}
+
+STEPS = 10
+TRAINING = {
+    "optimizer": "adamw",
+    "lr": 0.002,
+    "betas": [0.9, 0.98],
+    "eps": 1e-8,
+    "weight_decay": 0.1,
+    "no_decay": "1-D tensors: biases, and the weights of norms",
+    "clip_global_norm": 1.0,
+    "schedule": "lr(i) = lr * min((i+1)/3, (10-i)/7) for update i = 0..9",
+    "steps": STEPS,
+}
+
+
+def fill(model, rng):
+    """Gives every parameter random values, so that none is at a trivial one (zeros of biases, ones of norms)."""
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)]
+    ones = {id(norm.weight) for norm in norms}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            middle = 1.0 if id(parameter) in ones else 0.0
+            values = [middle + rng.uniform(-0.45, 0.45) for _ in range(parameter.numel())]
+            parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+
+
+def make_inputs(config, causal, with_types, rng):
+    """A batch in the model's argument names, padded on the right."""
+    batch, longest = len(LENGTHS), max(LENGTHS)
+    ids = torch.full((batch, longest), config.pad_token_id)
+    mask = torch.zeros((batch, longest), dtype=torch.int64)
+    types = torch.zeros((batch, longest), dtype=torch.int64)
+    for row, length in enumerate(LENGTHS):
+        # Ids from 3 on: RoBERTa tells padding from the other tokens by its id.
+        ids[row, :length] = torch.tensor([rng.randrange(3, config.vocab_size) for _ in range(length)])
+        mask[row, :length] = 1
+        types[row, length // 2:length] = 1
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if with_types:
+        inputs["token_type_ids"] = types
+    if causal:
+        inputs["labels"] = ids.masked_fill(mask == 0, -100)
+    elif config.problem_type == "regression":
+        inputs["labels"] = torch.tensor([[rng.uniform(-2, 2)] for _ in LENGTHS])
+    elif config.problem_type == "multi_label_classification":
+        inputs["labels"] = torch.tensor([[float((row + label) % 3 == 0) for label in range(config.num_labels)]
+                                         for row in range(batch)])
+    else:
+        inputs["labels"] = torch.tensor([row % config.num_labels for row in range(batch)])
+    return inputs
+
+
+def loss_of(config, causal, logits, labels):
+    """The model's own loss, without the float32 that `transformers` casts a language model's logits to."""
+    if causal:
+        return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+    if config.problem_type == "regression":
+        return F.mse_loss(logits, labels.double())
+    if config.problem_type == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, labels.double())
+    return F.cross_entropy(logits, labels)
+
+
+def save(path, tensors):
+    save_file({name: t.detach().float() if t.is_floating_point() else t for name, t in tensors.items()}, path)
+
+
+def save_model(model, folder):
+    """Writes config.json and model.safetensors alone of what `save_pretrained` writes."""
+    with tempfile.TemporaryDirectory() as everything:
+        model.save_pretrained(everything)
+        for name in ("config.json", "model.safetensors"):
+            (folder / name).write_bytes((pathlib.Path(everything) / name).read_bytes())
+
+
+def dump(name, folder):
+    model_class, fields, with_types = DUMPS[name]
+    rng = random.Random(name)
+    config = model_class.config_class(**fields, attn_implementation="eager")
+    model = model_class(config).eval()
+    fill(model, rng)
+    save_model(model, folder)
+
+    causal = model_class is transformers.GPT2LMHeadModel
+    inputs = make_inputs(config, causal, with_types, rng)
+    labels = inputs["labels"]
+    save(folder / "inputs.safetensors", inputs)
+
+    model.double()
+    parameters = dict(model.named_parameters())
+
+    def run():
+        """The loss and the logits; the gradients are left in the parameters."""
+        model.zero_grad()
+        logits = model(**{key: value for key, value in inputs.items() if key != "labels"}).logits
+        assert logits.dtype == torch.float64
+        loss = loss_of(config, causal, logits, labels)
+        loss.backward()
+        return loss, logits
+
+    def gradient_norm():
+        return torch.sqrt(sum((p.grad**2).sum() for p in parameters.values())).item()
+
+    loss, logits = run()
+    theirs = model(**inputs | {"labels": labels.double() if labels.is_floating_point() else labels}).loss
+    assert abs(theirs.item() - loss.item()) < 1e-6 * loss.item(), (name, theirs.item(), loss.item())
+    save(folder / "outputs.safetensors", {"loss": loss.reshape(1), "logits": logits})
+    save(folder / "grads.safetensors", {key: p.grad for key, p in parameters.items()})
+    reference = {
+        "model_class": model_class.__name__,
+        "transformers": transformers.__version__,
+        "torch": torch.__version__.split("+")[0],
+        "loss": loss.item(),
+        "grad_global_norm": gradient_norm(),
+        "training": TRAINING,
+        "losses": [],
+        "grad_norms": [],
+    }
+
+    decayed = [p for p in parameters.values() if p.dim() > 1]
+    others = [p for p in parameters.values() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": TRAINING["weight_decay"]},
+                                   {"params": others, "weight_decay": 0.0}],
+                                  betas=tuple(TRAINING["betas"]), eps=TRAINING["eps"], foreach=False)
+    for step in range(STEPS):
+        loss, _ = run()
+        norm = gradient_norm()
+        reference["losses"].append(loss.item())
+        reference["grad_norms"].append(norm)
+        for parameter in parameters.values():
+            parameter.grad *= min(1.0, TRAINING["clip_global_norm"] / norm)
+        for group in optimizer.param_groups:
+            group["lr"] = TRAINING["lr"] * min((step + 1) / 3, (STEPS - step) / 7)
+        optimizer.step()
+    reference["losses"].append(run()[0].item())
+    save(folder / "trained.safetensors", parameters)
+    (folder / "reference.json").write_text(json.dumps(reference, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent / "dumps",
+                        help="the folder to write to (default: dumps beside this script)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"dumps to make (default: all): {', '.join(DUMPS)}")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - set(DUMPS))
+    if unknown:
+        parser.error(f"no dump is called {', '.join(unknown)}; there are {', '.join(DUMPS)}")
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for name in arguments.names or DUMPS:
+        folder = arguments.out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        dump(name, folder)
+        print(f"{folder}: {sum(f.stat().st_size for f in folder.iterdir())} bytes")
+
+
+if __name__ == "__main__":
+    main()
