@@ -17,14 +17,14 @@ bool SameBits(const std::vector<double>& a, const std::vector<double>& b) {
 }  // namespace
 
 absl::Status NormExchange::Check(uint32_t shard, absl::Span<const double> squared_norms) const {
-  if (shard >= shards_) {
+  if (shard >= map_.shards()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("norms of shard ", shard, ": there are ", shards_, " shards"));
+        absl::StrCat("norms of shard ", shard, ": there are ", map_.shards(), " shards"));
   }
-  if (squared_norms.size() != ShardBlocks(shard)) {
+  if (squared_norms.size() != map_.CountOf(shard, blocks_)) {
     return absl::InvalidArgumentError(absl::StrCat("norms of shard ", shard, ": got ", squared_norms.size(),
-                                                   ", expected one for each of its ", ShardBlocks(shard),
-                                                   " blocks"));
+                                                   ", expected one for each of its ",
+                                                   map_.CountOf(shard, blocks_), " blocks"));
   }
   for (double squared_norm : squared_norms) {
     if (squared_norm < 0) {
@@ -59,12 +59,12 @@ const std::vector<double>* NormExchange::Find(Round round, uint32_t shard) const
 }
 
 std::optional<double> NormExchange::Total(Round round) const {
-  for (uint32_t shard = 0; shard < shards_; ++shard) {
-    if (ShardBlocks(shard) > 0 && Find(round, shard) == nullptr) return std::nullopt;
+  for (uint32_t shard = 0; shard < map_.shards(); ++shard) {
+    if (map_.CountOf(shard, blocks_) > 0 && Find(round, shard) == nullptr) return std::nullopt;
   }
   double total = 0;
-  for (uint32_t block = 0; block < blocks_; ++block)
-    total += (*Find(round, block % shards_))[block / shards_];
+  for (uint32_t b = 0; b < blocks_; ++b)
+    total += (*Find(round, map_.ShardOf(BlockId(b))))[map_.PlaceOf(BlockId(b))];
   return total;
 }
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "common/base/types.h"
+#include "common/protocol/shard_map.h"
 
 namespace shoal::server {
 
@@ -18,8 +19,7 @@ namespace shoal::server {
 // askers.
 class NormExchange {
  public:
-  // Shard i of `shards` holds the blocks b with b mod shards = i.
-  NormExchange(uint32_t shards, uint32_t blocks) : shards_(shards), blocks_(blocks) {}
+  NormExchange(ShardMap map, uint32_t blocks) : map_(map), blocks_(blocks) {}
 
   // Rounds older than the last two are ignored. Errors: INVALID_ARGUMENT, without effect, when the shard or
   // the number of norms is wrong, or one is negative; DATA_LOSS when others (bit by bit) have come of this
@@ -36,9 +36,8 @@ class NormExchange {
 
  private:
   absl::Status Check(uint32_t shard, absl::Span<const double> squared_norms) const;
-  uint32_t ShardBlocks(uint32_t shard) const { return (blocks_ + shards_ - 1 - shard) / shards_; }
 
-  uint32_t shards_;
+  ShardMap map_;
   uint32_t blocks_;
   struct Known {
     std::vector<double> squared_norms;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
 #include "common/base/status.h"
+#include "common/protocol/shard_map.h"
 #include "server/shard_state.h"
 
 namespace shoal::server {
@@ -145,7 +146,7 @@ absl::StatusOr<std::shared_ptr<ShardState>> ShardCore::StateFor(const View& view
     state_.reset();  // its memory is used again below
   }
   held.reset();
-  const std::vector<BlockId> blocks = ShardState::BlocksOf(*job_, place.shard, place.shards);
+  const std::vector<BlockId> blocks = ShardMap(place.shards).BlocksOf(place.shard, job_->blocks.size());
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StateReader> reader, source_->Open(view.restore(), blocks));
   std::vector<absl::StatusOr<BlockStart>> loaded(blocks.size());
   const auto load = [&](uint64_t i) {

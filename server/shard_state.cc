@@ -19,19 +19,13 @@ ShardState::ShardState(std::shared_ptr<const ShardConfig> job, Place place, Shar
     : job_(std::move(job)),
       place_(place),
       host_(host),
-      norms_(place.shards, static_cast<uint32_t>(job_->blocks.size())),
+      norms_(ShardMap(place.shards), static_cast<uint32_t>(job_->blocks.size())),
       running_(RoundFrom(starts.front().version)) {
   const std::vector<BlockId> ids = Blocks();
   SHOAL_CHECK(ids.size() == starts.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     blocks_.push_back(std::make_unique<BlockState>(job_, ids[i], pool, std::move(starts[i])));
   }
-}
-
-std::vector<BlockId> ShardState::BlocksOf(const ShardConfig& job, uint32_t shard, uint32_t shards) {
-  std::vector<BlockId> blocks;
-  for (uint64_t block = shard; block < job.blocks.size(); block += shards) blocks.push_back(BlockId(block));
-  return blocks;
 }
 
 ViewKey ShardState::view() const {
@@ -52,11 +46,12 @@ void ShardState::Resume(const ViewKey& view) {
 }
 
 absl::StatusOr<BlockState*> ShardState::Find(uint64_t block) const {
-  if (block >= job_->blocks.size() || block % place_.shards != place_.shard) {
+  const ShardMap map(place_.shards);
+  if (block >= job_->blocks.size() || !map.Holds(place_.shard, BlockId(block))) {
     return absl::InvalidArgumentError(absl::StrCat("block ", block, " is not in shard ", place_.shard, " of ",
                                                    place_.shards, " (", job_->blocks.size(), " blocks)"));
   }
-  return blocks_[block / place_.shards].get();
+  return blocks_[map.PlaceOf(BlockId(block))].get();
 }
 
 absl::StatusOr<ContributionResult> ShardState::Contribute(const ContributionHeader& header, Payload payload) {

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "common/protocol/shard_map.h"
 #include "server/block_state.h"
 #include "server/norm_exchange.h"
 #include "server/shard_core.h"
@@ -30,9 +31,6 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
              std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts);
 
-  // The blocks of shard `shard` of `shards`, ascending.
-  static std::vector<BlockId> BlocksOf(const ShardConfig& job, uint32_t shard, uint32_t shards);
-
   const Place& place() const { return place_; }
   ViewKey view() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -45,7 +43,9 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   absl::Status OnNorms(const Norms& norms) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<PublishedVersion> Published(BlockId block, Version version) const;
   VersionRange Versions() const;
-  std::vector<BlockId> Blocks() const { return BlocksOf(*job_, place_.shard, place_.shards); }
+  std::vector<BlockId> Blocks() const {
+    return ShardMap(place_.shards).BlocksOf(place_.shard, job_->blocks.size());
+  }
   ShardProgress Progress() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

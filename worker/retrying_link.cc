@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/protocol/shard_map.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
@@ -77,7 +78,8 @@ void RetryingLink::Open(Version from) {
 void RetryingLink::Push(BlockContribution contribution) {
   absl::MutexLock lock(&mutex_);
   if (shards_.empty()) return;
-  Shard& shard = shards_[contribution.header.block() % shards_.size()];
+  const ShardMap map(static_cast<uint32_t>(shards_.size()));
+  Shard& shard = shards_[map.ShardOf(BlockId(contribution.header.block()))];
   // Without a stream it is not lost: OnPushReopened asks for all that is held.
   if (shard.push != nullptr) shard.push->Push(std::move(contribution));
 }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/protocol/shard_map.h"
 #include "common/protocol/view_key.h"
 #include "spdlog/spdlog.h"
 
@@ -146,9 +147,9 @@ void WorkerRounds::CarryOut() {
 
 void WorkerRounds::PushHeld(const Held& held, int shard) {
   const ReducedGroup& reduced = held.reduced;
-  const int shards = view_.shards_size();
+  const ShardMap map(static_cast<uint32_t>(view_.shards_size()));
   for (uint32_t b : group_blocks_[reduced.group]) {
-    if (shard >= 0 && static_cast<int>(b % shards) != shard) continue;
+    if (shard >= 0 && !map.Holds(static_cast<uint32_t>(shard), BlockId(b))) continue;
     BlockContribution contribution;
     ContributionHeader& header = contribution.header;
     header.set_round(held.round.value());

@@ -24,6 +24,7 @@
 #include "absl/types/span.h"
 #include "common/base/sha256.h"
 #include "common/base/types.h"
+#include "common/protocol/shard_map.h"
 #include "common/storage/checkpoint_manifest.h"
 #include "common/storage/file.h"
 #include "common/storage/safetensors.h"
@@ -202,7 +203,8 @@ class ShardFileReader {
 
   const CheckpointReader* const checkpoint_;
   const int shard_;
-  uint64_t next_block_;
+  const std::vector<BlockId> blocks_;  // of the shard
+  size_t next_ = 0;                    // of them
   Sha256 sha256_;
 };
 

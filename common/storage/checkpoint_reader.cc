@@ -120,8 +120,8 @@ absl::Status CheckpointReader::AddTensor(int index, int position) {
 
 // Each file must hold its shard's blocks in order, θ before its moments, and nothing else.
 absl::Status CheckpointReader::IndexBlocks() {
-  const size_t shards = files_.size();
-  if (shards == 0) return Damaged(path_, "no shards");
+  if (files_.empty()) return Damaged(path_, "no shards");
+  const ShardMap map(static_cast<uint32_t>(files_.size()));
   for (const SafetensorsEntry& entry : files_[0]->entries()) {
     absl::string_view name = entry.name;
     if (absl::ConsumeSuffix(&name, ".0") && name != kTheta) moment_names_.emplace_back(name);
@@ -132,8 +132,8 @@ absl::Status CheckpointReader::IndexBlocks() {
   if (tensors == 0 || tensors % tensors_per_block != 0) return Damaged(path_, "a block is not complete");
   uint64_t elements = 0;
   for (uint64_t block = 0; block < tensors / tensors_per_block; ++block) {
-    const std::vector<SafetensorsEntry>& entries = files_[block % shards]->entries();
-    const size_t first = block / shards * tensors_per_block;
+    const std::vector<SafetensorsEntry>& entries = files_[map.ShardOf(BlockId(block))]->entries();
+    const size_t first = map.PlaceOf(BlockId(block)) * tensors_per_block;
     const uint64_t size = first < entries.size() ? entries[first].elements() : 0;
     for (size_t i = 0; i < tensors_per_block; ++i) {
       const std::string name = TensorName(i == 0 ? kTheta : moment_names_[i - 1], block);
@@ -180,6 +180,7 @@ absl::StatusOr<std::vector<float>> CheckpointReader::ReadTheta() const {
 
 absl::StatusOr<std::string> CheckpointReader::Verify() const {
   SHOAL_RETURN_IF_ERROR(ReadCheckpointHistory(env_, path_, manifest_).status());
+  const ShardMap map(static_cast<uint32_t>(manifest_.shards_size()));
   std::vector<ShardFileReader> shards;
   for (int i = 0; i < manifest_.shards_size(); ++i) shards.emplace_back(this, i);
   Sha256 sha256;
@@ -192,36 +193,38 @@ absl::StatusOr<std::string> CheckpointReader::Verify() const {
       moment.resize(block_sizes_[block]);
       spans.push_back(absl::MakeSpan(moment));
     }
-    SHOAL_RETURN_IF_ERROR(shards[block % shards.size()].ReadNext(absl::MakeSpan(theta), spans));
+    SHOAL_RETURN_IF_ERROR(shards[map.ShardOf(BlockId(block))].ReadNext(absl::MakeSpan(theta), spans));
     sha256.Add(TextOf(theta));
   }
   return sha256.HexDigest();
 }
 
 ShardFileReader::ShardFileReader(const CheckpointReader* checkpoint, int shard)
-    : checkpoint_(checkpoint), shard_(shard), next_block_(static_cast<uint64_t>(shard)) {
+    : checkpoint_(checkpoint),
+      shard_(shard),
+      blocks_(ShardMap(static_cast<uint32_t>(checkpoint->files_.size()))
+                  .BlocksOf(static_cast<uint32_t>(shard), checkpoint->block_sizes().size())) {
   sha256_.Add(checkpoint->HeaderOf(shard));
 }
 
 absl::Status ShardFileReader::ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> moments) {
-  if (moments.size() != checkpoint_->moment_names().size() ||
-      next_block_ >= checkpoint_->block_sizes().size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(checkpoint_->path(), ": no block ", next_block_, " with ", moments.size(), " moments"));
+  if (moments.size() != checkpoint_->moment_names().size() || next_ == blocks_.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(checkpoint_->path(), ": block ", next_, " of shard ",
+                                                   shard_, " with ", moments.size(),
+                                                   " moments is not there"));
   }
   SHOAL_RETURN_IF_ERROR(ReadTensor(kTheta, theta));
   for (size_t i = 0; i < moments.size(); ++i) {
     SHOAL_RETURN_IF_ERROR(ReadTensor(checkpoint_->moment_names()[i], moments[i]));
   }
-  next_block_ += checkpoint_->files_.size();
-  if (next_block_ < checkpoint_->block_sizes().size()) return absl::OkStatus();
+  if (++next_ < blocks_.size()) return absl::OkStatus();
   const CheckpointShard& shard = checkpoint_->manifest().shards(shard_);
   if (sha256_.HexDigest() == shard.sha256()) return absl::OkStatus();
   return Damaged(JoinPath(checkpoint_->path(), shard.file()), "its SHA-256 is not what the manifest says");
 }
 
 absl::Status ShardFileReader::ReadTensor(absl::string_view name, absl::Span<float> out) {
-  SHOAL_RETURN_IF_ERROR(checkpoint_->ReadBlock(name, BlockId(next_block_), out));
+  SHOAL_RETURN_IF_ERROR(checkpoint_->ReadBlock(name, blocks_[next_], out));
   sha256_.Add(TextOf(out));
   return absl::OkStatus();
 }
