@@ -10,52 +10,12 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
-#include "common/job_spec.h"
 #include "common/version.h"
+#include "common/view_key.h"
 #include "scheduler/scheduler_core.h"
+#include "scheduler/test_job.h"
 
 namespace shoal::scheduler {
-
-inline constexpr uint32_t kSlots = 4;
-
-inline JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(kSlots);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
-  spec.mutable_evaluation()->mutable_every()->set_rounds(10);
-  spec.mutable_checkpoint()->mutable_every()->set_rounds(5);
-  CompleteJob(&spec);
-  return spec;
-}
-
-// Without evaluation while training.
-inline JobSpec PlainSpec() {
-  JobSpec spec = Spec();
-  spec.mutable_evaluation()->mutable_every()->set_never(true);
-  spec.mutable_evaluation()->set_keep_best(false);
-  return spec;
-}
-
-inline JobPlan Plan() {
-  JobPlan plan;
-  plan.add_parameters()->add_shape(200000);
-  plan.add_group_sizes(100000);
-  plan.add_group_sizes(100000);
-  plan.set_rounds(20);
-  plan.set_rounds_per_epoch(10);
-  plan.add_labels("a");
-  plan.add_labels("b");
-  plan.set_train_examples(100);
-  plan.set_validation_examples(10);
-  plan.set_test_examples(10);
-  return plan;
-}
 
 // Actions are sorted into what the test looks at.
 class Harness {

@@ -12,8 +12,8 @@
 #include "common/job_print.h"
 #include "common/plan_text.h"
 #include "common/sha256.h"
-#include "scheduler/checkpoint_ledger.h"
 #include "scheduler/core_harness.h"
+#include "scheduler/shard_collector.h"
 
 namespace shoal::scheduler {
 namespace {
