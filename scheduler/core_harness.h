@@ -298,6 +298,20 @@ class Harness {
   std::vector<uint64_t> ended_sessions_;
 };
 
+inline const absl::Status kDamaged = absl::DataLossError("theta.0 is damaged; it is now version-N.damaged");
+inline constexpr char kNotThere[] = "the storage of the checkpoints is not there: /mnt/x is empty: mount it";
+
+// A job without evaluation while training. Returns its server.
+inline uint64_t StartPlain(Harness* h, uint64_t* worker) {
+  const uint64_t server = h->Join(NODE_ROLE_SERVER, "s");
+  *worker = h->Join(NODE_ROLE_WORKER, "w");
+  h->Submit(PlainSpec());
+  h->Prepared(*worker, /*derived=*/true);
+  h->Prepared(server);
+  h->Installed(server, 1);
+  return server;
+}
+
 // ---- heartbeats ----
 
 inline NodeReport Beat(ActivityKind kind, double idle) {
