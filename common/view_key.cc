@@ -1,6 +1,9 @@
 #include "common/view_key.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "proto/scheduler.pb.h"
 
 namespace shoal {
 
@@ -22,11 +25,18 @@ absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held) {
       absl::StrCat("got ", key.ToString(), "; here is another training: ", held.ToString()));
 }
 
-absl::Status CheckNotOlder(const ViewKey& key, const ViewKey& held) {
-  if (key.view >= held.view) return absl::OkStatus();
-  return absl::OutOfRangeError(absl::StrCat("got ", key.ToString(), ", which is older than view ",
-                                            held.view.value(),
-                                            ", which came before: the scheduler's store is an older copy"));
+absl::Status CheckSuccessor(const View& next, const View& held) {
+  const ViewKey key = KeyOf(next), of_held = KeyOf(held);
+  SHOAL_RETURN_IF_ERROR(CheckSameTraining(key, of_held));
+  if (key.view > of_held.view) return absl::OkStatus();
+  View a = next, b = held;
+  a.clear_target();
+  b.clear_target();
+  if (key.view == of_held.view && google::protobuf::util::MessageDifferencer::Equals(a, b))
+    return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat("got ", key.ToString(), "; view ", of_held.view.value(),
+                                            ", which came before, is newer, or says something else: "
+                                            "the scheduler's store is an older copy"));
 }
 
 }  // namespace shoal

@@ -8,6 +8,8 @@
 
 namespace shoal {
 
+class View;
+
 // A view of a job. Numbers alone tell nothing: each cluster counts its jobs from 1, and each job its views.
 struct ViewKey {
   JobId job;
@@ -42,8 +44,9 @@ absl::Status CheckKey(const ViewKey& key, const ViewKey& held);
 // view. FAILED_PRECONDITION, naming both, when it is of another training.
 absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held);
 
-// Whether a view of `key`, of the same training, is `held` or newer, as all are that a scheduler tells on one
-// session after the other. OUT_OF_RANGE, naming both, when it is older.
-absl::Status CheckNotOlder(const ViewKey& key, const ViewKey& held);
+// Whether `next` is `held` or a newer view of its training, as all are that a scheduler tells on one session
+// after the other; any is when `held` is no view. FAILED_PRECONDITION for a view of another training;
+// OUT_OF_RANGE for an older one, and for another one of the same number (targets don't count).
+absl::Status CheckSuccessor(const View& next, const View& held);
 
 }  // namespace shoal

@@ -40,12 +40,28 @@ TEST_CASE("A view may follow one of its training, whatever their numbers, and no
   ViewKey next = {kHeld.job, kHeld.training, ViewId(1)};
   CHECK(CheckSameTraining(next, kHeld).ok());
   CHECK(CheckSameTraining(next, ViewKey()).ok());
-  CHECK(absl::IsOutOfRange(CheckNotOlder(next, kHeld)));
-  CHECK(CheckNotOlder(kHeld, kHeld).ok());
-  CHECK(CheckNotOlder(kHeld, next).ok());
   next.training = TrainingId(5);
   CHECK(absl::IsFailedPrecondition(CheckSameTraining(next, kHeld)));
   CHECK(CheckSameTraining(next, ViewKey()).ok());
+}
+
+TEST_CASE("A view's successor is the same view, whatever its target, or one with a greater number") {
+  View held;
+  SetKey(kHeld, &held);
+  held.mutable_restore()->set_restore_id(4);
+  held.mutable_target()->set_version(10);
+  View next = held;
+  CHECK(CheckSuccessor(next, held).ok());
+  CHECK(CheckSuccessor(next, View()).ok());
+  next.mutable_target()->set_version(20);
+  CHECK(CheckSuccessor(next, held).ok());
+  next.mutable_restore()->set_restore_id(5);
+  CHECK(absl::IsOutOfRange(CheckSuccessor(next, held)));
+  next.set_view(kHeld.view.value() + 1);
+  CHECK(CheckSuccessor(next, held).ok());
+  CHECK(absl::IsOutOfRange(CheckSuccessor(held, next)));
+  next.set_training_id(5);
+  CHECK(absl::IsFailedPrecondition(CheckSuccessor(next, held)));
 }
 
 }  // namespace

@@ -137,8 +137,8 @@ bool CheckpointKeeper::IsBeingCommitted(Version version, bool waiting) const {
 
 void CheckpointKeeper::RetryCommits(absl::Time now) {
   for (auto& [key, commit] : commits_) {
-    if (now < commit.again) continue;
-    commit.again = absl::InfiniteFuture();
+    if (now < commit.retry_at) continue;
+    commit.retry_at = absl::InfiniteFuture();
     context_.out->Do(commit.files);
   }
 }
@@ -164,7 +164,7 @@ bool CheckpointKeeper::OnCommitted(absl::Time now, const CommitCheckpointFiles& 
   const bool current = commit.restore_id == restore_id_;
   const bool wanted = current && found != commits_.end();  // else its failure is known
   if (wanted && MayBeWrittenLater(status)) {
-    found->second.again = now + context_.options.PauseAfter(found->second.failures++);
+    found->second.retry_at = now + context_.options.PauseAfter(found->second.failures++);
     if (!ended) NoteTrouble(now, version, "the scheduler", std::string(status.message()));
     return false;
   }

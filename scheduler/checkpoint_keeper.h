@@ -106,9 +106,9 @@ class CheckpointKeeper {
   struct Commit {
     CommitCheckpointFiles files;
     uint32_t failures = 0;
-    absl::Time again = absl::InfiniteFuture();  // InfiniteFuture: under way
+    absl::Time retry_at = absl::InfiniteFuture();  // InfiniteFuture: under way
 
-    bool waits() const { return again != absl::InfiniteFuture(); }
+    bool waits() const { return retry_at != absl::InfiniteFuture(); }
   };
 
   bool Wants(Version version, const CheckpointNeeds& needs) const;

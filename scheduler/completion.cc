@@ -96,7 +96,7 @@ Completion::Reading Completion::OnUnread(absl::Time now, const absl::Status& sta
   if (trouble_.failures == 0) trouble_.since = now;
   if (std::exchange(trouble_.error, error) != error)
     context_.history->Message(now, error, LogLine::Level::kError);
-  trouble_.again = now + context_.options.PauseAfter(trouble_.failures++);
+  trouble_.retry_at = now + context_.options.PauseAfter(trouble_.failures++);
   const bool goes_on = IsStorageTrouble(status) ? now - trouble_.since < context_.options.storage_patience
                                                 : trouble_.failures < kMaxAttempts;
   if (goes_on) return {};
@@ -116,7 +116,8 @@ Completion::Step Completion::Advance(absl::Time now, Version restore, bool resto
   if (NeedsTest())
     return Waits(absl::StrCat("version ", kept_version_, " is evaluated on the test examples"), past_kept_);
   if (reading_) return {};
-  if (HasTrouble() && now < trouble_.again) return Waits(absl::StrCat(trouble_.error, "; it is tried again"));
+  if (HasTrouble() && now < trouble_.retry_at)
+    return Waits(absl::StrCat(trouble_.error, "; it is tried again"));
   reading_ = true;
   context_.out->Do(ComputeResult{JobId(job_.job()), kept(), checkpoint->directory()});
   return Waits("the result is read");

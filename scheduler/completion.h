@@ -74,7 +74,7 @@ class Completion {
   struct Trouble {
     std::string error;  // "": nothing
     uint32_t failures = 0;
-    absl::Time since, again;
+    absl::Time since, retry_at;
   };
 
   Reading OnUnread(absl::Time now, const absl::Status& status);

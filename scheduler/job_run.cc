@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "common/checkpoint.h"
 #include "common/job_plan_check.h"
 #include "common/restore_trouble.h"
@@ -120,19 +119,20 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
   EndIf(now, refusal.failure);
 }
 
-// What it has had may have equal numbers as views to come, and restore points that this store has never heard
-// of. Another training shuts all of that out.
 void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& report) {
   preparation_.OnDropped(member.id);
   rollout_.OnDropped(member.id);
-  if (TrainingId(report.outdated_training()) != TrainingId(view().training_id())) return;
-  history_.Warn(now,
-                absl::StrCat(member.name,
-                             " has had a newer view: the scheduler's store is an older copy; the job goes "
-                             "on from the newest checkpoint that it knows: ",
-                             report.reason()));
-  rollout_.BeginTraining(NewTrainingId(definition(), now));
-  rollout_.WantRestore();
+  if (TrainingId(report.outdated_training()) == TrainingId(view().training_id()))
+    BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
+}
+
+// Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
+// that it has never heard of. Another training shuts all of that out.
+void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
+  history_.Warn(now, absl::StrCat("the scheduler's store is an older copy (", why,
+                                  "): the job goes on from the newest checkpoint that it knows"));
+  outdated_ = true;
+  rollout_.BeginTraining(NewTrainingId(definition(), TrainingId(view().training_id()), now));
 }
 
 void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
@@ -161,7 +161,7 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error,
   const Version version = rollout_.restore_version();
   if (outcome == Outcome::kAllFailed || checkpoints_.Find(version) == nullptr)
     return End(now, JOB_STATE_FAILED, error);
-  preparation_.AskServersAgain();
+  preparation_.RetryServers();
   LoseCheckpoint(now, version,
                  absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files stay)")));
 }
@@ -180,6 +180,11 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
   // run again.
   if (report.shard() == 0) EndIf(now, metrics_.AddRounds(now, report));
   if (ended() || !rollout_.Accepts(report)) return;
+  const uint64_t target = CurrentTarget().version();
+  if (report.version() > target) {  // which only verdicts move that are stored first
+    return BeginAnotherTraining(
+        now, absl::StrCat(member.name, " has version ", report.version(), ", and should wait at ", target));
+  }
   if (rollout_.AddProgress(report)) moved_ = now;
   if (rollout_.IsProven(report)) preparation_.ForgiveFailures(view());
   metrics_.PublishProgress(now);
@@ -314,24 +319,16 @@ void JobRun::HelpOn(absl::Time now) {
   const std::string why =
       absl::StrCat("nothing has moved for ", absl::StrFormat("%.1f s", absl::ToDoubleSeconds(silence)),
                    ", and nobody says why; what is missing: ", Evidence().DebtorsText());
-  if (step == LastResort::Step::kGiveUp) {
-    return End(now, JOB_STATE_FAILED,
-               absl::StrCat(why, "; it did not help to ", absl::StrJoin(tried_, ", nor to ")));
-  }
-  const char* remedy = "deliver all messages again, in new sessions and a new view";
+  const std::string remedy = LastResort::Text(step);
+  if (step == LastResort::Step::kGiveUp)
+    return End(now, JOB_STATE_FAILED, absl::StrCat(why, "; it did not help to ", remedy));
   if (step == LastResort::Step::kMoveWork) {
-    remedy = "move work off these nodes";
     for (const auto& [node, what] : Evidence().Debtors())
       preparation_.SetAside(node, now + context_.options.watch.silent_for);
-  } else if (step == LastResort::Step::kGoBack) {
-    remedy = "go back to the newest checkpoint";
-    if (rollout_.has_view()) rollout_.WantRestore();
-  } else {
-    tried_.clear();
   }
+  if (step == LastResort::Step::kGoBack && rollout_.has_view()) rollout_.WantRestore();
   rollout_.WantRenewal();
   for (NodeId node : Evidence().NeededNodes()) stale_sessions_.push_back(node);
-  tried_.push_back(remedy);
   history_.Intervene(now, absl::StrCat(why, ": tries to ", remedy));
 }
 
@@ -415,10 +412,13 @@ ViewInputs JobRun::PlannerInputs(absl::Time now) const {
   inputs.current = &view();
   inputs.restore_wanted = rollout_.restore_wanted();
   inputs.renew_wanted = rollout_.renew_wanted();
-  const bool tests = state_ == JOB_STATE_TESTING;
-  inputs.restore =
-      checkpoints_.NextRestore(tests ? completion_.kept() : Version(LengthOf(definition().plan()).rounds));
-  inputs.training = rollout_.has_view() ? TrainingId(view().training_id()) : NewTrainingId(definition(), now);
+  // Not beyond the next verdict, nor beyond the rounds whose statistics are known: servers may have told of
+  // such checkpoints to an older copy of the store.
+  Version limit = state_ == JOB_STATE_TESTING ? completion_.kept() : Version(CurrentTarget().version());
+  if (outdated_) limit = std::min(limit, metrics_.version());
+  inputs.restore = checkpoints_.NextRestore(limit);
+  inputs.training = TrainingId(view().training_id());
+  if (!rollout_.has_view()) inputs.training = NewTrainingId(definition(), TrainingId(0), now);
   inputs.job = &definition();
   inputs.max_block_elements = context_.options.max_block_elements;
   return inputs;

@@ -116,8 +116,9 @@ class JobRun {
   ViewInputs PlannerInputs(absl::Time now) const;
   StallEvidence Evidence() const;
   void BeginView(absl::Time now, View next, bool restores);
-  // Nodes have had views that this store does not know.
+  // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
+  void BeginAnotherTraining(absl::Time now, const std::string& why);
   // The server could not load the restore point, and its files are not damaged.
   void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void LoseCheckpoint(absl::Time now, Version version, const absl::Status& health);
@@ -146,9 +147,9 @@ class JobRun {
   JobStateRecord saved_;  // as it is in the store
 
   // ---- what a restart forgets ----
-  bool placed_ = false;             // the nodes of the view are there
-  absl::Time moved_;                // when a version was reached or a slot evaluated
-  std::vector<std::string> tried_;  // by the last resort, since the job was further than ever; for people
+  bool placed_ = false;    // the nodes of the view are there
+  bool outdated_ = false;  // the store was an older copy
+  absl::Time moved_;       // when a version was reached or a slot evaluated
   std::vector<NodeId> stale_sessions_;
 };
 

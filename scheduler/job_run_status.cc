@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/view_key.h"
 #include "scheduler/job_run.h"
 #include "scheduler/same_message.h"
 
@@ -57,7 +58,9 @@ JobStateRecord JobRun::Record() const {
 
 void JobRun::Save() {
   JobStateRecord record = Record();
-  if (Same(record, saved_)) return;
+  // A view may be long, and never changes under its key: so that is compared in its place.
+  const bool same_view = KeyOf(record.view()) == KeyOf(saved_.view());
+  if (same_view && Same(record, saved_, JobStateRecord::kViewFieldNumber)) return;
   saved_ = std::move(record);
   context_.out->Save(kStateTable, RecordKey(definition().job()), saved_);
 }

@@ -41,6 +41,8 @@ class MetricRecorder {
   // Training is over.
   void Finish(absl::Time now);
 
+  // That the known rounds lead to.
+  Version version() const { return window_.version(); }
   const MetricRecord& last() const { return last_; }
   // With train_seconds, examples and tokens.
   JobResult Totals() const;

@@ -66,7 +66,7 @@ std::set<NodeId> Preparation::Close() {
 
 Failure Preparation::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   Candidate& node = nodes_[member.id];
-  if (report.has_plan() && member.id == rederiver_) OnDerivedAgain(now, member, report.plan());
+  if (report.has_plan() && member.id == rederiver_) OnRederived(now, member, report.plan());
   if (report.has_plan() && member.is_worker()) {
     if (!has_plan()) {
       absl::Status checked = CheckPlan(definition_.spec(), report.plan());
@@ -117,14 +117,15 @@ Preparation::Refusal Preparation::OnRefused(absl::Time now, const Member& member
                                             bool at_work) {
   Candidate& node = nodes_[member.id];
   const bool derived = deriver_ == member.id;
-  const bool again_in_vain = rederiver_ == member.id;  // what one machine finds by now is not the job's fault
-  if (again_in_vain) GiveUpRederiver(now);
+  const bool rederived_in_vain =
+      rederiver_ == member.id;  // what one machine finds by now is not the job's fault
+  if (rederived_in_vain) GiveUpRederiver(now);
   const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
   const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
   const bool failed = node.prepared && at_work;
   CountRefusal(now, reason, failed, &node);
   if (derived) deriver_ = NodeId(0);
-  const bool fatal = report.fatal() && !again_in_vain;
+  const bool fatal = report.fatal() && !rederived_in_vain;
   if (fatal && !member.is_worker()) return {failed, reason};
   node.data_error = fatal ? reason : "";
   if (report.differs()) node.vote = -1;
@@ -136,13 +137,13 @@ Preparation::Refusal Preparation::OnRefused(absl::Time now, const Member& member
 
 void Preparation::CountRefusal(absl::Time now, const std::string& reason, bool failed,
                                Candidate* node) const {
-  const bool again = node->failures > 0 && !node->prepared && !node->offered;  // told in a new session
+  const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // told in a new session
   node->refused = reason;
   node->prepared = false;
   node->offered = false;
-  if (again) return;
+  if (repeated) return;
   if (node->refusals + node->failures == 0) node->unable_since = now;
-  node->ask_again = now + context_.options.PauseAfter(std::max(node->refusals, node->failures));
+  node->ask_at = now + context_.options.PauseAfter(std::max(node->refusals, node->failures));
   ++(failed ? node->failures : node->refusals);
   if (failed) node->failure = reason;
 }
@@ -159,7 +160,7 @@ Preparation::RestoreOutcome Preparation::OnNotLoaded(absl::Time now, NodeId serv
   node.prepared = false;
   node.offered = false;
   node.refused = error;
-  node.ask_again = now + context_.options.PauseAfter(node.failed_restores);
+  node.ask_at = now + context_.options.PauseAfter(node.failed_restores);
   node.trouble = trouble;
   first_failed_restore_ = std::min(first_failed_restore_, now);
   ++node.failed_restores;
@@ -176,7 +177,7 @@ Preparation::RestoreOutcome Preparation::OnNotLoaded(absl::Time now, NodeId serv
     ++failed;
   }
   // A good one, or what they lack, may be about to come back.
-  if (!lost_artifact_.empty() && MayBeDerivedAgain()) return RestoreOutcome::kOthersTry;
+  if (!lost_artifact_.empty() && MayBeRederived()) return RestoreOutcome::kOthersTry;
   if (failed < Minimum(NODE_ROLE_SERVER)) return RestoreOutcome::kOthersTry;
   const bool storage = troubles.count(RESTORE_TROUBLE_STORAGE) > 0;
   const SchedulerOptions& options = context_.options;
@@ -191,10 +192,10 @@ void Preparation::OnLoaded(NodeId server) {
   first_failed_restore_ = absl::InfiniteFuture();
 }
 
-void Preparation::AskServersAgain() {
+void Preparation::RetryServers() {
   first_failed_restore_ = absl::InfiniteFuture();
   for (auto& [id, node] : nodes_) {
-    if (std::exchange(node.failed_restores, 0) > 0) node.ask_again = absl::InfinitePast();
+    if (std::exchange(node.failed_restores, 0) > 0) node.ask_at = absl::InfinitePast();
   }
 }
 
@@ -274,7 +275,7 @@ const Member* Preparation::NextDeriver(absl::Time now) const {
     if (!member.is_worker() || !member.connected || member.leaving || IsSuspect(now, id)) continue;
     const Candidate* const node = Find(id);
     const uint32_t refusals = node == nullptr ? 0 : node->refusals;
-    if (node != nullptr && now < node->ask_again) continue;
+    if (node != nullptr && now < node->ask_at) continue;
     if (chosen != nullptr && refusals >= fewest) continue;
     chosen = &member;
     fewest = refusals;
@@ -311,7 +312,7 @@ Directive Preparation::Offer() const {
 bool Preparation::TakeOffer(absl::Time now, Candidate* node) const {
   if (node->prepared && node->offered) return false;
   if (node->offered && now - node->offered_at < context_.options.offer_again) return false;
-  if (now < node->ask_again) return false;
+  if (now < node->ask_at) return false;
   node->offered = true;
   node->offered_at = now;
   return true;
@@ -378,7 +379,7 @@ const Member* Preparation::ChooseRederiver(absl::Time now, const View& view) con
   for (const auto& [id, member] : context_.members.all()) {
     if (!member.is_worker() || !member.connected || member.leaving) continue;
     const Candidate* const node = Find(id);
-    if (context_.watch.Suspect(id) != nullptr || (node != nullptr && now < node->derive_again)) continue;
+    if (context_.watch.Suspect(id) != nullptr || (node != nullptr && now < node->may_derive_at)) continue;
     const std::tuple<bool, uint32_t> rank = {HasSlots(view, id), node == nullptr ? 0 : node->refusals};
     if (least && rank >= *least) continue;
     chosen = &member;
@@ -395,7 +396,7 @@ void Preparation::DeriveLostArtifacts(absl::Time now, const View& view) {
     rederiver_ = member == nullptr ? NodeId(0) : member->id;
     if (member == nullptr) return;
     OnDropped(rederiver_);
-    nodes_[rederiver_].ask_again = absl::InfinitePast();
+    nodes_[rederiver_].ask_at = absl::InfinitePast();
   }
   if (!member->connected || !TakeOffer(now, &nodes_[rederiver_])) return;
   Directive offer = Offer();
@@ -406,11 +407,11 @@ void Preparation::DeriveLostArtifacts(absl::Time now, const View& view) {
 
 void Preparation::GiveUpRederiver(absl::Time now) {
   Candidate& node = nodes_[rederiver_];
-  node.derive_again = now + context_.options.PauseAfter(node.derive_refusals++);
+  node.may_derive_at = now + context_.options.PauseAfter(node.derive_refusals++);
   rederiver_ = NodeId(0);
 }
 
-bool Preparation::MayBeDerivedAgain() const {
+bool Preparation::MayBeRederived() const {
   bool none = true;
   for (const auto& [id, member] : context_.members.all()) {
     if (!member.is_worker() || !member.connected || member.leaving) continue;
@@ -421,7 +422,7 @@ bool Preparation::MayBeDerivedAgain() const {
   return none;
 }
 
-void Preparation::OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan) {
+void Preparation::OnRederived(absl::Time now, const Member& member, const JobPlan& plan) {
   if (!Same(plan, definition_.plan())) {
     Candidate& node = nodes_[member.id];
     if (node.refusals + node.failures == 0) node.unable_since = now;
@@ -434,10 +435,10 @@ void Preparation::OnDerivedAgain(absl::Time now, const Member& member, const Job
   context_.history->Message(now, absl::StrCat(member.name, " has derived ", lost_artifact_, " again"));
   rederiver_ = NodeId(0);
   lost_artifact_.clear();
-  AskServersAgain();
+  RetryServers();
   for (auto& [id, other] : nodes_) {
     other.derive_refusals = 0;
-    if (!other.refused.empty()) other.ask_again = absl::InfinitePast();
+    if (!other.refused.empty()) other.ask_at = absl::InfinitePast();
   }
 }
 

@@ -68,7 +68,7 @@ class Preparation {
   // It owes something though nothing moves: others first, until then.
   void SetAside(NodeId node, absl::Time until) { nodes_[node].aside_until = until; }
   // Servers that could not load a restore point may load another one, at once.
-  void AskServersAgain();
+  void RetryServers();
   // Nobody takes part any more. Returns who did.
   std::set<NodeId> Close();
 
@@ -118,19 +118,19 @@ class Preparation {
     // What is wrong with spec or data, as it found when it was to derive.
     std::string data_error;
     int vote = 0;  // worker with the data: 1 when they are the plan's, -1 when they differ
-    absl::Time ask_again = absl::InfinitePast();     // after a refusal
-    absl::Time derive_again = absl::InfinitePast();  // after it could not derive lost artifacts
-    uint32_t derive_refusals = 0;                    // to derive these
-    uint32_t failed_restores = 0;                    // in a row (server)
-    RestoreTrouble trouble = RESTORE_TROUBLE_NONE;   // of the last of these
-    absl::Time aside_until = absl::InfinitePast();   // it owed something when nothing moved
+    absl::Time ask_at = absl::InfinitePast();         // after a refusal
+    absl::Time may_derive_at = absl::InfinitePast();  // after it could not derive lost artifacts
+    uint32_t derive_refusals = 0;                     // to derive these
+    uint32_t failed_restores = 0;                     // in a row (server)
+    RestoreTrouble trouble = RESTORE_TROUBLE_NONE;    // of the last of these
+    absl::Time aside_until = absl::InfinitePast();    // it owed something when nothing moved
   };
 
   const Candidate* Find(NodeId node) const;
   // FAILED_PRECONDITION when the plan is not that of the checkpoint which the job goes on from.
   absl::Status CheckOrigin(const JobPlan& plan) const;
   void TakePlan(absl::Time now, const Member& member, const JobPlan& plan);
-  void OnDerivedAgain(absl::Time now, const Member& member, const JobPlan& plan);
+  void OnRederived(absl::Time now, const Member& member, const JobPlan& plan);
   void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
   // Whether the node, which has said nothing that counts, may still do so: not when it has been a suspect for
   // as long as others have failed.
@@ -143,7 +143,7 @@ class Preparation {
   const Member* NextDeriver(absl::Time now) const;
   const Member* ChooseRederiver(absl::Time now, const View& view) const;
   // Whether a worker may still derive what is lost, or come.
-  bool MayBeDerivedAgain() const;
+  bool MayBeRederived() const;
   // It can't do it: others are asked first.
   void GiveUpRederiver(absl::Time now);
   // PrepareJob without its plan.

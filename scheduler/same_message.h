@@ -5,7 +5,8 @@
 
 namespace shoal::scheduler {
 
-// All fields, unknown ones too; NaN equals NaN. Both must be of one type.
-bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b);
+// In all fields but the one of the number `ignored`, in unknown ones too; NaN equals NaN. Both must be of one
+// type.
+bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b, int ignored = 0);
 
 }  // namespace shoal::scheduler

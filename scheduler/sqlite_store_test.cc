@@ -176,8 +176,8 @@ TEST_CASE(
   for (const std::string& name : names) files[name] = PosixEnv()->ReadFile(dir / "live/" + name).value();
   for (const auto& [name, bytes] : files) {
     for (size_t at = 0; at < bytes.size(); at += 7) {
-      for (const std::string& left : PosixEnv()->ListDir(dir / "copy").value())
-        REQUIRE(PosixEnv()->DeleteFile(dir / "copy/" + left).ok());
+      const auto old = PosixEnv()->ListDir(dir / "copy");
+      for (const std::string& left : *old) REQUIRE(PosixEnv()->DeleteFile(dir / "copy/" + left).ok());
       for (const auto& [other, whole] : files) {
         std::string copy = whole;
         if (other == name) copy[at] ^= static_cast<char>(1 << (at % 8));

@@ -171,10 +171,10 @@ ViewPlan PlanView(const ViewInputs& inputs) {
 
 // Another cluster has another id, and a store that was lost, or an older one that was put back, comes to its
 // first view at another time: so nobody needs to draw a number, and to keep it before it is known to be used.
-TrainingId NewTrainingId(const JobDefinition& job, absl::Time now) {
+TrainingId NewTrainingId(const JobDefinition& job, TrainingId former, absl::Time now) {
   Sha256 sha256;
   sha256.Add(absl::StrCat(job.cluster_id(), "/", job.job(), "/", job.submitted_unix_ms(), "/",
-                          absl::ToUnixNanos(now)));
+                          absl::ToUnixNanos(now), "/", former.value()));
   const Sha256Digest digest = sha256.Digest();
   uint64_t id = 0;
   for (int i = 0; i < 8; ++i) id = id << 8 | digest[i];

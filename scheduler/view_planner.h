@@ -54,8 +54,8 @@ struct ViewPlan {
 // same plan.
 ViewPlan PlanView(const ViewInputs& inputs);
 
-// Of a training whose first view comes now: no other has it.
-TrainingId NewTrainingId(const JobDefinition& job, absl::Time now);
+// Of a training whose first view comes now, behind the `former` one (0: none): no other has it.
+TrainingId NewTrainingId(const JobDefinition& job, TrainingId former, absl::Time now);
 
 // "view 3: shards on server-1; slots on worker-1, worker-2; goes back to the checkpoint of version 5".
 std::string ViewText(const View& view, bool restores);

@@ -150,11 +150,12 @@ TEST_CASE("Without a worker, or without a server, the job waits and says so") {
 TEST_CASE("Trainings of another cluster, job or time have other ids") {
   JobDefinition job = Definition();
   const absl::Time now = absl::FromUnixSeconds(1000);
-  const TrainingId id = NewTrainingId(job, now);
-  CHECK(NewTrainingId(job, now) == id);
-  CHECK(NewTrainingId(job, now + absl::Nanoseconds(1)) != id);
+  const TrainingId none(0), id = NewTrainingId(job, none, now);
+  CHECK(NewTrainingId(job, none, now) == id);
+  CHECK(NewTrainingId(job, id, now) != id);
+  CHECK(NewTrainingId(job, none, now + absl::Nanoseconds(1)) != id);
   job.set_cluster_id("another");
-  CHECK(NewTrainingId(job, now) != id);
+  CHECK(NewTrainingId(job, none, now) != id);
 }
 
 }  // namespace

@@ -41,8 +41,11 @@ class ViewRollout {
   // It has dropped the job.
   void OnDropped(NodeId node) { nodes_[node].installed = 0; }
   void OnInstalled(NodeId node, uint64_t view);
-  // Nodes have had views that the store does not know: what comes next is of another training.
-  void BeginTraining(TrainingId training) { view_.set_training_id(training.value()); }
+  // Nodes have had views that the store does not know: the next one is of another training.
+  void BeginTraining(TrainingId training) {
+    view_.set_training_id(training.value());
+    WantRestore();
+  }
   // What servers hold is not to be gone on from: the next view goes back to a checkpoint.
   void WantRestore() { restore_wanted_ = true; }
   // The next view comes even if it is the same: whose slots failed tries again.

@@ -147,6 +147,18 @@ TEST_CASE(
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
+TEST_CASE("Versions beyond the one that a verdict is due on show that a store is an older copy") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  const View before = h.CurrentView();
+  h.Reached(s, 0, 11);  // evaluated every 10
+  CHECK(h.Said("s has version 11, and should wait at 10"));
+  h.Pass(absl::Seconds(1), {s, w});
+  CHECK(h.CurrentView().training_id() != before.training_id());
+  CHECK(h.CurrentView().restore().restore_id() == before.restore().restore_id() + 1);
+}
+
 TEST_CASE("A view that was never written can't be installed") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");

@@ -92,9 +92,8 @@ absl::Status ServerJob::Install(const View& view) {
   const ViewId id(view.view());
   {
     absl::MutexLock lock(&mutex_);
-    SHOAL_RETURN_IF_ERROR(CheckSameTraining(KeyOf(view), KeyOf(view_)));
+    SHOAL_RETURN_IF_ERROR(CheckSuccessor(view, view_));
     if (stopping_) return absl::OkStatus();
-    SHOAL_RETURN_IF_ERROR(CheckNotOlder(KeyOf(view), KeyOf(view_)));
     if (view.view() > view_.view()) {
       if (view.restore().restore_id() != view_.restore().restore_id()) {
         written_.clear();

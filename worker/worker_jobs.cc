@@ -70,24 +70,42 @@ void WorkerJobs::OnDirective(const Directive& directive) {
     // Views and targets of other jobs are old news.
     if (choice_.Holds(directive.view().job())) OnView(directive.view());
   } else if (directive.has_target()) {
-    if (choice_.Holds(directive.target().job())) runner_->OnTarget(directive.target());
+    if (choice_.Holds(directive.target().job())) OnTarget(directive.target());
   }
 }
 
-// Of another training, or older than this one's, are the views of a job that has this one's number and spec,
-// but not its store: nothing of this one may get into it. The scheduler offers it again.
+// A target only grows as long as the restore point stays: the verdict that moves it is stored first.
+absl::Status WorkerJobs::CheckTarget(const Target& target) const {
+  const Target& held = view_.target();
+  if (target.restore_id() != held.restore_id() || target.version() >= held.version()) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat("got version ", target.version(), " as the target, and had ",
+                                            held.version(), ": the scheduler's store is an older copy"));
+}
+
 void WorkerJobs::OnView(const View& view) {
-  absl::Status status = CheckSameTraining(KeyOf(view), view_);
-  if (status.ok()) status = CheckNotOlder(KeyOf(view), view_);
-  if (status.ok()) {
-    view_ = KeyOf(view);
-    return runner_->OnView(view);
-  }
+  absl::Status status = CheckSuccessor(view, view_);
+  if (status.ok()) status = CheckTarget(view.target());
+  if (!status.ok()) return LeaveJob(status);
+  view_ = view;
+  runner_->OnView(view);
+}
+
+void WorkerJobs::OnTarget(const Target& target) {
+  const absl::Status status = CheckTarget(target);
+  if (!status.ok()) return LeaveJob(status);
+  *view_.mutable_target() = target;
+  runner_->OnTarget(target);
+}
+
+// What is of another training, or older than what came before, is of a job that has this one's number and
+// spec, but not its store: nothing of this one may get into it. The scheduler offers it again.
+void WorkerJobs::LeaveJob(const absl::Status& status) {
+  const ViewKey view = KeyOf(view_);
   choice_.DropHeld();
   DropRunner();
   JobRefused refused;
-  if (absl::IsOutOfRange(status)) refused.set_outdated_training(view.training_id());
-  Refuse(JobId(view.job()), status, std::move(refused));
+  if (absl::IsOutOfRange(status)) refused.set_outdated_training(view.training.value());
+  Refuse(view.job, status, std::move(refused));
 }
 
 void WorkerJobs::OnLeaseLost() {
@@ -124,7 +142,7 @@ Heartbeat WorkerJobs::MakeHeartbeat() const {
 
 void WorkerJobs::DropRunner() {
   if (runner_ == nullptr) return;
-  view_ = ViewKey();
+  view_ = View();
   retiring_ = runner_->Cancel();
   std::shared_ptr<JobRunner> runner = std::move(runner_);
   const uint64_t retirement = ++retirements_;

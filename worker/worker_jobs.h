@@ -86,6 +86,9 @@ class WorkerJobs {
 
   // A runner is of one training.
   void OnView(const View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnTarget(const Target& target) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckTarget(const Target& target) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeaveJob(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // To be reported again in a new session.
   void ReportPrepared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels the runner at once, and has it destroyed by the preparer.
@@ -112,7 +115,7 @@ class WorkerJobs {
   NodeId self_ ABSL_GUARDED_BY(mutex_);
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);    // of the job that is held
-  ViewKey view_ ABSL_GUARDED_BY(mutex_);                         // the runner's last
+  View view_ ABSL_GUARDED_BY(mutex_);                            // the runner's last, with its last target
   std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // of the preparer, in this lease
   std::optional<Task> task_ ABSL_GUARDED_BY(mutex_);             // its current part
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;                  // PrepareWanted is queued or runs

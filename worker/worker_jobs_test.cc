@@ -209,7 +209,20 @@ TEST_CASE(
   worker.TakeReports();
   worker.jobs->OnDirective(ViewOf(1, 5));  // in a new session
   CHECK_FALSE(worker.runners[0]->cancelled);
-  worker.jobs->OnDirective(ViewOf(1, 4));
+  Directive directive;
+  directive.mutable_target()->set_job(1);
+  SECTION("an older view") { directive = ViewOf(1, 4); }
+  SECTION("another one of that number") {
+    directive = ViewOf(1, 5);
+    directive.mutable_view()->mutable_restore()->set_restore_id(9);
+  }
+  SECTION("an older target") {
+    directive.mutable_target()->set_version(20);
+    worker.jobs->OnDirective(directive);
+    CHECK_FALSE(worker.runners[0]->cancelled);
+    directive.mutable_target()->set_version(10);
+  }
+  worker.jobs->OnDirective(directive);
   CHECK(worker.runners[0]->cancelled);
   const auto reports = worker.TakeReports();
   REQUIRE(reports.size() == 1);

@@ -18,6 +18,7 @@
 #include "common/job_spec.h"
 #include "common/status.h"
 #include "common/version.h"
+#include "common/view_key.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 
