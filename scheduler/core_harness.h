@@ -11,51 +11,10 @@
 
 #include "catch2/catch.hpp"
 #include "common/base/release.h"
-#include "common/job/job_spec.h"
 #include "scheduler/scheduler_core.h"
+#include "scheduler/test_job.h"
 
 namespace shoal::scheduler {
-
-inline constexpr uint32_t kSlots = 4;
-
-inline JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(kSlots);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
-  spec.mutable_evaluation()->mutable_every()->set_rounds(10);
-  spec.mutable_checkpoint()->mutable_every()->set_rounds(5);
-  CompleteJob(&spec);
-  return spec;
-}
-
-// Without evaluation while training.
-inline JobSpec PlainSpec() {
-  JobSpec spec = Spec();
-  spec.mutable_evaluation()->mutable_every()->set_never(true);
-  spec.mutable_evaluation()->set_keep_best(false);
-  return spec;
-}
-
-inline JobPlan Plan() {
-  JobPlan plan;
-  plan.add_parameters()->add_shape(200000);
-  plan.add_group_sizes(100000);
-  plan.add_group_sizes(100000);
-  plan.set_rounds(20);
-  plan.set_rounds_per_epoch(10);
-  plan.add_labels("a");
-  plan.add_labels("b");
-  plan.set_train_examples(100);
-  plan.set_validation_examples(10);
-  plan.set_test_examples(10);
-  return plan;
-}
 
 // Actions are sorted into what the test looks at.
 class Harness {
@@ -337,6 +296,20 @@ class Harness {
   std::set<std::string> kept_artifacts_;
   std::vector<uint64_t> ended_sessions_;
 };
+
+inline const absl::Status kDamaged = absl::DataLossError("theta.0 is damaged; it is now version-N.damaged");
+inline constexpr char kNotThere[] = "the storage of the checkpoints is not there: /mnt/x is empty: mount it";
+
+// A job without evaluation while training. Returns its server.
+inline uint64_t StartPlain(Harness* h, uint64_t* worker) {
+  const uint64_t server = h->Join(NODE_ROLE_SERVER, "s");
+  *worker = h->Join(NODE_ROLE_WORKER, "w");
+  h->Submit(PlainSpec());
+  h->Prepared(*worker, /*derived=*/true);
+  h->Prepared(server);
+  h->Installed(server, 1);
+  return server;
+}
 
 // ---- heartbeats ----
 

@@ -1,8 +1,15 @@
 #include "scheduler/job_run.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/utf8.h"
+#include "common/job/job_plan_check.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/restore_trouble.h"
+#include "scheduler/view_roles.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -15,169 +22,408 @@ bool IsOver(JobState state) {
 
 JobRun::JobRun(const SchedulerOptions& options, const Membership& members, const ProgressWatch& watch,
                Outbox* out, JobDefinition definition)
-    : options_(options),
-      members_(members),
-      watch_(watch),
-      out_(out),
-      definition_(std::move(definition)),
+    : history_(JobId(definition.job()), out),
+      context_{options, members, watch, out, &history_},
+      preparation_(context_, std::move(definition)),
+      rollout_(Version(this->definition().origin_version())),
+      evaluations_(context_, this->definition()),
+      checkpoints_(context_, this->definition(), evaluations_),
+      metrics_(context_, this->definition()),
+      completion_(context_, this->definition(), evaluations_, &checkpoints_),
       last_resort_(options.watch) {}
 
+// ---- its life ----
+
 void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
-  out_->Save(kJobTable, RecordKey(definition_.job()), definition_);
-  state_.set_next_sequence(1);
-  if (resume) {
-    for (const ResumePoint::Checkpoint& other : resume->others) {
-      StoredCheckpoint checkpoint;
-      checkpoint.set_version(other.version.value());
-      checkpoint.set_directory(other.directory);
-      checkpoint.set_foreign(true);
-      AddCheckpoint(std::move(checkpoint), &state_);
-    }
-    state_.set_recorded_version(resume->version.value());
-  }
+  preparation_.SaveDefinition();
+  if (resume) checkpoints_.AddForeign(*resume);
+  metrics_.Start(now, resume ? resume->version : Version(0));
   SetState(now, JOB_STATE_QUEUED, "waits for its turn");
-  if (resume) Resume(now, *resume);
-  ForgetProgress(now);
-  window_.Start(now, Version(state_.recorded_version()));
-  SaveState();
+  if (resume) {
+    checkpoints_.TellForeign(now, *resume);
+    if (!resume->directory.empty()) evaluations_.JudgeAnew(*resume, checkpoints_.Versions());
+  }
+  moved_ = now;
+  Save();
 }
 
-void JobRun::Resume(absl::Time now, const ResumePoint& resume) {
-  for (const ResumePoint::Checkpoint& damaged : resume.damaged) {
-    out_->Do(CheckCheckpointFiles{id(), damaged.version, damaged.directory});
-    Message(now,
-            absl::StrCat("the job goes on without the checkpoint ", damaged.directory, ": ", damaged.problem),
-            LogLine::Level::kWarning);
-  }
-  if (resume.directory.empty()) {
-    return Message(now, "no checkpoint that is whole is left: the job starts from the initial parameters",
-                   LogLine::Level::kWarning);
-  }
-  if (resume.plan_sha256.empty()) {
-    Message(now,
-            absl::StrCat(resume.directory,
-                         " is of format 1 and does not say what data it was trained on: "
-                         "whether they are this job's can't be checked"),
-            LogLine::Level::kWarning);
-  }
-  JudgeAnew(resume);
-}
-
-void JobRun::Load(absl::Time now, JobStateRecord state, std::vector<EvaluationRecord> evaluations) {
-  state_ = std::move(state);
-  state_.SerializeToString(&saved_state_);
-  evaluations_ = std::move(evaluations);
-  // Nodes of the view hold the job until their lease says otherwise.
-  for (const ShardAssignment& shard : state_.view().shards())
-    nodes_[NodeId(shard.primary().node_id())].prepared = true;
-  for (const SlotAssignment& slots : state_.view().slots())
-    nodes_[NodeId(slots.worker().node_id())].prepared = true;
-  StartRestorePoint(now);
-  window_.Start(now, Version(state_.recorded_version()));
-  if (state_.has_window()) window_.Load(now, state_.window());
-}
-
-bool JobRun::ended() const { return IsOver(state_.state()); }
+bool JobRun::ended() const { return IsOver(state_); }
 
 void JobRun::Cancel(absl::Time now) { End(now, JOB_STATE_CANCELLED, "cancelled by a user"); }
 
+void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
+  if (ended()) return;
+  ended_unix_ms_ = absl::ToUnixMillis(now);
+  completion_.OnEnded(rollout_.LowestVersion());
+  std::set<NodeId> nodes = preparation_.Close();
+  nodes.merge(rollout_.Close());
+  SetState(now, state, reason);
+  Directive close;
+  close.mutable_close_job()->set_job(definition().job());
+  for (NodeId node : nodes) context_.out->Send(node, close);
+  if (rollout_.has_view()) context_.out->Do(DeletePartialFiles{definition().checkpoint_dir(), std::nullopt});
+  Save();
+}
+
+void JobRun::EndIf(absl::Time now, const Failure& failure) {
+  if (failure) End(now, JOB_STATE_FAILED, *failure);
+}
+
+void JobRun::Apply(absl::Time now, const StepResult& result) {
+  if (result.reason) Explain(*result.reason);
+  EndIf(now, result.failure);
+}
+
+void JobRun::Explain(const std::string& reason) { reason_ = ToValidUtf8(reason); }
+
+void JobRun::SetState(absl::Time now, JobState state, const std::string& reason) {
+  state_ = state;
+  Explain(reason);
+  JobEvent event;
+  *event.mutable_state() = Describe(/*full=*/false);
+  history_.Add(now, std::move(event));
+  const std::string line = absl::StrCat("job ", definition().job(), " (", definition().spec().name(), ") is ",
+                                        JobState_Name(state).substr(10), reason.empty() ? "" : ": ", reason);
+  context_.out->Do(LogLine{state == JOB_STATE_FAILED ? LogLine::Level::kError : LogLine::Level::kInfo, line});
+}
+
+// ---- what has happened ----
+
 void JobRun::OnSessionOpened(NodeId node) {
-  NodeState& state = nodes_[node];
-  state.offered = false;
-  state.told = 0;
-  state.target.clear();
+  preparation_.OnSessionOpened(node);
+  rollout_.OnSessionOpened(node);
 }
 
 void JobRun::OnNodeLost(absl::Time now, const Member& member) {
   const bool matters = HasWork(member.id);
-  nodes_.erase(member.id);
-  if (state_.deriver() == member.id.value()) state_.set_deriver(0);
-  if (rederiver_ == member.id) rederiver_ = NodeId(0);
+  preparation_.OnNodeLost(member.id);
+  rollout_.OnNodeLost(member.id);
   if (!matters || ended()) return;
   const std::string how = member.leaving     ? "has left"
                           : member.connected ? "is silent: taken for dead"
                                              : "is lost (its connection broke)";
-  Message(now, absl::StrCat(member.name, " ", how), LogLine::Level::kWarning);
+  history_.Warn(now, absl::StrCat(member.name, " ", how));
 }
+
+void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
+  const bool before = preparation_.IsPrepared(member.id);
+  EndIf(now, preparation_.OnPrepared(now, member, report));
+  if (!before && preparation_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
+}
+
+void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
+  if (report.outdated_training() != 0) return OnOutdated(now, member, report);
+  const auto refusal = preparation_.OnRefused(now, member, report, HasSlots(view(), member.id));
+  if (refusal.work_failed) rollout_.WantRenewal();
+  EndIf(now, refusal.failure);
+}
+
+void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& report) {
+  preparation_.OnDropped(member.id);
+  rollout_.OnDropped(member.id);
+  if (TrainingId(report.outdated_training()) == TrainingId(view().training_id()))
+    BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
+}
+
+// Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
+// that it has never heard of. Another training shuts all of that out.
+void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
+  history_.Warn(now, absl::StrCat("the scheduler's store is an older copy (", why,
+                                  "): the job goes on from the newest checkpoint that it knows"));
+  outdated_ = true;
+  rollout_.BeginTraining(NewTrainingId(definition(), TrainingId(view().training_id()), now));
+}
+
+void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
+  if (report.view() > view().view() || !HoldsAnyShard(view(), member.id)) return;  // it was not told of it
+  if (report.error().empty()) {
+    rollout_.OnInstalled(member.id, report.view());
+    return preparation_.OnLoaded(member.id);
+  }
+  if (report.view() != view().view()) return;
+  const RestorePoint& restore = view().restore();
+  history_.Message(
+      now, absl::StrCat(member.name, " could not load version ", restore.version(), ": ", report.error()),
+      LogLine::Level::kError);
+  if (report.trouble() != RESTORE_TROUBLE_DAMAGED || restore.checkpoint().empty())
+    return StandAside(now, member.id, report.error(), report.trouble());
+  checkpoints_.OnAccused(member.id, restore, report.error());
+}
+
+void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble) {
+  if (HasWork(server) && !rollout_.Holds(server)) rollout_.WantRestore();
+  using Outcome = Preparation::RestoreOutcome;
+  const Outcome outcome = preparation_.OnNotLoaded(now, server, error, trouble);
+  if (outcome == Outcome::kOthersTry) return;
+  const Version version = rollout_.restore_version();
+  if (outcome == Outcome::kAllFailed || checkpoints_.Find(version) == nullptr)
+    return End(now, JOB_STATE_FAILED, error);
+  preparation_.RetryServers();
+  LoseCheckpoint(now, version,
+                 absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files stay)")));
+}
+
+void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status& health) {
+  if (!checkpoints_.Lose(now, version, health, Needs())) return;
+  if (rollout_.restore_version() == version && !rollout_.IsInstalled()) rollout_.WantRestore();
+}
+
+void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgress& report) {
+  if (!HoldsShard(view(), member.id, report.shard())) return;
+  const Version last(LengthOf(definition().plan()).rounds);
+  if (report.view() > view().view() || report.version() > last.value()) return;
+  // A server that has not heard of the newest view yet says its rounds' statistics once, too. Those of a
+  // former restore point's servers are not needed: the rounds before its version are recorded, the others are
+  // run again.
+  if (report.shard() == 0) EndIf(now, metrics_.AddRounds(now, report));
+  if (ended() || !rollout_.Accepts(report)) return;
+  const uint64_t target = CurrentTarget().version();
+  if (report.version() > target) {  // which only verdicts move that are stored first
+    return BeginAnotherTraining(
+        now, absl::StrCat(member.name, " has version ", report.version(), ", and should wait at ", target));
+  }
+  if (rollout_.AddProgress(report)) moved_ = now;
+  if (rollout_.IsProven(report)) preparation_.ForgiveFailures(view());
+  metrics_.PublishProgress(now);
+}
+
+void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report) {
+  if (HoldsShard(view(), member.id, report.shard())) checkpoints_.OnWritten(now, member, report, Needs());
+}
+
+void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report) {
+  if (report.restore_id() != rollout_.restore_id() || !rollout_.HasHadSlot(member.id, report.slot())) return;
+  if (evaluations_.AddSlot(CurrentTarget(), report)) moved_ = now;
+}
+
+void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report) {
+  if (report.restore_id() != rollout_.restore_id() || !rollout_.HasHadSlot(member.id, report.slot())) return;
+  const char* const where = report.set() == EVALUATION_SET_TEST         ? "test after round "
+                            : report.set() == EVALUATION_SET_VALIDATION ? "evaluation after round "
+                                                                        : "round ";
+  End(now, JOB_STATE_FAILED,
+      absl::StrCat(where, report.round(), ", slot ", report.slot(), ": ",
+                   report.reason().empty() ? "the loss is not a number" : report.reason()));
+}
+
+void JobRun::OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
+                                   const absl::StatusOr<std::string>& checkpoint) {
+  if (!checkpoints_.OnCommitted(now, commit, checkpoint, Needs())) return;
+  // Rounds that need not be run again must not be forgotten either.
+  if (!ended()) metrics_.RecordIfAny(now);
+  JobEvent event;
+  event.set_checkpoint(commit.manifest.version());
+  history_.Add(now, std::move(event));
+}
+
+void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health) {
+  const std::map<NodeId, std::string> accusers = checkpoints_.OnChecked(version);
+  if (ended()) return;
+  if (IsCheckpointDamage(health)) return LoseCheckpoint(now, version, health);
+  const std::string confirmed = health.ok() ? "" : absl::StrCat("; the scheduler: ", health.message());
+  for (const auto& [server, error] : accusers)
+    StandAside(now, server, absl::StrCat(error, confirmed), RestoreTroubleOf(health));
+}
+
+void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256) {
+  checkpoints_.OnFilesAnswered();
+  if (state_ != JOB_STATE_TESTING) return;
+  const Completion::Reading reading = completion_.OnRead(now, parameters_sha256, metrics_.Totals());
+  EndIf(now, reading.failure);
+  if (reading.done) End(now, JOB_STATE_COMPLETED, "");
+  if (IsCheckpointDamage(reading.lost)) return OnCheckpointChecked(now, completion_.kept(), reading.lost);
+  if (!reading.lost.ok()) LoseCheckpoint(now, completion_.kept(), reading.lost);
+}
+
+void JobRun::OnArtifactLost(absl::Time now, const std::string& sha256) {
+  if (!ended()) preparation_.OnArtifactLost(now, sha256);
+}
+
+// ---- steps ----
 
 void JobRun::Advance(absl::Time now) {
-  if (!ended()) {
-    CountRunningTime(now);
-    if (state_.state() == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
-    DeriveAnewByMajority(now);
-    if (!has_plan()) Derive(now);
-    if (has_plan() && !ended()) {
-      RetryCommits(now);
-      Rederive(now);
-      OfferPlan(now);
-      Judge(now);
-      Finish(now);
-    }
-    if (!ended()) WatchFiles(now);
-    if (!ended()) HelpOn(now);
-    if (has_plan() && !ended()) {
-      PlaceNodes(now);
-      Announce();
-      Prune();
-    }
+  // The time up to now counts by who was there: before anybody is placed anew.
+  metrics_.CountRunningTime(now, placed_ && state_ == JOB_STATE_RUNNING);
+  if (state_ == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
+  // All else follows from the plan. One that most workers contradict goes before anybody is offered it.
+  Derive(now);
+  if (has_plan()) {
+    checkpoints_.RetryCommits(now);
+    // Who derives what is lost is not offered the plan meanwhile: so it is chosen first.
+    preparation_.DeriveLostArtifacts(now, view());
+    preparation_.OfferPlan(now);
+    // The verdict may end the training, and the result may want a restore point: both before the view, so
+    // that one is enough, and before the target is announced, which must not move without the verdict.
+    Judge(now);
+    Finish(now);
   }
-  SaveState();
+  // A stall is judged by what these steps have left waiting; what helps is the new view, which follows.
+  WatchFiles(now);
+  HelpOn(now);
+  if (has_plan() && !ended()) {
+    PlaceNodes(now);
+    Announce();  // of the view and the target that are decided now
+    Prune();     // what the new restore point needs stays
+  }
+  Save();
 }
 
-void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
+void JobRun::Derive(absl::Time now) {
+  if (!rollout_.has_view()) preparation_.DeriveAnewByMajority(now);
+  if (!has_plan()) Apply(now, preparation_.Derive(now));
+}
+
+void JobRun::Judge(absl::Time now) {
+  if (!rollout_.has_view()) return;
+  const Target target = CurrentTarget();
+  const Version version(target.version());
+  // Servers report a version together with its rounds' statistics: with it, none of them is missing in the
+  // metrics.
+  if (rollout_.LowestVersion() < version) return;
+  if (target.evaluate() == EVALUATION_SET_NONE) {
+    if (state_ == JOB_STATE_RUNNING) EndTraining(now, version);
+    return;
+  }
+  if (!evaluations_.IsWhole(target)) return;
+  const EvaluationLedger::Verdict verdict = evaluations_.Judge(now, target);
+  EndIf(now, verdict.failure);
+  if (verdict.ends_training) EndTraining(now, version);
+}
+
+void JobRun::EndTraining(absl::Time now, Version version) {
+  metrics_.Finish(now);
+  completion_.EndTraining(now, version);
+  SetState(now, JOB_STATE_TESTING, "");
+}
+
+void JobRun::Finish(absl::Time now) {
+  if (state_ != JOB_STATE_TESTING) return;
+  const auto step = completion_.Advance(now, rollout_.restore_version(), rollout_.restore_wanted());
+  if (step.wants_restore) rollout_.WantRestore();
+  Apply(now, step.result);
+}
+
+void JobRun::WatchFiles(absl::Time now) {
   if (ended()) return;
-  state_.set_ended_unix_ms(absl::ToUnixMillis(now));
-  if (state_.trained_unix_ms() == 0) state_.set_trained_rounds(LowestVersion().value());
-  state_.set_deriver(0);
-  SetState(now, state, reason);
-  Directive close;
-  close.mutable_close_job()->set_job(definition_.job());
-  for (const auto& [id, node] : nodes_) out_->Send(id, close);
-  nodes_.clear();
-  if (state_.view().view() > 0) out_->Do(DeletePartialFiles{definition_.checkpoint_dir(), std::nullopt});
-  SaveState();
+  EndIf(now, checkpoints_.WatchFiles(now, completion_.IsReading(), state_ == JOB_STATE_TESTING));
 }
 
-void JobRun::SetState(absl::Time now, JobState state, const std::string& reason) {
-  state_.set_state(state);
-  Explain(reason);
-  JobEvent event;
-  *event.mutable_state() = Describe(/*full=*/false);
-  Emit(now, std::move(event));
-  const std::string line = absl::StrCat("job ", definition_.job(), " (", definition_.spec().name(), ") is ",
-                                        JobState_Name(state).substr(10), reason.empty() ? "" : ": ", reason);
-  out_->Do(LogLine{state == JOB_STATE_FAILED ? LogLine::Level::kError : LogLine::Level::kInfo, line});
+void JobRun::HelpOn(absl::Time now) {
+  if (ended()) return;
+  const absl::Duration silence = last_resort_.Silence(now);
+  const LastResort::Step step = last_resort_.Advance(now, Evidence().Situation(now));
+  if (step == LastResort::Step::kNone) return;
+  const std::string why =
+      absl::StrCat("nothing has moved for ", absl::StrFormat("%.1f s", absl::ToDoubleSeconds(silence)),
+                   ", and nobody says why; what is missing: ", Evidence().DebtorsText());
+  const std::string remedy = LastResort::Text(step);
+  if (step == LastResort::Step::kGiveUp)
+    return End(now, JOB_STATE_FAILED, absl::StrCat(why, "; it did not help to ", remedy));
+  if (step == LastResort::Step::kMoveWork) {
+    for (const auto& [node, what] : Evidence().Debtors())
+      preparation_.SetAside(node, now + context_.options.watch.silent_for);
+  }
+  if (step == LastResort::Step::kGoBack && rollout_.has_view()) rollout_.WantRestore();
+  rollout_.WantRenewal();
+  for (NodeId node : Evidence().NeededNodes()) stale_sessions_.push_back(node);
+  history_.Intervene(now, absl::StrCat(why, ": tries to ", remedy));
 }
 
-void JobRun::Emit(absl::Time now, JobEvent event) {
-  event.set_sequence(state_.next_sequence());
-  event.set_unix_ms(absl::ToUnixMillis(now));
-  state_.set_next_sequence(state_.next_sequence() + 1);
-  out_->Save(kEventTable, RecordKey(definition_.job(), event.sequence()), event);
-  out_->Do(PublishEvent{id(), std::move(event)});
+void JobRun::PlaceNodes(absl::Time now) {
+  placed_ = false;
+  if (!rollout_.has_view()) {
+    if (const auto waits = preparation_.NotReady(now)) return Apply(now, *waits);
+  }
+  ViewPlan plan = PlanView(PlannerInputs(now));
+  if (!plan.placed) return Explain(absl::StrCat(plan.reason, preparation_.Refusals()));
+  placed_ = true;
+  if (!plan.restores && state_ == JOB_STATE_RUNNING) {
+    const std::string& write_trouble = checkpoints_.write_trouble();
+    const bool both = !write_trouble.empty() && !plan.reason.empty();
+    Explain(absl::StrCat(write_trouble, both ? "; " : "", plan.reason));
+  }
+  for (const std::string& why : plan.left_out) history_.Intervene(now, why);
+  if (plan.next) BeginView(now, *std::move(plan.next), plan.restores);
 }
 
-void JobRun::Message(absl::Time now, const std::string& text, LogLine::Level level) {
-  JobEvent event;
-  event.set_message(ToValidUtf8(text));
-  Emit(now, std::move(event));
-  out_->Do(LogLine{level, absl::StrCat("job ", definition_.job(), ": ", text)});
+void JobRun::BeginView(absl::Time now, View next, bool restores) {
+  if (!rollout_.has_view()) {
+    started_unix_ms_ = absl::ToUnixMillis(now);
+    metrics_.Restart(now);
+    SetState(now, JOB_STATE_RUNNING, "");
+  }
+  Explain("");
+  history_.Message(now, ViewText(next, restores));
+  rollout_.Begin(std::move(next));
+  if (!restores) return;
+  completion_.OnRestored();
+  checkpoints_.BeginRestorePoint(rollout_.restore_id(), view().shards_size());
+  moved_ = now;
 }
 
-void JobRun::Intervene(absl::Time now, const std::string& why) {
-  state_.set_interventions(state_.interventions() + 1);
-  Tell(now, why);
+void JobRun::Announce() {
+  rollout_.Announce(
+      context_.members, [this](NodeId node) { return preparation_.IsPrepared(node); }, CurrentTarget(),
+      context_.out);
 }
 
-void JobRun::SaveState() {
-  std::string now = state_.SerializeAsString();
-  if (now == saved_state_) return;
-  saved_state_ = std::move(now);
-  out_->Save(kStateTable, RecordKey(definition_.job()), state_);
+void JobRun::Prune() {
+  std::set<Version> needed = {rollout_.restore_version()};
+  if (state_ == JOB_STATE_TESTING) needed.insert(completion_.kept());
+  // The verdict on the newest may still come, and make it the best.
+  const EvaluationRecord* const best = evaluations_.BestToKeep();
+  if (best != nullptr) needed.insert(Version(best->version()));
+  checkpoints_.Prune(needed);
 }
 
-void JobRun::SaveEvaluation(size_t index) {
-  out_->Save(kEvaluationTable, RecordKey(definition_.job(), index), evaluations_[index]);
+// ---- what the parts are told of one another ----
+
+bool JobRun::HasWork(NodeId node) const {
+  return preparation_.deriver() == node || HoldsAnyShard(view(), node) || HasSlots(view(), node);
+}
+
+Target JobRun::CurrentTarget() const {
+  Target target = state_ == JOB_STATE_TESTING ? completion_.NextTarget() : evaluations_.NextTarget();
+  target.set_job(definition().job());
+  target.set_restore_id(rollout_.restore_id());
+  return target;
+}
+
+CheckpointNeeds JobRun::Needs() const {
+  if (state_ == JOB_STATE_TESTING) return completion_.Needs();
+  CheckpointNeeds needs;
+  if (ended()) needs.phase = CheckpointNeeds::Phase::kEnded;
+  needs.kept = {Version(LengthOf(definition().plan()).rounds), Version(CurrentTarget().version())};
+  const EvaluationRecord* const best = evaluations_.BestToKeep();
+  if (best != nullptr) needs.kept.insert(Version(best->version()));
+  return needs;
+}
+
+ViewInputs JobRun::PlannerInputs(absl::Time now) const {
+  ViewInputs inputs;
+  inputs.nodes = preparation_.PlannedNodes(now);
+  if (!context_.watch.AllWell()) {
+    inputs.cut = context_.watch.CutPairs();
+    inputs.cut_texts = context_.watch.Cuts(context_.members);
+  }
+  inputs.current = &view();
+  inputs.restore_wanted = rollout_.restore_wanted();
+  inputs.renew_wanted = rollout_.renew_wanted();
+  // Not beyond the next verdict, nor beyond the rounds whose statistics are known: servers may have told of
+  // such checkpoints to an older copy of the store.
+  Version limit = state_ == JOB_STATE_TESTING ? completion_.kept() : Version(CurrentTarget().version());
+  if (outdated_) limit = std::min(limit, metrics_.version());
+  inputs.restore = checkpoints_.NextRestore(limit);
+  inputs.training = TrainingId(view().training_id());
+  if (!rollout_.has_view()) inputs.training = NewTrainingId(definition(), TrainingId(0), now);
+  inputs.job = &definition();
+  inputs.max_block_elements = context_.options.max_block_elements;
+  return inputs;
+}
+
+StallEvidence JobRun::Evidence() const {
+  return {context_,    preparation_, rollout_, evaluations_,   checkpoints_,
+          completion_, state_,       placed_,  CurrentTarget()};
 }
 
 }  // namespace shoal::scheduler

@@ -1,9 +1,11 @@
-// A job as people see it.
-#include <algorithm>
+// A job as it is stored, and as people see it.
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/protocol/view_key.h"
 #include "scheduler/job_run.h"
+#include "scheduler/same_message.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -22,96 +24,119 @@ std::string ActivitiesOf(const Heartbeat* heartbeat) {
 
 }  // namespace
 
+void JobRun::Load(absl::Time now, const JobStateRecord& record, std::vector<EvaluationRecord> evaluations) {
+  saved_ = record;
+  state_ = record.state();
+  reason_ = record.reason();
+  started_unix_ms_ = record.started_unix_ms();
+  ended_unix_ms_ = record.ended_unix_ms();
+  history_.Load(record);
+  preparation_.Load(record);
+  rollout_.Load(record);
+  evaluations_.Load(record, std::move(evaluations));
+  checkpoints_.Load(record);
+  metrics_.Load(now, record);
+  completion_.Load(record);
+  moved_ = now;
+}
+
+JobStateRecord JobRun::Record() const {
+  JobStateRecord record;
+  record.set_state(state_);
+  record.set_reason(reason_);
+  record.set_started_unix_ms(started_unix_ms_);
+  record.set_ended_unix_ms(ended_unix_ms_);
+  history_.SaveTo(&record);
+  preparation_.SaveTo(&record);
+  rollout_.SaveTo(&record);
+  evaluations_.SaveTo(&record);
+  checkpoints_.SaveTo(&record);
+  metrics_.SaveTo(&record);
+  completion_.SaveTo(&record);
+  return record;
+}
+
+void JobRun::Save() {
+  JobStateRecord record = Record();
+  // A view may be long, and never changes under its key: so that is compared in its place.
+  const bool same_view = KeyOf(record.view()) == KeyOf(saved_.view());
+  if (same_view && Same(record, saved_, JobStateRecord::kViewFieldNumber)) return;
+  saved_ = std::move(record);
+  context_.out->Save(kStateTable, RecordKey(definition().job()), saved_);
+}
+
+// ---- for people ----
+
 Job JobRun::Describe(bool full) const {
+  const JobDefinition& definition = this->definition();
   Job job;
-  job.set_job(definition_.job());
-  job.set_name(definition_.spec().name());
-  job.set_state(state_.state());
-  job.set_reason(state_.reason());
-  job.set_submitted_unix_ms(definition_.submitted_unix_ms());
-  job.set_started_unix_ms(state_.started_unix_ms());
-  job.set_ended_unix_ms(state_.ended_unix_ms());
-  job.set_version(ended() ? state_.trained_rounds() : LowestVersion().value());
-  job.set_rounds(definition_.plan().rounds());
-  job.set_loss(state_.last_metric().loss());
-  job.set_examples_per_second(state_.last_metric().examples_per_second());
-  for (const EvaluationRecord& evaluation : evaluations_) {
+  job.set_job(definition.job());
+  job.set_name(definition.spec().name());
+  job.set_state(state_);
+  job.set_reason(reason_);
+  job.set_submitted_unix_ms(definition.submitted_unix_ms());
+  job.set_started_unix_ms(started_unix_ms_);
+  job.set_ended_unix_ms(ended_unix_ms_);
+  job.set_version((ended() ? completion_.last() : rollout_.LowestVersion()).value());
+  job.set_rounds(definition.plan().rounds());
+  job.set_loss(metrics_.last().loss());
+  job.set_examples_per_second(metrics_.last().examples_per_second());
+  for (const EvaluationRecord& evaluation : evaluations_.all()) {
     EvaluationRecord& added = *job.add_evaluations();
     added = evaluation;
     if (!full) added.clear_statistics();  // the confusion of many labels, in each of many jobs
   }
-  if (state_.has_result()) *job.mutable_result() = state_.result();
-  job.set_checkpoint_dir(definition_.checkpoint_dir());
-  job.set_interventions(state_.interventions());
-  job.set_origin_version(definition_.origin_version());
-  for (const StoredCheckpoint& checkpoint : state_.checkpoints()) job.add_checkpoints(checkpoint.version());
+  if (completion_.result() != nullptr) *job.mutable_result() = *completion_.result();
+  job.set_checkpoint_dir(definition.checkpoint_dir());
+  job.set_interventions(history_.interventions());
+  job.set_origin_version(definition.origin_version());
+  for (Version version : checkpoints_.Versions()) job.add_checkpoints(version.value());
   if (!full) return job;
-  *job.mutable_spec() = definition_.spec();
-  if (has_plan()) *job.mutable_plan() = definition_.plan();
-  if (state_.view().view() > 0) *job.mutable_view() = state_.view();
+  *job.mutable_spec() = definition.spec();
+  if (has_plan()) *job.mutable_plan() = definition.plan();
+  if (rollout_.has_view()) *job.mutable_view() = view();
   return job;
 }
 
 std::string JobRun::DetailOf(const Member& member) const {
-  const auto found = nodes_.find(member.id);
-  if (found != nodes_.end() && found->second.trouble == RESTORE_TROUBLE_STORAGE && !found->second.prepared) {
-    return absl::StrCat("waits to load job ", definition_.job(), ": ", found->second.refused);
+  const std::string trouble = preparation_.TroubleText(member.id);
+  if (!trouble.empty()) return trouble;
+  if (preparation_.deriver() == member.id) return "reads the data";
+  for (int i = 0; i < view().shards_size(); ++i) {
+    if (view().shards(i).primary().node_id() == member.id.value())
+      return absl::StrCat("shard ", i, " of ", view().shards_size());
   }
-  if (found != nodes_.end() && !found->second.refused.empty()) {
-    return absl::StrCat("refused job ", definition_.job(), ": ", found->second.refused);
-  }
-  if (state_.deriver() == member.id.value()) return "reads the data";
-  for (int i = 0; i < state_.view().shards_size(); ++i) {
-    if (state_.view().shards(i).primary().node_id() == member.id.value()) {
-      return absl::StrCat("shard ", i, " of ", state_.view().shards_size());
-    }
-  }
-  for (const SlotAssignment& slots : state_.view().slots()) {
+  for (const SlotAssignment& slots : view().slots()) {
     if (slots.worker().node_id() == member.id.value())
       return absl::StrCat("slots [", slots.slot_begin(), ",", slots.slot_end(), ")");
   }
-  if (found != nodes_.end() && found->second.offered && !found->second.prepared) return "prepares";
-  return "";
-}
-
-// What the lowest version still waits for: slots that some shard misses, or that are not evaluated yet.
-bool JobRun::Misses(SlotRange slots, const Target& target) const {
-  if (LowestVersion().value() >= target.version()) {
-    for (uint32_t slot = slots.begin; slot < slots.end; ++slot) {
-      if (target.evaluate() != EVALUATION_SET_NONE && evaluated_.count(slot) == 0) return true;
-    }
-    return false;
-  }
-  return std::any_of(shards_.begin(), shards_.end(), [&](const ShardState& shard) {
-    return std::any_of(shard.missing.begin(), shard.missing.end(), [&](const MissingSlots& missing) {
-      return slots.Overlaps({missing.slot_begin(), missing.slot_end()});
-    });
-  });
+  return preparation_.AwaitsAnswer(member.id) ? "prepares" : "";
 }
 
 void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   if (ended()) return;
-  if (state_.view().view() == 0 || now - moved_ < options_.stall_after) {
-    if (!state_.reason().empty())
-      stalls->push_back(absl::StrCat("job ", definition_.job(), ": ", state_.reason()));
+  const std::string job = absl::StrCat("job ", definition().job());
+  if (!rollout_.has_view() || now - moved_ < context_.options.stall_after) {
+    if (!reason_.empty()) stalls->push_back(absl::StrCat(job, ": ", reason_));
     return;
   }
-  const Target target = CurrentTarget(0);
-  const Version version = LowestVersion();
-  const bool evaluates = version.value() >= target.version() && target.evaluate() != EVALUATION_SET_NONE;
-  const std::string where = absl::StrCat(
-      "job ", definition_.job(), evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
+  const StallEvidence evidence = Evidence();
+  const Version version = rollout_.LowestVersion();
+  const bool evaluates =
+      version.value() >= evidence.target.version() && evidence.target.evaluate() != EVALUATION_SET_NONE;
+  const std::string where =
+      absl::StrCat(job, evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
   const std::string since =
       absl::StrFormat("nothing has moved for %.1f s", absl::ToDoubleSeconds(now - moved_));
-  if (!state_.reason().empty()) return stalls->push_back(absl::StrCat(where, state_.reason(), "; ", since));
+  if (!reason_.empty()) return stalls->push_back(absl::StrCat(where, reason_, "; ", since));
   const size_t before = stalls->size();
-  for (const SlotAssignment& slots : state_.view().slots()) {
-    const Member* const member = members_.Find(NodeId(slots.worker().node_id()));
-    if (member == nullptr || !Misses({slots.slot_begin(), slots.slot_end()}, target)) continue;
+  for (const SlotAssignment& slots : view().slots()) {
+    const Member* const member = context_.members.Find(NodeId(slots.worker().node_id()));
+    if (member == nullptr || !evidence.Misses({slots.slot_begin(), slots.slot_end()})) continue;
     stalls->push_back(
         absl::StrCat(where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
                      absl::StrFormat(", silent for %.1f s", absl::ToDoubleSeconds(now - member->last_seen)),
-                     ActivitiesOf(watch_.Last(member->id)), "; ", since));
+                     ActivitiesOf(context_.watch.Last(member->id)), "; ", since));
   }
   if (stalls->size() == before) stalls->push_back(absl::StrCat(where, since));
 }

@@ -2,7 +2,21 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_join.h"
+
 namespace shoal::scheduler {
+namespace {
+
+// By step, from kRedeliver on.
+constexpr const char* kRemedies[] = {"deliver all messages again, in new sessions and a new view",
+                                     "move work off these nodes", "go back to the newest checkpoint"};
+
+}  // namespace
+
+std::string LastResort::Text(Step step) {
+  if (step == Step::kGiveUp) return absl::StrJoin(kRemedies, ", nor to ");
+  return step == Step::kNone ? "" : kRemedies[static_cast<int>(step) - 1];
+}
 
 absl::Duration LastResort::Deadline() const {
   const WatchOptions::Limits& limits = options_.stall;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "absl/time/time.h"
 #include "scheduler/longest_wait.h"
@@ -42,6 +43,9 @@ class LastResort {
 
   // `options` must outlive it.
   explicit LastResort(const WatchOptions& options) : options_(options) {}
+
+  // For people: "move work off these nodes"; of kGiveUp, all that was done before.
+  static std::string Text(Step step);
 
   // Often, with how things are. Each step is returned once, when it is to be done.
   Step Advance(absl::Time now, const Situation& situation);

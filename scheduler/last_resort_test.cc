@@ -48,6 +48,12 @@ TEST_CASE("When nothing moves, each remedy is tried once, and then the job is gi
   CHECK(f.now - start < absl::Minutes(8));
 }
 
+TEST_CASE("What is given up says all that was tried, in its order") {
+  CHECK(LastResort::Text(Step::kGiveUp) == LastResort::Text(Step::kRedeliver) + ", nor to " +
+                                               LastResort::Text(Step::kMoveWork) + ", nor to " +
+                                               LastResort::Text(Step::kGoBack));
+}
+
 TEST_CASE("The deadline is a multiple of the longest wait between two moves, within limits") {
   Fixture f;
   (void)f.After(absl::ZeroDuration());

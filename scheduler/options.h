@@ -1,6 +1,7 @@
 // What can be set about a scheduler.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -67,6 +68,10 @@ struct SchedulerOptions {
   // longest: a disk may have room again.
   absl::Duration refused_again = absl::Seconds(1);
   absl::Duration refused_again_longest = absl::Minutes(2);
+  // Before the next attempt, after so many failures before the last.
+  absl::Duration PauseAfter(uint32_t failures) const {
+    return std::min(refused_again * (1u << std::min(failures, 20u)), refused_again_longest);
+  }
   // When no worker can read the data of a job, how long to go on asking from the first refusal on.
   absl::Duration derive_patience = absl::Seconds(10);
   // When no checkpoint can be written or read because the disk is full, or its storage not there, how long a

@@ -251,6 +251,14 @@ bool ProgressWatch::IsCut(NodeId a, NodeId b) const {
   return false;
 }
 
+std::set<std::pair<NodeId, NodeId>> ProgressWatch::CutPairs() const {
+  std::set<Pair> cut;
+  for (const auto& [pair, state] : pairs_) {
+    if (state.cut.bad) cut.insert({pair, {pair.second, pair.first}});
+  }
+  return cut;
+}
+
 // Empty: one of them is no member.
 std::string ProgressWatch::CutText(const Pair& pair, const PairState& state, const Membership& members) {
   const Member* const from = members.Find(pair.first);

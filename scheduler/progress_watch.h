@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,8 @@ class ProgressWatch {
   // within 12.0 s". Null: it is not.
   const std::string* Suspect(NodeId node) const;
   bool IsCut(NodeId a, NodeId b) const;
+  // All pairs that are, in either order.
+  std::set<std::pair<NodeId, NodeId>> CutPairs() const;
   // Nobody is suspect or cut off.
   bool AllWell() const { return bad_ == 0; }
   // "worker-1 can't reach server-1 at 10.0.0.5:7071: connection refused", for each pair that is cut.

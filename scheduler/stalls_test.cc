@@ -318,5 +318,26 @@ TEST_CASE("A result whose checkpoint nobody reports is asked for again, and then
   }
 }
 
+TEST_CASE("A stall is named with its slots and their worker") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  NodeReport report;
+  ShardProgress& progress = *report.mutable_shard_progress();
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
+  progress.set_version(3);
+  MissingSlots& missing = *progress.add_missing();
+  missing.set_slot_begin(1);
+  missing.set_slot_end(2);
+  REQUIRE(h.Report(s, report).ok());
+  CHECK(h.core().GetStatus(h.now()).stalls_size() == 0);
+  h.Pass(absl::Seconds(3), {s, w});
+  const ClusterStatus status = h.core().GetStatus(h.now());
+  REQUIRE(status.stalls_size() == 1);
+  CHECK_THAT(status.stalls(0),
+             Catch::Matchers::Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

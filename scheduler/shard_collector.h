@@ -1,17 +1,14 @@
-// Which checkpoints of a job are being written, are committed, and may go.
+// Which checkpoints of a job are being written.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
-#include <string>
 #include <vector>
 
 #include "common/base/types.h"
 #include "proto/checkpoint.pb.h"
 #include "proto/scheduler.pb.h"
-#include "scheduler/records.pb.h"
 
 namespace shoal::scheduler {
 
@@ -48,23 +45,5 @@ class ShardCollector {
   std::map<Version, Parts> written_;
   std::optional<Version> dropped_;  // all up to here
 };
-
-// ---- committed ones: in JobStateRecord::checkpoints, ascending ----
-
-const StoredCheckpoint* FindCheckpoint(const JobStateRecord& state, Version version);
-
-// Adds one, in order; false when it is there.
-bool AddCheckpoint(StoredCheckpoint checkpoint, JobStateRecord* state);
-
-// Takes it out; false when it is not there.
-bool RemoveCheckpoint(Version version, JobStateRecord* state);
-
-// The newest one that is not beyond `limit`; null: none.
-const StoredCheckpoint* NewestCheckpoint(const JobStateRecord& state, Version limit);
-
-// Takes out, and returns, those that are neither of the `keep` newest, nor in `needed`, nor an earlier job's:
-// these stay on disk anyway, and may be the last that is whole.
-std::vector<StoredCheckpoint> TakeUnneeded(uint32_t keep, const std::set<Version>& needed,
-                                           JobStateRecord* state);
 
 }  // namespace shoal::scheduler

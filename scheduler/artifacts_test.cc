@@ -1,0 +1,98 @@
+// What is derived from the data: kept, deleted, and derived again when it is lost.
+#include <set>
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "scheduler/core_harness.h"
+
+namespace shoal::scheduler {
+namespace {
+
+JobPlan PlanWithArtifacts(const std::string& of) {
+  JobPlan plan = Plan();
+  for (const char* name : {"dataset", "tokenizer"}) {
+    Artifact& artifact = *plan.add_artifacts();
+    artifact.set_name(name);
+    artifact.set_sha256(of + name);
+  }
+  return plan;
+}
+
+TEST_CASE("Artifacts that no job needs are deleted when the next one's turn comes; a tokenizer is exported") {
+  Harness h;
+  const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  CHECK(h.kept_artifacts().empty());
+  h.Prepared(w, /*derived=*/true, PlanWithArtifacts("a-"));
+  h.Submit(Spec(), "second");
+  h.Restart();
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-dataset", "a-tokenizer"});
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  h.Take();
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-tokenizer"});
+}
+
+TEST_CASE(
+    "A restarted scheduler deletes nothing of what a worker brings for a plan that it does not know yet") {
+  Harness h;
+  h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  std::vector<Action> actions;
+  h.Restart();
+  CHECK(h.kept_artifacts().empty());
+  bool deleted = false;
+  h.core().Tick(h.now());
+  for (const Action& action : h.core().TakeActions())
+    deleted |= std::holds_alternative<KeepArtifacts>(action);
+  CHECK_FALSE(deleted);
+}
+
+TEST_CASE("An artifact that is lost is derived again, by a worker without slots if there is one") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), busy = h.Join(NODE_ROLE_WORKER, "busy");
+  const JobPlan plan = PlanWithArtifacts("a-");
+  h.Submit();
+  h.Prepared(busy, /*derived=*/true, plan);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  const uint64_t idle = h.Join(NODE_ROLE_WORKER, "idle");
+  h.Refused(idle, "fetching artifact dataset: there is no artifact a-dataset");
+  h.Clear();
+  h.core().ArtifactLost(h.now(), "another job's");
+  h.core().ArtifactLost(h.now(), "a-dataset");
+  h.Take();
+  h.Pass(absl::Seconds(2), {s, busy, idle});
+  CHECK(h.Last(busy, Directive::kPrepareJob) == nullptr);
+  REQUIRE(h.Last(idle, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(idle, Directive::kPrepareJob)->prepare_job().derive());
+  CHECK(h.Last(idle, Directive::kPrepareJob)->prepare_job().derivation() == 1);
+  SECTION("it has the data") {
+    h.Clear();
+    h.Prepared(idle, /*derived=*/true, plan);
+    CHECK(h.CurrentView().slots_size() == 2);
+    h.Pass(absl::Seconds(20), {s, busy, idle});
+    CHECK(h.Last(busy, Directive::kPrepareJob) == nullptr);
+  }
+  SECTION("it lacks the data, or has other") {
+    if (GENERATE(true, false)) {
+      h.Refused(idle, "data.tsv: No such file");
+    } else {
+      h.Prepared(idle, /*derived=*/true, PlanWithArtifacts("b-"));
+    }
+    h.Pass(absl::Milliseconds(300), {s, busy, idle});
+    REQUIRE(h.Last(busy, Directive::kPrepareJob) != nullptr);
+    CHECK(h.Last(busy, Directive::kPrepareJob)->prepare_job().derive());
+    h.Clear();
+    h.Prepared(busy, /*derived=*/true, plan);
+    CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+    CHECK(h.Last(busy, Directive::kView) != nullptr);  // to prepare it has dropped the job
+    h.Clear();
+    h.Pass(absl::Seconds(20), {s, busy, idle});
+    REQUIRE(h.Last(idle, Directive::kPrepareJob) != nullptr);
+    CHECK_FALSE(h.Last(idle, Directive::kPrepareJob)->prepare_job().derive());
+  }
+}
+
+}  // namespace
+}  // namespace shoal::scheduler

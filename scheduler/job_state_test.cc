@@ -1,0 +1,99 @@
+// The one record of a job's state, of which each part owns some fields.
+#include <cmath>
+
+#include "catch2/catch.hpp"
+#include "scheduler/completion.h"
+#include "scheduler/metric_recorder.h"
+#include "scheduler/part_harness.h"
+#include "scheduler/preparation.h"
+#include "scheduler/same_message.h"
+#include "scheduler/view_rollout.h"
+
+namespace shoal::scheduler {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+
+// Each field has a value, repeated ones one element.
+void Fill(google::protobuf::Message* message) {
+  const auto* const reflection = message->GetReflection();
+  for (int i = 0; i < message->GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* const f = message->GetDescriptor()->field(i);
+    const bool many = f->is_repeated();
+    switch (f->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        Fill(many ? reflection->AddMessage(message, f) : reflection->MutableMessage(message, f));
+        break;
+      case FieldDescriptor::CPPTYPE_UINT64:
+        many ? reflection->AddUInt64(message, f, 5) : reflection->SetUInt64(message, f, 5);
+        break;
+      case FieldDescriptor::CPPTYPE_UINT32:
+        many ? reflection->AddUInt32(message, f, 5) : reflection->SetUInt32(message, f, 5);
+        break;
+      case FieldDescriptor::CPPTYPE_INT64:
+        reflection->SetInt64(message, f, 5);
+        break;
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        reflection->SetDouble(message, f, 0.5);
+        break;
+      case FieldDescriptor::CPPTYPE_BOOL:
+        reflection->SetBool(message, f, true);
+        break;
+      case FieldDescriptor::CPPTYPE_ENUM:
+        reflection->SetEnumValue(message, f, 1);
+        break;
+      case FieldDescriptor::CPPTYPE_STRING:
+        reflection->SetString(message, f, "text");
+        break;
+      default:
+        FAIL("no value for " << f->full_name());
+    }
+  }
+}
+
+TEST_CASE("Each field of the state that a store holds is some part's, which reads and writes it") {
+  JobStateRecord stored;
+  Fill(&stored);
+  Surroundings s;
+  Preparation preparation(s.context, Definition());
+  const JobDefinition& job = preparation.definition();
+  ViewRollout rollout{Version(0)};
+  EvaluationLedger evaluations(s.context, job);
+  CheckpointKeeper checkpoints(s.context, job, evaluations);
+  MetricRecorder metrics(s.context, job);
+  Completion completion(s.context, job, evaluations, &checkpoints);
+  s.history.Load(stored);
+  preparation.Load(stored);
+  rollout.Load(stored);
+  evaluations.Load(stored, {});
+  checkpoints.Load(stored);
+  metrics.Load(s.now, stored);
+  completion.Load(stored);
+
+  JobStateRecord saved;  // these are JobRun's own
+  saved.set_state(stored.state());
+  saved.set_reason(stored.reason());
+  saved.set_started_unix_ms(stored.started_unix_ms());
+  saved.set_ended_unix_ms(stored.ended_unix_ms());
+  s.history.SaveTo(&saved);
+  preparation.SaveTo(&saved);
+  rollout.SaveTo(&saved);
+  evaluations.SaveTo(&saved);
+  checkpoints.SaveTo(&saved);
+  metrics.SaveTo(&saved);
+  completion.SaveTo(&saved);
+  CHECK(Same(saved, stored));
+}
+
+TEST_CASE("Messages are the same in all fields but one that is ignored, and NaN equals NaN") {
+  MetricRecord a, b;
+  a.set_loss(std::nan(""));
+  b.set_loss(std::nan(""));
+  CHECK(Same(a, b));
+  b.set_round(3);
+  CHECK_FALSE(Same(a, b));
+  CHECK(Same(a, b, MetricRecord::kRoundFieldNumber));
+}
+
+}  // namespace
+}  // namespace shoal::scheduler

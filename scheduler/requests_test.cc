@@ -1,0 +1,68 @@
+// What users ask for: jobs that wait, are cancelled, or are refused.
+#include <optional>
+#include <string>
+
+#include "catch2/catch.hpp"
+#include "scheduler/core_harness.h"
+
+namespace shoal::scheduler {
+namespace {
+
+using Catch::Matchers::Contains;
+
+TEST_CASE("A cancelled job says how far it came") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 7);
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  h.Take();
+  CHECK(h.GetJob().version() == 7);
+}
+
+TEST_CASE("The same request gives the same job; jobs run one after the other") {
+  Harness h;
+  const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
+  CHECK(h.Submit(Spec(), "a") == JobId(1));
+  CHECK(h.Submit(Spec(), "a") == JobId(1));
+  CHECK(h.Submit(Spec(), "b") == JobId(2));
+  JobSpec other = Spec();
+  other.mutable_optimizer()->set_learning_rate(0.2);
+  CHECK(h.core().Submit(h.now(), Harness::Request(other, "a"), std::nullopt).status().code() ==
+        absl::StatusCode::kAlreadyExists);
+  CHECK(h.core().GetJob(JobId(2))->state() == JOB_STATE_QUEUED);
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  h.Take();
+  CHECK(h.GetJob().state() == JOB_STATE_CANCELLED);
+  CHECK(h.core().GetJob(JobId(2))->state() == JOB_STATE_PREPARING);
+  CHECK(h.Last(w, Directive::kPrepareJob)->prepare_job().job() == 2);
+  CHECK(h.core().Cancel(h.now(), JobId(9)).code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("A folder with another job's checkpoints is refused, but not to the job that wrote them") {
+  Harness h;
+  const absl::Status taken = absl::FailedPreconditionError("the folder holds checkpoints");
+  CHECK(h.core().Submit(h.now(), Harness::Request(), std::nullopt, taken).status() == taken);
+  h.Submit();
+  CHECK(*h.core().Submit(h.now(), Harness::Request(), std::nullopt, taken) == JobId(1));
+  SubmitJobRequest second = Harness::Request(Spec(), "second");
+  second.set_checkpoint_dir(Harness::Request().checkpoint_dir());
+  const absl::Status refused = h.core().Submit(h.now(), second, std::nullopt).status();
+  CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(refused.message()), Catch::Matchers::Contains("job 1"));
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  CHECK(h.core().Submit(h.now(), second, std::nullopt).ok());
+}
+
+TEST_CASE("Requests beyond any size are refused") {
+  Harness h;
+  SubmitJobRequest request = Harness::Request();
+  request.set_checkpoint_dir(std::string(5000, 'x'));
+  CHECK(absl::IsInvalidArgument(h.core().Submit(h.now(), request, std::nullopt).status()));
+  request = Harness::Request();
+  request.set_request_id(std::string("a\0b", 3));
+  CHECK(absl::IsInvalidArgument(h.core().Submit(h.now(), request, std::nullopt).status()));
+}
+
+}  // namespace
+}  // namespace shoal::scheduler

@@ -1,0 +1,232 @@
+// How a job comes to its result, and what it does when the checkpoint of that is lost.
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "scheduler/core_harness.h"
+
+namespace shoal::scheduler {
+namespace {
+
+using Catch::Matchers::Contains;
+
+const absl::Status kBroken = absl::UnknownError("Input/output error");
+
+TEST_CASE(
+    "The best version is kept: the servers go back to it for the test, then its parameters are the result") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  for (uint64_t version : {5, 10}) {
+    h.Written(s, 0, version);
+    h.CommitLast();
+  }
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);  // the last version's checkpoint comes first
+  h.Written(s, 0, 20);
+  CHECK(h.CurrentView().restore().version() == 0);
+  h.CommitLast();
+  CHECK(h.CurrentView().restore().version() == 10);
+  h.Installed(s, 2);
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 10);
+  REQUIRE(h.results().size() == 1);
+  CHECK(h.results()[0].version == Version(10));
+  h.core().ResultComputed(h.now(), JobId(1), Version(10), absl::StatusOr<std::string>("abc"));
+  h.Take();
+  CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
+  CHECK(h.GetJob().result().parameters_sha256() == "abc");
+  CHECK(h.GetJob().result().version() == 10);
+  CHECK(*h.GetJob().checkpoints().rbegin() == 20);
+  CHECK(h.Last(w, Directive::kCloseJob) != nullptr);
+  CHECK(h.cleared_folders() == std::vector<std::string>{h.GetJob().checkpoint_dir()});
+}
+
+TEST_CASE("A last version that can't be written does not keep the best one from being tested") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Written(s, 0, 10);
+  h.CommitLast();
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  h.Written(s, 0, 20, "No space left on device");
+  CHECK(h.CurrentView().restore().version() == 10);
+}
+
+TEST_CASE("A result whose checkpoint can't be written is tried again, then fails the job with the reason") {
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_never(true);
+  spec.mutable_evaluation()->set_keep_best(false);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(spec);
+  h.Prepared(w, true);
+  h.Prepared(s);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    h.Installed(s, h.CurrentView().view());
+    h.Reached(s, 0, 20);
+    h.Written(s, 0, 20, "No space left on device");
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("could not be written"));
+}
+
+TEST_CASE("A result whose storage is not there is read when it is back") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+  for (int minutes = 0; minutes < 8; minutes += 3) {
+    h.Computed(absl::UnavailableError(kNotThere));
+    CHECK_THAT(h.GetJob().reason(), Contains(kNotThere));
+    h.Pass(absl::Minutes(3), {s, w});
+  }
+  REQUIRE(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.results().size() == 4);
+  SECTION("it is") {
+    h.Computed("abc");
+    CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
+  }
+  SECTION("it is not in time") {
+    h.Pass(absl::Minutes(2), {s, w});
+    h.Computed(absl::UnavailableError(kNotThere));
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK(h.GetJob().checkpoints_size() == 1);
+  }
+}
+
+TEST_CASE("A result that is lost while it is read is trained again, whatever the reading came to") {
+  Harness h;
+  JobPlan plan = Plan();
+  plan.set_test_examples(0);
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(PlainSpec());
+  h.Prepared(w, /*derived=*/true, plan);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  REQUIRE(h.results().size() == 1);
+  h.core().CheckpointChecked(h.now(), JobId(1), Version(20), kDamaged);
+  h.Take();
+  h.Computed("abc");
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);
+}
+
+TEST_CASE("A result that turns out to be damaged is trained again from an older version, some times") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Written(s, 0, 15);
+  h.CommitLast();
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+  REQUIRE(h.results().size() == 1);
+  h.Computed(kDamaged);
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 15);
+  h.Installed(s, h.CurrentView().view());
+  CHECK(h.Last(w, Directive::kView)->view().target().version() == 20);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  REQUIRE(h.results().size() == 2);
+  SECTION("which gives the same bits") {
+    h.Computed("abc");
+    CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
+    CHECK(h.GetJob().result().parameters_sha256() == "abc");
+  }
+  SECTION("and a disk that damages all fails the job") {
+    h.Computed(kDamaged);
+    h.Installed(s, h.CurrentView().view());
+    h.Reached(s, 0, 20);
+    h.Written(s, 0, 20);
+    h.CommitLast();
+    h.Computed(kDamaged);
+    CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+    CHECK_THAT(h.GetJob().reason(), Contains("version 20"));
+  }
+}
+
+TEST_CASE("A result that gives I/O errors is read again, then trained again; its files stay") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+  for (size_t attempt = 1; attempt <= 3; ++attempt) {
+    REQUIRE(h.results().size() == attempt);
+    CHECK(h.CurrentView().view() == 1);
+    h.Computed(kBroken);
+    h.Pass(absl::Seconds(5), {s, w});
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+  CHECK(h.CurrentView().restore().version() == 0);
+  CHECK(h.Said("the result can't be read: Input/output error"));
+  CHECK(h.deleted().empty());
+}
+
+TEST_CASE("A best version that was never written is trained again: nobody waits for what can't come") {
+  Harness h;
+  const uint64_t first = h.Join(NODE_ROLE_SERVER, "first"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(first, w);
+  h.Written(first, 0, 5);
+  h.CommitLast();
+  h.Reached(first, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Written(first, 0, 10, "No space left on device");
+  h.Written(first, 0, 15);
+  h.CommitLast();
+  h.Break(first);
+  h.Pass(absl::Seconds(1), {w});
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s");
+  h.Prepared(s);
+  REQUIRE(h.CurrentView().restore().version() == 15);
+  h.Installed(s, h.CurrentView().view());
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  CHECK(h.CurrentView().restore().version() == 5);
+  CHECK(h.Said("version 10, the result, is not there"));
+  h.Installed(s, h.CurrentView().view());
+  CHECK(h.Last(w, Directive::kView)->view().target().version() == 10);
+  h.Reached(s, 0, 10);
+  h.Written(s, 0, 10);
+  CHECK(h.commits().back().manifest.version() == 10);
+  h.CommitLast();
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 10);
+  REQUIRE(h.results().size() == 1);
+  CHECK(h.results()[0].version == Version(10));
+}
+
+TEST_CASE("A result whose commit is still under way is waited for") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
+  h.Written(s, 0, 10);  // its commit takes long
+  h.Reached(s, 0, 20);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
+  h.Written(s, 0, 20, "No space left on device");
+  CHECK(h.CurrentView().view() == 1);
+  h.CommitLast();
+  CHECK(h.CurrentView().restore().version() == 10);
+}
+
+}  // namespace
+}  // namespace shoal::scheduler

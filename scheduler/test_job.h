@@ -1,0 +1,52 @@
+// A job for tests.
+#pragma once
+
+#include <cstdint>
+
+#include "common/job/job_spec.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal::scheduler {
+
+inline constexpr uint32_t kSlots = 4;
+
+inline JobSpec Spec() {
+  JobSpec spec;
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(20);
+  spec.mutable_train()->set_slots(kSlots);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec.mutable_evaluation()->mutable_every()->set_rounds(10);
+  spec.mutable_checkpoint()->mutable_every()->set_rounds(5);
+  CompleteJob(&spec);
+  return spec;
+}
+
+// Without evaluation while training.
+inline JobSpec PlainSpec() {
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_never(true);
+  spec.mutable_evaluation()->set_keep_best(false);
+  return spec;
+}
+
+inline JobPlan Plan() {
+  JobPlan plan;
+  plan.add_parameters()->add_shape(200000);
+  plan.add_group_sizes(100000);
+  plan.add_group_sizes(100000);
+  plan.set_rounds(20);
+  plan.set_rounds_per_epoch(10);
+  plan.add_labels("a");
+  plan.add_labels("b");
+  plan.set_train_examples(100);
+  plan.set_validation_examples(10);
+  plan.set_test_examples(10);
+  return plan;
+}
+
+}  // namespace shoal::scheduler

@@ -1,0 +1,180 @@
+// What follows from evaluations, and what numbers that are not finite do.
+#include <cmath>
+#include <limits>
+
+#include "catch2/catch.hpp"
+#include "scheduler/core_harness.h"
+
+namespace shoal::scheduler {
+namespace {
+
+using Catch::Matchers::Contains;
+
+JobSpec LanguageModelSpec() {
+  JobSpec spec;
+  spec.set_name("test");
+  spec.set_task(TASK_CAUSAL_LANGUAGE_MODELLING);
+  spec.mutable_data()->add_files("data.txt");
+  spec.mutable_train()->set_rounds(20);
+  spec.mutable_train()->set_slots(kSlots);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec.mutable_evaluation()->mutable_every()->set_rounds(10);
+  spec.mutable_evaluation()->set_metric(METRIC_PERPLEXITY);
+  CompleteJob(&spec);
+  return spec;
+}
+
+void EvaluatedWith(Harness* h, uint64_t worker, uint64_t version, double loss) {
+  for (uint32_t slot = 0; slot < kSlots; ++slot) {
+    NodeReport report;
+    SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
+    evaluated.set_job(1);
+    evaluated.set_restore_id(h->CurrentView().restore().restore_id());
+    evaluated.set_version(version);
+    evaluated.set_set(EVALUATION_SET_VALIDATION);
+    evaluated.set_slot(slot);
+    evaluated.mutable_statistics()->set_examples(1);
+    evaluated.mutable_statistics()->set_predicted_tokens(1);
+    evaluated.mutable_statistics()->set_loss(loss);
+    REQUIRE(h->Report(worker, report).ok());
+  }
+}
+
+TEST_CASE("The target moves only when the verdict on the evaluation is there, from every slot") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 10);
+  for (uint32_t slot = 0; slot + 1 < kSlots; ++slot) h.Evaluated(w, EVALUATION_SET_VALIDATION, 10, slot);
+  h.Evaluated(w, EVALUATION_SET_VALIDATION, 10, 0);  // twice: counts once
+  CHECK(h.Last(w, Directive::kTarget) == nullptr);
+  h.Evaluated(w, EVALUATION_SET_VALIDATION, 10, kSlots - 1);
+  REQUIRE(h.Last(w, Directive::kTarget) != nullptr);
+  CHECK(h.Last(w, Directive::kTarget)->target().version() == 20);
+  REQUIRE(h.GetJob().evaluations_size() == 1);
+  CHECK(h.GetJob().evaluations(0).statistics().examples() == 2 * kSlots);
+}
+
+TEST_CASE("Training stops early when the patience is over") {
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_rounds(5);
+  spec.mutable_evaluation()->set_patience(1);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, spec);
+  h.Reached(s, 0, 5);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 5, 2);
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, 1);
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);
+}
+
+TEST_CASE("Lists, the status and events of states carry verdicts without their statistics") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 10);
+  h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10);
+  REQUIRE(h.GetJob().evaluations_size() == 1);
+  CHECK(h.GetJob().evaluations(0).has_statistics());
+  for (const Job& job : {h.core().ListJobs().at(0), h.core().GetStatus(h.now()).jobs(0)}) {
+    REQUIRE(job.evaluations_size() == 1);
+    CHECK(job.evaluations(0).version() == 10);
+    CHECK_FALSE(job.evaluations(0).has_statistics());
+  }
+}
+
+TEST_CASE("A slot without a finite loss ends the job, and names round and slot") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  NodeReport report;
+  SlotFailed& failed = *report.mutable_slot_failed();
+  failed.set_job(1);
+  failed.set_restore_id(0);
+  failed.set_round(7);
+  failed.set_slot(2);
+  failed.set_reason("the loss is not a number");
+  REQUIRE(h.Report(w, report).ok());
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);  // of before a rewind
+  failed.set_restore_id(h.CurrentView().restore().restore_id());
+  SECTION("in training") {
+    REQUIRE(h.Report(w, report).ok());
+    CHECK(h.GetJob().reason() == "round 7, slot 2: the loss is not a number");
+  }
+  SECTION("in an evaluation") {
+    failed.set_set(EVALUATION_SET_VALIDATION);
+    REQUIRE(h.Report(w, report).ok());
+    CHECK(h.GetJob().reason() == "evaluation after round 7, slot 2: the loss is not a number");
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK(h.Last(w, Directive::kCloseJob) != nullptr);
+}
+
+TEST_CASE("A round whose statistics are not finite ends the job") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  NodeReport report;
+  ShardProgress& progress = *report.mutable_shard_progress();
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
+  progress.set_version(1);
+  progress.add_rounds()->mutable_stats()->set_loss(std::numeric_limits<double>::infinity());
+  REQUIRE(h.Report(s, report).ok());
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("round 0"));
+}
+
+TEST_CASE("A metric that overflows though the loss is finite is never the best, and ends nothing") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(LanguageModelSpec());
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  const bool first_overflows = GENERATE(true, false);
+  h.Reached(s, 0, 10);
+  EvaluatedWith(&h, w, 10, first_overflows ? 1e6 : 1);  // e to a million
+  h.Reached(s, 0, 20);
+  EvaluatedWith(&h, w, 20, first_overflows ? 1 : 1e6);
+  const Job job = h.GetJob();
+  CHECK(job.state() == JOB_STATE_TESTING);
+  REQUIRE(job.evaluations_size() == 2);
+  CHECK(std::isinf(job.evaluations(first_overflows ? 0 : 1).metric()));
+  CHECK_FALSE(job.evaluations(first_overflows ? 0 : 1).best());
+  CHECK(job.evaluations(first_overflows ? 1 : 0).best());
+}
+
+TEST_CASE("An evaluation whose mean loss is not finite ends the job, and is not the best") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(LanguageModelSpec());
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  h.Reached(s, 0, 10);
+  EvaluatedWith(&h, w, 10, 1);
+  h.Reached(s, 0, 20);
+  EvaluatedWith(&h, w, 20, std::nan(""));
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("version 20: the mean loss of the validation examples is"));
+  CHECK(h.GetJob().evaluations_size() == 1);
+}
+
+TEST_CASE(
+    "Parameters that are not finite end the job when they are the result, and else only are no checkpoint") {
+  Harness h;
+  uint64_t w;
+  const uint64_t s = StartPlain(&h, &w);
+  h.Written(s, 0, 5, "block 3: a parameter is infinite or not a number", /*not_finite=*/true);
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+  CHECK(h.Said("checkpoint of version 5 could not be written: block 3"));
+  h.Reached(s, 0, 20);
+  h.Written(s, 0, 20, "block 3: a parameter is infinite or not a number", /*not_finite=*/true);
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("version 20, the result: block 3: a parameter is infinite"));
+}
+
+}  // namespace
+}  // namespace shoal::scheduler
