@@ -1,6 +1,7 @@
 #include "server/shard_host.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -360,11 +361,10 @@ void ShardHost::ReportWhenIdle() {
 // Blocks reach a version before its round's statistics are known here. The scheduler must not learn of the
 // one without the other: its verdict on a version is also the last word on its metrics.
 Version ShardHost::KnownVersion(Version version) const {
-  const auto known = [this](Version v) {
-    return std::any_of(rounds_.begin(), rounds_.end(),
-                       [v](const RoundStats& round) { return round.round() + 1 == v.value(); });
-  };
-  while (version.value() > view_.restore().version() && !known(version)) version = version - 1;
+  std::set<uint64_t> known;
+  for (const RoundStats& round : rounds_) known.insert(round.round() + 1);
+  while (version.value() > view_.restore().version() && known.count(version.value()) == 0)
+    version = version - 1;
   return version;
 }
 
