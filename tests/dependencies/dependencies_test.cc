@@ -1,5 +1,6 @@
 // The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- worker; common,
-// kernels <- server; common <- scheduler. Each file is what a genquery found (BUILD.bazel).
+// kernels <- server; common <- scheduler. In common: base <- protocol <- storage <- job, and rpc on top. Each
+// file is what a genquery found (BUILD.bazel).
 #include <string>
 
 #include "catch2/catch.hpp"
@@ -18,6 +19,10 @@ TEST_CASE("Nothing depends on what it must not") {
   CHECK(Found("wrong_of_scheduler") == "");
   CHECK(Found("wrong_of_server") == "");
   CHECK(Found("wrong_of_worker") == "");
+  for (const char* folder : {"base", "job", "protocol", "storage"}) {
+    INFO(folder);
+    CHECK(Found(std::string("wrong_of_common_") + folder) == "");
+  }
 }
 
 TEST_CASE("The queries find what is there") {
