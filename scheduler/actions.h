@@ -61,6 +61,7 @@ struct EndSession {
 struct CommitCheckpointFiles {
   JobId job;
   uint64_t restore_id = 0;
+  uint64_t training = 0;  // of CheckpointKeeper's count
   std::string folder;
   bool first = true;  // nothing has been committed into the folder yet, as far as is known
   CheckpointManifest manifest;

@@ -140,11 +140,12 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
   return point;
 }
 
-absl::StatusOr<std::string> FreeCheckpointFolder(Env* env, const std::string& folder) {
+absl::StatusOr<std::string> FreeCheckpointFolder(Env* env, const std::string& folder,
+                                                 const std::set<std::string>& taken) {
   std::string free = folder;
   for (int number = 2;; ++number) {
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env, free));
-    if (versions.empty()) return free;
+    if (versions.empty() && taken.count(free) == 0) return free;
     free = absl::StrCat(folder, "-", number);
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -29,8 +30,10 @@ absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkp
 absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpoint);
 
 // A folder for a job that names none: `folder`, or the first of "<folder>-2", "<folder>-3", ... in which no
-// checkpoint is, as those of another store's job of that number are. Errors: what the Env says.
-absl::StatusOr<std::string> FreeCheckpointFolder(Env* env, const std::string& folder);
+// checkpoint is, as those of another store's job of that number are, and which is not among `taken`. Errors:
+// what the Env says.
+absl::StatusOr<std::string> FreeCheckpointFolder(Env* env, const std::string& folder,
+                                                 const std::set<std::string>& taken = {});
 
 // Whether a new job may write its checkpoints into `folder`: what is there must be of the training that it
 // goes on with, and not beyond the place where it starts; or damaged and known as such. Errors:

@@ -85,6 +85,7 @@ TEST_CASE("A job that names no folder gets one without another job's checkpoints
   Commit(dir / "job-1", 5);
   Commit(dir / "job-1-2", 5);
   CHECK(FreeCheckpointFolder(PosixEnv(), dir / "job-1").value() == dir / "job-1-3");
+  CHECK(FreeCheckpointFolder(PosixEnv(), dir / "job-1", {dir / "job-1-3"}).value() == dir / "job-1-4");
 }
 
 TEST_CASE("A resume point has all that its job needs to compare, and the older versions of its training") {

@@ -70,6 +70,13 @@ void CheckpointKeeper::ForgetWritten(uint64_t restore_id, uint32_t shards) {
   write_trouble_.clear();
 }
 
+void CheckpointKeeper::ForgetBeyond(Version limit) {
+  checkpoints_.erase(checkpoints_.upper_bound(limit), checkpoints_.end());
+  commits_.clear();
+  ++trainings_;
+  ForgetWritten(restore_id_, 0);
+}
+
 // ---- written and committed ----
 
 // Servers report in each session what they have written; much of it may be committed, and gone again. Each
@@ -106,6 +113,7 @@ void CheckpointKeeper::StartCommit(Version version, std::vector<CheckpointShard>
   CommitCheckpointFiles commit;
   commit.job = JobId(job_.job());
   commit.restore_id = restore_id_;
+  commit.training = trainings_;
   commit.folder = folder;
   commit.first = std::none_of(checkpoints_.begin(), checkpoints_.end(),
                               [&](const auto& entry) { return DirName(entry.second.directory()) == folder; });
@@ -156,6 +164,7 @@ bool CheckpointKeeper::OnCommitted(absl::Time now, const CommitCheckpointFiles& 
                                    const absl::StatusOr<std::string>& checkpoint,
                                    const CheckpointNeeds& needs) {
   OnFilesAnswered();
+  if (commit.training != trainings_) return false;
   const absl::Status& status = checkpoint.status();
   const Version version(commit.manifest.version());
   const bool ended = needs.phase == CheckpointNeeds::Phase::kEnded;

@@ -71,6 +71,9 @@ class CheckpointKeeper {
   void GiveUp(absl::Time now, Version version, const CheckpointNeeds& needs) {
     WriteFailed(now, version, write_trouble_, FailedWrite::NOT_WRITTEN, needs);
   }
+  // Versions beyond `limit` are not this training's: they are forgotten, with all that is being committed.
+  // Their files stay; whoever writes them again finds them in place.
+  void ForgetBeyond(Version limit);
   // What the scheduler did with files has ended: WatchFiles measures anew.
   void OnFilesAnswered() { files_since_ = absl::InfiniteFuture(); }
 
@@ -138,6 +141,7 @@ class CheckpointKeeper {
 
   // ---- what a restart forgets ----
   uint64_t restore_id_ = 0;
+  uint64_t trainings_ = 1;  // that this process has seen: what was begun for a former one counts for nothing
   ShardCollector collector_;
   std::map<CommitKey, Commit> commits_;
   std::string write_error_;  // the last, without its numbers, since a checkpoint was written

@@ -106,9 +106,9 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
 }
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
-  const bool before = preparation_.IsPrepared(member.id);
   EndIf(now, preparation_.OnPrepared(now, member, report));
-  if (!before && preparation_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
+  // It may have dropped what it was told meanwhile, as long as it was not prepared.
+  if (preparation_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
@@ -126,16 +126,31 @@ void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& 
 }
 
 // Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
-// that it has never heard of. Another training shuts all of that out.
+// that it has never heard of. Another training shuts all of that out; the nodes drop what they hold and meet
+// anew, as before a first view, so that the next one is not made of whoever has heard of it first.
 void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
   history_.Warn(now, absl::StrCat("the scheduler's store is an older copy (", why,
                                   "): the job goes on from the newest checkpoint that it knows"));
-  outdated_ = true;
+  // What servers have told of since is beyond the verdicts and statistics that are known.
+  checkpoints_.ForgetBeyond(std::min(RestoreLimit(), metrics_.version()));
   rollout_.BeginTraining(NewTrainingId(definition(), TrainingId(view().training_id()), now));
+  preparation_.DropAll();
+  Directive close;
+  close.mutable_close_job()->set_job(definition().job());
+  for (const auto& [node, member] : context_.members.all()) context_.out->Send(node, close);
+  regrouping_ = true;
+}
+
+// A view is stored before anybody is told of it.
+bool JobRun::IsUnknownView(absl::Time now, const Member& member, uint64_t reported) {
+  if (reported <= view().view()) return false;
+  BeginAnotherTraining(
+      now, absl::StrCat(member.name, " has view ", reported, ", and the newest here is ", view().view()));
+  return true;
 }
 
 void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report) {
-  if (report.view() > view().view() || !HoldsAnyShard(view(), member.id)) return;  // it was not told of it
+  if (IsUnknownView(now, member, report.view()) || !HoldsAnyShard(view(), member.id)) return;
   if (report.error().empty()) {
     rollout_.OnInstalled(member.id, report.view());
     return preparation_.OnLoaded(member.id);
@@ -169,9 +184,9 @@ void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status&
 }
 
 void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgress& report) {
-  if (!HoldsShard(view(), member.id, report.shard())) return;
+  if (IsUnknownView(now, member, report.view()) || !HoldsShard(view(), member.id, report.shard())) return;
   const Version last(LengthOf(definition().plan()).rounds);
-  if (report.view() > view().view() || report.version() > last.value()) return;
+  if (report.version() > last.value()) return;
   // A server that has not heard of the newest view yet says its rounds' statistics once, too. Those of a
   // former restore point's servers are not needed: the rounds before its version are recorded, the others are
   // run again.
@@ -331,7 +346,7 @@ void JobRun::HelpOn(absl::Time now) {
 
 void JobRun::PlaceNodes(absl::Time now) {
   placed_ = false;
-  if (!rollout_.has_view()) {
+  if (!rollout_.has_view() || regrouping_) {
     if (const auto waits = preparation_.NotReady(now)) return Apply(now, *waits);
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
@@ -352,6 +367,7 @@ void JobRun::BeginView(absl::Time now, View next, bool restores) {
     metrics_.Restart(now);
     SetState(now, JOB_STATE_RUNNING, "");
   }
+  regrouping_ = false;
   Explain("");
   history_.Message(now, ViewText(next, restores));
   rollout_.Begin(std::move(next));
@@ -399,6 +415,11 @@ CheckpointNeeds JobRun::Needs() const {
   return needs;
 }
 
+// Not beyond the next verdict.
+Version JobRun::RestoreLimit() const {
+  return state_ == JOB_STATE_TESTING ? completion_.kept() : Version(CurrentTarget().version());
+}
+
 ViewInputs JobRun::PlannerInputs(absl::Time now) const {
   ViewInputs inputs;
   inputs.nodes = preparation_.PlannedNodes(now);
@@ -409,11 +430,9 @@ ViewInputs JobRun::PlannerInputs(absl::Time now) const {
   inputs.current = &view();
   inputs.restore_wanted = rollout_.restore_wanted();
   inputs.renew_wanted = rollout_.renew_wanted();
-  // Not beyond the next verdict, nor beyond the rounds whose statistics are known: servers may have told of
-  // such checkpoints to an older copy of the store.
-  Version limit = state_ == JOB_STATE_TESTING ? completion_.kept() : Version(CurrentTarget().version());
-  if (outdated_) limit = std::min(limit, metrics_.version());
-  inputs.restore = checkpoints_.NextRestore(limit);
+  inputs.restore = checkpoints_.NextRestore(RestoreLimit());
+  // No other restore point of this number, which an older copy of the store may begin, comes at this time.
+  inputs.restore.set_nonce(NewTrainingId(definition(), TrainingId(view().training_id()), now).value());
   inputs.training = TrainingId(view().training_id());
   if (!rollout_.has_view()) inputs.training = NewTrainingId(definition(), TrainingId(0), now);
   inputs.job = &definition();

@@ -115,12 +115,15 @@ class JobRun {
   Target CurrentTarget() const;
   CheckpointNeeds Needs() const;
   bool HasWork(NodeId node) const;
+  Version RestoreLimit() const;
   ViewInputs PlannerInputs(absl::Time now) const;
   StallEvidence Evidence() const;
   void BeginView(absl::Time now, View next, bool restores);
   // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
   void BeginAnotherTraining(absl::Time now, const std::string& why);
+  // Whether the node has a view that was never stored here: then another training begins.
+  bool IsUnknownView(absl::Time now, const Member& member, uint64_t reported);
   // The server could not load the restore point, and its files are not damaged.
   void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void LoseCheckpoint(absl::Time now, Version version, const absl::Status& health);
@@ -149,9 +152,9 @@ class JobRun {
   JobStateRecord saved_;  // as it is in the store
 
   // ---- what a restart forgets ----
-  bool placed_ = false;    // the nodes of the view are there
-  bool outdated_ = false;  // the store was an older copy
-  absl::Time moved_;       // when a version was reached or a slot evaluated
+  bool placed_ = false;      // the nodes of the view are there
+  bool regrouping_ = false;  // the next view waits for nodes as the first one does
+  absl::Time moved_;         // when a version was reached or a slot evaluated
   std::vector<NodeId> stale_sessions_;
 };
 

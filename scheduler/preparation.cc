@@ -54,6 +54,11 @@ void Preparation::OnNodeLost(NodeId node) {
   if (rederiver_ == node) rederiver_ = NodeId(0);
 }
 
+void Preparation::DropAll() {
+  for (auto& [id, node] : nodes_) OnDropped(id);
+  enough_since_ = absl::InfiniteFuture();
+}
+
 void Preparation::OnDropped(NodeId node) { nodes_[node].prepared = nodes_[node].offered = false; }
 
 std::set<NodeId> Preparation::Close() {

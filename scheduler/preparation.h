@@ -53,6 +53,8 @@ class Preparation {
   Refusal OnRefused(absl::Time now, const Member& member, const JobRefused& report, bool at_work);
   // The node has dropped the job, for a reason of the scheduler's.
   void OnDropped(NodeId node);
+  // All have, and are offered it again.
+  void DropAll();
   // The scheduler has no artifact of this digest, or it is damaged: a worker derives it again.
   void OnArtifactLost(absl::Time now, const std::string& sha256);
   enum class RestoreOutcome {

@@ -394,6 +394,14 @@ std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobR
   return std::nullopt;
 }
 
+std::set<std::string> SchedulerCore::FoldersInUse() const {
+  std::set<std::string> folders;
+  for (const auto& [id, job] : jobs_) {
+    if (!job->ended()) folders.insert(job->definition().checkpoint_dir());
+  }
+  return folders;
+}
+
 std::string SchedulerCore::DefaultFolder() const {
   return JoinPath(options_.checkpoint_root, absl::StrCat("job-", counters_.next_job()));
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,8 @@ class SchedulerCore {
                                const absl::Status& folder = absl::OkStatus());
   // Where the next job's checkpoints go when it names no folder.
   std::string DefaultFolder() const;
+  // Of the jobs that have not ended.
+  std::set<std::string> FoldersInUse() const;
   // The job that a request which comes again has been given, or the error for another job's id; nullopt: it
   // is new. Needs no disk, and so does not mind what has become of resume_from since.
   std::optional<absl::StatusOr<JobId>> FindRequest(const SubmitJobRequest& request) const;

@@ -1,6 +1,7 @@
 #include "scheduler/scheduler_node.h"
 
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +30,11 @@ std::string FolderOf(const Action& action) {
   if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) return leftovers->folder;
   if (const auto* compute = std::get_if<ComputeResult>(&action)) return DirName(compute->checkpoint);
   return "";
+}
+
+// Whoever asks takes UNAVAILABLE for a scheduler that does not answer.
+absl::Status OfFiles(const absl::Status& status) {
+  return absl::IsUnavailable(status) ? absl::FailedPreconditionError(status.message()) : status;
 }
 
 }  // namespace
@@ -134,7 +140,7 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& as_written) 
   std::optional<ResumePoint> resume;
   if (!request.resume_from().empty()) {
     auto found = FindResumePoint(options_.env, request.resume_from());
-    if (!found.ok()) return Annotate(found.status(), "resume_from");
+    if (!found.ok()) return Annotate(OfFiles(found.status()), "resume_from");
     resume = *std::move(found);
   }
   const bool chooses = request.checkpoint_dir().empty();
@@ -142,11 +148,17 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& as_written) 
     std::string usual;
     absl::Status folder;
     if (chooses) {
-      usual = DefaultFolder();
-      SHOAL_ASSIGN_OR_RETURN(std::string free, FreeCheckpointFolder(options_.env, usual));
-      request.set_checkpoint_dir(std::move(free));
+      std::set<std::string> taken;
+      {
+        absl::MutexLock lock(&mutex_);
+        usual = core_.DefaultFolder();
+        taken = core_.FoldersInUse();
+      }
+      auto free = FreeCheckpointFolder(options_.env, usual, taken);
+      if (!free.ok()) return OfFiles(free.status());
+      request.set_checkpoint_dir(*std::move(free));
     } else {
-      folder = CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume);
+      folder = OfFiles(CheckCheckpointFolder(options_.env, request.checkpoint_dir(), resume));
     }
     absl::MutexLock lock(&mutex_);
     SHOAL_RETURN_IF_ERROR(Ready());
@@ -155,11 +167,6 @@ absl::StatusOr<JobId> SchedulerNode::Submit(const SubmitJobRequest& as_written) 
     SHOAL_RETURN_IF_ERROR(CarryOut());
     return job;
   }
-}
-
-std::string SchedulerNode::DefaultFolder() {
-  absl::MutexLock lock(&mutex_);
-  return core_.DefaultFolder();
 }
 
 absl::Status SchedulerNode::Cancel(JobId job) {

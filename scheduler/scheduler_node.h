@@ -98,7 +98,6 @@ class SchedulerNode {
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  std::string DefaultFolder() ABSL_LOCKS_EXCLUDED(mutex_);
   explicit SchedulerNode(Options options);
 
   absl::Time Now() const { return ticks_->Now(); }

@@ -197,7 +197,7 @@ grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
 }
 
 grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
-                                               grpc::ServerWriter<ArtifactChunk>* writer) noexcept {
+                                               grpc::ServerWriter<ArtifactChunk>* writer) {
   ArtifactChunk chunk;
   chunk.set_sha256(request->sha256());
   return ToGrpcStatus(node_->SendArtifact(request->sha256(), [&](uint64_t bytes, absl::string_view piece) {
@@ -225,8 +225,7 @@ grpc::Status SchedulerServiceImpl::CancelJob(grpc::ServerContext*, const CancelJ
   return ToGrpcStatus(status.ok() ? node_->Cancel(JobId(request->job())) : status);
 }
 
-grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequest* request,
-                                          Job* response) noexcept {
+grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) {
   const absl::Status status = CheckJob(request->job());
   if (!status.ok()) return ToGrpcStatus(status);
   auto job = node_->GetJob(JobId(request->job()));
@@ -235,7 +234,7 @@ grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequ
 }
 
 grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*,
-                                            ListJobsResponse* response) noexcept {
+                                            ListJobsResponse* response) {
   auto jobs = node_->ListJobs();
   if (!jobs.ok()) return ToGrpcStatus(jobs.status());
   for (Job& job : *jobs) *response->add_jobs() = std::move(job);
@@ -243,7 +242,7 @@ grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobs
 }
 
 grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
-                                            grpc::ServerWriter<JobEvent>* writer) noexcept {
+                                            grpc::ServerWriter<JobEvent>* writer) {
   absl::Status status = CheckJob(request->job());
   if (!status.ok()) return ToGrpcStatus(status);
   const JobId job(request->job());
@@ -256,7 +255,7 @@ grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const 
 }
 
 grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*,
-                                             ClusterStatus* response) noexcept {
+                                             ClusterStatus* response) {
   auto status = node_->GetStatus();
   if (status.ok()) *response = *std::move(status);
   return ToGrpcStatus(status.status());

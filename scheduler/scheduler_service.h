@@ -21,19 +21,17 @@ class SchedulerServiceImpl : public SchedulerServiceBase {
   grpc::Status PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader,
                            PutArtifactResponse*) noexcept override;
   grpc::Status GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
-                           grpc::ServerWriter<ArtifactChunk>* writer) noexcept override;
+                           grpc::ServerWriter<ArtifactChunk>* writer) override;
 
   grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest* request,
                          SubmitJobResponse* response) noexcept override;
   grpc::Status CancelJob(grpc::ServerContext*, const CancelJobRequest* request,
                          CancelJobResponse*) noexcept override;
-  grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) noexcept override;
-  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*,
-                        ListJobsResponse* response) noexcept override;
+  grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) override;
+  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) override;
   grpc::Status WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
-                        grpc::ServerWriter<JobEvent>* writer) noexcept override;
-  grpc::Status GetStatus(grpc::ServerContext*, const GetStatusRequest*,
-                         ClusterStatus* response) noexcept override;
+                        grpc::ServerWriter<JobEvent>* writer) override;
+  grpc::Status GetStatus(grpc::ServerContext*, const GetStatusRequest*, ClusterStatus* response) override;
 
  private:
   SchedulerNode* const node_;

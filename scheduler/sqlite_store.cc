@@ -151,10 +151,11 @@ absl::Status SqliteStore::AddChecksums() {
 }
 
 absl::Status SqliteStore::Damaged(absl::string_view problem) const {
-  return absl::DataLossError(absl::StrCat(
-      "the scheduler's store ", path_, " is damaged: ", problem,
-      ": put a copy of it in its place, or move it away and let the jobs go on from their checkpoints "
-      "(shoal submit --resume-from, shoal train --resume)"));
+  return absl::DataLossError(
+      absl::StrCat("the scheduler's store ", path_, " is damaged: ", problem,
+                   ": put a copy of it in its place and remove ", path_,
+                   "-journal, or move it away and let the jobs go on from their checkpoints "
+                   "(shoal submit --resume-from, shoal train --resume)"));
 }
 
 absl::Status SqliteStore::Unseal(StoredRecord* record) const {

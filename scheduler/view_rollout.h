@@ -44,6 +44,7 @@ class ViewRollout {
   // Nodes have had views that the store does not know: the next one is of another training.
   void BeginTraining(TrainingId training) {
     view_.set_training_id(training.value());
+    nodes_.clear();
     WantRestore();
   }
   // What servers hold is not to be gone on from: the next view goes back to a checkpoint.

@@ -131,7 +131,7 @@ TEST_CASE(
   refuse(s, before.training_id());
   CHECK(h.Said("the scheduler's store is an older copy"));
   h.Prepared(s);
-  h.Pass(absl::Seconds(1), {s, w});
+  h.Prepared(w);
   const View next = h.CurrentView();
   CHECK(next.training_id() != before.training_id());
   CHECK(next.restore().restore_id() == before.restore().restore_id() + 1);
@@ -148,6 +148,72 @@ TEST_CASE(
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
+TEST_CASE("After an older store was put back the next view waits for the nodes, as the first one did") {
+  Harness h;
+  std::vector<uint64_t> servers;
+  for (const char* name : {"s1", "s2"}) servers.push_back(h.Join(NODE_ROLE_SERVER, name));
+  const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
+  JobSpec spec = Spec();
+  spec.mutable_cluster()->set_min_servers(2);
+  h.Submit(spec);
+  h.Prepared(w, /*derived=*/true);
+  for (uint64_t server : servers) h.Prepared(server);
+  REQUIRE(h.CurrentView().shards_size() == 2);
+  const uint64_t view = h.CurrentView().view();
+  h.Restart();
+  for (uint64_t node : servers) REQUIRE(h.Open(node).ok());
+  REQUIRE(h.Open(w).ok());
+  h.Clear();
+  h.Installed(servers[0], view + 5);  // which this store never had
+  CHECK(h.Said("s1 has view"));
+  for (uint64_t server : servers) CHECK(h.Last(server, Directive::kCloseJob) != nullptr);
+  h.Prepared(servers[0]);
+  h.Prepared(w);
+  CHECK(h.CurrentView().view() == view);
+  h.Prepared(servers[1]);
+  CHECK(h.CurrentView().view() == view + 1);
+  CHECK(h.CurrentView().shards_size() == 2);
+}
+
+TEST_CASE("Checkpoints that servers tell an older store of are not this training's") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Rounds(s, 0, 5);
+  h.Written(s, 0, 5);
+  h.CommitLast();
+  h.Written(s, 0, 8);  // of rounds whose statistics never came
+  h.CommitLast();
+  h.Written(s, 0, 9);
+  h.Installed(s, 7);
+  CHECK(h.GetJob().checkpoints_size() == 1);
+  h.CommitLast();  // that was under way
+  CHECK(h.GetJob().checkpoints_size() == 1);
+  h.Prepared(s);
+  h.Prepared(w);
+  CHECK(h.CurrentView().restore().version() == 5);
+  h.Installed(s, h.CurrentView().view());
+  h.Rounds(s, 5, 9);
+  h.Written(s, 0, 8);
+  h.CommitLast();
+  CHECK(h.GetJob().checkpoints_size() == 2);
+}
+
+TEST_CASE("A worker that is prepared is told the view, also when it was told before it had the job again") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Installed(s, 1);
+  h.Restart();
+  REQUIRE(h.Open(s).ok());
+  REQUIRE(h.Open(w).ok());
+  h.Installed(s, 1);  // so the worker, taken for prepared, is told
+  REQUIRE(h.Last(w, Directive::kView) != nullptr);
+  h.Clear();
+  h.Prepared(w);
+  CHECK(h.Last(w, Directive::kView) != nullptr);
+}
+
 TEST_CASE("Versions beyond the one that a verdict is due on show that a store is an older copy") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
@@ -155,7 +221,8 @@ TEST_CASE("Versions beyond the one that a verdict is due on show that a store is
   const View before = h.CurrentView();
   h.Reached(s, 0, 11);  // evaluated every 10
   CHECK(h.Said("s has version 11, and should wait at 10"));
-  h.Pass(absl::Seconds(1), {s, w});
+  h.Prepared(s);
+  h.Prepared(w);
   CHECK(h.CurrentView().training_id() != before.training_id());
   CHECK(h.CurrentView().restore().restore_id() == before.restore().restore_id() + 1);
 }
@@ -166,9 +233,13 @@ TEST_CASE("A view that was never written can't be installed") {
   h.Submit();
   h.Prepared(w, /*derived=*/true);
   h.Prepared(s);
+  const uint64_t training = h.CurrentView().training_id();
   h.Installed(s, ~uint64_t{0});
   CHECK(h.Last(w, Directive::kView) == nullptr);
-  h.Installed(s, 1);
+  h.Prepared(w);
+  h.Prepared(s);
+  CHECK(h.CurrentView().training_id() != training);
+  h.Installed(s, h.CurrentView().view());
   CHECK(h.Last(w, Directive::kView) != nullptr);
 }
 

@@ -31,11 +31,13 @@ absl::StatusOr<std::shared_ptr<ShardHost>> ServerNode::Find(JobId job) const {
 
 Heartbeat ServerNode::MakeHeartbeat() const {
   std::shared_ptr<ShardHost> job;
+  Heartbeat heartbeat;
   {
     absl::MutexLock lock(&mutex_);
     job = job_;
+    if (held_up_.job() != 0) *heartbeat.add_activities() = held_up_;
   }
-  return job == nullptr ? Heartbeat() : job->MakeHeartbeat();
+  return job == nullptr ? heartbeat : job->MakeHeartbeat();
 }
 
 void ServerNode::OnJoined(NodeId self) { self_ = self; }
@@ -82,11 +84,25 @@ void ServerNode::Prepare(const PrepareJob& request) {
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   prepared_ = request;
-  if (const size_t former = owner_.former(); former > kMaxFormerJobs) {
-    return Refuse(id, absl::UnavailableError(
-                          absl::StrCat(former,
-                                       " former jobs have not let go of their memory: does the disk of their "
-                                       "checkpoints answer?")));
+  const size_t former = owner_.former();
+  {
+    absl::MutexLock lock(&mutex_);
+    held_up_.Clear();
+    if (former > kMaxFormerJobs) {
+      held_up_.set_kind(ACTIVITY_PREPARE);
+      held_up_.set_job(id.value());
+      held_up_.set_detail(absl::StrCat("waits for ", former,
+                                       " former jobs to let go of their memory: the disk "
+                                       "of their checkpoints does not answer"));
+    }
+  }
+  // No answer: it is offered again, and a refusal would blame this job for the others' disk.
+  if (former > kMaxFormerJobs) {
+    spdlog::error(
+        "Job {} is not prepared: {} former jobs keep their memory, as the disk of their checkpoints does "
+        "not answer",
+        id.value(), former);
+    return;
   }
   auto job = MakeShardConfig(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
@@ -133,6 +149,7 @@ void ServerNode::DropJob() {
   std::shared_ptr<ShardHost> dropped;
   {
     absl::MutexLock lock(&mutex_);
+    held_up_.Clear();
     dropped.swap(job_);
   }
   if (dropped != nullptr) dropped->Close();

@@ -66,6 +66,7 @@ class ServerNode {
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);
+  Activity held_up_ ABSL_GUARDED_BY(mutex_);  // what a job waits for that is not prepared; job 0: none does
 };
 
 }  // namespace shoal::server

@@ -25,18 +25,29 @@ absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held) {
       absl::StrCat("got ", key.ToString(), "; here is another training: ", held.ToString()));
 }
 
-absl::Status CheckSuccessor(const View& next, const View& held) {
-  const ViewKey key = KeyOf(next), of_held = KeyOf(held);
-  SHOAL_RETURN_IF_ERROR(CheckSameTraining(key, of_held));
-  if (key.view > of_held.view) return absl::OkStatus();
+namespace {
+
+bool IsSuccessor(const View& next, const View& held) {
+  if (next.view() > held.view()) {
+    const RestorePoint &a = next.restore(), &b = held.restore();
+    return a.restore_id() > b.restore_id() || (a.restore_id() == b.restore_id() && a.nonce() == b.nonce());
+  }
   View a = next, b = held;
   a.clear_target();
   b.clear_target();
-  if (key.view == of_held.view && google::protobuf::util::MessageDifferencer::Equals(a, b))
-    return absl::OkStatus();
-  return absl::OutOfRangeError(absl::StrCat("got ", key.ToString(), "; view ", of_held.view.value(),
-                                            ", which came before, is newer, or says something else: "
-                                            "the scheduler's store is an older copy"));
+  return google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
+}  // namespace
+
+absl::Status CheckSuccessor(const View& next, const View& held) {
+  const ViewKey key = KeyOf(next), of_held = KeyOf(held);
+  SHOAL_RETURN_IF_ERROR(CheckSameTraining(key, of_held));
+  if (of_held.view == ViewId(0) || IsSuccessor(next, held)) return absl::OkStatus();
+  return absl::OutOfRangeError(absl::StrCat(
+      "got ", key.ToString(), ", restore point ", next.restore().restore_id(),
+      ", which does not follow view ", of_held.view.value(), ", restore point ", held.restore().restore_id(),
+      ", that came before: the scheduler's store is an older copy"));
 }
 
 }  // namespace shoal

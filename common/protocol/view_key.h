@@ -46,7 +46,8 @@ absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held);
 
 // Whether `next` is `held` or a newer view of its training, as all are that a scheduler tells on one session
 // after the other; any is when `held` is no view. FAILED_PRECONDITION for a view of another training;
-// OUT_OF_RANGE for an older one, and for another one of the same number (targets don't count).
+// OUT_OF_RANGE for an older one, or of an older restore point, and for another one of the same number
+// (targets don't count).
 absl::Status CheckSuccessor(const View& next, const View& held);
 
 }  // namespace shoal

@@ -59,6 +59,12 @@ TEST_CASE("A view's successor is the same view, whatever its target, or one with
   CHECK(absl::IsOutOfRange(CheckSuccessor(next, held)));
   next.set_view(kHeld.view.value() + 1);
   CHECK(CheckSuccessor(next, held).ok());
+  next.mutable_restore()->set_restore_id(3);
+  CHECK(absl::IsOutOfRange(CheckSuccessor(next, held)));
+  next.mutable_restore()->set_restore_id(4);
+  CHECK(CheckSuccessor(next, held).ok());
+  next.mutable_restore()->set_nonce(1);  // another one of that number
+  CHECK(absl::IsOutOfRange(CheckSuccessor(next, held)));
   CHECK(absl::IsOutOfRange(CheckSuccessor(held, next)));
   next.set_training_id(5);
   CHECK(absl::IsFailedPrecondition(CheckSuccessor(next, held)));

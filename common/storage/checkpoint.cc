@@ -279,9 +279,10 @@ absl::Status CheckStorage(Env* env, const std::string& folder) {
 
 absl::StatusOr<std::vector<Version>> ListCheckpoints(Env* env, const std::string& folder) {
   std::vector<Version> versions;
-  if (!env->FileExists(folder)) return versions;
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(folder));
-  for (const std::string& name : names) {
+  const auto names = env->ListDir(folder);
+  if (absl::IsNotFound(names.status())) return versions;
+  SHOAL_RETURN_IF_ERROR(names.status());
+  for (const std::string& name : *names) {
     Version version;
     if (ParseCheckpointName(name, &version)) versions.push_back(version);
   }

@@ -228,6 +228,7 @@ class Cluster {
   std::vector<SubmittedJob> jobs_;
   std::map<Process*, absl::Time> strays_;  // until when they are
   std::set<std::string> damaged_;          // checkpoints
+  std::set<std::string> forgotten_;        // checkpoints that a store which was put back knew of
   std::string failure_;
   Outcome outcome_;
 };
@@ -544,6 +545,11 @@ void Cluster::PutStoreBack(const scheduler::StoredTables& before) {
     if (before.count({scheduler::kStateTable, scheduler::RecordKey(job.id.value())}) == 0) return;
   }
   scheduler_->Die();
+  for (const SubmittedJob& job : jobs_) {
+    JobStateRecord record;
+    record.ParseFromString(before.at({scheduler::kStateTable, scheduler::RecordKey(job.id.value())}));
+    for (const auto& checkpoint : record.checkpoints()) forgotten_.insert(checkpoint.directory());
+  }
   tables_ = before;
 }
 
@@ -604,7 +610,8 @@ void Cluster::CheckCheckpoints(const SubmittedJob& job, const Job& described) {
     const std::string path = JoinPath(job.folder, CheckpointName(Version(version)));
     // Those of an earlier life are where they were.
     if (!env.FileExists(path) && version <= job.oracle->first_round() && job.life > 0) continue;
-    if (!env.FileExists(path) && HasFault({"outdate"})) continue;  // pruned since the copy was made
+    // Pruned since the copy was made that was put back.
+    if (forgotten_.count(path) > 0) continue;
     if (damaged_.count(path) > 0) continue;
     ++outcome_.checkpoints;
     const auto reader = CheckpointReader::Open(&env, path);
