@@ -341,7 +341,8 @@ TEST_CASE("GPT-2's matrices stand transposed in its files") {
   CHECK((*entry)->shape == std::vector<uint64_t>{16, 24});
   const auto values = file->ReadFloats("transformer.h.1.mlp.c_fc.weight");
   REQUIRE(values.ok());
-  const uint64_t at = MakeParameters(config).layers[1].up_weight;
+  const Recipe recipe = MakeRecipe(config);
+  const uint64_t at = std::get<MlpSpec>(recipe.stack.sublayers[3].branch).up.weight.offset;
   CHECK((*values)[3 * 24 + 5] == theta[at + 5 * 16 + 3]);
 }
 
