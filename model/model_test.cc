@@ -179,6 +179,27 @@ TEST_CASE("Evaluation finds the loss of training without dropout, with or withou
   }
 }
 
+TEST_CASE("A model for evaluation alone gives the same logits, in less memory") {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
+                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+    const std::vector<float> theta = RandomTheta(config);
+    const Examples examples(config);
+    const auto device = NewDevice(1);
+    for (DType type : {DType::kF32, DType::kBf16}) {
+      std::vector<std::vector<float>> logits;
+      std::vector<int64_t> memory_bytes;
+      for (Purpose purpose : {Purpose::kTraining, Purpose::kEvaluation}) {
+        const auto model = MakeModel(device.get(), config, {15, 3}, type, purpose);
+        logits.emplace_back(config.causal() ? 15 * config.vocab_size : 3 * config.labels.size());
+        model->Evaluate(theta.data(), examples.view(), absl::MakeSpan(logits.back()));
+        memory_bytes.push_back(model->memory_bytes());
+      }
+      CHECK(logits[0] == logits[1]);
+      CHECK(memory_bytes[1] < memory_bytes[0] / 2);
+    }
+  }
+}
+
 TEST_CASE("One and two threads give the same bits, with dropout") {
   for (const ModelConfig& family : BothFamilies()) {
     const ModelConfig config = WithDropout(family);
