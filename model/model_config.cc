@@ -53,6 +53,8 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
   if (!family.causal && predicts_tokens) return refuse("is not for the task causal-language-modelling");
   if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
   if (family.causal && !config.labels.empty()) return refuse("has no labels");
+  if (family.fixed_epsilon && config.layer_norm_eps != ModelConfig().layer_norm_eps)
+    return refuse(absl::StrCat("has a layer_norm_eps of ", ModelConfig().layer_norm_eps));
   return absl::OkStatus();
 }
 

@@ -45,6 +45,21 @@ inline ModelConfig SmallGpt2() {
   return config;
 }
 
+inline ModelConfig SmallRoberta() {
+  ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION);
+  config.family = MODEL_FAMILY_ROBERTA;
+  config.pad_token_id = 1;
+  return config;
+}
+
+inline ModelConfig SmallDistilBert() {
+  ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION);
+  config.family = MODEL_FAMILY_DISTILBERT;
+  config.type_vocab_size = 0;
+  config.layer_norm_eps = 1e-12;
+  return config;
+}
+
 // Examples of different lengths.
 struct Examples {
   explicit Examples(const ModelConfig& config, const std::vector<int>& lengths = {4, 10, 1}) {

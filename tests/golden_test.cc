@@ -272,8 +272,12 @@ bool IsSupported(const std::string& folder) {
   if (!text.ok()) return false;
   const Json reference = Json::parse(*text, nullptr, false);
   const std::string name = reference.value("model_class", "");
-  return name == "BertForSequenceClassification" || name == "RobertaPreLayerNormForSequenceClassification" ||
-         name == "GPT2LMHeadModel";
+  for (const char* supported : {"BertForSequenceClassification", "RobertaForSequenceClassification",
+                                "RobertaPreLayerNormForSequenceClassification",
+                                "DistilBertForSequenceClassification", "GPT2LMHeadModel"}) {
+    if (name == supported) return true;
+  }
+  return false;
 }
 
 std::vector<std::string> Dumps() {
@@ -299,7 +303,8 @@ TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[
   static const std::vector<std::string> dumps = Dumps();  // sections run this more than once
   INFO("no dumps in " << GoldenFolder() << ": set SHOAL_GOLDEN or SHOAL_SHARED");
   REQUIRE(!dumps.empty());
-  for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "gpt2_causal"}) {
+  for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "roberta_sequence",
+                               "distilbert_sequence", "gpt2_causal"}) {
     INFO(required << " is missing in " << GoldenFolder());
     REQUIRE((GoldenIsChosen() || std::count(dumps.begin(), dumps.end(), required) == 1));
   }

@@ -33,6 +33,7 @@ class EncoderBuilder {
   void AddLayer(int64_t layer, std::vector<SublayerSpec>* sublayers) {
     builder_.SetPrefix(absl::StrCat(family_.root, layout_.layer, layer, "."));
     sublayers->push_back(Sublayer(layout_.attention_norm, [&] { return Attention(layer); }));
+    if (!layout_.drops_attention_output) sublayers->back().dropout = 0;
     sublayers->push_back(Sublayer(layout_.mlp_norm, [&] { return Mlp(); }));
   }
 

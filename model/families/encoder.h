@@ -44,6 +44,7 @@ struct EncoderLayout {
   const char* up = "intermediate.dense";
   const char* down = "output.dense";
   const char* mlp_norm = "output.LayerNorm";
+  bool drops_attention_output = true;
 };
 
 // Embeddings and layers, up to the last norm, which opens the head's group where norms stand in front.

@@ -27,6 +27,7 @@ struct Family {
   bool causal = false;                    // predicts the next token, and has no labels
   int64_t token_types = 0;                // of a model made anew; 0: the family has none
   bool positions_follow_padding = false;  // the table's rows up to pad_token_id are not used
+  bool fixed_epsilon = false;             // its norms' epsilon is the field's default, and not in config.json
   ConfigFields fields;
 
   // The rest of config.json, after the fields: refuses what we would compute otherwise. Null: nothing.
@@ -41,7 +42,7 @@ struct Family {
 };
 
 // Each in its file.
-extern const Family kBert, kGpt2, kRobertaPreLayerNorm;
+extern const Family kBert, kDistilBert, kGpt2, kRoberta, kRobertaPreLayerNorm;
 
 // All of them.
 absl::Span<const Family* const> Families();

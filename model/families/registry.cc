@@ -3,7 +3,8 @@
 namespace shoal {
 
 absl::Span<const Family* const> Families() {
-  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kGpt2};
+  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert,
+                                                &kGpt2};
   return kFamilies;
 }
 
