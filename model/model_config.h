@@ -30,7 +30,7 @@ struct ModelConfig {
   int64_t eos_token_id = -1;
   double layer_norm_eps = 1e-12;
   double initializer_range = 0.02;
-  double embedding_dropout_prob = 0.1;  // but for gpt2 hidden_dropout_prob
+  double embedding_dropout_prob = 0.1;  // hidden_dropout_prob where a family has no field for it
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
   std::vector<std::string> labels;  // columns of the logits; one with regression, none with causal families

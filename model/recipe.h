@@ -1,8 +1,7 @@
 // What a model is made of, as data: its layers in order, each with its options and parameters. Families
 // (model/families) write recipes; layers (model/layers) are made from them.
 //
-//   C: hidden size   F: intermediate size   H: heads   V: vocabulary   P: positions   T: token types   L:
-//   labels
+//   C: hidden size   F: intermediate size   V: vocabulary   P: positions   T: token types   L: labels
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include "model/layers/embedding.h"
 
-#include "model/layers/layer_bench.h"
+#include "model/layers/layer_harness.h"
 
 namespace shoal {
 namespace {
@@ -9,36 +9,36 @@ constexpr int64_t kChannels = 12;
 
 // `full`: with everything that is optional, or with nothing of it.
 void CheckEmbedding(bool full) {
-  LayerBench bench;
+  LayerHarness harness;
   EmbeddingSpec spec;
-  spec.words = bench.builder.Matrix("words", 7, kChannels);
+  spec.words = harness.builder.Matrix("words", 7, kChannels);
   spec.first_position = full ? 2 : 0;
-  spec.positions = bench.builder.Matrix("positions", 10 + spec.first_position, kChannels);
+  spec.positions = harness.builder.Matrix("positions", 10 + spec.first_position, kChannels);
   if (full) {
-    spec.types = bench.builder.Matrix("types", 2, kChannels);
-    spec.norm = bench.builder.Norm("norm", kChannels, 1e-5);
+    spec.types = harness.builder.Matrix("types", 2, kChannels);
+    spec.norm = harness.builder.Norm("norm", kChannels, 1e-5);
   }
-  Embedding embedding(bench.plan, spec);
-  const Pass pass = bench.Start();
-  std::vector<float> y = bench.Random(kChannels, 10), d_y = bench.Random(kChannels, 11),
-                     d_more = bench.Random(kChannels, 12);
+  Embedding embedding(harness.plan, spec);
+  const Pass pass = harness.Start();
+  std::vector<float> y = harness.Random(kChannels, 10), d_y = harness.Random(kChannels, 11),
+                     d_more = harness.Random(kChannels, 12);
   const auto plain = [&](const Doubles& theta) {
     Doubles rows;
-    for (size_t e = 0; e + 1 < bench.offsets().size(); ++e) {
-      const size_t begin = bench.offsets()[e], size = bench.offsets()[e + 1] - begin;
-      const Doubles of_one = PlainLayers(theta).Embedding(spec, bench.tokens().subspan(begin, size),
-                                                          bench.types().subspan(begin, size));
+    for (size_t e = 0; e + 1 < harness.offsets().size(); ++e) {
+      const size_t begin = harness.offsets()[e], size = harness.offsets()[e + 1] - begin;
+      const Doubles of_one = PlainLayers(theta).Embedding(spec, harness.tokens().subspan(begin, size),
+                                                          harness.types().subspan(begin, size));
       rows.insert(rows.end(), of_one.begin(), of_one.end());
     }
     return rows;
   };
-  embedding.Forward(pass, bench.View(y));
-  CHECK(WorstError(y, plain(bench.Wide(bench.theta()))) < 1e-5);
-  bench.ClearGradient();  // tables are added to
-  embedding.Backward(pass, bench.View(d_y), bench.View(d_more));
-  bench.CheckGradients({}, {}, [&](const Doubles& theta, const Doubles&) {
+  embedding.Forward(pass, harness.View(y));
+  CHECK(WorstError(y, plain(harness.Wide(harness.theta()))) < 1e-5);
+  harness.ClearGradient();  // tables are added to
+  embedding.Backward(pass, harness.View(d_y), harness.View(d_more));
+  harness.CheckGradients({}, {}, [&](const Doubles& theta, const Doubles&) {
     const Doubles rows = plain(theta);
-    return bench.Dot(rows, d_y) + bench.Dot(rows, d_more);
+    return harness.Dot(rows, d_y) + harness.Dot(rows, d_more);
   });
 }
 

@@ -18,8 +18,8 @@ struct ResidualSum {
   Dropout dropout;
 };
 
-// y = norm(sum). Keeps the sum, and not y: Forward makes it once more in backward, from the statistics'
-// inputs, which is less memory and little work.
+// y = norm(sum). Keeps the sum but not y: who needs y in backward calls Forward again, which is little work
+// for the memory of y.
 class Norm {
  public:
   // `sum`: a buffer [N,C] that keeps what is normalised from forward to backward.
@@ -38,7 +38,7 @@ class Norm {
   };
   void Backward(const Pass& pass, const Gradients& gradients) const;
   // The same, and the gradient of linear(x), which it returns: it is in `d_branch` [N,C], or without dropout
-  // in d_sum. Of `from`, linear and dropout count. Adds its bias's gradient.
+  // in d_sum. Adds to the gradient of from.linear's bias.
   ConstTensor Backward(const Pass& pass, const ResidualSum& from, const Gradients& gradients,
                        const Tensor& d_branch) const;
 

@@ -1,6 +1,6 @@
 #include "model/layers/norm.h"
 
-#include "model/layers/layer_bench.h"
+#include "model/layers/layer_harness.h"
 
 namespace shoal {
 namespace {
@@ -8,51 +8,52 @@ namespace {
 constexpr int64_t kChannels = 12;
 
 TEST_CASE("A norm and its gradients are those of float64") {
-  LayerBench bench;
-  const NormSpec spec = bench.builder.Norm("norm", kChannels, 1e-5);
-  const Buffer sum = bench.plan.AddActivation(Use::kKept, kChannels);
-  const Norm norm(bench.plan, spec, sum);
-  const Pass pass = bench.Start();
-  std::vector<float> x = bench.Random(kChannels, 10), d_y = bench.Random(kChannels, 11), y(x.size()),
+  LayerHarness harness;
+  const NormSpec spec = harness.builder.Norm("norm", kChannels, 1e-5);
+  const Buffer sum = harness.plan.AddActivation(Use::kKept, kChannels);
+  const Norm norm(harness.plan, spec, sum);
+  const Pass pass = harness.Start();
+  std::vector<float> x = harness.Random(kChannels, 10), d_y = harness.Random(kChannels, 11), y(x.size()),
                      d_x(x.size());
-  std::copy(x.begin(), x.end(), sum.Matrix(bench.kTokens).f32());
-  norm.Forward(pass, bench.View(y));
-  CHECK(WorstError(y, PlainLayers(bench.Wide(bench.theta())).Norm(spec, bench.Wide(x))) < 1e-5);
-  norm.Backward(pass, {bench.View(d_y), {}, {}, bench.View(d_x)});
-  bench.CheckGradients(x, d_x, [&](const Doubles& theta, const Doubles& at) {
-    return bench.Dot(PlainLayers(theta).Norm(spec, at), d_y);
+  std::copy(x.begin(), x.end(), sum.Matrix(harness.kTokens).f32());
+  norm.Forward(pass, harness.View(y));
+  CHECK(WorstError(y, PlainLayers(harness.Wide(harness.theta())).Norm(spec, harness.Wide(x))) < 1e-5);
+  norm.Backward(pass, {harness.View(d_y), {}, {}, harness.View(d_x)});
+  harness.CheckGradients(x, d_x, [&](const Doubles& theta, const Doubles& at) {
+    return harness.Dot(PlainLayers(theta).Norm(spec, at), d_y);
   });
 }
 
 // y = norm(x + map(x)), and the sum is used a second time: post-norm's and pre-norm's residual in one. Beyond
 // 1024 channels the norm is no part of the product.
 void CheckResidualSum(int64_t channels) {
-  LayerBench bench;
-  const LinearSpec map = bench.builder.Linear("map", channels, channels);
-  const NormSpec spec = bench.builder.Norm("norm", channels, 1e-5);
+  LayerHarness harness;
+  const LinearSpec map = harness.builder.Linear("map", channels, channels);
+  const NormSpec spec = harness.builder.Norm("norm", channels, 1e-5);
   const Linear linear(map);
-  const Norm norm(bench.plan, spec, bench.plan.AddActivation(Use::kKept, channels));
-  const Pass pass = bench.Start();
-  std::vector<float> x = bench.Random(channels, 10), d_y = bench.Random(channels, 11),
-                     d_more = bench.Random(channels, 12), d_sum_more = bench.Random(channels, 13);
-  std::vector<float> y(x.size()), again(x.size()), d_sum(x.size()), d_x(x.size());
+  const Norm norm(harness.plan, spec, harness.plan.AddActivation(Use::kKept, channels));
+  const Pass pass = harness.Start();
+  std::vector<float> x = harness.Random(channels, 10), d_y = harness.Random(channels, 11),
+                     d_more = harness.Random(channels, 12), d_sum_more = harness.Random(channels, 13);
+  std::vector<float> y(x.size()), recomputed(x.size()), d_sum(x.size()), d_x(x.size());
   const auto sum = [&](const Doubles& theta, const Doubles& at) {
     return PlainSum(at, PlainLayers(theta).Linear(map, at));
   };
-  const ResidualSum from = {&linear, bench.View(x), bench.View(x), {}};
-  norm.Forward(pass, from, bench.View(y));
-  const Doubles theta = bench.Wide(bench.theta());
-  CHECK(WorstError(y, PlainLayers(theta).Norm(spec, sum(theta, bench.Wide(x)))) < 1e-4);
-  norm.Forward(pass, bench.View(again));
-  CHECK(again == y);
+  const ResidualSum from = {&linear, harness.View(x), harness.View(x), {}};
+  norm.Forward(pass, from, harness.View(y));
+  const Doubles theta = harness.Wide(harness.theta());
+  CHECK(WorstError(y, PlainLayers(theta).Norm(spec, sum(theta, harness.Wide(x)))) < 1e-4);
+  norm.Forward(pass, harness.View(recomputed));
+  CHECK(recomputed == y);
   const ConstTensor d_branch = norm.Backward(
-      pass, from, {bench.View(d_y), bench.View(d_more), bench.View(d_sum_more), bench.View(d_sum)}, {});
-  linear.BackwardWeight(pass, bench.View(x), d_branch);
-  linear.BackwardInput(pass, d_branch, bench.View(d_x));
+      pass, from, {harness.View(d_y), harness.View(d_more), harness.View(d_sum_more), harness.View(d_sum)},
+      {});
+  linear.BackwardWeight(pass, harness.View(x), d_branch);
+  linear.BackwardInput(pass, d_branch, harness.View(d_x));
   for (size_t i = 0; i < d_x.size(); ++i) d_x[i] += d_sum[i];
-  bench.CheckGradients(x, d_x, [&](const Doubles& at_theta, const Doubles& at) {
+  harness.CheckGradients(x, d_x, [&](const Doubles& at_theta, const Doubles& at) {
     const Doubles sums = sum(at_theta, at), norms = PlainLayers(at_theta).Norm(spec, sums);
-    return bench.Dot(norms, d_y) + bench.Dot(norms, d_more) + bench.Dot(sums, d_sum_more);
+    return harness.Dot(norms, d_y) + harness.Dot(norms, d_more) + harness.Dot(sums, d_sum_more);
   });
 }
 

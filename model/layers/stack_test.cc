@@ -1,6 +1,6 @@
 #include "model/layers/stack.h"
 
-#include "model/layers/layer_bench.h"
+#include "model/layers/layer_harness.h"
 
 namespace shoal {
 namespace {
@@ -26,24 +26,24 @@ StackSpec MakeSpec(NormPlacement placement, ParameterBuilder* builder) {
 }
 
 void CheckStack(NormPlacement placement, const std::vector<int>& readied, const std::vector<int>& begun) {
-  LayerBench bench;
-  const StackSpec spec = MakeSpec(placement, &bench.builder);
-  bench.plan.head = kSublayers + 1;
-  Stack stack(bench.plan, spec);
-  const Pass pass = bench.Start();
-  std::vector<float> x = bench.Random(kChannels, 10), d_y = bench.Random(kChannels, 11), d_x(x.size());
+  LayerHarness harness;
+  const StackSpec spec = MakeSpec(placement, &harness.builder);
+  harness.plan.head = kSublayers + 1;
+  Stack stack(harness.plan, spec);
+  const Pass pass = harness.Start();
+  std::vector<float> x = harness.Random(kChannels, 10), d_y = harness.Random(kChannels, 11), d_x(x.size());
   std::vector<int> ready, begin;
-  std::copy(x.begin(), x.end(), stack.Input(bench.kTokens).f32());
+  std::copy(x.begin(), x.end(), stack.Input(harness.kTokens).f32());
   REQUIRE(stack.Forward(pass, [&](int group) { return ready.push_back(group), true; }));
-  const Tensor y = stack.Output(bench.kTokens);
+  const Tensor y = stack.Output(harness.kTokens);
   CHECK(WorstError({y.f32(), y.f32() + y.size()},
-                   PlainLayers(bench.Wide(bench.theta())).Stack(spec, bench.Wide(x))) < 1e-4);
-  std::copy(d_y.begin(), d_y.end(), stack.OutputGradient(bench.kTokens).f32());
+                   PlainLayers(harness.Wide(harness.theta())).Stack(spec, harness.Wide(x))) < 1e-4);
+  std::copy(d_y.begin(), d_y.end(), stack.OutputGradient(harness.kTokens).f32());
   const Stack::InputGradient d_input = stack.Backward(pass, [&](int group) { begin.push_back(group); });
   for (size_t i = 0; i < d_x.size(); ++i)
     d_x[i] = d_input.d_x.f32()[i] + (d_input.d_x_more.present() ? d_input.d_x_more.f32()[i] : 0);
-  bench.CheckGradients(x, d_x, [&](const Doubles& theta, const Doubles& at) {
-    return bench.Dot(PlainLayers(theta).Stack(spec, at), d_y);
+  harness.CheckGradients(x, d_x, [&](const Doubles& theta, const Doubles& at) {
+    return harness.Dot(PlainLayers(theta).Stack(spec, at), d_y);
   });
   CHECK(ready == readied);
   CHECK(begin == begun);
@@ -62,18 +62,18 @@ TEST_CASE("A stack that does not train plans less, and what it gives is the same
     std::vector<std::vector<float>> outputs;
     std::vector<int64_t> sizes_bytes;
     for (bool training : {true, false}) {
-      LayerBench bench;
-      const StackSpec spec = MakeSpec(placement, &bench.builder);
-      bench.plan.head = kSublayers + 1;
-      bench.plan.training = training;
-      Stack stack(bench.plan, spec);
-      const Pass pass = bench.Start();
-      const std::vector<float> x = bench.Random(kChannels, 10);
-      std::copy(x.begin(), x.end(), stack.Input(bench.kTokens).f32());
+      LayerHarness harness;
+      const StackSpec spec = MakeSpec(placement, &harness.builder);
+      harness.plan.head = kSublayers + 1;
+      harness.plan.training = training;
+      Stack stack(harness.plan, spec);
+      const Pass pass = harness.Start();
+      const std::vector<float> x = harness.Random(kChannels, 10);
+      std::copy(x.begin(), x.end(), stack.Input(harness.kTokens).f32());
       REQUIRE(stack.Forward(pass, [](int) { return true; }));
-      const Tensor y = stack.Output(bench.kTokens);
+      const Tensor y = stack.Output(harness.kTokens);
       outputs.emplace_back(y.f32(), y.f32() + y.size());
-      sizes_bytes.push_back(bench.plan.buffers->size_bytes());
+      sizes_bytes.push_back(harness.plan.buffers->size_bytes());
     }
     CHECK(outputs[0] == outputs[1]);
     CHECK(sizes_bytes[1] < sizes_bytes[0] / 2);

@@ -19,11 +19,11 @@
 namespace shoal {
 
 // Declare parameters with `builder`, make the layer with `plan`, then Start().
-class LayerBench {
+class LayerHarness {
  public:
   static constexpr int64_t kTokens = 15;
 
-  LayerBench() : device_(MakeDevice()), builder(1, &parameters_) {
+  LayerHarness() : device_(MakeDevice()), builder(1, &parameters_) {
     builder.EndGroup();  // group 0, which layers add to, is empty
     plan.buffers = &buffers_;
     plan.limits = {kTokens, 3};
@@ -31,7 +31,8 @@ class LayerBench {
     plan.step = 1;
   }
 
-  // Gives all buffers their memory, the parameters their values, and a pass whose gradient has to be written.
+  // Gives the buffers memory and the parameters values. The gradient starts as NaN: all of it has to be
+  // written.
   Pass Start() {
     builder.EndGroup();
     buffers_.Allocate();
@@ -76,7 +77,7 @@ class LayerBench {
     return y;
   }
 
-  // Layers' own streams would mix up with these.
+  // Of the tests' tensors; seed 1 is θ's.
   static std::vector<float> Random(int64_t channels, uint32_t seed) {
     return Numbers(kTokens * channels, seed);
   }
