@@ -21,4 +21,17 @@ struct Batch {
   int64_t example_count() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
 
+// The largest batch that a model has memory for.
+struct BatchLimits {
+  int64_t tokens = 0;
+  int64_t examples = 0;
+};
+
+// What one micro-batch draws its dropout masks from: the masks of a slot don't depend on how it is cut.
+struct DropoutSeed {
+  uint64_t key = 0;            // of the slot: DeriveKey(seed, "dropout", {round, slot})
+  uint32_t first_token = 0;    // tokens of the slot before this micro-batch
+  uint32_t first_example = 0;  // examples of the slot before it
+};
+
 }  // namespace shoal

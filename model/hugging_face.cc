@@ -22,12 +22,8 @@ constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
 constexpr uint32_t kLeastLength = 3;  // a token between two special ones; as of a job's max_length
 constexpr char kWeightsName[] = "model.safetensors";
 
-// The name without the architecture's prefix.
-absl::string_view BareName(absl::string_view name) {
-  for (absl::string_view prefix : {"bert.", "roberta_prelayernorm.", "transformer."}) {
-    if (absl::ConsumePrefix(&name, prefix)) break;
-  }
-  return name;
+absl::string_view BareName(const Parameters& parameters, absl::string_view name) {
+  return absl::StripPrefix(name, parameters.root);
 }
 
 // Old checkpoints call norms' vectors so.
@@ -103,7 +99,7 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
 absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Parameters& parameters) {
   absl::flat_hash_map<std::string, const SafetensorsEntry*> entries;
   for (const SafetensorsEntry& entry : file.entries()) {
-    entries[std::string(BareName(ModernName(entry.name)))] = &entry;
+    entries[std::string(BareName(parameters, ModernName(entry.name)))] = &entry;
   }
   LoadedWeights loaded;
   loaded.theta.resize(parameters.size);
@@ -111,7 +107,7 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
   absl::flat_hash_set<const SafetensorsEntry*> used;
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     const ParameterInfo& info = parameters.infos[i];
-    const auto found = entries.find(BareName(info.name()));
+    const auto found = entries.find(BareName(parameters, info.name()));
     if (found == entries.end()) continue;
     if (found->second->shape != ShapeOf(info) && OfTask(parameters, info)) continue;  // of another task
     SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(file, *found->second, info));

@@ -34,7 +34,7 @@ struct LoadedWeights {
 absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, const SafetensorsEntry& entry,
                                                  const ParameterInfo& info);
 
-// Reads model.safetensors. Names may lack the architecture's prefix ("bert."), as those of bare models do.
+// Reads model.safetensors. Names may lack Parameters::root, as those of bare models do.
 // What is needed and missing is an error, but for the task's parameters (Parameters::task_begin), which a new
 // task starts anew: all or nothing of them. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with
 // both shapes, or the parameters that are missing.

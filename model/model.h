@@ -13,19 +13,6 @@
 
 namespace shoal {
 
-// The largest batch that a model has memory for.
-struct BatchLimits {
-  int64_t tokens = 0;
-  int64_t examples = 0;
-};
-
-// What one micro-batch draws its dropout masks from: the masks of a slot don't depend on how it is cut.
-struct DropoutSeed {
-  uint64_t key = 0;            // of the slot: DeriveKey(seed, "dropout", {round, slot})
-  uint32_t first_token = 0;    // tokens of the slot before this micro-batch
-  uint32_t first_example = 0;  // examples of the slot before it
-};
-
 // A training step's input and output. Borrowed from Forward to the end of Backward.
 struct MicroBatch {
   const float* theta = nullptr;
@@ -63,12 +50,21 @@ class Model {
   // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for
   // text-classification and causal-language-modelling loss.correct too.
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
+
+  // What was planned, besides the kernels' scratch.
+  virtual int64_t memory_bytes() const = 0;
+};
+
+// What a model has memory for.
+enum class Purpose {
+  kTraining,    // and evaluation
+  kEvaluation,  // alone: a layer's memory is the next one's
 };
 
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while
 // statistics, gradients of parameters and a classification head stay f32. `device` must outlive the model.
 // The config is checked already.
 std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
-                                 DType activations = DType::kF32);
+                                 DType activations = DType::kF32, Purpose purpose = Purpose::kTraining);
 
 }  // namespace shoal

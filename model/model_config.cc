@@ -4,19 +4,19 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
+#include "model/families/family.h"
 
 namespace shoal {
 namespace {
 
 constexpr int64_t kLargestSize = int64_t{1} << 31;
 
-absl::Status Invalid(absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("model config: ", what));
-}
+const Family* FamilyOf(const ModelConfig& config) { return FindFamily(config.family, config.norm); }
 
-absl::Status CheckSizes(const ModelConfig& config) {
-  const int64_t least_of_bert = config.causal() ? 0 : 1;
+absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
+  const int64_t least_types = family.token_types > 0 ? 1 : 0, least_labels = family.causal ? 0 : 1;
   const std::tuple<const char*, int64_t, int64_t> sizes[] = {
       {"vocab_size", config.vocab_size, 1},
       {"hidden_size", config.hidden_size, 1},
@@ -24,32 +24,72 @@ absl::Status CheckSizes(const ModelConfig& config) {
       {"num_attention_heads", config.num_attention_heads, 1},
       {"intermediate_size", config.intermediate_size, 1},
       {"max_position_embeddings", config.max_position_embeddings, 1},
-      {"type_vocab_size", config.type_vocab_size, least_of_bert},
-      {"number of labels", static_cast<int64_t>(config.labels.size()), least_of_bert},
+      {"type_vocab_size", config.type_vocab_size, least_types},
+      {"number of labels", static_cast<int64_t>(config.labels.size()), least_labels},
   };
   for (const auto& [name, size, least] : sizes) {
-    if (size < least || size > kLargestSize) return Invalid(absl::StrCat(name, " is ", size));
+    if (size < least || size > kLargestSize) return InvalidConfig(absl::StrCat(name, " is ", size));
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckFamily(const ModelConfig& config) {
-  if (config.causal() != (config.task == TASK_CAUSAL_LANGUAGE_MODELLING)) {
-    return Invalid(config.causal() ? "a gpt2 model is for the task causal-language-modelling"
-                                   : "the task causal-language-modelling needs a gpt2 model");
-  }
-  if (config.causal() && config.norm != NORM_PLACEMENT_PRE) return Invalid("a gpt2 model is pre-norm");
-  if (config.causal() && (config.type_vocab_size > 0 || !config.labels.empty()))
-    return Invalid("a gpt2 model has neither token types nor labels");
-  if (!config.causal() && config.pad_token_id < 0) return Invalid("pad_token_id is no token");
+absl::Status CheckTokens(const Family& family, const ModelConfig& config) {
+  if (!family.causal && config.pad_token_id < 0) return InvalidConfig("pad_token_id is no token");
   for (int64_t id : {config.pad_token_id, config.bos_token_id, config.eos_token_id}) {
-    if (id < -1 || id >= config.vocab_size)
-      return Invalid(absl::StrCat("special token ", id, " is none of the vocabulary's ", config.vocab_size));
+    if (id >= -1 && id < config.vocab_size) continue;
+    return InvalidConfig(
+        absl::StrCat("special token ", id, " is none of the vocabulary's ", config.vocab_size));
   }
   return absl::OkStatus();
+}
+
+// What the family's models do not have.
+absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
+  const auto refuse = [&](absl::string_view what) {
+    return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
+  };
+  const bool predicts_tokens = config.task == TASK_CAUSAL_LANGUAGE_MODELLING;
+  if (family.causal && !predicts_tokens) return refuse("is for the task causal-language-modelling");
+  if (!family.causal && predicts_tokens) return refuse("is not for the task causal-language-modelling");
+  if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
+  if (family.causal && !config.labels.empty()) return refuse("has no labels");
+  if (family.fixed_epsilon && config.layer_norm_eps != ModelConfig().layer_norm_eps)
+    return refuse(absl::StrCat("has a layer_norm_eps of ", ModelConfig().layer_norm_eps));
+  return absl::OkStatus();
+}
+
+absl::Status CheckNumbers(const ModelConfig& config) {
+  if (config.hidden_size % config.num_attention_heads != 0) {
+    return InvalidConfig(absl::StrCat("hidden_size ", config.hidden_size,
+                                      " is no multiple of num_attention_heads ", config.num_attention_heads));
+  }
+  for (double rate :
+       {config.embedding_dropout_prob, config.hidden_dropout_prob, config.attention_probs_dropout_prob}) {
+    if (!(rate >= 0 && rate < 1)) return InvalidConfig("a dropout probability is not in [0,1)");
+  }
+  if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1))
+    return InvalidConfig("layer_norm_eps is not in (0,1)");
+  if (config.task == TASK_TEXT_REGRESSION && config.labels.size() != 1)
+    return InvalidConfig("regression has one label");
+  return absl::OkStatus();
+}
+
+absl::Status ReadFamily(const Family& family, const Json& json, ModelConfig* config) {
+  config->family = family.family;
+  config->norm = family.norm;
+  SHOAL_RETURN_IF_ERROR(ReadFields(json, family.fields, config));
+  if (family.read_rest != nullptr) SHOAL_RETURN_IF_ERROR(family.read_rest(json, config));
+  config->max_position_embeddings -= FirstPosition(family, *config);
+  config->task = TASK_CAUSAL_LANGUAGE_MODELLING;
+  return family.causal ? absl::OkStatus() : ReadLabels(json, config);
 }
 
 }  // namespace
+
+bool ModelConfig::causal() const {
+  const Family* const of_this = FamilyOf(*this);
+  return of_this != nullptr && of_this->causal;
+}
 
 ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
                            std::vector<std::string> labels) {
@@ -63,7 +103,7 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
   config.num_attention_heads = spec.heads();
   config.intermediate_size = spec.intermediate_size();
   config.max_position_embeddings = spec.max_length();
-  config.type_vocab_size = config.family == MODEL_FAMILY_BERT ? 1 : 0;
+  if (const Family* const family = FamilyOf(config)) config.type_vocab_size = family->token_types;
   config.layer_norm_eps = spec.layer_norm_epsilon();
   ApplySpec(spec, task, std::move(labels), &config);
   return config;
@@ -77,22 +117,47 @@ void ApplySpec(const ModelSpec& spec, Task task, std::vector<std::string> labels
   config->attention_probs_dropout_prob = spec.attention_dropout();
 }
 
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text) {
+  const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return InvalidConfig("config.json is no JSON object");
+  SHOAL_ASSIGN_OR_RETURN(const std::string type, ReadString(json, "model_type", ""));
+  const Family* const family = FindFamily(type);
+  if (family == nullptr) {
+    const auto append = [](std::string* out, const Family* known) { out->append(known->model_type); };
+    return InvalidConfig(absl::StrCat("model_type \"", type, "\" is not supported; expected one of ",
+                                      absl::StrJoin(Families(), ", ", append)));
+  }
+  ModelConfig config;
+  SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, &config));
+  SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
+  return config;
+}
+
+std::string PrintModelConfig(const ModelConfig& config) {
+  const Family* const family = FamilyOf(config);
+  SHOAL_CHECK(family != nullptr);
+  Json json;
+  json["architectures"] = {family->architecture};
+  json["model_type"] = family->model_type;
+  ModelConfig file = config;
+  file.max_position_embeddings += FirstPosition(*family, config);
+  WriteFields(file, family->fields, &json);
+  if (!family->causal) WriteLabels(config, &json);
+  if (family->write_rest != nullptr) family->write_rest(config, &json);
+  json["torch_dtype"] = "float32";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 absl::Status CheckModelConfig(const ModelConfig& config) {
-  SHOAL_RETURN_IF_ERROR(CheckSizes(config));
-  SHOAL_RETURN_IF_ERROR(CheckFamily(config));
-  if (config.hidden_size % config.num_attention_heads != 0) {
-    return Invalid(absl::StrCat("hidden_size ", config.hidden_size, " is no multiple of num_attention_heads ",
-                                config.num_attention_heads));
+  const Family* const family = FamilyOf(config);
+  if (family == nullptr) {
+    return InvalidConfig(absl::StrCat("there is no ", ModelFamily_Name(config.family), " with ",
+                                      NormPlacement_Name(config.norm)));
   }
-  for (double rate :
-       {config.embedding_dropout_prob, config.hidden_dropout_prob, config.attention_probs_dropout_prob}) {
-    if (!(rate >= 0 && rate < 1)) return Invalid("a dropout probability is not in [0,1)");
-  }
-  if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1))
-    return Invalid("layer_norm_eps is not in (0,1)");
-  if (config.task == TASK_TEXT_REGRESSION && config.labels.size() != 1)
-    return Invalid("regression has one label");
-  return absl::OkStatus();
+  SHOAL_RETURN_IF_ERROR(CheckSizes(*family, config));
+  SHOAL_RETURN_IF_ERROR(CheckFamily(*family, config));
+  SHOAL_RETURN_IF_ERROR(CheckTokens(*family, config));
+  return CheckNumbers(config);
 }
 
 }  // namespace shoal

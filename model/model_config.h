@@ -12,17 +12,11 @@
 
 namespace shoal {
 
-// A Transformer with learned positions.
-//   bert, post-norm  encoder (Devlin et al., 2019) with a sequence-classification head; `transformers` class
-//                    BertForSequenceClassification
-//   bert, pre-norm   the same with the norms before each sub-layer and one at the end;
-//                    RobertaPreLayerNormForSequenceClassification (Ott et al., "fairseq", 2019)
-//   gpt2             pre-norm decoder (Radford et al., 2019) that predicts the next token, by the word
-//                    embeddings themselves; GPT2LMHeadModel
+// A Transformer with learned positions, of one of the families in model/families.
 struct ModelConfig {
   ModelFamily family = MODEL_FAMILY_BERT;
-  NormPlacement norm = NORM_PLACEMENT_POST;  // gpt2: pre
-  Task task = TASK_TEXT_CLASSIFICATION;      // gpt2: causal-language-modelling, which no other has
+  NormPlacement norm = NORM_PLACEMENT_POST;
+  Task task = TASK_TEXT_CLASSIFICATION;  // causal-language-modelling with causal families, and only there
   ActivationType activation = ACTIVATION_TYPE_GELU;
   int64_t vocab_size = 0;
   int64_t hidden_size = 128;
@@ -30,26 +24,19 @@ struct ModelConfig {
   int64_t num_attention_heads = 2;
   int64_t intermediate_size = 512;
   int64_t max_position_embeddings = 64;  // tokens of an example at most
-  int64_t type_vocab_size = 2;           // 0: there are no token types (gpt2)
-  int64_t pad_token_id = 0;              // -1: there is none (gpt2 alone, as the two below)
+  int64_t type_vocab_size = 2;           // 0: there are no token types
+  int64_t pad_token_id = 0;              // -1: there is none (causal families alone, as the two below)
   int64_t bos_token_id = -1;
   int64_t eos_token_id = -1;
   double layer_norm_eps = 1e-12;
   double initializer_range = 0.02;
-  double embedding_dropout_prob = 0.1;  // bert: hidden_dropout_prob
+  double embedding_dropout_prob = 0.1;  // hidden_dropout_prob where a family has no field for it
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
-  std::vector<std::string> labels;  // columns of the logits; one with regression, none with gpt2
+  std::vector<std::string> labels;  // columns of the logits; one with regression, none with causal families
 
-  // A token sees itself and what is before it.
-  bool causal() const { return family == MODEL_FAMILY_GPT2; }
-  bool has_embedding_norm() const { return family == MODEL_FAMILY_BERT; }
-  // Position p of an example is row p + position_offset() of the table: RoBERTa leaves the rows up to the
-  // padding token's out.
-  int64_t position_offset() const {
-    return family == MODEL_FAMILY_BERT && norm == NORM_PLACEMENT_PRE ? pad_token_id + 1 : 0;
-  }
-  int64_t position_rows() const { return max_position_embeddings + position_offset(); }
+  // Whether the model predicts the next token: its family says so.
+  bool causal() const;
 };
 
 // Of a completed spec without `model.from`. `labels` as above.

@@ -116,6 +116,11 @@ TEST_CASE("Loss and gradients of every parameter agree with float64: causal lang
   CheckAgainstOracle(SmallGpt2());
 }
 
+TEST_CASE("Loss and gradients of every parameter agree with float64: RoBERTa and DistilBERT") {
+  CheckAgainstOracle(SmallRoberta());
+  CheckAgainstOracle(SmallDistilBert());
+}
+
 ModelConfig WithDropout(ModelConfig config) {
   config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.3;
   return config;
@@ -175,6 +180,27 @@ TEST_CASE("Evaluation finds the loss of training without dropout, with or withou
       CHECK(evaluated.loss == trained.loss);
       CHECK(evaluated.rows == trained.rows);
       CHECK(evaluated.correct == trained.correct);
+    }
+  }
+}
+
+TEST_CASE("A model for evaluation alone gives the same logits, in less memory") {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
+                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+    const std::vector<float> theta = RandomTheta(config);
+    const Examples examples(config);
+    const auto device = NewDevice(1);
+    for (DType type : {DType::kF32, DType::kBf16}) {
+      std::vector<std::vector<float>> logits;
+      std::vector<int64_t> memory_bytes;
+      for (Purpose purpose : {Purpose::kTraining, Purpose::kEvaluation}) {
+        const auto model = MakeModel(device.get(), config, {15, 3}, type, purpose);
+        logits.emplace_back(config.causal() ? 15 * config.vocab_size : 3 * config.labels.size());
+        model->Evaluate(theta.data(), examples.view(), absl::MakeSpan(logits.back()));
+        memory_bytes.push_back(model->memory_bytes());
+      }
+      CHECK(logits[0] == logits[1]);
+      CHECK(memory_bytes[1] < memory_bytes[0] / 2);
     }
   }
 }
@@ -311,9 +337,9 @@ TEST_CASE("Layers take turns with the memory of two gradients") {
 }
 
 TEST_CASE("A model written as a Hugging Face folder comes back") {
-  for (const ModelConfig& config :
-       {SmallConfig(NORM_PLACEMENT_POST, TASK_MULTILABEL_CLASSIFICATION),
-        SmallConfig(NORM_PLACEMENT_PRE, TASK_MULTILABEL_CLASSIFICATION), SmallGpt2()}) {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_MULTILABEL_CLASSIFICATION),
+                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_MULTILABEL_CLASSIFICATION),
+                                    SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
     const TestDir dir;
     const std::vector<float> theta = RandomTheta(config);
     REQUIRE(WriteModel(PosixEnv(), dir.path(), config, theta).ok());
@@ -329,6 +355,31 @@ TEST_CASE("A model written as a Hugging Face folder comes back") {
   }
 }
 
+TEST_CASE("Weights of a bare model, without its family's prefix, are read, and the head starts anew") {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
+                                    SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
+    const TestDir dir;
+    const Parameters parameters = MakeParameters(config);
+    std::vector<SafetensorsEntry> entries;
+    for (const ParameterInfo& info : parameters.infos) {
+      if (info.offset() >= parameters.task_begin) break;
+      REQUIRE(absl::StartsWith(info.name(), parameters.root));
+      std::vector<uint64_t> shape(info.shape().begin(), info.shape().end());
+      if (info.transposed()) std::swap(shape[0], shape[1]);
+      entries.push_back({info.name().substr(parameters.root.size()), SafetensorsType::kF32, shape, 0});
+    }
+    auto writer = SafetensorsWriter::Create(PosixEnv(), dir / "model.safetensors", entries, {});
+    REQUIRE(writer.ok());
+    for (const SafetensorsEntry& entry : entries)
+      REQUIRE(writer->Append(std::vector<float>(entry.elements(), 1)).ok());
+    REQUIRE(writer->Finish().ok());
+    const auto weights = ReadWeights(PosixEnv(), dir.path(), parameters);
+    INFO(weights.status());
+    REQUIRE(weights.ok());
+    for (size_t i = 0; i < weights->found.size(); ++i) CHECK(weights->found[i] == (i < entries.size()));
+  }
+}
+
 TEST_CASE("GPT-2's matrices stand transposed in its files") {
   const TestDir dir;
   const ModelConfig config = SmallGpt2();
@@ -341,7 +392,8 @@ TEST_CASE("GPT-2's matrices stand transposed in its files") {
   CHECK((*entry)->shape == std::vector<uint64_t>{16, 24});
   const auto values = file->ReadFloats("transformer.h.1.mlp.c_fc.weight");
   REQUIRE(values.ok());
-  const uint64_t at = MakeParameters(config).layers[1].up_weight;
+  const Recipe recipe = MakeRecipe(config);
+  const uint64_t at = std::get<MlpSpec>(recipe.stack.sublayers[3].branch).up.weight.offset;
   CHECK((*values)[3 * 24 + 5] == theta[at + 5 * 16 + 3]);
 }
 
@@ -355,6 +407,25 @@ TEST_CASE("Configurations that we would compute wrongly are refused with the fie
   }
   CHECK(ParseModelConfig("{\"model_type\": \"gpt2\"}")->intermediate_size == 3072);
   CHECK_FALSE(ParseModelConfig("{\"model_type\": \"llama\"}").ok());
+}
+
+TEST_CASE("Configurations that a family cannot have are refused") {
+  const auto refused = [](ModelConfig config) { return !CheckModelConfig(config).ok(); };
+  ModelConfig config = SmallGpt2();
+  config.norm = NORM_PLACEMENT_POST;
+  CHECK(refused(config));
+  config = SmallRoberta();
+  config.norm = NORM_PLACEMENT_PRE;
+  CHECK(refused(config));
+  config = SmallDistilBert();
+  config.type_vocab_size = 2;
+  CHECK(refused(config));
+  config = SmallDistilBert();
+  config.layer_norm_eps = 1e-5;
+  CHECK(refused(config));
+  config = SmallRoberta();
+  config.task = TASK_CAUSAL_LANGUAGE_MODELLING;
+  CHECK(refused(config));
 }
 
 TEST_CASE("Numbers of config.json that no size or token can be are refused with their field") {

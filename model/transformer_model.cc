@@ -1,34 +1,37 @@
-// Embeddings, stack and head.
-#include <algorithm>
+// Embeddings, stack and head of a recipe.
 #include <memory>
+#include <variant>
 
 #include "common/base/status.h"
 #include "kernels/elementwise.h"
-#include "model/buffers.h"
-#include "model/embeddings.h"
-#include "model/head.h"
+#include "model/layers/buffers.h"
+#include "model/layers/embedding.h"
+#include "model/layers/head.h"
+#include "model/layers/pass.h"
+#include "model/layers/stack.h"
 #include "model/model.h"
-#include "model/sublayers.h"
-#include "model/transformer_stack.h"
+#include "model/recipe.h"
 
 namespace shoal {
 namespace {
 
 class TransformerModel : public Model {
  public:
-  TransformerModel(Device* device, const ModelConfig& config, const BatchLimits& limits, DType activations)
+  TransformerModel(Device* device, const Recipe& recipe, const BatchLimits& limits, DType activations,
+                   Purpose purpose)
       : device_(device),
-        config_(config),
-        parameters_(MakeParameters(config_)),
-        plan_{config_, parameters_, limits, activations, &buffers_},
-        x_(plan_.AddActivation(limits.tokens, config_.hidden_size)),
-        embeddings_(plan_, x_),
-        stack_(plan_, x_),
-        head_(config_.causal() ? MakeLanguageModelHead(plan_) : MakeClassificationHead(plan_)) {
+        parameters_(recipe.parameters),
+        plan_{&buffers_, limits, activations, purpose == Purpose::kTraining,
+              static_cast<int>(recipe.stack.sublayers.size()) + 1},
+        embedding_(plan_, recipe.embedding),
+        stack_(plan_, recipe.stack),
+        head_(
+            std::visit([&](const auto& head) { return MakeHead(plan_.At(plan_.head), head); }, recipe.head)) {
     buffers_.Allocate();
   }
 
   bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) override {
+    SHOAL_CHECK(plan_.training);
     pass_ = NewPass(step.theta, step.batch);
     pass_.training = true;
     pass_.dropout = step.dropout;
@@ -39,18 +42,19 @@ class TransformerModel : public Model {
     pass_.gradient_offsets = step.gradient_offsets;
     pass_.group_begins = parameters_.group_begins;
     if (!RunStack(pass_, wait_group)) return false;
-    if (!step.accumulate) ClearTables();
-    *loss = head_->Train(pass_, Output(pass_), stack_.OutputGradient(pass_.tokens()));
+    if (!step.accumulate) ClearSharedGradients();
+    *loss = head_->Train(pass_, stack_.Output(pass_.tokens()), stack_.OutputGradient(pass_.tokens()));
     return true;
   }
 
   void Backward(GroupFinal group_final) override {
-    // Pre-norm: the norm at the end belongs to the head's group and is the stack's to do.
-    if (config_.norm != NORM_PLACEMENT_PRE) group_final(head_group());
-    stack_.Backward(pass_, group_final);
-    const int64_t tokens = pass_.tokens();
-    embeddings_.Backward(pass_, {stack_.InputGradient(tokens), stack_.InputGradientMore(tokens),
-                                 stack_.Scratch(tokens), stack_.OutputGradient(tokens)});
+    int begun = last_group();  // the head's, in Forward
+    const auto begin = [&](int group) {
+      for (; begun > group; --begun) group_final(begun);
+    };
+    const Stack::InputGradient d_input = stack_.Backward(pass_, begin);
+    begin(0);
+    embedding_.Backward(pass_, d_input.d_x, d_input.d_x_more);
     group_final(0);
     device_->EvenOutScratch();
   }
@@ -58,41 +62,48 @@ class TransformerModel : public Model {
   LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) override {
     const Pass pass = NewPass(theta, batch);
     RunStack(pass, [](int) { return true; });
-    return head_->Evaluate(pass, Output(pass), logits);
+    return head_->Evaluate(pass, stack_.Output(pass.tokens()), logits);
   }
 
+  int64_t memory_bytes() const override { return buffers_.size_bytes(); }
+
  private:
-  int head_group() const { return static_cast<int>(parameters_.layers.size()) + 1; }
-  ConstTensor Output(const Pass& pass) const { return stack_.Output(pass.tokens()); }
+  int last_group() const { return static_cast<int>(parameters_.group_sizes.size()) - 1; }
 
   Pass NewPass(const float* theta, const Batch& batch) const {
     Pass pass;
     pass.device = device_;
-    pass.config = &config_;
     pass.theta = theta;
     pass.batch = batch;
     return pass;
   }
 
+  // Embeddings to the stack's output; waits for each group once.
   bool RunStack(const Pass& pass, WaitGroup wait_group) {
-    if (!wait_group(0)) return false;
-    embeddings_.Forward(pass);
-    return stack_.Forward(pass, wait_group) && wait_group(head_group());
+    int waited = -1;
+    const auto ready = [&](int group) {
+      while (waited < group) {
+        if (!wait_group(++waited)) return false;
+      }
+      return true;
+    };
+    if (!ready(0)) return false;
+    embedding_.Forward(pass, stack_.Input(pass.tokens()));
+    return stack_.Forward(pass, ready) && ready(last_group());
   }
 
-  // Rows are added to embedding tables, which start at 0.
-  void ClearTables() {
-    SetZero(*device_, pass_.MatrixGradient(0, 1, static_cast<int64_t>(parameters_.group_sizes[0])));
+  // Those that are added to start at 0.
+  void ClearSharedGradients() {
+    const auto size = static_cast<int64_t>(parameters_.group_sizes[0]);
+    SetZero(*device_, pass_.Gradient(MatrixParameter{0, 1, size, 0}));
   }
 
   Device* const device_;
-  const ModelConfig config_;
   const Parameters parameters_;
   BufferSet buffers_;
-  const ModelPlan plan_;
-  const int x_;
-  Embeddings embeddings_;
-  TransformerStack stack_;
+  const LayerPlan plan_;
+  Embedding embedding_;
+  Stack stack_;
   const std::unique_ptr<Head> head_;
   Pass pass_;  // of the last Forward
 };
@@ -100,10 +111,10 @@ class TransformerModel : public Model {
 }  // namespace
 
 std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
-                                 DType activations) {
+                                 DType activations, Purpose purpose) {
   SHOAL_CHECK_OK(CheckModelConfig(config));
   SHOAL_CHECK(activations == DType::kF32 || activations == DType::kBf16);
-  return std::make_unique<TransformerModel>(device, config, limits, activations);
+  return std::make_unique<TransformerModel>(device, MakeRecipe(config), limits, activations, purpose);
 }
 
 }  // namespace shoal

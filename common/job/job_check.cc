@@ -15,6 +15,7 @@ namespace shoal {
 namespace {
 
 constexpr size_t kMaxNameBytes = 63;  // fits a folder, a host name and a Kubernetes label
+constexpr double kDistilBertEpsilon = 1e-12;
 constexpr double kSplitSlack = 1e-9;  // 0.9 + 0.05 + 0.05 is not 1 in binary
 
 class Problems {
@@ -116,8 +117,18 @@ void CheckLanguageModel(const JobSpec& job, Problems* problems) {
   if (job.model().has_from()) return;
   const bool gpt2 = job.model().family() == MODEL_FAMILY_GPT2;
   expect(causal == gpt2, "model.family", "gpt2", "bert");
-  problems->AddIf(gpt2 && job.model().norm() != NORM_PLACEMENT_PRE, "model.norm",
-                  "expected pre with family gpt2, got ", Word(job.model().norm()));
+}
+
+// What a family's config.json has no word for.
+void CheckFamily(const ModelSpec& model, Problems* problems) {
+  const bool bert = model.family() == MODEL_FAMILY_BERT;  // which has both
+  const NormPlacement norm = model.family() == MODEL_FAMILY_GPT2 ? NORM_PLACEMENT_PRE : NORM_PLACEMENT_POST;
+  problems->AddIf(!bert && model.norm() != norm, "model.norm", "expected ", Word(norm), " with family ",
+                  Word(model.family()), ", got ", Word(model.norm()));
+  const bool distilbert = model.family() == MODEL_FAMILY_DISTILBERT;
+  problems->AddIf(distilbert && model.layer_norm_epsilon() != kDistilBertEpsilon, "model.layer_norm_epsilon",
+                  "expected ", kDistilBertEpsilon, " with family distilbert, got ",
+                  model.layer_norm_epsilon());
 }
 
 void CheckModel(const JobSpec& job, Problems* problems) {
@@ -127,6 +138,7 @@ void CheckModel(const JobSpec& job, Problems* problems) {
   if (!model.has_from()) {
     problems->AddIf(model.heads() > 0 && model.hidden_size() % model.heads() != 0, "model.heads",
                     "expected a divisor of hidden_size ", model.hidden_size(), ", got ", model.heads());
+    CheckFamily(model, problems);
     return;
   }
   for (const char* name : {"family", "hidden_size", "layers", "heads", "intermediate_size", "norm",

@@ -316,6 +316,16 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          SetLanguageModel(j);
          j->mutable_model()->set_norm(NORM_PLACEMENT_POST);
        }},
+      {"model.norm: expected post with family roberta, got pre",
+       [](JobSpec* j) {
+         j->mutable_model()->set_family(MODEL_FAMILY_ROBERTA);
+         j->mutable_model()->set_norm(NORM_PLACEMENT_PRE);
+       }},
+      {"model.layer_norm_epsilon: expected 1e-12 with family distilbert, got 1e-05",
+       [](JobSpec* j) {
+         j->mutable_model()->set_family(MODEL_FAMILY_DISTILBERT);
+         j->mutable_model()->set_layer_norm_epsilon(1e-5);
+       }},
       {"evaluation.metric: expected one of accuracy, macro_f1, loss with task text-classification, got mse",
        [](JobSpec* j) { j->mutable_evaluation()->set_metric(METRIC_MSE); }},
       {"cluster.min_workers: expected at most train.slots (8), got 9",

@@ -32,8 +32,13 @@ constexpr double kFloat32Noise = 1e-6;
 
 // In the tree and read by this test: every one must be there, and the folders that are not named here (of
 // families to come) are left alone.
-constexpr const char* kDumpsInTree[] = {"bert_sequence", "bert_regression", "bert_multilabel",
-                                        "roberta_prelayernorm_sequence", "gpt2_causal"};
+constexpr const char* kDumpsInTree[] = {"bert_sequence",
+                                        "bert_regression",
+                                        "bert_multilabel",
+                                        "roberta_sequence",
+                                        "roberta_prelayernorm_sequence",
+                                        "distilbert_sequence",
+                                        "gpt2_causal"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the environment says nothing.
@@ -274,8 +279,12 @@ bool IsSupported(const std::string& folder) {
   if (!text.ok()) return false;
   const Json reference = Json::parse(*text, nullptr, false);
   const std::string name = reference.value("model_class", "");
-  return name == "BertForSequenceClassification" || name == "RobertaPreLayerNormForSequenceClassification" ||
-         name == "GPT2LMHeadModel";
+  for (const char* supported : {"BertForSequenceClassification", "RobertaForSequenceClassification",
+                                "RobertaPreLayerNormForSequenceClassification",
+                                "DistilBertForSequenceClassification", "GPT2LMHeadModel"}) {
+    if (name == supported) return true;
+  }
+  return false;
 }
 
 struct Dump {
@@ -319,7 +328,8 @@ std::vector<Dump> LargerDumps() {
   std::vector<Dump> dumps = SupportedDumps(folder);
   INFO("no dumps in " << folder);
   REQUIRE(!dumps.empty());
-  for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "gpt2_causal"}) {
+  for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "roberta_sequence",
+                               "distilbert_sequence", "gpt2_causal"}) {
     const bool found = std::any_of(dumps.begin(), dumps.end(), [&](const Dump& dump) {
       return dump.folder == JoinPath(folder, required);
     });

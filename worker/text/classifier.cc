@@ -43,7 +43,8 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
         absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
   }
   classifier->theta_ = std::move(weights.theta);
-  classifier->model_ = MakeModel(device, classifier->config_, {classifier->max_length_, 1});
+  classifier->model_ =
+      MakeModel(device, classifier->config_, {classifier->max_length_, 1}, DType::kF32, Purpose::kEvaluation);
   return classifier;
 }
 

@@ -5,7 +5,8 @@
 #include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
-#include "model/head.h"
+#include "model/layers/head.h"
+#include "model/layers/linear.h"
 
 namespace shoal {
 namespace {
@@ -15,31 +16,26 @@ constexpr int32_t kNoLabel = -100;
 
 class LanguageModelHead : public Head {
  public:
-  explicit LanguageModelHead(const ModelPlan& plan)
-      : config_(plan.config),
-        words_(plan.parameters.embeddings.words),
-        buffers_(plan.buffers),
-        logits_(plan.AddActivation(std::min(kChunk, plan.limits.tokens), config_.vocab_size,
-                                   {Phase::kHead, Phase::kHead})),
+  LanguageModelHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec)
+      : words_({spec.words, {}}),
+        logits_(plan.Add(Use::kKept, std::min(kChunk, plan.limits.tokens), words_.out(), plan.activations)),
         labels_(plan.limits.tokens) {}
 
   LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) override {
-    Pass adding = pass;  // the table's gradient starts at 0: the embeddings and each chunk add to it
-    adding.accumulate = true;
     return ForChunks(pass, hidden, [&](int64_t begin, int64_t end, const Tensor& logits) {
       const LossSum loss = Loss(pass, begin, logits, logits);
-      LinearBackward(adding, {hidden.Rows(begin, end), logits, words_, d_hidden.Rows(begin, end)});
+      words_.BackwardWeight(pass, hidden.Rows(begin, end), logits);
+      words_.BackwardInput(pass, logits, d_hidden.Rows(begin, end));
       return loss;
     });
   }
 
   LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> out) override {
-    SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == pass.tokens() * config_.vocab_size);
-    return ForChunks(pass, hidden, [&](int64_t begin, int64_t, const Tensor& logits) {
-      if (!out.empty()) {
-        float* rows = out.data() + begin * config_.vocab_size;
-        Convert(*pass.device, logits, Tensor(rows, {logits.dim(0), logits.dim(1)}));
-      }
+    const int64_t vocabulary = words_.out();
+    SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == pass.tokens() * vocabulary);
+    return ForChunks(pass, hidden, [&](int64_t begin, int64_t end, const Tensor& logits) {
+      if (!out.empty())
+        Convert(*pass.device, logits, Tensor(out.data() + begin * vocabulary, {end - begin, vocabulary}));
       return Loss(pass, begin, logits, {});
     });
   }
@@ -52,8 +48,8 @@ class LanguageModelHead : public Head {
     LossSum sum;
     for (int64_t begin = 0; begin < pass.tokens(); begin += kChunk) {
       const int64_t end = std::min(pass.tokens(), begin + kChunk);
-      const Tensor logits = buffers_->Matrix(logits_, end - begin);
-      Linear(pass, {hidden.Rows(begin, end), words_, logits, {}});
+      const Tensor logits = logits_.Matrix(end - begin);
+      words_.Forward(pass, hidden.Rows(begin, end), logits);
       const LossSum part = chunk(begin, end, logits);
       sum.loss += part.loss;
       sum.rows += part.rows;
@@ -76,17 +72,15 @@ class LanguageModelHead : public Head {
     return CrossEntropy(*pass.device, args);
   }
 
-  const ModelConfig& config_;
-  const uint64_t words_;
-  BufferSet* const buffers_;
-  const int logits_;
+  const Linear words_;
+  const Buffer logits_;
   std::vector<int32_t> labels_;
 };
 
 }  // namespace
 
-std::unique_ptr<Head> MakeLanguageModelHead(const ModelPlan& plan) {
-  return std::make_unique<LanguageModelHead>(plan);
+std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec) {
+  return std::make_unique<LanguageModelHead>(plan, spec);
 }
 
 }  // namespace shoal

@@ -5,8 +5,9 @@
 
 #include "absl/types/span.h"
 #include "kernels/loss.h"
-#include "model/buffers.h"
-#include "model/sublayers.h"
+#include "model/layers/buffers.h"
+#include "model/layers/pass.h"
+#include "model/recipe.h"
 
 namespace shoal {
 
@@ -23,14 +24,12 @@ class Head {
   virtual LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> logits) = 0;
 };
 
-// A label (numbers) an example, from its first token: dense, tanh, linear, as BERT's pooler and classifier.
-std::unique_ptr<Head> MakeClassificationHead(const ModelPlan& plan);
+// `plan`: of the head's step.
+std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const ClassificationHeadSpec& spec);
 
-// The next token of each token but an example's last, by the table of the word embeddings (tied).
-//
 // Logits of a fixed number of rows at a time become loss, then their own gradient, then that of the hidden
 // rows and of the table, so there is never memory for all of them. Chunks add to the table's gradient in
 // order, each a whole block of the products' definition (kernels/gemm.h): the bits are those of one product.
-std::unique_ptr<Head> MakeLanguageModelHead(const ModelPlan& plan);
+std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec);
 
 }  // namespace shoal

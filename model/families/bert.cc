@@ -1,0 +1,30 @@
+// BERT (Devlin et al., 2019).
+#include "model/families/encoder.h"
+
+namespace shoal {
+namespace {
+
+constexpr auto kIntegers = BertIntegers(/*vocab_size=*/30522, /*pad_token_id=*/0);
+
+void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* recipe) {
+  AddEncoder(family, config, EncoderLayout(), builder, recipe);
+  recipe->head = AddClassificationHead(config, "bert.pooler.dense", "classifier", builder);
+}
+
+constexpr Family Make() {
+  Family family;
+  family.model_type = "bert";
+  family.architecture = "BertForSequenceClassification";
+  family.root = "bert.";
+  family.token_types = 1;
+  family.fields = {kIntegers, kBertNumbers, "hidden_act", "gelu"};
+  family.read_rest = ReadBertRest;
+  family.build = Build;
+  return family;
+}
+
+}  // namespace
+
+const Family kBert = Make();
+
+}  // namespace shoal

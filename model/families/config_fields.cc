@@ -1,0 +1,143 @@
+#include "model/families/config_fields.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace shoal {
+namespace {
+
+constexpr size_t kMaxLabels = size_t{1} << 24;
+// Beyond any size or token (CheckModelConfig has the exact limits), and small enough to calculate with.
+constexpr int64_t kMaxNumber = int64_t{1} << 32;
+
+bool IsInRange(const Json& integer) {
+  if (integer.is_number_unsigned()) return integer.get<uint64_t>() <= kMaxNumber;
+  return integer.get<int64_t>() >= -kMaxNumber;
+}
+
+template <typename T>
+absl::Status ReadNumbers(const Json& json, absl::Span<const ConfigField<T>> fields, ModelConfig* config) {
+  constexpr bool integer = std::is_same_v<T, int64_t>;
+  for (const ConfigField<T>& field : fields) {
+    const Json* const value = FindField(json, field.name);
+    if (value != nullptr && !(integer ? value->is_number_integer() : value->is_number()))
+      return InvalidConfig(absl::StrCat("\"", field.name, "\" is no ", integer ? "integer" : "number"));
+    if (integer && value != nullptr && !IsInRange(*value))
+      return InvalidConfig(absl::StrCat("\"", field.name, "\" is ", value->dump(), ": out of range"));
+    config->*field.member = value == nullptr ? field.missing : value->get<T>();
+  }
+  return absl::OkStatus();
+}
+
+template <typename T>
+void WriteNumbers(const ModelConfig& config, absl::Span<const ConfigField<T>> fields, Json* json) {
+  for (const ConfigField<T>& field : fields) {
+    const T value = config.*field.member;
+    (*json)[field.name] = value < 0 ? Json(nullptr) : Json(value);
+  }
+}
+
+absl::Status ReadActivation(const Json& json, const char* name, const char* missing, ModelConfig* config) {
+  SHOAL_ASSIGN_OR_RETURN(const std::string activation, ReadString(json, name, missing));
+  if (activation == "gelu") {
+    config->activation = ACTIVATION_TYPE_GELU;
+  } else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh") {
+    config->activation = ACTIVATION_TYPE_GELU_TANH;
+  } else {
+    return InvalidConfig(absl::StrCat(name, " \"", activation, "\" is not supported; gelu and gelu_new are"));
+  }
+  return absl::OkStatus();
+}
+
+const char* ProblemType(Task task) {
+  switch (task) {
+    case TASK_TEXT_REGRESSION:
+      return "regression";
+    case TASK_MULTILABEL_CLASSIFICATION:
+      return "multi_label_classification";
+    default:
+      return "single_label_classification";
+  }
+}
+
+}  // namespace
+
+absl::Status InvalidConfig(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("model config: ", what));
+}
+
+const Json* FindField(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found == json.end() || found->is_null() ? nullptr : &*found;
+}
+
+absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const char* missing) {
+  const Json* const value = FindField(json, name);
+  if (value == nullptr) return std::string(missing);
+  if (!value->is_string()) return InvalidConfig(absl::StrCat("\"", name, "\" is no string"));
+  return value->get<std::string>();
+}
+
+absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted) {
+  const Json* const value = FindField(json, name);
+  if (value != nullptr && !value->is_boolean())
+    return InvalidConfig(absl::StrCat("\"", name, "\" is no boolean"));
+  if ((value == nullptr ? missing : value->get<bool>()) == wanted) return absl::OkStatus();
+  return InvalidConfig(absl::StrCat("\"", name, "\": ", wanted ? "false" : "true", " is not supported"));
+}
+
+absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfig* config) {
+  SHOAL_RETURN_IF_ERROR(ReadActivation(json, fields.activation, fields.missing_activation, config));
+  SHOAL_RETURN_IF_ERROR(ReadNumbers(json, fields.integers, config));
+  return ReadNumbers(json, fields.numbers, config);
+}
+
+void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json) {
+  WriteNumbers(config, fields.integers, json);
+  WriteNumbers(config, fields.numbers, json);
+  (*json)[fields.activation] = config.activation == ACTIVATION_TYPE_GELU ? "gelu" : "gelu_new";
+}
+
+absl::Status ReadLabels(const Json& json, ModelConfig* config) {
+  size_t count = 2;
+  if (const Json* const number = FindField(json, "num_labels")) {
+    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is no number of labels");
+    count = number->get<size_t>();
+  }
+  if (const Json* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {
+    count = names->size();
+    for (size_t i = 0; i < count; ++i) {
+      const auto name = names->find(std::to_string(i));
+      if (name == names->end() || !name->is_string())
+        return InvalidConfig(absl::StrCat("id2label has no name for ", i));
+      config->labels.push_back(name->get<std::string>());
+    }
+  }
+  for (size_t i = config->labels.size(); i < std::min(count, kMaxLabels); ++i)
+    config->labels.push_back(absl::StrCat("LABEL_", i));
+  SHOAL_ASSIGN_OR_RETURN(const std::string problem, ReadString(json, "problem_type", ""));
+  if (problem == "regression" || (problem.empty() && count == 1)) {
+    config->task = TASK_TEXT_REGRESSION;
+  } else if (problem == "multi_label_classification") {
+    config->task = TASK_MULTILABEL_CLASSIFICATION;
+  } else {
+    config->task = TASK_TEXT_CLASSIFICATION;
+  }
+  return absl::OkStatus();
+}
+
+void WriteLabels(const ModelConfig& config, Json* json) {
+  (*json)["problem_type"] = ProblemType(config.task);
+  Json names = Json::object(), numbers = Json::object();
+  for (size_t i = 0; i < config.labels.size(); ++i) {
+    names[std::to_string(i)] = config.labels[i];
+    numbers[config.labels[i]] = i;
+  }
+  (*json)["id2label"] = names;
+  (*json)["label2id"] = numbers;
+}
+
+}  // namespace shoal

@@ -1,0 +1,50 @@
+// Fields of config.json as `transformers` writes it, read and written by tables.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "model/model_config.h"
+#include "nlohmann/json.hpp"
+
+namespace shoal {
+
+using Json = nlohmann::ordered_json;
+
+// What a field is called, and what it is when it is left out.
+template <typename T>
+struct ConfigField {
+  const char* name;
+  T ModelConfig::*member;
+  T missing;
+};
+
+struct ConfigFields {
+  absl::Span<const ConfigField<int64_t>> integers;
+  absl::Span<const ConfigField<double>> numbers;
+  const char* activation = "";          // the name of its field
+  const char* missing_activation = "";  // as Hugging Face says it
+};
+
+// Errors, here and below: INVALID_ARGUMENT that names the field.
+absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfig* config);
+// A negative number, which is none, becomes null.
+void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json);
+
+// Labels, and from "problem_type" and their number the task.
+absl::Status ReadLabels(const Json& json, ModelConfig* config);
+void WriteLabels(const ModelConfig& config, Json* json);
+
+absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const char* missing);
+// Refuses a switch that stands otherwise than we compute.
+absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted);
+absl::Status InvalidConfig(absl::string_view what);
+
+// Null when the field is left out.
+const Json* FindField(const Json& json, const char* name);
+
+}  // namespace shoal

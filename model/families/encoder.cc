@@ -1,0 +1,122 @@
+#include "model/families/encoder.h"
+
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace shoal {
+namespace {
+
+// One encoder, part by part in forward order.
+class EncoderBuilder {
+ public:
+  EncoderBuilder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
+                 ParameterBuilder* builder)
+      : family_(family), config_(config), layout_(layout), builder_(*builder) {}
+
+  EmbeddingSpec Embedding() {
+    EmbeddingSpec embedding;
+    builder_.SetPrefix(absl::StrCat(family_.root, "embeddings."));
+    embedding.words = builder_.Matrix("word_embeddings.weight", config_.vocab_size, hidden());
+    embedding.first_position = FirstPosition(family_, config_);
+    embedding.positions = builder_.Matrix(
+        "position_embeddings.weight", config_.max_position_embeddings + embedding.first_position, hidden());
+    if (config_.type_vocab_size > 0)
+      embedding.types = builder_.Matrix("token_type_embeddings.weight", config_.type_vocab_size, hidden());
+    embedding.norm = Norm("LayerNorm");
+    embedding.dropout = config_.embedding_dropout_prob;
+    return embedding;
+  }
+
+  void AddLayer(int64_t layer, std::vector<SublayerSpec>* sublayers) {
+    builder_.SetPrefix(absl::StrCat(family_.root, layout_.layer, layer, "."));
+    sublayers->push_back(Sublayer(layout_.attention_norm, [&] { return Attention(layer); }));
+    if (!layout_.drops_attention_output) sublayers->back().dropout = 0;
+    sublayers->push_back(Sublayer(layout_.mlp_norm, [&] { return Mlp(); }));
+  }
+
+  NormSpec LastNorm() {
+    builder_.SetPrefix(family_.root);
+    return Norm("LayerNorm");
+  }
+
+ private:
+  using Branch = decltype(SublayerSpec::branch);
+
+  int64_t hidden() const { return config_.hidden_size; }
+  NormSpec Norm(const char* name) { return builder_.Norm(name, hidden(), config_.layer_norm_eps); }
+
+  // The norm is declared where it runs.
+  SublayerSpec Sublayer(const char* norm, absl::FunctionRef<Branch()> branch) {
+    const bool in_front = family_.norm == NORM_PLACEMENT_PRE;
+    SublayerSpec sublayer;
+    if (in_front) sublayer.norm = Norm(norm);
+    sublayer.branch = branch();
+    if (!in_front) sublayer.norm = Norm(norm);
+    sublayer.dropout = config_.hidden_dropout_prob;
+    return sublayer;
+  }
+
+  AttentionSpec Attention(int64_t layer) {
+    AttentionSpec attention;
+    attention.qkv = builder_.JoinedLinear({layout_.query, layout_.key, layout_.value}, hidden(), hidden());
+    attention.out = builder_.Linear(layout_.attention_out, hidden(), hidden());
+    attention.heads = config_.num_attention_heads;
+    attention.dropout = config_.attention_probs_dropout_prob;
+    attention.mask_site = layer;
+    return attention;
+  }
+
+  MlpSpec Mlp() {
+    MlpSpec mlp;
+    mlp.up = builder_.Linear(layout_.up, config_.intermediate_size, hidden());
+    mlp.out = builder_.Linear(layout_.down, hidden(), config_.intermediate_size);
+    mlp.activation = ActivationOf(config_);
+    return mlp;
+  }
+
+  const Family& family_;
+  const ModelConfig& config_;
+  const EncoderLayout& layout_;
+  ParameterBuilder& builder_;
+};
+
+}  // namespace
+
+absl::Status ReadBertRest(const Json& json, ModelConfig*) {
+  SHOAL_RETURN_IF_ERROR(ExpectBool(json, "is_decoder", false, false));
+  SHOAL_ASSIGN_OR_RETURN(const std::string positions,
+                         ReadString(json, "position_embedding_type", "absolute"));
+  if (positions == "absolute") return absl::OkStatus();
+  return InvalidConfig(absl::StrCat("position_embedding_type \"", positions, "\" is not supported"));
+}
+
+void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
+                ParameterBuilder* builder, Recipe* recipe) {
+  EncoderBuilder encoder(family, config, layout, builder);
+  recipe->embedding = encoder.Embedding();
+  builder->EndGroup();
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    encoder.AddLayer(layer, &recipe->stack.sublayers);
+    builder->EndGroup();
+  }
+  if (family.norm == NORM_PLACEMENT_PRE) recipe->stack.last_norm = encoder.LastNorm();
+}
+
+ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
+                                             ParameterBuilder* builder) {
+  ClassificationHeadSpec head;
+  builder->BeginTask();
+  builder->SetPrefix("");
+  head.task = config.task;
+  head.dense = builder->Linear(dense, config.hidden_size, config.hidden_size);
+  head.activation = Activation::kTanh;
+  head.dropout = config.hidden_dropout_prob;
+  head.labels = builder->Linear(labels, static_cast<int64_t>(config.labels.size()), config.hidden_size);
+  builder->EndGroup();
+  return head;
+}
+
+}  // namespace shoal

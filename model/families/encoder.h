@@ -1,0 +1,58 @@
+// What encoders of BERT's kind have in common: the fields of their config.json, their layers under whatever
+// names, and a head for sequences.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "model/families/family.h"
+
+namespace shoal {
+
+// BERT's fields. `vocab_size`, `pad_token_id`: where they are left out.
+constexpr std::array<ConfigField<int64_t>, 8> BertIntegers(int64_t vocab_size, int64_t pad_token_id) {
+  return {{
+      {"vocab_size", &ModelConfig::vocab_size, vocab_size},
+      {"hidden_size", &ModelConfig::hidden_size, 768},
+      {"num_hidden_layers", &ModelConfig::num_hidden_layers, 12},
+      {"num_attention_heads", &ModelConfig::num_attention_heads, 12},
+      {"intermediate_size", &ModelConfig::intermediate_size, 3072},
+      {"max_position_embeddings", &ModelConfig::max_position_embeddings, 512},
+      {"type_vocab_size", &ModelConfig::type_vocab_size, 2},
+      {"pad_token_id", &ModelConfig::pad_token_id, pad_token_id},
+  }};
+}
+// The embeddings' dropout has no field of its own.
+inline constexpr ConfigField<double> kBertNumbers[] = {
+    {"layer_norm_eps", &ModelConfig::layer_norm_eps, 1e-12},
+    {"initializer_range", &ModelConfig::initializer_range, 0.02},
+    {"hidden_dropout_prob", &ModelConfig::embedding_dropout_prob, 0.1},
+    {"hidden_dropout_prob", &ModelConfig::hidden_dropout_prob, 0.1},
+    {"attention_probs_dropout_prob", &ModelConfig::attention_probs_dropout_prob, 0.1},
+};
+// Refuses decoders, and positions other than learned ones.
+absl::Status ReadBertRest(const Json& json, ModelConfig* config);
+
+// What the parameters of an encoder's layers are called, and where they differ from BERT's.
+struct EncoderLayout {
+  const char* layer = "encoder.layer.";  // in front of its number; the names below stand behind it
+  const char* query = "attention.self.query";
+  const char* key = "attention.self.key";
+  const char* value = "attention.self.value";
+  const char* attention_out = "attention.output.dense";
+  const char* attention_norm = "attention.output.LayerNorm";
+  const char* up = "intermediate.dense";
+  const char* down = "output.dense";
+  const char* mlp_norm = "output.LayerNorm";
+  bool drops_attention_output = true;
+};
+
+// Embeddings and layers, up to the last norm, which opens the head's group where norms stand in front.
+void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
+                ParameterBuilder* builder, Recipe* recipe);
+
+// The task's parameters, to the end. The caller sets what differs from BERT's head.
+ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
+                                             ParameterBuilder* builder);
+
+}  // namespace shoal

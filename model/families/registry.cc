@@ -1,0 +1,33 @@
+#include "model/families/family.h"
+
+namespace shoal {
+
+absl::Span<const Family* const> Families() {
+  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert,
+                                                &kGpt2};
+  return kFamilies;
+}
+
+const Family* FindFamily(ModelFamily family, NormPlacement norm) {
+  for (const Family* candidate : Families()) {
+    if (candidate->family == family && candidate->norm == norm) return candidate;
+  }
+  return nullptr;
+}
+
+const Family* FindFamily(absl::string_view model_type) {
+  for (const Family* candidate : Families()) {
+    if (candidate->model_type == model_type) return candidate;
+  }
+  return nullptr;
+}
+
+int64_t FirstPosition(const Family& family, const ModelConfig& config) {
+  return family.positions_follow_padding ? config.pad_token_id + 1 : 0;
+}
+
+Activation ActivationOf(const ModelConfig& config) {
+  return config.activation == ACTIVATION_TYPE_GELU ? Activation::kGelu : Activation::kGeluTanh;
+}
+
+}  // namespace shoal

@@ -1,0 +1,67 @@
+// RoBERTa (Liu et al., 2019), and the variant with norms in front of sub-layers (Ott et al., "fairseq",
+// 2019). Positions start behind the padding token's row, and the head has layers of its own, not BERT's
+// pooler.
+#include "model/families/encoder.h"
+
+namespace shoal {
+namespace {
+
+constexpr auto kIntegers = BertIntegers(/*vocab_size=*/50265, /*pad_token_id=*/1);
+
+constexpr EncoderLayout PreLayerNormLayout() {
+  EncoderLayout layout;
+  layout.attention_norm = "attention.LayerNorm";
+  layout.mlp_norm = "intermediate.LayerNorm";
+  return layout;
+}
+
+ClassificationHeadSpec AddHead(const ModelConfig& config, ParameterBuilder* builder) {
+  ClassificationHeadSpec head =
+      AddClassificationHead(config, "classifier.dense", "classifier.out_proj", builder);
+  head.input_dropout = config.hidden_dropout_prob;
+  return head;
+}
+
+void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* recipe) {
+  AddEncoder(family, config, EncoderLayout(), builder, recipe);
+  recipe->head = AddHead(config, builder);
+}
+
+void BuildPreLayerNorm(const Family& family, const ModelConfig& config, ParameterBuilder* builder,
+                       Recipe* recipe) {
+  AddEncoder(family, config, PreLayerNormLayout(), builder, recipe);
+  recipe->head = AddHead(config, builder);
+}
+
+constexpr Family Make() {
+  Family family;
+  family.family = MODEL_FAMILY_ROBERTA;
+  family.model_type = "roberta";
+  family.architecture = "RobertaForSequenceClassification";
+  family.root = "roberta.";
+  family.token_types = 1;
+  family.positions_follow_padding = true;
+  family.fields = {kIntegers, kBertNumbers, "hidden_act", "gelu"};
+  family.read_rest = ReadBertRest;
+  family.build = Build;
+  return family;
+}
+
+// A job's word for it is bert with norms in front.
+constexpr Family MakePreLayerNorm() {
+  Family family = Make();
+  family.family = MODEL_FAMILY_BERT;
+  family.norm = NORM_PLACEMENT_PRE;
+  family.model_type = "roberta-prelayernorm";
+  family.architecture = "RobertaPreLayerNormForSequenceClassification";
+  family.root = "roberta_prelayernorm.";
+  family.build = BuildPreLayerNorm;
+  return family;
+}
+
+}  // namespace
+
+const Family kRoberta = Make();
+const Family kRobertaPreLayerNorm = MakePreLayerNorm();
+
+}  // namespace shoal

@@ -1,0 +1,30 @@
+// What a sub-layer adds to its residual, but for the last linear map, which Norm does together with the sum.
+#pragma once
+
+#include <memory>
+
+#include "kernels/tensor.h"
+#include "model/layers/buffers.h"
+#include "model/layers/linear.h"
+#include "model/layers/pass.h"
+#include "model/recipe.h"
+
+namespace shoal {
+
+// Not thread-safe.
+class Branch {
+ public:
+  virtual ~Branch() = default;
+
+  // Of x [N,C]; returns what out() is to take, valid to the end of the step.
+  virtual ConstTensor Forward(const Pass& pass, const ConstTensor& x) = 0;
+
+  // From the gradient of out()'s result, [N,C], to that of x, `d_x` [N,C] out, and of all parameters but
+  // out()'s bias. `x` as in forward; of the pass that ran Forward last.
+  virtual void Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out,
+                        const Tensor& d_x) = 0;
+
+  virtual const Linear& out() const = 0;
+};
+
+}  // namespace shoal

@@ -1,0 +1,98 @@
+// The memory of a model: buffers planned while its layers are made, in one allocation; those that are needed
+// at different times share memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/memory_plan.h"
+#include "kernels/tensor.h"
+#include "model/batch.h"
+
+namespace shoal {
+
+// Steps of a pass, first and last: a buffer keeps what it holds between them.
+struct Lifetime {
+  int first = 0;
+  int last = 0;
+};
+
+class BufferSet;
+
+// A matrix in planned memory, made for the largest batch and cut to each. Copies name the same one.
+class Buffer {
+ public:
+  Buffer() = default;  // none
+  bool present() const { return set_ != nullptr; }
+  // The first `rows` rows, or `size` elements. Valid once the set has allocated.
+  Tensor Matrix(int64_t rows) const;
+  Tensor Vector(int64_t size) const;
+
+ private:
+  friend class BufferSet;
+  Buffer(const BufferSet* set, int index) : set_(set), index_(index) {}
+
+  const BufferSet* set_ = nullptr;
+  int index_ = 0;
+};
+
+// Stays where it is: buffers point to it.
+class BufferSet {
+ public:
+  BufferSet() = default;
+  BufferSet(const BufferSet&) = delete;
+  BufferSet& operator=(const BufferSet&) = delete;
+
+  Buffer Add(int64_t rows, int64_t columns, DType type, Lifetime lifetime);
+  void Allocate();
+  int64_t size_bytes() const { return arena_.size_bytes(); }
+
+ private:
+  friend class Buffer;
+  struct Shape {
+    int64_t rows = 0;
+    int64_t columns = 0;
+    DType type = DType::kF32;
+  };
+  std::byte* At(int index) const { return arena_.At(memory_.offsets[index]); }
+
+  std::vector<Shape> shapes_;
+  std::vector<BufferLifetime> lifetimes_;
+  MemoryPlan memory_;
+  Arena arena_;
+};
+
+// What a layer needs a buffer for.
+enum class Use {
+  kForward,   // within its forward
+  kBackward,  // within its backward; a model that does not train has none
+  kKept,      // from one to the other; for a model that does not train as kForward
+};
+
+// What a layer is made from: the largest batch, where its buffers come from, and when it runs. Layers run
+// forward in steps 0 to `head`, which is the head's, and backward in the steps behind it, the last one first.
+struct LayerPlan {
+  BufferSet* buffers = nullptr;  // outlives the layers
+  BatchLimits limits;
+  DType activations = DType::kF32;  // f32|bf16
+  bool training = true;
+  int head = 0;
+  int step = 0;  // of this layer's forward
+
+  // The same for another layer.
+  LayerPlan At(int other_step) const;
+  int backward_step() const { return 2 * head - step; }
+
+  // A buffer of f32.
+  Buffer Add(Use use, int64_t rows, int64_t columns) const { return Add(use, rows, columns, DType::kF32); }
+  // [N,columns] of the activations' type.
+  Buffer AddActivation(Use use, int64_t columns) const {
+    return Add(use, limits.tokens, columns, activations);
+  }
+  Buffer AddActivation(Lifetime lifetime, int64_t columns) const {
+    return buffers->Add(limits.tokens, columns, activations, lifetime);
+  }
+  Buffer Add(Use use, int64_t rows, int64_t columns, DType type) const;
+};
+
+}  // namespace shoal

@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "common/base/status.h"
+#include "kernels/activation.h"
+#include "kernels/elementwise.h"
+#include "kernels/embedding.h"
+#include "model/layers/head.h"
+#include "model/layers/linear.h"
+
+namespace shoal {
+namespace {
+
+class ClassificationHead : public Head {
+ public:
+  ClassificationHead(const LayerPlan& plan, const ClassificationHeadSpec& spec)
+      : spec_(spec), dense_map_(spec.dense), labels_map_(spec.labels), first_rows_(plan.limits.examples) {
+    const int64_t examples = plan.limits.examples;
+    gathered_ = plan.Add(Use::kKept, examples, dense_map_.in(), plan.activations);
+    first_ = converts(plan.activations) ? plan.Add(Use::kKept, examples, dense_map_.in()) : gathered_;
+    dense_ = plan.Add(Use::kKept, examples, dense_map_.out());
+    pooled_ = plan.Add(Use::kKept, examples, dense_map_.out());
+    d_pooled_ = plan.Add(Use::kBackward, examples, dense_map_.out());
+    logits_ = plan.Add(Use::kKept, examples, labels_map_.out());
+  }
+
+  LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) override {
+    const Tensor logits = Forward(pass, hidden);
+    const LossSum loss = Loss(pass, logits, logits);
+    Backward(pass, logits, d_hidden);
+    return loss;
+  }
+
+  LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> out) override {
+    const Tensor logits = Forward(pass, hidden);
+    SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == logits.size());
+    if (!out.empty()) std::copy_n(logits.f32(), logits.size(), out.begin());
+    if (pass.batch.classes.empty() && pass.batch.targets.empty()) return {};
+    return Loss(pass, logits, {});
+  }
+
+ private:
+  // The head computes in f32.
+  static bool converts(DType activations) { return activations != DType::kF32; }
+  ConstTensor FirstRows(const Pass& pass) const { return {first_rows_.data(), {pass.batch.example_count()}}; }
+  Dropout InputDropout(const Pass& pass) const {
+    return DropoutOfExamples(pass, spec_.input_dropout, "head input");
+  }
+  Dropout PooledDropout(const Pass& pass) const { return DropoutOfExamples(pass, spec_.dropout, "head"); }
+
+  // Returns the logits.
+  Tensor Forward(const Pass& pass, const ConstTensor& hidden) {
+    const int64_t examples = pass.batch.example_count();
+    const Tensor gathered = gathered_.Matrix(examples), first = first_.Matrix(examples);
+    const Tensor dense = dense_.Matrix(examples), pooled = pooled_.Matrix(examples);
+    const Tensor logits = logits_.Matrix(examples);
+    std::copy_n(pass.batch.offsets.begin(), examples, first_rows_.begin());
+    GatherRows(*pass.device, hidden, FirstRows(pass), gathered);
+    if (converts(gathered.type())) Convert(*pass.device, gathered, first);
+    Drop(pass, InputDropout(pass), first);
+    dense_map_.ForwardProduct(pass, first, dense);
+    ActivationForward(*pass.device, {spec_.activation, dense, dense_map_.bias(pass), pooled});
+    Drop(pass, PooledDropout(pass), pooled);
+    labels_map_.Forward(pass, pooled, logits);
+    return logits;
+  }
+
+  void Backward(const Pass& pass, const Tensor& d_logits, const Tensor& d_hidden) {
+    const int64_t examples = pass.batch.example_count();
+    const Tensor pooled = pooled_.Matrix(examples), d_pooled = d_pooled_.Matrix(examples);
+    labels_map_.BackwardBias(pass, d_logits);
+    labels_map_.BackwardWeight(pass, pooled, d_logits);
+    labels_map_.BackwardInput(pass, d_logits, d_pooled);
+    Drop(pass, PooledDropout(pass), d_pooled);
+    ActivationBackwardArgs activation;
+    activation.activation = spec_.activation;
+    activation.x = dense_.Matrix(examples);
+    activation.bias = dense_map_.bias(pass);
+    activation.d_y = d_pooled;
+    activation.d_x = d_pooled;
+    activation.d_bias = dense_map_.bias_gradient(pass);
+    ActivationBackward(*pass.device, activation);
+    dense_map_.BackwardWeight(pass, first_.Matrix(examples), d_pooled);
+    const Tensor d_first = pooled;  // which is free by now
+    dense_map_.BackwardInput(pass, d_pooled, d_first);
+    Drop(pass, InputDropout(pass), d_first);
+    const Tensor gathered = gathered_.Matrix(examples);  // free too, where it is not first_
+    if (converts(gathered.type())) Convert(*pass.device, d_first, gathered);
+    ScatterRows(*pass.device, converts(gathered.type()) ? gathered : d_first, FirstRows(pass), d_hidden);
+  }
+
+  // The sum over the examples. `d_logits` may be `logits`, or none.
+  LossSum Loss(const Pass& pass, const Tensor& logits, const Tensor& d_logits) const {
+    const int64_t examples = pass.batch.example_count();
+    if (spec_.task == TASK_TEXT_CLASSIFICATION) {
+      CrossEntropyArgs args;
+      args.logits = logits;
+      args.labels = ConstTensor(pass.batch.classes.data(), {examples});
+      args.d_logits = d_logits;
+      return CrossEntropy(*pass.device, args);
+    }
+    const ConstTensor targets(pass.batch.targets.data(), {examples, labels_map_.out()});
+    if (spec_.task == TASK_TEXT_REGRESSION)
+      return MeanSquaredError(*pass.device, {logits, targets, 1, d_logits});
+    return SigmoidCrossEntropy(*pass.device, {logits, targets, 1, d_logits});
+  }
+
+  const ClassificationHeadSpec spec_;
+  const Linear dense_map_, labels_map_;
+  Buffer gathered_;  // first tokens' rows, of the activations' type
+  Buffer first_, dense_, pooled_, d_pooled_, logits_;
+  std::vector<int32_t> first_rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const ClassificationHeadSpec& spec) {
+  return std::make_unique<ClassificationHead>(plan, spec);
+}
+
+}  // namespace shoal

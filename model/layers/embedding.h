@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kernels/embedding.h"
+#include "model/layers/buffers.h"
+#include "model/layers/norm.h"
+#include "model/layers/pass.h"
+#include "model/recipe.h"
+
+namespace shoal {
+
+// From token ids to the input of the stack: dropout(norm(word + position + type)), with types and norm where
+// the recipe has them. Positions count from each example's start. Not thread-safe.
+class Embedding {
+ public:
+  Embedding(const LayerPlan& plan, const EmbeddingSpec& spec);
+
+  // `x` [N,C] out. Examples must not be empty, nor longer than the table of positions (checked).
+  void Forward(const Pass& pass, const Tensor& x);
+
+  // Adds to the tables' gradients; of the pass that ran Forward last. `d_x_more` [N,C], optional, is added to
+  // `d_x` [N,C].
+  void Backward(const Pass& pass, const ConstTensor& d_x, const ConstTensor& d_x_more);
+
+ private:
+  void Number(const Batch& batch);
+  // Types of tokens are 0 where the batch has none.
+  ConstTensor Types(const Pass& pass) const;
+  Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
+  // Gradient of the sum of the table rows.
+  ConstTensor SumGradient(const Pass& pass, ConstTensor d_x, ConstTensor d_x_more) const;
+
+  const EmbeddingSpec spec_;
+  std::optional<Norm> norm_;
+  const Buffer d_x_, d_sum_;
+  std::vector<int32_t> positions_;
+  std::vector<int32_t> no_types_;
+};
+
+}  // namespace shoal

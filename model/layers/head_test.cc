@@ -1,0 +1,62 @@
+#include "model/layers/head.h"
+
+#include "model/layers/layer_harness.h"
+
+namespace shoal {
+namespace {
+
+constexpr int64_t kChannels = 12, kLabels = 3, kWords = 7;
+
+// `plain` gives the loss in float64.
+template <typename Spec>
+void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::PlainLoss& plain) {
+  const std::unique_ptr<Head> head = MakeHead(harness.plan, spec);
+  const Pass pass = harness.Start();
+  harness.ClearGradient();
+  // No row of these comes near ReLU's kink, where differences are no gradient.
+  std::vector<float> x = harness.Random(kChannels, 14), d_x(x.size(), std::nanf(""));
+  const LossSum loss = head->Train(pass, harness.View(x), harness.View(d_x));
+  CHECK(loss.loss == Approx(plain(harness.Wide(harness.theta()), harness.Wide(x))).epsilon(1e-5));
+  harness.CheckGradients(x, d_x, plain);
+  CHECK(head->Evaluate(pass, harness.View(x), {}).loss == loss.loss);
+}
+
+TEST_CASE("A classification head, its loss and its gradients are those of float64") {
+  const std::vector<int32_t> classes = {2, 0, 1};
+  for (Activation activation : {Activation::kTanh, Activation::kRelu}) {
+    LayerHarness harness;
+    ClassificationHeadSpec spec;
+    spec.dense = harness.builder.Linear("dense", kChannels, kChannels);
+    spec.labels = harness.builder.Linear("labels", kLabels, kChannels);
+    spec.activation = activation;
+    harness.batch().classes = classes;
+    CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
+      double loss = 0;
+      for (size_t e = 0; e < classes.size(); ++e) {
+        const auto first = x.begin() + harness.offsets()[e] * kChannels;
+        loss +=
+            PlainCrossEntropy(PlainLayers(theta).Labels(spec, Doubles(first, first + kChannels)), classes[e]);
+      }
+      return loss;
+    });
+  }
+}
+
+TEST_CASE("A language model's head, its loss and its gradients are those of float64") {
+  LayerHarness harness;
+  const LanguageModelHeadSpec spec = {harness.builder.Matrix("words", kWords, kChannels)};
+  CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
+    const Doubles logits = PlainLayers(theta).Linear({spec.words, {}}, x);
+    double loss = 0;
+    for (size_t e = 0; e + 1 < harness.offsets().size(); ++e) {
+      for (int32_t i = harness.offsets()[e]; i + 1 < harness.offsets()[e + 1]; ++i) {
+        const auto row = logits.begin() + i * kWords;
+        loss += PlainCrossEntropy(Doubles(row, row + kWords), harness.tokens()[i + 1]);
+      }
+    }
+    return loss;
+  });
+}
+
+}  // namespace
+}  // namespace shoal

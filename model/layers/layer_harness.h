@@ -1,0 +1,115 @@
+// What the layers' tests have in common: a layer alone, with random parameters, on three packed examples.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "catch2/catch.hpp"
+#include "kernels/device.h"
+#include "kernels/test_numbers.h"
+#include "model/layers/buffers.h"
+#include "model/layers/pass.h"
+#include "model/layers/plain_layers.h"
+#include "model/parameter_builder.h"
+
+namespace shoal {
+
+// Declare parameters with `builder`, make the layer with `plan`, then Start().
+class LayerHarness {
+ public:
+  static constexpr int64_t kTokens = 15;
+
+  LayerHarness() : device_(MakeDevice()), builder(1, &parameters_) {
+    builder.EndGroup();  // group 0, which layers add to, is empty
+    plan.buffers = &buffers_;
+    plan.limits = {kTokens, 3};
+    plan.head = 2;
+    plan.step = 1;
+  }
+
+  // Gives the buffers memory and the parameters values. The gradient starts as NaN: all of it has to be
+  // written.
+  Pass Start() {
+    builder.EndGroup();
+    buffers_.Allocate();
+    theta_ = Numbers(static_cast<int64_t>(parameters_.size), 1);
+    gradient_.assign(parameters_.size, std::nanf(""));
+    Pass pass;
+    pass.device = device_.get();
+    pass.theta = theta_.data();
+    pass.batch = batch_;
+    pass.batch.tokens = tokens_;
+    pass.batch.types = types_;
+    pass.batch.offsets = offsets_;
+    pass.training = true;
+    pass.gradient = gradient_.data();
+    return pass;
+  }
+  // Zeros in all of the gradient, for what is added to.
+  void ClearGradient() { gradient_.assign(gradient_.size(), 0); }
+
+  // A loss in float64 of θ and x, which are the layer's parameters and input.
+  using PlainLoss = std::function<double(const Doubles& theta, const Doubles& x)>;
+
+  // Whether the pass's gradient and `d_x` are those of `loss` at θ and `x`.
+  void CheckGradients(const std::vector<float>& x, const std::vector<float>& d_x,
+                      const PlainLoss& loss) const {
+    const size_t size = theta_.size();
+    const auto of_both = [&](const Doubles& both) {
+      return loss(Doubles(both.begin(), both.begin() + size), Doubles(both.begin() + size, both.end()));
+    };
+    CHECK(GradientError(Joined({theta_, x}), Joined({gradient_, d_x}), of_both) < 2e-4);
+  }
+
+  // f(rows of an example) for each, one behind the other.
+  Doubles ForExamples(const Doubles& x, const std::function<Doubles(const Doubles&)>& f) const {
+    const int64_t channels = static_cast<int64_t>(x.size()) / kTokens;
+    Doubles y;
+    for (size_t e = 0; e + 1 < offsets_.size(); ++e) {
+      const Doubles rows =
+          f(Doubles(x.begin() + offsets_[e] * channels, x.begin() + offsets_[e + 1] * channels));
+      y.insert(y.end(), rows.begin(), rows.end());
+    }
+    return y;
+  }
+
+  // Of the tests' tensors; seed 1 is θ's.
+  static std::vector<float> Random(int64_t channels, uint32_t seed) {
+    return Numbers(kTokens * channels, seed);
+  }
+  static double Dot(const Doubles& a, const std::vector<float>& b) {
+    REQUIRE(a.size() == b.size());
+    double sum = 0;
+    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum;
+  }
+  static Doubles Wide(const std::vector<float>& x) { return {x.begin(), x.end()}; }
+  static Tensor View(std::vector<float>& x) {
+    return {x.data(), {kTokens, static_cast<int64_t>(x.size()) / kTokens}};
+  }
+
+  absl::Span<const int32_t> tokens() const { return tokens_; }
+  absl::Span<const int32_t> types() const { return types_; }
+  absl::Span<const int32_t> offsets() const { return offsets_; }
+  const std::vector<float>& theta() const { return theta_; }
+  Batch& batch() { return batch_; }
+
+ private:
+  const std::unique_ptr<Device> device_;
+  BufferSet buffers_;
+  Parameters parameters_;
+  Batch batch_;
+  const std::vector<int32_t> tokens_ = Integers(kTokens, 7, 2), types_ = Integers(kTokens, 2, 3);
+  const std::vector<int32_t> offsets_ = {0, 4, 14, 15};
+  std::vector<float> theta_, gradient_;
+
+ public:
+  ParameterBuilder builder;
+  LayerPlan plan;
+};
+
+}  // namespace shoal

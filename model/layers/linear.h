@@ -1,0 +1,46 @@
+// A linear map of rows.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "kernels/gemm.h"
+#include "kernels/tensor.h"
+#include "model/layers/pass.h"
+#include "model/recipe.h"
+
+namespace shoal {
+
+// y = x W^T (+ bias).   x [N,in], y [N,out], W [out,in]
+class Linear {
+ public:
+  explicit Linear(const LinearSpec& spec) : spec_(spec) {}
+
+  void Forward(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
+  // Without the bias.
+  void ForwardProduct(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
+  // Without the bias; then epilogue(tile) for each tile of y while it is in cache (kernels/gemm.h).
+  void ForwardTiles(const Pass& pass, const ConstTensor& x, const Tensor& y,
+                    absl::FunctionRef<void(const GemmTile&)> epilogue) const;
+
+  // The weight's gradient, from that of y.
+  void BackwardWeight(const Pass& pass, const ConstTensor& x, const ConstTensor& d_y) const;
+  // The bias's, where no kernel adds it to bias_gradient().
+  void BackwardBias(const Pass& pass, const ConstTensor& d_y) const;
+  // That of x, `d_x` [N,in] out.
+  void BackwardInput(const Pass& pass, const ConstTensor& d_y, const Tensor& d_x) const;
+
+  int64_t in() const { return spec_.weight.columns; }
+  int64_t out() const { return spec_.weight.rows; }
+  int group() const { return spec_.weight.group; }
+  // [out]; absent when there is none.
+  ConstTensor bias(const Pass& pass) const { return spec_.bias ? pass.Value(*spec_.bias) : ConstTensor(); }
+  Tensor bias_gradient(const Pass& pass) const { return spec_.bias ? pass.Gradient(*spec_.bias) : Tensor(); }
+
+ private:
+  GemmArgs Product(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
+
+  const LinearSpec spec_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,46 @@
+#include "model/layers/mlp.h"
+
+namespace shoal {
+
+Mlp::Mlp(const LayerPlan& plan, const MlpSpec& spec)
+    : activation_(spec.activation),
+      up_map_(spec.up),
+      out_(spec.out),
+      up_(plan.AddActivation(Use::kKept, up_map_.out())),
+      activated_(plan.AddActivation(Use::kForward, up_map_.out())),
+      reactivated_(plan.AddActivation(Use::kBackward, up_map_.out())),
+      d_up_(plan.AddActivation(Use::kBackward, up_map_.out())) {}
+
+ConstTensor Mlp::Forward(const Pass& pass, const ConstTensor& x) {
+  const Tensor up = up_.Matrix(pass.tokens()), activated = activated_.Matrix(pass.tokens());
+  const ConstTensor bias = up_map_.bias(pass);
+  up_map_.ForwardTiles(pass, x, up, [&](const GemmTile& tile) {
+    ActivationForwardArgs args;
+    args.activation = activation_;
+    args.x = up.Rows(tile.row_begin, tile.row_end).Columns(tile.column_begin, tile.column_end);
+    if (bias.present())
+      args.bias = ConstTensor(bias.f32() + tile.column_begin, {tile.column_end - tile.column_begin});
+    args.y = activated.Rows(tile.row_begin, tile.row_end).Columns(tile.column_begin, tile.column_end);
+    ActivationForwardOnThread(args);
+  });
+  return activated;
+}
+
+void Mlp::Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out, const Tensor& d_x) {
+  const Tensor d_up = d_up_.Matrix(pass.tokens());
+  out_.BackwardInput(pass, d_out, d_up);
+  ActivationBackwardArgs args;
+  args.activation = activation_;
+  args.x = up_.Matrix(pass.tokens());
+  args.bias = up_map_.bias(pass);
+  args.d_y = d_up;
+  args.d_x = d_up;
+  args.y = reactivated_.Matrix(pass.tokens());
+  args.d_bias = up_map_.bias_gradient(pass);
+  ActivationBackward(*pass.device, args);
+  out_.BackwardWeight(pass, args.y, d_out);
+  up_map_.BackwardWeight(pass, x, d_up);
+  up_map_.BackwardInput(pass, d_up, d_x);
+}
+
+}  // namespace shoal

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "kernels/activation.h"
+#include "model/layers/branch.h"
+
+namespace shoal {
+
+// Two linear maps with an activation between them.
+class Mlp : public Branch {
+ public:
+  Mlp(const LayerPlan& plan, const MlpSpec& spec);
+
+  ConstTensor Forward(const Pass& pass, const ConstTensor& x) override;
+  void Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out, const Tensor& d_x) override;
+  const Linear& out() const override { return out_; }
+
+ private:
+  const Activation activation_;
+  const Linear up_map_, out_;
+  const Buffer up_;           // [N,F] before bias and activation
+  const Buffer activated_;    // [N,F]: the result; not kept, for backward makes it once more, in
+  const Buffer reactivated_;  // this one
+  const Buffer d_up_;
+};
+
+}  // namespace shoal

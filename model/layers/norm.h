@@ -1,0 +1,56 @@
+// Layer normalisation of what a residual sum gives.
+#pragma once
+
+#include "kernels/dropout.h"
+#include "kernels/layer_norm.h"
+#include "model/layers/buffers.h"
+#include "model/layers/linear.h"
+#include "model/layers/pass.h"
+#include "model/recipe.h"
+
+namespace shoal {
+
+// residual + dropout(linear(x)): how a sub-layer ends. Borrowed.
+struct ResidualSum {
+  const Linear* linear = nullptr;
+  ConstTensor x;         // [N,*]
+  ConstTensor residual;  // [N,C]
+  Dropout dropout;
+};
+
+// y = norm(sum). Keeps the sum but not y: who needs y in backward calls Forward again, which is little work
+// for the memory of y.
+class Norm {
+ public:
+  // `sum`: a buffer [N,C] that keeps what is normalised from forward to backward.
+  Norm(const LayerPlan& plan, const NormSpec& spec, Buffer sum);
+
+  // Of what stands in sum().
+  void Forward(const Pass& pass, const Tensor& y) const;
+  // sum() = `from` first; y may alias from.residual.
+  void Forward(const Pass& pass, const ResidualSum& from, const Tensor& y) const;
+
+  struct Gradients {
+    ConstTensor d_y;         // [N,C]
+    ConstTensor d_y_more;    // [N,C], added to d_y; optional
+    ConstTensor d_sum_more;  // [N,C], a second gradient that reaches the sum; optional
+    Tensor d_sum;            // [N,C] out; may alias any of the above
+  };
+  void Backward(const Pass& pass, const Gradients& gradients) const;
+  // The same, and the gradient of linear(x), which it returns: it is in `d_branch` [N,C], or without dropout
+  // in d_sum. Adds to the gradient of from.linear's bias.
+  ConstTensor Backward(const Pass& pass, const ResidualSum& from, const Gradients& gradients,
+                       const Tensor& d_branch) const;
+
+  Tensor sum(int64_t tokens) const { return sum_.Matrix(tokens); }
+  int group() const { return spec_.weight.group; }
+
+ private:
+  NormForwardArgs ForwardArgs(const Pass& pass, const Tensor& y) const;
+  NormBackwardArgs BackwardArgs(const Pass& pass, const Gradients& gradients) const;
+
+  const NormSpec spec_;
+  const Buffer sum_, mean_, rstd_;
+};
+
+}  // namespace shoal

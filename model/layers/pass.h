@@ -1,0 +1,55 @@
+// What all layers of one pass have in common.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "kernels/device.h"
+#include "kernels/dropout.h"
+#include "kernels/tensor.h"
+#include "model/batch.h"
+#include "model/parameters.h"
+
+namespace shoal {
+
+// Borrowed. A pass takes each parameter's gradient once and replaces what it holds, or with `accumulate` adds
+// to it. Those of group 0 are always added to: several layers may use them.
+struct Pass {
+  Device* device = nullptr;
+  const float* theta = nullptr;
+  Batch batch;
+  // In training alone.
+  bool training = false;
+  DropoutSeed dropout;
+  float* gradient = nullptr;
+  bool accumulate = false;
+  absl::Span<const uint64_t> gradient_offsets;  // of groups; empty: as in θ
+  absl::Span<const uint64_t> group_begins;      // in θ
+
+  int64_t tokens() const { return batch.token_count(); }
+  bool adds_to(int group) const { return accumulate || group == 0; }
+
+  ConstTensor Value(const VectorParameter& vector) const { return {theta + vector.offset, {vector.size}}; }
+  ConstTensor Value(const MatrixParameter& matrix) const {
+    return {theta + matrix.offset, {matrix.rows, matrix.columns}};
+  }
+  // To be added to: zeros, unless the pass adds.
+  Tensor Gradient(const VectorParameter& vector) const;
+  // As it is.
+  Tensor Gradient(const MatrixParameter& matrix) const {
+    return {GradientAt(matrix.offset, matrix.group), {matrix.rows, matrix.columns}};
+  }
+
+ private:
+  float* GradientAt(uint64_t offset, int group) const;
+};
+
+// Dropout of [N,C]; none outside of training. Each place, `site`, draws other masks; `index` tells layers (or
+// sub-layers) apart.
+Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index = 0);
+// The same for one row an example.
+Dropout DropoutOfExamples(const Pass& pass, double rate, const char* site);
+// x = dropout(x); its own backward.
+void Drop(const Pass& pass, const Dropout& dropout, const Tensor& x);
+
+}  // namespace shoal

@@ -1,0 +1,150 @@
+// The layers as plain loops in float64, for tests: one example at a time, without dropout.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "kernels/activation.h"
+#include "model/recipe.h"
+
+namespace shoal {
+
+using Doubles = std::vector<double>;
+
+inline Doubles PlainSum(Doubles a, const Doubles& b) {
+  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  return a;
+}
+
+inline double PlainActivation(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kGelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::kRelu:
+      return x > 0 ? x : 0;
+    default:
+      return std::tanh(x);
+  }
+}
+
+// -log softmax(logits)[label]
+inline double PlainCrossEntropy(const Doubles& logits, int64_t label) {
+  double sum = 0;
+  for (double logit : logits) sum += std::exp(logit);
+  return std::log(sum) - logits[label];
+}
+
+// Rows are those of one example, [T,C].
+class PlainLayers {
+ public:
+  explicit PlainLayers(const Doubles& theta) : theta_(theta) {}
+
+  Doubles Linear(const LinearSpec& spec, const Doubles& x) const {
+    const int64_t in = spec.weight.columns, out = spec.weight.rows;
+    const int64_t rows = static_cast<int64_t>(x.size()) / in;
+    Doubles y(rows * out);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t o = 0; o < out; ++o) {
+        double sum = spec.bias ? theta_[spec.bias->offset + o] : 0;
+        for (int64_t i = 0; i < in; ++i) sum += x[r * in + i] * theta_[spec.weight.offset + o * in + i];
+        y[r * out + o] = sum;
+      }
+    }
+    return y;
+  }
+
+  Doubles Norm(const NormSpec& spec, const Doubles& x) const {
+    const int64_t channels = spec.weight.size;
+    Doubles y(x.size());
+    for (size_t row = 0; row < x.size(); row += channels) {
+      double mean = 0, variance = 0;
+      for (int64_t c = 0; c < channels; ++c) mean += x[row + c] / channels;
+      for (int64_t c = 0; c < channels; ++c) variance += (x[row + c] - mean) * (x[row + c] - mean) / channels;
+      for (int64_t c = 0; c < channels; ++c) {
+        y[row + c] =
+            (x[row + c] - mean) / std::sqrt(variance + spec.epsilon) * theta_[spec.weight.offset + c] +
+            theta_[spec.bias.offset + c];
+      }
+    }
+    return y;
+  }
+
+  Doubles Embedding(const EmbeddingSpec& spec, absl::Span<const int32_t> tokens,
+                    absl::Span<const int32_t> types) const {
+    const int64_t channels = spec.words.columns;
+    Doubles x(tokens.size() * channels);
+    const auto add = [&](const MatrixParameter& table, size_t token, int64_t row) {
+      for (int64_t c = 0; c < channels; ++c)
+        x[token * channels + c] += theta_[table.offset + row * channels + c];
+    };
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      add(spec.words, t, tokens[t]);
+      add(spec.positions, t, static_cast<int64_t>(t) + spec.first_position);
+      if (spec.types) add(*spec.types, t, types.empty() ? 0 : types[t]);
+    }
+    return spec.norm ? Norm(*spec.norm, x) : x;
+  }
+
+  Doubles Branch(const AttentionSpec& spec, const Doubles& x) const {
+    const int64_t hidden = spec.out.weight.columns, length = static_cast<int64_t>(x.size()) / hidden;
+    const Doubles qkv = Linear(spec.qkv, x);
+    Doubles context(x.size());
+    for (int64_t head = 0; head < spec.heads; ++head) {
+      for (int64_t q = 0; q < length; ++q)
+        Attend(spec, qkv, head, q, spec.causal ? q + 1 : length, &context[q * hidden]);
+    }
+    return Linear(spec.out, context);
+  }
+
+  Doubles Branch(const MlpSpec& spec, const Doubles& x) const {
+    Doubles up = Linear(spec.up, x);
+    for (double& value : up) value = PlainActivation(spec.activation, value);
+    return Linear(spec.out, up);
+  }
+
+  Doubles Stack(const StackSpec& spec, Doubles x) const {
+    for (const SublayerSpec& sublayer : spec.sublayers) {
+      const bool pre = spec.placement == NORM_PLACEMENT_PRE;
+      const Doubles input = pre ? Norm(sublayer.norm, x) : x;
+      x = PlainSum(x, std::visit([&](const auto& branch) { return Branch(branch, input); }, sublayer.branch));
+      if (!pre) x = Norm(sublayer.norm, x);
+    }
+    return spec.last_norm ? Norm(*spec.last_norm, x) : x;
+  }
+
+  // Of the first token's row, `x` [C].
+  Doubles Labels(const ClassificationHeadSpec& spec, const Doubles& x) const {
+    Doubles dense = Linear(spec.dense, x);
+    for (double& value : dense) value = PlainActivation(spec.activation, value);
+    return Linear(spec.labels, dense);
+  }
+
+ private:
+  // What query `q` finds in the first `keys` keys; `context` [C] out, of this head.
+  static void Attend(const AttentionSpec& spec, const Doubles& qkv, int64_t head, int64_t q, int64_t keys,
+                     double* context) {
+    const int64_t hidden = spec.out.weight.columns, width = hidden / spec.heads;
+    const auto at = [&](int64_t row, int64_t part) {
+      return &qkv[row * 3 * hidden + part * hidden + head * width];
+    };
+    Doubles weights(keys);
+    double sum = 0;
+    for (int64_t k = 0; k < keys; ++k) {
+      double score = 0;
+      for (int64_t i = 0; i < width; ++i) score += at(q, 0)[i] * at(k, 1)[i];
+      sum += weights[k] = std::exp(score / std::sqrt(static_cast<double>(width)));
+    }
+    for (int64_t k = 0; k < keys; ++k) {
+      for (int64_t i = 0; i < width; ++i) context[head * width + i] += weights[k] / sum * at(k, 2)[i];
+    }
+  }
+
+  const Doubles& theta_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,73 @@
+#include "model/parameter_builder.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace shoal {
+
+void ParameterBuilder::SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }
+
+uint64_t ParameterBuilder::Add(absl::string_view name, std::initializer_list<int64_t> shape,
+                               Initializer::Kind kind) {
+  ParameterInfo info;
+  info.set_name(absl::StrCat(prefix_, name));
+  info.set_offset(out_->size);
+  uint64_t size = 1;
+  for (int64_t dimension : shape) {
+    info.add_shape(dimension);
+    size *= dimension;
+  }
+  info.set_decay(shape.size() > 1);
+  info.mutable_init()->set_kind(kind);
+  if (kind == Initializer::NORMAL) info.mutable_init()->set_stddev(static_cast<float>(stddev_));
+  out_->infos.push_back(std::move(info));
+  out_->size += size;
+  return out_->size - size;
+}
+
+MatrixParameter ParameterBuilder::Matrix(absl::string_view name, int64_t rows, int64_t columns) {
+  return {Add(name, {rows, columns}, Initializer::NORMAL), rows, columns, group()};
+}
+
+VectorParameter ParameterBuilder::Vector(absl::string_view name, int64_t size, Initializer::Kind kind) {
+  return {Add(name, {size}, kind), size, group()};
+}
+
+LinearSpec ParameterBuilder::Linear(absl::string_view name, int64_t out, int64_t in,
+                                    const LinearOptions& options) {
+  LinearSpec linear;
+  linear.weight = Matrix(absl::StrCat(name, ".weight"), out, in);
+  ParameterInfo& info = out_->infos.back();
+  if (options.transposed) info.set_transposed(true);
+  if (options.stddev) info.mutable_init()->set_stddev(static_cast<float>(*options.stddev));
+  linear.bias = Vector(absl::StrCat(name, ".bias"), out, Initializer::ZEROS);
+  return linear;
+}
+
+LinearSpec ParameterBuilder::JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out,
+                                          int64_t in) {
+  const int64_t rows = static_cast<int64_t>(names.size()) * out;
+  LinearSpec joined;
+  joined.weight = {out_->size, rows, in, group()};
+  for (absl::string_view name : names) Matrix(absl::StrCat(name, ".weight"), out, in);
+  joined.bias = VectorParameter{out_->size, rows, group()};
+  for (absl::string_view name : names) Vector(absl::StrCat(name, ".bias"), out, Initializer::ZEROS);
+  return joined;
+}
+
+NormSpec ParameterBuilder::Norm(absl::string_view name, int64_t size, double epsilon) {
+  NormSpec norm;
+  norm.weight = Vector(absl::StrCat(name, ".weight"), size, Initializer::ONES);
+  norm.bias = Vector(absl::StrCat(name, ".bias"), size, Initializer::ZEROS);
+  norm.epsilon = epsilon;
+  return norm;
+}
+
+void ParameterBuilder::EndGroup() {
+  out_->group_sizes.push_back(out_->size - group_begin_);
+  out_->group_begins.push_back(group_begin_);
+  group_begin_ = out_->size;
+}
+
+}  // namespace shoal

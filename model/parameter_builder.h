@@ -1,0 +1,53 @@
+// How a family declares its parameters: in forward order, one behind the other, group after group.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "model/parameters.h"
+#include "model/recipe.h"
+
+namespace shoal {
+
+class ParameterBuilder {
+ public:
+  struct LinearOptions {
+    bool transposed = false;       // in Hugging Face's files, as GPT-2's are
+    std::optional<double> stddev;  // of the first weights; else the model's
+  };
+
+  // Adds to `out`. Matrices start normal, with a standard deviation of `stddev`.
+  ParameterBuilder(double stddev, Parameters* out) : stddev_(stddev), out_(out) {}
+
+  // Of all names that follow.
+  void SetPrefix(std::string prefix);
+
+  MatrixParameter Matrix(absl::string_view name, int64_t rows, int64_t columns);
+  // `name`.weight and `name`.bias, as all below.
+  LinearSpec Linear(absl::string_view name, int64_t out, int64_t in, const LinearOptions& options);
+  LinearSpec Linear(absl::string_view name, int64_t out, int64_t in) { return Linear(name, out, in, {}); }
+  // Maps of one input, [out,in] each, that are computed as one: their weights, then their biases.
+  LinearSpec JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out, int64_t in);
+  NormSpec Norm(absl::string_view name, int64_t size, double epsilon);
+
+  // What follows is the task's.
+  void BeginTask() { out_->task_begin = out_->size; }
+  void EndGroup();
+
+ private:
+  // Returns its offset.
+  uint64_t Add(absl::string_view name, std::initializer_list<int64_t> shape, Initializer::Kind kind);
+  VectorParameter Vector(absl::string_view name, int64_t size, Initializer::Kind kind);
+  int group() const { return static_cast<int>(out_->group_sizes.size()); }
+
+  const double stddev_;
+  Parameters* const out_;
+  std::string prefix_;
+  uint64_t group_begin_ = 0;
+};
+
+}  // namespace shoal

@@ -1,0 +1,21 @@
+#include "model/recipe.h"
+
+#include "common/base/status.h"
+#include "model/families/family.h"
+
+namespace shoal {
+
+Recipe MakeRecipe(const ModelConfig& config) {
+  const Family* const family = FindFamily(config.family, config.norm);
+  SHOAL_CHECK(family != nullptr);
+  Recipe recipe;
+  recipe.parameters.root = family->root;
+  recipe.stack.placement = family->norm;
+  ParameterBuilder builder(config.initializer_range, &recipe.parameters);
+  family->build(*family, config, &builder, &recipe);
+  return recipe;
+}
+
+Parameters MakeParameters(const ModelConfig& config) { return MakeRecipe(config).parameters; }
+
+}  // namespace shoal

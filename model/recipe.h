@@ -1,0 +1,99 @@
+// What a model is made of, as data: its layers in order, each with its options and parameters. Families
+// (model/families) write recipes; layers (model/layers) are made from them.
+//
+//   C: hidden size   F: intermediate size   V: vocabulary   P: positions   T: token types   L: labels
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "kernels/activation.h"
+#include "model/parameters.h"
+#include "proto/job.pb.h"
+
+namespace shoal {
+
+// y = x W^T (+ bias)
+struct LinearSpec {
+  MatrixParameter weight;               // [out,in]
+  std::optional<VectorParameter> bias;  // [out]
+};
+
+// Layer normalisation of rows.
+struct NormSpec {
+  VectorParameter weight;  // [C]
+  VectorParameter bias;    // [C]
+  double epsilon = 1e-12;  // added to the variance
+};
+
+// dropout(norm(word + position + type))
+struct EmbeddingSpec {
+  MatrixParameter words;                 // [V,C]
+  MatrixParameter positions;             // [P,C]
+  int64_t first_position = 0;            // an example's token i has row i + first_position
+  std::optional<MatrixParameter> types;  // [T,C]
+  std::optional<NormSpec> norm;
+  double dropout = 0;
+};
+
+// Self-attention.
+struct AttentionSpec {
+  LinearSpec qkv;  // [3C,C]: queries of all heads, keys, values
+  LinearSpec out;  // [C,C]
+  int64_t heads = 1;
+  bool causal = false;    // a token sees itself and what is before it
+  double dropout = 0;     // of the attention's probabilities
+  int64_t mask_site = 0;  // tells the dropout masks of attentions apart
+};
+
+// out(activation(up(x)))
+struct MlpSpec {
+  LinearSpec up;   // [F,C]
+  LinearSpec out;  // [C,F]
+  Activation activation = Activation::kGelu;
+};
+
+// A residual sum of dropout(branch(x)), with its norm: of the sum (post-norm) or of x (pre-norm).
+struct SublayerSpec {
+  std::variant<AttentionSpec, MlpSpec> branch;
+  NormSpec norm;
+  double dropout = 0;
+};
+
+struct StackSpec {
+  NormPlacement placement = NORM_PLACEMENT_POST;
+  std::vector<SublayerSpec> sublayers;
+  std::optional<NormSpec> last_norm;  // pre-norm only, which needs it
+};
+
+// A label (numbers) an example, from its first token x:
+// labels(dropout(activation(dense(input_dropout(x)))))
+struct ClassificationHeadSpec {
+  Task task = TASK_TEXT_CLASSIFICATION;  // says which loss
+  double input_dropout = 0;
+  LinearSpec dense;  // [C,C]
+  Activation activation = Activation::kTanh;
+  double dropout = 0;
+  LinearSpec labels;  // [L,C]
+};
+
+// The next token of each token but an example's last: words(x).
+struct LanguageModelHeadSpec {
+  MatrixParameter words;  // [V,C]; tied: the embedding's
+};
+
+using HeadSpec = std::variant<ClassificationHeadSpec, LanguageModelHeadSpec>;
+
+struct Recipe {
+  Parameters parameters;
+  EmbeddingSpec embedding;
+  StackSpec stack;
+  HeadSpec head;
+};
+
+// Of a checked config, by its family.
+Recipe MakeRecipe(const ModelConfig& config);
+
+}  // namespace shoal
