@@ -2,7 +2,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
@@ -124,6 +126,24 @@ TEST_CASE(
   CHECK(groups[0].size() == Approx(1800).margin(60));
   CHECK(groups[1].size() == Approx(100).margin(40));
   CHECK(PartOf("g7", 1, spec.data().split()) == PartOf("g7", 1, spec.data().split()));
+}
+
+// tools/bench/sections_baseline checks itself against the same file: it splits the same way in Python.
+TEST_CASE("Keys fall where worker/data/split_cases.tsv says") {
+  JobSpec spec = Spec({"a.tsv"});
+  const auto cases = PosixEnv()->ReadFile("worker/data/split_cases.tsv");
+  REQUIRE(cases.ok());
+  const std::vector<std::string> lines = absl::StrSplit(*cases, '\n', absl::SkipEmpty());
+  REQUIRE(lines.size() > 30);
+  CHECK(lines[0] == "seed\tkey\tpart");
+  for (size_t i = 1; i < lines.size(); ++i) {
+    INFO(lines[i]);
+    const std::vector<std::string> fields = absl::StrSplit(lines[i], '\t');
+    REQUIRE(fields.size() == 3);
+    uint64_t seed = 0;
+    REQUIRE(absl::SimpleAtoi(fields[0], &seed));
+    CHECK(NameOf(PartOf(fields[1], seed, spec.data().split())) == fields[2]);
+  }
 }
 
 TEST_CASE("Plain text is cut from its front to its end, between characters") {
