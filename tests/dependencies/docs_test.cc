@@ -1,20 +1,17 @@
 // What docs and comments refer to is there: links, files, Bazel targets, test cases.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <regex>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
+#include "tests/dependencies/checkout.h"
 
 namespace shoal {
 namespace {
@@ -24,33 +21,8 @@ namespace fs = std::filesystem;
 // The folders of the tree that are ours.
 constexpr char kFolders[] = "proto|common|kernels|model|server|worker|scheduler|configs|tests|tools|docs";
 
-// The checkout: Bazel's copy of WORKSPACE is a link to it.
-fs::path Root() { return fs::canonical("WORKSPACE").parent_path(); }
-
-bool HasSuffix(const std::string& path, const std::vector<std::string>& suffixes) {
-  return std::any_of(suffixes.begin(), suffixes.end(),
-                     [&](const std::string& suffix) { return absl::EndsWith(path, suffix); });
-}
-
-// By path from the root.
 std::map<std::string, std::string> ReadFiles(const std::vector<std::string>& suffixes) {
-  std::map<std::string, std::string> files;
-  const auto add = [&](const fs::path& path) {
-    const std::string name = path.lexically_relative(Root());
-    if (!HasSuffix(name, suffixes)) return;
-    const auto text = PosixEnv()->ReadFile(path);
-    REQUIRE(text.ok());
-    files[name] = *text;
-  };
-  for (const auto& entry : fs::directory_iterator(Root())) {
-    if (entry.is_regular_file()) add(entry.path());
-  }
-  for (const std::string& folder : std::vector<std::string>(absl::StrSplit(kFolders, '|'))) {
-    for (const auto& entry : fs::recursive_directory_iterator(Root() / folder)) {
-      if (entry.is_regular_file()) add(entry.path());
-    }
-  }
-  return files;
+  return ReadCheckout(absl::StrSplit(kFolders, '|'), suffixes);
 }
 
 std::vector<std::smatch> Matches(const std::string& text, const std::regex& pattern) {
@@ -64,8 +36,8 @@ void CheckNothing(const std::vector<std::string>& wrong) {
 
 // A file or folder, or the common beginning of some: "server/block_state" is block_state.h and .cc.
 bool Exists(const std::string& path) {
-  if (fs::exists(Root() / path)) return true;
-  const fs::path full = Root() / path;
+  if (fs::exists(CheckoutRoot() / path)) return true;
+  const fs::path full = CheckoutRoot() / path;
   if (!fs::exists(full.parent_path())) return false;
   const std::string start = full.filename();
   return std::any_of(fs::directory_iterator(full.parent_path()), fs::directory_iterator(),
@@ -84,7 +56,7 @@ TEST_CASE("Every link of a page leads somewhere") {
       const std::string target = match[1];
       if (absl::StrContains(target, "://")) continue;
       ++links;
-      if (!fs::exists((Root() / page).parent_path() / target))
+      if (!fs::exists((CheckoutRoot() / page).parent_path() / target))
         wrong.push_back(absl::StrCat(page, ": ", target));
     }
   }
@@ -116,11 +88,11 @@ TEST_CASE("Every Bazel target that a page names is there") {
     for (const std::smatch& match : Matches(text, std::regex(R"((?:^|[\s`(])//([\w/-]+)(?::([\w-]+))?)"))) {
       const std::string folder = match[1], target = match[2];
       ++labels;
-      const auto build = PosixEnv()->ReadFile(Root() / folder / "BUILD.bazel");
+      const auto build = PosixEnv()->ReadFile(CheckoutRoot() / folder / "BUILD.bazel");
       const bool whole =
           target.empty() || !build.ok() || absl::StrContains(*build, absl::StrCat("\"", target, "\"")) ||
           absl::StrContains(*build, absl::StrCat("\"", target.substr(0, target.rfind('_')), "\""));
-      if (!fs::exists(Root() / folder) || (!target.empty() && !build.ok()) || !whole)
+      if (!fs::exists(CheckoutRoot() / folder) || (!target.empty() && !build.ok()) || !whole)
         wrong.push_back(absl::StrCat(page, ": //", folder, target.empty() ? "" : ":", target));
     }
   }
@@ -133,7 +105,7 @@ TEST_CASE("Every test case that docs/faults.md quotes is there") {
   std::string tests;
   for (const auto& [file, text] : ReadFiles({"_test.cc"})) absl::StrAppend(&tests, text, "\n");
   tests = std::regex_replace(tests, std::regex(R"("\s*\n\s*")"), "");  // literals in two parts
-  const auto page = PosixEnv()->ReadFile(Root() / "docs/faults.md");
+  const auto page = PosixEnv()->ReadFile(CheckoutRoot() / "docs/faults.md");
   REQUIRE(page.ok());
   std::vector<std::string> wrong;
   int quotes = 0;
