@@ -368,6 +368,11 @@ void JobRun::BeginView(absl::Time now, View next, bool restores) {
     SetState(now, JOB_STATE_RUNNING, "");
   }
   regrouping_ = false;
+  if (restores) {
+    // No other restore point of this number, which an older copy of the store may begin, comes at this time.
+    next.mutable_restore()->set_nonce(
+        NewTrainingId(definition(), TrainingId(next.training_id()), now).value());
+  }
   Explain("");
   history_.Message(now, ViewText(next, restores));
   rollout_.Begin(std::move(next));
@@ -431,8 +436,6 @@ ViewInputs JobRun::PlannerInputs(absl::Time now) const {
   inputs.restore_wanted = rollout_.restore_wanted();
   inputs.renew_wanted = rollout_.renew_wanted();
   inputs.restore = checkpoints_.NextRestore(RestoreLimit());
-  // No other restore point of this number, which an older copy of the store may begin, comes at this time.
-  inputs.restore.set_nonce(NewTrainingId(definition(), TrainingId(view().training_id()), now).value());
   inputs.training = TrainingId(view().training_id());
   if (!rollout_.has_view()) inputs.training = NewTrainingId(definition(), TrainingId(0), now);
   inputs.job = &definition();

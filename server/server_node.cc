@@ -84,26 +84,8 @@ void ServerNode::Prepare(const PrepareJob& request) {
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   prepared_ = request;
-  const size_t former = owner_.former();
-  {
-    absl::MutexLock lock(&mutex_);
-    held_up_.Clear();
-    if (former > kMaxFormerJobs) {
-      held_up_.set_kind(ACTIVITY_PREPARE);
-      held_up_.set_job(id.value());
-      held_up_.set_detail(absl::StrCat("waits for ", former,
-                                       " former jobs to let go of their memory: the disk "
-                                       "of their checkpoints does not answer"));
-    }
-  }
   // No answer: it is offered again, and a refusal would blame this job for the others' disk.
-  if (former > kMaxFormerJobs) {
-    spdlog::error(
-        "Job {} is not prepared: {} former jobs keep their memory, as the disk of their checkpoints does "
-        "not answer",
-        id.value(), former);
-    return;
-  }
+  if (const size_t former = owner_.former(); former > kMaxFormerJobs) return HoldUp(id, former);
   auto job = MakeShardConfig(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
   ShardHost::Options options;
@@ -127,6 +109,18 @@ void ServerNode::Prepare(const PrepareJob& request) {
     job_ = std::move(made);
   }
   ReportPrepared(id);
+}
+
+void ServerNode::HoldUp(JobId job, size_t former) {
+  const std::string why =
+      absl::StrCat("waits for ", former,
+                   " former jobs to let go of their memory: the disk of their checkpoints "
+                   "does not answer");
+  spdlog::error("Job {} {}", job.value(), why);
+  absl::MutexLock lock(&mutex_);
+  held_up_.set_kind(ACTIVITY_PREPARE);
+  held_up_.set_job(job.value());
+  held_up_.set_detail(why);
 }
 
 void ServerNode::ReportPrepared(JobId job) {

@@ -52,6 +52,8 @@ class ServerNode {
 
  private:
   void Prepare(const PrepareJob& request);
+  // `former` jobs keep their memory: the heartbeats say so.
+  void HoldUp(JobId job, size_t former) ABSL_LOCKS_EXCLUDED(mutex_);
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportPrepared(JobId job);

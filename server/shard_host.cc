@@ -1,7 +1,6 @@
 #include "server/shard_host.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,6 +28,12 @@ constexpr BackoffOptions kWriteBackoff = {absl::Milliseconds(250), absl::Seconds
 // What the transport says, and not the peer.
 bool IsNoAnswer(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+}
+
+// Whether the round that leads to `version` is among them.
+bool HasRoundTo(const std::deque<RoundStats>& rounds, Version version) {
+  return std::any_of(rounds.begin(), rounds.end(),
+                     [&](const RoundStats& round) { return round.round() + 1 == version.value(); });
 }
 
 }  // namespace
@@ -361,10 +366,7 @@ void ShardHost::ReportWhenIdle() {
 // Blocks reach a version before its round's statistics are known here. The scheduler must not learn of the
 // one without the other: its verdict on a version is also the last word on its metrics.
 Version ShardHost::KnownVersion(Version version) const {
-  std::set<uint64_t> known;
-  for (const RoundStats& round : rounds_) known.insert(round.round() + 1);
-  while (version.value() > view_.restore().version() && known.count(version.value()) == 0)
-    version = version - 1;
+  while (version.value() > view_.restore().version() && !HasRoundTo(rounds_, version)) version = version - 1;
   return version;
 }
 
