@@ -28,6 +28,7 @@ class JobHistory {
   // need: it is told, and counted.
   void Intervene(absl::Time now, const std::string& why);
   uint64_t interventions() const { return interventions_; }
+  uint64_t last_sequence() const { return next_sequence_ - 1; }  // of the newest event; 0: none yet
 
  private:
   const JobId job_;

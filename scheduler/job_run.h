@@ -92,6 +92,7 @@ class JobRun {
   void Tell(absl::Time now, const std::string& text) { history_.Warn(now, text); }
 
   // ---- for people ----
+  uint64_t last_event() const { return history_.last_sequence(); }
   // With spec, plan, view and the statistics of evaluations when `full`.
   Job Describe(bool full) const;
   std::string DetailOf(const Member& member) const;
@@ -122,6 +123,8 @@ class JobRun {
   // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
   void BeginAnotherTraining(absl::Time now, const std::string& why);
+  // Whether all servers hold the same state of the view: else another training begins.
+  void CompareStates(absl::Time now);
   // Whether the node has a view that was never stored here: then another training begins.
   bool IsUnknownView(absl::Time now, const Member& member, uint64_t reported);
   // The server could not load the restore point, and its files are not damaged.

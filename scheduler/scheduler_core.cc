@@ -456,6 +456,12 @@ absl::StatusOr<Job> SchedulerCore::GetJob(JobId job) const {
   return found->second->Describe(/*full=*/true);
 }
 
+absl::StatusOr<uint64_t> SchedulerCore::LastEvent(JobId job) const {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return absl::NotFoundError(absl::StrCat("there is no job ", job.value()));
+  return found->second->last_event();
+}
+
 std::vector<Job> SchedulerCore::ListJobs() const {
   std::vector<Job> jobs;
   for (const auto& [id, job] : jobs_) jobs.push_back(job->Describe(/*full=*/false));

@@ -72,6 +72,8 @@ class SchedulerCore {
   absl::Status Cancel(absl::Time now, JobId job);
   // Errors: NOT_FOUND.
   absl::StatusOr<Job> GetJob(JobId job) const;
+  // The sequence of the newest event of its history; 0: none yet.
+  absl::StatusOr<uint64_t> LastEvent(JobId job) const;
   std::vector<Job> ListJobs() const;  // without spec and plan
   ClusterStatus GetStatus(absl::Time now) const;
 

@@ -1,5 +1,6 @@
 #include "scheduler/scheduler_node.h"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <utility>
@@ -197,16 +198,16 @@ absl::StatusOr<ClusterStatus> SchedulerNode::GetStatus() {
   return status;
 }
 
-absl::Status SchedulerNode::Watch(JobId job, JobWatcher* watcher) {
+absl::StatusOr<uint64_t> SchedulerNode::Watch(JobId job, uint64_t after, JobWatcher* watcher) {
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(Ready());
-  SHOAL_RETURN_IF_ERROR(core_.GetJob(job).status());
+  SHOAL_ASSIGN_OR_RETURN(const uint64_t last, core_.LastEvent(job));
   if (watcher_count_ >= kMaxWatchers) {
     return absl::ResourceExhaustedError(
         absl::StrCat(kMaxWatchers, " watch jobs at once already: try again when one of them has left"));
   }
   watcher_count_ += watchers_[job].insert(watcher).second;
-  return absl::OkStatus();
+  return std::min(after, last);
 }
 
 void SchedulerNode::Unwatch(JobId job, JobWatcher* watcher) {

@@ -82,8 +82,10 @@ class SchedulerNode {
   absl::StatusOr<Job> GetJob(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::vector<Job>> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<ClusterStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more than kMaxWatchers.
-  absl::Status Watch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns from where on to read the events: `after`, or the newest event when the history ends before, as
+  // an older copy of the store was put back. Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more than
+  // kMaxWatchers.
+  absl::StatusOr<uint64_t> Watch(JobId job, uint64_t after, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
   void Unwatch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
   struct Events {
     std::vector<JobEvent> events;

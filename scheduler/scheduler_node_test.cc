@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <utility>
@@ -145,6 +146,28 @@ TEST_CASE(
   CHECK(absl::IsAlreadyExists(fixture.node->Submit(request).status()));
   request.set_request_id("new");
   CHECK(absl::IsNotFound(fixture.node->Submit(request).status()));
+}
+
+struct FakeWatcher : JobWatcher {
+  void OnHistory() override {}
+  void OnProgress(const JobEvent&) override {}
+};
+
+TEST_CASE("Who has followed a job further than an older store knows goes on from that store's end") {
+  FakeWatcher watcher;
+  Fixture fixture;
+  const auto job = fixture.node->Submit(SubmitRequest("followed"));
+  REQUIRE(job.ok());
+  const auto events = fixture.node->ReadEvents(*job, 0);
+  REQUIRE(events.ok());
+  const uint64_t last = events->events.back().sequence();
+  const uint64_t seen = GENERATE(uint64_t{0}, uint64_t{1}, uint64_t{1000});
+  const auto from = fixture.node->Watch(*job, seen, &watcher);
+  REQUIRE(from.ok());
+  CHECK(*from == std::min(seen, last));
+  REQUIRE(fixture.node->Cancel(*job).ok());
+  CHECK_FALSE(fixture.node->ReadEvents(*job, *from)->events.empty());
+  fixture.node->Unwatch(*job, &watcher);
 }
 
 TEST_CASE("A folder of checkpoints has one name, however it is written") {

@@ -247,9 +247,9 @@ grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const 
   if (!status.ok()) return ToGrpcStatus(status);
   const JobId job(request->job());
   Watcher watcher;
-  status = node_->Watch(job, &watcher);
-  if (!status.ok()) return ToGrpcStatus(status);
-  status = SendEvents(node_, job, request->after_sequence(), &watcher, context, writer);
+  const auto after = node_->Watch(job, request->after_sequence(), &watcher);
+  if (!after.ok()) return ToGrpcStatus(after.status());
+  status = SendEvents(node_, job, *after, &watcher, context, writer);
   node_->Unwatch(job, &watcher);
   return ToGrpcStatus(status);
 }

@@ -3,9 +3,11 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/crc32c.h"
@@ -14,22 +16,44 @@
 namespace shoal::scheduler {
 namespace {
 
-// PRAGMA user_version. 1: values without a checksum; they get one when the store is opened.
-constexpr int kFormat = 2;
+// PRAGMA user_version. 1: values without a checksum; 2: no total. Both are brought up to date when the store
+// is opened.
+constexpr int kFormat = 3;
 
-// Of a record, as it is kept: its value, then the CRC-32C (4 bytes, little-endian) of table, a zero byte,
-// key, a zero byte and value.
-std::string ChecksumOf(const std::string& table, const std::string& key, absl::string_view value) {
+// A record is kept as its value, then the CRC-32C (4 bytes, little-endian) of table, a zero byte, key, a zero
+// byte and value.
+uint32_t ChecksumOf(const StoredRecord& record) {
   uint32_t crc = 0;
-  for (const absl::string_view part : {absl::string_view(table), absl::string_view("\0", 1),
-                                       absl::string_view(key), absl::string_view("\0", 1), value}) {
+  for (const absl::string_view part :
+       {absl::string_view(record.table), absl::string_view("\0", 1), absl::string_view(record.key),
+        absl::string_view("\0", 1), absl::string_view(record.value)}) {
     crc = ExtendCrc32c(crc, {reinterpret_cast<const uint8_t*>(part.data()), part.size()});
   }
-  std::string bytes;
+  return crc;
+}
+constexpr size_t kChecksumBytes = 4;
+
+std::string Sealed(const StoredRecord& record) {
+  const uint32_t crc = ChecksumOf(record);
+  std::string bytes = record.value;
   for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(crc >> shift));
   return bytes;
 }
-constexpr size_t kChecksumBytes = 4;
+
+// Of a sealed value.
+uint32_t ChecksumIn(absl::string_view sealed) {
+  uint32_t crc = 0;
+  for (const char byte : sealed.substr(sealed.size() - std::min(sealed.size(), kChecksumBytes)))
+    crc = crc >> 8 | uint32_t{static_cast<uint8_t>(byte)} << 24;
+  return crc;
+}
+
+// The record whose value is the sum of all others' checksums but events', in decimal digits. A transaction of
+// which only a part is in the file, as its journal was damaged, leaves it wrong.
+constexpr char kTotalTable[] = "total";
+
+// Few are read at a time, and one that is missing does no harm.
+bool IsInTotal(const std::string& table) { return table != kEventTable && table != kTotalTable; }
 
 // A prepared statement.
 class Statement {
@@ -47,7 +71,6 @@ class Statement {
   }
   void Bind(int index, int64_t value) { sqlite3_bind_int64(statement_, index, value); }
   int Step() { return sqlite3_step(statement_); }
-  void Reset() { sqlite3_reset(statement_); }
   std::string Bytes(int column) const {
     const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
     return data == nullptr ? std::string() : std::string(data, sqlite3_column_bytes(statement_, column));
@@ -76,11 +99,21 @@ class SqliteStore : public Store {
   absl::Status Execute(const char* sql);
   // The file's own structure.
   absl::Status CheckStructure();
-  absl::Status AddChecksums();
+  // Writes all records of a store of an older format anew.
+  absl::Status Upgrade(int64_t format);
   absl::Status Damaged(absl::string_view problem) const;
   // Takes the checksum off the record's value. Errors: DATA_LOSS that names the record.
   absl::Status Unseal(StoredRecord* record) const;
+  // In a transaction: BEGIN, what `write` does, COMMIT.
+  absl::Status Transact(const std::function<absl::Status()>& write);
   absl::Status Write(const std::vector<Action>& actions);
+  // Those that the actions begin with.
+  absl::Status WriteRecords(const std::vector<Action>& actions, uint64_t* total);
+  absl::Status WriteRecord(const StoredRecord& record);
+  absl::Status EraseRecord(const std::string& table, const std::string& key);
+  // The sealed value; "" when there is none.
+  absl::StatusOr<std::string> ReadSealed(const std::string& table, const std::string& key);
+  absl::StatusOr<uint64_t> ReadTotal();
 
   sqlite3* const database_;
   const std::string path_;
@@ -121,11 +154,11 @@ absl::Status SqliteStore::Prepare() {
         absl::StrCat(path_, " was made by a newer version of the scheduler (format ", format, ")"));
   }
   if (format <= 0 && tables > 0) return Damaged("it has tables, but no format");
-  if (format == 1) return AddChecksums();
+  if (format > 0 && format < kFormat) return Upgrade(format);
   return Execute(
       "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
       "PRIMARY KEY (name, key)) WITHOUT ROWID;"
-      "PRAGMA user_version=2; COMMIT");
+      "PRAGMA user_version=3; COMMIT");
 }
 
 absl::Status SqliteStore::CheckStructure() {
@@ -136,18 +169,22 @@ absl::Status SqliteStore::CheckStructure() {
   return found == "ok" ? absl::OkStatus() : Damaged(found);
 }
 
-absl::Status SqliteStore::AddChecksums() {
-  SHOAL_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
-  std::vector<Action> records;
-  Statement select(database_, "SELECT name, key, value FROM record");
-  int code;
-  while ((code = select.Step()) == SQLITE_ROW)
-    records.push_back(Persist{{select.Bytes(0), select.Bytes(1), select.Bytes(2)}});
-  absl::Status status = code == SQLITE_DONE ? Write(records) : Error(code);
-  if (status.ok()) status = Execute("PRAGMA user_version=2");
-  if (status.ok()) status = Execute("COMMIT");
-  if (!status.ok()) (void)Execute("ROLLBACK");
-  return status;
+absl::Status SqliteStore::Upgrade(int64_t format) {
+  return Transact([&]() -> absl::Status {
+    std::vector<Action> records;
+    {
+      Statement select(database_, "SELECT name, key, value FROM record");
+      int code;
+      while ((code = select.Step()) == SQLITE_ROW) {
+        StoredRecord record = {select.Bytes(0), select.Bytes(1), select.Bytes(2)};
+        if (format > 1) SHOAL_RETURN_IF_ERROR(Unseal(&record));
+        records.push_back(Persist{std::move(record)});
+      }
+      if (code != SQLITE_DONE) return Error(code);
+    }
+    SHOAL_RETURN_IF_ERROR(Execute("DELETE FROM record; PRAGMA user_version=3"));
+    return Write(records);
+  });
 }
 
 absl::Status SqliteStore::Damaged(absl::string_view problem) const {
@@ -160,12 +197,10 @@ absl::Status SqliteStore::Damaged(absl::string_view problem) const {
 
 absl::Status SqliteStore::Unseal(StoredRecord* record) const {
   std::string& value = record->value;
-  const size_t size = value.size() - std::min(value.size(), kChecksumBytes);
-  if (value.size() >= kChecksumBytes &&
-      ChecksumOf(record->table, record->key, absl::string_view(value).substr(0, size)) ==
-          value.substr(size)) {
-    value.resize(size);
-    return absl::OkStatus();
+  const std::string sealed = value;
+  if (value.size() >= kChecksumBytes) {
+    value.resize(value.size() - kChecksumBytes);
+    if (ChecksumOf(*record) == ChecksumIn(sealed)) return absl::OkStatus();
   }
   return Damaged(absl::StrCat("record ", absl::CEscape(record->key), " of table ",
                               absl::CEscape(record->table), " has another checksum"));
@@ -177,18 +212,42 @@ absl::Status SqliteStore::Execute(const char* sql) {
 }
 
 absl::StatusOr<std::vector<StoredRecord>> SqliteStore::ReadAll() {
-  Statement select(
-      database_,
-      "SELECT name, key, value FROM record WHERE name <> CAST('event' AS BLOB) ORDER BY name, key");
+  Statement select(database_,
+                   "SELECT name, key, value FROM record WHERE name NOT IN (CAST('event' AS BLOB), "
+                   "CAST('total' AS BLOB)) ORDER BY name, key");
   if (select.code() != SQLITE_OK) return Error(select.code());
   std::vector<StoredRecord> records;
+  uint64_t total = 0;
   int code;
   while ((code = select.Step()) == SQLITE_ROW) {
     records.push_back({select.Bytes(0), select.Bytes(1), select.Bytes(2)});
+    total += ChecksumIn(records.back().value);
     SHOAL_RETURN_IF_ERROR(Unseal(&records.back()));
   }
   if (code != SQLITE_DONE) return Error(code);
+  SHOAL_ASSIGN_OR_RETURN(const uint64_t stored, ReadTotal());
+  if (total != stored) return Damaged("its records are not all of one transaction");
   return records;
+}
+
+absl::StatusOr<std::string> SqliteStore::ReadSealed(const std::string& table, const std::string& key) {
+  Statement select(database_, "SELECT value FROM record WHERE name = ?1 AND key = ?2");
+  if (select.code() != SQLITE_OK) return Error(select.code());
+  select.Bind(1, table);
+  select.Bind(2, key);
+  const int code = select.Step();
+  if (code == SQLITE_ROW) return select.Bytes(0);
+  return code == SQLITE_DONE ? absl::StatusOr<std::string>("") : Error(code);
+}
+
+absl::StatusOr<uint64_t> SqliteStore::ReadTotal() {
+  StoredRecord record = {kTotalTable, "", ""};
+  SHOAL_ASSIGN_OR_RETURN(record.value, ReadSealed(record.table, record.key));
+  if (record.value.empty()) return 0;  // nothing was written yet
+  SHOAL_RETURN_IF_ERROR(Unseal(&record));
+  uint64_t total = 0;
+  if (!absl::SimpleAtoi(record.value, &total)) return Damaged("its total is not a number");
+  return total;
 }
 
 absl::StatusOr<std::vector<JobEvent>> SqliteStore::ReadEvents(JobId job, uint64_t after, int limit) {
@@ -218,38 +277,59 @@ absl::Status SqliteStore::Apply(const std::vector<Action>& actions) {
   const bool writes = !actions.empty() && (std::holds_alternative<Persist>(actions[0]) ||
                                            std::holds_alternative<Erase>(actions[0]));
   if (!writes) return absl::OkStatus();
+  return Transact([&] { return Write(actions); });
+}
+
+absl::Status SqliteStore::Transact(const std::function<absl::Status()>& write) {
   SHOAL_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
-  absl::Status status = Write(actions);
+  absl::Status status = write();
   if (status.ok()) status = Execute("COMMIT");
   if (!status.ok()) (void)Execute("ROLLBACK");
   return status;
 }
 
 absl::Status SqliteStore::Write(const std::vector<Action>& actions) {
-  Statement insert(database_, "INSERT OR REPLACE INTO record (name, key, value) VALUES (?1, ?2, ?3)");
-  Statement erase(database_, "DELETE FROM record WHERE name = ?1 AND key = ?2");
-  if (insert.code() != SQLITE_OK) return Error(insert.code());
-  if (erase.code() != SQLITE_OK) return Error(erase.code());
+  SHOAL_ASSIGN_OR_RETURN(const uint64_t before, ReadTotal());
+  uint64_t total = before;
+  SHOAL_RETURN_IF_ERROR(WriteRecords(actions, &total));
+  if (total == before) return absl::OkStatus();
+  return WriteRecord({kTotalTable, "", absl::StrCat(total)});
+}
+
+absl::Status SqliteStore::WriteRecords(const std::vector<Action>& actions, uint64_t* total) {
   for (const Action& action : actions) {
-    Statement* statement = nullptr;
-    if (const auto* persist = std::get_if<Persist>(&action)) {
-      statement = &insert;
-      const auto& [table, key, value] = persist->record;
-      insert.Bind(1, table);
-      insert.Bind(2, key);
-      insert.Bind(3, value + ChecksumOf(table, key, value));
-    } else if (const auto* removal = std::get_if<Erase>(&action)) {
-      statement = &erase;
-      erase.Bind(1, removal->table);
-      erase.Bind(2, removal->key);
-    } else {
-      break;
+    const auto* const persist = std::get_if<Persist>(&action);
+    const auto* const erase = std::get_if<Erase>(&action);
+    if (persist == nullptr && erase == nullptr) break;
+    const std::string& table = persist != nullptr ? persist->record.table : erase->table;
+    const std::string& key = persist != nullptr ? persist->record.key : erase->key;
+    if (IsInTotal(table)) {
+      SHOAL_ASSIGN_OR_RETURN(const std::string former, ReadSealed(table, key));
+      *total -= ChecksumIn(former);
+      if (persist != nullptr) *total += ChecksumOf(persist->record);
     }
-    const int code = statement->Step();
-    if (code != SQLITE_DONE) return Error(code);
-    statement->Reset();
+    SHOAL_RETURN_IF_ERROR(persist != nullptr ? WriteRecord(persist->record) : EraseRecord(table, key));
   }
   return absl::OkStatus();
+}
+
+absl::Status SqliteStore::WriteRecord(const StoredRecord& record) {
+  Statement insert(database_, "INSERT OR REPLACE INTO record (name, key, value) VALUES (?1, ?2, ?3)");
+  if (insert.code() != SQLITE_OK) return Error(insert.code());
+  insert.Bind(1, record.table);
+  insert.Bind(2, record.key);
+  insert.Bind(3, Sealed(record));
+  const int code = insert.Step();
+  return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
+}
+
+absl::Status SqliteStore::EraseRecord(const std::string& table, const std::string& key) {
+  Statement erase(database_, "DELETE FROM record WHERE name = ?1 AND key = ?2");
+  if (erase.code() != SQLITE_OK) return Error(erase.code());
+  erase.Bind(1, table);
+  erase.Bind(2, key);
+  const int code = erase.Step();
+  return code == SQLITE_DONE ? absl::OkStatus() : Error(code);
 }
 
 }  // namespace

@@ -41,6 +41,9 @@ class ViewRollout {
   // It has dropped the job.
   void OnDropped(NodeId node) { nodes_[node].installed = 0; }
   void OnInstalled(NodeId node, uint64_t view);
+  // What the server held when it was prepared: the state of this restore point, or what became of it; 0:
+  // none.
+  void OnStateTold(NodeId server, uint64_t restore_id);
   // Nodes have had views that the store does not know: the next one is of another training.
   void BeginTraining(TrainingId training) {
     view_.set_training_id(training.value());
@@ -71,6 +74,10 @@ class ViewRollout {
   bool Holds(NodeId node) const;
   // Whether all servers hold the view.
   bool IsInstalled() const;
+  // A server of the view that had no state of its restore point since all were last known to hold the view,
+  // though shards have got beyond that point, for which all servers must have held it: it has dropped what
+  // this scheduler has not asked it to drop. Null: none.
+  const NodeRef* FindWithoutState() const;
   size_t CountInstalled() const;
   // Now, or since the restore point: its result is the same.
   bool HasHadSlot(NodeId node, uint32_t slot) const;
@@ -83,6 +90,7 @@ class ViewRollout {
  private:
   struct Holder {
     uint64_t installed = 0;     // newest view that it holds (server)
+    bool stateless = false;     // held nothing of the restore point before all held the view (server)
     uint64_t told = 0;          // newest view that was sent in this session
     Target target;              // last one sent in this session; job 0: none
     std::set<SlotRange> slots;  // that it has, or has had since the restore point

@@ -49,7 +49,7 @@ void ServerNode::OnSessionOpened() {
     job = job_;
   }
   if (job == nullptr) return;
-  ReportPrepared(job->id());
+  ReportPrepared(*job);
   job->OnSessionOpened();
 }
 
@@ -81,7 +81,7 @@ void ServerNode::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
   // A number alone tells nothing: another cluster counts its jobs anew.
   const bool same = prepared_.SerializeAsString() == request.SerializeAsString();
-  if (same && Find(id).ok()) return ReportPrepared(id);
+  if (const auto job = Find(id); same && job.ok()) return ReportPrepared(**job);
   DropJob();
   prepared_ = request;
   // No answer: it is offered again, and a refusal would blame this job for the others' disk.
@@ -106,9 +106,9 @@ void ServerNode::Prepare(const PrepareJob& request) {
   spdlog::info("Job {}: {} blocks in all", id.value(), made->job().blocks.size());
   {
     absl::MutexLock lock(&mutex_);
-    job_ = std::move(made);
+    job_ = made;
   }
-  ReportPrepared(id);
+  ReportPrepared(*made);
 }
 
 void ServerNode::HoldUp(JobId job, size_t former) {
@@ -123,9 +123,10 @@ void ServerNode::HoldUp(JobId job, size_t former) {
   held_up_.set_detail(why);
 }
 
-void ServerNode::ReportPrepared(JobId job) {
+void ServerNode::ReportPrepared(const ShardHost& job) {
   NodeReport report;
-  report.mutable_job_prepared()->set_job(job.value());
+  report.mutable_job_prepared()->set_job(job.id().value());
+  report.mutable_job_prepared()->set_restore_id(job.shard().held_restore_id());
   options_.report(std::move(report));
 }
 

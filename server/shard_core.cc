@@ -241,4 +241,9 @@ ViewKey ShardCore::serving() const {
   return {newest_.job, newest_.training, serving_};
 }
 
+uint64_t ShardCore::held_restore_id() const {
+  absl::MutexLock lock(&mutex_);
+  return state_ == nullptr ? 0 : state_->place().restore_id;
+}
+
 }  // namespace shoal::server

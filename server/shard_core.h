@@ -145,6 +145,9 @@ class ShardCore {
   // The view that is served; its number is 0 when none is.
   ViewKey serving() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The restore point whose state, or what became of it, is held; 0: none.
+  uint64_t held_restore_id() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   const ShardConfig& job() const { return *job_; }
 
  private:

@@ -80,6 +80,7 @@ class ShardHost : public ShardEffects {
   JobId id() const { return job_->job; }
   const ShardConfig& job() const { return *job_; }
   ShardCore& shard() { return *shard_; }
+  const ShardCore& shard() const { return *shard_; }
 
   // Takes on the view, and reports it or why not. Never blocks: requests of older views are refused when it
   // returns; the restore point is loaded by the executor of restores, which then reports. A restore for an
