@@ -60,7 +60,7 @@ struct EndSession {
 // SchedulerCore::CheckpointCommitted.
 struct CommitCheckpointFiles {
   JobId job;
-  uint64_t restore_id = 0;
+  RestoreId restore_id;
   uint64_t training = 0;  // of CheckpointKeeper's count
   std::string folder;
   bool first = true;  // nothing has been committed into the folder yet, as far as is known
@@ -84,13 +84,13 @@ struct DeleteCheckpointFiles {
 struct DeletePartsOfVersion {
   std::string folder;
   Version version;
-  uint64_t restore_id = 0;
+  RestoreId restore_id;
 };
 // The job is over, or its servers start from restore point `before_restore`: what is left of checkpoints that
 // were never committed (before).
 struct DeletePartialFiles {
   std::string folder;
-  std::optional<uint64_t> before_restore;
+  std::optional<RestoreId> before_restore;
 };
 // No job needs any artifact but these (SHA-256): the others may be deleted.
 struct KeepArtifacts {

@@ -20,7 +20,7 @@ void CheckpointKeeper::Load(const JobStateRecord& record) {
   for (const StoredCheckpoint& stored : record.checkpoints())
     checkpoints_[Version(stored.version())] = stored;
   for (const FailedWrite& failed : record.failed_writes()) failures_[Version(failed.version())] = failed;
-  ForgetWritten(record.view().restore().restore_id(), record.view().shards_size());
+  ForgetWritten(RestoreId(record.view().restore().restore_id()), record.view().shards_size());
 }
 
 void CheckpointKeeper::SaveTo(JobStateRecord* record) const {
@@ -54,14 +54,14 @@ void CheckpointKeeper::TellForeign(absl::Time now, const ResumePoint& resume) {
   }
 }
 
-void CheckpointKeeper::BeginRestorePoint(uint64_t restore_id, uint32_t shards) {
+void CheckpointKeeper::BeginRestorePoint(RestoreId restore_id, uint32_t shards) {
   failures_.clear();
   ForgetWritten(restore_id, shards);
   // Behind the former ones' commits that are under way. What comes late goes with the next, or the job's end.
   context_.out->Do(DeletePartialFiles{job_.checkpoint_dir(), restore_id});
 }
 
-void CheckpointKeeper::ForgetWritten(uint64_t restore_id, uint32_t shards) {
+void CheckpointKeeper::ForgetWritten(RestoreId restore_id, uint32_t shards) {
   restore_id_ = restore_id;
   collector_.Reset(restore_id, shards);
   // Commits that wait are of versions that are run, and written, again.
@@ -90,7 +90,7 @@ bool CheckpointKeeper::Wants(Version version, const CheckpointNeeds& needs) cons
 void CheckpointKeeper::OnWritten(absl::Time now, const Member& member, const ShardWritten& report,
                                  const CheckpointNeeds& needs) {
   const Version version(report.version());
-  if (report.restore_id() != restore_id_ || !Wants(version, needs)) return;
+  if (RestoreId(report.restore_id()) != restore_id_ || !Wants(version, needs)) return;
   if (report.retried()) return NoteTrouble(now, version, member.name, report.error());
   if (!report.error().empty()) {
     return WriteFailed(now, version, report.error(),
@@ -139,7 +139,7 @@ CheckpointManifest CheckpointKeeper::ManifestOf(Version version, std::vector<Che
 
 bool CheckpointKeeper::IsBeingCommitted(Version version, bool waiting) const {
   return std::any_of(commits_.begin(), commits_.end(), [&](const auto& commit) {
-    return commit.first.first == version && (waiting || !commit.second.waits());
+    return commit.first.version == version && (waiting || !commit.second.waits());
   });
 }
 
@@ -152,8 +152,8 @@ void CheckpointKeeper::RetryCommits(absl::Time now) {
 }
 
 void CheckpointKeeper::GiveUpCommits(absl::Time now, Version newer, const CheckpointNeeds& needs) {
-  for (auto at = commits_.begin(); at != commits_.end() && at->first.first < newer;) {
-    const Version version = at->first.first;
+  for (auto at = commits_.begin(); at != commits_.end() && at->first.version < newer;) {
+    const Version version = at->first.version;
     const bool useless = at->second.waits() && needs.kept.count(version) == 0;
     at = useless ? commits_.erase(at) : std::next(at);
     if (useless) WriteFailed(now, version, "given up for a newer one", FailedWrite::NOT_WRITTEN, needs);
@@ -248,18 +248,18 @@ void CheckpointKeeper::DeleteParts(Version version) {
 void CheckpointKeeper::OnAccused(NodeId server, const RestorePoint& restore, const std::string& error) {
   const Version version(restore.version());
   const bool checked = std::any_of(accused_.begin(), accused_.end(),
-                                   [&](const auto& entry) { return entry.first.second == version; });
+                                   [&](const auto& entry) { return entry.first.version == version; });
   if (!checked) context_.out->Do(CheckCheckpointFiles{JobId(job_.job()), version, restore.checkpoint()});
-  accused_[{restore.restore_id(), version}][server] = error;
+  accused_[{version, RestoreId(restore.restore_id())}][server] = error;
 }
 
 std::map<NodeId, std::string> CheckpointKeeper::OnChecked(Version version) {
   OnFilesAnswered();
   std::map<NodeId, std::string> accusers;
   for (auto at = accused_.begin(); at != accused_.end();) {
-    const auto& [restore_id, of] = at->first;
-    if (of == version && restore_id == restore_id_) accusers = at->second;
-    at = of == version ? accused_.erase(at) : std::next(at);
+    const bool checked = at->first.version == version;
+    if (checked && at->first.restore_id == restore_id_) accusers = at->second;
+    at = checked ? accused_.erase(at) : std::next(at);
   }
   return accusers;
 }
@@ -318,7 +318,7 @@ const StoredCheckpoint* CheckpointKeeper::Find(Version version) const {
 
 RestorePoint CheckpointKeeper::NextRestore(Version limit) const {
   RestorePoint restore;
-  restore.set_restore_id(restore_id_ + 1);
+  restore.set_restore_id(restore_id_.value() + 1);
   const auto beyond = checkpoints_.upper_bound(limit);
   if (beyond == checkpoints_.begin()) return restore;
   const StoredCheckpoint& newest = std::prev(beyond)->second;

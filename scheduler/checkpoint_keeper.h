@@ -52,7 +52,7 @@ class CheckpointKeeper {
 
   // ---- what has happened ----
   // Servers start from a new restore point, cut into so many shards.
-  void BeginRestorePoint(uint64_t restore_id, uint32_t shards);
+  void BeginRestorePoint(RestoreId restore_id, uint32_t shards);
   // By the server of the shard.
   void OnWritten(absl::Time now, const Member& member, const ShardWritten& report,
                  const CheckpointNeeds& needs);
@@ -103,8 +103,6 @@ class CheckpointKeeper {
   bool IsHopeless(absl::Time now, Version version, absl::Time since) const;
 
  private:
-  // A version, and the restore point that it was written from.
-  using CommitKey = std::pair<Version, uint64_t>;
   // A version whose parts are all written.
   struct Commit {
     CommitCheckpointFiles files;
@@ -131,7 +129,7 @@ class CheckpointKeeper {
   // Tells an error once, and not for each version.
   void TellError(absl::Time now, const std::string& text, const std::string& error);
   bool IsAtWork() const;
-  void ForgetWritten(uint64_t restore_id, uint32_t shards);
+  void ForgetWritten(RestoreId restore_id, uint32_t shards);
 
   const JobContext context_;
   const JobDefinition& job_;
@@ -140,15 +138,15 @@ class CheckpointKeeper {
   std::map<Version, FailedWrite> failures_;
 
   // ---- what a restart forgets ----
-  uint64_t restore_id_ = 0;
+  RestoreId restore_id_;
   uint64_t trainings_ = 1;  // that this process has seen: what was begun for a former one counts for nothing
   ShardCollector collector_;
-  std::map<CommitKey, Commit> commits_;
+  std::map<RestoredVersion, Commit> commits_;
   std::string write_error_;  // the last, without its numbers, since a checkpoint was written
   std::string write_trouble_;
   absl::Time write_trouble_since_;  // since one was
-  // Servers that call a restore point's checkpoint damaged, while it is checked: by restore id and version.
-  std::map<std::pair<uint64_t, Version>, std::map<NodeId, std::string>> accused_;
+  // Servers that call a restore point's checkpoint damaged, while it is checked.
+  std::map<RestoredVersion, std::map<NodeId, std::string>> accused_;
   absl::Time files_since_ = absl::InfiniteFuture();  // at work, and nothing has come of it
   absl::Time files_told_ = absl::InfinitePast();     // the files_since_ that people were told of
 };

@@ -19,7 +19,7 @@ struct Fixture : Surroundings {
 
   Fixture() {
     needs.kept = {Version(20)};
-    keeper.BeginRestorePoint(1, 1);
+    keeper.BeginRestorePoint(RestoreId(1), 1);
   }
   void Written(uint64_t version, const std::string& error = "", uint64_t restore_id = 1) {
     ShardWritten report;
@@ -110,7 +110,7 @@ TEST_CASE("A version that failed is remembered if it matters; its parts go in an
   CHECK(f.Parts() == std::vector<uint64_t>{5, 20});
   CHECK(f.keeper.FindFailure(Version(5)) == nullptr);
   CHECK(f.keeper.FindFailure(Version(20)) != nullptr);
-  f.keeper.BeginRestorePoint(2, 1);
+  f.keeper.BeginRestorePoint(RestoreId(2), 1);
   CHECK(f.keeper.FindFailure(Version(20)) == nullptr);
 }
 
@@ -134,7 +134,7 @@ TEST_CASE(
   CHECK(f.All<CheckCheckpointFiles>().size() == 1);
   SECTION("the current one") { CHECK(f.keeper.OnChecked(Version(5)).size() == 2); }
   SECTION("a former one") {
-    f.keeper.BeginRestorePoint(2, 1);
+    f.keeper.BeginRestorePoint(RestoreId(2), 1);
     CHECK(f.keeper.OnChecked(Version(5)).empty());
   }
   CHECK_FALSE(f.keeper.IsChecking());

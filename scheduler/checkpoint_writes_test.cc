@@ -186,7 +186,7 @@ TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's
 
 TEST_CASE("Parts of versions that never become whole are forgotten, the oldest first") {
   ShardCollector collector;
-  collector.Reset(1, 2);
+  collector.Reset(RestoreId(1), 2);
   ShardWritten report;
   report.set_restore_id(1);
   for (uint64_t version = 1; version <= 1000; ++version) {
@@ -217,8 +217,8 @@ TEST_CASE("Two commits of a version are told apart: each answer counts for its o
   const uint64_t s = GoBackBehindCommit(&h);
   h.Written(s, 0, 5);
   REQUIRE(h.commits().size() == 2);
-  CHECK(h.commits()[0].restore_id == 1);
-  CHECK(h.commits()[1].restore_id == 2);
+  CHECK(h.commits()[0].restore_id == RestoreId(1));
+  CHECK(h.commits()[1].restore_id == RestoreId(2));
   SECTION("the former fails") {
     h.Commit(0, absl::DataLossError("its parts are not there"));
     CHECK(h.deleted_parts().empty());

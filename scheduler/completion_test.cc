@@ -18,7 +18,7 @@ struct Fixture : Surroundings {
   Version restore;
 
   Fixture() {
-    checkpoints.BeginRestorePoint(1, 1);
+    checkpoints.BeginRestorePoint(RestoreId(1), 1);
     for (const auto& [version, metric] : {std::pair(10, 0.9), std::pair(20, 0.5)})
       Add(EVALUATION_SET_VALIDATION, version, metric);
   }

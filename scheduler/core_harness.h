@@ -272,7 +272,7 @@ class Harness {
       } else if (auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
         deleted_.push_back(remove->version.value());
       } else if (auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
-        deleted_parts_.emplace_back(parts->version.value(), parts->restore_id);
+        deleted_parts_.emplace_back(parts->version.value(), parts->restore_id.value());
       } else if (auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
         if (!leftovers->before_restore) cleared_folders_.push_back(leftovers->folder);
       } else if (auto* keep = std::get_if<KeepArtifacts>(&action)) {

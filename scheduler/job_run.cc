@@ -110,7 +110,7 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
   // It may have dropped what it was told meanwhile, as long as it was not prepared.
   if (!preparation_.IsPrepared(member.id)) return;
   rollout_.OnPreparedAnew(member.id);
-  if (member.is_server()) rollout_.OnStateTold(member.id, report.restore_id());
+  if (member.is_server()) rollout_.OnStateTold(member.id, RestoreId(report.restore_id()));
   CompareStates(now);
 }
 
@@ -220,12 +220,16 @@ void JobRun::OnShardWritten(absl::Time now, const Member& member, const ShardWri
 }
 
 void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report) {
-  if (report.restore_id() != rollout_.restore_id() || !rollout_.HasHadSlot(member.id, report.slot())) return;
+  if (RestoreId(report.restore_id()) != rollout_.restore_id() ||
+      !rollout_.HasHadSlot(member.id, report.slot()))
+    return;
   if (evaluations_.AddSlot(CurrentTarget(), report)) moved_ = now;
 }
 
 void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report) {
-  if (report.restore_id() != rollout_.restore_id() || !rollout_.HasHadSlot(member.id, report.slot())) return;
+  if (RestoreId(report.restore_id()) != rollout_.restore_id() ||
+      !rollout_.HasHadSlot(member.id, report.slot()))
+    return;
   const char* const where = report.set() == EVALUATION_SET_TEST         ? "test after round "
                             : report.set() == EVALUATION_SET_VALIDATION ? "evaluation after round "
                                                                         : "round ";
@@ -419,7 +423,7 @@ bool JobRun::HasWork(NodeId node) const {
 Target JobRun::CurrentTarget() const {
   Target target = state_ == JOB_STATE_TESTING ? completion_.NextTarget() : evaluations_.NextTarget();
   target.set_job(definition().job());
-  target.set_restore_id(rollout_.restore_id());
+  target.set_restore_id(rollout_.restore_id().value());
   return target;
 }
 

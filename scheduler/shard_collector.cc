@@ -2,7 +2,7 @@
 
 namespace shoal::scheduler {
 
-void ShardCollector::Reset(uint64_t restore_id, uint32_t shards) {
+void ShardCollector::Reset(RestoreId restore_id, uint32_t shards) {
   restore_id_ = restore_id;
   shards_ = shards;
   written_.clear();
@@ -33,7 +33,7 @@ void ShardCollector::DropUpTo(Version version) {
 }
 
 std::optional<std::vector<CheckpointShard>> ShardCollector::Add(const ShardWritten& report) {
-  if (report.restore_id() != restore_id_ || report.shard() >= shards_) return std::nullopt;
+  if (RestoreId(report.restore_id()) != restore_id_ || report.shard() >= shards_) return std::nullopt;
   Parts* const parts = Find(Version(report.version()));
   if (parts == nullptr || parts->failed || parts->shards.size() == shards_) return std::nullopt;
   auto& shards = parts->shards;

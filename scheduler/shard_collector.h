@@ -16,7 +16,7 @@ namespace shoal::scheduler {
 class ShardCollector {
  public:
   // Forgets all: servers start from a new restore point, cut into `shards`.
-  void Reset(uint64_t restore_id, uint32_t shards);
+  void Reset(RestoreId restore_id, uint32_t shards);
 
   // Files by shard, once every shard of the version is there: once. Reports of other restore points are
   // dropped.
@@ -40,7 +40,7 @@ class ShardCollector {
   // Null: nothing more is to be known of the version.
   Parts* Find(Version version);
 
-  uint64_t restore_id_ = 0;
+  RestoreId restore_id_;
   uint32_t shards_ = 0;
   std::map<Version, Parts> written_;
   std::optional<Version> dropped_;  // all up to here

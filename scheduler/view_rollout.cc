@@ -37,7 +37,7 @@ void ViewRollout::OnInstalled(NodeId node, uint64_t view) {
   for (auto& [id, holder] : nodes_) holder.stateless = false;
 }
 
-void ViewRollout::OnStateTold(NodeId server, uint64_t restore_id) {
+void ViewRollout::OnStateTold(NodeId server, RestoreId restore_id) {
   if (has_view() && restore_id != this->restore_id()) nodes_[server].stateless = true;
 }
 
@@ -81,7 +81,7 @@ std::set<NodeId> ViewRollout::Close() {
 }
 
 void ViewRollout::Begin(View view) {
-  const bool restores = !has_view() || view.restore().restore_id() != restore_id();
+  const bool restores = !has_view() || RestoreId(view.restore().restore_id()) != restore_id();
   view_ = std::move(view);
   renew_wanted_ = false;
   first_in_view_.clear();

@@ -28,7 +28,7 @@ class ViewRollout {
 
   const View& view() const { return view_; }  // view 0: none yet
   bool has_view() const { return view_.view() > 0; }
-  uint64_t restore_id() const { return view_.restore().restore_id(); }
+  RestoreId restore_id() const { return RestoreId(view_.restore().restore_id()); }
   Version restore_version() const { return Version(view_.restore().version()); }
   bool restore_wanted() const { return restore_wanted_; }
   bool renew_wanted() const { return renew_wanted_; }
@@ -43,7 +43,7 @@ class ViewRollout {
   void OnInstalled(NodeId node, uint64_t view);
   // What the server held when it was prepared: the state of this restore point, or what became of it; 0:
   // none.
-  void OnStateTold(NodeId server, uint64_t restore_id);
+  void OnStateTold(NodeId server, RestoreId restore_id);
   // Nodes have had views that the store does not know: the next one is of another training.
   void BeginTraining(TrainingId training) {
     view_.set_training_id(training.value());

@@ -29,7 +29,7 @@ struct BlockSnapshot {
 
 // A shard's state at one version, all blocks.
 struct ShardSnapshot {
-  uint64_t restore_id = 0;
+  RestoreId restore_id;
   Version version;
   uint32_t shard = 0;
   uint32_t shards = 1;

@@ -126,7 +126,7 @@ void ServerNode::HoldUp(JobId job, size_t former) {
 void ServerNode::ReportPrepared(const ShardHost& job) {
   NodeReport report;
   report.mutable_job_prepared()->set_job(job.id().value());
-  report.mutable_job_prepared()->set_restore_id(job.shard().held_restore_id());
+  report.mutable_job_prepared()->set_restore_id(job.shard().held_restore_id().value());
   options_.report(std::move(report));
 }
 

@@ -62,7 +62,7 @@ void ShardCore::Expect(const View& view) {
   absl::MutexLock lock(&mutex_);
   if (key.view == newest_.view || !CheckIsNewest(key).ok()) return;
   newest_ = key;
-  restore_id_ = view.restore().restore_id();
+  restore_id_ = RestoreId(view.restore().restore_id());
   serving_ = ViewId(0);
 }
 
@@ -80,7 +80,7 @@ void ShardCore::Close() {
   serving_ = ViewId(0);
 }
 
-bool ShardCore::IsWanted(uint64_t restore_id) const {
+bool ShardCore::IsWanted(RestoreId restore_id) const {
   absl::MutexLock lock(&mutex_);
   return !closed_ && restore_id == restore_id_;
 }
@@ -108,7 +108,7 @@ absl::Status ShardCore::Install(const View& view) {
     absl::MutexLock lock(&mutex_);
     if (closed_) return absl::FailedPreconditionError("the job is over here");
     // Of use to a newer view of the same restore point too.
-    if (restore_id_ == view.restore().restore_id()) state_ = state;
+    if (restore_id_ == RestoreId(view.restore().restore_id())) state_ = state;
     if (newest_.view != id) return absl::FailedPreconditionError("a newer view came in between");
     serving_ = id;
   }
@@ -130,7 +130,7 @@ absl::Status ShardCore::CheckRestorePoint(const RestorePoint& restore) const {
 
 absl::StatusOr<std::shared_ptr<ShardState>> ShardCore::StateFor(const View& view, uint32_t shard,
                                                                 std::shared_ptr<ShardState> held) {
-  const ShardState::Place place = {view.restore().restore_id(), shard,
+  const ShardState::Place place = {RestoreId(view.restore().restore_id()), shard,
                                    static_cast<uint32_t>(view.shards_size())};
   if (place.shards > job_->blocks.size()) {
     return absl::InvalidArgumentError(
@@ -241,9 +241,9 @@ ViewKey ShardCore::serving() const {
   return {newest_.job, newest_.training, serving_};
 }
 
-uint64_t ShardCore::held_restore_id() const {
+RestoreId ShardCore::held_restore_id() const {
   absl::MutexLock lock(&mutex_);
-  return state_ == nullptr ? 0 : state_->place().restore_id;
+  return state_ == nullptr ? RestoreId(0) : state_->place().restore_id;
 }
 
 }  // namespace shoal::server

@@ -146,7 +146,7 @@ class ShardCore {
   ViewKey serving() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The restore point whose state, or what became of it, is held; 0: none.
-  uint64_t held_restore_id() const ABSL_LOCKS_EXCLUDED(mutex_);
+  RestoreId held_restore_id() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ShardConfig& job() const { return *job_; }
 
@@ -157,7 +157,7 @@ class ShardCore {
   absl::StatusOr<std::shared_ptr<ShardState>> StateFor(const View& view, uint32_t shard,
                                                        std::shared_ptr<ShardState> held);
   absl::Status CheckRestorePoint(const RestorePoint& restore) const;
-  bool IsWanted(uint64_t restore_id) const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsWanted(RestoreId restore_id) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::shared_ptr<const ShardConfig> job_;
   const NodeId self_;
@@ -168,9 +168,9 @@ class ShardCore {
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  ViewKey newest_ ABSL_GUARDED_BY(mutex_);           // of all views seen
-  uint64_t restore_id_ ABSL_GUARDED_BY(mutex_) = 0;  // of newest_
-  ViewId serving_ ABSL_GUARDED_BY(mutex_);           // newest_, or 0: none
+  ViewKey newest_ ABSL_GUARDED_BY(mutex_);        // of all views seen
+  RestoreId restore_id_ ABSL_GUARDED_BY(mutex_);  // of newest_
+  ViewId serving_ ABSL_GUARDED_BY(mutex_);        // newest_, or 0: none
   std::shared_ptr<ShardState> state_ ABSL_GUARDED_BY(mutex_);
 };
 

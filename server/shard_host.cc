@@ -404,7 +404,7 @@ bool ShardHost::HasRoomForSnapshot(Version version) {
 
 void ShardHost::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_ || snapshot->restore_id != view_.restore().restore_id()) return;
+  if (stopping_ || snapshot->restore_id != RestoreId(view_.restore().restore_id())) return;
   const CheckpointUse use = UseOf(snapshot->version);
   const SnapshotQueue::Snapshot given_up = snapshots_.Add(std::move(snapshot), use);
   if (given_up != nullptr) {
@@ -472,7 +472,7 @@ bool ShardHost::IsRetried(const ShardSnapshot& snapshot, const absl::Status& sta
     return false;
   }
   full_since_ = std::min(full_since_, timers_->Now());
-  if (stopping_ || snapshot.restore_id != view_.restore().restore_id()) return false;
+  if (stopping_ || snapshot.restore_id != RestoreId(view_.restore().restore_id())) return false;
   switch (UseOf(snapshot.version)) {
     case CheckpointUse::kRestart:
       return snapshots_.size() == 0;
@@ -487,7 +487,7 @@ ShardWritten ShardHost::NewWritten(const ShardSnapshot& snapshot,
                                    const absl::StatusOr<CheckpointShard>& shard) const {
   ShardWritten written;
   written.set_job(id().value());
-  written.set_restore_id(snapshot.restore_id);
+  written.set_restore_id(snapshot.restore_id.value());
   written.set_version(snapshot.version.value());
   written.set_shard(snapshot.shard);
   if (shard.ok()) {

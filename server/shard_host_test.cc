@@ -370,7 +370,7 @@ TEST_CASE("A view of another training ends the job here, which is refused and ca
 
 std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
   auto snapshot = std::make_shared<ShardSnapshot>();
-  snapshot->restore_id = 1;
+  snapshot->restore_id = RestoreId(1);
   snapshot->version = Version(version);
   snapshot->blocks.resize(2);
   for (uint64_t i = 0; i < 2; ++i) {

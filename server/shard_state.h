@@ -23,7 +23,7 @@ namespace shoal::server {
 class ShardState : public std::enable_shared_from_this<ShardState> {
  public:
   struct Place {
-    uint64_t restore_id = 0;
+    RestoreId restore_id;
     uint32_t shard = 0;
     uint32_t shards = 1;
   };

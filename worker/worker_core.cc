@@ -23,9 +23,10 @@ void WorkerCore::OnView(const View& view) {
   view_ = ViewId(view.view());
   shards_ = view.shards_size();
   assigned_ = assigned;
-  if (view.restore().restore_id() != restore_id_) Rewind(view.restore().restore_id());
+  const RestoreId restore_id(view.restore().restore_id());
+  if (restore_id != restore_id_) Rewind(restore_id);
   OnTarget(view.target());
-  view_restore_[view_.value()] = restore_id_;
+  view_restore_[view_] = restore_id_;
 
   if (assigned_.empty()) {
     CancelRun();
@@ -43,7 +44,7 @@ void WorkerCore::OnView(const View& view) {
 }
 
 void WorkerCore::OnTarget(const Target& target) {
-  if (target.restore_id() != restore_id_) return;
+  if (RestoreId(target.restore_id()) != restore_id_) return;
   const bool same = target.version() == target_.version() && target.evaluate() == target_.evaluate();
   if (same || target.version() < target_.version()) return;
   if (running_ && running_->work.kind == Work::Kind::kEvaluate) CancelRun();
@@ -55,7 +56,7 @@ void WorkerCore::OnSessionOpened() {
   for (const auto& [slot, statistics] : evaluated_) Report(Slot(slot), statistics);
 }
 
-void WorkerCore::Rewind(uint64_t restore_id) {
+void WorkerCore::Rewind(RestoreId restore_id) {
   restore_id_ = restore_id;
   CancelRun();
   located_ = false;
@@ -99,8 +100,8 @@ void WorkerCore::OnOutOfRange(ViewId view) {
 // or a relocation is still going on.
 bool WorkerCore::InUse(Version version) const {
   for (const auto& [write, blocks] : writes_) {
-    const bool same_buffer = write.second % 2 == version.value() % 2;
-    if (same_buffer && (write.first != restore_id_ || Version(write.second) != version)) return true;
+    const bool same_buffer = write.version.value() % 2 == version.value() % 2;
+    if (same_buffer && write != RestoredVersion{version, restore_id_}) return true;
   }
   if (!running_) return false;
   if (running_->restore_id != restore_id_) return true;
@@ -114,18 +115,17 @@ WorkerCore::Offer WorkerCore::OfferBlock(ViewId view, Version version, BlockId b
   BlockState& state = buffer(version).blocks[block.value()];
   if (state != BlockState::kNone) return Offer::kDrop;
   // Begun before the version was located anew: two threads would write to the same place.
-  if (!writes_[{restore_id_, version.value()}].insert(block.value()).second) return Offer::kWait;
+  if (!writes_[{version, restore_id_}].insert(block).second) return Offer::kWait;
   state = BlockState::kWriting;
   return Offer::kTake;
 }
 
 void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
-  const auto restore = view_restore_.find(view.value());
-  const uint64_t restore_id = restore == view_restore_.end() ? restore_id_ : restore->second;
-  const auto write = writes_.find({restore_id, version.value()});
-  if (write != writes_.end() && write->second.erase(block.value()) > 0 && write->second.empty())
-    writes_.erase(write);
-  if (writes_.empty()) view_restore_.erase(view_restore_.begin(), view_restore_.find(view_.value()));
+  const auto restore = view_restore_.find(view);
+  const RestoreId restore_id = restore == view_restore_.end() ? restore_id_ : restore->second;
+  const auto write = writes_.find({version, restore_id});
+  if (write != writes_.end() && write->second.erase(block) > 0 && write->second.empty()) writes_.erase(write);
+  if (writes_.empty()) view_restore_.erase(view_restore_.begin(), view_restore_.find(view_));
 
   const bool current = located_ && restore_id == restore_id_ && (version == base_ || version == base_ + 1);
   if (!current) return;
@@ -243,7 +243,7 @@ void WorkerCore::Report(Slot slot, const EvaluationStatistics& statistics) {
   SendReport send;
   auto* evaluated = send.report.mutable_slot_evaluated();
   evaluated->set_job(options_.job.value());
-  evaluated->set_restore_id(restore_id_);
+  evaluated->set_restore_id(restore_id_.value());
   evaluated->set_version(target_.version());
   evaluated->set_set(target_.evaluate());
   evaluated->set_slot(slot.value());

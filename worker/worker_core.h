@@ -111,7 +111,7 @@ class WorkerCore {
 
   // For logs, tests and the status.
   ViewId view() const { return view_; }
-  uint64_t restore_id() const { return restore_id_; }
+  RestoreId restore_id() const { return restore_id_; }
   const Target& target() const { return target_; }
   Version base() const { return base_; }
   bool located() const { return located_; }
@@ -124,14 +124,14 @@ class WorkerCore {
   };
   struct Running {
     Work work;
-    uint64_t restore_id = 0;
+    RestoreId restore_id;
     bool cancelled = false;
   };
 
   Buffer& buffer(Version version) { return buffers_[version.value() % 2]; }
   const Buffer& buffer(Version version) const { return buffers_[version.value() % 2]; }
   bool Complete(Version version) const { return buffer(version).here == options_.blocks; }
-  void Rewind(uint64_t restore_id);
+  void Rewind(RestoreId restore_id);
   void Locate();
   void Connect();
   void CancelRun();
@@ -146,7 +146,7 @@ class WorkerCore {
   const SlotTree tree_;
 
   ViewId view_;
-  uint64_t restore_id_ = 0;
+  RestoreId restore_id_;
   uint32_t shards_ = 0;
   SlotRange assigned_;
   Target target_;
@@ -158,9 +158,8 @@ class WorkerCore {
   std::vector<bool> done_;  // slots of round base_ whose contributions are held
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // by slot, of target_
   std::optional<Running> running_;
-  // (restore id, version) -> blocks being written
-  std::map<std::pair<uint64_t, uint64_t>, std::set<uint64_t>> writes_;
-  std::map<uint64_t, uint64_t> view_restore_;  // restore id of the views with writes out
+  std::map<RestoredVersion, std::set<BlockId>> writes_;  // blocks being written
+  std::map<ViewId, RestoreId> view_restore_;             // of the views with writes out
   uint64_t next_ticket_ = 1;
   std::vector<WorkerAction> actions_;
 };

@@ -296,7 +296,7 @@ void WorkerRounds::FailLoss(const char* reason) {
   NodeReport report;
   SlotFailed& failed = *report.mutable_slot_failed();
   failed.set_job(options_.job.value());
-  failed.set_restore_id(core_.restore_id());
+  failed.set_restore_id(core_.restore_id().value());
   failed.set_round(run_.version.value());
   failed.set_slot(static_cast<uint32_t>(run_.slot.value()));
   failed.set_set(run_.set);

@@ -46,13 +46,29 @@ using TrainingId = Number<struct TrainingIdTag>;  // of a View: tells a job from
 using ViewId = Number<struct ViewIdTag>;          // grows with every view of a job
 using Round = Number<struct RoundTag>;            // round t turns version t into version t+1
 using Version = Number<struct VersionTag>;        // rounds applied to a block
-using BlockId = Number<struct BlockIdTag>;        // index into the job's block list
+using RestoreId =
+    Number<struct RestoreIdTag>;            // of a restore point: grows with every rewind of a job; 0: none
+using BlockId = Number<struct BlockIdTag>;  // index into the job's block list
 using Slot = Number<struct SlotTag>;
 
 // Round t computes from version t and yields version t+1.
 constexpr Version InputOf(Round round) { return Version(round.value()); }
 constexpr Version OutputOf(Round round) { return Version(round.value() + 1); }
 constexpr Round RoundFrom(Version version) { return Round(version.value()); }
+
+// A version, and the restore point that it follows from: the same rounds after a rewind yield another one.
+struct RestoredVersion {
+  Version version;
+  RestoreId restore_id;
+
+  friend constexpr bool operator==(RestoredVersion a, RestoredVersion b) {
+    return a.version == b.version && a.restore_id == b.restore_id;
+  }
+  friend constexpr bool operator!=(RestoredVersion a, RestoredVersion b) { return !(a == b); }
+  friend constexpr bool operator<(RestoredVersion a, RestoredVersion b) {
+    return a.version != b.version ? a.version < b.version : a.restore_id < b.restore_id;
+  }
+};
 
 // The slots [begin, end). A node of the reduction tree when it comes from SlotTree.
 struct SlotRange {

@@ -114,14 +114,16 @@ bool ParseCheckpointName(absl::string_view name, Version* version) {
 }
 
 // "version-120.3.partial" -> 3. A committed version that is being deleted ("version-120.partial") has 0.
-bool ParsePartialName(absl::string_view name, uint64_t* restore_id) {
+bool ParsePartialName(absl::string_view name, RestoreId* restore_id) {
   Version version;
-  *restore_id = 0;
+  *restore_id = RestoreId(0);
   if (!absl::ConsumeSuffix(&name, kPartialSuffix)) return false;
   if (ParseCheckpointName(name, &version)) return true;
   const size_t dot = name.rfind('.');
-  return dot != name.npos && absl::SimpleAtoi(name.substr(dot + 1), restore_id) &&
-         ParseCheckpointName(name.substr(0, dot), &version);
+  uint64_t number = 0;
+  if (dot == name.npos || !absl::SimpleAtoi(name.substr(dot + 1), &number)) return false;
+  *restore_id = RestoreId(number);
+  return ParseCheckpointName(name.substr(0, dot), &version);
 }
 
 bool HasShardFiles(Env* env, const std::string& folder) {
@@ -196,8 +198,8 @@ bool MayBeWrittenLater(const absl::Status& status) {
 
 std::string CheckpointName(Version version) { return absl::StrCat(kVersionPrefix, version.value()); }
 
-std::string PartialCheckpointName(Version version, uint64_t restore_id) {
-  return absl::StrCat(CheckpointName(version), ".", restore_id, kPartialSuffix);
+std::string PartialCheckpointName(Version version, RestoreId restore_id) {
+  return absl::StrCat(CheckpointName(version), ".", restore_id.value(), kPartialSuffix);
 }
 
 // ---- writing ----
@@ -227,7 +229,7 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 // ---- committing and finding ----
 
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
-                                             const std::string& history, uint64_t restore_id) {
+                                             const std::string& history, RestoreId restore_id) {
   manifest.set_format(kCheckpointFormat);
   const Version version(manifest.version());
   const std::string final_path = JoinPath(folder, CheckpointName(version));
@@ -344,16 +346,16 @@ absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version versi
 }
 
 absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version,
-                                   uint64_t restore_id) {
+                                   RestoreId restore_id) {
   return env->DeleteTree(JoinPath(folder, PartialCheckpointName(version, restore_id)));
 }
 
 absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder,
-                                      std::optional<uint64_t> before_restore) {
+                                      std::optional<RestoreId> before_restore) {
   if (!env->FileExists(folder)) return absl::OkStatus();
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(folder));
   for (const std::string& name : names) {
-    uint64_t restore_id = 0;
+    RestoreId restore_id;
     if (!ParsePartialName(name, &restore_id) || (before_restore && restore_id >= *before_restore)) continue;
     SHOAL_RETURN_IF_ERROR(env->DeleteTree(JoinPath(folder, name)));
   }

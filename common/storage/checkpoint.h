@@ -47,7 +47,7 @@ bool MayBeWrittenLater(const absl::Status& status);
 
 // "version-120", and "version-120.3.partial" while it is being written from restore point 3.
 std::string CheckpointName(Version version);
-std::string PartialCheckpointName(Version version, uint64_t restore_id);
+std::string PartialCheckpointName(Version version, RestoreId restore_id);
 
 // ---- writing (server) ----
 
@@ -62,7 +62,7 @@ struct ShardFile {
   uint64_t job = 0;
   uint64_t writer = 0;  // node: two servers may write the same shard, when one was given up for the other
   Version version;
-  uint64_t restore_id = 0;  // restore point that the servers run from
+  RestoreId restore_id;  // restore point that the servers run from
   uint32_t shard = 0;
   uint32_t shards = 1;
   std::vector<std::string> moment_names;  // "exp_avg", "exp_avg_sq"; "momentum"
@@ -90,7 +90,8 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 // or not what its server reported, or not of this job and version; FAILED_PRECONDITION when the version that
 // is there is of another training or has other bits; what the Env says.
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
-                                             const std::string& history = "", uint64_t restore_id = 0);
+                                             const std::string& history = "",
+                                             RestoreId restore_id = RestoreId(0));
 
 // Whether the storage is there that holds `folder`, to which checkpoints were written: a folder that is
 // missing, or has nothing in it but parts of versions, is taken for a mount point without its file system.
@@ -120,12 +121,13 @@ absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version versi
 
 // Removes what servers of the restore point have written of a version that is not committed; OK when there is
 // nothing. A committed one stays, whoever wrote it.
-absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version, uint64_t restore_id);
+absl::Status DeleteCheckpointParts(Env* env, const std::string& folder, Version version,
+                                   RestoreId restore_id);
 
 // Removes what is left of all attempts in `folder`, or of those of restore points before `before_restore`; OK
 // when there is no such folder.
 absl::Status DeletePartialCheckpoints(Env* env, const std::string& folder,
-                                      std::optional<uint64_t> before_restore = std::nullopt);
+                                      std::optional<RestoreId> before_restore = std::nullopt);
 
 // ---- reading (server, scheduler, command line) ----
 

@@ -166,14 +166,16 @@ TEST_CASE("A commit takes no shard file but the one that its server has reported
   TestDir dir;
   const CheckpointManifest manifest = ManifestOf({*Write(dir.path(), 0), *Write(dir.path(), 1)});
   const auto committed = [&] { return CommitCheckpoint(PosixEnv(), dir.path(), manifest).status(); };
-  const std::string file = JoinPath(dir / PartialCheckpointName(Version(120), 0), ShardFileName(1, kShards));
+  const std::string file =
+      JoinPath(dir / PartialCheckpointName(Version(120), RestoreId(0)), ShardFileName(1, kShards));
   SECTION("of the same size, from another run") { REQUIRE(Write(dir.path(), 1, {7, 120, /*first=*/2}).ok()); }
   SECTION("of another job") { REQUIRE(Write(dir.path(), 1, {8, 120}).ok()); }
   SECTION("of another version") {
     TestDir other;
     REQUIRE(Write(other.path(), 1, {7, 121}).ok());
     REQUIRE(PosixEnv()
-                ->Rename(JoinPath(other / PartialCheckpointName(Version(121), 0), ShardFileName(1, kShards)),
+                ->Rename(JoinPath(other / PartialCheckpointName(Version(121), RestoreId(0)),
+                                  ShardFileName(1, kShards)),
                          file)
                 .ok());
   }
@@ -194,13 +196,14 @@ TEST_CASE("A shard whose files swear to be of another version does not pass, tho
   SECTION("version") { manifest.set_version(121); }
   SECTION("job") { manifest.set_job(8); }
   SECTION("shard") { manifest.mutable_shards()->SwapElements(0, 1); }
-  REQUIRE(PosixEnv()->CreateDirs(dir / PartialCheckpointName(Version(121), 0)).ok());
+  REQUIRE(PosixEnv()->CreateDirs(dir / PartialCheckpointName(Version(121), RestoreId(0))).ok());
   for (const char* name : {"shard-0-of-2.safetensors", "shard-1-of-2.safetensors"}) {
     const std::string bytes =
-        *PosixEnv()->ReadFile(JoinPath(dir / PartialCheckpointName(Version(120), 0), name));
-    REQUIRE(PosixEnv()
-                ->WriteFileAtomic(JoinPath(dir / PartialCheckpointName(Version(121), 0), name), bytes)
-                .ok());
+        *PosixEnv()->ReadFile(JoinPath(dir / PartialCheckpointName(Version(120), RestoreId(0)), name));
+    REQUIRE(
+        PosixEnv()
+            ->WriteFileAtomic(JoinPath(dir / PartialCheckpointName(Version(121), RestoreId(0)), name), bytes)
+            .ok());
   }
   CHECK(absl::IsDataLoss(CommitCheckpoint(PosixEnv(), dir.path(), manifest).status()));
 }
@@ -235,7 +238,7 @@ TEST_CASE("Parameters that are not finite are not written") {
     CHECK(absl::IsOutOfRange(written.status()));
     CHECK_THAT(std::string(written.status().message()), Catch::Matchers::Contains("block 1"));
   }
-  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120), 0)));
+  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120), RestoreId(0))));
   CHECK(Write(dir.path(), 1, {7, 120, std::numeric_limits<float>::denorm_min()}).ok());
   CHECK(Write(dir.path(), 1, {7, 120, std::numeric_limits<float>::lowest()}).ok());
 }

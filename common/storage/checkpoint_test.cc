@@ -175,7 +175,7 @@ TEST_CASE(
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/3).ok());
   env.SetRules({FaultRule{"shard-", 0, 100, EIO}});
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/4).ok());
-  const std::string partial = dir / PartialCheckpointName(Version(120), 0);
+  const std::string partial = dir / PartialCheckpointName(Version(120), RestoreId(0));
   CHECK(PosixEnv()->ListDir(partial)->size() == 2);
   const auto path = CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path()));
   REQUIRE(path.ok());
@@ -199,11 +199,11 @@ TEST_CASE("Deleting the parts of a version leaves the committed one, whoever wro
   TestDir dir;
   REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), WriteAll(PosixEnv(), dir.path())).ok());
   REQUIRE(WriteShard(PosixEnv(), dir.path(), 1).ok());
-  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), 0).ok());
-  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120), 0)));
+  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), RestoreId(0)).ok());
+  CHECK_FALSE(PosixEnv()->FileExists(dir / PartialCheckpointName(Version(120), RestoreId(0))));
   REQUIRE(PosixEnv()->FileExists(dir / "version-120"));
   CHECK(CheckpointReader::Open(PosixEnv(), dir / "version-120")->Verify().ok());
-  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), 0).ok());
+  CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), RestoreId(0)).ok());
 }
 
 TEST_CASE("What servers of two restore points write of a version is kept apart") {
@@ -212,7 +212,7 @@ TEST_CASE("What servers of two restore points write of a version is kept apart")
   ShardFile later;
   later.job = 7;
   later.version = Version(120);
-  later.restore_id = 3;
+  later.restore_id = RestoreId(3);
   REQUIRE(WriteShardFile(PosixEnv(), dir.path(), later).ok());
   const auto left = [&] {
     return std::make_pair(PosixEnv()->FileExists(dir / "version-120.0.partial"),
@@ -226,12 +226,12 @@ TEST_CASE("What servers of two restore points write of a version is kept apart")
     CHECK(ListCheckpoints(PosixEnv(), dir.path())->empty());
   }
   SECTION("one is deleted") {
-    CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), 3).ok());
+    CHECK(DeleteCheckpointParts(PosixEnv(), dir.path(), Version(120), RestoreId(3)).ok());
     CHECK(left() == std::make_pair(true, false));
   }
   SECTION("the former ones are") {
     REQUIRE(PosixEnv()->CreateDirs(dir / "version-9.partial").ok());  // its deletion was cut off
-    CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path(), 3).ok());
+    CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path(), RestoreId(3)).ok());
     CHECK(left() == std::make_pair(false, true));
     CHECK_FALSE(PosixEnv()->FileExists(dir / "version-9.partial"));
   }
