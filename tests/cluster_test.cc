@@ -1,5 +1,6 @@
 // Scheduler, servers and workers in one process, over real gRPC on loopback, with a stand-in for the model:
 // what ThreadSanitizer must see together, and processes hide from it.
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -225,16 +227,17 @@ int64_t CountThreads() {
   return std::distance(tasks, end);
 }
 
-// Submits the job, and follows it to its end.
-Job RunJob(
-    const std::string& scheduler, int servers, int workers,
-    const std::function<void(const JobEvent&)>& on_event = [](const JobEvent&) {}) {
-  SchedulerClient client(scheduler);
+JobId Submit(const std::string& scheduler, int servers, int workers) {
   SubmitJobRequest request;
   *request.mutable_spec() = MakeSpec();
   request.mutable_spec()->mutable_cluster()->set_min_servers(servers);
   request.mutable_spec()->mutable_cluster()->set_min_workers(workers);
-  const JobId job = Value(client.Submit(request));
+  return Value(SchedulerClient(scheduler).Submit(request));
+}
+
+// Follows the job to its end.
+Job Follow(const std::string& scheduler, JobId job, const std::function<void(const JobEvent&)>& on_event) {
+  SchedulerClient client(scheduler);
   const absl::Time deadline = absl::Now() + absl::Seconds(100);
   uint64_t after = 0;
   while (true) {
@@ -247,6 +250,13 @@ Job RunJob(
     REQUIRE(absl::IsUnavailable(status));
     REQUIRE(absl::Now() < deadline);
   }
+}
+
+// Submits a job, and follows it to its end.
+Job RunJob(
+    const std::string& scheduler, int servers, int workers,
+    const std::function<void(const JobEvent&)>& on_event = [](const JobEvent&) {}) {
+  return Follow(scheduler, Submit(scheduler, servers, workers), on_event);
 }
 
 // Trains on so many servers and workers. With `disturb`, one worker crashes and another leaves and is
@@ -296,6 +306,84 @@ TEST_CASE("Nodes whose scheduler has lost its store join the new cluster, and tr
   INFO(job.reason());
   CHECK(job.state() == JOB_STATE_COMPLETED);
   CHECK(Value(client.GetStatus()).nodes_size() == 2);
+}
+
+// Two servers and three workers, which something happens to.
+class ChangingCluster {
+ public:
+  ChangingCluster() {
+    for (auto& server : servers_) server = NewServer();
+    for (auto& worker : workers_) worker = NewWorker();
+  }
+  const std::string& address() const { return scheduler_.address(); }
+
+  // The `number`-th of all that may happen, round and round.
+  void Disturb(JobId job, int number) {
+    switch (number % 4) {
+      case 0:
+        REQUIRE(SchedulerClient(address()).Cancel(job).ok());
+        break;
+      case 1:  // a worker crashes
+        workers_[number % 3] = nullptr;
+        workers_[number % 3] = NewWorker();
+        break;
+      case 2:  // one leaves
+        workers_[number % 3]->Leave(absl::Seconds(10));
+        workers_[number % 3] = NewWorker();
+        break;
+      default:  // a server crashes
+        servers_[number % 2] = nullptr;
+        servers_[number % 2] = NewServer();
+    }
+  }
+
+ private:
+  std::string NewFolder() { return dir_ / absl::StrCat("node-", started_++); }
+  std::unique_ptr<TestServer> NewServer() { return std::make_unique<TestServer>(address(), NewFolder()); }
+  std::unique_ptr<worker::WorkerNode> NewWorker() { return StartWorker(address(), NewFolder()); }
+
+  const TestDir dir_;
+  int started_ = 0;
+  TestScheduler scheduler_{dir_ / "state"};
+  std::unique_ptr<TestServer> servers_[2];
+  std::unique_ptr<worker::WorkerNode> workers_[3];
+};
+
+// Follows the job as people do who look and leave, until it is stopped.
+class Onlooker {
+ public:
+  Onlooker(const std::string& scheduler, JobId job)
+      : thread_([this, scheduler, job] {
+          SchedulerClient client(scheduler);
+          for (uint64_t after = 0; !stopped_.load();) {
+            (void)client.Watch(job, &after, absl::Milliseconds(100), [](const JobEvent&) { return false; });
+          }
+        }) {}
+  ~Onlooker() {
+    stopped_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stopped_{false};
+  std::thread thread_;
+};
+
+TEST_CASE("Jobs are cancelled, nodes crash, leave and join, again and again: what ends has the same bits") {
+  ChangingCluster cluster;
+  std::set<std::string> results;
+  for (int number = 0; number < 12; ++number) {
+    const JobId job = Submit(cluster.address(), 2, 3);
+    const Onlooker onlooker(cluster.address(), job);
+    int events = 0;
+    const Job ended = Follow(cluster.address(), job, [&](const JobEvent& event) {
+      if (event.sequence() > 0 && ++events == 3 + number % 8) cluster.Disturb(job, number);
+    });
+    INFO("job " << number << ": " << ended.reason());
+    REQUIRE(ended.state() == (number % 4 == 0 ? JOB_STATE_CANCELLED : JOB_STATE_COMPLETED));
+    if (ended.state() == JOB_STATE_COMPLETED) results.insert(ended.result().parameters_sha256());
+  }
+  CHECK(results.size() == 1);
 }
 
 TEST_CASE("A cluster that is over leaves no thread and no port") {

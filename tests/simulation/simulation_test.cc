@@ -128,6 +128,20 @@ TEST_CASE("A store of which an older copy is put back goes on from a checkpoint 
   }
 }
 
+TEST_CASE("Schedules that once failed", "[simulation]") {
+  for (const char* text : {
+           // A server had dropped the job, and the other one had not, when an older store came back.
+           "seed=30125612 jobs=210 servers=2 workers=4 lost=0 doubled=0.05 damaged=0 slowest=14 | "
+           "outdate at=581 for=110 number=734 | power s0 at=165 for=113",
+           "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
+           "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141",
+       }) {
+    const auto schedule = ParseSchedule(text);
+    REQUIRE(schedule.ok());
+    Check(*schedule);
+  }
+}
+
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   int early = 0, older = 0, clipped = 0, bf16 = 0;
   for (uint64_t number = 0; number < 400; ++number) {
