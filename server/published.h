@@ -15,8 +15,8 @@ struct PublishedVersion {
   Version version;
   WireFormat wire = WIRE_FORMAT_F32;
   uint32_t payload_crc32c =
-      0;            // to be continued over each message's header: common/protocol/block_checksum.h
-  Payload payload;  // for f32 the parameters themselves, else an encoded copy
+      0;            // extended over each message's header: common/protocol/block_checksum.h
+  Payload payload;  // for f32 the parameters themselves, otherwise an encoded copy
 };
 
 // One block of a snapshot. Immutable; θ is shared with the published version.
@@ -27,7 +27,7 @@ struct BlockSnapshot {
   std::vector<FloatArray> moments;  // copies, in the order of ShardConfig::moment_names
 };
 
-// A shard's state at one version, all blocks.
+// A shard's state at one version: all of its blocks.
 struct ShardSnapshot {
   uint64_t restore_id = 0;
   Version version;
