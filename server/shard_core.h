@@ -104,12 +104,12 @@ class ShardCore {
 
   // Adds one contribution; the last one of a round updates the block (at once, or with clipping once the
   // norms are known). Errors, none of which changes anything:
-  //   FAILED_PRECONDITION  of another job, training or view than is served, or a round that this block has
-  //                        not reached
+  //   FAILED_PRECONDITION  for a job, training or view other than the one served, or a round that this block
+  //                        has not reached
   //   INVALID_ARGUMENT     not a block of this shard or a round of the training, not a node of the slot tree,
   //                        another format or size
-  //   DATA_LOSS            header and payload don't have their checksum: send it again
-  //   RESOURCE_EXHAUSTED   there is no memory for it: send it again later
+  //   DATA_LOSS            header and payload don't match their checksum: send it again
+  //   RESOURCE_EXHAUSTED   not enough memory for it: send it again later
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
   // The number of Contribute calls that succeeded.
   uint64_t contributions() const { return contributions_.load(std::memory_order_relaxed); }

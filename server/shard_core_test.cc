@@ -83,7 +83,7 @@ class RampSource : public StateSource, public StateReader {
   std::function<void()> on_open = [] {}, on_read = [] {};
 };
 
-// Gradient of one slot, values that need rounding.
+// Gradient of one slot; its values need rounding.
 float Gradient(uint64_t round, uint32_t slot, uint64_t block, uint64_t i) {
   return std::sin(0.3f * static_cast<float>(round + 1) + 1.7f * static_cast<float>(slot) +
                   0.9f * static_cast<float>(block * kBlockElements + i));
@@ -103,7 +103,7 @@ std::vector<float> NodeValue(uint64_t round, SlotRange node, uint64_t block, uin
   return value;
 }
 
-// Several shards of one job with each other, in one thread.
+// Several shards of one job working together, in one thread.
 class Cluster : public ShardEffects {
  public:
   explicit Cluster(uint32_t shards, double clip_norm = 1, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
@@ -191,7 +191,7 @@ class Cluster : public ShardEffects {
   bool room = true;  // for snapshots
   int published = 0;
   std::vector<uint32_t> asked;                    // for norms
-  std::set<std::pair<uint32_t, uint32_t>> calls;  // for them, of whom to whom: one at a time
+  std::set<std::pair<uint32_t, uint32_t>> calls;  // (from, to): one call at a time
   std::vector<ShardProgress> progresses;
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
   std::vector<std::string> lost;
@@ -266,7 +266,7 @@ TEST_CASE("What can't come from a correct worker is refused and changes nothing"
   CHECK(code(cluster.Header(1, {0, 1}, 0), good) == absl::StatusCode::kFailedPrecondition);
   CHECK(code(cluster.Header(0, {1, 3}, 0), good) == absl::StatusCode::kInvalidArgument);
   CHECK(code(cluster.Header(0, {3, 9}, 0), good) == absl::StatusCode::kInvalidArgument);
-  CHECK(code(cluster.Header(0, {0, 1}, 1), good) == absl::StatusCode::kInvalidArgument);  // another shard's
+  CHECK(code(cluster.Header(0, {0, 1}, 1), good) == absl::StatusCode::kInvalidArgument);  // in another shard
   CHECK(code(cluster.Header(0, {0, 1}, 99), good) == absl::StatusCode::kInvalidArgument);
   CHECK(code(cluster.Header(0, {0, 1}, 0), Payload()) == absl::StatusCode::kInvalidArgument);
   header = cluster.Header(0, {0, 1}, 0);
@@ -377,7 +377,7 @@ TEST_CASE("A round of which a peer has told two different norms does not go on, 
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kDataLoss);
   cluster.asked.clear();
   cluster.InstallView(2);
-  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 1);  // so that it is told again
+  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 1);  // so that it is reported again
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kDataLoss);
   CHECK(cluster.servers[0]->Versions(Key(2))->highest == Version(0));
   cluster.InstallView(3, /*restore_id=*/2);
@@ -413,8 +413,8 @@ TEST_CASE("Who asks for norms is asked for his own, and nothing else comes of it
   CHECK(code([](NormsRequest* r) { r->set_training_id(2); }) == absl::StatusCode::kFailedPrecondition);
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
   cluster.asked.clear();
-  CHECK(ask()->squared_norms_size() > 0);  // of the round before too
-  CHECK(cluster.asked.empty());            // and its own are not lacking
+  CHECK(ask()->squared_norms_size() > 0);  // for the previous round too
+  CHECK(cluster.asked.empty());            // and its own are not missing
 }
 
 TEST_CASE("Norms in a job that does not clip are refused") {
@@ -472,7 +472,7 @@ TEST_CASE("A view that can't be is refused, and no view is served") {
   CHECK(code([](View*) {}) == absl::StatusCode::kOk);
 }
 
-// As long as it lives no large memory can be had, after the first `grant` pieces.
+// While it exists, all large allocations after the first `grant` fail.
 class NoMemory {
  public:
   explicit NoMemory(int grant = 0) {

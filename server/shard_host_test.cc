@@ -32,7 +32,7 @@ namespace {
 constexpr uint64_t kElements = 32;
 constexpr uint64_t kBlockElements = 16;
 
-// Calls of peers, which end when the test says so.
+// Calls to peers, which end when the test says so.
 class Peers : public PeerLink {
  public:
   struct Call {
@@ -130,7 +130,7 @@ class Server {
   ServerNode& node() { return *node_; }
   std::shared_ptr<ShardHost> job() const { return *node_->Find(JobId(1)); }
 
-  // Of the ViewInstalled reports so far: the view, negative with an error.
+  // The views of the ViewInstalled reports so far, negative for an error.
   std::vector<int> Installed() const {
     std::vector<int> views;
     for (const NodeReport& report : reports) {
@@ -144,7 +144,7 @@ class Server {
   FakeTime time;
   PrepareJob request;  // of its job
   std::vector<NodeReport> reports;
-  std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
+  std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside a restore
   Progress fetch_progress;                                                   // in on_fetch
   std::function<void()> on_file = [] {};  // whenever a piece is read or written, before the server knows it
   int fetches = 0;
@@ -199,7 +199,7 @@ TEST_CASE(
   CHECK(server.reports[0].job_prepared().restore_id() == 0);
   server.Give(MakeView(3));
   server.time.Run();
-  server.Give(MakeView(4));  // nothing runs yet: it is not served, but what it goes on from is here
+  server.Give(MakeView(4));  // nothing runs yet: it is not served, but the state it continues from is held
   server.reports.clear();
   server.node().OnDirective(prepare);
   REQUIRE(server.reports.size() == 1);
@@ -233,7 +233,7 @@ TEST_CASE("A server whose disk does not let former jobs go takes on no more of t
     server.reports.clear();
     *directive.mutable_prepare_job() = Preparation(number);
     server.node().OnDirective(directive);
-    CHECK(server.reports.size() == (number > 3 ? 0 : 1));  // nothing runs: none is destroyed
+    CHECK(server.reports.size() == (number > 3 ? 0 : 1));  // nothing runs, so none is destroyed
   }
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.activities_size() == 1);
@@ -434,7 +434,7 @@ TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up
   REQUIRE(kept.size() == 3);
   CHECK(kept.back() == 8);
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
-  server.node().OnSessionOpened();  // all are told again
+  server.node().OnSessionOpened();  // all are reported again
   CHECK(written(true).size() == 6);
   CHECK(written(false).size() == 6);
 }
@@ -463,7 +463,7 @@ TEST_CASE(
   CHECK(written[1].not_finite());
 }
 
-// Of the ShardWritten reports so far: the version, negative with an error, and whether it is tried again.
+// Of the ShardWritten reports so far: the version, negative for an error, and whether it is retried.
 std::vector<std::pair<int, bool>> WrittenBy(const Server& server) {
   std::vector<std::pair<int, bool>> all;
   for (const NodeReport& report : server.reports) {
@@ -687,7 +687,8 @@ TEST_CASE("A peer that answers with other norms than before is shown, in each vi
     const Heartbeat heartbeat = server.node().MakeHeartbeat();
     REQUIRE(heartbeat.unreachable_size() == 1);
     CHECK(heartbeat.unreachable(0).peer().name() == "server-2");
-    CHECK_THAT(heartbeat.unreachable(0).error(), Catch::Matchers::Contains("two different ones have come"));
+    CHECK_THAT(heartbeat.unreachable(0).error(),
+               Catch::Matchers::Contains("two different values were received"));
   }
 }
 
@@ -706,8 +707,8 @@ TEST_CASE(
   absl::StatusOr<Norms> answer = AnswerOf(0, 1);
   std::string reason;
   SECTION("it refuses") {
-    answer = absl::InvalidArgumentError("norms of shard 0: -1, expected a square");
-    reason = "norms of round 0 refused: norms of shard 0: -1, expected a square";
+    answer = absl::InvalidArgumentError("norms of shard 0: -1, expected a non-negative number");
+    reason = "norms of round 0 refused: norms of shard 0: -1, expected a non-negative number";
   }
   SECTION("of another round") {
     answer->set_round(7);
@@ -729,7 +730,7 @@ TEST_CASE(
   }
   SECTION("damaged") {
     answer->set_crc32c(1);
-    reason = "norms of round 0 refused: norms of shard 1 in round 0: damaged on their way (checksum)";
+    reason = "norms of round 0 refused: norms of shard 1 in round 0: damaged in transit (checksum mismatch)";
   }
   int calls = 0;
   for (int i = 0; i < 6000; ++i) {  // a minute

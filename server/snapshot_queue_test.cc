@@ -42,7 +42,7 @@ TEST_CASE("On a slow disk those with the most factors of two wait, and no more t
   CHECK(TakeAll(&queue) == std::vector<uint64_t>{2, 4});
 }
 
-// A server that takes a snapshot each round, and as long as `write` rounds to write one.
+// A server that takes a snapshot every round and needs `write` rounds to write one.
 class SlowServer {
  public:
   SlowServer(uint64_t write, uint64_t phase) : write_(write), done_at_(phase) {}
@@ -64,8 +64,8 @@ class SlowServer {
   std::set<uint64_t> written_;
 };
 
-// Of what the slowest server writes three quarters at least are whole, and a restart loses no more rounds
-// than five of its writes take.
+// Of what the slowest server writes, at least three quarters become complete checkpoints, and a restart loses
+// no more rounds than five of its writes take.
 TEST_CASE("Servers of different speeds with slow disks write the same versions") {
   const std::vector<uint64_t> writes =
       GENERATE(std::vector<uint64_t>{40, 44}, std::vector<uint64_t>{40, 100}, std::vector<uint64_t>{31, 33},
