@@ -1,5 +1,5 @@
-// The scheduler's store in memory, for the simulation and tests: what is durable outlives the scheduler in a
-// map that the caller owns.
+// The scheduler's store in memory, for the simulation and tests. Durable data lives in a map owned by the
+// caller, which outlives the scheduler.
 #pragma once
 
 #include <map>
@@ -23,7 +23,7 @@ class MemoryStore : public Store {
   absl::StatusOr<std::vector<JobEvent>> ReadEvents(JobId job, uint64_t after, int limit) override;
   absl::Status Apply(const std::vector<Action>& actions) override;
 
-  // From now on Apply fails with it, and writes nothing; OK: it works again.
+  // From now on Apply fails with `status` and writes nothing; OK makes it work again.
   void FailWith(absl::Status status) { failure_ = std::move(status); }
 
  private:
