@@ -72,7 +72,7 @@ TEST_CASE("A folder is free for a job that goes on from its newest checkpoint, a
   const auto older = FindResumePoint(PosixEnv(), dir / "version-5");
   REQUIRE(older.ok());
   CHECK_THAT(std::string(CheckCheckpointFolder(PosixEnv(), dir.path(), *older).message()),
-             Contains("version-10 is of a later version"));
+             Contains("version-10 is a later version"));
   Commit(dir / "other", 5, {"another spec"});
   CHECK_FALSE(CheckCheckpointFolder(PosixEnv(), dir / "other", *newest).ok());
   Commit(dir / "data", 5, {"spec", "other data"});

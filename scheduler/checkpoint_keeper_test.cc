@@ -171,7 +171,7 @@ TEST_CASE("Files that hang are told once, and fail a job that waits for them") {
   CHECK_FALSE(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/false));
   f.now += f.options.storage_patience;
   CHECK_FALSE(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/false));
-  CHECK(f.Said("the scheduler has been at its files"));
+  CHECK(f.Said("the scheduler has been waiting for its files"));
   CHECK(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/true));
   f.Committed();
   CHECK_FALSE(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/true));

@@ -53,7 +53,7 @@ struct Fixture : Surroundings {
     Written(20);
     completion.OnRestored();
     Add(EVALUATION_SET_TEST, 10, 0.8);
-    REQUIRE(*Advance().result.reason == "the result is read");
+    REQUIRE(*Advance().result.reason == "the result is being read");
   }
 };
 
@@ -92,7 +92,7 @@ TEST_CASE("A restart reads the result again, and forgets nothing of how training
   CHECK(after.kept() == Version(10));
   CHECK(after.last() == Version(20));
   CHECK_FALSE(after.IsReading());
-  CHECK(*after.Advance(f.now, Version(10), false).result.reason == "the result is read");
+  CHECK(*after.Advance(f.now, Version(10), false).result.reason == "the result is being read");
 }
 
 TEST_CASE("A result that can't be read is read again; damage, and errors that stay, lose the version") {
@@ -102,9 +102,9 @@ TEST_CASE("A result that can't be read is read again; damage, and errors that st
   SECTION("errors") {
     for (uint32_t i = 1; i < kMaxAttempts; ++i) {
       CHECK(f.Read(absl::UnknownError("Input/output error")).lost.ok());
-      CHECK_THAT(*f.Advance().result.reason, Contains("it is tried again"));
+      CHECK_THAT(*f.Advance().result.reason, Contains("it will be retried"));
       f.now += absl::Minutes(1);
-      CHECK(*f.Advance().result.reason == "the result is read");
+      CHECK(*f.Advance().result.reason == "the result is being read");
     }
     CHECK_FALSE(f.Read(absl::UnknownError("Input/output error")).lost.ok());
   }
@@ -131,7 +131,7 @@ TEST_CASE("A result that is lost again and again fails the job") {
   f.restore = Version(20);  // nothing is to come from there
   f.completion.EndTraining(f.now, Version(20));
   for (uint32_t i = 1; i < kMaxAttempts; ++i) CHECK(f.Advance().wants_restore);
-  CHECK_THAT(*f.Advance().result.failure, Contains("was lost again and again"));
+  CHECK_THAT(*f.Advance().result.failure, Contains("was lost repeatedly"));
 }
 
 }  // namespace

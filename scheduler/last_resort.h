@@ -18,8 +18,8 @@ namespace shoal::scheduler {
 // as long as the one before. When all have failed without the job getting further than ever before, the job
 // fails.
 //
-// The deadline is options.deadline_factor times the longest recently measured time that this job took to get
-// further than ever before; at least options.stall.floor, at most options.longest_deadline, and
+// The deadline is options.deadline_factor times the longest recently measured wait for a step that took this
+// job further than ever before; at least options.stall.floor, at most options.longest_deadline, and
 // options.stall.first until something was measured.
 //
 // Pure; not thread-safe.
@@ -36,9 +36,10 @@ class LastResort {
   using Milestone = std::array<uint64_t, 5>;
   struct Situation {
     Milestone milestone = {};
-    absl::Time sign = absl::InfinitePast();  // the last that somebody is at work; `now` while its own
-                                             // deadline is watched
-    bool waits = false;  // for something that no remedy provides: nodes, files, a pair that can't reach each other
+    absl::Time sign = absl::InfinitePast();  // last sign that somebody is at work; `now` while
+                                             // that work's own deadline is watched
+    bool waits =
+        false;  // for something that no remedy provides: nodes, files, a pair that can't reach each other
   };
 
   // `options` must outlive it.

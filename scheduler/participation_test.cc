@@ -242,7 +242,8 @@ TEST_CASE("A copy of the data that most workers don't have is not what the job i
     h.Refused(w3, "data.tsv differs", /*fatal=*/false, /*differs=*/true);
     CHECK_FALSE(h.GetJob().has_plan());
     CHECK(h.CurrentView().view() == 0);
-    CHECK(h.Said("2 workers have other data than the plan was made of, 1 the same: w2 reads them anew"));
+    CHECK(h.Said(
+        "2 workers have different data than the plan was made from, 1 the same: w2 reads the data again"));
     CHECK(h.Last(s, Directive::kCloseJob) != nullptr);
     REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
     CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());

@@ -20,8 +20,8 @@ std::vector<ShardAssignment> AssignShards(uint64_t blocks, const std::vector<Nod
 struct TeamRequest {
   std::vector<NodeRef> servers;
   std::vector<NodeRef> workers;
-  std::vector<NodeRef> current;                 // servers that hold the state now; empty: none
-  std::function<bool(const NodeRef&)> suspect;  // makes no progress
+  std::vector<NodeRef> current;                             // servers that hold the state now; empty: none
+  std::function<bool(const NodeRef&)> suspect;              // makes no progress
   std::function<bool(const NodeRef&, const NodeRef&)> cut;  // one can't reach the other
 };
 struct Team {

@@ -165,7 +165,7 @@ TEST_CASE("What is lost is derived again by a worker without slots, which must f
   f.preparation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Sent(2, Directive::kPrepareJob).back().prepare_job().derivation() == 1);
   f.Plan(idle);  // another one
-  CHECK(f.Said("worker-2 has other data than the job"));
+  CHECK(f.Said("worker-2 has different data than the job"));
   f.preparation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Offers(1) == 1);
   f.Plan(*f.members.Find(NodeId(1)), plan);

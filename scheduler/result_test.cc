@@ -201,7 +201,7 @@ TEST_CASE("A best version that was never written is trained again: nobody waits 
   h.Reached(s, 0, 20);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
   CHECK(h.CurrentView().restore().version() == 5);
-  CHECK(h.Said("version 10, the result, is not there"));
+  CHECK(h.Said("version 10, the result, is missing"));
   h.Installed(s, h.CurrentView().view());
   CHECK(h.Last(w, Directive::kView)->view().target().version() == 10);
   h.Reached(s, 0, 10);

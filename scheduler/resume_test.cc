@@ -61,7 +61,7 @@ TEST_CASE("A lone copy of a version is gone on from: the best so far, which is n
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
   uint64_t s, w;
   RunResumed(&h, resume, &s, &w);
-  CHECK(h.Said("version 10, the best, has no checkpoint any more"));
+  CHECK(h.Said("version 10, the best, no longer has a checkpoint"));
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
   h.Written(s, 0, 20);
   h.CommitLast();

@@ -36,7 +36,7 @@ TEST_CASE("Work is not taken from a node when nobody else can do it: the stall s
   h.Pass(absl::Milliseconds(100), {s});
   CHECK(h.CurrentView().view() == 1);
   CHECK(h.GetJob().interventions() == 0);
-  CHECK(h.GetJob().reason() == "w does not get on, and nobody else can do its work");
+  CHECK(h.GetJob().reason() == "w makes no progress, and nobody else can do its work");
 }
 
 TEST_CASE("A worker that hangs while it reads the data is replaced by another") {
@@ -158,7 +158,7 @@ TEST_CASE(
   CHECK(h.CurrentView().restore().restore_id() == 1);
   h.Installed(s, 2);
   CHECK(h.Last(w1, Directive::kView)->view().view() == 2);
-  CHECK(h.Said("what is missing: slots [0,2) of w1: tries to deliver all messages again"));
+  CHECK(h.Said("still missing: slots [0,2) from w1; trying to deliver all messages again"));
   CHECK(h.GetJob().interventions() == 1);
 
   stuck();
@@ -176,7 +176,7 @@ TEST_CASE(
   CHECK(h.GetJob().interventions() == 3);
   PassUntilRenewed(&h, {s, w1, w2});
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK_THAT(h.GetJob().reason(), Contains("nobody says why; what is missing: ") &&
+  CHECK_THAT(h.GetJob().reason(), Contains("for no known reason; still missing: ") &&
                                       Contains("did not help to deliver all messages again") &&
                                       Contains("nor to go back to the newest checkpoint"));
 }
@@ -244,7 +244,7 @@ TEST_CASE("A server that never says that it holds the view is told again, and th
   PassUntilRenewed(&h, {s1, s2, w});
   REQUIRE(h.Last(s1, Directive::kView) != nullptr);
   CHECK(h.Last(s1, Directive::kView)->view().view() == 2);
-  CHECK(h.Said("what is missing: view 1 of s1"));
+  CHECK(h.Said("still missing: confirmation of view 1 from s1"));
   h.Installed(s2, 2);
   PassUntilRenewed(&h, {s1, s2, w});
   REQUIRE(h.CurrentView().shards_size() == 1);
@@ -273,7 +273,7 @@ TEST_CASE(
     for (int i = 0; i < 3; ++i) PassUntilRenewed(&h, {w1, s});
     PassUntilRenewed(&h, {w1, s});
     CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-    CHECK_THAT(h.GetJob().reason(), Contains("the answer to the offer of the job of s"));
+    CHECK_THAT(h.GetJob().reason(), Contains("the answer to the job offer from s"));
   }
   SECTION("no server at all") {
     h.Submit();

@@ -115,8 +115,8 @@ TEST_CASE("Who does not get on loses its work, with the reason, if others can do
   CHECK(Ids(SlotWorkers(c.current)) == List{3, 4});  // nobody is better
   CHECK(
       PlanView(c.inputs).reason ==
-      "node-3 does not get on, and nobody else can do its work; node-4 does not get on, and nobody else can "
-      "do its work");
+      "node-3 makes no progress, and nobody else can do its work; node-4 makes no progress, and nobody else "
+      "can do its work");
 }
 
 TEST_CASE("Two that are cut off from each other do not work together as long as it can be avoided") {

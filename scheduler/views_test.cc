@@ -220,7 +220,7 @@ TEST_CASE("Versions beyond the one that a verdict is due on show that a store is
   h.Start(s, w);
   const View before = h.CurrentView();
   h.Reached(s, 0, 11);  // evaluated every 10
-  CHECK(h.Said("s has version 11, and should wait at 10"));
+  CHECK(h.Said("s has version 11, but should wait at 10"));
   h.Prepared(s);
   h.Prepared(w);
   CHECK(h.CurrentView().training_id() != before.training_id());
