@@ -86,7 +86,7 @@ TEST_CASE("An artifact that is lost is derived again, by a worker without slots 
     h.Clear();
     h.Prepared(busy, /*derived=*/true, plan);
     CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
-    CHECK(h.Last(busy, Directive::kView) != nullptr);  // to prepare it has dropped the job
+    CHECK(h.Last(busy, Directive::kView) != nullptr);  // it has dropped the job in order to prepare
     h.Clear();
     h.Pass(absl::Seconds(20), {s, busy, idle});
     REQUIRE(h.Last(idle, Directive::kPrepareJob) != nullptr);

@@ -94,7 +94,7 @@ TEST_CASE("A resume point has all that its job needs to compare, and the older v
   Commit(dir.path(), 7, {"another", "plan", 1});
   Commit(dir.path(), 8, {"spec", "other data", 1});
   const std::string path =
-      Commit(dir.path(), 10, {"spec", "plan", /*job=*/2});  // which went on with the first one's
+      Commit(dir.path(), 10, {"spec", "plan", /*job=*/2});  // which continued the first one's
   Commit(dir.path(), 15);
   const auto point = FindResumePoint(PosixEnv(), path + "/");
   REQUIRE(point.ok());
@@ -202,7 +202,7 @@ TEST_CASE("In the place of a version that gives I/O errors comes the next older 
   CHECK(point->version == Version(5));
   CHECK(Versions(point->damaged) == std::vector<uint64_t>{10});
   CHECK(CheckCheckpointFolder(&env, dir.path(), *point).ok());
-  env.SetRules({{"version-10/", 1, 0, EIO}});  // which passes
+  env.SetRules({{"version-10/", 1, 0, EIO}});  // transient
   CHECK(FindResumePoint(&env, dir.path())->version == Version(10));
 }
 

@@ -54,7 +54,7 @@ TEST_CASE("A version whose shards are all written is committed, once, and then i
   CHECK(f.Committed());
   CHECK_FALSE(f.Committed());
   f.Written(5);
-  f.Written(4);  // older than what is there
+  f.Written(4);  // older than what is committed
   f.Written(6, "", /*restore_id=*/2);
   CHECK(f.Commits() == 1);
   CHECK(f.keeper.NextRestore(Version(20)).version() == 5);

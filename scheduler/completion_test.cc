@@ -8,7 +8,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-// One server; the best of two evaluations is that of version 10, the training ends with version 20.
+// One server; the best of two evaluations is that of version 10, and training ends with version 20.
 struct Fixture : Surroundings {
   JobDefinition job = Definition();
   EvaluationLedger evaluations{context, job};
@@ -46,7 +46,7 @@ struct Fixture : Surroundings {
   Completion::Reading Read(const absl::StatusOr<std::string>& sha256) {
     return completion.OnRead(now, sha256, JobResult());
   }
-  // Up to where the result is read.
+  // Proceeds to where the result is being read.
   void Test() {
     completion.EndTraining(now, Version(20));
     Written(10);
@@ -128,7 +128,7 @@ TEST_CASE("A result that was not written is trained again once, one that is not 
 
 TEST_CASE("A result that is lost again and again fails the job") {
   Fixture f;
-  f.restore = Version(20);  // nothing is to come from there
+  f.restore = Version(20);  // nothing more will come from there
   f.completion.EndTraining(f.now, Version(20));
   for (uint32_t i = 1; i < kMaxAttempts; ++i) CHECK(f.Advance().wants_restore);
   CHECK_THAT(*f.Advance().result.failure, Contains("was lost repeatedly"));

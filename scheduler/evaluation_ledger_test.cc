@@ -60,7 +60,7 @@ TEST_CASE("Slots count once, and only for the evaluation that is due") {
   CHECK_FALSE(f.ledger.IsWhole(target));
   Target next = target;
   next.set_version(20);
-  CHECK(f.ledger.AddSlot(next, f.Slot(20, 1, 1)));  // of another one: the former slots are void
+  CHECK(f.ledger.AddSlot(next, f.Slot(20, 1, 1)));  // for another evaluation: the previous slots are void
   CHECK(f.ledger.slots() == 1);
 }
 

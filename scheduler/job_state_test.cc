@@ -1,4 +1,4 @@
-// The one record of a job's state, of which each part owns some fields.
+// The single record of a job's state, in which each part owns some fields.
 #include <cmath>
 
 #include "catch2/catch.hpp"
@@ -14,7 +14,7 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 
-// Each field has a value, repeated ones one element.
+// Gives each field a value, and repeated fields one element.
 void Fill(google::protobuf::Message* message) {
   const auto* const reflection = message->GetReflection();
   for (int i = 0; i < message->GetDescriptor()->field_count(); ++i) {

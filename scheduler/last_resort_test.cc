@@ -25,7 +25,7 @@ struct Fixture {
       CHECK(After(wait) == Step::kNone);
     }
   }
-  // The steps that follow one after the other while nothing moves.
+  // The steps taken, in order, while there is no progress.
   std::vector<Step> Steps(absl::Duration time) {
     std::vector<Step> steps;
     for (absl::Duration waited; waited < time; waited += absl::Seconds(1)) {

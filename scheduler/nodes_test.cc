@@ -1,4 +1,4 @@
-// Who a node is, how long it counts as alive, and how it leaves: sessions, leases, names.
+// Which process a node is, how long it counts as alive, and how it leaves: sessions, leases, names.
 #include <string>
 #include <vector>
 
@@ -59,7 +59,7 @@ TEST_CASE("A scheduler that was stopped for longer than a lease takes nobody for
   h.Pass(absl::Seconds(4), {s, w});
   CHECK(h.ended_sessions().empty());
   CHECK(h.CurrentView().view() == 1);
-  h.Pass(absl::Seconds(4), {s});  // who is silent now is dead
+  h.Pass(absl::Seconds(4), {s});  // a node that is silent now is dead
   CHECK(h.ended_sessions() == std::vector<uint64_t>{w});
 }
 

@@ -1,4 +1,4 @@
-// Who reads the data and who takes part, when nodes refuse, fail or have other data.
+// Which node reads the data and which take part, when nodes refuse, fail or have different data.
 #include <algorithm>
 #include <map>
 
@@ -123,7 +123,7 @@ TEST_CASE(
   };
   for (int pause : {1, 2, 4, 8, 16}) fails(absl::Seconds(pause));
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
-  h.Reached(s, 0, 5);  // which the former view may have brought about
+  h.Reached(s, 0, 5);  // which the previous view may have completed
   fails(absl::Seconds(32));
   for (uint64_t version : {6, 7, 8}) h.Reached(s, 0, version);
   fails(absl::Seconds(1));
@@ -247,7 +247,7 @@ TEST_CASE("A copy of the data that most workers don't have is not what the job i
     CHECK(h.Last(s, Directive::kCloseJob) != nullptr);
     REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
     CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
-    h.Prepared(s);  // came late, and is of the former plan
+    h.Prepared(s);  // came late, and is for the previous plan
     h.Prepared(w2, /*derived=*/true);
     CHECK(h.GetJob().plan().train_examples() == Plan().train_examples());
     CHECK(h.GetJob().state() == JOB_STATE_PREPARING);

@@ -84,7 +84,7 @@ TEST_CASE("A node that is alive but makes no progress is suspect after its deadl
   f.Beat(9.9);
   CHECK_FALSE(f.suspect());
   f.Beat(10.4);
-  CHECK_FALSE(f.suspect());  // once may be a node that was stopped as a whole
+  CHECK_FALSE(f.suspect());  // once may mean that the whole node was suspended
   f.Beat(10.9);
   REQUIRE(f.suspect());
   CHECK(*f.watch.Suspect(kWorker) ==
@@ -109,7 +109,7 @@ TEST_CASE("A suspect is trusted again when it has been well for a while, longer 
   f.Beat(0.2);
   f.Beat(0.1);
   absl::Duration former;
-  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured in the times before
+  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured the times before
     f.Beat(idle);
     f.Beat(idle + 1);
     REQUIRE(f.suspect());

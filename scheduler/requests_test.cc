@@ -1,4 +1,4 @@
-// What users ask for: jobs that wait, are cancelled, or are refused.
+// User requests: jobs that wait, are cancelled, or are refused.
 #include <optional>
 #include <string>
 

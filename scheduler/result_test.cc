@@ -1,4 +1,4 @@
-// How a job comes to its result, and what it does when the checkpoint of that is lost.
+// How a job gets its result, and what it does when the result's checkpoint is lost.
 #include <string>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// Jobs that go on from another job's checkpoint.
+// Jobs that continue from another job's checkpoint.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -42,8 +42,7 @@ ResumePoint From(const JobSpec& spec, const std::vector<uint64_t>& versions) {
   return resume;
 }
 
-// The job has gone on from `resume` up to the end, with an evaluation that is worse than what was there
-// before.
+// The job has continued from `resume` to the end, with an evaluation worse than the earlier ones.
 void RunResumed(Harness* h, const ResumePoint& resume, uint64_t* s, uint64_t* w) {
   *s = h->Join(NODE_ROLE_SERVER, "s"), *w = h->Join(NODE_ROLE_WORKER, "w");
   h->Submit(Spec(), "id", resume);
@@ -175,12 +174,12 @@ TEST_CASE(
   h.Prepared(w, /*derived=*/true, other);
   h.Prepared(s);
   for (int second = 0; second < 10; ++second) {
-    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);  // another worker may come that has the data
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);  // another worker that has the data may join
     if (h.Last(w, Directive::kPrepareJob) != nullptr) h.Prepared(w, /*derived=*/true, other);
     h.Pass(absl::Seconds(1), {s, w});
   }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK(h.CurrentView().view() == 0);  // no server has heard where to write
+  CHECK(h.CurrentView().view() == 0);  // no server was told where to write
   CHECK(h.Last(s, Directive::kPrepareJob) == nullptr);
   CHECK_THAT(h.GetJob().reason(), Contains(resume.plan_sha256) && Contains(Sha256Hex(PlanText(other))) &&
                                       Contains("data.file 1 data.tsv: SHA-256 0123 here, not set there") &&

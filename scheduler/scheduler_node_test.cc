@@ -140,7 +140,7 @@ TEST_CASE(
   const auto job = fixture.node->Submit(request);
   INFO(job.status());
   REQUIRE(job.ok());
-  request.set_resume_from(fixture.dir / "version-10");  // which is gone by now
+  request.set_resume_from(fixture.dir / "version-10");  // gone by now
   CHECK(fixture.node->Submit(request).value() == *job);
   request.mutable_spec()->set_name("another");
   CHECK(absl::IsAlreadyExists(fixture.node->Submit(request).status()));
@@ -224,7 +224,7 @@ TEST_CASE("An artifact that is damaged is deleted when it is asked for, and was 
   CHECK(absl::IsNotFound(fixture.node->SendArtifact(digest, take)));
 }
 
-// No file of this process can grow any more while it lives.
+// While it exists, no file of this process can grow.
 class FullDisk {
  public:
   FullDisk() {

@@ -161,7 +161,7 @@ TEST_CASE("A bit that has flipped anywhere in the store is an error, or changes 
   }
 }
 
-// The files that a scheduler leaves which was killed: those of a store that is open.
+// The files that a killed scheduler leaves behind: those of an open store.
 TEST_CASE(
     "A bit that has flipped in any file of a killed scheduler's store loses no transaction without a word") {
   const TestDir dir;
@@ -192,7 +192,7 @@ TEST_CASE(
   }
 }
 
-// ---- a scheduler that lost its power in the middle of a transaction ----
+// ---- a power failure in the middle of a transaction ----
 
 using Files = std::map<std::string, std::string>;
 
@@ -210,8 +210,8 @@ std::vector<Action> Versions(const std::string& version) {
   return actions;
 }
 
-// Those of a store of which every record is of version "old", and a part of a transaction that writes "new"
-// ones has reached the disk: what was there before is in the journal alone.
+// The files of a store whose records are all "old", when part of a transaction that writes "new" ones has
+// reached the disk: the previous contents are only in the journal.
 Files FilesInATransaction(const TestDir& dir) {
   for (const char* version : {"old", "new"}) {
     auto store = OpenSqliteStore(dir / version);
@@ -232,7 +232,7 @@ Files FilesInATransaction(const TestDir& dir) {
   return files;
 }
 
-// "old" or "new" when all records are, "mixed", or "" when the store says that it is damaged.
+// "old" or "new" if all records are, "mixed" otherwise, or "" if the store reports that it is damaged.
 std::string VersionIn(const TestDir& dir, const Files& files) {
   for (const auto& [name, bytes] : files) REQUIRE(PosixEnv()->WriteFileAtomic(dir / name, bytes).ok());
   auto store = OpenSqliteStore(dir / "old");

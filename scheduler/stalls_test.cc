@@ -1,5 +1,5 @@
-// Jobs whose nodes are alive and do not get on: what the scheduler makes of activities, of peers that can't
-// be reached, and of stalls that nobody explains.
+// Jobs whose nodes are alive but make no progress: how the scheduler interprets activities, unreachable
+// peers, and unexplained stalls.
 #include <map>
 #include <string>
 #include <vector>
@@ -49,7 +49,7 @@ TEST_CASE("A worker that hangs while it reads the data is replaced by another") 
   REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
   CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
   CHECK(h.GetJob().interventions() == 1);
-  h.Prepared(w1, true);  // its plan comes after all: the same
+  h.Prepared(w1, true);  // its plan arrives after all, and is the same
   CHECK(h.GetJob().has_plan());
 }
 
@@ -107,9 +107,9 @@ TEST_CASE("A server that nobody can reach: who, whom, where and why is said with
   CHECK(h.GetJob().reason() == "");
 }
 
-// ---- stalls that nobody explains ----
+// ---- unexplained stalls ----
 
-// Who is told in an open session what it missed.
+// Nodes are told in an open session what they missed.
 void OpenAll(Harness* h, const std::vector<uint64_t>& nodes) {
   for (uint64_t node : nodes) REQUIRE(h->Open(node).ok());
 }
@@ -128,7 +128,8 @@ void Missing(Harness* h, uint64_t server, uint32_t shard, uint64_t version, uint
   REQUIRE(h->Report(server, report).ok());
 }
 
-// Until the scheduler ends sessions, and these have come back. Returns how long it took.
+// Passes time until the scheduler has ended sessions and these nodes have opened new ones. Returns how long
+// it took.
 absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) {
   const absl::Time start = h->now();
   const size_t before = h->ended_sessions().size();

@@ -1,4 +1,4 @@
-// What a scheduler that is restarted makes of its store, damaged records included.
+// How a restarted scheduler reads its store, including damaged records.
 #include <string>
 
 #include "catch2/catch.hpp"

@@ -1,4 +1,4 @@
-// What follows from evaluations, and what numbers that are not finite do.
+// What follows from evaluations, and the effects of numbers that are not finite.
 #include <cmath>
 #include <limits>
 
@@ -96,7 +96,7 @@ TEST_CASE("A slot without a finite loss ends the job, and names round and slot")
   failed.set_slot(2);
   failed.set_reason("the loss is not a number");
   REQUIRE(h.Report(w, report).ok());
-  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);  // of before a rewind
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);  // from before the job went back
   failed.set_restore_id(h.CurrentView().restore().restore_id());
   SECTION("in training") {
     REQUIRE(h.Report(w, report).ok());

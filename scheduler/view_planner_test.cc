@@ -28,7 +28,7 @@ struct Cluster {
   }
   PlannedNode& node(uint64_t id) { return inputs.nodes[id - 1]; }
   void Cut(uint64_t a, uint64_t b) { inputs.cut.insert({{NodeId(a), NodeId(b)}, {NodeId(b), NodeId(a)}}); }
-  // The next view is the current one from now on.
+  // From now on the next view is the current one.
   ViewPlan Take() {
     ViewPlan plan = PlanView(inputs);
     REQUIRE(plan.next);

@@ -113,7 +113,7 @@ TEST_CASE("The workers of a view are proven by a whole version that is theirs al
     return f.rollout.IsProven(f.Progress(view, version));
   };
   CHECK_FALSE(reach(1, 4));
-  CHECK_FALSE(reach(1, 5));  // was under way
+  CHECK_FALSE(reach(1, 5));  // was in progress
   CHECK(reach(1, 6));
   f.rollout.Begin(MakeView(2));
   CHECK_FALSE(reach(1, 7));
