@@ -34,7 +34,7 @@ TEST_CASE("Artifacts that no job needs are deleted when the next one's turn come
 }
 
 TEST_CASE(
-    "A restarted scheduler deletes nothing of what a worker brings for a plan that it does not know yet") {
+    "A restarted scheduler deletes nothing that a worker uploads for a plan that it does not know yet") {
   Harness h;
   h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();

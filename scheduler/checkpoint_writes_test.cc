@@ -112,7 +112,7 @@ TEST_CASE("A full disk is shown while a job trains, and ends nothing, however lo
   CHECK(h.GetJob().reason().find(kNoRoom) == std::string::npos);
 }
 
-TEST_CASE("A commit for which there is no room is tried again, until a newer version takes its place") {
+TEST_CASE("A commit for which there is no room is retried until a newer version takes its place") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -136,7 +136,7 @@ TEST_CASE("A commit for which there is no room is tried again, until a newer ver
   CHECK(h.commits().size() == 4);
 }
 
-TEST_CASE("A result that a broken disk does not take is trained again but once") {
+TEST_CASE("A result that a broken disk can't store is trained again only once") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -151,7 +151,7 @@ TEST_CASE("A result that a broken disk does not take is trained again but once")
   CHECK_THAT(h.GetJob().reason(), Contains("could not be written: Input/output error"));
 }
 
-TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's state no longer") {
+TEST_CASE("A full disk is reported once, leaves no parts behind, and does not make the job's state grow") {
   JobSpec spec = PlainSpec();
   spec.mutable_train()->set_rounds(2000);
   JobPlan plan = Plan();
@@ -184,7 +184,7 @@ TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's
   CHECK(h.commits().size() == 1);
 }
 
-TEST_CASE("Parts of versions that never become whole are forgotten, the oldest first") {
+TEST_CASE("Parts of versions that are never completed are forgotten, the oldest first") {
   ShardCollector collector;
   collector.Reset(1, 2);
   ShardWritten report;

@@ -110,7 +110,7 @@ TEST_CASE("A result that can't be read is read again; damage, and errors that st
   }
 }
 
-TEST_CASE("A result that was not written is trained again once, one that is not finite never") {
+TEST_CASE("A result that was not written is trained again once; one that is not finite never is") {
   Fixture f;
   f.completion.EndTraining(f.now, Version(20));
   SECTION("not written") {
@@ -126,7 +126,7 @@ TEST_CASE("A result that was not written is trained again once, one that is not 
   }
 }
 
-TEST_CASE("A result that is lost again and again fails the job") {
+TEST_CASE("A result that is lost repeatedly fails the job") {
   Fixture f;
   f.restore = Version(20);  // nothing more will come from there
   f.completion.EndTraining(f.now, Version(20));

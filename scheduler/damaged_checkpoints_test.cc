@@ -38,7 +38,7 @@ void FailToRestore(Harness* h, uint64_t server, uint64_t worker, absl::Duration 
   }
 }
 
-TEST_CASE("A restore point that no server can load fails the job after some attempts") {
+TEST_CASE("A restore point that no server can load fails the job after several attempts") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
@@ -54,7 +54,7 @@ TEST_CASE("A restore point that no server can load fails the job after some atte
   CHECK(h.GetJob().reason() == "the weights are gone");
 }
 
-TEST_CASE("A damaged checkpoint is not loaded again: the next older one is, at last the initial parameters") {
+TEST_CASE("After a damaged checkpoint the next older one is loaded, in the end the initial parameters") {
   Harness h;
   uint64_t w;
   const uint64_t s = Replace(&h, {5, 10}, &w);
@@ -92,7 +92,7 @@ TEST_CASE("A scheduler that is restarted while it checks a checkpoint checks it 
   CHECK(h.CurrentView().restore().version() == 0);
 }
 
-TEST_CASE("A server that can't load what is whole stands aside, and the others go on without it") {
+TEST_CASE("A server that can't load an intact checkpoint stands aside, and the others go on without it") {
   Harness h;
   const uint64_t lost = h.Join(NODE_ROLE_SERVER, "lost"), good = h.Join(NODE_ROLE_SERVER, "good"),
                  bad = h.Join(NODE_ROLE_SERVER, "bad"), w = h.Join(NODE_ROLE_WORKER, "w");
@@ -128,7 +128,7 @@ TEST_CASE("A server that can't load what is whole stands aside, and the others g
 }
 
 TEST_CASE(
-    "What no server can load though it is whole fails the job with the reason, after attempts of each") {
+    "An intact checkpoint that no server can load fails the job with the reason, after attempts by each") {
   Harness h;
   uint64_t w;
   const uint64_t s1 = Replace(&h, {10}, &w);
@@ -169,7 +169,7 @@ TEST_CASE("A server that can't load a later restore point is heard while an olde
   CHECK(h.CurrentView().restore().version() == 5);
 }
 
-TEST_CASE("A server that can't load a checkpoint does not fail the job while a good one starts anew") {
+TEST_CASE("A server that can't load a checkpoint does not fail the job while a good one restarts") {
   Harness h;
   uint64_t w;
   const uint64_t bad = Replace(&h, {10}, &w);
@@ -187,7 +187,7 @@ TEST_CASE("A server that can't load a checkpoint does not fail the job while a g
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
-TEST_CASE("A job whose storage is not there waits, says why, and forgets nothing") {
+TEST_CASE("A job whose storage is missing waits, says why, and forgets nothing") {
   Harness h;
   uint64_t w;
   const uint64_t s = Replace(&h, {5, 10}, &w);

@@ -51,7 +51,7 @@ void Fill(google::protobuf::Message* message) {
   }
 }
 
-TEST_CASE("Each field of the state that a store holds is some part's, which reads and writes it") {
+TEST_CASE("Each field of the stored state belongs to one part, which reads and writes it") {
   JobStateRecord stored;
   Fill(&stored);
   Surroundings s;
@@ -85,7 +85,7 @@ TEST_CASE("Each field of the state that a store holds is some part's, which read
   CHECK(Same(saved, stored));
 }
 
-TEST_CASE("Messages are the same in all fields but one that is ignored, and NaN equals NaN") {
+TEST_CASE("Messages are equal if all fields except an ignored one are, and NaN equals NaN") {
   MetricRecord a, b;
   a.set_loss(std::nan(""));
   b.set_loss(std::nan(""));

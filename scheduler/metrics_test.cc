@@ -8,7 +8,7 @@
 namespace shoal::scheduler {
 namespace {
 
-TEST_CASE("The time that a job lay stopped is not training time") {
+TEST_CASE("The time that a job was paused is not training time") {
   JobSpec spec = Spec();
   spec.mutable_evaluation()->mutable_every()->set_never(true);
   spec.mutable_evaluation()->set_keep_best(false);
@@ -132,7 +132,7 @@ TEST_CASE("A restarted scheduler misses no round's statistics, however rarely it
   CHECK(h.GetJob().result().examples() == 10 * kEnd);
 }
 
-TEST_CASE("Metrics that servers have forgotten while the scheduler was away are said to be lost") {
+TEST_CASE("Metrics that servers have forgotten while the scheduler was away are reported as lost") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);

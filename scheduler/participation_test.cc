@@ -51,7 +51,7 @@ TEST_CASE("A worker that can't derive the plan does not fail a job that wants mo
   CHECK(h.Last(good, Directive::kPrepareJob)->prepare_job().derive());
 }
 
-TEST_CASE("A worker that has refused a job is asked again, less and less often, and takes part when it can") {
+TEST_CASE("A worker that has refused a job is asked again, less and less often, until it can take part") {
   JobSpec spec = Spec();
   spec.mutable_cluster()->set_min_workers(2);
   Harness h;
@@ -145,7 +145,7 @@ TEST_CASE("A plan that differs from the stored one does not count as prepared") 
   CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().plan().rounds() == 20);
 }
 
-TEST_CASE("A node that does not answer the offer of a job is sent it again, until it answers") {
+TEST_CASE("A node that does not answer a job offer is sent it again until it answers") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
@@ -267,7 +267,7 @@ TEST_CASE("A copy of the data that most workers don't have is not what the job i
   }
 }
 
-TEST_CASE("A plan with more parameters than there can be counts as a refusal") {
+TEST_CASE("A plan with an impossible number of parameters counts as a refusal") {
   Harness h;
   const uint64_t worker = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();

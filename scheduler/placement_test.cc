@@ -75,7 +75,7 @@ TEST_CASE("A suspect does no work when others can, and goes on when nobody else 
   CHECK(Ids(alone.workers) == Numbers{10});
 }
 
-TEST_CASE("As long as any assignment avoids what is cut off, one is found") {
+TEST_CASE("If any assignment avoids the nodes that are cut off, one is found") {
   // All networks of three servers and three workers, in which each worker reaches each server or not.
   for (unsigned bits = 0; bits < 512; ++bits) {
     Cuts cuts;

@@ -54,7 +54,9 @@ void RunResumed(Harness* h, const ResumePoint& resume, uint64_t* s, uint64_t* w)
   h->EvaluatedAll(*w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
 }
 
-TEST_CASE("A lone copy of a version is gone on from: the best so far, which is not with it, does not count") {
+TEST_CASE(
+    "A job can start from a lone copy of a version: the best so far, which is not beside it, does not "
+    "count") {
   Harness h;
   ResumePoint resume = From(Spec(), {15});
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
@@ -69,7 +71,7 @@ TEST_CASE("A lone copy of a version is gone on from: the best so far, which is n
   CHECK(h.results()[0].version == Version(20));
 }
 
-TEST_CASE("A second job that goes on keeps the best of all, whichever job has written it") {
+TEST_CASE("A second job that continues keeps the best of all, whichever job has written it") {
   Harness h;
   ResumePoint resume = From(Spec(), {10, 15});
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
@@ -120,7 +122,7 @@ TEST_CASE("A best version of the job before that is damaged is trained again, fr
   CHECK(h.results()[0].version == Version(10));
 }
 
-TEST_CASE("Another metric on resume judges the old evaluations anew, by their statistics") {
+TEST_CASE("Another metric on resume judges the old evaluations again, by their statistics") {
   Harness h;
   JobSpec spec = Spec();
   spec.mutable_evaluation()->set_metric(METRIC_ACCURACY);
@@ -199,7 +201,7 @@ TEST_CASE("A checkpoint of another job is refused with the fields that differ") 
              Contains("model, data, optimizer, schedule, seed or slots differ"));
 }
 
-TEST_CASE("A resume of which nothing is whole starts from the initial parameters and says so") {
+TEST_CASE("A resume without any intact checkpoint starts from the initial parameters and says so") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   ResumePoint resume;

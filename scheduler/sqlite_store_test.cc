@@ -39,7 +39,7 @@ TEST_CASE("What was applied is there after the file was opened again") {
   CHECK((*records)[0].value == bytes);
 }
 
-TEST_CASE("Events are read in order, from a place on, of one job") {
+TEST_CASE("Events of one job are read in order, from a given place on") {
   const TestDir dir;
   auto store = OpenSqliteStore(dir / "store");
   REQUIRE(store.ok());
@@ -69,7 +69,7 @@ TEST_CASE("A second scheduler on the same store is refused") {
   CHECK_THAT(std::string(second.status().message()), Catch::Matchers::Contains("another scheduler"));
 }
 
-TEST_CASE("A file that is no store is refused") {
+TEST_CASE("A file that is not a store is refused") {
   const TestDir dir;
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "store", std::string(5000, 'x')).ok());
   CHECK(OpenSqliteStore(dir / "store").status().code() == absl::StatusCode::kDataLoss);

@@ -91,7 +91,8 @@ TEST_CASE("A pair of nodes that can't reach each other stops no job as long as o
   CHECK(h.GetJob().interventions() == 1);
 }
 
-TEST_CASE("A server that nobody can reach: who, whom, where and why is said within seconds") {
+TEST_CASE(
+    "For a server that nobody can reach, the status says within seconds who can't reach it, where and why") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "server-1"), w = h.Join(NODE_ROLE_WORKER, "worker-1");
   h.Start(s, w);
@@ -143,7 +144,7 @@ absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) 
 }
 
 TEST_CASE(
-    "A job on which nothing moves is delivered again, moved, taken back, and fails with who owes what") {
+    "A job without progress gets all messages again, is moved, goes back, and fails with who owes what") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
@@ -182,7 +183,7 @@ TEST_CASE(
                                       Contains("nor to go back to the newest checkpoint"));
 }
 
-TEST_CASE("A job that gets on after a remedy has all remedies again, and its node comes back") {
+TEST_CASE("A job that progresses after a remedy has all remedies again, and its node comes back") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
@@ -208,7 +209,7 @@ TEST_CASE("A job that gets on after a remedy has all remedies again, and its nod
   }
 }
 
-TEST_CASE("Whoever is at work or takes parameters is waited for, however long it takes") {
+TEST_CASE("A node that is working or receiving parameters is waited for, however long it takes") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -223,7 +224,7 @@ TEST_CASE("Whoever is at work or takes parameters is waited for, however long it
   CHECK(h.GetJob().interventions() == 1);
 }
 
-TEST_CASE("A pair of nodes that is known not to reach each other is no stall without a reason") {
+TEST_CASE("A pair of nodes that is known not to reach each other is not an unexplained stall") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -252,8 +253,7 @@ TEST_CASE("A server that never says that it holds the view is told again, and th
   CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
 }
 
-TEST_CASE(
-    "While it is prepared, a job waits for nodes for ever, and for nodes that don't answer it does not") {
+TEST_CASE("While being prepared, a job waits for more nodes for ever, but not for nodes that don't answer") {
   Harness h;
   const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1");
   SECTION("a worker that never derives") {

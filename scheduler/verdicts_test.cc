@@ -55,7 +55,7 @@ TEST_CASE("The target moves only when the verdict on the evaluation is there, fr
   CHECK(h.GetJob().evaluations(0).statistics().examples() == 2 * kSlots);
 }
 
-TEST_CASE("Training stops early when the patience is over") {
+TEST_CASE("Training stops early when the patience has run out") {
   JobSpec spec = Spec();
   spec.mutable_evaluation()->mutable_every()->set_rounds(5);
   spec.mutable_evaluation()->set_patience(1);

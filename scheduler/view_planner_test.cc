@@ -47,7 +47,7 @@ std::vector<uint64_t> Ids(const std::vector<NodeRef>& nodes) {
 
 using List = std::vector<uint64_t>;
 
-TEST_CASE("A first view has all who are prepared, from the restore point, in the new training") {
+TEST_CASE("A first view has all prepared nodes, the restore point and the new training") {
   Cluster c;
   c.inputs.restore.set_version(5);
   const ViewPlan plan = c.Take();
@@ -61,7 +61,7 @@ TEST_CASE("A first view has all who are prepared, from the restore point, in the
   CHECK(c.current.slots(1).slot_end() == kSlots);
 }
 
-TEST_CASE("As long as nothing changes no view follows, unless one is wanted") {
+TEST_CASE("While nothing changes no new view follows, unless one is wanted") {
   Cluster c;
   c.Take();
   CHECK(c.IsSettled());
@@ -101,7 +101,7 @@ TEST_CASE("A server that goes takes the job to the next restore point; one that 
   CHECK(Primaries(c.current).back().node_id() == 2);
 }
 
-TEST_CASE("Who does not get on loses its work, with the reason, if others can do it") {
+TEST_CASE("A node without progress loses its work, with the reason, if others can do it") {
   Cluster c;
   c.Take();
   c.node(4).suspect = true;
@@ -119,7 +119,7 @@ TEST_CASE("Who does not get on loses its work, with the reason, if others can do
       "can do its work");
 }
 
-TEST_CASE("Two that are cut off from each other do not work together as long as it can be avoided") {
+TEST_CASE("Two nodes that are cut off from each other do not work together if it can be avoided") {
   Cluster c;
   c.Take();
   c.Cut(4, 1);

@@ -277,7 +277,7 @@ TEST_CASE("A view that was never written can't be installed") {
   CHECK(h.Last(w, Directive::kView) != nullptr);
 }
 
-TEST_CASE("What is said of a shard counts from its server alone") {
+TEST_CASE("Only its server's reports on a shard count") {
   Pairs h;
   for (uint64_t other : {h.s2, h.w1}) h.Rounds(other, 0, 10);
   h.Reached(h.s2, 1, 10);
@@ -292,7 +292,7 @@ TEST_CASE("What is said of a shard counts from its server alone") {
   CHECK(h.commits().size() == 1);
 }
 
-TEST_CASE("That a view can't be installed counts from its servers alone") {
+TEST_CASE("Only its servers' reports that a view can't be installed count") {
   Pairs h;
   const uint64_t spare = h.Join(NODE_ROLE_SERVER, "s3");
   for (uint64_t other : {h.w1, spare}) {
@@ -306,7 +306,7 @@ TEST_CASE("That a view can't be installed counts from its servers alone") {
   CHECK(h.CurrentView().restore().restore_id() == 2);
 }
 
-TEST_CASE("What is said of a slot counts from its worker, and who has had it since the restore point") {
+TEST_CASE("Reports on a slot count from its worker and from one that has had it since the restore point") {
   Pairs h;
   h.Rounds(h.s1, 0, 10);
   h.Reached(h.s2, 1, 10);

@@ -177,7 +177,7 @@ TEST_CASE("A worker that does not read keeps no job alive, and its stream ends")
   CHECK(!stream->Finish().ok());
 }
 
-TEST_CASE("Pulls that are broken off and opened again miss no version and get none twice") {
+TEST_CASE("Pulls that break and are reopened miss no version and get none twice") {
   constexpr uint64_t kRounds = 60;
   constexpr int kPullers = 3;
   const auto job = MakeJob(/*elements=*/2000, kRounds);
@@ -329,7 +329,7 @@ TEST_CASE("A worker that sends damaged contributions and reads no reply loses it
   CHECK_FALSE(stream->Finish().ok());
 }
 
-TEST_CASE("Norms are not for whom no peer is, and the server lives on") {
+TEST_CASE("A caller that is not a peer gets no norms, and the server survives") {
   Server server(MakeJob(/*elements=*/2000, /*rounds=*/4, /*clip_norm=*/1));
   NormsRequest request;
   SetKey(kView, &request);

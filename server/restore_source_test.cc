@@ -68,7 +68,8 @@ absl::Status Restore(const std::string& checkpoint, uint32_t shard, uint32_t sha
   return absl::OkStatus();
 }
 
-TEST_CASE("Blocks come back however the checkpoint was cut; a shard's own file is read front to back") {
+TEST_CASE(
+    "Blocks are restored however the checkpoint was divided; a shard's own file is read front to back") {
   const TestDir dir;
   const std::string path = Commit(dir.path());
   for (uint32_t shards = 1; shards <= 4; ++shards) {

@@ -225,7 +225,7 @@ TEST_CASE("SGD's update is the formula") {
     CHECK(after[i] == Approx(before[i] - rate * sum[i] / 8).margin(1e-7));
 }
 
-TEST_CASE("A contribution that is there already, or of a round that is over, is dropped") {
+TEST_CASE("A contribution that is already covered, or for a round that is over, is dropped") {
   Cluster cluster(1);
   REQUIRE(cluster.Push(0, {0, 2}, 0).ok());
   CHECK(*cluster.Push(0, {0, 1}, 0) == ContributionResult::kDuplicate);
@@ -301,7 +301,7 @@ TEST_CASE(
   CHECK(cluster.Theta(2) == undisturbed.Theta(2));
 }
 
-TEST_CASE("A contribution whose loss is not a number is taken") {
+TEST_CASE("A contribution whose loss is not a number is accepted") {
   Cluster cluster(1);
   for (uint64_t block = 0; block < cluster.job->blocks.size(); ++block) {
     ContributionHeader header = cluster.Header(0, {0, 4}, block);
@@ -441,7 +441,7 @@ TEST_CASE("A gradient that has overflowed does not keep the round waiting") {
 
 // ---- views ----
 
-TEST_CASE("A view that can't be is refused, and no view is served") {
+TEST_CASE("An impossible view is refused, and no view is served") {
   Cluster cluster(1);
   const auto code = [&](const std::function<void(View*)>& change) {
     View view = cluster.view;
@@ -552,7 +552,7 @@ TEST_CASE("A state for which there is no memory is refused, and loaded when ther
   CHECK(cluster.servers[0]->Install(view).ok());
 }
 
-TEST_CASE("Two versions are kept, and what is gone or to come says so") {
+TEST_CASE("Two versions are kept; older and future ones give different errors") {
   Cluster cluster(1);
   for (uint64_t round = 0; round < 3; ++round) cluster.PushAll(round, {{0, 4}});
   const auto code = [&](uint64_t version) {
@@ -606,7 +606,7 @@ TEST_CASE("A view of another training is refused without effect, whatever its nu
   }
 }
 
-TEST_CASE("Progress, statistics and snapshots come once a version, whole") {
+TEST_CASE("Progress, statistics and snapshots come once per version, complete") {
   Cluster cluster(2);
   cluster.PushAll(0, {{0, 2}, {2, 4}});
   cluster.PushAll(1, {{0, 4}});
@@ -654,7 +654,7 @@ TEST_CASE("An update that leads to a checkpoint waits until there is room for it
   CHECK(cluster.servers[0]->Versions(Key(1))->lowest == Version(3));
 }
 
-TEST_CASE("A plan that does not fit together is refused") {
+TEST_CASE("An inconsistent plan is refused") {
   JobPlan plan = Plan();
   plan.mutable_parameters(1)->set_offset(41);
   CHECK(absl::IsInvalidArgument(MakeShardConfig(JobId(1), Spec(0), plan).status()));

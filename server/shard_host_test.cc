@@ -271,7 +271,7 @@ TEST_CASE("A newer restore point drops what is being loaded") {
   CHECK(server.fetches == 2);
 }
 
-TEST_CASE("A job that is closed, or a lease that is lost, while a restore runs ends it without a word") {
+TEST_CASE("Closing the job, or losing the lease, ends a running restore without a report") {
   const bool by_lease = GENERATE(false, true);
   Server server;
   server.on_fetch = [&] {
@@ -288,8 +288,7 @@ TEST_CASE("A job that is closed, or a lease that is lost, while a restore runs e
   CHECK(absl::IsFailedPrecondition(server.node().Find(JobId(1)).status()));
 }
 
-TEST_CASE(
-    "A restore that failed is reported, again in a new session, and tried again when the view comes again") {
+TEST_CASE("A failed restore is reported, again in a new session, and retried when the view comes again") {
   Server server;
   server.on_fetch = [] { return absl::NotFoundError("no such weights"); };
   server.Give(MakeView(1));
@@ -304,7 +303,7 @@ TEST_CASE(
   CHECK(server.Installed() == std::vector<int>{-1, -1, 1});
 }
 
-TEST_CASE("A restore tells what it loads and since when it does not get on") {
+TEST_CASE("A restore reports what it loads and how long it has made no progress") {
   Server server;
   Heartbeat during;
   server.on_fetch = [&] {
@@ -324,7 +323,7 @@ TEST_CASE("A restore tells what it loads and since when it does not get on") {
 }
 
 TEST_CASE(
-    "A request of the same number for another job replaces the one that is here; the same one does not") {
+    "A request with the same number for another job replaces the current one; the same request does not") {
   Server server;
   const std::shared_ptr<ShardHost> first = server.job();
   PrepareJob request = server.request;
@@ -386,7 +385,7 @@ std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
   return snapshot;
 }
 
-TEST_CASE("Contributions that come are an activity of the job, since a heartbeat last saw some") {
+TEST_CASE("Arriving contributions are an activity of the job, idle since a heartbeat last saw new ones") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -407,7 +406,7 @@ TEST_CASE("Contributions that come are an activity of the job, since a heartbeat
   CHECK(heartbeat.activities(0).idle_seconds() == 3);
 }
 
-TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up is reported") {
+TEST_CASE("Snapshots waiting for a slow disk are bounded and shown, and dropped ones are reported") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -440,7 +439,8 @@ TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up
 }
 
 TEST_CASE(
-    "A checkpoint is reported with its blocks' checksums; one with a parameter that is not finite is none") {
+    "A checkpoint is reported with its blocks' checksums; one with a parameter that is not finite is "
+    "refused") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -497,7 +497,7 @@ TEST_CASE("A snapshot for which there is no room is kept, told at once, and writ
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
 }
 
-TEST_CASE("On a full disk a snapshot that is only to restart from gives way to the next") {
+TEST_CASE("On a full disk a snapshot that only serves to restart from gives way to the next") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -514,7 +514,7 @@ TEST_CASE("On a full disk a snapshot that is only to restart from gives way to t
   CHECK(written.back() == std::make_pair(2, false));
 }
 
-TEST_CASE("An I/O error is no full disk: it is told, and not tried again") {
+TEST_CASE("An I/O error is not a full disk: it is reported, and not retried") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -524,7 +524,7 @@ TEST_CASE("An I/O error is no full disk: it is told, and not tried again") {
   CHECK(WrittenBy(server) == std::vector<std::pair<int, bool>>{{-8, false}});
 }
 
-TEST_CASE("A restore tells storage that is not there, and I/O errors, from damage") {
+TEST_CASE("A restore tells missing storage and I/O errors from damage") {
   Server server;
   View view = MakeView(1);
   view.mutable_restore()->set_version(3);
@@ -553,7 +553,7 @@ TEST_CASE("A restore tells storage that is not there, and I/O errors, from damag
   CHECK(told);
 }
 
-TEST_CASE("A long restore or write gets on with each piece that is fetched, read or written") {
+TEST_CASE("A long restore or write shows progress with each piece that is fetched, read or written") {
   constexpr double kPieceSeconds = 100;
   Server server;
   std::vector<ActivityKind> kinds;  // of each piece
@@ -639,7 +639,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
 }
 
 TEST_CASE(
-    "A peer that is not complete yet is asked again when it asks itself, or after a while, till it is") {
+    "A peer that is not complete yet is asked again when it asks itself, or after a while, until it is") {
   Server server;
   View view = MakeView(1);
   view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
@@ -665,7 +665,7 @@ TEST_CASE(
   CHECK(server.peers.calls.empty());
 }
 
-TEST_CASE("A peer that answers with other norms than before is shown, in each view of that state") {
+TEST_CASE("A peer that answers with different norms than before is shown, in each view of that state") {
   Server server;
   View view = MakeView(1);
   NodeRef& peer = *view.add_shards()->mutable_primary();
@@ -693,8 +693,8 @@ TEST_CASE("A peer that answers with other norms than before is shown, in each vi
 }
 
 TEST_CASE(
-    "A peer that refuses norms, or answers with wrong ones, is asked less and less and shown until it does "
-    "well") {
+    "A peer that refuses norms, or answers with wrong ones, is asked less often and shown until it "
+    "recovers") {
   Server server;
   View view = MakeView(1);
   NodeRef& peer = *view.add_shards()->mutable_primary();
@@ -754,7 +754,7 @@ TEST_CASE(
   CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
 }
 
-TEST_CASE("An answer that comes when the job is gone finds nobody") {
+TEST_CASE("An answer that arrives after the job is gone is ignored") {
   Server server;
   View view = MakeView(1);
   view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");

@@ -31,7 +31,7 @@ std::vector<uint64_t> TakeAll(SnapshotQueue* queue) {
   return versions;
 }
 
-TEST_CASE("On a slow disk those with the most factors of two wait, and no more than the bound") {
+TEST_CASE("On a slow disk the versions with the most factors of two wait, and no more than the bound") {
   SnapshotQueue queue;
   CHECK(Add(&queue, 1, CheckpointUse::kRestart) == 0);
   CHECK(Add(&queue, 2, CheckpointUse::kRestart) == 0);
@@ -93,7 +93,7 @@ TEST_CASE("Servers of different speeds with slow disks write the same versions")
   CHECK(oldest_restart <= 5 * slowest);
 }
 
-TEST_CASE("No candidate is given up when each is asked for first") {
+TEST_CASE("No candidate is dropped if there was room for each") {
   SnapshotQueue queue;
   for (uint64_t version = 1; queue.HasRoomForCandidate(); ++version)
     CHECK(Add(&queue, version, CheckpointUse::kCandidate) == 0);
@@ -105,7 +105,7 @@ TEST_CASE("No candidate is given up when each is asked for first") {
   CHECK(Add(&queue, 9, CheckpointUse::kCandidate) == 8);
 }
 
-TEST_CASE("A version that may be the best is given up after those to restart from, the last one never") {
+TEST_CASE("A version that may be the best is dropped after those to restart from; the last one never is") {
   SnapshotQueue queue;
   CHECK(Add(&queue, 1, CheckpointUse::kCandidate) == 0);
   CHECK(Add(&queue, 2, CheckpointUse::kRestart) == 0);

@@ -75,7 +75,7 @@ TEST_CASE("Lower versions come first, then front blocks, each version once") {
   CHECK(Drain(&subscription, lookup) == Items{"3:1", "5:2"});
 }
 
-TEST_CASE("A version that is published while another is looked for is not lost") {
+TEST_CASE("A version that is published during a lookup of another is not lost") {
   // The worst moment: between the lookup that misses version 5 and the next signal, versions 5 and 6 are
   // published, and their signals come in any order.
   Shard shard({BlockId(0)});
