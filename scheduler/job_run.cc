@@ -414,7 +414,7 @@ void JobRun::Prune() {
   checkpoints_.Prune(needed);
 }
 
-// ---- what the parts are told of one another ----
+// ---- what the parts are told about each other ----
 
 bool JobRun::HasWork(NodeId node) const {
   return preparation_.deriver() == node || HoldsAnyShard(view(), node) || HasSlots(view(), node);

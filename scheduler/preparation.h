@@ -59,7 +59,7 @@ class Preparation {
   void OnArtifactLost(absl::Time now, const std::string& sha256);
   enum class RestoreOutcome {
     kOthersTry,      // others try without it, for a while
-    kAllFailed,      // all have failed often enough, for long enough, and nothing else is left to try
+    kAllFailed,      // all failed often enough, for long enough; no lost artifact is to come
     kAllUnreadable,  // likewise, but only because this version's files give errors
   };
   // The server could not load the restore point, and its files are not damaged.

@@ -135,7 +135,7 @@ TEST_CASE("A node that hangs stays suspect in later views, and changes nobody's 
     CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
     CHECK((idle < 11 || f.suspect()));
   }
-  f.Beat(0.1);  // at last
+  f.Beat(0.1);  // finally
   f.now += absl::Seconds(3);
   f.Beat(0.1);
   (void)f.watch.Advance(f.now, f.members);

@@ -168,7 +168,7 @@ absl::Status SchedulerCore::CheckHello(absl::Time now, const Member* member, con
         "\", this is cluster \"", counters_.cluster_id(), "\": join again"));
   }
   if (join.protocol_version() != kProtocolVersion)
-    return absl::FailedPreconditionError("another protocol version");
+    return absl::FailedPreconditionError("a different protocol version");
   if (member == nullptr || member->expires <= now) return LeaseOver(NodeId(hello.node_id()));
   if (join.role() != member->join.role() || join.name() != member->join.name() ||
       join.incarnation() != member->join.incarnation()) {
@@ -372,7 +372,7 @@ absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const 
   return absl::OkStatus();
 }
 
-// Waiting jobs are so many messages in each status.
+// Every status contains a message for each waiting job.
 absl::Status SchedulerCore::CheckQueue() const {
   const size_t waiting =
       std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->ended(); });

@@ -110,7 +110,7 @@ TEST_CASE(
 
 // ---- unexplained stalls ----
 
-// Nodes are told in an open session what they missed.
+// Opens sessions, in which the nodes are told what they missed.
 void OpenAll(Harness* h, const std::vector<uint64_t>& nodes) {
   for (uint64_t node : nodes) REQUIRE(h->Open(node).ok());
 }

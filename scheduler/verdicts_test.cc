@@ -162,8 +162,7 @@ TEST_CASE("An evaluation whose mean loss is not finite ends the job, and is not 
   CHECK(h.GetJob().evaluations_size() == 1);
 }
 
-TEST_CASE(
-    "Parameters that are not finite end the job when they are the result, and else only are no checkpoint") {
+TEST_CASE("Parameters that are not finite end the job if they are the result, else only make no checkpoint") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);

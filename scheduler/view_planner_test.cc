@@ -95,7 +95,7 @@ TEST_CASE("A server that goes takes the job to the next restore point; one that 
   c.node(2).prepared = true;
   CHECK(c.IsSettled());
   SECTION("lost") { c.node(1).prepared = false; }
-  SECTION("its state is not to be gone on from") { c.inputs.restore_wanted = true; }
+  SECTION("its state must not be continued from") { c.inputs.restore_wanted = true; }
   CHECK(c.Take().restores);
   CHECK(c.current.restore().restore_id() == 2);
   CHECK(Primaries(c.current).back().node_id() == 2);

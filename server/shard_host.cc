@@ -576,7 +576,7 @@ std::string ShardHost::WritingDetail() const {
   const std::string detail = writing_              ? absl::StrCat("writes version ", writing_->value())
                              : retried_ != nullptr ? absl::StrCat("can't write version ",
                                                                   retried_->version.value(), ", trying again")
-                                                   : "writes next";
+                                                   : "about to write";
   if (snapshots_.size() == 0) return detail;
   const char* const wait = snapshots_.size() == 1 ? " snapshot waits, " : " snapshots wait, ";
   return absl::StrCat(detail, "; ", snapshots_.size(), wait, snapshots_.bytes() >> 20, " MiB");

@@ -416,7 +416,7 @@ TEST_CASE("Snapshots waiting for a slow disk are bounded and shown, and dropped 
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.activities_size() == 1);
   CHECK(heartbeat.activities(0).kind() == ACTIVITY_WRITE_CHECKPOINT);
-  CHECK(heartbeat.activities(0).detail() == "writes next; 3 snapshots wait, 0 MiB");
+  CHECK(heartbeat.activities(0).detail() == "about to write; 3 snapshots wait, 0 MiB");
   const auto written = [&](bool well) {
     std::vector<uint64_t> versions;
     for (const NodeReport& report : server.reports) {

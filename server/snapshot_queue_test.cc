@@ -58,7 +58,7 @@ class SlowServer {
 
  private:
   const uint64_t write_;
-  uint64_t done_at_;  // of what it writes
+  uint64_t done_at_;  // when the current write is done
   SnapshotQueue queue_;
   SnapshotQueue::Snapshot writing_;
   std::set<uint64_t> written_;

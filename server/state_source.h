@@ -37,7 +37,7 @@ class StateSource {
  public:
   virtual ~StateSource() = default;
   // `blocks` are the ones that will be read. Errors: as StateReader::Read; any other reason why the restore
-  // point can't be read, in words meant for people.
+  // point can't be read, as text for users.
   virtual absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint& restore,
                                                             absl::Span<const BlockId> blocks) = 0;
 };
