@@ -27,7 +27,7 @@ class Completion {
   // How often servers may fail to write the result: its last rounds are trained again only once.
   static constexpr uint32_t kMaxFailedResults = 2;
 
-  // What `context` refers to, and the others, must outlive it.
+  // The other arguments, and whatever `context` refers to, must outlive it.
   Completion(const JobContext& context, const JobDefinition& job, const EvaluationLedger& evaluations,
              CheckpointKeeper* checkpoints)
       : context_(context), job_(job), evaluations_(evaluations), checkpoints_(checkpoints) {}
@@ -62,7 +62,7 @@ class Completion {
   // ---- what is known ----
   Version kept() const { return Version(kept_version_); }
   Version last() const { return Version(trained_rounds_); }
-  // For the servers, and for the evaluation.
+  // The target for the servers and for the evaluation.
   Target NextTarget() const;
   CheckpointNeeds Needs() const;
   bool IsReading() const { return reading_; }

@@ -11,7 +11,7 @@
 
 namespace shoal::scheduler {
 
-// By table and key.
+// Values by table and key.
 using StoredTables = std::map<std::pair<std::string, std::string>, std::string>;
 
 class MemoryStore : public Store {

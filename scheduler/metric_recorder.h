@@ -44,7 +44,7 @@ class MetricRecorder {
   // The version that the known rounds lead to.
   Version version() const { return window_.version(); }
   const MetricRecord& last() const { return last_; }
-  // With train_seconds, examples and tokens.
+  // Has train_seconds, examples and tokens.
   JobResult Totals() const;
 
  private:

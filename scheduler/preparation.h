@@ -1,4 +1,4 @@
-// Who takes part in a job: "A job's life", step 1, in docs/protocol.md.
+// Which nodes take part in a job: "A job's life", step 1, in docs/protocol.md.
 #pragma once
 
 #include <cstdint>
