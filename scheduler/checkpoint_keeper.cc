@@ -96,8 +96,7 @@ void CheckpointKeeper::OnWritten(absl::Time now, const Member& member, const Sha
     return WriteFailed(now, version, report.error(),
                        report.not_finite() ? FailedWrite::NOT_FINITE : FailedWrite::NOT_WRITTEN, needs);
   }
-  if (collector_.HasFailed(version))
-    return DeleteParts(version);  // this part came after the others were deleted
+  if (collector_.HasFailed(version)) return DeleteParts(version);  // came after the others were deleted
   auto files = collector_.Add(report);
   if (!files) return;
   GiveUpCommits(now, version, needs);

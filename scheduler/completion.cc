@@ -150,8 +150,7 @@ Completion::Step Completion::WaitForResult(absl::Time now, Version restore, bool
   const FailedWrite* const failed = checkpoints_->FindFailure(kept());
   if (failed != nullptr && failed->kind() == FailedWrite::NOT_FINITE)
     return Fails(absl::StrCat("version ", kept_version_, ", the result: ", failed->error()));
-  if (checkpoints_->IsHopeless(now, kept(),
-                               trained_))  // and it could not be written after more rounds either
+  if (checkpoints_->IsHopeless(now, kept(), trained_))  // nor could it be after more rounds
     return Fails(absl::StrCat(what, " could not be written: ", checkpoints_->write_trouble()));
   if (MayCome(restore) || restore_wanted) return Waits(reason);
   ++rewrites_;

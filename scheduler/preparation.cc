@@ -142,8 +142,7 @@ Preparation::Refusal Preparation::OnRefused(absl::Time now, const Member& member
 
 void Preparation::CountRefusal(absl::Time now, const std::string& reason, bool failed,
                                Candidate* node) const {
-  const bool repeated =
-      node->failures > 0 && !node->prepared && !node->offered;  // reported again in a new session
+  const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // in a new session
   node->refused = reason;
   node->prepared = false;
   node->offered = false;
