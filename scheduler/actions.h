@@ -16,7 +16,7 @@
 
 namespace shoal::scheduler {
 
-// One entry of the store: tables are maps from keys to bytes.
+// One entry of the store, whose tables map keys to bytes.
 struct StoredRecord {
   std::string table;
   std::string key;
@@ -31,12 +31,12 @@ inline constexpr char kStateTable[] = "state";            // JobStateRecord by j
 inline constexpr char kEvaluationTable[] = "evaluation";  // EvaluationRecord by job and index
 inline constexpr char kEventTable[] = "event";            // JobEvent by job and sequence; not needed by Load
 
-// Keys sort as their numbers do.
+// Keys sort in the order of their numbers.
 std::string RecordKey(uint64_t id);
 std::string RecordKey(uint64_t id, uint64_t index);
 
-// The Persist and Erase actions of one TakeActions() come first and are one transaction: durable before any
-// action behind them is carried out.
+// The Persist and Erase actions of one TakeActions() come first and form one transaction, which must be
+// durable before any later action is carried out.
 struct Persist {
   StoredRecord record;
 };
@@ -45,13 +45,13 @@ struct Erase {
   std::string key;
 };
 
-// To the node's session; dropped when it has none: what matters is sent again when it opens one.
+// Sent on the node's session; dropped if it has none, since whatever matters is sent again when it opens one.
 struct SendDirective {
   NodeId node;
   Directive directive;
 };
-// End the node's stream, if there is one, with `status`: its lease has ended, or (UNAVAILABLE) it is to open
-// another one and report its state anew.
+// End the node's stream, if there is one, with `status`: its lease has ended, or (UNAVAILABLE) it should open
+// another one and report its state again.
 struct EndSession {
   NodeId node;
   absl::Status status;
@@ -61,50 +61,50 @@ struct EndSession {
 struct CommitCheckpointFiles {
   JobId job;
   RestoreId restore_id;
-  uint64_t training = 0;  // of CheckpointKeeper's count
+  uint64_t training = 0;  // as counted by CheckpointKeeper
   std::string folder;
-  bool first = true;  // nothing has been committed into the folder yet, as far as is known
+  bool first = true;  // as far as is known, nothing has been committed into the folder yet
   CheckpointManifest manifest;
   CheckpointHistory history;
 };
-// A server could not load the checkpoint (a directory), or its manifest was found damaged: is it the files'
-// fault? What is damaged is set aside. Answered by SchedulerCore::CheckpointChecked.
+// A server could not load the checkpoint (a directory), or its manifest was found damaged: checks whether the
+// files are at fault. A damaged checkpoint is set aside. Answered by SchedulerCore::CheckpointChecked.
 struct CheckCheckpointFiles {
   JobId job;
   Version version;
   std::string checkpoint;
 };
-// A committed version that the job needs no more.
+// A committed version that the job no longer needs.
 struct DeleteCheckpointFiles {
   std::string folder;
   Version version;
 };
-// What servers have written of a version that can't become whole from this restore point; a committed one
+// What servers have written of a version that can't be completed from this restore point. A committed version
 // stays.
 struct DeletePartsOfVersion {
   std::string folder;
   Version version;
   RestoreId restore_id;
 };
-// The job is over, or its servers start from restore point `before_restore`: what is left of checkpoints that
-// were never committed (before).
+// Deletes what is left of checkpoints that were never committed: all of it when the job is over, or what was
+// written before restore point `before_restore`, from which its servers now start.
 struct DeletePartialFiles {
   std::string folder;
   std::optional<RestoreId> before_restore;
 };
-// No job needs any artifact but these (SHA-256): the others may be deleted.
+// The artifacts (by SHA-256) that jobs need; all others may be deleted.
 struct KeepArtifacts {
   std::set<std::string> sha256;
 };
-// SHA-256 of θ in the checkpoint (a directory), which is verified as a whole; a damaged one is set aside.
-// Answered by SchedulerCore::ResultComputed.
+// Computes the SHA-256 of θ in the checkpoint (a directory) and verifies the whole checkpoint; a damaged one
+// is set aside. Answered by SchedulerCore::ResultComputed.
 struct ComputeResult {
   JobId job;
   Version version;
   std::string checkpoint;
 };
-// To all who watch the job. Events with a sequence are in the table "event" by then; sequence 0 is live
-// progress.
+// Sent to everyone who watches the job. By then events with a sequence are in the table "event"; sequence 0
+// is live progress.
 struct PublishEvent {
   JobId job;
   JobEvent event;
@@ -119,7 +119,7 @@ using Action = std::variant<Persist, Erase, SendDirective, EndSession, CommitChe
                             CheckCheckpointFiles, DeleteCheckpointFiles, DeletePartsOfVersion,
                             DeletePartialFiles, KeepArtifacts, ComputeResult, PublishEvent, LogLine>;
 
-// Collects actions in their order, records first. Not thread-safe.
+// Collects actions in order, records first. Not thread-safe.
 class Outbox {
  public:
   // A later call for the same key replaces the earlier one.

@@ -34,7 +34,7 @@ TEST_CASE("Artifacts that no job needs are deleted when the next one's turn come
 }
 
 TEST_CASE(
-    "A restarted scheduler deletes nothing of what a worker brings for a plan that it does not know yet") {
+    "A restarted scheduler deletes nothing that a worker uploads for a plan that it does not know yet") {
   Harness h;
   h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
@@ -86,7 +86,7 @@ TEST_CASE("An artifact that is lost is derived again, by a worker without slots 
     h.Clear();
     h.Prepared(busy, /*derived=*/true, plan);
     CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
-    CHECK(h.Last(busy, Directive::kView) != nullptr);  // to prepare it has dropped the job
+    CHECK(h.Last(busy, Directive::kView) != nullptr);  // it has dropped the job in order to prepare
     h.Clear();
     h.Pass(absl::Seconds(20), {s, busy, idle});
     REQUIRE(h.Last(idle, Directive::kPrepareJob) != nullptr);

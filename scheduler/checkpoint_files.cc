@@ -23,7 +23,7 @@ absl::StatusOr<std::string> FormatHistory(const CheckpointHistory& history) {
   return absl::InternalError("the verdicts can't be written as JSON");
 }
 
-// All of a resume point that a checkpoint's own files tell.
+// Everything about a resume point that the checkpoint's own files tell.
 absl::StatusOr<ResumePoint> ReadResumePointOnce(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path));
   const CheckpointManifest& manifest = reader.manifest();
@@ -43,7 +43,7 @@ absl::StatusOr<ResumePoint> ReadResumePointOnce(Env* env, const std::string& pat
   return point;
 }
 
-// The same. An I/O error may pass.
+// The same, but retries: an I/O error may be transient.
 absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   constexpr int kAttempts = 3;
   auto point = ReadResumePointOnce(env, path);
@@ -51,15 +51,16 @@ absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   return point;
 }
 
-// Of the same job and data: its versions have the same bits, whichever job wrote them. Format 1 does not tell
-// the data.
+// Same job and data: its versions have the same bits, whichever job wrote them. Format 1 does not record the
+// data.
 bool IsSameTraining(const CheckpointManifest& manifest, const ResumePoint& point) {
   const bool data_known = !manifest.plan_sha256().empty() && !point.plan_sha256.empty();
   return manifest.spec_sha256() == point.spec_sha256 &&
          (!data_known || manifest.plan_sha256() == point.plan_sha256);
 }
 
-// `path`, then the older ones beside it; or the ones in it, when it is a folder of checkpoints. Newest first.
+// `path`, then the older checkpoints beside it; or, if it is a folder of checkpoints, those in it. Newest
+// first.
 absl::StatusOr<std::vector<ResumePoint::Checkpoint>> Candidates(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(std::vector<Version> versions, ListCheckpoints(env, path));
   std::vector<ResumePoint::Checkpoint> candidates;
@@ -90,7 +91,7 @@ absl::StatusOr<std::vector<ResumePoint::Checkpoint>> Candidates(Env* env, const 
 absl::StatusOr<std::string> CommitWithHistory(Env* env, const CommitCheckpointFiles& commit) {
   if (!commit.first) SHOAL_RETURN_IF_ERROR(CheckStorage(env, commit.folder));
   SHOAL_ASSIGN_OR_RETURN(std::string json, FormatHistory(commit.history));
-  if (json.size() > kMaxCheckpointTextBytes) {  // the confusion of thousands of labels
+  if (json.size() > kMaxCheckpointTextBytes) {  // confusion matrices of thousands of labels
     CheckpointHistory brief = commit.history;
     for (EvaluationRecord& evaluation : *brief.mutable_evaluations()) evaluation.clear_statistics();
     SHOAL_ASSIGN_OR_RETURN(json, FormatHistory(brief));
@@ -115,7 +116,7 @@ absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpo
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   SHOAL_ASSIGN_OR_RETURN(const std::vector<ResumePoint::Checkpoint> candidates, Candidates(env, path));
   ResumePoint point;
-  // Whether it is one to do without, and then says why.
+  // Whether the candidate must be left out; if so, records why.
   const auto leave_out = [&](const ResumePoint::Checkpoint& candidate, const absl::Status& status) {
     if (!IsCheckpointDamage(status) && !IsUnreadable(status)) return false;
     point.damaged.push_back({candidate.version, candidate.directory, std::string(status.message())});
@@ -166,8 +167,8 @@ absl::Status CheckCheckpointFolder(Env* env, const std::string& folder,
     const bool same = resume && !resume->directory.empty() && IsSameTraining(there, *resume);
     if (same && version <= resume->version) continue;
     return absl::FailedPreconditionError(absl::StrCat(
-        "checkpoint_dir: ", path, " is of ", same ? "a later version than resume_from" : "another job", " (",
-        there.job_name(), "): choose another folder, or go on from it with resume_from"));
+        "checkpoint_dir: ", path, same ? " is a later version than resume_from" : " belongs to another job",
+        " (", there.job_name(), "): choose another folder, or continue from it with resume_from"));
   }
   return absl::OkStatus();
 }

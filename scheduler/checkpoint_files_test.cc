@@ -58,7 +58,7 @@ std::vector<uint64_t> Versions(const std::vector<ResumePoint::Checkpoint>& check
   return versions;
 }
 
-TEST_CASE("A folder is free for a job that goes on from its newest checkpoint, and for no other") {
+TEST_CASE("A folder is free only for a job that continues from its newest checkpoint") {
   const TestDir dir;
   CHECK(CheckCheckpointFolder(PosixEnv(), dir / "new", std::nullopt).ok());
   Commit(dir.path(), 5);
@@ -72,7 +72,7 @@ TEST_CASE("A folder is free for a job that goes on from its newest checkpoint, a
   const auto older = FindResumePoint(PosixEnv(), dir / "version-5");
   REQUIRE(older.ok());
   CHECK_THAT(std::string(CheckCheckpointFolder(PosixEnv(), dir.path(), *older).message()),
-             Contains("version-10 is of a later version"));
+             Contains("version-10 is a later version"));
   Commit(dir / "other", 5, {"another spec"});
   CHECK_FALSE(CheckCheckpointFolder(PosixEnv(), dir / "other", *newest).ok());
   Commit(dir / "data", 5, {"spec", "other data"});
@@ -94,7 +94,7 @@ TEST_CASE("A resume point has all that its job needs to compare, and the older v
   Commit(dir.path(), 7, {"another", "plan", 1});
   Commit(dir.path(), 8, {"spec", "other data", 1});
   const std::string path =
-      Commit(dir.path(), 10, {"spec", "plan", /*job=*/2});  // which went on with the first one's
+      Commit(dir.path(), 10, {"spec", "plan", /*job=*/2});  // which continued the first one's
   Commit(dir.path(), 15);
   const auto point = FindResumePoint(PosixEnv(), path + "/");
   REQUIRE(point.ok());
@@ -112,7 +112,7 @@ TEST_CASE("A resume point has all that its job needs to compare, and the older v
   CHECK(absl::IsNotFound(FindResumePoint(PosixEnv(), dir / "version-5/nothing").status()));
 }
 
-TEST_CASE("A version may be gone on from under any name, alone") {
+TEST_CASE("A job can start from a single version under any name") {
   const TestDir dir;
   REQUIRE(PosixEnv()->CreateDirs(dir / "copies").ok());
   REQUIRE(PosixEnv()->Rename(Commit(dir.path(), 10), dir / "copies/good").ok());
@@ -122,7 +122,7 @@ TEST_CASE("A version may be gone on from under any name, alone") {
   CHECK(Versions(point->others) == std::vector<uint64_t>{10});
 }
 
-TEST_CASE("In the place of a damaged version comes the next older one, at last none; nothing is changed") {
+TEST_CASE("A damaged version is replaced by the next older one, in the end by none; nothing is changed") {
   const TestDir dir;
   Commit(dir.path(), 5);
   const std::string ten = Commit(dir.path(), 10);
@@ -148,7 +148,7 @@ TEST_CASE("In the place of a damaged version comes the next older one, at last n
   CHECK(ListCheckpoints(PosixEnv(), dir.path())->size() == 2);
 }
 
-TEST_CASE("A damaged older version beside the one to go on from does not keep the job from its folder") {
+TEST_CASE("A damaged older version beside the one to start from does not block the job's folder") {
   const TestDir dir;
   Damage(JoinPath(Commit(dir.path(), 5), "manifest.json"));
   Commit(dir.path(), 10);
@@ -159,7 +159,7 @@ TEST_CASE("A damaged older version beside the one to go on from does not keep th
   CHECK(CheckCheckpointFolder(PosixEnv(), dir.path(), *point).ok());
 }
 
-TEST_CASE("What is whole stays when it is verified; what is damaged is set aside, with a word on where") {
+TEST_CASE("Verification keeps an intact checkpoint, and sets a damaged one aside and says where") {
   const TestDir dir;
   const std::string path = Commit(dir.path(), 10);
   CHECK(VerifyOrSetAside(PosixEnv(), path).ok());
@@ -173,7 +173,7 @@ TEST_CASE("What is whole stays when it is verified; what is damaged is set aside
   CHECK(absl::IsNotFound(VerifyOrSetAside(PosixEnv(), path).status()));
 }
 
-TEST_CASE("What can't be read is not set aside, and what is not mounted is not gone") {
+TEST_CASE("An unreadable checkpoint is not set aside, and an unmounted one does not count as gone") {
   const TestDir dir;
   const std::string path = Commit(dir / "mount", 10);
   FaultEnv env(PosixEnv(), {{"version-10", 0, 0, EIO}});
@@ -192,7 +192,7 @@ TEST_CASE("What can't be read is not set aside, and what is not mounted is not g
   }
 }
 
-TEST_CASE("In the place of a version that gives I/O errors comes the next older one") {
+TEST_CASE("A version that gives I/O errors is replaced by the next older one") {
   const TestDir dir;
   Commit(dir.path(), 5);
   Commit(dir.path(), 10);
@@ -202,7 +202,7 @@ TEST_CASE("In the place of a version that gives I/O errors comes the next older 
   CHECK(point->version == Version(5));
   CHECK(Versions(point->damaged) == std::vector<uint64_t>{10});
   CHECK(CheckCheckpointFolder(&env, dir.path(), *point).ok());
-  env.SetRules({{"version-10/", 1, 0, EIO}});  // which passes
+  env.SetRules({{"version-10/", 1, 0, EIO}});  // transient
   CHECK(FindResumePoint(&env, dir.path())->version == Version(10));
 }
 

@@ -41,30 +41,30 @@ void CheckpointKeeper::AddForeign(const ResumePoint& resume) {
 void CheckpointKeeper::TellForeign(absl::Time now, const ResumePoint& resume) {
   for (const ResumePoint::Checkpoint& damaged : resume.damaged) {
     context_.out->Do(CheckCheckpointFiles{JobId(job_.job()), damaged.version, damaged.directory});
-    context_.history->Warn(now, absl::StrCat("the job goes on without the checkpoint ", damaged.directory,
+    context_.history->Warn(now, absl::StrCat("the job continues without the checkpoint ", damaged.directory,
                                              ": ", damaged.problem));
   }
   if (resume.directory.empty()) {
-    context_.history->Warn(now,
-                           "no checkpoint that is whole is left: the job starts from the initial parameters");
+    context_.history->Warn(now, "no intact checkpoint is left: the job starts from the initial parameters");
   } else if (resume.plan_sha256.empty()) {
     context_.history->Warn(now, absl::StrCat(resume.directory,
-                                             " is of format 1 and does not say what data it was trained on: "
-                                             "whether they are this job's can't be checked"));
+                                             " has format 1 and does not say what data it was trained on, "
+                                             "so the data can't be checked against this job's"));
   }
 }
 
 void CheckpointKeeper::BeginRestorePoint(RestoreId restore_id, uint32_t shards) {
   failures_.clear();
   ForgetWritten(restore_id, shards);
-  // Behind the former ones' commits that are under way. What comes late goes with the next, or the job's end.
+  // Queued behind the commits in progress of earlier restore points. Whatever is written later is deleted at
+  // the next restore point, or at the job's end.
   context_.out->Do(DeletePartialFiles{job_.checkpoint_dir(), restore_id});
 }
 
 void CheckpointKeeper::ForgetWritten(RestoreId restore_id, uint32_t shards) {
   restore_id_ = restore_id;
   collector_.Reset(restore_id, shards);
-  // Commits that wait are of versions that are run, and written, again.
+  // Drops waiting commits: their versions will be run and written again.
   for (auto at = commits_.begin(); at != commits_.end();)
     at = at->second.waits() ? commits_.erase(at) : std::next(at);
   write_trouble_.clear();
@@ -79,8 +79,8 @@ void CheckpointKeeper::ForgetBeyond(Version limit) {
 
 // ---- written and committed ----
 
-// Servers report in each session what they have written; much of it may be committed, and gone again. Each
-// writes its versions in order, so that versions are complete in order too.
+// In each session servers report what they have written; much of it may already be committed, or even
+// deleted. Each writes its versions in order, so versions are completed in order too.
 bool CheckpointKeeper::Wants(Version version, const CheckpointNeeds& needs) const {
   if (Find(version) != nullptr) return false;
   if (needs.phase == CheckpointNeeds::Phase::kTesting) return needs.kept.count(version) > 0;
@@ -96,13 +96,13 @@ void CheckpointKeeper::OnWritten(absl::Time now, const Member& member, const Sha
     return WriteFailed(now, version, report.error(),
                        report.not_finite() ? FailedWrite::NOT_FINITE : FailedWrite::NOT_WRITTEN, needs);
   }
-  if (collector_.HasFailed(version)) return DeleteParts(version);  // this one came after the others went
+  if (collector_.HasFailed(version)) return DeleteParts(version);  // came after the others were deleted
   auto files = collector_.Add(report);
   if (!files) return;
   GiveUpCommits(now, version, needs);
   if (commits_.size() >= kMaxCommits && needs.kept.count(version) == 0) {
     return WriteFailed(now, version,
-                       absl::StrCat("given up: ", kMaxCommits, " commits before it are under way"),
+                       absl::StrCat("dropped: ", kMaxCommits, " earlier commits are still in progress"),
                        FailedWrite::NOT_WRITTEN, needs);
   }
   StartCommit(version, *std::move(files));
@@ -156,7 +156,8 @@ void CheckpointKeeper::GiveUpCommits(absl::Time now, Version newer, const Checkp
     const Version version = at->first.version;
     const bool useless = at->second.waits() && needs.kept.count(version) == 0;
     at = useless ? commits_.erase(at) : std::next(at);
-    if (useless) WriteFailed(now, version, "given up for a newer one", FailedWrite::NOT_WRITTEN, needs);
+    if (useless)
+      WriteFailed(now, version, "dropped in favor of a newer one", FailedWrite::NOT_WRITTEN, needs);
   }
 }
 
@@ -169,9 +170,10 @@ bool CheckpointKeeper::OnCommitted(absl::Time now, const CommitCheckpointFiles& 
   const Version version(commit.manifest.version());
   const bool ended = needs.phase == CheckpointNeeds::Phase::kEnded;
   const auto found = commits_.find({version, commit.restore_id});
-  // Else what is older may be wanted from the current restore point, and this one is written again.
+  // Otherwise older versions may be wanted from the current restore point, and this one will be written
+  // again.
   const bool current = commit.restore_id == restore_id_;
-  const bool wanted = current && found != commits_.end();  // else its failure is known
+  const bool wanted = current && found != commits_.end();  // otherwise its failure is already known
   if (wanted && MayBeWrittenLater(status)) {
     found->second.retry_at = now + context_.options.PauseAfter(found->second.failures++);
     if (!ended) NoteTrouble(now, version, "the scheduler", std::string(status.message()));
@@ -219,10 +221,10 @@ void CheckpointKeeper::NoteTrouble(absl::Time now, Version version, const std::s
   if (write_trouble_.empty()) write_trouble_since_ = now;
   const std::string& folder = job_.checkpoint_dir();
   write_trouble_ = ToValidUtf8(absl::StrCat(who, " can't write the checkpoint of version ", version.value(),
-                                            " and tries on; see to ", folder, ": ", error));
+                                            " and keeps retrying; check ", folder, ": ", error));
   TellError(now,
             absl::StrCat("checkpoint of version ", version.value(), " can't be written by ", who,
-                         " now, and is tried again; see to ", folder, ": "),
+                         " for now and will be retried; check ", folder, ": "),
             error);
 }
 
@@ -232,7 +234,7 @@ bool CheckpointKeeper::IsHopeless(absl::Time now, Version version, absl::Time si
 }
 
 void CheckpointKeeper::TellError(absl::Time now, const std::string& text, const std::string& error) {
-  // A full disk is told once, not for each version. Numbers are those of versions and shards.
+  // A full disk is reported once, not for each version, so numbers (of versions and shards) are ignored.
   std::string kind = error;
   kind.erase(std::remove_if(kind.begin(), kind.end(), absl::ascii_isdigit), kind.end());
   if (std::exchange(write_error_, kind) == kind) return;
@@ -271,7 +273,7 @@ bool CheckpointKeeper::Lose(absl::Time now, Version version, const absl::Status&
                                          " can't be used any more: ", health.message()),
                             LogLine::Level::kError);
   if (checkpoints_.erase(version) == 0) return false;
-  // Servers that are past it don't write it again.
+  // Servers that are past this version don't write it again.
   AddFailure(version, std::string(health.message()), FailedWrite::LOST, needs);
   return true;
 }
@@ -287,19 +289,19 @@ Failure CheckpointKeeper::WatchFiles(absl::Time now, bool reads_result, bool wai
   files_since_ = reads_result || IsAtWork() ? std::min(files_since_, now) : absl::InfiniteFuture();
   if (now - files_since_ < context_.options.storage_patience) return std::nullopt;
   const std::string why =
-      absl::StrCat("the scheduler has been at its files in ", job_.checkpoint_dir(), " for ",
+      absl::StrCat("the scheduler has been waiting for its files in ", job_.checkpoint_dir(), " for ",
                    absl::StrFormat("%.1f s", absl::ToDoubleSeconds(now - files_since_)),
-                   " without an end: see to the storage, or allow more (--storage-patience-ms)");
+                   ": check the storage, or allow more time (--storage-patience-ms)");
   if (waits || IsChecking()) return why;
   if (std::exchange(files_told_, files_since_) != files_since_) context_.history->Warn(now, why);
   return std::nullopt;
 }
 
 void CheckpointKeeper::Prune(const std::set<Version>& needed) {
-  size_t newest = checkpoints_.size();  // that this one and those behind it are
+  size_t newest = checkpoints_.size();  // how many checkpoints there are from this one on
   for (auto at = checkpoints_.begin(); at != checkpoints_.end(); --newest) {
     const auto& [version, stored] = *at;
-    // An earlier job's stay on disk anyway, and may be the last that is whole.
+    // An earlier job's checkpoints stay on disk anyway, and one may be the last intact one.
     if (stored.foreign() || newest <= job_.spec().checkpoint().keep() || needed.count(version) > 0) {
       ++at;
       continue;

@@ -1,4 +1,4 @@
-// A job's checkpoints: which are written, committed, damaged, and may go.
+// A job's checkpoints: which are written, committed, damaged, or may be deleted.
 #pragma once
 
 #include <cstdint>
@@ -20,94 +20,95 @@
 
 namespace shoal::scheduler {
 
-// What the job needs of its checkpoints at a moment.
+// What the job currently needs from its checkpoints.
 struct CheckpointNeeds {
   enum class Phase { kTraining, kTesting, kEnded };
   Phase phase = Phase::kTraining;
-  std::set<Version> kept;  // the result's and the last version, or what may become one of them
+  std::set<Version> kept;  // the result and the last version, or candidates for either
 };
 
-// Has the versions committed that the servers have written, as long as somebody may need them; tries again
-// what a full disk has kept from it; has checked what servers call damaged; and lets go what is not needed.
-// Of the state it owns `checkpoints` and `failed_writes`.
+// Commits the versions that the servers have written, as long as somebody may need them; retries commits that
+// a full disk prevented; checks what servers report as damaged; and deletes what is not needed. It owns
+// `checkpoints` and `failed_writes` of the state.
 //
-// A restart forgets the files that were written and not committed, and who called what damaged: servers
+// A restart forgets which files were written but not committed, and who reported what as damaged: servers
 // report both in their new sessions. Pure; not thread-safe.
 class CheckpointKeeper {
  public:
-  // Versions whose commits are under way, as on a disk that hangs; what comes then is not committed, if it is
-  // only to restart from.
+  // Most versions whose commits may be in progress, as on a disk that hangs; beyond that, a version that only
+  // serves to restart from is not committed.
   static constexpr size_t kMaxCommits = 8;
 
-  // What `context` refers to, and the others, must outlive it.
+  // The other arguments, and whatever `context` refers to, must outlive it.
   CheckpointKeeper(const JobContext& context, const JobDefinition& job, const EvaluationLedger& evaluations)
       : context_(context), job_(job), evaluations_(evaluations) {}
 
   void Load(const JobStateRecord& record);
   void SaveTo(JobStateRecord* record) const;
-  // An earlier job's that this one goes on from: they are never deleted.
+  // Adds the checkpoints of an earlier job that this one continues; they are never deleted.
   void AddForeign(const ResumePoint& resume);
-  // What is wrong with these; what was found damaged is checked.
+  // Tells users what is wrong with these, and checks those found damaged.
   void TellForeign(absl::Time now, const ResumePoint& resume);
 
   // ---- what has happened ----
-  // Servers start from a new restore point, cut into so many shards.
+  // Servers start from a new restore point, divided into `shards` shards.
   void BeginRestorePoint(RestoreId restore_id, uint32_t shards);
-  // By the server of the shard.
+  // Called for reports of the shard's server.
   void OnWritten(absl::Time now, const Member& member, const ShardWritten& report,
                  const CheckpointNeeds& needs);
-  // True: the version is there now.
+  // Returns whether the version is available now.
   bool OnCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                    const absl::StatusOr<std::string>& checkpoint, const CheckpointNeeds& needs);
-  // The server calls the restore point's checkpoint damaged. One whose memory or mount is broken calls every
-  // checkpoint damaged: so the files decide, which are checked.
+  // The server reports the restore point's checkpoint as damaged. A server with bad memory or a bad mount
+  // would say so of every checkpoint, so the files are checked to decide.
   void OnAccused(NodeId server, const RestorePoint& restore, const std::string& error);
-  // The version's files were checked. Returns the servers that have called it damaged since the current
-  // restore point, with what they said: what was said of a former one is void.
+  // The version's files were checked. Returns the servers that have reported it as damaged since the current
+  // restore point, with their errors; reports from earlier restore points are void.
   std::map<NodeId, std::string> OnChecked(Version version);
-  // It can't be used any more. False: the job did not have it.
+  // The version can no longer be used. Returns false if the job did not have it.
   bool Lose(absl::Time now, Version version, const absl::Status& health, const CheckpointNeeds& needs);
-  // Nobody waits for `version` any more, which could not be written.
+  // Stops waiting for `version`, which could not be written.
   void GiveUp(absl::Time now, Version version, const CheckpointNeeds& needs) {
     WriteFailed(now, version, write_trouble_, FailedWrite::NOT_WRITTEN, needs);
   }
-  // Versions beyond `limit` are not this training's: they are forgotten, with all that is being committed.
-  // Their files stay; whoever writes them again finds them in place.
+  // Versions beyond `limit` do not belong to this training: forgets them, and all commits in progress. Their
+  // files stay and are found in place when the versions are written again.
   void ForgetBeyond(Version limit);
-  // What the scheduler did with files has ended: WatchFiles measures anew.
+  // The scheduler's work on files has finished: WatchFiles starts measuring again.
   void OnFilesAnswered() { files_since_ = absl::InfiniteFuture(); }
 
-  // ---- steps ----
-  // Commits whose time has come are tried again.
+  // ---- steps ---- Retries the commits that are due.
   void RetryCommits(absl::Time now);
-  // The scheduler has been at the job's files for too long: says so, and fails the job if it can't go on
-  // without, as when it `waits`. `reads_result`: that is under way, too.
+  // If the scheduler's work on the job's files has taken too long: says so, and fails the job if it can't go
+  // on without that work, as when it `waits` for it. `reads_result`: reading the result is part of the work
+  // in progress.
   Failure WatchFiles(absl::Time now, bool reads_result, bool waits);
-  // Deletes what is neither among the newest that the job keeps nor `needed`.
+  // Deletes what is neither among the newest checkpoints that the job keeps nor in `needed`.
   void Prune(const std::set<Version>& needed);
 
   // ---- what is known ----
   const StoredCheckpoint* Find(Version version) const;
-  // From the newest one that is not beyond `limit`, or from the start.
+  // The newest checkpoint that is not beyond `limit`, or else the start.
   RestorePoint NextRestore(Version limit) const;
   std::set<Version> Versions() const;
-  // Why the version can't be had from the current restore point; null: it may come.
+  // Why the version can't be obtained from the current restore point; null: it still may be.
   const FailedWrite* FindFailure(Version version) const;
-  // Under way or, if `waiting` too, to be tried again; from whatever restore point.
+  // Whether a commit is in progress or, if `waiting`, waits to be retried; from any restore point.
   bool IsBeingCommitted(Version version, bool waiting) const;
   bool HasCommits() const { return !commits_.empty(); }
   bool IsChecking() const { return !accused_.empty(); }
-  // What keeps checkpoints from being written, for people; "": nothing.
+  // What prevents checkpoints from being written, as text for users; "": nothing.
   const std::string& write_trouble() const { return write_trouble_; }
-  // Nothing could be written for as long as a job waits that needs `version` since `since`.
+  // Whether nothing could be written for as long as a job is prepared to wait, when it has needed `version`
+  // since `since`.
   bool IsHopeless(absl::Time now, Version version, absl::Time since) const;
 
  private:
-  // A version whose parts are all written.
+  // A version all of whose parts are written.
   struct Commit {
     CommitCheckpointFiles files;
     uint32_t failures = 0;
-    absl::Time retry_at = absl::InfiniteFuture();  // InfiniteFuture: under way
+    absl::Time retry_at = absl::InfiniteFuture();  // InfiniteFuture: in progress
 
     bool waits() const { return retry_at != absl::InfiniteFuture(); }
   };
@@ -115,18 +116,19 @@ class CheckpointKeeper {
   bool Wants(Version version, const CheckpointNeeds& needs) const;
   void StartCommit(Version version, std::vector<CheckpointShard> files);
   CheckpointManifest ManifestOf(Version version, std::vector<CheckpointShard> files) const;
-  // Those that wait and serve for nothing any more, as a newer version is to be committed.
+  // Drops the waiting commits that are no longer useful because a newer version is to be committed.
   void GiveUpCommits(absl::Time now, Version newer, const CheckpointNeeds& needs);
-  // The version can't be written for now (no room, no storage): `who` tries on. Shown until one is.
+  // The version can't be written for now (disk full, storage missing); `who` keeps retrying. Shown until a
+  // checkpoint is written.
   void NoteTrouble(absl::Time now, Version version, const std::string& who, const std::string& error);
   void WriteFailed(absl::Time now, Version version, const std::string& error, FailedWrite::Kind kind,
                    const CheckpointNeeds& needs);
-  // Kept as long as the version may be the result or the last.
+  // The record is kept as long as the version may be the result or the last one.
   void AddFailure(Version version, const std::string& error, FailedWrite::Kind kind,
                   const CheckpointNeeds& needs);
-  // Of a version that can't become whole: what there is of it fills the disk for nothing.
+  // Deletes what was written of a version that can't be completed, which only wastes disk space.
   void DeleteParts(Version version);
-  // Tells an error once, and not for each version.
+  // Reports an error once, not again for each version.
   void TellError(absl::Time now, const std::string& text, const std::string& error);
   bool IsAtWork() const;
   void ForgetWritten(RestoreId restore_id, uint32_t shards);
@@ -139,16 +141,16 @@ class CheckpointKeeper {
 
   // ---- what a restart forgets ----
   RestoreId restore_id_;
-  uint64_t trainings_ = 1;  // that this process has seen: what was begun for a former one counts for nothing
+  uint64_t trainings_ = 1;  // seen by this process; work begun for an earlier one is ignored
   ShardCollector collector_;
   std::map<RestoredVersion, Commit> commits_;
-  std::string write_error_;  // the last, without its numbers, since a checkpoint was written
+  std::string write_error_;  // the last error since a checkpoint was written, without its numbers
   std::string write_trouble_;
-  absl::Time write_trouble_since_;  // since one was
-  // Servers that call a restore point's checkpoint damaged, while it is checked.
+  absl::Time write_trouble_since_;  // when the trouble began
+  // Servers that report a restore point's checkpoint as damaged, while it is being checked.
   std::map<RestoredVersion, std::map<NodeId, std::string>> accused_;
-  absl::Time files_since_ = absl::InfiniteFuture();  // at work, and nothing has come of it
-  absl::Time files_told_ = absl::InfinitePast();     // the files_since_ that people were told of
+  absl::Time files_since_ = absl::InfiniteFuture();  // since when work is in progress without a result
+  absl::Time files_told_ = absl::InfinitePast();     // the files_since_ that users were told about
 };
 
 }  // namespace shoal::scheduler

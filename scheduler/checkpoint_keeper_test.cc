@@ -46,7 +46,7 @@ struct Fixture : Surroundings {
   }
 };
 
-TEST_CASE("A version whose shards are all written is committed, once, and then is there") {
+TEST_CASE("A version whose shards are all written is committed, once, and is then available") {
   Fixture f;
   for (int i = 0; i < 2; ++i) f.Written(5);
   CHECK(f.Commits() == 1);
@@ -54,7 +54,7 @@ TEST_CASE("A version whose shards are all written is committed, once, and then i
   CHECK(f.Committed());
   CHECK_FALSE(f.Committed());
   f.Written(5);
-  f.Written(4);  // older than what is there
+  f.Written(4);  // older than what is committed
   f.Written(6, "", /*restore_id=*/2);
   CHECK(f.Commits() == 1);
   CHECK(f.keeper.NextRestore(Version(20)).version() == 5);
@@ -74,7 +74,7 @@ TEST_CASE("A restart keeps what is committed and what failed, and forgets what w
   CHECK_FALSE(after.HasCommits());
 }
 
-TEST_CASE("A commit for which there is no room is tried again, and given up for a newer version") {
+TEST_CASE("A commit for which there is no room is retried, and dropped for a newer version") {
   Fixture f;
   f.Written(5);
   CHECK_FALSE(f.Committed(kFull));
@@ -90,7 +90,7 @@ TEST_CASE("A commit for which there is no room is tried again, and given up for 
   CHECK(f.keeper.write_trouble().empty());
 }
 
-TEST_CASE("What may be the result is not given up for a newer version; after a while it is hopeless") {
+TEST_CASE("A possible result is not dropped for a newer version; after a while it is hopeless") {
   Fixture f;
   f.needs.kept = {Version(5)};
   f.Written(5);
@@ -103,7 +103,7 @@ TEST_CASE("What may be the result is not given up for a newer version; after a w
   CHECK(f.keeper.IsHopeless(f.now, Version(5), since));
 }
 
-TEST_CASE("A version that failed is remembered if it matters; its parts go in any case") {
+TEST_CASE("A version that failed is remembered if it matters; its parts are deleted in any case") {
   Fixture f;
   f.Written(5, "broken");
   f.Written(20, "broken");
@@ -114,7 +114,7 @@ TEST_CASE("A version that failed is remembered if it matters; its parts go in an
   CHECK(f.keeper.FindFailure(Version(20)) == nullptr);
 }
 
-TEST_CASE("While many commits hang only what may be kept is committed") {
+TEST_CASE("While many commits hang, only versions that may be kept are committed") {
   Fixture f;
   for (uint64_t version = 1; version <= CheckpointKeeper::kMaxCommits + 1; ++version) f.Written(version);
   CHECK(f.Commits() == CheckpointKeeper::kMaxCommits);
@@ -123,7 +123,7 @@ TEST_CASE("While many commits hang only what may be kept is committed") {
 }
 
 TEST_CASE(
-    "Files that servers call damaged are checked once; accusations of a former restore point are void") {
+    "Files that servers report as damaged are checked once; reports of an earlier restore point are void") {
   Fixture f;
   RestorePoint restore;
   restore.set_restore_id(1);
@@ -150,7 +150,7 @@ TEST_CASE("A lost version is gone, and remembered as a failure if it matters") {
   CHECK(f.keeper.FindFailure(Version(20))->kind() == FailedWrite::LOST);
 }
 
-TEST_CASE("The newest versions stay, and those that are needed, and an earlier job's") {
+TEST_CASE("The newest versions, those that are needed and an earlier job's are kept") {
   Fixture f;
   f.job.mutable_spec()->mutable_checkpoint()->set_keep(1);
   ResumePoint resume;
@@ -165,13 +165,13 @@ TEST_CASE("The newest versions stay, and those that are needed, and an earlier j
   CHECK(f.keeper.Versions() == std::set<Version>{Version(1), Version(5), Version(15)});
 }
 
-TEST_CASE("Files that hang are told once, and fail a job that waits for them") {
+TEST_CASE("Files that hang are reported once, and fail a job that waits for them") {
   Fixture f;
   f.Written(5);
   CHECK_FALSE(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/false));
   f.now += f.options.storage_patience;
   CHECK_FALSE(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/false));
-  CHECK(f.Said("the scheduler has been at its files"));
+  CHECK(f.Said("the scheduler has been waiting for its files"));
   CHECK(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/true));
   f.Committed();
   CHECK_FALSE(f.keeper.WatchFiles(f.now, /*reads_result=*/false, /*waits=*/true));

@@ -1,4 +1,4 @@
-// Checkpoints that are written and committed: full disks, and commits that come late.
+// Checkpoints that are written and committed: full disks and late commits.
 #include <string>
 
 #include "catch2/catch.hpp"
@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 
 constexpr char kNoRoom[] = "can't write to /mnt/x/shard-0: No space left on device";
 
-// Version 5 is being committed when its server is lost, and another one starts from the beginning.
+// Version 5 is being committed when its server is lost and another one starts from the beginning.
 uint64_t GoBackBehindCommit(Harness* h) {
   uint64_t w;
   const uint64_t first = StartPlain(h, &w);
@@ -40,7 +40,7 @@ TEST_CASE("Checkpoints that are committed are not asked for again when a new ses
     if (version < 15) h.CommitLast();
   }
   CHECK(h.GetJob().checkpoints_size() == 1);  // 10; 5 is gone
-  h.Restart();                                // before it knew that 15 is committed
+  h.Restart();                                // before it knew that 15 was committed
   REQUIRE(h.Open(s).ok());
   const size_t before = h.commits().size();
   for (uint64_t version : {5, 10, 15}) h.Written(s, 0, version);
@@ -106,13 +106,13 @@ TEST_CASE("A full disk is shown while a job trains, and ends nothing, however lo
   CHECK_THAT(h.GetJob().reason(), Contains(kNoRoom));
   h.Reached(s, 0, 20);
   h.Pass(absl::Minutes(9), {s, w});
-  CHECK(h.GetJob().state() == JOB_STATE_TESTING);  // its own time has begun just now
+  CHECK(h.GetJob().state() == JOB_STATE_TESTING);  // its own waiting time has only just begun
   h.Written(s, 0, 20);
   h.CommitLast();
   CHECK(h.GetJob().reason().find(kNoRoom) == std::string::npos);
 }
 
-TEST_CASE("A commit for which there is no room is tried again, until a newer version takes its place") {
+TEST_CASE("A commit for which there is no room is retried until a newer version takes its place") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -136,7 +136,7 @@ TEST_CASE("A commit for which there is no room is tried again, until a newer ver
   CHECK(h.commits().size() == 4);
 }
 
-TEST_CASE("A result that a broken disk does not take is trained again but once") {
+TEST_CASE("A result that a broken disk can't store is trained again only once") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -151,7 +151,7 @@ TEST_CASE("A result that a broken disk does not take is trained again but once")
   CHECK_THAT(h.GetJob().reason(), Contains("could not be written: Input/output error"));
 }
 
-TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's state no longer") {
+TEST_CASE("A full disk is reported once, leaves no parts behind, and does not make the job's state grow") {
   JobSpec spec = PlainSpec();
   spec.mutable_train()->set_rounds(2000);
   JobPlan plan = Plan();
@@ -171,9 +171,9 @@ TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's
   }
   CHECK(h.StateBytes() < before + 100);
   CHECK(h.deleted_parts().size() == 1995 / 5);
-  h.Written(s1, 0, 1995);  // after its other part had failed: it would lie there for ever
+  h.Written(s1, 0, 1995);  // after its other part failed: it would stay there for ever
   CHECK(h.deleted_parts().size() == 1995 / 5 + 1);
-  CHECK(h.deleted().empty());  // another training's version may have that name
+  CHECK(h.deleted().empty());  // a version of another training may have that name
   const auto told = std::count_if(h.messages().begin(), h.messages().end(), [](const std::string& message) {
     return message.find("No space left") != std::string::npos;
   });
@@ -184,7 +184,7 @@ TEST_CASE("A full disk is told once, leaves no parts behind, and makes the job's
   CHECK(h.commits().size() == 1);
 }
 
-TEST_CASE("Parts of versions that never become whole are forgotten, the oldest first") {
+TEST_CASE("Parts of versions that are never completed are forgotten, the oldest first") {
   ShardCollector collector;
   collector.Reset(RestoreId(1), 2);
   ShardWritten report;
@@ -242,7 +242,7 @@ TEST_CASE("A commit that ends after the servers went back does not hide what the
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10, /*right=*/2);
   h.Written(s, 0, 10, "No space left on device");
   h.Reached(s, 0, 15);
-  h.Written(s, 0, 15);  // its commit takes long
+  h.Written(s, 0, 15);  // its commit takes a long time
   h.Reached(s, 0, 20);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
   h.Written(s, 0, 20, "No space left on device");

@@ -43,7 +43,7 @@ void Completion::EndTraining(absl::Time now, Version version) {
   const EvaluationRecord* const best_of_all = evaluations_.BestSoFar();
   if (best != nullptr && best_of_all->version() != best->version()) {
     context_.history->Warn(now, absl::StrCat("version ", best_of_all->version(),
-                                             ", the best, has no checkpoint any more: version ",
+                                             ", the best, no longer has a checkpoint: version ",
                                              best->version(), " is kept, the best of those that have one"));
   }
   trained_ = now;
@@ -76,7 +76,7 @@ Completion::Reading Completion::OnRead(absl::Time now, const absl::StatusOr<std:
   reading_ = false;
   if (!parameters_sha256.ok()) return OnUnread(now, parameters_sha256.status());
   const StoredCheckpoint* const checkpoint = checkpoints_->Find(kept());
-  if (checkpoint == nullptr) return {};  // lost while it was read: Advance sees to another one
+  if (checkpoint == nullptr) return {};  // lost while it was read: Advance chooses another one
   has_result_ = true;
   result_ = totals;
   result_.set_version(kept_version_);
@@ -102,7 +102,7 @@ Completion::Reading Completion::OnUnread(absl::Time now, const absl::Status& sta
   if (goes_on) return {};
   if (!IsUnreadable(status)) return {false, error};
   trouble_ = Trouble();
-  return {false, std::nullopt, absl::UnknownError(absl::StrCat(status.message(), " (its files stay)"))};
+  return {false, std::nullopt, absl::UnknownError(absl::StrCat(status.message(), " (its files are kept)"))};
 }
 
 // ---- steps ----
@@ -110,17 +110,17 @@ Completion::Reading Completion::OnUnread(absl::Time now, const absl::Status& sta
 Completion::Step Completion::Advance(absl::Time now, Version restore, bool restore_wanted) {
   const StoredCheckpoint* const checkpoint = checkpoints_->Find(kept());
   if (checkpoint == nullptr) return WaitForResult(now, restore, restore_wanted);
-  // Once the servers have gone back, nobody could write the last version any more.
+  // Once the servers have gone back, nobody can write the last version any more.
   if (past_kept_ && checkpoints_->Find(last()) == nullptr && checkpoints_->FindFailure(last()) == nullptr)
     return WaitForLast(now);
   if (NeedsTest())
     return Waits(absl::StrCat("version ", kept_version_, " is evaluated on the test examples"), past_kept_);
   if (reading_) return {};
   if (HasTrouble() && now < trouble_.retry_at)
-    return Waits(absl::StrCat(trouble_.error, "; it is tried again"));
+    return Waits(absl::StrCat(trouble_.error, "; it will be retried"));
   reading_ = true;
   context_.out->Do(ComputeResult{JobId(job_.job()), kept(), checkpoint->directory()});
-  return Waits("the result is read");
+  return Waits("the result is being read");
 }
 
 std::string Completion::WithTrouble(const std::string& reason) const {
@@ -140,7 +140,7 @@ Completion::Step Completion::WaitForLast(absl::Time now) {
 bool Completion::MayCome(Version restore) const {
   if (checkpoints_->IsBeingCommitted(kept(), /*waiting=*/true)) return true;
   if (checkpoints_->FindFailure(kept()) != nullptr || restore >= kept()) return false;
-  // Servers write and report versions in their order.
+  // Servers write and report versions in order.
   return !past_kept_ || checkpoints_->Find(last()) == nullptr;
 }
 
@@ -150,17 +150,17 @@ Completion::Step Completion::WaitForResult(absl::Time now, Version restore, bool
   const FailedWrite* const failed = checkpoints_->FindFailure(kept());
   if (failed != nullptr && failed->kind() == FailedWrite::NOT_FINITE)
     return Fails(absl::StrCat("version ", kept_version_, ", the result: ", failed->error()));
-  if (checkpoints_->IsHopeless(now, kept(), trained_))  // nor would it be after more rounds
+  if (checkpoints_->IsHopeless(now, kept(), trained_))  // nor could it be after more rounds
     return Fails(absl::StrCat(what, " could not be written: ", checkpoints_->write_trouble()));
   if (MayCome(restore) || restore_wanted) return Waits(reason);
   ++rewrites_;
   const bool not_written = failed != nullptr && failed->kind() == FailedWrite::NOT_WRITTEN;
   if (rewrites_ >= (not_written ? kMaxFailedResults : kMaxAttempts)) {
     return Fails(absl::StrCat(what, failed == nullptr
-                                        ? " was lost again and again"
+                                        ? " was lost repeatedly"
                                         : absl::StrCat(" could not be written: ", failed->error())));
   }
-  context_.history->Warn(now, absl::StrCat(what, " is not there: its last rounds are trained again"));
+  context_.history->Warn(now, absl::StrCat(what, " is missing: its last rounds are trained again"));
   return Waits(reason, /*wants_restore=*/true);
 }
 

@@ -1,4 +1,4 @@
-// How a job whose training is over comes to its result: "A job's life", step 4, in docs/protocol.md.
+// How a job gets its result once training is over: "A job's life", step 4, in docs/protocol.md.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +16,18 @@
 
 namespace shoal::scheduler {
 
-// Chooses the version to keep, waits for its checkpoint, or wants it made anew from an older one, which comes
-// to the same bits, has it tested, and reads its digest. Of the state it owns the end of training
+// Chooses the version to keep; waits for its checkpoint, or has it recomputed from an older one, with the
+// same bits; has it tested; and reads its digest. It owns these fields of the state: the end of training
 // (trained_unix_ms, trained_rounds, stopped_early), kept_version, past_kept, rewrites and result.
 //
-// A restart forgets that the result is being read, and what has kept it from that: it is read again. Pure;
-// not thread-safe.
+// A restart forgets that the result is being read, and what prevented it: it is read again. Pure; not
+// thread-safe.
 class Completion {
  public:
-  // How often servers may be unable to write the result: its last rounds are trained again only once.
+  // How often servers may fail to write the result: its last rounds are trained again only once.
   static constexpr uint32_t kMaxFailedResults = 2;
 
-  // What `context` refers to, and the others, must outlive it.
+  // The other arguments, and whatever `context` refers to, must outlive it.
   Completion(const JobContext& context, const JobDefinition& job, const EvaluationLedger& evaluations,
              CheckpointKeeper* checkpoints)
       : context_(context), job_(job), evaluations_(evaluations), checkpoints_(checkpoints) {}
@@ -37,16 +37,16 @@ class Completion {
 
   // ---- what has happened ----
   void EndTraining(absl::Time now, Version version);
-  // The job ends, wherever it is.
+  // The job ends, whatever its state.
   void OnEnded(Version version);
-  // The servers have gone back to a checkpoint that is not beyond the kept version.
+  // The servers have gone back to a checkpoint no newer than the kept version.
   void OnRestored() { past_kept_ = false; }
   struct Reading {
     bool done = false;  // the result is complete
     Failure failure = std::nullopt;
-    absl::Status lost = absl::OkStatus();  // else the kept version can't be had, and why
+    absl::Status lost = absl::OkStatus();  // not OK: why the kept version can't be obtained
   };
-  // The answer to ComputeResult. `totals` of the training.
+  // The answer to ComputeResult. `totals`: those of the training.
   Reading OnRead(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256,
                  const JobResult& totals);
 
@@ -55,14 +55,14 @@ class Completion {
     StepResult result;
     bool wants_restore = false;
   };
-  // What the test, or the result, waits for, and asks for it. `restore`: the current point;
-  // `restore_wanted`: another is to come.
+  // Takes the next step towards the test or the result, and says what it waits for. `restore`: version of the
+  // current restore point; `restore_wanted`: another one is to come.
   Step Advance(absl::Time now, Version restore, bool restore_wanted);
 
   // ---- what is known ----
   Version kept() const { return Version(kept_version_); }
   Version last() const { return Version(trained_rounds_); }
-  // The servers' and the evaluation's.
+  // The target for the servers and for the evaluation.
   Target NextTarget() const;
   CheckpointNeeds Needs() const;
   bool IsReading() const { return reading_; }
@@ -70,7 +70,7 @@ class Completion {
   const JobResult* result() const { return has_result_ ? &result_ : nullptr; }
 
  private:
-  // What keeps the result from being read.
+  // What prevents the result from being read.
   struct Trouble {
     std::string error;  // "": nothing
     uint32_t failures = 0;
@@ -81,7 +81,7 @@ class Completion {
   bool NeedsTest() const;
   Step WaitForResult(absl::Time now, Version restore, bool restore_wanted);
   Step WaitForLast(absl::Time now);
-  // Whether the result's checkpoint, which is not there, is still to come from this restore point.
+  // Whether the missing checkpoint of the result may still be written from this restore point.
   bool MayCome(Version restore) const;
   std::string WithTrouble(const std::string& reason) const;
 
@@ -94,12 +94,12 @@ class Completion {
   bool stopped_early_ = false;
   uint64_t kept_version_ = 0;
   bool past_kept_ = false;  // the servers have gone beyond kept_version_
-  uint32_t rewrites_ = 0;   // times the job went back because the result's checkpoint was not there
+  uint32_t rewrites_ = 0;   // times the job went back because the result's checkpoint was missing
   JobResult result_;
   bool has_result_ = false;
 
   // ---- what a restart forgets ----
-  absl::Time trained_ = absl::InfinitePast();  // training was over, by the clock of this process
+  absl::Time trained_ = absl::InfinitePast();  // when training was over, by this process's clock
   bool reading_ = false;
   Trouble trouble_;
 };

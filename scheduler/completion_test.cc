@@ -8,7 +8,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-// One server; the best of two evaluations is that of version 10, the training ends with version 20.
+// One server; the best of two evaluations is that of version 10, and training ends with version 20.
 struct Fixture : Surroundings {
   JobDefinition job = Definition();
   EvaluationLedger evaluations{context, job};
@@ -46,14 +46,14 @@ struct Fixture : Surroundings {
   Completion::Reading Read(const absl::StatusOr<std::string>& sha256) {
     return completion.OnRead(now, sha256, JobResult());
   }
-  // Up to where the result is read.
+  // Proceeds to where the result is being read.
   void Test() {
     completion.EndTraining(now, Version(20));
     Written(10);
     Written(20);
     completion.OnRestored();
     Add(EVALUATION_SET_TEST, 10, 0.8);
-    REQUIRE(*Advance().result.reason == "the result is read");
+    REQUIRE(*Advance().result.reason == "the result is being read");
   }
 };
 
@@ -92,7 +92,7 @@ TEST_CASE("A restart reads the result again, and forgets nothing of how training
   CHECK(after.kept() == Version(10));
   CHECK(after.last() == Version(20));
   CHECK_FALSE(after.IsReading());
-  CHECK(*after.Advance(f.now, Version(10), false).result.reason == "the result is read");
+  CHECK(*after.Advance(f.now, Version(10), false).result.reason == "the result is being read");
 }
 
 TEST_CASE("A result that can't be read is read again; damage, and errors that stay, lose the version") {
@@ -102,15 +102,15 @@ TEST_CASE("A result that can't be read is read again; damage, and errors that st
   SECTION("errors") {
     for (uint32_t i = 1; i < kMaxAttempts; ++i) {
       CHECK(f.Read(absl::UnknownError("Input/output error")).lost.ok());
-      CHECK_THAT(*f.Advance().result.reason, Contains("it is tried again"));
+      CHECK_THAT(*f.Advance().result.reason, Contains("it will be retried"));
       f.now += absl::Minutes(1);
-      CHECK(*f.Advance().result.reason == "the result is read");
+      CHECK(*f.Advance().result.reason == "the result is being read");
     }
     CHECK_FALSE(f.Read(absl::UnknownError("Input/output error")).lost.ok());
   }
 }
 
-TEST_CASE("A result that was not written is trained again once, one that is not finite never") {
+TEST_CASE("A result that was not written is trained again once; one that is not finite never is") {
   Fixture f;
   f.completion.EndTraining(f.now, Version(20));
   SECTION("not written") {
@@ -126,12 +126,12 @@ TEST_CASE("A result that was not written is trained again once, one that is not 
   }
 }
 
-TEST_CASE("A result that is lost again and again fails the job") {
+TEST_CASE("A result that is lost repeatedly fails the job") {
   Fixture f;
-  f.restore = Version(20);  // nothing is to come from there
+  f.restore = Version(20);  // nothing more will come from there
   f.completion.EndTraining(f.now, Version(20));
   for (uint32_t i = 1; i < kMaxAttempts; ++i) CHECK(f.Advance().wants_restore);
-  CHECK_THAT(*f.Advance().result.failure, Contains("was lost again and again"));
+  CHECK_THAT(*f.Advance().result.failure, Contains("was lost repeatedly"));
 }
 
 }  // namespace

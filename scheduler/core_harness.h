@@ -16,14 +16,14 @@
 
 namespace shoal::scheduler {
 
-// Actions are sorted into what the test looks at.
+// Sorts actions into what tests look at.
 class Harness {
  public:
   explicit Harness(SchedulerOptions options = SchedulerOptions()) : options_(std::move(options)) {
     Restart();
   }
 
-  // As after a crash: what was not persisted is gone.
+  // Restarts as after a crash: what was not persisted is lost.
   void Restart() {
     core_.emplace(options_);
     std::vector<StoredRecord> records;
@@ -53,7 +53,7 @@ class Harness {
     Take();
     return status;
   }
-  // Of the current training, if the report names none.
+  // Reports for the current training if the report names none.
   absl::Status Report(uint64_t node, NodeReport report) {
     if (report.training_id() == 0 && !core_->ListJobs().empty())
       report.set_training_id(CurrentView().training_id());
@@ -65,9 +65,9 @@ class Harness {
     core_->SessionBroken(now_, NodeId(node));
     Take();
   }
-  // The scheduler is stopped: time passes and nothing is called.
+  // The scheduler is suspended: time passes and nothing is called.
   void Sleep(absl::Duration time) { now_ += time; }
-  // Time passes; `alive` nodes send heartbeats.
+  // Time passes while the `alive` nodes send heartbeats.
   void Pass(absl::Duration time, const std::vector<uint64_t>& alive) {
     const absl::Time end = now_ + time;
     while (now_ < end) {
@@ -95,7 +95,7 @@ class Harness {
     Take();
     return *job;
   }
-  // A server that holds the state of the view's restore point.
+  // The node is prepared and, if a server, holds the state of the view's restore point.
   void Prepared(uint64_t node, bool derived = false, const JobPlan& plan = Plan()) {
     PreparedWith(node, CurrentView().restore().restore_id(), derived, plan);
   }
@@ -336,12 +336,12 @@ inline NodeReport CantReach(uint64_t peer) {
   return report;
 }
 
-// In the third heartbeat the node is beyond every deadline.
+// With the third heartbeat the node is past every deadline.
 inline void Hang(Harness* h, uint64_t node, ActivityKind kind) {
   for (double idle : {0.1, 1000.0, 1001.0}) REQUIRE(h->Report(node, Beat(kind, idle)).ok());
 }
 
-// As Pass, but these say what they do.
+// Like Pass, but the nodes in `heartbeats` send those instead.
 inline void PassWith(Harness* h, absl::Duration time, const std::vector<uint64_t>& alive,
                      const std::map<uint64_t, NodeReport>& heartbeats) {
   for (absl::Duration passed; passed < time; passed += absl::Milliseconds(100)) {

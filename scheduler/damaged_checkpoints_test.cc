@@ -10,7 +10,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-// A job that has committed `versions`, whose server was lost, and which another one shall go on with.
+// A job that has committed `versions` and lost its server; another server is to take over.
 uint64_t Replace(Harness* h, const std::vector<uint64_t>& versions, uint64_t* worker) {
   const uint64_t first = h->Join(NODE_ROLE_SERVER, "first");
   *worker = h->Join(NODE_ROLE_WORKER, "w");
@@ -26,7 +26,7 @@ uint64_t Replace(Harness* h, const std::vector<uint64_t>& versions, uint64_t* wo
   return second;
 }
 
-// Installs fail on `server` in this way, as often as it is asked, for so long.
+// For `time`, every install on `server` fails in this way.
 void FailToRestore(Harness* h, uint64_t server, uint64_t worker, absl::Duration time,
                    const std::string& error, RestoreTrouble trouble) {
   for (const absl::Time end = h->now() + time; h->now() < end;) {
@@ -38,7 +38,7 @@ void FailToRestore(Harness* h, uint64_t server, uint64_t worker, absl::Duration 
   }
 }
 
-TEST_CASE("A restore point that no server can load fails the job after some attempts") {
+TEST_CASE("A restore point that no server can load fails the job after several attempts") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
@@ -54,7 +54,7 @@ TEST_CASE("A restore point that no server can load fails the job after some atte
   CHECK(h.GetJob().reason() == "the weights are gone");
 }
 
-TEST_CASE("A damaged checkpoint is not loaded again: the next older one is, at last the initial parameters") {
+TEST_CASE("After a damaged checkpoint the next older one is loaded, in the end the initial parameters") {
   Harness h;
   uint64_t w;
   const uint64_t s = Replace(&h, {5, 10}, &w);
@@ -62,7 +62,7 @@ TEST_CASE("A damaged checkpoint is not loaded again: the next older one is, at l
   h.Installed(s, h.CurrentView().view(), "checksum", /*damaged=*/true);
   REQUIRE(h.checks().size() == 1);
   CHECK(h.checks()[0].version == Version(10));
-  CHECK(h.CurrentView().restore().version() == 10);  // until it is known whose fault it is
+  CHECK(h.CurrentView().restore().version() == 10);  // until it is known what is at fault
   h.Checked(kDamaged);
   CHECK(h.CurrentView().restore().version() == 5);
   CHECK(h.Said("the checkpoint of version 10 can't be used any more: theta.0 is damaged"));
@@ -73,7 +73,7 @@ TEST_CASE("A damaged checkpoint is not loaded again: the next older one is, at l
   h.Installed(s, h.CurrentView().view());
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
   CHECK(h.GetJob().checkpoints_size() == 0);
-  h.Written(s, 0, 5);  // and it is written anew
+  h.Written(s, 0, 5);  // and it is written again
   CHECK(h.commits().back().manifest.version() == 5);
 }
 
@@ -92,7 +92,7 @@ TEST_CASE("A scheduler that is restarted while it checks a checkpoint checks it 
   CHECK(h.CurrentView().restore().version() == 0);
 }
 
-TEST_CASE("A server that can't load what is whole stands aside, and the others go on without it") {
+TEST_CASE("A server that can't load an intact checkpoint stands aside, and the others go on without it") {
   Harness h;
   const uint64_t lost = h.Join(NODE_ROLE_SERVER, "lost"), good = h.Join(NODE_ROLE_SERVER, "good"),
                  bad = h.Join(NODE_ROLE_SERVER, "bad"), w = h.Join(NODE_ROLE_WORKER, "w");
@@ -124,11 +124,11 @@ TEST_CASE("A server that can't load what is whole stands aside, and the others g
   h.Installed(good, h.CurrentView().view());
   h.Clear();
   h.Pass(absl::Seconds(5), {good, bad, w});
-  CHECK(h.Last(bad, Directive::kPrepareJob) != nullptr);  // it may be better by now
+  CHECK(h.Last(bad, Directive::kPrepareJob) != nullptr);  // it may have recovered by now
 }
 
 TEST_CASE(
-    "What no server can load though it is whole fails the job with the reason, after attempts of each") {
+    "An intact checkpoint that no server can load fails the job with the reason, after attempts by each") {
   Harness h;
   uint64_t w;
   const uint64_t s1 = Replace(&h, {10}, &w);
@@ -152,7 +152,7 @@ TEST_CASE("A server that can't load a later restore point is heard while an olde
   uint64_t w;
   const uint64_t first = Replace(&h, {5}, &w);
   h.Installed(first, h.CurrentView().view(), "checksum", /*damaged=*/true);
-  REQUIRE(h.checks().size() == 1);  // which takes long
+  REQUIRE(h.checks().size() == 1);  // which takes a long time
   for (uint64_t version : {10}) {
     h.Written(first, 0, version);
     h.CommitLast();
@@ -169,7 +169,7 @@ TEST_CASE("A server that can't load a later restore point is heard while an olde
   CHECK(h.CurrentView().restore().version() == 5);
 }
 
-TEST_CASE("A server that can't load a checkpoint does not fail the job while a good one starts anew") {
+TEST_CASE("A server that can't load a checkpoint does not fail the job while a good one restarts") {
   Harness h;
   uint64_t w;
   const uint64_t bad = Replace(&h, {10}, &w);
@@ -187,13 +187,13 @@ TEST_CASE("A server that can't load a checkpoint does not fail the job while a g
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
 }
 
-TEST_CASE("A job whose storage is not there waits, says why, and forgets nothing") {
+TEST_CASE("A job whose storage is missing waits, says why, and forgets nothing") {
   Harness h;
   uint64_t w;
   const uint64_t s = Replace(&h, {5, 10}, &w);
-  if (GENERATE(true, false)) {  // the server finds it
+  if (GENERATE(true, false)) {  // the server finds out
     h.Installed(s, h.CurrentView().view(), kNotThere, /*damaged=*/false, RESTORE_TROUBLE_STORAGE);
-  } else {  // the scheduler does
+  } else {  // the scheduler finds out
     h.Installed(s, h.CurrentView().view(), "version-10 is no checkpoint", /*damaged=*/true);
     h.Checked(absl::UnavailableError(kNotThere));
   }
@@ -233,7 +233,7 @@ TEST_CASE("A version that gives I/O errors on all servers, again and again, is l
   h.Prepared(s);
   CHECK(h.CurrentView().restore().version() == 5);
   h.Installed(s, h.CurrentView().view());
-  h.Written(s, 0, 10);  // and it is written anew
+  h.Written(s, 0, 10);  // and it is written again
   CHECK(h.commits().back().manifest.version() == 10);
 }
 
@@ -280,7 +280,7 @@ TEST_CASE("A server that hangs keeps a job from failing, or going back, only for
   };
   h.Installed(s, h.CurrentView().view(), "Input/output error", /*damaged=*/false, RESTORE_TROUBLE_UNREADABLE);
   fail_for(absl::Minutes(2));
-  CHECK(h.GetJob().checkpoints_size() == 2);  // the other may be well again
+  CHECK(h.GetJob().checkpoints_size() == 2);  // the other may recover
   fail_for(absl::Minutes(12));
   CHECK(h.GetJob().checkpoints_size() < 2);
 }

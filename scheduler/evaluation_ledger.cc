@@ -122,8 +122,8 @@ bool EvaluationLedger::IsOutOfPatience() const {
 
 // ---- verdicts ----
 
-// A metric may have no finite value though the loss has (a correlation of constants, a perplexity that
-// overflows): it is never better than anything.
+// A metric may have no finite value although the loss does (a correlation of constants, a perplexity that
+// overflows): it is never better than any other.
 bool EvaluationLedger::IsBetter(const EvaluationRecord& record, const EvaluationRecord* best) const {
   if (record.set() != EVALUATION_SET_VALIDATION || !std::isfinite(record.metric())) return false;
   if (best == nullptr) return true;

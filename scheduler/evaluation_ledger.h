@@ -1,4 +1,4 @@
-// What is evaluated when, what it came to, and what follows from it.
+// What is evaluated and when, the results, and the verdicts.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +18,24 @@
 
 namespace shoal::scheduler {
 
-// The evaluations of a job, each as one record of the table "evaluation"; of the state it owns
-// `out_of_reach`. A restart forgets the slots of an evaluation that is not whole: workers report them in
-// their new sessions. Pure; not thread-safe.
+// The evaluations of a job, each one record of the table "evaluation". It owns `out_of_reach` of the state. A
+// restart forgets the slots of an incomplete evaluation: workers report them in their new sessions. Pure; not
+// thread-safe.
 class EvaluationLedger {
  public:
-  // What `context` refers to, and `job`, must outlive it.
+  // `job`, and whatever `context` refers to, must outlive it.
   EvaluationLedger(const JobContext& context, const JobDefinition& job) : context_(context), job_(job) {}
 
   void Load(const JobStateRecord& record, std::vector<EvaluationRecord> evaluations);
   void SaveTo(JobStateRecord* record) const;
-  // Takes over an earlier job's evaluations: computes this job's metric from their statistics, and which were
-  // the best when they came. The job has checkpoints of `within_reach` only.
+  // Takes over an earlier job's evaluations: computes this job's metric from their statistics, and which of
+  // them was the best so far at its time. The job has checkpoints only of the versions `within_reach`.
   void JudgeAnew(const ResumePoint& resume, const std::set<Version>& within_reach);
 
-  // Where training stops for an evaluation, or ends. With the plan only.
+  // Where training stops for an evaluation, or ends. Requires the plan.
   Target NextTarget() const;
 
-  // ---- slots of one evaluation ----
-  // False: it is not of `target`, or known.
+  // ---- slots of one evaluation ---- Returns false if the report is not for `target`, or is known already.
   bool AddSlot(const Target& target, const SlotEvaluated& report);
   bool HasSlot(uint32_t slot) const { return slots_.count(slot) > 0; }
   size_t slots() const { return slots_.size(); }
@@ -45,18 +44,18 @@ class EvaluationLedger {
     Failure failure = std::nullopt;
     bool ends_training = false;
   };
-  // Of a whole one: stores it and tells it.
+  // Judges a complete evaluation: stores it and reports it.
   Verdict Judge(absl::Time now, const Target& target);
 
   // ---- what is known ----
   const std::vector<EvaluationRecord>& all() const { return evaluations_; }
-  // The best on the validation examples; null: none yet.
+  // The best one on the validation examples; null: none yet.
   const EvaluationRecord* BestSoFar() const;
-  // The best of those that the result can be; null: there is none, or the job keeps its last version.
+  // The best one that can become the result; null: there is none, or the job keeps its last version.
   const EvaluationRecord* BestToKeep() const;
-  // On the test examples, if there are any.
+  // Whether the result was evaluated on the test examples, if there are any.
   bool IsTested() const;
-  // For a checkpoint of `version`.
+  // The history to store with a checkpoint of `version`.
   CheckpointHistory HistoryBefore(Version version) const;
 
  private:
@@ -65,17 +64,17 @@ class EvaluationLedger {
   Version LastEvaluated() const;
   bool IsBetter(const EvaluationRecord& record, const EvaluationRecord* best) const;
   bool IsOutOfPatience() const;
-  // Of all slots, which are forgotten.
+  // Combines all slots, then forgets them.
   EvaluationRecord Summarize(const Target& target);
   void Append(EvaluationRecord record);
 
   const JobContext context_;
   const JobDefinition& job_;
   std::vector<EvaluationRecord> evaluations_;
-  std::vector<uint64_t> out_of_reach_;  // versions that an earlier job evaluated, without a checkpoint
+  std::vector<uint64_t> out_of_reach_;  // versions that an earlier job evaluated and that have no checkpoint
 
   // ---- what a restart forgets ----
-  std::optional<std::pair<uint64_t, EvaluationSet>> evaluated_;  // version and set that slots_ are of
+  std::optional<std::pair<uint64_t, EvaluationSet>> evaluated_;  // the version and set that slots_ belong to
   std::map<uint32_t, EvaluationStatistics> slots_;
 };
 

@@ -34,7 +34,7 @@ struct Fixture : Surroundings {
   }
 };
 
-TEST_CASE("The next evaluation is that of the interval, the last one that of the end") {
+TEST_CASE("Evaluations are due at each interval, and the last one at the end") {
   Fixture f;
   CHECK(f.ledger.NextTarget().version() == 10);
   CHECK_FALSE(f.Evaluate(1).ends_training);
@@ -60,11 +60,11 @@ TEST_CASE("Slots count once, and only for the evaluation that is due") {
   CHECK_FALSE(f.ledger.IsWhole(target));
   Target next = target;
   next.set_version(20);
-  CHECK(f.ledger.AddSlot(next, f.Slot(20, 1, 1)));  // of another one: the former slots are void
+  CHECK(f.ledger.AddSlot(next, f.Slot(20, 1, 1)));  // for another evaluation: the previous slots are void
   CHECK(f.ledger.slots() == 1);
 }
 
-TEST_CASE("A verdict is stored and told, and says whether it is the best") {
+TEST_CASE("A verdict is stored and reported, and says whether it is the best") {
   Fixture f;
   f.Evaluate(2);
   f.Evaluate(1);
@@ -78,7 +78,7 @@ TEST_CASE("A verdict is stored and told, and says whether it is the best") {
   CHECK_FALSE(after.IsTested());
 }
 
-TEST_CASE("Training ends when the patience is over") {
+TEST_CASE("Training ends when the patience has run out") {
   Fixture f;
   f.job.mutable_spec()->mutable_evaluation()->mutable_every()->set_rounds(5);
   f.job.mutable_spec()->mutable_evaluation()->set_patience(1);
@@ -94,7 +94,7 @@ TEST_CASE("A mean loss that is not finite fails the job and is no verdict") {
   CHECK(f.ledger.all().empty());
 }
 
-TEST_CASE("Of an earlier job's verdicts the best can be kept only with its checkpoint") {
+TEST_CASE("The best of an earlier job's verdicts can be kept only if its checkpoint exists") {
   Fixture f;
   ResumePoint resume;
   resume.metric = f.job.spec().evaluation().metric();

@@ -1,4 +1,4 @@
-// Work on files, so that a folder that does not answer holds up nothing but itself.
+// Runs work on files so that a folder that hangs holds up only itself.
 #pragma once
 
 #include <cstddef>
@@ -13,24 +13,23 @@
 
 namespace shoal::scheduler {
 
-// An executor for each folder that there is work on: work on one folder is done in the order in which it
-// comes, of different ones side by side. Thread-safe.
+// One executor for each folder with work: work on one folder is done in order of arrival, work on different
+// folders in parallel. Thread-safe.
 class FolderExecutors {
  public:
   explicit FolderExecutors(ExecutorFactory factory) : factory_(std::move(factory)) {}
-  // Stops.
+  // Calls Stop.
   ~FolderExecutors() { Stop(); }
   FolderExecutors(const FolderExecutors&) = delete;
   FolderExecutors& operator=(const FolderExecutors&) = delete;
 
-  // Dropped once stopped.
+  // Tasks posted after Stop are dropped.
   void Post(const std::string& folder, std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Gives back the executors that have nothing to do. From time to time; never blocks for long; not by a
-  // task.
+  // Releases idle executors. Call from time to time, but not from a task; never blocks for long.
   void Sweep() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits for what runs, for as long as it takes, and drops what waits. Not to be called by a task.
+  // Waits for running tasks, however long they take, and drops waiting ones. Must not be called from a task.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -38,7 +37,7 @@ class FolderExecutors {
  private:
   struct Folder {
     std::unique_ptr<Executor> executor;
-    size_t tasks = 0;  // that wait or run
+    size_t tasks = 0;  // waiting or running
   };
 
   const ExecutorFactory factory_;

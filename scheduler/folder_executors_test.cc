@@ -13,7 +13,8 @@ namespace {
 
 constexpr absl::Duration kDeadline = absl::Seconds(30);
 
-TEST_CASE("A folder whose disk hangs holds up no work on another one, and is given back when it has ended") {
+TEST_CASE(
+    "A folder whose disk hangs holds up no work on other folders, and is released when it has finished") {
   const TestDir dir;
   FaultEnv env(PosixEnv(), {{"hung", 0, 0, kFaultHang}});
   FolderExecutors executors(NewThreadExecutor);

@@ -1,4 +1,4 @@
-// What the parts of a job's run have in common (scheduler/job_run.h).
+// What the parts of a job's run share (scheduler/job_run.h).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace shoal::scheduler {
 
-// What a job sees of the scheduler around it, and where it leaves its effects.
+// What a job sees of the scheduler, and where it puts its effects.
 struct JobContext {
   const SchedulerOptions& options;
   const Membership& members;
@@ -22,18 +22,18 @@ struct JobContext {
   JobHistory* history;
 };
 
-// Why the job has failed; nullopt: it goes on. A part never ends the job itself: JobRun does.
+// Why the job has failed; nullopt: it goes on. A part never ends the job itself; only JobRun does.
 using Failure = std::optional<std::string>;
 
-// What a step came to.
+// The outcome of a step.
 struct StepResult {
   Failure failure = std::nullopt;
   std::optional<std::string> reason =
-      std::nullopt;  // what the job waits for now, for people; nullopt: nothing new
+      std::nullopt;  // what the job waits for now, as text for users; nullopt: unchanged
 };
 
-// How often in a row a worker may refuse to derive the plan, a server fail to load a restore point that is
-// not damaged, the result's checkpoint be lost, or not be readable, before the job does something about it.
+// How many times in a row a worker may refuse to derive the plan, a server may fail to load an undamaged
+// restore point, or the result's checkpoint may be lost or unreadable, before the job acts on it.
 inline constexpr uint32_t kMaxAttempts = 3;
 
 }  // namespace shoal::scheduler

@@ -1,4 +1,4 @@
-// What people are told of a job.
+// What users are told about a job.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace shoal::scheduler {
 
-// Numbers the job's events, and hands each to the store, to those who watch and, as text, to the log. A
-// restart forgets nothing. Pure; not thread-safe. `out` must outlive it.
+// Numbers the job's events, and passes each to the store, to watchers and, as text, to the log. A restart
+// forgets nothing. Pure; not thread-safe. `out` must outlive it.
 class JobHistory {
  public:
   JobHistory(JobId job, Outbox* out) : job_(job), out_(out) {}
@@ -20,12 +20,12 @@ class JobHistory {
   void Load(const JobStateRecord& record);
   void SaveTo(JobStateRecord* record) const;
 
-  // The next event of the history.
+  // Adds the next event of the history.
   void Add(absl::Time now, JobEvent event);
   void Message(absl::Time now, const std::string& text, LogLine::Level level = LogLine::Level::kInfo);
   void Warn(absl::Time now, const std::string& text) { Message(now, text, LogLine::Level::kWarning); }
-  // Work is taken from nodes that are alive, or something else is done that a cluster in order does not
-  // need: it is told, and counted.
+  // Work is taken away from nodes that are alive, or something else is done that a healthy cluster does not
+  // need: reports and counts it.
   void Intervene(absl::Time now, const std::string& why);
   uint64_t interventions() const { return interventions_; }
   uint64_t last_sequence() const { return next_sequence_ - 1; }  // of the newest event; 0: none yet

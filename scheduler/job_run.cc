@@ -100,22 +100,23 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
   rollout_.OnNodeLost(member.id);
   if (!matters || ended()) return;
   const std::string how = member.leaving     ? "has left"
-                          : member.connected ? "is silent: taken for dead"
+                          : member.connected ? "is silent: considered dead"
                                              : "is lost (its connection broke)";
   history_.Warn(now, absl::StrCat(member.name, " ", how));
 }
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   EndIf(now, preparation_.OnPrepared(now, member, report));
-  // It may have dropped what it was told meanwhile, as long as it was not prepared.
+  // Until it was prepared, it may have dropped what it had been told.
   if (!preparation_.IsPrepared(member.id)) return;
   rollout_.OnPreparedAnew(member.id);
   if (member.is_server()) rollout_.OnStateTold(member.id, RestoreId(report.restore_id()));
   CompareStates(now);
 }
 
-// A server drops its state when the job is closed; that is stored first, and no view follows. One that has
-// none of a view in which others have got further was told so by a store that is gone.
+// A server drops its state when the job is closed; that is stored first, and no view follows. So a server
+// without state of a view in which others have got further was told to drop it by a scheduler whose store is
+// gone.
 void JobRun::CompareStates(absl::Time now) {
   const NodeRef* const server = rollout_.FindWithoutState();
   if (server == nullptr) return;
@@ -137,13 +138,14 @@ void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& 
     BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
 }
 
-// Nodes have had views that this store does not know, of equal numbers as those to come and of restore points
-// that it has never heard of. Another training shuts all of that out; the nodes drop what they hold and meet
-// anew, as before a first view, so that the next one is not made of whoever has heard of it first.
+// Nodes have had views that this store does not know, with the same numbers as those to come and with restore
+// points that it has never heard of. Another training shuts all of that out. The nodes drop what they hold
+// and gather again, as before a first view, so that the next view is not made up only of those that hear of
+// it first.
 void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
   history_.Warn(now, absl::StrCat("the scheduler's store is an older copy (", why,
-                                  "): the job goes on from the newest checkpoint that it knows"));
-  // What servers have told of since is beyond the verdicts and statistics that are known.
+                                  "): the job continues from the newest checkpoint that it knows"));
+  // What servers have reported since is beyond the known verdicts and statistics.
   checkpoints_.ForgetBeyond(std::min(RestoreLimit(), metrics_.version()));
   rollout_.BeginTraining(NewTrainingId(definition(), TrainingId(view().training_id()), now));
   preparation_.DropAll();
@@ -187,7 +189,7 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error,
     return End(now, JOB_STATE_FAILED, error);
   preparation_.RetryServers();
   LoseCheckpoint(now, version,
-                 absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files stay)")));
+                 absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files are kept)")));
 }
 
 void JobRun::LoseCheckpoint(absl::Time now, Version version, const absl::Status& health) {
@@ -199,15 +201,15 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
   if (IsUnknownView(now, member, report.view()) || !HoldsShard(view(), member.id, report.shard())) return;
   const Version last(LengthOf(definition().plan()).rounds);
   if (report.version() > last.value()) return;
-  // A server that has not heard of the newest view yet says its rounds' statistics once, too. Those of a
-  // former restore point's servers are not needed: the rounds before its version are recorded, the others are
-  // run again.
+  // A server that has not heard of the newest view yet also reports its rounds' statistics only once. Those
+  // from servers of an earlier restore point are not needed: the rounds before the current one's version are
+  // recorded, the others are run again.
   if (report.shard() == 0) EndIf(now, metrics_.AddRounds(now, report));
   if (ended() || !rollout_.Accepts(report)) return;
   const uint64_t target = CurrentTarget().version();
-  if (report.version() > target) {  // which only verdicts move that are stored first
+  if (report.version() > target) {  // moved only by verdicts, which are stored first
     return BeginAnotherTraining(
-        now, absl::StrCat(member.name, " has version ", report.version(), ", and should wait at ", target));
+        now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
   if (rollout_.AddProgress(report)) moved_ = now;
   CompareStates(now);
@@ -274,28 +276,30 @@ void JobRun::OnArtifactLost(absl::Time now, const std::string& sha256) {
 // ---- steps ----
 
 void JobRun::Advance(absl::Time now) {
-  // The time up to now counts by who was there: before anybody is placed anew.
+  // The time up to now counts by who was present, so this comes before nodes are placed again.
   metrics_.CountRunningTime(now, placed_ && state_ == JOB_STATE_RUNNING);
   if (state_ == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
-  // All else follows from the plan. One that most workers contradict goes before anybody is offered it.
+  // Everything else depends on the plan. A plan that most workers contradict is dropped before anybody is
+  // offered it.
   Derive(now);
   if (has_plan()) {
     checkpoints_.RetryCommits(now);
-    // Who derives what is lost is not offered the plan meanwhile: so it is chosen first.
+    // A worker that derives lost artifacts is not offered the plan meanwhile, so it is chosen first.
     preparation_.DeriveLostArtifacts(now, view());
     preparation_.OfferPlan(now);
-    // The verdict may end the training, and the result may want a restore point: both before the view, so
-    // that one is enough, and before the target is announced, which must not move without the verdict.
+    // The verdict may end the training, and the result may need a restore point. Both come before the view,
+    // so that one view is enough, and before the target is announced, which must not move without the
+    // verdict.
     Judge(now);
     Finish(now);
   }
-  // A stall is judged by what these steps have left waiting; what helps is the new view, which follows.
+  // A stall is judged by what these steps have left waiting. The remedy is a new view, so that follows.
   WatchFiles(now);
   HelpOn(now);
   if (has_plan() && !ended()) {
     PlaceNodes(now);
-    Announce();  // of the view and the target that are decided now
-    Prune();     // what the new restore point needs stays
+    Announce();  // the view and the target, which are now decided
+    Prune();     // keeps what the new restore point needs
   }
   Save();
 }
@@ -309,8 +313,8 @@ void JobRun::Judge(absl::Time now) {
   if (!rollout_.has_view()) return;
   const Target target = CurrentTarget();
   const Version version(target.version());
-  // Servers report a version together with its rounds' statistics: with it, none of them is missing in the
-  // metrics.
+  // Servers report a version together with its rounds' statistics, so once it is here, none of them is
+  // missing from the metrics.
   if (rollout_.LowestVersion() < version) return;
   if (target.evaluate() == EVALUATION_SET_NONE) {
     if (state_ == JOB_STATE_RUNNING) EndTraining(now, version);
@@ -347,7 +351,7 @@ void JobRun::HelpOn(absl::Time now) {
   if (step == LastResort::Step::kNone) return;
   const std::string why =
       absl::StrCat("nothing has moved for ", absl::StrFormat("%.1f s", absl::ToDoubleSeconds(silence)),
-                   ", and nobody says why; what is missing: ", Evidence().DebtorsText());
+                   ", for no known reason; still missing: ", Evidence().DebtorsText());
   const std::string remedy = LastResort::Text(step);
   if (step == LastResort::Step::kGiveUp)
     return End(now, JOB_STATE_FAILED, absl::StrCat(why, "; it did not help to ", remedy));
@@ -358,7 +362,7 @@ void JobRun::HelpOn(absl::Time now) {
   if (step == LastResort::Step::kGoBack && rollout_.has_view()) rollout_.WantRestore();
   rollout_.WantRenewal();
   for (NodeId node : Evidence().NeededNodes()) stale_sessions_.push_back(node);
-  history_.Intervene(now, absl::StrCat(why, ": tries to ", remedy));
+  history_.Intervene(now, absl::StrCat(why, "; trying to ", remedy));
 }
 
 void JobRun::PlaceNodes(absl::Time now) {
@@ -386,7 +390,7 @@ void JobRun::BeginView(absl::Time now, View next, bool restores) {
   }
   regrouping_ = false;
   if (restores) {
-    // No other restore point of this number, which an older copy of the store may begin, comes at this time.
+    // An older copy of the store may begin another restore point with this number, but not at this time.
     next.mutable_restore()->set_nonce(
         NewTrainingId(definition(), TrainingId(next.training_id()), now).value());
   }
@@ -408,13 +412,13 @@ void JobRun::Announce() {
 void JobRun::Prune() {
   std::set<Version> needed = {rollout_.restore_version()};
   if (state_ == JOB_STATE_TESTING) needed.insert(completion_.kept());
-  // The verdict on the newest may still come, and make it the best.
+  // The verdict on the newest version may still come, and make it the best.
   const EvaluationRecord* const best = evaluations_.BestToKeep();
   if (best != nullptr) needed.insert(Version(best->version()));
   checkpoints_.Prune(needed);
 }
 
-// ---- what the parts are told of one another ----
+// ---- what the parts are told about each other ----
 
 bool JobRun::HasWork(NodeId node) const {
   return preparation_.deriver() == node || HoldsAnyShard(view(), node) || HasSlots(view(), node);
@@ -437,7 +441,7 @@ CheckpointNeeds JobRun::Needs() const {
   return needs;
 }
 
-// Not beyond the next verdict.
+// Not beyond the version of the next verdict.
 Version JobRun::RestoreLimit() const {
   return state_ == JOB_STATE_TESTING ? completion_.kept() : Version(CurrentTarget().version());
 }

@@ -27,34 +27,34 @@
 
 namespace shoal::scheduler {
 
-// Passes what has happened to the parts that it concerns, each with a state of its own:
+// Passes each event to the parts that it concerns, which have their own state:
 //
 //   Preparation       who takes part, and the plan        EvaluationLedger  evaluations and verdicts
 //   ViewRollout       how far the current view has got    CheckpointKeeper  checkpoints
 //   MetricRecorder    metrics and totals                  Completion        how the result comes about
 //
 // and asks ViewPlanner, a pure function, for the next view. Its own state is the job's phase and the reason
-// for which it waits. Each part writes its fields of the one JobStateRecord.
+// why it waits. Each part writes its own fields of the one JobStateRecord.
 //
-// Pure: time comes with the calls, effects go to the outbox. Events only note what has happened; Advance does
-// what follows, so call it after them. Not thread-safe. `options`, `members`, `watch` and `out` must outlive
-// it.
+// Pure: time is passed in with each call, effects go to the outbox. Events only note what has happened;
+// Advance acts on it, so call it after them. Not thread-safe. `options`, `members`, `watch` and `out` must
+// outlive it.
 class JobRun {
  public:
   JobRun(const SchedulerOptions& options, const Membership& members, const ProgressWatch& watch, Outbox* out,
          JobDefinition definition);
 
-  // A new job: writes it to the store.
+  // Starts a new job: writes it to the store.
   void Create(absl::Time now, const std::optional<ResumePoint>& resume);
-  // A job from the store.
+  // Restores a job from the store.
   void Load(absl::Time now, const JobStateRecord& record, std::vector<EvaluationRecord> evaluations);
 
   JobId id() const { return JobId(definition().job()); }
   const JobDefinition& definition() const { return preparation_.definition(); }
-  // Of its views; 0: none yet.
+  // The training of its views; 0: none yet.
   TrainingId training() const { return TrainingId(view().training_id()); }
   bool ended() const;
-  // A worker may be bringing artifacts for a plan that is not known yet.
+  // Whether a worker may be uploading artifacts for a plan that is not known yet.
   bool is_deriving() const { return state_ == JOB_STATE_PREPARING && !has_plan(); }
   void AddNeededArtifacts(std::set<std::string>* sha256) const {
     preparation_.AddNeededArtifacts(ended(), sha256);
@@ -67,33 +67,34 @@ class JobRun {
   void OnPrepared(absl::Time now, const Member& member, const JobPrepared& report);
   void OnRefused(absl::Time now, const Member& member, const JobRefused& report);
   void OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report);
-  // Of a shard counts what its server says, of a slot what its worker says, or one that has had it since the
-  // restore point: its result is the same. What others say is dropped.
+  // For a shard, only reports of its server count; for a slot, those of its worker or of one that has had it
+  // since the restore point, whose result is the same. Reports of others are dropped.
   void OnProgress(absl::Time now, const Member& member, const ShardProgress& report);
   void OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report);
   void OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report);
   void OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report);
   void OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                              const absl::StatusOr<std::string>& checkpoint);
-  // `health`: OK; DATA_LOSS, and it is set aside; NOT_FOUND; or what kept it from being read.
+  // `health`: OK; DATA_LOSS (and it has been set aside); NOT_FOUND; or why it could not be read.
   void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
 
-  // The scheduler has no artifact of this digest, or it is damaged.
+  // The scheduler has no artifact with this digest, or it is damaged.
   void OnArtifactLost(absl::Time now, const std::string& sha256);
 
-  // Takes the steps that are due. The first call says that the job's turn has come.
+  // Takes the steps that are due. The first call means that it is the job's turn.
   void Advance(absl::Time now);
 
-  // Nodes whose sessions are to begin anew since the last call, as a report or a directive may be lost.
+  // Returns the nodes that have come up since the last call whose sessions must be reopened because a report
+  // or directive may be lost.
   std::vector<NodeId> TakeStaleSessions() { return std::exchange(stale_sessions_, {}); }
 
-  // Something that people should know, in the history and in the log.
+  // Puts something that users should know into the history and the log.
   void Tell(absl::Time now, const std::string& text) { history_.Warn(now, text); }
 
-  // ---- for people ----
+  // ---- for users ----
   uint64_t last_event() const { return history_.last_sequence(); }
-  // With spec, plan, view and the statistics of evaluations when `full`.
+  // Includes spec, plan, view and the statistics of evaluations if `full`.
   Job Describe(bool full) const;
   std::string DetailOf(const Member& member) const;
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;
@@ -104,7 +105,7 @@ class JobRun {
   void Judge(absl::Time now);
   void Finish(absl::Time now);
   void WatchFiles(absl::Time now);
-  // Acts when nothing moves and nobody says why.
+  // Acts when there is no progress and no known reason.
   void HelpOn(absl::Time now);
   void PlaceNodes(absl::Time now);
   void Announce();
@@ -112,7 +113,7 @@ class JobRun {
 
   bool has_plan() const { return preparation_.has_plan(); }
   const View& view() const { return rollout_.view(); }
-  // Where workers are to stop, or to evaluate.
+  // Where workers must stop, or evaluate.
   Target CurrentTarget() const;
   CheckpointNeeds Needs() const;
   bool HasWork(NodeId node) const;
@@ -123,9 +124,9 @@ class JobRun {
   // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
   void BeginAnotherTraining(absl::Time now, const std::string& why);
-  // Whether all servers hold the same state of the view: else another training begins.
+  // Begins another training unless all servers hold the same state of the view.
   void CompareStates(absl::Time now);
-  // Whether the node has a view that was never stored here: then another training begins.
+  // Returns whether the node has a view that was never stored here, and if so begins another training.
   bool IsUnknownView(absl::Time now, const Member& member, uint64_t reported);
   // The server could not load the restore point, and its files are not damaged.
   void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
@@ -152,11 +153,11 @@ class JobRun {
   JobState state_ = JOB_STATE_UNSPECIFIED;
   std::string reason_;
   int64_t started_unix_ms_ = 0, ended_unix_ms_ = 0;
-  JobStateRecord saved_;  // as it is in the store
+  JobStateRecord saved_;  // as stored
 
   // ---- what a restart forgets ----
-  bool placed_ = false;      // the nodes of the view are there
-  bool regrouping_ = false;  // the next view waits for nodes as the first one does
+  bool placed_ = false;      // all nodes of the view are present
+  bool regrouping_ = false;  // the next view waits for nodes, as the first one does
   absl::Time moved_;         // when a version was reached or a slot evaluated
   std::vector<NodeId> stale_sessions_;
 };

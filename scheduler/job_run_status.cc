@@ -1,4 +1,4 @@
-// A job as it is stored, and as people see it.
+// A job as it is stored, and as users see it.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -58,14 +58,14 @@ JobStateRecord JobRun::Record() const {
 
 void JobRun::Save() {
   JobStateRecord record = Record();
-  // A view may be long, and never changes under its key: so that is compared in its place.
+  // A view may be long, and never changes under its key, so only the key is compared.
   const bool same_view = KeyOf(record.view()) == KeyOf(saved_.view());
   if (same_view && Same(record, saved_, JobStateRecord::kViewFieldNumber)) return;
   saved_ = std::move(record);
   context_.out->Save(kStateTable, RecordKey(definition().job()), saved_);
 }
 
-// ---- for people ----
+// ---- for users ----
 
 Job JobRun::Describe(bool full) const {
   const JobDefinition& definition = this->definition();
@@ -84,7 +84,7 @@ Job JobRun::Describe(bool full) const {
   for (const EvaluationRecord& evaluation : evaluations_.all()) {
     EvaluationRecord& added = *job.add_evaluations();
     added = evaluation;
-    if (!full) added.clear_statistics();  // the confusion of many labels, in each of many jobs
+    if (!full) added.clear_statistics();  // confusion matrices of many labels, for each of many jobs
   }
   if (completion_.result() != nullptr) *job.mutable_result() = *completion_.result();
   job.set_checkpoint_dir(definition.checkpoint_dir());

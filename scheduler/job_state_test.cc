@@ -1,4 +1,4 @@
-// The one record of a job's state, of which each part owns some fields.
+// The single record of a job's state, in which each part owns some fields.
 #include <cmath>
 
 #include "catch2/catch.hpp"
@@ -14,7 +14,7 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 
-// Each field has a value, repeated ones one element.
+// Gives each field a value, and repeated fields one element.
 void Fill(google::protobuf::Message* message) {
   const auto* const reflection = message->GetReflection();
   for (int i = 0; i < message->GetDescriptor()->field_count(); ++i) {
@@ -51,7 +51,7 @@ void Fill(google::protobuf::Message* message) {
   }
 }
 
-TEST_CASE("Each field of the state that a store holds is some part's, which reads and writes it") {
+TEST_CASE("Each field of the stored state belongs to one part, which reads and writes it") {
   JobStateRecord stored;
   Fill(&stored);
   Surroundings s;
@@ -85,7 +85,7 @@ TEST_CASE("Each field of the state that a store holds is some part's, which read
   CHECK(Same(saved, stored));
 }
 
-TEST_CASE("Messages are the same in all fields but one that is ignored, and NaN equals NaN") {
+TEST_CASE("Messages are equal if all fields except an ignored one are, and NaN equals NaN") {
   MetricRecord a, b;
   a.set_loss(std::nan(""));
   b.set_loss(std::nan(""));

@@ -7,7 +7,7 @@
 namespace shoal::scheduler {
 namespace {
 
-// By step, from kRedeliver on.
+// Indexed by step, from kRedeliver on.
 constexpr const char* kRemedies[] = {"deliver all messages again, in new sessions and a new view",
                                      "move work off these nodes", "go back to the newest checkpoint"};
 
@@ -29,7 +29,7 @@ absl::Duration LastResort::Deadline() const {
 }
 
 void LastResort::Move(absl::Time now, const Milestone& milestone) {
-  // What a remedy has ended, or was waited for in vain, is no measure of how long work takes; nor is the time
+  // A wait that a remedy has ended, or that was in vain, does not show how long work takes; nor does the time
   // until a view changes.
   if (measurable_ && milestone > furthest_) longest_.Add(now, now - moved_, options_.measured_period);
   at_ = milestone;

@@ -1,4 +1,4 @@
-// When to act on a job on which nothing moves though nobody says why, and how: "Alive is not working" in
+// When and how to act on a job that makes no progress for no known reason: "Alive is not working" in
 // docs/protocol.md.
 #pragma once
 
@@ -12,47 +12,48 @@
 
 namespace shoal::scheduler {
 
-// Heartbeats, activities and unreachable peers say why a job waits, and the rules for these act on it. What
-// no rule knows (a message that a bug has swallowed, a state that two nodes see differently) would stop a job
-// for ever. So when it has shown no sign of life for its deadline, a remedy is tried, then the next one, each
-// with twice the time of the one before. When all have failed without the job getting to where it had never
-// been, it is given up.
+// Heartbeats, activities and unreachable peers say why a job waits, and the rules for them act on it. What no
+// rule covers (a message lost to a bug, a state that two nodes see differently) would stop a job for ever. So
+// when the job has shown no sign of life by its deadline, one remedy after another is tried, each given twice
+// as long as the one before. When all have failed without the job getting further than ever before, the job
+// fails.
 //
-// The deadline is options.deadline_factor times the longest wait for a move to where the job had never been
-// that was measured lately in this job; at least options.stall.floor, at most options.longest_deadline, and
-// options.stall.first as long as nothing was measured.
+// The deadline is options.deadline_factor times the longest recently measured wait for a step that took this
+// job further than ever before; at least options.stall.floor, at most options.longest_deadline, and
+// options.stall.first until something was measured.
 //
 // Pure; not thread-safe.
 class LastResort {
  public:
   enum class Step {
     kNone,
-    kRedeliver,  // the same nodes, in a new view and new sessions: each says and hears everything again
-    kMoveWork,   // work of the nodes that owe something goes to others
+    kRedeliver,  // the same nodes in a new view and new sessions: all reports and directives are sent again
+    kMoveWork,   // the work of nodes that owe something goes to others
     kGoBack,     // to the newest checkpoint
     kGiveUp,
   };
-  // How far the job has got, the most important number first. Each change is a move.
+  // How far the job has got, most important number first. Any change counts as progress.
   using Milestone = std::array<uint64_t, 5>;
   struct Situation {
     Milestone milestone = {};
-    absl::Time sign = absl::InfinitePast();  // the last that somebody is at work; `now` while its own
-                                             // deadline is watched
-    bool waits = false;  // for what no remedy brings: nodes, files, a pair that can't reach each other
+    absl::Time sign = absl::InfinitePast();  // last sign that somebody is at work; `now` while
+                                             // that work's own deadline is watched
+    bool waits =
+        false;  // for something that no remedy provides: nodes, files, a pair that can't reach each other
   };
 
   // `options` must outlive it.
   explicit LastResort(const WatchOptions& options) : options_(options) {}
 
-  // For people: "move work off these nodes"; of kGiveUp, all that was done before.
+  // Text for users: "move work off these nodes"; for kGiveUp, all the remedies tried before.
   static std::string Text(Step step);
 
-  // Often, with how things are. Each step is returned once, when it is to be done.
+  // Call often, with the current situation. Returns each step once, when it is due.
   Step Advance(absl::Time now, const Situation& situation);
 
-  // For the next sign of life.
+  // The time allowed until the next sign of life.
   absl::Duration Deadline() const;
-  // Without any.
+  // The time since the last sign of life.
   absl::Duration Silence(absl::Time now) const { return now - alive_; }
 
  private:
@@ -62,10 +63,10 @@ class LastResort {
   Milestone at_ = {};
   Milestone furthest_ = {};
   absl::Time moved_ = absl::InfinitePast();
-  absl::Time alive_ = absl::InfinitePast();  // last sign, or start of the wait for the step that was taken
-  bool measurable_ = false;                  // the wait since moved_ was one for work
+  absl::Time alive_ = absl::InfinitePast();  // last sign of life, or when the last step was taken
+  bool measurable_ = false;                  // since moved_ the job has waited only for work
   LongestWait longest_;
-  int taken_ = 0;  // steps, since the job was further than ever
+  int taken_ = 0;  // steps taken since the job last got further than ever before
 };
 
 }  // namespace shoal::scheduler

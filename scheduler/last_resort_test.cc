@@ -25,7 +25,7 @@ struct Fixture {
       CHECK(After(wait) == Step::kNone);
     }
   }
-  // The steps that follow one after the other while nothing moves.
+  // The steps taken, in order, while there is no progress.
   std::vector<Step> Steps(absl::Duration time) {
     std::vector<Step> steps;
     for (absl::Duration waited; waited < time; waited += absl::Seconds(1)) {
@@ -37,7 +37,7 @@ struct Fixture {
   }
 };
 
-TEST_CASE("When nothing moves, each remedy is tried once, and then the job is given up") {
+TEST_CASE("Without progress each remedy is tried once, and then the job is given up") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
   CHECK(f.resort.Deadline() == absl::Seconds(30));
@@ -48,7 +48,7 @@ TEST_CASE("When nothing moves, each remedy is tried once, and then the job is gi
   CHECK(f.now - start < absl::Minutes(8));
 }
 
-TEST_CASE("What is given up says all that was tried, in its order") {
+TEST_CASE("A job that is given up says everything that was tried, in order") {
   CHECK(LastResort::Text(Step::kGiveUp) == LastResort::Text(Step::kRedeliver) + ", nor to " +
                                                LastResort::Text(Step::kMoveWork) + ", nor to " +
                                                LastResort::Text(Step::kGoBack));
@@ -64,7 +64,7 @@ TEST_CASE("The deadline is a multiple of the longest wait between two moves, wit
   CHECK(f.resort.Deadline() == absl::Minutes(10));
 }
 
-TEST_CASE("A job that gets further than ever has all remedies again, one that goes back has not") {
+TEST_CASE("A job that gets further than ever before has all remedies again; one that goes back has not") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
   CHECK(f.Steps(absl::Seconds(31)) == std::vector<Step>{Step::kRedeliver});
@@ -80,7 +80,7 @@ TEST_CASE("A job that gets further than ever has all remedies again, one that go
   }
 }
 
-TEST_CASE("Whoever is at work, or is waited for, holds the remedies off") {
+TEST_CASE("A node at work, or a wait for something else, holds off the remedies") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
   SECTION("a node at work") {
@@ -98,7 +98,7 @@ TEST_CASE("Whoever is at work, or is waited for, holds the remedies off") {
   CHECK(f.Steps(absl::Seconds(31)).size() == 1);
 }
 
-TEST_CASE("What was waited for in vain, or for nodes, is no measure of how long a round takes") {
+TEST_CASE("Waits in vain, or for nodes, do not count towards how long a round takes") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
   SECTION("nodes") {
@@ -111,7 +111,7 @@ TEST_CASE("What was waited for in vain, or for nodes, is no measure of how long 
   CHECK(f.resort.Deadline() == absl::Seconds(30));
 }
 
-TEST_CASE("A sign from the future holds the remedies off no longer than one of now") {
+TEST_CASE("A sign of life from the future holds off the remedies no longer than one from now") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
   f.situation.sign = absl::InfiniteFuture();

@@ -1,4 +1,4 @@
-// The longest of the waits that were measured lately.
+// The longest recently measured wait.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace shoal::scheduler {
 
-// Of the last one to two periods. Pure; not thread-safe.
+// Covers the last one to two periods. Pure; not thread-safe.
 class LongestWait {
  public:
   void Add(absl::Time now, absl::Duration wait, absl::Duration period) {
@@ -22,7 +22,7 @@ class LongestWait {
   }
   bool measured() const { return measured_; }
   absl::Duration longest() const { return std::max(current_, former_); }
-  // Of the current period.
+  // When the current period started.
   absl::Time started() const { return started_; }
 
  private:

@@ -18,9 +18,10 @@
 namespace shoal::scheduler {
 namespace {
 
-// Of a stream that brings an artifact. Sessions need little, and a thousand of them should cost little.
+// Window of a stream that uploads an artifact. Sessions need little, and a thousand of them should cost
+// little.
 constexpr int kWindowBytes = 1 << 20;
-// Of a flag: a day.
+// Largest value of a duration flag: one day.
 constexpr int64_t kLongestMs = 24 * 3600 * 1000;
 
 struct Flags {
@@ -77,27 +78,27 @@ int main(int argc, char** argv) {
   shoal::scheduler::Flags flags;
   flags.daemon.AddTo(&app);
   app.add_option("--state-dir", flags.state_dir,
-                 "Folder of jobs, nodes and artifacts: a restarted scheduler goes on from it")
+                 "Folder for jobs, nodes and artifacts; a restarted scheduler continues from it")
       ->check(shoal::EmptyProblem)
       ->capture_default_str();
   app.add_option("--checkpoint-dir", flags.checkpoint_dir,
-                 "Folder of the checkpoints of jobs that name none, on storage that all servers share "
-                 "(default: in --state-dir)")
+                 "Folder for checkpoints of jobs that name none, on storage that all servers share "
+                 "(default: inside --state-dir)")
       ->check(shoal::EmptyProblem);
   shoal::AddNumberOption(&app, "--lease-ms", &flags.lease_ms, 2, shoal::scheduler::kLongestMs,
-                         "A node that has been silent for so long is taken for dead");
+                         "A node that has been silent for this long is considered dead");
   shoal::AddNumberOption(&app, "--heartbeat-ms", &flags.heartbeat_ms, 1, shoal::scheduler::kLongestMs,
                          "How often nodes report");
   shoal::AddNumberOption(
       &app, "--session-grace-ms", &flags.session_grace_ms, 0, shoal::scheduler::kLongestMs,
-      "A node whose connection broke so long ago, and did not come back, is taken for dead");
+      "A node whose connection broke this long ago and did not come back is considered dead");
   shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
                          shoal::scheduler::kLongestMs,
-                         "How long a job waits for a worker that can read its data, when all have refused");
-  shoal::AddNumberOption(&app, "--storage-patience-ms", &flags.storage_patience_ms, 0,
-                         shoal::scheduler::kLongestMs,
-                         "How long a job that can do nothing else waits for checkpoint storage that is full "
-                         "or not there, before it fails");
+                         "How long a job waits for a worker that can read its data once all have refused");
+  shoal::AddNumberOption(
+      &app, "--storage-patience-ms", &flags.storage_patience_ms, 0, shoal::scheduler::kLongestMs,
+      "How long a job that can do nothing else waits, before it fails, for checkpoint storage "
+      "that is full or missing");
   app.footer(
       "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
       "/var/lib/shoal");

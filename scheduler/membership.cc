@@ -28,13 +28,13 @@ absl::Status CheckRequest(const JoinRequest& request) {
         absl::StrCat("name: expected at most ", kMaxNameBytes, " bytes, got ", request.name().size()));
   }
   if (request.ByteSizeLong() > kMaxTextBytes + kMaxNameBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("expected a node that describes itself in ", kMaxTextBytes,
+    return absl::InvalidArgumentError(absl::StrCat("expected a node description of at most ", kMaxTextBytes,
                                                    " bytes, got ", request.ByteSizeLong()));
   }
   if (request.role() == NODE_ROLE_SERVER && IsWildcard(request.address())) {
     return absl::InvalidArgumentError(
         absl::StrCat("address: \"", request.address(),
-                     "\" is none under which workers reach this server: start it with "
+                     "\" can't be used by workers to reach this server: start it with "
                      "--advertise HOST:PORT"));
   }
   return absl::OkStatus();
@@ -55,7 +55,7 @@ void Membership::Load(absl::Time now, const NodeRecord& record) {
   member.id = NodeId(record.node_id());
   member.name = record.name();
   member.join = record.join();
-  member.opened = true;  // for all that is known
+  member.opened = true;  // as far as is known
   member.last_seen = now;
   member.expires = now + options_.lease;
 }

@@ -1,4 +1,4 @@
-// Which nodes there are: leases, sessions, names.
+// The nodes of the cluster: leases, sessions, names.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Member {
   std::string name;  // unique among living nodes
   JoinRequest join;
   bool connected = false;  // has a session
-  bool opened = false;     // has had one
+  bool opened = false;     // has ever had one
   bool leaving = false;
   absl::Time last_seen;
   absl::Time expires;  // the lease
@@ -31,28 +31,28 @@ struct Member {
   NodeRef ref() const;
 };
 
-// Pure; not thread-safe. Nodes are saved in, and erased from, the table "node".
+// Pure; not thread-safe. Saves nodes to, and erases them from, the table "node".
 class Membership {
  public:
   explicit Membership(const SchedulerOptions& options) : options_(options) {}
 
-  // From the store: with a fresh lease and without a session.
+  // Loads a node from the store, with a fresh lease and no session.
   void Load(absl::Time now, const NodeRecord& record);
 
   // Errors: as SchedulerCore::Join.
   absl::StatusOr<Member*> Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out);
-  // The member that this process has become before; null: none, or it does not say which process it is.
+  // The member that this process has already joined as; null: none, or it does not say which process it is.
   Member* FindProcess(const JoinRequest& request);
   void SessionOpened(absl::Time now, Member* member);
   void SessionBroken(absl::Time now, Member* member);
-  // By the scheduler: the node may take its time to open another one.
+  // The scheduler ended the session: the node may take its time to open another.
   void SessionEnded(Member* member) { member->connected = false; }
   void Seen(absl::Time now, Member* member);
-  // The scheduler itself was stopped for `asleep` until `now`: it could hear nobody, so nobody was silent,
-  // and streams that broke meanwhile have a lease's time to come back.
+  // The scheduler itself was suspended for `asleep`, until `now`. It could not hear the nodes, so that time
+  // does not count as silence, and streams that broke meanwhile have the length of a lease to come back.
   void Awake(absl::Time now, absl::Duration asleep);
 
-  // Null: no such node, or its lease is over.
+  // Returns null if there is no such node or its lease has ended.
   Member* Find(NodeId id);
   const Member* Find(NodeId id) const;
   std::vector<NodeId> Expired(absl::Time now) const;
@@ -66,7 +66,7 @@ class Membership {
 
   const SchedulerOptions& options_;
   std::map<NodeId, Member> members_;
-  absl::Time lenient_until_ = absl::InfinitePast();  // broken sessions have at least so long
+  absl::Time lenient_until_ = absl::InfinitePast();  // broken sessions have at least until then
 };
 
 }  // namespace shoal::scheduler

@@ -1,5 +1,5 @@
-// The scheduler's store in memory, for the simulation and tests: what is durable outlives the scheduler in a
-// map that the caller owns.
+// The scheduler's store in memory, for the simulation and tests. Durable data lives in a map owned by the
+// caller, which outlives the scheduler.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 
 namespace shoal::scheduler {
 
-// By table and key.
+// Values by table and key.
 using StoredTables = std::map<std::pair<std::string, std::string>, std::string>;
 
 class MemoryStore : public Store {
@@ -23,7 +23,7 @@ class MemoryStore : public Store {
   absl::StatusOr<std::vector<JobEvent>> ReadEvents(JobId job, uint64_t after, int limit) override;
   absl::Status Apply(const std::vector<Action>& actions) override;
 
-  // From now on Apply fails with it, and writes nothing; OK: it works again.
+  // From now on Apply fails with `status` and writes nothing; OK makes it work again.
   void FailWith(absl::Status status) { failure_ = std::move(status); }
 
  private:

@@ -50,7 +50,8 @@ void MetricRecorder::CountMilliseconds() {
 }
 
 Failure MetricRecorder::AddRounds(absl::Time now, const ShardProgress& report) {
-  // One report may have rounds of several log intervals: they took equal shares of the time since the last.
+  // One report may contain rounds of several log intervals: assume that they took equal shares of the time
+  // since the last report.
   const TrainingLength length = LengthOf(job_.plan());
   const absl::Time since = window_.newest();
   const int rounds = report.rounds_size();
@@ -68,13 +69,13 @@ Failure MetricRecorder::AddRounds(absl::Time now, const ShardProgress& report) {
   return std::nullopt;
 }
 
-// The scheduler was away for longer than the servers keep statistics.
+// The scheduler was away for longer than servers keep statistics.
 void MetricRecorder::TellLost(absl::Time now, uint64_t from, uint64_t to) {
   context_.history->Warn(
-      now,
-      absl::StrCat("metrics of rounds ", from + 1, " to ", to, " are lost: servers keep those of the last ",
-                   kRoundStatisticsKept,
-                   " rounds for a scheduler that is away; they lack in the job's examples and tokens too"));
+      now, absl::StrCat(
+               "metrics of rounds ", from + 1, " to ", to, " are lost: servers keep only those of the last ",
+               kRoundStatisticsKept,
+               " rounds while the scheduler is away; the job's counts of examples and tokens lack them too"));
 }
 
 void MetricRecorder::RecordIfAny(absl::Time now) {

@@ -1,4 +1,4 @@
-// A job's metrics, and how much it has been trained.
+// A job's metrics and training totals.
 #pragma once
 
 #include <cstdint>
@@ -13,43 +13,43 @@
 
 namespace shoal::scheduler {
 
-// Records a MetricWindow in the history whenever one is due. Of the state it owns what these come to
+// Records a MetricWindow in the history whenever one is due. It owns these fields of the state: the totals
 // (recorded_version, examples, tokens, last_metric, running_ms) and `window`. A restart forgets the rounds
-// since the window was stored last: servers report them in their new sessions. Pure; not thread-safe.
+// since the window was last stored: servers report them in their new sessions. Pure; not thread-safe.
 class MetricRecorder {
  public:
-  // What `context` refers to, and `job`, must outlive it.
+  // `job`, and whatever `context` refers to, must outlive it.
   MetricRecorder(const JobContext& context, const JobDefinition& job) : context_(context), job_(job) {}
 
-  // The rounds before `version` are another job's.
+  // The rounds before `version` belong to another job.
   void Start(absl::Time now, Version version);
   void Load(absl::Time now, const JobStateRecord& record);
   void SaveTo(JobStateRecord* record) const;
 
-  // Time until now counts as training if all nodes of the view were there. Kept in memory until something is
-  // stored anyway, so that no store is written for a passing moment.
+  // Counts the time up to `now` as training time if `runs`: all nodes of the view were present. Kept in
+  // memory until something else is stored, so that the passing of time alone causes no write.
   void CountRunningTime(absl::Time now, bool runs);
-  // The time before the first view is nobody's.
+  // Restarts the window, since the time before the first view does not count.
   void Restart(absl::Time now) { window_.Start(now, Version(recorded_version_)); }
-  // Statistics are a function of the job, whatever view they come from: those of known rounds are dropped.
+  // Statistics depend only on the job, not on the view they come from: those of known rounds are dropped.
   // Fails the job for a loss that is not finite.
   Failure AddRounds(absl::Time now, const ShardProgress& report);
-  // Rounds that need not be run again must not be forgotten either. Nothing when there are none.
+  // Records the rounds so far, if any: rounds that need not be run again must not be forgotten either.
   void RecordIfAny(absl::Time now);
-  // To those who watch, when it is time.
+  // Publishes progress to watchers when it is due.
   void PublishProgress(absl::Time now);
   // Training is over.
   void Finish(absl::Time now);
 
-  // That the known rounds lead to.
+  // The version that the known rounds lead to.
   Version version() const { return window_.version(); }
   const MetricRecord& last() const { return last_; }
-  // With train_seconds, examples and tokens.
+  // Has train_seconds, examples and tokens.
   JobResult Totals() const;
 
  private:
   void Record(absl::Time now);
-  // Those of the rounds [from, to).
+  // Says that the metrics of rounds [from, to) are lost.
   void TellLost(absl::Time now, uint64_t from, uint64_t to);
   void CountMilliseconds();
 

@@ -1,4 +1,4 @@
-// What the rounds since the last logged one come to.
+// Statistics of the rounds since the last logged one.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,15 @@ namespace shoal::scheduler {
 // Pure; not thread-safe.
 class MetricWindow {
  public:
-  // Rounds below `next` are known already, and are dropped when they come again (after a rewind).
+  // Rounds below `next` are already known and are dropped when they arrive again (after going back to a
+  // checkpoint).
   void Start(absl::Time now, Version next);
 
-  // What has been added since Start, for the store, and the same window back from it.
+  // Save returns what has been added since Start, for the store; Load restores the same window from it.
   MetricWindowRecord Save(absl::Time now) const;
   void Load(absl::Time now, const MetricWindowRecord& record);
 
-  // False: the round is known already.
+  // Returns false if the round is already known.
   bool Add(absl::Time now, const RoundStats& round);
 
   // When the newest round was added, or the first window was started.
@@ -31,7 +32,7 @@ class MetricWindow {
   uint64_t examples() const { return examples_; }
   uint64_t tokens() const { return tokens_; }
 
-  // Means over the window; speeds over it, too.
+  // Means and speeds over the window.
   MetricRecord Record(absl::Time now, uint64_t rounds_per_epoch) const;
   // Means over the window; speeds over the last seconds.
   MetricRecord Progress(absl::Time now, uint64_t rounds_per_epoch) const;
@@ -39,7 +40,7 @@ class MetricWindow {
  private:
   struct Moment {
     absl::Time time;
-    uint64_t examples = 0;  // in all
+    uint64_t examples = 0;  // total
     uint64_t tokens = 0;
   };
 

@@ -8,7 +8,7 @@
 namespace shoal::scheduler {
 namespace {
 
-TEST_CASE("The time that a job lay stopped is not training time") {
+TEST_CASE("The time that a job was paused is not training time") {
   JobSpec spec = Spec();
   spec.mutable_evaluation()->mutable_every()->set_never(true);
   spec.mutable_evaluation()->set_keep_best(false);
@@ -17,7 +17,7 @@ TEST_CASE("The time that a job lay stopped is not training time") {
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start({s}, {w}, spec);
   h.Pass(absl::Seconds(4), {s, w});
-  h.Rounds(s, 0, 5);  // a record: what is counted is stored
+  h.Rounds(s, 0, 5);  // a record: what was counted is stored
   h.Sleep(absl::Hours(10));
   h.Restart();
   REQUIRE(h.Open(s).ok());
@@ -122,7 +122,7 @@ TEST_CASE("A restarted scheduler misses no round's statistics, however rarely it
   REQUIRE(h.Open(s).ok());
   REQUIRE(h.Open(w).ok());
   h.Installed(s, 1);
-  h.Rounds(s, kRestart - kRoundStatisticsKept, kRestart);  // what the server still has
+  h.Rounds(s, kRestart - kRoundStatisticsKept, kRestart);  // what the server still keeps
   for (uint64_t round = kRestart; round < kEnd; round += kReport) h.Rounds(s, round, round + kReport);
   h.EvaluatedAll(w, EVALUATION_SET_TEST, kEnd);
   h.Written(s, 0, kEnd);
@@ -132,7 +132,7 @@ TEST_CASE("A restarted scheduler misses no round's statistics, however rarely it
   CHECK(h.GetJob().result().examples() == 10 * kEnd);
 }
 
-TEST_CASE("Metrics that servers have forgotten while the scheduler was away are said to be lost") {
+TEST_CASE("Metrics that servers have forgotten while the scheduler was away are reported as lost") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);

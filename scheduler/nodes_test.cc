@@ -1,4 +1,4 @@
-// Who a node is, how long it counts as alive, and how it leaves: sessions, leases, names.
+// Which process a node is, how long it counts as alive, and how it leaves: sessions, leases, names.
 #include <string>
 #include <vector>
 
@@ -43,7 +43,7 @@ TEST_CASE("A frozen node's lease ends after its silence, and its stream is ended
   CHECK(h.Report(w1, heartbeat).code() == absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_CASE("A scheduler that was stopped for longer than a lease takes nobody for dead") {
+TEST_CASE("A scheduler that was suspended for longer than a lease considers nobody dead") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -59,7 +59,7 @@ TEST_CASE("A scheduler that was stopped for longer than a lease takes nobody for
   h.Pass(absl::Seconds(4), {s, w});
   CHECK(h.ended_sessions().empty());
   CHECK(h.CurrentView().view() == 1);
-  h.Pass(absl::Seconds(4), {s});  // who is silent now is dead
+  h.Pass(absl::Seconds(4), {s});  // a node that is silent now is dead
   CHECK(h.ended_sessions() == std::vector<uint64_t>{w});
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("A session broken and opened again within its grace changes no view") 
   CHECK(h.Last(w, Directive::kView) != nullptr);
 }
 
-TEST_CASE("A node that leaves gets no slots any more, and is let go") {
+TEST_CASE("A node that leaves gets no more slots, and is released") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1");
   h.Start(s, w1);

@@ -1,4 +1,4 @@
-// What is around one part of a job's run, for tests that drive the part by itself.
+// The surroundings of one part of a job's run, for tests that drive the part alone.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace shoal::scheduler {
 
-// Of job 1.
+// For job 1.
 struct Surroundings {
   SchedulerOptions options;
   Membership members{options};
@@ -22,9 +22,9 @@ struct Surroundings {
   JobHistory history{JobId(1), &out};
   JobContext context{options, members, watch, &out, &history};
   absl::Time now = absl::FromUnixSeconds(3600);
-  std::vector<Action> actions;  // all that was done
+  std::vector<Action> actions;  // everything done so far
 
-  // With a session.
+  // Joins a node, with a session.
   const Member& Join(uint64_t id, NodeRole role, const std::string& machine = "") {
     JoinRequest request;
     request.set_protocol_version(kProtocolVersion);
@@ -46,7 +46,7 @@ struct Surroundings {
     }
     return found;
   }
-  // To the node, of this kind.
+  // Directives of this kind sent to the node.
   std::vector<Directive> Sent(uint64_t node, Directive::DirectiveCase kind) {
     std::vector<Directive> sent;
     for (const SendDirective& send : All<SendDirective>()) {
@@ -72,7 +72,7 @@ inline JobDefinition Definition(const JobSpec& spec = Spec(), bool planned = tru
   return job;
 }
 
-// The part as it is after a restart: what it wrote into the state, read back.
+// What the part writes into the state, from which it is loaded after a restart.
 template <typename Part>
 JobStateRecord Stored(const Part& part) {
   JobStateRecord record;

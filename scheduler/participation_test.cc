@@ -1,4 +1,4 @@
-// Who reads the data and who takes part, when nodes refuse, fail or have other data.
+// Which node reads the data and which take part, when nodes refuse, fail or have different data.
 #include <algorithm>
 #include <map>
 
@@ -51,7 +51,7 @@ TEST_CASE("A worker that can't derive the plan does not fail a job that wants mo
   CHECK(h.Last(good, Directive::kPrepareJob)->prepare_job().derive());
 }
 
-TEST_CASE("A worker that has refused a job is asked again, less and less often, and takes part when it can") {
+TEST_CASE("A worker that has refused a job is asked again, less and less often, until it can take part") {
   JobSpec spec = Spec();
   spec.mutable_cluster()->set_min_workers(2);
   Harness h;
@@ -123,7 +123,7 @@ TEST_CASE(
   };
   for (int pause : {1, 2, 4, 8, 16}) fails(absl::Seconds(pause));
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
-  h.Reached(s, 0, 5);  // which the former view may have brought about
+  h.Reached(s, 0, 5);  // which the previous view may have completed
   fails(absl::Seconds(32));
   for (uint64_t version : {6, 7, 8}) h.Reached(s, 0, version);
   fails(absl::Seconds(1));
@@ -145,7 +145,7 @@ TEST_CASE("A plan that differs from the stored one does not count as prepared") 
   CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().plan().rounds() == 20);
 }
 
-TEST_CASE("A node that does not answer the offer of a job is sent it again, until it answers") {
+TEST_CASE("A node that does not answer a job offer is sent it again until it answers") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
@@ -242,11 +242,12 @@ TEST_CASE("A copy of the data that most workers don't have is not what the job i
     h.Refused(w3, "data.tsv differs", /*fatal=*/false, /*differs=*/true);
     CHECK_FALSE(h.GetJob().has_plan());
     CHECK(h.CurrentView().view() == 0);
-    CHECK(h.Said("2 workers have other data than the plan was made of, 1 the same: w2 reads them anew"));
+    CHECK(h.Said(
+        "2 workers have different data than the plan was made from, 1 the same: w2 reads the data again"));
     CHECK(h.Last(s, Directive::kCloseJob) != nullptr);
     REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
     CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
-    h.Prepared(s);  // came late, and is of the former plan
+    h.Prepared(s);  // came late, and is for the previous plan
     h.Prepared(w2, /*derived=*/true);
     CHECK(h.GetJob().plan().train_examples() == Plan().train_examples());
     CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
@@ -266,7 +267,7 @@ TEST_CASE("A copy of the data that most workers don't have is not what the job i
   }
 }
 
-TEST_CASE("A plan with more parameters than there can be counts as a refusal") {
+TEST_CASE("A plan with an impossible number of parameters counts as a refusal") {
   Harness h;
   const uint64_t worker = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();

@@ -28,7 +28,7 @@ Nodes ReachingAll(const Nodes& nodes, const Nodes& others, const Cut& cut) {
   return reaching;
 }
 
-// In their order, each that is not cut off from those before it.
+// In order, each server that is not cut off from those before it.
 Nodes Together(const Nodes& servers, const Cut& cut) {
   Nodes together;
   for (const NodeRef& server : servers) {
@@ -37,7 +37,7 @@ Nodes Together(const Nodes& servers, const Cut& cut) {
   return together;
 }
 
-// Leaves out who is cut off from most others, one after the other.
+// Leaves out, one by one, the node that is cut off from most others.
 Team Largest(Nodes servers, Nodes workers, const Cut& cut) {
   while (true) {
     int worst = 0;
@@ -58,7 +58,7 @@ Team Largest(Nodes servers, Nodes workers, const Cut& cut) {
   }
 }
 
-// A team of one worker with most servers, and of all who can join them.
+// A team around the worker that can reach the most servers, with all others that can join them.
 Team AroundOneWorker(const Nodes& servers, const Nodes& workers, const Cut& cut) {
   Team best;
   for (const NodeRef& worker : workers) {
@@ -94,7 +94,7 @@ Team ChooseTeam(const TeamRequest& request) {
   for (const NodeRef& node : request.workers) {
     if (!request.suspect(node)) workers.push_back(node);
   }
-  // A kind of node of which all are suspect is used as it is.
+  // If all nodes of a kind are suspect, they are used all the same.
   if (servers.empty()) servers = request.servers;
   if (workers.empty()) workers = request.workers;
   if (auto team = Try(servers, workers, request.current, request.cut)) return *std::move(team);

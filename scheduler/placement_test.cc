@@ -23,7 +23,7 @@ std::vector<uint64_t> Ids(const std::vector<NodeRef>& nodes) {
 using Cuts = std::set<std::pair<uint64_t, uint64_t>>;
 using Numbers = std::vector<uint64_t>;
 
-// Servers have numbers below 10, workers from 10 on.
+// Servers have numbers below 10, workers 10 and above.
 Team Choose(const Numbers& servers, const Numbers& workers, const Numbers& current, const Cuts& cuts,
             const std::set<uint64_t>& suspects = {}) {
   TeamRequest request;
@@ -75,8 +75,8 @@ TEST_CASE("A suspect does no work when others can, and goes on when nobody else 
   CHECK(Ids(alone.workers) == Numbers{10});
 }
 
-TEST_CASE("As long as any assignment avoids what is cut off, one is found") {
-  // All networks of three servers and three workers in which a worker reaches a server or not.
+TEST_CASE("If any assignment avoids the nodes that are cut off, one is found") {
+  // All networks of three servers and three workers, in which each worker reaches each server or not.
   for (unsigned bits = 0; bits < 512; ++bits) {
     Cuts cuts;
     for (uint64_t i = 0; i < 9; ++i) {

@@ -15,7 +15,7 @@
 namespace shoal::scheduler {
 namespace {
 
-// Export needs it of a job that has ended.
+// The artifact that export needs of a job that has ended.
 constexpr char kTokenizer[] = "tokenizer";
 
 std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
@@ -84,7 +84,7 @@ Failure Preparation::OnPrepared(absl::Time now, const Member& member, const JobP
       if (!checked.ok()) return OnRefused(now, member, refused, /*at_work=*/false).failure;
       TakePlan(now, member, report.plan());
     } else if (!Same(report.plan(), definition_.plan())) {
-      OnDropped(member.id);  // it derived another one in the meantime
+      OnDropped(member.id);  // it has derived another one in the meantime
       return std::nullopt;
     }
   }
@@ -114,7 +114,7 @@ absl::Status Preparation::CheckOrigin(const JobPlan& plan) const {
   if (sha256 == definition_.origin_plan_sha256()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("resume_from: ", definition_.origin_checkpoint(),
-                   " was trained on other data than this job has (", definition_.origin_plan_sha256(),
+                   " was trained on different data than this job's (", definition_.origin_plan_sha256(),
                    ", this job's: ", sha256, "): ", JobDifferences(text, definition_.origin_plan_text())));
 }
 
@@ -123,7 +123,7 @@ Preparation::Refusal Preparation::OnRefused(absl::Time now, const Member& member
   Candidate& node = nodes_[member.id];
   const bool derived = deriver_ == member.id;
   const bool rederived_in_vain =
-      rederiver_ == member.id;  // what one machine finds by now is not the job's fault
+      rederiver_ == member.id;  // what one machine finds at this point is not the job's fault
   if (rederived_in_vain) GiveUpRederiver(now);
   const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
   const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
@@ -142,7 +142,7 @@ Preparation::Refusal Preparation::OnRefused(absl::Time now, const Member& member
 
 void Preparation::CountRefusal(absl::Time now, const std::string& reason, bool failed,
                                Candidate* node) const {
-  const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // told in a new session
+  const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // in a new session
   node->refused = reason;
   node->prepared = false;
   node->offered = false;
@@ -181,7 +181,7 @@ Preparation::RestoreOutcome Preparation::OnNotLoaded(absl::Time now, NodeId serv
     troubles.insert(other.trouble);
     ++failed;
   }
-  // A good one, or what they lack, may be about to come back.
+  // A good server, or what the others lack, may be about to come back.
   if (!lost_artifact_.empty() && MayBeRederived()) return RestoreOutcome::kOthersTry;
   if (failed < Minimum(NODE_ROLE_SERVER)) return RestoreOutcome::kOthersTry;
   const bool storage = troubles.count(RESTORE_TROUBLE_STORAGE) > 0;
@@ -216,7 +216,7 @@ std::string Preparation::DataError(absl::Time now) const {
     if (!node.data_error.empty()) since = std::min(since, node.unable_since);
   }
   std::string error;
-  std::set<std::string> machines;  // that found one
+  std::set<std::string> machines;  // those that found one
   bool may_ask = false, patience_over = false;
   for (const auto& [id, member] : context_.members.all()) {
     if (!member.is_worker() || !member.connected || member.leaving) continue;
@@ -244,14 +244,14 @@ void Preparation::DeriveAnewByMajority(absl::Time now) {
   if (deriver == nullptr || !deriver->connected) return;
   derived_anew_ = true;
   context_.history->Intervene(
-      now, absl::StrCat(differ.size(), " workers have other data than the plan was made of, ", agree,
-                        " the same: ", deriver->name, " reads them anew (", differ.front().second, ")"));
+      now, absl::StrCat(differ.size(), " workers have different data than the plan was made from, ", agree,
+                        " the same: ", deriver->name, " reads the data again (", differ.front().second, ")"));
   definition_.clear_plan();
   SaveDefinition();
   Directive close;
   close.mutable_close_job()->set_job(definition_.job());
   for (auto& [id, node] : nodes_) {
-    context_.out->Send(id, close);  // what is prepared of the former plan
+    context_.out->Send(id, close);  // drops what was prepared for the former plan
     node = Candidate();
   }
   deriver_ = deriver->id;
@@ -272,7 +272,7 @@ const Member* Preparation::ChooseDeriver(absl::Time now) {
   return next;
 }
 
-// The one that has refused least often, of those that may be asked now; null: none.
+// Of the workers that may be asked now, the one that has refused least often; null: none.
 const Member* Preparation::NextDeriver(absl::Time now) const {
   const Member* chosen = nullptr;
   uint32_t fewest = 0;
@@ -294,7 +294,7 @@ StepResult Preparation::Derive(absl::Time now) {
   const Member* const deriver = ChooseDeriver(now);
   if (deriver == nullptr) {
     if (NobodyCan(now, NODE_ROLE_WORKER)) return {absl::StrCat("no worker can read the data", Refusals())};
-    return {std::nullopt, absl::StrCat("waits for a worker that reads the data", Refusals())};
+    return {std::nullopt, absl::StrCat("waits for a worker that can read the data", Refusals())};
   }
   deriver_ = deriver->id;
   if (deriver->connected && TakeOffer(now, &nodes_[deriver_])) {
@@ -371,13 +371,14 @@ void Preparation::OnArtifactLost(absl::Time now, const std::string& sha256) {
   }
   if (lost_artifact_.empty()) return;
   ++derivations_;
-  context_.history->Message(now,
-                            absl::StrCat("artifact ", lost_artifact_, " (", sha256,
-                                         ") is gone or damaged at the scheduler: a worker derives it again"),
-                            LogLine::Level::kError);
+  context_.history->Message(
+      now,
+      absl::StrCat("artifact ", lost_artifact_, " (", sha256,
+                   ") is missing or damaged at the scheduler: a worker will derive it again"),
+      LogLine::Level::kError);
 }
 
-// One without slots, if there is one: for it to read the data takes no work from the job.
+// Prefers a worker without slots: reading the data then takes no work away from the job.
 const Member* Preparation::ChooseRederiver(absl::Time now, const View& view) const {
   const Member* chosen = nullptr;
   std::optional<std::tuple<bool, uint32_t>> least;
@@ -434,7 +435,7 @@ void Preparation::OnRederived(absl::Time now, const Member& member, const JobPla
     ++node.refusals;
     GiveUpRederiver(now);
     return context_.history->Warn(
-        now, absl::StrCat(member.name, " has other data than the job and can't derive ", lost_artifact_,
+        now, absl::StrCat(member.name, " has different data than the job and can't derive ", lost_artifact_,
                           " again: ", JobDifferences(PlanText(plan), PlanText(definition_.plan()))));
   }
   context_.history->Message(now, absl::StrCat(member.name, " has derived ", lost_artifact_, " again"));
@@ -541,7 +542,7 @@ bool Preparation::AwaitsAnswer(NodeId node) const {
 std::vector<NodeId> Preparation::Debtors() const {
   if (!has_plan()) return deriver_ == NodeId(0) ? std::vector<NodeId>() : std::vector<NodeId>{deriver_};
   std::vector<NodeId> unanswered;
-  // Of the role that the job lacks, if the answers could be enough: else it waits for more nodes.
+  // Nodes of a role that the job lacks, if their answers could be enough; otherwise it waits for more nodes.
   for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
     size_t there = CountUsable(role);
     if (there >= Minimum(role)) continue;

@@ -45,7 +45,7 @@ TEST_CASE("One worker derives the plan, which is stored and offered to all") {
   CHECK_FALSE(f.preparation.NotReady(f.now));
 }
 
-TEST_CASE("The first view waits for who is still preparing, for a while") {
+TEST_CASE("The first view waits a while for nodes that are still preparing") {
   Fixture f;
   const Member &worker = f.Join(1, NODE_ROLE_WORKER), &server = f.Join(2, NODE_ROLE_SERVER);
   f.Join(3, NODE_ROLE_WORKER);
@@ -56,7 +56,7 @@ TEST_CASE("The first view waits for who is still preparing, for a while") {
   CHECK_FALSE(f.preparation.NotReady(f.now + f.options.settle));
 }
 
-TEST_CASE("An offer is made again when it stays without an answer, or in a new session") {
+TEST_CASE("An offer is repeated if it is not answered, and in a new session") {
   Fixture f;
   f.Plan(f.Join(1, NODE_ROLE_WORKER));
   f.Join(2, NODE_ROLE_WORKER);
@@ -86,7 +86,7 @@ TEST_CASE("A worker that refuses to derive is asked less and less often, until a
   CHECK_THAT(*f.preparation.Derive(f.now).failure, Contains("worker-1 can't take part: no such file"));
 }
 
-TEST_CASE("Data that two machines find wrong fail the job, those of one do not at once") {
+TEST_CASE("Data that two machines find wrong fail the job; data that one finds wrong do not at once") {
   Fixture f;
   const Member &one = f.Join(1, NODE_ROLE_WORKER, "a"), &other = f.Join(2, NODE_ROLE_WORKER, "b");
   f.Refused(one, /*fatal=*/true);
@@ -95,7 +95,7 @@ TEST_CASE("Data that two machines find wrong fail the job, those of one do not a
   CHECK(*f.preparation.Derive(f.now).failure == "no such file");
 }
 
-TEST_CASE("A plan that most workers contradict is derived anew, once") {
+TEST_CASE("A plan that most workers contradict is derived again, once") {
   Fixture f;
   const Member& odd = f.Join(1, NODE_ROLE_WORKER);
   f.Plan(odd);
@@ -111,7 +111,7 @@ TEST_CASE("A plan that most workers contradict is derived anew, once") {
   CHECK(f.preparation.has_plan());
 }
 
-TEST_CASE("Work that fails is counted until a whole version forgives it") {
+TEST_CASE("Failures of work are counted until a whole version clears them") {
   Fixture f;
   const Member& worker = f.Join(1, NODE_ROLE_WORKER);
   f.Plan(worker);
@@ -149,7 +149,7 @@ TEST_CASE("Servers that can't load stand aside, until all have tried often and f
   CHECK(fail(one, trouble) == Outcome::kOthersTry);
 }
 
-TEST_CASE("What is lost is derived again by a worker without slots, which must find the same") {
+TEST_CASE("A lost artifact is derived again by a worker without slots, with the same result") {
   Fixture f;
   JobPlan plan = scheduler::Plan();
   plan.add_artifacts()->set_name("dataset");
@@ -165,7 +165,7 @@ TEST_CASE("What is lost is derived again by a worker without slots, which must f
   f.preparation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Sent(2, Directive::kPrepareJob).back().prepare_job().derivation() == 1);
   f.Plan(idle);  // another one
-  CHECK(f.Said("worker-2 has other data than the job"));
+  CHECK(f.Said("worker-2 has different data than the job"));
   f.preparation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Offers(1) == 1);
   f.Plan(*f.members.Find(NodeId(1)), plan);

@@ -9,7 +9,7 @@
 namespace shoal::scheduler {
 namespace {
 
-// What a node reports is not to be trusted: not a number, negative, or for ever.
+// What a node reports can't be trusted: it may be NaN, negative or infinite.
 absl::Duration Seconds(double seconds) {
   constexpr double kMax = 1e9;
   return absl::Seconds(std::isnan(seconds) ? 0 : std::clamp(seconds, 0.0, kMax));
@@ -65,7 +65,8 @@ Heartbeat Bounded(const Heartbeat& heartbeat) {
 
 using ActivityKey = std::pair<JobId, ActivityKind>;
 
-// By job and kind. The view is no part of it: what hangs in an old view's work names the newest all the same.
+// Keyed by job and kind, without the view: an activity that hangs in an old view's work names the newest view
+// all the same.
 std::map<ActivityKey, absl::Duration> IdleTimes(const Heartbeat& heartbeat) {
   std::map<ActivityKey, absl::Duration> times;
   for (const Activity& activity : heartbeat.activities()) {
@@ -94,8 +95,8 @@ void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::
   longest_[{job, kind}].Add(now, wait, options_.measured_period);
 }
 
-// A wait was measured when the same activity has shown progress since the former heartbeat. What hung, or was
-// beyond its deadline, is no measure of how long work takes.
+// A wait is measured when the same activity has shown progress since the previous heartbeat. A wait that
+// hung, or was beyond its deadline, does not show how long work takes.
 void ProgressWatch::MeasureAgainst(absl::Time now, const NodeState& former, const Heartbeat& heartbeat) {
   if (former.suspect.bad) return;
   const std::map<ActivityKey, absl::Duration> times = IdleTimes(heartbeat);
@@ -116,7 +117,7 @@ void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& he
   state.last = std::move(bounded);
   CheckActivities(now, &state);
   CheckPeers(now, node, state.last, members);
-  // Deadlines of jobs that nobody works on any more are not needed.
+  // Deadlines of jobs that nobody works on any more are dropped.
   for (auto at = longest_.begin(); at != longest_.end();) {
     at = now - at->second.started() > 10 * options_.measured_period ? longest_.erase(at) : std::next(at);
   }
@@ -124,7 +125,7 @@ void ProgressWatch::OnHeartbeat(absl::Time now, NodeId node, const Heartbeat& he
 
 void ProgressWatch::CheckActivities(absl::Time now, NodeState* state) {
   const std::map<ActivityKey, absl::Duration> times = IdleTimes(state->last);
-  // Only progress is: a deadline may have grown.
+  // Only progress counts here: a deadline may have grown.
   for (auto at = state->stuck.begin(); at != state->stuck.end();) {
     const auto goes_on = times.find(at->first);
     const bool moved = goes_on == times.end() || goes_on->second < at->second;
@@ -189,7 +190,7 @@ void ProgressWatch::Forget(NodeId node) {
   }
 }
 
-// ---- coming and going ----
+// ---- getting bad and well ----
 
 void ProgressWatch::TurnBad(absl::Time now, Hysteresis* state) {
   if (!state->bad) {
@@ -230,7 +231,7 @@ std::vector<std::string> ProgressWatch::Advance(absl::Time now, const Membership
     if (state.cut.bad && !was_told) news.push_back(text);
     state.told = true;
     if (!TurnsWell(now, &state.cut)) continue;
-    news.push_back(absl::StrCat(members.Find(pair.first)->name, " is tried with ",
+    news.push_back(absl::StrCat(members.Find(pair.first)->name, " is paired with ",
                                 members.Find(pair.second)->name, " again"));
   }
   return news;
@@ -259,7 +260,7 @@ std::set<std::pair<NodeId, NodeId>> ProgressWatch::CutPairs() const {
   return cut;
 }
 
-// Empty: one of them is no member.
+// Empty: one of them is not a member.
 std::string ProgressWatch::CutText(const Pair& pair, const PairState& state, const Membership& members) {
   const Member* const from = members.Find(pair.first);
   const Member* const to = members.Find(pair.second);

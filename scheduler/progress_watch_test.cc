@@ -84,7 +84,7 @@ TEST_CASE("A node that is alive but makes no progress is suspect after its deadl
   f.Beat(9.9);
   CHECK_FALSE(f.suspect());
   f.Beat(10.4);
-  CHECK_FALSE(f.suspect());  // once may be a node that was stopped as a whole
+  CHECK_FALSE(f.suspect());  // once may mean that the whole node was suspended
   f.Beat(10.9);
   REQUIRE(f.suspect());
   CHECK(*f.watch.Suspect(kWorker) ==
@@ -95,7 +95,7 @@ TEST_CASE("A node that is alive but makes no progress is suspect after its deadl
   CHECK(f.watch.Advance(f.now, f.members).empty());
 }
 
-TEST_CASE("A node that was stopped as a whole for long is not suspect when it goes on") {
+TEST_CASE("A node that was suspended as a whole for a long time is not suspect when it resumes") {
   Fixture f;
   f.Beat(0.2);
   f.Beat(0.1);
@@ -109,7 +109,7 @@ TEST_CASE("A suspect is trusted again when it has been well for a while, longer 
   f.Beat(0.2);
   f.Beat(0.1);
   absl::Duration former;
-  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured in the times before
+  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured the times before
     f.Beat(idle);
     f.Beat(idle + 1);
     REQUIRE(f.suspect());
@@ -125,7 +125,7 @@ TEST_CASE("A suspect is trusted again when it has been well for a while, longer 
   }
 }
 
-TEST_CASE("A node that hangs stays suspect in later views, and moves nobody's deadline") {
+TEST_CASE("A node that hangs stays suspect in later views, and changes nobody's deadline") {
   Fixture f;
   f.Beat(0.2);
   f.Beat(0.1);
@@ -135,7 +135,7 @@ TEST_CASE("A node that hangs stays suspect in later views, and moves nobody's de
     CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
     CHECK((idle < 11 || f.suspect()));
   }
-  f.Beat(0.1);  // at last
+  f.Beat(0.1);  // finally
   f.now += absl::Seconds(3);
   f.Beat(0.1);
   (void)f.watch.Advance(f.now, f.members);
@@ -143,7 +143,7 @@ TEST_CASE("A node that hangs stays suspect in later views, and moves nobody's de
   CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Seconds(10));
 }
 
-TEST_CASE("A suspect is not well because the others' deadline has grown") {
+TEST_CASE("A suspect does not become well because the others' deadline has grown") {
   Fixture f;
   f.Beat(0.2);
   f.Beat(0.1);
@@ -166,7 +166,7 @@ TEST_CASE("A suspect is not well because the others' deadline has grown") {
   }
 }
 
-TEST_CASE("One node's wild times set no deadline, and no deadline is beyond the longest") {
+TEST_CASE("One node's extreme times set no deadline, and no deadline exceeds the longest") {
   Fixture f;
   f.Beat(0.2);
   f.Beat(0.1);
@@ -189,7 +189,8 @@ TEST_CASE("An activity that has ended says nothing about how long the next one m
   CHECK(f.watch.Deadline(JobId(1), ACTIVITY_COMPUTE) == absl::Minutes(2));
 }
 
-TEST_CASE("Two nodes are cut off when one has not reached the other for a while, until it says so no more") {
+TEST_CASE(
+    "Two nodes are cut off from when one has not reached the other for a while until it no longer says so") {
   Fixture f;
   f.Beat(-1, 1.5);
   CHECK_FALSE(f.watch.IsCut(kServer, kWorker));
@@ -209,8 +210,7 @@ TEST_CASE("Two nodes are cut off when one has not reached the other for a while,
   CHECK_FALSE(f.watch.IsCut(kServer, kWorker));
 }
 
-TEST_CASE(
-    "What a node says about itself that is not a time, or about nodes that are not there, does no harm") {
+TEST_CASE("Reports of invalid times, or about nodes that do not exist, do no harm") {
   Fixture f;
   f.Beat(0.2);
   f.Beat(std::nan(""));

@@ -1,4 +1,4 @@
-// What users ask for: jobs that wait, are cancelled, or are refused.
+// User requests: jobs that wait, are cancelled, or are refused.
 #include <optional>
 #include <string>
 
@@ -10,7 +10,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-TEST_CASE("A cancelled job says how far it came") {
+TEST_CASE("A cancelled job says how far it got") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -20,7 +20,7 @@ TEST_CASE("A cancelled job says how far it came") {
   CHECK(h.GetJob().version() == 7);
 }
 
-TEST_CASE("The same request gives the same job; jobs run one after the other") {
+TEST_CASE("The same request returns the same job; jobs run one after another") {
   Harness h;
   const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
   CHECK(h.Submit(Spec(), "a") == JobId(1));

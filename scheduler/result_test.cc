@@ -1,4 +1,4 @@
-// How a job comes to its result, and what it does when the checkpoint of that is lost.
+// How a job gets its result, and what it does when the result's checkpoint is lost.
 #include <string>
 #include <vector>
 
@@ -59,7 +59,7 @@ TEST_CASE("A last version that can't be written does not keep the best one from 
   CHECK(h.CurrentView().restore().version() == 10);
 }
 
-TEST_CASE("A result whose checkpoint can't be written is tried again, then fails the job with the reason") {
+TEST_CASE("A result whose checkpoint can't be written is retried, then fails the job with the reason") {
   JobSpec spec = Spec();
   spec.mutable_evaluation()->mutable_every()->set_never(true);
   spec.mutable_evaluation()->set_keep_best(false);
@@ -77,7 +77,7 @@ TEST_CASE("A result whose checkpoint can't be written is tried again, then fails
   CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("could not be written"));
 }
 
-TEST_CASE("A result whose storage is not there is read when it is back") {
+TEST_CASE("A result whose storage is missing is read when the storage is back") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -104,7 +104,7 @@ TEST_CASE("A result whose storage is not there is read when it is back") {
   }
 }
 
-TEST_CASE("A result that is lost while it is read is trained again, whatever the reading came to") {
+TEST_CASE("A result that is lost while it is read is trained again, whatever the outcome of the read") {
   Harness h;
   JobPlan plan = Plan();
   plan.set_test_examples(0);
@@ -124,7 +124,7 @@ TEST_CASE("A result that is lost while it is read is trained again, whatever the
   CHECK(h.CurrentView().restore().version() == 0);
 }
 
-TEST_CASE("A result that turns out to be damaged is trained again from an older version, some times") {
+TEST_CASE("A result that turns out to be damaged is trained again from an older version, a few times") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);
@@ -201,7 +201,7 @@ TEST_CASE("A best version that was never written is trained again: nobody waits 
   h.Reached(s, 0, 20);
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
   CHECK(h.CurrentView().restore().version() == 5);
-  CHECK(h.Said("version 10, the result, is not there"));
+  CHECK(h.Said("version 10, the result, is missing"));
   h.Installed(s, h.CurrentView().view());
   CHECK(h.Last(w, Directive::kView)->view().target().version() == 10);
   h.Reached(s, 0, 10);
@@ -213,7 +213,7 @@ TEST_CASE("A best version that was never written is trained again: nobody waits 
   CHECK(h.results()[0].version == Version(10));
 }
 
-TEST_CASE("A result whose commit is still under way is waited for") {
+TEST_CASE("A result whose commit is still in progress is waited for") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);

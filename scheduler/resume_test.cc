@@ -1,4 +1,4 @@
-// Jobs that go on from another job's checkpoint.
+// Jobs that continue from another job's checkpoint.
 #include <cmath>
 #include <string>
 #include <vector>
@@ -42,8 +42,7 @@ ResumePoint From(const JobSpec& spec, const std::vector<uint64_t>& versions) {
   return resume;
 }
 
-// The job has gone on from `resume` up to the end, with an evaluation that is worse than what was there
-// before.
+// The job has continued from `resume` to the end, with an evaluation worse than the earlier ones.
 void RunResumed(Harness* h, const ResumePoint& resume, uint64_t* s, uint64_t* w) {
   *s = h->Join(NODE_ROLE_SERVER, "s"), *w = h->Join(NODE_ROLE_WORKER, "w");
   h->Submit(Spec(), "id", resume);
@@ -55,13 +54,15 @@ void RunResumed(Harness* h, const ResumePoint& resume, uint64_t* s, uint64_t* w)
   h->EvaluatedAll(*w, EVALUATION_SET_VALIDATION, 20, /*right=*/1);
 }
 
-TEST_CASE("A lone copy of a version is gone on from: the best so far, which is not with it, does not count") {
+TEST_CASE(
+    "A job can start from a lone copy of a version: the best so far, which is not beside it, does not "
+    "count") {
   Harness h;
   ResumePoint resume = From(Spec(), {15});
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
   uint64_t s, w;
   RunResumed(&h, resume, &s, &w);
-  CHECK(h.Said("version 10, the best, has no checkpoint any more"));
+  CHECK(h.Said("version 10, the best, no longer has a checkpoint"));
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
   h.Written(s, 0, 20);
   h.CommitLast();
@@ -70,7 +71,7 @@ TEST_CASE("A lone copy of a version is gone on from: the best so far, which is n
   CHECK(h.results()[0].version == Version(20));
 }
 
-TEST_CASE("A second job that goes on keeps the best of all, whichever job has written it") {
+TEST_CASE("A second job that continues keeps the best of all, whichever job has written it") {
   Harness h;
   ResumePoint resume = From(Spec(), {10, 15});
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
@@ -121,7 +122,7 @@ TEST_CASE("A best version of the job before that is damaged is trained again, fr
   CHECK(h.results()[0].version == Version(10));
 }
 
-TEST_CASE("Another metric on resume judges the old evaluations anew, by their statistics") {
+TEST_CASE("Another metric on resume judges the old evaluations again, by their statistics") {
   Harness h;
   JobSpec spec = Spec();
   spec.mutable_evaluation()->set_metric(METRIC_ACCURACY);
@@ -175,12 +176,12 @@ TEST_CASE(
   h.Prepared(w, /*derived=*/true, other);
   h.Prepared(s);
   for (int second = 0; second < 10; ++second) {
-    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);  // another worker may come that has the data
+    CHECK(h.GetJob().state() == JOB_STATE_PREPARING);  // another worker that has the data may join
     if (h.Last(w, Directive::kPrepareJob) != nullptr) h.Prepared(w, /*derived=*/true, other);
     h.Pass(absl::Seconds(1), {s, w});
   }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK(h.CurrentView().view() == 0);  // no server has heard where to write
+  CHECK(h.CurrentView().view() == 0);  // no server was told where to write
   CHECK(h.Last(s, Directive::kPrepareJob) == nullptr);
   CHECK_THAT(h.GetJob().reason(), Contains(resume.plan_sha256) && Contains(Sha256Hex(PlanText(other))) &&
                                       Contains("data.file 1 data.tsv: SHA-256 0123 here, not set there") &&
@@ -200,7 +201,7 @@ TEST_CASE("A checkpoint of another job is refused with the fields that differ") 
              Contains("model, data, optimizer, schedule, seed or slots differ"));
 }
 
-TEST_CASE("A resume of which nothing is whole starts from the initial parameters and says so") {
+TEST_CASE("A resume without any intact checkpoint starts from the initial parameters and says so") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   ResumePoint resume;

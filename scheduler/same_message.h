@@ -1,12 +1,12 @@
-// Whether two messages say the same.
+// Whether two messages are equal.
 #pragma once
 
 #include "google/protobuf/message.h"
 
 namespace shoal::scheduler {
 
-// In all fields but the one of the number `ignored`, in unknown ones too; NaN equals NaN. Both must be of one
-// type.
+// Compares all fields, unknown ones too, except field number `ignored`; NaN equals NaN. Both must have the
+// same type.
 bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b, int ignored = 0);
 
 }  // namespace shoal::scheduler

@@ -18,7 +18,7 @@ namespace shoal::scheduler {
 namespace {
 
 constexpr char kCounterKey[] = "ids";
-constexpr size_t kMaxIdBytes = 64;  // of what a message repeats
+constexpr size_t kMaxIdBytes = 64;  // of an id quoted in a message
 constexpr size_t kMaxTextBytes = 4096;
 constexpr size_t kMaxSpecBytes = 1 << 20;
 
@@ -32,7 +32,7 @@ absl::Status Parse(const StoredRecord& record, Message* message) {
   return message->ParseFromString(record.value) ? absl::OkStatus() : Damaged(record);
 }
 
-// The first number of the record's key (RecordKey).
+// Returns the first number of the record's key (RecordKey).
 absl::StatusOr<uint64_t> IdOf(const StoredRecord& record) {
   constexpr size_t kDigits = 16;
   uint64_t id = 0;
@@ -49,7 +49,7 @@ absl::Status CheckKey(const StoredRecord& record, uint64_t id) {
 
 absl::Status LeaseOver(NodeId node) {
   return absl::FailedPreconditionError(
-      absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join anew"));
+      absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join again"));
 }
 
 absl::Status CheckNumerics(const JobDefinition& job, const ResumePoint& resume) {
@@ -60,7 +60,7 @@ absl::Status CheckNumerics(const JobDefinition& job, const ResumePoint& resume) 
                                                   ", this job's: ", job.spec_sha256().substr(0, 12), ")")
                                    : JobDifferences(NumericsText(job.spec()), resume.numerics_text);
   return absl::FailedPreconditionError(
-      absl::StrCat("resume_from: ", resume.directory, " is of another job: ", differences));
+      absl::StrCat("resume_from: ", resume.directory, " belongs to another job: ", differences));
 }
 
 }  // namespace
@@ -107,7 +107,7 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
     for (auto& [key, evaluation] : evaluations[id.value()]) in_order.push_back(std::move(evaluation));
     job->Load(now, std::move(states[id.value()]), std::move(in_order));
   }
-  // Numbers are never used twice, whatever the counters say.
+  // Ids are never reused, whatever the counters say.
   if (!members_.all().empty())
     counters_.set_next_node(std::max(counters_.next_node(), members_.all().rbegin()->first.value() + 1));
   if (!jobs_.empty())
@@ -126,8 +126,8 @@ void SchedulerCore::SaveCounters() { out_.Save(kCounterTable, kCounterKey, count
 void SchedulerCore::NoteTime(absl::Time now) {
   const absl::Duration asleep = now - awake_;
   if (asleep > options_.heartbeat) {
-    out_.Warn(absl::StrCat("the scheduler was stopped for ", absl::FormatDuration(asleep),
-                           ": nobody's lease ends by that"));
+    out_.Warn(absl::StrCat("the scheduler was suspended for ", absl::FormatDuration(asleep),
+                           ": no lease ends because of that"));
     members_.Awake(now, asleep);
   }
   awake_ = now;
@@ -140,8 +140,8 @@ absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinReque
   EndLeases(now);
   const Member* member = members_.FindProcess(request);
   if (member != nullptr && member->opened) {
-    // It has dropped what it held under its former id, so nothing may be expected of that any more.
-    TakeOff(now, member->id, "its process has joined anew");
+    // It has dropped what it held under its former id, so nothing more can be expected of that node.
+    TakeOff(now, member->id, "its process has joined again");
     Advance(now);
     member = nullptr;
   }
@@ -164,16 +164,16 @@ absl::Status SchedulerCore::CheckHello(absl::Time now, const Member* member, con
   const JoinRequest& join = hello.join();
   if (join.cluster_id() != counters_.cluster_id()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "node ", hello.node_id(), " is one of cluster \"", join.cluster_id().substr(0, kMaxIdBytes),
-        "\", this is cluster \"", counters_.cluster_id(), "\": join anew"));
+        "node ", hello.node_id(), " belongs to cluster \"", join.cluster_id().substr(0, kMaxIdBytes),
+        "\", this is cluster \"", counters_.cluster_id(), "\": join again"));
   }
   if (join.protocol_version() != kProtocolVersion)
-    return absl::FailedPreconditionError("another protocol version");
+    return absl::FailedPreconditionError("a different protocol version");
   if (member == nullptr || member->expires <= now) return LeaseOver(NodeId(hello.node_id()));
   if (join.role() != member->join.role() || join.name() != member->join.name() ||
       join.incarnation() != member->join.incarnation()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("node ", hello.node_id(), " is ", member->name, ", another process: join anew"));
+        absl::StrCat("node ", hello.node_id(), " is ", member->name, ", another process: join again"));
   }
   return absl::OkStatus();
 }
@@ -194,7 +194,7 @@ void SchedulerCore::SessionBroken(absl::Time now, NodeId node) {
   NoteTime(now);
   Member* const member = members_.Find(node);
   if (member == nullptr || !member->connected) return;
-  out_.Info(absl::StrCat(member->name, "'s session is broken"));
+  out_.Info(absl::StrCat(member->name, "'s session broke"));
   members_.SessionBroken(now, member);
 }
 
@@ -210,7 +210,7 @@ absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport
   if (report.has_leaving()) {
     member->leaving = true;
     Advance(now);
-    // Who could take over has done so; where nobody can, waiting would not help.
+    // Whoever could take over has done so; if nobody can, waiting would not help.
     Directive directive;
     directive.mutable_released();
     out_.Send(node, std::move(directive));
@@ -255,7 +255,7 @@ absl::Status SchedulerCore::Dispatch(absl::Time now, Member* member, const NodeR
         job->OnSlotFailed(now, *member, report.slot_failed());
       return absl::OkStatus();
     default:
-      return absl::InvalidArgumentError("expected a report; Hello comes first and once");
+      return absl::InvalidArgumentError("expected a report; Hello must come first and only once");
   }
 }
 
@@ -286,13 +286,13 @@ void SchedulerCore::Tick(absl::Time now) {
   Advance(now);
 }
 
-// Its lease goes on: the node has done nothing wrong.
+// Its lease continues: the node has done nothing wrong.
 void SchedulerCore::RenewSession(NodeId node) {
   Member* const member = members_.Find(node);
   if (member == nullptr || !member->connected) return;
   members_.SessionEnded(member);
-  out_.Do(EndSession{node, absl::UnavailableError("nothing moves in the job: session and reports begin "
-                                                  "anew, since a message may be lost")});
+  out_.Do(EndSession{node, absl::UnavailableError("the job makes no progress: open a new session and report "
+                                                  "again, since a message may be lost")});
 }
 
 void SchedulerCore::EndLeases(absl::Time now) {
@@ -303,7 +303,7 @@ void SchedulerCore::TakeOff(absl::Time now, NodeId node, const std::string& why)
   const Member member = *members_.Find(node);
   members_.Remove(node, &out_);
   watch_.Forget(node);
-  out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is taken off: ", why));
+  out_.Warn(absl::StrCat(member.name, " (node ", node.value(), ") is removed: ", why));
   out_.Do(EndSession{node, LeaseOver(node)});
   if (JobRun* const job = Active()) job->OnNodeLost(now, member);
 }
@@ -355,15 +355,15 @@ absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir)
   return absl::OkStatus();
 }
 
-// What a request brings is stored with the job for good.
+// What a request contains is stored with the job for good.
 absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const {
   const std::pair<const char*, const std::string*> texts[] = {{"request_id", &request.request_id()},
                                                               {"checkpoint_dir", &request.checkpoint_dir()},
                                                               {"resume_from", &request.resume_from()}};
   for (const auto& [name, text] : texts) {
     if (text->size() <= kMaxTextBytes && text->find('\0') == text->npos) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, ": expected at most ", kMaxTextBytes, " bytes without zeros, got ", text->size()));
+    return absl::InvalidArgumentError(absl::StrCat(name, ": expected at most ", kMaxTextBytes,
+                                                   " bytes without zero bytes, got ", text->size()));
   }
   if (request.spec().ByteSizeLong() > kMaxSpecBytes) {
     return absl::InvalidArgumentError(absl::StrCat("spec: expected at most ", kMaxSpecBytes, " bytes, got ",
@@ -372,13 +372,13 @@ absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const 
   return absl::OkStatus();
 }
 
-// Jobs that wait are many messages in each status.
+// Every status contains a message for each waiting job.
 absl::Status SchedulerCore::CheckQueue() const {
   const size_t waiting =
       std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->ended(); });
   if (waiting < kMaxWaitingJobs) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(waiting, " jobs wait already, of at most ",
-                                                   kMaxWaitingJobs, ": submit it when one has ended"));
+  return absl::ResourceExhaustedError(absl::StrCat(waiting, " unfinished jobs already, of at most ",
+                                                   kMaxWaitingJobs, ": submit again when one has ended"));
 }
 
 std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobRequest& request) const {
@@ -388,7 +388,7 @@ std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobR
   for (const auto& [id, job] : jobs_) {
     if (job->definition().request_id() != request.request_id()) continue;
     if (Same(job->definition().spec(), spec)) return id;
-    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" is of job ",
+    return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" belongs to job ",
                                                  id.value(), ", which has another spec: use a new one"));
   }
   return std::nullopt;
@@ -500,7 +500,7 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
   return status;
 }
 
-// ---- what actions came to ----
+// ---- results of actions ----
 
 void SchedulerCore::CheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                                         const absl::StatusOr<std::string>& checkpoint) {

@@ -22,7 +22,7 @@ bool IsOver(const Job& job) {
          job.state() == JOB_STATE_CANCELLED;
 }
 
-// The folder of checkpoints that an action on files is about.
+// The checkpoint folder that an action on files works on.
 std::string FolderOf(const Action& action) {
   if (const auto* commit = std::get_if<CommitCheckpointFiles>(&action)) return commit->folder;
   if (const auto* check = std::get_if<CheckCheckpointFiles>(&action)) return DirName(check->checkpoint);
@@ -33,7 +33,7 @@ std::string FolderOf(const Action& action) {
   return "";
 }
 
-// Whoever asks takes UNAVAILABLE for a scheduler that does not answer.
+// A caller would take UNAVAILABLE to mean that the scheduler does not answer.
 absl::Status OfFiles(const absl::Status& status) {
   return absl::IsUnavailable(status) ? absl::FailedPreconditionError(status.message()) : status;
 }
@@ -69,7 +69,7 @@ SchedulerNode::~SchedulerNode() {
 void SchedulerNode::Stop() {
   absl::MutexLock lock(&mutex_);
   stopping_ = true;
-  for (auto& [node, stream] : sessions_) stream->End(absl::UnavailableError("the scheduler stops"));
+  for (auto& [node, stream] : sessions_) stream->End(absl::UnavailableError("the scheduler is stopping"));
   for (auto& [job, watchers] : watchers_) {
     for (JobWatcher* watcher : watchers) watcher->OnHistory();
   }
@@ -82,7 +82,7 @@ absl::Status SchedulerNode::WaitFailed(absl::Duration timeout) {
 }
 
 absl::Status SchedulerNode::Ready() const {
-  return stopping_ ? absl::UnavailableError("the scheduler stops") : failed_;
+  return stopping_ ? absl::UnavailableError("the scheduler is stopping") : failed_;
 }
 
 // ---- nodes ----
@@ -125,7 +125,7 @@ void SchedulerNode::SessionOver(NodeId node, SessionStream* stream) {
   sessions_.erase(found);
   if (!Ready().ok()) return;
   core_.SessionBroken(Now(), node);
-  (void)CarryOut();  // WaitFailed tells
+  (void)CarryOut();  // WaitFailed reports the error
 }
 
 // ---- users ----
@@ -180,7 +180,7 @@ absl::Status SchedulerNode::Cancel(JobId job) {
 
 absl::StatusOr<Job> SchedulerNode::GetJob(JobId job) {
   absl::MutexLock lock(&mutex_);
-  SHOAL_RETURN_IF_ERROR(failed_);  // the core is ahead of the store then
+  SHOAL_RETURN_IF_ERROR(failed_);  // the core is then ahead of the store
   return core_.GetJob(job);
 }
 
@@ -203,8 +203,8 @@ absl::StatusOr<uint64_t> SchedulerNode::Watch(JobId job, uint64_t after, JobWatc
   SHOAL_RETURN_IF_ERROR(Ready());
   SHOAL_ASSIGN_OR_RETURN(const uint64_t last, core_.LastEvent(job));
   if (watcher_count_ >= kMaxWatchers) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(kMaxWatchers, " watch jobs at once already: try again when one of them has left"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        kMaxWatchers, " clients are watching jobs already: try again when one of them has left"));
   }
   watcher_count_ += watchers_[job].insert(watcher).second;
   return std::min(after, last);
@@ -234,10 +234,10 @@ absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const Artifa
   const bool damaged = absl::IsDataLoss(status) || IsUnreadable(status);
   if (!damaged && !absl::IsNotFound(status)) return status;
   if (damaged) {
-    if (artifacts_.Verify(sha256).ok()) return status;  // a good one has taken its place since
+    if (artifacts_.Verify(sha256).ok()) return status;  // a good one has replaced it since
     spdlog::error("Deleting an artifact: {}", std::string(status.message()));
     const absl::Status deleted = artifacts_.Delete(sha256);
-    if (!deleted.ok()) spdlog::error("It can't be deleted: {}", deleted.ToString());
+    if (!deleted.ok()) spdlog::error("The artifact can't be deleted: {}", deleted.ToString());
   }
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(Ready());
@@ -252,12 +252,13 @@ absl::Status SchedulerNode::CarryOut() {
   while (failed_.ok()) {
     std::vector<Action> actions = core_.TakeActions();
     if (actions.empty()) break;
-    // What is not durable must not be acted upon.
+    // Must be durable before it is acted upon.
     failed_ = options_.store->Apply(actions);
-    // No answer to a node: it would take it for a refusal.
+    // Not FAILED_PRECONDITION, which a node would take for a refusal.
     if (absl::IsFailedPrecondition(failed_)) failed_ = absl::UnavailableError(failed_.message());
     if (!failed_.ok()) {
-      spdlog::critical("{}: the scheduler stops, so that nothing it says is forgotten", failed_.ToString());
+      spdlog::critical("{}: the scheduler is stopping, so that nothing it has said is forgotten",
+                       failed_.ToString());
       failure_.Notify();
       break;
     }
@@ -291,9 +292,9 @@ void SchedulerNode::CarryOut(Action action) {
                                                                  : spdlog::level::err;
     spdlog::log(level, "{}", line->text);
   } else if (const auto* keep = std::get_if<KeepArtifacts>(&action)) {
-    // At once: what comes behind it may have a worker bring some of them again.
+    // At once: later actions may have a worker upload some of them again.
     const absl::Status status = artifacts_.KeepOnly(keep->sha256);
-    if (!status.ok()) spdlog::warn("An artifact that no job needs stays: {}", status.ToString());
+    if (!status.ok()) spdlog::warn("Can't delete an artifact that no job needs: {}", status.ToString());
   } else if (!std::holds_alternative<Persist>(action) && !std::holds_alternative<Erase>(action)) {
     const std::string folder = FolderOf(action);
     files_.Post(folder, [this, action = std::move(action)] { WorkOnFiles(action); });
@@ -319,30 +320,30 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     absl::MutexLock lock(&mutex_);
     if (!failed_.ok()) return;
     core_.CheckpointCommitted(Now(), *commit, checkpoint);
-    (void)CarryOut();  // WaitFailed tells
+    (void)CarryOut();  // WaitFailed reports the error
   } else if (const auto* check = std::get_if<CheckCheckpointFiles>(&action)) {
     const absl::Status health = VerifyOrSetAside(options_.env, check->checkpoint).status();
     absl::MutexLock lock(&mutex_);
     if (!failed_.ok()) return;
     core_.CheckpointChecked(Now(), check->job, check->version, health);
-    (void)CarryOut();  // WaitFailed tells
+    (void)CarryOut();  // WaitFailed reports the error
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
-    if (!status.ok()) spdlog::warn("An old checkpoint stays: {}", status.ToString());
+    if (!status.ok()) spdlog::warn("Can't delete an old checkpoint: {}", status.ToString());
   } else if (const auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
     const absl::Status status =
         DeleteCheckpointParts(options_.env, parts->folder, parts->version, parts->restore_id);
-    if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
+    if (!status.ok()) spdlog::warn("Can't delete what is left of a checkpoint: {}", status.ToString());
   } else if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
     const absl::Status status =
         DeletePartialCheckpoints(options_.env, leftovers->folder, leftovers->before_restore);
-    if (!status.ok()) spdlog::warn("What is left of a checkpoint stays: {}", status.ToString());
+    if (!status.ok()) spdlog::warn("Can't delete what is left of a checkpoint: {}", status.ToString());
   } else if (const auto* compute = std::get_if<ComputeResult>(&action)) {
     const auto sha256 = VerifyOrSetAside(options_.env, compute->checkpoint);
     absl::MutexLock lock(&mutex_);
     if (!failed_.ok()) return;
     core_.ResultComputed(Now(), compute->job, compute->version, sha256);
-    (void)CarryOut();  // WaitFailed tells
+    (void)CarryOut();  // WaitFailed reports the error
   }
 }
 

@@ -22,7 +22,8 @@
 
 namespace shoal::scheduler {
 
-// A node's stream, as the scheduler sees it. Called with SchedulerNode's lock held; must not call back.
+// A node's session stream, as the scheduler sees it. Called with SchedulerNode's lock held; must not call
+// back.
 class SessionStream {
  public:
   virtual ~SessionStream() = default;
@@ -30,19 +31,19 @@ class SessionStream {
   virtual void End(const absl::Status& status) = 0;
 };
 
-// Somebody who watches a job. Called with SchedulerNode's lock held; must not call back.
+// A watcher of a job. Called with SchedulerNode's lock held; must not call back.
 class JobWatcher {
  public:
   virtual ~JobWatcher() = default;
-  // There is more in the history, or the job has ended: ask ReadEvents when you have time.
+  // The history has grown, or the job has ended: call ReadEvents when convenient.
   virtual void OnHistory() = 0;
-  // Live progress: the newest replaces older ones.
+  // Live progress: a newer event replaces older ones.
   virtual void OnProgress(const JobEvent& event) = 0;
 };
 
-// Thread-safe. Events go through the core under one lock, and what follows is durable before it is acted
-// upon: once the store could not be written, nothing is done or answered any more but with its error. Work on
-// files has executors of its own, one a folder.
+// Thread-safe. Events go through the core under one lock, and their consequences are durable before they are
+// acted upon: after a failed write to the store nothing more is done, and every call returns that error. Work
+// on files has its own executors, one per folder.
 class SchedulerNode {
  public:
   struct Options {
@@ -50,30 +51,30 @@ class SchedulerNode {
     std::unique_ptr<Store> store;
     std::string artifact_dir;
     Env* env = nullptr;
-    ExecutorFactory executors;  // of the ticks, and of work on files
+    ExecutorFactory executors;  // for ticks and for work on files
   };
-  // Beyond it a job is not watched: each watcher holds one of the RPC server's threads.
+  // Most watchers at a time: each holds one of the RPC server's threads.
   static constexpr size_t kMaxWatchers = 256;
 
-  // Reads the store. Errors: what the store says; DATA_LOSS for a damaged one.
+  // Reads the store. Errors: those of the store; DATA_LOSS if it is damaged.
   static absl::StatusOr<std::unique_ptr<SchedulerNode>> Start(Options options);
   ~SchedulerNode();
   SchedulerNode(const SchedulerNode&) = delete;
   SchedulerNode& operator=(const SchedulerNode&) = delete;
 
-  // Waits until the store could not be written (the error: the scheduler must not go on), or `timeout` has
-  // passed (OK).
+  // Waits until a write to the store has failed (returns the error: the scheduler must not go on) or
+  // `timeout` has passed (returns OK).
   absl::Status WaitFailed(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Ends all streams; what comes later is refused. Before the RPC server shuts down.
+  // Ends all streams and refuses whatever comes later. Call before the RPC server shuts down.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // ---- nodes. Errors: as SchedulerCore's; the store's; UNAVAILABLE when stopping. ----
+  // ---- nodes. Errors: those of SchedulerCore and the store; UNAVAILABLE when stopping. ----
   absl::StatusOr<JoinResponse> Join(const JoinRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
-  // From an OK result on `stream` gets directives, until SessionOver, or another one takes its place (it is
-  // ended then). A Hello that is refused ends no other stream.
+  // After an OK result, `stream` gets directives until SessionOver, or until another stream replaces it
+  // (which ends it). A refused Hello ends no other stream.
   absl::Status OpenSession(const Hello& hello, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Report(NodeId node, const NodeReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
-  // `stream` is over; it may be destroyed when this returns.
+  // `stream` has ended; it may be destroyed once this returns.
   void SessionOver(NodeId node, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- users. Errors: as above. ----
@@ -82,20 +83,20 @@ class SchedulerNode {
   absl::StatusOr<Job> GetJob(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::vector<Job>> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<ClusterStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Returns from where on to read the events: `after`, or the newest event when the history ends before, as
-  // an older copy of the store was put back. Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more than
-  // kMaxWatchers.
+  // Returns the sequence after which to read events: `after`, or that of the newest event if the history ends
+  // before it because an older copy of the store was put back. Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more
+  // than kMaxWatchers.
   absl::StatusOr<uint64_t> Watch(JobId job, uint64_t after, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
   void Unwatch(JobId job, JobWatcher* watcher) ABSL_LOCKS_EXCLUDED(mutex_);
   struct Events {
     std::vector<JobEvent> events;
-    bool last = false;  // the job has ended, and nothing follows
+    bool last = false;  // the job has ended; nothing follows
   };
   absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ArtifactFolder& artifacts() { return artifacts_; }
-  // Gives `take` an artifact. One that is damaged is deleted, and one that a job needs and is not here is
-  // derived again. Errors: as ArtifactFolder::Read.
+  // Passes an artifact to `take`. A damaged one is deleted, and a missing one that a job needs is derived
+  // again. Errors: as ArtifactFolder::Read.
   absl::Status SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -103,9 +104,9 @@ class SchedulerNode {
   explicit SchedulerNode(Options options);
 
   absl::Time Now() const { return ticks_->Now(); }
-  // Errors: UNAVAILABLE when stopping; the store's.
+  // Errors: UNAVAILABLE when stopping; those of the store.
   absl::Status Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Carries out what the core wants. Errors: the store's.
+  // Carries out the core's actions. Errors: those of the store.
   absl::Status CarryOut() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CarryOut(Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TickLater();

@@ -133,14 +133,13 @@ SubmitJobRequest SubmitRequest(const std::string& id) {
   return request;
 }
 
-TEST_CASE(
-    "A request that comes again gets its job, whatever has become of the checkpoint that it goes on from") {
+TEST_CASE("A repeated request gets its job, whatever has become of the checkpoint that it starts from") {
   Fixture fixture;
   SubmitJobRequest request = SubmitRequest("again");
   const auto job = fixture.node->Submit(request);
   INFO(job.status());
   REQUIRE(job.ok());
-  request.set_resume_from(fixture.dir / "version-10");  // which is gone by now
+  request.set_resume_from(fixture.dir / "version-10");  // gone by now
   CHECK(fixture.node->Submit(request).value() == *job);
   request.mutable_spec()->set_name("another");
   CHECK(absl::IsAlreadyExists(fixture.node->Submit(request).status()));
@@ -196,7 +195,7 @@ TEST_CASE("A job that names no folder does not get one that holds another store'
   CHECK_THAT(fixture.node->GetJob(*second)->checkpoint_dir(), Catch::Matchers::EndsWith("/job-2-2"));
 }
 
-TEST_CASE("An artifact that is damaged is deleted when it is asked for, and was not sent as a whole one") {
+TEST_CASE("An artifact that is damaged is deleted when it is requested, and is not passed off as intact") {
   Fixture fixture;
   const std::string bytes(3 << 20, 'x'), digest = Sha256Hex(bytes);
   size_t given = 0;
@@ -224,7 +223,7 @@ TEST_CASE("An artifact that is damaged is deleted when it is asked for, and was 
   CHECK(absl::IsNotFound(fixture.node->SendArtifact(digest, take)));
 }
 
-// No file of this process can grow any more while it lives.
+// While it exists, no file of this process can grow.
 class FullDisk {
  public:
   FullDisk() {
@@ -243,7 +242,7 @@ class FullDisk {
   void (*former_action_)(int);
 };
 
-TEST_CASE("A node that the disk has no room for is not admitted, and unknown after a restart", "[disk]") {
+TEST_CASE("A node for which the disk has no room is not admitted, and is unknown after a restart", "[disk]") {
   const TestDir dir;
   FakeTime time;
   const auto start = [&] {

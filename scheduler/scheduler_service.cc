@@ -14,13 +14,14 @@
 namespace shoal::scheduler {
 namespace {
 
-// What waits for one node, at most: a node that does not read loses its session. A plan may have megabytes.
+// Most bytes that may be queued for one node: a node that does not read loses its session. A plan may take
+// megabytes.
 constexpr size_t kMaxQueuedBytes = 64 << 20;
-// A client that has left is noticed after so long at the latest.
+// A client that has left is noticed within this time.
 constexpr absl::Duration kWatchPoll = absl::Milliseconds(500);
 
-// One session. Deletes itself when gRPC is done with it: every event of gRPC's ends with the lock, and OnDone
-// takes it, so that they are all over by then.
+// One session. Deletes itself when gRPC is done with it: every gRPC event holds the lock to its end, and
+// OnDone takes it, so by then they are all over.
 class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, public SessionStream {
  public:
   SessionReactor(SchedulerNode* node, grpc::CallbackServerContext* context) : node_(node), context_(context) {
@@ -35,7 +36,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     queue_.push_back(directive);
     if (queued_bytes_ > kMaxQueuedBytes) {
       end_ = absl::ResourceExhaustedError("the node does not read its directives");
-      context_->TryCancel();  // a write that is under way would never end
+      context_->TryCancel();  // a write in progress would never end
     }
     WriteNext();
   }
@@ -59,7 +60,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   void OnWriteDone(bool ok) noexcept override {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
-    if (!ok && !end_) end_ = absl::CancelledError("the stream is broken");
+    if (!ok && !end_) end_ = absl::CancelledError("the stream broke");
     WriteNext();
   }
   void OnDone() noexcept override {
@@ -70,7 +71,8 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
 
  private:
   absl::Status Open() {
-    if (!report_.has_hello()) return absl::InvalidArgumentError("the first report of a session is a Hello");
+    if (!report_.has_hello())
+      return absl::InvalidArgumentError("the first report of a session must be a Hello");
     id_ = NodeId(report_.hello().node_id());
     {
       absl::MutexLock lock(&mutex_);
@@ -81,7 +83,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     if (open_ && !end_) {
-      // Tells the node that its session stands.
+      // Tells the node that its session is open.
       context_->AddInitialMetadata("shoal-session", "open");
       StartSendInitialMetadata();
     }
@@ -105,7 +107,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
 
   SchedulerNode* const node_;
   grpc::CallbackServerContext* const context_;
-  // Of the reading callbacks, one at a time.
+  // Used by the reading callbacks, one at a time.
   NodeReport report_;
   NodeId id_;
   bool open_ = false;
@@ -119,7 +121,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What one watcher has not sent yet.
+// What one watcher has yet to send.
 class Watcher : public JobWatcher {
  public:
   void OnHistory() override { news_.Notify(); }
@@ -130,7 +132,7 @@ class Watcher : public JobWatcher {
     }
     news_.Notify();
   }
-  // Waits until there is news, or `timeout` has passed. Returns the newest progress, if it is new.
+  // Waits until there is news or `timeout` has passed. Returns the newest progress, if it is new.
   std::optional<JobEvent> Wait(absl::Duration timeout) {
     (void)news_.WaitFor(timeout);
     news_.Reset();

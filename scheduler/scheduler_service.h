@@ -6,7 +6,8 @@
 
 namespace shoal::scheduler {
 
-// Sessions are callback reactors, so that a thousand nodes need no thousand threads; the rest is synchronous.
+// Sessions are callback reactors, so that a thousand nodes don't need a thousand threads; the rest is
+// synchronous.
 using SchedulerServiceBase = SchedulerService::WithCallbackMethod_Session<SchedulerService::Service>;
 
 class SchedulerServiceImpl : public SchedulerServiceBase {

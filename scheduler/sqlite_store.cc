@@ -16,12 +16,11 @@
 namespace shoal::scheduler {
 namespace {
 
-// PRAGMA user_version. 1: values without a checksum; 2: no total. Both are brought up to date when the store
-// is opened.
+// PRAGMA user_version. 1: values without a checksum; 2: no total. Both are upgraded when the store is opened.
 constexpr int kFormat = 3;
 
-// A record is kept as its value, then the CRC-32C (4 bytes, little-endian) of table, a zero byte, key, a zero
-// byte and value.
+// A record is stored as its value, followed by the CRC-32C (4 bytes, little-endian) of table, a zero byte,
+// key, a zero byte and value.
 uint32_t ChecksumOf(const StoredRecord& record) {
   uint32_t crc = 0;
   for (const absl::string_view part :
@@ -40,7 +39,7 @@ std::string Sealed(const StoredRecord& record) {
   return bytes;
 }
 
-// Of a sealed value.
+// The checksum stored in a sealed value.
 uint32_t ChecksumIn(absl::string_view sealed) {
   uint32_t crc = 0;
   for (const char byte : sealed.substr(sealed.size() - std::min(sealed.size(), kChecksumBytes)))
@@ -48,11 +47,11 @@ uint32_t ChecksumIn(absl::string_view sealed) {
   return crc;
 }
 
-// The record whose value is the sum of all others' checksums but events', in decimal digits. A transaction of
-// which only a part is in the file, as its journal was damaged, leaves it wrong.
+// The record whose value is the sum of the checksums of all other records except events, in decimal digits.
+// It is wrong when only part of a transaction is in the file because its journal was damaged.
 constexpr char kTotalTable[] = "total";
 
-// Few are read at a time, and one that is missing does no harm.
+// Events are left out: few are read at a time, and a missing one does no harm.
 bool IsInTotal(const std::string& table) { return table != kEventTable && table != kTotalTable; }
 
 // A prepared statement.
@@ -87,7 +86,7 @@ class SqliteStore : public Store {
   SqliteStore(sqlite3* database, std::string path) : database_(database), path_(std::move(path)) {}
   ~SqliteStore() override { sqlite3_close(database_); }
 
-  // Locks the file, and makes the tables when they are not there.
+  // Locks the file, and creates the tables if they don't exist.
   absl::Status Prepare();
 
   absl::StatusOr<std::vector<StoredRecord>> ReadAll() override;
@@ -97,21 +96,21 @@ class SqliteStore : public Store {
 
  private:
   absl::Status Execute(const char* sql);
-  // The file's own structure.
+  // Checks the file's own structure.
   absl::Status CheckStructure();
-  // Writes all records of a store of an older format anew.
+  // Rewrites all records of a store in an older format.
   absl::Status Upgrade(int64_t format);
   absl::Status Damaged(absl::string_view problem) const;
-  // Takes the checksum off the record's value. Errors: DATA_LOSS that names the record.
+  // Verifies the checksum of the record's value and removes it. Errors: DATA_LOSS, naming the record.
   absl::Status Unseal(StoredRecord* record) const;
-  // In a transaction: BEGIN, what `write` does, COMMIT.
+  // Runs `write` in a transaction: BEGIN, `write`, COMMIT.
   absl::Status Transact(const std::function<absl::Status()>& write);
   absl::Status Write(const std::vector<Action>& actions);
-  // Those that the actions begin with.
+  // Writes the records that the actions begin with.
   absl::Status WriteRecords(const std::vector<Action>& actions, uint64_t* total);
   absl::Status WriteRecord(const StoredRecord& record);
   absl::Status EraseRecord(const std::string& table, const std::string& key);
-  // The sealed value; "" when there is none.
+  // The sealed value; "" if there is none.
   absl::StatusOr<std::string> ReadSealed(const std::string& table, const std::string& key);
   absl::StatusOr<uint64_t> ReadTotal();
 
@@ -136,8 +135,8 @@ absl::Status SqliteStore::Error(int code) const {
 }
 
 absl::Status SqliteStore::Prepare() {
-  // Exclusive: a second scheduler on the same folder is refused. No write-ahead log: a frame of it that is
-  // damaged would end its replay, and what came later would be gone without a word.
+  // Exclusive: a second scheduler on the same folder is refused. No write-ahead log: a damaged frame would
+  // end its replay, and everything after it would be lost silently.
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA locking_mode=EXCLUSIVE"));
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA journal_mode=TRUNCATE"));
   SHOAL_RETURN_IF_ERROR(Execute("PRAGMA synchronous=FULL"));
@@ -151,7 +150,7 @@ absl::Status SqliteStore::Prepare() {
   }
   if (format > kFormat) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path_, " was made by a newer version of the scheduler (format ", format, ")"));
+        absl::StrCat(path_, " was created by a newer version of the scheduler (format ", format, ")"));
   }
   if (format <= 0 && tables > 0) return Damaged("it has tables, but no format");
   if (format > 0 && format < kFormat) return Upgrade(format);
@@ -190,8 +189,8 @@ absl::Status SqliteStore::Upgrade(int64_t format) {
 absl::Status SqliteStore::Damaged(absl::string_view problem) const {
   return absl::DataLossError(
       absl::StrCat("the scheduler's store ", path_, " is damaged: ", problem,
-                   ": put a copy of it in its place and remove ", path_,
-                   "-journal, or move it away and let the jobs go on from their checkpoints "
+                   ": replace it with a backup and remove ", path_,
+                   "-journal, or move it away and continue the jobs from their checkpoints "
                    "(shoal submit --resume-from, shoal train --resume)"));
 }
 
@@ -203,7 +202,7 @@ absl::Status SqliteStore::Unseal(StoredRecord* record) const {
     if (ChecksumOf(*record) == ChecksumIn(sealed)) return absl::OkStatus();
   }
   return Damaged(absl::StrCat("record ", absl::CEscape(record->key), " of table ",
-                              absl::CEscape(record->table), " has another checksum"));
+                              absl::CEscape(record->table), " does not match its checksum"));
 }
 
 absl::Status SqliteStore::Execute(const char* sql) {
@@ -226,7 +225,7 @@ absl::StatusOr<std::vector<StoredRecord>> SqliteStore::ReadAll() {
   }
   if (code != SQLITE_DONE) return Error(code);
   SHOAL_ASSIGN_OR_RETURN(const uint64_t stored, ReadTotal());
-  if (total != stored) return Damaged("its records are not all of one transaction");
+  if (total != stored) return Damaged("its records do not all belong to the same transaction");
   return records;
 }
 

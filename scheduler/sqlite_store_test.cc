@@ -39,7 +39,7 @@ TEST_CASE("What was applied is there after the file was opened again") {
   CHECK((*records)[0].value == bytes);
 }
 
-TEST_CASE("Events are read in order, from a place on, of one job") {
+TEST_CASE("Events of one job are read in order, from a given place on") {
   const TestDir dir;
   auto store = OpenSqliteStore(dir / "store");
   REQUIRE(store.ok());
@@ -69,7 +69,7 @@ TEST_CASE("A second scheduler on the same store is refused") {
   CHECK_THAT(std::string(second.status().message()), Catch::Matchers::Contains("another scheduler"));
 }
 
-TEST_CASE("A file that is no store is refused") {
+TEST_CASE("A file that is not a store is refused") {
   const TestDir dir;
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "store", std::string(5000, 'x')).ok());
   CHECK(OpenSqliteStore(dir / "store").status().code() == absl::StatusCode::kDataLoss);
@@ -161,7 +161,7 @@ TEST_CASE("A bit that has flipped anywhere in the store is an error, or changes 
   }
 }
 
-// The files that a scheduler leaves which was killed: those of a store that is open.
+// The files that a killed scheduler leaves behind: those of an open store.
 TEST_CASE(
     "A bit that has flipped in any file of a killed scheduler's store loses no transaction without a word") {
   const TestDir dir;
@@ -192,7 +192,7 @@ TEST_CASE(
   }
 }
 
-// ---- a scheduler that lost its power in the middle of a transaction ----
+// ---- a power failure in the middle of a transaction ----
 
 using Files = std::map<std::string, std::string>;
 
@@ -210,8 +210,8 @@ std::vector<Action> Versions(const std::string& version) {
   return actions;
 }
 
-// Those of a store of which every record is of version "old", and a part of a transaction that writes "new"
-// ones has reached the disk: what was there before is in the journal alone.
+// The files of a store whose records are all "old", when part of a transaction that writes "new" ones has
+// reached the disk: the previous contents are only in the journal.
 Files FilesInATransaction(const TestDir& dir) {
   for (const char* version : {"old", "new"}) {
     auto store = OpenSqliteStore(dir / version);
@@ -232,7 +232,7 @@ Files FilesInATransaction(const TestDir& dir) {
   return files;
 }
 
-// "old" or "new" when all records are, "mixed", or "" when the store says that it is damaged.
+// "old" or "new" if all records are, "mixed" otherwise, or "" if the store reports that it is damaged.
 std::string VersionIn(const TestDir& dir, const Files& files) {
   for (const auto& [name, bytes] : files) REQUIRE(PosixEnv()->WriteFileAtomic(dir / name, bytes).ok());
   auto store = OpenSqliteStore(dir / "old");

@@ -35,7 +35,7 @@ absl::Time StallEvidence::LastSign(absl::Time now) const {
     if (heartbeat == nullptr) continue;
     for (const Activity& activity : heartbeat->activities()) {
       if (JobId(activity.job()) != job) continue;
-      // A disk may be full for as long as it likes: it counts when it is what is waited for.
+      // A disk may stay full for any time: writing to it counts only when that is what the job waits for.
       if (activity.kind() == ACTIVITY_WRITE_CHECKPOINT && state != JOB_STATE_TESTING &&
           debtors.count(node) == 0)
         continue;
@@ -47,7 +47,7 @@ absl::Time StallEvidence::LastSign(absl::Time now) const {
   return last;
 }
 
-// What the watch acts on, or says why it can't.
+// Whether the watch acts on one of the nodes, or says why it can't.
 bool StallEvidence::IsBlamed(const std::vector<NodeId>& nodes) const {
   if (context.watch.AllWell()) return false;
   for (size_t i = 0; i < nodes.size(); ++i) {
@@ -66,12 +66,12 @@ bool StallEvidence::WaitsForOthers() const {
     const Member* const member = context.members.Find(node);
     return member != nullptr && member->connected;
   });
-  if (!connected) return true;  // its lease ends, or it comes back
+  if (!connected) return true;  // its lease will end, or it will come back
   if (!rollout.has_view()) return false;
-  if (!placed) return true;  // for nodes
-  // The scheduler itself reads or writes files.
+  if (!placed) return true;  // waits for nodes
+  // The scheduler itself is reading or writing files.
   if (checkpoints.IsChecking() || completion.IsReading()) return true;
-  // The result's are not written or read yet, or can't be for now.
+  // The result's files are not written or read yet, or can't be for now.
   return state == JOB_STATE_TESTING &&
          (checkpoints.HasCommits() || !checkpoints.write_trouble().empty() || completion.HasTrouble());
 }
@@ -97,7 +97,7 @@ std::map<NodeId, std::string> StallEvidence::RoundDebtors() const {
     const Version version = rollout.VersionOf(shard);
     if (version == rollout.LowestVersion())
       debtors[NodeId(primaries[shard].node_id())] =
-          absl::StrCat("shard ", shard, " beyond version ", version.value());
+          absl::StrCat("progress of shard ", shard, " beyond version ", version.value());
   }
   return debtors;
 }
@@ -106,13 +106,13 @@ std::map<NodeId, std::string> StallEvidence::Debtors() const {
   if (rollout.has_view() && rollout.IsInstalled()) return RoundDebtors();
   std::map<NodeId, std::string> debtors;
   if (!rollout.has_view()) {
-    const char* const what = preparation.has_plan() ? "the answer to the offer of the job" : "the plan";
+    const char* const what = preparation.has_plan() ? "the answer to the job offer" : "the plan";
     for (NodeId node : preparation.Debtors()) debtors[node] = what;
     return debtors;
   }
   for (const NodeRef& server : Primaries(rollout.view())) {
     const NodeId node(server.node_id());
-    if (!rollout.Holds(node)) debtors[node] = absl::StrCat("view ", rollout.view().view());
+    if (!rollout.Holds(node)) debtors[node] = absl::StrCat("confirmation of view ", rollout.view().view());
   }
   return debtors;
 }
@@ -121,7 +121,7 @@ std::string StallEvidence::DebtorsText() const {
   std::vector<std::string> texts;
   for (const auto& [id, what] : Debtors()) {
     const Member* const member = context.members.Find(id);
-    texts.push_back(absl::StrCat(what, " of ", member == nullptr ? "a lost node" : member->name));
+    texts.push_back(absl::StrCat(what, " from ", member == nullptr ? "a lost node" : member->name));
   }
   return texts.empty() ? "unknown" : absl::StrJoin(texts, ", ");
 }

@@ -1,4 +1,4 @@
-// What a job waits for, and who owes it.
+// What a job is waiting for, and which nodes owe it.
 #pragma once
 
 #include <map>
@@ -18,7 +18,7 @@
 
 namespace shoal::scheduler {
 
-// Read from a job's parts, for the last resort and for people. Has no state; what it refers to must outlive
+// Read from a job's parts, for the last resort and for users. Has no state; what it refers to must outlive
 // it.
 struct StallEvidence {
   const JobContext& context;
@@ -28,24 +28,24 @@ struct StallEvidence {
   const CheckpointKeeper& checkpoints;
   const Completion& completion;
   JobState state = JOB_STATE_UNSPECIFIED;
-  bool placed = false;  // the nodes of the view are there
+  bool placed = false;  // all nodes of the view are present
   Target target;        // the current one
 
   LastResort::Situation Situation(absl::Time now) const;
-  // That the job needs now: of the view, or who prepares it.
+  // The nodes that the job needs now: those of the view, or those preparing it.
   std::vector<NodeId> NeededNodes() const;
-  // Who owes the next step as far as is known, and what, for people.
+  // The nodes that, as far as is known, owe the next step, and what they owe, as text for users.
   std::map<NodeId, std::string> Debtors() const;
   std::string DebtorsText() const;
-  // Whether the lowest version still waits for these slots: some shard misses them, or they are not evaluated
+  // Whether the lowest version still waits for these slots: some shard lacks them, or they are not evaluated
   // yet.
   bool Misses(SlotRange slots) const;
 
  private:
   LastResort::Milestone Milestone() const;
-  // The last that one of the nodes which the job needs now is at work for it.
+  // The last sign that one of the nodes that the job needs now is working on it.
   absl::Time LastSign(absl::Time now) const;
-  // Whether it is known what the job waits for, and it is nothing that a new view would bring.
+  // Whether the job is known to wait for something that a new view would not provide.
   bool WaitsForOthers() const;
   bool IsBlamed(const std::vector<NodeId>& nodes) const;
   std::map<NodeId, std::string> RoundDebtors() const;

@@ -1,5 +1,5 @@
-// Jobs whose nodes are alive and do not get on: what the scheduler makes of activities, of peers that can't
-// be reached, and of stalls that nobody explains.
+// Jobs whose nodes are alive but make no progress: how the scheduler interprets activities, unreachable
+// peers, and unexplained stalls.
 #include <map>
 #include <string>
 #include <vector>
@@ -36,7 +36,7 @@ TEST_CASE("Work is not taken from a node when nobody else can do it: the stall s
   h.Pass(absl::Milliseconds(100), {s});
   CHECK(h.CurrentView().view() == 1);
   CHECK(h.GetJob().interventions() == 0);
-  CHECK(h.GetJob().reason() == "w does not get on, and nobody else can do its work");
+  CHECK(h.GetJob().reason() == "w makes no progress, and nobody else can do its work");
 }
 
 TEST_CASE("A worker that hangs while it reads the data is replaced by another") {
@@ -49,7 +49,7 @@ TEST_CASE("A worker that hangs while it reads the data is replaced by another") 
   REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
   CHECK(h.Last(w2, Directive::kPrepareJob)->prepare_job().derive());
   CHECK(h.GetJob().interventions() == 1);
-  h.Prepared(w1, true);  // its plan comes after all: the same
+  h.Prepared(w1, true);  // its plan arrives after all, and is the same
   CHECK(h.GetJob().has_plan());
 }
 
@@ -91,7 +91,8 @@ TEST_CASE("A pair of nodes that can't reach each other stops no job as long as o
   CHECK(h.GetJob().interventions() == 1);
 }
 
-TEST_CASE("A server that nobody can reach: who, whom, where and why is said within seconds") {
+TEST_CASE(
+    "For a server that nobody can reach, the status says within seconds who can't reach it, where and why") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "server-1"), w = h.Join(NODE_ROLE_WORKER, "worker-1");
   h.Start(s, w);
@@ -107,9 +108,9 @@ TEST_CASE("A server that nobody can reach: who, whom, where and why is said with
   CHECK(h.GetJob().reason() == "");
 }
 
-// ---- stalls that nobody explains ----
+// ---- unexplained stalls ----
 
-// Who is told in an open session what it missed.
+// Opens sessions, in which the nodes are told what they missed.
 void OpenAll(Harness* h, const std::vector<uint64_t>& nodes) {
   for (uint64_t node : nodes) REQUIRE(h->Open(node).ok());
 }
@@ -128,7 +129,8 @@ void Missing(Harness* h, uint64_t server, uint32_t shard, uint64_t version, uint
   REQUIRE(h->Report(server, report).ok());
 }
 
-// Until the scheduler ends sessions, and these have come back. Returns how long it took.
+// Passes time until the scheduler has ended sessions and these nodes have opened new ones. Returns how long
+// it took.
 absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) {
   const absl::Time start = h->now();
   const size_t before = h->ended_sessions().size();
@@ -142,7 +144,7 @@ absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) 
 }
 
 TEST_CASE(
-    "A job on which nothing moves is delivered again, moved, taken back, and fails with who owes what") {
+    "A job without progress gets all messages again, is moved, goes back, and fails with who owes what") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
@@ -158,7 +160,7 @@ TEST_CASE(
   CHECK(h.CurrentView().restore().restore_id() == 1);
   h.Installed(s, 2);
   CHECK(h.Last(w1, Directive::kView)->view().view() == 2);
-  CHECK(h.Said("what is missing: slots [0,2) of w1: tries to deliver all messages again"));
+  CHECK(h.Said("still missing: slots [0,2) from w1; trying to deliver all messages again"));
   CHECK(h.GetJob().interventions() == 1);
 
   stuck();
@@ -176,12 +178,12 @@ TEST_CASE(
   CHECK(h.GetJob().interventions() == 3);
   PassUntilRenewed(&h, {s, w1, w2});
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK_THAT(h.GetJob().reason(), Contains("nobody says why; what is missing: ") &&
+  CHECK_THAT(h.GetJob().reason(), Contains("for no known reason; still missing: ") &&
                                       Contains("did not help to deliver all messages again") &&
                                       Contains("nor to go back to the newest checkpoint"));
 }
 
-TEST_CASE("A job that gets on after a remedy has all remedies again, and its node comes back") {
+TEST_CASE("A job that progresses after a remedy has all remedies again, and its node comes back") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
@@ -207,7 +209,7 @@ TEST_CASE("A job that gets on after a remedy has all remedies again, and its nod
   }
 }
 
-TEST_CASE("Whoever is at work or takes parameters is waited for, however long it takes") {
+TEST_CASE("A node that is working or receiving parameters is waited for, however long it takes") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -222,7 +224,7 @@ TEST_CASE("Whoever is at work or takes parameters is waited for, however long it
   CHECK(h.GetJob().interventions() == 1);
 }
 
-TEST_CASE("A pair of nodes that is known not to reach each other is no stall without a reason") {
+TEST_CASE("A pair of nodes that is known not to reach each other is not an unexplained stall") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -244,15 +246,14 @@ TEST_CASE("A server that never says that it holds the view is told again, and th
   PassUntilRenewed(&h, {s1, s2, w});
   REQUIRE(h.Last(s1, Directive::kView) != nullptr);
   CHECK(h.Last(s1, Directive::kView)->view().view() == 2);
-  CHECK(h.Said("what is missing: view 1 of s1"));
+  CHECK(h.Said("still missing: confirmation of view 1 from s1"));
   h.Installed(s2, 2);
   PassUntilRenewed(&h, {s1, s2, w});
   REQUIRE(h.CurrentView().shards_size() == 1);
   CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
 }
 
-TEST_CASE(
-    "While it is prepared, a job waits for nodes for ever, and for nodes that don't answer it does not") {
+TEST_CASE("While being prepared, a job waits for more nodes for ever, but not for nodes that don't answer") {
   Harness h;
   const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1");
   SECTION("a worker that never derives") {
@@ -273,7 +274,7 @@ TEST_CASE(
     for (int i = 0; i < 3; ++i) PassUntilRenewed(&h, {w1, s});
     PassUntilRenewed(&h, {w1, s});
     CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-    CHECK_THAT(h.GetJob().reason(), Contains("the answer to the offer of the job of s"));
+    CHECK_THAT(h.GetJob().reason(), Contains("the answer to the job offer from s"));
   }
   SECTION("no server at all") {
     h.Submit();

@@ -1,4 +1,4 @@
-// What a scheduler that is restarted makes of its store, damaged records included.
+// How a restarted scheduler reads its store, including damaged records.
 #include <string>
 
 #include "catch2/catch.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-TEST_CASE("A restarted scheduler goes on: nodes report again, and nothing is decided twice") {
+TEST_CASE("A restarted scheduler continues: nodes report again, and nothing is decided twice") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);

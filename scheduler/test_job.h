@@ -26,7 +26,7 @@ inline JobSpec Spec() {
   return spec;
 }
 
-// Without evaluation while training.
+// A job without evaluation while training.
 inline JobSpec PlainSpec() {
   JobSpec spec = Spec();
   spec.mutable_evaluation()->mutable_every()->set_never(true);

@@ -1,4 +1,4 @@
-// What follows from evaluations, and what numbers that are not finite do.
+// What follows from evaluations, and the effects of numbers that are not finite.
 #include <cmath>
 #include <limits>
 
@@ -55,7 +55,7 @@ TEST_CASE("The target moves only when the verdict on the evaluation is there, fr
   CHECK(h.GetJob().evaluations(0).statistics().examples() == 2 * kSlots);
 }
 
-TEST_CASE("Training stops early when the patience is over") {
+TEST_CASE("Training stops early when the patience has run out") {
   JobSpec spec = Spec();
   spec.mutable_evaluation()->mutable_every()->set_rounds(5);
   spec.mutable_evaluation()->set_patience(1);
@@ -96,7 +96,7 @@ TEST_CASE("A slot without a finite loss ends the job, and names round and slot")
   failed.set_slot(2);
   failed.set_reason("the loss is not a number");
   REQUIRE(h.Report(w, report).ok());
-  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);  // of before a rewind
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);  // from before the job went back
   failed.set_restore_id(h.CurrentView().restore().restore_id());
   SECTION("in training") {
     REQUIRE(h.Report(w, report).ok());
@@ -162,8 +162,7 @@ TEST_CASE("An evaluation whose mean loss is not finite ends the job, and is not 
   CHECK(h.GetJob().evaluations_size() == 1);
 }
 
-TEST_CASE(
-    "Parameters that are not finite end the job when they are the result, and else only are no checkpoint") {
+TEST_CASE("Parameters that are not finite end the job if they are the result, else only make no checkpoint") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);

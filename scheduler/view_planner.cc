@@ -35,7 +35,7 @@ Nodes Usable(const ViewInputs& inputs, NodeRole role) {
   return usable;
 }
 
-// Empty: the state must be restored.
+// Returns the servers that keep their state; empty: the state must be restored.
 Nodes CurrentServers(const ViewInputs& inputs, const Nodes& usable) {
   if (inputs.current->view() == 0 || inputs.restore_wanted) return {};
   Nodes servers = Primaries(*inputs.current);
@@ -74,7 +74,7 @@ bool SameSlots(const View& a, const View& b) {
                     });
 }
 
-// "": it has no work in the current view, keeps it, or it is known why not.
+// Why a node that is present loses its work; "": it keeps it, is leaving, or no trouble is known.
 std::string WhyLeftOut(const ViewInputs& inputs, const PlannedNode& node, const Nodes& kept) {
   if (node.leaving || Has(kept, node.ref)) return "";
   const std::string& name = node.ref.name();
@@ -101,14 +101,14 @@ std::vector<std::string> LeftOut(const ViewInputs& inputs, const View& next) {
   return left_out;
 }
 
-// Of those who have work all the same.
+// Troubles of nodes that have work all the same.
 std::string Troubles(const ViewInputs& inputs) {
   std::vector<std::string> troubles = inputs.cut_texts;
   for (const PlannedNode& node : inputs.nodes) {
     const NodeId id(node.ref.node_id());
     if (node.trouble.empty() || !(HoldsAnyShard(*inputs.current, id) || HasSlots(*inputs.current, id)))
       continue;
-    troubles.push_back(absl::StrCat(node.ref.name(), " does not get on, and nobody else can do its work"));
+    troubles.push_back(absl::StrCat(node.ref.name(), " makes no progress, and nobody else can do its work"));
   }
   constexpr size_t kMaxTroubles = 8;
   if (troubles.size() > kMaxTroubles) {
@@ -125,7 +125,7 @@ ViewPlan Waiting(const char* role) {
   return plan;
 }
 
-// On the current servers, from the current restore point.
+// A view on the current servers, from the current restore point.
 ViewPlan KeepServers(const ViewInputs& inputs, View next) {
   const View& current = *inputs.current;
   *next.mutable_shards() = current.shards();
@@ -169,8 +169,8 @@ ViewPlan PlanView(const ViewInputs& inputs) {
   return Restore(inputs, team.servers, std::move(next));
 }
 
-// Another cluster has another id, and a store that was lost, or an older one that was put back, comes to its
-// first view at another time: so nobody needs to draw a number, and to keep it before it is known to be used.
+// Another cluster has another id, and a store that was lost, or an older copy that was put back, gets to its
+// first view at another time. So there is no need to draw a random number and store it before use.
 TrainingId NewTrainingId(const JobDefinition& job, TrainingId former, absl::Time now) {
   Sha256 sha256;
   sha256.Add(absl::StrCat(job.cluster_id(), "/", job.job(), "/", job.submitted_unix_ms(), "/",

@@ -1,4 +1,4 @@
-// Who holds which shards and slots of a job: "Views" in docs/protocol.md.
+// Which nodes get which shards and slots of a job: "Views" in docs/protocol.md.
 #pragma once
 
 #include <cstdint>
@@ -22,19 +22,19 @@ struct PlannedNode {
   NodeRole role = NODE_ROLE_UNSPECIFIED;
   bool leaving = false;
   bool prepared = false;  // for the job
-  bool suspect = false;   // others first
-  std::string trouble;    // suspect: why its work does not get on; "": that is not known
+  bool suspect = false;   // others are preferred
+  std::string trouble;    // suspect: why its work makes no progress; "": unknown
 };
 
-// All that a view depends on.
+// Everything that a view depends on.
 struct ViewInputs {
   std::vector<PlannedNode> nodes;           // ascending ids
   std::set<std::pair<NodeId, NodeId>> cut;  // pairs that can't reach each other, in both orders
-  std::vector<std::string> cut_texts;       // these, for people
+  std::vector<std::string> cut_texts;       // the same, as text for users
   const View* current = nullptr;            // view 0: none yet
-  bool restore_wanted = false;              // the current servers' state is not to be gone on from
-  bool renew_wanted = false;                // a new view, even if everybody keeps what they have
-  RestorePoint restore;                     // of a first view, or one on other servers
+  bool restore_wanted = false;              // do not continue from the current servers' state
+  bool renew_wanted = false;                // make a new view even if everybody keeps their work
+  RestorePoint restore;                     // for a first view, or one on other servers
   TrainingId training;
   const JobDefinition* job = nullptr;  // with its plan
   uint64_t max_block_elements = kMaxBlockElements;
@@ -44,17 +44,19 @@ struct ViewPlan {
   std::optional<View> next;  // nullopt: the current one stays
   bool restores = false;     // `next` has a new restore point
   bool placed = false;       // all work of the view, the next or the current one, has a node
-  // Not placed: what the job waits for. Else who does not get on though nobody else can do its work.
+  // If not placed: what the job waits for. Otherwise: which nodes make no progress while nobody else can do
+  // their work.
   std::string reason;
-  std::vector<std::string> left_out;  // whose work goes to others though it is there, and why
+  std::vector<std::string> left_out;  // nodes whose work goes to others although they are present, and why
 };
 
-// The current servers stay as long as they are all prepared and no restore is wanted; who is suspect or cut
-// off loses its work when others can do it (scheduler/placement.h). A pure function: the same inputs give the
-// same plan.
+// The current servers stay as long as they are all prepared and no restore is wanted; a node that is suspect
+// or cut off loses its work if others can do it (scheduler/placement.h). A pure function: the same inputs
+// give the same plan.
 ViewPlan PlanView(const ViewInputs& inputs);
 
-// Of a training whose first view comes now, behind the `former` one (0: none): no other has it.
+// The id of a training whose first view comes now, after training `former` (0: none). No other training has
+// it.
 TrainingId NewTrainingId(const JobDefinition& job, TrainingId former, absl::Time now);
 
 // "view 3: shards on server-1; slots on worker-1, worker-2; goes back to the checkpoint of version 5".

@@ -28,7 +28,7 @@ struct Cluster {
   }
   PlannedNode& node(uint64_t id) { return inputs.nodes[id - 1]; }
   void Cut(uint64_t a, uint64_t b) { inputs.cut.insert({{NodeId(a), NodeId(b)}, {NodeId(b), NodeId(a)}}); }
-  // The next view is the current one from now on.
+  // From now on the next view is the current one.
   ViewPlan Take() {
     ViewPlan plan = PlanView(inputs);
     REQUIRE(plan.next);
@@ -47,7 +47,7 @@ std::vector<uint64_t> Ids(const std::vector<NodeRef>& nodes) {
 
 using List = std::vector<uint64_t>;
 
-TEST_CASE("A first view has all who are prepared, from the restore point, in the new training") {
+TEST_CASE("A first view has all prepared nodes, the restore point and the new training") {
   Cluster c;
   c.inputs.restore.set_version(5);
   const ViewPlan plan = c.Take();
@@ -61,7 +61,7 @@ TEST_CASE("A first view has all who are prepared, from the restore point, in the
   CHECK(c.current.slots(1).slot_end() == kSlots);
 }
 
-TEST_CASE("As long as nothing changes no view follows, unless one is wanted") {
+TEST_CASE("While nothing changes no new view follows, unless one is wanted") {
   Cluster c;
   c.Take();
   CHECK(c.IsSettled());
@@ -95,13 +95,13 @@ TEST_CASE("A server that goes takes the job to the next restore point; one that 
   c.node(2).prepared = true;
   CHECK(c.IsSettled());
   SECTION("lost") { c.node(1).prepared = false; }
-  SECTION("its state is not to be gone on from") { c.inputs.restore_wanted = true; }
+  SECTION("its state must not be continued from") { c.inputs.restore_wanted = true; }
   CHECK(c.Take().restores);
   CHECK(c.current.restore().restore_id() == 2);
   CHECK(Primaries(c.current).back().node_id() == 2);
 }
 
-TEST_CASE("Who does not get on loses its work, with the reason, if others can do it") {
+TEST_CASE("A node without progress loses its work, with the reason, if others can do it") {
   Cluster c;
   c.Take();
   c.node(4).suspect = true;
@@ -115,11 +115,11 @@ TEST_CASE("Who does not get on loses its work, with the reason, if others can do
   CHECK(Ids(SlotWorkers(c.current)) == List{3, 4});  // nobody is better
   CHECK(
       PlanView(c.inputs).reason ==
-      "node-3 does not get on, and nobody else can do its work; node-4 does not get on, and nobody else can "
-      "do its work");
+      "node-3 makes no progress, and nobody else can do its work; node-4 makes no progress, and nobody else "
+      "can do its work");
 }
 
-TEST_CASE("Two that are cut off from each other do not work together as long as it can be avoided") {
+TEST_CASE("Two nodes that are cut off from each other do not work together if it can be avoided") {
   Cluster c;
   c.Take();
   c.Cut(4, 1);

@@ -1,4 +1,4 @@
-// Who does what in a view.
+// Which node does what in a view.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@ bool HoldsShard(const View& view, NodeId node, uint32_t shard);
 bool HoldsAnyShard(const View& view, NodeId node);
 bool HasSlots(const View& view, NodeId node);
 
-// By shard.
+// The servers, by shard.
 std::vector<NodeRef> Primaries(const View& view);
-// By slots.
+// The workers, by slots.
 std::vector<NodeRef> SlotWorkers(const View& view);
 
 }  // namespace shoal::scheduler

@@ -61,7 +61,9 @@ TEST_CASE("Servers are told a view first, once; workers when all servers hold it
   CHECK(f.Views(3) == 1);
 }
 
-TEST_CASE("Who holds the view is told a new target alone; who opens a session hears all again") {
+TEST_CASE(
+    "A node that holds the view is told only the new target; one that opens a session is told everything "
+    "again") {
   Fixture f;
   f.rollout.OnInstalled(NodeId(1), 1);
   f.Announce();
@@ -106,14 +108,14 @@ TEST_CASE("A shard's missing slots are those of its last report") {
   CHECK_FALSE(f.rollout.Misses({0, 2}));
 }
 
-TEST_CASE("The workers of a view are proven by a whole version that is theirs alone") {
+TEST_CASE("The workers of a view are proven by a whole version that only they have contributed to") {
   Fixture f;
   const auto reach = [&](uint64_t view, uint64_t version) {
     f.rollout.AddProgress(f.Progress(view, version));
     return f.rollout.IsProven(f.Progress(view, version));
   };
   CHECK_FALSE(reach(1, 4));
-  CHECK_FALSE(reach(1, 5));  // was under way
+  CHECK_FALSE(reach(1, 5));  // was in progress
   CHECK(reach(1, 6));
   f.rollout.Begin(MakeView(2));
   CHECK_FALSE(reach(1, 7));
@@ -121,7 +123,7 @@ TEST_CASE("The workers of a view are proven by a whole version that is theirs al
   CHECK(reach(2, 9));
 }
 
-TEST_CASE("A slot counts for who has it, or has had it since the restore point") {
+TEST_CASE("A slot counts for a node that has it, or has had it since the restore point") {
   Fixture f;
   CHECK(f.rollout.HasHadSlot(NodeId(2), 1));
   CHECK_FALSE(f.rollout.HasHadSlot(NodeId(2), 2));

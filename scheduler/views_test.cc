@@ -1,4 +1,4 @@
-// What views go to whom, what makes a new one, and who may say what of one.
+// Which views go to which nodes, what causes a new one, and whose reports on a view count.
 #include "catch2/catch.hpp"
 #include "scheduler/core_harness.h"
 
@@ -16,7 +16,7 @@ struct Pairs : Harness {
     REQUIRE(CurrentView().slots(1).worker().node_id() == w2);
     REQUIRE(CurrentView().slots(1).slot_begin() == 2);
   }
-  // As of a slot that the worker has computed.
+  // Reports the failure of a slot that the worker has computed.
   void Failed(uint64_t worker, uint32_t slot) {
     NodeReport report;
     SlotFailed& failed = *report.mutable_slot_failed();
@@ -86,7 +86,7 @@ TEST_CASE("A lost server sends the job back to its newest checkpoint, on the ser
   CHECK(view.shards(0).primary().node_id() == s2);
   CHECK(view.restore().restore_id() == 2);
   CHECK(view.restore().version() == 5);
-  // Reports of before the rewind count no more.
+  // Reports from before the job went back no longer count.
   h.Clear();
   h.Installed(s2, 2);
   CHECK(h.Last(w, Directive::kView)->view().restore().version() == 5);
@@ -140,7 +140,7 @@ TEST_CASE(
   former.mutable_view_installed()->set_view(next.view());
   former.set_training_id(before.training_id());
   REQUIRE(h.Report(s, former).ok());
-  refuse(w, before.training_id());  // has not heard of the new one yet
+  refuse(w, before.training_id());  // it has not heard of the new one yet
   h.Prepared(w);
   h.Pass(absl::Seconds(1), {s, w});
   CHECK(h.CurrentView().training_id() == next.training_id());
@@ -187,7 +187,7 @@ TEST_CASE("Checkpoints that servers tell an older store of are not this training
   h.Written(s, 0, 9);
   h.Installed(s, 7);
   CHECK(h.GetJob().checkpoints_size() == 1);
-  h.CommitLast();  // that was under way
+  h.CommitLast();  // it was in progress
   CHECK(h.GetJob().checkpoints_size() == 1);
   h.Prepared(s);
   h.Prepared(w);
@@ -207,7 +207,7 @@ TEST_CASE("A worker that is prepared is told the view, also when it was told bef
   h.Restart();
   REQUIRE(h.Open(s).ok());
   REQUIRE(h.Open(w).ok());
-  h.Installed(s, 1);  // so the worker, taken for prepared, is told
+  h.Installed(s, 1);  // so the worker, considered prepared, is told
   REQUIRE(h.Last(w, Directive::kView) != nullptr);
   h.Clear();
   h.Prepared(w);
@@ -220,7 +220,7 @@ TEST_CASE("Versions beyond the one that a verdict is due on show that a store is
   h.Start(s, w);
   const View before = h.CurrentView();
   h.Reached(s, 0, 11);  // evaluated every 10
-  CHECK(h.Said("s has version 11, and should wait at 10"));
+  CHECK(h.Said("s has version 11, but should wait at 10"));
   h.Prepared(s);
   h.Prepared(w);
   CHECK(h.CurrentView().training_id() != before.training_id());
@@ -233,7 +233,7 @@ TEST_CASE(
   const View before = h.CurrentView();
   h.Restart();
   for (uint64_t node : {h.s1, h.s2, h.w1, h.w2}) REQUIRE(h.Open(node).ok());
-  const bool first = GENERATE(true, false);  // what the one has dropped is known before how far the other is
+  const bool first = GENERATE(true, false);  // one's loss is known before the other's progress
   if (first) h.PreparedWith(h.s1, 0);
   h.Prepared(h.s2);
   h.Reached(h.s2, 1, 6);
@@ -277,7 +277,7 @@ TEST_CASE("A view that was never written can't be installed") {
   CHECK(h.Last(w, Directive::kView) != nullptr);
 }
 
-TEST_CASE("What is said of a shard counts from its server alone") {
+TEST_CASE("Only its server's reports on a shard count") {
   Pairs h;
   for (uint64_t other : {h.s2, h.w1}) h.Rounds(other, 0, 10);
   h.Reached(h.s2, 1, 10);
@@ -292,7 +292,7 @@ TEST_CASE("What is said of a shard counts from its server alone") {
   CHECK(h.commits().size() == 1);
 }
 
-TEST_CASE("That a view can't be installed counts from its servers alone") {
+TEST_CASE("Only its servers' reports that a view can't be installed count") {
   Pairs h;
   const uint64_t spare = h.Join(NODE_ROLE_SERVER, "s3");
   for (uint64_t other : {h.w1, spare}) {
@@ -306,7 +306,7 @@ TEST_CASE("That a view can't be installed counts from its servers alone") {
   CHECK(h.CurrentView().restore().restore_id() == 2);
 }
 
-TEST_CASE("What is said of a slot counts from its worker, and who has had it since the restore point") {
+TEST_CASE("Reports on a slot count from its worker and from one that has had it since the restore point") {
   Pairs h;
   h.Rounds(h.s1, 0, 10);
   h.Reached(h.s2, 1, 10);

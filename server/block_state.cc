@@ -12,7 +12,7 @@
 namespace shoal::server {
 namespace {
 
-// For snapshots: pieces that fit a cache.
+// For snapshots.
 FloatArray CopyOf(const std::shared_ptr<ArrayPool>& pool, const FloatArray& from, uint64_t size) {
   FloatArray copy = pool->Acquire(size);
   std::memcpy(copy.get(), from.get(), size * sizeof(float));
@@ -43,7 +43,7 @@ void BlockState::Reserve() {
   if (next_theta_ == nullptr) next_theta_ = pool_->Acquire(format_.size);
   if (next_encoded_ == nullptr)
     next_encoded_ = PayloadEncoder::Memory(format_.wire, format_.size, pool_.get());
-  // A worker that reduces all slots itself needs none.
+  // Not needed when one worker reduces all slots itself.
   if (spare_sum_ == nullptr && !ledger_.empty()) spare_sum_ = pool_->Acquire(format_.size);
 }
 
@@ -53,12 +53,12 @@ absl::Status BlockState::Check(const ContributionHeader& header, const Payload& 
   const SlotRange range = {header.slot_begin(), header.slot_end()};
   if (!tree_.IsNode(range)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("slots ", range.ToString(), " are no node of the tree over ", job_->slots, " slots"));
+        absl::StrCat("slots ", range.ToString(), " are not a node of the tree over ", job_->slots, " slots"));
   }
   if (header.round() >= job_->length.rounds) {
     return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": a contribution to round ",
-                                                   header.round(), ", the training has ", job_->length.rounds,
-                                                   " rounds"));
+                                                   header.round(), ", but the training has ",
+                                                   job_->length.rounds, " rounds"));
   }
   if (header.wire() != format_.wire) {
     return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": wire format ", header.wire(),
@@ -78,17 +78,19 @@ absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const 
   if (round < running) return true;
   if (round > running) {
     return absl::FailedPreconditionError(absl::StrCat("block ", block_.value(), ": a contribution to round ",
-                                                      round.value(), " in round ", running.value()));
+                                                      round.value(), ", but the block is in round ",
+                                                      running.value()));
   }
   return ledger_.Covers({header.slot_begin(), header.slot_end()});
 }
 
 absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& header, Payload payload) {
   SHOAL_RETURN_IF_ERROR(Check(header, payload));
-  // Reads all of it, so not under the lock. Before it is taken for a duplicate, which a flipped bit in the
-  // round or in the slots may feign: the real contribution would be lost.
+  // Reads the whole payload, so not under the lock. Done before the check for duplicates: a flipped bit in
+  // the round or slots could make it look like one, and the real contribution would be lost.
   if (BlockChecksum(header, payload.Crc32c()) != header.crc32c()) {
-    return absl::DataLossError(absl::StrCat("block ", block_.value(), ": damaged on its way (checksum)"));
+    return absl::DataLossError(
+        absl::StrCat("block ", block_.value(), ": damaged in transit (checksum mismatch)"));
   }
   absl::MutexLock lock(&mutex_);
   SHOAL_ASSIGN_OR_RETURN(const bool over, IsOver(header));
@@ -164,7 +166,7 @@ void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Sp
 
 // ---- versions ----
 
-// For float32 the published version is the slice of θ itself; else an encoded copy.
+// For float32 the published version is the slice of θ itself; otherwise an encoded copy.
 PayloadEncoder BlockState::Encoder(const FloatArray& theta, FloatArray memory) const {
   return PayloadEncoder(format_.wire, theta, absl::MakeConstSpan(theta.get(), format_.size),
                         std::move(memory));
@@ -190,7 +192,8 @@ absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {
   }
   if (previous_ && previous_->version == version) return *previous_;
   return absl::OutOfRangeError(absl::StrCat("block ", block_.value(), ": version ", version.value(),
-                                            " is gone, it is at ", current_->version.value()));
+                                            " has been dropped, the block is at ",
+                                            current_->version.value()));
 }
 
 BlockSnapshot BlockState::Snapshot() const {

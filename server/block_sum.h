@@ -1,4 +1,5 @@
-// The sum of a block's contributions over a node of the slot tree, kept as it came as long as it can be.
+// The sum of a block's contributions over a node of the slot tree, kept encoded, as received, for as long as
+// possible.
 #pragma once
 
 #include <cstdint>
@@ -18,21 +19,22 @@ struct SumFormat {
 };
 
 // Either the payload of one contribution, as received, or float32 values that are representable in the wire
-// format: the first contribution of a range costs no pass over memory, and a worker that reduced all slots
-// itself none before the update. Movable; not thread-safe.
+// format: the first contribution for a range costs no pass over memory, and when one worker has reduced all
+// slots there is no pass at all before the update. Movable; not thread-safe.
 class BlockSum {
  public:
   // `payload` has EncodedBytes(wire, size) bytes.
   BlockSum(Payload payload, ContributionStats stats)
       : payload_(std::move(payload)), stats_(std::move(stats)) {}
 
-  // The parent's value: round_to_wire(left + right). When both are payloads `*spare`, an array of that size,
-  // is taken for it; merging what one contribution completes takes it once at most.
+  // The parent's value: round_to_wire(left + right). When both are payloads, the result takes over `*spare`,
+  // an array of that size. The merges that one contribution triggers take it at most once.
   static BlockSum Merge(const SumFormat& format, BlockSum left, BlockSum right, FloatArray* spare);
 
   const ContributionStats& stats() const { return stats_; }
 
-  // Sum of the squares, f64: pieces of kSumPiece elements (kernels/optimizer.h SquaredNorm), added in order.
+  // Sum of the squares in f64: pieces of kSumPiece elements (SquaredNorm in kernels/optimizer.h), added in
+  // order.
   double SquaredNorm(const SumFormat& format) const;
 
  private:
@@ -45,7 +47,7 @@ class BlockSum {
   ContributionStats stats_;
 };
 
-// Elements that are worked on at a time, so that a piece stays in the first-level cache from pass to pass.
+// Number of elements processed at a time, so that a piece stays in the L1 cache from pass to pass.
 inline constexpr uint64_t kSumPiece = 2048;
 
 // Reads a sum in order. The sum must outlive it. Not thread-safe.

@@ -16,7 +16,7 @@ namespace shoal::server {
 class GrpcPeerLink : public PeerLink {
  public:
   GrpcPeerLink() = default;
-  // Cancels the calls under way, and returns when each `done` has run.
+  // Cancels the calls in progress, and returns when every `done` has run.
   ~GrpcPeerLink() override;
 
   void GetNorms(const std::string& address, const NormsRequest& request, absl::Duration timeout,
@@ -30,7 +30,7 @@ class GrpcPeerLink : public PeerLink {
 
   ChannelPool channels_;
   absl::Mutex mutex_;
-  std::set<Call*> calls_ ABSL_GUARDED_BY(mutex_);  // whose answers have not come
+  std::set<Call*> calls_ ABSL_GUARDED_BY(mutex_);  // not answered yet
   size_t running_ ABSL_GUARDED_BY(mutex_) = 0;     // calls that use this object
 };
 

@@ -9,7 +9,7 @@
 
 namespace shoal::server {
 
-// Jobs that nobody refers to. Outlives the owner, for jobs that do.
+// Jobs that are no longer referenced. Outlives the owner, for jobs that still are.
 class JobOwner::Retired {
  public:
   explicit Retired(ExecutorFactory executors) : executors_(std::move(executors)) {}
@@ -60,7 +60,7 @@ class JobOwner::Retired {
   const ExecutorFactory executors_;
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;      // the owner is gone
-  std::list<Grave> graves_ ABSL_GUARDED_BY(mutex_);  // an executor's job is its own
+  std::list<Grave> graves_ ABSL_GUARDED_BY(mutex_);  // each has its own job and executor
 };
 
 JobOwner::JobOwner(ExecutorFactory executors) : retired_(std::make_shared<Retired>(std::move(executors))) {}

@@ -1,4 +1,4 @@
-// Who destroys jobs, and where.
+// Destroys jobs, each on its own executor.
 #pragma once
 
 #include <memory>
@@ -9,22 +9,22 @@
 namespace shoal::server {
 
 // References to a job are held by requests, by streams and, while they run, by the job's own threads; any of
-// them may be the last. A job's destructor waits for its threads, so it must run on none of them: each job is
-// destroyed on an executor of its own, whoever lets go of it, so that one whose disk does not answer holds up
-// no other. Thread-safe.
+// them may be the last. A job's destructor waits for the job's threads, so it must not run on any of them.
+// Each job is therefore destroyed on an executor of its own, whoever drops the last reference, so that a job
+// whose disk hangs does not hold up the others. Thread-safe.
 class JobOwner {
  public:
-  // `executors` makes "jobs", one for each job that nobody refers to any more.
+  // `executors` makes one executor, "jobs", for each job that is no longer referenced.
   explicit JobOwner(ExecutorFactory executors);
-  // Waits for the destructors that run, as long as they take, and destroys the jobs that nobody refers to any
-  // more. A job that somebody still refers to is destroyed by whoever lets go of it, so end requests and
-  // streams first.
+  // Destroys the jobs that are no longer referenced and waits for running destructors, however long they
+  // take. A job that is still referenced is destroyed by whoever drops the last reference, so end requests
+  // and streams first.
   ~JobOwner();
   JobOwner(const JobOwner&) = delete;
   JobOwner& operator=(const JobOwner&) = delete;
 
   std::shared_ptr<ShardHost> Own(std::unique_ptr<ShardHost> job);
-  // How many jobs that nobody refers to any more are not destroyed yet. Each keeps its memory.
+  // The number of jobs that are no longer referenced but not destroyed yet. Each still holds its memory.
   size_t former() const;
 
  private:

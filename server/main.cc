@@ -22,16 +22,16 @@ struct Flags {
   std::string advertise;
 };
 
-// Workers on other machines must be able to use the address that they are told.
+// Workers on other machines must be able to use the advertised address.
 absl::Status CheckAdvertised(const Flags& flags) {
   if (!IsWildcard(flags.advertise.empty() ? flags.daemon.listen : flags.advertise)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       flags.advertise.empty() ? absl::StrCat("--listen ", flags.daemon.listen,
-                                             " stands for every address of this machine: give the one "
-                                             "under which workers reach it, like --advertise 10.0.0.6:7071")
+                                             " covers every address of this machine: name the one that "
+                                             "workers can reach, for example --advertise 10.0.0.6:7071")
                               : absl::StrCat("--advertise ", flags.advertise,
-                                             ": expected an address under which workers reach this "
-                                             "server, like 10.0.0.6:7071"));
+                                             ": expected an address at which workers can reach this "
+                                             "server, for example 10.0.0.6:7071"));
 }
 
 absl::Status Run(const Flags& flags) {
@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "server");
   app.add_option("--advertise", flags.advertise,
-                 "Address under which workers reach this server (default: where it serves)")
+                 "Address at which workers can reach this server (default: the one it listens on)")
       ->type_name("HOST:PORT")
       ->check(shoal::AddressProblem);
   app.footer(

@@ -9,7 +9,7 @@
 namespace shoal::server {
 namespace {
 
-// Of two lists of one length.
+// For two lists of the same length.
 bool SameBits(const std::vector<double>& a, const std::vector<double>& b) {
   return std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
 }
@@ -29,7 +29,7 @@ absl::Status NormExchange::Check(uint32_t shard, absl::Span<const double> square
   for (double squared_norm : squared_norms) {
     if (squared_norm < 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat("norms of shard ", shard, ": ", squared_norm, ", expected a square"));
+          absl::StrCat("norms of shard ", shard, ": ", squared_norm, ", expected a non-negative number"));
     }
   }
   return absl::OkStatus();
@@ -44,7 +44,7 @@ absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> 
   } else if (at->second.disputed || !SameBits(at->second.squared_norms, squared_norms)) {
     at->second.disputed = true;
     return absl::DataLossError(absl::StrCat("norms of shard ", shard, " in round ", round.value(),
-                                            ": two different ones have come, so neither is used"));
+                                            ": two different values were received, so neither is used"));
   }
   while (rounds_.begin()->first + 2 <= rounds_.rbegin()->first) rounds_.erase(rounds_.begin());
   return absl::OkStatus();

@@ -1,4 +1,4 @@
-// Global-norm clipping: which squared norms of a round are known, over all shards.
+// Global-norm clipping: which shards' squared norms are known for a round.
 #pragma once
 
 #include <cstdint>
@@ -13,22 +13,22 @@
 
 namespace shoal::server {
 
-// Pure; not thread-safe. Norms are functions of the round's sums, so hearing them twice, or from before a new
-// view, changes nothing. When a shard has told two different ones, one of them is wrong, and nobody knows
-// which: then it has told none, for good, and the round does not go on. Keeps the last two rounds for late
-// askers.
+// Pure; not thread-safe. Norms are functions of the round's sums, so receiving them twice, or from before a
+// new view, changes nothing. When a shard has sent two different values, one of them is wrong and there is no
+// telling which: from then on that shard counts as having sent none, and the round does not go on. Keeps the
+// last two rounds, for peers that ask late.
 class NormExchange {
  public:
   NormExchange(ShardMap map, uint32_t blocks) : map_(map), blocks_(blocks) {}
 
   // Rounds older than the last two are ignored. Errors: INVALID_ARGUMENT, without effect, when the shard or
-  // the number of norms is wrong, or one is negative; DATA_LOSS when others (bit by bit) have come of this
-  // round and shard, and ever after. An infinite norm, or one that is not a number, counts as any other: it
-  // is what a gradient that has overflowed comes to, and a round that waited for a better one would never
+  // the number of norms is wrong, or one is negative; DATA_LOSS when different norms (compared bit by bit)
+  // have been received for this round and shard, and on every later call. An infinite or NaN norm counts like
+  // any other: it is what an overflowed gradient gives, and a round that waited for a better one would never
   // end.
   absl::Status Add(Round round, uint32_t shard, std::vector<double> squared_norms);
 
-  // The shard's norms of the round; nullptr when they are not known, or disputed.
+  // The shard's norms for the round; nullptr when they are unknown or disputed.
   const std::vector<double>* Find(Round round, uint32_t shard) const;
 
   // Sum over all blocks in block order (f64), once all shards' norms are known.

@@ -21,18 +21,19 @@
 namespace shoal::server {
 namespace {
 
-// How long a write may go on when its stream is over. A worker that reads takes a block in less.
+// How long a write may take once its stream is over. A worker that is reading accepts a block in less.
 constexpr absl::Duration kWritePatience = absl::Seconds(2);
-// Of a stream, which ends when so many wait: a worker that gets one sends again on a new stream.
+// Most replies that may wait on a stream; one more ends it. A worker that gets a reply resends on a new
+// stream anyway.
 constexpr size_t kMaxReplies = 16;
 
-// Ends a call whose end waits for a write: the worker may have stopped reading, and then that would take for
+// Ends a call that can't finish until a write does: if the worker has stopped reading, that would take for
 // ever. Thread-safe.
 class LastWrite : public std::enable_shared_from_this<LastWrite> {
  public:
   explicit LastWrite(grpc::CallbackServerContext* context) : context_(context) {}
 
-  // The call is to end, and a write is under way.
+  // The call should end, and a write is in progress.
   void Watch() {
     absl::MutexLock lock(&mutex_);
     if (std::exchange(watched_, true)) return;
@@ -59,8 +60,8 @@ class LastWrite : public std::enable_shared_from_this<LastWrite> {
 };
 
 // One worker's contributions. Lives until gRPC is done with it and the job has forgotten it. Holds the job
-// only while it adds a contribution, which the thread does that has read it: one stream's contributions are
-// added one after the other, those of several workers side by side.
+// only while it adds a contribution. The thread that has read a contribution adds it: those of one stream are
+// added one after another, those of several workers in parallel.
 class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                     public WorkerStream,
                     public std::enable_shared_from_this<PushReactor> {
@@ -99,7 +100,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   void OnDone() noexcept override {
     binding_.Release(self_);
     last_write_->Over();
-    std::shared_ptr<PushReactor> self;  // may be the last, and lets go without the lock
+    std::shared_ptr<PushReactor> self;  // may be the last reference; released without the lock
     absl::MutexLock lock(&mutex_);
     self = std::move(self_);
   }
@@ -141,7 +142,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   const ParameterServiceImpl::FindJob& find_;  // of the service
   const std::shared_ptr<LastWrite> last_write_;
   std::shared_ptr<PushReactor> self_;
-  // ---- of whoever reads ----
+  // ---- used only by the reading thread ----
   grpc::ByteBuffer incoming_;
   PushBinding binding_;
 
@@ -154,8 +155,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 };
 
 // One worker's subscription. Lives until gRPC is done with it and the job has forgotten it. Holds the job
-// only while it looks a version up, and of versions the one that is being written: a worker that does not
-// read keeps no job alive.
+// only during a lookup, and only the version being written: a worker that does not read keeps no job alive.
 class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                     public WorkerStream,
                     public std::enable_shared_from_this<PullReactor> {
@@ -194,14 +194,14 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     outgoing_.Clear();
-    if (!ok && !end_) end_ = absl::CancelledError("the stream is broken");
+    if (!ok && !end_) end_ = absl::CancelledError("the stream broke");
     WriteNext();
   }
   void OnCancel() noexcept override { End(absl::CancelledError("the worker has left")); }
   void OnDone() noexcept override {
     if (const auto job = job_.lock()) job->Detach(self_);
     last_write_->Over();
-    std::shared_ptr<PullReactor> self;  // may be the last, and lets go without the lock
+    std::shared_ptr<PullReactor> self;  // may be the last reference; released without the lock
     absl::MutexLock lock(&mutex_);
     self = std::move(self_);
   }
@@ -226,11 +226,11 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     StartWrite(&outgoing_);
   }
 
-  // None: nothing is there now, or end_ is set.
+  // nullopt: nothing is available now, or end_ is set.
   std::optional<Subscription::Item> NextItem() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const std::shared_ptr<ShardHost> job = job_.lock();
     if (job == nullptr) {
-      end_ = absl::FailedPreconditionError("the job is over here");
+      end_ = absl::FailedPreconditionError("the job has ended on this server");
       return std::nullopt;
     }
     auto next = subscription_.Next(

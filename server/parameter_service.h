@@ -14,11 +14,11 @@ using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
     ParameterService::WithRawCallbackMethod_Pull<ParameterService::WithCallbackMethod_GetNorms<
         ParameterService::WithCallbackMethod_GetVersions<ParameterService::Service>>>>;
 
-// Thread-safe. noexcept, as all that gRPC calls is: it would drop an exception (memory that can't be had),
-// and leave the stream to stand still for ever; the process ends instead, which everybody notices.
+// Thread-safe. noexcept, like everything that gRPC calls: gRPC would swallow an exception (out of memory) and
+// leave the stream hanging for ever. Instead the process ends, which everybody notices.
 class ParameterServiceImpl : public ParameterServiceBase {
  public:
-  // The job of this number, if it runs here.
+  // The job with this number, if it runs here.
   using FindJob = PushBinding::FindJob;
   explicit ParameterServiceImpl(FindJob find) : find_(std::move(find)) {}
 

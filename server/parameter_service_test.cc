@@ -65,7 +65,7 @@ View MakeView(uint64_t number) {
   return view;
 }
 
-// A server of one job, which serves view 1.
+// A server with one job, serving view 1.
 class Server {
  public:
   explicit Server(const std::shared_ptr<const ShardConfig>& shard_config)
@@ -99,9 +99,9 @@ class Server {
     absl::MutexLock lock(&mutex_);
     return job_;
   }
-  // Takes no new calls, and waits for those that run.
+  // Accepts no new calls and waits for those in progress.
   void FinishCalls(absl::Duration grace) { rpc_->Shutdown(grace); }
-  // As ServerNode does when the job is over; returns what is gone when the last reference is.
+  // Drops the job as ServerNode does when it is over; the result expires with the last reference.
   std::weak_ptr<ShardHost> Drop() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::shared_ptr<ShardHost> dropped;
     {
@@ -151,7 +151,7 @@ Contribution MakeContribution(const ShardConfig& job, uint64_t round, uint32_t b
   return message;
 }
 
-// Waits until what `weak` refers to is gone.
+// Waits until `weak` has expired.
 bool IsGone(const std::weak_ptr<ShardHost>& weak) {
   const absl::Time deadline = absl::Now() + kPatience;
   while (!weak.expired()) {
@@ -169,7 +169,7 @@ TEST_CASE("A worker that does not read keeps no job alive, and its stream ends")
   stream->WaitForInitialMetadata();
   CHECK(IsGone(server.Drop()));
   const absl::Time start = absl::Now();
-  server.FinishCalls(kPatience);  // cancels none before
+  server.FinishCalls(kPatience);  // cancels none before that
   CHECK(absl::Now() - start < kPatience / 2);
   PublishedBlock block;
   while (stream->Read(&block)) {
@@ -177,7 +177,7 @@ TEST_CASE("A worker that does not read keeps no job alive, and its stream ends")
   CHECK(!stream->Finish().ok());
 }
 
-TEST_CASE("Pulls that are broken off and opened again miss no version and get none twice") {
+TEST_CASE("Pulls that break and are reopened miss no version and get none twice") {
   constexpr uint64_t kRounds = 60;
   constexpr int kPullers = 3;
   const auto job = MakeJob(/*elements=*/2000, kRounds);
@@ -215,7 +215,7 @@ TEST_CASE("Pulls that are broken off and opened again miss no version and get no
     for (uint32_t b = 0; b < job->blocks.size(); ++b) {
       REQUIRE(stream->Write(MakeContribution(*job, round, b)));
     }
-    // As workers do, which need a version to compute the next.
+    // As workers do: they need a version to compute the next.
     const auto pulled = [&] {
       return std::all_of(complete, complete + kPullers, [&](uint64_t version) { return version > round; });
     };
@@ -258,7 +258,7 @@ TEST_CASE("A push stream ends with its view, or its job, though the worker sends
   damaged.mutable_header()->mutable_stats()->set_loss(1e-300);
   REQUIRE(stream->Write(damaged));
   PushReply reply;
-  REQUIRE(stream->Read(&reply));  // so both have come
+  REQUIRE(stream->Read(&reply));  // so both have arrived
   SECTION("view") { REQUIRE(server.job()->Install(MakeView(2)).ok()); }
   SECTION("job") { CHECK(IsGone(server.Drop())); }
   CHECK_FALSE(stream->Read(&reply));
@@ -319,7 +319,7 @@ TEST_CASE("A worker that sends damaged contributions and reads no reply loses it
   const auto stream = server.stub().Push(&context);
   Contribution damaged = MakeContribution(*job, 0, 1);
   damaged.mutable_header()->mutable_stats()->set_loss(1e-300);
-  constexpr int kMore = 20000;  // than any window has room for replies
+  constexpr int kMore = 20000;  // more replies than any window has room for
   for (int i = 0; i < kMore && stream->Write(damaged); ++i) {
   }
   stream->WritesDone();
@@ -329,7 +329,7 @@ TEST_CASE("A worker that sends damaged contributions and reads no reply loses it
   CHECK_FALSE(stream->Finish().ok());
 }
 
-TEST_CASE("Norms are not for whom no peer is, and the server lives on") {
+TEST_CASE("A caller that is not a peer gets no norms, and the server survives") {
   Server server(MakeJob(/*elements=*/2000, /*rounds=*/4, /*clip_norm=*/1));
   NormsRequest request;
   SetKey(kView, &request);

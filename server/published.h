@@ -14,9 +14,8 @@ namespace shoal::server {
 struct PublishedVersion {
   Version version;
   WireFormat wire = WIRE_FORMAT_F32;
-  uint32_t payload_crc32c =
-      0;            // to be continued over each message's header: common/protocol/block_checksum.h
-  Payload payload;  // for f32 the parameters themselves, else an encoded copy
+  uint32_t payload_crc32c = 0;  // extended over each message's header: common/protocol/block_checksum.h
+  Payload payload;              // for f32 the parameters themselves, otherwise an encoded copy
 };
 
 // One block of a snapshot. Immutable; θ is shared with the published version.
@@ -27,7 +26,7 @@ struct BlockSnapshot {
   std::vector<FloatArray> moments;  // copies, in the order of ShardConfig::moment_names
 };
 
-// A shard's state at one version, all blocks.
+// A shard's state at one version: all of its blocks.
 struct ShardSnapshot {
   RestoreId restore_id;
   Version version;

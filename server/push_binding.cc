@@ -10,7 +10,7 @@ absl::StatusOr<std::shared_ptr<ShardHost>> PushBinding::Bind(const ViewKey& view
   if (view_.view != ViewId(0)) {
     SHOAL_RETURN_IF_ERROR(CheckKey(view, view_));
     if (auto job = job_.lock()) return job;
-    return absl::FailedPreconditionError("the job is over here");
+    return absl::FailedPreconditionError("the job has ended on this server");
   }
   SHOAL_ASSIGN_OR_RETURN(std::shared_ptr<ShardHost> job, find(view.job));
   view_ = view;

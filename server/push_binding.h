@@ -1,4 +1,4 @@
-// What a worker's Push stream is bound to, whatever carries it.
+// What a worker's Push stream is bound to, independent of the transport.
 #pragma once
 
 #include <functional>
@@ -10,26 +10,27 @@
 
 namespace shoal::server {
 
-// The first contribution binds the stream to its job, training and view: it ends with that view, also when
-// nothing more comes. Not thread-safe, but for view(), which does not change once the job knows the stream.
+// The first contribution binds the stream to its job, training and view: the stream ends with that view, even
+// if nothing more arrives. Not thread-safe, except for view(), which does not change once the job knows the
+// stream.
 class PushBinding {
  public:
   // Errors: NOT_FOUND when there is no such job.
   using FindJob = std::function<absl::StatusOr<std::shared_ptr<ShardHost>>(JobId)>;
 
-  // The job that a contribution of `view` goes to. The first one attaches `stream` to the job that `find`
-  // has. Errors, by which the stream ends: FAILED_PRECONDITION when `view` is not what it is bound to, or not
-  // the job's newest, or when the job is over; what `find` says.
+  // Returns the job that a contribution for `view` goes to. The first call attaches `stream` to the job
+  // returned by `find`. Errors, which end the stream: FAILED_PRECONDITION when `view` is not the view that
+  // the stream is bound to, is not the job's newest, or when the job is over; errors of `find`.
   absl::StatusOr<std::shared_ptr<ShardHost>> Bind(const ViewKey& view,
                                                   const std::shared_ptr<WorkerStream>& stream,
                                                   const FindJob& find);
-  // The stream is over.
+  // The stream has ended.
   void Release(const std::shared_ptr<WorkerStream>& stream);
 
   const ViewKey& view() const { return view_; }
 
  private:
-  ViewKey view_;  // its number is 0 until it is bound
+  ViewKey view_;  // its number is 0 until bound
   std::weak_ptr<ShardHost> job_;
 };
 

@@ -14,7 +14,7 @@
 namespace shoal::server {
 namespace {
 
-// Some blocks of a checkpoint that was cut into other shards.
+// Some blocks of a checkpoint that was divided into different shards.
 class CheckpointBlocks : public StateReader {
  public:
   explicit CheckpointBlocks(CheckpointReader reader) : reader_(std::move(reader)) {}
@@ -31,7 +31,7 @@ class CheckpointBlocks : public StateReader {
   const CheckpointReader reader_;
 };
 
-// A shard's own file, as a whole.
+// A shard's own file, read as a whole.
 class CheckpointShardFile : public StateReader {
  public:
   CheckpointShardFile(CheckpointReader reader, int shard)
@@ -47,7 +47,8 @@ class CheckpointShardFile : public StateReader {
   ShardFileReader file_;
 };
 
-// Whether `blocks` are all blocks of the shard of the first one, when `total` are cut into `shards`.
+// Whether `blocks` are all the blocks of the first one's shard, when `total` blocks are divided into
+// `shards`.
 bool IsWholeShard(absl::Span<const BlockId> blocks, uint64_t shards, uint64_t total) {
   if (blocks.empty() || blocks[0].value() >= shards) return false;
   for (size_t i = 0; i < blocks.size(); ++i) {
@@ -74,7 +75,7 @@ class InitialState : public StateReader {
   }
 
  private:
-  // Elements of θ from `begin` on, all of `parameter`.
+  // Fills in elements of θ from `begin` on, all of them part of `parameter`.
   absl::Status Fill(const ParameterInfo& parameter, uint64_t begin, absl::Span<float> out) {
     switch (parameter.init().kind()) {
       case Initializer::ONES:
@@ -113,14 +114,15 @@ absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePo
   }
   SHOAL_ASSIGN_OR_RETURN(CheckpointReader reader, CheckpointReader::Open(&env_, restore.checkpoint()));
   if (reader.manifest().version() != restore.version()) {
-    return absl::DataLossError(absl::StrCat(restore.checkpoint(), " is of version ",
+    return absl::DataLossError(absl::StrCat(restore.checkpoint(), " has version ",
                                             reader.manifest().version(), ", expected ", restore.version()));
   }
   std::vector<uint64_t> sizes;
   for (const BlockSpec& block : job_->blocks) sizes.push_back(block.size);
   if (reader.block_sizes() != sizes || reader.moment_names() != job_->moment_names) {
     return absl::FailedPreconditionError(absl::StrCat(
-        restore.checkpoint(), " is of another model or optimizer: its blocks have other sizes or moments"));
+        restore.checkpoint(),
+        " belongs to a different model or optimizer: its blocks have different sizes or moments"));
   }
   const int shards = reader.manifest().shards_size();
   if (!IsWholeShard(blocks, shards, sizes.size()))

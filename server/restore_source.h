@@ -17,10 +17,10 @@ namespace shoal::server {
 // Thread-safe.
 class RestoreSource : public StateSource {
  public:
-  // The path of a local copy of an artifact.
+  // Returns the path of a local copy of an artifact.
   using FetchArtifact = std::function<absl::StatusOr<std::string>(const Artifact&, const Progress&)>;
 
-  // `progress` is told of each piece that is fetched or read; any thread.
+  // `progress` is called for each piece that is fetched or read, on any thread.
   RestoreSource(Env* env, std::shared_ptr<const ShardConfig> job, FetchArtifact fetch, Progress progress)
       : env_(env, progress), job_(std::move(job)), fetch_(std::move(fetch)), progress_(std::move(progress)) {}
 

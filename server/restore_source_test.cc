@@ -19,7 +19,7 @@ std::shared_ptr<const ShardConfig> Job() {
   return job;
 }
 
-// Committed, in two shards: θ of block b is b, its momentum -b.
+// A committed checkpoint in two shards: θ of block b is b, its momentum -b.
 std::string Commit(const std::string& folder) {
   CheckpointManifest manifest;
   manifest.set_version(8);
@@ -68,7 +68,8 @@ absl::Status Restore(const std::string& checkpoint, uint32_t shard, uint32_t sha
   return absl::OkStatus();
 }
 
-TEST_CASE("Blocks come back however the checkpoint was cut; a shard's own file is read front to back") {
+TEST_CASE(
+    "Blocks are restored however the checkpoint was divided; a shard's own file is read front to back") {
   const TestDir dir;
   const std::string path = Commit(dir.path());
   for (uint32_t shards = 1; shards <= 4; ++shards) {
@@ -80,7 +81,7 @@ TEST_CASE("Blocks come back however the checkpoint was cut; a shard's own file i
   }
 }
 
-TEST_CASE("Damage of what a server reads is the checkpoint's fault, and told from what is the server's") {
+TEST_CASE("Damage to what a server reads is blamed on the checkpoint, other errors on the server") {
   const TestDir dir;
   const std::string path = Commit(dir.path());
   const std::string file = JoinPath(path, ShardFileName(1, 2));
@@ -89,7 +90,7 @@ TEST_CASE("Damage of what a server reads is the checkpoint's fault, and told fro
   REQUIRE(PosixEnv()->WriteFileAtomic(file, bytes).ok());
   CHECK(absl::IsDataLoss(Restore(path, 1, 2)));
   CHECK(absl::IsDataLoss(Restore(path, 0, 1)));
-  CHECK(Restore(path, 0, 2).ok());  // which does not need it
+  CHECK(Restore(path, 0, 2).ok());  // does not need it
   REQUIRE(PosixEnv()->DeleteFile(file).ok());
   CHECK(absl::IsDataLoss(Restore(path, 0, 2)));
   CHECK(absl::IsNotFound(Restore(dir / "version-9", 0, 2)));

@@ -1,4 +1,4 @@
-// The server daemon without its command line: ServerNode on a session with the scheduler, gRPC, threads.
+// The server daemon without its command line: a ServerNode with a scheduler session, gRPC and threads.
 #pragma once
 
 #include <memory>
@@ -22,24 +22,24 @@ class ServerDaemon {
  public:
   struct Options {
     std::shared_ptr<grpc::Channel> channel;  // to the scheduler
-    std::string work_dir;                    // keeps artifacts; may be emptied while no server runs
+    std::string work_dir;                    // holds artifacts; may be emptied while no server runs
     int threads = 1;
     Env* env = nullptr;
   };
   explicit ServerDaemon(Options options);
-  // Stops at once; the scheduler notices by the broken session. Shut the RPC server down before.
+  // Stops at once; the scheduler notices the broken session. Shut the RPC server down first.
   ~ServerDaemon();
   ServerDaemon(const ServerDaemon&) = delete;
   ServerDaemon& operator=(const ServerDaemon&) = delete;
 
-  // Joins in the background; once.
+  // Joins in the background. Call once.
   void Join(SessionOptions session);
 
-  // As SessionClient's; after Join.
+  // See SessionClient. Call after Join.
   void Leave(absl::Duration timeout) { session_->Leave(timeout); }
   absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
 
-  // As ServerNode's.
+  // See ServerNode.
   absl::StatusOr<std::shared_ptr<ShardHost>> Find(JobId job) const { return node_.Find(job); }
 
  private:

@@ -12,7 +12,7 @@
 namespace shoal::server {
 namespace {
 
-// That are being destroyed. It takes no time, but where a disk does not answer.
+// Most former jobs that may still be waiting to be destroyed. Destruction takes no time unless a disk hangs.
 constexpr size_t kMaxFormerJobs = 2;
 
 }  // namespace
@@ -65,9 +65,8 @@ void ServerNode::OnDirective(const Directive& directive) {
   if (directive.has_view()) Install(directive.view());
 }
 
-// A view of another training, or one older than this job's (the scheduler's store is not the one that it
-// was), is one of another job, though number and preparation are the same: nothing of this one may get into
-// it.
+// A view of another training, or one older than this job's (the scheduler's store was replaced), belongs to
+// another job, even though number and preparation are the same: nothing of this job may leak into it.
 void ServerNode::Install(const View& view) {
   const auto job = Find(JobId(view.job()));
   if (!job.ok()) return;
@@ -79,12 +78,12 @@ void ServerNode::Install(const View& view) {
 
 void ServerNode::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
-  // A number alone tells nothing: another cluster counts its jobs anew.
+  // The number alone is not enough: another cluster numbers its own jobs from the start.
   const bool same = prepared_.SerializeAsString() == request.SerializeAsString();
   if (const auto job = Find(id); same && job.ok()) return ReportPrepared(**job);
   DropJob();
   prepared_ = request;
-  // No answer: it is offered again, and a refusal would blame this job for the others' disk.
+  // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
   if (const size_t former = owner_.former(); former > kMaxFormerJobs) return HoldUp(id, former);
   auto job = MakeShardConfig(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
@@ -114,8 +113,8 @@ void ServerNode::Prepare(const PrepareJob& request) {
 void ServerNode::HoldUp(JobId job, size_t former) {
   const std::string why =
       absl::StrCat("waits for ", former,
-                   " former jobs to let go of their memory: the disk of their checkpoints "
-                   "does not answer");
+                   " former jobs to release their memory: the disk with their checkpoints "
+                   "does not respond");
   spdlog::error("Job {} {}", job.value(), why);
   absl::MutexLock lock(&mutex_);
   held_up_.set_kind(ACTIVITY_PREPARE);

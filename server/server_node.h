@@ -1,5 +1,6 @@
-// A server as the scheduler knows it: prepares a job when told, takes on its views, drops it. At most one job
-// at a time; none is taken on while three former ones can't be destroyed since their disk does not answer.
+// A server as the scheduler knows it: prepares a job when told to, installs its views, drops it. Holds at
+// most one job at a time, and accepts no job while three former ones can't be destroyed because their disk
+// hangs.
 #pragma once
 
 #include <functional>
@@ -18,22 +19,22 @@
 
 namespace shoal::server {
 
-// Session, network, files and time come from outside: server/server_daemon.h, or the simulation. Events of
-// the session are given by one thread at a time; none of them blocks. Find is thread-safe.
+// Session, network, files and time are passed in, by server/server_daemon.h or the simulation. Session events
+// must come from one thread at a time; none of them blocks. Find is thread-safe.
 class ServerNode {
  public:
   struct Options {
     int threads = 1;
     Env* env = nullptr;
-    ExecutorFactory executors;  // as of JobOwner, and ShardHost's for each job
+    ExecutorFactory executors;  // those of JobOwner, and of ShardHost for each job
     PeerLink* peers = nullptr;  // outlives the node
-    // Sends a report to the scheduler if a session stands; never blocks.
+    // Sends a report to the scheduler if a session is open; never blocks.
     std::function<void(NodeReport)> report;
-    RestoreSource::FetchArtifact fetch;  // may block; called by a job's executor of restores
+    RestoreSource::FetchArtifact fetch;  // may block; called on a job's "restores" executor
     uint64_t max_block_elements = kMaxBlockElements;
   };
   explicit ServerNode(Options options);
-  // Drops the job. No request and no stream may refer to it any more.
+  // Drops the job. No request or stream may still refer to it.
   ~ServerNode();
   ServerNode(const ServerNode&) = delete;
   ServerNode& operator=(const ServerNode&) = delete;
@@ -44,15 +45,16 @@ class ServerNode {
   void OnDirective(const Directive& directive) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnLeaseLost() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // For the session's heartbeats: what the job is at, and whom it can't reach. Never blocks; any thread.
+  // For the session's heartbeats: what the job is doing and which peers it can't reach. Never blocks; any
+  // thread.
   Heartbeat MakeHeartbeat() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Errors: FAILED_PRECONDITION when another job, or none, is here.
+  // Errors: FAILED_PRECONDITION when this server runs another job or none.
   absl::StatusOr<std::shared_ptr<ShardHost>> Find(JobId job) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   void Prepare(const PrepareJob& request);
-  // `former` jobs keep their memory: the heartbeats say so.
+  // `former` jobs still hold their memory; the heartbeats say so.
   void HoldUp(JobId job, size_t former) ABSL_LOCKS_EXCLUDED(mutex_);
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -62,13 +64,13 @@ class ServerNode {
 
   const Options options_;
   JobOwner owner_;
-  NodeId self_;  // of the session's thread
+  NodeId self_;  // session thread only
 
-  PrepareJob prepared_;  // that job_ came of; of the session's thread
+  PrepareJob prepared_;  // the request that made job_; session thread only
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);
-  Activity held_up_ ABSL_GUARDED_BY(mutex_);  // what a job waits for that is not prepared; job 0: none does
+  Activity held_up_ ABSL_GUARDED_BY(mutex_);  // what an unprepared job waits for; job 0: none waits
 };
 
 }  // namespace shoal::server

@@ -1,4 +1,4 @@
-// What a parameter server must know of a job, derived once from its spec and plan.
+// What a parameter server must know about a job, derived once from its spec and plan.
 #pragma once
 
 #include <cstdint>
@@ -24,27 +24,27 @@ struct ShardConfig {
   WireFormat wire = WIRE_FORMAT_F32;
   OptimizerConfig optimizer;
   double clip_norm = 0;                   // 0: no clipping
-  std::vector<std::string> moment_names;  // of the optimizer's arrays, as checkpoints call them
+  std::vector<std::string> moment_names;  // names of the optimizer's arrays in checkpoints
   std::vector<BlockSpec> blocks;          // of the whole job
   std::vector<ParameterInfo> parameters;  // in order of θ, without gaps
-  Artifact weights;                       // holds θ_0; without a name: none
+  Artifact weights;                       // holds θ_0; empty name: none
 
   bool clips() const { return clip_norm > 0; }
 };
 
-// A range of a block in which all parameters have, or have not, weight decay.
+// A range of a block in which either all parameters or none have weight decay.
 struct DecayRange {
   uint64_t begin = 0;  // elements, within the block
   uint64_t end = 0;
   bool decay = true;
 };
 
-// Checks spec and plan, which came over the network. `max_block_elements` is for tests and simulations, which
-// want small blocks. Errors: INVALID_ARGUMENT that says what does not fit.
+// Checks spec and plan, which came over the network. `max_block_elements` lets tests and simulations use
+// small blocks. Errors: INVALID_ARGUMENT, saying what does not match.
 absl::StatusOr<std::shared_ptr<const ShardConfig>> MakeShardConfig(
     JobId job, const JobSpec& spec, const JobPlan& plan, uint64_t max_block_elements = kMaxBlockElements);
 
-// The whole block, cut where weight decay starts or ends.
+// Covers the whole block, cut where weight decay starts or ends.
 std::vector<DecayRange> DecayRanges(const ShardConfig& job, const BlockSpec& block);
 
 }  // namespace shoal::server

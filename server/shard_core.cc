@@ -17,7 +17,7 @@ absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
   std::optional<uint32_t> own;
   for (int i = 0; i < view.shards_size(); ++i) {
     if (view.shards(i).followers_size() > 0) {
-      return absl::InvalidArgumentError("a view with followers: this version does not replicate");
+      return absl::InvalidArgumentError("a view with followers: this version does not support replication");
     }
     if (view.shards(i).primary().node_id() != self.value()) continue;
     if (own) return absl::InvalidArgumentError("two shards on one server");
@@ -28,10 +28,10 @@ absl::StatusOr<uint32_t> OwnShard(const View& view, NodeId self) {
   return *own;
 }
 
-// Of an error of memory; it must not leave a thread of ParallelFor, nor a handler of gRPC.
+// For out-of-memory errors, whose exception must not escape a ParallelFor thread or a gRPC handler.
 constexpr char kState[] = "the job's state";
 
-// Memory for a block's state, filled by the reader.
+// Allocates a block's state and has the reader fill it.
 absl::StatusOr<BlockStart> LoadBlock(const ShardConfig& job, BlockId block, Version version, ArrayPool* pool,
                                      StateReader* reader) {
   const uint64_t size = job.blocks[block.value()].size;
@@ -67,7 +67,7 @@ void ShardCore::Expect(const View& view) {
 }
 
 absl::Status ShardCore::CheckIsNewest(const ViewKey& view) const {
-  if (closed_) return absl::FailedPreconditionError("the job is over here");
+  if (closed_) return absl::FailedPreconditionError("the job has ended on this server");
   SHOAL_RETURN_IF_ERROR(CheckSameTraining(view, newest_));
   if (view.view >= newest_.view) return absl::OkStatus();
   return absl::FailedPreconditionError(
@@ -106,10 +106,10 @@ absl::Status ShardCore::Install(const View& view) {
   SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardState> state, std::move(made));
   {
     absl::MutexLock lock(&mutex_);
-    if (closed_) return absl::FailedPreconditionError("the job is over here");
-    // Of use to a newer view of the same restore point too.
+    if (closed_) return absl::FailedPreconditionError("the job has ended on this server");
+    // Also useful to a newer view of the same restore point.
     if (restore_id_ == RestoreId(view.restore().restore_id())) state_ = state;
-    if (newest_.view != id) return absl::FailedPreconditionError("a newer view came in between");
+    if (newest_.view != id) return absl::FailedPreconditionError("superseded by a newer view");
     serving_ = id;
   }
   state->Resume(KeyOf(view));
@@ -119,7 +119,8 @@ absl::Status ShardCore::Install(const View& view) {
 absl::Status ShardCore::CheckRestorePoint(const RestorePoint& restore) const {
   if (restore.version() > job_->length.rounds) {
     return absl::InvalidArgumentError(absl::StrCat("a restore point at version ", restore.version(),
-                                                   ", the training has ", job_->length.rounds, " rounds"));
+                                                   ", but the training has ", job_->length.rounds,
+                                                   " rounds"));
   }
   if (restore.checkpoint().empty() && restore.version() != 0) {
     return absl::InvalidArgumentError(
@@ -138,12 +139,12 @@ absl::StatusOr<std::shared_ptr<ShardState>> ShardCore::StateFor(const View& view
   }
   if (held != nullptr && held->place().restore_id == place.restore_id) {
     if (held->place().shard == place.shard && held->place().shards == place.shards) return held;
-    return absl::InvalidArgumentError("another cut into shards without a new restore point");
+    return absl::InvalidArgumentError("a different division into shards without a new restore point");
   }
   SHOAL_RETURN_IF_ERROR(CheckRestorePoint(view.restore()));
   {
     absl::MutexLock lock(&mutex_);
-    state_.reset();  // its memory is used again below
+    state_.reset();  // its memory is reused below
   }
   held.reset();
   const std::vector<BlockId> blocks = ShardMap(place.shards).BlocksOf(place.shard, job_->blocks.size());
@@ -151,7 +152,7 @@ absl::StatusOr<std::shared_ptr<ShardState>> ShardCore::StateFor(const View& view
   std::vector<absl::StatusOr<BlockStart>> loaded(blocks.size());
   const auto load = [&](uint64_t i) {
     if (!IsWanted(place.restore_id)) {
-      loaded[i] = absl::FailedPreconditionError("a newer restore point came in between");
+      loaded[i] = absl::FailedPreconditionError("superseded by a newer restore point");
       return;
     }
     try {

@@ -83,7 +83,7 @@ class RampSource : public StateSource, public StateReader {
   std::function<void()> on_open = [] {}, on_read = [] {};
 };
 
-// Gradient of one slot, values that need rounding.
+// Gradient of one slot; its values need rounding.
 float Gradient(uint64_t round, uint32_t slot, uint64_t block, uint64_t i) {
   return std::sin(0.3f * static_cast<float>(round + 1) + 1.7f * static_cast<float>(slot) +
                   0.9f * static_cast<float>(block * kBlockElements + i));
@@ -103,7 +103,7 @@ std::vector<float> NodeValue(uint64_t round, SlotRange node, uint64_t block, uin
   return value;
 }
 
-// Several shards of one job with each other, in one thread.
+// Several shards of one job working together, in one thread.
 class Cluster : public ShardEffects {
  public:
   explicit Cluster(uint32_t shards, double clip_norm = 1, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
@@ -191,7 +191,7 @@ class Cluster : public ShardEffects {
   bool room = true;  // for snapshots
   int published = 0;
   std::vector<uint32_t> asked;                    // for norms
-  std::set<std::pair<uint32_t, uint32_t>> calls;  // for them, of whom to whom: one at a time
+  std::set<std::pair<uint32_t, uint32_t>> calls;  // (from, to): one call at a time
   std::vector<ShardProgress> progresses;
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
   std::vector<std::string> lost;
@@ -225,7 +225,7 @@ TEST_CASE("SGD's update is the formula") {
     CHECK(after[i] == Approx(before[i] - rate * sum[i] / 8).margin(1e-7));
 }
 
-TEST_CASE("A contribution that is there already, or of a round that is over, is dropped") {
+TEST_CASE("A contribution that is already covered, or for a round that is over, is dropped") {
   Cluster cluster(1);
   REQUIRE(cluster.Push(0, {0, 2}, 0).ok());
   CHECK(*cluster.Push(0, {0, 1}, 0) == ContributionResult::kDuplicate);
@@ -266,7 +266,7 @@ TEST_CASE("What can't come from a correct worker is refused and changes nothing"
   CHECK(code(cluster.Header(1, {0, 1}, 0), good) == absl::StatusCode::kFailedPrecondition);
   CHECK(code(cluster.Header(0, {1, 3}, 0), good) == absl::StatusCode::kInvalidArgument);
   CHECK(code(cluster.Header(0, {3, 9}, 0), good) == absl::StatusCode::kInvalidArgument);
-  CHECK(code(cluster.Header(0, {0, 1}, 1), good) == absl::StatusCode::kInvalidArgument);  // another shard's
+  CHECK(code(cluster.Header(0, {0, 1}, 1), good) == absl::StatusCode::kInvalidArgument);  // in another shard
   CHECK(code(cluster.Header(0, {0, 1}, 99), good) == absl::StatusCode::kInvalidArgument);
   CHECK(code(cluster.Header(0, {0, 1}, 0), Payload()) == absl::StatusCode::kInvalidArgument);
   header = cluster.Header(0, {0, 1}, 0);
@@ -301,7 +301,7 @@ TEST_CASE(
   CHECK(cluster.Theta(2) == undisturbed.Theta(2));
 }
 
-TEST_CASE("A contribution whose loss is not a number is taken") {
+TEST_CASE("A contribution whose loss is not a number is accepted") {
   Cluster cluster(1);
   for (uint64_t block = 0; block < cluster.job->blocks.size(); ++block) {
     ContributionHeader header = cluster.Header(0, {0, 4}, block);
@@ -377,7 +377,7 @@ TEST_CASE("A round of which a peer has told two different norms does not go on, 
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kDataLoss);
   cluster.asked.clear();
   cluster.InstallView(2);
-  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 1);  // so that it is told again
+  CHECK(std::count(cluster.asked.begin(), cluster.asked.end(), 1) == 1);  // so that it is reported again
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kDataLoss);
   CHECK(cluster.servers[0]->Versions(Key(2))->highest == Version(0));
   cluster.InstallView(3, /*restore_id=*/2);
@@ -413,8 +413,8 @@ TEST_CASE("Who asks for norms is asked for his own, and nothing else comes of it
   CHECK(code([](NormsRequest* r) { r->set_training_id(2); }) == absl::StatusCode::kFailedPrecondition);
   CHECK(GiveNorms(&cluster, PeerNorms(cluster, 0, 1.5)) == absl::StatusCode::kOk);
   cluster.asked.clear();
-  CHECK(ask()->squared_norms_size() > 0);  // of the round before too
-  CHECK(cluster.asked.empty());            // and its own are not lacking
+  CHECK(ask()->squared_norms_size() > 0);  // for the previous round too
+  CHECK(cluster.asked.empty());            // and its own are not missing
 }
 
 TEST_CASE("Norms in a job that does not clip are refused") {
@@ -441,7 +441,7 @@ TEST_CASE("A gradient that has overflowed does not keep the round waiting") {
 
 // ---- views ----
 
-TEST_CASE("A view that can't be is refused, and no view is served") {
+TEST_CASE("An impossible view is refused, and no view is served") {
   Cluster cluster(1);
   const auto code = [&](const std::function<void(View*)>& change) {
     View view = cluster.view;
@@ -472,7 +472,7 @@ TEST_CASE("A view that can't be is refused, and no view is served") {
   CHECK(code([](View*) {}) == absl::StatusCode::kOk);
 }
 
-// As long as it lives no large memory can be had, after the first `grant` pieces.
+// While it exists, all large allocations after the first `grant` fail.
 class NoMemory {
  public:
   explicit NoMemory(int grant = 0) {
@@ -552,7 +552,7 @@ TEST_CASE("A state for which there is no memory is refused, and loaded when ther
   CHECK(cluster.servers[0]->Install(view).ok());
 }
 
-TEST_CASE("Two versions are kept, and what is gone or to come says so") {
+TEST_CASE("Two versions are kept; older and future ones give different errors") {
   Cluster cluster(1);
   for (uint64_t round = 0; round < 3; ++round) cluster.PushAll(round, {{0, 4}});
   const auto code = [&](uint64_t version) {
@@ -606,7 +606,7 @@ TEST_CASE("A view of another training is refused without effect, whatever its nu
   }
 }
 
-TEST_CASE("Progress, statistics and snapshots come once a version, whole") {
+TEST_CASE("Progress, statistics and snapshots come once per version, complete") {
   Cluster cluster(2);
   cluster.PushAll(0, {{0, 2}, {2, 4}});
   cluster.PushAll(1, {{0, 4}});
@@ -654,7 +654,7 @@ TEST_CASE("An update that leads to a checkpoint waits until there is room for it
   CHECK(cluster.servers[0]->Versions(Key(1))->lowest == Version(3));
 }
 
-TEST_CASE("A plan that does not fit together is refused") {
+TEST_CASE("An inconsistent plan is refused") {
   JobPlan plan = Plan();
   plan.mutable_parameters(1)->set_offset(41);
   CHECK(absl::IsInvalidArgument(MakeShardConfig(JobId(1), Spec(0), plan).status()));

@@ -14,23 +14,23 @@ namespace shoal::server {
 namespace {
 
 constexpr absl::Duration kReportEvery = absl::Milliseconds(50);
-// Without progress: what the shard waits for, for the status.
+// How often to report what the shard waits for while there is no progress, for `shoal status`.
 constexpr absl::Duration kReportIdle = absl::Seconds(1);
 constexpr absl::Duration kNormsTimeout = absl::Seconds(2);
 constexpr absl::Duration kNormsRetry = absl::Milliseconds(50);
-// A peer that was not complete yet asks back when it is, so that this is for nothing.
+// Normally not needed: a peer that was not complete yet asks back once it is.
 constexpr absl::Duration kRepeatNorms = absl::Seconds(1);
 
-// Retried for so long, a version that may turn out to be the best gives way to the training, which waits.
+// After this long, a version that may turn out to be the best gives way to the training, which is waiting.
 constexpr absl::Duration kCandidatePatience = absl::Minutes(1);
 constexpr BackoffOptions kWriteBackoff = {absl::Milliseconds(250), absl::Seconds(5)};
 
-// What the transport says, and not the peer.
+// Whether the error comes from the transport rather than the peer.
 bool IsNoAnswer(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
-// Whether the round that leads to `version` is among them.
+// Whether the round that leads to `version` is in `rounds`.
 bool HasRoundTo(const std::deque<RoundStats>& rounds, Version version) {
   return std::any_of(rounds.begin(), rounds.end(),
                      [&](const RoundStats& round) { return round.round() + 1 == version.value(); });
@@ -38,7 +38,7 @@ bool HasRoundTo(const std::deque<RoundStats>& rounds, Version version) {
 
 }  // namespace
 
-// Hands what comes from outside to the job's timers as long as there is a job.
+// Posts events from outside to the job's timers for as long as the job exists.
 class ShardHost::Life {
  public:
   explicit Life(ShardHost* job) : job_(job) {}
@@ -80,7 +80,7 @@ void ShardHost::Close() {
     stopping_ = true;
   }
   shard_->Close();
-  EndStreams(ViewId(0), absl::FailedPreconditionError("the job is over here"));
+  EndStreams(ViewId(0), absl::FailedPreconditionError("the job has ended on this server"));
 }
 
 ShardHost::~ShardHost() {
@@ -115,7 +115,7 @@ absl::Status ShardHost::Install(const View& view) {
     restoring_ = Restoring{id, 0, 0, timers_->Now()};
   }
   shard_->Expect(view);
-  EndStreams(id, absl::FailedPreconditionError("the view is over"));
+  EndStreams(id, absl::FailedPreconditionError("the view has ended"));
   restores_->Post([this, view] { Restore(view); });
   return absl::OkStatus();
 }
@@ -126,10 +126,10 @@ void ShardHost::Restore(const View& view) {
     absl::MutexLock lock(&mutex_);
     if (queued_ == id) queued_ = ViewId(0);
     if (stopping_ || view_.view() != view.view()) return;
-    if (!restoring_) restoring_ = Restoring{id, 0, 0, timers_->Now()};  // the view came again meanwhile
+    if (!restoring_) restoring_ = Restoring{id, 0, 0, timers_->Now()};  // the view was sent again meanwhile
   }
   absl::Status status = shard_->Install(view);
-  // What is missing where nothing is has not gone by itself.
+  // A file that is missing because the whole folder is missing is a storage problem, not damage.
   if (IsCheckpointDamage(status) && !view.restore().checkpoint().empty()) {
     const absl::Status storage = CheckStorage(options_.env, DirName(view.restore().checkpoint()));
     if (!storage.ok()) status = storage;
@@ -153,7 +153,7 @@ void ShardHost::Restore(const View& view) {
   ReportInstalled();
 }
 
-// How far the shard is comes first: when all servers hold the view, the scheduler knows how far each was.
+// Progress is reported first: so once all servers hold the view, the scheduler knows how far each was.
 void ShardHost::ReportInstalled() {
   ReportProgress();
   absl::MutexLock lock(&mutex_);
@@ -178,7 +178,7 @@ void ShardHost::OnSessionOpened() {
 
 absl::Status ShardHost::Attach(std::shared_ptr<WorkerStream> stream) {
   absl::MutexLock lock(&mutex_);
-  if (stopping_) return absl::FailedPreconditionError("the job is over here");
+  if (stopping_) return absl::FailedPreconditionError("the job has ended on this server");
   SHOAL_RETURN_IF_ERROR(CheckKey(stream->view(), KeyOf(view_)));
   streams_.push_back(std::move(stream));
   return absl::OkStatus();
@@ -227,13 +227,13 @@ void ShardHost::AskNorms(ViewId view, uint32_t peer, const NormsRequest& request
     found->request = request;
     found->wanted = true;
     found->again = true;
-    // A call that is out is followed by the next; after an error that has its time.
+    // A call in progress is followed by another; after an error, the backoff decides when.
     if (found->calling || !found->error.ok()) return;
   }
   CallPeer(view, peer);
 }
 
-// Null when the view is over or has no such shard.
+// Returns null when the view is over or has no such shard.
 ShardHost::Peer* ShardHost::FindPeer(ViewId view, uint32_t peer) {
   if (stopping_ || view_.view() != view.value() || peer >= static_cast<uint32_t>(view_.shards_size()))
     return nullptr;
@@ -256,7 +256,7 @@ void ShardHost::CallPeer(ViewId view, uint32_t peer, std::optional<uint64_t> cal
   }
   options_.peers->GetNorms(address, request, kNormsTimeout,
                            [life = life_, request, peer](absl::StatusOr<Norms> answer) {
-                             // On the timers: this may be inside of the call that asked.
+                             // On the timers: this may run inside the call that asked.
                              life->Post([request, peer, answer = std::move(answer)](ShardHost* job) {
                                job->OnNormsAnswer(request, peer, answer);
                              });
@@ -295,14 +295,14 @@ absl::StatusOr<bool> ShardHost::TakeNorms(const NormsRequest& request, uint32_t 
                                                    ", round ", request.round()));
   }
   const absl::Status status = shard_->OnNorms(answer);
-  if (absl::IsFailedPrecondition(status)) return false;  // the view is over here
+  if (absl::IsFailedPrecondition(status)) return false;  // the view has ended here
   if (!status.ok()) return status;
   return true;
 }
 
-// A peer that has not taken on the view yet, or is in another round, is there. One that finds fault with the
-// norms, or sends wrong ones, is there too, but the round does not end by it any more than by one that is
-// not: the scheduler must hear of it.
+// A peer that has not installed the view yet, or is in another round, is reachable. One that refuses the
+// norms, or sends wrong ones, is reachable too, but the round can no more end than with an unreachable one:
+// the scheduler must be told.
 absl::Duration ShardHost::NoteAnswer(uint32_t peer, Round round, const absl::Status& status) {
   Peer& known = peers_[peer];
   const NodeRef& node = view_.shards(static_cast<int>(peer)).primary();
@@ -317,7 +317,7 @@ absl::Duration ShardHost::NoteAnswer(uint32_t peer, Round round, const absl::Sta
   if (known.error.ok()) known.failed = timers_->Now();
   if (IsNoAnswer(status)) {
     if (known.error.ok()) {
-      spdlog::warn("Job {}: {} at {} can't be reached; trying on: {}", id().value(), node.name(),
+      spdlog::warn("Job {}: {} at {} can't be reached; retrying: {}", id().value(), node.name(),
                    node.address(), status.ToString());
     }
     known.error = status;
@@ -345,7 +345,7 @@ void ShardHost::OnProgress(const ShardProgress& progress) {
   ReportSoon();
 }
 
-// Now, or kReportEvery after the last report.
+// Reports now, or kReportEvery after the last report.
 void ShardHost::ReportSoon() {
   if (report_due_) return;
   report_due_ = true;
@@ -362,8 +362,8 @@ void ShardHost::ReportWhenIdle() {
   ReportProgress();
 }
 
-// Blocks reach a version before its round's statistics are known here. The scheduler must not learn of the
-// one without the other: its verdict on a version is also the last word on its metrics.
+// Blocks reach a version before its round's statistics are known here. The scheduler must not learn of one
+// without the other: once it has judged a version, that version's metrics are final.
 Version ShardHost::KnownVersion(Version version) const {
   while (version.value() > view_.restore().version() && !HasRoundTo(rounds_, version)) version = version - 1;
   return version;
@@ -379,7 +379,7 @@ void ShardHost::ReportProgress() {
     *progress->add_rounds() = *round;
   }
   if (progress->shard() == 0) progress->set_version(KnownVersion(Version(progress->version())).value());
-  // Rounds of blocks that were updated side by side may have swapped.
+  // Rounds of blocks that were updated in parallel may be out of order.
   std::sort(progress->mutable_rounds()->begin(), progress->mutable_rounds()->end(),
             [](const RoundStats& a, const RoundStats& b) { return a.round() < b.round(); });
   unreported_ = 0;
@@ -408,8 +408,8 @@ void ShardHost::OnSnapshot(std::shared_ptr<const ShardSnapshot> snapshot) {
   const CheckpointUse use = UseOf(snapshot->version);
   const SnapshotQueue::Snapshot given_up = snapshots_.Add(std::move(snapshot), use);
   if (given_up != nullptr) {
-    const ShardWritten written =
-        NewWritten(*given_up, absl::AbortedError("given up: the disk is slower than the job's checkpoints"));
+    const ShardWritten written = NewWritten(
+        *given_up, absl::AbortedError("dropped: the disk can't keep up with the job's checkpoints"));
     spdlog::warn("Job {}: checkpoint of version {} {}", id().value(), written.version(), written.error());
     ReportWritten(written);
   }
@@ -425,7 +425,7 @@ void ShardHost::OnSnapshotLost(const ShardSnapshot& snapshot, const absl::Status
   ReportWritten(written);
 }
 
-// The one that is retried, or the next; null: there is none, or the job is over.
+// The snapshot being retried, or the next one; null: there is none, or the job is over.
 SnapshotQueue::Snapshot ShardHost::TakeSnapshot() {
   if (stopping_) return nullptr;
   return retried_ != nullptr ? std::exchange(retried_, nullptr) : snapshots_.Take();
@@ -436,7 +436,7 @@ void ShardHost::WriteNextSnapshot() {
   {
     absl::MutexLock lock(&mutex_);
     snapshot = TakeSnapshot();
-    if (snapshot == nullptr) {  // of a restore point that is over
+    if (snapshot == nullptr) {  // its restore point is over
       write_posted_ = false;
       return;
     }
@@ -445,11 +445,11 @@ void ShardHost::WriteNextSnapshot() {
   }
   Execute([this] { shard_->ResumeUpdates(); });
   const absl::StatusOr<CheckpointShard> shard = WriteSnapshot(*snapshot);
-  ReportProgress();  // first, so that a version's statistics are known when its checkpoint is
+  ReportProgress();  // first, so that a version's statistics arrive before its checkpoint
   absl::MutexLock lock(&mutex_);
   writing_.reset();
   ShardWritten written = NewWritten(*snapshot, shard);
-  if (!shard.ok() && full_since_ == absl::InfiniteFuture()) {  // once for a disk that stays full
+  if (!shard.ok() && full_since_ == absl::InfiniteFuture()) {  // only once for a disk that stays full
     spdlog::error("Job {}: checkpoint of version {}: {}", id().value(), written.version(),
                   shard.status().ToString());
   }
@@ -463,8 +463,8 @@ void ShardHost::WriteNextSnapshot() {
   files_->Post([this] { WriteNextSnapshot(); });
 }
 
-// What is in memory still is written when there is room again, unless something waits behind it that serves
-// as well, or the training.
+// A snapshot still in memory is written when there is room again, unless a snapshot that serves as well, or
+// the training, is waiting for it.
 bool ShardHost::IsRetried(const ShardSnapshot& snapshot, const absl::Status& status) {
   if (!MayBeWrittenLater(status)) {
     full_since_ = absl::InfiniteFuture();
@@ -541,9 +541,10 @@ void ShardHost::ReportWritten(const ShardWritten& written) {
   if (written_.size() > kMaxWritten) written_.pop_front();
 }
 
-// ---- what goes on ----
+// ---- activities ----
 
-// Of whatever restore runs: there is one at a time, so a newer one gets on with it.
+// Whichever view's restore is running: there is only one at a time, so its progress counts for a newer view
+// too.
 void ShardHost::NoteRestoreProgress() {
   absl::MutexLock lock(&mutex_);
   if (restoring_) restoring_->progress = timers_->Now();
@@ -556,7 +557,7 @@ void ShardHost::NoteWriteProgress() {
 
 void ShardHost::OnBlockRestored(ViewId view, uint64_t blocks) {
   absl::MutexLock lock(&mutex_);
-  // What an older view loads is of use to a newer one of the same restore point.
+  // What is loaded for an older view also serves a newer one of the same restore point.
   if (!restoring_ || restoring_->view < view) return;
   restoring_->blocks = blocks;
   ++restoring_->loaded;
@@ -575,7 +576,7 @@ std::string ShardHost::WritingDetail() const {
   const std::string detail = writing_              ? absl::StrCat("writes version ", writing_->value())
                              : retried_ != nullptr ? absl::StrCat("can't write version ",
                                                                   retried_->version.value(), ", trying again")
-                                                   : "writes next";
+                                                   : "about to write";
   if (snapshots_.size() == 0) return detail;
   const char* const wait = snapshots_.size() == 1 ? " snapshot waits, " : " snapshots wait, ";
   return absl::StrCat(detail, "; ", snapshots_.size(), wait, snapshots_.bytes() >> 20, " MiB");

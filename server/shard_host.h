@@ -30,51 +30,51 @@
 
 namespace shoal::server {
 
-// A worker's Pull or Push, as the job sees it: it ends with its view. Called with no lock of the job held, by
-// any thread.
+// A worker's Pull or Push as the job sees it: it ends with its view. Called on any thread, with none of the
+// job's locks held.
 class WorkerStream {
  public:
   virtual ~WorkerStream() = default;
   virtual ViewKey view() const = 0;
-  // A new version of the block can be looked up: see server/subscription.h.
+  // A new version of the block is available: see server/subscription.h.
   virtual void Wake(BlockId /*block*/) {}
   virtual void End(const absl::Status& status) = 0;
 };
 
-// Thread-safe. Waits for nothing but its executors, and starts no thread but for ParallelFor, so that the
-// simulation runs it as it is. To be owned through server/job_owner.h: the destructor waits for the
+// Thread-safe. Waits for nothing but its executors and starts no threads except for ParallelFor, so that the
+// simulation runs it unchanged. Must be owned through server/job_owner.h: the destructor waits for the
 // executors, so it must not run on one of them.
 //
-// A snapshot for which there is no room on the disk is kept in memory, reported and retried, until it is
-// written; but one that is only to restart from gives way to the next, and one that may turn out to be the
-// best does when the training has to wait, the disk having been full for a minute.
+// A snapshot for which there is no room on the disk is kept in memory, reported and retried until it is
+// written. But one that only serves to restart from gives way to the next, and one that may turn out to be
+// the best gives way when the disk has been full for a minute and the training has to wait.
 //
-// What it keeps is bounded: snapshots for a slow disk (server/snapshot_queue.h; one that is given up is
-// reported as a ShardWritten with an error), for each peer the newest request and one call, and for a
-// scheduler that has forgotten what was reported the last kMaxRounds rounds' statistics and the last
-// kMaxWritten checkpoints' reports (the oldest are dropped first).
+// What it keeps is bounded: snapshots for a slow disk (server/snapshot_queue.h; one that is dropped is
+// reported as a ShardWritten with an error); for each peer, the newest request and one call; and, for a
+// scheduler that has lost earlier reports, the statistics of the last kMaxRounds rounds and the reports of
+// the last kMaxWritten checkpoints (the oldest are dropped first).
 class ShardHost : public ShardEffects {
  public:
   struct Options {
     NodeId self;
-    int threads = 1;  // for ParallelFor; 1: on the caller's
+    int threads = 1;  // for ParallelFor; 1: runs on the caller's thread
     std::string checkpoint_dir;
     Env* env = nullptr;
     // Makes "timers" (reports, norms), "updates" (Execute), "files" (checkpoints) and "restores" (Install).
     ExecutorFactory executors;
     PeerLink* peers = nullptr;  // outlives the job
-    // Sends a report to the scheduler; never blocks, and calls nothing of the job. Not called any more when
-    // Close has returned.
+    // Sends a report to the scheduler; must not block or call the job. Not called after Close has returned.
     std::function<void(NodeReport)> report;
-    RestoreSource::FetchArtifact fetch;  // called by the executor of restores; may block
+    RestoreSource::FetchArtifact fetch;  // called on the "restores" executor; may block
   };
   static constexpr size_t kMaxRounds = kRoundStatisticsKept;
   static constexpr size_t kMaxWritten = 100;
 
   ShardHost(Options options, std::shared_ptr<const ShardConfig> job);
-  // Closes, and waits for what runs.
+  // Closes, and waits for running work.
   ~ShardHost() override;
-  // The job is over here: its streams end, a restore is given up, nothing is reported any more. Never blocks.
+  // The job has ended on this server: its streams end, a running restore is abandoned, and nothing more is
+  // reported. Never blocks.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
 
   JobId id() const { return job_->job; }
@@ -82,22 +82,22 @@ class ShardHost : public ShardEffects {
   ShardCore& shard() { return *shard_; }
   const ShardCore& shard() const { return *shard_; }
 
-  // Takes on the view, and reports it or why not. Never blocks: requests of older views are refused when it
-  // returns; the restore point is loaded by the executor of restores, which then reports. A restore for an
-  // older view that still runs ends soon and reports nothing; what it has loaded is kept if it is of the same
-  // restore point. The same view again: reported again, or tried again when it failed. Older ones are
-  // ignored. Errors: FAILED_PRECONDITION, without effect, for a view of another training than the first.
+  // Installs the view, and reports success or the reason for failure. Never blocks: once it returns, requests
+  // for older views are refused; the restore point is loaded, and then reported, on the "restores" executor.
+  // A running restore for an older view ends soon and reports nothing; what it has loaded is kept if the
+  // restore point is the same. The same view again is reported again, or retried if it failed. Older views
+  // are ignored. Errors: FAILED_PRECONDITION, without effect, for a view of another training than the first.
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The scheduler may have forgotten what was reported: reports it again.
+  // Repeats past reports, which the scheduler may have lost.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What is under way, each since when without progress, and which peers do not answer, refuse to, or answer
-  // with wrong norms. Never blocks.
+  // What is in progress, how long each has been without progress, and which peers don't answer, refuse, or
+  // answer with wrong norms. Never blocks.
   Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // From now on `stream` is woken when a block gets a new version (what is there already it looks up by
-  // itself), and ended when its view or the job is over, until Detach. Errors: FAILED_PRECONDITION when it is
-  // not of the newest view, or the job is over.
+  // Until Detach, wakes `stream` when a block gets a new version (it looks up existing versions itself) and
+  // ends it when its view or the job ends. Errors: FAILED_PRECONDITION when it is not for the newest view, or
+  // the job is over.
   absl::Status Attach(std::shared_ptr<WorkerStream> stream) ABSL_LOCKS_EXCLUDED(mutex_);
   void Detach(const std::shared_ptr<WorkerStream>& stream) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -114,37 +114,37 @@ class ShardHost : public ShardEffects {
 
  private:
   class Life;
-  // A restore that is under way.
+  // A restore in progress.
   struct Restoring {
     ViewId view;
     uint64_t loaded = 0, blocks = 0;
     absl::Time progress;
   };
-  // What is asked of another shard's primary.
+  // What this shard asks of another shard's primary.
   struct Peer {
     NormsRequest request;         // the newest
-    bool wanted = false;          // its answer is still to come
-    bool calling = false;         // a call is out
-    bool again = false;           // and the peer may be further than when it came there
+    bool wanted = false;          // not answered yet
+    bool calling = false;         // a call is in progress
+    bool again = false;           // and the peer may have advanced since that call reached it
     uint64_t calls = 0;           // so far
-    absl::Status error;           // why it can't be reached, or does not exchange norms; OK: it does
-    absl::Time failed;            // since then
+    absl::Status error;           // why it can't be reached or refuses to exchange norms; OK: neither
+    absl::Time failed;            // when `error` began
     Backoff backoff{0};           // while it refuses
-    std::optional<Round> warned;  // the round of the last warning of a refusal
+    std::optional<Round> warned;  // the round for which a refusal was last logged
   };
 
-  // Ends the streams of other views than `except`.
+  // Ends the streams of all views other than `except`.
   void EndStreams(ViewId except, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   void Restore(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Unless a call is out. `calls`: only if there were so many so far.
+  // Does nothing while a call is in progress. `calls`: only if exactly this many were made so far.
   void CallPeer(ViewId view, uint32_t peer, std::optional<uint64_t> calls = std::nullopt)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void OnNormsAnswer(const NormsRequest& request, uint32_t peer, const absl::StatusOr<Norms>& answer)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Checks what the peer has answered and puts it to use; whether it was complete.
+  // Checks and applies the peer's answer; returns whether it was complete.
   absl::StatusOr<bool> TakeNorms(const NormsRequest& request, uint32_t peer, const Norms& answer);
   Peer* FindPeer(ViewId view, uint32_t peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Returns when to try again, after a failure.
+  // Returns how long to wait before trying again, after a failure.
   absl::Duration NoteAnswer(uint32_t peer, Round round, const absl::Status& status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportInstalled() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -161,7 +161,7 @@ class ShardHost : public ShardEffects {
   void NoteRestoreProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   void NoteWriteProgress() ABSL_LOCKS_EXCLUDED(mutex_);
   ShardWritten NewWritten(const ShardSnapshot& snapshot, const absl::StatusOr<CheckpointShard>& shard) const;
-  // Of this job's training.
+  // A report of this job and training.
   NodeReport NewReport() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Report(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWritten(const ShardWritten& written) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -174,31 +174,32 @@ class ShardHost : public ShardEffects {
   RestoreSource source_;
   ProgressEnv checkpoint_env_;  // where checkpoints are written
   std::unique_ptr<ShardCore> shard_;
-  const std::shared_ptr<Life> life_;  // for answers of peers, which may come late
+  const std::shared_ptr<Life> life_;  // for peers' answers, which may arrive after the job's end
 
   absl::Mutex mutex_;
-  View view_ ABSL_GUARDED_BY(mutex_);                               // the newest
-  ViewId queued_ ABSL_GUARDED_BY(mutex_);                           // a Restore of it waits; 0: none does
-  std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // what came of view_, when known
+  View view_ ABSL_GUARDED_BY(mutex_);      // the newest
+  ViewId queued_ ABSL_GUARDED_BY(mutex_);  // the view whose Restore is queued; 0: none
+  std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // the outcome for view_, once known
   std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<WorkerStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of coming
+  std::vector<std::shared_ptr<WorkerStream>> streams_ ABSL_GUARDED_BY(mutex_);  // in order of arrival
   std::map<uint32_t, Peer> peers_ ABSL_GUARDED_BY(mutex_);                      // of view_, by shard
-  uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;  // Execute's work that is not done
+  uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;  // work passed to Execute and not done yet
   absl::Time updated_ ABSL_GUARDED_BY(mutex_);         // its last progress
-  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;    // a ReportProgress waits
+  bool report_due_ ABSL_GUARDED_BY(mutex_) = false;    // a ReportProgress is pending
   absl::Time reported_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);   // the last ones, for new sessions
-  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // of them, at the back
-  std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of the restore point, for new sessions
+  std::deque<RoundStats> rounds_ ABSL_GUARDED_BY(mutex_);   // the most recent, for new sessions
+  uint64_t unreported_ ABSL_GUARDED_BY(mutex_) = 0;         // how many of them, counted from the back
+  std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);  // of this restore point, for new sessions
   SnapshotQueue snapshots_ ABSL_GUARDED_BY(mutex_);
-  uint64_t contributions_ ABSL_GUARDED_BY(mutex_) = 0;             // that the last heartbeat knew of
+  uint64_t contributions_ ABSL_GUARDED_BY(mutex_) = 0;             // as of the last heartbeat
   std::optional<absl::Time> contributed_ ABSL_GUARDED_BY(mutex_);  // when a heartbeat last saw new ones
-  bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;              // a WriteNextSnapshot waits or runs
-  std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);         // on its way to the disk
-  absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);              // its last progress
-  SnapshotQueue::Snapshot retried_ ABSL_GUARDED_BY(mutex_);        // could not be written: waits for room
+  bool write_posted_ ABSL_GUARDED_BY(mutex_) = false;        // a WriteNextSnapshot is pending or running
+  std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);   // being written to the disk
+  absl::Time write_progress_ ABSL_GUARDED_BY(mutex_);        // its last progress
+  SnapshotQueue::Snapshot retried_ ABSL_GUARDED_BY(mutex_);  // could not be written; waits for room
   Backoff write_backoff_ ABSL_GUARDED_BY(mutex_);
-  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();  // nothing could be written
+  absl::Time full_since_ ABSL_GUARDED_BY(mutex_) =
+      absl::InfiniteFuture();  // since when nothing could be written
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time

@@ -32,7 +32,7 @@ namespace {
 constexpr uint64_t kElements = 32;
 constexpr uint64_t kBlockElements = 16;
 
-// Calls of peers, which end when the test says so.
+// Calls to peers, which end when the test says so.
 class Peers : public PeerLink {
  public:
   struct Call {
@@ -130,7 +130,7 @@ class Server {
   ServerNode& node() { return *node_; }
   std::shared_ptr<ShardHost> job() const { return *node_->Find(JobId(1)); }
 
-  // Of the ViewInstalled reports so far: the view, negative with an error.
+  // The views of the ViewInstalled reports so far, negative for an error.
   std::vector<int> Installed() const {
     std::vector<int> views;
     for (const NodeReport& report : reports) {
@@ -144,7 +144,7 @@ class Server {
   FakeTime time;
   PrepareJob request;  // of its job
   std::vector<NodeReport> reports;
-  std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside of a restore
+  std::function<absl::Status()> on_fetch = [] { return absl::OkStatus(); };  // inside a restore
   Progress fetch_progress;                                                   // in on_fetch
   std::function<void()> on_file = [] {};  // whenever a piece is read or written, before the server knows it
   int fetches = 0;
@@ -199,7 +199,7 @@ TEST_CASE(
   CHECK(server.reports[0].job_prepared().restore_id() == 0);
   server.Give(MakeView(3));
   server.time.Run();
-  server.Give(MakeView(4));  // nothing runs yet: it is not served, but what it goes on from is here
+  server.Give(MakeView(4));  // nothing runs yet: it is not served, but the state it continues from is held
   server.reports.clear();
   server.node().OnDirective(prepare);
   REQUIRE(server.reports.size() == 1);
@@ -233,7 +233,7 @@ TEST_CASE("A server whose disk does not let former jobs go takes on no more of t
     server.reports.clear();
     *directive.mutable_prepare_job() = Preparation(number);
     server.node().OnDirective(directive);
-    CHECK(server.reports.size() == (number > 3 ? 0 : 1));  // nothing runs: none is destroyed
+    CHECK(server.reports.size() == (number > 3 ? 0 : 1));  // nothing runs, so none is destroyed
   }
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.activities_size() == 1);
@@ -271,7 +271,7 @@ TEST_CASE("A newer restore point drops what is being loaded") {
   CHECK(server.fetches == 2);
 }
 
-TEST_CASE("A job that is closed, or a lease that is lost, while a restore runs ends it without a word") {
+TEST_CASE("Closing the job, or losing the lease, ends a running restore without a report") {
   const bool by_lease = GENERATE(false, true);
   Server server;
   server.on_fetch = [&] {
@@ -288,8 +288,7 @@ TEST_CASE("A job that is closed, or a lease that is lost, while a restore runs e
   CHECK(absl::IsFailedPrecondition(server.node().Find(JobId(1)).status()));
 }
 
-TEST_CASE(
-    "A restore that failed is reported, again in a new session, and tried again when the view comes again") {
+TEST_CASE("A failed restore is reported, again in a new session, and retried when the view comes again") {
   Server server;
   server.on_fetch = [] { return absl::NotFoundError("no such weights"); };
   server.Give(MakeView(1));
@@ -304,7 +303,7 @@ TEST_CASE(
   CHECK(server.Installed() == std::vector<int>{-1, -1, 1});
 }
 
-TEST_CASE("A restore tells what it loads and since when it does not get on") {
+TEST_CASE("A restore reports what it loads and how long it has made no progress") {
   Server server;
   Heartbeat during;
   server.on_fetch = [&] {
@@ -324,7 +323,7 @@ TEST_CASE("A restore tells what it loads and since when it does not get on") {
 }
 
 TEST_CASE(
-    "A request of the same number for another job replaces the one that is here; the same one does not") {
+    "A request with the same number for another job replaces the current one; the same request does not") {
   Server server;
   const std::shared_ptr<ShardHost> first = server.job();
   PrepareJob request = server.request;
@@ -386,7 +385,7 @@ std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
   return snapshot;
 }
 
-TEST_CASE("Contributions that come are an activity of the job, since a heartbeat last saw some") {
+TEST_CASE("Arriving contributions are an activity of the job, idle since a heartbeat last saw new ones") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -407,7 +406,7 @@ TEST_CASE("Contributions that come are an activity of the job, since a heartbeat
   CHECK(heartbeat.activities(0).idle_seconds() == 3);
 }
 
-TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up is reported") {
+TEST_CASE("Snapshots waiting for a slow disk are bounded and shown, and dropped ones are reported") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -417,7 +416,7 @@ TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.activities_size() == 1);
   CHECK(heartbeat.activities(0).kind() == ACTIVITY_WRITE_CHECKPOINT);
-  CHECK(heartbeat.activities(0).detail() == "writes next; 3 snapshots wait, 0 MiB");
+  CHECK(heartbeat.activities(0).detail() == "about to write; 3 snapshots wait, 0 MiB");
   const auto written = [&](bool well) {
     std::vector<uint64_t> versions;
     for (const NodeReport& report : server.reports) {
@@ -434,13 +433,14 @@ TEST_CASE("What waits for a slow disk is bounded and shown, and what is given up
   REQUIRE(kept.size() == 3);
   CHECK(kept.back() == 8);
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
-  server.node().OnSessionOpened();  // all are told again
+  server.node().OnSessionOpened();  // all are reported again
   CHECK(written(true).size() == 6);
   CHECK(written(false).size() == 6);
 }
 
 TEST_CASE(
-    "A checkpoint is reported with its blocks' checksums; one with a parameter that is not finite is none") {
+    "A checkpoint is reported with its blocks' checksums; one with a parameter that is not finite is "
+    "refused") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -463,7 +463,7 @@ TEST_CASE(
   CHECK(written[1].not_finite());
 }
 
-// Of the ShardWritten reports so far: the version, negative with an error, and whether it is tried again.
+// Of the ShardWritten reports so far: the version, negative for an error, and whether it is retried.
 std::vector<std::pair<int, bool>> WrittenBy(const Server& server) {
   std::vector<std::pair<int, bool>> all;
   for (const NodeReport& report : server.reports) {
@@ -497,7 +497,7 @@ TEST_CASE("A snapshot for which there is no room is kept, told at once, and writ
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
 }
 
-TEST_CASE("On a full disk a snapshot that is only to restart from gives way to the next") {
+TEST_CASE("On a full disk a snapshot that only serves to restart from gives way to the next") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -514,7 +514,7 @@ TEST_CASE("On a full disk a snapshot that is only to restart from gives way to t
   CHECK(written.back() == std::make_pair(2, false));
 }
 
-TEST_CASE("An I/O error is no full disk: it is told, and not tried again") {
+TEST_CASE("An I/O error is not a full disk: it is reported, and not retried") {
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
@@ -524,7 +524,7 @@ TEST_CASE("An I/O error is no full disk: it is told, and not tried again") {
   CHECK(WrittenBy(server) == std::vector<std::pair<int, bool>>{{-8, false}});
 }
 
-TEST_CASE("A restore tells storage that is not there, and I/O errors, from damage") {
+TEST_CASE("A restore tells missing storage and I/O errors from damage") {
   Server server;
   View view = MakeView(1);
   view.mutable_restore()->set_version(3);
@@ -553,7 +553,7 @@ TEST_CASE("A restore tells storage that is not there, and I/O errors, from damag
   CHECK(told);
 }
 
-TEST_CASE("A long restore or write gets on with each piece that is fetched, read or written") {
+TEST_CASE("A long restore or write shows progress with each piece that is fetched, read or written") {
   constexpr double kPieceSeconds = 100;
   Server server;
   std::vector<ActivityKind> kinds;  // of each piece
@@ -639,7 +639,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
 }
 
 TEST_CASE(
-    "A peer that is not complete yet is asked again when it asks itself, or after a while, till it is") {
+    "A peer that is not complete yet is asked again when it asks itself, or after a while, until it is") {
   Server server;
   View view = MakeView(1);
   view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
@@ -665,7 +665,7 @@ TEST_CASE(
   CHECK(server.peers.calls.empty());
 }
 
-TEST_CASE("A peer that answers with other norms than before is shown, in each view of that state") {
+TEST_CASE("A peer that answers with different norms than before is shown, in each view of that state") {
   Server server;
   View view = MakeView(1);
   NodeRef& peer = *view.add_shards()->mutable_primary();
@@ -687,13 +687,14 @@ TEST_CASE("A peer that answers with other norms than before is shown, in each vi
     const Heartbeat heartbeat = server.node().MakeHeartbeat();
     REQUIRE(heartbeat.unreachable_size() == 1);
     CHECK(heartbeat.unreachable(0).peer().name() == "server-2");
-    CHECK_THAT(heartbeat.unreachable(0).error(), Catch::Matchers::Contains("two different ones have come"));
+    CHECK_THAT(heartbeat.unreachable(0).error(),
+               Catch::Matchers::Contains("two different values were received"));
   }
 }
 
 TEST_CASE(
-    "A peer that refuses norms, or answers with wrong ones, is asked less and less and shown until it does "
-    "well") {
+    "A peer that refuses norms, or answers with wrong ones, is asked less often and shown until it "
+    "recovers") {
   Server server;
   View view = MakeView(1);
   NodeRef& peer = *view.add_shards()->mutable_primary();
@@ -706,8 +707,8 @@ TEST_CASE(
   absl::StatusOr<Norms> answer = AnswerOf(0, 1);
   std::string reason;
   SECTION("it refuses") {
-    answer = absl::InvalidArgumentError("norms of shard 0: -1, expected a square");
-    reason = "norms of round 0 refused: norms of shard 0: -1, expected a square";
+    answer = absl::InvalidArgumentError("norms of shard 0: -1, expected a non-negative number");
+    reason = "norms of round 0 refused: norms of shard 0: -1, expected a non-negative number";
   }
   SECTION("of another round") {
     answer->set_round(7);
@@ -729,7 +730,7 @@ TEST_CASE(
   }
   SECTION("damaged") {
     answer->set_crc32c(1);
-    reason = "norms of round 0 refused: norms of shard 1 in round 0: damaged on their way (checksum)";
+    reason = "norms of round 0 refused: norms of shard 1 in round 0: damaged in transit (checksum mismatch)";
   }
   int calls = 0;
   for (int i = 0; i < 6000; ++i) {  // a minute
@@ -753,7 +754,7 @@ TEST_CASE(
   CHECK(server.node().MakeHeartbeat().unreachable_size() == 0);
 }
 
-TEST_CASE("An answer that comes when the job is gone finds nobody") {
+TEST_CASE("An answer that arrives after the job is gone is ignored") {
   Server server;
   View view = MakeView(1);
   view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");

@@ -99,7 +99,7 @@ void ShardState::AskNorms(Round round) {
   for (uint32_t peer : peers) host_->AskNorms(ViewId(request.view()), peer, request);
 }
 
-// Of a peer whose norms are disputed too: what it says again is told again.
+// Also true for a peer whose norms are disputed, so that the dispute is reported each time it answers.
 bool ShardState::Lacks(Round round, uint32_t peer) const {
   return peer != place_.shard && round == running_ && norms_.Find(round, peer) == nullptr;
 }
@@ -135,7 +135,7 @@ absl::StatusOr<Norms> ShardState::GetNorms(const NormsRequest& request) {
     SHOAL_RETURN_IF_ERROR(CheckReached(round));
     answer = NormsMessage(round);
     back = NormsRequestOf(round);
-    // Who is not complete itself asks all when it is.
+    // If we are not complete ourselves, we ask all peers once we are.
     lacks = answer.squared_norms_size() > 0 && Lacks(round, request.shard());
   }
   if (lacks) host_->AskNorms(ViewId(back.view()), request.shard(), back);
@@ -146,7 +146,7 @@ absl::Status ShardState::OnNorms(const Norms& norms) {
   SHOAL_RETURN_IF_ERROR(CheckPeer(norms.shard()));
   if (NormsChecksum(norms) != norms.crc32c()) {
     return absl::DataLossError(absl::StrCat("norms of shard ", norms.shard(), " in round ", norms.round(),
-                                            ": damaged on their way (checksum)"));
+                                            ": damaged in transit (checksum mismatch)"));
   }
   const Round round(norms.round());
   bool complete;
@@ -169,11 +169,11 @@ absl::Status ShardState::CheckPeer(uint32_t shard) const {
                                                  place_.shard));
 }
 
-// No peer can be further: its next round needs a version of this shard that is not there yet.
+// No peer can be further ahead: its next round needs a version of this shard that does not exist yet.
 absl::Status ShardState::CheckReached(Round round) const {
   if (round <= running_) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("norms of round ", round.value(), " in round ", running_.value()));
+      absl::StrCat("norms of round ", round.value(), ", but this shard is in round ", running_.value()));
 }
 
 void ShardState::UpdateWhenClippable(Round round) {
@@ -216,22 +216,22 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
       absl::MutexLock lock(&mutex_);
       held_.push_back({block, round, clip, gradient_norm});
     }
-    if (MayUpdate(round)) ResumeUpdates();  // room has come in between
+    if (MayUpdate(round)) ResumeUpdates();  // room was made in between
     return;
   }
   const ContributionStats stats = block->CompleteStats();
   const double rate = LearningRate(job_->spec, job_->length, round);
   PublishedVersion published = block->Apply({round, rate, clip});
-  // Nobody can go on to the next update of this block before it is published below, so the moments stand
-  // still.
+  // The block's next update can't start until it is published below, so the moments do not change.
   Reached(block, round, stats, gradient_norm);
   block->Publish(std::move(published));
   host_->OnPublished(view().view, block->block());
 }
 
-// ---- what a whole version brings about ----
+// ---- when the whole shard has reached a version ----
 
-// None: the job wants none of this version. An error of memory costs the snapshot, not the round.
+// nullopt: the job wants no checkpoint of this version. Running out of memory costs the snapshot, not the
+// round.
 absl::StatusOr<std::optional<BlockSnapshot>> ShardState::SnapshotOf(BlockState* block,
                                                                     Version version) const {
   if (!IsCheckpointDue(job_->spec, job_->length, version)) return std::nullopt;

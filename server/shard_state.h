@@ -1,4 +1,4 @@
-// One restore point's state of a shard: its blocks, the norms of the running rounds, and what is waited for.
+// A shard's state for one restore point: its blocks, the norms of the running rounds, and what it waits for.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@
 
 namespace shoal::server {
 
-// Thread-safe. Outlives its place in the ShardCore while calls are under way: effects then name a view that
-// is over.
+// Thread-safe. While calls are in progress it may outlive its place in the ShardCore; effects then name a
+// view that is over.
 class ShardState : public std::enable_shared_from_this<ShardState> {
  public:
   struct Place {
@@ -27,14 +27,14 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
     uint32_t shard = 0;
     uint32_t shards = 1;
   };
-  // `starts`: of the shard's blocks, ascending.
+  // `starts`: one for each of the shard's blocks, ascending.
   ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
              std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts);
 
   const Place& place() const { return place_; }
   ViewKey view() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // From now on effects carry `view`; what is lacking of an earlier view's peers is asked for again.
+  // From now on effects carry `view`; norms still missing from an earlier view's peers are requested again.
   void Resume(const ViewKey& view) ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::StatusOr<ContributionResult> Contribute(const ContributionHeader& header, Payload payload);
@@ -49,16 +49,16 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   ShardProgress Progress() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  // What is gathered until the whole shard has reached a version.
+  // Collected until the whole shard has reached a version.
   struct Arrivals {
-    size_t blocks = 0;  // that have reached it
+    size_t blocks = 0;  // how many have reached it
     double gradient_norm = 0;
     ContributionStats stats;
-    std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due; without blocks when it is lost
+    std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due; has no blocks when lost
     absl::Status lost;                        // why
   };
 
-  // A block's update that waits for room for a snapshot.
+  // A block's update that waits until there is room for a snapshot.
   struct HeldUpdate {
     BlockState* block = nullptr;
     Round round;
@@ -67,7 +67,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   };
 
   absl::StatusOr<BlockState*> Find(uint64_t block) const;
-  // Whether norms may be asked by, or come of, the shard.
+  // Whether the shard may ask for norms or send them.
   absl::Status CheckPeer(uint32_t shard) const;
   void OnComplete(BlockState* block, Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void CollectNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -93,9 +93,9 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   mutable absl::Mutex mutex_;
   ViewKey view_ ABSL_GUARDED_BY(mutex_);
   NormExchange norms_ ABSL_GUARDED_BY(mutex_);
-  Round running_ ABSL_GUARDED_BY(mutex_);          // of the blocks that are furthest behind
+  Round running_ ABSL_GUARDED_BY(mutex_);          // the round of the blocks that are furthest behind
   size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with clipping)
-  bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is under way
+  bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is in progress
   std::vector<HeldUpdate> held_ ABSL_GUARDED_BY(mutex_);
   std::map<Version, Arrivals> arrivals_ ABSL_GUARDED_BY(mutex_);
 };

@@ -17,7 +17,7 @@ int FactorsOfTwo(Version version) {
 
 SnapshotQueue::Snapshot SnapshotQueue::Add(Snapshot snapshot, CheckpointUse use) {
   waiting_.push_back({std::move(snapshot), use});
-  // A function of the versions alone, so that all servers choose alike.
+  // A function of the versions alone, so that all servers make the same choice.
   const auto rank = [](const Waiting& waiting) {
     const Version version = waiting.snapshot->version;
     return std::make_tuple(waiting.use, FactorsOfTwo(version), version.value());

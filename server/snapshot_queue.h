@@ -1,4 +1,4 @@
-// Snapshots that wait for the disk.
+// Snapshots waiting to be written to disk.
 #pragma once
 
 #include <cstdint>
@@ -11,36 +11,36 @@
 
 namespace shoal::server {
 
-// What a checkpoint is wanted for, in ascending order of how badly.
+// What a checkpoint is for, in ascending order of importance.
 enum class CheckpointUse {
-  kRestart,    // to go on from after a loss: a newer one serves as well
+  kRestart,    // to continue from after a loss: a newer one serves as well
   kCandidate,  // of an evaluated version, which may turn out to be the best
   kResult,     // of the last version
 };
 
-// Bounded: a disk that is slower than the job's checkpoints must not take the memory of the machine. At most
-// kMaxWaiting wait, and the last version's beside them; with the one that is being written and the one that
-// is being taken this is (kMaxWaiting + 3) times the shard's parameters and moments in float32. One that
-// can't wait is given up: of those that are wanted least the one whose version has the fewest factors of two,
-// of equal ones the oldest. So servers of different speeds, none of which knows what the others give up, keep
-// the same versions, and a checkpoint is whole only when all shards have written it. It is no candidate as
-// long as HasRoomForCandidate is asked before the update that leads to one. Never the last version's. Pure;
-// not thread-safe.
+// Bounded: a disk that can't keep up with the job's checkpoints must not use up the machine's memory. At most
+// kMaxWaiting snapshots wait, besides the last version's; together with the one being written and the one
+// being taken, that is (kMaxWaiting + 3) times the shard's parameters and moments in float32. When there are
+// too many, one is dropped: among the least important, the one whose version has the fewest factors of two;
+// among equals, the oldest. A checkpoint is complete only when all shards have written it, so this rule makes
+// servers of different speeds keep the same versions, though none knows what the others drop. A candidate is
+// never dropped if HasRoomForCandidate is asked before the update that leads to it; the last version's
+// snapshot never is. Pure; not thread-safe.
 class SnapshotQueue {
  public:
   static constexpr size_t kMaxWaiting = 2;
   using Snapshot = std::shared_ptr<const ShardSnapshot>;
 
-  // Returns the one that is given up for it, which may be itself; null: none.
+  // Returns the snapshot dropped to make room, which may be `snapshot` itself; null: none.
   Snapshot Add(Snapshot snapshot, CheckpointUse use);
 
-  // False: the update that leads to a candidate has to wait until one is taken.
+  // If false, the update that leads to a candidate must wait until a snapshot is taken.
   bool HasRoomForCandidate() const;
 
-  // The one to be written next; null: none waits.
+  // Removes and returns the one to write next; null: none waits.
   Snapshot Take();
 
-  // Of a restore point that is over.
+  // Drops the snapshots of a restore point that is over.
   void Clear() { waiting_.clear(); }
 
   size_t size() const { return waiting_.size(); }
@@ -52,7 +52,7 @@ class SnapshotQueue {
     CheckpointUse use = CheckpointUse::kRestart;
   };
 
-  std::deque<Waiting> waiting_;  // in order of coming
+  std::deque<Waiting> waiting_;  // in order of arrival
 };
 
 }  // namespace shoal::server

@@ -31,7 +31,7 @@ std::vector<uint64_t> TakeAll(SnapshotQueue* queue) {
   return versions;
 }
 
-TEST_CASE("On a slow disk those with the most factors of two wait, and no more than the bound") {
+TEST_CASE("On a slow disk the versions with the most factors of two wait, and no more than the bound") {
   SnapshotQueue queue;
   CHECK(Add(&queue, 1, CheckpointUse::kRestart) == 0);
   CHECK(Add(&queue, 2, CheckpointUse::kRestart) == 0);
@@ -42,7 +42,7 @@ TEST_CASE("On a slow disk those with the most factors of two wait, and no more t
   CHECK(TakeAll(&queue) == std::vector<uint64_t>{2, 4});
 }
 
-// A server that takes a snapshot each round, and as long as `write` rounds to write one.
+// A server that takes a snapshot every round and needs `write` rounds to write one.
 class SlowServer {
  public:
   SlowServer(uint64_t write, uint64_t phase) : write_(write), done_at_(phase) {}
@@ -58,14 +58,14 @@ class SlowServer {
 
  private:
   const uint64_t write_;
-  uint64_t done_at_;  // of what it writes
+  uint64_t done_at_;  // when the current write is done
   SnapshotQueue queue_;
   SnapshotQueue::Snapshot writing_;
   std::set<uint64_t> written_;
 };
 
-// Of what the slowest server writes three quarters at least are whole, and a restart loses no more rounds
-// than five of its writes take.
+// Of what the slowest server writes, at least three quarters become complete checkpoints, and a restart loses
+// no more rounds than five of its writes take.
 TEST_CASE("Servers of different speeds with slow disks write the same versions") {
   const std::vector<uint64_t> writes =
       GENERATE(std::vector<uint64_t>{40, 44}, std::vector<uint64_t>{40, 100}, std::vector<uint64_t>{31, 33},
@@ -93,7 +93,7 @@ TEST_CASE("Servers of different speeds with slow disks write the same versions")
   CHECK(oldest_restart <= 5 * slowest);
 }
 
-TEST_CASE("No candidate is given up when each is asked for first") {
+TEST_CASE("No candidate is dropped if there was room for each") {
   SnapshotQueue queue;
   for (uint64_t version = 1; queue.HasRoomForCandidate(); ++version)
     CHECK(Add(&queue, version, CheckpointUse::kCandidate) == 0);
@@ -105,7 +105,7 @@ TEST_CASE("No candidate is given up when each is asked for first") {
   CHECK(Add(&queue, 9, CheckpointUse::kCandidate) == 8);
 }
 
-TEST_CASE("A version that may be the best is given up after those to restart from, the last one never") {
+TEST_CASE("A version that may be the best is dropped after those to restart from; the last one never is") {
   SnapshotQueue queue;
   CHECK(Add(&queue, 1, CheckpointUse::kCandidate) == 0);
   CHECK(Add(&queue, 2, CheckpointUse::kRestart) == 0);

@@ -1,4 +1,4 @@
-// Where a shard's state comes from when a restore point is new.
+// Where a shard's state comes from when it starts from a new restore point.
 #pragma once
 
 #include <memory>
@@ -13,30 +13,31 @@
 
 namespace shoal::server {
 
-// A block's state, to be filled in. Borrowed; the spans have the block's size.
+// A block's state, to be filled in by the reader. Borrowed; the spans have the block's size.
 struct BlockContents {
   absl::Span<float> theta;
-  std::vector<absl::Span<float>> moments;  // in the order of ShardConfig::moment_names; zero before
+  std::vector<absl::Span<float>> moments;  // in the order of ShardConfig::moment_names; initially zero
 };
 
 // State of one restore point, block by block. Thread-safe, unless in_order().
 class StateReader {
  public:
   virtual ~StateReader() = default;
-  // Errors: DATA_LOSS or NOT_FOUND when the restore point's files are damaged or gone, so that no other
-  // server could read them either; what the files' system says.
+  // Errors: DATA_LOSS or NOT_FOUND when the restore point's files are damaged or missing, so that no other
+  // server could read them either; errors of the file system.
   virtual absl::Status Read(BlockId block, const BlockContents& out) = 0;
 
-  // Each block must be read once, ascending, by one thread: so files are read from front to end and their
-  // digests compared on the way. What was read counts only when all of it was.
+  // If true, each block must be read once, in ascending order, by one thread, so that files are read from
+  // front to back and their digests compared on the way. Nothing that was read is valid until all of it has
+  // been read.
   virtual bool in_order() const { return false; }
 };
 
 class StateSource {
  public:
   virtual ~StateSource() = default;
-  // `blocks` are the ones that will be read. Errors: as StateReader::Read; what else keeps the restore point
-  // from being read, for people.
+  // `blocks` are the ones that will be read. Errors: as StateReader::Read; any other reason why the restore
+  // point can't be read, as text for users.
   virtual absl::StatusOr<std::unique_ptr<StateReader>> Open(const RestorePoint& restore,
                                                             absl::Span<const BlockId> blocks) = 0;
 };

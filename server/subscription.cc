@@ -22,7 +22,7 @@ absl::StatusOr<std::optional<Subscription::Item>> Subscription::Next(Lookup look
     absl::StatusOr<PublishedVersion> published = lookup(block, version);
     if (!published.ok() && !absl::IsUnavailable(published.status())) return published.status();
     to_look_.erase(to_look_.begin());
-    if (!published.ok()) continue;  // its signal will come
+    if (!published.ok()) continue;  // a signal will follow
     next_[block] = version + 1;
     to_look_.emplace(version + 1, block);
     return Item{block, *std::move(published)};

@@ -1,4 +1,4 @@
-// What one worker's Pull still has to get, block by block.
+// What one worker's Pull still has to receive, block by block.
 #pragma once
 
 #include <cstdint>
@@ -15,34 +15,35 @@
 
 namespace shoal::server {
 
-// A cursor for each block: the version that is owed next. A publication is just a signal to look again; the
-// version comes from where it is kept, in order, so no order of signals and looks can lose or repeat one.
+// A cursor for each block: the version to send next. A publication is only a signal to look again; versions
+// are looked up where they are stored, in order, so no interleaving of signals and lookups can lose or repeat
+// one.
 //
-// Pure; not thread-safe. Holds no version itself, so a reader that stands still pins no memory.
+// Pure; not thread-safe. Holds no version itself, so a stalled reader pins no memory.
 class Subscription {
  public:
-  // From version `from` on, of each of `blocks`.
+  // Every version of each of `blocks`, from `from` on.
   Subscription(Version from, absl::Span<const BlockId> blocks);
 
-  // The block has, or may have, a version that was not there before. To be called after the version can be
-  // looked up. Blocks of other subscriptions are ignored.
+  // The block has, or may have, a new version. Call after the version can be looked up. Blocks that are not
+  // part of this subscription are ignored.
   void Signal(BlockId block);
 
   struct Item {
     BlockId block;
     PublishedVersion published;
   };
-  // Looks a version up, as ShardCore::Published does: UNAVAILABLE when it is not there yet.
+  // Looks a version up, as ShardCore::Published does: UNAVAILABLE when it does not exist yet.
   using Lookup = absl::FunctionRef<absl::StatusOr<PublishedVersion>(BlockId, Version)>;
 
-  // The next one to be sent, of those that are there: lower versions first, then front blocks first. None:
-  // ask again after the next signal. Errors: the lookup's, other than UNAVAILABLE: OUT_OF_RANGE when a
-  // version that is owed is gone, so that the worker must start anew.
+  // The next available version to send: lower versions first, then front blocks first. nullopt: call again
+  // after the next signal. Errors: those of the lookup other than UNAVAILABLE, e.g. OUT_OF_RANGE when a
+  // version still to be sent has been dropped, so that the worker must start over.
   absl::StatusOr<std::optional<Item>> Next(Lookup lookup);
 
  private:
-  std::map<BlockId, Version> next_;                // owed next, by block
-  std::set<std::pair<Version, BlockId>> to_look_;  // of next_, those that may be there
+  std::map<BlockId, Version> next_;                // to be sent next, by block
+  std::set<std::pair<Version, BlockId>> to_look_;  // the entries of next_ that may be available
 };
 
 }  // namespace shoal::server

@@ -41,7 +41,7 @@ class Shard {
   std::map<BlockId, Version> at_ ABSL_GUARDED_BY(mutex_);
 };
 
-// "block:version" of all that is there, in order; the error, where one comes.
+// "block:version" of everything available, in order, then the error if there is one.
 std::vector<std::string> Drain(Subscription* subscription, Subscription::Lookup lookup) {
   std::vector<std::string> items;
   while (true) {
@@ -75,9 +75,9 @@ TEST_CASE("Lower versions come first, then front blocks, each version once") {
   CHECK(Drain(&subscription, lookup) == Items{"3:1", "5:2"});
 }
 
-TEST_CASE("A version that is published while another is looked for is not lost") {
-  // The worst moment: between the look that finds version 5 missing and the next signal, versions 5 and 6
-  // come, and their signals in any order.
+TEST_CASE("A version that is published during a lookup of another is not lost") {
+  // The worst moment: between the lookup that misses version 5 and the next signal, versions 5 and 6 are
+  // published, and their signals come in any order.
   Shard shard({BlockId(0)});
   for (int i = 0; i < 4; ++i) shard.Publish(BlockId(0));
   Subscription subscription(Version(5), std::vector<BlockId>{BlockId(0)});
@@ -115,7 +115,7 @@ TEST_CASE("No version is lost between a publisher and a subscriber that starts i
   bool subscribed = false;
   uint64_t received[2] = {0, 0};  // versions of each block
 
-  // As a server's stream: signals, and looks as soon as it may.
+  // Like a server's stream: signals, and looks it up as soon as it may.
   const auto look = [&] {
     const auto next =
         subscription.Next([&](BlockId block, Version version) { return shard.Published(block, version); });

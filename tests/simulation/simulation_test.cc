@@ -95,7 +95,7 @@ TEST_CASE("A node whose messages are all lost from some time on is worked around
     CHECK(Check(schedule).interventions > 0);
     schedule.servers = schedule.workers = 1;
     CHECK_THAT(RunSchedule(schedule).failure,
-               Catch::Matchers::Contains("nobody says why; what is missing: "));
+               Catch::Matchers::Contains("for no known reason; still missing: "));
   }
 }
 
