@@ -390,7 +390,7 @@ TEST_CASE("a slot for which there is no memory is refused with how much was aske
     REQUIRE(in_time);
     REQUIRE(reports[0].has_job_refused());
     CHECK(reports[0].job_refused().reason() ==
-          "round 0, slot 0: there is not enough memory for the slot: 0.0 MiB can't be had");
+          "round 0, slot 0: there is not enough memory for the slot: can't allocate 0.0 MiB");
     CHECK_FALSE(reports[0].job_refused().fatal());
   }
   View view = MakeView(3, {{0, kSlots}});

@@ -89,7 +89,7 @@ std::string Row(const FieldDescriptor* field) {
                       DefaultText(rule), " | ", MeaningText(rule), " |\n");
 }
 
-// The words of a field; "" when they have no explanation of their own.
+// The list of a field's words; "" when they have no explanations.
 std::string WordList(const FieldDescriptor* field) {
   std::string list;
   for (int i = 0; i < field->enum_type()->value_count(); ++i) {
