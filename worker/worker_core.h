@@ -18,7 +18,6 @@
 namespace shoal::worker {
 
 // ---- actions ----
-
 // Leave all streams of older views. Ask every shard for its versions and call OnVersions.
 struct AskVersions {
   ViewId view;
@@ -43,7 +42,6 @@ struct SendReport {
 using WorkerAction = std::variant<AskVersions, OpenStreams, Disconnect, ReleaseHeld, DropHeld, SendReport>;
 
 // ---- work ----
-
 // One piece of work for the runner. `ticket` identifies it; a run that is no longer Wanted() should end soon,
 // without effect.
 struct Work {
@@ -51,8 +49,8 @@ struct Work {
   Kind kind = Kind::kNone;
   uint64_t ticket = 0;
   Version version;  // of the parameters to compute with
-  std::vector<SlotRange>
-      units;                // kTrain: nodes of the slot tree, each reduced and pushed as one contribution
+  // kTrain: nodes of the slot tree, each reduced and pushed as one contribution.
+  std::vector<SlotRange> units;
   std::vector<Slot> slots;  // kEvaluate
   EvaluationSet set = EVALUATION_SET_NONE;
   bool is_first_of_round = false;  // no slot of this round was done here before
@@ -70,7 +68,8 @@ class WorkerCore {
   };
   explicit WorkerCore(Options options);
 
-  // ---- control plane ---- Older views are ignored; from the same view only the target is taken.
+  // ---- control plane ----
+  // Older views are ignored; from the same view only the target is taken.
   void OnView(const View& view);
   void OnTarget(const Target& target);
   // The scheduler may have forgotten what was reported: reports it again.
@@ -94,8 +93,8 @@ class WorkerCore {
   // newest version that arrived: blocks of different versions are interleaved.)
   Version PullFrom() const { return Complete(base_) ? base_ + 1 : base_; }
 
-  // ---- runner ---- At most one piece of work is in progress at a time: the caller ends it with EndWork
-  // before asking again.
+  // ---- runner ----
+  // At most one piece of work is in progress at a time: the caller ends it with EndWork before asking again.
   Work NextWork();
   bool Wanted(uint64_t ticket) const;
   // The unit's contribution is final, held and handed to the push streams. Ignored when the work is no longer

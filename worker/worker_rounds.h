@@ -58,9 +58,10 @@ class WorkerRounds {
   WorkerRounds(const WorkerRounds&) = delete;
   WorkerRounds& operator=(const WorkerRounds&) = delete;
 
-  // ---- control plane ---- Errors, without effect: INVALID_ARGUMENT when the view can't belong to this job:
-  // no shards, slots that the job does not have, two ranges of slots for this worker; FAILED_PRECONDITION
-  // when it is of a training other than the first view's.
+  // ---- control plane ----
+  // Errors, without effect: INVALID_ARGUMENT when the view can't belong to this job: no shards, slots that
+  // the job does not have, two ranges of slots for this worker; FAILED_PRECONDITION when it is of a training
+  // other than the first view's.
   absl::Status OnView(const View& view);
   void OnTarget(const Target& target);
   void OnSessionOpened();
@@ -74,9 +75,10 @@ class WorkerRounds {
   WorkerCore::Offer OfferBlock(const PublishedHeader& header, float** values);
   void BlockStored(const PublishedHeader& header);
 
-  // ---- running slots ---- The slot to run now; nullopt: none, until the next change of this object. Until
-  // the slot has begun, asking again returns the same one, or another when it is no longer wanted; once
-  // begun, it must be ended by EndTraining or EndEvaluation first.
+  // ---- running slots ----
+  // The slot to run now; nullopt: none, until the next change of this object. Until the slot has begun,
+  // asking again returns the same one, or another when it is no longer wanted; once begun, it must be ended
+  // by EndTraining or EndEvaluation first.
   std::optional<SlotRun> NextSlot();
   // Whether the running slot's result is still wanted; once false, it stays false.
   bool Wanted() const { return core_.Wanted(work_.ticket); }
@@ -90,7 +92,8 @@ class WorkerRounds {
   void EndTraining(const absl::Status& status);
   void EndEvaluation(const absl::StatusOr<EvaluationStatistics>& statistics);
 
-  // ---- functions of the runner ---- Where a training slot writes its gradient; call it first.
+  // ---- functions of the runner ----
+  // Where a training slot writes its gradient; call it first.
   float* BeginGradient() { return reducer_->BeginSlot(run_.slot); }
   // The forward pass of the whole slot has finished.
   void SetStats(const ContributionStats& stats);

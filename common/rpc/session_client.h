@@ -87,7 +87,8 @@ class SessionClient {
     const uint64_t number;
   };
 
-  // ---- on the session's executor ---- Passes an event to the core, and carries out the resulting actions.
+  // ---- on the session's executor ----
+  // Passes an event to the core, and carries out the resulting actions.
   void Happened(std::function<void(SessionCore* core, absl::Time now)> event);
   void CarryOut(SessionAction action);
   void HandleNews(SessionNews news);
