@@ -18,6 +18,7 @@
 namespace shoal::worker {
 
 // ---- actions ----
+
 // Leave all streams of older views. Ask every shard for its versions and call OnVersions.
 struct AskVersions {
   ViewId view;
@@ -42,6 +43,7 @@ struct SendReport {
 using WorkerAction = std::variant<AskVersions, OpenStreams, Disconnect, ReleaseHeld, DropHeld, SendReport>;
 
 // ---- work ----
+
 // One piece of work for the runner. `ticket` identifies it; a run that is no longer Wanted() should end soon,
 // without effect.
 struct Work {
