@@ -1,8 +1,8 @@
-// Under --config=tsan: tells ThreadSanitizer about absl::Mutex, CondVar and Notification, since Debian's libabsl
-// is built without it.
+// Under --config=tsan: tells ThreadSanitizer about absl::Mutex, CondVar and Notification, since Debian's
+// libabsl is built without it.
 //
-// Each definition here overrides the library's and calls it. Conditions are evaluated inside the library, under
-// locks that are not visible here: what they read there is not checked.
+// Each definition here overrides the library's and calls it. Conditions are evaluated inside the library,
+// under locks that are not visible here: what they read there is not checked.
 #if defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
