@@ -16,8 +16,8 @@ namespace shoal {
 using FloatArray = std::shared_ptr<float>;
 
 // Allocates only when no free array has the requested size, so the steady state makes no large allocation.
-// Arrays whose size divides a huge page (blocks) share pages with others of their size. Thread-safe; arrays
-// may be released by any thread.
+// Arrays whose size divides a huge page (blocks) share pages with others of their size.
+// Thread-safe; arrays may be released by any thread.
 class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
  public:
   static std::shared_ptr<ArrayPool> Create() { return std::shared_ptr<ArrayPool>(new ArrayPool()); }

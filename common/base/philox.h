@@ -49,8 +49,8 @@ constexpr float ToUniformFloat(uint32_t bits) { return static_cast<float>(bits >
 
 inline float UniformFloat(uint64_t key, uint64_t index) { return ToUniformFloat(UniformBits(key, index)); }
 
-// The same sequence as UniformBits(key, 0), UniformBits(key, 1), ..., read in sequence. Not thread-safe;
-// cheap to make and to copy.
+// The same sequence as UniformBits(key, 0), UniformBits(key, 1), ..., read in sequence.
+// Not thread-safe; cheap to make and to copy.
 class PhiloxStream {
  public:
   explicit PhiloxStream(uint64_t key) : key_(key) {}

@@ -1,5 +1,5 @@
-// Values that carry their unit, in flags and configuration files: "200ms", "10 min", "8GiB". Intervals of
-// training ("2 epochs", "200 rounds") are parsed by ParseInterval (common/job/job_scalar.h).
+// Values that carry their unit, in flags and configuration files: "200ms", "10 min", "8GiB".
+// Intervals of training ("2 epochs", "200 rounds") are parsed by ParseInterval (common/job/job_scalar.h).
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@
 
 namespace shoal {
 
-// A decimal number, optional blanks, and one of ns, us, ms, s, min, h, d; "0" alone is zero. Errors:
-// INVALID_ARGUMENT that says what was expected: not a number, negative, unknown or missing unit, over 1,000
-// years.
+// A decimal number, optional blanks, and one of ns, us, ms, s, min, h, d; "0" alone is zero.
+// Errors: INVALID_ARGUMENT that says what was expected: not a number, negative, unknown or missing unit, over
+// 1,000 years.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
 // In the largest unit in which it is a whole number: "90s", "10min", "0s". ParseDuration reads it back

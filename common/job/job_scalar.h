@@ -31,8 +31,8 @@ absl::Status SetScalar(const ScalarText& scalar, google::protobuf::Message* mess
 std::string FormatScalar(const google::protobuf::Message& message,
                          const google::protobuf::FieldDescriptor* field, int index = -1);
 
-// "200 rounds", "1 round", "0.5 epochs", "1 epoch", "never". Errors: INVALID_ARGUMENT for a missing or
-// unknown unit, and for a fraction of a round.
+// "200 rounds", "1 round", "0.5 epochs", "1 epoch", "never".
+// Errors: INVALID_ARGUMENT for a missing or unknown unit, and for a fraction of a round.
 absl::StatusOr<Interval> ParseInterval(absl::string_view text);
 std::string FormatInterval(const Interval& interval);
 

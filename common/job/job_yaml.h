@@ -29,8 +29,8 @@ struct JobOverrides {
   std::string folder;  // paths in the assignments are relative to it; empty: they stay as they are
 };
 
-// The job, completed (CompleteJob) and valid. Errors: INVALID_ARGUMENT with up to ten problems, one per line,
-// in the order of the file:
+// The job, completed (CompleteJob) and valid.
+// Errors: INVALID_ARGUMENT with up to ten problems, one per line, in the order of the file:
 //   job.yaml:7: data.splt: unknown field; did you mean 'split'?
 //   --set train.slots=x: train.slots: expected a whole number of at most 4294967295, got 'x'
 absl::StatusOr<JobSpec> ParseJob(const JobText& text, const JobOverrides& overrides = {});

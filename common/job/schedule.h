@@ -26,8 +26,8 @@ TrainingLength LengthOf(const TrainSpec& train, uint64_t rounds_per_epoch);
 // Rounded to the nearest; 0 for never.
 uint64_t RoundsIn(const Interval& interval, uint64_t rounds_per_epoch);
 
-// Whether the job fits the length of its training. Errors: INVALID_ARGUMENT when the warm-up is longer than
-// the training.
+// Whether the job fits the length of its training.
+// Errors: INVALID_ARGUMENT when the warm-up is longer than the training.
 absl::Status CheckLength(const JobSpec& job, const TrainingLength& length);
 
 // Whether something that is due every `interval` is due at `version`: at the multiples of the interval, each

@@ -10,8 +10,8 @@
 
 namespace shoal {
 
-// A message with field 1 = `header`, field 2 = `payload`. The buffer refers to the payload's memory. The
-// header must be shorter than kMaxBlockHeaderBytes.
+// A message with field 1 = `header`, field 2 = `payload`. The buffer refers to the payload's memory.
+// The header must be shorter than kMaxBlockHeaderBytes.
 grpc::ByteBuffer EncodeBlockMessage(const google::protobuf::MessageLite& header, const Payload& payload);
 
 inline constexpr size_t kMaxBlockHeaderBytes = 4096;
@@ -26,9 +26,9 @@ struct PublishedMessage {
   Payload payload;  // refers to the received buffer
 };
 
-// Safe with any bytes. Checks neither the size of the payload nor its checksum. Thread-safe. Errors:
-// INVALID_ARGUMENT when the bytes are not a header followed by a payload (also: other fields, an oversized
-// header).
+// Safe with any bytes. Checks neither the size of the payload nor its checksum. Thread-safe.
+// Errors: INVALID_ARGUMENT when the bytes are not a header followed by a payload (also: other fields, an
+// oversized header).
 absl::StatusOr<ContributionMessage> ParseContribution(const grpc::ByteBuffer& buffer);
 absl::StatusOr<PublishedMessage> ParsePublishedBlock(const grpc::ByteBuffer& buffer);
 

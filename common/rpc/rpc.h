@@ -89,8 +89,8 @@ class RpcServer {
   int port_;
 };
 
-// Starts a server with the standard health check (grpc.health.v1) and server reflection. Errors:
-// INVALID_ARGUMENT when `address` is not host:port; FAILED_PRECONDITION when it is not loopback and
+// Starts a server with the standard health check (grpc.health.v1) and server reflection.
+// Errors: INVALID_ARGUMENT when `address` is not host:port; FAILED_PRECONDITION when it is not loopback and
 // allow_remote is false; ALREADY_EXISTS "port 1234 of 127.0.0.1 is in use ..."; otherwise those of bind(2).
 absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& options);
 

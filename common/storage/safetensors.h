@@ -88,8 +88,8 @@ class SafetensorsWriter {
                                                   std::vector<SafetensorsEntry> entries,
                                                   const SafetensorsMetadata& metadata = {});
 
-  // Appends data; pieces need not be whole tensors. Errors: OUT_OF_RANGE when it is more than the header
-  // says; those of the file.
+  // Appends data; pieces need not be whole tensors.
+  // Errors: OUT_OF_RANGE when it is more than the header says; those of the file.
   absl::Status Append(absl::Span<const char> bytes);
   absl::Status Append(absl::Span<const float> values);
 

@@ -20,8 +20,8 @@ struct SafetensorsHeader {
   SafetensorsMetadata metadata;
 };
 
-// `data_bytes`: the size of what follows the header in the file; tensors must fill exactly that. Errors:
-// INVALID_ARGUMENT that names the tensor and what is wrong with it.
+// `data_bytes`: the size of what follows the header in the file; tensors must fill exactly that.
+// Errors: INVALID_ARGUMENT that names the tensor and what is wrong with it.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view json, uint64_t data_bytes);
 
 // The start of the file up to the tensors, including the eight bytes of length, padded with blanks so that

@@ -15,9 +15,9 @@ struct CodecsOptions {
 
 // Measures encode, decode, and the servers' decode + add + round, for bf16 and f16: one block per thread,
 // repeatedly, which stays in a cache; and arrays in memory. Each line has
-//   gigabytes_per_second read and written: 6 bytes per element; with the sum's 4 + 4 of decode_add, 10
-//   copy_gigabytes_per_second a memcpy that reads and writes the same number of bytes, measured right after
-//   of_copy their ratio
+//   gigabytes_per_second        read and written: 6 bytes per element; with the sum's 4 + 4 of decode_add, 10
+//   copy_gigabytes_per_second   a memcpy that reads and writes the same number of bytes, measured right after
+//   of_copy                     their ratio
 absl::Status RunCodecs(const CodecsOptions& options);
 
 }  // namespace shoal

@@ -21,11 +21,12 @@ struct OverlapOptions {
 // One real worker (worker/job_worker.h), whose layers take a given time instead of computing, and real
 // servers over loopback; the worker's streams carry no more than the link's bits per second, each way. Prints
 // a line with, of the median round,
-//   compute_seconds forward and backward of all layers, without waiting for parameters wire_seconds bytes of
-//   one direction (payloads; gradients go up as parameters come down) over speed exposed_seconds the round
-//   minus compute_seconds bound_seconds max(0, wire_seconds - backward's seconds), plus a tenth of what the
-//   round would take without any other exposed time within_bound      1 when exposed_seconds is at most
-//   bound_seconds, else 0
+//   compute_seconds   forward and backward of all layers, without waiting for parameters
+//   wire_seconds      bytes of one direction (payloads; gradients go up as parameters come down) over speed
+//   exposed_seconds   the round minus compute_seconds
+//   bound_seconds     max(0, wire_seconds - backward's seconds), plus a tenth of what the round would take
+//                     without any other exposed time
+//   within_bound      1 when exposed_seconds is at most bound_seconds, else 0
 // Errors: INVALID_ARGUMENT for an unknown format or sizes that are too small.
 absl::Status RunOverlap(const OverlapOptions& options);
 

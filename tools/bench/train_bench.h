@@ -21,9 +21,11 @@ struct TrainOptions {
 
 // Steps of a model of tools/bench/bench_models.h on random tokens, after two warm-up steps: forward,
 // backward, AdamW. Prints a line with
-//   batch_tokens tokens per step; there is no padding tokens_per_second, examples_per_second of all steps
-//   gflops of TrainingFlops alone peak_memory_bytes of the process so far scratch_allocations growths of
-//   kernels' memory during the steps: 0
+//   batch_tokens                            tokens per step; there is no padding
+//   tokens_per_second, examples_per_second  of all steps
+//   gflops                                  of TrainingFlops alone
+//   peak_memory_bytes                       of the process so far
+//   scratch_allocations                     growths of kernels' memory during the steps: 0
 // SHOAL_ISA and SHOAL_GEMM choose the path of the kernels.
 // Errors: INVALID_ARGUMENT for an unknown model or precision; those of Device::Create.
 absl::Status RunTrain(const TrainOptions& options);

@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-// An event as readable text, without its time: "round 40/510 (epoch 2.35) loss 0.1234 ...". "" for one with
+// An event as readable text, without its time: "round 40/510 (epoch 2.35)  loss 0.1234  ...". "" for one with
 // nothing to show. `job`: with spec, and with plan once there is one.
 std::string EventText(const Job& job, const JobEvent& event);
 

@@ -21,7 +21,8 @@ class Prospects {
  public:
   // To be called about once a second. `job` with its spec and, if there is one, its view; `status` from the
   // same moment. The scheduler asks a node that refuses the job again, so such a node counts as lost only
-  // after a while; one that has ended, at once. Errors: UNAVAILABLE that says what is missing and why.
+  // after a while; one that has ended, at once.
+  // Errors: UNAVAILABLE that says what is missing and why.
   absl::Status Check(absl::Time now, const LiveNodes& live, const Job& job, const ClusterStatus& status);
 
  private:
