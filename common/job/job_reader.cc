@@ -158,7 +158,8 @@ void JobReader::ReadEntry(const YAML::Node& key, const YAML::Node& value, const 
   if (field == nullptr) return;
   const FieldDescriptor* rival = RivalOf(*message, field);
   if (rival != nullptr && assignment_.empty()) {
-    return Add(place, field_path, absl::StrCat("cannot stand beside '", rival->name(), "': use one of them"));
+    return Add(place, field_path,
+               absl::StrCat("can't be combined with '", rival->name(), "': use one of them"));
   }
   places_[field_path] = place;
   ReadField(value, field_path, field, message);

@@ -99,7 +99,7 @@ TEST_CASE("Each mistake in a job file is told with its line, its field and what 
       {"name: sections", "nmae: sections", "job.yaml:1: nmae: unknown field; did you mean 'name'?"},
       {"  slots: 4", "  slots: 4\n  slots: 5", "job.yaml:10: train.slots: is given twice, first on line 9"},
       {"  slots: 4", "  rounds: 4",
-       "job.yaml:9: train.rounds: cannot stand beside 'epochs': use one of them"},
+       "job.yaml:9: train.rounds: can't be combined with 'epochs': use one of them"},
       {"  slots: 4", "  slots: four",
        "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got 'four'"},
       {"  slots: 4", "  slots: \"4\"",

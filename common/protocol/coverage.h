@@ -1,8 +1,8 @@
 // Which slots of a round have arrived, and their sum so far: the exactly-once rule of one block (server) or
 // one layer group (worker).
 //
-// Rules ("A round, at a server" in docs/protocol.md). Ranges are nodes of the slot tree, so two of them are nested or
-// disjoint:
+// Rules ("A round, at a server" in docs/protocol.md). Ranges are nodes of the slot tree, so two of them are
+// nested or disjoint:
 //   - a contribution that is already covered by a held one is dropped: same bits, so nothing is lost;
 //   - one that is an ancestor of held ones replaces them: their owner will not send the missing parts;
 //   - siblings are merged as soon as both are present.

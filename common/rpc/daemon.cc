@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
     SHOAL_ASSIGN_OR_RETURN(std::vector<FaultRule> rules, ParseFaultRules(flags.fault));
     daemon->faults_ = std::make_unique<FaultEnv>(PosixEnv(), std::move(rules));
     daemon->env_ = daemon->faults_.get();
-    spdlog::warn("File operations will fail as asked: {}", flags.fault);
+    spdlog::warn("Injecting faults into file operations: {}", flags.fault);
   }
   return daemon;
 }
