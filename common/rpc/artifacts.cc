@@ -85,7 +85,7 @@ absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Duration t
   if (!absl::IsDataLoss(status)) return status;
   return absl::DataLossError(
       absl::StrCat("the scheduler's copy is damaged: ", absl::string_view(status.message()),
-                   "; it will have it derived again"));
+                   "; the scheduler will have it derived again"));
 }
 
 absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::string& bytes,
