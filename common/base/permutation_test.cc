@@ -18,7 +18,7 @@ bool IsBijection(const Permutation& permutation) {
   return true;
 }
 
-TEST_CASE("Every element comes exactly once, whatever the size") {
+TEST_CASE("Every element occurs exactly once, whatever the size") {
   for (uint64_t n = 1; n <= 300; ++n) REQUIRE(IsBijection(Permutation(n, n)));
   for (uint64_t n : {1023, 1024, 1025, 2047, 2049, 65537, 100000}) REQUIRE(IsBijection(Permutation(7, n)));
 }

@@ -90,7 +90,7 @@ struct Mistake {
   std::string expected;  // the whole message
 };
 
-TEST_CASE("Each mistake in a job file is told with its line, its field and what was expected") {
+TEST_CASE("Each mistake in a job file is reported with its line, its field and what was expected") {
   const Mistake mistakes[] = {
       {"  slots: 4", "  slotz: 4", "job.yaml:9: train.slotz: unknown field; did you mean 'slots'?"},
       {"  slots: 4", "  learning_rate: 4",
@@ -168,7 +168,7 @@ TEST_CASE("A misspelt required field is one problem, not two") {
         "job.yaml:11: optimizer.learning_rate: expected a number, got 'fast'");
 }
 
-TEST_CASE("Several mistakes are told together, in the order of the file") {
+TEST_CASE("Several mistakes are reported together, in the order of the file") {
   const std::string error = ErrorOf(absl::StrReplaceAll(
       kJob, {{"text-classification", "text-clasification"}, {"slots: 4", "slots: 5000"}, {"1e-3", "fast"}}));
   CHECK(error ==

@@ -67,7 +67,7 @@ TEST_CASE("a range that is not a node of the tree is recognised, even when it is
 }
 
 TEST_CASE(
-    "the root has the same value in whatever order and grouping the nodes come, each any number of times") {
+    "the root has the same value whatever the order and grouping of the nodes, each any number of times") {
   std::mt19937 random(1);
   for (int trial = 0; trial < 500; ++trial) {
     const uint32_t slots = 1 + random() % 17;

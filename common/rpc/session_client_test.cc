@@ -117,8 +117,7 @@ TEST_CASE("A lease that has ended: state is dropped, then the node joins again")
   CHECK(fixture.calls[3] == "joined");
 }
 
-TEST_CASE(
-    "A report that is made before the node has handled the new session does not come before the others") {
+TEST_CASE("A report made before the node has handled the new session does not precede the others") {
   Fixture fixture;
   NodeReport report;
   fixture.scheduler.events->OnClosed(absl::UnavailableError("broken"));

@@ -58,12 +58,12 @@ TEST_CASE("A name that is not a digest never becomes a path") {
   }
 }
 
-TEST_CASE("An artifact that is too large is refused before a byte of it is written, with both sizes") {
+TEST_CASE("An artifact that is too large is refused, with both sizes, before any byte of it is written") {
   const TestDir dir;
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");
   const std::string digest = Sha256Hex("abc");
   const absl::Status status = folder.Put(digest, kMaxArtifactBytes + 1, [](std::string*) -> bool {
-    FAIL("nothing of it is wanted");
+    FAIL("no piece of it is wanted");
     return false;
   });
   CHECK(absl::IsInvalidArgument(status));

@@ -71,9 +71,9 @@ struct ShardFile {
 };
 
 // Writes the shard's file into folder/version-V.R.partial (created if missing), durably. Errors: OUT_OF_RANGE
-// that names the block when a parameter is infinite or not a number: nothing is written then; those of the
-// Env: an incomplete file may be left behind, which the next attempt replaces, but not on a full disk
-// (RESOURCE_EXHAUSTED).
+// that names the block when a parameter is infinite or not a number; nothing is written then. Those of the
+// Env; an incomplete file may then be left behind, which the next attempt replaces, but on a full disk
+// (RESOURCE_EXHAUSTED) it is deleted.
 absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& folder, const ShardFile& file);
 
 // ---- committing and finding (scheduler) ----
@@ -93,10 +93,10 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder, CheckpointManifest manifest,
                                              const std::string& history = "", uint64_t restore_id = 0);
 
-// OK when the storage of `folder`, to which checkpoints were written, is there. A folder that is missing, or
-// holds only parts of versions, is taken for a mount point whose file system is not mounted. A folder that
-// somebody has emptied still has the mark that commits leave. Errors: UNAVAILABLE that names the folder and
-// says what to do.
+// OK when the storage of `folder`, to which checkpoints were written, is there. A folder that is missing or
+// empty, or holds only parts of versions, is taken for a mount point whose file system is not mounted. A
+// folder that somebody has emptied still has the mark that commits leave. Errors: UNAVAILABLE that names the
+// folder and says what to do.
 absl::Status CheckStorage(Env* env, const std::string& folder);
 
 // The committed versions in `folder`, ascending; none when there is no such folder.
