@@ -77,7 +77,8 @@ class CheckpointKeeper {
   // The scheduler's work on files has finished: WatchFiles starts measuring again.
   void OnFilesAnswered() { files_since_ = absl::InfiniteFuture(); }
 
-  // ---- steps ---- Retries the commits that are due.
+  // ---- steps ----
+  // Retries the commits that are due.
   void RetryCommits(absl::Time now);
   // If the scheduler's work on the job's files has taken too long: says so, and fails the job if it can't go
   // on without that work, as when it `waits` for it. `reads_result`: reading the result is part of the work

@@ -35,7 +35,8 @@ class EvaluationLedger {
   // Where training stops for an evaluation, or ends. Requires the plan.
   Target NextTarget() const;
 
-  // ---- slots of one evaluation ---- Returns false if the report is not for `target`, or is known already.
+  // ---- slots of one evaluation ----
+  // Returns false if the report is not for `target`, or is known already.
   bool AddSlot(const Target& target, const SlotEvaluated& report);
   bool HasSlot(uint32_t slot) const { return slots_.count(slot) > 0; }
   size_t slots() const { return slots_.size(); }

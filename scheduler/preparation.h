@@ -74,7 +74,8 @@ class Preparation {
   // Ends everybody's part in the job. Returns the nodes that took part.
   std::set<NodeId> Close();
 
-  // ---- steps ---- Before the first view: if most workers with data have different data than the plan was
+  // ---- steps ----
+  // Before the first view: if most workers with data have different data than the plan was
   // made from, one of them derives it again. Done once only, so that it ends even if all workers have
   // different data.
   void DeriveAnewByMajority(absl::Time now);

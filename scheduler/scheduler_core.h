@@ -31,7 +31,8 @@ class SchedulerCore {
   // lease. Errors: DATA_LOSS, naming the record that can't be read.
   absl::Status Load(absl::Time now, const std::vector<StoredRecord>& records);
 
-  // ---- nodes ---- A process that joins again because the answer was lost is the same node. One that had a
+  // ---- nodes ----
+  // A process that joins again because the answer was lost is the same node. One that had a
   // session already has dropped its state, so it becomes a new node and its former one is removed. Errors:
   // FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for a node without a role, a server
   // without an address that others can use, or a name that is too long; ALREADY_EXISTS when another living
@@ -50,7 +51,8 @@ class SchedulerCore {
   // lease.
   void Tick(absl::Time now);
 
-  // ---- users ---- Most jobs that may be unfinished at a time.
+  // ---- users ----
+  // Most jobs that may be unfinished at a time.
   static constexpr size_t kMaxWaitingJobs = 1000;
   // Completes and checks the spec. The same request_id returns the same job again. `resume` is what was found
   // at request.resume_from; `folder` says whether a new job may use request.checkpoint_dir, judging by the

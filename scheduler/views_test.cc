@@ -124,7 +124,7 @@ TEST_CASE(
   const auto refuse = [&](uint64_t node, uint64_t training) {
     NodeReport report;
     report.mutable_job_refused()->set_job(1);
-    report.mutable_job_refused()->set_reason("got view 1; here is view 7");
+    report.mutable_job_refused()->set_reason("got view 1; this node has view 7");
     report.mutable_job_refused()->set_outdated_training(training);
     REQUIRE(h.Report(node, report).ok());
   };

@@ -23,7 +23,7 @@ class GrpcStreams : public ParameterStreams {
     shared_.events = events;
     shared_.executor = executor;
   }
-  // The streams are cancelled by now, and each has a deadline or a living transport.
+  // The streams are cancelled by now, and each has a deadline or a live transport.
   ~GrpcStreams() override {
     {
       absl::MutexLock lock(&mutex_);
@@ -62,8 +62,8 @@ class GrpcStreams : public ParameterStreams {
   }
 
  private:
-  // Pushes and pulls have a connection each: one alone does not fill a fast network, since each end works on
-  // a connection's bytes with one thread at a time.
+  // Pushes and pulls have a connection each: a single one does not saturate a fast network, since each end
+  // processes a connection's bytes with one thread at a time.
   static constexpr int kPulls = 0, kPushes = 1;
   struct VersionsCall {
     StreamPlace place;

@@ -15,7 +15,7 @@ struct GrpcLinkOptions {
   WireFormat wire = WIRE_FORMAT_F32;
   std::vector<uint64_t> block_elements;
   uint64_t backoff_seed = 0;
-  // For benchmarks: blocks travel no faster than this, each way, over all shards together. 0: no limit.
+  // For benchmarks: limits the speed of blocks in each direction, over all shards together. 0: no limit.
   double link_bits_per_second = 0;
   ExecutorFactory executors;
 };

@@ -9,7 +9,7 @@ bool Same(const Message& a, const Message& b) {
   return a.SerializeAsString() == b.SerializeAsString();
 }
 
-// A plan that this worker has derived stands only if it is the one that the scheduler took.
+// A plan derived by this worker is valid only if it is the one that the scheduler accepted.
 bool Answers(const PrepareJob& prepared, const JobPrepared& held, const PrepareJob& request) {
   if (prepared.job() != request.job() || !Same(prepared.spec(), request.spec())) return false;
   if (request.derive()) return held.has_plan() && prepared.derivation() == request.derivation();

@@ -19,14 +19,14 @@ JobPrepared Prepared(uint64_t job) {
   return prepared;
 }
 
-TEST_CASE("The end of the former job, heard late, leaves the preparation of the next one alone") {
+TEST_CASE("A late end of the previous job does not affect the preparation of the next one") {
   JobChoice choice;
   CHECK_FALSE(choice.OnPrepare(Request(1)));
   choice.OnPrepared(Request(1), Prepared(1));
   CHECK_FALSE(choice.OnPrepare(Request(2)));
   CHECK(choice.OnClose(1));  // job 1 is dropped
   CHECK(choice.Wants(Request(2)));
-  CHECK_FALSE(choice.OnClose(1));  // again, for a report that crossed the first one
+  CHECK_FALSE(choice.OnClose(1));  // again, for a report that crossed with the first one
   CHECK(choice.Wants(Request(2)));
   choice.OnPrepared(Request(2), Prepared(2));
   CHECK_FALSE(choice.OnClose(1));
@@ -40,7 +40,7 @@ TEST_CASE("The end of a job that is being prepared ends its preparation") {
   CHECK_FALSE(choice.Wants(Request(1)));
 }
 
-TEST_CASE("A request that comes again is answered by what is held, or goes on being worked on") {
+TEST_CASE("A repeated request is answered by the held job, or its preparation continues") {
   JobChoice choice;
   CHECK_FALSE(choice.OnPrepare(Request(1)));
   CHECK_FALSE(choice.OnPrepare(Request(1)));
@@ -50,7 +50,7 @@ TEST_CASE("A request that comes again is answered by what is held, or goes on be
   CHECK_FALSE(choice.OnPrepare(Request(1, /*derive=*/true)));  // nobody has derived it here
 }
 
-TEST_CASE("A plan that was derived here is derived again when the scheduler has lost what came of it") {
+TEST_CASE("A plan derived here is derived again when the scheduler has lost it") {
   JobChoice choice;
   JobPrepared derived = Prepared(1);
   derived.mutable_plan()->set_rounds(10);
@@ -64,7 +64,7 @@ TEST_CASE("A plan that was derived here is derived again when the scheduler has 
   CHECK(choice.OnPrepare(Request(1)));  // then it is offered the plan
 }
 
-TEST_CASE("A plan derived here that is not the scheduler's is given up for it") {
+TEST_CASE("A plan derived here is dropped when the scheduler has another") {
   JobChoice choice;
   JobPrepared derived = Prepared(1);
   derived.mutable_plan()->set_rounds(11);
@@ -76,7 +76,7 @@ TEST_CASE("A plan derived here that is not the scheduler's is given up for it") 
   CHECK(choice.OnPrepare(Request(1)));
 }
 
-TEST_CASE("What was prepared for a request answers no other one of the same number") {
+TEST_CASE("A prepared job does not answer another request of the same number") {
   const PrepareJob request = Request(1);
   PrepareJob other = request;
   SECTION("another spec") { other.mutable_spec()->set_name("other"); }

@@ -1,4 +1,4 @@
-// What runs one job on a worker, as its node sees it.
+// The interface to what runs one job on a worker.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 
 namespace shoal::worker {
 
-// Thread-safe; nothing waits for a slot but the destructor.
+// Thread-safe; only the destructor waits for a slot.
 class JobRunner {
  public:
-  // Cancels, and waits for the slot that runs.
+  // Cancels, and waits for the running slot.
   virtual ~JobRunner() = default;
   virtual void OnView(const View& view) = 0;
   virtual void OnTarget(const Target& target) = 0;
   virtual void OnSessionOpened() = 0;
-  // Ends it without waiting: no slot begins, nothing is pushed or reported any more. Returns what still runs,
-  // for messages; empty: nothing.
+  // Ends the job without waiting: no further slot starts, and nothing more is pushed or reported. Returns
+  // what is still running, for messages; empty: nothing.
   virtual std::string Cancel() = 0;
-  // Adds what it is at, and whom it can't reach.
+  // Adds what it is doing, and which peers it can't reach.
   virtual void AddTo(Heartbeat* heartbeat) const = 0;
 };
 

@@ -29,7 +29,7 @@ JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const Li
 JobWorker::~JobWorker() {
   Cancel();
   runner_->Stop();
-  link_.reset();  // events that still come leave it alone, since stopping_
+  link_.reset();  // events that still arrive don't touch it, because of stopping_
 }
 
 std::string JobWorker::Cancel() {

@@ -21,25 +21,26 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
  public:
   struct Options {
     WorkerRounds::Options rounds;
-    // Makes the executor "runner", on which slots are run, one a task.
+    // Makes the executor "runner", which runs the slots, one per task.
     ExecutorFactory executors;
-    // A slot starts only when all its parameters are here, so that it waits for nothing: for executors that
+    // A slot starts only when all its parameters have arrived, so that it never waits: for executors that
     // have no thread of their own.
     bool start_when_whole = false;
   };
   using LinkFactory = std::function<std::unique_ptr<ParameterLink>(ParameterLinkEvents*)>;
 
-  // `program` is used by the runner alone.
+  // Only the runner uses `program`.
   JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link);
-  // Cancels what runs and waits for it: at most one slot's time, so for ever when the program hangs.
+  // Cancels the running slot and waits for it: at most one slot's time, hence for ever when the program
+  // hangs.
   ~JobWorker() override;
 
-  // A view that can't be one of this job is refused in a report.
+  // A view that can't belong to this job is refused in a report.
   void OnView(const View& view) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnTarget(const Target& target) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnSessionOpened() override ABSL_LOCKS_EXCLUDED(mutex_);
   std::string Cancel() override ABSL_LOCKS_EXCLUDED(mutex_);
-  // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters: that is a server's matter.
+  // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters, which depends on a server.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -50,12 +51,12 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   void OnPushReopened(ViewId view, uint32_t shard) override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  // After each change of rounds_: wakes whoever waits, and runs the next slot.
+  // Called after each change of rounds_: wakes waiters, and runs the next slot.
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A slot that can start.
   std::optional<SlotRun> NextSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunNext() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Errors: the program's; RESOURCE_EXHAUSTED when memory can't be had.
+  // Errors: the program's; RESOURCE_EXHAUSTED when out of memory.
   absl::Status RunSlot(const SlotRun& run) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<EvaluationStatistics> EvaluateSlot(const SlotRun& run);
   void Train(const SlotRun& run) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -70,11 +71,11 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;
-  // Guarded by mutex_, but for the functions of the runner.
+  // Guarded by mutex_, except for the runner's functions.
   WorkerRounds rounds_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;           // nothing reaches the link any more
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;           // the link is no longer called
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;               // RunNext is queued or runs
-  std::optional<SlotRun> running_ ABSL_GUARDED_BY(mutex_);  // unless it waits for parameters
+  std::optional<SlotRun> running_ ABSL_GUARDED_BY(mutex_);  // nullopt while it waits for parameters
   absl::Time progress_ ABSL_GUARDED_BY(mutex_);             // of running_, by the runner's clock
 };
 

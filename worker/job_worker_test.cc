@@ -50,7 +50,7 @@ class TestProgram : public Program {
   }
 };
 
-// All servers in one: the ledger of every block, plain SGD, and publication to every link.
+// All servers in one: the ledger of every block, plain SGD, and publishing to every link.
 class TestServers {
  public:
   class Link;
@@ -127,7 +127,7 @@ class TestServers {
   std::vector<BlockState> state_ ABSL_GUARDED_BY(mutex_);
 };
 
-// One thread that plays all pull streams.
+// One thread that acts as all pull streams.
 class TestServers::Link : public ParameterLink {
  public:
   Link(TestServers* servers, ParameterLinkEvents* events) : servers_(servers), events_(events) {}
@@ -160,7 +160,7 @@ class TestServers::Link : public ParameterLink {
         header.set_version(version);
         header.set_block(b);
         while (!events_->OnBlock(header, [&](float* out) { std::copy(values.begin(), values.end(), out); })) {
-          std::this_thread::yield();  // the run that uses the buffer ends by itself
+          std::this_thread::yield();  // the run that uses the buffer will end
         }
       }
     }
@@ -202,7 +202,7 @@ JobWorker::Options MakeOptions(NodeId self) {
   return options;
 }
 
-// Trains with one worker a range; returns θ after `rounds` and, by slot, the evaluation's loss.
+// Trains with one worker per range; returns θ after `rounds` and, by slot, the evaluation's loss.
 std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vector<SlotRange>& slots,
                                                                 uint64_t rounds) {
   TestServers servers;
@@ -227,8 +227,8 @@ std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vecto
   return {theta, losses};
 }
 
-// Its last events come while it is destroyed, as those of streams that end then. It is cut off from its
-// worker by then, so each use is a crash.
+// Its last events come during its destruction, like those of streams that end then. Its worker has already
+// released it, so each use would crash.
 class LateLink : public ParameterLink {
  public:
   explicit LateLink(ParameterLinkEvents* events) : events_(events) {}
@@ -253,7 +253,7 @@ class LateLink : public ParameterLink {
   ParameterLinkEvents* const events_;
 };
 
-// Its servers answer at once, and all parameters are here. Events come from the thread that posts them.
+// Its servers answer at once, and all parameters have arrived. Events come from the thread that posts them.
 class PromptLink : public ParameterLink {
  public:
   explicit PromptLink(ParameterLinkEvents* events) : events_(events) {}
@@ -285,7 +285,7 @@ class PromptLink : public ParameterLink {
   const std::unique_ptr<Executor> answers_ = NewThreadExecutor("answers");
 };
 
-// Blocks in its slot until it is let go.
+// Blocks in its slot until released.
 struct Hang {
   absl::Notification begun, go_on;
 };
@@ -309,7 +309,7 @@ class HangingProgram : public Program {
   Hang* const hang_;
 };
 
-// Its losses are what no number is.
+// Its losses are NaN.
 class DivergingProgram : public TestProgram {
  public:
   absl::Status RunSlot(const SlotTask& task) override {
@@ -328,7 +328,7 @@ JobWorker::LinkFactory MakePromptLink() {
 
 }  // namespace
 
-TEST_CASE("nothing but the destructor waits for a slot that hangs, and heartbeats name it") {
+TEST_CASE("only the destructor waits for a slot that hangs, and heartbeats name it") {
   Hang hang;
   auto worker = std::make_unique<JobWorker>(MakeOptions(NodeId(1)), std::make_unique<HangingProgram>(&hang),
                                             MakePromptLink());
@@ -351,7 +351,7 @@ TEST_CASE("nothing but the destructor waits for a slot that hangs, and heartbeat
   worker.reset();
 }
 
-TEST_CASE("a loss that is not a number is reported, and nothing of it pushed") {
+TEST_CASE("a loss that is not a number is reported, and its gradient is not pushed") {
   absl::Mutex mutex;
   std::vector<NodeReport> reports;
   JobWorker::Options options = MakeOptions(NodeId(1));
@@ -371,7 +371,7 @@ TEST_CASE("a loss that is not a number is reported, and nothing of it pushed") {
   CHECK(PromptLink::pushed == 0);
 }
 
-TEST_CASE("a slot for which there is no memory is refused with how much was asked for") {
+TEST_CASE("a slot for which there is no memory is refused with the size that was requested") {
   absl::Mutex mutex;
   std::vector<NodeReport> reports;
   JobWorker::Options options = MakeOptions(NodeId(1));
@@ -390,7 +390,7 @@ TEST_CASE("a slot for which there is no memory is refused with how much was aske
     REQUIRE(in_time);
     REQUIRE(reports[0].has_job_refused());
     CHECK(reports[0].job_refused().reason() ==
-          "round 0, slot 0: there is not enough memory for the slot: 0.0 MiB can't be had");
+          "round 0, slot 0: there is not enough memory for the slot: can't allocate 0.0 MiB");
     CHECK_FALSE(reports[0].job_refused().fatal());
   }
   View view = MakeView(3, {{0, kSlots}});
@@ -402,7 +402,7 @@ TEST_CASE("a slot for which there is no memory is refused with how much was aske
   CHECK(PromptLink::pushed > 0);
 }
 
-TEST_CASE("events that come while the link is destroyed leave it alone") {
+TEST_CASE("events that arrive while the link is destroyed don't touch it") {
   JobWorker worker(MakeOptions(NodeId(1)), std::make_unique<TestProgram>(),
                    [](ParameterLinkEvents* events) { return std::make_unique<LateLink>(events); });
   worker.OnView(MakeView(3, {{0, kSlots}}));

@@ -17,7 +17,7 @@
 namespace shoal::worker {
 namespace {
 
-// How long a slot, or the reading of data, may take to end when the daemon stops.
+// How long a slot, or reading data, may take to end when the daemon stops.
 constexpr absl::Duration kSlotPatience = absl::Seconds(20);
 
 struct Flags {
@@ -32,7 +32,7 @@ absl::Status Run(const Flags& flags) {
                          DeviceOptions::FromEnvironment(flags.node.threads));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, Device::Create(device_options));
   spdlog::info("Computing with {}", device->Describe());
-  // A worker serves nothing but its health.
+  // A worker serves only its health check.
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
   WorkerNode::Options options;
   options.session = flags.node.Session(NODE_ROLE_WORKER);
@@ -47,8 +47,8 @@ absl::Status Run(const Flags& flags) {
   server->Shutdown(absl::Milliseconds(200));
   const absl::Status stopped = node.Stop(kSlotPatience);
   if (!stopped.ok()) {
-    // Nothing that runs must survive, and a thread that hangs can't be joined.
-    spdlog::error("Ending without what runs: {}", std::string(stopped.message()));
+    // Nothing that is running needs to survive, and a hanging thread can't be joined.
+    spdlog::error("Exiting with work still running: {}", std::string(stopped.message()));
     spdlog::shutdown();
     std::_Exit(kExitFailure);
   }

@@ -1,4 +1,5 @@
-// The worker's end of the data plane, as the job sees it: one link a job, to all shards of the current view.
+// The worker's end of the data plane, as seen by the job: one link per job, to all shards of the current
+// view.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 
 namespace shoal::worker {
 
-// One block of a contribution, to be pushed.
+// One block of a contribution to push.
 struct BlockContribution {
   ContributionHeader header;      // all but job, training, view, wire and checksum: the link fills them in
   GradientBuffer gradient;        // kept alive until it is sent
@@ -20,26 +21,26 @@ struct BlockContribution {
   uint64_t size = 0;
 };
 
-// What arrives. Called from the link's threads, one call a stream at a time.
+// What arrives on the link. Called from the link's threads, one call per stream at a time.
 class ParameterLinkEvents {
  public:
   virtual ~ParameterLinkEvents() = default;
   virtual void OnVersions(ViewId view, uint32_t shard, Version lowest) = 0;
-  // `store` writes the block's elements to its argument. False: the block's buffer is in use; the link keeps
-  // the block, reads no further on its stream, and offers it again after Resume().
+  // `store` writes the block's elements to its argument. Returns false when the block's buffer is in use: the
+  // link then keeps the block, stops reading its stream, and offers the block again after Resume().
   virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
   virtual void OnOutOfRange(ViewId view) = 0;
-  // Where a pull stream that broke goes on.
+  // The version from which a broken pull stream continues.
   virtual Version PullFrom() = 0;
-  // The push stream of a shard broke and stands again: what is held for it must be pushed again.
+  // The push stream of a shard broke and was reopened: what is held for the shard must be pushed again.
   virtual void OnPushReopened(ViewId view, uint32_t shard) = 0;
 };
 
-// Never blocks; retries with backoff inside a view, until the next view or Close. Thread-safe.
+// Never blocks; retries with backoff within a view, until the next view or Close. Thread-safe.
 class ParameterLink {
  public:
   virtual ~ParameterLink() = default;
-  // From now on only this view counts: streams of older ones are cancelled. Shard i is at the i-th address.
+  // From now on only this view counts: streams of older views are cancelled. Shard i is at the i-th address.
   virtual void SetView(const View& view) = 0;
   virtual void AskVersions() = 0;
   virtual void Open(Version from) = 0;

@@ -1,4 +1,4 @@
-// The seam under worker/retrying_link.h: streams to parameter servers, over gRPC or in simulated time.
+// The interface below worker/retrying_link.h: streams to parameter servers, over gRPC or in simulated time.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +16,27 @@
 
 namespace shoal::worker {
 
-// Where a stream belongs.
+// Identifies a stream.
 struct StreamPlace {
   std::string address;
   ViewKey view;
   uint32_t shard = 0;
-  uint64_t generation = 0;  // tells the streams of one opening from older ones
+  uint64_t generation = 0;  // tells the streams of one Open from older ones
 };
 
-// What happens to streams. Any thread, one call a stream at a time; never from inside of a ParameterStreams
-// call or of a call of a stream.
+// The events of streams. Any thread, one call per stream at a time; never from inside a call to
+// ParameterStreams or to a stream.
 class StreamEvents {
  public:
   virtual ~StreamEvents() = default;
-  // A pull has brought a sound block; it is offered next.
+  // A pull has delivered an intact block; it is offered next.
   virtual void OnDelivery(const StreamPlace& place) = 0;
   // As ParameterLinkEvents'.
   virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
-  // It is over: the last call for this stream, also for one that was cancelled.
+  // The stream has ended: its last call, even if it was cancelled.
   virtual void OnPullDone(const StreamPlace& place, const absl::Status& status) = 0;
   virtual void OnPushDone(const StreamPlace& place, const absl::Status& status) = 0;
-  // The answer of AskVersions: the lowest version.
+  // The answer to AskVersions: the lowest version.
   virtual void OnVersionsDone(const StreamPlace& place, const absl::StatusOr<Version>& lowest) = 0;
 };
 
@@ -46,7 +46,7 @@ class PullStreamHandle {
  public:
   virtual ~PullStreamHandle() = default;
   virtual void Cancel() = 0;
-  // Offers the waiting block again, if there is one.
+  // Offers the waiting block again, if any.
   virtual void Resume() = 0;
 };
 
@@ -59,12 +59,12 @@ class PushStreamHandle {
 
 class ParameterStreams {
  public:
-  // Cancels everything and waits until no event can come any more.
+  // Cancels everything and waits until no more events can come.
   virtual ~ParameterStreams() = default;
-  // Handles may be dropped at any time; the stream goes on until it is cancelled or breaks.
+  // Handles may be dropped at any time; the stream continues until it is cancelled or breaks.
   virtual std::shared_ptr<PullStreamHandle> Pull(const StreamPlace& place, Version from) = 0;
   virtual std::shared_ptr<PushStreamHandle> Push(const StreamPlace& place) = 0;
-  // Ends by itself after kVersionsTimeout at the latest.
+  // Ends after kVersionsTimeout at the latest.
   virtual void AskVersions(const StreamPlace& place) = 0;
   static constexpr absl::Duration kVersionsTimeout = absl::Seconds(2);
 };

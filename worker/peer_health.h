@@ -1,4 +1,4 @@
-// Which peers a node gets no answer from, and since when.
+// Which peers do not respond, and since when.
 #pragma once
 
 #include <map>
@@ -13,11 +13,11 @@ namespace shoal::worker {
 
 enum class Direction { kPull, kPush };
 
-// Pushes and pulls have connections of their own, so each direction is well or not by itself. One that has
-// broken is well again when a new stream has stood for kStands and the peer has answered a question since, or
-// a pull when a block has come. A stream that breaks again and again is unreachable since the first time,
-// also while it stands in between: that is forgotten when it has stood for kForgotten, or blocks come
-// meanwhile.
+// Pushes and pulls have connections of their own, so each direction is healthy or not independently. After a
+// failure a direction is healthy again when a new stream has stayed open for kStands and the peer has
+// answered a question since; a pull also when a block has arrived. A stream that breaks repeatedly counts as
+// unreachable since the first failure, even while it is open in between; that is forgotten when it has stayed
+// open for kForgotten, or when blocks arrive.
 //
 // Pure. Not thread-safe.
 class PeerHealth {
@@ -25,35 +25,36 @@ class PeerHealth {
   static constexpr absl::Duration kStands = absl::Seconds(1);
   static constexpr absl::Duration kForgotten = absl::Seconds(10);
 
-  // From now on these are the peers; of others nothing is known any more.
+  // Replaces the peers; what was known of others is forgotten.
   void SetPeers(const std::vector<NodeRef>& peers);
 
-  // A stream to `address` is begun; whether it stands is to be seen.
+  // A stream to `address` is being opened; it is not yet known whether it succeeds.
   void OnOpened(const std::string& address, Direction direction, absl::Time now);
-  // All streams are cancelled from here: what has broken is proved well by an answer alone.
+  // This node has cancelled all streams: from now on an answer alone proves a broken direction healthy.
   void OnClosed();
-  // A stream has ended by itself. An end that the peer means (the view is over, the version gone) is an
-  // answer; any other failure counts, refusals and damaged messages too.
+  // A stream has ended without being cancelled. An end that the peer intends (the view is over, the version
+  // is gone) is an answer; any other end is a failure, including refusals and damaged messages.
   void OnBroken(const std::string& address, Direction direction, const absl::Status& status, absl::Time now);
-  // A question, which goes the way of the pulls, has ended. An error that the peer itself gave is an answer.
+  // A question, which uses the pulls' connection, has ended. An error returned by the peer itself is an
+  // answer.
   void OnQuestion(const std::string& address, const absl::Status& status, absl::Time now);
   void OnDelivery(const std::string& address, absl::Time now);
 
   bool IsUnreachable(const std::string& address, absl::Time now) const;
 
-  // Adds the peers that are unreachable. The error names the direction, unless both are the same.
+  // Adds the unreachable peers. The error names the direction, unless both have the same error.
   void AddTo(Heartbeat* heartbeat, absl::Time now) const;
 
  private:
   struct Way {
-    absl::Time since = absl::InfiniteFuture();   // of the first failure; InfiniteFuture: all is well
+    absl::Time since = absl::InfiniteFuture();   // of the first failure; InfiniteFuture: healthy
     absl::Time failed = absl::InfinitePast();    // the last failure
-    absl::Time opened = absl::InfiniteFuture();  // the stream; InfiniteFuture: there is none
-    absl::Time answered = absl::InfinitePast();  // the last question
-    bool broke = false;                          // a stream has, so that an answer alone proves nothing
+    absl::Time opened = absl::InfiniteFuture();  // when the stream was opened; InfiniteFuture: there is none
+    absl::Time answered = absl::InfinitePast();  // when the last question was answered
+    bool broke = false;                          // a stream broke, so an answer alone proves nothing
     std::string error;
 
-    // How long the stream has stood since the last failure.
+    // How long the stream has been open since the last failure.
     absl::Duration Stood(absl::Time now) const;
     bool IsFailing(absl::Time now) const;
     void Fail(const absl::Status& status, absl::Time now);
@@ -69,7 +70,7 @@ class PeerHealth {
   std::map<std::string, Peer> peers_;  // by address
 };
 
-// A connection's failure for people: "connection refused", "no answer for 2 s".
+// A connection's failure in a readable form: "connection refused", "no answer for 2 s".
 std::string ConnectionError(const absl::Status& status, absl::Duration timeout);
 
 }  // namespace shoal::worker

@@ -1,4 +1,4 @@
-// What a job computes in a slot, apart from the protocol: a seam between the model and the round machinery.
+// What a job computes in a slot: the interface between the model and the protocol of rounds.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ struct SlotTask {
   const float* theta = nullptr;  // all of θ; a group may be read only after wait_group
   float* gradient =
       nullptr;  // out: the sum of the examples' gradients, flat like θ; every element is written
-  // Blocks until the group's parameters are here; false: the slot is not wanted any more (return CANCELLED).
+  // Blocks until the group's parameters have arrived; false: the slot is no longer wanted (return CANCELLED).
   std::function<bool(int group)> wait_group;
-  // Forward of the whole slot is over.
+  // The forward pass of the whole slot has finished.
   std::function<void(const ContributionStats&)> set_stats;
   // The gradient of the group is final; last group first.
   std::function<void(int group)> group_final;
@@ -34,10 +34,10 @@ struct SlotTask {
 struct EvaluationTask {
   EvaluationSet set = EVALUATION_SET_NONE;
   Slot slot;
-  const float* theta = nullptr;  // all of it is here
+  const float* theta = nullptr;  // all of it has arrived
 };
 
-// Pure functions of the job, its data and the task. Used by one thread at a time.
+// Its results are pure functions of the job, its data and the task. Used by one thread at a time.
 class Program {
  public:
   virtual ~Program() = default;
@@ -45,27 +45,28 @@ class Program {
   virtual absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) = 0;
 };
 
-// What the first worker of a job makes from its data. The plan lacks `artifacts`: the worker puts these bytes
-// and fills it in.
+// What the first worker of a job derives from its data. The plan lacks `artifacts`: the worker stores these
+// bytes and fills it in.
 struct DerivedJob {
   JobPlan plan;
   std::map<std::string, std::string> artifacts;  // bytes by name
 };
 
-// Makes plans and programs of one worker. Used by one thread at a time.
+// Makes the plans and programs of one worker. Used by one thread at a time.
 class ProgramBuilder {
  public:
   virtual ~ProgramBuilder() = default;
-  // Reads the job's data: a pure function of spec and data, so whoever derives gets the same. Errors:
-  // INVALID_ARGUMENT is the job's fault, for its user; others, a missing file included, are this machine's.
+  // Reads the job's data: a pure function of spec and data, so every worker derives the same. Errors:
+  // INVALID_ARGUMENT is a mistake in the job, for its user to fix; others, including a missing file, are
+  // problems of this machine.
   virtual absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) = 0;
-  // Whether all of the plan's files are here, with the same contents. Errors: FAILED_PRECONDITION, with both
-  // digests, when one that is here has others; what kept one from being read.
+  // Whether all files of the plan are on this machine with the same contents. Errors: FAILED_PRECONDITION,
+  // with both digests, when a file has other contents; the reason why one can't be read.
   virtual absl::StatusOr<bool> HasData(const JobPlan& /*plan*/, const Progress& /*progress*/) {
     return false;
   }
-  // `artifacts`: files by name, whole and checked. Errors: FAILED_PRECONDITION when this machine's arithmetic
-  // is not the plan's.
+  // `artifacts`: files by name, complete and verified. Errors: FAILED_PRECONDITION when this machine's
+  // arithmetic is not the plan's.
   virtual absl::StatusOr<std::unique_ptr<Program>> Build(const JobSpec& spec, const JobPlan& plan,
                                                          const std::map<std::string, std::string>& artifacts,
                                                          const Progress& progress) = 0;

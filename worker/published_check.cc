@@ -11,7 +11,7 @@ absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view
                             const std::vector<uint64_t>& block_elements) {
   const PublishedHeader& header = message.header;
   if (header.block() >= block_elements.size() || !WireFormat_IsValid(header.wire())) {
-    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is none of the job's"));
+    return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is not one of the job's"));
   }
   const uint64_t expected = EncodedBytes(header.wire(), block_elements[header.block()]);
   if (message.payload.size() != expected) {

@@ -1,4 +1,4 @@
-// What a worker checks of a published block before it uses it.
+// What a worker checks in a published block before using it.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace shoal::worker {
 
-// `view`: what was asked for; `block_elements`: of the job's blocks. Errors: INVALID_ARGUMENT for a block
-// that is none of the job's or has another size; DATA_LOSS when header or payload is damaged;
+// `view`: the requested one; `block_elements`: sizes of the job's blocks. Errors: INVALID_ARGUMENT for a
+// block that is not one of the job's or has another size; DATA_LOSS when header or payload is damaged;
 // FAILED_PRECONDITION when it is of another job, training or view. Thread-safe.
 absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view,
                             const std::vector<uint64_t>& block_elements);

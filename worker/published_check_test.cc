@@ -32,7 +32,7 @@ TEST_CASE("A published block with one flipped bit, in its header or its payload,
   CHECK(accepted == 0);
 }
 
-TEST_CASE("A sound block of another job, training or view is refused") {
+TEST_CASE("An intact block of another job, training or view is refused") {
   constexpr ViewKey kView = {JobId(1), TrainingId(8), ViewId(2)};
   PublishedMessage message;
   message.payload = Payload::CopyOf(std::vector<uint8_t>(12));

@@ -10,7 +10,7 @@ namespace {
 
 void LogFailure(const char* what, const StreamPlace& place, const absl::Status& status) {
   if (status.ok()) return;
-  // At the end of a view or of a job servers end the streams: no news for a log.
+  // At the end of a view or of a job servers end the streams: not worth a warning.
   const bool expected = absl::IsFailedPrecondition(status);
   spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
               what, place.shard, place.address, std::string(status.message()));
@@ -31,7 +31,7 @@ RetryingLink::~RetryingLink() {
   }
   executor_->Stop();
   Disconnect();
-  streams_.reset();  // waits for what gRPC still knows
+  streams_.reset();  // waits for what gRPC still uses
 }
 
 // ---- commands ----
@@ -80,7 +80,7 @@ void RetryingLink::Push(BlockContribution contribution) {
   if (shards_.empty()) return;
   const ShardMap map(static_cast<uint32_t>(shards_.size()));
   Shard& shard = shards_[map.ShardOf(BlockId(contribution.header.block()))];
-  // Without a stream it is not lost: OnPushReopened asks for all that is held.
+  // Without a stream it is not lost: OnPushReopened requests everything that is held.
   if (shard.push != nullptr) shard.push->Push(std::move(contribution));
 }
 
@@ -146,7 +146,7 @@ bool RetryingLink::IsUnreachable(const Shard& shard) const {
   return health_.IsUnreachable(shard.place.address, executor_->Now());
 }
 
-// ---- what happens to them ----
+// ---- events of streams ----
 
 void RetryingLink::OnDelivery(const StreamPlace& place) {
   absl::MutexLock lock(&mutex_);
@@ -165,12 +165,12 @@ void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& stat
   health_.OnBroken(place.address, Direction::kPull, status, executor_->Now());
   LogFailure("pull from", place, status);
   if (absl::IsOutOfRange(status)) {
-    // With a delay: the job asks where the servers stand and opens all streams anew, and a server that
-    // answers so each time must not keep it at that.
+    // With a delay: the job asks the servers for their versions and reopens all streams, and a server that
+    // answers this every time must not keep it in a tight loop.
     executor_->After(shard->backoff.NextDelay(), [this, place] {
       {
         absl::MutexLock lock(&mutex_);
-        if (Find(place) == nullptr) return;  // it has begun anew already
+        if (Find(place) == nullptr) return;  // reopened already
       }
       events_->OnOutOfRange(place.view.view);
     });
@@ -228,7 +228,7 @@ void RetryingLink::OnVersionsDone(const StreamPlace& place, const absl::StatusOr
   });
 }
 
-// Offers waiting blocks again: from the executor, since the caller may hold the lock that they need.
+// Offers waiting blocks again, from the executor, since the caller may hold the lock that they need.
 void RetryingLink::ResumeStreams() {
   std::vector<std::shared_ptr<PullStreamHandle>> pulls;
   {

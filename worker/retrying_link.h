@@ -1,4 +1,4 @@
-// ParameterLink over streams that break: opens them again, with backoff, until the view is over.
+// ParameterLink over streams that may break: reopens them, with backoff, until the view is over.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@
 
 namespace shoal::worker {
 
-// Events that are no block, and blocks that had to wait, come from the executor "link". The destructor
-// cancels everything and returns when no event can come any more. Final: streams call it until its destructor
-// has run, when a derived class would be gone already.
+// Events other than blocks, and blocks that had to wait, come from the executor "link". The destructor
+// cancels everything and returns when no more events can come. Final, because streams call it until its
+// destructor has run, when a derived class would already be destroyed.
 class RetryingLink final : public ParameterLink, private StreamEvents {
  public:
   struct Options {
@@ -40,9 +40,9 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_);
   void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
   void Disconnect() override ABSL_LOCKS_EXCLUDED(mutex_);
-  // From the first failure on a server is asked for its versions until it is reachable again
-  // (worker/peer_health.h). A stream that stands and on which nothing moves is no failure. TRANSFER, since
-  // the last block, once one has come in this view.
+  // From its first failure on, a server is asked for its versions until it is reachable again
+  // (worker/peer_health.h). An open stream on which nothing moves is not a failure. TRANSFER, since the last
+  // block, once one has arrived in this view.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -51,7 +51,7 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
     std::shared_ptr<PullStreamHandle> pull;
     std::shared_ptr<PushStreamHandle> push;
     bool wants_versions = false;  // the job waits for them
-    bool asks = false;            // a question is out, or waits for its time
+    bool asks = false;            // a question is pending or scheduled
     Backoff backoff{0};           // of pulls and questions
     Backoff push_backoff{0};
     absl::Time push_opened;
@@ -69,7 +69,7 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   void ReopenPush(const StreamPlace& place) ABSL_LOCKS_EXCLUDED(mutex_);
   void ResumeStreams() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The shard, unless the place is of an older opening.
+  // The shard; null when the place is from an older Open.
   Shard* Find(const StreamPlace& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

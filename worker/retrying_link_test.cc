@@ -15,7 +15,7 @@ const absl::Status kRefused = absl::UnavailableError(
     "remote "
     "host: Connection refused");
 
-// Streams that do nothing by themselves.
+// Streams that do nothing on their own.
 class FakeStreams : public ParameterStreams {
  public:
   struct Pulled : PullStreamHandle {
@@ -95,7 +95,7 @@ struct Link : ParameterLinkEvents {
 }  // namespace
 
 TEST_CASE(
-    "Streams that break are opened again: the pull where the job is, the push with a call for what is held") {
+    "Broken streams are reopened: the pull at the job's version, the push with a request for what is held") {
   Link link;
   link.link.Open(Version(3));
   REQUIRE(link.streams->pulls.size() == 2);
@@ -112,7 +112,7 @@ TEST_CASE(
   CHECK(link.reopened == std::vector<uint32_t>{1});
 }
 
-TEST_CASE("What happens to streams of an older view or opening touches nothing") {
+TEST_CASE("Events of streams of an older view or Open have no effect") {
   Link link;
   link.link.Open(Version(3));
   const auto pull = link.streams->pulls[0];
@@ -130,7 +130,7 @@ TEST_CASE("What happens to streams of an older view or opening touches nothing")
   CHECK(link.Unreachable().empty());
 }
 
-TEST_CASE("A version that is gone is told, and the pull not opened again") {
+TEST_CASE("A version that is gone is reported, and the pull is not reopened") {
   Link link;
   link.link.Open(Version(3));
   link.events->OnPullDone(link.streams->pulls[0]->place, absl::OutOfRangeError("gone"));
@@ -139,7 +139,7 @@ TEST_CASE("A version that is gone is told, and the pull not opened again") {
   CHECK(link.streams->pulls.size() == 2);
 }
 
-TEST_CASE("A server whose versions are gone each time is asked less and less often where it stands") {
+TEST_CASE("A server whose versions are gone each time is asked for its versions less and less often") {
   Link link;
   link.link.Open(Version(3));
   size_t ended = 0;
@@ -171,10 +171,10 @@ TEST_CASE("Versions are asked for until each server has answered") {
   CHECK(link.Unreachable().empty());  // a refusal is an answer
 }
 
-TEST_CASE("A server that does not answer is named, with since when and why, until it answers") {
+TEST_CASE("A server that does not answer is named, with the reason and since when, until it answers") {
   Link link;
   link.link.Open(Version(3));
-  link.time.RunFor(absl::Seconds(30));  // nothing moves on the streams that stand: that is no failure
+  link.time.RunFor(absl::Seconds(30));  // nothing moves on the open streams: not a failure
   CHECK(link.Unreachable().empty());
   link.events->OnPullDone(link.streams->pulls[0]->place, kRefused);
   link.time.RunFor(absl::Seconds(2));
@@ -184,7 +184,7 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
   CHECK(unreachable[0].seconds() == 2);
   CHECK(unreachable[0].error() == "pull: connection refused");
 
-  // The reopened pull stands without a block, so the server is asked.
+  // The reopened pull has delivered no block, so the server is asked.
   REQUIRE(link.streams->asked.size() == 1);
   link.events->OnVersionsDone(link.streams->asked[0], absl::DeadlineExceededError("Deadline Exceeded"));
   unreachable = link.Unreachable();
@@ -197,7 +197,7 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
   SECTION("to the question") {
     link.events->OnVersionsDone(link.streams->asked[1], Version(3));
     CHECK(link.Unreachable().empty());
-    CHECK(link.versions.empty());  // nobody in the job has asked
+    CHECK(link.versions.empty());  // the job has not asked
     link.time.RunFor(absl::Seconds(10));
     CHECK(link.streams->asked.size() == 2);
   }
@@ -205,7 +205,7 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
     link.events->OnDelivery(link.streams->pulls.back()->place);
     CHECK(link.Unreachable().empty());
   }
-  SECTION("or is in the view no more") {
+  SECTION("or leaves the view") {
     View view = Link::MakeView(2);
     view.mutable_shards()->DeleteSubrange(0, 1);
     link.link.SetView(view);
@@ -217,8 +217,8 @@ TEST_CASE("A server that does not answer is named, with since when and why, unti
   }
 }
 
-// Ends the newest push, and answers each question, every 100 ms; returns of how many heartbeats meanwhile the
-// server was in how many.
+// Ends the newest push, and answers each question, every 100 ms. Returns in how many heartbeats the server
+// was reported, and how many there were.
 std::pair<int, int> BreakPushes(Link* link, absl::Duration time, const absl::Status& status) {
   std::shared_ptr<FakeStreams::Pushed> broken;
   size_t answered = 0;
@@ -236,7 +236,7 @@ std::pair<int, int> BreakPushes(Link* link, absl::Duration time, const absl::Sta
   return {shown, beats};
 }
 
-TEST_CASE("A push that breaks again and again is shown although the server answers questions") {
+TEST_CASE("A push that breaks repeatedly is shown although the server answers questions") {
   const std::vector<absl::Status> statuses = {kRefused, absl::DataLossError("a contribution was refused"),
                                               absl::InvalidArgumentError("a contribution was refused")};
   const absl::Status status = statuses[GENERATE(0u, 1u, 2u)];
@@ -253,14 +253,14 @@ TEST_CASE("A push that breaks again and again is shown although the server answe
   CHECK(link.reopened.size() < 40);  // less and less often
   link.time.RunFor(absl::Seconds(3));
   link.events->OnVersionsDone(link.streams->asked.back(), Version(3));
-  CHECK(link.Unreachable().empty());  // it stands
+  CHECK(link.Unreachable().empty());  // it is open
   link.events->OnPushDone(link.streams->pushes.back()->place, status);
   unreachable = link.Unreachable();
   REQUIRE(unreachable.size() == 1);
   CHECK(unreachable[0].seconds() == Approx(33));
 }
 
-TEST_CASE("A push that broke once is well again as soon as it stands, and its past soon forgotten") {
+TEST_CASE("A push that broke once is healthy again once it is open, and the failure is soon forgotten") {
   Link link;
   link.link.Open(Version(3));
   link.events->OnPushDone(link.streams->pushes[0]->place, kRefused);
@@ -269,13 +269,13 @@ TEST_CASE("A push that broke once is well again as soon as it stands, and its pa
   link.time.RunFor(absl::Milliseconds(1500));
   CHECK(link.Unreachable().empty());
   SECTION("by time") { link.time.RunFor(PeerHealth::kForgotten); }
-  SECTION("by blocks that come") { link.events->OnDelivery(link.streams->pulls[0]->place); }
+  SECTION("by arriving blocks") { link.events->OnDelivery(link.streams->pulls[0]->place); }
   link.events->OnPushDone(link.streams->pushes.back()->place, kRefused);
   REQUIRE(link.Unreachable().size() == 1);
   CHECK(link.Unreachable()[0].seconds() == 0);
 }
 
-TEST_CASE("A server whose blocks come damaged again and again is shown; a sound block ends it") {
+TEST_CASE("A server whose blocks repeatedly arrive damaged is shown, until an intact block arrives") {
   Link link;
   link.link.Open(Version(3));
   for (int i = 0; i < 10; ++i) {
@@ -295,7 +295,7 @@ TEST_CASE("A server whose blocks come damaged again and again is shown; a sound 
   CHECK(link.Unreachable().empty());
 }
 
-TEST_CASE("Blocks that come are an activity of the job, since the last one, until the next view") {
+TEST_CASE("Arriving blocks are an activity of the job, since the last one, until the next view") {
   Link link;
   link.link.Open(Version(3));
   const auto transfers = [&] {
@@ -335,7 +335,7 @@ TEST_CASE("Contributions go to the shard of their block; one whose push is broke
   CHECK(link.streams->pushes[1]->blocks == std::vector<uint32_t>{1});
 }
 
-TEST_CASE("Many resumes at once are one, outside of the caller's call") {
+TEST_CASE("Many resumes at once become one, outside the caller's call") {
   Link link;
   link.link.Open(Version(3));
   link.link.Resume();

@@ -12,8 +12,8 @@
 
 namespace shoal::worker {
 
-// Full duplex: what a worker's streams send shares one direction, what they receive the other. Thread-safe;
-// never blocks.
+// Full duplex: all that a worker's streams send shares one direction, all that they receive the other.
+// Thread-safe; never blocks.
 class SimulatedLink {
  public:
   // 0: no limit.
@@ -23,7 +23,7 @@ class SimulatedLink {
     received_.emplace(bits_per_second, kBurstBytes);
   }
 
-  // How long a message takes from now on, behind those before it.
+  // How long a message takes from now, after those before it.
   absl::Duration Send(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     return sent_ ? sent_->Take(absl::Now(), bytes) : absl::ZeroDuration();
@@ -34,7 +34,7 @@ class SimulatedLink {
   }
 
  private:
-  // A block: while one is encoded or decoded, a real link carries the next.
+  // The size of a block: while one is encoded or decoded, a real link carries the next.
   static constexpr uint64_t kBurstBytes = 1 << 20;
 
   absl::Mutex mutex_;

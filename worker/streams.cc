@@ -31,7 +31,7 @@ void PullStream::Start(const std::shared_ptr<grpc::Channel>& channel, const Pull
   stub_->PrepareBidiStreamingCall(&context_, "/shoal.ParameterService/Pull", {}, this);
   StartWriteLast(&request_, grpc::WriteOptions());
   StartRead(&incoming_);
-  AddHold();  // a block that waits keeps the stream from being read, not from being alive
+  AddHold();  // while a block waits, the stream is not read but stays alive
   StartCall();
 }
 
@@ -55,7 +55,7 @@ void PullStream::OnReadDone(bool ok) noexcept {
   }
   shared_->events->OnDelivery(place_);
   {
-    // Set before it is offered: a Resume in between must find it.
+    // Set before the block is offered: a Resume in between must find it.
     absl::MutexLock lock(&mutex_);
     waiting_ = std::move(*message);
     crossing_ = crossing > absl::ZeroDuration();
@@ -95,7 +95,7 @@ void PullStream::OfferWaiting() {
     absl::MutexLock lock(&mutex_);
     if (cancelled_) break;
     waiting_ = std::move(message);
-    if (resumes == resumes_) return;  // else what it waited for may have come in between
+    if (resumes == resumes_) return;  // else what it waited for may have happened in between
   }
   RemoveHold();
 }
@@ -109,7 +109,7 @@ void PullStream::Cancel() {
     waited = waiting_.has_value();
     waiting_.reset();
   }
-  if (waited) RemoveHold();  // no read is out that could end the stream
+  if (waited) RemoveHold();  // no read is pending that could end the stream
 }
 
 void PullStream::OnDone(const grpc::Status& status) noexcept {
@@ -126,7 +126,7 @@ void PushStream::Start(const std::shared_ptr<grpc::Channel>& channel) {
   shared_->running.Begin();
   stub_ = std::make_unique<grpc::GenericStub>(channel);
   stub_->PrepareBidiStreamingCall(&context_, "/shoal.ParameterService/Push", {}, this);
-  AddHold();  // writes come from other threads than the reactor's
+  AddHold();  // writes come from threads other than the reactor's
   StartRead(&incoming_);
   StartCall();
 }
@@ -143,7 +143,7 @@ void PushStream::Push(BlockContribution contribution) {
   WriteNext();
 }
 
-// Only by whoever has set writing_.
+// Called only by the thread that has set writing_.
 void PushStream::WriteNext() {
   BlockContribution next;
   {
@@ -188,8 +188,8 @@ void PushStream::OnWriteDone(bool ok) noexcept {
   writing_ = false;
 }
 
-// A reply means that a contribution was refused: all that is held goes again, on a new stream. No more reads:
-// the stream is over.
+// A reply means that a contribution was refused: everything held is pushed again, on a new stream. No more
+// reads: the stream is over.
 void PushStream::OnReadDone(bool ok) noexcept {
   if (ok) {
     failure_ = absl::DataLossError("a contribution was refused; all held ones are pushed again");

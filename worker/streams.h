@@ -22,7 +22,7 @@ namespace shoal::worker {
 
 using RawReactor = grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
-// Streams and calls that gRPC still knows. Thread-safe.
+// Counts streams and calls that gRPC still uses. Thread-safe.
 class RunningCount {
  public:
   void Begin() {
@@ -44,7 +44,7 @@ class RunningCount {
   int count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// What the streams of a link share; outlives them.
+// Shared by the streams of a link; outlives them.
 struct StreamContext {
   StreamContext(WireFormat wire, std::vector<uint64_t> block_elements, double bits_per_second)
       : wire(wire), block_elements(std::move(block_elements)), simulated(bits_per_second) {}
@@ -58,7 +58,7 @@ struct StreamContext {
   RunningCount running;
 };
 
-// Reads published blocks one by one; while a block has to wait it reads no further, so flow control holds the
+// Reads published blocks one by one. While a block has to wait it stops reading, so flow control holds the
 // server back. Lives until OnDone.
 class PullStream : public PullStreamHandle,
                    public RawReactor,
@@ -88,13 +88,13 @@ class PullStream : public PullStreamHandle,
   std::shared_ptr<PullStream> self_;
   absl::Mutex mutex_;
   std::optional<PublishedMessage> waiting_ ABSL_GUARDED_BY(mutex_);
-  bool crossing_ ABSL_GUARDED_BY(mutex_) = false;  // waiting_ is still on the simulated link
+  bool crossing_ ABSL_GUARDED_BY(mutex_) = false;  // waiting_ is still in transit on the simulated link
   uint64_t resumes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// Writes contributions: those of older rounds first, then front blocks first, since the next forward pass
-// needs them first. Lives until OnDone.
+// Writes contributions: older rounds first, then in block order, since the next forward pass needs the first
+// blocks first. Lives until OnDone.
 class PushStream : public PushStreamHandle,
                    public RawReactor,
                    public std::enable_shared_from_this<PushStream> {
@@ -110,7 +110,7 @@ class PushStream : public PushStreamHandle,
   void OnDone(const grpc::Status& status) noexcept override;
 
  private:
-  // Round, then block; in the order given where both are equal.
+  // Round, then block; equal ones in the order given.
   using Urgency = std::pair<uint64_t, uint32_t>;
 
   void WriteNext() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -1,4 +1,4 @@
-// The worker's streams over real gRPC on loopback, against a server that does what the test says.
+// The worker's streams over real gRPC on loopback, against a server controlled by the test.
 #include "worker/streams.h"
 
 #include <functional>
@@ -57,7 +57,7 @@ class Server : public ParameterService::Service {
   std::unique_ptr<RpcServer> rpc_;
 };
 
-// A pull whose blocks get what `on_block` says.
+// A pull whose blocks are handled by `on_block`.
 class Pulling : public StreamEvents {
  public:
   explicit Pulling(Server* server) : context_(WIRE_FORMAT_F32, kBlockElements, /*bits_per_second=*/0) {
@@ -92,7 +92,7 @@ class Pulling : public StreamEvents {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
-// gRPC would drop an exception, and the stream stand still.
+// gRPC would drop an exception, and the stream would stall.
 TEST_CASE("What gRPC calls can't throw") {
   STATIC_REQUIRE(noexcept(std::declval<PullStream&>().OnReadDone(true)));
   STATIC_REQUIRE(noexcept(std::declval<PullStream&>().OnDone(grpc::Status::OK)));
@@ -101,7 +101,7 @@ TEST_CASE("What gRPC calls can't throw") {
   STATIC_REQUIRE(noexcept(std::declval<PushStream&>().OnDone(grpc::Status::OK)));
 }
 
-TEST_CASE("A block that has to wait while what it waited for comes is offered again by itself") {
+TEST_CASE("A block told to wait just as the wait ends is offered again without a Resume") {
   Server server;
   Pulling pulling(&server);
   int offers = 0;
@@ -109,7 +109,7 @@ TEST_CASE("A block that has to wait while what it waited for comes is offered ag
   pulling.on_block = [&](uint32_t block) {
     if (block == 1) second.Notify();
     if (block == 1 || ++offers == 2) return true;
-    pulling.stream->Resume();  // as the job does on another thread, before it has the answer
+    pulling.stream->Resume();  // as the job does on another thread, before the answer arrives
     return false;
   };
   pulling.Start();
@@ -117,7 +117,7 @@ TEST_CASE("A block that has to wait while what it waited for comes is offered ag
   REQUIRE(pulling.done.WaitForNotificationWithTimeout(kPatience));
 }
 
-TEST_CASE("A pull that is cancelled while its block is offered ends, also when the block has to wait") {
+TEST_CASE("A pull that is cancelled while its block is offered ends, even if the block has to wait") {
   Server server;
   Pulling pulling(&server);
   pulling.on_block = [&](uint32_t) {

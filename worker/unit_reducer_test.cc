@@ -15,7 +15,7 @@ const std::vector<GroupRange> kGroups = {{0, 2}, {2, 4}};
 
 float Gradient(uint32_t slot, uint64_t i) { return 1.0f / static_cast<float>(3 + 7 * slot + i); }
 
-// The definition, written as the recursion that it is.
+// The definition, written as a recursion.
 std::vector<float> Reduce(WireFormat wire, SlotRange node) {
   std::vector<float> value(kElements);
   if (node.size() == 1) {
@@ -93,7 +93,7 @@ TEST_CASE("a unit inside the tree is reduced as that node") {
   CHECK(run.Value({4, 8}) == Reduce(WIRE_FORMAT_F32, {4, 8}));
 }
 
-TEST_CASE("what was reduced before a unit was given up leaves as smaller nodes") {
+TEST_CASE("what was reduced before a unit was abandoned is pushed as smaller nodes") {
   Run run;
   UnitReducer reducer(run.Options(8, {0, 8}, WIRE_FORMAT_F32), run.pool);
   for (uint32_t s = 0; s < 3; ++s) Run::RunSlot(reducer, s);
@@ -103,7 +103,7 @@ TEST_CASE("what was reduced before a unit was given up leaves as smaller nodes")
   CHECK(run.Value({2, 3}) == Reduce(WIRE_FORMAT_F32, {2, 3}));
 }
 
-TEST_CASE("a slot that fails in its backward spoils no node that leaves") {
+TEST_CASE("a slot that fails in backward spoils no node that is pushed") {
   Run run;
   UnitReducer reducer(run.Options(8, {0, 8}, WIRE_FORMAT_F32), run.pool);
   for (uint32_t s = 0; s < 3; ++s) Run::RunSlot(reducer, s);

@@ -12,7 +12,8 @@ WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots
 // ---- control plane ----
 
 void WorkerCore::OnView(const View& view) {
-  if (ViewId(view.view()) == view_) OnTarget(view.target());  // from a new session: the target may have moved
+  if (ViewId(view.view()) == view_)
+    OnTarget(view.target());  // from a new session: the target may have changed
   if (ViewId(view.view()) <= view_) return;
   SlotRange assigned;
   for (const SlotAssignment& slots : view.slots()) {
@@ -34,8 +35,8 @@ void WorkerCore::OnView(const View& view) {
     actions_.push_back(Disconnect{});
     actions_.push_back(DropHeld{});
   } else if (located_ && had_slots) {
-    // Ahead in round base+1 although slots of round base came: back to those, unless base+1 is whole (then
-    // round base is over).
+    // Already in round base+1 although slots of round base were added: go back to those, unless base+1 is
+    // complete (then round base is over).
     if (running_ && running_->work.version > base_ && !AllDone()) CancelRun();
     Connect();
   } else {
@@ -97,7 +98,7 @@ void WorkerCore::OnOutOfRange(ViewId view) {
 }
 
 // A buffer may not be written while a run reads another version in it, or while a write from before a rewind
-// or a relocation is still going on.
+// or a relocation is still in progress.
 bool WorkerCore::InUse(Version version) const {
   for (const auto& [write, blocks] : writes_) {
     const bool same_buffer = write.version.value() % 2 == version.value() % 2;
@@ -114,7 +115,8 @@ WorkerCore::Offer WorkerCore::OfferBlock(ViewId view, Version version, BlockId b
   if (version > base_ + 1 || InUse(version)) return Offer::kWait;
   BlockState& state = buffer(version).blocks[block.value()];
   if (state != BlockState::kNone) return Offer::kDrop;
-  // Begun before the version was located anew: two threads would write to the same place.
+  // A write begun before the version was located again is still running: two threads would write to the same
+  // place.
   if (!writes_[{version, restore_id_}].insert(block).second) return Offer::kWait;
   state = BlockState::kWriting;
   return Offer::kTake;
@@ -130,7 +132,7 @@ void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
   const bool current = located_ && restore_id == restore_id_ && (version == base_ || version == base_ + 1);
   if (!current) return;
   BlockState& state = buffer(version).blocks[block.value()];
-  if (state != BlockState::kWriting) return;  // begun before the version was located anew
+  if (state != BlockState::kWriting) return;  // begun before the version was located again
   state = BlockState::kHere;
   ++buffer(version).here;
   AdvanceWhileComplete();
@@ -139,7 +141,7 @@ void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
 void WorkerCore::AdvanceWhileComplete() {
   while (Complete(base_) && Complete(base_ + 1)) {
     actions_.push_back(ReleaseHeld{RoundFrom(base_)});
-    // A run of round base is late: others did its slots. A run of base+1 goes on.
+    // A run of round base is too late: others did its slots. A run of base+1 continues.
     if (running_ && running_->work.version == base_) CancelRun();
     Buffer& old = buffer(base_);
     std::fill(old.blocks.begin(), old.blocks.end(), BlockState::kNone);
@@ -219,8 +221,7 @@ bool WorkerCore::Assigned(Slot slot) const {
 }
 
 void WorkerCore::UnitDone(uint64_t ticket, SlotRange unit) {
-  // A slot that is done needed all of its version, so the run's version is base_ by now, or the run is
-  // cancelled.
+  // A finished slot needed all of its version, so the run's version is base_ by now, or the run is cancelled.
   if (!Wanted(ticket) || running_->work.version != base_) return;
   for (uint32_t s = unit.begin; s < unit.end; ++s) done_[s] = true;
 }

@@ -1,7 +1,7 @@
 // What a worker does next in one job: a pure state machine, "A round, at a worker" of docs/protocol.md.
 //
-// It holds no parameter and no gradient, only which versions of which blocks are here, which slots are done,
-// and which view rules. worker/worker_rounds.h drives it and carries out its actions in order.
+// It holds no parameters and no gradients, only which versions of which blocks have arrived, which slots are
+// done, and which view is current. worker/worker_rounds.h drives it and carries out its actions in order.
 #pragma once
 
 #include <cstdint>
@@ -19,23 +19,23 @@ namespace shoal::worker {
 
 // ---- actions ----
 
-// Leave all streams of older views. Ask every shard for its versions and tell OnVersions.
+// Leave all streams of older views. Ask every shard for its versions and call OnVersions.
 struct AskVersions {
   ViewId view;
 };
-// Leave all streams of older views. Pull from every shard, and open the pushes: first push again, under this
-// view, all that is held.
+// Leave all streams of older views. Pull from every shard, and open the pushes: first push everything that is
+// held again, under this view.
 struct OpenStreams {
   ViewId view;
   Version from;
 };
 // Leave all streams; drop what is held. Followed by nothing until the next view.
 struct Disconnect {};
-// Version round+1 is here as a whole: the contributions of `round` need not be held any more.
+// Version round+1 has arrived completely: the contributions of `round` need not be held any longer.
 struct ReleaseHeld {
   Round round;
 };
-// Contributions of every round are void (rewind).
+// The contributions of all rounds are void (rewind).
 struct DropHeld {};
 struct SendReport {
   NodeReport report;
@@ -44,22 +44,22 @@ using WorkerAction = std::variant<AskVersions, OpenStreams, Disconnect, ReleaseH
 
 // ---- work ----
 
-// One thing for the runner. `ticket` names it; a run that is no longer Wanted() should end soon, without
-// effect.
+// One piece of work for the runner. `ticket` identifies it; a run that is no longer Wanted() should end soon,
+// without effect.
 struct Work {
   enum class Kind { kNone, kTrain, kEvaluate };
   Kind kind = Kind::kNone;
   uint64_t ticket = 0;
   Version version;  // of the parameters to compute with
-  std::vector<SlotRange>
-      units;  // kTrain: nodes of the slot tree, each to be reduced and pushed as one contribution
+  // kTrain: nodes of the slot tree, each reduced and pushed as one contribution.
+  std::vector<SlotRange> units;
   std::vector<Slot> slots;  // kEvaluate
   EvaluationSet set = EVALUATION_SET_NONE;
   bool is_first_of_round = false;  // no slot of this round was done here before
 };
 
-// Not thread-safe. Never blocks. Bad input from the network (a block of no known number, a view with slots
-// that the job does not have) is dropped.
+// Not thread-safe. Never blocks. Bad input from the network (an unknown block number, a view with slots that
+// the job does not have) is dropped.
 class WorkerCore {
  public:
   struct Options {
@@ -71,7 +71,7 @@ class WorkerCore {
   explicit WorkerCore(Options options);
 
   // ---- control plane ----
-  // Older views are ignored; of the same one the target counts.
+  // Older views are ignored; from the same view only the target is taken.
   void OnView(const View& view);
   void OnTarget(const Target& target);
   // The scheduler may have forgotten what was reported: reports it again.
@@ -79,7 +79,7 @@ class WorkerCore {
 
   // ---- data plane ----
   void OnVersions(ViewId view, uint32_t shard, Version lowest);
-  // A Pull ended: version `from` is gone at the server, so start again from what it has now.
+  // A Pull ended because the server no longer has version `from`: start again from what it has now.
   void OnOutOfRange(ViewId view);
 
   enum class Offer {
@@ -89,22 +89,22 @@ class WorkerCore {
   };
   Offer OfferBlock(ViewId view, Version version, BlockId block);
   void BlockStored(ViewId view, Version version, BlockId block);
-  // Whether the block is here: forward of its layer may start.
+  // Whether the block has arrived, so that the forward pass of its layer may start.
   bool HasBlock(Version version, BlockId block) const;
-  // The oldest version of which blocks are still needed: where a Pull that broke has to go on. (Not at the
-  // newest one that came: blocks of different versions come mixed.)
+  // The oldest version of which blocks are still needed: where a broken Pull has to continue. (Not at the
+  // newest version that arrived: blocks of different versions are interleaved.)
   Version PullFrom() const { return Complete(base_) ? base_ + 1 : base_; }
 
   // ---- runner ----
-  // At most one piece of work is out at a time: the caller ends it with EndWork before it asks again.
+  // At most one piece of work is in progress at a time: the caller ends it with EndWork before asking again.
   Work NextWork();
   bool Wanted(uint64_t ticket) const;
-  // The unit's contribution is final and given to the pushes (and held). Ignored when the work is not wanted
-  // any more.
+  // The unit's contribution is final, held and handed to the push streams. Ignored when the work is no longer
+  // wanted.
   void UnitDone(uint64_t ticket, SlotRange unit);
   void SlotEvaluated(uint64_t ticket, Slot slot, const EvaluationStatistics& statistics);
   void EndWork(uint64_t ticket);
-  // Of running training work: whether the view still wants `slot` of this worker.
+  // For running training work: whether the view still assigns `slot` to this worker.
   bool Assigned(Slot slot) const;
 
   std::vector<WorkerAction> TakeActions();
@@ -153,13 +153,13 @@ class WorkerCore {
 
   bool located_ = false;                // base_ is known
   std::map<uint32_t, Version> lowest_;  // while locating: by shard
-  Version base_;            // the version to compute with: here as a whole, or being gathered first
-  Buffer buffers_[2];       // by parity: base_ and base_ + 1
-  std::vector<bool> done_;  // slots of round base_ whose contributions are held
+  Version base_;                        // the version to compute with: complete, or still arriving
+  Buffer buffers_[2];                   // by parity: base_ and base_ + 1
+  std::vector<bool> done_;              // slots of round base_ whose contributions are held
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // by slot, of target_
   std::optional<Running> running_;
   std::map<RestoredVersion, std::set<BlockId>> writes_;  // blocks being written
-  std::map<ViewId, RestoreId> view_restore_;             // of the views with writes out
+  std::map<ViewId, RestoreId> view_restore_;             // of the views with pending writes
   uint64_t next_ticket_ = 1;
   std::vector<WorkerAction> actions_;
 };

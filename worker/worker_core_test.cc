@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t kSelf = 7;
 constexpr uint32_t kBlocks = 3;
 
-// A worker core with its view, and what it asked its shell to do.
+// A worker core with its view, and the actions it returned.
 class Worker {
  public:
   explicit Worker(uint32_t slots = 4) : core({JobId(1), NodeId(kSelf), slots, kBlocks}) {}
@@ -79,7 +79,7 @@ TEST_CASE("a new worker starts with the lowest version that any shard has") {
   CHECK(open[0].from == Version(11));
 }
 
-TEST_CASE("work may begin while its parameters still arrive, and is cut in nodes of the slot tree") {
+TEST_CASE("work may begin while its parameters are still arriving, and is cut into nodes of the slot tree") {
   Worker w(6);
   w.core.OnView(Worker::MakeView(1, {1, 6}, 100));
   w.core.OnVersions(ViewId(1), 0, Version(0));
@@ -92,7 +92,7 @@ TEST_CASE("work may begin while its parameters still arrive, and is cut in nodes
   CHECK_FALSE(w.core.HasBlock(Version(0), BlockId(1)));
 }
 
-TEST_CASE("contributions are held until the next version is here as a whole") {
+TEST_CASE("contributions are held until the next version has arrived completely") {
   Worker w;
   w.StartAt(5, {0, 4}, 100);
   w.RunAll();
@@ -109,7 +109,7 @@ TEST_CASE("slots gained in the middle of a round are run, those done are not run
   Worker w;
   w.StartAt(5, {0, 2}, 100);
   w.RunAll();
-  w.Receive(1, 6, 0, 1);  // a part of the next version is out already
+  w.Receive(1, 6, 0, 1);  // part of the next version is published already
   const Work ahead = w.core.NextWork();
   REQUIRE(ahead.version == Version(6));
   w.core.OnView(Worker::MakeView(2, {0, 4}, 100));
@@ -120,7 +120,7 @@ TEST_CASE("slots gained in the middle of a round are run, those done are not run
   CHECK(work.units == std::vector<SlotRange>{{2, 4}});
 }
 
-TEST_CASE("a new view pulls on from where the worker is and keeps what it holds") {
+TEST_CASE("a new view continues pulling from where the worker is and keeps what it holds") {
   Worker w;
   w.StartAt(5, {0, 4}, 100);
   w.RunAll();
@@ -151,7 +151,7 @@ TEST_CASE("a fenced worker's late run is cancelled before its parameters are ove
   CHECK(w.core.OfferBlock(ViewId(1), Version(7), BlockId(0)) == WorkerCore::Offer::kTake);
 }
 
-TEST_CASE("a version two ahead waits until the one between is whole") {
+TEST_CASE("a version two ahead waits until the one in between is complete") {
   Worker w;
   w.StartAt(5, {0, 4}, 100);
   w.Receive(1, 6, 0, 2);
@@ -178,7 +178,7 @@ TEST_CASE(
   CHECK_FALSE(w.core.HasBlock(Version(4), BlockId(0)));
 }
 
-TEST_CASE("rounds stop at the target, the evaluation is run there, and reported again in a new session") {
+TEST_CASE("rounds stop at the target; the evaluation is run there, and reported again in a new session") {
   Worker w;
   View view = Worker::MakeView(1, {0, 2}, 6);
   view.mutable_target()->set_evaluate(EVALUATION_SET_VALIDATION);
@@ -235,8 +235,7 @@ TEST_CASE("a view with slots that the job does not have is dropped") {
   }
 }
 
-TEST_CASE(
-    "a block that is still being written when its version is located anew is not written twice at once") {
+TEST_CASE("a block still being written when its version is located again is not written twice at once") {
   Worker w;
   w.StartAt(5, {0, 4}, 100);
   REQUIRE(w.core.OfferBlock(ViewId(1), Version(6), BlockId(2)) == WorkerCore::Offer::kTake);

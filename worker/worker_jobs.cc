@@ -14,7 +14,7 @@
 namespace shoal::worker {
 namespace {
 
-// A former job that ends later than this is worth a line in the log.
+// A former job that takes longer than this to end is logged.
 constexpr absl::Duration kUsualSlotTime = absl::Seconds(10);
 
 }  // namespace
@@ -27,7 +27,7 @@ WorkerJobs::WorkerJobs(Options options)
 WorkerJobs::~WorkerJobs() {
   Stop([] {});
   watch_->Stop();
-  preparer_->Stop();  // drops what waits, a former runner included, and so waits for it
+  preparer_->Stop();  // drops what is queued, including a former runner, and so waits for it
 }
 
 void WorkerJobs::Stop(std::function<void()> stopped) {
@@ -67,18 +67,18 @@ void WorkerJobs::OnDirective(const Directive& directive) {
   } else if (directive.has_close_job()) {
     if (choice_.OnClose(directive.close_job().job())) DropRunner();
   } else if (directive.has_view()) {
-    // Views and targets of other jobs are old news.
+    // Views and targets of other jobs are outdated.
     if (choice_.Holds(directive.view().job())) OnView(directive.view());
   } else if (directive.has_target()) {
     if (choice_.Holds(directive.target().job())) OnTarget(directive.target());
   }
 }
 
-// A target only grows as long as the restore point stays: the verdict that moves it is stored first.
+// A target only grows while the restore point stays the same: the verdict that moves it is stored first.
 absl::Status WorkerJobs::CheckTarget(const Target& target) const {
   const Target& held = view_.target();
   if (target.restore_id() != held.restore_id() || target.version() >= held.version()) return absl::OkStatus();
-  return absl::OutOfRangeError(absl::StrCat("got version ", target.version(), " as the target, and had ",
+  return absl::OutOfRangeError(absl::StrCat("got target version ", target.version(), " after target version ",
                                             held.version(), ": the scheduler's store is an older copy"));
 }
 
@@ -97,8 +97,8 @@ void WorkerJobs::OnTarget(const Target& target) {
   runner_->OnTarget(target);
 }
 
-// What is of another training, or older than what came before, is of a job that has this one's number and
-// spec, but not its store: nothing of this one may get into it. The scheduler offers it again.
+// A view or target of another training, or older than an earlier one, is of a job with this one's number and
+// spec, but from another store: nothing of this job may get into it. The scheduler offers it again.
 void WorkerJobs::LeaveJob(const absl::Status& status) {
   const ViewKey view = KeyOf(view_);
   choice_.DropHeld();
@@ -111,7 +111,7 @@ void WorkerJobs::LeaveJob(const absl::Status& status) {
 void WorkerJobs::OnLeaseLost() {
   absl::MutexLock lock(&mutex_);
   choice_.Clear();
-  under_way_.reset();  // the next lease may be of another cluster: nothing that was begun answers it
+  under_way_.reset();  // the next lease may be of another cluster: nothing begun before answers it
   DropRunner();
 }
 
@@ -132,7 +132,7 @@ Heartbeat WorkerJobs::MakeHeartbeat() const {
     activity.set_detail(std::string(detail));
   };
   if (choice_.wanted() && (!under_way_ || !choice_.Wants(*under_way_)))
-    add(ACTIVITY_PREPARE, choice_.wanted()->job(), asked_, "waits for the former job to end");
+    add(ACTIVITY_PREPARE, choice_.wanted()->job(), asked_, "waits for the previous job to end");
   if (task_) add(task_->kind, task_->job, task_->progress, task_->what);
   if (runner_ != nullptr) runner_->AddTo(&heartbeat);
   return heartbeat;
@@ -153,7 +153,7 @@ void WorkerJobs::DropRunner() {
   });
   watch_->After(kUsualSlotTime, [this, retirement] {
     absl::MutexLock lock(&mutex_);
-    if (retired_ < retirement) spdlog::warn("Waiting for a former job to end: {}", retiring_);
+    if (retired_ < retirement) spdlog::warn("Waiting for the previous job to end: {}", retiring_);
   });
 }
 
@@ -174,8 +174,8 @@ void WorkerJobs::CheckStarted(uint64_t preparation) {
     if (stopping_ || started_ >= preparation || !choice_.wanted()) return;
   }
   options_.on_stuck(absl::DeadlineExceededError(
-      absl::StrCat("the former job does not end in ", absl::FormatDuration(kMaxWaitForFormerJob), " (", busy,
-                   "), and its memory can't be used again: the process has to be started anew")));
+      absl::StrCat("the previous job has not ended within ", absl::FormatDuration(kMaxWaitForFormerJob), " (",
+                   busy, "), and its memory can't be freed: this process has to be restarted")));
 }
 
 // ---- preparer ----
@@ -204,8 +204,8 @@ void WorkerJobs::PrepareWanted() {
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
-      // That a machine lacks the data says nothing of the others; what it finds wrong in spec and data, all
-      // would that have the same.
+      // That a machine lacks the data says nothing about the others; what is wrong with spec and data is
+      // wrong on every machine that has the same.
       JobRefused refused;
       refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
       refused.set_differs(differs);
@@ -215,7 +215,7 @@ void WorkerJobs::PrepareWanted() {
 }
 
 absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
-  made.rounds.self = self_;  // the node may have joined anew since the preparation began
+  made.rounds.self = self_;  // the node may have joined again since the preparation began
   try {
     runner_ = options_.make_runner(std::move(made.rounds), std::move(made.program));
   } catch (const std::bad_alloc& error) {
@@ -290,7 +290,7 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
 }
 
 void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refused) {
-  spdlog::error("Can't take part in job {}: {}", job.value(), status.ToString());
+  spdlog::error("Refusing job {}: {}", job.value(), status.ToString());
   refused.set_job(job.value());
   refused.set_reason(refused.fatal()
                          ? std::string(status.message())

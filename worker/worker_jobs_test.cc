@@ -40,7 +40,7 @@ JobPlan MakePlan() {
   return plan;
 }
 
-// What a runner was told; outlives it.
+// The calls to a runner; outlives it.
 struct RunnerLog {
   NodeId self;
   bool cancelled = false, destroyed = false;
@@ -65,7 +65,7 @@ class FakeRunner : public JobRunner {
   const std::shared_ptr<RunnerLog> log_;
 };
 
-// Does what the test says.
+// Does what the test requests.
 class FakeBuilder : public ProgramBuilder {
  public:
   absl::StatusOr<DerivedJob> Derive(const JobSpec&, const Progress& progress) override {
@@ -89,7 +89,7 @@ class FakeBuilder : public ProgramBuilder {
 
   absl::StatusOr<bool> has_data = true;
   std::function<void(const Progress&)> on_derive, on_build;
-  std::function<void(const JobSpec&)> on_spec;  // of what is built
+  std::function<void(const JobSpec&)> on_spec;  // the spec of what is built
   absl::Status status;
 };
 
@@ -162,7 +162,7 @@ Directive ViewOf(uint64_t job, uint64_t view, uint64_t training = 77) {
 
 }  // namespace
 
-TEST_CASE("A job is prepared, reported, run and closed; another one's views and end don't touch it") {
+TEST_CASE("A job is prepared, reported, run and closed; another job's views and end don't affect it") {
   Worker worker;
   worker.Prepare(1, /*derive=*/true);
   const auto reports = worker.TakeReports();
@@ -201,8 +201,7 @@ TEST_CASE("A view of another training ends the job here, which is refused and pr
   CHECK(worker.runners[1]->views == std::vector<uint64_t>{1});
 }
 
-TEST_CASE(
-    "An older view than one that came before is of an older store: the job is dropped, and that is said") {
+TEST_CASE("A view older than an earlier one is of an older store: the job is dropped, and that is reported") {
   Worker worker;
   worker.Prepare(1);
   worker.jobs->OnDirective(ViewOf(1, 5));
@@ -212,7 +211,7 @@ TEST_CASE(
   Directive directive;
   directive.mutable_target()->set_job(1);
   SECTION("an older view") { directive = ViewOf(1, 4); }
-  SECTION("another one of that number") {
+  SECTION("another view of that number") {
     directive = ViewOf(1, 5);
     directive.mutable_view()->mutable_restore()->set_restore_id(9);
   }
@@ -235,7 +234,7 @@ TEST_CASE("The end of a job waits for no slot; the preparer does, before the nex
   worker.Prepare(1);
   worker.Close(1);
   CHECK(worker.runners[0]->cancelled);
-  CHECK_FALSE(worker.runners[0]->destroyed);  // so nothing has waited
+  CHECK_FALSE(worker.runners[0]->destroyed);  // so no call has waited
   worker.builder.on_build = [&](const Progress&) { CHECK(worker.runners[0]->destroyed); };
   worker.Prepare(2);
   CHECK(worker.runners.size() == 2);
@@ -243,7 +242,7 @@ TEST_CASE("The end of a job waits for no slot; the preparer does, before the nex
 
 // Another cluster numbers its jobs from 1 as well, and may even have the same spec and plan.
 TEST_CASE(
-    "A lease lost while a job is prepared, and joined anew: the new request has a preparation of its own") {
+    "A lease lost while a job is prepared, then joined again: the new request gets its own preparation") {
   Worker worker;
   Directive next = Worker::PrepareRequest(1);
   SECTION("for another job of that number") {
@@ -267,8 +266,7 @@ TEST_CASE(
   CHECK(worker.TakeReports().size() == 1);
 }
 
-TEST_CASE(
-    "A request that comes again while it is worked on is prepared once; another of its number by itself") {
+TEST_CASE("A request repeated during its preparation is prepared once; another of its number separately") {
   Worker worker;
   Directive next = Worker::PrepareRequest(1);
   size_t builds = 1;
@@ -287,7 +285,7 @@ TEST_CASE(
   CHECK(worker.TakeReports().size() == 1);
 }
 
-TEST_CASE("A lease lost while a job is prepared, and no new request: nothing is held") {
+TEST_CASE("A lease lost while a job is prepared, without a new request: nothing is held") {
   Worker worker;
   worker.builder.on_build = [&](const Progress&) { worker.jobs->OnLeaseLost(); };
   worker.Prepare(1);
@@ -295,7 +293,7 @@ TEST_CASE("A lease lost while a job is prepared, and no new request: nothing is 
   CHECK(worker.TakeReports().empty());
 }
 
-TEST_CASE("Another job wanted while one is prepared is prepared next, and the former one is not held") {
+TEST_CASE("A job wanted while another is prepared is prepared next, and the earlier one is not held") {
   Worker worker;
   worker.builder.on_build = [&](const Progress&) {
     worker.builder.on_build = nullptr;
@@ -330,7 +328,7 @@ TEST_CASE("A worker that lacks the data says where it looked, and blames the job
   CHECK_FALSE(refusal(absl::InvalidArgumentError("the dataset is of another job"), false).fatal());
 }
 
-TEST_CASE("A worker says whether it has the plan's data, or others, or none") {
+TEST_CASE("A worker reports whether it has the plan's data, different data, or none") {
   Worker worker;
   SECTION("the same") {
     worker.Prepare(1);
@@ -360,7 +358,7 @@ TEST_CASE("A worker says whether it has the plan's data, or others, or none") {
   }
 }
 
-TEST_CASE("A plan that can't be one is refused") {
+TEST_CASE("An impossible plan is refused") {
   Worker worker;
   Directive directive = Worker::PrepareRequest(1);
   directive.mutable_prepare_job()->mutable_plan()->set_group_sizes(0, ~uint64_t{0});
@@ -372,7 +370,7 @@ TEST_CASE("A plan that can't be one is refused") {
              Catch::Matchers::Contains("plan: groups are too large"));
 }
 
-TEST_CASE("Heartbeats say what the worker is at, and since when it has not got on") {
+TEST_CASE("Heartbeats say what the worker is doing, and since when it has made no progress") {
   Worker worker;
   CHECK(worker.jobs->MakeHeartbeat().activities().empty());
   const auto only = [&] {
@@ -396,14 +394,14 @@ TEST_CASE("Heartbeats say what the worker is at, and since when it has not got o
   CHECK(worker.jobs->MakeHeartbeat().activities().empty());
 }
 
-TEST_CASE("A next job that waits too long for the former one asks for the end of the process") {
+TEST_CASE("A next job that waits too long for the previous one requests the end of the process") {
   Worker worker;
   worker.builder.on_build = [&](const Progress&) {
-    // Hangs: what comes meanwhile finds the preparer busy.
+    // Hangs: what arrives meanwhile finds the preparer busy.
     worker.builder.on_build = nullptr;
     worker.Close(1);
     worker.time.RunFor(WorkerJobs::kMaxWaitForFormerJob * 2);
-    CHECK(worker.stuck.ok());  // nobody waits
+    CHECK(worker.stuck.ok());  // no job waits
     worker.jobs->OnDirective(Worker::PrepareRequest(2));
     worker.time.RunFor(WorkerJobs::kMaxWaitForFormerJob - absl::Seconds(1));
     CHECK(worker.stuck.ok());
@@ -417,7 +415,7 @@ TEST_CASE("A next job that waits too long for the former one asks for the end of
   worker.Prepare(1);
 }
 
-TEST_CASE("The same request again, while a long preparation is under way, is no reason to end the process") {
+TEST_CASE("The same request again, during a long preparation, is no reason to end the process") {
   Worker worker;
   worker.builder.on_build = [&](const Progress&) {
     worker.jobs->OnDirective(Worker::PrepareRequest(1));

@@ -47,7 +47,7 @@ WorkerNode::WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder)
       }()) {
   SessionCallbacks callbacks;
   callbacks.on_joined = [this](const JoinResponse& joined) {
-    session_is_set_.WaitForNotification();  // it is the first callback
+    session_is_set_.WaitForNotification();  // on_joined is always the first callback
     jobs_.OnJoined(NodeId(joined.node_id()));
   };
   callbacks.on_session_opened = [this] { jobs_.OnSessionOpened(); };

@@ -23,24 +23,24 @@ class WorkerNode {
  public:
   struct Options {
     SessionOptions session;  // its executors run everything
-    std::string work_dir;    // keeps artifacts; may be emptied while no worker runs
+    std::string work_dir;    // stores artifacts; may be emptied while no worker runs
     Env* env = nullptr;
   };
   // Joins in the background.
   WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder);
-  // Stops at once, but for a slot or a preparation that runs; the scheduler notices by the broken session.
+  // Stops at once, except for a running slot or preparation; the scheduler notices the broken session.
   ~WorkerNode();
   WorkerNode(const WorkerNode&) = delete;
   WorkerNode& operator=(const WorkerNode&) = delete;
 
-  // As SessionClient's.
+  // As SessionClient::Leave.
   void Leave(absl::Duration timeout) { session_->Leave(timeout); }
-  // Waits until the scheduler has refused this node for good, or the process can't go on (WorkerJobs; the
-  // error), or `timeout` has passed (OK).
+  // Waits until the scheduler has refused this node for good or the process can't continue (see WorkerJobs);
+  // returns that error, or OK when `timeout` has passed.
   absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Ends the session and all work. DEADLINE_EXCEEDED when a slot or a preparation still runs after
-  // `patience`: the destructor would wait for it, so the process had better end without (std::_Exit).
+  // Ends the session and all work. DEADLINE_EXCEEDED when a slot or a preparation is still running after
+  // `patience`: the destructor would wait for it, so the process should exit without it (std::_Exit).
   absl::Status Stop(absl::Duration patience);
 
  private:

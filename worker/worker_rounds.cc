@@ -237,7 +237,7 @@ void WorkerRounds::SetStats(const ContributionStats& stats) {
 }
 
 std::optional<ReducedGroup> WorkerRounds::Reduce(int group) {
-  // Merged with its siblings, a gradient that is not finite would spoil what is good of the unit.
+  // Merged with its siblings, a gradient that is not finite would spoil the good part of the unit.
   if (bad_loss_ != nullptr) return std::nullopt;
   reducer_->GroupFinal(group);
   if (reduced_.empty()) return std::nullopt;
@@ -304,7 +304,7 @@ void WorkerRounds::FailLoss(const char* reason) {
   ReportFailure(std::move(report));
 }
 
-// What nobody wants any more has not failed.
+// A slot that is no longer wanted has not failed.
 void WorkerRounds::ReportFailure(NodeReport report) {
   if (!Wanted()) return;
   spdlog::error("job {}, round {}, slot {}: {}", options_.job.value(), run_.version.value(),

@@ -1,5 +1,5 @@
-// The rounds of one job on one worker: carries out what WorkerCore decides, with the two copies of θ, the
-// held contributions and the slots that are run, and without thread, lock, network or clock.
+// The rounds of one job on one worker: carries out what WorkerCore decides. Owns the two copies of θ, the
+// held contributions and the running slots; has no thread, lock, network or clock.
 //
 // worker/job_worker.h puts threads around it; the simulation drives it by events.
 #pragma once
@@ -27,19 +27,19 @@ struct SlotRun {
   EvaluationSet set = EVALUATION_SET_NONE;  // NONE: training
   Version version;                          // of the parameters to compute with
   Slot slot;
-  const float* theta = nullptr;  // all of θ; in training a group may be read once GroupHere
+  const float* theta = nullptr;  // all of θ; in training a group may be read once GroupHere is true
 };
 
-// A layer group of a node of the slot tree that has its final value here.
+// A layer group of a node of the slot tree whose value on this worker is final.
 struct ReducedGroup {
   SlotRange node;
   int group = 0;
-  GradientBuffer gradient;  // not written in the group's range again
+  GradientBuffer gradient;  // the group's range is not written again
   ContributionStats stats;  // the node's
 };
 
-// Not thread-safe: whoever has several threads calls all of it under one lock, but for the functions of the
-// runner, which only the runner calls, with or without the lock. Never blocks.
+// Not thread-safe: with several threads, call everything under one lock, except the functions of the runner,
+// which only the runner calls, with or without the lock. Never blocks.
 class WorkerRounds {
  public:
   struct Options {
@@ -59,46 +59,46 @@ class WorkerRounds {
   WorkerRounds& operator=(const WorkerRounds&) = delete;
 
   // ---- control plane ----
-  // Errors, without effect: INVALID_ARGUMENT when the view can't be one of this job: no shards, slots that
-  // the job does not have, two ranges of slots for this worker; FAILED_PRECONDITION when it is of another
-  // training than the first.
+  // Errors, without effect: INVALID_ARGUMENT when the view can't belong to this job: no shards, slots that
+  // the job does not have, two ranges of slots for this worker; FAILED_PRECONDITION when it is of a training
+  // other than the first view's.
   absl::Status OnView(const View& view);
   void OnTarget(const Target& target);
   void OnSessionOpened();
 
-  // ---- what the link brings: as ParameterLinkEvents says ----
+  // ---- events of the link, as in ParameterLinkEvents ----
   void OnVersions(ViewId view, uint32_t shard, Version lowest);
   void OnOutOfRange(ViewId view);
   Version PullFrom() const { return core_.PullFrom(); }
   void OnPushReopened(ViewId view, uint32_t shard);
-  // kTake: the block's elements go to *values, then BlockStored is called (also after a new view).
+  // kTake: write the block's elements to *values, then call BlockStored (even after a new view).
   WorkerCore::Offer OfferBlock(const PublishedHeader& header, float** values);
   void BlockStored(const PublishedHeader& header);
 
   // ---- running slots ----
-  // The slot to run now; nullopt: none, until the next change of this object. Until it has begun, asking
-  // again gives the same one, or another when it is not wanted any more; then it must be ended by EndTraining
-  // or EndEvaluation first.
+  // The slot to run now; nullopt: none, until the next change of this object. Until the slot has begun,
+  // asking again returns the same one, or another when it is no longer wanted; once begun, it must be ended
+  // by EndTraining or EndEvaluation first.
   std::optional<SlotRun> NextSlot();
-  // Of the running slot: whether anybody still wants its result; once false, it stays false.
+  // Whether the running slot's result is still wanted; once false, it stays false.
   bool Wanted() const { return core_.Wanted(work_.ticket); }
-  // Of the running slot: whether the group's parameters are here.
+  // Whether the group's parameters have arrived, for the running slot.
   bool GroupHere(int group) const;
   bool AllGroupsHere() const;
-  // Keeps what Reduce gave until all servers have used it, and pushes it.
+  // Holds what Reduce returned until all servers have used it, and pushes it.
   void Hold(const ReducedGroup& reduced);
-  // The running slot is over. A loss that is not finite ends the worker's part in the job until there is
-  // another view or target, and is reported (SlotFailed), as is each error but CANCELLED (JobRefused).
+  // The running slot has ended. A loss that is not finite stops this worker's slots until there is another
+  // view or target, and is reported (SlotFailed); so is each error but CANCELLED (JobRefused).
   void EndTraining(const absl::Status& status);
   void EndEvaluation(const absl::StatusOr<EvaluationStatistics>& statistics);
 
   // ---- functions of the runner ----
-  // Of a training slot: where its gradient goes; call it first.
+  // Where a training slot writes its gradient; call it first.
   float* BeginGradient() { return reducer_->BeginSlot(run_.slot); }
-  // Forward of the whole slot is over.
+  // The forward pass of the whole slot has finished.
   void SetStats(const ContributionStats& stats);
-  // The slot's gradient of the group is final. Returns what is to be held; nullopt: it is merged with a later
-  // slot, or the slot has failed.
+  // The slot's gradient of the group is final. Returns what must be held; nullopt: it will be merged with a
+  // later slot, or the slot has failed.
   std::optional<ReducedGroup> Reduce(int group);
 
   int groups() const { return static_cast<int>(groups_.size()); }
@@ -112,12 +112,12 @@ class WorkerRounds {
   };
 
   void CarryOut();
-  // Pushes the blocks of `held` that live on `shard`, or on any.
+  // Pushes the blocks of `held` that belong to `shard`, or all of them.
   void PushHeld(const Held& held, int shard);
   float* theta(Version version) const { return theta_[version.value() % 2].get(); }
   void BeginUnit();
   void EndUnit();
-  // What was reduced of the unit so far leaves as smaller nodes; the work is over.
+  // Pushes what has been reduced of the unit so far as smaller nodes; the work is over.
   void GiveUpUnit();
   void EndWork();
   void Fail(const absl::Status& status);
@@ -138,11 +138,11 @@ class WorkerRounds {
   WorkerCore core_;
   View view_;
   std::vector<Held> held_;
-  bool open_ = false;                 // the push streams of the current view take contributions
-  std::optional<NodeReport> failed_;  // no slot is run until there is another view or target
+  bool open_ = false;                 // the push streams of the current view accept contributions
+  std::optional<NodeReport> failed_;  // if set, no slot runs until there is another view or target
 
   // ---- of the runner ----
-  Work work_;                             // its kind is kNone: none is under way
+  Work work_;                             // kNone: none in progress
   size_t next_ = 0;                       // the next of work_.units, or of work_.slots
   SlotRun run_;                           // the running slot
   uint32_t slot_ = 0;                     // the next slot of the unit

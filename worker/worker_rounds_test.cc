@@ -13,7 +13,7 @@ constexpr NodeId kSelf{7};
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Writes down what the rounds ask of it.
+// Records the calls it gets.
 class RecordingLink : public ParameterLink {
  public:
   void SetView(const View&) override {}
@@ -50,7 +50,7 @@ View MakeView(uint64_t number, SlotRange slots, uint64_t target) {
   return view;
 }
 
-// A job of four slots and one block, whose version 0 is here.
+// A job of four slots and one block, whose version 0 has arrived.
 struct Job {
   explicit Job(uint64_t target, SlotRange slots = {0, 4}) {
     REQUIRE(rounds.OnView(MakeView(1, slots, target)).ok());
@@ -78,7 +78,7 @@ struct Job {
     rounds.BlockStored(header);
   }
 
-  // Runs the next slot with this loss; its number.
+  // Runs the next slot with this loss; returns its number.
   uint64_t RunSlot(double loss = 1) {
     const std::optional<SlotRun> run = rounds.NextSlot();
     REQUIRE(run);
@@ -115,7 +115,7 @@ TEST_CASE(
   CHECK(job.link.TakePushedNodes().empty());
 }
 
-TEST_CASE("Slots taken away in the middle of a unit are not run, and what was reduced leaves") {
+TEST_CASE("Slots taken away in the middle of a unit are not run, and what was reduced is pushed") {
   Job job(5);
   job.RunSlot();
   REQUIRE(job.rounds.OnView(MakeView(2, {0, 1}, 5)).ok());
@@ -125,7 +125,7 @@ TEST_CASE("Slots taken away in the middle of a unit are not run, and what was re
   CHECK(job.link.TakePushedNodes() == std::vector<SlotRange>{{0, 1}});
 }
 
-TEST_CASE("A slot that has begun and is not wanted any more leaves nothing") {
+TEST_CASE("A slot that has begun and is no longer wanted leaves nothing behind") {
   Job job(5);
   REQUIRE(job.rounds.NextSlot());
   job.rounds.BeginGradient();
@@ -135,10 +135,10 @@ TEST_CASE("A slot that has begun and is not wanted any more leaves nothing") {
   CHECK_FALSE(job.rounds.Wanted());
   job.rounds.EndTraining(absl::InternalError("the program's memory is full"));
   CHECK(job.link.pushed.empty());
-  CHECK(job.reports.empty());  // nor is its error anybody's business
+  CHECK(job.reports.empty());  // nor is its error reported
 }
 
-TEST_CASE("A training loss that is not finite is reported, not pushed, and ends the worker's part") {
+TEST_CASE("A training loss that is not finite is reported, not pushed, and stops the worker's slots") {
   for (const auto& [loss, reason] : std::map<double, std::string>{{kInfinity, "the loss is infinite"},
                                                                   {-kInfinity, "the loss is infinite"}}) {
     Job job(5);
@@ -159,11 +159,11 @@ TEST_CASE("A training loss that is not finite is reported, not pushed, and ends 
   CHECK(failed.slot() == 3);
   CHECK(failed.set() == EVALUATION_SET_NONE);
   CHECK(failed.reason() == "the loss is not a number");
-  // The good slots of its unit leave; no more is run.
+  // The good slots of its unit are pushed; no more are run.
   CHECK(job.link.TakePushedNodes() == std::vector<SlotRange>{{0, 2}, {2, 3}});
   CHECK_FALSE(job.rounds.NextSlot());
 
-  SECTION("a new session hears of it again") {
+  SECTION("it is reported again in a new session") {
     job.rounds.OnSessionOpened();
     REQUIRE(job.reports.size() == 2);
     CHECK(job.reports[1].has_slot_failed());
@@ -180,7 +180,7 @@ TEST_CASE("A training loss that is not finite is reported, not pushed, and ends 
   }
 }
 
-TEST_CASE("An evaluation loss that is not finite is reported with its set, and no statistics are") {
+TEST_CASE("An evaluation loss that is not finite is reported with its set, without statistics") {
   Job job(0);
   const std::optional<SlotRun> run = job.rounds.NextSlot();
   REQUIRE(run);
@@ -194,19 +194,19 @@ TEST_CASE("An evaluation loss that is not finite is reported with its set, and n
   CHECK_FALSE(job.rounds.NextSlot());
 }
 
-TEST_CASE("An error of a slot is reported once, and the worker's part is over") {
+TEST_CASE("An error of a slot is reported once, and the worker's slots stop") {
   Job job(5);
   REQUIRE(job.rounds.NextSlot());
   job.rounds.BeginGradient();
   job.rounds.EndTraining(absl::InternalError("the device is gone"));
   REQUIRE(job.reports.size() == 1);
   CHECK(job.reports[0].job_refused().reason() == "round 0, slot 0: the device is gone");
-  CHECK_FALSE(job.reports[0].job_refused().fatal());  // another machine may do better
+  CHECK_FALSE(job.reports[0].job_refused().fatal());  // another machine may succeed
   CHECK_FALSE(job.rounds.NextSlot());
   CHECK(job.link.pushed.empty());
 }
 
-TEST_CASE("A view that can't be one of the job is refused, without effect") {
+TEST_CASE("A view that can't belong to the job is refused, without effect") {
   Job job(5);
   const auto error = [&](const View& view) { return std::string(job.rounds.OnView(view).message()); };
   View view = MakeView(2, {0, 4}, 5);

@@ -1,4 +1,4 @@
-// Memory for parameters, sums and moments, handed out again and again.
+// Memory for parameters, sums and moments, reused through a pool.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace shoal {
 // An array of float32, 64-byte aligned, that returns to its pool when its last owner lets go.
 using FloatArray = std::shared_ptr<float>;
 
-// Allocates only when no free array has the wanted size, so that the steady state allocates nothing large.
-// Arrays that divide a huge page (blocks) share one with others of their size.
+// Allocates only when no free array has the requested size, so the steady state makes no large allocation.
+// Arrays whose size divides a huge page (blocks) share pages with others of their size.
 // Thread-safe; arrays may be released by any thread.
 class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
  public:
@@ -34,7 +34,7 @@ class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
   ArrayPool() = default;
   void Release(float* array, uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Adds one or more new arrays to `free`, those of this size.
+  // Adds one or more new arrays of this size to `free`, the free arrays of this size.
   void Allocate(uint64_t elements, std::vector<float*>* free) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;

@@ -8,8 +8,8 @@
 namespace shoal {
 namespace {
 
-TEST_CASE("arrays are apart, aligned and writable to their end") {
-  // None; one element; a block that shares a huge page; one that does not; more than a page.
+TEST_CASE("arrays don't overlap, are aligned and writable to their end") {
+  // No element; one; a block that shares a huge page; one that does not; more than a page.
   for (uint64_t elements :
        {uint64_t{0}, uint64_t{1}, uint64_t{1} << 18, uint64_t{200000}, uint64_t{3} << 18}) {
     const auto pool = ArrayPool::Create();

@@ -12,20 +12,20 @@ struct BackoffOptions {
   absl::Duration first = absl::Milliseconds(50);
   absl::Duration most = absl::Seconds(2);
   double growth = 2;     // factor from one delay to the next, at least 1
-  double jitter = 0.25;  // a delay is spread evenly over [1 - jitter, 1] of its nominal value, so that many
-                         // don't come at once
+  double jitter = 0.25;  // a delay is uniform over [1 - jitter, 1] of its nominal value, so that many clients
+                         // don't retry at once
 };
 
 // Exponential delays with jitter. Pure: no clock; the same seed gives the same delays. Not thread-safe.
 class Backoff {
  public:
-  // `seed`: another one for each process or peer, so that they spread.
+  // `seed`: a different one for each process or peer, so that their delays differ.
   explicit Backoff(uint64_t seed, BackoffOptions options = {});
 
-  // The delay before the next attempt; longer each time, up to options.most.
+  // The delay before the next attempt. Grows with each call, up to options.most.
   absl::Duration NextDelay();
 
-  // After a success: the next delay is the first one again.
+  // Call after a success: the next delay is the first one again.
   void Reset() { nominal_ = options_.first; }
 
  private:

@@ -5,7 +5,7 @@
 namespace shoal {
 namespace {
 
-TEST_CASE("Delays double up to the most, and start anew after a success") {
+TEST_CASE("Delays double up to the maximum, and start over after a success") {
   BackoffOptions options;
   options.first = absl::Milliseconds(100);
   options.most = absl::Milliseconds(500);
@@ -20,7 +20,7 @@ TEST_CASE("Delays double up to the most, and start anew after a success") {
   CHECK(backoff.NextDelay() == absl::Milliseconds(100));
 }
 
-TEST_CASE("Jitter keeps delays within its share of the nominal one and spreads seeds") {
+TEST_CASE("Jitter keeps delays within its share of the nominal one, and differs between seeds") {
   BackoffOptions options;
   options.first = options.most = absl::Seconds(1);
   options.jitter = 0.25;

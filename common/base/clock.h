@@ -1,14 +1,14 @@
-// The time that durations, deadlines and leases are measured by.
+// The clock by which durations, deadlines and leases are measured.
 #pragma once
 
 #include "absl/time/time.h"
 
 namespace shoal {
 
-// The wall clock as it was when the process first asked, moved on by the operating system's monotonic clock:
-// whoever sets the wall clock later moves nobody's deadline. Any thread.
+// The wall clock at the process's first call, advanced by the operating system's monotonic clock: setting the
+// wall clock later moves no deadline. Any thread.
 //
-// Waiting for such a time is common/base/executor.h's business: absl::Mutex waits by the wall clock.
+// To wait until such a time, use common/base/executor.h: absl::Mutex waits by the wall clock.
 absl::Time MonotonicNow();
 
 }  // namespace shoal

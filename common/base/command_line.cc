@@ -11,13 +11,13 @@ namespace {
 
 constexpr int kExitUsage = 2;
 
-// The subcommand that was given, or the program itself.
+// The given subcommand, or the program itself.
 const CLI::App& Innermost(const CLI::App& app) {
   const std::vector<CLI::App*> commands = app.get_subcommands();
   return commands.empty() ? app : *commands.back();
 }
 
-// "; did you mean '--workers'?" for the first argument that was not expected.
+// "; did you mean '--workers'?" for the first unexpected argument.
 std::string Suggestion(const CLI::App& app) {
   const CLI::App& command = Innermost(app);
   std::vector<std::string> names;
@@ -46,7 +46,7 @@ std::string NumberProblem(const std::string& text, int64_t min, int64_t max) {
 std::string EmptyProblem(const std::string& text) { return text.empty() ? "expected a value, got ''" : ""; }
 
 std::string RelativeProblem(const std::string& path) {
-  return path.rfind('/', 0) == 0 ? "" : absl::StrCat("expected a path from the root on, got '", path, "'");
+  return path.rfind('/', 0) == 0 ? "" : absl::StrCat("expected an absolute path, got '", path, "'");
 }
 
 int ParseCommandLine(CLI::App* app, int argc, char** argv) {

@@ -1,4 +1,4 @@
-// Command lines, on top of CLI11: what it would take in silence is refused.
+// Command lines, on top of CLI11: refuses what CLI11 would silently accept.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,16 @@ namespace shoal {
 // "" when `text` is a whole number in decimal from `min` to `max`, else what was expected.
 std::string NumberProblem(const std::string& text, int64_t min, int64_t max);
 
-// "" when `text` is not empty, else what was expected: an unset variable of a script must not become the
+// "" when `text` is not empty, else what was expected: an unset variable in a script must not select the
 // default.
 std::string EmptyProblem(const std::string& text);
 
-// "" when `path` starts at the root, else what was expected: of a path that other machines are to open.
+// "" when `path` is absolute, else what was expected. For paths that other machines open.
 std::string RelativeProblem(const std::string& path);
 
-// An option (or a positional, without dashes) for a whole number from `min` to `max`, at most those of an
-// int64. CLI11's own conversion takes "-1" for 2^64-1, "" for 0 and "010" for 8. `value` holds the default,
-// which the help shows unless it is out of range.
+// An option (or a positional, without dashes) for a whole number from `min` to `max`, which fit an int64.
+// CLI11's own conversion takes "-1" for 2^64-1, "" for 0 and "010" for 8. `value` holds the default, which
+// the help shows unless it is out of range.
 template <typename T>
 CLI::Option* AddNumberOption(CLI::App* app, const std::string& name, T* value, int64_t min, int64_t max,
                              const std::string& help) {
@@ -36,8 +36,8 @@ CLI::Option* AddNumberOption(CLI::App* app, const std::string& name, T* value, i
   return option;
 }
 
-// Parses the command line. Returns -1, or, when nothing is left to be done, the exit code: 0 after --help and
-// --version, 2 after a message on standard error about a wrong command line.
+// Parses the command line. Returns -1 when the program should go on, else its exit code: 0 after --help and
+// --version; 2 when the command line is wrong, after a message on standard error.
 int ParseCommandLine(CLI::App* app, int argc, char** argv);
 
 }  // namespace shoal

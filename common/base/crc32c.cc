@@ -27,8 +27,7 @@ constexpr uint32_t Multiply(uint32_t a, uint32_t b) {
 // For each of the four bytes of a 32-bit register, what each of its values contributes.
 using ByteTables = std::array<std::array<uint32_t, 256>, 4>;
 
-// Multiplies the register by x^(8 size_bytes): runs it over so many zero bytes. `size_bytes` is a power of
-// two.
+// Multiplies the register by x^(8 size_bytes), as that many zero bytes would. `size_bytes` is a power of two.
 constexpr ByteTables ZerosTables(size_t size_bytes) {
   uint32_t power = TimesX(kOne);
   for (size_t bits = 1; bits < 8 * size_bytes; bits *= 2) power = Multiply(power, power);
@@ -41,7 +40,7 @@ constexpr ByteTables ZerosTables(size_t size_bytes) {
   return tables;
 }
 
-// Slicing by four: table k is a byte that is followed by k zero bytes.
+// Slicing by four: table k has the CRC of a byte followed by k zero bytes.
 constexpr ByteTables SlicingTables() {
   ByteTables tables = {};
   for (uint32_t value = 0; value < 256; ++value) {
@@ -62,8 +61,7 @@ uint32_t Lookup(const ByteTables& tables, uint32_t crc) {
 }
 
 // The instruction has a latency of three cycles and a throughput of one: three streams side by side keep it
-// busy. The sizes are a compromise: long streams for speed, short ones so that little is left to a single
-// stream.
+// busy. The sizes are a compromise: long streams are fast, short ones leave little to a single stream.
 constexpr size_t kLongBytes = 4096;
 constexpr size_t kShortBytes = 256;
 constexpr ByteTables kLongZeros = ZerosTables(kLongBytes);
@@ -75,7 +73,7 @@ __attribute__((target("sse4.2"))) inline uint64_t AddWord(uint64_t crc, const ui
   return _mm_crc32_u64(crc, word);
 }
 
-// Takes three neighbouring streams of kStreamBytes at a time off the front of `bytes`.
+// Consumes the front of `bytes`, three adjacent streams of kStreamBytes at a time.
 template <size_t kStreamBytes>
 __attribute__((target("sse4.2"))) uint32_t TakeTriples(uint32_t crc, const ByteTables& zeros,
                                                        absl::Span<const uint8_t>* bytes) {
@@ -98,8 +96,8 @@ __attribute__((target("sse4.2"))) uint32_t TakeTriples(uint32_t crc, const ByteT
 // ---- carry-less multiplication ----
 //
 // As in "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ" (Gopal et al., Intel, 2009), in
-// vectors of four blocks of 128 bits: a block is replaced by what it is worth, modulo the polynomial, some
-// bits later in the message, and added to the block that is there.
+// vectors of four blocks of 128 bits: a block is replaced by its equivalent, modulo the polynomial, some bits
+// later in the message, and added to the block there.
 
 // x^n modulo the polynomial.
 constexpr uint32_t PowerOfX(uint64_t n) {
@@ -110,17 +108,17 @@ constexpr uint32_t PowerOfX(uint64_t n) {
   return power;
 }
 
-// What moves the first and the second 64 bits of a block by `bits`. In reflected order a product comes out
-// multiplied by x, which the exponents make up for.
+// The factors that move the first and the second 64 bits of a block by `bits`. In reflected order a product
+// comes out multiplied by x; the exponents compensate for that.
 constexpr uint64_t FirstFactor(uint64_t bits) { return uint64_t{PowerOfX(bits + 63)} << 32; }
 constexpr uint64_t SecondFactor(uint64_t bits) { return uint64_t{PowerOfX(bits - 1)} << 32; }
 
 constexpr size_t kVectorBytes = 64;
-// Vectors that are folded side by side: enough to hide the multiplication's latency.
+// Vectors folded in parallel: enough to hide the multiplication's latency.
 constexpr size_t kVectors = 4;
 constexpr size_t kFoldBytes = kVectors * kVectorBytes;
 
-// `later` plus what `vector`, `kBits` before it, is worth there.
+// `later` plus the equivalent there of `vector`, which is `kBits` before it.
 template <uint64_t kBits>
 __attribute__((target("avx512f,vpclmulqdq"))) inline __m512i Fold(__m512i vector, __m512i later) {
   constexpr long long kFirst = FirstFactor(kBits), kSecond = SecondFactor(kBits);

@@ -1,4 +1,4 @@
-// CRC-32C (Castagnoli polynomial, reflected, as in iSCSI, RFC 3720): finds damage of payloads, not tampering.
+// CRC-32C (Castagnoli polynomial, reflected, as in iSCSI, RFC 3720): detects damaged payloads, not tampering.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ inline uint32_t Crc32c(absl::Span<const uint8_t> bytes) { return ExtendCrc32c(0,
 
 namespace internal {
 
-// The implementations. Those with a Has function may be called only where it says so.
+// The implementations. Those with a Has function may be called only where it returns true.
 bool HasVectorCrc32c();
 uint32_t ExtendCrc32cVector(uint32_t crc, absl::Span<const uint8_t> bytes);
 bool HasHardwareCrc32c();

@@ -1,4 +1,4 @@
-// Something that happens once, to be waited for.
+// A one-time event that threads can wait for.
 #pragma once
 
 #include <chrono>
@@ -12,20 +12,20 @@ namespace shoal {
 // Thread-safe. Waits by the monotonic clock: absl::Notification waits by the wall clock.
 class Event {
  public:
-  // Wakes all who wait, and lets nobody wait any more.
+  // Wakes all waiters; later waits return at once.
   void Notify() {
     const std::lock_guard<std::mutex> lock(mutex_);
     happened_ = true;
     changed_.notify_all();
   }
 
-  // As if nothing had happened.
+  // Back to the initial state: not happened.
   void Reset() {
     const std::lock_guard<std::mutex> lock(mutex_);
     happened_ = false;
   }
 
-  // False: `timeout` has passed without it.
+  // Returns false when `timeout` has passed without the event.
   bool WaitFor(absl::Duration timeout) {
     std::unique_lock<std::mutex> lock(mutex_);
     return changed_.wait_until(lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout),

@@ -1,6 +1,6 @@
-// Where a shell runs what is to happen later, or elsewhere: on a thread of its own
-// (common/base/timer_queue.h), or in the simulated time of tests/simulation. Shells take their executors from
-// outside and start no thread beside them, so the simulation runs the shells that ship.
+// Where a shell runs what must happen later, or on another thread: on an own thread
+// (common/base/timer_queue.h), or in the simulated time of tests/simulation. Shells are given their executors
+// and start no other threads, so the simulation runs the shells that ship.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,8 @@
 
 namespace shoal {
 
-// Runs tasks one at a time, in order of their time, those of one time in order of adding. Thread-safe.
+// Runs tasks one at a time, in order of their time; tasks of equal time in the order they were added.
+// Thread-safe.
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -24,7 +25,8 @@ class Executor {
   // Runs `task` once, soon.
   void Post(std::function<void()> task) { After(absl::ZeroDuration(), std::move(task)); }
 
-  // Waits for the task that runs and drops those that wait. Not to be called from a task. Twice is harmless.
+  // Waits for the running task and drops those that are queued. Must not be called from a task. Calling it
+  // twice is harmless.
   virtual void Stop() = 0;
 };
 

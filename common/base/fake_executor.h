@@ -1,4 +1,4 @@
-// Executors whose time passes when a test says so.
+// Executors whose time advances when a test says so.
 #pragma once
 
 #include <functional>
@@ -11,8 +11,8 @@
 
 namespace shoal {
 
-// One time for all executors that it makes. Tasks run in RunFor, in the calling thread. Not thread-safe; must
-// outlive its executors.
+// One clock for all executors that it makes. Tasks run in RunFor, on the calling thread. Not thread-safe;
+// must outlive its executors.
 class FakeTime {
  public:
   absl::Time now() const { return now_; }
@@ -21,7 +21,7 @@ class FakeTime {
     return [this](const char*) { return std::make_unique<FakeExecutor>(this); };
   }
 
-  // Runs what is due within `duration`, tasks that these add too.
+  // Runs what is due within `duration`, including tasks added meanwhile.
   void RunFor(absl::Duration duration) {
     const absl::Time end = now_ + duration;
     while (!tasks_.empty() && tasks_.begin()->first <= end) {

@@ -1,4 +1,4 @@
-// Damage, for tests.
+// Damaged messages, for tests.
 #pragma once
 
 #include "absl/functional/function_ref.h"
@@ -6,8 +6,8 @@
 
 namespace shoal {
 
-// Changes one bit of one field of `message` (also of its sub-messages and repeated fields), calls fn, and
-// changes it back: for each bit of each number and enum; of repeated fields, for doubles.
+// Flips one bit of one field of `message` (also in its sub-messages and repeated fields), calls fn, and flips
+// it back: for each bit of each number and enum; of repeated fields, for doubles only.
 void ForEachFlippedBit(google::protobuf::Message* message, absl::FunctionRef<void()> fn);
 
 }  // namespace shoal

@@ -12,7 +12,7 @@ namespace shoal {
 std::atomic<bool (*)(uint64_t size_bytes)> large_memory_refusal_for_test{nullptr};
 
 LargeMemoryError::LargeMemoryError(uint64_t size_bytes) {
-  std::snprintf(what_, sizeof(what_), "%.1f MiB can't be had", static_cast<double>(size_bytes) / (1 << 20));
+  std::snprintf(what_, sizeof(what_), "can't allocate %.1f MiB", static_cast<double>(size_bytes) / (1 << 20));
 }
 
 absl::Status NotEnoughMemory(const std::bad_alloc& error, absl::string_view what) {
@@ -31,7 +31,7 @@ LargeMemory AllocateLarge(uint64_t size_bytes) {
   if (refuses != nullptr && refuses(size_bytes)) throw LargeMemoryError(size_bytes);
   LargeMemory memory(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded_bytes)));
   if (memory == nullptr && rounded_bytes > 0) throw LargeMemoryError(size_bytes);
-  // A kernel without huge pages says no, which costs only time.
+  // A kernel without huge pages refuses, which costs only speed.
   if (alignment == kHugePage_bytes) madvise(memory.get(), rounded_bytes, MADV_HUGEPAGE);
   return memory;
 }

@@ -1,4 +1,4 @@
-// Memory for large arrays: on huge pages where the kernel gives them, which spares most misses of the TLB.
+// Memory for large arrays: on huge pages where the kernel provides them, which avoids most TLB misses.
 #pragma once
 
 #include <atomic>
@@ -12,9 +12,9 @@
 
 namespace shoal {
 
-// Of what is allocated, at least: a cache line and the widest vector.
+// The least alignment of what is allocated: a cache line, and the widest vector.
 inline constexpr uint64_t kMemoryAlignment_bytes = 64;
-// From this size on, huge pages are asked for and sizes are rounded up to a multiple of it.
+// From this size on, huge pages are requested and sizes are rounded up to a multiple of it.
 inline constexpr uint64_t kHugePage_bytes = 2 << 20;
 
 struct FreeLargeMemory {
@@ -22,7 +22,7 @@ struct FreeLargeMemory {
 };
 using LargeMemory = std::unique_ptr<std::byte[], FreeLargeMemory>;
 
-// Memory that can't be had: a std::bad_alloc that says how much was asked for.
+// Out of memory: a std::bad_alloc that says how much was requested.
 class LargeMemoryError : public std::bad_alloc {
  public:
   explicit LargeMemoryError(uint64_t size_bytes);
@@ -35,11 +35,10 @@ class LargeMemoryError : public std::bad_alloc {
 // Contents undefined. Throws LargeMemoryError.
 LargeMemory AllocateLarge(uint64_t size_bytes);
 
-// RESOURCE_EXHAUSTED: "there is not enough memory for WHAT: ...", with how much was asked for, if that is
-// known.
+// RESOURCE_EXHAUSTED: "there is not enough memory for WHAT: ...", with the requested size, if that is known.
 absl::Status NotEnoughMemory(const std::bad_alloc& error, absl::string_view what);
 
-// For tests: AllocateLarge fails when it says so. Null: it does not.
+// For tests: AllocateLarge fails when this returns true. Null: never.
 extern std::atomic<bool (*)(uint64_t size_bytes)> large_memory_refusal_for_test;
 
 }  // namespace shoal

@@ -8,7 +8,7 @@
 namespace shoal {
 namespace {
 
-// Names of fields and words are short: a longer one is no misspelt one, and would cost time.
+// Names of fields and words are short: a longer one is not a misspelling, and comparing it would cost time.
 constexpr size_t kMaxNameBytes = 64;
 
 std::string Fold(absl::string_view name) {

@@ -8,9 +8,10 @@
 
 namespace shoal {
 
-// The candidate that `name` was probably meant to be, or "" when none is near: at most one edit in three
-// letters. An edit inserts, deletes, replaces or swaps two neighbours (restricted Damerau-Levenshtein
-// distance); case, '-' and '_' don't count. The first of several equally near ones.
+// The candidate that `name` was probably meant to be, or "" when none is near: at most one edit per three
+// letters. An edit inserts, deletes or replaces a letter or swaps two adjacent ones (restricted
+// Damerau-Levenshtein distance); case, '-' and '_' don't count. Of several equally near candidates, the
+// first.
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates);
 
 // "; did you mean 'x'?", or "" when none is near.

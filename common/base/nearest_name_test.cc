@@ -9,7 +9,7 @@ namespace {
 
 const std::vector<std::string> kNames = {"split", "slots", "slot_batch", "seed", "text-classification"};
 
-TEST_CASE("A name with one edit in three letters is recognised") {
+TEST_CASE("A name with one edit per three letters is recognised") {
   CHECK(NearestName("splt", kNames) == "split");
   CHECK(NearestName("slpit", kNames) == "split");
   CHECK(NearestName("slotss", kNames) == "slots");

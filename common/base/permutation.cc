@@ -8,9 +8,9 @@
 namespace shoal {
 namespace {
 
-// Feistel networks over few bits mix badly, so small n are walked in a larger domain.
+// Feistel networks over few bits mix badly, so small n use a larger domain.
 constexpr int kLeastBits = 6;
-// Even, so that the halves end where they began when they differ in width.
+// Even, so that halves of different widths end where they began.
 constexpr uint32_t kRounds = 8;
 
 int BitsFor(uint64_t n) {

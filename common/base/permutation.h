@@ -6,8 +6,8 @@
 namespace shoal {
 
 // A pseudo-random permutation of [0, n), a pure function of (key, n). Element i is computed in constant time
-// without a table: a Feistel network over the least number of bits that hold n, with Philox as its round
-// function, walked until it falls below n (Black and Rogaway: "Ciphers with arbitrary finite domains", 2002).
+// without a table: a Feistel network over the fewest bits that hold n, with Philox as its round function,
+// iterated until the result falls below n (Black and Rogaway: "Ciphers with arbitrary finite domains", 2002).
 // Immutable; any thread.
 class Permutation {
  public:

@@ -18,7 +18,7 @@ bool IsBijection(const Permutation& permutation) {
   return true;
 }
 
-TEST_CASE("Every element comes exactly once, whatever the size") {
+TEST_CASE("Every element occurs exactly once, whatever the size") {
   for (uint64_t n = 1; n <= 300; ++n) REQUIRE(IsBijection(Permutation(n, n)));
   for (uint64_t n : {1023, 1024, 1025, 2047, 2049, 65537, 100000}) REQUIRE(IsBijection(Permutation(7, n)));
 }
@@ -32,7 +32,7 @@ TEST_CASE("Huge sizes stay in range") {
   }
 }
 
-// For which a uniform choice has its expected value at (n - 1)^2.
+// Has expected value (n - 1)^2 for a uniform choice.
 double ChiSquaredOfPlaces(uint64_t n, int keys) {
   std::vector<int> counts(n * n, 0);
   for (int key = 0; key < keys; ++key) {
@@ -45,7 +45,7 @@ double ChiSquaredOfPlaces(uint64_t n, int keys) {
   return chi_squared;
 }
 
-TEST_CASE("Over the keys every element is equally likely in every place") {
+TEST_CASE("Over the keys, every element is equally likely at every position") {
   CHECK(ChiSquaredOfPlaces(2, 4000) < 11);     // 1 degree of freedom
   CHECK(ChiSquaredOfPlaces(5, 4000) < 40);     // 16
   CHECK(ChiSquaredOfPlaces(16, 4000) < 300);   // 225
@@ -60,7 +60,7 @@ TEST_CASE("Neighbours don't stay together") {
   CHECK(together < 10);  // one is expected
 }
 
-TEST_CASE("The order never changes, for checkpoints of old jobs must go on to the same bits") {
+TEST_CASE("The order never changes, because checkpoints of old jobs must resume to the same bits") {
   const Permutation permutation(42, 10);
   std::vector<uint64_t> order;
   for (uint64_t i = 0; i < 10; ++i) order.push_back(permutation[i]);

@@ -8,7 +8,7 @@ namespace shoal {
 namespace {
 
 // SplitMix64's output function: a bijection of 64-bit words in which each input bit changes half of the
-// output's.
+// output bits.
 constexpr uint64_t Mix(uint64_t x) {
   x += 0x9E3779B97F4A7C15;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
@@ -20,7 +20,7 @@ constexpr uint64_t Mix(uint64_t x) {
 
 uint64_t DeriveKey(uint64_t seed, absl::string_view purpose, std::initializer_list<uint64_t> indices) {
   uint64_t key = Mix(seed);
-  // Lengths go in too: ("ab", {}) and ("a", {'b'}) differ.
+  // Lengths are mixed in too: ("ab", {}) and ("a", {'b'}) differ.
   key = Mix(key ^ purpose.size());
   for (size_t i = 0; i < purpose.size(); i += 8) {
     const absl::string_view piece = purpose.substr(i, 8);
@@ -53,7 +53,7 @@ uint64_t PhiloxStream::UniformInt(uint64_t n) {
   using Wide = unsigned __int128;
   Wide product = Wide{Next64()} * n;
   if (static_cast<uint64_t>(product) < n) {
-    // Of the 2^64 words, the 2^64 % n that would make some results likelier are drawn again.
+    // Redraws the 2^64 % n words of the 2^64 that would make some results likelier.
     const uint64_t excess = (0 - n) % n;
     while (static_cast<uint64_t>(product) < excess) product = Wide{Next64()} * n;
   }

@@ -2,7 +2,7 @@
 // as easy as 1, 2, 3", SC 2011).
 //
 // A key comes from (seed, purpose, indices); under a key, each counter yields four 32-bit words. So any
-// number can be drawn by anybody at any time, and nothing has a state that must survive.
+// number can be drawn anywhere at any time, and there is no state that must survive.
 #pragma once
 
 #include <array>
@@ -49,7 +49,7 @@ constexpr float ToUniformFloat(uint32_t bits) { return static_cast<float>(bits >
 
 inline float UniformFloat(uint64_t key, uint64_t index) { return ToUniformFloat(UniformBits(key, index)); }
 
-// The same sequence as UniformBits(key, 0), UniformBits(key, 1), ..., read one after the other.
+// The same sequence as UniformBits(key, 0), UniformBits(key, 1), ..., read in sequence.
 // Not thread-safe; cheap to make and to copy.
 class PhiloxStream {
  public:

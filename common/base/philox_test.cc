@@ -38,7 +38,7 @@ TEST_CASE("Keys of different seeds, purposes and indices differ") {
   CHECK(DeriveKey(1, std::string("a\0", 2)) != DeriveKey(1, "a"));
 }
 
-TEST_CASE("Keys never change, for checkpoints of old jobs must go on to the same bits") {
+TEST_CASE("Keys never change, because checkpoints of old jobs must resume to the same bits") {
   CHECK(DeriveKey(0, "") == 0x238275bc38fcbe91);
   CHECK(DeriveKey(42, "dropout", {1, 2, 3}) == 0x2c0baa6006715158);
 }
@@ -50,7 +50,7 @@ TEST_CASE("A stream is the sequence of UniformBits") {
   CHECK(stream.Next64() == (high << 32 | low));
 }
 
-TEST_CASE("Floats are in [0, 1) and have mean and variance of the uniform distribution") {
+TEST_CASE("Floats are in [0, 1) and have the mean and variance of the uniform distribution") {
   CHECK(ToUniformFloat(0) == 0.0f);
   CHECK(ToUniformFloat(~0u) == 1.0f - 0x1p-24f);
   PhiloxStream stream(3);
@@ -78,7 +78,7 @@ TEST_CASE("UniformInt hits every number below n equally often") {
 }
 
 TEST_CASE("UniformInt has no bias where 64 bits are barely enough") {
-  // Three quarters of 2^64: without drawing again, a third of the results would come twice as often.
+  // Three quarters of 2^64: without redrawing, a third of the results would come twice as often.
   constexpr uint64_t kN = uint64_t{3} << 62;
   PhiloxStream stream(5);
   std::vector<int> thirds(3, 0);

@@ -7,7 +7,7 @@
 namespace shoal {
 
 void TuneProcess() {
-  // What is larger (parameters, gradients, optimizer state) is mapped by itself, and unmapped when it is
+  // Larger allocations (parameters, gradients, optimizer state) have mappings of their own, unmapped when
   // freed.
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);

@@ -1,4 +1,4 @@
-// Numbers that nobody can foresee or repeat. What must be the same on every machine draws from
+// Unpredictable, unrepeatable numbers. What must be the same on every machine draws from
 // common/base/philox.h.
 #pragma once
 

@@ -1,12 +1,12 @@
-// Which Shoal this is.
+// The versions of this build.
 #pragma once
 
 #include <cstdint>
 
 namespace shoal {
 
-// Daemons of different protocol versions refuse each other. Raised when messages or their meaning change so
-// that an older daemon would misread them.
+// Daemons of different protocol versions refuse each other. Increment it when a change of messages or their
+// meaning would make an older daemon misread them.
 inline constexpr uint32_t kProtocolVersion = 6;
 
 // For people and reports: release and compiler.

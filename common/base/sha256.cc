@@ -27,7 +27,7 @@ void Sha256::Add(const void* data, size_t size_bytes) {
 }
 
 Sha256Digest Sha256::Digest() const {
-  Context copy;  // finishing a context would end it
+  Context copy;  // finalizing ends a context
   Sha256Digest digest;
   SHOAL_CHECK(EVP_MD_CTX_copy_ex(copy.evp, context_->evp) == 1);
   SHOAL_CHECK(EVP_DigestFinal_ex(copy.evp, digest.data(), nullptr) == 1);

@@ -23,7 +23,7 @@ class Sha256 {
   void Add(absl::string_view bytes);
   void Add(const void* data, size_t size_bytes);
 
-  // Of what has been added so far; more may be added afterwards.
+  // The digest of what has been added so far; more may be added afterwards.
   Sha256Digest Digest() const;
   std::string HexDigest() const;
 

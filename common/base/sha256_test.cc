@@ -13,7 +13,7 @@ TEST_CASE("SHA-256 of the examples of FIPS 180") {
         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-TEST_CASE("Pieces give the digest of the whole, and a digest may be taken in between") {
+TEST_CASE("Pieces give the digest of the whole, and an intermediate digest may be taken") {
   Sha256 sha256;
   sha256.Add("a");
   CHECK(sha256.HexDigest() == Sha256Hex("a"));

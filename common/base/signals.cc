@@ -17,14 +17,14 @@
 namespace shoal {
 namespace {
 
-// What a handler may touch: lock-free atomics.
+// A handler may touch only lock-free atomics.
 std::atomic<bool> installed{false};
 std::atomic<int> pipe_to_wake{-1};
 std::atomic<int> first_signal{0};
 
 struct sigaction former_term, former_int;
 
-// Never taken out of the pipe again, so each waiter sees it.
+// Never read from the pipe, so every waiter sees it.
 void WriteByte(int fd) {
   const char byte = 0;
   const ssize_t written = write(fd, &byte, 1);
@@ -39,7 +39,7 @@ void OnSignal(int number) {
   errno = saved_errno;
 }
 
-// For poll(2): rounded up, so that a wait never ends before its time.
+// For poll(2): rounded up, so that a wait never ends early.
 int PollMilliseconds(absl::Duration timeout) {
   constexpr int kMax = 1000 * 1000;
   if (timeout >= absl::Milliseconds(kMax)) return kMax;

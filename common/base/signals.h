@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT (Ctrl-C, a preemption notice) as something that main can wait for.
+// SIGTERM and SIGINT (Ctrl-C, a preemption notice) as an event that main can wait for.
 #pragma once
 
 #include <memory>
@@ -9,28 +9,28 @@
 namespace shoal {
 
 // While it lives, the first SIGTERM or SIGINT makes Wait return and a second one ends the process at once,
-// with 128 + the signal's number. Its destructor restores the former handlers. Signals reach a process, not
-// an object: so there is at most one at a time. Thread-safe.
+// with 128 + the signal's number. Its destructor restores the previous handlers. Signals go to the process,
+// not to an object, so there is at most one at a time. Thread-safe.
 class StopSignal {
  public:
-  // Errors: FAILED_PRECONDITION when there is one already; what pipe(2) says.
+  // Errors: FAILED_PRECONDITION when there is one already; those of pipe(2).
   static absl::StatusOr<std::unique_ptr<StopSignal>> Install();
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  // Blocks until a stop is asked for (true) or `timeout` has passed (false). Any number of threads may wait.
+  // Blocks until a stop is requested (true) or `timeout` has passed (false). Any number of threads may wait.
   bool Wait(absl::Duration timeout = absl::InfiniteDuration()) const;
 
   bool requested() const { return Wait(absl::ZeroDuration()); }
 
-  // As if a first signal had come.
+  // Acts as if a first signal had arrived.
   void Request();
 
-  // The signal that came first; 0 when none came.
+  // The first signal that arrived; 0 when none has.
   int signal_number() const;
 
-  // Readable once a stop is asked for, for poll(2). Owned by this object; don't read from it.
+  // Readable once a stop is requested, for poll(2). Owned by this object; don't read from it.
   int fd() const { return read_fd_; }
 
  private:

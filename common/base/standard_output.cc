@@ -14,8 +14,8 @@ void PrepareStandardStreams() {
   signal(SIGPIPE, SIG_IGN);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(fd, F_GETFD) >= 0) continue;
-    // open takes the lowest number that is free. Standard output is opened for reading, so that writing to it
-    // goes on to fail.
+    // open returns the lowest free number. Standard output is opened for reading, so that writing to it still
+    // fails.
     (void)open("/dev/null", fd == STDERR_FILENO ? O_RDWR : O_RDONLY);
   }
 }
@@ -33,8 +33,8 @@ absl::Status FlushStandardOutput() {
   if (flushed && std::ferror(stdout) == 0) return absl::OkStatus();
   if (first_error == 0) first_error = error;
   if (first_error == EPIPE || ReaderGone(STDOUT_FILENO))
-    return absl::CancelledError("nobody reads standard output any more");
-  constexpr char kProblem[] = "standard output can't be written";
+    return absl::CancelledError("the reader of standard output has gone");
+  constexpr char kProblem[] = "can't write to standard output";
   return first_error == 0 ? absl::UnavailableError(kProblem) : absl::ErrnoToStatus(first_error, kProblem);
 }
 

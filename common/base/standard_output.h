@@ -1,4 +1,4 @@
-// Standard output as a program's result: what could not be written is an error, not lost.
+// Standard output as a program's result: output that could not be written is an error, not silently lost.
 #pragma once
 
 #include <string>
@@ -7,24 +7,25 @@
 
 namespace shoal {
 
-// 128 + SIGPIPE: what a shell shows of a program whose reader has gone (`shoal logs 1 | head`).
+// 128 + SIGPIPE: what a shell reports for a program whose reader has gone (`shoal logs 1 | head`).
 inline constexpr int kExitReaderGone = 141;
 
-// Call it first in main. A closed pipe becomes an error of the write instead of the process's end, so that
+// Call it first in main. Writing to a closed pipe becomes an error instead of ending the process, so that
 // what was started is also stopped; and no file or socket gets the number of a standard stream that was
 // closed.
 void PrepareStandardStreams();
 
-// Whether nobody reads any more what is written to this descriptor, a pipe or a socket.
+// Whether the reader of this descriptor, a pipe or a socket, has gone.
 bool ReaderGone(int fd);
 
-// Flushes standard output; use it in place of fflush, which loses the reason of an error. One thread.
-// Errors: when anything that was printed there could not be written: CANCELLED
-// when its reader has gone, else what the system says.
+// Flushes standard output; use it instead of fflush, which loses the reason of an error. Single-threaded.
+// Errors when anything printed so far could not be written: CANCELLED when the reader has gone, else the
+// system's error.
 absl::Status FlushStandardOutput();
 
-// What main returns in place of `code`: the same when all of the output was written. Else kExitReaderGone,
-// silently, or after a message of `program` on standard error `code` if it is not 0, otherwise 1.
+// What main returns instead of `code`. `code` itself when all output was written. kExitReaderGone, silently,
+// when the reader has gone. Otherwise, after a message from `program` on standard error, `code` if it is not
+// 0, else 1.
 int ExitCodeWithOutput(const std::string& program, int code);
 
 }  // namespace shoal

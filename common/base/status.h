@@ -1,4 +1,4 @@
-// Handling of absl::Status, and checks of our own mistakes.
+// Helpers for absl::Status, and checks for programming errors.
 #pragma once
 
 #include <utility>
@@ -29,7 +29,7 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
 }  // namespace internal
 }  // namespace shoal
 
-// Aborts when `condition` is false. For our own mistakes alone: what comes from users, files or the network
+// Aborts when `condition` is false. Only for programming errors: bad input from users, files or the network
 // gets an absl::Status.
 #define SHOAL_CHECK(condition)                                        \
   do {                                                                \
@@ -38,7 +38,7 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
     }                                                                 \
   } while (false)
 
-// Aborts when `expression`, a Status or StatusOr, is not OK. For our own mistakes alone.
+// Aborts when `expression`, a Status or StatusOr, is not OK. Only for programming errors.
 #define SHOAL_CHECK_OK(expression)                                                                      \
   do {                                                                                                  \
     const auto& shoal_checked = (expression);                                                           \
@@ -56,7 +56,7 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
 
 // Assigns the value of `expression` (a StatusOr) to `lhs`, which may be a declaration, or returns its status.
 //   SHOAL_ASSIGN_OR_RETURN(const std::string text, env->ReadFile(path));
-// More than one statement: it can't be the body of an `if` without braces.
+// Expands to more than one statement, so it can't be the body of an `if` without braces.
 #define SHOAL_ASSIGN_OR_RETURN(lhs, expression) \
   SHOAL_INTERNAL_ASSIGN_OR_RETURN(SHOAL_INTERNAL_CONCAT(shoal_result_, __LINE__), lhs, expression)
 

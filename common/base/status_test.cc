@@ -41,7 +41,7 @@ TEST_CASE("SHOAL_ASSIGN_OR_RETURN moves what can't be copied") {
   CHECK(*unwrap(std::make_unique<int>(7)) == 7);
 }
 
-TEST_CASE("SHOAL_RETURN_IF_ERROR goes on after OK only") {
+TEST_CASE("SHOAL_RETURN_IF_ERROR continues only after OK") {
   bool reached_end = false;
   CHECK_FALSE(CheckEven(1, &reached_end).ok());
   CHECK_FALSE(reached_end);
@@ -59,7 +59,7 @@ TEST_CASE("Annotate puts the context in front and keeps code and payloads") {
   CHECK(Annotate(absl::OkStatus(), "context").ok());
 }
 
-TEST_CASE("Checks that hold evaluate their condition once and let pass") {
+TEST_CASE("Checks that hold evaluate their condition once and continue") {
   int calls = 0;
   SHOAL_CHECK(++calls == 1);
   SHOAL_CHECK_OK(Half(++calls));

@@ -11,17 +11,17 @@
 namespace shoal {
 namespace {
 
-// Further away than any process lives, and not so far that a time point overflows.
+// Longer than any process lives, but short enough that no time point overflows.
 constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
 
-// Tasks that can do without the memory that they ask for catch the error themselves. The others may have done
-// half of something, so the process ends; what it has acknowledged is durable, and others take its place.
+// Tasks that can do without the memory catch the error themselves. The others may have left something half
+// done, so the process exits; what it has acknowledged is durable, and other nodes take over.
 void RunTask(const std::function<void()>& task) {
   try {
     task();
   } catch (const std::bad_alloc& error) {
     spdlog::critical(
-        "There is not enough memory ({}): the process ends. Give it more, or the job fewer slots",
+        "There is not enough memory ({}): the process exits. Give it more, or the job fewer slots",
         error.what());
     std::_Exit(1);
   }
@@ -50,7 +50,7 @@ void TimerQueue::Stop() {
     changed_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
-  std::multimap<SteadyTime, std::function<void()>> dropped;  // destroyed without the lock
+  std::multimap<SteadyTime, std::function<void()>> dropped;  // destroyed without holding the lock
   const std::lock_guard<std::mutex> lock(mutex_);
   dropped.swap(tasks_);
 }
@@ -67,7 +67,7 @@ void TimerQueue::Run() {
       tasks_.erase(tasks_.begin());
       lock.unlock();
       RunTask(task);
-      task = nullptr;  // what it holds is destroyed without the lock
+      task = nullptr;  // what it holds is destroyed without holding the lock
       lock.lock();
     }
   }

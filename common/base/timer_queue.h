@@ -13,7 +13,7 @@
 
 namespace shoal {
 
-// Waits by the monotonic clock, so with std::condition_variable: absl::Mutex waits by the wall clock.
+// Waits by the monotonic clock, hence std::condition_variable: absl::Mutex waits by the wall clock.
 // Thread-safe.
 class TimerQueue : public Executor {
  public:

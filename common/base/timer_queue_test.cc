@@ -24,7 +24,7 @@ TEST_CASE("Tasks run in order of their time, and may add tasks") {
   CHECK(ran == std::vector<int>{1, 2, 3});
 }
 
-TEST_CASE("Stop drops the tasks that wait") {
+TEST_CASE("Stop drops the queued tasks") {
   bool ran = false;
   TimerQueue queue;
   queue.After(absl::Hours(1), [&] { ran = true; });

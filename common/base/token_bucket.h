@@ -1,4 +1,4 @@
-// A link of limited speed, as arithmetic: who sends asks how long the bytes take.
+// A link of limited speed, as arithmetic: the sender asks how long its bytes take.
 #pragma once
 
 #include <algorithm>
@@ -10,15 +10,16 @@ namespace shoal {
 
 // A token bucket (ITU-T I.371's virtual scheduling form). Pure; not thread-safe. Times must not decrease.
 //
-// Bytes cross one after the other at `bits_per_second`. `burst_bytes` cross at once after a pause that is
-// long enough: they make up for a sender that comes a little late, as the queue before a real link does.
+// Bytes cross in sequence at `bits_per_second`. After a long enough pause `burst_bytes` cross at once: they
+// make up for a sender that is a little late, as the queue in front of a real link does.
 class TokenBucket {
  public:
   // `bits_per_second` is positive.
   TokenBucket(double bits_per_second, uint64_t burst_bytes)
       : bits_per_second_(bits_per_second), burst_(TimeOf(burst_bytes)) {}
 
-  // Sends `bytes` at `now`, behind all that was sent before. Returns how long after `now` they have crossed.
+  // Sends `bytes` at `now`, after all that was sent before. Returns how long after `now` they have all
+  // crossed.
   absl::Duration Take(absl::Time now, uint64_t bytes) {
     crossed_ = std::max(crossed_, now - burst_) + TimeOf(bytes);
     return std::max(crossed_ - now, absl::ZeroDuration());

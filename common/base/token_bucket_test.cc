@@ -8,7 +8,7 @@ namespace {
 constexpr double kRate = 8e6;  // a byte takes a microsecond
 const absl::Time kStart = absl::FromUnixSeconds(1000);
 
-TEST_CASE("Bytes take their size over the speed, one message behind the other") {
+TEST_CASE("Bytes take their size divided by the speed, one message after another") {
   TokenBucket link(kRate, 0);
   CHECK(link.Take(kStart, 1000) == absl::Microseconds(1000));
   CHECK(link.Take(kStart, 500) == absl::Microseconds(1500));
@@ -21,7 +21,7 @@ TEST_CASE("A link that was idle does not catch up without a burst") {
   CHECK(link.Take(kStart + absl::Seconds(5), 1000) == absl::Microseconds(1000));
 }
 
-TEST_CASE("A burst crosses at once, what exceeds it at the link's speed, and a pause fills it again") {
+TEST_CASE("A burst crosses at once, the excess at the link's speed, and a pause refills it") {
   TokenBucket link(kRate, 300);
   CHECK(link.Take(kStart, 300) == absl::ZeroDuration());
   CHECK(link.Take(kStart, 1000) == absl::Microseconds(1000));
@@ -33,7 +33,7 @@ TEST_CASE("A sender that is late by less than the burst loses none of the link's
   TokenBucket link(kRate, 200);
   absl::Time now = kStart;
   for (int i = 0; i < 100; ++i) now += link.Take(now, 1000) + absl::Microseconds(150);
-  // 100 messages of 1000 bytes less the burst, and the last delay, which nothing makes up for.
+  // 100 messages of 1000 bytes minus the burst, and the last delay, which nothing makes up for.
   CHECK(now - kStart == absl::Microseconds(100 * 1000 - 200 + 150));
 }
 

@@ -1,4 +1,4 @@
-// The words of the protocol as types, so that a round can't be passed where a slot is meant.
+// The protocol's terms as types, so that a round can't be passed where a slot is meant.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-// An integer of one meaning. Comparable and hashable; arithmetic only with plain integers.
+// An integer with one meaning. Comparable and hashable; arithmetic only with plain integers.
 template <typename Tag>
 class Number {
  public:
@@ -41,9 +41,9 @@ class Number {
 };
 
 using JobId = Number<struct JobIdTag>;
-using NodeId = Number<struct NodeIdTag>;          // never used twice in a cluster; 0 is no node
-using TrainingId = Number<struct TrainingIdTag>;  // of a View: tells a job from others of its number
-using ViewId = Number<struct ViewIdTag>;          // grows with every view of a job
+using NodeId = Number<struct NodeIdTag>;          // never reused in a cluster; 0: no node
+using TrainingId = Number<struct TrainingIdTag>;  // of a View: tells jobs of the same number apart
+using ViewId = Number<struct ViewIdTag>;          // increases with every view of a job
 using Round = Number<struct RoundTag>;            // round t turns version t into version t+1
 using Version = Number<struct VersionTag>;        // rounds applied to a block
 using RestoreId =

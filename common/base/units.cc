@@ -14,7 +14,7 @@
 namespace shoal {
 namespace {
 
-// Nanoseconds or bytes in a unit. Ordered from small to large.
+// The nanoseconds or bytes in a unit. Units are ordered from small to large.
 struct Unit {
   absl::string_view name;
   uint64_t scale;
@@ -56,17 +56,16 @@ absl::StatusOr<Unit> FindUnit(const Kind& kind, absl::string_view text, absl::st
                     absl::StrCat("; units are ", absl::StrJoin(names, ", "), DidYouMean(name, names)));
 }
 
-// The digits behind a decimal point, in the unit; they must make whole nanoseconds or bytes.
+// The digits after a decimal point, in the unit; they must give whole nanoseconds or bytes.
 absl::StatusOr<uint64_t> ScaleFraction(const Kind& kind, absl::string_view text, absl::string_view digits,
                                        uint64_t scale) {
-  // Digit by digit from the right would lose bits: numerator / 10^n in integers, exact for up to 18 digits.
+  // numerator / 10^n in integers, exact for up to 18 digits: digit by digit from the right would lose bits.
   uint64_t numerator = 0, denominator = 1;
   if (digits.size() > 18 || !absl::SimpleAtoi(digits, &numerator)) return Unexpected(kind, text);
   for (size_t i = 0; i < digits.size(); ++i) denominator *= 10;
   const unsigned __int128 scaled = static_cast<unsigned __int128>(numerator) * scale;
   if (scaled % denominator != 0) {
-    return Unexpected(kind, text,
-                      absl::StrCat("; a fraction must come out in whole ", kind.units.front().name));
+    return Unexpected(kind, text, absl::StrCat("; a fraction must give whole ", kind.units.front().name));
   }
   return static_cast<uint64_t>(scaled / denominator);
 }

@@ -25,7 +25,7 @@ TEST_CASE("Durations are read with their unit") {
   CHECK(*ParseDuration("0") == absl::ZeroDuration());
 }
 
-TEST_CASE("What is no duration is refused and says what was expected") {
+TEST_CASE("What is not a duration is refused with what was expected") {
   for (const char* text : {"", "s", "3", "-1s", "3 s s", "1e3s", "1.s.", "1..5s", ".s", "3sec", "1s2", "inf",
                            "nan", "0.1ns", "400000d", "99999999999999999999s", "1.0000000000000000000s"}) {
     INFO(text);
@@ -46,7 +46,7 @@ TEST_CASE("Sizes are read in powers of 1000 and 1024") {
   CHECK(*ParseBytes("0") == 0);
 }
 
-TEST_CASE("What is no size is refused and says what was expected") {
+TEST_CASE("What is not a size is refused with what was expected") {
   for (const char* text : {"", "GiB", "12", "-1B", "0.5B", "0.3KiB", "99999999TiB", "1 GiB extra"}) {
     INFO(text);
     CHECK(ParseBytes(text).status().code() == absl::StatusCode::kInvalidArgument);
@@ -55,7 +55,7 @@ TEST_CASE("What is no size is refused and says what was expected") {
   CHECK_THAT(BytesError("8Gib"), Contains("did you mean 'GiB'?"));
 }
 
-TEST_CASE("What is printed reads back the same") {
+TEST_CASE("Printed values read back the same") {
   CHECK(DurationText(absl::Seconds(90)) == "90s");
   CHECK(DurationText(absl::Minutes(10)) == "10min");
   CHECK(DurationText(absl::ZeroDuration()) == "0s");

@@ -6,7 +6,7 @@
 namespace shoal {
 namespace {
 
-// What may follow a lead byte: `more` bytes in all, of which the first lies in [low, high].
+// What may follow a lead byte: `more` bytes in total, the first in [low, high].
 struct Continuation {
   size_t more;
   uint8_t low;

@@ -1,4 +1,4 @@
-// Whether bytes are text.
+// Validation of UTF-8.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@ namespace shoal {
 // above U+10FFFF).
 bool IsValidUtf8(absl::string_view bytes);
 
-// `bytes` with a '?' in place of each byte that is no part of well-formed UTF-8. For what goes into a
-// protobuf string: a message with other bytes in it can be written but not be read again, and errors about
-// damaged files quote what they found.
+// `bytes` with a '?' in place of each byte that is not part of well-formed UTF-8. For what goes into a
+// protobuf string: a message with other bytes in it can be written but not parsed, and errors about damaged
+// files quote what they found.
 std::string ToValidUtf8(absl::string_view bytes);
 
 }  // namespace shoal

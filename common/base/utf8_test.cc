@@ -13,7 +13,7 @@ TEST_CASE("Well-formed UTF-8 of every length is text") {
   CHECK(IsValidUtf8("\xF0\x90\x80\x80 \xF4\x8F\xBF\xBF"));       // U+10000, U+10FFFF
 }
 
-TEST_CASE("Bytes that no encoder writes are no text") {
+TEST_CASE("Bytes that no encoder writes are not text") {
   CHECK_FALSE(IsValidUtf8("\x80"));              // continuation alone
   CHECK_FALSE(IsValidUtf8("\xC0\x80"));          // overlong
   CHECK_FALSE(IsValidUtf8("\xE0\x9F\xBF"));      // overlong
@@ -23,7 +23,7 @@ TEST_CASE("Bytes that no encoder writes are no text") {
   CHECK_FALSE(IsValidUtf8("\xFF"));
 }
 
-TEST_CASE("What is no text becomes text, and text stays as it is") {
+TEST_CASE("What is not text becomes text, and text stays as it is") {
   CHECK(ToValidUtf8("") == "");
   CHECK(ToValidUtf8("gr\xC3\xB6\xC3\x9F"
                     "e") ==
@@ -33,7 +33,7 @@ TEST_CASE("What is no text becomes text, and text stays as it is") {
   CHECK(ToValidUtf8("cut \xE2\x82") == "cut ??");
 }
 
-TEST_CASE("A sequence that is cut off is no text") {
+TEST_CASE("A truncated sequence is not text") {
   CHECK_FALSE(IsValidUtf8("a\xC3"));
   CHECK_FALSE(IsValidUtf8("\xE2\x82"));
   CHECK_FALSE(IsValidUtf8("\xF0\x9F\x98"));

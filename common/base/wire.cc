@@ -11,7 +11,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 
-// What one pass over the data does. `format` is the wire's.
+// What one pass over the data does. `format` is the wire format.
 #ifndef SHOAL_COMMON_WIRE_OP_
 #define SHOAL_COMMON_WIRE_OP_
 namespace shoal {
@@ -26,12 +26,12 @@ enum class WireOp {
   kDecodeAddRound,  // out[f32] = round(a[f32] + b[format])
 };
 
-// Elements of `count`; `out` may be `a` or `b`.
+// `count` elements; `out` may be `a` or `b`.
 struct WirePass {
   WireOp op;
   WireFormat format;
   const uint8_t* a;
-  const uint8_t* b;  // null for an op of one operand
+  const uint8_t* b;  // null for an op with one operand
   size_t count;
   uint8_t* out;
 };
@@ -54,7 +54,7 @@ using Vec = hn::Vec<Floats>;
 
 constexpr size_t kLanes = hn::MaxLanes(Floats());
 
-// A format: Load and Store turn a vector from and into bytes, Round is what both together do to the values.
+// A format: Load and Store convert a vector from and to bytes, Round is what both together do to the values.
 struct F32 {
   static constexpr size_t kBytes = 4;
   static HWY_INLINE Vec Load(const uint8_t* p) {
@@ -79,7 +79,7 @@ struct Bf16 {
   }
 
  private:
-  // The upper half is the bf16. Adding just under half a unit of it, and one more when it is odd, carries
+  // The upper half is the bf16. Adding just under half of its last unit, and one more when it is odd, carries
   // into it exactly when it must be rounded up. NaN gets the quiet bit instead: a carry could turn it into
   // infinity or zero.
   static HWY_INLINE hn::Vec<Words> RoundedBits(Vec v) {
@@ -91,7 +91,7 @@ struct Bf16 {
   }
 };
 
-// The conversions are the processor's (F16C, AVX-512F), which IEEE 754 defines to the last bit.
+// The processor does the conversions (F16C, AVX-512F), which IEEE 754 defines to the last bit.
 struct F16 {
   using Halves = hn::Rebind<hwy::float16_t, Floats>;
   static constexpr size_t kBytes = 2;
@@ -104,7 +104,7 @@ struct F16 {
   static HWY_INLINE Vec Round(Vec v) { return hn::PromoteTo(Floats(), hn::DemoteTo(Halves(), v)); }
 };
 
-// The absent second operand.
+// The second operand of an op that has none.
 struct None {
   static constexpr size_t kBytes = 0;
 };
@@ -125,7 +125,7 @@ HWY_NOINLINE void Run(const WirePass& pass) {
   }
   const size_t rest = pass.count - i;
   if (rest == 0) return;
-  // What is left goes through whole vectors in buffers: the same code, so the same bits.
+  // The remainder goes through whole vectors in buffers: the same code, so the same bits.
   uint8_t a[kLanes * 4] = {}, b[kLanes * 4] = {}, out[kLanes * 4];
   std::memcpy(a, pass.a + i * A::kBytes, rest * A::kBytes);
   if constexpr (B::kBytes != 0) std::memcpy(b, pass.b + i * B::kBytes, rest * B::kBytes);

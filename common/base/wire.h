@@ -1,11 +1,11 @@
 // Elements of a block on the wire: float32, bfloat16 or IEEE half precision (WireFormat in
 // proto/parameter.proto), all little-endian without padding. f32 is the identity.
 //
-// Rounding to bf16 and f16 is to nearest, ties to even; beyond the largest finite value it gives infinity;
+// Rounding to bf16 and f16 is to nearest, ties to even; values beyond the largest finite one become infinity;
 // NaN stays NaN (quiet, its upper payload bits kept). Decoding is exact. Every function gives the same bits
 // on every processor, runs at about the speed of memory, and may be called from any thread. Bytes need no
-// alignment. A format that is none (WireFormat_IsValid), or sizes that don't fit together, are the caller's
-// mistake and abort: check what came from the network first.
+// alignment. An invalid format (WireFormat_IsValid) or mismatched sizes are the caller's mistake and abort:
+// check what came from the network first.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ void Decode(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float
 // sum += the values of `bytes`, in f32. Sizes as for Decode.
 void DecodeAdd(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float> sum);
 
-// values = what the receiver of Encode(values) decodes.
+// values = what the receiver of Encode(values) would decode.
 void RoundToWire(WireFormat format, absl::Span<float> values);
 
 // out = RoundToWire(left + right), the sum in f32: a node of the reduction tree. Sizes are equal; `out` may
@@ -40,8 +40,8 @@ void RoundToWire(WireFormat format, absl::Span<float> values);
 void AddRoundToWire(WireFormat format, absl::Span<const float> left, absl::Span<const float> right,
                     absl::Span<float> out);
 
-// sum = RoundToWire(sum + the values of `bytes`): a node one child of which has just come from the network.
-// Addition commutes, so it may be the left or the right one. Sizes as for Decode.
+// sum = RoundToWire(sum + the values of `bytes`): a node one of whose children has just arrived from the
+// network. Addition commutes, so it may be the left or the right one. Sizes as for Decode.
 void DecodeAddRoundToWire(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float> sum);
 
 }  // namespace shoal

@@ -42,7 +42,7 @@ float Oracle(WireFormat format, float value) {
   return value;
 }
 
-// All magnitudes, with ties, subnormals and the ends of the formats.
+// All magnitudes, with ties, subnormals and the limits of the formats.
 std::vector<float> Values() {
   std::vector<float> values = {0.0f,
                                -0.0f,

@@ -1,5 +1,5 @@
 // Which versions of θ become checkpoints: a function of the job alone, so that servers and scheduler agree
-// without a word.
+// without communicating.
 #pragma once
 
 #include "common/base/types.h"
@@ -12,7 +12,7 @@ namespace shoal {
 // training may stop there. Never at version 0, whose parameters are a function of the job.
 bool IsCheckpointDue(const JobSpec& job, const TrainingLength& length, Version version);
 
-// Of a due version: whether it is an evaluated one that the job may end with.
+// For a due version: whether it is an evaluated one that may become the job's result.
 bool IsCandidate(const JobSpec& job, const TrainingLength& length, Version version);
 
 }  // namespace shoal

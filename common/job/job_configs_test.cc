@@ -1,4 +1,4 @@
-// The files that come with the code say what the code does: docs/job-file.md and configs/jobs.
+// The files shipped with the code agree with it: docs/job-file.md and configs/jobs.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -20,12 +20,12 @@ std::string ReadAll(const std::filesystem::path& path) {
   return text.str();
 }
 
-TEST_CASE("docs/job-file.md is what the rules of job.proto say") {
+TEST_CASE("docs/job-file.md matches the rules of job.proto") {
   // When this fails: bazel run //common/job:job_reference > docs/job-file.md
   CHECK(ReadAll("docs/job-file.md") == JobReference());
 }
 
-TEST_CASE("Every job in configs is valid, and its data lies where it says when it comes with it") {
+TEST_CASE("Every job in configs is valid, and data shipped with it is where it says") {
   int jobs = 0;
   for (const auto& entry : std::filesystem::directory_iterator("configs/jobs")) {
     if (entry.path().extension() != ".yaml") continue;

@@ -7,7 +7,7 @@
 namespace shoal {
 namespace {
 
-// Looks only at where documents start.
+// Records only where documents start.
 class StartFinder : public YAML::EventHandler {
  public:
   YAML::Mark start;

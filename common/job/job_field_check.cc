@@ -19,7 +19,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// Far beyond any path or name; a bound, so that a job can't fill the scheduler's store.
+// Far longer than any path or name; bounded so that a job can't fill the scheduler's store.
 constexpr size_t kMaxStringBytes = 4096;
 constexpr int kMaxListLength = 10000;
 constexpr double kMaxIntervalEpochs = 1e6;
@@ -47,7 +47,7 @@ std::string WordProblem(const Message& message, const FieldDescriptor* field) {
 }
 
 std::string StringProblem(absl::string_view text) {
-  if (text.empty()) return "expected a string that is not empty";
+  if (text.empty()) return "expected a non-empty string";
   if (text.size() > kMaxStringBytes) {
     return absl::StrCat("expected at most ", kMaxStringBytes, " bytes, got ", text.size());
   }
@@ -72,7 +72,7 @@ std::string IntervalProblem(const Interval& interval) {
   }
 }
 
-// What the value of a single field (not a list, not a group) has wrong; "" when nothing.
+// What is wrong with the value of a single field (not a list, not a group); "" when nothing is.
 std::string ValueProblem(const Message& message, const FieldDescriptor* field) {
   const Reflection* reflection = message.GetReflection();
   switch (field->cpp_type()) {
@@ -96,7 +96,7 @@ std::string ValueProblem(const Message& message, const FieldDescriptor* field) {
   }
 }
 
-// Collects over one message and the groups in it.
+// Collects the problems of one message and its groups.
 class Checker {
  public:
   void Check(const Message& message, const std::string& prefix) {

@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {
 
-// θ of 4 TiB.
+// A θ of 4 TiB.
 constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
 
 absl::Status CheckParameters(const JobPlan& plan) {
@@ -40,7 +40,7 @@ absl::Status CheckParameters(const JobPlan& plan) {
 
 }  // namespace
 
-// More than kMaxParameters: too many to count.
+// A result above kMaxParameters means: too many to count.
 uint64_t ElementsOf(const ParameterInfo& parameter) {
   uint64_t elements = 1;
   for (uint64_t dimension : parameter.shape()) {

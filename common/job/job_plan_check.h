@@ -1,4 +1,4 @@
-// What every node checks of a job's plan, which comes over the network, before it uses it.
+// What every node checks in a job's plan, which comes over the network, before using it.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace shoal {
 
-// Elements of a parameter of a checked plan.
+// The elements of a parameter of a checked plan.
 uint64_t ElementsOf(const ParameterInfo& parameter);
 
 TrainingLength LengthOf(const JobPlan& plan);
 
-// Errors: INVALID_ARGUMENT when `spec` is not a complete and valid job, the parameters don't lie one behind
-// the other or are not as many as the groups', or there are no rounds, or fewer than the warm-up.
+// Errors: INVALID_ARGUMENT when `spec` is not a complete and valid job, the parameters are not contiguous or
+// their elements don't add up to those of the groups, or there are no rounds, or fewer than the warm-up.
 absl::Status CheckPlan(const JobSpec& spec, const JobPlan& plan);
 
 }  // namespace shoal

@@ -59,7 +59,7 @@ constexpr size_t kMaxDifferences = 10;
 
 using Fields = std::vector<std::pair<std::string, std::string>>;  // "train.epochs", "8"
 
-// The fields of what Print has made: a line each, indented by two blanks a level.
+// The fields in Print's output: one line each, indented by two blanks per level.
 Fields FieldsOf(absl::string_view text) {
   Fields fields;
   std::vector<absl::string_view> path;

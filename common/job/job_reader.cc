@@ -22,9 +22,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::OneofDescriptor;
 
-// A job file is a page of text; what is far larger is another file, taken for one by mistake.
+// A job file is a page of text; a far larger file is not one, but was given by mistake.
 constexpr size_t kMaxYamlBytes = 1 << 20;
-// Of an assignment: behind every line of the file.
+// The order of the first assignment: after every line of the file.
 constexpr int kFirstAssignmentOrder = std::numeric_limits<int>::max() / 2;
 constexpr size_t kShownBytes = 60;
 
@@ -53,13 +53,13 @@ std::string KindOf(const YAML::Node& node) {
   return absl::StrCat("'", node.Scalar().substr(0, kShownBytes), "'");
 }
 
-// yaml-cpp marks plain scalars and collections "?" (or nothing), quoted scalars "!"; anything else was
-// written in the file.
+// yaml-cpp tags plain scalars and collections "?" (or nothing), quoted scalars "!"; any other tag was written
+// in the file.
 bool HasOwnTag(const YAML::Node& node) {
   return !node.Tag().empty() && node.Tag() != "?" && node.Tag() != "!";
 }
 
-// A field of a real oneof that is set already, other than `field`; null when there is none.
+// Another field of the same real oneof that is already set; null when there is none.
 const FieldDescriptor* RivalOf(const Message& message, const FieldDescriptor* field) {
   const OneofDescriptor* oneof = field->real_containing_oneof();
   if (oneof == nullptr) return nullptr;
@@ -67,7 +67,7 @@ const FieldDescriptor* RivalOf(const Message& message, const FieldDescriptor* fi
   return rival == field ? nullptr : rival;
 }
 
-// Bytes that the YAML library should not see at all; "" when there are none.
+// What makes the text unfit even for the YAML library; "" when nothing does.
 std::string TextProblem(absl::string_view yaml) {
   if (yaml.size() > kMaxYamlBytes) {
     return absl::StrCat("expected a job file of at most ", kMaxYamlBytes, " bytes, got ", yaml.size());
@@ -77,7 +77,7 @@ std::string TextProblem(absl::string_view yaml) {
   return "";
 }
 
-// The first line that is indented with a tab, from 1 on; 0 when there is none.
+// The first line that is indented with a tab, counted from 1; 0 when there is none.
 int TabbedLine(absl::string_view yaml) {
   int number = 0;
   for (const absl::string_view line : absl::StrSplit(yaml, '\n')) {
@@ -158,7 +158,8 @@ void JobReader::ReadEntry(const YAML::Node& key, const YAML::Node& value, const 
   if (field == nullptr) return;
   const FieldDescriptor* rival = RivalOf(*message, field);
   if (rival != nullptr && assignment_.empty()) {
-    return Add(place, field_path, absl::StrCat("cannot stand beside '", rival->name(), "': use one of them"));
+    return Add(place, field_path,
+               absl::StrCat("can't be combined with '", rival->name(), "': use one of them"));
   }
   places_[field_path] = place;
   ReadField(value, field_path, field, message);

@@ -1,5 +1,5 @@
-// One YAML mapping, or one --set assignment, into a message by its descriptor. Used by common/job/job_yaml.cc
-// alone.
+// Reads one YAML mapping, or one --set assignment, into a message by its descriptor. Used only by
+// common/job/job_yaml.cc.
 #pragma once
 
 #include <map>
@@ -17,28 +17,26 @@ class Node;
 
 namespace shoal {
 
-// A problem with the place it stands at, "job.yaml:7" or "--set train.slots=x".
+// A problem with its place, "job.yaml:7" or "--set train.slots=x".
 struct PlacedProblem {
   int order = 0;  // in the file, then in the assignments
   std::string place;
   JobProblem problem;
 };
 
-// Reads into one job. Remembers where each field came from, so that what is found wrong later can name the
-// place.
+// Reads into one job. Remembers where each field came from, so that problems found later can name the place.
 class JobReader {
  public:
-  // `name` and `job` are used until the reader's end.
+  // `name` and `job` are used as long as the reader lives.
   JobReader(std::string name, google::protobuf::Message* job) : name_(std::move(name)), job_(job) {}
 
-  // Reads a whole file. Problems are kept; what can be read is read.
+  // Reads a whole file. Problems are collected; what can be read is read.
   void ReadText(const std::string& yaml);
 
   // Reads "key.path=value".
   void ReadAssignment(const std::string& assignment);
 
-  // Places a problem of the read job: at the line of its field, or of the nearest group around it that was
-  // given.
+  // Adds a problem of the read job, placed at the line of its field, or of the nearest given group around it.
   void AddProblem(const JobProblem& problem);
 
   bool ok() const { return problems_.empty(); }

@@ -31,14 +31,14 @@ train: {epochs: 3}
 optimizer: {learning_rate: 1e-3}
 ```
 
-- It is read strictly. An unknown or repeated field, a value of another type, a missing one and a combination that can't work are errors, told with
-  file, line, field, what was expected and the nearest valid name. All mistakes (up to ten) are told at once.
+- It is read strictly. Unknown, repeated or missing fields, values of the wrong type and combinations that can't work are errors, reported with
+  file, line, field, what was expected and the nearest valid name. Up to ten mistakes are reported at once.
 - `--set key.path=value` changes a field from the command line, as often as needed: `--set train.slots=4 --set 'evaluation.every=1 epoch'`.
-- Paths are relative to the job file's folder; in `--set`, to the working folder.
+- Paths are relative to the job file's folder; in `--set`, to the working directory.
 - A list of one may be written without brackets.
 - An **interval** is a number with its unit, or `never`: `200 rounds`, `1 epoch`, `0.5 epochs`. What happens at an interval happens at its multiples and
   at the end of the training. A round is one update of the parameters; an epoch is one pass over the training examples.
-- The job, its data and its seed decide the result to the bit: workers, servers and threads don't.
+- The job, its data and its seed determine every bit of the result; the numbers of workers, servers and threads don't affect it.
 )";
 
 std::string TypeText(const FieldDescriptor* field) {
@@ -89,7 +89,7 @@ std::string Row(const FieldDescriptor* field) {
                       DefaultText(rule), " | ", MeaningText(rule), " |\n");
 }
 
-// The words of a field; "" when they have no explanation of their own.
+// The list of a field's words; "" when they have no explanations.
 std::string WordList(const FieldDescriptor* field) {
   std::string list;
   for (int i = 0; i < field->enum_type()->value_count(); ++i) {

@@ -20,7 +20,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// Values are repeated in messages up to this length, so that garbage makes no pages of output.
+// Messages quote values up to this length, so that garbage doesn't fill pages.
 constexpr size_t kShownBytes = 60;
 
 std::string Shown(const ScalarText& scalar) {
@@ -40,12 +40,12 @@ bool AllDigits(absl::string_view text) {
   return !text.empty();
 }
 
-// Decimal digits alone: no sign, no exponent, no blanks.
+// Only decimal digits: no sign, no exponent, no blanks.
 bool ParseWhole(absl::string_view text, uint64_t* value) {
   return AllDigits(text) && absl::SimpleAtoi(text, value);
 }
 
-// A finite decimal number; SimpleAtod alone would take blanks, "inf", "nan" and hexadecimals.
+// A finite decimal number; SimpleAtod alone would accept blanks, "inf", "nan" and hexadecimal.
 bool ParseFinite(absl::string_view text, double* value) {
   for (char c : text) {
     if (!absl::ascii_isdigit(c) && c != '+' && c != '-' && c != '.' && c != 'e' && c != 'E') return false;
@@ -160,7 +160,7 @@ absl::StatusOr<Interval> ParseInterval(absl::string_view text) {
     return interval;
   }
   const size_t digits = std::min(text.find_first_not_of("0123456789.+-eE"), text.size());
-  // "3epochs": the exponent's letter is taken back.
+  // "3epochs": the 'e' is not an exponent.
   const size_t end = digits > 0 && digits < text.size() && text[digits - 1] == 'e' ? digits - 1 : digits;
   const absl::string_view number = text.substr(0, end);
   const std::string unit(absl::StripLeadingAsciiWhitespace(text.substr(end)));
@@ -201,7 +201,7 @@ std::string FormatInterval(const Interval& interval) {
 
 std::string FormatDouble(double value) {
   char text[32];
-  // "1000000" reads better than the shorter "1e+06".
+  // "1000000" is more readable than the shorter "1e+06".
   const bool whole = std::trunc(value) == value && std::fabs(value) < 1e15;
   const std::to_chars_result end =
       whole ? std::to_chars(text, text + sizeof(text), value, std::chars_format::fixed)

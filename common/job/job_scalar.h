@@ -1,4 +1,4 @@
-// Scalars of a job file: text to a field of a job's message and back.
+// Scalars of a job file: conversion from text to a field of a job's message and back.
 //
 // Pure functions; any thread. Locale-independent.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace shoal {
 
-// A scalar as it stands in the file.
+// A scalar as written in the file.
 struct ScalarText {
   std::string text;
   bool quoted = false;  // "1" in quotes is a string, not a number
@@ -26,13 +26,13 @@ struct ScalarText {
 absl::Status SetScalar(const ScalarText& scalar, google::protobuf::Message* message,
                        const google::protobuf::FieldDescriptor* field);
 
-// The field (element `index` of a list) as one writes it, without quotes: SetScalar reads the same value from
-// it.
+// The field (element `index` of a list) as written in a file, without quotes: SetScalar reads the same value
+// back.
 std::string FormatScalar(const google::protobuf::Message& message,
                          const google::protobuf::FieldDescriptor* field, int index = -1);
 
 // "200 rounds", "1 round", "0.5 epochs", "1 epoch", "never".
-// Errors: INVALID_ARGUMENT for a missing or unknown unit, and for a part of a round.
+// Errors: INVALID_ARGUMENT for a missing or unknown unit, and for a fraction of a round.
 absl::StatusOr<Interval> ParseInterval(absl::string_view text);
 std::string FormatInterval(const Interval& interval);
 

@@ -180,7 +180,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
   const BadJob jobs[] = {
       {"name: expected letters, digits, '.', '_' and '-'", [](JobSpec* j) { j->set_name("a/b"); }},
       {"name: expected letters", [](JobSpec* j) { j->set_name("../x"); }},
-      {"name: expected a string that is not empty", [](JobSpec* j) { j->set_name(""); }},
+      {"name: expected a non-empty string", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, got value number 77",
        [](JobSpec* j) { j->set_task(static_cast<Task>(77)); }},
@@ -191,8 +191,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"data.validation_files: is only for 'train_files'",
        [](JobSpec* j) { j->mutable_data()->add_validation_files("t.tsv"); }},
       {"data.files[1]: 'a.tsv' is listed twice", [](JobSpec* j) { j->mutable_data()->add_files("a.tsv"); }},
-      {"data.files[1]: expected a string that is not empty",
-       [](JobSpec* j) { j->mutable_data()->add_files(""); }},
+      {"data.files[1]: expected a non-empty string", [](JobSpec* j) { j->mutable_data()->add_files(""); }},
       {"data.files[1]: expected at most 4096 bytes, got 5000",
        [](JobSpec* j) { j->mutable_data()->add_files(std::string(5000, 'x')); }},
       {"data.format: is missing and can't be told",

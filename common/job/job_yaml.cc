@@ -35,8 +35,8 @@ std::string GroupOf(const std::string& field) {
   return dot == std::string::npos ? "" : field.substr(0, dot);
 }
 
-// Whether `later` may follow from `unread`: a field that could not be read is unset, and one that is missing
-// may be the one whose name is misspelt beside it.
+// Whether `later` may follow from `unread`: a field that could not be read is unset, and a missing field may
+// be the one whose name is misspelt next to it.
 bool MayFollow(const JobProblem& later, const JobProblem& unread) {
   if (IsInside(later.field, unread.field) || IsInside(unread.field, later.field)) return true;
   return later.missing && GroupOf(later.field) == GroupOf(unread.field);

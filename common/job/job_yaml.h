@@ -1,10 +1,11 @@
 // Job files: YAML, read strictly, into a completed and valid JobSpec.
 //
-// A job file is a mapping with the fields of JobSpec (docs/job-file.md). Refused are unknown and repeated
-// fields, values of another type, missing ones, words and units that don't exist, numbers out of range and
-// what can't go together (common/job/job_spec.h), besides YAML's tags, merge keys and further documents.
+// A job file is a mapping with the fields of JobSpec (docs/job-file.md). It refuses unknown and repeated
+// fields, values of the wrong type, missing values, unknown words and units, numbers out of range and
+// combinations that are not allowed (common/job/job_spec.h), as well as YAML's tags, merge keys and further
+// documents.
 //
-// Functions without state; any thread. No exception leaves them.
+// Stateless functions; any thread. They throw nothing.
 #pragma once
 
 #include <string>
@@ -21,7 +22,7 @@ struct JobText {
   std::string folder;  // paths in the text are relative to it; empty: they stay as they are
 };
 
-// Values that stand above those of the text, in order: "train.slots=4", "data.files=[a.tsv, b.tsv]",
+// Values that override those of the text, in order: "train.slots=4", "data.files=[a.tsv, b.tsv]",
 // "evaluation.every=1 epoch".
 struct JobOverrides {
   std::vector<std::string> assignments;
@@ -29,7 +30,7 @@ struct JobOverrides {
 };
 
 // The job, completed (CompleteJob) and valid.
-// Errors: INVALID_ARGUMENT with up to ten problems, a line each, in the order of the file:
+// Errors: INVALID_ARGUMENT with up to ten problems, one per line, in the order of the file:
 //   job.yaml:7: data.splt: unknown field; did you mean 'split'?
 //   --set train.slots=x: train.slots: expected a whole number of at most 4294967295, got 'x'
 absl::StatusOr<JobSpec> ParseJob(const JobText& text, const JobOverrides& overrides = {});

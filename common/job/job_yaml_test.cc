@@ -69,7 +69,7 @@ TEST_CASE("A list of one may be written without brackets") {
         "sections.tsv");
 }
 
-TEST_CASE("YAML's aliases stand for what they name") {
+TEST_CASE("YAML's aliases are resolved") {
   const absl::StatusOr<JobSpec> job =
       Parse(absl::StrReplaceAll(kJob, {{"slots: 4", "slots: &n 4\n  slot_batch: *n"}}));
   REQUIRE(job.ok());
@@ -86,11 +86,11 @@ TEST_CASE("Paths are relative to the job file's folder") {
 
 struct Mistake {
   std::string line;      // of the job above
-  std::string other;     // in its place
+  std::string other;     // replaces it
   std::string expected;  // the whole message
 };
 
-TEST_CASE("Each mistake in a job file is told with its line, its field and what was expected") {
+TEST_CASE("Each mistake in a job file is reported with its line, its field and what was expected") {
   const Mistake mistakes[] = {
       {"  slots: 4", "  slotz: 4", "job.yaml:9: train.slotz: unknown field; did you mean 'slots'?"},
       {"  slots: 4", "  learning_rate: 4",
@@ -99,7 +99,7 @@ TEST_CASE("Each mistake in a job file is told with its line, its field and what 
       {"name: sections", "nmae: sections", "job.yaml:1: nmae: unknown field; did you mean 'name'?"},
       {"  slots: 4", "  slots: 4\n  slots: 5", "job.yaml:10: train.slots: is given twice, first on line 9"},
       {"  slots: 4", "  rounds: 4",
-       "job.yaml:9: train.rounds: cannot stand beside 'epochs': use one of them"},
+       "job.yaml:9: train.rounds: can't be combined with 'epochs': use one of them"},
       {"  slots: 4", "  slots: four",
        "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got 'four'"},
       {"  slots: 4", "  slots: \"4\"",
@@ -168,7 +168,7 @@ TEST_CASE("A misspelt required field is one problem, not two") {
         "job.yaml:11: optimizer.learning_rate: expected a number, got 'fast'");
 }
 
-TEST_CASE("Several mistakes are told together, in the order of the file") {
+TEST_CASE("Several mistakes are reported together, in the order of the file") {
   const std::string error = ErrorOf(absl::StrReplaceAll(
       kJob, {{"text-classification", "text-clasification"}, {"slots: 4", "slots: 5000"}, {"1e-3", "fast"}}));
   CHECK(error ==
@@ -178,7 +178,7 @@ TEST_CASE("Several mistakes are told together, in the order of the file") {
         "job.yaml:11: optimizer.learning_rate: expected a number, got 'fast'");
 }
 
-TEST_CASE("Text that is no job is refused") {
+TEST_CASE("Text that is not a job is refused") {
   CHECK(ErrorOf("") == "job.yaml: is empty; expected fields of a job (docs/job-file.md)");
   CHECK(ErrorOf("# only a comment\n") == "job.yaml: is empty; expected fields of a job (docs/job-file.md)");
   CHECK(ErrorOf("- a\n- b\n") == "job.yaml:1: expected fields, one 'name: value' a line, got a list");
@@ -196,7 +196,7 @@ TEST_CASE("Text that is no job is refused") {
   CHECK(absl::StartsWith(ErrorOf(std::string(2000000, '#')), "job.yaml: expected a job file of at most"));
 }
 
-TEST_CASE("Assignments stand above the file, the last one first") {
+TEST_CASE("Assignments override the file, and later ones override earlier ones") {
   const absl::StatusOr<JobSpec> job =
       Parse(kJob, {{"train.slots=2", "train.slots=3", "evaluation.every=2 epochs",
                     "data.files=[a.tsv, b.tsv]", "optimizer={type: sgd, momentum: 0.9}", "train.rounds=10"},
@@ -260,7 +260,7 @@ TEST_CASE("A printed job reads back as the same job") {
   CHECK(again->SerializeAsString() == job.SerializeAsString());
 }
 
-TEST_CASE("The text of the numerics is the same for jobs that compute the same, and only for them") {
+TEST_CASE("The numerics text is the same exactly for jobs that compute the same") {
   const JobSpec job = *Parse(kJob);
   const std::string text = NumericsText(job);
   for (const char* same : {"name=other", "log_every=1 round", "evaluation.every=never", "checkpoint.keep=9",
@@ -276,7 +276,7 @@ TEST_CASE("The text of the numerics is the same for jobs that compute the same, 
   }
 }
 
-TEST_CASE("Jobs that differ name the fields in which they do, and both values") {
+TEST_CASE("The difference of two jobs names each field with both values") {
   const std::string text = NumericsText(*Parse(kJob));
   CHECK(JobDifferences(text, text).empty());
   CHECK(JobDifferences(NumericsText(*Parse(kJob, {{"train.epochs=8"}, ""})), text) ==

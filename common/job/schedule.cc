@@ -21,7 +21,7 @@ double HalfCosine(double x) {
   return std::max(0.0, 0.5 * (1.0 - angle * sum));
 }
 
-// The distance between two due versions, in rounds; 0: never.
+// The distance between consecutive due versions, in rounds; 0: never.
 double StepOf(const Interval& interval, uint64_t rounds_per_epoch) {
   switch (interval.length_case()) {
     case Interval::kRounds:
@@ -37,8 +37,7 @@ uint64_t Nearest(double rounds) { return static_cast<uint64_t>(std::floor(rounds
 
 // The first multiple of `step`, rounded to the nearest version, after `version`; step > 0.
 uint64_t NextMultiple(double step, uint64_t version) {
-  // One step further than this is past `version`; an estimate that is off by one through rounding is
-  // corrected by the loop.
+  // The next step is past `version`; if rounding makes the estimate off by one, the loop corrects it.
   double count = std::max(1.0, std::floor((static_cast<double>(version) + 0.5) / step) - 1);
   while (Nearest(count * step) <= version) ++count;
   return Nearest(count * step);
@@ -88,7 +87,7 @@ bool IsDue(const Interval& interval, const TrainingLength& length, Version versi
 std::optional<Version> NextDue(const Interval& interval, const TrainingLength& length, Version version) {
   const double step = StepOf(interval, length.rounds_per_epoch);
   if (!(step > 0) || version.value() >= length.rounds) return std::nullopt;
-  // Steps of less than a round make every round due.
+  // With steps of less than a round, every version is due.
   return Version(std::min(NextMultiple(std::max(step, 1.0), version.value()), length.rounds));
 }
 

@@ -68,7 +68,7 @@ TEST_CASE("A cosine schedule agrees with the library's cosine") {
   }
 }
 
-// The figure is what this code gave on the first machine it ran on; the test before says that it is right.
+// The figure is what this code gave on the first machine it ran on; the test above shows that it is right.
 TEST_CASE("The bits of a cosine schedule are the same on every machine") {
   const JobSpec job = JobWith(SCHEDULE_TYPE_COSINE, 7);
   uint64_t sum = 0;
@@ -84,7 +84,8 @@ TEST_CASE("A constant schedule stays at the peak after the warm-up") {
 }
 
 TEST_CASE(
-    "An inverse square root schedule peaks at the end of the warm-up and halves in four times the rounds") {
+    "An inverse square root schedule peaks at the end of the warm-up and is halved at four times the "
+    "rounds") {
   const JobSpec job = JobWith(SCHEDULE_TYPE_INVERSE_SQRT, 25);
   CHECK(LearningRate(job, {1000, 5}, Round(24)) == 0.002);
   CHECK(LearningRate(job, {1000, 5}, Round(99)) == Approx(0.001).epsilon(1e-15));
@@ -97,7 +98,7 @@ TEST_CASE("A warm-up in epochs counts the rounds of an epoch") {
   CHECK(LearningRate(job, {100, 20}, Round(4)) == Approx(0.001));
 }
 
-TEST_CASE("A warm-up as long as the training leaves no division by zero") {
+TEST_CASE("A warm-up as long as the training causes no division by zero") {
   for (ScheduleType type : {SCHEDULE_TYPE_LINEAR, SCHEDULE_TYPE_COSINE}) {
     const JobSpec job = JobWith(type, 10);
     CHECK(LearningRate(job, {10, 5}, Round(9)) == 0.002);

@@ -20,7 +20,7 @@ TEST_CASE("The checksum is the payload's CRC continued over the header's little-
   header.set_version(3);
   header.set_block(0x0a0b0c0d);
   header.set_wire(WIRE_FORMAT_F16);
-  header.set_crc32c(99);  // does not count
+  header.set_crc32c(99);  // ignored
   header.set_training_id(0x1112131415161718);
   const std::vector<uint8_t> bytes = {8, 7, 6, 5, 4,  3,  2,  1,  2, 0, 0, 0, 0,  0,  0,  0,  3,  0,  0,  0,
                                       0, 0, 0, 0, 13, 12, 11, 10, 2, 0, 0, 0, 24, 23, 22, 21, 20, 19, 18, 17};
@@ -34,7 +34,7 @@ TEST_CASE("The checksum is the payload's CRC continued over the header's little-
   CHECK(NormsChecksum(norms) == Crc32c(norm_bytes));
 }
 
-TEST_CASE("Each bit of each field of a header counts") {
+TEST_CASE("Each bit of each field of a header affects the checksum") {
   ContributionHeader contribution;
   contribution.mutable_stats()->set_loss(1.5);
   contribution.set_crc32c(BlockChecksum(contribution, kPayloadCrc32c));

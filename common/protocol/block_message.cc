@@ -54,7 +54,7 @@ class SliceCursor {
     return Take(1, &byte) ? static_cast<uint8_t>(byte[0]) : -1;
   }
 
-  // Everything that is left, by reference.
+  // The rest, by reference.
   Payload TakeRest() {
     std::vector<grpc::Slice> rest;
     if (left_ > 0 && used_ > 0) {
@@ -103,7 +103,7 @@ absl::Status TakeHeader(SliceCursor* cursor, google::protobuf::MessageLite* head
 
 absl::StatusOr<Payload> TakePayload(SliceCursor* cursor) {
   if (cursor->left() == 0) return Payload();  // protobuf leaves out an empty field
-  if (cursor->TakeByte() != kPayloadTag) return Malformed("no payload behind the header");
+  if (cursor->TakeByte() != kPayloadTag) return Malformed("no payload after the header");
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, TakeVarint(cursor));
   if (bytes != cursor->left()) {
     return Malformed(

@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-// A message of field 1 = `header`, field 2 = `payload`. The buffer refers to the payload's memory.
+// A message with field 1 = `header`, field 2 = `payload`. The buffer refers to the payload's memory.
 // The header must be shorter than kMaxBlockHeaderBytes.
 grpc::ByteBuffer EncodeBlockMessage(const google::protobuf::MessageLite& header, const Payload& payload);
 
@@ -27,8 +27,8 @@ struct PublishedMessage {
 };
 
 // Safe with any bytes. Checks neither the size of the payload nor its checksum. Thread-safe.
-// Errors: INVALID_ARGUMENT when the bytes are not header then payload (also: other fields, an over-long
-// header).
+// Errors: INVALID_ARGUMENT when the bytes are not a header followed by a payload (also: other fields, an
+// oversized header).
 absl::StatusOr<ContributionMessage> ParseContribution(const grpc::ByteBuffer& buffer);
 absl::StatusOr<PublishedMessage> ParsePublishedBlock(const grpc::ByteBuffer& buffer);
 

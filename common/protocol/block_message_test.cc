@@ -49,7 +49,7 @@ TEST_CASE("The raw framing is protobuf's encoding, byte for byte") {
   }
 }
 
-TEST_CASE("What protobuf wrote is read back, however the network cuts it") {
+TEST_CASE("What protobuf wrote is read back, however the network splits it") {
   const Contribution message = Example(1000);
   for (size_t cut : {1, 2, 7, 64, 5000}) {
     const auto parsed = ParseContribution(Cut(message.SerializeAsString(), cut));
@@ -60,7 +60,7 @@ TEST_CASE("What protobuf wrote is read back, however the network cuts it") {
   }
 }
 
-TEST_CASE("Any prefix and any garbage is an error or a message, never more") {
+TEST_CASE("Any prefix and any garbage gives an error or a message, nothing worse") {
   const std::string bytes = Example(50).SerializeAsString();
   for (size_t size = 0; size + 1 < bytes.size(); ++size) {
     const auto parsed = ParseContribution(Cut(bytes.substr(0, size), 3));

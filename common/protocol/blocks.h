@@ -22,10 +22,9 @@ struct BlockSpec {
   }
 };
 
-// Cuts groups that lie one behind the other (`group_sizes` in elements; 0 gives no block) into blocks of at
-// most `max_elements` (at least 16). No block spans two groups; a group gets as few blocks as it can, of
-// sizes as equal as they can be when all but the group's last are multiples of 16 elements (one cache line of
-// float32).
+// Cuts contiguous groups (`group_sizes` in elements; 0 gives no block) into blocks of at most `max_elements`
+// (at least 16). No block spans two groups. A group gets as few blocks as possible, of sizes as equal as
+// possible when all but the group's last are multiples of 16 elements (one cache line of float32).
 //
 // Pure: all nodes cut the same way, so a BlockId means the same to them.
 std::vector<BlockSpec> CutBlocks(absl::Span<const uint64_t> group_sizes,

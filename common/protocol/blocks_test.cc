@@ -26,7 +26,8 @@ TEST_CASE("A group that fits is one block, the next element makes two") {
   CHECK(CutBlocks({262145}) == std::vector<BlockSpec>{{0, 131088, 0}, {131088, 131057, 0}});
 }
 
-TEST_CASE("Within a group sizes are lines of 16 elements but the last, and differ by a line at most") {
+TEST_CASE(
+    "Within a group all sizes but the last are whole lines of 16 elements, and differ by at most a line") {
   for (uint64_t size = 1; size <= 700; ++size) {
     const std::vector<BlockSpec> blocks = CutBlocks({size}, 100);  // 96 of the 100 are whole lines
     CHECK(blocks.size() == (size + 95) / 96);

@@ -1,4 +1,4 @@
-// What contributions count for, summed along the slot tree.
+// The statistics of contributions, summed along the slot tree.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,14 @@
 
 namespace shoal {
 
-// Servers keep the statistics of so many of the last rounds, for a scheduler that was stopped; one that runs
-// stores what it has got at least every kMaxRoundsUnstored rounds. So none are lost, as long as it is back
-// before the servers have gone on for the difference.
+// Servers keep the statistics of the last kRoundStatisticsKept rounds, for a scheduler that was stopped; a
+// running scheduler stores what it has received at least every kMaxRoundsUnstored rounds. So none are lost if
+// it is back before the servers have run the difference in rounds.
 inline constexpr uint64_t kRoundStatisticsKept = 10000;
 inline constexpr uint64_t kMaxRoundsUnstored = 200;
 static_assert(2 * kMaxRoundsUnstored <= kRoundStatisticsKept);
 
-// left + right: of a node of the slot tree, so the loss has the same bits however slots are spread.
+// left + right, for a node of the slot tree: so the loss has the same bits however slots are distributed.
 inline ContributionStats AddStats(const ContributionStats& left, const ContributionStats& right) {
   ContributionStats sum;
   sum.set_weight(left.weight() + right.weight());

@@ -1,11 +1,11 @@
-// Which slots of a round are in, and their sum so far: the exactly-once rule of one block (server) or one
-// layer group (worker).
+// Which slots of a round have arrived, and their sum so far: the exactly-once rule of one block (server) or
+// one layer group (worker).
 //
-// Rules ("Coverage" in docs/protocol.md). Ranges are nodes of the slot tree, so two of them are nested or
-// disjoint:
-//   - a contribution that held ones cover is dropped: same bits, so nothing is lost;
+// Rules ("A round, at a server" in docs/protocol.md). Ranges are nodes of the slot tree, so two of them are
+// nested or disjoint:
+//   - a contribution that is already covered by a held one is dropped: same bits, so nothing is lost;
 //   - one that is an ancestor of held ones replaces them: their owner will not send the missing parts;
-//   - siblings are merged as soon as both are there.
+//   - siblings are merged as soon as both are present.
 // The root's value has the same bits on every path.
 #pragma once
 
@@ -26,7 +26,7 @@ enum class CoverageResult {
   kDuplicate,  // covered already; nothing changed
 };
 
-// Pure: no clock, thread or memory but the held values. `Value` is movable; merging is the caller's (it knows
+// Pure: no clock or thread, and no state but the held values. `Value` is movable; the caller merges (it knows
 // the arithmetic). Not thread-safe.
 template <typename Value>
 class Coverage {
@@ -41,7 +41,7 @@ class Coverage {
     return it != held_.begin() && (--it)->second.first.Contains(range);
   }
 
-  // Takes `value` of `range`; merges upward. `range` must be a node of the tree (checked by the caller: see
+  // Adds `value` for `range`; merges upward. `range` must be a node of the tree (checked by the caller: see
   // SlotTree::IsNode).
   CoverageResult Add(SlotRange range, Value value, Merge merge) {
     if (Covers(range)) return CoverageResult::kDuplicate;

@@ -53,7 +53,7 @@ TEST_CASE("every range of slots is covered by the fewest nodes, left to right") 
   }
 }
 
-TEST_CASE("a range that is no node of the tree is told apart, also when it is nonsense") {
+TEST_CASE("a range that is not a node of the tree is recognised, even when it is nonsense") {
   const SlotTree tree(6);  // [0,6) -> [0,3) [3,6); [0,3) -> [0,1) [1,3)
   CHECK(tree.IsNode({0, 6}));
   CHECK(tree.IsNode({1, 3}));
@@ -67,7 +67,7 @@ TEST_CASE("a range that is no node of the tree is told apart, also when it is no
 }
 
 TEST_CASE(
-    "the root has the same value in whatever order and grouping the nodes come, each any number of times") {
+    "the root has the same value whatever the order and grouping of the nodes, each any number of times") {
   std::mt19937 random(1);
   for (int trial = 0; trial < 500; ++trial) {
     const uint32_t slots = 1 + random() % 17;
@@ -106,7 +106,7 @@ TEST_CASE("an ancestor replaces the parts of a dead worker, whose other parts wi
   CHECK(coverage.sum() == "((0+1)+(2+3))");
 }
 
-TEST_CASE("what is missing can be read, for the status") {
+TEST_CASE("missing ranges can be read, for the status") {
   Coverage<std::string> coverage(SlotTree(8));
   coverage.Add({2, 4}, "", Join);
   coverage.Add({6, 7}, "", Join);

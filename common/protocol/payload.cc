@@ -8,9 +8,9 @@
 namespace shoal {
 namespace {
 
-// An element of the wire has at most this many bytes.
+// The most bytes that an element has on the wire.
 constexpr uint64_t kMaxElementBytes = 4;
-// What is encoded at once before its checksum is taken: 24 KiB of float32, which a first-level cache holds.
+// How much is encoded before its checksum is taken: 24 KiB of float32, which fit a first-level cache.
 constexpr uint64_t kPieceElements = 6144;
 
 absl::Span<const uint8_t> BytesOf(const grpc::Slice& slice) { return {slice.begin(), slice.size()}; }

@@ -1,4 +1,4 @@
-// The elements of a block as they travel: bytes in refcounted pieces, cut anywhere.
+// The elements of a block on the wire: bytes in refcounted pieces, split anywhere.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ class Payload {
   uint64_t size_ = 0;
 };
 
-// Reads the elements of a payload in order, whatever the cuts, in pieces that fit a cache. Not thread-safe;
+// Reads the elements of a payload in order, however it is split, in pieces that fit a cache. Not thread-safe;
 // the payload must outlive it. Reading more elements than there are is the caller's mistake: check
 // Payload::size first.
 class PayloadReader {
@@ -67,28 +67,28 @@ class PayloadReader {
   uint64_t used_ = 0;  // bytes of it
 };
 
-// Makes a payload, with its checksum, of elements that become final one after the other: each piece is
-// encoded while it is in a cache. Not thread-safe.
+// Builds a payload and its checksum from elements that become final in order: each piece is encoded while it
+// is in a cache. Not thread-safe.
 class PayloadEncoder {
  public:
-  // f32 refers to `values`, which `owner` keeps alive, without a copy; other formats take memory of `pool`.
+  // f32 refers to `values`, which `owner` keeps alive, without a copy; other formats take memory from `pool`.
   PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner, absl::Span<const float> values,
                  ArrayPool* pool)
       : PayloadEncoder(format, std::move(owner), values, Memory(format, values.size(), pool)) {}
-  // With memory that was taken before.
+  // With memory from an earlier call of Memory.
   PayloadEncoder(WireFormat format, std::shared_ptr<const void> owner, absl::Span<const float> values,
                  FloatArray memory);
-  // What an encoder of so many elements takes of the pool; null for f32.
+  // The memory that an encoder of `elements` elements takes from the pool; null for f32.
   static FloatArray Memory(WireFormat format, uint64_t elements, ArrayPool* pool);
 
-  // The next `count` elements are final: they are read now or later, and never change.
+  // The next `count` elements are final. They are read now or later, and must not change.
   void Add(uint64_t count);
 
   struct Encoded {
     Payload payload;
     uint32_t crc32c = 0;
   };
-  // Adds the rest. Ends the encoder's use.
+  // Adds the rest. The encoder can't be used afterwards.
   Encoded Finish();
 
  private:

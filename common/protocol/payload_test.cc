@@ -19,7 +19,7 @@ std::vector<uint8_t> BytesOf(const Payload& payload) {
   return bytes;
 }
 
-TEST_CASE("Encoded in pieces a payload is what Encode makes of the whole, with its checksum") {
+TEST_CASE("A payload encoded in pieces is what Encode makes of the whole, with its checksum") {
   const auto pool = ArrayPool::Create();
   const WireFormat format = GENERATE(WIRE_FORMAT_F32, WIRE_FORMAT_BF16, WIRE_FORMAT_F16);
   const auto values = Values(20001);

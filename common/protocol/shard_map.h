@@ -1,4 +1,4 @@
-// Which block lies in which shard. Nobody else may know the rule.
+// Which block lies in which shard. The rule must not be used anywhere else.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace shoal {
 
-// Shard i of n holds the blocks b with b mod n = i, ascending: so the front layers come from all servers at
+// Shard i of n holds the blocks b with b mod n = i, ascending, so that all servers send the first layers at
 // once. A view names the node of each shard (View.shards); n changes only with a restore point. Immutable;
 // any thread.
 class ShardMap {
@@ -19,11 +19,11 @@ class ShardMap {
   uint32_t shards() const { return shards_; }
   uint32_t ShardOf(BlockId block) const { return static_cast<uint32_t>(block.value() % shards_); }
   bool Holds(uint32_t shard, BlockId block) const { return ShardOf(block) == shard; }
-  // Its place among the blocks of its shard.
+  // The block's index among the blocks of its shard.
   uint64_t PlaceOf(BlockId block) const { return block.value() / shards_; }
-  // How many of a job's blocks the shard has.
+  // How many of a job's `blocks` blocks the shard has.
   uint64_t CountOf(uint32_t shard, uint64_t blocks) const { return (blocks + shards_ - 1 - shard) / shards_; }
-  // The shard's, of a job that has so many blocks; ascending.
+  // The shard's blocks, for a job that has `blocks` blocks; ascending.
   std::vector<BlockId> BlocksOf(uint32_t shard, uint64_t blocks) const {
     std::vector<BlockId> held;
     for (uint64_t block = shard; block < blocks; block += shards_) held.push_back(BlockId(block));

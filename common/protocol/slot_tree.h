@@ -2,7 +2,7 @@
 // recursively.
 //
 // The tree is part of a job's numerics: the value of a node is round_to_wire(f32(left) + f32(right)), so a
-// sum over slots has the same bits whoever computed which part. Ranges of slots that travel are always nodes
+// sum over slots has the same bits whoever computed which part. Ranges of slots in messages are always nodes
 // of the tree, hence nested or disjoint.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace shoal {
 
-// Pure and immutable; O(log S) a call, no memory.
+// Pure and immutable; O(log S) per call, no memory.
 class SlotTree {
  public:
   // `slots` >= 1.
@@ -26,10 +26,10 @@ class SlotTree {
   // True when `range` is a node of this tree. Safe with any input.
   bool IsNode(SlotRange range) const;
 
-  // Of an inner node: where it is halved. The left half is the smaller one when they differ.
+  // Where an inner node is halved. The left half is the smaller one when they differ.
   static uint32_t Middle(SlotRange node) { return node.begin + node.size() / 2; }
 
-  // Of a node other than the root; nullopt for the root.
+  // Nullopt for the root.
   std::optional<SlotRange> Parent(SlotRange node) const;
   std::optional<SlotRange> Sibling(SlotRange node) const;
 

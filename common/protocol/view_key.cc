@@ -14,7 +14,8 @@ std::string ViewKey::ToString() const {
 
 absl::Status CheckKey(const ViewKey& key, const ViewKey& held) {
   if (key == held && held.view != ViewId(0)) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("got ", key.ToString(), "; here is ", held.ToString()));
+  return absl::FailedPreconditionError(
+      absl::StrCat("got ", key.ToString(), "; this node has ", held.ToString()));
 }
 
 absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held) {
@@ -22,7 +23,7 @@ absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held) {
     return absl::OkStatus();
   }
   return absl::FailedPreconditionError(
-      absl::StrCat("got ", key.ToString(), "; here is another training: ", held.ToString()));
+      absl::StrCat("got ", key.ToString(), "; this node has another training: ", held.ToString()));
 }
 
 namespace {
@@ -47,7 +48,7 @@ absl::Status CheckSuccessor(const View& next, const View& held) {
   return absl::OutOfRangeError(absl::StrCat(
       "got ", key.ToString(), ", restore point ", next.restore().restore_id(),
       ", which does not follow view ", of_held.view.value(), ", restore point ", held.restore().restore_id(),
-      ", that came before: the scheduler's store is an older copy"));
+      ", which came before: the scheduler's store is an older copy"));
 }
 
 }  // namespace shoal

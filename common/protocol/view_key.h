@@ -1,4 +1,4 @@
-// What every message of the data plane names: job, training and view. Written and compared here alone.
+// What every message of the data plane names: job, training and view. Written and compared only here.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace shoal {
 
 class View;
 
-// A view of a job. Numbers alone tell nothing: each cluster counts its jobs from 1, and each job its views.
+// A view of a job. Numbers alone are not unique: each cluster counts its jobs from 1, and each job its views.
 struct ViewKey {
   JobId job;
   TrainingId training;
@@ -23,7 +23,7 @@ struct ViewKey {
   friend constexpr bool operator!=(const ViewKey& a, const ViewKey& b) { return !(a == b); }
 };
 
-// Of a View, or of a message of the data plane.
+// The key of a View, or of a message of the data plane.
 template <typename Message>
 ViewKey KeyOf(const Message& message) {
   return {JobId(message.job()), TrainingId(message.training_id()), ViewId(message.view())};
@@ -36,18 +36,18 @@ void SetKey(const ViewKey& key, Message* message) {
   message->set_view(key.view.value());
 }
 
-// Whether what names `key` is for the holder of `held`. FAILED_PRECONDITION, naming both, when they differ
-// in anything, and whenever `held` is no view.
+// OK when a message with `key` is meant for the holder of `held`. FAILED_PRECONDITION, naming both, when they
+// differ in any part, and whenever `held` is no view.
 absl::Status CheckKey(const ViewKey& key, const ViewKey& held);
 
-// Whether a view of `key` may follow `held`, as a newer one or as the same again: any may when `held` is no
+// OK when a view of `key` may follow `held`, as a newer view or as the same one; any may when `held` is no
 // view. FAILED_PRECONDITION, naming both, when it is of another training.
 absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held);
 
-// Whether `next` is `held` or a newer view of its training, as all are that a scheduler tells on one session
-// after the other; any is when `held` is no view. FAILED_PRECONDITION for a view of another training;
-// OUT_OF_RANGE for an older one, or of an older restore point, and for another one of the same number
-// (targets don't count).
+// OK when `next` is `held` or a newer view of its training, as are all views that a scheduler sends in
+// successive sessions; any view is OK when `held` is no view. FAILED_PRECONDITION for a view of another
+// training; OUT_OF_RANGE for an older view or restore point, and for a different view of the same number
+// (targets are not compared).
 absl::Status CheckSuccessor(const View& next, const View& held);
 
 }  // namespace shoal

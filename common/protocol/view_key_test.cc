@@ -9,7 +9,7 @@ namespace {
 
 constexpr ViewKey kHeld = {JobId(1), TrainingId(0xc0ffee), ViewId(3)};
 
-TEST_CASE("A key comes through each message that has one") {
+TEST_CASE("A key survives in each message that has one") {
   const auto through = [](auto message) {
     SetKey(kHeld, &message);
     return KeyOf(message) == kHeld;
@@ -31,7 +31,7 @@ TEST_CASE("A key that differs in job, training or view is refused with both; no 
     const absl::Status status = CheckKey(other, kHeld);
     CHECK(absl::IsFailedPrecondition(status));
     CHECK(status.message() ==
-          "got " + other.ToString() + "; here is job 1, training 0000000000c0ffee, view 3");
+          "got " + other.ToString() + "; this node has job 1, training 0000000000c0ffee, view 3");
   }
   CHECK(absl::IsFailedPrecondition(CheckKey(ViewKey(), ViewKey())));
 }

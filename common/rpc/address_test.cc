@@ -12,7 +12,7 @@ TEST_CASE("An address is a host and a port") {
   }
 }
 
-TEST_CASE("An address without host or port is told apart from one that is whole") {
+TEST_CASE("An address without host or port is told from a complete one") {
   for (const char* bad : {"", "127.0.0.1", "127.0.0.1:", ":7070", "host:0", "host:65536", "host:x", "::1"}) {
     INFO(bad);
     CHECK_THAT(AddressProblem(bad), Catch::Matchers::Contains("expected HOST:PORT") &&
@@ -20,7 +20,7 @@ TEST_CASE("An address without host or port is told apart from one that is whole"
   }
 }
 
-TEST_CASE("Addresses that stand for every address of a machine are known") {
+TEST_CASE("Addresses that stand for every address of a machine are recognised") {
   for (const char* wildcard : {"0.0.0.0:7071", "[::]:7071", "*:7071", ":7071", "0.0.0.0"})
     CHECK(IsWildcard(wildcard));
   for (const char* address : {"127.0.0.1:7071", "[::1]:7071", "host:7071", "10.0.0.0:1"})

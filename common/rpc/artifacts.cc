@@ -22,7 +22,7 @@ bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
 }
 
-// Calls `attempt` with the time that is left until it succeeds, fails for good, or `patience` is over.
+// Calls `attempt` with the remaining time until it succeeds, fails for good, or `patience` has passed.
 absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(absl::Duration)>& attempt) {
   const absl::Time deadline = MonotonicNow() + patience;
   Backoff backoff(absl::ToUnixNanos(absl::Now()));
@@ -83,8 +83,9 @@ absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Duration t
   }
   SHOAL_RETURN_IF_ERROR(sent);
   if (!absl::IsDataLoss(status)) return status;
-  return absl::DataLossError(absl::StrCat(
-      "the scheduler's copy is damaged: ", absl::string_view(status.message()), "; it has it derived again"));
+  return absl::DataLossError(
+      absl::StrCat("the scheduler's copy is damaged: ", absl::string_view(status.message()),
+                   "; the scheduler will have it derived again"));
 }
 
 absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::string& bytes,

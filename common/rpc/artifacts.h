@@ -15,13 +15,13 @@
 
 namespace shoal {
 
-// Where a node gets artifacts from and brings them to. Blocks.
+// Where a node fetches artifacts and stores them. Calls block.
 class ArtifactSource {
  public:
   virtual ~ArtifactSource() = default;
   // The path of a file with exactly the artifact's bytes.
   virtual absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress) = 0;
-  // Keeps `bytes`, for this node and for others. Returns their description under `name`.
+  // Stores `bytes`, for this node and for others. Returns their description under `name`.
   virtual absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes,
                                        const Progress& progress) = 0;
 };
@@ -33,16 +33,16 @@ class ArtifactStore : public ArtifactSource {
     Env* env = nullptr;
     std::string folder;                      // may be shared with other processes
     std::shared_ptr<grpc::Channel> channel;  // to the scheduler
-    // How long a call may take, with all attempts: the scheduler may be restarting.
+    // How long a call may take, all attempts together: the scheduler may be restarting.
     absl::Duration patience = absl::Minutes(10);
   };
   explicit ArtifactStore(Options options);
 
-  // The file that is here is read and compared each time; one that is damaged is fetched again. Errors:
-  // NOT_FOUND when the scheduler has none; DATA_LOSS when its copy is damaged; DEADLINE_EXCEEDED; what the
-  // Env says.
+  // The cached file is read and verified each time; a damaged one is fetched again. Errors: NOT_FOUND when
+  // the scheduler does not have it; DATA_LOSS when the scheduler's copy is damaged; DEADLINE_EXCEEDED; those
+  // of the Env.
   absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress = NoProgress) override;
-  // Errors: INVALID_ARGUMENT for more than kMaxArtifactBytes; as Fetch.
+  // Errors: INVALID_ARGUMENT for more than kMaxArtifactBytes; otherwise as Fetch.
   absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes,
                                const Progress& progress = NoProgress) override;
 

@@ -85,7 +85,7 @@ TEST_CASE("A cached artifact that has been damaged is fetched again before it is
   CHECK(cluster.scheduler.fetches() == 4);
 }
 
-TEST_CASE("Whoever fetches a damaged artifact is told that the scheduler's copy is") {
+TEST_CASE("Fetching an artifact says when the scheduler's copy is damaged") {
   Cluster cluster;
   const auto put = cluster.NewStore("first")->Put("dataset", "abcdef");
   REQUIRE(put.ok());
@@ -97,7 +97,7 @@ TEST_CASE("Whoever fetches a damaged artifact is told that the scheduler's copy 
     CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("scheduler's copy is damaged"));
   }
   CHECK(PosixEnv()->ListDir(cluster.dir / "second")->empty());
-  // Whoever has it whole heals it.
+  // A node with an intact copy repairs it.
   REQUIRE(cluster.NewStore("first")->Put("dataset", "abcdef").ok());
   CHECK(store->Fetch(*put).ok());
 }

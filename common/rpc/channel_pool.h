@@ -13,13 +13,13 @@
 
 namespace shoal {
 
-// Thread-safe. To be destroyed on a thread of ours: gRPC 1.51 ends its callback threads with the last channel
-// of a process, and corrupts memory when that goes on one of them. So a call must let go of its channel
-// before it says that it is over.
+// Thread-safe. Must be destroyed on one of our own threads: gRPC 1.51 ends its callback threads with the last
+// channel of a process, and corrupts memory when the channel is destroyed on one of them. So a call must
+// release its channel before it reports that it has ended.
 class ChannelPool {
  public:
-  // More than one job's nodes have; nodes that come back under other addresses would add up. Beyond it one
-  // channel goes for each new one, and ends with the last call that uses it.
+  // More than the nodes of one job need; nodes that come back under other addresses would accumulate. Beyond
+  // the limit each new channel evicts another, which ends with the last call that uses it.
   static constexpr size_t kMaxChannels = 512;
 
   // The channel to `address`. Another `connection` has a TCP connection of its own (ChannelOptions).

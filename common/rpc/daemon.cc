@@ -22,8 +22,8 @@ void DaemonFlags::AddTo(CLI::App* app) {
       ->capture_default_str();
   app->add_flag(
       "--allow-remote", allow_remote,
-      "Serve on an address that other machines reach. Without TLS anybody there may command the daemon");
-  app->add_option("--port-file", port_file, "Write the port here once it is served")
+      "Serve on an address that other machines can reach. Without TLS anybody there can command the daemon");
+  app->add_option("--port-file", port_file, "Write the port to this file once it is being served")
       ->type_name("FILE")
       ->check(EmptyProblem);
   app->add_option("--log-file", log_file, "Append the log to this file as well")
@@ -59,7 +59,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
     SHOAL_ASSIGN_OR_RETURN(std::vector<FaultRule> rules, ParseFaultRules(flags.fault));
     daemon->faults_ = std::make_unique<FaultEnv>(PosixEnv(), std::move(rules));
     daemon->env_ = daemon->faults_.get();
-    spdlog::warn("File operations will fail as asked: {}", flags.fault);
+    spdlog::warn("Injecting faults into file operations: {}", flags.fault);
   }
   return daemon;
 }
@@ -67,7 +67,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
 void Daemon::ExitWithin(absl::Duration patience, const absl::Status& result) {
   exit_ = std::thread([this, patience, result] {
     if (over_.WaitFor(patience)) return;
-    spdlog::error("What runs does not end in {} (a disk that does not answer?): ending without it{}{}",
+    spdlog::error("Threads are still running after {} (a disk that does not answer?): exiting anyway{}{}",
                   absl::FormatDuration(patience), result.ok() ? "" : "; ", std::string(result.message()));
     spdlog::shutdown();
     std::_Exit(result.ok() ? kExitOk : kExitFailure);

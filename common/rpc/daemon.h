@@ -32,15 +32,15 @@ struct DaemonFlags {
 };
 
 // Exit codes of the daemons.
-inline constexpr int kExitOk = 0;       // stopped as asked
-inline constexpr int kExitFailure = 1;  // could not start or go on
+inline constexpr int kExitOk = 0;       // stopped on request
+inline constexpr int kExitFailure = 1;  // could not start or continue
 inline constexpr int kExitUsage = 2;    // bad command line
 
-// Calls `run` with the parsed command line of `app` and makes an exit code of what it returns. Errors go to
-// stderr, one line. No exception leaves it.
+// Calls `run` with the parsed command line of `app` and turns what it returns into an exit code. Errors go to
+// stderr, one line. Throws nothing.
 int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::Status()>& run);
 
-// A process's surroundings, from its flags. One a process; make it first.
+// A process's environment, from its flags. One per process; create it first.
 class Daemon {
  public:
   // Sets up memory, log, signals and files. `name` appears in the log.
@@ -51,8 +51,9 @@ class Daemon {
   absl::StatusOr<std::unique_ptr<RpcServer>> Serve(std::vector<grpc::Service*> services,
                                                    int window_bytes = 0);
 
-  // The process is about to end, with `result`, and has so long to do it: then it ends anyway, without what
-  // runs, and says so in the log. A thread that waits for a disk which does not answer can't be joined. Once.
+  // The process is about to end with `result`. If it has not ended within `patience`, it exits without
+  // waiting for what still runs, and logs that: a thread that waits for a disk which does not respond can't
+  // be joined. Call once.
   static constexpr absl::Duration kExitPatience = absl::Seconds(5);
   void ExitWithin(absl::Duration patience, const absl::Status& result);
   ~Daemon();
@@ -68,7 +69,7 @@ class Daemon {
   std::unique_ptr<FaultEnv> faults_;
   Env* env_ = nullptr;
   Event over_;
-  std::thread exit_;  // ends the process when it is not over in time
+  std::thread exit_;  // ends the process when it does not end in time
 };
 
 }  // namespace shoal

@@ -1,4 +1,4 @@
-// Deadlines as gRPC takes them.
+// Deadlines in gRPC's representation.
 #pragma once
 
 #include <grpc/support/time.h>
@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-// `timeout` from now on, by the monotonic clock: whoever sets the wall clock moves no deadline.
+// `timeout` from now, by the monotonic clock: setting the wall clock moves no deadline.
 inline gpr_timespec GrpcDeadline(absl::Duration timeout) {
   constexpr int64_t kLongest = int64_t{1} << 50;  // microseconds: ages, and far from an overflow
   const int64_t micros = std::clamp<int64_t>(absl::ToInt64Microseconds(timeout), 0, kLongest);

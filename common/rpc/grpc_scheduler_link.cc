@@ -8,7 +8,7 @@ namespace shoal {
 namespace {
 
 // Owned by SessionClient. gRPC is done with it when OnDone has run, which the destructor waits for. A hold
-// keeps the call from being done while calls may start between its events.
+// keeps the call from finishing while operations may start outside its events.
 class GrpcSchedulerStream : public SchedulerStream, private grpc::ClientBidiReactor<NodeReport, Directive> {
  public:
   GrpcSchedulerStream(SchedulerService::Stub* stub, const Hello& hello, SchedulerStreamEvents* events)
@@ -44,7 +44,7 @@ class GrpcSchedulerStream : public SchedulerStream, private grpc::ClientBidiReac
  private:
   // ---- gRPC: each event ends with the lock, and OnDone takes it, so that they are ordered ----
   void OnReadInitialMetadataDone(bool ok) noexcept override {
-    // An answer that is nothing but an error has no headers.
+    // A response that is only an error has no headers.
     if (ok && !context_.GetServerInitialMetadata().empty()) events_->OnOpened();
     absl::MutexLock lock(&mutex_);
   }
@@ -70,7 +70,7 @@ class GrpcSchedulerStream : public SchedulerStream, private grpc::ClientBidiReac
     done_ = true;
   }
 
-  // The stream is broken or not wanted any more: OnDone comes once the calls that run have ended.
+  // The stream is broken or no longer wanted: OnDone comes once the running operations have ended.
   void DropHold() {
     {
       absl::MutexLock lock(&mutex_);
@@ -85,13 +85,13 @@ class GrpcSchedulerStream : public SchedulerStream, private grpc::ClientBidiReac
   absl::Mutex mutex_;
   NodeReport report_ ABSL_GUARDED_BY(mutex_);    // being written
   Directive directive_ ABSL_GUARDED_BY(mutex_);  // being read
-  bool held_ ABSL_GUARDED_BY(mutex_) = true;     // calls may start
+  bool held_ ABSL_GUARDED_BY(mutex_) = true;     // operations may start
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace
 
-// gRPC has it until its callback is over.
+// gRPC uses it until its callback has returned.
 struct GrpcSchedulerLink::JoinCall {
   grpc::ClientContext context;
   JoinRequest request;

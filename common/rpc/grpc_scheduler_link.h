@@ -12,7 +12,7 @@
 
 namespace shoal {
 
-// Starts no threads: gRPC's own call back.
+// Starts no threads: gRPC's own threads call back.
 class GrpcSchedulerLink : public SchedulerLink {
  public:
   explicit GrpcSchedulerLink(std::shared_ptr<grpc::Channel> channel);
@@ -28,7 +28,7 @@ class GrpcSchedulerLink : public SchedulerLink {
   const std::unique_ptr<SchedulerService::Stub> stub_;
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  int running_ ABSL_GUARDED_BY(mutex_) = 0;                 // callbacks that are to come
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;                 // pending callbacks
   std::shared_ptr<JoinCall> join_ ABSL_GUARDED_BY(mutex_);  // the last
 };
 

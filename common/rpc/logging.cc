@@ -33,7 +33,7 @@ absl::StatusOr<spdlog::level::level_enum> ParseLevel(const std::string& name) {
 
 absl::StatusOr<spdlog::sink_ptr> OpenFile(const std::string& path) {
   SHOAL_RETURN_IF_ERROR(PosixEnv()->CreateDirs(DirName(path)));
-  // Opened once by ourselves, because spdlog's exception doesn't tell what went wrong by a code.
+  // We open it once ourselves, because spdlog's exception has no error code.
   SHOAL_RETURN_IF_ERROR(PosixEnv()->NewWritableFile(path, WriteMode::kAppend).status());
   try {
     return std::make_shared<spdlog::sinks::basic_file_sink_mt>(path, /*truncate=*/false);

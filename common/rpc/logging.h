@@ -1,4 +1,4 @@
-// The log of a process. After InitLogging, use spdlog::info(...) and its like from any thread.
+// The log of a process. After InitLogging, use spdlog::info(...) and so on from any thread.
 //
 // Lines: 2026-01-31T12:00:00.123Z info worker-1 message
 #pragma once
@@ -17,12 +17,12 @@ struct LogOptions {
   bool to_stderr = true;
 };
 
-// Sets spdlog's default logger. Every line is flushed, so that the log of a killed process is whole.
-// Errors: INVALID_ARGUMENT for an unknown level; what opening the file says. The former logger stays then.
-// Call it again to change options; not while other threads log.
+// Sets spdlog's default logger. Every line is flushed, so that the log of a killed process is complete.
+// Errors: INVALID_ARGUMENT for an unknown level; those of opening the file. On an error the previous logger
+// stays. Call it again to change options; not while other threads log.
 absl::Status InitLogging(const LogOptions& options);
 
-// From now on lines carry this name: the one that the scheduler gave. Not while other threads log.
+// From now on lines carry this name, which the scheduler assigned. Not while other threads log.
 void SetLogName(absl::string_view name);
 
 }  // namespace shoal

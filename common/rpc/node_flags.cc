@@ -35,12 +35,12 @@ void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
       ->required();
   app->add_option(
          "--name", name,
-         "Name of this node in logs and in the status: one that no living node has (default: the scheduler "
-         "makes one of host, role and a number)")
+         "Name of this node in logs and status output, unique among running nodes (default: the scheduler "
+         "derives one from host, role and a number)")
       ->type_name("NAME")
       ->check(EmptyProblem);
-  AddNumberOption(app, "--threads", &threads, 1, 1024, "Threads that compute (default: one a processor)");
-  app->add_option("--work-dir", work_dir, "Folder for what can be fetched or made again")
+  AddNumberOption(app, "--threads", &threads, 1, 1024, "Compute threads (default: one per processor)");
+  app->add_option("--work-dir", work_dir, "Folder for data that can be fetched or made again")
       ->type_name("DIR")
       ->check(EmptyProblem)
       ->capture_default_str();

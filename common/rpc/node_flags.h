@@ -16,7 +16,7 @@ namespace shoal {
 // The flags of nodes that join a scheduler.
 struct NodeFlags {
   std::string scheduler;
-  std::string name;  // empty: the scheduler makes one
+  std::string name;  // empty: the scheduler assigns one
   std::string work_dir;
   int threads = 1;
   int leave_seconds = 10;
@@ -26,14 +26,14 @@ struct NodeFlags {
 
   absl::Duration leave_timeout() const { return absl::Seconds(leave_seconds); }
 
-  // For the log, before the scheduler has given a name.
+  // For the log, before the scheduler has assigned a name.
   std::string LogName(const std::string& role) const { return name.empty() ? role : name; }
 
-  // A session with the scheduler, of a new incarnation; the caller fills in what is special in `join`.
+  // A session with the scheduler, for a new incarnation; the caller fills in the role's own fields of `join`.
   SessionOptions Session(NodeRole role) const;
 };
 
-// Returns when `stop` is asked for, after `leave`, or with the error that `refused` finds. `refused` waits a
+// Returns after `leave` when `stop` is requested, or with the error that `refused` returns. `refused` waits a
 // while for one.
 absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused,
                          const std::function<void()>& leave);

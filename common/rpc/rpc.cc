@@ -12,8 +12,8 @@
 namespace shoal {
 namespace {
 
-// Above it gRPC would lose the whole status (it travels as metadata, in which other than ASCII takes
-// threefold).
+// Above it gRPC would lose the whole status (it is sent as metadata, in which each non-ASCII byte takes
+// three).
 constexpr size_t kMaxStatusMessageBytes = 16 << 10;
 
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
@@ -51,7 +51,7 @@ bool IsForeign(const grpc::Status& status) {
       code == grpc::StatusCode::INTERNAL) {
     return true;
   }
-  // gRPC's words: "Received http2 header with status: 503", "Failed parsing HTTP/2".
+  // gRPC's messages: "Received http2 header with status: 503", "Failed parsing HTTP/2".
   return absl::StrContains(status.error_message(), "http2 header") ||
          absl::StrContains(status.error_message(), "HTTP/2");
 }
@@ -64,7 +64,7 @@ void SendGrpcLogsToSpdlog() { gpr_set_log_function(LogGrpcMessage); }
 
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
-  // Channels share a connection when all their arguments are equal: this one has no other use.
+  // Channels share a connection when all their arguments are equal: this argument serves no other purpose.
   arguments.SetInt("shoal.connection_index", options.connection_index);
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   arguments.SetMaxSendMessageSize(options.max_message_bytes);

@@ -1,4 +1,4 @@
-// gRPC as Shoal uses it: statuses, channels, servers, deadlines.
+// Shoal's use of gRPC: statuses, channels, servers, deadlines.
 #pragma once
 
 #include <cstdint>
@@ -15,57 +15,59 @@
 
 namespace shoal {
 
-// A block of 1 MiB with its header fits many times.
+// Many times a block of 1 MiB with its header.
 inline constexpr int kMaxMessageBytes = 16 << 20;
 
-// Codes have the same numbers on both sides; the message is kept, payloads are not. Errors that go out say in
-// their details (a google.rpc.Status) that they are Shoal's own.
+// Codes have the same numbers in both; the message is kept, payloads are not. Outgoing errors say in their
+// details (a google.rpc.Status) that they are Shoal's own.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
-// Whether the answer of a call to a Shoal daemon is another program's: of a server that lacks the call, or
-// that speaks HTTP but not gRPC.
+// Whether the response to a call came from a program other than a Shoal daemon: a server that lacks the call,
+// or that speaks HTTP but not gRPC.
 bool IsForeign(const grpc::Status& status);
 
-// Every RPC gets a deadline, from now on.
+// The deadline is `timeout` from now. Every RPC gets one.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
 
-// gRPC's own messages go to spdlog (errors as warnings, the rest as debug) instead of stderr. Once a process.
+// gRPC's own messages go to spdlog (errors as warnings, the rest as debug) instead of stderr. Once per
+// process.
 void SendGrpcLogsToSpdlog();
 
 struct ChannelOptions {
   // Channels to one address with the same index share a TCP connection; another index has its own.
   int connection_index = 0;
   int max_message_bytes = kMaxMessageBytes;
-  // A silent connection is probed after `keepalive_after` and given up when nothing comes for
+  // A silent connection is probed after `keepalive_after` and closed when nothing comes for
   // `keepalive_timeout`.
   absl::Duration keepalive_after = absl::Seconds(10);
   absl::Duration keepalive_timeout = absl::Seconds(5);
-  // Of one attempt to connect: a busy machine needs a while for the handshake.
+  // For one attempt to connect: a busy machine needs a while for the handshake.
   absl::Duration connect_timeout = absl::Seconds(3);
-  // Pause between attempts to connect: from the one, doubling, up to the other.
+  // Pause between attempts to connect: starts at the first, doubles, up to the second.
   absl::Duration reconnect_first = absl::Milliseconds(50);
   absl::Duration reconnect_most = absl::Seconds(1);
 };
 
-// A channel to "host:port". Connects lazily, again and again; never fails by itself. Ignores HTTP proxies of
-// the environment.
+// A channel to "host:port". Connects lazily and reconnects without limit; never fails by itself. Ignores HTTP
+// proxies set in the environment.
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options = {});
 
 struct ServerOptions {
   std::string address;                   // "host:port"; port 0: any free one; localhost is 127.0.0.1
   std::vector<grpc::Service*> services;  // must outlive the server
-  // Without TLS anybody who reaches the port may command the daemon: other than loopback must be asked for.
+  // Without TLS anybody who reaches the port can command the daemon, so addresses other than loopback must be
+  // allowed explicitly.
   bool allow_remote = false;
   int max_message_bytes = kMaxMessageBytes;
-  // How much a peer may send ahead on a stream. 0: found out by probing each connection whenever something
-  // comes, which costs much when many connections carry little.
+  // How much a peer may send ahead on a stream. 0: determined by probing each connection whenever something
+  // arrives, which costs much when many connections carry little.
   int window_bytes = 0;
-  // Called before the server starts, for what is not covered here (completion queues, resource quotas).
+  // Called before the server starts, for settings not covered here (completion queues, resource quotas).
   std::function<void(grpc::ServerBuilder&)> configure;
 };
 
-// A running server. Its destructor shuts it down, cancelling calls that still run.
+// A running server. Its destructor shuts it down, cancelling running calls.
 class RpcServer {
  public:
   RpcServer(std::unique_ptr<grpc::Server> server, std::string address, int port);
@@ -78,7 +80,7 @@ class RpcServer {
   const std::string& address() const { return address_; }
   grpc::Server* server() { return server_.get(); }
 
-  // Takes no new calls, waits `grace` for those that run, then cancels them. Returns when all have ended.
+  // Accepts no new calls, waits `grace` for the running ones, then cancels them. Returns when all have ended.
   void Shutdown(absl::Duration grace);
 
  private:
@@ -88,11 +90,11 @@ class RpcServer {
 };
 
 // Starts a server with the standard health check (grpc.health.v1) and server reflection.
-// Errors: INVALID_ARGUMENT when `address` is no host:port; FAILED_PRECONDITION when it is not loopback and
-// allow_remote is false; ALREADY_EXISTS "port 1234 of 127.0.0.1 is in use ..."; what bind(2) says otherwise.
+// Errors: INVALID_ARGUMENT when `address` is not host:port; FAILED_PRECONDITION when it is not loopback and
+// allow_remote is false; ALREADY_EXISTS "port 1234 of 127.0.0.1 is in use ..."; otherwise those of bind(2).
 absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& options);
 
-// Whether only this machine reaches `address` ("host:port"): localhost, 127.0.0.0/8, [::1].
+// Whether only this machine can reach `address` ("host:port"): localhost, 127.0.0.0/8, [::1].
 bool IsLoopback(absl::string_view address);
 
 }  // namespace shoal

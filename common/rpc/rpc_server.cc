@@ -53,7 +53,7 @@ bool IsLoopbackHost(absl::string_view host) {
   return absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == absl::string_view::npos;
 }
 
-// The errno of binding to one address; 0 when that works.
+// The errno of binding to one address; 0 on success.
 int TryBind(const addrinfo& address) {
   const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return errno;
@@ -65,7 +65,7 @@ int TryBind(const addrinfo& address) {
   return error;
 }
 
-// gRPC says just that it failed; so what is wrong is found out by trying again by hand.
+// gRPC says only that it failed; so we bind once more ourselves to find the reason.
 absl::Status WhyNotListening(const HostPort& address) {
   addrinfo hints = {};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -74,7 +74,7 @@ absl::Status WhyNotListening(const HostPort& address) {
   const int failure = getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
   if (failure != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("can't find the host '", address.host, "': ", gai_strerror(failure)));
+        absl::StrCat("can't resolve the host '", address.host, "': ", gai_strerror(failure)));
   }
   int error = 0;
   for (const addrinfo* each = found; each != nullptr && error == 0; each = each->ai_next)
@@ -83,14 +83,14 @@ absl::Status WhyNotListening(const HostPort& address) {
   if (error == EADDRINUSE) {
     return absl::AlreadyExistsError(
         absl::StrCat("port ", address.port, " of ", address.host,
-                     " is in use; choose another, or stop the process that has it"));
+                     " is in use; choose another, or stop the process that uses it"));
   }
   if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("can't listen on ", address.ToString()));
   return absl::UnavailableError(
       absl::StrCat("can't listen on ", address.ToString(), "; trying again may help"));
 }
 
-// Process-wide in gRPC: they hold for all servers built afterwards.
+// Process-wide in gRPC: they apply to all servers built afterwards.
 void EnablePlugins() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -106,9 +106,9 @@ void SetArguments(const ServerOptions& options, grpc::ServerBuilder* builder) {
     builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, options.window_bytes);
   }
-  // Otherwise two daemons could share a port, and each would get part of the calls.
+  // Without this, two daemons could share a port, and each would get some of the calls.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Peers probe silent connections (NewChannel), which is no attack.
+  // Peers probe silent connections (NewChannel), which is not an attack.
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
 }
 
@@ -132,7 +132,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& opti
         ": without TLS anybody who reaches it could command this daemon. Use 127.0.0.1, or allow it with "
         "--allow-remote on a network that you trust"));
   }
-  // One address, so that port 0 means one port, and half a success (IPv6 free, IPv4 taken) can't be.
+  // One address, so that port 0 means one port, and a partial success (IPv6 free, IPv4 taken) is impossible.
   if (address.host == "localhost") address.host = "127.0.0.1";
   EnablePlugins();
   grpc::ServerBuilder builder;

@@ -1,5 +1,5 @@
-// The network between a node's session and the scheduler: gRPC (common/rpc/grpc_scheduler_link.h), or that of
-// tests/simulation.
+// The network between a node's session and the scheduler: gRPC (common/rpc/grpc_scheduler_link.h), or the
+// simulated network of tests/simulation.
 #pragma once
 
 #include <functional>
@@ -12,27 +12,27 @@
 
 namespace shoal {
 
-// What happens on one stream. Called from any thread, one at a time, never from within a call of the stream
-// or the link.
+// The events of one stream. Called from any thread, one at a time, never from within a call to the stream or
+// the link.
 class SchedulerStreamEvents {
  public:
   virtual ~SchedulerStreamEvents() = default;
   // The scheduler has accepted the Hello. At most once.
   virtual void OnOpened() = 0;
-  // The next one comes after SchedulerStream::ReadOn.
+  // The next directive comes after SchedulerStream::ReadOn.
   virtual void OnDirective(Directive directive) = 0;
-  // The Hello, or the report of the last Write, is handed over.
+  // The Hello, or the report of the last Write, has been handed to the network.
   virtual void OnWritten() = 0;
-  // The stream is over; the last event. FAILED_PRECONDITION: the node's lease has ended.
+  // The stream has ended; the last event. FAILED_PRECONDITION: the node's lease has ended.
   virtual void OnClosed(const absl::Status& status) = 0;
 };
 
-// One session. The destructor ends it: no event comes, or runs, when it has returned. Not to be destroyed by
-// one of its events.
+// One session. The destructor ends it: no event comes, or still runs, once it has returned. Must not be
+// destroyed by one of its events.
 class SchedulerStream {
  public:
   virtual ~SchedulerStream() = default;
-  // One at a time: after OnWritten. Never blocks.
+  // Call it only after OnWritten. Never blocks.
   virtual void Write(NodeReport report) = 0;
   virtual void ReadOn() = 0;
 };
@@ -40,11 +40,12 @@ class SchedulerStream {
 // Thread-safe.
 class SchedulerLink {
  public:
-  // Cancels a Join that runs: `done` neither comes nor runs when it has returned. Streams are gone before.
+  // Cancels a running Join: `done` is neither called nor still running once it has returned. Destroy all
+  // streams first.
   virtual ~SchedulerLink() = default;
 
   // One at a time. Calls `done` once, from any thread, not from within this call. Errors: the scheduler's;
-  // UNIMPLEMENTED when something else answers there.
+  // UNIMPLEMENTED when another program answers at its address.
   virtual void Join(const JoinRequest& request, absl::Duration timeout,
                     std::function<void(absl::StatusOr<JoinResponse>)> done) = 0;
 

@@ -53,7 +53,7 @@ void SessionClient::StartLeaving() {
 void SessionClient::Leave(absl::Duration timeout) {
   StartLeaving();
   if (!released_.WaitFor(timeout)) {
-    spdlog::warn("The scheduler has not let this node go in {}: leaving anyway",
+    spdlog::warn("The scheduler has not released this node within {}: leaving anyway",
                  absl::FormatDuration(timeout));
   }
 }
@@ -151,8 +151,8 @@ void SessionClient::HandleNews(SessionNews news) {
   }
 }
 
-// The next directive is read when this one was followed, so that they wait where there is a bound: in the
-// stream.
+// The next directive is read only after this one has been carried out, so that directives wait where there is
+// a bound: in the stream.
 void SessionClient::HandleDirective(uint64_t stream, Directive directive) {
   if (!core_.IsCurrent(stream)) return;
   const auto read_on = [this, stream] {

@@ -1,5 +1,5 @@
 // A node's side of its session with the scheduler ("Nodes" in docs/protocol.md): joins, keeps one stream
-// open, sends heartbeats, and starts anew when its lease has ended.
+// open, sends heartbeats, and joins again when its lease has ended.
 #pragma once
 
 #include <atomic>
@@ -22,17 +22,18 @@
 
 namespace shoal {
 
-// All callbacks but `heartbeat` run on one executor, one at a time, in the order of what happened. They may
+// All callbacks but `heartbeat` run on one executor, one at a time, in the order of the events. They may
 // block (no heartbeat is missed meanwhile, but later directives wait) and may call Send.
 struct SessionCallbacks {
   // The node has an id: at the start, and again after on_lease_lost.
   std::function<void(const JoinResponse&)> on_joined;
-  // A session stands (again): the scheduler may have missed or forgotten reports, so report all state anew.
+  // A session is open (again): the scheduler may have missed or forgotten reports, so report all state again.
   std::function<void()> on_session_opened;
   std::function<void(const Directive&)> on_directive;
-  // The scheduler has given the node up: drop all state. It joins anew right after.
+  // The scheduler has ended the node's lease: drop all state. The node joins again right after.
   std::function<void()> on_lease_lost;
-  // What a heartbeat says; null: nothing. Called for each one, beside the others. Must not block.
+  // The content of a heartbeat; null: nothing. Called for each one, concurrently with the other callbacks.
+  // Must not block.
   std::function<Heartbeat()> heartbeat;
 };
 
@@ -49,26 +50,26 @@ struct SessionOptions {
 // The shell of SessionCore. Thread-safe.
 class SessionClient {
  public:
-  // Starts joining in the background; attempts go on until one succeeds.
+  // Starts joining in the background; tries until an attempt succeeds.
   SessionClient(SessionOptions options, SessionCallbacks callbacks);
   // Stops.
   ~SessionClient();
   SessionClient(const SessionClient&) = delete;
   SessionClient& operator=(const SessionClient&) = delete;
 
-  // Queues a report for the session that stands; never blocks. Dropped when none stands: on_session_opened
-  // follows. So it is until on_session_opened is called: what is reported there comes first in a session.
+  // Queues a report for the open session; never blocks. Dropped when none is open, and until
+  // on_session_opened is called for it: what is reported there comes first in a session.
   void Send(NodeReport report);
 
   // Asks the scheduler to give this node's work to others; Leave waits for the answer.
   void StartLeaving();
-  // Returns when the scheduler has let the node go, at once when it has never known it, or after `timeout`.
+  // Returns when the scheduler has released the node, at once when it has never known it, or after `timeout`.
   void Leave(absl::Duration timeout);
 
   // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
   absl::Status WaitRefused(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Ends the session; no callback runs after it has returned. Not to be called from a callback.
+  // Ends the session; no callback runs after it has returned. Must not be called from a callback.
   void Stop();
 
   // 0 while not joined.
@@ -87,7 +88,7 @@ class SessionClient {
   };
 
   // ---- on the session's executor ----
-  // Tells the core what has happened, and carries out what follows.
+  // Passes an event to the core, and carries out the resulting actions.
   void Happened(std::function<void(SessionCore* core, absl::Time now)> event);
   void CarryOut(SessionAction action);
   void HandleNews(SessionNews news);
@@ -96,7 +97,7 @@ class SessionClient {
   const SessionOptions options_;
   const SessionCallbacks callbacks_;
   std::atomic<uint64_t> node_id_{0};
-  std::atomic<uint64_t> session_opened_{0};  // the newest stream that on_session_opened was called for
+  std::atomic<uint64_t> session_opened_{0};  // the newest stream for which on_session_opened was called
   Event released_;
   Event refused_;
   absl::Mutex mutex_;

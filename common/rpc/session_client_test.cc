@@ -6,7 +6,7 @@
 namespace shoal {
 namespace {
 
-// A scheduler that admits everybody; the test says what its streams bring.
+// A scheduler that admits every node; the test decides what its streams deliver.
 struct FakeScheduler {
   std::vector<NodeReport> reports;
   SchedulerStreamEvents* events = nullptr;
@@ -92,7 +92,7 @@ TEST_CASE(
   CHECK(fixture.scheduler.reports[2].heartbeat().activities(0).kind() == ACTIVITY_COMPUTE);
 }
 
-TEST_CASE("The next directive is read when the last was followed, and none of a stream that is over") {
+TEST_CASE("The next directive is read after the last was carried out, and none of a stream that has ended") {
   Fixture fixture;
   Directive directive;
   directive.mutable_close_job()->set_job(1);
@@ -107,7 +107,7 @@ TEST_CASE("The next directive is read when the last was followed, and none of a 
   CHECK(fixture.calls.size() == 3);
 }
 
-TEST_CASE("A lease that has ended: state is dropped, then the node joins anew") {
+TEST_CASE("A lease that has ended: state is dropped, then the node joins again") {
   Fixture fixture;
   fixture.time.RunFor(absl::Seconds(1));
   fixture.scheduler.events->OnClosed(absl::FailedPreconditionError("lease over"));
@@ -117,8 +117,7 @@ TEST_CASE("A lease that has ended: state is dropped, then the node joins anew") 
   CHECK(fixture.calls[3] == "joined");
 }
 
-TEST_CASE(
-    "A report that is made before the node has handled the new session does not come before the others") {
+TEST_CASE("A report made before the node has handled the new session does not precede the others") {
   Fixture fixture;
   NodeReport report;
   fixture.scheduler.events->OnClosed(absl::UnavailableError("broken"));

@@ -19,7 +19,7 @@ bool IsRefusal(const absl::Status& status) {
          absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
 }
 
-// Errors quote what is in a damaged file; the scheduler could not parse a report with other than UTF-8 in it.
+// Errors quote damaged files; the scheduler could not parse a report that is not UTF-8.
 void MakeTextsValid(google::protobuf::Message* message) {
   using google::protobuf::FieldDescriptor;
   const google::protobuf::Reflection& reflection = *message->GetReflection();
@@ -101,14 +101,14 @@ void SessionCore::Joined(absl::Time now, const absl::StatusOr<JoinResponse>& res
 std::string SessionCore::WhyNotJoined(const absl::Status& status) const {
   if (absl::IsAlreadyExists(status)) {
     return absl::StrCat("The scheduler at ", options_.scheduler,
-                        " does not admit this node yet, trying on: ", status.message());
+                        " does not admit this node yet, still trying: ", status.message());
   }
   if (absl::IsUnimplemented(status)) {
     return absl::StrCat("What answers at ", options_.scheduler, " is not a Shoal scheduler (",
-                        status.message(), "), trying on: check --scheduler");
+                        status.message(), "), still trying: check --scheduler");
   }
   return absl::StrCat("The scheduler at ", options_.scheduler,
-                      " does not answer, trying on: ", status.ToString());
+                      " does not answer, still trying: ", status.ToString());
 }
 
 void SessionCore::Pause(absl::Time now) {
@@ -152,11 +152,11 @@ void SessionCore::Closed(absl::Time now, uint64_t stream, const absl::Status& st
   stream_ = 0;
   queue_.clear();
   actions_.push_back(CloseStream{stream});
-  // A session that breaks as soon as it stands must not be opened again and again at once.
+  // A session that breaks as soon as it is open must not be reopened without a pause.
   const bool stood = opened_ && now - opened_at_ >= heartbeat();
   if (stood) backoff_.Reset();
   if (absl::IsFailedPrecondition(status)) {
-    Log(true, absl::StrCat("The scheduler has ended this node's lease, joining anew: ", status.message()));
+    Log(true, absl::StrCat("The scheduler has ended this node's lease, joining again: ", status.message()));
     joined_.Clear();
     Tell(SessionNews::Kind::kLeaseLost);
     if (leaving_) Tell(SessionNews::Kind::kReleased);
@@ -165,7 +165,7 @@ void SessionCore::Closed(absl::Time now, uint64_t stream, const absl::Status& st
     return;
   }
   if (opened_)
-    Log(true, absl::StrCat("Session with the scheduler broken, opening it again: ", status.ToString()));
+    Log(true, absl::StrCat("The session with the scheduler broke, reopening it: ", status.ToString()));
   Pause(now);
 }
 

@@ -1,5 +1,5 @@
-// What a node decides about its session with the scheduler ("Nodes" in docs/protocol.md): when to join, to
-// open a stream, to wait, to send a heartbeat, to start anew.
+// What a node decides about its session with the scheduler ("Nodes" in docs/protocol.md): when to join, open
+// a stream, wait, send a heartbeat, or join again.
 #pragma once
 
 #include <cstddef>
@@ -24,13 +24,13 @@ namespace shoal {
 struct CallJoin {
   JoinRequest request;
 };
-// Opens a stream whose first report is `hello`. It takes the place of any other. Answered by Opened (or not),
-// then by Closed.
+// Opens a stream whose first report is `hello`. It replaces any other. Answered by Opened (or not), then by
+// Closed.
 struct OpenStream {
   uint64_t stream = 0;
   Hello hello;
 };
-// Ends the call; no event of it matters any more.
+// Ends the call; its events no longer matter.
 struct CloseStream {
   uint64_t stream = 0;
 };
@@ -41,7 +41,7 @@ struct WriteReport {
 };
 // A heartbeat is due: fill one in and Send it.
 struct MakeHeartbeat {};
-// Call Tick then, at the latest.
+// Call Tick at this time at the latest.
 struct WakeAt {
   absl::Time time;
 };
@@ -49,17 +49,17 @@ struct WakeAt {
 struct SessionNews {
   enum class Kind {
     kJoined,     // `joined`
-    kOpened,     // a session stands
-    kLeaseLost,  // the scheduler has given the node up: answered by StateDropped
-    kReleased,   // nothing depends on the node any more
-    kRefused,    // `refused`: the scheduler will never admit this node as it is; nothing follows
+    kOpened,     // a session is open
+    kLeaseLost,  // the scheduler has ended the node's lease: answered by StateDropped
+    kReleased,   // nothing depends on the node any longer
+    kRefused,    // `refused`: the scheduler will never admit this node as it is; the last news
   };
   Kind kind = Kind::kJoined;
   JoinResponse joined;
   uint64_t stream = 0;  // kOpened: of this session
   absl::Status refused;
 };
-// For people.
+// A line for the log.
 struct SessionLog {
   bool warning = false;
   std::string text;
@@ -69,18 +69,18 @@ using SessionAction = std::variant<CallJoin, OpenStream, CloseStream, WriteRepor
                                    SessionNews, SessionLog>;
 
 // Pure: (event, now) -> actions, without thread, clock or socket. After every call the caller takes the
-// actions and carries them out in order. Not thread-safe. Events of streams that are over are harmless.
+// actions and carries them out in order. Not thread-safe. Events of streams that have ended are harmless.
 class SessionCore {
  public:
   struct Options {
     JoinRequest join;       // cluster_id is filled in
     std::string scheduler;  // its address, for messages
     BackoffOptions backoff;
-    uint64_t seed = 0;  // of the backoff's jitter: another one for each process
+    uint64_t seed = 0;  // of the backoff's jitter: a different one for each process
   };
 
-  // Reports that wait to be written, at most: beyond it the stream is closed, and all state is reported anew
-  // in the next one.
+  // The most reports that may wait to be written: beyond it the stream is closed, and all state is reported
+  // again in the next one.
   static constexpr size_t kMaxQueuedReports = 4096;
 
   explicit SessionCore(Options options);
@@ -94,24 +94,24 @@ class SessionCore {
   void Written(absl::Time now, uint64_t stream);
   void Closed(absl::Time now, uint64_t stream, const absl::Status& status);
   void Tick(absl::Time now);
-  // The node has dropped what it held under the lease that ended. It joins anew only then, so that nothing of
-  // its former life is reported in the next.
+  // The node has dropped what it held under the lease that ended. It joins again only then, so that nothing
+  // from the old lease is reported under the new one.
   void StateDropped(absl::Time now);
-  // The node wants to go: says so in this and every later session, until it is released, which it is at once
-  // when the scheduler does not know it.
+  // The node wants to leave: says so in this and every later session, until it is released, which happens at
+  // once when the scheduler does not know it.
   void Leave(absl::Time now);
 
-  // A report of somebody who has handled the opening of `stream`, and of no later one: dropped when another
-  // stream stands, in which all state is reported anew. What is new would otherwise overtake what the
-  // scheduler may have forgotten, which would seem to be old when it comes.
+  // A report by a caller that has handled the opening of `stream`, and of no later one: dropped when another
+  // stream is open, in which all state is reported again. Otherwise new state would overtake what the
+  // scheduler may have forgotten, which would look outdated when it arrives.
   void SendIn(absl::Time now, uint64_t stream, NodeReport report) {
     if (IsCurrent(stream)) Send(now, std::move(report));
   }
-  // Queues a report for the stream that stands; dropped when none does. A second heartbeat behind one that
-  // waits is dropped too.
+  // Queues a report for the open stream; dropped when there is none. A second heartbeat behind a waiting one
+  // is dropped too.
   void Send(absl::Time now, NodeReport report);
 
-  // Whether directives of this stream are still to be followed.
+  // Whether directives of this stream must still be carried out.
   bool IsCurrent(uint64_t stream) const { return stream_ != 0 && stream == stream_; }
   // 0 while not joined.
   uint64_t node_id() const { return joined_.node_id(); }
@@ -140,7 +140,7 @@ class SessionCore {
   uint64_t next_stream_ = 1;
   uint64_t stream_ = 0;  // 0: none
   bool leaving_ = false;
-  bool join_at_once_ = false;  // kDropping: the lease that ended had lived for a while
+  bool join_at_once_ = false;  // kDropping: the lease that ended had lasted for a while
   bool opened_ = false;        // the stream's Hello was accepted
   absl::Time opened_at_;
   absl::Time next_heartbeat_ = absl::InfiniteFuture();

@@ -38,7 +38,7 @@ std::vector<SessionNews::Kind> News(const std::vector<SessionAction>& actions) {
   return kinds;
 }
 
-// A core with a session that stands.
+// A core with an open session.
 SessionCore Standing() {
   SessionCore core(MakeOptions());
   core.Start(kStart);
@@ -82,7 +82,7 @@ TEST_CASE("A scheduler that does not answer is tried again later and later; a ta
   }
 }
 
-TEST_CASE("A node that asks another program than a scheduler says so, with the address, and tries on") {
+TEST_CASE("A node whose scheduler address is another program's says so, with the address, and keeps trying") {
   SessionCore core(MakeOptions());
   core.Start(kStart);
   core.TakeActions();
@@ -96,7 +96,7 @@ TEST_CASE("A node that asks another program than a scheduler says so, with the a
   CHECK(Only<WakeAt>(actions).size() == 1);
 }
 
-TEST_CASE("A node that is refused for good tries no more") {
+TEST_CASE("A node that is refused for good stops trying") {
   SessionCore core(MakeOptions());
   core.Start(kStart);
   core.TakeActions();
@@ -126,7 +126,7 @@ TEST_CASE("A heartbeat is due every interval, and only one waits to be written")
   CHECK(core.TakeActions().empty());
 }
 
-TEST_CASE("Reports are written one at a time, in order, and only while a stream stands") {
+TEST_CASE("Reports are written one at a time, in order, and only while a stream is open") {
   SessionCore core = Standing();
   for (uint64_t job = 1; job <= 2; ++job) {
     NodeReport report;
@@ -146,7 +146,7 @@ TEST_CASE("Reports are written one at a time, in order, and only while a stream 
   CHECK(core.TakeActions().empty());
 }
 
-TEST_CASE("A scheduler that does not read bounds the reports that wait: the stream is closed") {
+TEST_CASE("When the scheduler does not read, waiting reports are bounded: the stream is closed") {
   SessionCore core = Standing();
   NodeReport report;
   report.mutable_job_prepared();
@@ -156,7 +156,7 @@ TEST_CASE("A scheduler that does not read bounds the reports that wait: the stre
   CHECK(Only<CloseStream>(core.TakeActions()).size() == 1);
 }
 
-TEST_CASE("A broken session is opened again under the same id") {
+TEST_CASE("A broken session is reopened under the same id") {
   SessionCore core = Standing();
   core.Closed(kStart, 1, absl::UnavailableError("broken"));
   const auto wake = Only<WakeAt>(core.TakeActions());
@@ -168,7 +168,7 @@ TEST_CASE("A broken session is opened again under the same id") {
   CHECK(opened[0].stream == 2);
 }
 
-TEST_CASE("A node whose lease has ended joins anew, but only after it has dropped its state") {
+TEST_CASE("A node whose lease has ended joins again, but only after it has dropped its state") {
   SessionCore core = Standing();
   const absl::Time later = kStart + absl::Seconds(1);
   core.Closed(later, 1, absl::FailedPreconditionError("lease over"));
@@ -180,7 +180,7 @@ TEST_CASE("A node whose lease has ended joins anew, but only after it has droppe
   CHECK(Only<CallJoin>(core.TakeActions()).size() == 1);
 }
 
-TEST_CASE("A session that is refused as soon as it stands is not opened again at once") {
+TEST_CASE("A session that is refused as soon as it is open is not reopened at once") {
   SessionCore core = Standing();
   core.Closed(kStart, 1, absl::FailedPreconditionError("lease over"));
   core.StateDropped(kStart);
@@ -189,7 +189,7 @@ TEST_CASE("A session that is refused as soon as it stands is not opened again at
   CHECK(Only<WakeAt>(actions).size() == 1);
 }
 
-TEST_CASE("Events of a stream that is over change nothing") {
+TEST_CASE("Events of a stream that has ended change nothing") {
   SessionCore core = Standing();
   core.Closed(kStart, 1, absl::UnavailableError("broken"));
   core.TakeActions();

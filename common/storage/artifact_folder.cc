@@ -32,7 +32,7 @@ absl::Status CheckDigest(const std::string& sha256) {
                                                  " characters"));
 }
 
-// ".partial-UNIQUE", with what no other writer has.
+// ".partial-UNIQUE", where UNIQUE differs for each writer.
 std::string PartialName(const std::string& path) {
   static const uint64_t process = std::random_device()() ^ (static_cast<uint64_t>(getpid()) << 32);
   static std::atomic<uint64_t> attempts{0};
@@ -52,10 +52,10 @@ ArtifactFolder::ArtifactFolder(Env* env, std::string folder) : env_(env), folder
 
 void ArtifactFolder::DeleteLeftovers() {
   const auto names = env_->ListDir(folder_);
-  if (!names.ok()) return;  // not made yet; and an error will come again when it matters
+  if (!names.ok()) return;  // not created yet; any other error will come back when it matters
   for (const std::string& name : *names) {
     if (!IsPartial(name) || env_->IsBeingWritten(JoinPath(folder_, name))) continue;
-    spdlog::info("Deleting {}, which a process that has died left", JoinPath(folder_, name));
+    spdlog::info("Deleting {}, left behind by a process that died", JoinPath(folder_, name));
     env_->DeleteFile(JoinPath(folder_, name)).IgnoreError();  // another process may be quicker
   }
 }
@@ -71,11 +71,11 @@ absl::Status ArtifactFolder::Put(const std::string& sha256, uint64_t bytes, cons
   const std::string partial = PartialName(PathOf(sha256));
   const absl::Status status = PutPartial(partial, sha256, bytes, next);
   if (status.ok()) return env_->SyncDir(folder_);
-  env_->DeleteFile(partial).IgnoreError();  // the first error is the one to tell
+  env_->DeleteFile(partial).IgnoreError();  // the first error is the one to report
   return status;
 }
 
-// The file stays open until it has its name, so that nobody takes it for a dead writer's.
+// The file stays open until it has its final name, so that nobody takes it for a dead writer's.
 absl::Status ArtifactFolder::PutPartial(const std::string& partial, const std::string& sha256, uint64_t bytes,
                                         const NextPiece& next) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<WritableFile> file, env_->NewWritableFile(partial));
@@ -95,17 +95,19 @@ absl::Status ArtifactFolder::Receive(WritableFile* file, const std::string& sha2
     }
     if (piece.size() > bytes - size) {
       return absl::DataLossError(
-          absl::StrCat("artifact ", sha256, ": more than the ", bytes, " bytes that were announced came"));
+          absl::StrCat("artifact ", sha256, ": received more than the announced ", bytes, " bytes"));
     }
     size += piece.size();
     digest.Add(piece);
     SHOAL_RETURN_IF_ERROR(file->Append(piece));
   }
   if (size != bytes) {
-    return absl::DataLossError(absl::StrCat("artifact ", sha256, ": ", size, " bytes of ", bytes, " came"));
+    return absl::DataLossError(
+        absl::StrCat("artifact ", sha256, ": received only ", size, " of ", bytes, " bytes"));
   }
   if (const std::string got = digest.HexDigest(); got != sha256) {
-    return absl::DataLossError(absl::StrCat("artifact ", sha256, ": the bytes that came are those of ", got));
+    return absl::DataLossError(
+        absl::StrCat("artifact ", sha256, ": the received bytes have the SHA-256 ", got));
   }
   return file->Sync();
 }
@@ -121,7 +123,7 @@ absl::Status ArtifactFolder::Read(const std::string& sha256, const TakePiece& ta
     SHOAL_RETURN_IF_ERROR(file->Read(offset, piece));
     const absl::string_view bytes(piece.data(), piece.size());
     digest.Add(bytes);
-    if (!take(size, bytes)) return absl::CancelledError("nobody wants the artifact any more");
+    if (!take(size, bytes)) return absl::CancelledError("the artifact is no longer wanted");
     offset += piece.size();
   } while (offset < size);
   if (const std::string got = digest.HexDigest(); got != sha256) {
@@ -146,7 +148,7 @@ absl::Status ArtifactFolder::Delete(const std::string& sha256) {
 
 absl::Status ArtifactFolder::KeepOnly(const std::set<std::string>& sha256) {
   const auto names = env_->ListDir(folder_);
-  if (absl::IsNotFound(names.status())) return absl::OkStatus();  // not made yet
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();  // not created yet
   SHOAL_RETURN_IF_ERROR(names.status());
   absl::Status first;
   for (const std::string& name : *names) {

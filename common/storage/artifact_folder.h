@@ -14,39 +14,40 @@
 
 namespace shoal {
 
-// Of one artifact. Far above any data set and model that one machine derives; it bounds what a peer can make
-// another one write.
+// The largest artifact. Far above any data set or model that one machine derives; it bounds what one node can
+// make another write.
 inline constexpr uint64_t kMaxArtifactBytes = uint64_t{64} << 30;
-// Of one piece of an artifact that travels.
+// The largest piece of an artifact in a message.
 inline constexpr uint64_t kMaxArtifactPieceBytes = uint64_t{4} << 20;
 
-// A file is there only when it was whole once; what is written has a name of its own until then, so any
-// number of processes may share the folder, on several machines too. Thread-safe.
+// A file appears only once it is complete; while it is written it has a name of its own. So any number of
+// processes may share the folder, even on several machines. Thread-safe.
 class ArtifactFolder {
  public:
-  // Deletes what writers that have died left, by no clock: what nobody writes any more (Env::IsBeingWritten).
+  // Deletes what dead writers left behind: files that no process is writing (Env::IsBeingWritten), whatever
+  // their age.
   ArtifactFolder(Env* env, std::string folder);
 
-  // Sets the next piece of an artifact that arrives; false: there is none.
+  // Sets the next piece of an arriving artifact; false at the end.
   using NextPiece = std::function<bool(std::string* piece)>;
 
-  // Takes an artifact in, in place of the one that is there. Errors: INVALID_ARGUMENT when `sha256` is none,
-  // or `bytes` or a piece are too large; DATA_LOSS when the pieces have another size or digest; what the Env
-  // says. Nothing is left of a failed one.
+  // Stores an artifact, replacing an existing one. Errors: INVALID_ARGUMENT when `sha256` is not a digest, or
+  // `bytes` or a piece is too large; DATA_LOSS when the pieces have another size or digest; those of the Env.
+  // A failed call leaves nothing behind.
   absl::Status Put(const std::string& sha256, uint64_t bytes, const NextPiece& next);
 
-  // Takes the next piece of an artifact, whose size is `bytes`; false: no more are wanted.
+  // Receives the next piece of an artifact of `bytes` bytes; returns false to stop.
   using TakePiece = std::function<bool(uint64_t bytes, absl::string_view piece)>;
 
-  // Reads the file, piece by piece (an empty one has one piece), and compares its digest at the end. Errors:
-  // INVALID_ARGUMENT when `sha256` is none; NOT_FOUND; DATA_LOSS when the file that is here has other bytes;
-  // CANCELLED when `take` returns false; what the Env says.
+  // Reads the file piece by piece (an empty file has one piece), and compares its digest at the end. Errors:
+  // INVALID_ARGUMENT when `sha256` is not a digest; NOT_FOUND; DATA_LOSS when the file has other bytes;
+  // CANCELLED when `take` returns false; those of the Env.
   absl::Status Read(const std::string& sha256, const TakePiece& take) const;
   absl::Status Verify(const std::string& sha256, const Progress& progress = NoProgress) const;
 
-  // OK when it is not here.
+  // OK when there is none.
   absl::Status Delete(const std::string& sha256);
-  // Deletes all artifacts but these. Errors: what the Env says, of the first that could not be deleted.
+  // Deletes all artifacts but these. Errors: the Env's, for the first that could not be deleted.
   absl::Status KeepOnly(const std::set<std::string>& sha256);
 
   std::string PathOf(const std::string& sha256) const { return JoinPath(folder_, sha256); }

@@ -12,7 +12,7 @@
 namespace shoal {
 namespace {
 
-// Gives one piece after the other.
+// Returns the pieces in order.
 ArtifactFolder::NextPiece Pieces(std::vector<std::string> pieces) {
   return [pieces, next = size_t{0}](std::string* piece) mutable {
     if (next == pieces.size()) return false;
@@ -29,7 +29,7 @@ std::vector<std::string> FilesIn(const std::string& folder) {
 
 }  // namespace
 
-TEST_CASE("An artifact is what came, or nothing") {
+TEST_CASE("An artifact is exactly what was sent, or nothing") {
   const TestDir dir;
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");
   const std::string digest = Sha256Hex("abcdef");
@@ -47,7 +47,7 @@ TEST_CASE("An artifact is what came, or nothing") {
   CHECK(folder.Verify(digest).ok());
 }
 
-TEST_CASE("A name that is no digest never becomes a path") {
+TEST_CASE("A name that is not a digest never becomes a path") {
   const TestDir dir;
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");
   for (const std::string& name : {std::string(), std::string("../../etc/passwd"), std::string(64, '/'),
@@ -58,12 +58,12 @@ TEST_CASE("A name that is no digest never becomes a path") {
   }
 }
 
-TEST_CASE("An artifact that is too large is refused before a byte of it is written, with both sizes") {
+TEST_CASE("An artifact that is too large is refused, with both sizes, before any byte of it is written") {
   const TestDir dir;
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");
   const std::string digest = Sha256Hex("abc");
   const absl::Status status = folder.Put(digest, kMaxArtifactBytes + 1, [](std::string*) -> bool {
-    FAIL("nothing of it is wanted");
+    FAIL("no piece of it is wanted");
     return false;
   });
   CHECK(absl::IsInvalidArgument(status));
@@ -87,7 +87,7 @@ TEST_CASE("A full disk leaves nothing half-written") {
   CHECK(FilesIn(dir / "artifacts").empty());
 }
 
-TEST_CASE("A file that has been damaged is told from a whole one") {
+TEST_CASE("A damaged file is told from an intact one") {
   const TestDir dir;
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");
   const std::string digest = Sha256Hex("abcdef");
@@ -96,11 +96,11 @@ TEST_CASE("A file that has been damaged is told from a whole one") {
     REQUIRE(PosixEnv()->WriteFileAtomic(folder.PathOf(digest), damaged).ok());
     CHECK(absl::IsDataLoss(folder.Verify(digest)));
   }
-  REQUIRE(folder.Put(digest, 6, Pieces({"abcdef"})).ok());  // heals it
+  REQUIRE(folder.Put(digest, 6, Pieces({"abcdef"})).ok());  // repairs it
   CHECK(folder.Verify(digest).ok());
 }
 
-TEST_CASE("All but the artifacts that are needed are deleted, and nothing else that lies there") {
+TEST_CASE("All artifacts but the needed ones are deleted, and nothing else in the folder") {
   const TestDir dir;
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");
   CHECK(folder.KeepOnly({}).ok());  // there is no folder yet
@@ -117,12 +117,12 @@ TEST_CASE("All but the artifacts that are needed are deleted, and nothing else t
   CHECK(absl::IsNotFound(folder.Verify(needed)));
 }
 
-TEST_CASE("Two processes may bring the same artifact into one folder at once") {
+TEST_CASE("Two processes may store the same artifact in one folder at once") {
   const TestDir dir;
   ArtifactFolder one(PosixEnv(), dir / "artifacts"), other(PosixEnv(), dir / "artifacts");
   const std::string digest = Sha256Hex("abcdef");
   bool nested = false;
-  // The other one comes, writes and ends while the first one is in the middle.
+  // The other one starts, writes and finishes while the first is in the middle.
   const absl::Status status = one.Put(digest, 6, [&, next = 0](std::string* piece) mutable {
     *piece = next == 0 ? "abc" : "def";
     if (next == 1) {
@@ -139,8 +139,7 @@ TEST_CASE("Two processes may bring the same artifact into one folder at once") {
   CHECK(FilesIn(dir / "artifacts") == std::vector<std::string>{digest});
 }
 
-TEST_CASE(
-    "What a dead writer left is deleted, and what a living one writes is not, whatever the clock says") {
+TEST_CASE("What a dead writer left is deleted and what a live one writes is not, whatever the clock says") {
   const TestDir dir;
   const std::string digest = Sha256Hex("abcdef");
   ArtifactFolder folder(PosixEnv(), dir / "artifacts");

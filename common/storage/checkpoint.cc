@@ -22,11 +22,11 @@ constexpr char kVersionPrefix[] = "version-";
 constexpr char kShardPrefix[] = "shard-";
 constexpr char kPartialSuffix[] = ".partial";
 constexpr char kDamagedSuffix[] = ".damaged";
-// Tells a folder of checkpoints, also an empty one, from a mount point without its file system.
+// Tells a folder of checkpoints, even an empty one, from a mount point whose file system is not mounted.
 constexpr char kMark[] = ".shoal-checkpoints";
 constexpr char kCrcPrefix[] = "crc32c.";
 constexpr char kTheta[] = "theta";
-// Checked and summed at a time.
+// Elements checked and summed at a time.
 constexpr size_t kPieceElements = 1 << 14;
 
 std::string TensorName(absl::string_view name, BlockId block) {
@@ -65,7 +65,7 @@ absl::StatusOr<uint32_t> Checksum(absl::Span<const float> values, bool finite) {
   return crc;
 }
 
-// In the order in which they are written. Errors: OUT_OF_RANGE.
+// In the order they are written. Errors: OUT_OF_RANGE.
 absl::StatusOr<std::vector<Tensor>> TensorsOf(const ShardFile& file) {
   std::vector<Tensor> tensors;
   for (const BlockToWrite& block : file.blocks) {
@@ -133,7 +133,7 @@ bool HasShardFiles(Env* env, const std::string& folder) {
          });
 }
 
-// Files of a shard that `manifest` does not name. One that can't be removed does no harm.
+// Deletes shard files that `manifest` does not name. One that can't be removed does no harm.
 void DeleteOtherShardFiles(Env* env, const std::string& folder, const CheckpointManifest& manifest) {
   const auto names = env->ListDir(folder);
   if (!names.ok()) return;
@@ -144,8 +144,8 @@ void DeleteOtherShardFiles(Env* env, const std::string& folder, const Checkpoint
   }
 }
 
-// A small file as a whole. Errors: DATA_LOSS when it is too large to be one of a checkpoint; what the Env
-// says.
+// A small file as a whole. Errors: DATA_LOSS when it is too large to belong to a checkpoint; those of the
+// Env.
 absl::StatusOr<std::string> ReadText(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(path));
   if (bytes > kMaxCheckpointTextBytes)
@@ -159,7 +159,8 @@ absl::Status MarkFolder(Env* env, const std::string& folder) {
   return env->WriteFileAtomic(mark, "Shoal keeps checkpoints in this folder.\n");
 }
 
-// What is at `path` reads as, and is, what its servers have reported: fills in what only the files tell.
+// OK when the files at `path` can be read and are what the servers have reported. Fills in what only the
+// files say.
 absl::Status VerifyWritten(Env* env, const std::string& path, CheckpointManifest* manifest) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path, *manifest));
   SHOAL_RETURN_IF_ERROR(reader.Verify().status());
@@ -170,8 +171,8 @@ absl::Status VerifyWritten(Env* env, const std::string& path, CheckpointManifest
   return absl::OkStatus();
 }
 
-// Whether the version that is there is whole and the one that is to be committed. Errors: as
-// CommitCheckpoint; what keeps it from being read.
+// OK when the existing version is intact and is the one to be committed. Errors: as CommitCheckpoint; the
+// reason why it can't be read.
 absl::Status VerifyCommitted(Env* env, const std::string& path, const CheckpointManifest& wanted) {
   SHOAL_ASSIGN_OR_RETURN(CheckpointManifest manifest, ReadManifest(env, path));
   SHOAL_RETURN_IF_ERROR(Annotate(CheckSameCheckpoint(manifest, wanted), path));
@@ -211,11 +212,12 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
   CheckpointShard shard;
   shard.set_file(ShardFileName(file.shard, file.shards));
   const std::string path = JoinPath(partial, shard.file());
-  // Under a name of its own until it is whole, so that a server that was given up can't tear its successor's
+  // Under a name of its own until it is complete, so that a replaced server can't corrupt its successor's
   // file.
   const std::string unfinished = absl::StrCat(path, ".", file.job, ".", file.writer, ".tmp");
   const absl::StatusOr<std::string> sha256 = WriteTensors(env, unfinished, file, tensors);
-  if (absl::IsResourceExhausted(sha256.status())) (void)env->DeleteFile(unfinished);  // it fills the disk
+  if (absl::IsResourceExhausted(sha256.status()))
+    (void)env->DeleteFile(unfinished);  // it takes up the full disk
   SHOAL_RETURN_IF_ERROR(sha256.status());
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(unfinished));
   SHOAL_RETURN_IF_ERROR(env->Rename(unfinished, path));
@@ -238,7 +240,7 @@ absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder
   if (is_there) {
     const absl::Status there = VerifyCommitted(env, final_path, manifest);
     if (there.ok()) {
-      SHOAL_RETURN_IF_ERROR(env->SyncDir(folder));  // whoever renamed it may not have come so far
+      SHOAL_RETURN_IF_ERROR(env->SyncDir(folder));  // an earlier call may have stopped after the rename
       SHOAL_RETURN_IF_ERROR(env->DeleteTree(partial));
       return final_path;
     }
@@ -246,9 +248,9 @@ absl::StatusOr<std::string> CommitCheckpoint(Env* env, const std::string& folder
   }
   if (!env->FileExists(partial)) {
     SHOAL_RETURN_IF_ERROR(CheckStorage(env, folder));
-    return absl::DataLossError(absl::StrCat(partial,
-                                            ", which servers have written, is not here: they and the ",
-                                            "scheduler must see the same storage under ", folder));
+    return absl::DataLossError(
+        absl::StrCat(partial, ", which servers have written, is not visible here: they and the ",
+                     "scheduler must see the same storage under ", folder));
   }
   SHOAL_RETURN_IF_ERROR(VerifyWritten(env, partial, &manifest));
   if (is_there) SHOAL_RETURN_IF_ERROR(SetCheckpointAside(env, final_path).status());
@@ -300,7 +302,7 @@ absl::StatusOr<CheckpointManifest> ReadManifest(Env* env, const std::string& che
       return absl::DataLossError(
           absl::StrCat(checkpoint, ": damaged: it has shard files, but no ", kManifestName));
     }
-    return absl::NotFoundError(absl::StrCat(checkpoint, " is no checkpoint: it has no ", kManifestName));
+    return absl::NotFoundError(absl::StrCat(checkpoint, " is not a checkpoint: it has no ", kManifestName));
   }
   SHOAL_RETURN_IF_ERROR(text.status());
   auto manifest = ParseManifest(*text);
@@ -321,7 +323,7 @@ absl::StatusOr<std::string> ReadCheckpointHistory(Env* env, const std::string& c
   if (absl::IsNotFound(text.status())) return absl::DataLossError(absl::StrCat(path, " is missing"));
   SHOAL_RETURN_IF_ERROR(text.status());
   if (named && Sha256Hex(*text) != manifest.history_sha256()) {
-    return absl::DataLossError(absl::StrCat(path, ": damaged: its SHA-256 is not what the manifest says"));
+    return absl::DataLossError(absl::StrCat(path, ": damaged: its SHA-256 does not match the manifest"));
   }
   return text;
 }
@@ -336,7 +338,7 @@ absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& chec
 }
 
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version) {
-  // Renamed first: what a crash leaves behind is then no checkpoint.
+  // Renamed first, so that what a crash leaves behind is not taken for a checkpoint.
   const std::string path = JoinPath(folder, CheckpointName(version));
   const std::string going = absl::StrCat(path, kPartialSuffix);
   SHOAL_RETURN_IF_ERROR(env->DeleteTree(going));

@@ -1,4 +1,4 @@
-// What a checkpoint's files hold is what was written, or it is noticed.
+// A checkpoint's files hold what was written, or the damage is noticed.
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -66,7 +66,7 @@ std::string Commit(const std::string& folder) {
   return *path;
 }
 
-// Files of which one bit is read as its opposite.
+// A file of which one bit is read inverted.
 class FlippedFile : public RandomAccessFile {
  public:
   FlippedFile(std::unique_ptr<RandomAccessFile> base, uint64_t bit) : base_(std::move(base)), bit_(bit) {}
@@ -98,7 +98,7 @@ class FlippingEnv : public FaultEnv {
   const uint64_t bit_;
 };
 
-// What a restore does with a checkpoint whose blocks it does not read all.
+// What a restore does with a checkpoint of which it reads only some blocks.
 absl::Status ReadBlocks(const CheckpointReader& reader, uint64_t first, uint64_t step) {
   for (uint64_t block = first; block < kBlocks; block += step) {
     std::vector<float> values(reader.block_sizes()[block]);
@@ -124,14 +124,14 @@ TEST_CASE("No bit of any file of a checkpoint can flip unnoticed") {
       const auto reader = CheckpointReader::Open(&env, path);
       const absl::Status verified = reader.ok() ? reader->Verify().status() : reader.status();
       if (!absl::IsDataLoss(verified)) FAIL(file << ", bit " << bit << ": " << verified.ToString());
-      // Also by those who read block by block, as long as the bit is in a file that they need.
+      // Also by a reader of single blocks, as long as the bit is in a file that it needs.
       if (name == "history.json" || !reader.ok()) continue;
       if (!absl::IsDataLoss(ReadBlocks(*reader, 0, 1))) FAIL(file << ", bit " << bit << ", by blocks");
     }
   }
 }
 
-TEST_CASE("A shard file that is cut off or has something behind it is noticed") {
+TEST_CASE("A shard file that is truncated or has trailing bytes is noticed") {
   TestDir dir;
   const std::string file = JoinPath(Commit(dir.path()), ShardFileName(1, kShards));
   const std::string bytes = *PosixEnv()->ReadFile(file);
@@ -143,7 +143,7 @@ TEST_CASE("A shard file that is cut off or has something behind it is noticed") 
   }
 }
 
-TEST_CASE("Files that are missing make a damaged checkpoint; a folder without any is none") {
+TEST_CASE("A checkpoint with missing files is damaged; a folder without any is not a checkpoint") {
   TestDir dir;
   const std::string path = Commit(dir.path());
   const std::vector<std::string> names = *PosixEnv()->ListDir(path);
@@ -162,7 +162,7 @@ TEST_CASE("Files that are missing make a damaged checkpoint; a folder without an
   CHECK(absl::IsNotFound(ReadManifest(PosixEnv(), dir / "nothing").status()));
 }
 
-TEST_CASE("A commit takes no shard file but the one that its server has reported") {
+TEST_CASE("A commit accepts no shard file but the one that its server has reported") {
   TestDir dir;
   const CheckpointManifest manifest = ManifestOf({*Write(dir.path(), 0), *Write(dir.path(), 1)});
   const auto committed = [&] { return CommitCheckpoint(PosixEnv(), dir.path(), manifest).status(); };
@@ -190,7 +190,7 @@ TEST_CASE("A commit takes no shard file but the one that its server has reported
   CHECK(committed().ok());
 }
 
-TEST_CASE("A shard whose files swear to be of another version does not pass, though its digest is reported") {
+TEST_CASE("A shard whose file claims another version does not pass, though its digest was reported") {
   TestDir dir;
   CheckpointManifest manifest = ManifestOf({*Write(dir.path(), 0), *Write(dir.path(), 1)});
   SECTION("version") { manifest.set_version(121); }
@@ -208,7 +208,7 @@ TEST_CASE("A shard whose files swear to be of another version does not pass, tho
   CHECK(absl::IsDataLoss(CommitCheckpoint(PosixEnv(), dir.path(), manifest).status()));
 }
 
-TEST_CASE("A folder whose name says another version than its manifest is damaged; any other name will do") {
+TEST_CASE("A folder named after another version than its manifest's is damaged; any other name will do") {
   TestDir dir;
   const std::string path = Commit(dir.path());
   REQUIRE(PosixEnv()->Rename(path, dir / "version-121").ok());
@@ -225,7 +225,7 @@ TEST_CASE("A damaged version is set aside under a name that says so, and can be 
   Commit(dir.path());
   const std::string manifest = *PosixEnv()->ReadFile(JoinPath(path, "manifest.json"));
   REQUIRE(PosixEnv()->WriteFileAtomic(JoinPath(path, "manifest.json"), manifest + " ").ok());
-  Commit(dir.path());  // finds the damaged one in its way
+  Commit(dir.path());  // the damaged one is in its place
   CHECK(*PosixEnv()->ReadFile(dir / "version-120.damaged-2/manifest.json") == manifest + " ");
   CHECK(CheckpointReader::Open(PosixEnv(), path)->Verify().ok());
 }
@@ -244,7 +244,7 @@ TEST_CASE("Parameters that are not finite are not written") {
 }
 
 TEST_CASE(
-    "Checkpoints of format 1 are read, and what they can tell is verified; newer ones are not damaged") {
+    "Checkpoints of format 1 are read, and verified as far as they can be; newer ones are not damaged") {
   TestDir dir;
   const std::vector<float> values = Values(0, 1);
   SafetensorsEntry entry;

@@ -13,8 +13,8 @@
 namespace shoal {
 namespace {
 
-// The protobuf library's JSON writes a quote inside a string as \", so that this stands only where the field
-// is.
+// The protobuf library's JSON writes a quote inside a string as \", so this text occurs only at the field
+// itself.
 constexpr char kSelf[] = "\"self_sha256\": \"";
 constexpr size_t kHexDigits = 64;
 constexpr int kMaxShards = 65536;
@@ -23,7 +23,7 @@ absl::Status Damaged(absl::string_view problem) {
   return absl::DataLossError(absl::StrCat("damaged: ", problem));
 }
 
-// The digest of `text` without the one that it holds at `position`.
+// The digest of `text` without the digest at `position`.
 std::string SelfDigest(absl::string_view text, size_t position) {
   Sha256 sha256;
   sha256.Add(text.substr(0, position));
@@ -37,7 +37,7 @@ absl::Status CheckSelf(absl::string_view text) {
   const size_t position = field + sizeof(kSelf) - 1;
   if (text.size() - position < kHexDigits ||
       SelfDigest(text, position) != text.substr(position, kHexDigits)) {
-    return Damaged("it is not what its self_sha256 was taken of");
+    return Damaged("it does not match its self_sha256");
   }
   return absl::OkStatus();
 }
@@ -55,7 +55,7 @@ absl::Status CheckShards(const CheckpointManifest& manifest) {
     const CheckpointShard& shard = manifest.shards(i);
     const std::string name = ShardFileName(i, shards);
     if (shard.file() != name) {
-      return Damaged(absl::StrCat("expected ", name, " in the place of \"", shard.file(), "\""));
+      return Damaged(absl::StrCat("expected ", name, " instead of \"", shard.file(), "\""));
     }
     const bool whole =
         manifest.format() == 1 || (IsDigest(shard.header_sha256()) && !shard.block_crc32c().empty());
@@ -81,7 +81,7 @@ BlockChecksums ChecksumsOf(const CheckpointManifest& manifest, uint64_t tensors_
 
 absl::Status Differs(absl::string_view what, absl::string_view there, absl::string_view wanted) {
   return absl::FailedPreconditionError(
-      absl::StrCat("another training's: ", what, " is ", there, " there, ", wanted,
+      absl::StrCat("it is of another training: ", what, " is ", there, " there, ", wanted,
                    " here: give each training a checkpoint folder of its own"));
 }
 
@@ -108,7 +108,7 @@ std::string FormatManifest(CheckpointManifest manifest) {
 absl::StatusOr<CheckpointManifest> ParseManifest(absl::string_view text) {
   CheckpointManifest manifest;
   google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;  // the format number decides
+  options.ignore_unknown_fields = true;  // the format number decides what is readable
   const auto parsed = google::protobuf::util::JsonStringToMessage(std::string(text), &manifest, options);
   if (!parsed.ok()) return Damaged(std::string(parsed.message()));
   if (manifest.format() != 1 || !manifest.self_sha256().empty()) SHOAL_RETURN_IF_ERROR(CheckSelf(text));
@@ -133,7 +133,7 @@ absl::Status CheckSameCheckpoint(const CheckpointManifest& there, const Checkpoi
     return Differs("the number of parameters", absl::StrCat(there.parameters()),
                    absl::StrCat(wanted.parameters()));
   }
-  if (there.format() == 1) return absl::OkStatus();  // it has nothing else that could be compared
+  if (there.format() == 1) return absl::OkStatus();  // it has nothing else to compare
   const uint64_t tensors_per_block = 1 + there.moments_size();
   const BlockChecksums theirs = ChecksumsOf(there, tensors_per_block),
                        ours = ChecksumsOf(wanted, tensors_per_block);

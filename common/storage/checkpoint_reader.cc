@@ -13,7 +13,7 @@ namespace shoal {
 namespace {
 
 constexpr char kTheta[] = "theta";
-// A block is held in memory when everything is verified.
+// Verifying everything holds one block at a time in memory.
 constexpr uint64_t kMaxBlockElementsRead = uint64_t{1} << 28;
 
 absl::Span<const uint8_t> BytesOf(absl::Span<const float> values) {
@@ -30,7 +30,8 @@ absl::Status Damaged(const std::string& path, absl::string_view problem) {
   return absl::DataLossError(absl::StrCat(path, ": damaged: ", problem));
 }
 
-// A file that is missing, ends too early or is malformed is the checkpoint's fault, not the machine's.
+// A file that is missing, ends too early or is malformed means that the checkpoint is damaged, not that the
+// machine failed.
 absl::Status AsDamage(const absl::Status& status) {
   if (absl::IsNotFound(status) || absl::IsOutOfRange(status) || absl::IsInvalidArgument(status)) {
     return absl::DataLossError(absl::StrCat("damaged: ", status.message()));
@@ -67,7 +68,7 @@ absl::Status CheckpointReader::AddShard(int index) {
   files_.push_back(std::make_unique<SafetensorsReader>(*std::move(opened)));
   const SafetensorsReader& file = *files_.back();
   if (!shard.header_sha256().empty() && Sha256Hex(file.header()) != shard.header_sha256()) {
-    return Damaged(path, "its header is not what the manifest says");
+    return Damaged(path, "its header does not match the manifest");
   }
   SHOAL_RETURN_IF_ERROR(CheckMetadata(index, file));
   if (manifest_.format() != 1 && shard.block_crc32c_size() != static_cast<int>(file.entries().size())) {
@@ -79,7 +80,7 @@ absl::Status CheckpointReader::AddShard(int index) {
   return absl::OkStatus();
 }
 
-// Whether the file says that it is this shard of this version of this job.
+// OK when the file claims to be this shard of this version of this job.
 absl::Status CheckpointReader::CheckMetadata(int index, const SafetensorsReader& file) const {
   const uint32_t format = manifest_.format() == 1 ? 1 : kCheckpointFormat;
   const SafetensorsMetadata expected = {{"format", absl::StrCat("shoal-", format)},
@@ -110,7 +111,8 @@ absl::Status CheckpointReader::AddTensor(int index, int position) {
     return Damaged(path, absl::StrCat("tensor ", entry.name, " is not one of a checkpoint"));
   }
   if (manifest_.format() != 1 && crc != shard.block_crc32c(position)) {
-    return Damaged(path, absl::StrCat("tensor ", entry.name, " has another checksum than the manifest"));
+    return Damaged(path,
+                   absl::StrCat("tensor ", entry.name, " has a checksum that does not match the manifest"));
   }
   if (!tensors_.emplace(entry.name, Location{static_cast<uint32_t>(index), &entry, crc}).second) {
     return Damaged(path, absl::StrCat("tensor ", entry.name, " is in two shards"));
@@ -164,7 +166,7 @@ absl::Status CheckpointReader::ReadBlock(absl::string_view name, BlockId block, 
   SHOAL_RETURN_IF_ERROR(AsDamage(files_[location.file]->ReadFloats(*location.entry, 0, out)));
   if (Crc32c(BytesOf(out)) == location.crc32c) return absl::OkStatus();
   return Damaged(JoinPath(path_, manifest_.shards(static_cast<int>(location.file)).file()),
-                 absl::StrCat("tensor ", tensor, " has another checksum"));
+                 absl::StrCat("tensor ", tensor, " does not match its checksum"));
 }
 
 absl::StatusOr<std::vector<float>> CheckpointReader::ReadTheta() const {
@@ -220,7 +222,7 @@ absl::Status ShardFileReader::ReadNext(absl::Span<float> theta, absl::Span<const
   if (++next_ < blocks_.size()) return absl::OkStatus();
   const CheckpointShard& shard = checkpoint_->manifest().shards(shard_);
   if (sha256_.HexDigest() == shard.sha256()) return absl::OkStatus();
-  return Damaged(JoinPath(checkpoint_->path(), shard.file()), "its SHA-256 is not what the manifest says");
+  return Damaged(JoinPath(checkpoint_->path(), shard.file()), "its SHA-256 does not match the manifest");
 }
 
 absl::Status ShardFileReader::ReadTensor(absl::string_view name, absl::Span<float> out) {

@@ -11,7 +11,7 @@
 namespace shoal {
 namespace {
 
-// Two blocks a shard, three shards; block b's elements are b + i / 8.
+// Three shards of two blocks; block b's elements are b + i / 8.
 std::vector<float> Theta(uint64_t block) {
   std::vector<float> values(5 + block);
   for (size_t i = 0; i < values.size(); ++i)
@@ -91,12 +91,12 @@ TEST_CASE("A committed checkpoint reads back, and θ's digest is that of its byt
   CHECK(absl::IsInvalidArgument(reader->ReadBlock("exp_avg", BlockId(0), absl::MakeSpan(moment))));
 }
 
-TEST_CASE("A version that is there is not taken for that of another training, nor for one with other bits") {
+TEST_CASE("An existing version is not taken for one of another training, nor for one with other bits") {
   TestDir dir;
   const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
   REQUIRE(CommitCheckpoint(PosixEnv(), dir.path(), manifest).ok());
   CheckpointManifest other = manifest;
-  other.set_job(8);  // which went on with this training: its versions have the same bits
+  other.set_job(8);  // it continued this training: its versions have the same bits
   CHECK(CommitCheckpoint(PosixEnv(), dir.path(), other).ok());
   other.set_spec_sha256("another");
   CHECK(absl::IsFailedPrecondition(CommitCheckpoint(PosixEnv(), dir.path(), other).status()));
@@ -129,7 +129,7 @@ std::string FlipIn(const std::string& path) {
   return path;
 }
 
-TEST_CASE("A version that is there is read before it is taken for the one to be committed") {
+TEST_CASE("An existing version is read before it is taken for the one to be committed") {
   TestDir dir;
   const CheckpointManifest manifest = WriteAll(PosixEnv(), dir.path());
   const std::string path = *CommitCheckpoint(PosixEnv(), dir.path(), manifest);
@@ -138,7 +138,7 @@ TEST_CASE("A version that is there is read before it is taken for the one to be 
   SECTION("a bit has flipped") { FlipIn(shard); }
   SECTION("a shard is gone") { REQUIRE(PosixEnv()->DeleteFile(shard).ok()); }
   SECTION("a sector can't be read") { env.SetRules({FaultRule{"version-120/shard-1", 0, 0, EIO}}); }
-  CHECK_FALSE(CommitCheckpoint(&env, dir.path(), manifest).ok());  // and there is nothing in its place
+  CHECK_FALSE(CommitCheckpoint(&env, dir.path(), manifest).ok());  // and nothing is in its place
   CHECK(PosixEnv()->FileExists(path));
   WriteAll(PosixEnv(), dir.path());
   REQUIRE(CommitCheckpoint(&env, dir.path(), manifest).ok());
@@ -147,7 +147,7 @@ TEST_CASE("A version that is there is read before it is taken for the one to be 
 }
 
 TEST_CASE(
-    "A folder of checkpoints that is missing or empty is storage that is not there; an emptied one is") {
+    "A missing or empty checkpoint folder means that the storage is not there; an emptied one does not") {
   TestDir dir;
   const std::string folder = dir / "mount/job-1";
   const std::string path = *CommitCheckpoint(PosixEnv(), folder, WriteAll(PosixEnv(), folder));
@@ -161,15 +161,14 @@ TEST_CASE(
   REQUIRE(PosixEnv()->CreateDirs(folder).ok());
   CHECK_THAT(std::string(CheckStorage(PosixEnv(), folder).message()),
              Catch::Matchers::Contains(folder + " is empty"));
-  WriteAll(PosixEnv(), folder);  // by a server that has it not mounted
+  WriteAll(PosixEnv(), folder);  // by a server that has not mounted it
   CHECK(IsStorageTrouble(CheckStorage(PosixEnv(), folder)));
   CHECK(IsStorageTrouble(FileError(ESTALE, "Stale file handle")));
   CHECK(IsStorageTrouble(FileError(ETIMEDOUT, "Connection timed out")));
   CHECK(IsStorageTrouble(FileError(EHOSTUNREACH, "No route to host")));
 }
 
-TEST_CASE(
-    "Two servers that write the same shard don't share a file, and what one left goes with the commit") {
+TEST_CASE("Two servers that write the same shard don't share a file, and the commit removes what one left") {
   TestDir dir;
   FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, EIO}});
   CHECK_FALSE(WriteShard(&env, dir.path(), 0, /*writer=*/3).ok());
@@ -230,7 +229,7 @@ TEST_CASE("What servers of two restore points write of a version is kept apart")
     CHECK(left() == std::make_pair(true, false));
   }
   SECTION("the former ones are") {
-    REQUIRE(PosixEnv()->CreateDirs(dir / "version-9.partial").ok());  // its deletion was cut off
+    REQUIRE(PosixEnv()->CreateDirs(dir / "version-9.partial").ok());  // its deletion was interrupted
     CHECK(DeletePartialCheckpoints(PosixEnv(), dir.path(), RestoreId(3)).ok());
     CHECK(left() == std::make_pair(false, true));
     CHECK_FALSE(PosixEnv()->FileExists(dir / "version-9.partial"));
@@ -246,7 +245,7 @@ TEST_CASE("A missing shard keeps a checkpoint from being committed") {
 }
 
 TEST_CASE(
-    "Whatever operation of the disk fails, a checkpoint is whole or not there, and the next attempt "
+    "Whichever disk operation fails, a checkpoint is complete or absent, and the next attempt "
     "succeeds") {
   TestDir dir;
   FaultEnv env(PosixEnv());
@@ -272,7 +271,7 @@ TEST_CASE(
       REQUIRE(reader.ok());
       REQUIRE(reader->Verify().ok());
     }
-    if (operations < nth) {  // nothing was left to fail
+    if (operations < nth) {  // no operation was left to fail
       REQUIRE(status.ok());
       CHECK(nth > 10);
       break;
@@ -282,7 +281,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("A full disk says so, and nothing is left on it; so does a read-only one") {
+TEST_CASE("A full disk is reported, and nothing is left on it; so is a read-only one") {
   TestDir dir;
   FaultEnv env(PosixEnv(), {FaultRule{"shard-", 0, 100, GENERATE(ENOSPC, EDQUOT, EROFS)}});
   CHECK(absl::IsResourceExhausted(WriteShard(&env, dir.path(), 0).status()));

@@ -34,7 +34,7 @@ absl::Status SetField(absl::string_view field, absl::string_view value, FaultRul
   } else if (field == "nth") {
     if (!absl::SimpleAtoi(value, &rule->nth_operation) || rule->nth_operation == 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat("nth: expected a whole number from 1 on, got '", value, "'"));
+          absl::StrCat("nth: expected a whole number of at least 1, got '", value, "'"));
     }
   } else if (field == "after") {
     const absl::StatusOr<uint64_t> bytes = ParseBytes(value);
@@ -57,7 +57,7 @@ absl::StatusOr<FaultRule> ParseRule(absl::string_view text) {
         absl::StrSplit(part, absl::MaxSplits('=', 1));
     SHOAL_RETURN_IF_ERROR(SetField(field.first, field.second, &rule));
   }
-  if (rule.error == 0) return absl::InvalidArgumentError("error: missing, such as error=ENOSPC");
+  if (rule.error == 0) return absl::InvalidArgumentError("error: missing; for example error=ENOSPC");
   return rule;
 }
 
@@ -209,7 +209,7 @@ absl::StatusOr<uint64_t> FaultEnv::FileSize(const std::string& path) {
   return base_->FileSize(path);
 }
 
-// It has no errors, but may hang.
+// It returns no errors, but may hang.
 bool FaultEnv::FileExists(const std::string& path) {
   {
     absl::MutexLock lock(&mutex_);

@@ -16,21 +16,21 @@
 
 namespace shoal {
 
-// Which operations fail, and how. The conditions hold together; a rule without any lets everything fail.
+// Which operations fail, and how. All conditions must hold; a rule without any makes everything fail.
 struct FaultRule {
   // Only operations on paths that contain this; "": all. A rename has two paths.
   std::string path_contains;
-  // 0: every operation; n: only the n-th whose path matches. Every call of Env, WritableFile and
+  // 0: every operation; n: only the n-th whose path matches. Every call to Env, WritableFile and
   // RandomAccessFile that can fail is one operation.
   uint64_t nth_operation = 0;
-  // 0: not considered; else a disk of this size: appends fail once so many bytes were appended under the
-  // rule, after writing what still fits. Deleting gives no room back.
+  // 0: no limit; else a disk of this size: appends fail once this many bytes have been appended under the
+  // rule, after writing what still fits. Deleting frees no space.
   uint64_t after_bytes = 0;
   int error = 0;  // errno: ENOSPC, EIO, ...; or kFaultHang
 };
 
 // Instead of an error: the operation does not return until the rules are replaced, like a mount that does not
-// answer.
+// respond.
 inline constexpr int kFaultHang = -1;
 
 // "path=checkpoints,after=1MiB,error=ENOSPC" or "nth=3,error=EIO"; several rules are separated by ';'.
@@ -44,11 +44,11 @@ class FaultEnv : public Env {
   // `base` must outlive this object and its files.
   explicit FaultEnv(Env* base, std::vector<FaultRule> rules = {});
 
-  // Replaces all rules and starts counting anew; what hangs goes on. SetRules({}) heals everything.
+  // Replaces all rules and restarts counting; hanging operations continue. SetRules({}) repairs everything.
   void SetRules(std::vector<FaultRule> rules);
 
-  // How many operations have been counted, those that failed included: n runs that let operation 1, ..., n
-  // fail try every path of recovery.
+  // How many operations have been counted, including failed ones: n runs that fail operation 1, ..., n try
+  // every recovery path.
   uint64_t operations() const;
 
   // Waits until an operation hangs (true), or `timeout` has passed (false).
@@ -80,13 +80,13 @@ class FaultEnv : public Env {
     bool Fails(uint64_t append_bytes, uint64_t* fitting_bytes);
   };
 
-  // What an operation on `path` (and `other`, of a rename) must do.
+  // What an operation on `path` (and, for a rename, `other`) must do.
   struct Verdict {
     absl::Status status;
     uint64_t fitting_bytes = 0;  // of an append that fails: how much of it is written first
   };
   Verdict Judge(const std::string& path, const std::string& other, uint64_t append_bytes);
-  // Until the rules are replaced.
+  // Blocks until the rules are replaced.
   void Hang() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Check(const std::string& path) { return Judge(path, path, 0).status; }
 

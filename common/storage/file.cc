@@ -32,7 +32,7 @@ absl::Status FileError(int error, absl::string_view text) {
       return absl::ResourceExhaustedError(status.message());
     case ESTALE:
     case ENOTCONN:
-    case ETIMEDOUT:  // of a network file system whose server does not answer
+    case ETIMEDOUT:  // a network file system whose server does not respond
     case ECONNREFUSED:
     case EHOSTDOWN:
     case EHOSTUNREACH:
@@ -56,7 +56,7 @@ absl::Status Env::WriteFileAtomic(const std::string& path, absl::string_view byt
   absl::Status status = WriteDurably(this, temporary, bytes);
   if (status.ok()) status = Rename(temporary, path);
   if (!status.ok()) {
-    DeleteFile(temporary).IgnoreError();  // the first error is the one to tell
+    DeleteFile(temporary).IgnoreError();  // the first error is the one to report
     return status;
   }
   return SyncDir(DirName(path));

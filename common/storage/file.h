@@ -16,7 +16,7 @@ namespace shoal {
 // A file being written, in order. Not thread-safe.
 class WritableFile {
  public:
-  // Closes the file when Close was not called; an error is lost then, so call Close.
+  // Closes the file if Close was not called; an error is then lost, so call Close.
   virtual ~WritableFile() = default;
 
   // On failure an unknown part of `bytes` may be in the file. Unbuffered: write large pieces.
@@ -29,7 +29,7 @@ class WritableFile {
   virtual absl::Status Close() = 0;
 };
 
-// A file being read at any place. Thread-safe.
+// A file that can be read at any offset. Thread-safe.
 class RandomAccessFile {
  public:
   virtual ~RandomAccessFile() = default;
@@ -37,51 +37,52 @@ class RandomAccessFile {
   // Its size when it was opened, in bytes.
   virtual uint64_t size() const = 0;
 
-  // Fills `out` with the bytes from `offset` on. Errors: OUT_OF_RANGE when the file ends before; what the
-  // system says.
+  // Fills `out` with the bytes from `offset` on. Errors: OUT_OF_RANGE when the file ends before that; the
+  // system's.
   virtual absl::Status Read(uint64_t offset, absl::Span<char> out) const = 0;
 };
 
 enum class WriteMode {
   kTruncate,  // starts empty
-  kAppend,    // goes on behind what is there
+  kAppend,    // continues after the existing bytes
 };
 
-// What the system says by `error` (errno), with the code of absl::ErrnoToStatusCode. Two kinds have codes of
-// their own: RESOURCE_EXHAUSTED when there is no room (ENOSPC, EDQUOT, and EROFS too: disks are made
-// read-only when they fail), UNAVAILABLE when a file system is not there as it was (ESTALE, ENOTCONN,
+// The system's description of `error` (errno), with the code of absl::ErrnoToStatusCode. Two kinds have codes
+// of their own: RESOURCE_EXHAUSTED when there is no space (ENOSPC, EDQUOT, and EROFS too: failing disks
+// become read-only), UNAVAILABLE when a file system is no longer there as it was (ESTALE, ENOTCONN,
 // ETIMEDOUT, ...).
 absl::Status FileError(int error, absl::string_view text);
 
-// A file system. Thread-safe. Errors carry the path and what the system says ("... : No space left on
-// device"), with the code that FileError gives: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED,
-// RESOURCE_EXHAUSTED (a full disk) and so on.
+// A file system. Thread-safe. Errors carry the path and the system's description ("... : No space left on
+// device"), with the code from FileError: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED (a
+// full disk) and so on.
 class Env {
  public:
   virtual ~Env() = default;
 
-  // Creates the file when it is not there.
+  // Creates the file if it does not exist.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> NewWritableFile(
       const std::string& path, WriteMode mode = WriteMode::kTruncate) = 0;
   virtual absl::StatusOr<std::unique_ptr<RandomAccessFile>> NewRandomAccessFile(const std::string& path) = 0;
 
-  // Replaces `to` at once when it is there. After a crash the name may still be the old one, until SyncDir.
+  // Atomically replaces an existing `to`. Until SyncDir, a crash may undo the rename.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
 
-  // Makes names in `path` durable.
+  // Makes the names in `path` durable.
   virtual absl::Status SyncDir(const std::string& path) = 0;
 
-  // With all parents; OK when it is there already. Durable: what is synced in a folder that this made can't
-  // be lost with the folder's name.
+  // With all parents; OK when it exists already. Durable: what is synced in a folder created here can't be
+  // lost with the folder's name.
   virtual absl::Status CreateDirs(const std::string& path) = 0;
 
   // The names in a folder, sorted, without "." and "..".
   virtual absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path) = 0;
 
-  // Errors: NOT_FOUND when it is not there.
+  // Errors: NOT_FOUND when it does not exist.
   virtual absl::Status DeleteFile(const std::string& path) = 0;
 
-  // A file, or a folder with all that is in it (links are removed, not followed); OK when it is not there.
+  // Deletes a file, or a folder with its contents (links are removed, not followed); OK when it does not
+  // exist.
   virtual absl::Status DeleteTree(const std::string& path) = 0;
 
   virtual absl::StatusOr<uint64_t> FileSize(const std::string& path) = 0;
@@ -89,34 +90,35 @@ class Env {
   // Whether there is a file or folder of this name.
   virtual bool FileExists(const std::string& path) = 0;
 
-  // Whether some process, on any machine that has this file system, still writes the file: it has it open
-  // from NewWritableFile. True when that can't be told.
+  // Whether some process, on any machine with this file system, is still writing the file, that is, has it
+  // open from NewWritableFile. True when that can't be determined.
   virtual bool IsBeingWritten(const std::string& /*path*/) { return true; }
 
   // The whole file.
   absl::StatusOr<std::string> ReadFile(const std::string& path);
 
   // Makes `path` hold exactly `bytes`, durably: a temporary file beside it, fsync, rename, fsync of the
-  // folder. On failure, and after a crash at any moment, `path` holds either what it held before or `bytes`.
+  // folder. On failure, and after a crash at any moment, `path` holds either its previous contents or
+  // `bytes`.
   absl::Status WriteFileAtomic(const std::string& path, absl::string_view bytes);
 
   // In lower-case hexadecimal.
   absl::StatusOr<std::string> Sha256OfFile(const std::string& path);
 };
 
-// The operating system's files. Never null, lives for ever.
+// The operating system's files. Never null, never destroyed.
 Env* PosixEnv();
 
 // The folder part of a path: "a/b" -> "a", "b" -> ".", "/b" -> "/".
 std::string DirName(absl::string_view path);
 // The last part: "a/b" -> "b".
 std::string BaseName(absl::string_view path);
-// The path from the root on, without "." and ".." where they can be told without looking. Errors: what the
-// system says.
+// The absolute path, with "." and ".." resolved as far as possible without access to the file system. Errors:
+// the system's.
 absl::StatusOr<std::string> AbsolutePath(const std::string& path);
-// Without "." and "..", doubled slashes and one at the end, so that a folder has one name; "" stays "".
+// Without ".", "..", doubled and trailing slashes, so that a folder has one name; "" stays "".
 std::string NormalPath(const std::string& path);
-// One slash between two parts; `name` alone when `folder` is "".
+// Joins with one slash; just `name` when `folder` is "".
 std::string JoinPath(absl::string_view folder, absl::string_view name);
 
 }  // namespace shoal

@@ -61,7 +61,7 @@ TEST_CASE("Fault rules are parsed, and wrong ones refused with the field") {
   }
 }
 
-TEST_CASE("Paths are joined, parted and made absolute") {
+TEST_CASE("Paths are joined, split and made absolute") {
   CHECK(JoinPath("a/", "/b") == "a/b");
   CHECK(JoinPath("", "b") == "b");
   CHECK(DirName("a/b") == "a");
@@ -70,7 +70,7 @@ TEST_CASE("Paths are joined, parted and made absolute") {
   CHECK(*AbsolutePath("/a/./b/../c") == "/a/c");
 }
 
-TEST_CASE("Folders are made with their parents, listed in order, and removed with all that is in them") {
+TEST_CASE("Folders are created with their parents, listed in order, and removed with their contents") {
   const TestDir dir;
   Env* const env = PosixEnv();
   REQUIRE(env->CreateDirs(dir / "a/b/c").ok());

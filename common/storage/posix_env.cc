@@ -73,7 +73,7 @@ class PosixWritableFile : public WritableFile {
 
   absl::Status Close() override {
     const int fd = fd_.Release();
-    // Linux has closed it also when a signal came, so there is nothing to retry.
+    // Linux has closed it even when a signal interrupted the call, so there is nothing to retry.
     if (fd >= 0 && close(fd) != 0 && errno != EINTR) return Failure(errno, "can't close", path_);
     return absl::OkStatus();
   }
@@ -114,8 +114,8 @@ class PosixEnvironment : public Env {
                                                                 WriteMode mode) override {
     const int how = mode == WriteMode::kTruncate ? O_TRUNC : O_APPEND;
     SHOAL_ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_WRONLY | O_CREAT | how));
-    // For IsBeingWritten; a file system without locks only makes it say yes. The system ends it with the
-    // process, however that dies.
+    // For IsBeingWritten, which returns true on a file system without locks. The system releases the lock
+    // when the process dies, however it dies.
     (void)Retry([&] { return flock(fd.get(), LOCK_SH | LOCK_NB); });
     return std::make_unique<PosixWritableFile>(path, std::move(fd));
   }
@@ -141,7 +141,7 @@ class PosixEnvironment : public Env {
 
   absl::Status CreateDirs(const std::string& path) override {
     std::error_code error;
-    std::vector<std::string> parents;  // of folders that are missing, innermost first
+    std::vector<std::string> parents;  // of missing folders, innermost first
     for (std::string missing = path; !std::filesystem::exists(missing, error); missing = parents.back()) {
       parents.push_back(DirName(missing));
       if (parents.back() == missing) break;

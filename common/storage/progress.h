@@ -1,4 +1,4 @@
-// How a long task says that it gets on.
+// How a long task reports progress.
 #pragma once
 
 #include <functional>
@@ -7,11 +7,12 @@
 
 namespace shoal {
 
-// Called by a task whenever a piece of it is done (bytes read, examples encoded), with what it is at, for
-// people: "reads data/train.tsv". Cheap, so better too often than too seldom; never blocks.
+// Called by a task whenever a piece of it is done (bytes read, examples encoded), with a description of what
+// it is doing, for people: "reads data/train.tsv". Cheap, so call it too often rather than too rarely; never
+// blocks.
 using Progress = std::function<void(absl::string_view what)>;
 
-// For whoever does not want to know.
+// Ignores progress.
 inline void NoProgress(absl::string_view) {}
 
 }  // namespace shoal

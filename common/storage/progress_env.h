@@ -1,4 +1,4 @@
-// Files whose reading and writing say that they get on.
+// Files whose reading and writing report progress.
 #pragma once
 
 #include <memory>
@@ -10,9 +10,9 @@
 
 namespace shoal {
 
-// `base`, but `progress` is called ("reads PATH", "writes PATH") before and after a file is opened, after
-// each piece of a read or write, of at most kPieceBytes, and each Sync: a folder that has stopped answering
-// shows. Thread-safe when `progress` is.
+// `base`, but `progress` is called ("reads PATH", "writes PATH") before and after a file is opened, and after
+// each Sync and each piece, of at most kPieceBytes, of a read or write: so a folder that has stopped
+// responding is noticed. Thread-safe when `progress` is.
 class ProgressEnv : public Env {
  public:
   static constexpr size_t kPieceBytes = 4 << 20;

@@ -1,4 +1,4 @@
-// Why a checkpoint can't be loaded, as servers and scheduler tell it.
+// Why a checkpoint can't be loaded, as servers report it to the scheduler.
 #pragma once
 
 #include "absl/status/status.h"
@@ -6,7 +6,7 @@
 
 namespace shoal {
 
-// Of what the functions of common/storage/checkpoint.h say; NONE when it is OK, or nothing of these.
+// The kind of an error of common/storage/checkpoint.h; NONE when `status` is OK or none of the kinds.
 RestoreTrouble RestoreTroubleOf(const absl::Status& status);
 
 }  // namespace shoal

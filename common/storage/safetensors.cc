@@ -17,21 +17,21 @@ constexpr uint64_t kLengthBytes = 8;
 // Elements converted at a time.
 constexpr uint64_t kPieceElements = 1 << 16;
 
-// Length and text of the header, with bounds checked against the file's size.
+// Length and text of the header, checked against the file's size.
 absl::StatusOr<std::string> ReadHeader(const RandomAccessFile& file) {
   if (file.size() < kLengthBytes) return absl::InvalidArgumentError("too short for a safetensors file");
   uint64_t length = 0;
   SHOAL_RETURN_IF_ERROR(file.Read(0, absl::MakeSpan(reinterpret_cast<char*>(&length), sizeof(length))));
   if (length > kMaxSafetensorsHeaderBytes || length > file.size() - kLengthBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("no safetensors file: a header of ", length, " bytes in a file of ", file.size()));
+        absl::StrCat("not a safetensors file: a header of ", length, " bytes in a file of ", file.size()));
   }
   std::string header(kLengthBytes + length, '\0');
   SHOAL_RETURN_IF_ERROR(file.Read(0, absl::MakeSpan(header)));
   return header;
 }
 
-// Floats of `type` at `bytes` to float32.
+// Converts floats of `type` in `bytes` to float32.
 void Convert(SafetensorsType type, absl::Span<const char> bytes, absl::Span<float> out) {
   const auto raw = absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (type == SafetensorsType::kF64) {

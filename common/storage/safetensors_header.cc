@@ -48,7 +48,7 @@ absl::StatusOr<std::vector<uint64_t>> ParseNumbers(const json& tensor, const std
                                                    const char* field) {
   const auto it = tensor.find(field);
   if (it == tensor.end() || !it->is_array()) {
-    return Malformed(name, absl::StrCat(field, " is missing or no list"));
+    return Malformed(name, absl::StrCat(field, " is missing or not a list"));
   }
   std::vector<uint64_t> numbers;
   for (const json& number : *it) {
@@ -62,7 +62,7 @@ absl::StatusOr<std::vector<uint64_t>> ParseNumbers(const json& tensor, const std
 
 absl::StatusOr<SafetensorsType> ParseType(const json& tensor, const std::string& name) {
   const auto it = tensor.find("dtype");
-  if (it == tensor.end() || !it->is_string()) return Malformed(name, "dtype is missing or no string");
+  if (it == tensor.end() || !it->is_string()) return Malformed(name, "dtype is missing or not a string");
   const auto& text = it->get_ref<const std::string&>();
   for (const TypeInfo& info : kTypes) {
     if (info.name == text) return info.type;
@@ -70,7 +70,7 @@ absl::StatusOr<SafetensorsType> ParseType(const json& tensor, const std::string&
   return Malformed(name, absl::StrCat("dtype '", text, "' is not supported"));
 }
 
-// Whether the tensor's size can be told in 64 bits.
+// Whether the tensor's size fits 64 bits.
 bool SizeFits(const SafetensorsEntry& entry) {
   unsigned __int128 size = SafetensorsTypeBytes(entry.type);
   // Zeros first: {2^40, 2^40, 0} is an empty tensor.
@@ -83,7 +83,7 @@ bool SizeFits(const SafetensorsEntry& entry) {
 }
 
 absl::StatusOr<SafetensorsEntry> ParseEntry(const std::string& name, const json& tensor) {
-  if (!tensor.is_object()) return Malformed(name, "no object");
+  if (!tensor.is_object()) return Malformed(name, "not an object");
   SafetensorsEntry entry;
   entry.name = name;
   SHOAL_ASSIGN_OR_RETURN(entry.type, ParseType(tensor, name));
@@ -94,14 +94,14 @@ absl::StatusOr<SafetensorsEntry> ParseEntry(const std::string& name, const json&
   }
   if (!SizeFits(entry) || entry.size_bytes() != range[1] - range[0]) {
     return Malformed(name, absl::StrCat("data_offsets span ", range[1] - range[0],
-                                        " bytes, which is not what dtype and shape take"));
+                                        " bytes, which does not match dtype and shape"));
   }
   entry.offset = range[0];
   return entry;
 }
 
 absl::StatusOr<SafetensorsMetadata> ParseMetadata(const json& value) {
-  const absl::Status malformed = absl::InvalidArgumentError("__metadata__ is no object of strings");
+  const absl::Status malformed = absl::InvalidArgumentError("__metadata__ is not an object of strings");
   if (!value.is_object()) return malformed;
   SafetensorsMetadata metadata;
   for (const auto& [key, text] : value.items()) {
@@ -111,7 +111,7 @@ absl::StatusOr<SafetensorsMetadata> ParseMetadata(const json& value) {
   return metadata;
 }
 
-// Errors: INVALID_ARGUMENT also for what JSON allows but a header can't have: names twice, deep nesting.
+// Errors: INVALID_ARGUMENT also for what JSON allows but a header can't have: duplicate names, deep nesting.
 absl::StatusOr<json> ParseJson(absl::string_view text) {
   absl::flat_hash_set<std::string> names;
   std::string problem;
@@ -123,12 +123,12 @@ absl::StatusOr<json> ParseJson(absl::string_view text) {
       return false;
     }
     if (event == json::parse_event_t::key && depth == 1 && !names.insert(value.get<std::string>()).second) {
-      problem = absl::StrCat("'", value.get<std::string>(), "' is there twice");
+      problem = absl::StrCat("'", value.get<std::string>(), "' occurs twice");
     }
     return true;
   };
   json header = json::parse(text.begin(), text.end(), check, /*allow_exceptions=*/false);
-  if (problem.empty() && !header.is_object()) problem = "no JSON object";
+  if (problem.empty() && !header.is_object()) problem = "not a JSON object";
   if (!problem.empty()) return absl::InvalidArgumentError(absl::StrCat("header: ", problem));
   return header;
 }
@@ -138,10 +138,10 @@ absl::Status CheckLayout(const std::vector<SafetensorsEntry>& entries, uint64_t 
   uint64_t next = 0;
   for (const SafetensorsEntry& entry : entries) {
     if (entry.offset != next) {
-      return Malformed(entry.name,
-                       absl::StrCat("starts at byte ", entry.offset, " of the data, ",
-                                    entry.offset < next ? "inside the one" : "after a gap behind the one",
-                                    " before, which ends at ", next));
+      return Malformed(entry.name, absl::StrCat("starts at byte ", entry.offset, " of the data, ",
+                                                entry.offset < next ? "inside the tensor"
+                                                                    : "after a gap following the tensor",
+                                                " before, which ends at ", next));
     }
     next += entry.size_bytes();
     if (next > data_bytes) {
@@ -158,13 +158,13 @@ absl::Status CheckNames(const SafetensorsHeader& header) {
   absl::flat_hash_set<absl::string_view> names;
   for (const SafetensorsEntry& entry : header.entries) {
     if (entry.name.empty() || entry.name == kMetadataName)
-      return Malformed(entry.name, "not a name for a tensor");
-    if (!IsValidUtf8(entry.name)) return Malformed(entry.name, "the name is no UTF-8");
-    if (!names.insert(entry.name).second) return Malformed(entry.name, "there twice");
+      return Malformed(entry.name, "not a valid tensor name");
+    if (!IsValidUtf8(entry.name)) return Malformed(entry.name, "the name is not UTF-8");
+    if (!names.insert(entry.name).second) return Malformed(entry.name, "occurs twice");
   }
   for (const auto& [key, value] : header.metadata) {
     if (!IsValidUtf8(key) || !IsValidUtf8(value)) {
-      return absl::InvalidArgumentError(absl::StrCat("metadata '", key, "' is no UTF-8"));
+      return absl::InvalidArgumentError(absl::StrCat("metadata '", key, "' is not UTF-8"));
     }
   }
   return absl::OkStatus();

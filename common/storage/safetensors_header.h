@@ -20,13 +20,14 @@ struct SafetensorsHeader {
   SafetensorsMetadata metadata;
 };
 
-// `data_bytes`: what follows the header in the file; tensors must fill exactly that.
+// `data_bytes`: the size of what follows the header in the file; tensors must fill exactly that.
 // Errors: INVALID_ARGUMENT that names the tensor and what is wrong with it.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view json, uint64_t data_bytes);
 
-// The whole start of the file, the eight bytes of length included, padded with blanks so that tensors start
-// at a multiple of 8. Offsets of `header` are not used: tensors lie one behind the other. Errors:
-// INVALID_ARGUMENT for a name that is empty, reserved, no UTF-8 or given twice, or a header too long.
+// The start of the file up to the tensors, including the eight bytes of length, padded with blanks so that
+// tensors start at a multiple of 8. Offsets in `header` are ignored: tensors are contiguous. Errors:
+// INVALID_ARGUMENT for a name that is empty, reserved, not UTF-8 or a duplicate, or a header that is too
+// long.
 absl::StatusOr<std::string> FormatSafetensorsHeader(const SafetensorsHeader& header);
 
 }  // namespace shoal

@@ -7,8 +7,8 @@
 
 namespace shoal {
 
-// An empty folder (under TEST_TMPDIR, else the system's place for temporary files) that is removed with all
-// that is in it at the end. Aborts when it can't be made. For tests and benchmarks alone.
+// An empty folder (under TEST_TMPDIR, else the system's temporary folder) that the destructor removes with
+// its contents. Aborts when it can't be created. Only for tests and benchmarks.
 class TestDir {
  public:
   TestDir();

@@ -167,7 +167,7 @@ TEST_CASE("Standard output that can't be written is an error, and a reader that 
       INFO(path << " " << flag);
       const CommandResult full = Bash(Program(path), absl::StrCat("$0 ", flag, " > /dev/full"));
       CHECK(full.ended == "exit status 1");
-      CHECK_THAT(full.output, Contains("standard output can't be written: No space left on device"));
+      CHECK_THAT(full.output, Contains("can't write to standard output: No space left on device"));
       CHECK(Bash(Program(path), absl::StrCat("$0 ", flag, " >&-")).ended == "exit status 1");
       const CommandResult gone =
           Bash(Program(path), absl::StrCat("exec 3> >(true); wait $!; $0 ", flag, " >&3"));

@@ -148,7 +148,7 @@ TEST_CASE("A training ends when a worker that it needs refuses for good", "[no w
   const CommandResult result = TrainIn(dir, {kTiny, "--workers", "2", "--worker-flag=--fault",
                                              "--worker-flag=path=worker-2/artifacts,error=ENOSPC"});
   CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("no other node will come: worker-2 refused job 1") &&
+  CHECK_THAT(result.output, Contains("no other node will join: worker-2 refused job 1") &&
                                 Contains("No space left on device"));
 }
 
@@ -162,14 +162,14 @@ TEST_CASE("A folder in which a training runs is refused to another one, which na
         RunCommand({Program("tools/shoal/shoal"), "train", kTiny, "--out", dir / "run", flag});
     CHECK(second.ended == "exit status 1");
     CHECK_THAT(second.output,
-               Contains(absl::StrCat("(process ", process->pid(), ") works in ", dir / "run")));
+               Contains(absl::StrCat("(process ", process->pid(), ") is using ", dir / "run")));
   }
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(60)));
   CHECK(process->Ended() == "exit status 130");
 }
 
-TEST_CASE("A training whose progress nobody reads any more stops as at Ctrl-C", "[interrupt]") {
+TEST_CASE("A training whose progress reader has gone stops as at Ctrl-C", "[interrupt]") {
   const TestDir dir;
   const CommandResult result =
       RunCommand({"/bin/bash", "-c",
@@ -203,7 +203,7 @@ TEST_CASE("A job that failed before its first checkpoint does not lock its folde
   INFO(result.output);
   CHECK(result.ended == "exit status 0");
   CHECK(ReportIn(dir)["state"] == "completed");
-  CHECK_THAT(TrainIn(dir, {kTiny}).output, Contains("holds a training already"));
+  CHECK_THAT(TrainIn(dir, {kTiny}).output, Contains("already holds a training"));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kPiece = 1 << 16;  // elements of an item
+constexpr int64_t kPiece = 1 << 16;  // elements per work item
 
 struct State {
   std::vector<float> parameters, gradient, first_moment, second_moment;

@@ -1,4 +1,4 @@
-// How fast a server's update of the parameters is, beside what memory can do.
+// The speed of a server's parameter update, compared with that of memory.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct ApplyOptions {
 };
 
 // AdamW on f32 parameters that lie in memory, not in cache. Prints a line with GB/s of the update (reads of
-// the parameters, gradient and two moments; writes of all but the gradient) and of a copy that moves as many
-// bytes on as many threads, and their ratio.
+// the parameters, gradient and two moments; writes of all but the gradient) and of a copy that moves the same
+// number of bytes on as many threads, and their ratio.
 absl::Status RunApply(const ApplyOptions& options);
 
 }  // namespace shoal

@@ -55,7 +55,7 @@ double TrainingFlops(const ModelConfig& config, absl::Span<const int32_t> offset
   double forward = 0;
   for (size_t b = 0; b + 1 < offsets.size(); ++b) {
     const double length = offsets[b + 1] - offsets[b];
-    const double keys = config.causal() ? (length + 1) / 2 : length;  // of a token, on average
+    const double keys = config.causal() ? (length + 1) / 2 : length;  // per token, on average
     const double of_layer = 2 * (4 * hidden * hidden + 2 * hidden * inner) + 4 * hidden * keys;
     forward += length * (of_layer * static_cast<double>(config.num_hidden_layers) + 2 * hidden * vocabulary);
   }

@@ -19,7 +19,7 @@ absl::StatusOr<ModelConfig> BenchModel(const std::string& name);
 
 // Arithmetic of the matrix products and attention, forward and backward (twice the forward), for examples of
 // these lengths (`offsets` as in Batch), a language model's head included. Causal attention counts the keys
-// that a token sees. Embeddings, a classifier's head and what is element by element are left out.
+// that a token sees. Embeddings, a classifier's head and element-wise operations are left out.
 double TrainingFlops(const ModelConfig& config, absl::Span<const int32_t> offsets);
 
 }  // namespace shoal

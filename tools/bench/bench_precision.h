@@ -1,4 +1,4 @@
-// The --precision of benchmarks, and what computes it.
+// The --precision of benchmarks, and the device for it.
 #pragma once
 
 #include <memory>
@@ -12,14 +12,14 @@
 
 namespace shoal {
 
-// Type of activations. Errors: INVALID_ARGUMENT that lists the names.
+// The type of activations. Errors: INVALID_ARGUMENT that lists the names.
 inline absl::StatusOr<DType> ParsePrecision(const std::string& name) {
   if (name == "f32") return DType::kF32;
   if (name == "bf16") return DType::kBf16;
   return absl::InvalidArgumentError(absl::StrCat("--precision ", name, ": expected f32 or bf16"));
 }
 
-// As the environment says (DeviceOptions), and bf16 in the fastest class that the processor has.
+// As set in the environment (DeviceOptions), with bf16 in the fastest class that the processor supports.
 inline absl::StatusOr<std::unique_ptr<Device>> MakeBenchDevice(int threads) {
   const auto options = DeviceOptions::FromEnvironment(threads);
   if (!options.ok()) return options.status();

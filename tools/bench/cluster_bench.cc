@@ -36,7 +36,7 @@ std::string Word(uint64_t number) {
   return word;
 }
 
-// Sentences that are longer than `length` tokens.
+// Sentences of more than `length` tokens.
 std::string Sentences(int64_t examples, int64_t length) {
   PhiloxStream random(DeriveKey(1, "sentences"));
   std::string text = "label\ttext\n";
@@ -94,7 +94,7 @@ absl::StatusOr<JobSpec> MakeJob(const ClusterOptions& options, const std::string
   return ReadJobFile(env, JoinPath(folder, "job.yaml"), {});
 }
 
-// Tokens a second of the windows behind the first, which warms up.
+// Tokens per second of the windows after the first, which is the warm-up.
 absl::StatusOr<double> Measure(SchedulerClient* client, JobId job) {
   const absl::Time deadline = absl::Now() + kDeadline;
   uint64_t after = 0;
@@ -112,7 +112,7 @@ absl::StatusOr<double> Measure(SchedulerClient* client, JobId job) {
     });
     if (status.ok()) break;
     if (!absl::IsUnavailable(status)) return status;
-    if (absl::Now() > deadline) return absl::DeadlineExceededError("the job does not end");
+    if (absl::Now() > deadline) return absl::DeadlineExceededError("the job did not end in time");
   }
   SHOAL_ASSIGN_OR_RETURN(const Job ended, client->GetJob(job));
   if (ended.state() != JOB_STATE_COMPLETED) return absl::InternalError(ended.reason());

@@ -16,10 +16,10 @@
 namespace shoal {
 namespace {
 
-// So many elements are worked on in one timed run of what stays in a cache.
+// The elements processed in one timed run of what stays in a cache.
 constexpr uint64_t kTimedElements = uint64_t{1} << 26;
 
-// What one thread works on.
+// The data of one thread.
 struct Arrays {
   std::vector<float> values;
   std::vector<uint8_t> wire;
@@ -45,7 +45,7 @@ const Op kOps[] = {
 
 struct Case {
   WireFormat format;
-  uint64_t elements;  // of a thread
+  uint64_t elements;  // per thread
   bool in_cache;
 };
 

@@ -42,7 +42,7 @@ View MakeView(SlotRange slots) {
   return view;
 }
 
-// The contribution of `node`, as it comes from the network.
+// The contribution of `node`, as received from the network.
 grpc::ByteBuffer Contribution(Round round, SlotRange node, const worker::GradientBuffer& gradient) {
   ContributionHeader header;
   SetKey(kView, &header);
@@ -83,7 +83,7 @@ class BenchServer {
   }
   ~BenchServer() { job_->Close(); }
 
-  // A round: takes the messages, and writes one for each of `workers`. Returns the last.
+  // Runs a round: takes the messages, and writes one for each of `workers`. Returns the last.
   grpc::ByteBuffer Run(Round round, const std::vector<grpc::ByteBuffer>& contributions, size_t workers) {
     for (const grpc::ByteBuffer& buffer : contributions) {
       auto message = ParseContribution(buffer);
@@ -111,7 +111,7 @@ class BenchWorker {
     Store(Version(0));
   }
 
-  // The slots of a round.
+  // Runs the slots of a round.
   std::vector<grpc::ByteBuffer> Run(Round round) {
     const worker::Work work = core_.NextWork();
     SHOAL_CHECK(work.kind == worker::Work::Kind::kTrain && work.version == InputOf(round));
@@ -120,7 +120,7 @@ class BenchWorker {
     core_.EndWork(work.ticket);
     return contributions;
   }
-  // The version that the round came to.
+  // Receives the round's new version.
   void Take(const grpc::ByteBuffer& buffer) {
     const auto message = ParsePublishedBlock(buffer);
     SHOAL_CHECK_OK(message);

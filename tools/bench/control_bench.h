@@ -1,4 +1,4 @@
-// What the protocol itself costs, without the parameters.
+// The cost of the protocol itself, without parameters.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@ struct ControlOptions {
   int slots = 256;
   int rounds = 200;
   int nodes = 1000;
-  int channels = 0;     // connections that the nodes share; 0: each has its own
-  double seconds = 10;  // of the measured time; 0: only the round is measured
+  int channels = 0;     // connections that the nodes share; 0: one for each
+  double seconds = 10;  // measured time; 0: measures only the round
 };
 
 // Prints two lines about rounds of one block of 16 elements, on one thread without a network, and one about
@@ -27,13 +27,13 @@ struct ControlOptions {
 //                         of the reduction, write the contribution's message, parse the published block's,
 //                         note the new version
 //   round_milliseconds    their sum
-// Not counted: gRPC, threads that wake each other, and the report to the scheduler, of which a server sends
-// at most 20 a second however many slots there are.
+// Not counted: gRPC, threads that wake each other, and the reports to the scheduler, of which a server sends
+// at most 20 per second however many slots there are.
 //
-// The scheduler: a real process with `nodes` sessions over loopback that send a heartbeat every interval it
-// asks for, without a job.
+// The scheduler: a real process with `nodes` sessions over loopback that send heartbeats at the interval it
+// requests, without a job.
 //   core_share            its CPU time (/proc/PID/stat, user and system) over the wall time
-// Errors: what the daemon says, or that it has taken a node off meanwhile.
+// Errors: the daemon's, or that it has dropped a node meanwhile.
 absl::Status RunControl(const ControlOptions& options);
 
 }  // namespace shoal

@@ -44,7 +44,7 @@ JsonLine& JsonLine::Number(absl::string_view name, double value) {
   Name(name);
   if (!std::isfinite(value)) {
     text_ += "null";
-  } else {  // four digits, and all that stand before the point
+  } else {  // four digits, and all digits before the point
     absl::StrAppend(&text_,
                     std::abs(value) < 1000 ? absl::StrFormat("%.4g", value) : absl::StrFormat("%.0f", value));
   }

@@ -99,7 +99,7 @@ class Runner {
   }
 
   void Product(const GemmShape& s) {
-    // B of a layer and C of its gradient are parameters, which are f32 always.
+    // B of a layer and C of its gradient are parameters, which are always f32.
     Values a(type_, s.m * s.k, 0.5f), b(s.trans_a ? type_ : DType::kF32, s.k * s.n, 0.25f);
     Values c(s.trans_a ? DType::kF32 : type_, s.m * s.n, 0);
     GemmArgs args;

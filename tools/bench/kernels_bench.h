@@ -1,4 +1,4 @@
-// How fast each kernel is on its own, at the shapes of training.
+// The speed of each kernel on its own, at the shapes of training.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace shoal {
 struct KernelsOptions {
   int threads = 1;
   std::string precision = "f32";  // of activations: f32 or bf16
-  std::string only;               // just the kernels whose name contains this
+  std::string only;               // only the kernels whose name contains this
   int repeats = 10;
 };
 

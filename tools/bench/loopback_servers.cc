@@ -122,7 +122,7 @@ void LoopbackServers::Install(const View& view) {
 
 namespace {
 
-// Of the process that is to be: serves until `lifeline` is closed.
+// Runs in the child process: serves until `lifeline` is closed.
 absl::Status Serve(int count, const std::shared_ptr<const server::ShardConfig>& job, int lifeline,
                    int to_parent) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LoopbackServers> servers, LoopbackServers::Start(count, job));

@@ -1,4 +1,4 @@
-// The servers' end of the data plane, in this process or another one, for benchmarks of it.
+// The servers' end of the data plane, in this process or another one, for benchmarks.
 #pragma once
 
 #include <sys/types.h>
@@ -30,16 +30,16 @@ struct BenchJobOptions {
 // group is one parameter.
 absl::StatusOr<std::shared_ptr<const server::ShardConfig>> MakeBenchJob(const BenchJobOptions& options);
 
-// Real servers of one job behind real gRPC on loopback. Whoever pulls from them must have ended first. Not
-// thread-safe.
+// Real servers of one job behind real gRPC on loopback. All pulls from them must have ended before
+// destruction. Not thread-safe.
 class LoopbackServers {
  public:
   static absl::StatusOr<std::unique_ptr<LoopbackServers>> Start(
       int count, const std::shared_ptr<const server::ShardConfig>& job);
 
-  // A view of all of them, without slots and target.
+  // A view of all servers, without slots and target.
   View MakeView() const;
-  // Returns when all serve it. Once.
+  // Returns when all servers serve it. Call once.
   void Install(const View& view);
 
  private:
@@ -56,12 +56,12 @@ class LoopbackServers {
   std::vector<std::unique_ptr<Server>> servers_;
 };
 
-// LoopbackServers in a process of their own, with the view that they have installed; it ends with this
-// object, or with this process. Not thread-safe.
+// LoopbackServers in a separate process, with the view that they have installed; it ends with this object, or
+// with this process. Not thread-safe.
 class ServerProcess {
  public:
-  // Forks: before this process has threads or has used gRPC. Errors: what the system says; INTERNAL when the
-  // servers did not start (they have said why).
+  // Forks, so call it before this process has threads or has used gRPC. Errors: the system's; INTERNAL when
+  // the servers did not start (they have printed why).
   static absl::StatusOr<std::unique_ptr<ServerProcess>> Start(
       int count, const std::shared_ptr<const server::ShardConfig>& job);
   ~ServerProcess();
@@ -69,7 +69,7 @@ class ServerProcess {
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   const View& view() const { return view_; }
-  // Of all its threads so far.
+  // CPU time of all its threads so far.
   double CpuSeconds() const;
 
  private:

@@ -15,8 +15,8 @@ namespace {
 constexpr int kChains = 12;  // independent sums: more than the instruction's latency
 constexpr int64_t kSteps = 200000;
 
-// Each returns something of its sums, so that they are computed; the sums start from different numbers, so
-// that each is.
+// Each returns a value derived from its sums, so that they are computed; they start from different numbers,
+// so that all are.
 __attribute__((target("avx2,fma"))) float FmaAvx2() {
   __m256 sums[kChains], x = _mm256_set1_ps(0.5f);
   for (int i = 0; i < kChains; ++i) sums[i] = _mm256_set1_ps(static_cast<float>(i));

@@ -1,4 +1,4 @@
-// shoal-bench: figures of speed, each a line of JSON. See README.md.
+// shoal-bench: measures speed and prints lines of JSON. See README.md.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -31,7 +31,7 @@ struct Bench {
 };
 
 void AddApply(CLI::App& app, Bench& bench) {
-  CLI::App* command = app.add_subcommand("apply", "AdamW on the parameters, beside a copy of as many bytes");
+  CLI::App* command = app.add_subcommand("apply", "AdamW on the parameters, against a copy of as many bytes");
   ApplyOptions& options = bench.apply;
   command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--mib", options.parameters_mib, "size of the parameters")
@@ -41,12 +41,12 @@ void AddApply(CLI::App& app, Bench& bench) {
 }
 
 void AddCodecs(CLI::App& app, Bench& bench) {
-  CLI::App* command = app.add_subcommand("codecs", "wire formats, beside a copy of as many bytes");
+  CLI::App* command = app.add_subcommand("codecs", "wire formats, against a copy of as many bytes");
   CodecsOptions& options = bench.codecs;
-  command->add_option("--threads", options.threads, "besides one")
+  command->add_option("--threads", options.threads, "in addition to one thread")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--mib", options.mib, "of float32 on each thread, where it lies in memory")
+  command->add_option("--mib", options.mib, "of float32 per thread, for arrays in memory")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->callback([&bench] { bench.status = RunCodecs(bench.codecs); });
@@ -62,7 +62,7 @@ void AddControl(CLI::App& app, Bench& bench) {
   command->add_option("--channels", options.channels, "connections that the nodes share; 0: one for each")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--seconds", options.seconds, "of the scheduler's measured time; 0: only the round")
+  command->add_option("--seconds", options.seconds, "measured time of the scheduler; 0: only the round")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->callback([&bench] { bench.status = RunControl(bench.control); });
@@ -79,7 +79,7 @@ void AddKernels(CLI::App& app, Bench& bench) {
 
 void AddPushPull(CLI::App& app, Bench& bench) {
   CLI::App* command =
-      app.add_subcommand("pushpull", "gradients to servers and parameters back, beside bare streams");
+      app.add_subcommand("pushpull", "gradients to servers and parameters back, against bare streams");
   PushPullOptions& options = bench.pushpull;
   command->add_option("--mib", options.mib, "size of the parameters in float32")
       ->check(CLI::PositiveNumber)
@@ -96,7 +96,7 @@ void AddPushPull(CLI::App& app, Bench& bench) {
 
 void AddOverlap(CLI::App& app, Bench& bench) {
   CLI::App* command =
-      app.add_subcommand("overlap", "communication that computation hides, on a simulated link");
+      app.add_subcommand("overlap", "communication hidden by computation, on a simulated link");
   OverlapOptions& options = bench.overlap;
   command->add_option("--gbits", options.gbits, "speed of the worker's link, each way")
       ->check(CLI::PositiveNumber)
@@ -120,10 +120,10 @@ void AddCluster(CLI::App& app, Bench& bench) {
   command->add_option("--model", options.model, "minilm or bert-l4-h256")->capture_default_str();
   command->add_option("--workers", options.workers)->check(CLI::Range(1, 64))->capture_default_str();
   command->add_option("--servers", options.servers)->check(CLI::Range(1, 64))->capture_default_str();
-  command->add_option("--threads", options.threads, "of each worker")
+  command->add_option("--threads", options.threads, "per worker")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--batch", options.batch, "examples of a round")
+  command->add_option("--batch", options.batch, "examples per round")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--length", options.length, "tokens of an example")
@@ -132,7 +132,7 @@ void AddCluster(CLI::App& app, Bench& bench) {
   command->add_option("--slots", options.slots)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--rounds", options.rounds)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--precision", options.precision, "f32 or bf16")->capture_default_str();
-  command->add_option("--wire", options.wire, "f32, bf16 or f16 (default: as the precision)");
+  command->add_option("--wire", options.wire, "f32, bf16 or f16 (default: same as the precision)");
   command->callback([&bench] { bench.status = RunCluster(bench.cluster); });
 }
 
@@ -141,7 +141,7 @@ void AddTrain(CLI::App& app, Bench& bench) {
   TrainOptions& options = bench.train;
   command->add_option("--model", options.model, "minilm, bert-l4-h256 or gpt2")->capture_default_str();
   command->add_option("--precision", options.precision, "f32 or bf16")->capture_default_str();
-  command->add_option("--batch", options.batch, "examples of a step")
+  command->add_option("--batch", options.batch, "examples per step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--length", options.length, "tokens of an example")
@@ -151,7 +151,7 @@ void AddTrain(CLI::App& app, Bench& bench) {
                     "lengths drawn uniformly from length/4 to length");
   command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--steps", options.steps)->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_flag("--profile", options.profile, "also a line for each op");
+  command->add_flag("--profile", options.profile, "also print a line for each op");
   command->callback([&bench] { bench.status = RunTrain(bench.train); });
 }
 

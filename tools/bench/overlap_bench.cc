@@ -23,9 +23,9 @@ namespace {
 
 constexpr NodeId kWorker{1000};
 constexpr int kWarmUpRounds = 2;
-// What backward takes of a round's computation: twice as many products as forward.
+// The share of backward in a round's computation: twice as many products as forward.
 constexpr double kBackwardShare = 2.0 / 3.0;
-// A wait that is shorter was none, just the look whether the parameters are here.
+// A shorter wait was only the check whether the parameters had arrived.
 constexpr absl::Duration kNoWait = absl::Microseconds(50);
 
 // When a round began, and how long its layers took.
@@ -34,15 +34,16 @@ struct RoundTimes {
   absl::Duration compute;
 };
 
-// Layers that take their time. A layer is ready at a time that does not move when the thread wakes up late.
+// Layers that take a given time. When a layer is ready does not depend on a late wake-up of the thread.
 class TimedProgram : public worker::Program {
  public:
   struct Options {
     std::vector<uint64_t> group_sizes;
-    absl::Duration forward, backward;  // of a layer
+    absl::Duration forward, backward;  // per layer
     size_t rounds = 0;
   };
-  // After `options.rounds` rounds, `done` is notified; `times` is then left alone. Both must outlive it.
+  // After `options.rounds` rounds, `done` is notified; `times` is not touched afterwards. Both must outlive
+  // it.
   TimedProgram(Options options, std::vector<RoundTimes>* times, absl::Notification* done)
       : options_(std::move(options)), times_(times), done_(done) {}
 
@@ -113,11 +114,12 @@ TimedProgram::Options Timing(const OverlapOptions& options, const BenchJobOption
   const absl::Duration layer = absl::Milliseconds(options.compute_ms / options.layers);
   timing.forward = (1 - kBackwardShare) * layer;
   timing.backward = kBackwardShare * layer;
-  timing.rounds = kWarmUpRounds + static_cast<size_t>(options.rounds) + 1;  // one ends where the next begins
+  timing.rounds =
+      kWarmUpRounds + static_cast<size_t>(options.rounds) + 1;  // a round ends where the next begins
   return timing;
 }
 
-// All slots on the one worker, for so many rounds.
+// All slots on the one worker, for `rounds` rounds.
 View WithWorker(View view, uint64_t rounds) {
   SlotAssignment& slots = *view.add_slots();
   slots.mutable_worker()->set_node_id(kWorker.value());
@@ -169,7 +171,7 @@ absl::Status RunOverlap(const OverlapOptions& options) {
   BenchJobOptions job_options;
   SHOAL_ASSIGN_OR_RETURN(job_options.wire, ParseWire(options.wire));
   const uint64_t elements = (static_cast<uint64_t>(options.mib) << 18) / options.layers;
-  if (elements == 0) return absl::InvalidArgumentError("--mib: expected more than nothing for each layer");
+  if (elements == 0) return absl::InvalidArgumentError("--mib: expected at least one element per layer");
   job_options.group_sizes.assign(options.layers, elements);
   SHOAL_ASSIGN_OR_RETURN(const Figures round, Measure(options, job_options));
 

@@ -1,4 +1,4 @@
-// How much of a round's communication hides behind the computation.
+// How much of a round's communication is hidden behind computation.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace shoal {
 struct OverlapOptions {
   double gbits = 1;          // speed of the worker's link, each way
   int64_t mib = 64;          // of float32 parameters, spread evenly over the layers
-  double compute_ms = 1000;  // of a round: a third forward, two thirds backward
+  double compute_ms = 1000;  // per round: a third forward, two thirds backward
   int layers = 12;
   int servers = 1;
   int rounds = 8;
@@ -19,15 +19,15 @@ struct OverlapOptions {
 };
 
 // One real worker (worker/job_worker.h), whose layers take a given time instead of computing, and real
-// servers over loopback; the worker's streams carry no more than the link's bits a second, each way. Prints a
-// line with, of the median round,
+// servers over loopback; the worker's streams carry no more than the link's bits per second, each way. Prints
+// a line with, of the median round,
 //   compute_seconds   forward and backward of all layers, without waiting for parameters
 //   wire_seconds      bytes of one direction (payloads; gradients go up as parameters come down) over speed
-//   exposed_seconds   the round less compute_seconds
-//   bound_seconds     max(0, wire_seconds - backward's seconds), and a tenth of the round that would be
+//   exposed_seconds   the round minus compute_seconds
+//   bound_seconds     max(0, wire_seconds - backward's seconds), plus a tenth of what the round would take
 //                     without any other exposed time
 //   within_bound      1 when exposed_seconds is at most bound_seconds, else 0
-// Errors: INVALID_ARGUMENT for an unknown format or sizes that come to nothing.
+// Errors: INVALID_ARGUMENT for an unknown format or sizes that are too small.
 absl::Status RunOverlap(const OverlapOptions& options);
 
 }  // namespace shoal

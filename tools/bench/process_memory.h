@@ -5,7 +5,7 @@
 
 namespace shoal {
 
-// The most that it had resident so far; 0 where the system does not say.
+// The peak resident memory so far; 0 where the system does not report it.
 int64_t PeakMemory_bytes();
 
 }  // namespace shoal

@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kTurns = 4;
 
-// Pushes a gradient and waits until the next version of all blocks is here.
+// Pushes a gradient and waits until the next version of all blocks has arrived.
 class BenchWorker : public worker::ParameterLinkEvents {
  public:
   BenchWorker(uint32_t slot, const PushPullOptions& bench, WireFormat wire,
@@ -101,7 +101,7 @@ double CpuSeconds() {
 
 using Workers = std::vector<std::unique_ptr<BenchWorker>>;
 
-// The shortest of each.
+// The shortest time of each.
 struct Seconds {
   double round = kNever, worker_cpu = kNever, server_cpu = kNever;  // of a round
   double grpc = kNever, grpc_one_connection = kNever, tcp = kNever;

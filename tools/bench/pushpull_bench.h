@@ -1,4 +1,4 @@
-// How fast gradients go to the servers and parameters come back.
+// The speed of gradients to the servers and parameters back.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ struct PushPullOptions {
   int servers = 1;
   std::string wire = "f32";  // f32 | bf16 | f16
   int rounds = 10;
-  double gbits = 0;  // simulated speed of each worker's link, each way; 0: no limit but the machine's
+  double gbits = 0;  // simulated speed of each worker's link, each way; 0: only the machine's limit
 };
 
-// The real data plane over loopback, workers and servers a process each: workers' links, the servers'
-// service, summation over the workers, SGD, publication. Prints a line with
+// The real data plane over loopback, with one process for the workers and one for the servers: workers'
+// links, the servers' service, summation over the workers, SGD, publishing. Prints a line with
 //   gigabytes_per_second        payload pushed and pulled by all workers, per second
 //   parameters_per_second       pushed and pulled by each worker
 //   bytes_per_parameter         on the wire, both ways, without headers (less than 0.01 % for whole blocks)
@@ -28,7 +28,7 @@ struct PushPullOptions {
 //                                                                        plain TCP
 //   of_grpc                     gigabytes_per_second over grpc_gigabytes_per_second
 //   worker_cpu_seconds_per_gigabyte, server_cpu_seconds_per_gigabyte   of all workers and of all servers
-// All are measured in turns, several times each, and the best of each counts: a machine's speed drifts.
+// All are measured alternately, several times each, and the best of each counts: a machine's speed drifts.
 // Errors: INVALID_ARGUMENT for an unknown format.
 absl::Status RunPushPull(const PushPullOptions& options);
 

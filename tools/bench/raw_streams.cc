@@ -24,8 +24,7 @@
 namespace shoal {
 namespace {
 
-// What one end sends: as much memory as there are bytes, as parameters are, not one message that stays in a
-// cache.
+// What one end sends: as much memory as bytes, like parameters, not one message that stays in a cache.
 struct Source {
   std::vector<char> bytes;
   uint64_t message_bytes;
@@ -42,7 +41,7 @@ grpc::ByteBuffer Message(const std::shared_ptr<const Source>& source, uint64_t i
   return grpc::ByteBuffer(&slice, 1);
 }
 
-// ---- gRPC: "/take" reads all that comes, "/give" writes `messages` ----
+// ---- gRPC: "/take" reads everything, "/give" writes `messages` ----
 
 class ServerEnd : public grpc::ServerGenericBidiReactor {
  public:

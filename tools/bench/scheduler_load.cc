@@ -29,7 +29,7 @@ namespace shoal {
 namespace {
 
 constexpr absl::Duration kJoinTimeout = absl::Seconds(10);
-// After the last node has joined, before the measured time.
+// From the last node's joining to the measured time.
 constexpr absl::Duration kSettle = absl::Seconds(1);
 
 // User and system time of a process.
@@ -46,7 +46,7 @@ absl::StatusOr<double> CpuSecondsOf(pid_t pid) {
   return static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-// A node that does nothing but live. Beat is called by one thread.
+// A node that only sends heartbeats. Beat is called by one thread.
 class IdleNode : public grpc::ClientBidiReactor<NodeReport, Directive> {
  public:
   explicit IdleNode(const std::shared_ptr<grpc::Channel>& channel)
@@ -66,7 +66,7 @@ class IdleNode : public grpc::ClientBidiReactor<NodeReport, Directive> {
     *report_.mutable_hello()->mutable_join() = join;
     report_.mutable_hello()->mutable_join()->set_cluster_id(joined_.cluster_id());
     stub_->async()->Session(&context_, this);
-    AddHold();  // heartbeats come from another thread than the reactor's
+    AddHold();  // heartbeats come from a thread other than the reactor's
     StartRead(&directive_);
     StartWrite(&report_);
     StartCall();
@@ -76,7 +76,7 @@ class IdleNode : public grpc::ClientBidiReactor<NodeReport, Directive> {
   absl::Duration heartbeat() const { return absl::Milliseconds(joined_.heartbeat_ms()); }
 
   void Beat() {
-    if (writing_.exchange(true)) return;  // the one before is still on its way
+    if (writing_.exchange(true)) return;  // the previous one is still being written
     report_.mutable_heartbeat();
     StartWrite(&report_);
   }
@@ -126,7 +126,7 @@ class IdleNodes {
       SHOAL_RETURN_IF_ERROR(node->Open(join));
       nodes_.push_back(std::move(node));
       joined_ = nodes_.size();
-      // The first ones must not wait for the last: their leases would end.
+      // The first nodes must not wait for the last to join: their leases would end.
       if (i == 0) beats_ = std::thread([this, nodes = load.nodes] { SendBeats(nodes); });
     }
     return absl::OkStatus();
@@ -143,8 +143,8 @@ class IdleNodes {
     }
   }
 
-  std::vector<std::unique_ptr<IdleNode>> nodes_;  // never moves: room for all
-  std::atomic<size_t> joined_{0};                 // so many of them may be used by the thread
+  std::vector<std::unique_ptr<IdleNode>> nodes_;  // reserved, so it never moves
+  std::atomic<size_t> joined_{0};                 // how many of them the thread may use
   std::atomic<bool> stopping_{false};
   std::thread beats_;
 };

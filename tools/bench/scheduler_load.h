@@ -8,12 +8,11 @@ namespace shoal {
 struct SchedulerLoad {
   int nodes = 1000;
   int channels = 1000;  // connections that the nodes share
-  double seconds = 10;  // of the measured time
+  double seconds = 10;  // measured time
 };
 
-// The share of a core that a real scheduler process takes while the nodes, which this process plays, do
-// nothing but send heartbeats, spread evenly. Errors: what the scheduler says; INTERNAL when it has taken a
-// node off.
+// The share of a core that a real scheduler process uses while the nodes, simulated by this process, only
+// send heartbeats, evenly spread. Errors: the scheduler's; INTERNAL when it has dropped a node.
 absl::StatusOr<double> SchedulerCoreShare(const SchedulerLoad& load);
 
 }  // namespace shoal

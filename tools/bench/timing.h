@@ -16,7 +16,7 @@ inline double SecondsOf(absl::FunctionRef<void()> fn) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// The shortest of `repeats` runs, after one that warms up: what the machine can do when nothing disturbs it.
+// The shortest of `repeats` runs, after one warm-up: the machine's speed when nothing disturbs it.
 inline double BestSeconds(int repeats, absl::FunctionRef<void()> fn) {
   fn();
   double best = std::numeric_limits<double>::infinity();

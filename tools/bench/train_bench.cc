@@ -27,7 +27,7 @@ namespace {
 constexpr uint64_t kSeed = 1;
 constexpr int kWarmUpSteps = 2;
 
-// Random tokens of examples of `length` tokens, or with variable_length of a quarter of it to all of it.
+// Random tokens in examples of `length` tokens, or, with variable_length, of a quarter of it to all of it.
 class RandomBatch {
  public:
   RandomBatch(const TrainOptions& options, const ModelConfig& config) {
@@ -55,7 +55,7 @@ class RandomBatch {
   std::vector<int32_t> tokens_, offsets_ = {0}, classes_;
 };
 
-// Where the gradients of groups lie: layers take turns with the memory of two.
+// Where the groups' gradients are: the layers alternate between the memory of two.
 struct GradientPlan {
   explicit GradientPlan(const std::vector<uint64_t>& group_sizes) {
     const uint64_t largest = *std::max_element(group_sizes.begin() + 1, group_sizes.end());
@@ -68,8 +68,8 @@ struct GradientPlan {
   uint64_t size = 0;
 };
 
-// A worker and its server in one, without anything between them: a group of parameters is updated as soon as
-// its gradient is final.
+// A worker and its server in one, with nothing between them: a group of parameters is updated as soon as its
+// gradient is final.
 class Trainer {
  public:
   Trainer(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options)
@@ -112,7 +112,7 @@ class Trainer {
   }
 
   void Update(int group, double weight) {
-    constexpr int64_t kPiece = 1 << 16;  // elements of an item
+    constexpr int64_t kPiece = 1 << 16;  // elements per work item
     OptimizerStep step;
     step.step = step_;
     step.learning_rate = 1e-4;

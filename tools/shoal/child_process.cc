@@ -19,11 +19,11 @@ namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(5);
 
-// In the child, between fork and exec: nothing but system calls.
+// Runs in the child, between fork and exec: only system calls.
 [[noreturn]] void Execute(char* const* arguments, int log, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // it died before the line above
+  if (getppid() != parent) _exit(127);  // the parent died before the line above
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   signal(SIGPIPE, SIG_DFL);

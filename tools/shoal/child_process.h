@@ -13,24 +13,24 @@
 
 namespace shoal {
 
-// Not thread-safe. The child is in a process group of its own, so that a Ctrl-C at the terminal does not
-// reach it, and is killed by the kernel when the thread that started it ends.
+// Not thread-safe. The child is in a process group of its own, so a Ctrl-C at the terminal does not reach it.
+// The kernel kills it when the thread that started it ends.
 class ChildProcess {
  public:
   // Runs `arguments`; the first one is the program's path. Standard output and error go to `log_file`
-  // (appended). Errors: what the system says.
+  // (appended). Errors: the system's.
   static absl::StatusOr<std::unique_ptr<ChildProcess>> Start(const std::vector<std::string>& arguments,
                                                              const std::string& log_file);
-  // SIGKILL, when it still runs.
+  // Sends SIGKILL if it is still running.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   pid_t pid() const { return pid_; }
-  // What ended it ("exit status 1", "signal 9"); nullopt while it runs.
+  // How it ended ("exit status 1", "signal 9"); nullopt while it runs.
   std::optional<std::string> Ended();
   void Signal(int number);
-  // False: it still runs after `timeout`.
+  // Returns false when it is still running after `timeout`.
   bool WaitEnded(absl::Duration timeout);
 
  private:

@@ -27,7 +27,7 @@ namespace shoal {
 namespace {
 
 constexpr absl::Duration kWatchSlice = absl::Seconds(1);
-// Numbers of jobs and versions begin at 1.
+// Jobs and versions are numbered from 1.
 constexpr int64_t kAnyNumber = std::numeric_limits<int64_t>::max();
 
 struct ClusterFlags {
@@ -100,7 +100,7 @@ absl::StatusOr<int> Logs(const ClusterFlags& flags) {
     SHOAL_RETURN_IF_ERROR(status);
     return kExitDone;
   }
-  // The history up to now. Live progress tells that it is over; without any, a slice that brings nothing.
+  // The history up to now. It ends with live progress, or, without any, with a slice that brings nothing new.
   uint64_t after = 0, before = 0;
   absl::Status status;
   do {
@@ -115,7 +115,7 @@ absl::StatusOr<int> Logs(const ClusterFlags& flags) {
   return kExitDone;
 }
 
-// Ending what has ended already is no error, but said.
+// Cancelling a job that has already ended is not an error, but the output says so.
 absl::Status Cancel(const ClusterFlags& flags) {
   SchedulerClient client(flags.scheduler);
   const JobId id(flags.job);
@@ -126,12 +126,12 @@ absl::Status Cancel(const ClusterFlags& flags) {
   } else if (job.state() == JOB_STATE_CANCELLED) {
     absl::FPrintF(stdout, "job %d is cancelled\n", id.value());
   } else {
-    absl::FPrintF(stdout, "job %d had ended before: %s\n", id.value(), StateName(job.state()));
+    absl::FPrintF(stdout, "job %d had already ended: %s\n", id.value(), StateName(job.state()));
   }
   return absl::OkStatus();
 }
 
-// The result's, or the newest; or that of the version that was asked for.
+// The result's checkpoint, or the newest; or that of the requested version.
 absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const Job& job) {
   uint64_t version = flags.version;
   if (version == 0 && !job.result().checkpoint().empty()) return job.result().checkpoint();
@@ -140,17 +140,17 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
   if (version == 0) version = *job.checkpoints().rbegin();
   if (std::find(job.checkpoints().begin(), job.checkpoints().end(), version) == job.checkpoints().end()) {
     return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint of version ", version,
-                                            ", but of ", absl::StrJoin(job.checkpoints(), ", ")));
+                                            "; it has versions ", absl::StrJoin(job.checkpoints(), ", ")));
   }
   return JoinPath(job.checkpoint_dir(), CheckpointName(Version(version)));
 }
 
-// Another model, perhaps the one that the training started from, is not replaced.
+// Never replaces an existing model, perhaps the one that the training started from.
 absl::Status CheckNoModel(const std::string& folder) {
   for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat(folder, " holds a model already (", name, "): name another --out, or remove it"));
+        absl::StrCat(folder, " already holds a model (", name, "): choose another --out, or remove it"));
   }
   return absl::OkStatus();
 }
@@ -169,7 +169,7 @@ absl::Status Export(const ClusterFlags& flags) {
   return absl::OkStatus();
 }
 
-// A subcommand with what all of these have: the scheduler and --json.
+// A subcommand with the options common to all: the scheduler and --json.
 CLI::App* AddCommand(CLI::App* app, const Flags& flags, const char* name, const char* help,
                      const char* json_help = "Print JSON") {
   CLI::App* const command = app->add_subcommand(name, help);
@@ -185,10 +185,10 @@ void AddJob(CLI::App* command, const Flags& flags) {
 void AddLogs(CLI::App* app, CommandResult* result) {
   const auto flags = std::make_shared<ClusterFlags>();
   CLI::App* const command =
-      AddCommand(app, flags, "logs", "What has happened in a job: views, losses, evaluations, checkpoints",
+      AddCommand(app, flags, "logs", "Show the history of a job: views, losses, evaluations, checkpoints",
                  "Print the metrics as JSON lines");
   AddJob(command, flags);
-  command->add_flag("--follow", flags->follow, "Go on until the job has ended");
+  command->add_flag("--follow", flags->follow, "Keep printing until the job has ended");
   command->callback([flags, result] { result->Set(Logs(*flags)); });
 }
 
@@ -212,12 +212,12 @@ void AddClusterCommands(CLI::App* app, CommandResult* result) {
   const auto jobs = std::make_shared<ClusterFlags>();
   AddCommand(app, jobs, "jobs", "List the jobs")->callback([jobs, result] { result->Set(Jobs(*jobs)); });
   const auto status = std::make_shared<ClusterFlags>();
-  AddCommand(app, status, "status", "Nodes, jobs, and what stalls")->callback([status, result] {
+  AddCommand(app, status, "status", "Show nodes, jobs and stalls")->callback([status, result] {
     result->Set(Status(*status));
   });
   AddLogs(app, result);
   const auto cancel = std::make_shared<ClusterFlags>();
-  CLI::App* const command = AddCommand(app, cancel, "cancel", "End a job");
+  CLI::App* const command = AddCommand(app, cancel, "cancel", "Cancel a job");
   AddJob(command, cancel);
   command->callback([cancel, result] { result->Set(Cancel(*cancel)); });
   AddExport(app, result);

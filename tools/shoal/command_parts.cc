@@ -16,7 +16,7 @@
 namespace shoal {
 namespace {
 
-// Between two questions to a scheduler that is not there.
+// The pause between requests to a scheduler that does not answer.
 constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 
 }  // namespace

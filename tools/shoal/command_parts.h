@@ -1,4 +1,4 @@
-// What several subcommands share.
+// Code shared by several subcommands.
 #pragma once
 
 #include <functional>
@@ -16,38 +16,38 @@ namespace shoal {
 
 // --scheduler, $SHOAL_SCHEDULER; checked to be an address.
 void AddSchedulerOption(CLI::App* command, std::string* scheduler);
-// --json. Then standard output is one JSON document (`what`), or empty when the command comes to no result.
+// --json. With it standard output is one JSON document (`what`), or empty when the command has no result.
 void AddJsonFlag(CLI::App* command, bool* json, const std::string& what = "Print JSON");
 // An option that may be given several times, each with one value.
 CLI::Option* AddRepeatedOption(CLI::App* command, const std::string& name, std::vector<std::string>* values,
                                const std::string& help);
 
-// To standard output, at once: a reader of a pipe need not wait for the end.
+// Prints to standard output and flushes it: the reader of a pipe need not wait for the end.
 void PrintJson(const Json& json);
 
 // How a job is followed to its end.
 struct FollowOptions {
   const StopSignal* stop = nullptr;
   absl::Duration look_every = absl::Seconds(1);
-  // How long a scheduler that does not answer is waited for: it may be started again.
+  // How long to wait for a scheduler that does not answer: it may be restarted.
   absl::Duration patience = absl::Seconds(30);
   std::function<void(const JobEvent&)> on_event;
-  // About as often as look_every, also when the scheduler does not answer; an error ends the following with
-  // it. May be empty.
+  // Called about every look_every, even when the scheduler does not answer; FollowJob ends with any error it
+  // returns. May be empty.
   std::function<absl::Status()> look;
-  // Told once for each time that the scheduler does not answer. May be empty.
+  // Called once each time that the scheduler stops answering. May be empty.
   std::function<void(const std::string&)> on_silence;
 };
 
-// Reads the job's events until it has ended. Errors: CANCELLED when a stop is asked for; what `look` returns;
-// NOT_FOUND when the scheduler does not know the job, or has another one under its number now; UNAVAILABLE
+// Reads the job's events until it has ended. Errors: CANCELLED when a stop is requested; those of `look`;
+// NOT_FOUND when the scheduler does not know the job, or now has another one under its number; UNAVAILABLE
 // when it has not answered for `patience` (by the monotonic clock).
 absl::Status FollowJob(SchedulerClient* client, JobId job, const FollowOptions& options);
 
-// What stalls of the job, as the status words it.
+// The stalls of the job, in the words of the status.
 std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job);
 
-// Shows how a job has ended: the report on standard output (as JSON whatever the end was), the reason of a
+// Shows how a job has ended: the report on standard output (with `json` however it ended), the reason of a
 // failure on standard error. Returns the exit code.
 int ShowEnd(const Job& job, bool json);
 

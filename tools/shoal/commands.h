@@ -1,5 +1,5 @@
-// The subcommands of `shoal`. Each adds itself to the command line; its callback leaves what it came to in
-// the result.
+// The subcommands of `shoal`. Each adds itself to the command line; its callback stores its outcome in the
+// result.
 #pragma once
 
 #include <string>

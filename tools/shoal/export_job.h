@@ -11,7 +11,7 @@
 namespace shoal {
 
 // Reads the checkpoint (it must be visible here), fetches the vocabulary from the scheduler, writes `folder`.
-// `job` with plan. Errors: what is missing, with its name.
+// `job` must have its plan. Errors name what is missing.
 absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
                        const std::string& folder);
 

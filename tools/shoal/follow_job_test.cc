@@ -37,7 +37,7 @@ std::unique_ptr<RpcServer> Serve(grpc::Service* service, const std::string& addr
   return *std::move(server);
 }
 
-// Fails with what its disk says; or another program, which does not know Shoal's marks.
+// Fails with its disk's error; or is another program, which does not know Shoal's marks.
 class FailingScheduler : public SchedulerService::Service {
  public:
   explicit FailingScheduler(bool shoal) : shoal_(shoal) {}
@@ -50,7 +50,7 @@ class FailingScheduler : public SchedulerService::Service {
   const bool shoal_;
 };
 
-TEST_CASE("An I/O error of the scheduler is told as it is, and not taken for another program's answer") {
+TEST_CASE("An I/O error of the scheduler is reported as it is, and not taken for another program's answer") {
   for (bool shoal : {true, false}) {
     FailingScheduler scheduler(shoal);
     const auto server = Serve(&scheduler, "127.0.0.1:0");
@@ -63,7 +63,7 @@ TEST_CASE("An I/O error of the scheduler is told as it is, and not taken for ano
   }
 }
 
-TEST_CASE("A scheduler that does not come back is given up, with its address", "[follow]") {
+TEST_CASE("Following ends when the scheduler does not come back, with its address", "[follow]") {
   FakeScheduler scheduler;
   auto server = Serve(&scheduler, "127.0.0.1:0");
   SchedulerClient client(server->address());

@@ -1,4 +1,4 @@
-// A job file with --set on top of it.
+// A job file with --set overrides.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace shoal {
 
-// Paths in the file are relative to it, those of `assignments` to the working folder; all are absolute in the
-// result. Errors: NOT_FOUND; as ParseJob.
+// Paths in the file are relative to it, those of `assignments` to the working directory; all are absolute in
+// the result. Errors: NOT_FOUND; those of ParseJob.
 absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path,
                                     const std::vector<std::string>& assignments);
 

@@ -70,7 +70,7 @@ std::string LocalCluster::LogOf(const std::string& name) const {
 
 absl::Status LocalCluster::StartScheduler() {
   Env* const env = PosixEnv();
-  // Of this process alone, and gone once it is read.
+  // Used only by this process, and deleted once it has been read.
   const std::string port_file = JoinPath(options_.folder, absl::StrCat("work/scheduler-", getpid(), ".port"));
   if (env->FileExists(port_file)) SHOAL_RETURN_IF_ERROR(env->DeleteFile(port_file));
   std::vector<std::string> arguments = {options_.programs.scheduler,
@@ -88,7 +88,7 @@ absl::Status LocalCluster::StartScheduler() {
   while (!env->FileExists(port_file)) {
     const auto ended = processes_["scheduler"]->Ended();
     if (ended || MonotonicNow() > deadline) {
-      return absl::UnavailableError(absl::StrCat("the scheduler does not start (",
+      return absl::UnavailableError(absl::StrCat("the scheduler did not start (",
                                                  ended.value_or("no port in time"), "):\n",
                                                  EndOfLog(LogOf("scheduler"))));
     }

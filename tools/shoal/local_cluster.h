@@ -14,28 +14,28 @@
 
 namespace shoal {
 
-// Where the daemons' programs are.
+// The paths of the daemons' programs.
 struct DaemonPrograms {
   std::string scheduler, server, worker;
 
-  // Beside this program, as an installation has them, or where Bazel has built them. Errors: NOT_FOUND that
+  // Looks next to this program, as in an installation, and where Bazel has built them. Errors: NOT_FOUND that
   // says where it looked.
   static absl::StatusOr<DaemonPrograms> Find();
 };
 
-// Not thread-safe. Nothing of it outlives it.
+// Not thread-safe. No process outlives it.
 class LocalCluster {
  public:
   struct Options {
     DaemonPrograms programs;
     std::string
-        folder;  // state, logs and working files go in here; the same folder again: the scheduler goes on
+        folder;  // for state, logs and working files; with the same folder again the scheduler continues
     int worker_threads = 1;
-    std::vector<std::string> scheduler_flags, server_flags, worker_flags;  // besides those that are needed
+    std::vector<std::string> scheduler_flags, server_flags, worker_flags;  // in addition to the required ones
   };
-  // Starts the scheduler and waits until it serves. Errors: with the end of its log.
+  // Starts the scheduler and waits until it serves. Errors include the end of its log.
   static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(Options options);
-  // SIGKILL for what still runs.
+  // Sends SIGKILL to what is still running.
   ~LocalCluster() = default;
 
   // "host:port" of the scheduler; the same after RestartScheduler.
@@ -50,7 +50,7 @@ class LocalCluster {
   const std::map<std::string, std::unique_ptr<ChildProcess>>& processes() const { return processes_; }
   std::string LogOf(const std::string& name) const;
 
-  // SIGTERM, workers first and the scheduler last; who does not end in time is killed.
+  // Sends SIGTERM, to workers first and the scheduler last; a process that does not end in time is killed.
   void Stop(absl::Duration timeout);
 
  private:

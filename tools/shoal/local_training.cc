@@ -39,7 +39,7 @@ namespace shoal {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Milliseconds(500);
-// For the daemons to end in good order.
+// For the daemons to stop cleanly.
 constexpr absl::Duration kStopTimeout = absl::Seconds(15);
 constexpr absl::Duration kStopTimeoutAfterError = absl::Seconds(5);
 
@@ -66,7 +66,7 @@ class LocalTraining {
       code = absl::Status(code.status().code(), absl::StrCat(code.status().message(), "\nThe logs are in ",
                                                              JoinPath(out_, "logs")));
     }
-    client_.reset();  // the scheduler would wait for its idle connection
+    client_.reset();  // otherwise the scheduler would wait for its idle connection
     cluster_->Stop(code.ok() ? kStopTimeout : kStopTimeoutAfterError);
     return code;
   }
@@ -79,15 +79,16 @@ class LocalTraining {
     checkpoints_ = JoinPath(out_, "checkpoints");
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env_, checkpoints_));
     if (!versions.empty()) newest_ = versions.back();
-    // A training without a checkpoint, like one that failed on a typo, is nothing to be kept.
+    // A training without a checkpoint, such as one that failed on a typo, is not worth keeping.
     const bool kept = newest_ || env_->FileExists(JoinPath(out_, "model"));
     if (!flags_.resume && kept) {
       return absl::InvalidArgumentError(absl::StrCat(out_,
-                                                     " holds a training already: --resume goes on with it; "
-                                                     "for a new one name another --out, or remove it"));
+                                                     " already holds a training: --resume continues it; "
+                                                     "for a new one choose another --out, or remove it"));
     }
     if (flags_.resume && !newest_ && !env_->FileExists(JoinPath(out_, "state"))) {
-      display_.OnMessage(absl::StrCat(out_, " holds nothing to go on with: the training starts anew"));
+      display_.OnMessage(
+          absl::StrCat(out_, " holds nothing to resume: the training starts from the beginning"));
     }
     return absl::OkStatus();
   }
@@ -97,7 +98,7 @@ class LocalTraining {
     SHOAL_ASSIGN_OR_RETURN(options.programs, DaemonPrograms::Find());
     options.folder = out_;
     options.worker_threads = ThreadsOfWorker(flags_);
-    // No other worker will come: the job fails once those that are here have refused it often enough.
+    // No other worker will join: the job fails once the existing ones have refused it often enough.
     options.scheduler_flags = {"--derive-patience-ms", "0"};
     options.scheduler_flags.insert(options.scheduler_flags.end(), flags_.scheduler_flags.begin(),
                                    flags_.scheduler_flags.end());
@@ -118,8 +119,9 @@ class LocalTraining {
     const absl::Status ended = Follow(job);
     if (absl::IsCancelled(ended)) {
       const auto now = client_->GetJob(job);
-      display_.OnMessage(absl::StrFormat("Stopped at round %d. To go on: the same command with --resume",
-                                         std::max(shown_round_, now.ok() ? now->version() : 0)));
+      display_.OnMessage(
+          absl::StrFormat("Stopped at round %d. To continue, run the same command with --resume",
+                          std::max(shown_round_, now.ok() ? now->version() : 0)));
       return stop_->requested() ? kExitInterrupted : kExitReaderGone;
     }
     SHOAL_RETURN_IF_ERROR(ended);
@@ -127,7 +129,7 @@ class LocalTraining {
     return Conclude();
   }
 
-  // The job of this folder, or a new one, from the newest checkpoint that is there.
+  // The job of this folder, or a new one that starts from its newest checkpoint.
   absl::StatusOr<JobId> FindOrSubmit() {
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Job> jobs, client_->ListJobs());
     if (!jobs.empty()) {
@@ -135,11 +137,11 @@ class LocalTraining {
       const std::string differences = JobDifferences(NumericsText(spec_), NumericsText(last.spec()));
       const bool same = differences.empty();
       if (!same && newest_) {
-        return absl::InvalidArgumentError(absl::StrCat(flags_.job_file, " is another job than the one in ",
-                                                       out_, ", which it can't go on with: ", differences));
+        return absl::InvalidArgumentError(absl::StrCat(flags_.job_file, " differs from the job in ", out_,
+                                                       ", so it can't resume it: ", differences));
       }
       const bool ended = last.state() == JOB_STATE_FAILED || last.state() == JOB_STATE_CANCELLED;
-      // One that has not started may wait for more nodes than this command starts.
+      // A job that has not started may be waiting for more nodes than this command starts.
       const bool fits = last.view().view() > 0 ||
                         last.spec().cluster().SerializeAsString() == spec_.cluster().SerializeAsString();
       if (same && fits && !ended) return JobId(last.job());
@@ -153,7 +155,7 @@ class LocalTraining {
     return client_->Submit(request);
   }
 
-  // CANCELLED: a stop was asked for, or nobody reads the progress any more.
+  // CANCELLED: a stop was requested, or the reader of the progress has gone.
   absl::Status Follow(JobId job) {
     FollowOptions options;
     options.stop = stop_.get();
@@ -171,18 +173,18 @@ class LocalTraining {
     }
     const Json line = MetricsLine(spec_, event);
     if (!line.is_null()) metrics_->Add(line);
-    // What an earlier run of this command has shown already is left out.
+    // Leaves out what an earlier run of this command has already shown.
     if (absl::FromUnixMillis(event.unix_ms()) >= started_ - absl::Seconds(10)) display_.OnEvent(job_, event);
     shown_round_ = std::max({shown_round_, event.progress().round(), event.metric().round(),
                              event.evaluation().version(), event.checkpoint()});
   }
 
-  // Whether it makes sense to go on.
+  // An error when the training can't continue.
   absl::Status Look() {
-    if (display_.reader_gone()) return absl::CancelledError("nobody reads the progress");
+    if (display_.reader_gone()) return absl::CancelledError("the reader of the progress has gone");
     SHOAL_ASSIGN_OR_RETURN(const LiveNodes live, CountProcesses());
     const auto now = client_->GetJob(JobId(job_.job()));
-    if (!now.ok()) return absl::OkStatus();  // FollowJob asks, too, and knows for how long
+    if (!now.ok()) return absl::OkStatus();  // FollowJob asks too, and limits how long
     job_ = *now;
     const auto status = client_->GetStatus();
     if (!status.ok()) return absl::OkStatus();
@@ -227,7 +229,7 @@ class LocalTraining {
   ProgressDisplay display_;
   JobSpec spec_;
   std::string out_, checkpoints_;
-  std::optional<Version> newest_;  // checkpoint that was there at the start
+  std::optional<Version> newest_;  // the newest checkpoint at the start
   std::unique_ptr<TrainingFolder> folder_;
   Prospects prospects_;
   std::unique_ptr<StopSignal> stop_;

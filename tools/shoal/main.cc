@@ -18,13 +18,13 @@
 
 namespace {
 
-// "" or why the first argument is no command: CLI11 would only say that one is missing.
+// Why the first argument is not a command; "" when it is. CLI11 would only say that one is missing.
 std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "-";
   std::vector<std::string> commands;
   for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
   if (name[0] == '-' || std::count(commands.begin(), commands.end(), name) > 0) return "";
-  return absl::StrCat("there is no command '", name, "'", shoal::DidYouMean(name, commands),
+  return absl::StrCat("unknown command '", name, "'", shoal::DidYouMean(name, commands),
                       " (all: ", absl::StrJoin(commands, ", "), ")");
 }
 
@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was "
-      "cancelled, 130 interrupted, 141 nobody reads the output.\n"
+      "cancelled, 130 interrupted, 141 the reader of the output has gone.\n"
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
   shoal::CommandResult result;
   shoal::AddTrain(&app, &result);

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// What a line is of: no two have the same. "": nothing that is known.
+// The subject of a line, unique in the file; "" when it is unknown.
 std::string SubjectOf(const Json& line) {
   if (!line.is_object() || !line.contains("event") || !line.contains("round")) return "";
   return absl::StrCat(line["event"].dump(), line.contains("set") ? line["set"].dump() : "", " ",
@@ -30,7 +30,8 @@ absl::StatusOr<std::unique_ptr<MetricsFile>> MetricsFile::Open(Env* env, const s
   }
   std::string kept;
   for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last one may be torn
+    const Json json =
+        Json::parse(line, nullptr, /*allow_exceptions=*/false);  // the last one may be incomplete
     const std::string subject = SubjectOf(json);
     if (subject.empty() || !json["round"].is_number_unsigned() || json["round"].get<uint64_t>() > origin)
       continue;
@@ -47,7 +48,7 @@ void MetricsFile::Add(const Json& line) {
 }
 
 absl::Status MetricsFile::status() const {
-  return out_ ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path_, " can't be written"));
+  return out_ ? absl::OkStatus() : absl::UnavailableError(absl::StrCat("can't write ", path_));
 }
 
 }  // namespace shoal

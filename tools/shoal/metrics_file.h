@@ -1,4 +1,4 @@
-// metrics.jsonl of a local training, over all the runs of its command.
+// metrics.jsonl of a local training, across all runs of its command.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,14 @@ namespace shoal {
 // Lines as MetricsLine (tools/shoal/report.h) makes them. Not thread-safe.
 class MetricsFile {
  public:
-  // For a job whose history begins at version `origin`, and is replayed as a whole: lines that are there of
-  // rounds up to it, which no scheduler tells again, stay; others come again, or are of rounds that are run
-  // again. Errors: UNAVAILABLE that names the file when it can't be written; what the Env says.
+  // For a job whose history begins at version `origin` and is replayed completely: existing lines of rounds
+  // up to `origin`, which no scheduler will report again, stay. The others are dropped: they will be reported
+  // again, or their rounds will be run again. Errors: UNAVAILABLE that names the file when it can't be
+  // written; those of the Env.
   static absl::StatusOr<std::unique_ptr<MetricsFile>> Open(Env* env, const std::string& path,
                                                            uint64_t origin);
 
-  // Left out when an earlier run has written a line of the same rounds.
+  // Skipped when an earlier run has written a line of the same rounds.
   void Add(const nlohmann::json& line);
 
   // UNAVAILABLE when a line could not be written.
@@ -32,7 +33,7 @@ class MetricsFile {
   explicit MetricsFile(std::string path) : path_(std::move(path)) {}
 
   const std::string path_;
-  std::set<std::string> kept_;  // what the lines that stay are of
+  std::set<std::string> kept_;  // the subjects of the kept lines
   std::ofstream out_;
 };
 

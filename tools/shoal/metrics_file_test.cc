@@ -16,13 +16,13 @@ constexpr char kFormer[] =
 
 nlohmann::json Log(int round) { return {{"event", "log"}, {"round", round}, {"loss", 0.5}}; }
 
-TEST_CASE("Lines that no scheduler tells again stay, and none is there twice") {
+TEST_CASE("Lines that no scheduler reports again stay, and none is duplicated") {
   const TestDir dir;
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "metrics.jsonl", kFormer).ok());
   for (int run = 0; run < 2; ++run) {
     const auto file = MetricsFile::Open(PosixEnv(), dir / "metrics.jsonl", /*origin=*/20);
     REQUIRE(file.ok());
-    (*file)->Add({{"event", "evaluation"}, {"set", "validation"}, {"round", 20}});  // it is judged again
+    (*file)->Add({{"event", "evaluation"}, {"set", "validation"}, {"round", 20}});  // it is evaluated again
     (*file)->Add(Log(30));
     CHECK((*file)->status().ok());
   }
@@ -35,7 +35,7 @@ TEST_CASE("Lines that no scheduler tells again stay, and none is there twice") {
 )");
 }
 
-TEST_CASE("A job that begins at its start begins the metrics anew") {
+TEST_CASE("A job that starts from the beginning replaces the metrics") {
   const TestDir dir;
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "metrics.jsonl", kFormer).ok());
   const auto file = MetricsFile::Open(PosixEnv(), dir / "metrics.jsonl", /*origin=*/0);

@@ -51,7 +51,7 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
   return loaded;
 }
 
-// The part of a job that says how data files are read.
+// The part of a job that describes how to read data files.
 absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, Task task) {
   JobSpec spec;
   spec.set_task(task);
@@ -117,16 +117,17 @@ absl::Status Predict(const ModelFlags& flags) {
 void AddModelCommands(CLI::App* app, CommandResult* result) {
   {
     const auto flags = std::make_shared<ModelFlags>();
-    CLI::App* const command = app->add_subcommand("eval", "How well a model does on labelled examples");
+    CLI::App* const command = app->add_subcommand("eval", "Evaluate a model on labelled examples");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("--data", flags->data, "Files of examples: .tsv, .csv, .jsonl")
         ->required()
         ->type_name("FILE");
-    command->add_option("--text", flags->text, "Columns that make the text")->capture_default_str();
+    command->add_option("--text", flags->text, "Columns that form the text")->capture_default_str();
     command->add_option("--label", flags->label, "Column of the label")->capture_default_str();
-    command->add_option("--format", flags->format, "How the files are written (default: by their extension)")
+    command->add_option("--format", flags->format, "Format of the files (default: by their extension)")
         ->check(CLI::IsMember({"tsv", "csv", "jsonl"}));
-    command->add_option("--label-separator", flags->label_separator, "Parts several labels of one example")
+    command
+        ->add_option("--label-separator", flags->label_separator, "Separates several labels of one example")
         ->capture_default_str();
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer("Example:\n  shoal eval out/mine/model --data dev.tsv --text text --label section");
@@ -134,7 +135,7 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
   }
   {
     const auto flags = std::make_shared<ModelFlags>();
-    CLI::App* const command = app->add_subcommand("predict", "What a model says of texts");
+    CLI::App* const command = app->add_subcommand("predict", "Predict labels for texts");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");

@@ -33,7 +33,7 @@ std::string MetricText(const Job& job, const MetricRecord& metric) {
                          metric.learning_rate(), metric.examples_per_second());
 }
 
-// Of a job that does not clip there is none.
+// "" for a job that does not clip.
 std::string GradientNorm(const MetricRecord& metric) {
   return metric.gradient_norm() > 0 ? absl::StrFormat("  gradient norm %.3g", metric.gradient_norm()) : "";
 }
@@ -45,7 +45,7 @@ std::string EvaluationText(const JobSpec& spec, const EvaluationRecord& evaluati
                          evaluation.best() ? "  (best)" : "");
 }
 
-// "silent for 2.1 s" is the same news as "silent for 3.4 s"; worker-1 is not worker-2.
+// "silent for 2.1 s" counts as the same stall as "silent for 3.4 s"; worker-1 and worker-2 remain different.
 std::string WithoutNumbers(const std::string& text) {
   std::vector<absl::string_view> words = absl::StrSplit(text, ' ');
   for (absl::string_view& word : words) {

@@ -1,4 +1,4 @@
-// What a job does, line by line.
+// Shows what a job does, line by line.
 #pragma once
 
 #include <cstdio>
@@ -10,25 +10,26 @@
 
 namespace shoal {
 
-// An event as people read it, without its time: "round 40/510 (epoch 2.35)  loss 0.1234  ...". "" for one
-// that says nothing. `job`: with spec, and with plan once there is one.
+// An event as readable text, without its time: "round 40/510 (epoch 2.35)  loss 0.1234  ...". "" for one with
+// nothing to show. `job`: with spec, and with plan once there is one.
 std::string EventText(const Job& job, const JobEvent& event);
 
-// Shows a running job. At a terminal one line is rewritten; elsewhere, plain lines, one every few seconds.
-// Not thread-safe.
+// Shows a running job. On a terminal it rewrites one line; elsewhere it prints plain lines, one every few
+// seconds. Not thread-safe.
 class ProgressDisplay {
  public:
   ProgressDisplay(std::FILE* out, bool terminal) : out_(out), terminal_(terminal) {}
   // Ends the line.
   ~ProgressDisplay();
 
-  // `job`: as of EventText. Checkpoints, and windows of metrics beside live progress, are not shown.
+  // `job`: as for EventText. Checkpoints are not shown, nor windows of metrics when there is live progress.
   void OnEvent(const Job& job, const JobEvent& event);
-  // What stalls, as often as one looks. Shows what holds on, once: numbers in it don't count as news.
+  // To be called with the current stalls after each look. Shows a stall that persists, once: a change of its
+  // numbers does not count as a new stall.
   void OnStalls(const std::vector<std::string>& stalls);
   void OnMessage(const std::string& text) { Line(text); }
 
-  // Nobody reads it any more: the other end of a pipe is gone.
+  // Whether the reader at the other end of the pipe has gone.
   bool reader_gone() const;
 
  private:
@@ -37,7 +38,7 @@ class ProgressDisplay {
 
   std::FILE* const out_;
   const bool terminal_;
-  bool open_ = false;  // a line that may be rewritten stands
+  bool open_ = false;  // the last line may be rewritten
   absl::Time printed_ = absl::InfinitePast();
   std::vector<std::string> stalls_;        // of the last look, without numbers
   std::vector<std::string> shown_stalls_;  // without numbers

@@ -9,12 +9,12 @@
 namespace shoal {
 namespace {
 
-// The scheduler asks a node that has refused again after 1 s and after 2 s more.
+// After a refusal the scheduler asks the node again after 1 s, and after another 2 s.
 constexpr absl::Duration kRefusedFor = absl::Seconds(8);
 
 std::string Count(int n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
 
-// "worker-1 refused job 1: <reason>", of each node of the role that has refused.
+// "worker-1 refused job 1: <reason>" for each node of the role that has refused.
 std::vector<std::string> Refusals(const ClusterStatus& status, NodeRole role, uint64_t job) {
   std::vector<std::string> refusals;
   for (const NodeStatus& node : status.nodes()) {
@@ -49,7 +49,7 @@ absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& 
   refused_since_ = refusals.empty() ? absl::InfiniteFuture() : std::min(refused_since_, now);
   if (now - refused_since_ < kRefusedFor) return absl::OkStatus();
   return absl::UnavailableError(
-      absl::StrCat("the job can't go on, and no other node will come: ", absl::StrJoin(refusals, "; ")));
+      absl::StrCat("the job can't continue, and no other node will join: ", absl::StrJoin(refusals, "; ")));
 }
 
 }  // namespace shoal

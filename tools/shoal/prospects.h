@@ -1,4 +1,4 @@
-// When a local training waits for what can't come.
+// Detects that a local training waits for what can't happen.
 #pragma once
 
 #include <string>
@@ -10,19 +10,19 @@
 
 namespace shoal {
 
-// Processes of a local cluster that still run. Nobody starts another.
+// Processes of a local cluster that are still running. No others will be started.
 struct LiveNodes {
   int servers = 0;
   int workers = 0;
 };
 
-// Decides whether a local training can still go on. Pure: time and state are passed in. Not thread-safe.
+// Decides whether a local training can still continue. Pure: time and state are passed in. Not thread-safe.
 class Prospects {
  public:
-  // To be called about once a second. `job` with its spec and, if there is one, its view; `status` of the
-  // same moment. A node that refuses the job is asked again by the scheduler, so it counts as lost only after
-  // a while; one that has ended, at once.
-  // Errors: UNAVAILABLE that says what is lacking and why.
+  // To be called about once a second. `job` with its spec and, if there is one, its view; `status` from the
+  // same moment. The scheduler asks a node that refuses the job again, so such a node counts as lost only
+  // after a while; one that has ended, at once.
+  // Errors: UNAVAILABLE that says what is missing and why.
   absl::Status Check(absl::Time now, const LiveNodes& live, const Job& job, const ClusterStatus& status);
 
  private:

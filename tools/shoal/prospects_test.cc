@@ -7,7 +7,7 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-// A job that wants one server and so many workers.
+// A job that wants one server and `min_workers` workers.
 Job JobWith(uint32_t min_workers, uint64_t view) {
   Job job;
   job.set_job(1);
@@ -34,7 +34,7 @@ TEST_CASE("A training whose nodes have ended has no prospects, at once", "[prosp
              Contains("all workers have ended"));
 }
 
-TEST_CASE("A job that has started goes on with one worker of two; one that has not waits for both in vain",
+TEST_CASE("A job that has started continues with one worker of two; one that has not waits for both in vain",
           "[prospects]") {
   Prospects prospects;
   const absl::Time now = absl::UnixEpoch();
@@ -43,7 +43,7 @@ TEST_CASE("A job that has started goes on with one worker of two; one that has n
              Contains("needs 2 workers, and only 1 runs"));
 }
 
-TEST_CASE("A worker that keeps refusing is given up after seconds, one that changes its mind is not",
+TEST_CASE("A worker that keeps refusing counts as lost after seconds, one that changes its mind does not",
           "[prospects]") {
   Prospects prospects;
   ClusterStatus refused, prepared;

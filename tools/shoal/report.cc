@@ -13,7 +13,7 @@
 namespace shoal {
 namespace {
 
-// Of a cluster's id: enough to tell two clusters apart.
+// How much of a cluster's id is shown: enough to tell two clusters apart.
 constexpr size_t kShownIdCharacters = 8;
 
 Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
@@ -189,7 +189,7 @@ void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
 
 namespace {
 
-// "compute" of ACTIVITY_COMPUTE.
+// "compute" for ACTIVITY_COMPUTE.
 std::string ActivityName(const Activity& activity) {
   const std::string name = absl::AsciiStrToLower(ActivityKind_Name(activity.kind()));
   return std::string(absl::StripPrefix(name, "activity_"));
@@ -218,7 +218,7 @@ Json UnreachableJson(const NodeStatus& node) {
   return json;
 }
 
-// What a node is at for long, and whom it can't reach, a line each.
+// The node's long-running activities and the peers it can't reach, one per line.
 void PrintTroubles(const NodeStatus& node, std::FILE* out) {
   constexpr double kLongSeconds = 1;
   for (const Activity& activity : node.activities()) {

@@ -1,4 +1,4 @@
-// Jobs for people and for scripts.
+// Jobs as text for people and JSON for scripts.
 #pragma once
 
 #include <cstdio>
@@ -17,13 +17,13 @@ std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
 
-// Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Numbers
-// that are not there are null.
+// Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Missing
+// numbers are null.
 Json EvaluationJson(Task task, const EvaluationStatistics& statistics);
-// One entry a label: label, precision, recall, f1, support.
+// One entry per label: label, precision, recall, f1, support.
 Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics);
 
-// A line of metrics.jsonl; null for events that are none.
+// A line of metrics.jsonl; null for events that have none.
 Json MetricsLine(const JobSpec& spec, const JobEvent& event);
 
 // report.json of a job that has ended (with spec and plan).

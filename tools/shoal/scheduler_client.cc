@@ -12,7 +12,7 @@ namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 
-// The status of a call to the scheduler at `address`, as a user is to read it.
+// The status of a call to the scheduler at `address`, worded for users.
 absl::Status Explain(const grpc::Status& answer, const std::string& address) {
   const absl::Status status = FromGrpcStatus(answer);
   if (status.ok()) return status;

@@ -15,8 +15,8 @@
 
 namespace shoal {
 
-// Thread-safe. Errors: what the scheduler says; UNAVAILABLE when it can't be reached, FAILED_PRECONDITION
-// when something else answers, both with the address.
+// Thread-safe. Errors: the scheduler's; UNAVAILABLE when it can't be reached, FAILED_PRECONDITION when
+// another program answers, both with the address.
 class SchedulerClient {
  public:
   explicit SchedulerClient(std::string address);
@@ -28,7 +28,7 @@ class SchedulerClient {
   absl::StatusOr<ClusterStatus> GetStatus();
 
   // Reads the job's events from `after` on, calling `on_event`, which returns false to stop, until the job
-  // has ended (OK) or the stream breaks or `timeout` has passed (UNAVAILABLE: call again). `after` is kept up
+  // has ended (OK) or the stream breaks or `timeout` has passed (UNAVAILABLE: call again). Keeps `after` up
   // to date.
   absl::Status Watch(JobId job, uint64_t* after, absl::Duration timeout,
                      const std::function<bool(const JobEvent&)>& on_event);

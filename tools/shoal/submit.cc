@@ -1,4 +1,4 @@
-// shoal submit: gives a job to a cluster.
+// shoal submit: submits a job to a cluster.
 #include <unistd.h>
 
 #include <cstdio>
@@ -46,7 +46,7 @@ absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, bool json) {
       display.OnEvent(job, event);
     };
     options.look = [&]() -> absl::Status {
-      if (display.reader_gone()) return absl::CancelledError("nobody reads the progress");
+      if (display.reader_gone()) return absl::CancelledError("the reader of the progress has gone");
       const auto status = client->GetStatus();
       if (status.ok()) display.OnStalls(StallsOf(*status, id));
       return absl::OkStatus();
@@ -54,9 +54,9 @@ absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, bool json) {
     options.on_silence = [&](const std::string& text) { display.OnMessage(text); };
     const absl::Status status = FollowJob(client, id, options);
     if (absl::IsCancelled(status)) {
-      display.OnMessage(
-          absl::StrFormat("job %d goes on: `shoal logs %d --follow` shows it, `shoal cancel %d` ends it",
-                          id.value(), id.value(), id.value()));
+      display.OnMessage(absl::StrFormat(
+          "job %d keeps running: `shoal logs %d --follow` shows it, `shoal cancel %d` cancels it", id.value(),
+          id.value(), id.value()));
       return stop->requested() ? kExitInterrupted : kExitReaderGone;
     }
     SHOAL_RETURN_IF_ERROR(status);
@@ -78,7 +78,7 @@ absl::StatusOr<int> Submit(const SubmitFlags& flags) {
   if (flags.json && !flags.wait) {
     PrintJson({{"job", job.value()}});
   } else {
-    // With --json standard output is the report's.
+    // With --json, standard output is reserved for the report.
     std::FILE* const out = flags.json ? stderr : stdout;
     absl::FPrintF(out, "job %d\n", job.value());
     if (!flags.json) (void)FlushStandardOutput();
@@ -90,29 +90,29 @@ absl::StatusOr<int> Submit(const SubmitFlags& flags) {
 
 void AddSubmit(CLI::App* app, CommandResult* result) {
   const auto flags = std::make_shared<SubmitFlags>();
-  CLI::App* const command = app->add_subcommand("submit", "Give a job to a cluster");
+  CLI::App* const command = app->add_subcommand("submit", "Submit a job to a cluster");
   AddSchedulerOption(command, &flags->scheduler);
   command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")
       ->required()
       ->type_name("JOB.yaml");
-  AddRepeatedOption(command, "--set", &flags->set, "A value that replaces the job file's")
+  AddRepeatedOption(command, "--set", &flags->set, "Overrides a value of the job file")
       ->type_name("KEY.PATH=VALUE");
   command
       ->add_option("--checkpoint-dir", flags->checkpoint_dir,
-                   "Folder for checkpoints, as servers and scheduler see it")
+                   "Folder for checkpoints, as seen by servers and scheduler")
       ->type_name("DIR")
       ->check(RelativeProblem);
   command
       ->add_option("--resume-from", flags->resume_from,
-                   "Checkpoint to start from, as servers and scheduler see it")
+                   "Checkpoint to start from, as seen by servers and scheduler")
       ->type_name("DIR")
       ->check(RelativeProblem);
   command
       ->add_option("--request-id", flags->request_id,
-                   "The same id twice gives the same job, so that a retry is harmless")
+                   "Submitting the same id twice returns the same job, so that a retry is harmless")
       ->type_name("ID")
       ->check(EmptyProblem);
-  command->add_flag("--wait", flags->wait, "Show the progress and return when the job has ended");
+  command->add_flag("--wait", flags->wait, "Show progress until the job has ended");
   AddJsonFlag(command, &flags->json, "Print the job's number as JSON; with --wait, its report");
   command->footer("Example:\n  shoal submit job.yaml --scheduler 10.0.0.5:7070 --wait");
   command->callback([flags, result] { result->Set(Submit(*flags)); });

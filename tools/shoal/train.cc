@@ -14,16 +14,16 @@ void AddPlaces(CLI::App* command, TrainFlags* flags) {
   AddNumberOption(command, "--workers", &flags->workers, 1, 256, "Worker processes");
   AddNumberOption(command, "--servers", &flags->servers, 1, 256, "Server processes");
   AddNumberOption(command, "--threads", &flags->threads, 1, 1024,
-                  "Threads of each worker (default: the processors, shared out)");
+                  "Threads per worker (default: the processors divided by the workers)");
   command
       ->add_option("--out", flags->out,
                    "Folder for report, model, checkpoints and logs (default: out/<name of the job>)")
       ->type_name("DIR")
       ->check(EmptyProblem);
   AddRepeatedOption(command, "--set", &flags->set,
-                    "A value that replaces the job file's, like train.epochs=1; may come several times")
+                    "Overrides a value of the job file, as in train.epochs=1; may be repeated")
       ->type_name("KEY.PATH=VALUE");
-  command->add_flag("--resume", flags->resume, "Go on with the training in --out");
+  command->add_flag("--resume", flags->resume, "Resume the training in --out");
 }
 
 void AddFlagsForTests(CLI::App* command, TrainFlags* flags) {
@@ -37,13 +37,12 @@ void AddFlagsForTests(CLI::App* command, TrainFlags* flags) {
 
 void AddTrain(CLI::App* app, CommandResult* result) {
   auto flags = std::make_shared<TrainFlags>();
-  CLI::App* const command =
-      app->add_subcommand("train", "Train on this machine: a cluster of its own for one job");
+  CLI::App* const command = app->add_subcommand("train", "Train one job on this machine, in a local cluster");
   command->add_option("job", flags->job_file, "Job file (docs/job-file.md)")
       ->required()
       ->type_name("JOB.yaml");
   AddPlaces(command, flags.get());
-  AddJsonFlag(command, &flags->json, "Print the report as JSON, also of a job that failed");
+  AddJsonFlag(command, &flags->json, "Print the report as JSON, even if the job failed");
   AddFlagsForTests(command, flags.get());
   command->footer(
       "Examples:\n"

@@ -16,22 +16,22 @@
 namespace shoal {
 namespace {
 
-// Locked while a training runs, with its process id in it; that it is there marks the folder as ours.
+// Locked while a training runs, and holds its process id; its existence marks the folder as ours.
 constexpr char kMark[] = ".shoal-train";
 
-// What a training writes. Not checkpoints: the scheduler compares those itself, and a folder of them may come
-// from another cluster to be resumed.
+// What a training writes. Without checkpoints: the scheduler checks those itself, and a folder of them may
+// come from another cluster to be resumed.
 constexpr const char* kWritten[] = {"report.json", "metrics.jsonl", "model", "logs", "state", "work"};
 
 absl::Status Foreign(const std::string& path) {
   return absl::InvalidArgumentError(
       absl::StrCat(path,
-                   " was not written by shoal train and would be replaced: name another --out, or "
+                   " was not written by shoal train and would be replaced: choose another --out, or "
                    "move it away"));
 }
 
-// Whether the first line, or the whole text, is a JSON object with this key. A file that is empty is nobody's
-// loss.
+// Whether the first line, or the whole text, is a JSON object with this key. Replacing an empty file loses
+// nothing.
 bool HasKey(const std::string& text, const char* key, bool first_line) {
   if (text.empty()) return true;
   const auto json = nlohmann::json::parse(first_line ? text.substr(0, text.find('\n')) : text, nullptr,
@@ -48,7 +48,7 @@ absl::Status CheckForm(Env* env, const std::string& path, const char* key, bool 
 absl::Status CheckMarked(Env* env, const std::string& folder) {
   for (const char* name : kWritten) {
     const std::string path = JoinPath(folder, name);
-    // In this order: a training that begins at this moment makes the mark first.
+    // In this order, because a training that starts at this moment creates the mark first.
     if (env->FileExists(path) && !env->FileExists(JoinPath(folder, kMark))) return Foreign(path);
   }
   return absl::OkStatus();
@@ -65,7 +65,7 @@ absl::Status Held(int fd, const std::string& folder) {
   const absl::string_view pid = absl::StripAsciiWhitespace(absl::string_view(text, size > 0 ? size : 0));
   return absl::FailedPreconditionError(
       absl::StrCat("another shoal train", pid.empty() ? "" : absl::StrCat(" (process ", pid, ")"),
-                   " works in ", folder, ": wait for it, or name another --out"));
+                   " is using ", folder, ": wait for it, or choose another --out"));
 }
 
 absl::Status WriteProcessId(int fd, const std::string& path) {

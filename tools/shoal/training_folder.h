@@ -1,4 +1,4 @@
-// The folder of a local training: whose it is, and who works in it.
+// The folder of a local training: who owns it, and which process uses it.
 #pragma once
 
 #include <memory>
@@ -9,15 +9,15 @@
 
 namespace shoal {
 
-// A training's folder, held by this process: for as long as it lives, another claim is refused.
-// The kernel gives it free when the process ends, however that ends.
+// A training's folder, held by this process: while this object lives, other claims are refused.
+// The kernel releases it when the process ends, however it ends.
 class TrainingFolder {
  public:
-  // Creates `folder` when it is not there. Only what Shoal has written may be replaced: a folder that no
-  // claim has ever marked, with a file or folder of a name that a training writes, is refused, and so is one
-  // with a report.json or metrics.jsonl of another form.
+  // Creates `folder` if it does not exist. Only what Shoal has written may be replaced: a folder is refused
+  // if no claim has ever marked it and it holds a file or folder with a name that a training writes, or if it
+  // has a report.json or metrics.jsonl of another form.
   // Errors: INVALID_ARGUMENT with the foreign file; FAILED_PRECONDITION with the id of the process that holds
-  // the folder; what the system says.
+  // the folder; the system's.
   static absl::StatusOr<std::unique_ptr<TrainingFolder>> Claim(Env* env, const std::string& folder);
   ~TrainingFolder();
   TrainingFolder(const TrainingFolder&) = delete;

@@ -19,7 +19,7 @@ void Write(const std::string& path, const std::string& text) {
 
 absl::Status Claim(const TestDir& dir) { return TrainingFolder::Claim(PosixEnv(), dir.path()).status(); }
 
-TEST_CASE("A folder is held by one at a time, and the other is told by whom", "[training folder]") {
+TEST_CASE("A folder is held by one process at a time, and others are told by which", "[training folder]") {
   const TestDir dir;
   auto first = TrainingFolder::Claim(PosixEnv(), dir / "new");
   REQUIRE(first.ok());
@@ -31,7 +31,7 @@ TEST_CASE("A folder is held by one at a time, and the other is told by whom", "[
   CHECK(TrainingFolder::Claim(PosixEnv(), dir / "new").ok());
 }
 
-TEST_CASE("A folder with a file of a name that a training writes is refused, unless a training made it",
+TEST_CASE("A folder with a file named like one that a training writes is refused, unless a training made it",
           "[training folder]") {
   for (const char* name : {"report.json", "metrics.jsonl", "model", "logs", "state", "work"}) {
     const TestDir dir;

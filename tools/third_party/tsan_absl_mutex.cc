@@ -1,8 +1,8 @@
-// Under --config=tsan: tells ThreadSanitizer of absl::Mutex, CondVar and Notification, since Debian's libabsl
-// is built without it.
+// Under --config=tsan: tells ThreadSanitizer about absl::Mutex, CondVar and Notification, since Debian's
+// libabsl is built without it.
 //
-// Each definition here stands before the library's and calls it. Conditions are evaluated inside of the
-// library, under locks that are not seen from here: what they read there is not checked.
+// Each definition here overrides the library's and calls it. Conditions are evaluated inside the library,
+// under locks that are not visible here: what they read there is not checked.
 #if defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
@@ -18,7 +18,7 @@ namespace absl {
 ABSL_NAMESPACE_BEGIN
 namespace {
 
-// The library's search for deadlocks shares memory under a lock that ThreadSanitizer does not see.
+// The library's deadlock detection shares memory under a lock that ThreadSanitizer does not see.
 const bool kNoSearch = [] {
   SetMutexDeadlockDetectionMode(OnDeadlockCycle::kIgnore);
   return true;
@@ -29,7 +29,7 @@ Function Real(const char* symbol) {
   return reinterpret_cast<Function>(dlsym(RTLD_NEXT, symbol));
 }
 
-// While the library is inside a call that gives `mutex` away and, but for Unlock, takes it again.
+// While the library is inside a call that releases `mutex` and, except for Unlock, acquires it again.
 class Inside {
  public:
   explicit Inside(Mutex* mutex) : mutex_(mutex) {

@@ -1,9 +1,9 @@
 // Under --config=tsan: tells ThreadSanitizer what gRPC orders, since Debian's libgrpc is built without it and
-// hands calls from thread to thread without a lock: who takes an operation out of a completion queue sees
-// what was written before the operation began. The tag is what both ends know.
+// hands calls from thread to thread without a lock: whoever takes an operation out of a completion queue
+// sees what was written before the operation began. The tag identifies the operation at both ends.
 //
-// Each definition here stands before the library's and calls it. What is left, inside of gRPC's own headers,
-// is in tests/tsan_suppressions.txt.
+// Each definition here overrides the library's and calls it. What remains, inside gRPC's own headers, is in
+// tests/tsan_suppressions.txt.
 #if defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
@@ -15,7 +15,7 @@
 
 namespace {
 
-// As <grpc/grpc.h> has them, which is not on every test's way.
+// As in <grpc/grpc.h>, which not every test can include.
 struct TimeSpec {
   int64_t seconds;
   int32_t nanoseconds;
@@ -32,7 +32,7 @@ Function Real(const char* symbol) {
   return reinterpret_cast<Function>(dlsym(RTLD_NEXT, symbol));
 }
 
-// Tags need not be addresses. Two that share a place hide a race between them now and then.
+// Tags need not be addresses. Two tags that share a place occasionally hide a race between them.
 void* PlaceOf(const void* tag) {
   static char places[1 << 16];
   return &places[(reinterpret_cast<uintptr_t>(tag) * 0x9E3779B97F4A7C15u) >> 48];
