@@ -43,7 +43,8 @@ void Stack::AddNorms(const LayerPlan& plan, const StackSpec& spec) {
   std::vector<NormSpec> norms;
   for (const SublayerSpec& sublayer : spec.sublayers) norms.push_back(sublayer.norm);
   if (spec.placement == NORM_PLACEMENT_PRE) norms.push_back(*spec.last_norm);
-  int step = static_cast<int>(spec.sublayers.size()) - static_cast<int>(norms.size());  // -1: one leads
+  int step =
+      static_cast<int>(spec.sublayers.size()) - static_cast<int>(norms.size());  // -1: with a leading norm
   for (const NormSpec& norm : norms) {
     const LayerPlan at = plan.At(std::max(1, ++step));
     // The next sub-layer may take the sum as its residual.
@@ -100,7 +101,7 @@ Stack::InputGradient Stack::Backward(const Pass& pass, BeginGroup begin) {
         NormBehind(i).Backward(pass, SumOf(pass, i, {}), gradients, d_branch_.Matrix(pass.tokens()));
     begin(sublayers_[i].branch->out().group());
     sublayers_[i].branch->Backward(pass, RecomputedInput(pass, i), d_branch, d_input);
-    // The residual is what the norm in front takes or gives.
+    // The residual is the input of the norm in front, or its output.
     (pre_norm() ? gradients.d_sum_more : gradients.d_y_more) = d_residual;
   }
   if (!pre_norm()) return {d_input, d_residual};
