@@ -43,12 +43,13 @@ struct OptimizerArrays {
 
 // Runs on the calling thread, in one pass; any thread may call it, for pieces that don't overlap, and how the
 // parameters are cut into pieces changes no bit. With g = gradient * gradient_scale:
-//   SGD    g += decay p;  m = momentum m + g;  p -= lr (nesterov ? g + momentum m : m)      (as PyTorch's)
+//   SGD    g += decay p;  m = momentum m + g;  p -= lr (nesterov ? g + momentum m : m)
+//          as in PyTorch
 //   Adam   g += decay p;  m += (1-beta1) (g - m);  v = beta2 v + (1-beta2) g^2;
-//          p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)              (Kingma and Ba,
-//          2015)
-//   AdamW  Adam without the first line, after p -= lr decay p                       (Loshchilov and Hutter,
-//   2019)
+//          p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+//          (Kingma and Ba, 2015)
+//   AdamW  Adam without g += decay p, after p -= lr decay p
+//          (Loshchilov and Hutter, 2019)
 void UpdateParameters(const OptimizerConfig& config, const OptimizerStep& step,
                       const OptimizerArrays& arrays);
 

@@ -39,7 +39,7 @@ void Oracle::OnComputed(Version version, const float* theta) {
   if (v >= reference_.published.size()) return Fail(absl::StrCat("version ", v, " was computed with"));
   const std::vector<float>& expected = reference_.published[v];
   if (!SameBits(theta, expected.data(), expected.size()))
-    Fail(absl::StrCat("a slot was computed with other parameters than those of version ", v));
+    Fail(absl::StrCat("a slot was computed with parameters other than those of version ", v));
 }
 
 void Oracle::OnPassed(absl::string_view what, const std::string& from_cluster,
@@ -100,7 +100,8 @@ void Oracle::CheckEvaluations(const Job& job) {
   }
 }
 
-// The windows must be one behind the other, whatever their borders, and each must come to its rounds' mean.
+// The windows must follow one another without gaps, whatever their boundaries, and each must have its rounds'
+// mean.
 void Oracle::CheckMetrics(const Job& job, const std::vector<JobEvent>& events) {
   uint64_t next = first_round_, tokens = 0, examples = 0;
   for (const JobEvent& event : events) {
