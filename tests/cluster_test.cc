@@ -1,5 +1,5 @@
 // Scheduler, servers and workers in one process, over real gRPC on loopback, with a stand-in for the model:
-// what ThreadSanitizer must see together, and processes hide from it.
+// ThreadSanitizer must see them together, which separate processes would prevent.
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -74,7 +74,7 @@ JobPlan MakePlan() {
   return plan;
 }
 
-// The gradient leads to another point in each slot and round, so a wrong round or slot shows in the bits.
+// The gradient points somewhere else in each slot and round, so a wrong round or slot shows in the bits.
 class TestProgram : public worker::Program {
  public:
   absl::Status RunSlot(const worker::SlotTask& task) override {
@@ -124,7 +124,7 @@ T Value(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Each of these starts as its daemon's main does, and ends without leaving: a crash, to the others.
+// Each of these starts like its daemon's main, and ends without leaving: to the others this is a crash.
 class TestScheduler {
  public:
   explicit TestScheduler(const std::string& folder, const std::string& address = "127.0.0.1:0")
@@ -225,7 +225,7 @@ int64_t CountThreads() {
   return std::distance(tasks, end);
 }
 
-// Submits the job, and follows it to its end.
+// Submits the job and follows it to its end.
 Job RunJob(
     const std::string& scheduler, int servers, int workers,
     const std::function<void(const JobEvent&)>& on_event = [](const JobEvent&) {}) {
@@ -249,8 +249,8 @@ Job RunJob(
   }
 }
 
-// Trains on so many servers and workers. With `disturb`, one worker crashes and another leaves and is
-// replaced in the middle.
+// Trains on `servers` servers and `workers` workers. With `disturb`, one worker crashes midway and another
+// leaves and is replaced.
 Job Train(int servers, int workers, bool disturb) {
   const TestDir dir;
   TestScheduler scheduler(dir / "state");
@@ -303,7 +303,8 @@ TEST_CASE("A cluster that is over leaves no thread and no port") {
   const int64_t threads = CountThreads();
   for (int i = 0; i < 2; ++i) REQUIRE(Train(1, 2, false).state() == JOB_STATE_COMPLETED);
   CHECK(ListeningSockets().empty());
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);  // gRPC ends some of its own after a while
+  const absl::Time deadline =
+      absl::Now() + absl::Seconds(30);  // gRPC ends some of its own threads after a while
   while (CountThreads() > threads) REQUIRE(absl::Now() < deadline);
 }
 
