@@ -29,6 +29,7 @@ namespace shoal {
 
 // C[M,N] = op(A)[M,K] op(B)[K,N] (+ C) (+ bias).   M, N: rows and columns of C; K: the dimension that is
 // summed over. Views may have row strides. C aliases neither A nor B.
+//
 // A linear layer y = x W^T + b, with x [N_tokens,C] and W [F,C] as PyTorch stores it:
 //   forward:         a = x,  b = W, c = y, trans_b, bias
 //   input gradient:  a = dy, b = W, c = dx

@@ -1,4 +1,5 @@
 // Operands of the bf16 products, packed with AVX-512 and AVX512_BF16. Internal to the GEMM.
+//
 // A pair is the elements of two consecutive k, side by side. Elements past the end of k are 0.
 #pragma once
 

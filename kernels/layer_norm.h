@@ -1,4 +1,5 @@
 // Layer normalisation, with the residual sum before it, forward and backward.
+//
 // Mean and variance of a row take two passes over it, with 16 interleaved partial sums each
 // (kernels/README.md). Gradients of gamma, beta and the bias are sums over tokens: blocks of kTokenBlock
 // tokens from 0, in order, and the tokens inside each block in order. The total is added to what the gradient

@@ -1,4 +1,5 @@
 // Losses and their gradients in one pass, and the statistics that they report.
+//
 // All are sums over rows (examples or labelled tokens), because a contribution is a sum and the server
 // divides by the weight. Losses of rows are f32; they are added in f64: blocks of kTokenBlock rows in order,
 // and the rows inside each block in order.

@@ -1,6 +1,7 @@
 // Elementary functions on vectors of f32, for inclusion in each Highway target. Every step is one IEEE
 // operation or an explicit fused multiply-add, so all targets give the same bits. libm is not used: which
 // variant it runs depends on the processor.
+//
 // The methods are those of the Cephes library (Moshier): reduce the argument to a short interval, evaluate a
 // polynomial there. The coefficients are our own: weighted least squares iterated to the minimax error
 // (Lawson, 1961), rounded to f32 one at a time, refitting the rest each time. The stated errors are measured

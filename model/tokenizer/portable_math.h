@@ -1,4 +1,5 @@
 // Logarithm and exponential with the same bits on every machine.
+//
 // Which variant libm runs depends on the processor; these use only IEEE operations. Relative error below
 // 1e-14, which is more than enough for the scores of a vocabulary.
 #pragma once

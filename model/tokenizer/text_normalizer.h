@@ -17,6 +17,7 @@ inline constexpr absl::string_view kNormalizerName = "shoal_nfkc";
 // characters (zero-width space, word joiner, byte order mark, soft hyphen) are removed; then runs of spaces
 // become one space, and spaces at either end are removed. Bytes that are not UTF-8 become U+FFFD first. Pure;
 // may be called by any thread.
+//
 // `tokenizers` can express exactly this form (huggingface_tokenizer.cc). That is why it is not
 // SentencePiece's nmt_nfkc, whose map of longest prefixes has no equivalent there.
 std::string NormalizeText(absl::string_view text);

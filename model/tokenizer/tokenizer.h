@@ -55,6 +55,7 @@ class Tokenizer {
 };
 
 // Loads Tokenizer::bytes() or a serialized SentencePiece model. Safe for any bytes.
+//
 // Errors: INVALID_ARGUMENT when the bytes are neither those of bytes() nor a SentencePiece model, or when the
 // model's type is not unigram or it lacks a piece for one of pad, unk, cls (bos) and sep (eos).
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);

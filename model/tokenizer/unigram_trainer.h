@@ -1,5 +1,6 @@
 // Makes a vocabulary from text: the unigram language model of Kudo, "Subword Regularization" (ACL 2018), with
 // the steps and constants of SentencePiece's trainer.
+//
 // Why not SentencePiece's own trainer: Debian's libsentencepiece contains a copy of Protobuf 3.14 whose
 // symbols clash with Protobuf 3.21 in the same process (it crashes when loaded). The file format is the same:
 // SentencePiece loads the model, and a test compares its ids with ours (README.md).
@@ -26,6 +27,7 @@ struct UnigramTrainerOptions {
 
 // A serialized SentencePiece model of exactly `vocab_size` pieces, for LoadTokenizer. Ids 0 to 4 are [PAD],
 // [UNK], [CLS], [SEP] and [MASK].
+//
 // A pure function of its arguments, with the same bits on every machine: IEEE arithmetic and our own
 // logarithms. Single-threaded. `lines` are normalized here. Errors: INVALID_ARGUMENT when the text is too
 // small for vocab_size pieces (the message says how many it yields) or vocab_size is too small for its

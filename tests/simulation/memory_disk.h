@@ -21,6 +21,7 @@ using Draw = std::function<uint64_t(uint64_t n)>;
 
 // Files and folders by path. Several machines share it, like network storage, each through its own MemoryEnv.
 // Not thread-safe.
+//
 // The model of a power failure: of the bytes that a machine appended to a file since the last Sync, a prefix
 // survives, possibly followed by zeros in place of the rest. Of the names that it created, removed or changed
 // in a folder since the last SyncDir, the changes before some moment survive. A process that is killed loses

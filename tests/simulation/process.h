@@ -18,6 +18,7 @@ namespace shoal::simulation {
 // Anything that other processes can notice is an action: a message, a change to a disk or to a store. A
 // process dies between two actions. Whatever its code still does in the event in which it died has no effect:
 // every seam (executors, disk, network) asks Act first.
+//
 // Frozen processes (SIGSTOP) run nothing, and messages wait for them. A single executor can be frozen too,
 // like a thread that hangs. Time passes meanwhile. Not thread-safe.
 class Process : public DiskObserver {
