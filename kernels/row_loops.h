@@ -52,8 +52,8 @@ struct Piece {
 // Runs fn over pieces that cover a matrix of this shape: whole rows where they are short.
 inline void ForPieces(Device& device, int64_t rows, int64_t columns,
                       absl::FunctionRef<void(const Piece&)> fn) {
-  constexpr int64_t kElements =
-      16384;  // 64 KiB: large compared with the cost of an item, small compared with the L2 cache
+  // 64 KiB: large compared with the cost of an item, small compared with the L2 cache.
+  constexpr int64_t kElements = 16384;
   if (rows == 0 || columns == 0) return;
   const int64_t piece_rows = std::max<int64_t>(1, kElements / columns);
   const int64_t across = CutCount(columns, kElements);

@@ -19,8 +19,7 @@ namespace {
 
 constexpr char kConfigName[] = "config.json";
 constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
-constexpr uint32_t kLeastLength =
-    3;  // one token between two special ones; the same minimum as for a job's max_length
+constexpr uint32_t kLeastLength = 3;  // a token between two special ones, as for a job's max_length
 constexpr char kWeightsName[] = "model.safetensors";
 
 absl::string_view BareName(const Parameters& parameters, absl::string_view name) {
@@ -110,8 +109,7 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
     const ParameterInfo& info = parameters.infos[i];
     const auto found = entries.find(BareName(parameters, info.name()));
     if (found == entries.end()) continue;
-    if (found->second->shape != ShapeOf(info) && OfTask(parameters, info))
-      continue;  // belongs to another task
+    if (found->second->shape != ShapeOf(info) && OfTask(parameters, info)) continue;  // of another task
     SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(file, *found->second, info));
     std::copy(values.begin(), values.end(), loaded.theta.begin() + static_cast<int64_t>(info.offset()));
     loaded.found[i] = true;

@@ -380,7 +380,7 @@ TEST_CASE("Weights of a bare model, without its family's prefix, are read, and t
   }
 }
 
-TEST_CASE("GPT-2's matrices stand transposed in its files") {
+TEST_CASE("GPT-2's matrices are transposed in its files") {
   const TestDir dir;
   const ModelConfig config = SmallGpt2();
   const std::vector<float> theta = RandomTheta(config);

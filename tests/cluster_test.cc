@@ -303,8 +303,7 @@ TEST_CASE("A cluster that is over leaves no thread and no port") {
   const int64_t threads = CountThreads();
   for (int i = 0; i < 2; ++i) REQUIRE(Train(1, 2, false).state() == JOB_STATE_COMPLETED);
   CHECK(ListeningSockets().empty());
-  const absl::Time deadline =
-      absl::Now() + absl::Seconds(30);  // gRPC ends some of its own threads after a while
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);  // gRPC ends some of its own after a while
   while (CountThreads() > threads) REQUIRE(absl::Now() < deadline);
 }
 

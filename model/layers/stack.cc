@@ -43,8 +43,7 @@ void Stack::AddNorms(const LayerPlan& plan, const StackSpec& spec) {
   std::vector<NormSpec> norms;
   for (const SublayerSpec& sublayer : spec.sublayers) norms.push_back(sublayer.norm);
   if (spec.placement == NORM_PLACEMENT_PRE) norms.push_back(*spec.last_norm);
-  int step =
-      static_cast<int>(spec.sublayers.size()) - static_cast<int>(norms.size());  // -1: with a leading norm
+  int step = static_cast<int>(spec.sublayers.size()) - static_cast<int>(norms.size());  // -1: one leads
   for (const NormSpec& norm : norms) {
     const LayerPlan at = plan.At(std::max(1, ++step));
     // The next sub-layer may take the sum as its residual.

@@ -23,7 +23,7 @@ struct CutWord {
   absl::string_view text;
   uint64_t count = 0;
   std::vector<uint32_t> offsets;  // of the characters, and the end
-  std::vector<uint8_t> joined;    // [i]: character i and the next may stand in one piece
+  std::vector<uint8_t> joined;    // [i]: character i and the next may be in one piece
   std::vector<uint8_t> frequent;  // [i]: characters of the longest frequent substring that starts at i
   size_t length() const { return joined.size(); }
   absl::string_view Substring(size_t begin, size_t characters) const {

@@ -16,9 +16,8 @@ struct TrainingWord {
 };
 
 struct TrainingWords {
-  std::vector<TrainingWord> words;  // by text
-  std::vector<std::string>
-      characters;  // those that get a piece: every character of `words` and of `required`
+  std::vector<TrainingWord> words;      // by text
+  std::vector<std::string> characters;  // that get a piece: every character of `words` and of `required`
 };
 
 // The maximum number of characters in a training word: longer ones (scripts without spaces) are cut.

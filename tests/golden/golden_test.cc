@@ -355,8 +355,7 @@ void CheckDump(const std::string& folder) {
 }
 
 TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[golden]") {
-  static const std::vector<Dump> in_tree = DumpsInTree(),
-                                 larger = LargerDumps();  // sections run the test body again
+  static const std::vector<Dump> in_tree = DumpsInTree(), larger = LargerDumps();  // sections rerun this
   for (const std::vector<Dump>* dumps : {&in_tree, &larger}) {
     for (const Dump& dump : *dumps) {
       DYNAMIC_SECTION(dump.name) { CheckDump(dump.folder); }

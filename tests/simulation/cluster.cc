@@ -522,7 +522,7 @@ void Cluster::OnSubmitted(SubmittedJob* job) {
   job->oracle->set_first_round(definition.origin_version());
   const bool given_up = definition.origin_version() == 0 && !job->resume_from.empty();
   if (given_up && damaged_.count(job->resume_from) == 0)
-    Fail(absl::StrCat("a job does not go on from ", job->resume_from, ", which is whole"));
+    Fail(absl::StrCat("a job does not go on from ", job->resume_from, ", which is intact"));
 }
 
 // Submits all unfinished jobs again.

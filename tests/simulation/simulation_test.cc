@@ -159,8 +159,7 @@ TEST_CASE("A schedule is a pure function of what is written down", "[simulation]
 
 TEST_CASE("Whatever happens, the job comes to the reference", "[simulation]") {
 #ifdef __SANITIZE_ADDRESS__
-  constexpr uint64_t kSchedules =
-      1500;  // this build is ten times as slow; the release build runs all of them
+  constexpr uint64_t kSchedules = 1500;  // ten times as slow; the release build runs all of them
 #else
   constexpr uint64_t kSchedules = 10000;
 #endif
