@@ -66,7 +66,7 @@ Head HeadOf(const AttentionShape& shape, const ConstTensor& qkv, int64_t example
   return h;
 }
 
-// Scratch memory of a thread. In f32, probabilities and gradients overwrite the scores.
+// Scratch memory of a thread. In f32, `probabilities` is `scores` and `d_scores` is `d_probabilities`.
 class Workspace {
  public:
   Workspace(Device& device, int thread, const Head& head)

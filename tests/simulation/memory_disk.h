@@ -31,7 +31,7 @@ class MemoryDisk {
   struct Inode {
     bool folder = false;
     std::string data;
-    uint64_t synced_bytes = 0;  // prefix of `data`
+    uint64_t synced_bytes = 0;  // length of the synced prefix of `data`
     int writer = 0;             // the last machine that appended
   };
   using InodePtr = std::shared_ptr<Inode>;
