@@ -33,7 +33,7 @@ struct Pass {
   ConstTensor Value(const MatrixParameter& matrix) const {
     return {theta + matrix.offset, {matrix.rows, matrix.columns}};
   }
-  // For kernels that add to the gradient: set to zero first, unless the pass accumulates.
+  // For kernels that add to the gradient: set to zero first, unless the pass adds to it.
   Tensor Gradient(const VectorParameter& vector) const;
   // As it is.
   Tensor Gradient(const MatrixParameter& matrix) const {
