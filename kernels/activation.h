@@ -1,4 +1,4 @@
-// Activation functions, with the bias before them, forward and backward.
+// Activation functions, with the bias that is added first, forward and backward.
 #pragma once
 
 #include "kernels/device.h"
@@ -25,18 +25,18 @@ struct ActivationForwardArgs {
 };
 
 void ActivationForward(Device& device, const ActivationForwardArgs& args);
-// The same on the calling thread alone, for epilogues (tiles of rows and columns).
+// The same, on the calling thread alone: for epilogues (tiles of rows and columns).
 void ActivationForwardOnThread(const ActivationForwardArgs& args);
 
-// d_x = d_y f'(x + bias);  y = f(x + bias), as forward gave it;  d_bias += sum of d_x over the tokens: in
-// order inside blocks of kTokenBlock tokens from 0, blocks in order.
+// d_x = d_y f'(x + bias);  y = f(x + bias), as forward gave it;  d_bias += sum of d_x over the tokens: blocks
+// of kTokenBlock tokens from 0, in order, and the tokens inside each block in order.
 struct ActivationBackwardArgs {
   Activation activation = Activation::kIdentity;
   ConstTensor x;     // [N,F] as in forward, before the bias
   ConstTensor bias;  // [F] f32, as in forward; optional
   ConstTensor d_y;   // [N,F]
   Tensor d_x;        // [N,F] out; may alias d_y or x
-  Tensor y;          // [N,F] out, for who did not keep it; optional; aliases nothing
+  Tensor y;          // [N,F] out, for callers that did not keep it; optional; aliases nothing
   Tensor d_bias;     // [F] f32 in/out; optional
 };
 

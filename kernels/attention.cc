@@ -66,7 +66,7 @@ Head HeadOf(const AttentionShape& shape, const ConstTensor& qkv, int64_t example
   return h;
 }
 
-// Scratch memory of a thread. In f32 probabilities and gradients lie where the scores were.
+// Scratch memory of a thread. In f32, `probabilities` is `scores` and `d_scores` is `d_probabilities`.
 class Workspace {
  public:
   Workspace(Device& device, int thread, const Head& head)
@@ -108,7 +108,7 @@ class Workspace {
   std::byte* memory_;
 };
 
-// The tile at (queries from `query`, keys from `key`), and the matrix view of what is kept for it.
+// The tile of the queries from `query` on and the keys from `key` on.
 AttentionTile At(const Head& head, int64_t query, int64_t key) {
   AttentionTile tile = head.tile;
   tile.first_query = query;
@@ -155,7 +155,7 @@ class HeadRunner {
 
   void Backward(const Gradients& g) {
     for (int64_t key = 0; key < head_.length(); key += kAttentionKeyTile) {
-      // A causal tile of keys is first seen by the queries at the same place.
+      // With a causal mask, the first queries that see a tile of keys are those at the same position.
       const int64_t first_query = head_.tile.causal ? key / kAttentionQueryTile * kAttentionQueryTile : 0;
       for (int64_t query = first_query; query < head_.length(); query += kAttentionQueryTile) {
         BackwardTile(At(head_, query, key), g, query > first_query);
@@ -238,7 +238,7 @@ class HeadRunner {
     }
   }
 
-  // From products in scores and d_probabilities to probabilities and d_scores.
+  // Turns the products in scores and d_probabilities into probabilities and d_scores.
   void SoftmaxBackward(const AttentionTile& tile) {
     SoftmaxBackwardArgs args;
     args.maximum = work_.maximum;
@@ -272,7 +272,7 @@ class HeadRunner {
   Workspace work_;
 };
 
-// `products`: of queries and keys or of their like; under a causal mask half of each counts.
+// `products`: how many products of the size of queries times keys; under a causal mask half of each counts.
 OpWork WorkOf(const AttentionShape& shape, int products, double arrays_bytes) {
   double pairs = 0;
   for (size_t b = 0; b + 1 < shape.offsets.size(); ++b) {

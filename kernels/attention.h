@@ -1,10 +1,10 @@
 // Multi-head self-attention over packed examples, forward and backward, f32 or bf16 (whose scores, sums and
 // statistics are f32; probabilities are rounded to bf16 for their products).
 //
-// Tiled per head (Dao et al., "FlashAttention", 2022): memory for scores is a tile a thread, never [B,H,T,T];
-// backward computes the probabilities again. The tiles are constants, so the running maximum, the rescaling
-// and the order of sums are part of the definition, as are 16 interleaved partial sums over the keys of a
-// tile (kernels/README.md). Products follow kernels/gemm.h.
+// Tiled per head (Dao et al., "FlashAttention", 2022): memory for scores is one tile per thread, never
+// [B,H,T,T]; backward recomputes the probabilities. The tiles are constants, so the running maximum, the
+// rescaling and the order of sums are part of the definition, as are 16 interleaved partial sums over the
+// keys of a tile (kernels/README.md). Products follow kernels/gemm.h.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ inline constexpr int64_t kAttentionKeyTile = 128;
 inline constexpr int64_t kAttentionQueryTile = 128;
 
 // Dropout of attention probabilities. The mask is a pure function of (key, first_example + b, h, length of
-// the example, query, key position), so backward draws the same one. A probability is kept with 1 - rate
-// (rate in steps of 2^-16) and divided by that. The generator is Philox4x32-10 (Salmon et al., 2011).
+// the example, query, key position), so backward draws the same one. Each is kept with probability 1 - rate
+// (rate in steps of 2^-16) and then divided by that. The generator is Philox4x32-10 (Salmon et al., 2011).
 struct AttentionDropout {
   float rate = 0;              // 0 <= rate < 1; 0: none
   uint64_t key = 0;            // Philox key, derived from (seed, purpose, round, slot, layer)
-  uint32_t first_example = 0;  // index in the slot of the first example: micro-batches draw different masks
+  uint32_t first_example = 0;  // index of the first example in the slot: micro-batches draw different masks
 };
 
 // N: tokens of the batch, B: examples, H: heads, D: channels of a head (C = H D)
@@ -32,10 +32,10 @@ struct AttentionDropout {
 struct AttentionShape {
   int64_t heads = 0;
   int64_t head_dim = 0;
-  bool causal = false;  // a token attends to itself and what is before it
+  bool causal = false;  // a token attends to itself and to the tokens before it
   float scale = 0;      // of scores; 0 means 1/sqrt(D)
   AttentionDropout dropout;
-  absl::Span<const int32_t> offsets;  // [B+1], from 0, not falling, the last is N
+  absl::Span<const int32_t> offsets;  // [B+1], starts at 0, never decreases, ends with N
 };
 
 struct AttentionForwardArgs {

@@ -28,9 +28,9 @@ HWY_INLINE Mask Before(int64_t first, int64_t end) {
   return hn::FirstN(RowTag(), static_cast<size_t>(std::clamp<int64_t>(end - first, 0, kRowLanes)));
 }
 
-// Random bits for one head of one example. The probabilities of a row are cut into blocks of 16, all rows'
-// blocks are numbered in order, and 8 blocks share 16 Philox counters: block n takes half n % 2 of word (n %
-// 8) / 2, lane i from counter (n / 8) * 16 + i. So short rows waste no bits.
+// Random bits for one head of one example. The probabilities of a row are cut into blocks of 16, the blocks
+// of all rows are numbered in order, and 8 blocks share 16 Philox counters: block n takes half n % 2 of word
+// (n % 8) / 2, lane i from counter (n / 8) * 16 + i. So short rows waste no bits.
 class DropoutBits {
  public:
   explicit DropoutBits(const AttentionTile& tile)
@@ -43,7 +43,7 @@ class DropoutBits {
     if (block / 8 != group_) Draw(block / 8);
     const auto words = hn::Load(d, words_ + (block % 8) / 2 * kRowGroup + key % kRowGroup);
     const auto bits = block % 2 == 0 ? hn::And(words, hn::Set(d, 0xffffu)) : hn::ShiftRight<16>(words);
-    // Both are below 2^16, so they compare as signed numbers, which every target can.
+    // Both are below 2^16, so they can be compared as signed numbers, which every target supports.
     const hn::RebindToSigned<RowWords> i;
     return hn::RebindMask(
         RowTag(), hn::Gt(hn::BitCast(i, bits), hn::Set(i, static_cast<int32_t>(tile_.drop_below) - 1)));

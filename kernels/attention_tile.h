@@ -1,4 +1,4 @@
-// What attention does to a tile of scores between its matrix products. Internal to attention.
+// What attention does to a tile of scores between the matrix products. Internal to attention.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace shoal {
 
 // A tile of scores of one head of one example: queries [first_query, first_query + queries) against keys
 // [first_key, first_key + keys). Rows of the tile are kAttentionKeyTile elements apart and may be read and
-// written to their end.
+// written up to that end.
 struct AttentionTile {
   int64_t first_query = 0;
   int64_t queries = 0;
@@ -26,7 +26,7 @@ struct AttentionTile {
   uint32_t head = 0;
   uint32_t example = 0;
 
-  // How many of the tile's keys the query in row `row` attends to: the first ones.
+  // The number of keys of the tile, counted from the first, that the query in row `row` attends to.
   int64_t KeysOf(int64_t row) const {
     if (!causal) return keys;
     const int64_t visible = first_query + row - first_key + 1;
@@ -34,16 +34,16 @@ struct AttentionTile {
   }
 };
 
-// Scores [f32] become probabilities that are not yet divided by their sum, with dropout. The running maximum
-// and sum of each row are brought up to date; rescale[row] is what earlier tiles' results must be multiplied
-// by. At the first tile maximum is -infinity and sum 0. `probabilities`: a tile of `type`, f32 or bf16; may
-// be `scores`, which are not kept.
+// Turns scores [f32] into probabilities that are not yet divided by their sum, with dropout. Updates the
+// running maximum and sum of each row; rescale[row] is the factor that results of earlier tiles must be
+// multiplied by. At the first tile maximum is -infinity and sum 0. `probabilities`: a tile of `type`, f32 or
+// bf16; may be `scores`, which are not kept.
 void SoftmaxTile(const AttentionTile& tile, float* scores, DType type, void* probabilities, float* maximum,
                  float* sum, float* rescale);
 
-// Out come the probabilities with dropout and, from the gradients of those, the gradients of the products of
-// queries and keys: tiles of `type`, which may be where the f32 they are made of is. delta[row] is the sum
-// over the row's channels of out * d_out.
+// Computes the probabilities with dropout and, from their gradients, the gradients of the products of queries
+// and keys. Both are tiles of `type` and may overwrite the f32 tiles they are computed from. delta[row] is
+// the sum over the row's channels of out * d_out.
 struct SoftmaxBackwardArgs {
   const float* maximum = nullptr;
   const float* inverse_sum = nullptr;

@@ -92,7 +92,7 @@ absl::Status Device::TakeOnednn() {
 
 std::string Device::TakeAmx() {
   if (isa_ < Isa::kAmxBf16) return absl::StrCat("the instruction set is ", IsaName(isa_));
-  if (!StartAmx()) return "the system gives no AMX tiles";
+  if (!StartAmx()) return "the operating system grants no AMX tiles";
   const std::string difference = CheckGemm(DType::kBf16, Bf16Class::kAmx, [this](const GemmProblem& problem) {
     OwnGemmOnThread(*this, 0, problem);
   });

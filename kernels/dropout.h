@@ -1,5 +1,5 @@
-// Dropout of activations: which elements stay is a pure function of a key and the element's place, so
-// backward draws the same mask and none is kept.
+// Dropout of activations. Which elements are kept is a pure function of a key and the element's position, so
+// backward draws the same mask again and no mask is stored.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,15 @@
 
 namespace shoal {
 
-// An element of [N,C] is kept with 1 - rate and then divided by that. Its 16 random bits come from
-// Philox4x32-10 (Salmon et al., 2011) under `key` and depend on (first_token + row, column) alone.
+// An element of [N,C] is kept with probability 1 - rate and then divided by that. Its 16 random bits come
+// from Philox4x32-10 (Salmon et al., 2011) under `key` and depend on (first_token + row, column) alone.
 struct Dropout {
   float rate = 0;            // 0 <= rate < 1, in steps of 2^-16; 0: none
   uint64_t key = 0;          // derived from (seed, purpose, round, slot, layer)
-  uint32_t first_token = 0;  // index in the slot of row 0: micro-batches draw different masks
+  uint32_t first_token = 0;  // index of row 0 in the slot: micro-batches draw different masks
 };
 
-// The dropout of rows from `row` on.
+// The dropout for the rows from `row` on.
 inline Dropout FromRow(Dropout dropout, int64_t row) {
   dropout.first_token += static_cast<uint32_t>(row);
   return dropout;

@@ -1,4 +1,4 @@
-// Element by element, and sums over tokens (in blocks: token_blocks.h).
+// Elementwise operations, and sums over tokens (in blocks: token_blocks.h).
 #pragma once
 
 #include "kernels/device.h"
@@ -9,7 +9,7 @@ namespace shoal {
 // y = a + b. Matrices or vectors of one shape and type, f32|bf16; y may alias either.
 void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y);
 
-// y = x factor. Shapes and types as Add.
+// y = x factor. Shapes and types as for Add.
 void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y);
 
 // x = 0, of any type.

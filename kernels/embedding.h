@@ -1,4 +1,4 @@
-// Rows out of tables and back: embeddings, and rows of a batch.
+// Rows from tables and back: embeddings, and rows of a batch.
 #pragma once
 
 #include "kernels/device.h"
@@ -14,7 +14,7 @@ struct EmbeddingTable {
 
 // y[n] = sum over the tables of table[ids[n]], in the order given.
 struct EmbeddingForwardArgs {
-  EmbeddingTable token;     // needed
+  EmbeddingTable token;     // required
   EmbeddingTable position;  // optional (no table)
   EmbeddingTable type;      // optional (no table)
   Tensor y;                 // [N,C] out, f32|bf16
@@ -37,7 +37,7 @@ void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args);
 //   from [N,C] f32|bf16, rows [M] i32 in [0,N), to [M,C] of the same type
 void GatherRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to);
 
-// Backward of GatherRows: to becomes 0, but for to[rows[i]] = from[i]. `rows` must not repeat.
+// Backward of GatherRows: to[rows[i]] = from[i], and 0 in all other rows. `rows` must not repeat.
 //   from [M,C] f32|bf16, rows [M] i32 in [0,N), to [N,C] of the same type
 void ScatterRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to);
 

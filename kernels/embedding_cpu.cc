@@ -16,13 +16,13 @@
 #define SHOAL_KERNELS_EMBEDDING_CPU_ONCE
 namespace shoal {
 
-// A token in the order of (id, token): id * 2^32 + token.
+// A token as a key that sorts by (id, token): id * 2^32 + token.
 using TokenOfId = uint64_t;
 
 inline int64_t IdOf(TokenOfId entry) { return static_cast<int64_t>(entry >> 32); }
 inline int64_t TokenOf(TokenOfId entry) { return static_cast<int64_t>(entry & 0xFFFFFFFFu); }
 
-inline constexpr int64_t kEmbeddingColumns = 256;  // of an item of backward
+inline constexpr int64_t kEmbeddingColumns = 256;  // per item of backward
 
 }  // namespace shoal
 #endif
@@ -78,7 +78,7 @@ void AddTokensOfId(const EmbeddingBackwardArgs& args, const TokenOfId* begin, co
   AddRow(columns, total, RowOf<float>(args.d_table, IdOf(*begin)) + column);
 }
 
-// All ids of [begin, end), which holds whole ids.
+// Adds all ids of [begin, end), which holds every token of each of its ids.
 void AddTokens(const EmbeddingBackwardArgs& args, const TokenOfId* begin, const TokenOfId* end,
                int64_t column, int64_t columns) {
   const auto add = args.d_y.type() == DType::kF32 ? &AddTokensOfId<float> : &AddTokensOfId<Bf16>;
@@ -113,7 +113,7 @@ void CheckTable(const EmbeddingTable& table, const Tensor& y) {
   SHOAL_CHECK(AllIn(table.ids, table.table.dim(0)));
 }
 
-// Tokens by id, then by place.
+// The tokens, sorted by id, then by position.
 const TokenOfId* SortTokens(Device& device, const ConstTensor& ids) {
   const int64_t tokens = ids.dim(0);
   auto* entries =
@@ -125,7 +125,7 @@ const TokenOfId* SortTokens(Device& device, const ConstTensor& ids) {
   return entries;
 }
 
-// The first entry at or after `at` that starts an id.
+// The first entry at or after `at` with a new id.
 const TokenOfId* StartOfId(const TokenOfId* begin, const TokenOfId* at, const TokenOfId* end) {
   while (begin < at && at < end && IdOf(at[-1]) == IdOf(*at)) ++at;
   return std::min(at, end);
@@ -161,7 +161,7 @@ void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args) {
   SHOAL_CHECK(AllIn(args.ids, args.d_table.dim(0)));
   const TokenOfId* begin = SortTokens(device, args.ids);
   const TokenOfId* end = begin + tokens;
-  constexpr int64_t kTokens = 128;  // of an item, about: it takes the ids that start in this range
+  constexpr int64_t kTokens = 128;  // per item, approximately: an item takes the ids that start in its range
   const int64_t across = CutCount(channels, kEmbeddingColumns);
   device.pool().ParallelFor(CutCount(tokens, kTokens) * across, [&](int64_t item, int) {
     const int64_t first = item / across * kTokens, column = item % across * kEmbeddingColumns;

@@ -1,12 +1,13 @@
-// Denormal numbers count as 0 while one of these lives.
+// Treats denormal numbers as 0 while an instance is alive.
 #pragma once
 
 #include <xmmintrin.h>
 
 namespace shoal {
 
-// Of the calling thread's SSE, AVX and AVX-512 arithmetic: denormal operands are read as 0, denormal results
-// become 0 (MXCSR's DAZ and FTZ). AVX512_BF16 always works so; this makes all of the bf16 GEMM do.
+// Applies to the calling thread's SSE, AVX and AVX-512 arithmetic: denormal operands are read as 0, denormal
+// results become 0 (MXCSR's DAZ and FTZ). AVX512_BF16 always works this way; with this class the whole bf16
+// GEMM does.
 class FlushDenormals {
  public:
   FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kDenormalsAreZero | kFlushToZero); }

@@ -60,7 +60,7 @@ OpWork WorkOf(const GemmProblem& p) {
           bytes(p.a_type, m * k) + bytes(p.b_type, k * n) + bytes(p.c_type, (p.accumulate ? 2 : 1) * m * n)};
 }
 
-// The product over nothing.
+// The product when K is 0.
 void FinishEmpty(const GemmProblem& problem) {
   std::vector<float> sums(problem.m * problem.n, 0.0f);
   for (int64_t i = 0; problem.accumulate && i < problem.m; ++i)

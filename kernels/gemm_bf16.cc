@@ -1,5 +1,5 @@
-// bf16 on processors without AVX512_BF16: its instruction adds the product of the odd element of a pair of k
-// and then that of the even one, both with FMA, so an f32 product over widened elements in that order has
+// bf16 on processors without AVX512_BF16. That instruction adds the product of the odd element of a pair of k
+// and then that of the even one, both with FMA, so an f32 product of the widened elements in that order has
 // the same bits.
 #include <algorithm>
 
@@ -11,7 +11,7 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kMaxRows = 16;  // of a panel of A, on any instruction set
+constexpr int64_t kMaxRows = 16;  // per panel of A, on any instruction set
 constexpr int64_t kMaxColumns = 32;
 
 int64_t RoundUpToPair(int64_t k) { return (k + 1) / 2 * 2; }
@@ -19,7 +19,7 @@ int64_t RoundUpToPair(int64_t k) { return (k + 1) / 2 * 2; }
 float Rounded(float x) { return RoundOperand(x); }
 float Rounded(Bf16 x) { return ToFloat(x); }
 
-// Element `i` of a block of K comes from this one; at an odd end, from one past it.
+// The element that element `i` of a block of K comes from; at an odd end, one past it.
 int64_t Swapped(int64_t i) { return i ^ 1; }
 
 template <typename T>
@@ -63,7 +63,7 @@ void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n
         wide[i * rounded + kk] = from < k.end ? Rounded(*problem.A<Bf16>(row + i, from)) : 0.0f;
       }
     }
-    f32.c = sums.At(row, 0);  // its sums are its C, without bias: nothing is left to finish
+    f32.c = sums.At(row, 0);  // its sums are its C and it has no bias: nothing is left to finish
     OwnMultiply(f32, {sums.At(row, 0), sums.stride, sums.add}, {0, f32.m}, n, {0, rounded}, packed, scratch);
   }
   if (k.end == problem.k) FinishTile(PartOf(problem, m, n), sums.At(m.begin, n.begin), sums.stride);

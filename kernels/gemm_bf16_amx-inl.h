@@ -1,5 +1,5 @@
-// The bf16 product of the class "amx-bf16" over a unit of tiles: AMX's, or in tests a model of it. Internal
-// to the GEMM.
+// The bf16 product of the class "amx-bf16" on a tile unit: AMX, or a model of it in tests. Internal to the
+// GEMM.
 #pragma once
 
 #include <algorithm>
@@ -17,16 +17,16 @@ namespace shoal {
 
 // Rows and columns of the sums that a unit holds: 2 x 2 tiles of 16 x 16.
 inline constexpr int64_t kAmxSide = 32;
-// Cache lines of the next panel of A for each step of K.
+// Cache lines of the next panel of A that are prefetched in each step of K.
 inline constexpr int64_t kAmxLinesAStep = 3;
 
-// Tiles, as a class with
+// The product on `Tiles`, a class with
 //   void ZeroSums();
 //   void LoadSums(const float* sums, int64_t stride);  // [kAmxSide, kAmxSide], rows `stride` elements apart
 //   void StoreSums(float* sums, int64_t stride);
 //   void Step(const Bf16* a, const Bf16* b);
 // Step adds the product of kAmxSide rows of A, kGemmBlockK elements apart, and kGemmStepK / 2 pairs of k of a
-// packed panel of B, as the definition says. Sums are defined once they are zeroed or loaded.
+// packed panel of B, as the definition says. Sums are undefined until they are zeroed or loaded.
 template <class Tiles>
 class AmxProduct {
  public:
@@ -63,7 +63,7 @@ class AmxProduct {
     tiles.StoreSums(sums, stride);
   }
 
-  // A tile at an edge of C: through a full one, of which the rest is thrown away.
+  // A tile at an edge of C: computed as a full tile, of which the rest is discarded.
   static void EdgeTile(Tiles& tiles, const Bf16* a, const Bf16* b, int64_t steps, const GemmSums& sums,
                        Range m, Range n, const LinesAhead& ahead) {
     alignas(64) float edge[kAmxSide * kAmxSide] = {};

@@ -1,4 +1,4 @@
-// Tiles are loaded and multiplied by name, in assembly that tells the compiler what memory they use: the
+// Tiles are loaded and multiplied by name, in assembly that tells the compiler what memory it uses: the
 // compiler's own intrinsics don't.
 #include "kernels/gemm_bf16_amx.h"
 

@@ -5,8 +5,8 @@
 
 namespace shoal {
 
-// Asks the system for tiles, for all threads of the process. False: it gives none. Call it where the
-// processor has AMX, before threads use AmxBf16Kernel.
+// Asks the operating system for AMX tiles, for all threads of the process. Returns false when it grants none.
+// Call it only where the processor has AMX, before threads use AmxBf16Kernel.
 bool StartAmx();
 
 GemmKernel AmxBf16Kernel();

@@ -14,8 +14,8 @@
 #include "kernels/gemm_prefetch.h"
 #include "kernels/thread_pool.h"
 
-// Highway of Debian 12 has no target with AVX512_BF16. All includes stand above, so that no inline function
-// of a header is compiled for it.
+// Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
+// function of a header is compiled for it.
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
@@ -27,13 +27,14 @@ constexpr int kVectors = 2;
 constexpr int64_t kColumns = kBf16PanelColumns;
 static_assert(kColumns == kVectors * kLanes);
 constexpr int kRows = 14;  // 28 sums, 2 vectors of B and one of A fill the 32 registers
-// Steps, a pair of k each, for each cache line of the next panel of A, and how far ahead B is brought.
+// Steps (a pair of k each) per prefetched cache line of the next panel of A, and how many steps ahead B is
+// prefetched.
 constexpr int64_t kPairsALine = 6;
 constexpr int64_t kPairsAhead = 16;
 
 // All sizes below count bf16.
 constexpr int64_t kPairColumns = kBf16PairColumns;
-constexpr int64_t kGroup = 2 * kLanes;  // what a vector holds
+constexpr int64_t kGroup = 2 * kLanes;  // elements in a vector
 
 // Where pair p of row r is in a packed panel of A: rows stay rows of one block of K; columns of a transposed
 // A become groups of 16 pairs, of which kRows are used.
@@ -47,9 +48,9 @@ constexpr int64_t kUnit = 2;  // blocks of K are whole pairs
 
 // ---- the micro-kernel ----
 
-// Where a tile's elements of C are rounded to, with the bias [columns] when there is one.
+// Where the rounded elements of C go, with the bias [columns] if there is one.
 struct Rounded {
-  Bf16* c = nullptr;  // null: the tile stays sums
+  Bf16* c = nullptr;  // null: the tile stays as sums
   int64_t ldc = 0;
   const float* bias = nullptr;
 };
@@ -59,8 +60,8 @@ void StoreRounded(__m512 sums, const float* bias, Bf16* c) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(c), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
 }
 
-// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` becomes that. `lines_ahead` are
-// brought meanwhile.
+// sums[kTileRows, kColumns] (+)= a times b over pairs of k, or `rounded` receives the result. Prefetches
+// `lines_ahead` meanwhile.
 template <int kTileRows, bool kTransposed>
 __attribute__((noinline)) void MicroKernel(const Bf16* __restrict a, const Bf16* __restrict b, int64_t pairs,
                                            float* __restrict sums, int64_t stride, bool add,
@@ -130,7 +131,7 @@ KernelFunction KernelFor(int64_t rows) {
 
 // ---- C ----
 
-// A tile at the right edge: through a full tile, of which the last columns are thrown away.
+// A tile at the right edge: computed as a full tile, of which the last columns are discarded.
 void EdgeTile(KernelFunction kernel, const Bf16* a, const Bf16* b, int64_t pairs, const GemmSums& sums,
               Range m, Range n, const LinesAhead& ahead) {
   alignas(64) float tile[kRows * kColumns];
@@ -175,7 +176,7 @@ void Multiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n
   const bool last = k.end == problem.k, round = last && problem.c_type == DType::kBf16;
   problem.trans_a ? MultiplyPanels<true>(problem, sums, m, n, k, b, round, panel)
                   : MultiplyPanels<false>(problem, sums, m, n, k, b, round, panel);
-  // What the micro-kernel has not: a C of f32, or an edge's columns.
+  // What the micro-kernel did not finish: a C in f32, or the columns at the edge.
   const int64_t rounded = round ? n.size() / kColumns * kColumns : 0;
   if (!last || rounded == n.size()) return;
   const Range rest = {n.begin + rounded, n.end};

@@ -5,7 +5,7 @@
 
 namespace shoal {
 
-// To be used only where the processor has AVX512_BF16.
+// Use it only where the processor has AVX512_BF16.
 GemmKernel Avx512Bf16Kernel();
 
 }  // namespace shoal

@@ -9,8 +9,8 @@
 
 #include "kernels/thread_pool.h"
 
-// Highway of Debian 12 has no target with AVX512_BF16. All includes stand above, so that no inline function
-// of a header is compiled for it.
+// Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
+// function of a header is compiled for it.
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
@@ -18,10 +18,10 @@ namespace shoal {
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kGroup = 2 * kLanes;  // what a vector holds
+constexpr int64_t kGroup = 2 * kLanes;  // elements in a vector
 constexpr int64_t kColumns = kBf16PanelColumns;
 constexpr int64_t kPairColumns = kBf16PairColumns;
-// How far ahead packing brings B: rows, or what is stored as columns.
+// How far ahead packing prefetches B: rows of a stored [K,N], or elements of each row of a stored [N,K].
 constexpr int64_t kRowsAhead = 4;
 constexpr int64_t kElementsAhead = 96;
 
@@ -38,7 +38,7 @@ __m512i Load(const float* from, int64_t count) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
-// Hints that what Load takes from here is needed soon.
+// Hints that what Load reads from here is needed soon.
 template <typename T>
 void Bring(const T* from) {
   constexpr int64_t kLine = 64 / sizeof(T);
@@ -58,7 +58,7 @@ Pairs Interleave(__m512i first, __m512i second) {
   return {_mm512_permutex2var_epi16(first, low, second), _mm512_permutex2var_epi16(first, high, second)};
 }
 
-// Panels row by row of B, so that what is read are long runs.
+// Packs panels by rows of B, so that it reads long runs.
 template <typename T>
 void PackRowsOfB(const GemmProblem& problem, Range k, Range n, int64_t pairs, Bf16* __restrict packed) {
   for (int64_t kk = k.begin; kk < k.begin + 2 * pairs; kk += 2, packed += kPairColumns) {
@@ -91,7 +91,7 @@ void Transpose(__m512i (&rows)[16]) {
     rows[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
     rows[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
   }
-  // Now quarter q of rows[4g + i] is pair 4q + i of the columns 4g to 4g + 3.
+  // Now quarter q of rows[4g + i] is pair 4q + i of columns 4g to 4g + 3.
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
     const __m512i even_low = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0x88);
@@ -134,8 +134,8 @@ void PackPanels(const GemmProblem& problem, Range k, Range n, int64_t pairs, Bf1
     PackTransposedPanel<T>(problem, k, {j, std::min(n.end, j + kColumns)}, pairs, packed);
 }
 
-// Columns of a stored [K,M], k going up to `end`: 16 rows from `row` on, but none past the last, where
-// nothing may be stored.
+// Columns of a stored [K,M], k up to `end`: 16 rows from `row` on, but none past the last, where there may be
+// no memory.
 class ColumnPairs {
  public:
   ColumnPairs(const GemmProblem& problem, int64_t row, int64_t end)
@@ -149,7 +149,7 @@ class ColumnPairs {
     const Bf16* from = problem_.A<Bf16>(row_, k);
     return _mm512_or_si512(Column(from), _mm512_slli_epi32(Column(from + problem_.lda), 16));
   }
-  // The same where k may be the last, or past it: 0 from there on.
+  // The same, where k or k + 1 may be past the end: elements there are 0.
   __m512i AtEnd(int64_t k) const {
     if (k + 1 < end_) return At(k);
     return k < end_ ? Column(problem_.A<Bf16>(row_, k)) : _mm512_setzero_si512();

@@ -13,12 +13,12 @@ struct Shape {
   int64_t m, n, k;
 };
 
-// Small and odd ones for the edges, wide ones for other code paths of a library, K around and beyond the
+// Small and odd shapes for the edges, wide ones for other code paths of a library, K around and beyond one
 // block.
 constexpr Shape kShapes[] = {{1, 1, 1},     {5, 7, 13},   {17, 33, 65},   {3, 64, 384},  {20, 31, 385},
                              {17, 17, 800}, {64, 64, 64}, {16, 192, 400}, {16, 16, 1200}};
 
-// Numbers of many exponents, reproducible on any machine.
+// Numbers with many different exponents, reproducible on any machine.
 std::vector<float> Numbers(int64_t size, uint32_t seed) {
   std::vector<float> numbers(size);
   for (float& x : numbers) {

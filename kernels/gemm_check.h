@@ -8,10 +8,10 @@
 
 namespace shoal {
 
-// Runs `multiply` (C = or += op(A) op(B), no bias, A of `type`, C of f32, in the class if that is bf16) on a
-// few shapes, odd sizes, transposes, K beyond one block and accumulation among them, and compares bits with
-// plain loops. Takes milliseconds. Returns "" when all are equal, else which shape differs first, for the
-// log.
+// Runs `multiply` (C = or += op(A) op(B), no bias, A of `type`, C in f32, in `bf16_class` if `type` is bf16)
+// on a few shapes, including odd sizes, transposes, K beyond one block and accumulation, and compares the
+// bits with plain loops. Takes milliseconds. Returns "" when all are equal, otherwise the first shape that
+// differs, for the log.
 std::string CheckGemm(DType type, Bf16Class bf16_class, absl::FunctionRef<void(const GemmProblem&)> multiply);
 
 }  // namespace shoal

@@ -9,11 +9,11 @@
 namespace shoal {
 namespace {
 
-// Rows and columns of a call: enough that its own packing of B does not show, few enough that threads end
-// together.
+// Rows and columns per call: enough to hide oneDNN's own packing of B, few enough that threads finish at
+// about the same time.
 constexpr int64_t kTileRows = 256;
 constexpr int64_t kTileColumns = 768;
-// The least that a call may have for its sums to be as defined.
+// The minimum for a call whose sums are as defined.
 constexpr int64_t kLeastRows = 16;
 constexpr int64_t kLeastColumns = 16;
 
@@ -54,7 +54,7 @@ void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
                    absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const int64_t tile_columns = whole_rows ? problem.n : std::min(problem.n, kTileColumns);
   const int64_t column_tiles = CutCount(problem.n, tile_columns);
-  device.onednn();  // is made outside of any item
+  device.onednn();  // created here, outside of any item
   device.pool().ParallelFor(CutCount(problem.m, kTileRows) * column_tiles, [&](int64_t item, int thread) {
     const Range m = Piece(item / column_tiles, kTileRows, problem.m);
     const Range n = Piece(item % column_tiles, tile_columns, problem.n);

@@ -1,4 +1,4 @@
-// Cuts a product of f32 into calls of oneDNN. Internal to the GEMM.
+// Cuts an f32 product into calls to oneDNN. Internal to the GEMM.
 #pragma once
 
 #include "absl/functional/function_ref.h"
@@ -8,13 +8,13 @@
 
 namespace shoal {
 
-// The product, on all threads. epilogue(tile) is called for each finished tile.
+// Computes the product on all threads. epilogue(tile) is called for each finished tile.
 void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
                    absl::FunctionRef<void(const GemmTile&)> epilogue);
 
-// One tile of it without the bias, on the calling thread. Tiles of few rows or columns go to our own kernel:
-// for those oneDNN takes other code, which starts its sums with what C holds (seen with 2.6.3 below 16 rows
-// and with one column).
+// Computes one tile of it without the bias, on the calling thread. Tiles of few rows or columns go to our own
+// kernel: oneDNN runs different code for those, which starts its sums with what C holds (seen with 2.6.3
+// below 16 rows and with one column).
 void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Range m, Range n);
 
 }  // namespace shoal

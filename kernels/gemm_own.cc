@@ -26,7 +26,7 @@ constexpr int64_t kVectors = 2;
 constexpr int64_t kColumns = kVectors * kLanes;
 // All accumulators, kVectors of B and one of A fit in the registers: 32 with AVX-512, 16 with AVX2.
 constexpr int kRows = kLanes == 16 ? 14 : 6;
-// Steps of k for each cache line of the next panel of A, and how far ahead B is brought.
+// Steps of k per prefetched cache line of the next panel of A, and how many steps ahead B is prefetched.
 constexpr int64_t kStepsALine = 12;
 constexpr int64_t kStepsAhead = 16;
 
@@ -52,7 +52,7 @@ HWY_INLINE void StoreTile(const Vec (&sums)[kTileRows][kVectors], float* HWY_RES
   }
 }
 
-// c[kTileRows, kColumns] (+)= a times b over k steps. `lines_ahead` are brought meanwhile.
+// c[kTileRows, kColumns] (+)= a times b over k steps. Prefetches `lines_ahead` meanwhile.
 template <int kTileRows, bool kTransposed>
 HWY_NOINLINE void MicroKernel(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t k,
                               float* HWY_RESTRICT c, int64_t ldc, bool add, const LinesAhead& lines_ahead) {
@@ -122,7 +122,7 @@ void PackColumns(const GemmProblem& problem, Range m, Range k, float* HWY_RESTRI
   }
 }
 
-// A tile at the right edge: through a full tile, of which the last columns are thrown away.
+// A tile at the right edge: computed as a full tile, of which the last columns are discarded.
 void EdgeTile(KernelFunction kernel, const float* a, const float* b, int64_t k, const GemmSums& sums, Range m,
               Range n, const LinesAhead& ahead) {
   HWY_ALIGN float tile[kRows * kColumns];

@@ -7,22 +7,22 @@
 namespace shoal {
 namespace {
 
-// Packed B of one pass: at most this many elements (16 MiB of f32), so that it stays in a shared cache of
-// ordinary size.
+// Packed elements of B per pass, at most (16 MiB of f32), so that they stay in a shared cache of ordinary
+// size.
 constexpr int64_t kMaxPacked = 4 << 20;
-// Columns whose packed block of K (384 x 384 f32, 576 KiB) stays in L2 while rows pass by.
+// Columns whose packed block of K (384 x 384 f32, 576 KiB) stays in L2 while rows go through.
 constexpr int64_t kCacheColumns = 384;
 // Columns that one item packs.
 constexpr int64_t kPackColumns = 128;
-// Enough items, and small enough, that threads end at about the same time; each multiplies some panels of A
-// by B's block while that is in L2.
+// Enough items, each small enough, that threads finish at about the same time; each multiplies several panels
+// of A by B's block while that is in L2.
 constexpr int64_t kItems = 28;
 constexpr int64_t kLeastPanels = 2;
 constexpr int64_t kMaxPanels = 5;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
 
-// One pass over C: some columns, some whole blocks of K.
+// One pass over C: a range of columns and of whole blocks of K.
 struct Pass {
   const GemmKernel& kernel;
   Range n;
@@ -34,7 +34,7 @@ struct Pass {
     const Range block = Piece(index, kGemmBlockK, k.size());
     return {k.begin + block.begin, k.begin + block.end};
   }
-  // Where (k, column) begins: blocks lie one after the other, panels inside a block too.
+  // Where (k, column) begins: blocks follow one another, and so do the panels inside a block.
   std::byte* PackedAt(Range block, int64_t column) const {
     const int64_t elements = (block.begin - k.begin) * RoundUp(n.size(), kernel.panel_columns) +
                              (column - n.begin) * RoundUp(block.size(), kernel.k_unit);
@@ -46,7 +46,7 @@ struct Pass {
   }
 };
 
-// How many columns and how much of K one pass takes.
+// How many columns and how much of K one pass covers.
 struct PassShape {
   int64_t columns = 0;
   int64_t k = 0;
@@ -84,8 +84,8 @@ int64_t SumsBytes(const GemmProblem& problem, int64_t rows, int64_t columns) {
   return problem.c_type == DType::kF32 ? 0 : rows * columns * static_cast<int64_t>(sizeof(float));
 }
 
-// Rows [m] and columns [n] of C, columns a cache's worth at a time. `memory`: the kernel's scratch, then room
-// for sums.
+// Computes rows [m] and columns [n] of C, as many columns at a time as fit in the cache. `memory`: the
+// kernel's scratch, then room for sums.
 void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n, std::byte* memory) {
   const GemmProblem part = PartOf(problem, m, n);
   GemmSums sums = SumsOf(part, memory + pass.kernel.scratch_bytes);

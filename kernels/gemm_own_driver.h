@@ -1,5 +1,5 @@
-// Cuts a product for our own kernels: packs B for all threads, then rows and columns of C in tiles. Internal
-// to the GEMM.
+// Cuts a product for our own kernels: packs B for all threads, then cuts rows and columns of C into tiles.
+// Internal to the GEMM.
 #pragma once
 
 #include "absl/functional/function_ref.h"
@@ -10,15 +10,15 @@
 
 namespace shoal {
 
-// The whole product, f32 or bf16, on all threads. epilogue(tile) is called for each finished tile.
+// Computes the whole product, f32 or bf16, on all threads. epilogue(tile) is called for each finished tile.
 void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue);
 
-// With this kernel, which must be of the problem's arithmetic.
+// The same with a given kernel, which must match the problem's arithmetic.
 void OwnGemm(Device& device, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue);
 
-// The first one on the calling thread, which has the name `thread` in the device's pool.
+// The same as the first, on the calling thread alone, whose number in the device's pool is `thread`.
 void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem);
 
 }  // namespace shoal

@@ -18,7 +18,7 @@ float BValue(const GemmProblem& problem, int64_t k, int64_t j) {
   return problem.a_type == DType::kF32 ? value : RoundOperand(value);
 }
 
-// With the instruction, which every processor that Shoal runs on has, and not libm's function.
+// Uses the instruction, which every processor that Shoal runs on has, rather than libm's function.
 __attribute__((target("fma"))) float AddProduct(const GemmProblem& problem, int64_t i, int64_t j, int64_t k,
                                                 float sum) {
   return std::fma(AValue(problem, i, k), BValue(problem, k, j), sum);
@@ -36,7 +36,7 @@ float OneBlock(const GemmProblem& problem, int64_t i, int64_t j, Range k) {
   return sum;
 }
 
-// Of the class amx-bf16: what Intel says of TDPBF16PS. Past the end of K there are zeros.
+// A step of the class amx-bf16: what Intel says TDPBF16PS does. Elements past the end of K are zeros.
 float OneStep(const GemmProblem& problem, int64_t i, int64_t j, Range k) {
   float even = 0, odd = 0;
   for (int64_t pair = k.begin; pair < k.begin + kGemmStepK; pair += 2) {

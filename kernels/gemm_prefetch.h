@@ -1,5 +1,5 @@
-// Brings the panel of A that is packed next into cache while the panel before it is multiplied. Internal to
-// the GEMM.
+// Prefetches the panel of A that is packed next while the panel before it is multiplied. Internal to the
+// GEMM.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 
 namespace shoal {
 
-// What a call of the micro-kernel brings, a cache line at a time: runs of lines `step` bytes apart. Only
-// hints, so it may go past the end.
+// What one call of the micro-kernel prefetches, a cache line at a time: runs of lines `step` bytes apart.
+// These are only hints, so they may go past the end.
 class LinesAhead {
  public:
   LinesAhead(const void* at, int64_t step, int64_t run, int64_t jump)
@@ -27,17 +27,18 @@ class LinesAhead {
  private:
   const char* at_;
   int64_t step_;
-  int64_t run_;   // lines of a run
-  int64_t jump_;  // from behind a run to the next one
+  int64_t run_;   // lines in a run
+  int64_t jump_;  // from the end of a run to the next one
   int64_t left_;
 };
 
-// The panel that comes after the rows before `row` of the tile m, block k: the tile's next rows, then its
-// first rows in the next block of K.
+// The panel that follows the rows before `row` in the tile m, block k: the tile's next rows, or after the
+// last its first rows in the next block of K.
 template <typename T>
 class NextPanel {
  public:
-  // `calls` of the micro-kernel share its lines. `panel`: packed, what is brought when there is no more.
+  // `calls` calls of the micro-kernel share its lines. `panel`: the packed panel, prefetched when there is no
+  // next one.
   NextPanel(const GemmProblem& problem, Range m, Range k, int64_t row, int64_t panel_rows, int64_t calls,
             const void* panel)
       : problem_(problem), m_(m), k_(k), calls_(calls), panel_(panel) {
@@ -54,7 +55,7 @@ class NextPanel {
     if (k_.size() <= 0) return {panel_, 0, 1, 0};
     const int64_t stride = problem_.lda * kElement;
     if (problem_.trans_a) {
-      // The lines where the rows begin came with the panel before.
+      // The lines in which the rows begin were prefetched with the panel before.
       return {problem_.A<T>(m_.end - 1, k_.begin + k_.size() * call / calls_), stride, k_.size(), 0};
     }
     const int64_t lines = (k_.size() * kElement + kLine - 1) / kLine;

@@ -12,7 +12,7 @@
 
 namespace shoal {
 
-// The blocks of K that the definition in gemm.h is about, and the steps of amx-bf16.
+// The blocks of K in the definition in gemm.h, and the steps of amx-bf16.
 inline constexpr int64_t kGemmBlockK = 384;
 inline constexpr int64_t kGemmStepK = 32;
 
@@ -20,7 +20,7 @@ struct GemmProblem {
   const void* a = nullptr;
   const void* b = nullptr;
   void* c = nullptr;
-  DType a_type = DType::kF32;  // f32: all three are; bf16: the arithmetic is bf16's
+  DType a_type = DType::kF32;  // f32: all three are f32; bf16: the arithmetic is that of bf16
   DType b_type = DType::kF32;
   DType c_type = DType::kF32;
   Bf16Class bf16_class = Bf16Class::kAvx512;
@@ -62,7 +62,7 @@ inline Range Piece(int64_t index, int64_t grain, int64_t n) {
   return {index * grain, std::min(n, (index + 1) * grain)};
 }
 
-// How an f32 operand of a bf16 product is rounded: to nearest even, denormals to 0. By its bits, since the
+// Rounds an f32 operand of a bf16 product: to nearest even, denormals to 0. Works on the bits, since the
 // thread may flush denormals.
 inline float RoundOperand(float x) {
   uint32_t bits;

@@ -134,7 +134,7 @@ class Product {
   std::vector<float> c_, bias_;
 };
 
-// Under AddressSanitizer, twenty times as slow, a large shape has one variant.
+// Under AddressSanitizer, which is twenty times as slow, a large shape has one variant.
 #ifdef __SANITIZE_ADDRESS__
 constexpr bool kSlow = true;
 #else
@@ -158,7 +158,7 @@ std::vector<Case> Cases() {
   return cases;
 }
 
-// The same with bf16 operands; C is bf16 wherever that is allowed, every other time.
+// The same with bf16 operands; where that is allowed, C is bf16 every other time.
 std::vector<Case> Bf16Cases() {
   std::vector<Case> cases;
   int variant = 0;
@@ -177,16 +177,16 @@ std::vector<Case> Bf16Cases() {
 
 bool SameBits(const std::vector<std::byte>& a, const std::vector<std::byte>& b) { return a == b; }
 
-// Whether this processor must run what is asked for: it has the instruction set, and oneDNN meets the
-// definition wherever there is AVX-512.
+// Whether this processor must be able to run what is asked for: it has the instruction set, and oneDNN meets
+// the definition wherever there is AVX-512.
 bool MustRun(const std::string& isa, GemmPath path) {
   const Isa here = DetectIsa().value();
   if (!isa.empty() && ParseIsa(isa).value() > here) return false;
   return path != GemmPath::kOnednn || here >= Isa::kAvx512;
 }
 
-// A device as asked for; nothing when this processor can't (its instruction set, or oneDNN differs here). In
-// CI nothing is skipped that could run.
+// A device as asked for; null when this processor can't provide it (it lacks the instruction set, or oneDNN
+// differs here). In CI nothing that could run is skipped.
 std::unique_ptr<Device> MakeDevice(const std::string& isa, GemmPath path, int threads) {
   DeviceOptions options;
   options.isa = isa;
@@ -222,7 +222,7 @@ TEST_CASE("the bf16 GEMM has the bits of its definition with AVX512_BF16 and wit
   }
 }
 
-// What Intel says that AMX's tiles do, in plain loops.
+// What Intel says AMX tiles do, in plain loops.
 class ModelTiles {
  public:
   void ZeroSums() { std::memset(sums_, 0, sizeof(sums_)); }

@@ -1,5 +1,5 @@
-// Initial parameters: pure functions of a key and the index of the element, so that a server makes just its
-// own blocks. The key is DeriveKey(seed, parameter name) of common/base/philox.h.
+// Initial parameters: pure functions of a key and the index of the element, so that a server computes its own
+// blocks only. The key is DeriveKey(seed, parameter name) of common/base/philox.h.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@
 namespace shoal {
 
 // Elements [first, first + out.size()) of an array of independent normal numbers, by Box and Muller (1958)
-// from Philox4x32-10. Any cut gives the same bits, with any instruction set. At most 5.8 standard deviations.
+// from Philox4x32-10. The bits do not depend on how the array is cut or on the instruction set. None is more
+// than 5.8 standard deviations from the mean.
 void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl::Span<float> out);
 
 // The same, uniform in [low, high).

@@ -14,8 +14,8 @@
 #define SHOAL_KERNELS_INIT_CPU_ONCE
 namespace shoal {
 
-// Elements come in groups: element 64 g + 16 w + i is made of word w of the counter 16 g + i, so a group is
-// what one call of Philox16 gives. (Normal numbers take words in pairs.)
+// Elements come in groups: element 64 g + 16 w + i is made from word w of counter 16 g + i, so one call of
+// Philox16 gives a group. (Normal numbers use words in pairs.)
 inline constexpr int64_t kInitGroup = 64;
 
 }  // namespace shoal
@@ -95,7 +95,7 @@ struct Numbers {
   float b = 0;
 };
 
-// Elements from `first` on, by whole groups and their parts.
+// Fills elements from `first` on, from whole and partial groups.
 void Fill(Group make, const Numbers& numbers, absl::Span<float> out) {
   for (size_t done = 0; done < out.size();) {
     const uint64_t at = numbers.first + done, skip = at % kInitGroup;

@@ -20,8 +20,7 @@ bool HasAvx512() {
          __builtin_cpu_supports("avx512cd");
 }
 
-// CPUID leaf 7: EDX bit 22 is AMX-BF16, bit 24 AMX-TILE. The library that uses the tiles asks the system for
-// them.
+// CPUID leaf 7: EDX bit 22 is AMX-BF16, bit 24 AMX-TILE. StartAmx asks the operating system for the tiles.
 bool HasAmxBf16() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;

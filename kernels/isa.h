@@ -2,7 +2,7 @@
 //
 // Only targets with fused multiply-add are compiled (//tools/third_party:highway defines
 // HWY_BASELINE_TARGETS=HWY_AVX2), since a multiply followed by an add rounds differently. So AVX2 is the
-// least that Shoal runs on.
+// minimum that Shoal runs on.
 #pragma once
 
 #include "absl/status/status.h"
@@ -22,14 +22,14 @@ enum class Isa {
 // "avx2", "avx512", "avx512-bf16", "amx-bf16".
 absl::string_view IsaName(Isa isa);
 
-// The numerics classes of bf16 products: kernels/gemm.h defines them. Any processor computes the first, those
-// with AMX the second too.
+// The numerics classes of bf16 products, defined in kernels/gemm.h. Any processor computes the first; those
+// with AMX compute the second too.
 enum class Bf16Class { kAvx512, kAmx };
 
 // "avx512-bf16", "amx-bf16".
 absl::string_view Bf16ClassName(Bf16Class bf16_class);
 
-// Errors: INVALID_ARGUMENT that lists the names.
+// Errors: INVALID_ARGUMENT that lists the valid names.
 absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 
 // The best that this processor and operating system offer.
@@ -38,7 +38,7 @@ absl::StatusOr<Isa> DetectIsa();
 
 // Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch
 // is; call it while no kernel runs (Device::Create does). Errors: FAILED_PRECONDITION when the processor does
-// not have `isa`; changes nothing then.
+// not have `isa`; then nothing changes.
 absl::Status UseIsa(Isa isa);
 
 }  // namespace shoal

@@ -1,8 +1,9 @@
 // Layer normalisation, with the residual sum before it, forward and backward.
 //
-// Mean and variance of a row are two passes over it: 16 interleaved partial sums each (kernels/README.md).
-// Gradients of gamma, beta and the bias are sums over tokens: in order inside blocks of kTokenBlock tokens
-// from 0, blocks in order, then added to what the gradient holds.
+// Mean and variance of a row take two passes over it, with 16 interleaved partial sums each
+// (kernels/README.md). Gradients of gamma, beta and the bias are sums over tokens: blocks of kTokenBlock
+// tokens from 0, in order, and the tokens inside each block in order. The total is added to what the gradient
+// holds.
 #pragma once
 
 #include "kernels/device.h"
@@ -29,7 +30,8 @@ struct NormForwardArgs {
 };
 
 void NormForward(Device& device, const NormForwardArgs& args);
-// The same on the calling thread alone, for epilogues: cut the tensors by rows, and the dropout with FromRow.
+// The same, on the calling thread alone: for epilogues. Cut the tensors by rows, and the dropout with
+// FromRow.
 void NormForwardOnThread(const NormForwardArgs& args);
 
 // Gradients of what NormForward computed.
@@ -44,7 +46,7 @@ struct NormBackwardArgs {
   ConstTensor d_sum_more;  // [N,C], a second gradient that reaches sum (pre-norm's residual); optional
   Dropout dropout;         // as in forward
   Tensor d_sum;            // [N,C] out, the gradient of the residual; may alias any [N,C] input
-  Tensor d_x;              // [N,C] out; needed with dropout only (otherwise d_sum is it); aliases nothing
+  Tensor d_x;              // [N,C] out; needed with dropout only (otherwise it equals d_sum); aliases nothing
   Tensor d_gamma, d_beta;  // [C] f32 in/out: += the gradient
   Tensor d_bias;           // [C] f32 in/out: += the gradient; optional
 };

@@ -17,7 +17,7 @@
 #define SHOAL_KERNELS_LAYER_NORM_CPU_ONCE
 namespace shoal {
 
-// Where one block of tokens leaves its sums; d_bias may be null.
+// Where one block of tokens stores its sums; d_bias may be null.
 struct NormPartials {
   float* d_gamma;
   float* d_beta;
@@ -108,7 +108,7 @@ class NormBackwardRow {
         d_x_(RowOf<T>(args.d_x, n)),
         dropout_(args.dropout, n) {}
 
-  // Sums of the normalised row's gradient, and of it times the normalised row.
+  // Sums of the normalized row's gradient, and of that gradient times the normalized row.
   void Sums(const NormPartials& partials) {
     RowSum sum, dot;
     ForRow(channels_, [&](int64_t i, int64_t part, auto lanes) HWY_ATTR {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kEpsilon = 1e-5f;
 
-// A norm with everything that is optional, or with nothing of it.
+// A norm with all optional inputs, or with none.
 struct Problem {
   int64_t rows, channels;
   bool full;

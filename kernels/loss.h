@@ -1,8 +1,8 @@
-// Losses with their gradients in one pass, and what they report.
+// Losses and their gradients in one pass, and the statistics that they report.
 //
-// All are sums over rows (examples or labelled tokens), for a contribution is a sum and the server divides by
-// the weight. Losses of rows are f32; they are added in f64, in order inside blocks of kTokenBlock rows,
-// blocks in order.
+// All are sums over rows (examples or labelled tokens), because a contribution is a sum and the server
+// divides by the weight. Losses of rows are f32; they are added in f64: blocks of kTokenBlock rows in order,
+// and the rows inside each block in order.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ namespace shoal {
 struct LossSum {
   double loss = 0;      // sum over the rows that have a label
   int64_t rows = 0;     // that have a label
-  int64_t correct = 0;  // of them, those whose largest logit is the label's (cross-entropy only)
+  int64_t correct = 0;  // rows among them whose largest logit is the label's (cross-entropy only)
 };
 
 // Softmax and cross-entropy.  N: rows, V: classes
 //   loss(n) = (1 - s) (log sum exp(x) - x[label]) + s (log sum exp(x) - mean of x),  s: label_smoothing
-// which is PyTorch's. d_logits = scale * d loss / d logits, and 0 in rows without a label.
+// as in PyTorch. d_logits = scale * d loss / d logits, and 0 in rows without a label.
 struct CrossEntropyArgs {
   ConstTensor logits;  // [N,V] f32|bf16
   ConstTensor labels;  // [N] i32 in [0,V); negative: the row has no label
@@ -43,7 +43,7 @@ struct RegressionArgs {
 
 LossSum MeanSquaredError(Device& device, const RegressionArgs& args);
 
-// Mean over the columns of the cross-entropy of sigmoid(logit) and target: several labels a row.
+// Mean over the columns of the cross-entropy of sigmoid(logit) and target: several labels per row.
 struct MultiLabelArgs {
   ConstTensor logits;   // [N,V] f32|bf16
   ConstTensor targets;  // [N,V] f32 in [0,1]

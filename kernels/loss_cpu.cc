@@ -18,7 +18,7 @@
 #define SHOAL_KERNELS_LOSS_CPU_ONCE
 namespace shoal {
 
-// What a row leaves for the sum.
+// What a row contributes to the sum.
 struct RowResult {
   float loss = 0;
   int32_t prediction = 0;
@@ -51,7 +51,7 @@ void CrossEntropyGradient(const CrossEntropyArgs& args, int32_t label, float max
   const int64_t classes = args.logits.dim(1);
   const float factor = args.scale / sum;
   const float shift = -args.scale * args.label_smoothing / static_cast<float>(classes);
-  float at_label = ValueOf(x[label]);  // in f32 to the end, since it may be a small difference
+  float at_label = ValueOf(x[label]);  // kept in f32 to the end, since it may be a small difference
   ExpRowScaled(1, &at_label, maximum, factor, shift, &at_label);
   ExpRowScaled(classes, x, maximum, factor, shift, d_x);
   Assign(at_label - args.scale * (1 - args.label_smoothing), d_x[label]);
@@ -102,7 +102,7 @@ void SquaredErrorRows(const RegressionArgs& args, int64_t begin, int64_t end, Ro
   for (int64_t n = begin; n < end; ++n) results[n].loss = row(args, n);
 }
 
-// max(x, 0) - x target + log(1 + exp(-|x|)), which overflows nowhere; its slope is sigmoid(x) - target.
+// max(x, 0) - x target + log(1 + exp(-|x|)), which never overflows; its derivative is sigmoid(x) - target.
 template <class T>
 float SigmoidCrossEntropyRow(const MultiLabelArgs& args, int64_t n) {
   const int64_t columns = args.logits.dim(1);

@@ -1,11 +1,11 @@
 // Elementary functions on vectors of f32, for inclusion in each Highway target. Every step is one IEEE
-// operation or a fused multiply-add that is written out, so all targets give the same bits; no libm, whose
-// variant depends on the processor.
+// operation or an explicit fused multiply-add, so all targets give the same bits. libm is not used: which
+// variant it runs depends on the processor.
 //
-// The methods are those of the Cephes library (Moshier): reduction of the argument to a short interval, a
+// The methods are those of the Cephes library (Moshier): reduce the argument to a short interval, evaluate a
 // polynomial there. The coefficients are our own: weighted least squares iterated to the minimax error
-// (Lawson, 1961), rounded to f32 one after the other, each time fitting the rest again. The errors named are
-// measured against f64 in math_test.cc.
+// (Lawson, 1961), rounded to f32 one at a time, refitting the rest each time. The stated errors are measured
+// against f64 in math_test.cc.
 #include <cstdint>
 #include <limits>
 
@@ -34,7 +34,7 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> Polynomial(D d, hwy::HWY_NAMESPACE::Vec<D>
 }
 
 // e^x. Relative error below 1e-7. 0 below -87.33 (where the result would not be a normal number); above 88.37
-// as there. NaN stays NaN.
+// the same as at 88.37. NaN stays NaN.
 template <class D>
 HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> Exp(D d, hwy::HWY_NAMESPACE::Vec<D> x) {
   namespace hn = hwy::HWY_NAMESPACE;
@@ -110,8 +110,8 @@ HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> Tanh(D d, hwy::HWY_NAMESPACE::Vec<D> x) {
   return hn::IfThenElse(hn::Lt(magnitude, hn::Set(d, 0.625f)), small, hn::CopySign(large, x));
 }
 
-// Phi(x), the normal distribution, = (1 + erf(x / sqrt(2))) / 2; `exponential` becomes e^(-x^2/2), which the
-// density is 1/sqrt(2 pi) times. Absolute error below 2e-7; below 0 relative error below 8e-7 down to -5.
+// Phi(x), the normal distribution, = (1 + erf(x / sqrt(2))) / 2; `exponential` becomes e^(-x^2/2), which is
+// the density times sqrt(2 pi). Absolute error below 2e-7; below 0 relative error below 8e-7 down to -5.
 //
 // The tail beyond |x| is e^(-x^2/2) t P(t) with t = 1 / (1 + 0.3 |x|): Hastings, "Approximations for Digital
 // Computers", 1955, with a polynomial of degree 9.

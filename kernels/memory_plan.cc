@@ -30,7 +30,8 @@ struct Placed {
   int buffer = 0;
 };
 
-// The lowest offset where `buffer` overlaps none of `placed` (sorted by offset) that it lives with.
+// The lowest offset where `buffer` overlaps none of `placed` (sorted by offset) that is alive at the same
+// time.
 int64_t LowestGap(absl::Span<const BufferLifetime> buffers, const std::vector<Placed>& placed, int buffer) {
   int64_t offset = 0;
   for (const Placed& other : placed) {

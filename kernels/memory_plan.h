@@ -1,5 +1,5 @@
-// Planned memory: buffers that are never alive together share it; offsets are assigned once, one allocation
-// holds all.
+// Planned memory: buffers that are never alive together share memory. Offsets are assigned once, and one
+// allocation holds all buffers.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ struct MemoryPlan {
   int64_t total_bytes = 0;
 };
 
-// Gives each buffer an offset such that no two that live at the same step overlap. Pure. Greedy by size,
-// largest first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep
+// Gives each buffer an offset such that no two buffers alive at the same step overlap. Pure. Greedy by size:
+// largest first, each in the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep
 // Neural Net Inference", 2020).
 MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers);
 

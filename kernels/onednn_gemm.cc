@@ -98,7 +98,8 @@ OnednnGemm::OnednnGemm(int threads, Isa isa) {
 OnednnGemm::~OnednnGemm() = default;
 
 void OnednnGemm::Multiply(int thread, const MatmulShape& shape, const void* a, const void* b, void* c) {
-  omp_set_num_threads(1);  // of this thread's OpenMP regions: oneDNN would start its own threads beside ours
+  // For the OpenMP regions of this thread: otherwise oneDNN would start threads besides ours.
+  omp_set_num_threads(1);
   Cache& cache = *caches_[thread];
   Matmul& matmul = cache.Find(shape);
   matmul.a.set_data_handle(const_cast<void*>(a));

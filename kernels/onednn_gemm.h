@@ -1,5 +1,5 @@
-// oneDNN's matmul as one path of the GEMM: called in blocks of K with accumulation, one thread a call.
-// Internal to the GEMM.
+// oneDNN's matmul as one path of the GEMM: called for one block of K at a time, with accumulation, one thread
+// per call. Internal to the GEMM.
 #pragma once
 
 #include <cstdint>
@@ -32,12 +32,12 @@ struct MatmulShape {
   }
 };
 
-// Primitives by shape, for each thread its own, so that no call locks or allocates once its shape is known.
-// Multiply may run on all threads at once, each under its own name.
+// Primitives by shape, a separate set for each thread, so that no call locks or allocates once its shape is
+// known. Multiply may run on all threads at once, each with its own `thread`.
 class OnednnGemm {
  public:
-  // Limits oneDNN to `isa`; the limit is process-wide and oneDNN takes it only before its first use: later
-  // ones are ignored. oneDNN throws only for lack of memory, or for a shape that is our own mistake.
+  // Limits oneDNN to `isa`; the limit is process-wide and oneDNN accepts it only before its first use: later
+  // limits are ignored. oneDNN throws only for lack of memory, or for a shape that is our own mistake.
   OnednnGemm(int threads, Isa isa);
   ~OnednnGemm();
 

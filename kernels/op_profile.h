@@ -1,4 +1,4 @@
-// Where the time of a pass goes: what each kernel took and moved, while a device has a profile.
+// Where the time of a pass goes: the time and the work of each kernel while a device has a profile.
 #pragma once
 
 #include <chrono>
@@ -10,15 +10,15 @@
 
 namespace shoal {
 
-// The work of one call of a kernel, by its shape: arithmetic of matrix products and attention, and bytes of
-// the arrays that are read and written, each once.
+// The work of one call of a kernel, computed from its shape: the arithmetic of matrix products and attention,
+// and the bytes of the arrays that are read or written, each counted once.
 struct OpWork {
   double flops = 0;
   double bytes = 0;
 };
 
 struct OpTotals {
-  absl::string_view name;  // a literal of the kernel
+  absl::string_view name;  // a string literal in the kernel
   int64_t calls = 0;
   double seconds = 0;
   OpWork work;

@@ -1,6 +1,6 @@
-// The arithmetic of the update rules, on a piece of the parameters. It is what a server and its follower both
-// run, so its bits are defined: each element is computed in f32 by the formulas below, an FMA where one is
-// written, scalars once in f64 and then rounded.
+// The arithmetic of the update rules, on a piece of the parameters. A server and its follower both run it, so
+// its bits are defined: each element is computed in f32 by the formulas below, with an FMA where one is
+// written; scalars are computed once in f64 and then rounded.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ struct OptimizerConfig {
   double weight_decay = 0;  // decoupled with AdamW; L2, added to the gradient, with SGD and Adam
 };
 
-// How many arrays of moments the rule keeps: 0, 1 or 2. They start as 0.
+// The number of moment arrays that the rule keeps: 0, 1 or 2. They start at 0.
 int MomentCount(const OptimizerConfig& config);
 
-// What differs from round to round, or between ranges of parameters.
+// What changes from round to round, or between ranges of parameters.
 struct OptimizerStep {
-  uint64_t step = 1;  // how many updates there are with this one: t of bias correction, from 1
+  uint64_t step = 1;  // number of this update, from 1: t of the bias correction
   double learning_rate = 0;
   double gradient_scale = 1;  // 1 / weight, times the clip factor
   bool decay = true;          // false: these parameters (biases, norms) have no weight decay
@@ -41,14 +41,15 @@ struct OptimizerArrays {
   absl::Span<float> out;               // version t+1; may alias parameters or gradient
 };
 
-// Runs on the calling thread, in one pass; any thread may call it, for pieces that don't overlap, and the cut
-// into pieces changes no bit. With g = gradient * gradient_scale:
-//   SGD    g += decay p;  m = momentum m + g;  p -= lr (nesterov ? g + momentum m : m)      (as PyTorch's)
+// Runs on the calling thread, in one pass; any thread may call it, for pieces that don't overlap, and how the
+// parameters are cut into pieces changes no bit. With g = gradient * gradient_scale:
+//   SGD    g += decay p;  m = momentum m + g;  p -= lr (nesterov ? g + momentum m : m)
+//          as in PyTorch
 //   Adam   g += decay p;  m += (1-beta1) (g - m);  v = beta2 v + (1-beta2) g^2;
-//          p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)              (Kingma and Ba,
-//          2015)
-//   AdamW  Adam without the first line, after p -= lr decay p                       (Loshchilov and Hutter,
-//   2019)
+//          p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+//          (Kingma and Ba, 2015)
+//   AdamW  Adam without g += decay p, after p -= lr decay p
+//          (Loshchilov and Hutter, 2019)
 void UpdateParameters(const OptimizerConfig& config, const OptimizerStep& step,
                       const OptimizerArrays& arrays);
 

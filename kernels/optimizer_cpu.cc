@@ -115,7 +115,7 @@ HWY_EXPORT(SgdUpdate);
 HWY_EXPORT(AdamUpdate);
 HWY_EXPORT(SumOfSquares);
 
-// By squaring; libm's pow may differ from one processor to another.
+// By repeated squaring; libm's pow may differ from one processor to another.
 double Power(double base, uint64_t exponent) {
   double power = 1;
   for (; exponent > 0; exponent /= 2, base *= base) {

@@ -53,7 +53,7 @@ struct State {
       : first(MomentCount(rule.config) >= 1 ? kSize : 0), second(MomentCount(rule.config) >= 2 ? kSize : 0) {}
 };
 
-// One step of the elements [begin, end), in place.
+// One step of elements [begin, end), in place.
 void Step(const Rule& rule, int t, int64_t begin, int64_t end, State& state) {
   const std::vector<float> gradient = GradientOf(t);
   const auto part = [&](std::vector<float>& x) {

@@ -1,4 +1,5 @@
-// Philox4x32-10 (common/base/philox.h) on vectors: a counter a lane, the same words on every Highway target.
+// Philox4x32-10 (common/base/philox.h) on vectors: one counter per lane, the same words on every Highway
+// target.
 #include <cstdint>
 
 #include "hwy/highway.h"
@@ -63,7 +64,7 @@ HWY_NOINLINE inline void Philox16(const PhiloxPlace& place, uint32_t first, uint
   }
 }
 
-// Applies a dropout to the vectors of one row, taken in order (any order gives the same, more slowly).
+// Applies a dropout to the vectors of one row, in order (any order gives the same result, but more slowly).
 // 16 counters {16 g + i, token, 0, 0} serve 128 columns from 128 g on: columns [16 b, 16 b + 16) of them take
 // half b % 2 of word b / 2, column i of those from counter i.
 class DropoutOfRow {
@@ -84,7 +85,7 @@ class DropoutOfRow {
     const int64_t block = column / kRowGroup % 8;
     const auto words = hn::Load(d, words_ + block / 2 * kRowGroup + column % kRowGroup);
     const auto bits = block % 2 == 0 ? hn::And(words, hn::Set(d, 0xFFFFu)) : hn::ShiftRight<16>(words);
-    // Both are below 2^16, so they compare as signed numbers, which every target can.
+    // Both are below 2^16, so they can be compared as signed numbers, which every target supports.
     const hn::RebindToSigned<RowWords> i;
     const auto drop = hn::Lt(hn::BitCast(i, bits), hn::Set(i, drop_below_));
     return hn::IfThenZeroElse(hn::RebindMask(RowTag(), drop), hn::Mul(x, RowSet(keep_scale_)));

@@ -1,5 +1,5 @@
-// How the row kernels walk over rows: in groups of 16 elements whatever the width of the vectors, with masked
-// ends, so that sums have the same bits on every Highway target. Loads make f32 of f32 or bf16, stores go
+// How the row kernels walk over rows: in groups of 16 elements whatever the vector width, with masked ends,
+// so that sums have the same bits on every Highway target. Loads convert f32 or bf16 to f32, stores convert
 // back.
 #include <cstdint>
 #include <cstring>
@@ -97,7 +97,7 @@ class FirstLanes {
 };
 
 // Calls fn(i, part, lanes) for the vectors of a row of n elements: i is the vector's first element, part its
-// place in the group of 16, lanes how to load and store it.
+// position in the group of 16, lanes how to load and store it.
 template <class Fn>
 HWY_INLINE void ForRow(int64_t n, const Fn& fn) {
   int64_t i = 0;

@@ -30,7 +30,7 @@ inline bool SameShape(const ConstTensor& a, const ConstTensor& b) {
   return a.rank() == b.rank() && RowsOf(a) == RowsOf(b) && ColumnsOf(a) == ColumnsOf(b);
 }
 
-// What a kernel that visits each of these once moves.
+// The bytes that a kernel moves when it visits each of these once.
 inline OpWork MovedBytes(std::initializer_list<ConstTensor> tensors) {
   OpWork work;
   for (const ConstTensor& x : tensors) {
@@ -52,7 +52,8 @@ struct Piece {
 // Runs fn over pieces that cover a matrix of this shape: whole rows where they are short.
 inline void ForPieces(Device& device, int64_t rows, int64_t columns,
                       absl::FunctionRef<void(const Piece&)> fn) {
-  constexpr int64_t kElements = 16384;  // 64 KiB: large beside the cost of an item, small beside the L2 cache
+  // 64 KiB: large compared with the cost of an item, small compared with the L2 cache.
+  constexpr int64_t kElements = 16384;
   if (rows == 0 || columns == 0) return;
   const int64_t piece_rows = std::max<int64_t>(1, kElements / columns);
   const int64_t across = CutCount(columns, kElements);

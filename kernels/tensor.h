@@ -59,7 +59,7 @@ class BasicTensor {
   template <typename T>
   using Element = std::conditional_t<std::is_const_v<Void>, const T, T>;
 
-  // No tensor: present() is false. Optional arguments use it.
+  // No tensor: present() is false. For optional arguments.
   BasicTensor() = default;
 
   // Contiguous.

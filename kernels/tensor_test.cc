@@ -23,7 +23,7 @@ TEST_CASE("views of rows and columns keep the stride of the whole") {
   CHECK_FALSE(Tensor().present());
 }
 
-TEST_CASE("bf16 rounds to nearest, ties to even, and keeps what is no number") {
+TEST_CASE("bf16 rounds to nearest, ties to even, and keeps NaN") {
   CHECK(ToBf16(1.0f).bits == 0x3f80);
   CHECK(ToBf16(1.0f + 0x1p-8f).bits == 0x3f80);            // tie, down to even
   CHECK(ToBf16(1.0f + 0x1p-7f + 0x1p-8f).bits == 0x3f82);  // tie, up to even

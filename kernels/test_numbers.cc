@@ -50,7 +50,7 @@ std::unique_ptr<Device> MakeDevice(int threads, const std::string& isa) {
 }
 
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  if (a.size() != b.size() || a.empty()) return a.size() == b.size();  // memcmp takes no null
+  if (a.size() != b.size() || a.empty()) return a.size() == b.size();  // memcmp must not get null
   return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 

@@ -1,5 +1,5 @@
-// What the tests of kernels have in common: numbers, devices, and the comparison of bits over all the ways in
-// which a kernel can run here.
+// What the kernel tests share: numbers, devices, and the comparison of bits across all the ways in which a
+// kernel can run here.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ std::vector<int32_t> Integers(int64_t size, int32_t limit, uint32_t seed);
 std::vector<Bf16> ToBf16s(const std::vector<float>& x);
 std::vector<float> ToFloats(const std::vector<Bf16>& x);
 
-// A device with these options; null with a warning when this processor lacks the instruction set.
+// A device with these options; null, with a warning, when this processor lacks the instruction set.
 std::unique_ptr<Device> MakeDevice(int threads = 1, const std::string& isa = "");
 
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b);
@@ -37,7 +37,7 @@ void CheckSameBitsEverywhere(const std::function<std::vector<float>(Device&)>& r
 double GradientError(const std::vector<float>& at, const std::vector<float>& gradient,
                      const std::function<double(const std::vector<double>&)>& loss);
 
-// All of them one after the other.
+// All parts, concatenated.
 std::vector<float> Joined(const std::vector<std::vector<float>>& parts);
 
 }  // namespace shoal

@@ -12,7 +12,7 @@ namespace {
 // Loops of one step follow each other within microseconds; waking a thread costs about as much as this.
 constexpr absl::Duration kSpin = absl::Microseconds(50);
 
-// Spins until done() or the time is over; returns done().
+// Spins until done() or until kSpin has passed; returns done().
 template <typename Done>
 bool SpinUntil(Done done) {
   const absl::Time deadline = absl::Now() + kSpin;
@@ -59,8 +59,8 @@ void ThreadPool::Publish(const Item* fn, int64_t items) {
   next_item_ = 0;
   busy_workers_ = static_cast<int>(workers_.size());
   ++loop_;
-  // A worker counts itself as sleeping before it looks at loop_ for the last time, so either it is seen here
-  // or it sees the loop.
+  // A worker counts itself as sleeping before its last look at loop_. So either it is counted here, or it
+  // sees the new loop.
   if (sleeping_workers_ > 0) {
     absl::MutexLock lock(&mutex_);
     wake_.SignalAll();

@@ -5,8 +5,8 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kLine = 16;            // floats of a cache line
-constexpr int64_t kColumnsOfItem = 256;  // of a loop over channels
+constexpr int64_t kLine = 16;            // floats in a cache line
+constexpr int64_t kColumnsOfItem = 256;  // per item of a loop over channels
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return CutCount(n, multiple) * multiple; }
 

@@ -1,5 +1,6 @@
-// Sums over tokens, cut in fixed blocks: each block is added in order of its tokens from 0, blocks are added
-// in order, and the total to what the result holds. Part of the definition of our bits.
+// Sums over tokens, cut into fixed blocks: the tokens of each block are added in order from 0, the blocks are
+// added in order, and the total is added to what the result holds. This is part of the definition of our
+// bits.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,11 @@
 
 namespace shoal {
 
-// Tokens of a block.
+// Tokens per block.
 inline constexpr int64_t kTokenBlock = 64;
 
-// Partial sums of a kernel that visits blocks of tokens in any order: `vectors` sums of `channels` each a
-// block. They live in the device's shared scratch memory until the kernel ends.
+// Partial sums of a kernel that visits blocks of tokens in any order: for each block, `vectors` sums of
+// `channels` elements each. They live in the device's shared scratch memory until the kernel ends.
 class TokenBlocks {
  public:
   TokenBlocks(Device& device, int64_t tokens, int64_t channels, int64_t vectors);
@@ -20,9 +21,9 @@ class TokenBlocks {
   int64_t count() const { return count_; }
   int64_t begin(int64_t block) const { return block * kTokenBlock; }
   int64_t end(int64_t block) const;
-  // The [channels] partial sums of a block, aligned to a cache line. Not set to 0.
+  // The [channels] partial sums of a block, aligned to a cache line. Not initialized.
   float* Partial(int64_t block, int64_t vector) const;
-  // sums[c] += the blocks' partial sums; does nothing when `sums` is null.
+  // sums[c] += the partial sums of all blocks; does nothing when `sums` is null.
   void AddTo(int64_t vector, float* sums);
 
  private:

@@ -1,4 +1,4 @@
-// Examples as a model takes them: packed one behind the other, without padding.
+// Examples as a model takes them: packed one after another, without padding.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct Batch {
   absl::Span<const int32_t> tokens;  // [N] ids
   absl::Span<const int32_t> types;   // [N] token types; empty: all 0
   absl::Span<const int32_t>
-      offsets;  // [B+1] from 0, rising, the last is N: example b is tokens [offsets[b], offsets[b+1])
+      offsets;  // [B+1], increasing from 0 to N: example b is tokens [offsets[b], offsets[b+1])
   absl::Span<const int32_t> classes;  // [B] labels of text-classification; else empty
   absl::Span<const float>
       targets;  // [B, labels] of text-regression and multilabel-classification; else empty
@@ -27,11 +27,12 @@ struct BatchLimits {
   int64_t examples = 0;
 };
 
-// What one micro-batch draws its dropout masks from: the masks of a slot don't depend on how it is cut.
+// What one micro-batch draws its dropout masks from. The masks of a slot don't depend on how it is cut into
+// micro-batches.
 struct DropoutSeed {
   uint64_t key = 0;            // of the slot: DeriveKey(seed, "dropout", {round, slot})
-  uint32_t first_token = 0;    // tokens of the slot before this micro-batch
-  uint32_t first_example = 0;  // examples of the slot before it
+  uint32_t first_token = 0;    // number of tokens in the slot before this micro-batch
+  uint32_t first_example = 0;  // number of examples in the slot before it
 };
 
 }  // namespace shoal

@@ -19,14 +19,14 @@ namespace {
 
 constexpr char kConfigName[] = "config.json";
 constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
-constexpr uint32_t kLeastLength = 3;  // a token between two special ones; as of a job's max_length
+constexpr uint32_t kLeastLength = 3;  // a token between two special ones, as for a job's max_length
 constexpr char kWeightsName[] = "model.safetensors";
 
 absl::string_view BareName(const Parameters& parameters, absl::string_view name) {
   return absl::StripPrefix(name, parameters.root);
 }
 
-// Old checkpoints call norms' vectors so.
+// Old checkpoints use these names for the vectors of norms.
 std::string ModernName(absl::string_view name) {
   if (absl::ConsumeSuffix(&name, "LayerNorm.gamma")) return absl::StrCat(name, "LayerNorm.weight");
   if (absl::ConsumeSuffix(&name, "LayerNorm.beta")) return absl::StrCat(name, "LayerNorm.bias");
@@ -41,7 +41,7 @@ bool OfTask(const Parameters& parameters, const ParameterInfo& info) {
   return info.offset() >= parameters.task_begin;
 }
 
-// In a file.
+// The shape in a file.
 std::vector<uint64_t> ShapeOf(const ParameterInfo& info) {
   std::vector<uint64_t> shape(info.shape().begin(), info.shape().end());
   if (info.transposed()) std::swap(shape[0], shape[1]);
@@ -58,7 +58,7 @@ std::vector<float> Transpose(absl::Span<const float> matrix, uint64_t rows, uint
   return transpose;
 }
 
-// Appends all of θ, each parameter as files hold it.
+// Appends all of θ, each parameter in the layout of the files.
 absl::Status AppendParameters(const Parameters& parameters, absl::Span<const float> theta,
                               SafetensorsWriter* writer) {
   for (const ParameterInfo& info : parameters.infos) {
@@ -142,13 +142,13 @@ absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, cons
   if (!env->FileExists(path)) return positions;
   SHOAL_ASSIGN_OR_RETURN(const std::string text, env->ReadFile(path));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return absl::InvalidArgumentError(absl::StrCat(path, ": is no JSON object"));
+  if (!json.is_object()) return absl::InvalidArgumentError(absl::StrCat(path, ": is not a JSON object"));
   const auto length = json.find("model_max_length");
   if (length == json.end() || length->is_null()) return positions;
-  // Those who set no limit write 1e30.
+  // Tokenizers without a limit have 1e30 here.
   if (!length->is_number() || !(length->get<double>() >= kLeastLength)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": \"model_max_length\" is no number of at least ", kLeastLength));
+        absl::StrCat(path, ": \"model_max_length\": expected a number of at least ", kLeastLength));
   }
   return static_cast<uint32_t>(std::min<double>(length->get<double>(), positions));
 }

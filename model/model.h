@@ -18,32 +18,33 @@ struct MicroBatch {
   const float* theta = nullptr;
   Batch batch;
   DropoutSeed dropout;
-  // Out, flat like θ: the gradient of the *sum* of the losses. Replaces what is there, or with `accumulate`
-  // is added to it.
+  // Out, flat like θ: the gradient of the *sum* of the losses. Replaces the contents, or with `accumulate` is
+  // added to them.
   float* gradient = nullptr;
   bool accumulate = false;
-  // Where each group begins in `gradient`, for who takes a group away once it is final; empty: as in θ.
-  // Layers (and the head) whose numbers differ by two or more may share memory; not with `accumulate`.
+  // Where each group begins in `gradient`, for callers that take each group away once it is final; empty: as
+  // in θ. Layers (and the head) whose numbers differ by two or more may share memory, but not with
+  // `accumulate`.
   absl::Span<const uint64_t> gradient_offsets;
 };
 
-// Used by one thread at a time; computes on its device's threads. All memory is planned and taken when it is
-// made: a step allocates nothing.
+// Used by one thread at a time; computes on its device's threads. All memory is planned and allocated when
+// the model is made: a step allocates nothing.
 class Model {
  public:
   virtual ~Model() = default;
 
-  // Returns before a group's parameters are read; false gives the pass up.
+  // Called before a group's parameters are read; returns once they may be. False aborts the pass.
   using WaitGroup = absl::FunctionRef<bool(int group)>;
   using GroupFinal = absl::FunctionRef<void(int group)>;
 
   // Forward with dropout, loss, and backward through the head, so that logits need not be kept. `loss`: the
-  // sum over the rows that have a label: examples, or with causal-language-modelling the tokens behind the
-  // first of each example. False: given up; the gradient is then of no meaning.
+  // sum over the rows that have a label: examples, or with causal-language-modelling the tokens after the
+  // first of each example. Returns false when the pass was aborted; then the gradient is undefined.
   virtual bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) = 0;
 
-  // The rest of the gradient of the last Forward. `group_final` is told each group, the last one first, once
-  // its part is written.
+  // Computes the rest of the gradient of the last Forward. Calls `group_final` for each group, the last one
+  // first, once its part is written.
   virtual void Backward(GroupFinal group_final) = 0;
 
   // Forward without dropout. `logits` out: [B, labels], or with causal-language-modelling [N, vocabulary];
@@ -51,19 +52,19 @@ class Model {
   // text-classification and causal-language-modelling loss.correct too.
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
-  // What was planned, besides the kernels' scratch.
+  // The planned memory, without the kernels' scratch memory.
   virtual int64_t memory_bytes() const = 0;
 };
 
 // What a model has memory for.
 enum class Purpose {
   kTraining,    // and evaluation
-  kEvaluation,  // alone: a layer's memory is the next one's
+  kEvaluation,  // only: a layer's memory is reused by the next one
 };
 
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while
 // statistics, gradients of parameters and a classification head stay f32. `device` must outlive the model.
-// The config is checked already.
+// The config is already checked.
 std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
                                  DType activations = DType::kF32, Purpose purpose = Purpose::kTraining);
 

@@ -109,7 +109,7 @@ class Oracle {
   }
 
  private:
-  // What the stack makes of an example, [T,C].
+  // The stack's output for an example, [T,C].
   Doubles Hidden(const Examples& examples, size_t example) const {
     const size_t begin = examples.offsets[example], length = examples.offsets[example + 1] - begin;
     const auto tokens = absl::MakeConstSpan(examples.tokens).subspan(begin, length);

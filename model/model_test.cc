@@ -151,7 +151,7 @@ TEST_CASE("A language model counts the predicted tokens, and examples of any num
   const Examples examples(config);
   Gradient once = GradientOf(config, theta, examples);
   CHECK(once.loss.rows == 3 + 9 + 0);
-  // Enough tokens for three chunks of logits, whose borders cut examples.
+  // Enough tokens for three chunks of logits whose boundaries cut examples.
   constexpr int kTimes = 60;
   Examples many = examples;
   for (int i = 1; i < kTimes; ++i) {
@@ -233,7 +233,7 @@ TEST_CASE("bf16 has the same bits with AVX2, AVX-512 and AVX512_BF16") {
   }
 }
 
-// A rounding of bf16 is off by 2^-9 at most; some dozen of them lie behind each gradient.
+// A bf16 rounding is off by 2^-9 at most; about a dozen of them contribute to each gradient.
 TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but for roundings") {
   for (const ModelConfig& config : BothFamilies()) {
     const Examples examples(config, std::vector<int>(20, 9));
@@ -250,7 +250,7 @@ TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but f
         const auto begin = gradient.values.begin() + static_cast<int64_t>(info.offset());
         return std::vector<float>(begin, begin + static_cast<int64_t>(size));
       };
-      // Some gradients are 0 but for roundings, as those of the keys' biases.
+      // Some gradients are 0 up to rounding, such as those of the keys' biases.
       CHECK(Distance(part(bf16), part(f32)) < 0.1 * Norm(part(f32)) + 1e-3 * Norm(f32.values));
     }
   }
@@ -380,7 +380,7 @@ TEST_CASE("Weights of a bare model, without its family's prefix, are read, and t
   }
 }
 
-TEST_CASE("GPT-2's matrices stand transposed in its files") {
+TEST_CASE("GPT-2's matrices are transposed in its files") {
   const TestDir dir;
   const ModelConfig config = SmallGpt2();
   const std::vector<float> theta = RandomTheta(config);

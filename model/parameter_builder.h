@@ -1,4 +1,4 @@
-// How a family declares its parameters: in forward order, one behind the other, group after group.
+// How a family declares its parameters: in forward order, one after another, group by group.
 #pragma once
 
 #include <cstdint>
@@ -17,24 +17,24 @@ class ParameterBuilder {
  public:
   struct LinearOptions {
     bool transposed = false;       // in Hugging Face's files, as GPT-2's are
-    std::optional<double> stddev;  // of the first weights; else the model's
+    std::optional<double> stddev;  // of the initial weights; otherwise the model's
   };
 
-  // Adds to `out`. Matrices start normal, with a standard deviation of `stddev`.
+  // Adds to `out`. Matrices start normally distributed, with standard deviation `stddev`.
   ParameterBuilder(double stddev, Parameters* out) : stddev_(stddev), out_(out) {}
 
-  // Of all names that follow.
+  // The prefix of all names that follow.
   void SetPrefix(std::string prefix);
 
   MatrixParameter Matrix(absl::string_view name, int64_t rows, int64_t columns);
-  // `name`.weight and `name`.bias, as all below.
+  // `name`.weight and `name`.bias, as for all below.
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in, const LinearOptions& options);
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in) { return Linear(name, out, in, {}); }
-  // Maps of one input, [out,in] each, that are computed as one: their weights, then their biases.
+  // Maps of the same input, [out,in] each, that are computed as one: their weights, then their biases.
   LinearSpec JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out, int64_t in);
   NormSpec Norm(absl::string_view name, int64_t size, double epsilon);
 
-  // What follows is the task's.
+  // The parameters that follow are the task's.
   void BeginTask() { out_->task_begin = out_->size; }
   void EndGroup();
 

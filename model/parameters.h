@@ -1,4 +1,4 @@
-// Where the parameters of a model lie in flat θ.
+// Where the parameters of a model are in flat θ.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-// A weight [rows,columns], row-major: [out,in] as PyTorch keeps it, or a table.
+// A weight [rows,columns], row-major: [out,in] as PyTorch stores it, or a table.
 struct MatrixParameter {
   uint64_t offset = 0;  // in θ, elements
   int64_t rows = 0;
@@ -24,19 +24,19 @@ struct VectorParameter {
   int group = 0;
 };
 
-// All parameters in forward order, without gaps, under Hugging Face's names. Groups: 0 the embeddings (and
-// what else many layers use), 1 to L the layers, L+1 the head with pre-norm's last norm.
+// All parameters in forward order, without gaps, with Hugging Face's names. Groups: 0 is the embeddings (and
+// whatever else many layers use), 1 to L are the layers, L+1 is the head with pre-norm's last norm.
 struct Parameters {
   std::vector<ParameterInfo> infos;
   std::vector<uint64_t> group_sizes;   // elements
   std::vector<uint64_t> group_begins;  // in θ
   uint64_t size = 0;                   // elements of θ
-  uint64_t task_begin = 0;             // from here on they are the task's, which a new one starts anew
-  std::string root;                    // of names, which those of a bare model (without a task) lack: "bert."
+  uint64_t task_begin = 0;             // from here on they are the task's, which a new task initializes
+  std::string root;                    // prefix of names, which a bare model (without a task) lacks: "bert."
 };
 
-// Pure. Weights start normal, biases at 0, norms at 1 and 0 (model/families say more). Weight decay: all of
-// rank 2. The config is checked already.
+// Pure. Weights start normally distributed, biases at 0, norms at 1 and 0 (details in model/families). Weight
+// decay applies to all of rank 2. The config is already checked.
 Parameters MakeParameters(const ModelConfig& config);
 
 }  // namespace shoal

@@ -1,4 +1,4 @@
-// What a model is made of, as data: its layers in order, each with its options and parameters. Families
+// What a model consists of, as data: its layers in order, each with its options and parameters. Families
 // (model/families) write recipes; layers (model/layers) are made from them.
 //
 //   C: hidden size   F: intermediate size   V: vocabulary   P: positions   T: token types   L: labels
@@ -21,7 +21,7 @@ struct LinearSpec {
   std::optional<VectorParameter> bias;  // [out]
 };
 
-// Layer normalisation of rows.
+// Layer normalization of rows.
 struct NormSpec {
   VectorParameter weight;  // [C]
   VectorParameter bias;    // [C]
@@ -43,9 +43,9 @@ struct AttentionSpec {
   LinearSpec qkv;  // [3C,C]: queries of all heads, keys, values
   LinearSpec out;  // [C,C]
   int64_t heads = 1;
-  bool causal = false;    // a token sees itself and what is before it
-  double dropout = 0;     // of the attention's probabilities
-  int64_t mask_site = 0;  // tells the dropout masks of attentions apart
+  bool causal = false;    // a token sees itself and the tokens before it
+  double dropout = 0;     // of the attention probabilities
+  int64_t mask_site = 0;  // distinguishes the dropout masks of the attention layers
 };
 
 // out(activation(up(x)))
@@ -55,7 +55,7 @@ struct MlpSpec {
   Activation activation = Activation::kGelu;
 };
 
-// A residual sum of dropout(branch(x)), with its norm: of the sum (post-norm) or of x (pre-norm).
+// A residual sum with dropout(branch(x)), and its norm: of the sum (post-norm) or of x (pre-norm).
 struct SublayerSpec {
   std::variant<AttentionSpec, MlpSpec> branch;
   NormSpec norm;
@@ -68,7 +68,7 @@ struct StackSpec {
   std::optional<NormSpec> last_norm;  // pre-norm only, which needs it
 };
 
-// A label (numbers) an example, from its first token x:
+// A label (or numbers) per example, from its first token x:
 // labels(dropout(activation(dense(input_dropout(x)))))
 struct ClassificationHeadSpec {
   Task task = TASK_TEXT_CLASSIFICATION;  // says which loss
@@ -79,7 +79,7 @@ struct ClassificationHeadSpec {
   LinearSpec labels;  // [L,C]
 };
 
-// The next token of each token but an example's last: words(x).
+// The next token after each token except an example's last: words(x).
 struct LanguageModelHeadSpec {
   MatrixParameter words;  // [V,C]; tied: the embedding's
 };
@@ -93,7 +93,7 @@ struct Recipe {
   HeadSpec head;
 };
 
-// Of a checked config, by its family.
+// The recipe for a checked config, from its family.
 Recipe MakeRecipe(const ModelConfig& config);
 
 }  // namespace shoal

@@ -1,4 +1,4 @@
-// A training step allocates nothing once its first one has run, and makes no oneDNN primitive.
+// After the first one, a training step allocates nothing and creates no oneDNN primitive.
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -15,7 +15,7 @@ namespace {
 std::atomic<int64_t> allocations{0};
 }  // namespace
 
-// All of the process's; Catch2 makes some too, but not between the two readings below.
+// Counts all allocations of the process; Catch2 makes some too, but not between the two readings below.
 void* operator new(size_t size) {
   ++allocations;
   void* memory = std::malloc(size);

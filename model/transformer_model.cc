@@ -1,4 +1,4 @@
-// Embeddings, stack and head of a recipe.
+// A model from the embeddings, stack and head of a recipe.
 #include <memory>
 #include <variant>
 
@@ -78,7 +78,7 @@ class TransformerModel : public Model {
     return pass;
   }
 
-  // Embeddings to the stack's output; waits for each group once.
+  // Runs from the embeddings to the stack's output; waits for each group once.
   bool RunStack(const Pass& pass, WaitGroup wait_group) {
     int waited = -1;
     const auto ready = [&](int group) {
@@ -92,7 +92,7 @@ class TransformerModel : public Model {
     return stack_.Forward(pass, ready) && ready(last_group());
   }
 
-  // Those that are added to start at 0.
+  // Gradients that are added to start at 0.
   void ClearSharedGradients() {
     const auto size = static_cast<int64_t>(parameters_.group_sizes[0]);
     SetZero(*device_, pass_.Gradient(MatrixParameter{0, 1, size, 0}));

@@ -1,5 +1,5 @@
 // Scheduler, servers and workers in one process, over real gRPC on loopback, with a stand-in for the model:
-// what ThreadSanitizer must see together, and processes hide from it.
+// ThreadSanitizer must see them together, which separate processes would prevent.
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -76,7 +76,7 @@ JobPlan MakePlan() {
   return plan;
 }
 
-// The gradient leads to another point in each slot and round, so a wrong round or slot shows in the bits.
+// The gradient points somewhere else in each slot and round, so a wrong round or slot shows in the bits.
 class TestProgram : public worker::Program {
  public:
   absl::Status RunSlot(const worker::SlotTask& task) override {
@@ -126,7 +126,7 @@ T Value(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Each of these starts as its daemon's main does, and ends without leaving: a crash, to the others.
+// Each of these starts like its daemon's main, and ends without leaving: to the others this is a crash.
 class TestScheduler {
  public:
   explicit TestScheduler(const std::string& folder, const std::string& address = "127.0.0.1:0")
@@ -252,15 +252,15 @@ Job Follow(const std::string& scheduler, JobId job, const std::function<void(con
   }
 }
 
-// Submits a job, and follows it to its end.
+// Submits a job and follows it to its end.
 Job RunJob(
     const std::string& scheduler, int servers, int workers,
     const std::function<void(const JobEvent&)>& on_event = [](const JobEvent&) {}) {
   return Follow(scheduler, Submit(scheduler, servers, workers), on_event);
 }
 
-// Trains on so many servers and workers. With `disturb`, one worker crashes and another leaves and is
-// replaced in the middle.
+// Trains on `servers` servers and `workers` workers. With `disturb`, one worker crashes midway and another
+// leaves and is replaced.
 Job Train(int servers, int workers, bool disturb) {
   const TestDir dir;
   TestScheduler scheduler(dir / "state");

@@ -1,4 +1,4 @@
-// DistilBERT (Sanh et al., 2019): no token types, no dropout behind attention, and a head with ReLU.
+// DistilBERT (Sanh et al., 2019): no token types, no dropout after attention, and a head with ReLU.
 #include "model/families/encoder.h"
 
 namespace shoal {
@@ -40,7 +40,7 @@ absl::Status ReadRest(const Json& json, ModelConfig* config) {
   return ExpectBool(json, "sinusoidal_pos_embds", false, false);
 }
 
-// The head drops as the layers do: a job has one dropout.
+// The head has the dropout of the layers: a job has only one.
 void WriteRest(const ModelConfig& config, Json* json) {
   (*json)["seq_classif_dropout"] = config.hidden_dropout_prob;
 }

@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {
 
-// One encoder, part by part in forward order.
+// Builds one encoder, part by part in forward order.
 class EncoderBuilder {
  public:
   EncoderBuilder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
@@ -48,7 +48,7 @@ class EncoderBuilder {
   int64_t hidden() const { return config_.hidden_size; }
   NormSpec Norm(const char* name) { return builder_.Norm(name, hidden(), config_.layer_norm_eps); }
 
-  // The norm is declared where it runs.
+  // The norm is declared at the point where it runs.
   SublayerSpec Sublayer(const char* norm, absl::FunctionRef<Branch()> branch) {
     const bool in_front = family_.norm == NORM_PLACEMENT_PRE;
     SublayerSpec sublayer;

@@ -1,5 +1,5 @@
-// What encoders of BERT's kind have in common: the fields of their config.json, their layers under whatever
-// names, and a head for sequences.
+// What encoders of BERT's kind have in common: the fields of their config.json, their layers (with varying
+// names), and a head for sequences.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace shoal {
 
-// BERT's fields. `vocab_size`, `pad_token_id`: where they are left out.
+// BERT's fields. `vocab_size`, `pad_token_id`: the values where the config leaves them out.
 constexpr std::array<ConfigField<int64_t>, 8> BertIntegers(int64_t vocab_size, int64_t pad_token_id) {
   return {{
       {"vocab_size", &ModelConfig::vocab_size, vocab_size},
@@ -35,7 +35,7 @@ absl::Status ReadBertRest(const Json& json, ModelConfig* config);
 
 // What the parameters of an encoder's layers are called, and where they differ from BERT's.
 struct EncoderLayout {
-  const char* layer = "encoder.layer.";  // in front of its number; the names below stand behind it
+  const char* layer = "encoder.layer.";  // precedes the layer's number; the names below follow it
   const char* query = "attention.self.query";
   const char* key = "attention.self.key";
   const char* value = "attention.self.value";
@@ -47,11 +47,11 @@ struct EncoderLayout {
   bool drops_attention_output = true;
 };
 
-// Embeddings and layers, up to the last norm, which opens the head's group where norms stand in front.
+// Adds embeddings and layers, up to the last norm. With pre-norm that norm is the first in the head's group.
 void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
                 ParameterBuilder* builder, Recipe* recipe);
 
-// The task's parameters, to the end. The caller sets what differs from BERT's head.
+// Adds the task's parameters, up to the end. The caller sets what differs from BERT's head.
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder);
 

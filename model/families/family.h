@@ -1,4 +1,4 @@
-// A family of models: how its config.json reads, and its recipe. One file each; registry.cc lists them.
+// A family of models: how its config.json is read, and its recipe. One file each; registry.cc lists them.
 #pragma once
 
 #include <cstdint>
@@ -15,45 +15,46 @@
 namespace shoal {
 
 struct Family {
-  // A job's words for it; together they are one family's alone.
+  // What selects it in a job; each combination selects at most one family.
   ModelFamily family = MODEL_FAMILY_BERT;
   NormPlacement norm = NORM_PLACEMENT_POST;
-  // `transformers`' words: "model_type" of config.json, the class with our head, the prefix of its names that
-  // bare models lack.
+  // In `transformers`: "model_type" of config.json, the class with our head, and the prefix of its names,
+  // which bare models lack.
   const char* model_type = "";
   const char* architecture = "";
   const char* root = "";
 
   bool causal = false;                    // predicts the next token, and has no labels
-  int64_t token_types = 0;                // of a model made anew; 0: the family has none
+  int64_t token_types = 0;                // of a newly made model; 0: the family has none
   bool positions_follow_padding = false;  // the table's rows up to pad_token_id are not used
-  bool fixed_epsilon = false;             // its norms' epsilon is the field's default, and not in config.json
+  bool fixed_epsilon = false;  // the epsilon of its norms is the field's default and is not in config.json
   ConfigFields fields;
 
-  // The rest of config.json, after the fields: refuses what we would compute otherwise. Null: nothing.
+  // Reads the rest of config.json, after the fields: refuses values that we would not compute with. Null:
+  // nothing to read.
   absl::Status (*read_rest)(const Json& json, ModelConfig* config) = nullptr;
-  // The rest of config.json, after the fields. Null: nothing.
+  // Writes the rest of config.json, after the fields. Null: nothing to write.
   void (*write_rest)(const ModelConfig& config, Json* json) = nullptr;
 
-  // Declares the parameters and describes the layers; the config is checked already. The placement of norms
-  // is set.
+  // Declares the parameters and describes the layers; the config is already checked, and the recipe's
+  // placement of norms is already set.
   void (*build)(const Family& family, const ModelConfig& config, ParameterBuilder* builder,
                 Recipe* recipe) = nullptr;
 };
 
-// Each in its file.
+// Each is defined in its own file.
 extern const Family kBert, kDistilBert, kGpt2, kRoberta, kRobertaPreLayerNorm;
 
-// All of them.
+// All families.
 absl::Span<const Family* const> Families();
 
-// Null when there is none.
+// Null when there is no such family.
 const Family* FindFamily(ModelFamily family, NormPlacement norm);
 const Family* FindFamily(absl::string_view model_type);
 
-// ---- what several families' recipes say ----
+// ---- shared by the recipes of several families ----
 
-// Rows of the table of positions that stand unused in front.
+// Number of unused rows at the start of the table of positions.
 int64_t FirstPosition(const Family& family, const ModelConfig& config);
 
 Activation ActivationOf(const ModelConfig& config);

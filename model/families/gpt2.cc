@@ -1,5 +1,5 @@
-// GPT-2 (Radford et al., 2019): a decoder with norms in front of sub-layers that predicts the next token by
-// the word embeddings themselves.
+// GPT-2 (Radford et al., 2019): a pre-norm decoder that predicts the next token with the word embeddings
+// themselves.
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -42,7 +42,8 @@ void WriteRest(const ModelConfig&, Json* json) { (*json)["tie_word_embeddings"] 
 void AddLayer(const ModelConfig& config, int64_t layer, ParameterBuilder* builder,
               std::vector<SublayerSpec>* sublayers) {
   const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-  // Files hold [in,out]. In front of a residual sum: with L layers 2 L of them add up.
+  // Files hold [in,out]. `residual`: for maps whose result enters a residual sum; with L layers, 2 L of them
+  // add up.
   const ParameterBuilder::LinearOptions plain = {/*transposed=*/true, {}};
   const ParameterBuilder::LinearOptions residual = {
       /*transposed=*/true,

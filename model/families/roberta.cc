@@ -1,6 +1,5 @@
-// RoBERTa (Liu et al., 2019), and the variant with norms in front of sub-layers (Ott et al., "fairseq",
-// 2019). Positions start behind the padding token's row, and the head has layers of its own, not BERT's
-// pooler.
+// RoBERTa (Liu et al., 2019), and its pre-norm variant (Ott et al., "fairseq", 2019). Positions start after
+// the padding token's row, and the head has layers of its own instead of BERT's pooler.
 #include "model/families/encoder.h"
 
 namespace shoal {
@@ -47,7 +46,7 @@ constexpr Family Make() {
   return family;
 }
 
-// A job's word for it is bert with norms in front.
+// A job selects it as bert with pre-norm.
 constexpr Family MakePreLayerNorm() {
   Family family = Make();
   family.family = MODEL_FAMILY_BERT;

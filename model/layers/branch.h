@@ -1,4 +1,5 @@
-// What a sub-layer adds to its residual, but for the last linear map, which Norm does together with the sum.
+// What a sub-layer adds to its residual, except for the last linear map, which Norm computes together with
+// the sum.
 #pragma once
 
 #include <memory>
@@ -16,11 +17,11 @@ class Branch {
  public:
   virtual ~Branch() = default;
 
-  // Of x [N,C]; returns what out() is to take, valid to the end of the step.
+  // Computes the branch of x [N,C]; returns the input for out(), valid until the end of the step.
   virtual ConstTensor Forward(const Pass& pass, const ConstTensor& x) = 0;
 
-  // From the gradient of out()'s result, [N,C], to that of x, `d_x` [N,C] out, and of all parameters but
-  // out()'s bias. `x` as in forward; of the pass that ran Forward last.
+  // From the gradient of out()'s result, [N,C], computes that of x, `d_x` [N,C] out, and of all parameters
+  // except out()'s bias. `x` as in forward; for the pass that ran Forward last.
   virtual void Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out,
                         const Tensor& d_x) = 0;
 

@@ -1,4 +1,4 @@
-// A branch against its plain loops: one test for all of them.
+// Checks a branch against its plain loops: one test for all branches.
 #pragma once
 
 #include "model/layers/branch.h"
@@ -6,7 +6,7 @@
 
 namespace shoal {
 
-// `Spec`: what the branch was made from, in `harness`. `channels`: of its input and its result.
+// `Spec`: what the branch was made from, in `harness`. `channels`: those of its input and its result.
 template <typename Spec>
 void CheckBranch(LayerHarness& harness, Branch& branch, const Spec& spec, int64_t channels) {
   const Pass pass = harness.Start();

@@ -1,5 +1,5 @@
-// The memory of a model: buffers planned while its layers are made, in one allocation; those that are needed
-// at different times share memory.
+// The memory of a model: buffers planned while its layers are made, in one allocation. Buffers that are
+// needed at different times share memory.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace shoal {
 
-// Steps of a pass, first and last: a buffer keeps what it holds between them.
+// The first and the last step of a pass between which a buffer keeps its contents.
 struct Lifetime {
   int first = 0;
   int last = 0;
@@ -19,7 +19,8 @@ struct Lifetime {
 
 class BufferSet;
 
-// A matrix in planned memory, made for the largest batch and cut to each. Copies name the same one.
+// A matrix in planned memory, sized for the largest batch and cut to each batch. Copies refer to the same
+// matrix.
 class Buffer {
  public:
   Buffer() = default;  // none
@@ -36,7 +37,7 @@ class Buffer {
   int index_ = 0;
 };
 
-// Stays where it is: buffers point to it.
+// Must not move: buffers point to it.
 class BufferSet {
  public:
   BufferSet() = default;
@@ -66,26 +67,27 @@ class BufferSet {
 enum class Use {
   kForward,   // within its forward
   kBackward,  // within its backward; a model that does not train has none
-  kKept,      // from one to the other; for a model that does not train as kForward
+  kKept,      // from forward to backward; like kForward in a model that does not train
 };
 
-// What a layer is made from: the largest batch, where its buffers come from, and when it runs. Layers run
-// forward in steps 0 to `head`, which is the head's, and backward in the steps behind it, the last one first.
+// What a layer is made with: the largest batch, where its buffers come from, and when it runs. Layers run
+// forward in steps 0 to `head`, which is the head's, and backward in the steps after it, the last layer
+// first.
 struct LayerPlan {
   BufferSet* buffers = nullptr;  // outlives the layers
   BatchLimits limits;
   DType activations = DType::kF32;  // f32|bf16
   bool training = true;
   int head = 0;
-  int step = 0;  // of this layer's forward
+  int step = 0;  // in which this layer runs forward
 
   // The same for another layer.
   LayerPlan At(int other_step) const;
   int backward_step() const { return 2 * head - step; }
 
-  // A buffer of f32.
+  // An f32 buffer.
   Buffer Add(Use use, int64_t rows, int64_t columns) const { return Add(use, rows, columns, DType::kF32); }
-  // [N,columns] of the activations' type.
+  // [N,columns] in the activations' type.
   Buffer AddActivation(Use use, int64_t columns) const {
     return Add(use, limits.tokens, columns, activations);
   }

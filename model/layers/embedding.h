@@ -13,21 +13,21 @@
 namespace shoal {
 
 // From token ids to the input of the stack: dropout(norm(word + position + type)), with types and norm where
-// the recipe has them. Positions count from each example's start. Not thread-safe.
+// the recipe has them. Positions count from the start of each example. Not thread-safe.
 class Embedding {
  public:
   Embedding(const LayerPlan& plan, const EmbeddingSpec& spec);
 
-  // `x` [N,C] out. Examples must not be empty, nor longer than the table of positions (checked).
+  // `x` [N,C] out. Examples must be neither empty nor longer than the table of positions (checked).
   void Forward(const Pass& pass, const Tensor& x);
 
-  // Adds to the tables' gradients; of the pass that ran Forward last. `d_x_more` [N,C], optional, is added to
-  // `d_x` [N,C].
+  // Adds to the tables' gradients, for the pass that ran Forward last. `d_x_more` [N,C], optional, is added
+  // to `d_x` [N,C].
   void Backward(const Pass& pass, const ConstTensor& d_x, const ConstTensor& d_x_more);
 
  private:
   void Number(const Batch& batch);
-  // Types of tokens are 0 where the batch has none.
+  // Token types; all 0 when the batch has none.
   ConstTensor Types(const Pass& pass) const;
   Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
   // Gradient of the sum of the table rows.

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kChannels = 12;
 
-// `full`: with everything that is optional, or with nothing of it.
+// `full`: with all optional parts; otherwise with none.
 void CheckEmbedding(bool full) {
   LayerHarness harness;
   EmbeddingSpec spec;
@@ -34,7 +34,7 @@ void CheckEmbedding(bool full) {
   };
   embedding.Forward(pass, harness.View(y));
   CHECK(WorstError(y, plain(harness.Wide(harness.theta()))) < 1e-5);
-  harness.ClearGradient();  // tables are added to
+  harness.ClearGradient();  // gradients of tables are added to it
   embedding.Backward(pass, harness.View(d_y), harness.View(d_more));
   harness.CheckGradients({}, {}, [&](const Doubles& theta, const Doubles&) {
     const Doubles rows = plain(theta);

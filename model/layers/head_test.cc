@@ -13,7 +13,7 @@ void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::Plai
   const std::unique_ptr<Head> head = MakeHead(harness.plan, spec);
   const Pass pass = harness.Start();
   harness.ClearGradient();
-  // No row of these comes near ReLU's kink, where differences are no gradient.
+  // No row of these comes near ReLU's kink, where finite differences don't give the gradient.
   std::vector<float> x = harness.Random(kChannels, 14), d_x(x.size(), std::nanf(""));
   const LossSum loss = head->Train(pass, harness.View(x), harness.View(d_x));
   CHECK(loss.loss == Approx(plain(harness.Wide(harness.theta()), harness.Wide(x))).epsilon(1e-5));

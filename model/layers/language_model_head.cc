@@ -63,7 +63,7 @@ class LanguageModelHead : public Head {
     for (int64_t b = 0; b < batch.example_count(); ++b) labels_[batch.offsets[b + 1] - 1] = kNoLabel;
   }
 
-  // Of rows from `begin` on. `d_logits` may be `logits`, or none.
+  // The loss of the rows from `begin` on. `d_logits` may be `logits`, or absent.
   LossSum Loss(const Pass& pass, int64_t begin, const Tensor& logits, const Tensor& d_logits) const {
     CrossEntropyArgs args;
     args.logits = logits;

@@ -1,4 +1,4 @@
-// What the layers' tests have in common: a layer alone, with random parameters, on three packed examples.
+// What the layer tests share: a single layer with random parameters, on three packed examples.
 #pragma once
 
 #include <cmath>
@@ -31,7 +31,7 @@ class LayerHarness {
     plan.step = 1;
   }
 
-  // Gives the buffers memory and the parameters values. The gradient starts as NaN: all of it has to be
+  // Gives memory to the buffers and values to the parameters. The gradient starts as NaN: all of it must be
   // written.
   Pass Start() {
     builder.EndGroup();
@@ -49,10 +49,10 @@ class LayerHarness {
     pass.gradient = gradient_.data();
     return pass;
   }
-  // Zeros in all of the gradient, for what is added to.
+  // Zeroes the whole gradient, for layers that add to it.
   void ClearGradient() { gradient_.assign(gradient_.size(), 0); }
 
-  // A loss in float64 of θ and x, which are the layer's parameters and input.
+  // A float64 loss of θ and x, the layer's parameters and input.
   using PlainLoss = std::function<double(const Doubles& theta, const Doubles& x)>;
 
   // Whether the pass's gradient and `d_x` are those of `loss` at θ and `x`.
@@ -65,7 +65,7 @@ class LayerHarness {
     CHECK(GradientError(Joined({theta_, x}), Joined({gradient_, d_x}), of_both) < 2e-4);
   }
 
-  // f(rows of an example) for each, one behind the other.
+  // f(rows of an example) for each example, concatenated.
   Doubles ForExamples(const Doubles& x, const std::function<Doubles(const Doubles&)>& f) const {
     const int64_t channels = static_cast<int64_t>(x.size()) / kTokens;
     Doubles y;
@@ -77,7 +77,7 @@ class LayerHarness {
     return y;
   }
 
-  // Of the tests' tensors; seed 1 is θ's.
+  // Random tensors for the tests; seed 1 is used for θ.
   static std::vector<float> Random(int64_t channels, uint32_t seed) {
     return Numbers(kTokens * channels, seed);
   }

@@ -1,4 +1,4 @@
-// A linear map of rows.
+// A linear map applied to rows.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ class Linear {
 
   // The weight's gradient, from that of y.
   void BackwardWeight(const Pass& pass, const ConstTensor& x, const ConstTensor& d_y) const;
-  // The bias's, where no kernel adds it to bias_gradient().
+  // The gradient of the bias, where no kernel adds it to bias_gradient().
   void BackwardBias(const Pass& pass, const ConstTensor& d_y) const;
-  // That of x, `d_x` [N,in] out.
+  // The gradient of x, `d_x` [N,in] out.
   void BackwardInput(const Pass& pass, const ConstTensor& d_y, const Tensor& d_x) const;
 
   int64_t in() const { return spec_.weight.columns; }

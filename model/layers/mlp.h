@@ -18,7 +18,7 @@ class Mlp : public Branch {
   const Activation activation_;
   const Linear up_map_, out_;
   const Buffer up_;           // [N,F] before bias and activation
-  const Buffer activated_;    // [N,F]: the result; not kept, for backward makes it once more, in
+  const Buffer activated_;    // [N,F]: the result; not kept: backward recomputes it, in
   const Buffer reactivated_;  // this one
   const Buffer d_up_;
 };

@@ -3,7 +3,7 @@
 namespace shoal {
 namespace {
 
-// Widest row that a GEMM tile holds as a whole (kernels/gemm.h).
+// The widest row that a GEMM tile holds as a whole (kernels/gemm.h).
 constexpr int64_t kWholeRow = 1024;
 
 NormForwardArgs RowsOf(const NormForwardArgs& args, int64_t begin, int64_t end) {

@@ -1,4 +1,4 @@
-// Layer normalisation of what a residual sum gives.
+// Layer normalization of a residual sum.
 #pragma once
 
 #include "kernels/dropout.h"
@@ -18,16 +18,16 @@ struct ResidualSum {
   Dropout dropout;
 };
 
-// y = norm(sum). Keeps the sum but not y: who needs y in backward calls Forward again, which is little work
-// for the memory of y.
+// y = norm(sum). Keeps the sum but not y: a caller that needs y in backward calls Forward again, which costs
+// little work and saves the memory of y.
 class Norm {
  public:
-  // `sum`: a buffer [N,C] that keeps what is normalised from forward to backward.
+  // `sum`: a buffer [N,C] that keeps the input of the norm from forward to backward.
   Norm(const LayerPlan& plan, const NormSpec& spec, Buffer sum);
 
-  // Of what stands in sum().
+  // Normalizes what sum() holds.
   void Forward(const Pass& pass, const Tensor& y) const;
-  // sum() = `from` first; y may alias from.residual.
+  // Computes sum() = `from` first; y may alias from.residual.
   void Forward(const Pass& pass, const ResidualSum& from, const Tensor& y) const;
 
   struct Gradients {
@@ -37,8 +37,8 @@ class Norm {
     Tensor d_sum;            // [N,C] out; may alias any of the above
   };
   void Backward(const Pass& pass, const Gradients& gradients) const;
-  // The same, and the gradient of linear(x), which it returns: it is in `d_branch` [N,C], or without dropout
-  // in d_sum. Adds to the gradient of from.linear's bias.
+  // The same, and the gradient of linear(x), which it returns: in `d_branch` [N,C], or without dropout in
+  // d_sum. Adds to the gradient of from.linear's bias.
   ConstTensor Backward(const Pass& pass, const ResidualSum& from, const Gradients& gradients,
                        const Tensor& d_branch) const;
 

@@ -24,8 +24,8 @@ TEST_CASE("A norm and its gradients are those of float64") {
   });
 }
 
-// y = norm(x + map(x)), and the sum is used a second time: post-norm's and pre-norm's residual in one. Beyond
-// 1024 channels the norm is no part of the product.
+// y = norm(x + map(x)), with the sum used a second time: the residuals of post-norm and pre-norm in one.
+// Beyond 1024 channels the norm is not fused into the product.
 void CheckResidualSum(int64_t channels) {
   LayerHarness harness;
   const LinearSpec map = harness.builder.Linear("map", channels, channels);

@@ -12,13 +12,13 @@
 
 namespace shoal {
 
-// Borrowed. A pass takes each parameter's gradient once and replaces what it holds, or with `accumulate` adds
-// to it. Those of group 0 are always added to: several layers may use them.
+// Borrowed. A pass writes each parameter's gradient once: it replaces the old value, or with `accumulate`
+// adds to it. Gradients of group 0 are always added to, since several layers may share their parameters.
 struct Pass {
   Device* device = nullptr;
   const float* theta = nullptr;
   Batch batch;
-  // In training alone.
+  // In training only.
   bool training = false;
   DropoutSeed dropout;
   float* gradient = nullptr;
@@ -33,7 +33,7 @@ struct Pass {
   ConstTensor Value(const MatrixParameter& matrix) const {
     return {theta + matrix.offset, {matrix.rows, matrix.columns}};
   }
-  // To be added to: zeros, unless the pass adds.
+  // For kernels that add to the gradient: set to zero first, unless the pass adds to it.
   Tensor Gradient(const VectorParameter& vector) const;
   // As it is.
   Tensor Gradient(const MatrixParameter& matrix) const {
@@ -44,12 +44,12 @@ struct Pass {
   float* GradientAt(uint64_t offset, int group) const;
 };
 
-// Dropout of [N,C]; none outside of training. Each place, `site`, draws other masks; `index` tells layers (or
-// sub-layers) apart.
+// Dropout of [N,C]; none outside of training. Each `site` draws different masks; `index` distinguishes layers
+// (or sub-layers).
 Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index = 0);
-// The same for one row an example.
+// The same for one row per example.
 Dropout DropoutOfExamples(const Pass& pass, double rate, const char* site);
-// x = dropout(x); its own backward.
+// x = dropout(x); it is its own backward.
 void Drop(const Pass& pass, const Dropout& dropout, const Tensor& x);
 
 }  // namespace shoal

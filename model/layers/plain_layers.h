@@ -117,7 +117,7 @@ class PlainLayers {
     return spec.last_norm ? Norm(*spec.last_norm, x) : x;
   }
 
-  // Of the first token's row, `x` [C].
+  // The labels from the first token's row, `x` [C].
   Doubles Labels(const ClassificationHeadSpec& spec, const Doubles& x) const {
     Doubles dense = Linear(spec.dense, x);
     for (double& value : dense) value = PlainActivation(spec.activation, value);
@@ -125,7 +125,7 @@ class PlainLayers {
   }
 
  private:
-  // What query `q` finds in the first `keys` keys; `context` [C] out, of this head.
+  // The attention of query `q` over the first `keys` keys; `context` [C] out, for this head.
   static void Attend(const AttentionSpec& spec, const Doubles& qkv, int64_t head, int64_t q, int64_t keys,
                      double* context) {
     const int64_t hidden = spec.out.weight.columns, width = hidden / spec.heads;

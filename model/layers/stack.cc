@@ -100,7 +100,7 @@ Stack::InputGradient Stack::Backward(const Pass& pass, BeginGroup begin) {
         NormBehind(i).Backward(pass, SumOf(pass, i, {}), gradients, d_branch_.Matrix(pass.tokens()));
     begin(sublayers_[i].branch->out().group());
     sublayers_[i].branch->Backward(pass, RecomputedInput(pass, i), d_branch, d_input);
-    // The residual is what the norm in front takes or gives.
+    // The residual is the input of the norm in front, or its output.
     (pre_norm() ? gradients.d_sum_more : gradients.d_y_more) = d_residual;
   }
   if (!pre_norm()) return {d_input, d_residual};

@@ -1,4 +1,4 @@
-// Sub-layers one after the other, each with a residual sum and a norm.
+// A sequence of sub-layers, each with a residual sum and a norm.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +14,28 @@
 
 namespace shoal {
 
-// Returns before parameters of this group, and of those before it, are read; false gives the pass up.
+// Called before the parameters of this group, and of the groups before it, are read; returns once they may
+// be. False aborts the pass.
 using ReadyGroup = absl::FunctionRef<bool(int group)>;
 // Called before gradients of this group are written: those of all later groups are final.
 using BeginGroup = absl::FunctionRef<void(int group)>;
 
-// The norm behind a sub-layer is computed together with its residual sum. Post-norm: it is the sub-layer's
-// own, and its output is the next residual. Pre-norm: it is the one in front of the next sub-layer, or the
-// last norm, and its input is the next residual; the first sub-layer's norm runs before all. Not thread-safe.
+// The norm that follows a sub-layer is computed together with the residual sum. Post-norm: it is the
+// sub-layer's own norm, and its output is the next residual. Pre-norm: it is the norm in front of the next
+// sub-layer, or the last norm, and its input is the next residual; the first sub-layer's norm runs before
+// everything else. Not thread-safe.
 class Stack {
  public:
   // Its sub-layers run in steps 1 to plan.head - 1.
   Stack(const LayerPlan& plan, const StackSpec& spec);
 
-  // [N,C], for the caller to fill before Forward; kept to the end of backward.
+  // [N,C], for the caller to fill before Forward; kept until the end of backward.
   Tensor Input(int64_t tokens) const { return input_.Matrix(tokens); }
-  // False when `ready` says so. The output is [N,C], and stays to the end of the head's step.
+  // False when `ready` returns false. The output is [N,C] and stays valid until the end of the head's step.
   bool Forward(const Pass& pass, ReadyGroup ready);
   Tensor Output(int64_t tokens) const { return output_.Matrix(tokens); }
 
-  // For the caller to fill in the head's step, after Forward.
+  // For the caller to fill during the head's step, after Forward.
   Tensor OutputGradient(int64_t tokens) const { return d_input_.Matrix(tokens); }
   // The gradient of the input is the sum of both.
   struct InputGradient {
@@ -52,15 +54,15 @@ class Stack {
   size_t leading_norms() const { return norms_.size() - sublayers_.size(); }
   bool pre_norm() const { return leading_norms() == 1; }
   const Norm& NormBehind(size_t sublayer) const { return norms_[sublayer + leading_norms()]; }
-  // Null when there is none.
+  // Null when the sub-layer has none.
   const Norm* NormInFront(size_t sublayer) const {
     const size_t behind = sublayer + leading_norms();
     return behind == 0 ? nullptr : &norms_[behind - 1];
   }
   Tensor SublayerInput(const Pass& pass, size_t sublayer) const;
-  // The same in backward, from what its norm kept.
+  // The same in backward, recomputed from what its norm kept.
   Tensor RecomputedInput(const Pass& pass, size_t sublayer) const;
-  // How the sub-layer ends, behind its branch's `x`.
+  // The residual sum at the end of the sub-layer, from its branch's result `x`.
   ResidualSum SumOf(const Pass& pass, size_t sublayer, const ConstTensor& x) const;
 
   std::vector<Sublayer> sublayers_;

@@ -13,8 +13,8 @@ using Json = nlohmann::ordered_json;
 constexpr uint32_t kEnd = 256;
 constexpr char kEndText[] = "<|endoftext|>";
 
-// The character that stands for a byte in vocabularies of byte-level BPE: itself where it can be printed,
-// else one of those from U+0100 on, in order (Radford et al., 2019).
+// The character that represents a byte in vocabularies of byte-level BPE: the byte itself where it is
+// printable, otherwise one of the characters from U+0100 on, in order (Radford et al., 2019).
 std::string CharacterOf(uint32_t byte) {
   const auto printable = [](uint32_t b) {
     return (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
@@ -78,7 +78,7 @@ class ByteTokenizer : public Tokenizer {
                          {"model_max_length", max_length},
                          {"model_input_names", {"input_ids", "attention_mask"}},
                          {"clean_up_tokenization_spaces", false},
-                         // A text that spells a special piece means its letters.
+                         // A special piece spelled out in a text is read as letters.
                          {"split_special_tokens", true},
                          {"bos_token", kEndText},
                          {"eos_token", kEndText}};

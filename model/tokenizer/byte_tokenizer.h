@@ -1,4 +1,4 @@
-// A text's bytes as its tokens.
+// The bytes of a text as its tokens.
 #pragma once
 
 #include <memory>
@@ -7,9 +7,8 @@
 
 namespace shoal {
 
-// Ids 0 to 255 are the bytes. 256 ends a text, and is every special piece; in Hugging Face's files it is
-// called
-// "<|endoftext|>" as GPT-2's is, and their tokenizer leaves it away.
+// Ids 0 to 255 are the bytes. 256 ends a text and serves as every special piece. In Hugging Face's files it
+// is called "<|endoftext|>" as in GPT-2, and their tokenizer does not append it.
 std::unique_ptr<Tokenizer> MakeByteTokenizer();
 
 }  // namespace shoal

@@ -12,11 +12,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Special pieces stand in the same trie as the others there: so low a score keeps a text that spells one from
-// being read as one.
+// `tokenizers` keeps special pieces in the same trie as the others. A score this low keeps a text that spells
+// one from being read as one.
 constexpr double kSpecialScore = -10000;
 
-// The classes of NormalizeText, as regular expressions of Oniguruma.
+// The character classes of NormalizeText, as Oniguruma regular expressions.
 constexpr char kSpaces[] = R"([\x{0009}-\x{000D}\x{0085}\x{1680}\x{2028}\x{2029}\x{2581}])";
 constexpr char kDropped[] =
     R"([\x{0000}-\x{0008}\x{000E}-\x{001F}\x{007F}-\x{0084}\x{0086}-\x{009F}\x{00AD}\x{200B}\x{2060}\x{FEFF}])";
@@ -69,7 +69,7 @@ class Writer {
                    {"model_max_length", max_length},
                    {"model_input_names", {"input_ids", "token_type_ids", "attention_mask"}},
                    {"clean_up_tokenization_spaces", false},
-                   // A text that spells a special piece means its letters.
+                   // A special piece spelled out in a text is read as letters.
                    {"split_special_tokens", true}};
     config.update(SpecialTokensMap());
     return config;

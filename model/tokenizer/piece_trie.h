@@ -1,4 +1,4 @@
-// Which pieces of a vocabulary does a text start with?
+// Finds the pieces of a vocabulary that a text starts with.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,15 @@
 
 namespace shoal {
 
-// Immutable; any thread.
+// Immutable; may be used by any thread.
 class PieceTrie {
  public:
   struct Entry {
-    absl::string_view piece;  // not empty; need not outlive the construction
+    absl::string_view piece;  // not empty; need not outlive the constructor
     uint32_t id = 0;
   };
 
-  // `entries` in any order; of equal pieces one wins.
+  // `entries` may be in any order; of equal pieces one is kept.
   explicit PieceTrie(std::vector<Entry> entries);
 
   // Calls visit(length in bytes, id) for each piece that `text` starts with, the shortest first.
@@ -35,7 +35,7 @@ class PieceTrie {
  private:
   static constexpr uint32_t kNone = 0xFFFFFFFF;
 
-  // The children of a node stand side by side, in the order of their bytes.
+  // The children of a node are adjacent, in the order of their bytes.
   struct Node {
     uint32_t first_child = 0;
     uint16_t num_children = 0;

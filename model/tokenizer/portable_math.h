@@ -1,7 +1,7 @@
 // Logarithm and exponential with the same bits on every machine.
 //
-// The variant that libm takes depends on the processor; these use IEEE operations alone. Relative error below
-// 1e-14, which is plenty for the scores of a vocabulary.
+// Which variant libm runs depends on the processor; these use only IEEE operations. Relative error below
+// 1e-14, which is more than enough for the scores of a vocabulary.
 #pragma once
 
 namespace shoal {

@@ -23,7 +23,7 @@ struct CutWord {
   absl::string_view text;
   uint64_t count = 0;
   std::vector<uint32_t> offsets;  // of the characters, and the end
-  std::vector<uint8_t> joined;    // [i]: character i and the next may stand in one piece
+  std::vector<uint8_t> joined;    // [i]: character i and the next may be in one piece
   std::vector<uint8_t> frequent;  // [i]: characters of the longest frequent substring that starts at i
   size_t length() const { return joined.size(); }
   absl::string_view Substring(size_t begin, size_t characters) const {
@@ -33,7 +33,7 @@ struct CutWord {
 
 constexpr int kAnyScript = -1;
 
-// Japanese mixes its three scripts in a word; marks belong to the letter before them.
+// Japanese mixes three scripts within a word; marks belong to the letter before them.
 int ScriptOf(absl::string_view character, int previous) {
   if (character == kSpacePiece) return kAnyScript;
   UChar32 c;
@@ -64,8 +64,9 @@ CutWord Cut(const TrainingWord& word) {
   return cut;
 }
 
-// Calls use(begin) where a substring of so many characters may be frequent: both its parts that are one
-// shorter are (Agrawal and Srikant 1994, "Fast Algorithms for Mining Association Rules").
+// Calls use(begin) where a substring of this many characters may be frequent, because both of its substrings
+// that are one character shorter are (Agrawal and Srikant 1994, "Fast Algorithms for Mining Association
+// Rules").
 template <typename Use>
 void ForEachPossible(const CutWord& word, size_t characters, Use&& use) {
   for (size_t i = 0; i + characters <= word.length(); ++i) {
@@ -75,7 +76,7 @@ void ForEachPossible(const CutWord& word, size_t characters, Use&& use) {
   }
 }
 
-// Appends the frequent substrings of so many characters. False when there are none.
+// Appends the frequent substrings of this many characters. Returns false when there are none.
 bool AddFrequent(size_t characters, std::vector<CutWord>* words, std::vector<Candidate>* found) {
   absl::flat_hash_map<absl::string_view, uint64_t> counts;
   for (const CutWord& word : *words) {

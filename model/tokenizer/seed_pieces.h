@@ -1,4 +1,4 @@
-// Where the unigram trainer starts: frequent substrings of the words.
+// The initial pieces of the unigram trainer: frequent substrings of the words.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,12 @@ struct ScoredPiece {
   double score = 0;  // log probability
 };
 
-// Characters of a piece at most.
+// The maximum number of characters in a piece.
 inline constexpr size_t kMaxPieceCharacters = 16;
 
 // All of words.characters, and the `max_pieces` substrings that cover most text (occurrences × characters;
-// ties by text), among those that occur at least twice and don't mix scripts: letters, digits and punctuation
-// stay apart, as in SentencePiece. In the order of their text. Pure.
+// ties by text) among those that occur at least twice and don't mix scripts: letters, digits and punctuation
+// are not joined, as in SentencePiece. Ordered by text. Pure.
 std::vector<ScoredPiece> SeedPieces(const TrainingWords& words, size_t max_pieces);
 
 }  // namespace shoal

@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<UnigramPiece>> ReadPieces(const SentencePieceModel& m
     const Piece& piece = model.pieces(id);
     SHOAL_RETURN_IF_ERROR(CheckPiece(piece, id));
     if (!seen.insert(piece.piece()).second)
-      return Invalid(absl::StrCat("piece '", piece.piece(), "' stands twice"));
+      return Invalid(absl::StrCat("piece '", piece.piece(), "' appears twice"));
     pieces.push_back({piece.piece(), piece.score(), piece.type() != SentencePieceModel_Piece_Type_NORMAL});
   }
   return pieces;
@@ -90,7 +90,7 @@ uint32_t MaskId(const std::vector<UnigramPiece>& pieces, uint32_t otherwise) {
 absl::StatusOr<UnigramModel> ParseUnigramModel(absl::string_view bytes) {
   SentencePieceModel model;
   if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || model.pieces_size() == 0) {
-    return Invalid("these bytes are none");
+    return Invalid("these bytes are not one");
   }
   SHOAL_RETURN_IF_ERROR(CheckSpecs(model));
   UnigramModel result;

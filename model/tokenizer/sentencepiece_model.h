@@ -15,9 +15,9 @@ struct UnigramModel {
   SpecialTokens special;             // pad is sep, and mask is unk, when the model has none
 };
 
-// Errors: INVALID_ARGUMENT, with what is wrong, for anything but a unigram model as TrainUnigram makes them:
-// normalised by NormalizeText, words marked by a U+2581 before them, no pieces for bytes and none that the
-// user defined. Never crashes.
+// Errors: INVALID_ARGUMENT, with the reason, for anything but a unigram model like those of TrainUnigram:
+// normalized by NormalizeText, each word preceded by a U+2581, no byte pieces and no user-defined ones. Never
+// crashes.
 absl::StatusOr<UnigramModel> ParseUnigramModel(absl::string_view bytes);
 
 }  // namespace shoal

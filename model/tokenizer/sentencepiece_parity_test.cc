@@ -15,7 +15,7 @@
 namespace shoal {
 namespace {
 
-// Lines of words that are stuck together from parts of the corpus' words, so that there is much to segment.
+// Lines of words that are put together from parts of the corpus' words, so that there is much to segment.
 std::vector<std::string> NewLines() {
   const std::vector<std::string> corpus = TestCorpus();
   PhiloxStream random(DeriveKey(3, "lines"));

@@ -1,5 +1,5 @@
-// SentencePiece's own segmentation, in a process of its own: sentencepiece_reference MODEL < LINES prints the
-// ids of each line. Its library can't live beside ours (README.md).
+// SentencePiece's own segmentation, in a separate process: sentencepiece_reference MODEL < LINES prints the
+// ids of each line. Its library can't share a process with ours (README.md).
 #include <sentencepiece_processor.h>
 
 #include <iostream>

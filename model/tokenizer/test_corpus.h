@@ -9,7 +9,7 @@
 
 namespace shoal {
 
-// Some hundred lines of a few words, parts of which recur.
+// A few hundred lines of a few words each, parts of which recur.
 inline std::vector<std::string> TestCorpus() {
   const char* const stems[] = {"play", "print", "read", "stream", "parse", "compile", "render", "index"};
   const char* const ends[] = {"er", "ing", "able", "ed", "s", "ers"};

@@ -29,7 +29,7 @@ std::string Nfkc(absl::string_view text) {
   return result;
 }
 
-// NFKC has turned the other spaces of Unicode into U+0020.
+// NFKC has already turned Unicode's other spaces into U+0020.
 bool IsSpace(UChar32 c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0x1680 || c == 0x2028 || c == 0x2029 ||
          c == 0x2581;

@@ -1,6 +1,6 @@
-// For a look at a vocabulary, and for the comparison with other libraries (README.md):
+// For looking at a vocabulary, and for comparisons with other libraries (README.md):
 //   tokenize train VOCAB_SIZE < LINES > MODEL
-//   tokenize encode MODEL < LINES          ids of each line, parted by spaces
+//   tokenize encode MODEL < LINES          ids of each line, separated by spaces
 //   tokenize export MODEL FOLDER           the Hugging Face files
 #include <cstdlib>
 #include <fstream>
@@ -43,7 +43,7 @@ absl::Status Train(const std::string& vocab_size) {
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Load(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat(path, ": can't be read"));
+  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
   return LoadTokenizer(std::string(std::istreambuf_iterator<char>(file), {}));
 }
 
@@ -60,7 +60,7 @@ absl::Status Export(const std::string& path, const std::string& folder) {
   for (const NamedFile& file : tokenizer->ExportFiles(kExportLength)) {
     std::ofstream out(absl::StrCat(folder, "/", file.name), std::ios::binary);
     out << file.bytes;
-    if (!out.flush()) return absl::UnknownError(absl::StrCat(folder, "/", file.name, ": can't be written"));
+    if (!out.flush()) return absl::UnknownError(absl::StrCat(folder, "/", file.name, ": cannot be written"));
   }
   return absl::OkStatus();
 }

@@ -13,10 +13,10 @@
 
 namespace shoal {
 
-// Ids of the pieces with a role of their own, which may be one and the same; no text is ever encoded to one
-// of them, except `unk`.
+// Ids of the pieces with a special role, some or all of which may be the same id; no text is ever encoded to
+// one of them, except `unk`.
 struct SpecialTokens {
-  uint32_t pad = 0;   // fills what is not there
+  uint32_t pad = 0;   // padding
   uint32_t unk = 1;   // characters that the vocabulary lacks
   uint32_t cls = 2;   // starts a sequence
   uint32_t sep = 3;   // ends a sequence
@@ -29,34 +29,35 @@ struct NamedFile {
   std::string bytes;
 };
 
-// Immutable; any number of threads may use one at the same time.
+// Immutable; any number of threads may use it at the same time.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // `text` as ids, cls first (of a unigram vocabulary) and sep last, cut to `max_tokens` (at least 2) with
-  // those two kept. Any bytes will do: of a unigram vocabulary, what is not UTF-8 becomes U+FFFD.
+  // `text` as ids, with cls first (unigram vocabularies only) and sep last, cut to `max_tokens` (at least 2)
+  // with those two kept. Accepts any bytes: with a unigram vocabulary, bytes that are not UTF-8 become
+  // U+FFFD.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
 
-  // The text of `ids` without the special tokens, normalised as Encode saw it. Ids past the vocabulary are
-  // left out.
+  // The text of `ids` without the special tokens, in the normal form that Encode saw. Ids past the vocabulary
+  // are skipped.
   virtual std::string Decode(absl::Span<const uint32_t> ids) const = 0;
 
   virtual uint32_t vocab_size() const = 0;
   virtual const SpecialTokens& special() const = 0;
 
-  // What LoadTokenizer makes an equal tokenizer of.
+  // The bytes from which LoadTokenizer makes an equal tokenizer.
   virtual const std::string& bytes() const = 0;
 
   // The files of a Hugging Face folder with which `transformers` encodes texts to the same ids
-  // (AutoTokenizer). `max_length`: tokens at most, written into tokenizer_config.json.
+  // (AutoTokenizer). `max_length`: the maximum number of tokens, written into tokenizer_config.json.
   virtual std::vector<NamedFile> ExportFiles(uint32_t max_length) const = 0;
 };
 
-// From Tokenizer::bytes(), or a serialized SentencePiece model (any bytes: nothing crashes).
+// Loads Tokenizer::bytes() or a serialized SentencePiece model. Safe for any bytes.
 //
-// Errors: INVALID_ARGUMENT when the bytes are neither of bytes() nor a SentencePiece model, its type is not
-// unigram, or it has no piece for one of pad, unk, cls (bos) and sep (eos).
+// Errors: INVALID_ARGUMENT when the bytes are neither those of bytes() nor a SentencePiece model, or when the
+// model's type is not unigram or it lacks a piece for one of pad, unk, cls (bos) and sep (eos).
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);
 
 }  // namespace shoal

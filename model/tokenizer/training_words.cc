@@ -51,7 +51,7 @@ absl::flat_hash_set<std::string> CoveredCharacters(const Counts& words, double c
   return covered;
 }
 
-// Adds the stretches of `word` between characters that are not covered.
+// Adds the parts of `word` between characters that are not covered.
 void AddCovered(absl::string_view word, uint64_t count, const absl::flat_hash_set<std::string>& covered,
                 Counts* pieces) {
   std::string stretch;

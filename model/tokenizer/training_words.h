@@ -11,7 +11,7 @@
 namespace shoal {
 
 struct TrainingWord {
-  std::string text;  // begins with U+2581, unless it is what follows a cut
+  std::string text;  // begins with U+2581, unless it follows a cut
   uint64_t count = 0;
 };
 
@@ -20,11 +20,11 @@ struct TrainingWords {
   std::vector<std::string> characters;  // that get a piece: every character of `words` and of `required`
 };
 
-// Characters of a training word at most: longer ones (scripts without spaces) are cut.
+// The maximum number of characters in a training word: longer ones (scripts without spaces) are cut.
 inline constexpr size_t kMaxWordCharacters = 32;
 
-// The words of the normalised lines. Characters past `coverage` of all their occurrences (the rarest) cut a
-// word, as they get no piece; those of `required` always get one. Pure.
+// The words of the normalized lines. Characters beyond `coverage` of all their occurrences (the rarest) get
+// no piece and cut a word; those of `required` always get one. Pure.
 TrainingWords CountWords(absl::Span<const absl::string_view> lines, double coverage,
                          absl::string_view required);
 

@@ -13,9 +13,9 @@ namespace {
 constexpr uint32_t kNoPiece = 0xFFFFFFFF;
 constexpr double kLeast = -std::numeric_limits<double>::infinity();
 
-// Each character multiplies a path's probability by e^4. All paths through a word have as many characters, so
-// no ratio changes, and with kMaxWordCharacters no product leaves the range of a double: no logarithms
-// inside.
+// Each character multiplies a path's probability by e^4. All paths through a word have the same number of
+// characters, so no ratio changes. With kMaxWordCharacters no product leaves the range of a double, so no
+// logarithms are needed.
 constexpr double kLift = 4;
 
 // Smallest expected count that keeps a piece (SentencePiece's constant).
@@ -125,8 +125,8 @@ std::vector<uint64_t> UnigramEm::BestPathCounts() const {
   return counts;
 }
 
-// What the log likelihood loses when the piece's occurrences are segmented in the next best way; less than 0
-// when the piece is no use.
+// How much log likelihood is lost when the piece's occurrences are segmented in the next best way; negative
+// when the piece is useless.
 double UnigramEm::LossWithout(uint32_t piece, absl::Span<const uint64_t> counts, double total) const {
   if (counts[piece] == 0) return -1;
   const std::vector<uint32_t> instead = BestPath(pieces_[piece].text, piece);

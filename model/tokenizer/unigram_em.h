@@ -1,4 +1,4 @@
-// One state of the unigram trainer: pieces with log probabilities, fitted to the words and thinned out.
+// The state of the unigram trainer: pieces with log probabilities, fitted to the words and pruned.
 #pragma once
 
 #include <cstddef>
@@ -20,13 +20,13 @@ class UnigramEm {
 
   const std::vector<ScoredPiece>& pieces() const { return pieces_; }
 
-  // One step of expectation maximisation: expected counts by forward-backward over each word, then the
-  // mean-field (variational Bayes) estimate of the probabilities. Pieces that are hardly used (expected count
-  // below 0.5) go.
+  // One step of expectation maximization: expected counts by forward-backward over each word, then the
+  // mean-field (variational Bayes) estimate of the probabilities. Removes pieces that are hardly used
+  // (expected count below 0.5).
   void Step();
 
-  // Keeps the `keep` pieces without which the likelihood of the words falls most. Those that the best
-  // segmentations never use go in any case.
+  // Keeps the `keep` pieces without which the likelihood of the words falls most. Pieces that the best
+  // segmentations never use are removed in any case.
   void Prune(size_t keep);
 
  private:

@@ -19,11 +19,11 @@ namespace {
 
 constexpr double kLeast = -std::numeric_limits<double>::infinity();
 
-// A character without a piece is so much less probable than the least probable piece (SentencePiece's
-// constant).
+// How much less probable a character without a piece is than the least probable piece, in log probability
+// (SentencePiece's constant).
 constexpr double kUnkPenalty = 10;
 
-// How an unknown stretch reads when decoded (SentencePiece's default).
+// The decoded text of an unknown token (SentencePiece's default).
 constexpr absl::string_view kUnkText = " \xE2\x81\x87 ";
 
 PieceTrie MakeTrie(const std::vector<UnigramPiece>& pieces) {
@@ -110,7 +110,7 @@ void UnigramTokenizer::EncodeWord(absl::string_view word, Lattice* lattice,
   const size_t first = ids->size();
   for (size_t end = word.size(); end > 0; end = lattice->at[end].begin) {
     const uint32_t id = lattice->at[end].id;
-    // Neighbouring unknown characters are one token.
+    // Adjacent unknown characters are one token.
     if (id == special_.unk && ids->size() > first && ids->back() == special_.unk) continue;
     ids->push_back(id);
   }

@@ -1,4 +1,4 @@
-// Segments text by a unigram language model: the most probable sequence of pieces (Kudo 2018).
+// Segments text with a unigram language model: the most probable sequence of pieces (Kudo 2018).
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,16 @@ namespace shoal {
 // The pieces of a model; the index is the id.
 struct UnigramPiece {
   std::string text;
-  float score = 0;       // log probability; without meaning for special pieces
+  float score = 0;       // log probability; unused for special pieces
   bool special = false;  // never part of an encoded text, except unk
 };
 
-// Each word (a U+2581 and what follows up to the next) is segmented by itself with scores added in double:
-// the ids are those of the `tokenizers` library. SentencePiece adds in float over the whole text, so it may
-// break a near tie another way.
+// Each word (a U+2581 and everything up to the next) is segmented by itself, with scores added in double: the
+// ids are those of the `tokenizers` library. SentencePiece adds in float over the whole text, so it may break
+// a near tie differently.
 class UnigramTokenizer : public Tokenizer {
  public:
-  // As LoadTokenizer.
+  // Like LoadTokenizer.
   static absl::StatusOr<std::unique_ptr<UnigramTokenizer>> FromBytes(absl::string_view bytes);
 
   std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override;

@@ -21,7 +21,7 @@ std::string TrainedModel() {
   return TrainUnigram(Views(TestCorpus()), options).value();
 }
 
-// A model with the five special pieces and `pieces`, all of the given score.
+// A model with the five special pieces and `pieces`, each with the given score.
 SentencePieceModel HandMade(const std::vector<std::pair<std::string, float>>& pieces) {
   SentencePieceModel model;
   REQUIRE(model.ParseFromString(TrainedModel()));
@@ -106,7 +106,7 @@ TEST_CASE("Models that are not supported are refused by name") {
   refused(bad, "for eos, got id 77");
   bad = good;
   bad.mutable_pieces(5)->set_piece("[PAD]");
-  refused(bad, "'[PAD]' stands twice");
+  refused(bad, "'[PAD]' appears twice");
   bad = good;
   bad.mutable_pieces(5)->clear_piece();
   refused(bad, "piece 5 is empty");

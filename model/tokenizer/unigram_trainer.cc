@@ -29,11 +29,11 @@ constexpr SpecialPiece kSpecialPieces[] = {{"[PAD]", SentencePieceModel_Piece_Ty
                                            {"[MASK]", SentencePieceModel_Piece_Type_CONTROL}};
 constexpr size_t kNumSpecialPieces = sizeof(kSpecialPieces) / sizeof(kSpecialPieces[0]);
 
-// So that a text that spells a special piece can be spelled in ordinary ones, also by other libraries.
+// So that a text that spells a special piece can be spelled with ordinary pieces, in other libraries too.
 constexpr absl::string_view kRequiredCharacters = "[]ACDEKLMNPSU";
 
-// SentencePiece's constants: steps between two prunings, pieces that a pruning leaves, and how many more
-// pieces than asked for the last one leaves.
+// SentencePiece's constants: steps between two prunings, the fraction of pieces that a pruning keeps, and how
+// many times the requested pieces the last one keeps.
 constexpr int kStepsPerPruning = 2;
 constexpr double kShrink = 0.75;
 constexpr double kSpare = 1.1;
@@ -58,7 +58,7 @@ std::vector<ScoredPiece> FitPieces(const TrainingWords& words, size_t wanted,
 
 bool IsCharacter(const ScoredPiece& piece) { return SplitCharacters(piece.text).size() == 1; }
 
-// All characters and the most probable others; by falling probability.
+// All characters and the most probable other pieces, in order of decreasing probability.
 std::vector<ScoredPiece> ChoosePieces(std::vector<ScoredPiece> pieces, size_t wanted) {
   std::sort(pieces.begin(), pieces.end(), [](const ScoredPiece& a, const ScoredPiece& b) {
     const bool a_first = IsCharacter(a), b_first = IsCharacter(b);

@@ -1,8 +1,8 @@
-// Makes a vocabulary from text: the unigram language model of Kudo, "Subword Regularization" (ACL 2018), in
-// the steps and with the constants of SentencePiece's trainer.
+// Makes a vocabulary from text: the unigram language model of Kudo, "Subword Regularization" (ACL 2018), with
+// the steps and constants of SentencePiece's trainer.
 //
-// Why not SentencePiece's own trainer: Debian's libsentencepiece carries a copy of Protobuf 3.14 whose
-// symbols clash with Protobuf 3.21 in the same process (it crashes when loaded). The files are the same:
+// Why not SentencePiece's own trainer: Debian's libsentencepiece contains a copy of Protobuf 3.14 whose
+// symbols clash with Protobuf 3.21 in the same process (it crashes when loaded). The file format is the same:
 // SentencePiece loads the model, and a test compares its ids with ours (README.md).
 #pragma once
 
@@ -18,18 +18,19 @@
 namespace shoal {
 
 struct UnigramTrainerOptions {
-  uint32_t vocab_size = 8000;          // pieces, the special ones included
-  double character_coverage = 0.9995;  // part of the characters that get a piece; the rarest become unk
-  uint32_t seed_pieces = 1000000;      // frequent substrings to start from, at most
-  Progress progress = NoProgress;      // after each pass over the words
+  uint32_t vocab_size = 8000;          // pieces, including the special ones
+  double character_coverage = 0.9995;  // part of the text that has pieces; the rarest characters become unk
+  uint32_t seed_pieces = 1000000;      // maximum number of frequent substrings to start from
+  Progress progress = NoProgress;      // called after each pass over the words
 };
 
 // A serialized SentencePiece model of exactly `vocab_size` pieces, for LoadTokenizer. Ids 0 to 4 are [PAD],
 // [UNK], [CLS], [SEP] and [MASK].
 //
-// A pure function of its arguments with the same bits on every machine: IEEE arithmetic with logarithms of
-// our own. One thread. `lines` are normalised here. Errors: INVALID_ARGUMENT when the text is too small for
-// vocab_size pieces (the message says how many it yields) or vocab_size is too small for its characters.
+// A pure function of its arguments, with the same bits on every machine: IEEE arithmetic and our own
+// logarithms. Single-threaded. `lines` are normalized here. Errors: INVALID_ARGUMENT when the text is too
+// small for vocab_size pieces (the message says how many it yields) or vocab_size is too small for its
+// characters.
 absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lines,
                                          const UnigramTrainerOptions& options);
 

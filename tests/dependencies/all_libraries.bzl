@@ -3,7 +3,7 @@
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
 def all_libraries():
-    """Call it last in the BUILD file: it sees what stands before it."""
+    """Call it last in the BUILD file: it sees only the rules before it."""
     cc_library(
         name = "all_libraries",
         visibility = ["//tests/dependencies:__pkg__"],

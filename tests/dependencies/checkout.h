@@ -1,4 +1,4 @@
-// The text of the checkout that is tested, for tests that read it.
+// The text of the checkout under test, for tests that read it.
 #pragma once
 
 #include <filesystem>
@@ -8,11 +8,11 @@
 
 namespace shoal {
 
-// Where it is. The test has //:WORKSPACE as data: Bazel's copy of it is a link to the checkout's.
+// The checkout's root. The test has //:WORKSPACE as data, which Bazel provides as a link into the checkout.
 std::filesystem::path CheckoutRoot();
 
-// The files with one of `suffixes` that lie in the root itself or below these of its folders, by their path
-// from the root. Fails the test when one can't be read.
+// The files with one of `suffixes` in the root itself or below `folders`, by their path from the root. Fails
+// the test when one can't be read.
 std::map<std::string, std::string> ReadCheckout(const std::vector<std::string>& folders,
                                                 const std::vector<std::string>& suffixes);
 

@@ -1,5 +1,5 @@
-// No daemon measures a duration, or waits, by the wall clock: whoever sets it back would stop heartbeats,
-// leases and timers. common/base/executor.h, common/base/event.h and common/base/clock.h are there instead.
+// No daemon measures a duration, or waits, by the wall clock: setting it back would stop heartbeats, leases
+// and timers. Use common/base/executor.h, common/base/event.h and common/base/clock.h instead.
 #include <map>
 #include <string>
 #include <utility>
@@ -14,19 +14,19 @@
 namespace shoal {
 namespace {
 
-// What waits, or tells the time, by the wall clock.
+// Calls that wait, or tell the time, by the wall clock.
 constexpr const char* kWallClock[] = {
     "absl::Now(",       "AwaitWithTimeout",        "AwaitWithDeadline", "WaitWithTimeout",
     "WaitWithDeadline", "WaitForNotificationWith", "absl::SleepFor",    "system_clock",
 };
 
-// Where the wall clock is meant.
+// Where the wall clock is intended.
 const std::vector<std::pair<std::string, std::string>> kMeant = {
-    {"common/base/clock.cc", "absl::Now("},  // where monotonic time begins
+    {"common/base/clock.cc", "absl::Now("},  // the starting point of monotonic time
     {"common/storage/artifact_folder.cc",
-     "absl::Now("},                             // the age of files, which processes before have left
+     "absl::Now("},                             // the age of files that earlier processes left behind
     {"common/rpc/logging.cc", "system_clock"},  // timestamps for people
-    // Until artifacts are fetched with a patience instead of a deadline.
+    // Until artifacts are fetched with a patience rather than a deadline.
     {"common/rpc/artifacts.cc", "absl::Now("},
     {"common/rpc/artifacts.cc", "absl::SleepFor"},
     {"common/base/signals.cc", "absl::Now("},

@@ -1,6 +1,6 @@
 // The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- worker; common,
 // kernels <- server; common <- scheduler. In common: base <- protocol <- storage <- job, and rpc on top. Each
-// file is what a genquery found (BUILD.bazel).
+// file holds the result of a genquery (BUILD.bazel).
 #include <string>
 
 #include "catch2/catch.hpp"

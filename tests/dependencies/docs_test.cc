@@ -1,4 +1,4 @@
-// What docs and comments refer to is there: links, files, Bazel targets, test cases.
+// Everything that docs and comments refer to exists: links, files, Bazel targets, test cases.
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The folders of the tree that are ours.
+// Our own folders in the tree.
 constexpr char kFolders[] = "proto|common|kernels|model|server|worker|scheduler|configs|tests|tools|docs";
 
 std::map<std::string, std::string> ReadFiles(const std::vector<std::string>& suffixes) {
@@ -34,7 +34,7 @@ void CheckNothing(const std::vector<std::string>& wrong) {
   CHECK(wrong.empty());
 }
 
-// A file or folder, or the common beginning of some: "server/block_state" is block_state.h and .cc.
+// A file or folder, or the common prefix of several files: "server/block_state" is block_state.h and .cc.
 bool Exists(const std::string& path) {
   if (fs::exists(CheckoutRoot() / path)) return true;
   const fs::path full = CheckoutRoot() / path;
@@ -104,7 +104,7 @@ TEST_CASE("Every Bazel target that a page names is there") {
 TEST_CASE("Every test case that docs/faults.md quotes is there") {
   std::string tests;
   for (const auto& [file, text] : ReadFiles({"_test.cc"})) absl::StrAppend(&tests, text, "\n");
-  tests = std::regex_replace(tests, std::regex(R"("\s*\n\s*")"), "");  // literals in two parts
+  tests = std::regex_replace(tests, std::regex(R"("\s*\n\s*")"), "");  // literals that are split in two
   const auto page = PosixEnv()->ReadFile(CheckoutRoot() / "docs/faults.md");
   REQUIRE(page.ok());
   std::vector<std::string> wrong;

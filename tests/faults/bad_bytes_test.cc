@@ -1,5 +1,5 @@
-// What is not Shoal's own on the wire. Every RPC gets garbage while a job runs, and the job ends with the
-// same bits; probes and tools find the services they expect.
+// Foreign traffic. Every RPC gets garbage while a job runs, and the job ends with the same bits; probes and
+// tools find the services they expect.
 #include <signal.h>
 
 #include <string>
@@ -21,7 +21,7 @@
 namespace shoal {
 namespace {
 
-// Random bytes; some of them begin like a message.
+// Random bytes; some begin like a message.
 std::string Garbage(PhiloxStream* random) {
   std::string bytes(random->UniformInt(200), '\0');
   for (char& byte : bytes) byte = static_cast<char>(random->Next32());
@@ -70,7 +70,7 @@ std::vector<std::string> MethodsOf(const google::protobuf::ServiceDescriptor* se
   return methods;
 }
 
-// As the status RPC tells it. Waits until there is such a node.
+// The address as reported by the status RPC. Waits until there is such a node.
 std::string AddressOf(TestCluster* cluster, NodeRole role) {
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
   while (absl::Now() < deadline) {
@@ -120,7 +120,7 @@ TEST_CASE("A node of another protocol version is refused with both versions", "[
              Catch::Matchers::Contains(absl::StrCat("protocol version ", kProtocolVersion + 1)));
 }
 
-// A scheduler that takes nobody in.
+// A scheduler that refuses every node.
 class RefusingScheduler : public SchedulerService::Service {
  public:
   grpc::Status Join(grpc::ServerContext*, const JoinRequest*, JoinResponse*) override {
@@ -163,7 +163,8 @@ TEST_CASE("A daemon that is pointed at another program says so, with the address
   CHECK((*worker)->WaitEnded(absl::Seconds(30)));
 }
 
-// The messages of grpc.health.v1 and grpc.reflection.v1alpha, which Debian has no C++ code for, by hand.
+// The messages of grpc.health.v1 and grpc.reflection.v1alpha are encoded by hand: Debian has no C++ code for
+// them.
 TEST_CASE("Every daemon tells its health and its services", "[rpc]") {
   TestCluster cluster({1, 1, 1});
   const std::string serving = "\x08\x01";                        // HealthCheckResponse{status: SERVING}

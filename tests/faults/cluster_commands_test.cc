@@ -1,4 +1,4 @@
-// The command line as people and scripts use it: what it prints, and with which exit code it ends.
+// The command line as people and scripts use it: its output and its exit codes.
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -124,7 +124,7 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
   CHECK_THAT(result.output, Contains("none/config.json"));
 }
 
-// Standard output alone.
+// Only standard output.
 nlohmann::json JsonOf(const std::string& command) {
   const TestDir dir;
   RunCommand({"/bin/sh", "-c", absl::StrCat(command, " --json > ", dir / "json")});
@@ -145,7 +145,7 @@ TEST_CASE("A language model trains from plain text to the same bits on any clust
   REQUIRE(trained.ended == "exit status 0");
   CHECK_THAT(trained.output, Contains("perplexity"));
   const nlohmann::json report = ReportIn(one);
-  CHECK(report["test"]["perplexity"] < 3);  // of 257 at first
+  CHECK(report["test"]["perplexity"] < 3);  // 257 at the start
   CHECK(report["validation"][0]["perplexity"] > report["validation"].back()["perplexity"]);
   REQUIRE(TrainIn(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
   CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);

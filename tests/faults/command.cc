@@ -84,7 +84,7 @@ std::vector<pid_t> ProcessesOf(const std::string& text) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     pid_t pid = 0;
     if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
-    // Not Env::ReadFile, which goes by the size of a file: here it is 0.
+    // Not Env::ReadFile, which relies on the size of a file: here it is 0.
     std::ifstream file(entry.path() / "cmdline");
     const std::string command((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (absl::StrContains(command, text)) pids.push_back(pid);

@@ -28,7 +28,7 @@ std::string Write(const TestDir& dir, const std::string& name, const std::string
   return dir / name;
 }
 
-// Answers each request over HTTP/2 with 404, as a web server does.
+// Answers each HTTP/2 request with 404, like a web server.
 class WebServer {
  public:
   WebServer() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -53,12 +53,13 @@ class WebServer {
  private:
   void Run() {
     for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0; close(fd)) {
-      // SETTINGS; then, once the request is here, HEADERS of stream 1 with ":status: 404" of HPACK's table.
+      // SETTINGS; then, once the request has arrived, HEADERS of stream 1 with ":status: 404" from HPACK's
+      // table.
       Send(fd, absl::string_view("\0\0\0\4\0\0\0\0\0", 9));
       std::string request;
       char buffer[4096];
       ssize_t count;
-      // The client's headers name the method in clear text, for they are longer than a word.
+      // The client's headers contain this in plain text.
       while (request.find("application/grpc") == request.npos &&
              (count = read(fd, buffer, sizeof(buffer))) > 0)
         request.append(buffer, count);
@@ -76,7 +77,7 @@ class WebServer {
   std::thread thread_;
 };
 
-// A job like tiny.yaml on other data.
+// Runs a job like tiny.yaml on other data.
 CommandResult TrainOn(const TestDir& dir, const std::string& tsv) {
   const std::string data = Write(dir, "data.tsv", tsv);
   return TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", data, "]")});
@@ -155,7 +156,7 @@ TEST_CASE("An empty value does not become the default, nor a relative path one o
   }
 }
 
-// Runs a command line of bash in which $0 is `program`.
+// Runs a Bash command line in which $0 is `program`.
 CommandResult Bash(const std::string& program, const std::string& line) {
   return RunCommand({"/bin/bash", "-c", line, program});
 }

@@ -1,5 +1,5 @@
-// Full and broken disks, of each process that writes: a clear error, the right exit code, nothing half
-// written.
+// Full and broken disks, for each process that writes: a clear error, the right exit code, no half-written
+// files.
 #include <filesystem>
 #include <string>
 
@@ -19,7 +19,7 @@ using Catch::Matchers::Contains;
 
 constexpr char kTiny[] = "configs/jobs/tiny.yaml";
 
-// A training in which file operations of one daemon fail, and that does not wait for long until they succeed.
+// A training in which file operations of one daemon fail, and which waits only briefly for them to succeed.
 CommandResult TrainWithFault(const TestDir& dir, const std::string& role, const std::string& fault) {
   const std::string flag = absl::StrCat("--", role, "-flag=");
   return TrainIn(dir, {kTiny, "--set", "train.epochs=2", flag + "--fault", flag + fault,

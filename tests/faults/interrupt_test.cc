@@ -1,4 +1,4 @@
-// `shoal train` interrupted: it stops everything that it has started, and goes on later.
+// `shoal train` interrupted: it stops everything that it started, and can be resumed later.
 #include <signal.h>
 
 #include <filesystem>
@@ -66,7 +66,7 @@ TEST_CASE("A training that is resumed without its scheduler's state keeps its me
     const auto json = nlohmann::json::parse(line);
     if (json["event"] != "log") continue;
     CHECK(json["round"].get<uint64_t>() > last);
-    // What the first run had written by then.
+    // Written by the first run.
     if (last < 110) CHECK(json["round"].get<uint64_t>() <= last + 5);
     last = json["round"];
   }
@@ -118,7 +118,7 @@ TEST_CASE("A second Ctrl-C does not wait for the daemons, and none outlives it",
   WaitForNoProcess(dir / "run");
 }
 
-// The process of a daemon of the training in DIR/run.
+// The process of a daemon that belongs to the training in DIR/run.
 pid_t DaemonIn(const TestDir& dir, const std::string& name) {
   const std::vector<pid_t> found =
       ProcessesOf(dir / (name == "scheduler" ? "run/state" : absl::StrCat("run/work/", name)));

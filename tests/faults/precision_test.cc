@@ -1,4 +1,4 @@
-// bf16 learns as f32 does: what its roundings change is less than what another seed changes.
+// bf16 learns as well as f32: its rounding changes less than a different seed does.
 #include <cmath>
 #include <map>
 #include <string>
@@ -28,7 +28,7 @@ LossCurve LossesOf(const std::vector<std::string>& assignments) {
   return losses;
 }
 
-// Over the rounds at which both have a window's end: evaluations end some besides.
+// Over the rounds at which windows of both end: evaluations end additional windows.
 double MeanDistance(const LossCurve& a, const LossCurve& b) {
   double sum = 0;
   int count = 0;
@@ -43,7 +43,7 @@ double MeanDistance(const LossCurve& a, const LossCurve& b) {
 }
 
 TEST_CASE("The loss curve in bf16 is nearer to f32's than that of another seed", "[precision]") {
-  // Without the luck of dropout, so that nothing but roundings differs.
+  // Without the randomness of dropout, so that only rounding differs.
   const LossCurve f32 = LossesOf({"model.dropout=0"});
   const LossCurve bf16 = LossesOf({"model.dropout=0", "train.precision=bf16"});
   const LossCurve other_seed = LossesOf({"model.dropout=0", "seed=2"});

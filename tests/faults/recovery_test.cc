@@ -1,5 +1,5 @@
-// What no process dies of by itself: a scheduler without its memory, an address that nobody serves, a
-// damaged checkpoint, numbers that are none.
+// Faults other than the death of a process: a scheduler without its state, an address that nobody serves, a
+// damaged checkpoint, losses that are not numbers.
 #include <signal.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ using Catch::Matchers::Contains;
 constexpr char kTiny[] = "configs/jobs/tiny.yaml";
 constexpr absl::Duration kDeadline = absl::Seconds(30);
 
-// Asks for the status until it is as `wanted`; fails the test when it is not in time.
+// Polls the status until it satisfies `wanted`; fails the test when that takes too long.
 void WaitForStatus(TestCluster* cluster, const std::function<bool(const ClusterStatus&)>& wanted) {
   const absl::Time deadline = MonotonicNow() + kDeadline;
   absl::StatusOr<ClusterStatus> status;
@@ -50,7 +50,7 @@ TEST_CASE("A scheduler that lost its memory gets both nodes back under their nam
   cluster.Signal("scheduler", SIGKILL);
   REQUIRE((*cluster.processes().Find("scheduler"))->WaitEnded(kDeadline));
   REQUIRE(PosixEnv()->DeleteTree(JoinPath(cluster.folder(), "state")).ok());
-  cluster.Signal("server-1", SIGSTOP);  // the worker is first to come back, and gets the server's old id
+  cluster.Signal("server-1", SIGSTOP);  // the worker comes back first and gets the server's old id
   REQUIRE(cluster.processes().RestartScheduler().ok());
   WaitForStatus(&cluster, [](const ClusterStatus& status) { return HasNode(status, "worker-1"); });
   cluster.Signal("server-1", SIGCONT);
@@ -93,7 +93,7 @@ TEST_CASE("A job whose newest checkpoint is damaged goes on from the one before,
   TestCluster cluster({2, 1, 1});
   const JobId job = cluster.Submit();
   cluster.WaitForEvent(job, [](const JobEvent& event) { return event.checkpoint() >= 120; });
-  cluster.Signal("worker-1", SIGSTOP);  // so that no newer one is written
+  cluster.Signal("worker-1", SIGSTOP);  // so that no newer checkpoint is written
   const auto running = cluster.client().GetJob(job);
   REQUIRE(running.ok());
   const std::string folder = running->checkpoint_dir();

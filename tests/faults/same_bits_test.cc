@@ -1,5 +1,5 @@
-// Promise 1 with real processes and real signals: whatever happens to them, the job ends with the undisturbed
-// run's bits. Built once for each precision.
+// Promise 1 with real processes and real signals: whatever happens to them, the job ends with the bits of the
+// undisturbed run. Built once for each precision.
 #include <signal.h>
 
 #include <cstdlib>

@@ -16,7 +16,7 @@ namespace {
 constexpr absl::Duration kDeadline = absl::Seconds(120);
 constexpr absl::Duration kWatchSlice = absl::Seconds(1);
 
-// Long enough that faults fall into the training, short enough for a test: some 510 rounds.
+// Long enough for faults to happen during the training, short enough for a test: about 510 rounds.
 const std::vector<std::string> kJob = {"train.epochs=30", "evaluation.every=5 epochs",
                                        "evaluation.keep_best=false", "checkpoint.every=60 rounds"};
 

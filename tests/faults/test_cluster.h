@@ -1,4 +1,4 @@
-// A local cluster that runs one job, for tests that do things to it meanwhile.
+// A local cluster that runs one job, for tests that disturb it meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace shoal {
 
-// Anything that does not work ends the test case. Nothing is left of it.
+// Any error ends the test case. The destructor leaves nothing behind.
 class TestCluster {
  public:
   struct Shape {
@@ -29,10 +29,11 @@ class TestCluster {
   SchedulerClient& client() { return *client_; }
   std::string folder() const { return dir_.path(); }
 
-  // configs/jobs/tiny.yaml, longer, with `assignments` on top. Waits for all nodes of the shape. The result
-  // is the last version: a best one from before a fault would prove nothing about it.
+  // Submits configs/jobs/tiny.yaml, made longer, with `assignments` applied. The job waits for all nodes of
+  // the shape. Its result is the last version: a best one from before a fault would prove nothing about the
+  // fault.
   JobId Submit(const std::vector<std::string>& assignments = {}, const std::string& resume_from = "");
-  // Waits until so many rounds are done.
+  // Waits until `round` rounds are done.
   void WaitForRound(JobId job, uint64_t round);
   // Waits until an event of the job satisfies `wanted`.
   void WaitForEvent(JobId job, const std::function<bool(const JobEvent&)>& wanted);
@@ -49,12 +50,12 @@ class TestCluster {
   std::unique_ptr<SchedulerClient> client_;
 };
 
-// The run of one server, one worker and one thread that nothing happens to: the oracle. Run once a process.
+// The undisturbed run of one server, one worker and one thread: the oracle. Runs once per process.
 const Job& UndisturbedJob(const std::vector<std::string>& assignments = {});
 
-// Checks that the job has completed with the undisturbed one's bits: the last version's parameters, and the
-// loss of each evaluation of a version above `after` (a job that starts from a checkpoint lacks those
-// before).
+// Checks that the job completed with the bits of the undisturbed one: the parameters of the last version, and
+// the loss of each evaluation of a version above `after` (a job that starts from a checkpoint lacks the
+// earlier ones).
 void CheckSameBits(const Job& job, const std::vector<std::string>& assignments = {}, uint64_t after = 0);
 
 }  // namespace shoal

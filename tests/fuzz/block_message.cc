@@ -1,6 +1,6 @@
 // Contribution and PublishedBlock as they arrive: any bytes, cut into slices anywhere. Asserted: the cuts do
-// not matter, the payload is as long as the rest, what was read is written as a message that reads as the
-// same, and protobuf's own parser takes it too.
+// not matter, the payload has the length of the remaining bytes, what was read is written as a message that
+// reads back the same, and protobuf's own parser accepts it too.
 #include "common/protocol/block_message.h"
 
 #include <algorithm>

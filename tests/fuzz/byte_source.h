@@ -1,4 +1,4 @@
-// Bytes of a fuzzer's input as choices, for targets that play whole sequences of events.
+// The bytes of a fuzzer's input as choices, for targets that play whole sequences of events.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace shoal {
 
-// Takes choices from the front. When the bytes are used up every choice is 0, so a sequence ends with
+// Takes choices from the front. When the bytes are used up every choice is 0, so a sequence should end when
 // done(). Not thread-safe; the bytes must outlive it.
 class ByteSource {
  public:
@@ -29,7 +29,7 @@ class ByteSource {
 
   bool Flip() { return (Byte() & 1) != 0; }
 
-  // Mostly small; else a power of two or one beside it, or any number.
+  // Mostly small; otherwise a power of two or a neighbor of one, or any number.
   uint64_t Number() {
     const uint8_t kind = Byte();
     if (kind < 160) return kind % 32;

@@ -1,7 +1,7 @@
-// A checkpoint folder: the input is the sizes of its files and their bytes, one behind the other: manifest,
-// history, two shard files. Asserted: a checkpoint that opens has a manifest that prints and reads as the
-// same, every block it names is either read with its checksum or refused, and reading all of θ agrees with
-// reading its blocks.
+// A checkpoint folder: the input is the sizes of its files, followed by their bytes: manifest, history, two
+// shard files. Asserted: a checkpoint that opens has a manifest that prints and reads back the same, every
+// block it names is either read with its checksum or refused, and reading all of θ agrees with reading its
+// blocks.
 #include "common/storage/checkpoint.h"
 
 #include <cstdint>
@@ -21,7 +21,7 @@ namespace {
 constexpr char kFolder[] = "version-4";
 
 void CheckManifest(CheckpointManifest manifest) {
-  if (manifest.format() != kCheckpointFormat) return;  // an older one lacks what is written today
+  if (manifest.format() != kCheckpointFormat) return;  // an older format lacks fields that are written today
   auto again = ParseManifest(FormatManifest(manifest));
   SHOAL_CHECK_OK(again);
   for (CheckpointManifest* m : {&manifest, &*again}) {
@@ -73,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rest.remove_prefix(part.size());
   }
   CheckCheckpoint(&files);
-  // The same with the digest that its manifest should have, which no mutation would find.
+  // Again with the digest that the manifest should have, which no mutation would find.
   std::string& text = files[JoinPath(kFolder, kNames[0])];
   CheckpointManifest manifest;
   if (!google::protobuf::util::JsonStringToMessage(text, &manifest).ok()) return 0;

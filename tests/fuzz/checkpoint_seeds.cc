@@ -1,4 +1,4 @@
-// Writes the seeds of the corpus "checkpoint" in today's format: checkpoint_seeds FOLDER.
+// Writes the seeds of the corpus "checkpoint" in the current format: checkpoint_seeds FOLDER.
 #include <iostream>
 #include <map>
 #include <string>
@@ -50,7 +50,7 @@ std::map<std::string, std::string> MakeCheckpoint(const std::string& history) {
   return made;
 }
 
-// As checkpoint.cc reads it: sizes (65535: not there), then the files.
+// In the form that checkpoint.cc reads: sizes (65535: no such file), then the files.
 void Write(const std::string& path, const std::map<std::string, std::string>& files) {
   std::string sizes, bytes;
   for (const char* name :

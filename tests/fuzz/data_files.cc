@@ -1,6 +1,6 @@
-// A data file of any bytes: CSV, TSV, JSON lines or text, by the first byte, read for each task. Asserted:
-// examples have the labels that the task needs and lines of the file, they are not more than the file can
-// hold, and what CSV reads is read again from its quoted form.
+// A data file of any bytes: CSV, TSV, JSON lines or text, chosen by the first byte, read for each task.
+// Asserted: examples have the labels that the task needs and line numbers within the file, there are no more
+// than the file can hold, and what CSV reads is read back from its quoted form.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The artifact "dataset" of any bytes. Asserted: what was read serializes to bytes that read as the same, and
-// its numbers fit together.
+// The artifact "dataset" of any bytes. Asserted: what was read serializes to bytes that read back the same,
+// and its numbers are consistent.
 #include "worker/text/dataset.h"
 
 #include <cstdint>

@@ -1,16 +1,16 @@
-"""One macro from a fuzz target's file to its replay test and its libFuzzer program."""
+"""A macro that makes the replay test and the libFuzzer program of a fuzz target."""
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 
 def shoal_fuzz_target(name, deps):
-    """NAME.cc defines LLVMFuzzerTestOneInput; corpus/NAME has inputs of interest.
+    """NAME.cc defines LLVMFuzzerTestOneInput; corpus/NAME has interesting inputs.
 
     Makes NAME_test, which runs the corpus and mutations of it in the ordinary build, and NAME_fuzz, which
     needs --config=fuzz (tools/fuzz).
 
     Args:
       name: the target.
-      deps: what NAME.cc includes, beside the helpers of this folder.
+      deps: what NAME.cc includes, apart from the helpers in this folder.
     """
     cc_library(
         name = name,

@@ -1,5 +1,5 @@
-// A job file of any bytes; what follows a zero byte are assignments, separated by zero bytes. Asserted: a job
-// that was read is complete and valid, and prints to a text that reads as the same job.
+// A job file of any bytes; assignments follow it after a zero byte, separated by zero bytes. Asserted: a job
+// that was read is complete and valid, and prints to a text that reads back as the same job.
 #include "common/job/job_yaml.h"
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Files in memory, to be read: what a fuzz target feeds to code that opens files.
+// Read-only files in memory, for fuzz targets that test code that opens files.
 #pragma once
 
 #include <cstring>

@@ -11,7 +11,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr int kMaxDepth = 6;
-// Elements of a list: changes may not make it grow without bound.
+// Maximum number of elements in a list, so that changes don't make it grow without bound.
 constexpr int kMaxElements = 64;
 
 double Real(ByteSource* source) {
@@ -29,7 +29,7 @@ double Real(ByteSource* source) {
   return kReals[source->Below(std::size(kReals))];
 }
 
-// What a parsed message can hold: strings of proto3 are UTF-8.
+// Only what a parsed message can hold: proto3 strings are UTF-8.
 std::string Text(ByteSource* source, const FieldDescriptor* field) {
   constexpr const char* kTexts[] = {"", "a", "a.tsv", "/", "../x", "\xC3\xA9", "\n", "1", "none"};
   if (source->Below(4) != 0) return kTexts[source->Below(std::size(kTexts))];
@@ -109,13 +109,13 @@ void MutateList(ByteSource* source, int depth, Message* message, const FieldDesc
   }
   const int index = static_cast<int>(source->Below(size));
   if (of_messages && choice == 4 && size < kMaxElements) {
-    // AddMessage may move the others.
+    // AddMessage may move the other elements.
     Message* const added = reflection->AddMessage(message, field);
     return added->CopyFrom(reflection->GetRepeatedMessage(*message, field, index));
   }
   if (of_messages)
     return Mutate(source, depth + 1, reflection->MutableRepeatedMessage(message, field, index));
-  // There is no setter of any element by its kind: the last one is replaced.
+  // There is no generic setter for an element, so replace the last one.
   reflection->RemoveLast(message, field);
   AddScalar(source, message, field);
 }

@@ -1,4 +1,4 @@
-// Changes to protobuf messages, steered by a fuzzer's bytes.
+// Changes to protobuf messages, driven by a fuzzer's bytes.
 #pragma once
 
 #include "google/protobuf/message.h"
@@ -6,11 +6,11 @@
 
 namespace shoal {
 
-// Changes one field, at any depth: set, cleared, an element added, doubled or removed. A correct message
-// stays near enough to one to get deep into the code that handles it.
+// Changes one field, at any depth: sets or clears it, or adds, doubles or removes an element. The message
+// stays close enough to a correct one to get deep into the code that handles it.
 void MutateField(ByteSource* source, google::protobuf::Message* message);
 
-// None, one or a few changed fields; none most of the time.
+// Changes no field most of the time, otherwise one or a few.
 void MutateMessage(ByteSource* source, google::protobuf::Message* message);
 
 }  // namespace shoal

@@ -1,4 +1,4 @@
-// config.json of any bytes. Asserted: what was read is valid, prints, and reads back as the same text.
+// A config.json of any bytes. Asserted: what was read is valid, prints, and reads back as the same text.
 #include "model/model_config.h"
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace shoal {
 namespace {
 
-// Counting parameters takes a table of all layers.
+// Counting parameters needs a table of all layers.
 constexpr int64_t kMaxLayers = 64;
 
 void CheckConfig(const ModelConfig& config) {
@@ -36,7 +36,8 @@ void CheckConfig(const ModelConfig& config) {
 }  // namespace
 }  // namespace shoal
 
-// The first byte says whether the rest is config.json, or tokenizer_config.json beside a good one.
+// The first byte says whether the rest is config.json, or a tokenizer_config.json next to a valid
+// config.json.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);

@@ -1,5 +1,5 @@
-// Runs a fuzz target as an ordinary test: every file of its corpus, and mutations of them. A target aborts
-// when something is wrong; Catch2 then names the file.
+// Runs a fuzz target as an ordinary test: on every file of its corpus, and on mutations of them. A target
+// aborts when something is wrong; Catch2 then names the file.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -43,7 +43,8 @@ void Run(const std::string& bytes) {
   LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
 }
 
-// One to four of: a byte changed, a stretch removed, doubled, or replaced by one of another input.
+// Applies one to four changes: a byte changed, or a range removed, doubled, or replaced by a range of another
+// input.
 std::string Mutated(std::string bytes, const std::string& other, PhiloxStream* random) {
   for (uint64_t left = 1 + random->UniformInt(4); left > 0 && !bytes.empty(); --left) {
     const size_t begin = random->UniformInt(bytes.size());

@@ -1,5 +1,5 @@
 // A safetensors file of any bytes. Asserted: entries fill the data exactly, every entry can be read, and the
-// header that the writer makes of what was read reads back as the same.
+// header that the writer makes from what was read reads back the same.
 #include "common/storage/safetensors.h"
 
 #include <cstdint>
@@ -47,7 +47,7 @@ void CheckRoundTrip(const SafetensorsReader& reader) {
   SHOAL_CHECK(again->metadata == header.metadata);
   SHOAL_CHECK(again->entries.size() == header.entries.size());
   for (size_t i = 0; i < header.entries.size(); ++i) {
-    // Empty tensors have no place of their own, so their order may differ.
+    // Empty tensors occupy no bytes, so their order may differ.
     if (header.entries[i].size_bytes() > 0) SHOAL_CHECK(Equal(again->entries[i], header.entries[i]));
   }
 }

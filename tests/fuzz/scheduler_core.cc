@@ -1,8 +1,8 @@
 // The scheduler's core: nodes that join, answer and get lost, jobs that are submitted and cancelled, files
-// that are committed or not, and a scheduler that is killed and reads its store again; correct messages and
-// changed ones. Asserted: an error changes no job, an ended job stays as it is, views give every slot to one
-// worker and every shard to a server of its own, targets and versions stay within the training, one request
-// id is one job, and the store alone makes the same jobs again.
+// that are committed or not, and a scheduler that is killed and reads its store again; with correct and
+// changed messages. Asserted: an error changes no job, an ended job stays unchanged, views give every slot to
+// exactly one worker and every shard to a different server, targets and versions stay within the training,
+// one request id is one job, and the store alone yields the same jobs.
 #include "scheduler/scheduler_core.h"
 
 #include <algorithm>
@@ -72,7 +72,7 @@ bool Ended(JobState state) {
   return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
 }
 
-// A node as the scheduler sees it: what it was told last.
+// A node as the scheduler knows it: what it was told last.
 struct Node {
   uint64_t id = 0;
   NodeRole role = NODE_ROLE_WORKER;
@@ -186,7 +186,7 @@ class Session {
     Take();
     Say(node.id);
   }
-  // Only a process that joins again may get an id that was given before.
+  // Only a process that joins again may get an id that was assigned before.
   void Forget(uint64_t id, const JoinRequest& request) {
     const auto known = join_.find(id);
     if (known == join_.end()) return;
@@ -214,7 +214,7 @@ class Session {
   void Break() {
     if (const Node* const node = ANode()) core_->SessionBroken(now_, NodeId(node->id));
   }
-  // Time passes; most nodes are heard.
+  // Time passes; the scheduler hears from most nodes.
   void Pass() {
     const uint32_t silent = source_->Byte();
     for (uint32_t steps = 1 + source_->Below(12); steps > 0; --steps) {
@@ -236,7 +236,7 @@ class Session {
     if (!status.ok()) CheckUnchanged(before);
     Take();
   }
-  // One thing that a correct node may say now, perhaps changed.
+  // One report that a correct node may send now, possibly changed.
   void Work(bool changed) {
     const Node* const node = ANode();
     if (node == nullptr) return;
@@ -252,7 +252,7 @@ class Session {
     for (uint32_t changes = 1 + source_->Below(6); changes > 0; --changes) MutateField(source_, &report);
     Report(node == nullptr || source_->Below(8) == 0 ? source_->Number() : node->id, report);
   }
-  // All that a correct node could report, given what it was told.
+  // Everything that a correct node could report, given what it was told.
   std::vector<NodeReport> ReportsOf(const Node& node) const {
     std::vector<NodeReport> reports;
     if (node.prepare.job() != 0) {
@@ -308,7 +308,7 @@ class Session {
       written.set_file(absl::StrCat("shard-", shard));
     }
   }
-  // Everybody does what it was told, and files are written: so that sequences get on.
+  // Every node does what it was told, and files are written, so that sequences make progress.
   void GetOn() {
     now_ += absl::Milliseconds(100);
     const std::vector<Node> nodes = nodes_;
@@ -345,7 +345,7 @@ class Session {
     Take();
   }
 
-  // As after a crash: what was not stored is gone.
+  // As after a crash: everything that was not stored is gone.
   void Restart() {
     std::map<uint64_t, JobState> states;
     if (core_) {

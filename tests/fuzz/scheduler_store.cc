@@ -1,6 +1,6 @@
-// What the scheduler reads from its store: records of any table, key and value, correct ones and changed
-// ones. Asserted: reading fails with DATA_LOSS or succeeds; after success the scheduler can be asked and goes
-// on, and what it then writes is read again to the same jobs.
+// What the scheduler reads from its store: records of any table, key and value, correct and changed ones.
+// Asserted: reading fails with DATA_LOSS or succeeds; after success the scheduler answers queries and
+// continues, and what it then writes is read back as the same jobs.
 #include <cstdint>
 #include <map>
 #include <string>

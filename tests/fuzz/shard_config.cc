@@ -1,6 +1,6 @@
-// What a server derives of a job's spec and plan, which came over the network: correct ones and changed ones,
-// or any bytes as both. Asserted: the blocks cut θ without gaps, and their weight decay is told for each
-// element once.
+// What a server derives from a job's spec and plan, which came over the network: correct and changed ones, or
+// any bytes as both. Asserted: the blocks cut θ without gaps, and weight decay is given exactly once for each
+// element.
 #include "server/shard_config.h"
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace shoal::server {
 namespace {
 
-// A plan of more parameters is correct, but its blocks would take the fuzzer's memory.
+// A plan with more parameters is correct, but its blocks would use up the fuzzer's memory.
 constexpr uint64_t kMaxElements = uint64_t{1} << 32;
 constexpr size_t kMaxCheckedBlocks = 64;
 constexpr int kMaxChanges = 16;

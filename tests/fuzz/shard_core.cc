@@ -1,7 +1,7 @@
-// The server's data plane: two shards of a small job, and a sequence of contributions, norms, views and
-// queries, correct ones and changed ones. Asserted: what is refused changes nothing that can be seen,
-// versions only grow between restore points, and as long as nothing wrong was accepted every published
-// version has the bits of the undisturbed run.
+// The server's data plane: two shards of a small job, and a sequence of correct and changed contributions,
+// norms, views and queries. Asserted: what is refused changes nothing visible, versions only grow between
+// restore points, and as long as nothing wrong was accepted every published version has the bits of the
+// undisturbed run.
 #include "server/shard_core.h"
 
 #include <cmath>
@@ -170,10 +170,10 @@ class Cluster : public ShardEffects {
  private:
   const Kind kind_;
   RampSource source_;
-  std::set<std::pair<uint32_t, uint32_t>> calls_;  // of whom to whom: one at a time
+  std::set<std::pair<uint32_t, uint32_t>> calls_;  // from whom to whom: one at a time
 };
 
-// All that can be seen of a server: it must be the same after an error.
+// The visible state of a server: an error must not change it.
 std::string Visible(const ShardCore& server) {
   const ViewKey view = server.serving();
   std::string text = view.ToString();
@@ -190,7 +190,7 @@ std::string Visible(const ShardCore& server) {
   return text;
 }
 
-// Published bytes by version and block, of a run that nothing disturbs.
+// Published bytes by version and block, from an undisturbed run.
 std::vector<std::vector<std::string>> UndisturbedRun(const Kind& kind) {
   Cluster cluster(kind);
   std::vector<std::vector<std::string>> versions;
@@ -234,7 +234,7 @@ class Session {
   }
 
  private:
-  // Of a server in its view; 0 while none is served.
+  // The lowest version of a server in its view; 0 while it serves none.
   uint64_t LowestOf(const ShardCore& server) const {
     const auto versions = server.Versions(server.serving());
     return versions.ok() ? versions->lowest.value() : 0;
@@ -260,7 +260,7 @@ class Session {
     }
   }
 
-  // A correct contribution: of this round, or a late one.
+  // A correct contribution: for this round, or a late one.
   Push Right() {
     const uint64_t block = source_->Below(static_cast<uint32_t>(cluster_.blocks()));
     const uint64_t lowest = LowestOf(*cluster_.servers[block % kShards]);
@@ -273,7 +273,7 @@ class Session {
     const Push push = Right();
     Contribute(push, push.header.block() % kShards);
   }
-  // A whole round, so that sequences get on.
+  // Pushes a whole round, so that sequences make progress.
   void PushRound() {
     for (uint64_t block = 0; block < cluster_.blocks(); ++block) {
       const uint64_t round = LowestOf(*cluster_.servers[block % kShards]);
@@ -294,7 +294,7 @@ class Session {
     if (source_->Flip()) push.header.set_crc32c(BlockChecksum(push.header, push.payload.Crc32c()));
     const bool changed = push.header.SerializeAsString() + BytesOf(push.payload) != right;
     const bool added = Contribute(push, source_->Below(kShards));
-    // A number that no server can check, such as the weight, was changed.
+    // A value that no server can check, such as the weight, was changed.
     if (changed && added) wrong_ = true;
   }
   bool Contribute(const Push& push, uint32_t shard) {
@@ -305,7 +305,7 @@ class Session {
     return result.ok() && *result == ContributionResult::kAdded;
   }
 
-  // Whoever asks changes nothing but what the asked one asks.
+  // A refused request for norms changes nothing.
   void AskNorms() {
     NormsRequest request;
     SetKey(KeyOf(cluster_.view), &request);
@@ -318,7 +318,7 @@ class Session {
     const auto answer = server.GetNorms(request);
     if (!answer.ok()) SHOAL_CHECK(Visible(server) == before);
   }
-  // As if a peer had answered so.
+  // As if a peer had sent this answer.
   void AnswerNorms() {
     Norms norms;
     SetKey(KeyOf(cluster_.view), &norms);
@@ -335,7 +335,7 @@ class Session {
     const std::string before = Visible(server);
     const absl::Status status = server.OnNorms(norms);
     if (!status.ok()) SHOAL_CHECK(Visible(server) == before);
-    // Those of a peer that is wrong count, or keep the round waiting.
+    // Wrong norms from a peer count, or keep the round waiting.
     if (status.ok()) wrong_ = true;
   }
 
@@ -362,16 +362,17 @@ class Session {
   void InstallChanged() {
     View view = cluster_.MakeView(cluster_.view.view() + 1, cluster_.view.restore().restore_id());
     MutateField(source_, &view);
-    // The versions of a checkpoint are the source's to know.
+    // Only the source knows the versions of a checkpoint.
     view.mutable_restore()->clear_version();
-    // Else no correct view could follow.
+    // Otherwise no correct view could follow.
     if (view.view() > cluster_.view.view() + 1) return;
     const uint32_t shard = source_->Below(kShards);
     const bool older = view.view() < cluster_.view.view();
     const std::string before = Visible(*cluster_.servers[shard]);
     const absl::Status status = cluster_.servers[shard]->Install(view);
     if (older) SHOAL_CHECK(!status.ok() && Visible(*cluster_.servers[shard]) == before);
-    // All go on under a view that is correct, from the start: some may have loaded another restore point.
+    // All servers continue with a correct view, from the start: some may have loaded a different restore
+    // point.
     cluster_.view.set_view(std::max(cluster_.view.view(), view.view()));
     seen_.assign(kShards, 0);
     wrong_ = false;
@@ -403,7 +404,7 @@ class Session {
   const Kind kind_;
   ByteSource* const source_;
   Cluster cluster_;
-  bool wrong_ = false;  // something that is not of a correct worker or server was accepted
+  bool wrong_ = false;  // something that no correct worker or server sends was accepted
   uint64_t restores_ = 1;
   std::vector<uint64_t> seen_ = std::vector<uint64_t>(kShards);
 };

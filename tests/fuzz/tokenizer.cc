@@ -1,5 +1,5 @@
-// Tokenizer files: the input is a two-byte length, so many bytes of text, and the file. Asserted: ids are
-// below the vocabulary's size and no more than asked for, decoding takes any ids, and the tokenizer's own
+// Tokenizer files: the input is a two-byte length, that many bytes of text, and the file. Asserted: ids are
+// below the vocabulary's size and no more than requested, decoding accepts any ids, and the tokenizer's own
 // bytes make an equal one.
 #include "model/tokenizer/tokenizer.h"
 

@@ -1,7 +1,7 @@
-// A worker's core: a sequence of views, targets, versions, blocks and results, correct ones and changed ones.
-// Asserted: work is inside the worker's slots and the slot tree and below the target, blocks are stored only
-// where the buffers may be written, the base version never falls without being located anew, and what waits
-// to be carried out is bounded by the events.
+// A worker's core: a sequence of correct and changed views, targets, versions, blocks and results. Asserted:
+// work is inside the worker's slots and the slot tree and below the target, blocks are stored only where the
+// buffers may be written, the base version never falls without being located again, and the number of pending
+// actions is bounded by the events.
 #include "worker/worker_core.h"
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class Session {
       const bool located = core_.located();
       Event();
       for (WorkerAction& action : core_.TakeActions()) {
-        // New streams are opened where the worker stands.
+        // New streams are opened at the worker's current position.
         if (const auto* open = std::get_if<OpenStreams>(&action)) {
           SHOAL_CHECK(open->view == core_.view());
           moved_ = true;
@@ -68,7 +68,7 @@ class Session {
     }
   }
 
-  // Mostly the present one.
+  // Mostly the current view.
   ViewId AView() { return source_->Below(8) == 0 ? ViewId(source_->Number()) : core_.view(); }
   Version AVersion() {
     const uint32_t choice = source_->Below(8);
@@ -114,7 +114,7 @@ class Session {
     SHOAL_CHECK(write.block.value() < kBlocks && write.view == core_.view());
     SHOAL_CHECK(write.version == core_.base() || write.version == core_.base() + 1);
     SHOAL_CHECK(!core_.HasBlock(write.version, write.block));
-    // No run reads the buffer, and no other write goes to the same place.
+    // No run reads the buffer, and no other write goes to the same location.
     if (running_.kind != Work::Kind::kNone && running_.version != write.version)
       SHOAL_CHECK(running_.version.value() % 2 != write.version.value() % 2);
     for (const Write& other : writing_) {
@@ -130,7 +130,7 @@ class Session {
     writing_.erase(writing_.begin() + static_cast<ptrdiff_t>(index));
     core_.BlockStored(write.view, write.version, write.block);
   }
-  // All blocks that are missing next, so that sequences get on.
+  // Receives all blocks that are missing next, so that sequences make progress.
   void ReceiveVersion() {
     const Version version = core_.PullFrom();
     for (uint32_t block = 0; block < kBlocks; ++block) {

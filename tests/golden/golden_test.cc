@@ -1,6 +1,6 @@
-// Our models against PyTorch's dumps (README.md says what they are): logits, loss, every gradient, ten
-// updates. Those in the tree always, and the larger ones of SHOAL_GOLDEN, or of $SHOAL_SHARED/golden where
-// there is such a folder.
+// Our models against dumps from PyTorch (described in README.md): logits, loss, every gradient, ten updates.
+// Tests the dumps in the tree always, and the larger ones in SHOAL_GOLDEN, or in $SHOAL_SHARED/golden if that
+// folder exists.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -25,13 +25,13 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr double kTolerance = 1e-4;
-// A gradient that is 0 in exact arithmetic (a key bias shifts all scores of a query alike) is rounding noise
-// in the dump too: what we find must be noise of float32, measured against the norm over all parameters.
+// A gradient that is 0 in exact arithmetic (a key bias shifts all scores of a query equally) is rounding
+// noise in the dump too: our value must be float32 noise, relative to the norm over all parameters.
 constexpr double kNoise = 1e-12;
 constexpr double kFloat32Noise = 1e-6;
 
-// In the tree and read by this test: every one must be there, and the folders that are not named here (of
-// families to come) are left alone.
+// The dumps in the tree that this test reads. Every one must exist; folders that are not listed (for future
+// families) are ignored.
 constexpr const char* kDumpsInTree[] = {"bert_sequence",
                                         "bert_regression",
                                         "bert_multilabel",
@@ -41,7 +41,7 @@ constexpr const char* kDumpsInTree[] = {"bert_sequence",
                                         "gpt2_causal"};
 constexpr char kTree[] = "tests/golden/dumps";
 
-// Empty when the environment says nothing.
+// Empty when the variable is not set.
 std::string FromEnvironment(const char* name) {
   const char* const value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -67,7 +67,7 @@ std::vector<int64_t> ReadIntegers(const SafetensorsReader& file, const char* nam
 struct PackedBatch {
   std::vector<int32_t> tokens, types, offsets{0}, classes;
   std::vector<float> targets;
-  std::vector<uint64_t> places;  // of each token in the padded batch
+  std::vector<uint64_t> places;  // positions of the tokens in the padded batch
 
   Batch view() const { return {tokens, types, offsets, classes, targets}; }
 };
@@ -146,14 +146,14 @@ class Reference {
     rows_ = loss.rows;
     return loss.loss / rows();
   }
-  // Those of an example, or with a language model of a token, one behind the other.
+  // The logits of each example, or for a language model of each token, one after another.
   std::vector<float> Logits() {
     std::vector<float> logits(config_.causal() ? batch_.tokens.size() * config_.vocab_size
                                                : (batch_.offsets.size() - 1) * config_.labels.size());
     model_->Evaluate(theta.data(), batch_.view(), absl::MakeSpan(logits));
     return logits;
   }
-  // The dump's without those of padding.
+  // The dump's logits without those of padding.
   std::vector<float> RealLogits(const std::vector<float>& padded) const {
     if (!config_.causal()) return padded;
     std::vector<float> real;
@@ -163,7 +163,7 @@ class Reference {
     }
     return real;
   }
-  // What Run's loss is the mean of.
+  // The number of rows over which Run's loss is the mean.
   double rows() const { return static_cast<double>(rows_); }
   const ModelConfig& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
@@ -180,8 +180,8 @@ class Reference {
   std::unique_ptr<Model> model_;
 };
 
-// Returns, by element of θ, whether the gradient is 0 in exact arithmetic. GPT-2's key biases are a part of
-// one parameter with the others'.
+// Returns, by element of θ, whether the gradient is 0 in exact arithmetic. By element, because GPT-2's key
+// biases share a parameter with the query and value biases.
 std::vector<bool> CheckGradients(const std::string& folder, Reference* reference) {
   std::vector<bool> zeros;
   const double global_norm = Norm(reference->gradient) / reference->rows();
@@ -206,7 +206,8 @@ std::vector<bool> CheckGradients(const std::string& folder, Reference* reference
   return zeros;
 }
 
-// One AdamW update as a server makes it, in ranges with and without decay. Returns the norm before clipping.
+// One AdamW update as a server computes it, in ranges with and without decay. Returns the norm before
+// clipping.
 double Update(const Json& training, uint64_t step, Reference* reference, std::vector<float>* m,
               std::vector<float>* v) {
   OptimizerConfig config;
@@ -234,8 +235,8 @@ double Update(const Json& training, uint64_t step, Reference* reference, std::ve
   return norm;
 }
 
-// What has a gradient of noise goes wherever Adam's division by its size takes it: it doesn't change
-// the losses.
+// Parameters whose gradient is noise are not compared: Adam divides by the gradient's size, so they can end
+// up anywhere. They don't change the losses.
 void CheckTraining(const std::string& folder, const Json& expected, const std::vector<bool>& zeros,
                    Reference* reference) {
   std::vector<float> m(reference->theta.size()), v(reference->theta.size());
@@ -264,7 +265,7 @@ void CheckTraining(const std::string& folder, const Json& expected, const std::v
   }
 }
 
-// What training left, written and read again, gives the same bits.
+// The trained parameters, written and read back, give the same bits.
 void CheckReload(const std::string& folder, Reference* reference) {
   const TestDir dir;
   REQUIRE(WriteModel(PosixEnv(), dir.path(), reference->config(), reference->theta).ok());
@@ -288,7 +289,7 @@ bool IsSupported(const std::string& folder) {
 }
 
 struct Dump {
-  std::string name;  // of a section
+  std::string name;  // of the test section
   std::string folder;
 };
 
@@ -315,8 +316,8 @@ std::vector<Dump> SupportedDumps(const std::string& folder) {
   return dumps;
 }
 
-// Whoever names a folder with SHOAL_GOLDEN decides what is in it; the default one need not be there, but must
-// be whole.
+// A folder named with SHOAL_GOLDEN may contain any dumps. The default folder need not exist, but must be
+// complete if it does.
 std::vector<Dump> LargerDumps() {
   const std::string chosen = FromEnvironment("SHOAL_GOLDEN"), shared = FromEnvironment("SHOAL_SHARED");
   const std::string folder =
@@ -354,7 +355,7 @@ void CheckDump(const std::string& folder) {
 }
 
 TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[golden]") {
-  static const std::vector<Dump> in_tree = DumpsInTree(), larger = LargerDumps();  // sections run this again
+  static const std::vector<Dump> in_tree = DumpsInTree(), larger = LargerDumps();  // sections rerun this
   for (const std::vector<Dump>* dumps : {&in_tree, &larger}) {
     for (const Dump& dump : *dumps) {
       DYNAMIC_SECTION(dump.name) { CheckDump(dump.folder); }

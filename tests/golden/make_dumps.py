@@ -7,7 +7,7 @@ import pathlib
 import random
 import tempfile
 
-# MKL and PyTorch otherwise choose their code, and with it the last bits, by what the processor has.
+# Otherwise MKL and PyTorch choose their code, and with it the last bits, by the processor.
 os.environ["MKL_CBWR"] = "COMPATIBLE"
 os.environ["ATEN_CPU_CAPABILITY"] = "default"
 
@@ -17,12 +17,12 @@ import transformers
 from safetensors.torch import save_file
 
 # Tokens of each example. Kernels work on 16 elements at a time: one row is longer than that and none is a multiple. The
-# example of one token attends to itself alone, and a language model has nothing to predict in it.
+# one-token example attends to itself only, and a language model has nothing to predict in it.
 LENGTHS = (19, 1, 8, 13)
 
-# 18 channels are two heads of 9, or three of 6: no width of a model is a multiple of 16, nor of 8. Some rows of the
-# tables of words and positions are used by no example. A layer_norm_eps that is larger than usual changes the results by
-# far more than the test tolerates, so reading it wrongly shows.
+# 18 channels are two heads of 9, or three of 6: no width in a model is a multiple of 16, or of 8. Some rows of the
+# tables of words and positions are used by no example. A larger layer_norm_eps than usual changes the results by far
+# more than the test tolerates, so misreading it shows.
 ENCODER = dict(vocab_size=37, hidden_size=18, num_attention_heads=2, num_hidden_layers=2, intermediate_size=21,
                max_position_embeddings=21, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 ROBERTA = ENCODER | dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, max_position_embeddings=23,
@@ -66,7 +66,7 @@ TRAINING = {
 
 
 def fill(model, rng):
-    """Gives every parameter random values, so that none is at a trivial one (zeros of biases, ones of norms)."""
+    """Gives every parameter random values, so that none has a trivial one (zeros for biases, ones for norms)."""
     norms = [m for m in model.modules() if isinstance(m, torch.nn.LayerNorm)]
     ones = {id(norm.weight) for norm in norms}
     with torch.no_grad():
@@ -77,13 +77,13 @@ def fill(model, rng):
 
 
 def make_inputs(config, causal, with_types, rng):
-    """A batch in the model's argument names, padded on the right."""
+    """A batch by the model's argument names, padded on the right."""
     batch, longest = len(LENGTHS), max(LENGTHS)
     ids = torch.full((batch, longest), config.pad_token_id)
     mask = torch.zeros((batch, longest), dtype=torch.int64)
     types = torch.zeros((batch, longest), dtype=torch.int64)
     for row, length in enumerate(LENGTHS):
-        # Ids from 3 on: RoBERTa tells padding from the other tokens by its id.
+        # Ids from 3 on: RoBERTa recognizes padding by its id.
         ids[row, :length] = torch.tensor([rng.randrange(3, config.vocab_size) for _ in range(length)])
         mask[row, :length] = 1
         types[row, length // 2:length] = 1
@@ -103,7 +103,7 @@ def make_inputs(config, causal, with_types, rng):
 
 
 def loss_of(config, causal, logits, labels):
-    """The model's own loss, without the float32 that `transformers` casts a language model's logits to."""
+    """The model's own loss, without the cast of a language model's logits to float32 in `transformers`."""
     if causal:
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
     if config.problem_type == "regression":
@@ -118,7 +118,7 @@ def save(path, tensors):
 
 
 def save_model(model, folder):
-    """Writes config.json and model.safetensors alone of what `save_pretrained` writes."""
+    """Writes only config.json and model.safetensors of the files that `save_pretrained` writes."""
     with tempfile.TemporaryDirectory() as everything:
         model.save_pretrained(everything)
         for name in ("config.json", "model.safetensors"):
@@ -192,7 +192,7 @@ def dump(name, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent / "dumps",
-                        help="the folder to write to (default: dumps beside this script)")
+                        help="the folder to write to (default: dumps next to this script)")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"dumps to make (default: all): {', '.join(DUMPS)}")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(DUMPS))

@@ -25,7 +25,7 @@ EXEMPT = {chr(c) for c in range(0x1FBF0, 0x1FBFA)}
 
 
 def random_texts(count, seed):
-    """Texts of random characters: a few scripts, marks, controls, then anything that is assigned."""
+    """Texts of random characters: a few scripts, marks, controls, then any assigned characters."""
     rng = random.Random(seed)
     ranges = [(0, 0x250), (0x250, 0x700), (0x900, 0xE00), (0x1100, 0x1200), (0x1D00, 0x2C00), (0x3000, 0x3400),
               (0x4E00, 0x5200), (0xAC00, 0xAE00), (0xF900, 0x10000), (0x1D400, 0x1D800), (0x1F000, 0x20000),
@@ -35,7 +35,7 @@ def random_texts(count, seed):
         low, high = rng.choice(ranges)
         characters = (chr(rng.choice([rng.randrange(low, high), rng.randrange(32, 127), rng.randrange(0x300, 0x370)]))
                       for _ in range(rng.randrange(1, 30)))
-        # A line break ends a line of the comparison; surrogates are no characters.
+        # A line break would end the line; surrogates are not characters.
         texts.append("".join(c for c in characters if c not in EXEMPT and c not in "\n\r"
                              and unicodedata.category(c) not in ("Cs", "Cn")))
     return texts
@@ -49,7 +49,7 @@ def shoal_ids(tokenize, model, texts):
 
 
 def differing(name, texts, ours, theirs):
-    """How many texts get other ids; prints the first few."""
+    """Counts the texts whose ids differ; prints the first few."""
     bad = [k for k, (a, b) in enumerate(zip(ours, theirs)) if a != b]
     for k in bad[:5]:
         print(f"{name}: {ascii(texts[k])}\n  shoal {ours[k]}\n  {name} {theirs[k]}", file=sys.stderr)
@@ -76,12 +76,12 @@ def main():
     short = tokenizer(texts, truncation=True, max_length=16)["input_ids"]
     failures += differing("transformers, cut to 16", texts, [i if len(i) <= 16 else i[:15] + i[-1:] for i in ours], short)
 
-    # SentencePiece does not know Shoal's normalization: it gets ASCII lines with single spaces, where there is none.
+    # SentencePiece does not know Shoal's normalization: it gets ASCII lines with single spaces, which need none.
     plain = [(t, i) for t, i in zip(texts, ours) if t.isascii() and t.isprintable() and t == " ".join(t.split())]
     processor = sentencepiece.SentencePieceProcessor(model_file=options.model)
     theirs = [[processor.bos_id(), *processor.encode(t), processor.eos_id()] for t, _ in plain]
     near_ties = differing("sentencepiece", [t for t, _ in plain], [i for _, i in plain], theirs)
-    if near_ties > len(plain) // 1000:  # it adds scores in float, so it may break a tie another way
+    if near_ties > len(plain) // 1000:  # it adds scores in float, so it may break a tie differently
         failures += near_ties
     return 1 if failures else 0
 

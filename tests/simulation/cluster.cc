@@ -32,9 +32,9 @@
 namespace shoal::simulation {
 namespace {
 
-constexpr absl::Duration kLongest = absl::Seconds(200);  // of a schedule: more is a hang
+constexpr absl::Duration kLongest = absl::Seconds(200);  // maximum for a schedule: longer means a hang
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
-constexpr size_t kMaxEvents = 20000;  // that wait at one time: more is a queue without a bound
+constexpr size_t kMaxEvents = 20000;  // pending at one time: more means an unbounded queue
 constexpr char kJobNames[] = "made-up-";
 
 scheduler::SchedulerOptions CoreOptions() {
@@ -43,7 +43,7 @@ scheduler::SchedulerOptions CoreOptions() {
   options.lease = absl::Milliseconds(1000);
   options.session_grace = absl::Milliseconds(250);
   options.settle = absl::Milliseconds(50);
-  // Longer than what a schedule freezes, so that the last resort is one here too.
+  // Longer than any freeze in a schedule, so that the last resort really is the last one here too.
   options.watch.stall = {absl::Seconds(5), absl::Seconds(5)};
   options.storage_patience = absl::Seconds(20);
   options.checkpoint_root = "storage";
@@ -54,7 +54,7 @@ bool IsOver(JobState state) {
   return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
 }
 
-// No made-up job has artifacts.
+// Made-up jobs have no artifacts.
 class NoArtifacts : public ArtifactSource {
  public:
   absl::StatusOr<std::string> Fetch(const Artifact&, const Progress&) override {
@@ -141,7 +141,7 @@ struct NodeProcess : Process {
   JoinRequest join;
   bool leaving = false;
 
-  // What runs in it; null when it is dead. In the order in which it must be destroyed, backwards.
+  // What runs in the process; null when it is dead. Destroyed in reverse order, which matters.
   NoArtifacts artifacts;
   MadeUpBuilder builder;
   std::unique_ptr<server::PeerLink> peers;
@@ -168,10 +168,10 @@ class Cluster {
  private:
   struct SubmittedJob {
     uint64_t number = 0;  // of MakeUpJob
-    int life = 0;         // how often it was submitted
+    int life = 0;         // how often it was submitted again
     JobId id;             // 0: not yet
     std::string folder;
-    std::string last_folder;  // of the life before
+    std::string last_folder;  // of the previous life
     std::string resume_from;
     std::unique_ptr<Oracle> oracle;
     bool cancelled = false;
@@ -186,12 +186,12 @@ class Cluster {
   // ---- processes ----
   void StartScheduler();
   void CutStrays();
-  // Takes apart what ran in a process that is dead.
+  // Destroys what ran in a dead process.
   void Buried(Process* process);
   NodeProcess* StartNode(NodeRole role);
   void NodeDied(NodeProcess* process);
   std::vector<NodeProcess*> Living(NodeRole role) const;
-  // As in a fault; null: there is none.
+  // `who` as in a Fault; null: there is no such process.
   Process* Find(const std::string& who) const;
   NodeProcess* FindNode(const std::string& who) const;
   void Kill(const std::string& who, bool power, int back_ms);
@@ -220,15 +220,15 @@ class Cluster {
   Network network_;
   Services services_;
   scheduler::StoredTables tables_;
-  std::vector<std::unique_ptr<Process>> processes_;  // the dead too: events may refer to them
+  std::vector<std::unique_ptr<Process>> processes_;  // including dead ones: events may refer to them
   SchedulerProcess* scheduler_ = nullptr;
   std::vector<NodeProcess*> nodes_;
   int numbers_ = 0;
-  int stores_ = 1;  // that were begun, empty
+  int stores_ = 1;  // stores that began empty
   std::vector<SubmittedJob> jobs_;
-  std::map<Process*, absl::Time> strays_;  // until when they are
+  std::map<Process*, absl::Time> strays_;  // until when they stay cut off
   std::set<std::string> damaged_;          // checkpoints
-  std::set<std::string> forgotten_;        // checkpoints that a store which was put back knew of
+  std::set<std::string> forgotten_;        // checkpoints that an older store, put back, knows of
   std::string failure_;
   Outcome outcome_;
 };
@@ -288,7 +288,7 @@ void Cluster::StartScheduler() {
   scheduler::SchedulerNode::Options options;
   options.core = CoreOptions();
   options.core.new_cluster_id = absl::StrCat("cluster-", numbers_);
-  // It helps on where a bug has lost a message, and would hide it.
+  // The last resort recovers from messages that a bug lost, and so would hide the bug.
   if (!HasFault({"swallow"})) options.core.watch.stall = {absl::Hours(1), absl::Hours(1)};
   options.store = std::make_unique<ProcessStore>(process, &tables_);
   options.artifact_dir = "state/artifacts";
@@ -481,14 +481,15 @@ void Cluster::CancelWhenPossible(size_t j) {
   SubmittedJob& job = jobs_[j];
   if (job.over) return;
   if (job.id != JobId(0) && scheduler_->node != nullptr && scheduler_->Thaw("") <= queue_.now()) {
-    job.cancelled = true;  // also when the scheduler dies of storing it
+    job.cancelled = true;  // also when the scheduler dies while storing it
     if (scheduler_->node->Cancel(job.id).ok() && scheduler_->alive()) return;
   }
   queue_.After(kPoll, [this, j] { CancelWhenPossible(j); });
 }
 
-// What an operator would have the job go on from: the newest version that is whole, of its last folder or
-// what it went on from then; nothing where the best one up to there is lost, since another one would be kept.
+// The checkpoint from which an operator would continue the job: the newest intact version in its last folder,
+// or else what it continued from then. Empty when the best version up to there is lost, since the job would
+// then keep a different one.
 std::string Cluster::ChooseResume(const SubmittedJob& job) {
   MemoryEnv env(&disk_, 0, nullptr);
   std::vector<std::string> paths = {job.resume_from};
@@ -512,19 +513,19 @@ std::string Cluster::ChooseResume(const SubmittedJob& job) {
   return needed && !is_whole(JoinPath(folder, CheckpointName(Version(best)))) ? "" : paths.back();
 }
 
-// The job's metrics begin where it says that it goes on from.
+// The job's metrics begin at the round that it says it continues from.
 void Cluster::OnSubmitted(SubmittedJob* job) {
   JobDefinition definition;
   const auto stored = tables_.find({scheduler::kJobTable, scheduler::RecordKey(job->id.value())});
   if (stored == tables_.end() || !definition.ParseFromString(stored->second))
-    return Fail("a job that was taken is not stored");
+    return Fail("a job that was accepted is not stored");
   job->oracle->set_first_round(definition.origin_version());
   const bool given_up = definition.origin_version() == 0 && !job->resume_from.empty();
   if (given_up && damaged_.count(job->resume_from) == 0)
-    Fail(absl::StrCat("a job does not go on from ", job->resume_from, ", which is whole"));
+    Fail(absl::StrCat("a job does not go on from ", job->resume_from, ", which is intact"));
 }
 
-// All jobs that are not over are submitted anew.
+// Submits all unfinished jobs again.
 void Cluster::Resubmit() {
   ++stores_;
   for (size_t j = 0; j < jobs_.size(); ++j) {
@@ -539,7 +540,7 @@ void Cluster::Resubmit() {
   }
 }
 
-// A copy that does not know all jobs is no copy that anybody puts back.
+// An operator would not put back a copy that does not know all jobs.
 void Cluster::PutStoreBack(const scheduler::StoredTables& before) {
   for (const SubmittedJob& job : jobs_) {
     if (before.count({scheduler::kStateTable, scheduler::RecordKey(job.id.value())}) == 0) return;
@@ -572,7 +573,7 @@ void Cluster::CheckOver(SubmittedJob* job) {
   if (log_)
     Log(absl::StrCat("job ", job->id.value(), ": ", JobState_Name(record.state()), " ", record.reason()));
   if (record.state() == JOB_STATE_CANCELLED && job->cancelled) return;
-  // A disk that fails for long enough may end a job.
+  // A disk that fails for long enough is allowed to end a job.
   const bool disk = absl::StrContains(record.reason(), "Input/output error") ||
                     absl::StrContains(record.reason(), "could not be written");
   if (record.state() == JOB_STATE_FAILED && disk && HasFault({"full", "broken", "unmount"})) {
@@ -603,14 +604,14 @@ bool Cluster::HasFault(const std::set<std::string>& kinds) const {
                      [&](const Fault& fault) { return kinds.count(fault.kind) > 0; });
 }
 
-// What the scheduler calls committed must be there, and whole.
+// Checkpoints that the scheduler calls committed must exist and be intact.
 void Cluster::CheckCheckpoints(const SubmittedJob& job, const Job& described) {
   MemoryEnv env(&disk_, 0, nullptr);
   for (uint64_t version : described.checkpoints()) {
     const std::string path = JoinPath(job.folder, CheckpointName(Version(version)));
-    // Those of an earlier life are where they were.
+    // Checkpoints of an earlier life stay in their own folder.
     if (!env.FileExists(path) && version <= job.oracle->first_round() && job.life > 0) continue;
-    // Pruned since the copy was made that was put back.
+    // Pruned after the copy that was put back was made.
     if (forgotten_.count(path) > 0) continue;
     if (damaged_.count(path) > 0) continue;
     ++outcome_.checkpoints;
@@ -676,7 +677,7 @@ void Cluster::Happen(const Fault& fault) {
     if (Living(node->role).size() < 2 || node->leaving) return;
     node->leaving = true;
     node->session->StartLeaving();
-    // SIGTERM waits for the release, but not for ever.
+    // SIGTERM waits for the release, but not forever.
     node->After(absl::Seconds(3), [node] { node->Die(); });
     if (fault.length_ms > 0) queue_.After(length, [this, role = node->role] { StartNode(role); });
     return;
@@ -755,7 +756,7 @@ Outcome Cluster::Run() {
       }
       Fail(absl::StrCat("the jobs have not ended in ", absl::FormatDuration(kLongest), ": ", stalls));
     }
-    if (queue_.waiting() > kMaxEvents) Fail("a queue without a bound");
+    if (queue_.waiting() > kMaxEvents) Fail("a queue grows without bound");
     queue_.Step();
   }
   for (const SubmittedJob& job : jobs_) {

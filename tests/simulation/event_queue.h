@@ -1,5 +1,5 @@
-// Simulated time: events run one after the other in order of their time, those of one time in order of
-// scheduling.
+// Simulated time: events run one at a time, in order of their time; events with the same time run in the
+// order in which they were scheduled.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace shoal::simulation {
 
-// A schedule is a pure function of its seed. Not thread-safe; nothing here has a thread.
+// A schedule is a pure function of its seed. Not thread-safe; nothing here runs in a thread.
 class EventQueue {
  public:
   explicit EventQueue(uint64_t seed) : random_(seed) {}
@@ -41,7 +41,7 @@ class EventQueue {
   void Clear() { std::vector<Event>().swap(events_); }
   size_t waiting() const { return events_.size(); }
 
-  // ---- the schedule's luck ----
+  // ---- random choices of the schedule ----
   bool Chance(double probability) {
     return probability > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < probability;
   }

@@ -16,7 +16,7 @@
 namespace shoal::simulation {
 namespace {
 
-constexpr absl::Duration kHandOver = absl::Microseconds(20);  // of a message to the transport
+constexpr absl::Duration kHandOver = absl::Microseconds(20);  // handing a message to the transport
 constexpr int kWindow = 3;  // blocks that a server sends ahead of the worker
 constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
 
@@ -24,7 +24,7 @@ constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
 
 class SessionAtScheduler;
 
-// As in a schedule; empty: one that is not swallowed.
+// The kind as in a schedule; empty: a message that is never swallowed.
 std::string KindOf(const Directive& directive) {
   switch (directive.directive_case()) {
     case Directive::kPrepareJob:
@@ -53,7 +53,7 @@ std::string KindOf(const NodeReport& report) {
   }
 }
 
-// One stream, as both ends know it.
+// The state of one stream, shared by both ends.
 struct SessionState {
   std::shared_ptr<Connection> connection;
   std::shared_ptr<SessionAtScheduler> session;  // null: not accepted
@@ -142,13 +142,13 @@ class SessionAtScheduler : public scheduler::SessionStream,
     if (node != nullptr && std::exchange(open_, false)) node->SessionOver(id_, this);
   }
 
-  const std::weak_ptr<SessionState> state_;  // of the client, which holds this
+  const std::weak_ptr<SessionState> state_;  // of the client, which owns this
   const std::shared_ptr<Connection> connection_;
   const Services* const services_;
   Process* const process_;
   NodeId id_;
   bool open_ = false;
-  std::vector<Directive> early_;  // sent before the session was known to stand
+  std::vector<Directive> early_;  // sent before the session was known to be established
   std::optional<absl::Status> early_end_;
 };
 
@@ -179,7 +179,7 @@ class SimulatedSchedulerStream : public SchedulerStream {
 
   void Write(NodeReport report) override {
     if (state_->network->Swallows(self_, KindOf(report))) return Written();
-    // As bytes, since not all that can be written can be parsed again.
+    // As bytes, since not everything that can be serialized can be parsed again.
     state_->connection->Send(Connection::kClient, [state = state_, bytes = report.SerializeAsString()] {
       if (state->session != nullptr) state->session->Report(bytes);
     });
@@ -402,7 +402,7 @@ class PushAtServer : public server::WorkerStream, public std::enable_shared_from
 
 // ---- the data plane, at the worker ----
 
-// Each stream is told of once more after it was cancelled, as gRPC does.
+// Each stream still reports its end once after it was cancelled, as in gRPC.
 class SimulatedStreams : public worker::ParameterStreams {
  public:
   SimulatedStreams(ParameterStreamsOptions options, worker::StreamEvents* events)
@@ -423,7 +423,7 @@ class SimulatedStreams : public worker::ParameterStreams {
   struct Shared {
     ParameterStreamsOptions options;
     worker::StreamEvents* events;
-    bool alive;  // events may be told
+    bool alive;  // events may be delivered
     std::vector<std::weak_ptr<Connection>> connections;
 
     void Keep(const std::shared_ptr<Connection>& connection) {
@@ -448,7 +448,7 @@ class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
   void Start(Version from) {
     const ParameterStreamsOptions& options = shared_->options;
     const auto self = shared_from_this();
-    // Weak: the end at the server holds this, and is held by the end at the worker.
+    // Weak: the server's end owns this and is owned by the worker's end.
     const auto delivered = [weak = weak_from_this()](PublishedAtClient message) {
       if (const auto worker = weak.lock()) worker->Take(std::move(message));
     };
@@ -569,7 +569,7 @@ class SimulatedStreams::PushAtWorker : public worker::PushStreamHandle,
       if (self->shared_->alive) self->shared_->events->OnPushDone(self->place_, status);
     });
   }
-  // The server answers only what it refuses: all that is held goes again, on a new stream.
+  // The server answers only when it refuses something: then everything held is sent again, on a new stream.
   void Refused() {
     if (over_) return;
     connection_->Close(Connection::kClient, absl::CancelledError("a contribution was refused"));
@@ -602,7 +602,8 @@ void SimulatedStreams::PushAtWorker::Push(worker::BlockContribution contribution
   EventQueue& queue = options.network->queue();
   const int copies = queue.Chance(options.network->weather().doubled) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
-    // Those of one stream overtake each other: harder than gRPC, where the sender's queue does that.
+    // Contributions of one stream may overtake each other. This is stricter than gRPC, where only the
+    // sender's queue reorders.
     options.self->After(queue.Between(absl::ZeroDuration(), kPushSpread),
                         [self = shared_from_this(), header, payload] { self->Deliver(header, payload); });
   }

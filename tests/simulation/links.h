@@ -1,5 +1,6 @@
-// What the shells call the network through, over the simulated one. As thin as their counterparts over gRPC
-// (common/rpc/grpc_scheduler_link.h, server/grpc_peer_link.h, worker/streams.h, server/parameter_service.h).
+// The links through which the shells use the network, over the simulated network. As thin as their gRPC
+// counterparts (common/rpc/grpc_scheduler_link.h, server/grpc_peer_link.h, worker/streams.h,
+// server/parameter_service.h).
 #pragma once
 
 #include <cstdint>
@@ -18,21 +19,21 @@
 
 namespace shoal::simulation {
 
-// What listens in a process; null where there is none. A process that is dead has neither.
+// The services that a process runs; null where it runs none. A dead process has none.
 struct Services {
   std::function<scheduler::SchedulerNode*(const Process*)> scheduler;
   std::function<server::ServerNode*(const Process*)> server;
-  // The oracle of a job; null: nobody watches it.
+  // The oracle of a job; null: none watches it.
   std::function<Oracle*(JobId)> oracle;
 };
 
 // The address of the scheduler.
 inline constexpr char kScheduler[] = "scheduler:1";
 
-// To the scheduler. `network` and `services` must outlive it.
+// A link to the scheduler. `network` and `services` must outlive it.
 std::unique_ptr<SchedulerLink> NewSchedulerLink(Process* self, Network* network, const Services* services);
 
-// To other servers.
+// A link to other servers.
 std::unique_ptr<server::PeerLink> NewPeerLink(Process* self, Network* network, const Services* services);
 
 // Streams to servers, for a worker::RetryingLink.

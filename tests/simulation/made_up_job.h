@@ -1,4 +1,4 @@
-// The jobs that simulations run: a made-up loss whose gradient takes microseconds, under the real optimizers,
+// The jobs that simulations run: a made-up loss whose gradient takes microseconds, with the real optimizers,
 // clipping, wire formats, evaluation and checkpoints.
 #pragma once
 
@@ -10,21 +10,21 @@
 
 namespace shoal::simulation {
 
-// What differs from job to job. All of it is a function of one number, so that a schedule names it.
+// What differs between jobs. All of it is a function of one number, so that a schedule can name a job by it.
 struct MadeUpJob {
   JobSpec spec;  // completed
   JobPlan plan;  // without artifacts
 };
 
-// Number 0 has a bit of everything: clipping, AdamW, evaluation, the best is kept. Each group of parameters
-// is one block.
+// Number 0 has a bit of everything: clipping, AdamW, evaluation, keeping the best version. Each group of
+// parameters is one block.
 MadeUpJob MakeUpJob(uint64_t number);
 
-// Gradient sum of one slot: floats that need rounding, so that another order of additions would show.
+// The gradient sum of one slot: floats that need rounding, so that a different order of additions would show.
 ContributionStats MadeUpGradient(uint64_t round, uint64_t slot, absl::Span<const float> theta,
                                  absl::Span<float> gradient);
 
-// One evaluation slot: how well θ "classifies" the slot's examples.
+// The result of one evaluation slot: how well θ "classifies" the slot's examples.
 EvaluationStatistics MadeUpEvaluation(EvaluationSet set, uint64_t slot, absl::Span<const float> theta);
 
 }  // namespace shoal::simulation

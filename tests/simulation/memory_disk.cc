@@ -44,7 +44,7 @@ absl::StatusOr<MemoryDisk::InodePtr> MemoryDisk::Create(int machine, const std::
     changes_.push_back({machine, "", path, nullptr});
     return inode;
   }
-  // Truncated: the old bytes may be gone at once. Readers that have the file open keep what they see.
+  // Truncated: the old bytes may be gone immediately. Readers that have the file open keep what they see.
   inode->data.clear();
   inode->synced_bytes = 0;
   return inode;
@@ -123,7 +123,7 @@ std::vector<std::string> MemoryDisk::Names(const std::string& folder) const {
 // ---- power failures and damage ----
 
 void MemoryDisk::Undo(const NameChange& change) {
-  if (change.from.empty()) {  // made
+  if (change.from.empty()) {  // created
     inodes_.erase(change.to);
   } else if (change.to.empty()) {  // removed
     if (Find(change.from) == nullptr) inodes_[change.from] = change.replaced;
@@ -143,7 +143,7 @@ void MemoryDisk::LosePower(int machine, const Draw& draw) {
     inode->data.resize(size, '\0');
     inode->synced_bytes = size;
   }
-  // Of each folder's changes the last ones are lost.
+  // In each folder the most recent changes are lost.
   std::map<std::string, uint64_t> changed;  // how often
   const auto folder_of = [](const NameChange& change) {
     return DirName(change.to.empty() ? change.from : change.to);
@@ -162,7 +162,7 @@ void MemoryDisk::LosePower(int machine, const Draw& draw) {
     --lost;
     Undo(change);
   }
-  // What lies in a folder whose name is lost is lost too.
+  // Everything in a folder whose name is lost is lost too.
   for (auto it = inodes_.begin(); it != inodes_.end();) {
     const std::string folder = DirName(it->first);
     const bool reachable = folder == "." || folder == "/" || Find(folder) != nullptr;
@@ -295,7 +295,7 @@ absl::Status MemoryEnv::DeleteFile(const std::string& path) {
   return absl::OkStatus();
 }
 
-// File by file, so that it can be interrupted anywhere.
+// Deletes file by file, so that it can be interrupted anywhere.
 absl::Status MemoryEnv::DeleteTree(const std::string& path) {
   const MemoryDisk::InodePtr inode = disk_->Find(Where(path));
   SHOAL_RETURN_IF_ERROR(Before("DeleteTree", path));

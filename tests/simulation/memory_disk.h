@@ -1,5 +1,5 @@
-// A disk in memory that keeps its promises and no more: what was not synced may be lost or torn when the
-// machine that wrote it loses its power.
+// A disk in memory that keeps its promises and no more: data that was not synced may be lost or torn when the
+// machine that wrote it loses power.
 #pragma once
 
 #include <cstdint>
@@ -19,29 +19,30 @@ namespace shoal::simulation {
 // Draws from [0, n); n > 0.
 using Draw = std::function<uint64_t(uint64_t n)>;
 
-// Files and folders by path. Several machines use it, as they do network storage: each through a MemoryEnv of
-// its own. Not thread-safe.
+// Files and folders by path. Several machines share it, like network storage, each through its own MemoryEnv.
+// Not thread-safe.
 //
-// The model of a power failure: of the bytes that a machine appended to a file since the last Sync a prefix
-// survives, perhaps followed by zeros where the rest was; of the names that it made, removed or changed in a
-// folder since the last SyncDir, those before some moment survive. A process that is killed loses nothing.
+// The model of a power failure: of the bytes that a machine appended to a file since the last Sync, a prefix
+// survives, possibly followed by zeros in place of the rest. Of the names that it created, removed or changed
+// in a folder since the last SyncDir, the changes before some moment survive. A process that is killed loses
+// nothing.
 class MemoryDisk {
  public:
   struct Inode {
     bool folder = false;
     std::string data;
-    uint64_t synced_bytes = 0;  // of data, from its front
+    uint64_t synced_bytes = 0;  // length of the synced prefix of `data`
     int writer = 0;             // the last machine that appended
   };
   using InodePtr = std::shared_ptr<Inode>;
 
-  // The machine has lost its power.
+  // The machine has lost power.
   void LosePower(int machine, const Draw& draw);
 
   // ---- damage ----
   // The files whose path starts with `prefix`, sorted.
   std::vector<std::string> Files(absl::string_view prefix) const;
-  // The file's bytes, to be changed by whoever plays decay; null: no such file.
+  // The file's bytes, for the caller to damage; null: no such file.
   std::string* Bytes(const std::string& path);
   void Swap(const std::string& a, const std::string& b);
 
@@ -55,33 +56,33 @@ class MemoryDisk {
   std::vector<std::string> Names(const std::string& folder) const;
 
  private:
-  // A change of a name that no SyncDir has made durable. Made: from is "". Removed: to is "".
+  // A change of a name that no SyncDir has made durable yet. Created: from is "". Removed: to is "".
   struct NameChange {
     int machine = 0;
     std::string from, to;
-    InodePtr replaced;  // what was at `to` before; of a removal what was at `from`
+    InodePtr replaced;  // what was at `to` before; for a removal, what was at `from`
   };
   void Undo(const NameChange& change);
-  // Gives the file or folder, with all that is in it, another path.
+  // Gives the file or folder, with all its contents, another path.
   void Move(const std::string& from, const std::string& to);
 
   std::map<std::string, InodePtr> inodes_;
   std::vector<NameChange> changes_;
 };
 
-// What happens around each operation. `operation` is the name of Env's or WritableFile's function.
+// Called around each operation. `operation` is the name of the function of Env or WritableFile.
 class DiskObserver {
  public:
   virtual ~DiskObserver() = default;
-  // An error makes the operation fail without effect (an append leaves a part behind).
+  // An error makes the operation fail without effect (except that an append may leave a part behind).
   virtual absl::Status Before(absl::string_view operation, const std::string& path) = 0;
   // The operation has changed the disk.
   virtual void After(absl::string_view operation, const std::string& path) = 0;
-  // What `path` is on this machine now: another one where a storage is not mounted.
+  // The path that `path` refers to on this machine now: a different one where storage is not mounted.
   virtual std::string Where(const std::string& path) { return path; }
 };
 
-// The disk as one machine sees it. Not thread-safe.
+// The disk as seen by one machine. Not thread-safe.
 class MemoryEnv : public Env {
  public:
   // `disk` and `observer` must outlive it and its files. A null observer lets everything succeed.

@@ -9,9 +9,9 @@
 namespace shoal::simulation {
 namespace {
 
-// As little survives as may...
+// As little as possible survives...
 uint64_t Lowest(uint64_t) { return 0; }
-// ... and as much.
+// ... and as much as possible.
 uint64_t Highest(uint64_t n) { return n - 1; }
 
 TEST_CASE("A file that was synced in a folder that was synced survives a power failure", "[memory_disk]") {
@@ -58,7 +58,7 @@ TEST_CASE("A rename without SyncDir may be undone, with what it replaced and wha
 
 const std::vector<float> kTheta = {1, 2, 3};
 
-// Writes the only shard of version 4. Returns what is to be committed.
+// Writes the only shard of version 4. Returns the manifest to commit.
 CheckpointManifest WriteVersion(MemoryEnv* server) {
   ShardFile file;
   file.job = 1;
@@ -91,7 +91,7 @@ TEST_CASE("A checkpoint that is found in place is made durable before it is ackn
   MemoryEnv server(&disk, 1, nullptr), scheduler(&disk, 2, nullptr);
   const CheckpointManifest manifest = WriteVersion(&server);
   REQUIRE(CommitCheckpoint(&scheduler, "root/job-1", manifest).ok());
-  // As by a scheduler that was killed before SyncDir.
+  // As left by a scheduler that was killed before SyncDir.
   REQUIRE(scheduler.Rename("root/job-1/version-4", "root/job-1/elsewhere").ok());
   REQUIRE(scheduler.SyncDir("root/job-1").ok());
   REQUIRE(scheduler.Rename("root/job-1/elsewhere", "root/job-1/version-4").ok());

@@ -8,9 +8,9 @@
 namespace shoal::simulation {
 namespace {
 
-// How long a connection over which nothing gets through seems to be alive.
+// How long a connection that lets nothing through appears to be alive.
 constexpr absl::Duration kKeepAlive = absl::Milliseconds(600);
-constexpr size_t kSweep = 256;  // connections, before the closed ones are forgotten
+constexpr size_t kSweep = 256;  // number of connections at which closed ones are forgotten
 
 }  // namespace
 
@@ -22,10 +22,10 @@ void Connection::Send(End from, std::function<void()> event) {
   if (here.closed || !here.process->Act() || broken_) return;
   EventQueue& queue = network_->queue();
   if (queue.Chance(network_->weather().lost)) {
-    broken_ = true;  // nothing arrives behind what got lost
+    broken_ = true;  // nothing arrives after the lost message
     return Break(network_->Delay(), absl::UnavailableError("connection reset by peer"));
   }
-  // TCP sends again what gets lost, until the connection breaks.
+  // TCP retransmits what is lost, until the connection breaks.
   const absl::Time way_is_free = std::max(queue.now(), network_->CutUntil(here.process, there.process));
   there.arrival = std::max(there.arrival, way_is_free + network_->Delay());
   there.process->After(
@@ -159,7 +159,7 @@ void Network::Call(Process* client, const std::string& address, absl::Duration t
   if (queue_->Chance(weather_.doubled)) server->After(Delay(), arrive);
 }
 
-// Callbacks hold what holds the connection.
+// Callbacks own objects that own the connection.
 Network::~Network() {
   for (const auto& weak : connections_) {
     const auto connection = weak.lock();
@@ -175,7 +175,7 @@ void Network::Died(const Process* process, bool power) {
     for (const Connection::End end : {Connection::kClient, Connection::kServer}) {
       Connection::Side& side = connection->ends_[end];
       if (side.process != process) continue;
-      // What its callback still does in the dead process has no effect, but lets go of what it holds.
+      // What its callback still does in the dead process has no effect, but it releases what it owns.
       side.closed = true;
       const auto closed = std::exchange(side.on_closed, nullptr);
       if (closed) closed(absl::CancelledError("this process is dead"));

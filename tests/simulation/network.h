@@ -1,4 +1,4 @@
-// The network of a simulated cluster: TCP between processes, as far as its users can tell.
+// The network of a simulated cluster: behaves like TCP between processes, as far as its users can tell.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@
 
 namespace shoal::simulation {
 
-// How messages fare. Probabilities are per message.
+// What happens to messages. Probabilities are per message.
 struct Weather {
-  double lost = 0;  // TCP has no lost message: its connection breaks
+  double lost = 0;  // TCP loses no single message: the connection breaks
   double doubled = 0;
   double damaged = 0;
   absl::Duration slowest = absl::Milliseconds(2);
@@ -26,21 +26,21 @@ struct Weather {
 
 class Network;
 
-// A stream between two processes: what one end sends the other gets in order, until it breaks. Not
-// thread-safe.
+// A stream between two processes: each end receives in order what the other sends, until the stream breaks.
+// Not thread-safe.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   enum End { kClient = 0, kServer = 1 };
 
-  // Told once, unless this end has closed the connection itself or its process is dead.
+  // `closed` is called once, unless this end has closed the connection itself or its process is dead.
   void OnClosed(End end, std::function<void(const absl::Status&)> closed) {
     ends_[end].on_closed = std::move(closed);
   }
-  // Runs `event` at the other end when it arrives, if it does. Nothing happens once this end is closed.
+  // Runs `event` at the other end when the message arrives, if it does. Does nothing once this end is closed.
   void Send(End from, std::function<void()> event);
-  // The other end learns of it behind all that was sent before. Twice is harmless.
+  // The other end learns of it after everything that was sent before. May be called twice.
   void Close(End from, const absl::Status& status);
-  // As a network does it: both ends learn of it, after `delay`.
+  // As when the network fails: both ends learn of it, after `delay`.
   void Break(absl::Duration delay, const absl::Status& status);
   bool open(End end) const { return !ends_[end].closed; }
   Process* process(End end) const { return ends_[end].process; }
@@ -50,7 +50,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Side {
     Process* process = nullptr;
     bool closed = false;
-    absl::Time arrival;  // here, of the last message under way
+    absl::Time arrival;  // at this end, of the last message in flight
     std::function<void(const absl::Status&)> on_closed;
   };
   void Tell(End end, absl::Duration delay, const absl::Status& status);
@@ -68,40 +68,40 @@ class Network {
   EventQueue& queue() { return *queue_; }
   const Weather& weather() const { return weather_; }
   absl::Duration Delay() { return queue_->Between(absl::Microseconds(50), weather_.slowest); }
-  // The rest of the run is fair.
+  // Applies from now on.
   void set_weather(const Weather& weather) { weather_ = weather; }
 
   // ---- addresses ----
-  // The process that listens there from now on.
+  // `process` listens at `address` from now on.
   void Listen(const std::string& address, Process* process) { listeners_[address] = process; }
-  // Null: nobody.
+  // Null: no process listens there.
   Process* Find(const std::string& address) const;
 
-  // Nothing goes from the one to the other for so long.
+  // No message gets from `from` to `to` for `length`.
   void Cut(const Process* from, const Process* to, absl::Duration length);
-  // Whether messages from the one to the other get lost now.
+  // Whether the path from `from` to `to` is cut now.
   bool IsCut(const Process* from, const Process* to) const { return queue_->now() < CutUntil(from, to); }
   absl::Time CutUntil(const Process* from, const Process* to) const;
 
-  // The process loses messages of that kind, those from `first` on (counted from now) in `length`, at least
-  // one.
+  // The process loses messages of that kind: the `first`-th from now (counted from 0), and those that follow
+  // within `length`.
   void Swallow(const Process* process, const std::string& kind, uint64_t first, absl::Duration length);
-  // Whether this one gets lost. To be asked once for each.
+  // Whether this message is lost. Call it exactly once per message.
   bool Swallows(const Process* process, const std::string& kind);
 
-  // Connects to whoever listens at `address`: `accepted` runs there. The client's closed callback gets what
-  // goes wrong.
+  // Connects to the process that listens at `address`, where `accepted` runs. Errors go to the client's
+  // closed callback.
   std::shared_ptr<Connection> Connect(Process* client, const std::string& address,
                                       std::function<void(const std::shared_ptr<Connection>&)> accepted);
 
-  // One request and its answer. `handle` runs at the server and returns what is to run at the client with the
-  // answer. Instead `failed` runs there, after `timeout` at the latest.
+  // One request and its answer. `handle` runs at the server and returns what runs at the client as the
+  // answer. On an error `failed` runs at the client instead, after `timeout` at the latest.
   using Answer = std::function<void()>;
   void Call(Process* client, const std::string& address, absl::Duration timeout,
             std::function<Answer(Process*)> handle, std::function<void(const absl::Status&)> failed);
 
-  // The process is dead: those at the other end of its connections learn of it; by silence when the machine
-  // lost its power.
+  // The process is dead: the other ends of its connections learn of it; only by silence when the machine lost
+  // power.
   void Died(const Process* process, bool power);
 
  private:
@@ -113,7 +113,7 @@ class Network {
   std::map<std::pair<const Process*, const Process*>, absl::Time> cut_until_;
   std::vector<std::weak_ptr<Connection>> connections_;
   struct Swallowing {
-    uint64_t left = 0;  // until the first
+    uint64_t left = 0;  // messages until the first lost one
     absl::Duration length;
     absl::Time until = absl::InfinitePast();
   };

@@ -36,16 +36,17 @@ const std::vector<float>& Oracle::SumOf(uint64_t round, uint32_t begin, uint32_t
 
 void Oracle::OnComputed(Version version, const float* theta) {
   const uint64_t v = version.value();
-  if (v >= reference_.published.size()) return Fail(absl::StrCat("version ", v, " was computed with"));
+  if (v >= reference_.published.size())
+    return Fail(absl::StrCat("a slot was computed with version ", v, ", which the reference does not have"));
   const std::vector<float>& expected = reference_.published[v];
   if (!SameBits(theta, expected.data(), expected.size()))
-    Fail(absl::StrCat("a slot was computed with other parameters than those of version ", v));
+    Fail(absl::StrCat("a slot was computed with parameters other than those of version ", v));
 }
 
 void Oracle::OnPassed(absl::string_view what, const std::string& from_cluster,
                       const std::string& to_cluster) {
   if (from_cluster != to_cluster)
-    Fail(absl::StrCat(what, " of ", from_cluster, " was taken in ", to_cluster));
+    Fail(absl::StrCat(what, " of ", from_cluster, " was accepted in ", to_cluster));
 }
 
 void Oracle::OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload) {
@@ -54,23 +55,25 @@ void Oracle::OnAdded(const ViewKey& serving, const ContributionHeader& header, c
                    header.block(), ", slots ", header.slot_begin(), " to ", header.slot_end());
   if (KeyOf(header) != serving)
     return Fail(absl::StrCat(what, " (", KeyOf(header).ToString(), ") was added in ", serving.ToString()));
-  if (header.round() >= reference_.stats.size()) return Fail(absl::StrCat(what, " was added"));
+  if (header.round() >= reference_.stats.size())
+    return Fail(absl::StrCat(what, " was added: the reference has no such round"));
   const std::vector<float>& sum = SumOf(header.round(), header.slot_begin(), header.slot_end());
   std::vector<float> values(job_.plan.group_sizes(static_cast<int>(header.block())));
   DecodePayload(header.wire(), payload, absl::MakeSpan(values));
   if (!SameBits(values.data(), sum.data() + OffsetOf(job_.plan, header.block()), values.size()))
-    Fail(absl::StrCat(what, " has other bits"));
+    Fail(absl::StrCat(what, " differs from the reference"));
 }
 
 void Oracle::OnTaken(ViewId view, const PublishedHeader& header, const float* values) {
   const std::string what =
       absl::StrCat("block ", header.block(), " of version ", header.version(), ", view ", header.view());
-  if (header.view() != view.value()) return Fail(absl::StrCat(what, " was taken in view ", view.value()));
-  if (header.version() >= reference_.published.size()) return Fail(absl::StrCat(what, " was published"));
+  if (header.view() != view.value()) return Fail(absl::StrCat(what, " was accepted in view ", view.value()));
+  if (header.version() >= reference_.published.size())
+    return Fail(absl::StrCat(what, " was published: the reference has no such version"));
   const std::vector<float>& expected = reference_.published[header.version()];
   if (!SameBits(values, expected.data() + OffsetOf(job_.plan, header.block()),
                 job_.plan.group_sizes(static_cast<int>(header.block()))))
-    Fail(absl::StrCat(what, " was published with other bits"));
+    Fail(absl::StrCat(what, " was published, and differs from the reference"));
 }
 
 void Oracle::OnCompleted(const Job& job, const std::vector<JobEvent>& events) {
@@ -79,7 +82,7 @@ void Oracle::OnCompleted(const Job& job, const std::vector<JobEvent>& events) {
   const JobResult& result = job.result();
   if (result.version() != reference_.kept_version)
     Fail(absl::StrCat("version ", result.version(), " is kept, expected ", reference_.kept_version));
-  if (result.parameters_sha256() != sha256.HexDigest()) Fail("the result has other bits");
+  if (result.parameters_sha256() != sha256.HexDigest()) Fail("the result differs from the reference");
   if (result.rounds() != reference_.stats.size())
     Fail(absl::StrCat(result.rounds(), " rounds, expected ", reference_.stats.size()));
   if (result.stopped_early() != (reference_.stats.size() < job_.plan.rounds()))
@@ -100,7 +103,8 @@ void Oracle::CheckEvaluations(const Job& job) {
   }
 }
 
-// The windows must be one behind the other, whatever their borders, and each must come to its rounds' mean.
+// The windows must follow one another without gaps, whatever their boundaries, and each must have its rounds'
+// mean.
 void Oracle::CheckMetrics(const Job& job, const std::vector<JobEvent>& events) {
   uint64_t next = first_round_, tokens = 0, examples = 0;
   for (const JobEvent& event : events) {

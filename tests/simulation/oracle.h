@@ -18,34 +18,34 @@
 
 namespace shoal::simulation {
 
-// Remembers the first thing that is wrong. Not thread-safe.
+// Remembers the first failure. Not thread-safe.
 class Oracle {
  public:
   explicit Oracle(MadeUpJob job);
 
   const MadeUpJob& job() const { return job_; }
   const Reference& reference() const { return reference_; }
-  // Empty: nothing is wrong.
+  // Empty: no failure.
   const std::string& failure() const { return failure_; }
   void Fail(std::string text);
 
   // ---- provenance ----
   // A worker has computed with these parameters.
   void OnComputed(Version version, const float* theta);
-  // A server that serves `serving` has added a contribution: it must be of that view, and have the bits that
-  // the slots' gradients sum up to.
+  // A server that serves `serving` has added a contribution: it must belong to that view and have the bits of
+  // the sum of the slots' gradients.
   void OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
-  // Something that a node of one cluster has sent was taken by a node that is in another one now, or in the
-  // same.
+  // Something that a node of one cluster sent was accepted by a node that is now in the same or another
+  // cluster.
   void OnPassed(absl::string_view what, const std::string& from_cluster, const std::string& to_cluster);
-  // A worker that follows `view` has taken a block.
+  // A worker that follows `view` has accepted a block.
   void OnTaken(ViewId view, const PublishedHeader& header, const float* values);
 
   // ---- the end ----
-  // The job goes on from a checkpoint of an earlier one: its metrics begin there.
+  // The job continues from a checkpoint of an earlier job: its metrics begin there.
   void set_first_round(uint64_t round) { first_round_ = round; }
   uint64_t first_round() const { return first_round_; }
-  // The job says that it is completed; `events` are its history.
+  // The job reports that it is completed; `events` is its history.
   void OnCompleted(const Job& job, const std::vector<JobEvent>& events);
 
  private:

@@ -10,10 +10,10 @@
 namespace shoal::simulation {
 namespace {
 
-// A thread does not wake up the moment it should.
+// A thread wakes up a little later than it should.
 constexpr absl::Duration kWakeUp = absl::Microseconds(30);
 
-// Tasks in order of time, then of adding; one at a time.
+// Runs tasks in order of time, then in the order in which they were added; one at a time.
 class ExecutorState : public std::enable_shared_from_this<ExecutorState> {
  public:
   ExecutorState(Process* process, std::string name) : process_(process), name_(std::move(name)) {}
@@ -31,7 +31,7 @@ class ExecutorState : public std::enable_shared_from_this<ExecutorState> {
 
  private:
   void WakeAt(absl::Time time) {
-    if (time >= wake_) return;  // an earlier wake-up comes, and arranges the next
+    if (time >= wake_) return;  // an earlier wake-up will schedule the next one
     wake_ = time;
     EventQueue& queue = process_->queue();
     queue.After(time - queue.now() + queue.Between(absl::ZeroDuration(), kWakeUp),
@@ -117,7 +117,7 @@ void Process::After(absl::Duration delay, std::function<void()> event) {
 
 void Process::HandleHeldAtThaw() {
   queue_->After(Thaw("") - queue_->now(), [this] {
-    if (Thaw("") > queue_->now()) return HandleHeldAtThaw();  // frozen once more meanwhile
+    if (Thaw("") > queue_->now()) return HandleHeldAtThaw();  // frozen again meanwhile
     for (const auto& event : std::exchange(held_, {})) {
       if (alive_) event();
     }

@@ -15,12 +15,12 @@
 
 namespace shoal::simulation {
 
-// Whatever other processes can notice is an action: a message, a change of a disk or of a store. A process
-// dies between two of them. What its code still does in the event in which it died has no effect: every seam
-// (executors, disk, network) asks Act first.
+// Anything that other processes can notice is an action: a message, a change to a disk or to a store. A
+// process dies between two actions. Whatever its code still does in the event in which it died has no effect:
+// every seam (executors, disk, network) asks Act first.
 //
-// Frozen processes (SIGSTOP) run nothing, and messages wait for them; an executor can be frozen alone, as a
-// thread that hangs is. Time goes on meanwhile. Not thread-safe.
+// Frozen processes (SIGSTOP) run nothing, and messages wait for them. A single executor can be frozen too,
+// like a thread that hangs. Time passes meanwhile. Not thread-safe.
 class Process : public DiskObserver {
  public:
   Process(EventQueue* queue, MemoryDisk* disk, int number, std::string name)
@@ -29,41 +29,41 @@ class Process : public DiskObserver {
   int number() const { return number_; }
   const std::string& name() const { return name_; }
   bool alive() const { return alive_; }
-  // The cluster that the node has joined last.
+  // The cluster that the node joined last.
   const std::string& cluster() const { return cluster_; }
   void set_cluster(const std::string& id) { cluster_ = id; }
   EventQueue& queue() { return *queue_; }
   Env* env() { return &env_; }
 
-  // Of this process; they stop with it.
+  // The executors of this process; they stop with it.
   ExecutorFactory executors();
 
-  // False: the process is dead, so the action must not happen. Else it happens, and may be the last one.
+  // False: the process is dead, so the action must not happen. True: it happens, and may be the last one.
   bool Act();
   uint64_t actions() const { return actions_; }
-  // Dies right after so many more actions. `on_death` is called by the event that follows.
+  // Dies right after `actions` more actions. `on_death` is called by the next event.
   void DieAfter(uint64_t actions) { die_at_ = actions_ + actions; }
-  // Died of DieAfter.
+  // Whether it died because of DieAfter.
   bool crashed() const { return !alive_ && actions_ == die_at_; }
   void Die();
   void set_on_death(std::function<void()> on_death) { on_death_ = std::move(on_death); }
 
   // ---- freezes ----
-  // "" freezes all of it, else the executor of that name.
+  // "" freezes the whole process, a name only that executor.
   void Freeze(const std::string& executor, absl::Duration length);
-  // Now or earlier: it runs.
+  // When it runs again; a time that is not in the future means that it runs.
   absl::Time Thaw(const std::string& executor) const;
 
-  // Runs `event` in this process after `delay`, later when it is frozen then, and never when it has died.
-  // What a freeze has held up keeps its order.
+  // Runs `event` in this process after `delay`: later if it is frozen then, never if it has died. Events that
+  // a freeze held up keep their order.
   void After(absl::Duration delay, std::function<void()> event);
 
   // ---- disk errors ----
-  // Operations on paths that contain `path` fail with `error`, for so long.
+  // For `length`, operations on paths that contain `path` fail with `error`.
   void BreakDisk(const std::string& path, absl::Duration length, absl::Status error);
   absl::Status Before(absl::string_view operation, const std::string& path) override;
   void After(absl::string_view operation, const std::string& path) override;
-  // Folders below `path` are not mounted on this machine, for so long: what is there is its own disk's.
+  // For `length`, folders below `path` are not mounted on this machine: it sees its own disk there.
   void Unmount(const std::string& path, absl::Duration length);
   std::string Where(const std::string& path) override;
 

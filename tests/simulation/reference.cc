@@ -18,7 +18,7 @@ Floats ToWire(const JobSpec& spec, Floats x) {
   return x;
 }
 
-// Sum over the slots [begin, end), halved again and again.
+// Sum over the slots [begin, end), by recursive halving.
 Floats Sum(const JobSpec& spec, uint64_t round, uint64_t begin, uint64_t end, const Floats& theta,
            ContributionStats* stats) {
   Floats sum(theta.size());
@@ -38,7 +38,7 @@ Floats Sum(const JobSpec& spec, uint64_t round, uint64_t begin, uint64_t end, co
   return ToWire(spec, sum);
 }
 
-// Of each group in 16 interleaved sums, joined by halves; the groups one after the other.
+// For each group 16 interleaved sums, joined by halves; then the groups in order.
 double SquaredNorm(const JobPlan& plan, const Floats& x) {
   double norm = 0, s[16];
   size_t i = 0;
@@ -62,7 +62,7 @@ struct State {
   Floats theta, first, second;
 };
 
-// docs of kernels/optimizer.h.
+// As documented in kernels/optimizer.h.
 void Update(const OptimizerSpec& o, double rate, double scale, uint64_t t, const Floats& sum,
             const std::vector<bool>& decays, State* s) {
   const bool decoupled = o.type() == OPTIMIZER_TYPE_ADAMW;

@@ -1,5 +1,5 @@
-// What a job must come to: the training written down once more, one slot after the other on one machine. It
-// shares no code with the product but the made-up job (tests/simulation/made_up_job.h).
+// The expected result of a job: the training implemented a second time, one slot after another on one
+// machine. It shares no code with the product except the made-up job (tests/simulation/made_up_job.h).
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,16 @@ namespace shoal::simulation {
 struct Reference {
   std::vector<float> kept;  // θ at the version that the job keeps
   uint64_t kept_version = 0;
-  uint64_t rounds = 0;                   // that were trained: fewer than planned when the job stops early
-  std::vector<ContributionStats> stats;  // by round
-  std::vector<std::vector<float>> published;  // by version: θ as workers get it
-  std::vector<EvaluationRecord> evaluations;  // in their order
+  uint64_t rounds = 0;                        // rounds trained: fewer than planned when the job stops early
+  std::vector<ContributionStats> stats;       // by round
+  std::vector<std::vector<float>> published;  // by version: θ as workers receive it
+  std::vector<EvaluationRecord> evaluations;  // in order
 };
 
 // Pure.
 Reference RunReference(const MadeUpJob& job);
 
-// Of a node of the slot tree, [begin, end): what its gradients of `round` sum up to.
+// The sum of the gradients of `round` at the node [begin, end) of the slot tree.
 std::vector<float> ReferenceSum(const MadeUpJob& job, const Reference& reference, uint64_t round,
                                 uint64_t begin, uint64_t end);
 

@@ -87,7 +87,7 @@ class Dice {
   std::mt19937_64 random_;
 };
 
-constexpr int kFaultWindowMs = 900;  // about what an undisturbed run takes
+constexpr int kFaultWindowMs = 900;  // approximately the length of an undisturbed run
 
 std::string Who(Dice* dice, const char* role) { return absl::StrCat(role, dice->Below(4)); }
 

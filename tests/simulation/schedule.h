@@ -1,4 +1,4 @@
-// What a simulated cluster goes through: everything that happens to it is a function of one of these.
+// What a simulated cluster goes through: everything that happens to it is a function of a Schedule.
 #pragma once
 
 #include <cstdint>
@@ -12,36 +12,36 @@ namespace shoal::simulation {
 
 // Something bad that happens once. Times are simulated.
 //
-//   kill WHO        the process dies at once; after `length_ms` another one takes its place (0: none does)
-//   power WHO       the same with the machine's power: what it had not synced may be lost
-//   crash WHO       as power, right after the process's next `number` actions
+//   kill WHO        the process dies at once; another takes its place after `length_ms` (0: none does)
+//   power WHO       the same by a power failure of its machine: data that was not synced may be lost
+//   crash WHO       like power, right after the process's next `number` actions
 //   freeze WHO      SIGSTOP for `length_ms`
-//   hang WHO OTHER  only the executor of that name hangs: runner, updates, files, restores, timers, ...
-//   cut WHO OTHER   nothing goes from the one to the other, nor back
-//   cut1 WHO OTHER  nothing goes from the one to the other
-//   stray WHO       cut off from the scheduler, and from any that takes its place, both ways
-//   island WHO      worker or server: cut off from all of the other role, not from the scheduler
+//   hang WHO OTHER  only the executor OTHER hangs: runner, updates, files, restores, timers, ...
+//   cut WHO OTHER   no messages between the two, in either direction
+//   cut1 WHO OTHER  no messages from WHO to OTHER
+//   stray WHO       cut off from the scheduler, and from any that takes its place, in both directions
+//   island WHO      worker or server: cut off from all nodes of the other role, but not from the scheduler
 //   full WHO        its disk is full
-//   broken WHO      its disk gives I/O errors
+//   broken WHO      its disk returns I/O errors
 //   unmount WHO     the storage of checkpoints is not mounted: its folder is empty
-//   flip, tear, swap, lose   a file of a committed checkpoint is damaged: one bit, its end, with another
-//                   file, all of it; `number` says which
-//   leave WHO       SIGTERM; another one takes its place after `length_ms` (0: none does)
-//   join w|s        one more
+//   flip, tear, swap, lose
+//                   damages a file of a committed checkpoint, chosen by `number`: flips a bit, cuts off its
+//                   end, swaps it with another file, deletes it
+//   leave WHO       SIGTERM; another takes its place after `length_ms` (0: none does)
+//   join w|s        one more worker or server
 //   refuse wN       the worker can't prepare jobs
-//   swallow WHO OTHER  a bug: of the messages of that kind that the node gets or sends, the `number`-th (from
-//   0
-//                   on) is lost though its stream stands; with a length all that follow in it too.
-//                   Directives: prepare, view, target. Reports: prepared, installed, evaluated, written.
-//                   contribution, block
+//   swallow WHO OTHER
+//                   a bug: of the messages of kind OTHER that the node receives or sends, the `number`-th
+//                   (from 0) is lost although its stream is intact, and so are all that follow within
+//                   `length_ms`. Kinds: the directives prepare, view, target; the reports prepared,
+//                   installed, evaluated, written; contribution, block
 //   cancel jN       somebody cancels the job
-//   forget          the scheduler dies and comes back with an empty store; the job is submitted again, to go
-//                   on from its newest checkpoint
-//   outdate         an older copy of the scheduler's store takes its place: the one from `at_ms`, after
-//   `length_ms` rebuild         all machines lose their power; another cluster goes on from the newest
-//   checkpoint
+//   forget          the scheduler dies and comes back with an empty store; the job is submitted again, to
+//                   continue from its newest checkpoint
+//   outdate         after `length_ms` the scheduler's store is replaced by a copy made at `at_ms`
+//   rebuild         all machines lose power; another cluster continues from the newest checkpoint
 //
-// WHO is "scheduler", "sN" or "wN": the N-th living server or worker, counted round and round.
+// WHO is "scheduler", "sN" or "wN": the N-th living server or worker, counting round and round.
 struct Fault {
   std::string kind;
   std::string who;
@@ -52,7 +52,7 @@ struct Fault {
 };
 
 struct Schedule {
-  uint64_t seed = 1;                 // of everything else: delays, what is lost, which bit flips
+  uint64_t seed = 1;                 // for everything else: delays, losses, which bit flips
   std::vector<uint64_t> jobs = {0};  // of MakeUpJob, in order of submission
   int servers = 1;
   int workers = 1;
@@ -68,10 +68,10 @@ std::string ToText(const Schedule& schedule);
 // Errors: INVALID_ARGUMENT.
 absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
 
-// A schedule of everything, by its number.
+// A random schedule, a pure function of its number.
 Schedule RandomSchedule(uint64_t number);
 
-// Simpler ones to try when this one fails, the simplest first.
+// Simpler schedules to try when this one fails, the simplest first.
 std::vector<Schedule> Simpler(const Schedule& schedule);
 
 }  // namespace shoal::simulation

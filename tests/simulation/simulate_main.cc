@@ -1,4 +1,4 @@
-// tools/simulate: runs schedules by their numbers, or one that is written out.
+// tools/simulate: runs schedules by number, or one that is written out.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ struct Flags {
   int shrink = 300;
 };
 
-// True: all is well.
+// True: no failure.
 bool RunOne(const Schedule& schedule, const Flags& flags) {
   const Outcome outcome = RunSchedule(schedule, flags.log);
   if (flags.log) {
@@ -92,14 +92,17 @@ int main(int argc, char** argv) {
       "Runs clusters in simulated time, each through a schedule of faults, and compares them with a "
       "sequential reference (tests/simulation/README.md).",
       "simulate");
-  app.add_option("--schedules", flags.schedules, "How many.")->capture_default_str();
-  app.add_option("--seed", flags.seed, "Number of the first; with --schedules 1, the one to replay.")
+  app.add_option("--schedules", flags.schedules, "How many schedules to run.")->capture_default_str();
+  app.add_option("--seed", flags.seed, "Number of the first schedule; with --schedules 1, the one to replay.")
       ->capture_default_str();
-  app.add_option("--schedule", flags.schedule, "One schedule, as a failure prints it.");
-  app.add_flag("--log", flags.log, "Tell on stderr what happens.");
-  app.add_option("--processes", flags.processes, "Run side by side.")->capture_default_str();
-  app.add_option("--failures", flags.failures, "Each process stops after so many.")->capture_default_str();
-  app.add_option("--shrink", flags.shrink, "Schedules to try for a simpler one that fails; 0: none.")
+  app.add_option("--schedule", flags.schedule, "Run this one schedule, written as a failure prints it.");
+  app.add_flag("--log", flags.log, "Print what happens to stderr.");
+  app.add_option("--processes", flags.processes, "Number of processes that run in parallel.")
+      ->capture_default_str();
+  app.add_option("--failures", flags.failures, "Each process stops after this many failures.")
+      ->capture_default_str();
+  app.add_option("--shrink", flags.shrink,
+                 "Maximum number of schedules to try when looking for a simpler one that fails; 0: none.")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return shoal::simulation::Run(flags);

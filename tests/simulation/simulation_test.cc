@@ -15,7 +15,7 @@
 namespace shoal::simulation {
 namespace {
 
-// This shard's part of many schedules (bazel's test sharding).
+// This shard's share of the schedules (Bazel's test sharding).
 uint64_t Shard(const char* variable, uint64_t otherwise) {
   const char* const text = std::getenv(variable);
   uint64_t number = 0;
@@ -42,8 +42,8 @@ TEST_CASE("Undisturbed, any number of servers and workers comes to the reference
   }
 }
 
-// The n-th action of a process is its last one, for each n: between a store's write and each effect, between
-// each two operations on a disk, between each two messages.
+// For each n, the n-th action of a process is its last one: between a store's write and each effect, between
+// any two operations on a disk, between any two messages.
 void CrashAfterEachAction(const std::string& who, uint64_t job, int servers, int workers) {
   const uint64_t shards = Shard("TEST_TOTAL_SHARDS", 1), shard = Shard("TEST_SHARD_INDEX", 0);
   for (uint64_t n = 1 + shard;; n += shards) {
@@ -63,7 +63,7 @@ TEST_CASE("Each process may lose its power after each single thing that it does"
   }
 }
 
-// What no rule of its own makes good, as by a bug: the scheduler's last resort must.
+// Losses that no other rule repairs, as caused by a bug: the scheduler's last resort must repair them.
 TEST_CASE("Whichever single message is lost though its stream stands, the job comes to the reference",
           "[simulation]") {
   uint64_t interventions = 0;
@@ -173,7 +173,7 @@ TEST_CASE("A schedule is a pure function of what is written down", "[simulation]
 
 TEST_CASE("Whatever happens, the job comes to the reference", "[simulation]") {
 #ifdef __SANITIZE_ADDRESS__
-  constexpr uint64_t kSchedules = 1500;  // ten times as slow; the release build runs them all
+  constexpr uint64_t kSchedules = 1500;  // ten times as slow; the release build runs all of them
 #else
   constexpr uint64_t kSchedules = 10000;
 #endif

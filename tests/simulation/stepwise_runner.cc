@@ -127,7 +127,7 @@ void StepwiseRunner::Backward(int group) {
 }
 
 void StepwiseRunner::End() {
-  // Backward has read the parameters up to here.
+  // Up to here backward has read the parameters.
   if (oracle_ != nullptr) oracle_->OnComputed(run_->version, run_->theta);
   run_.reset();
   busy_ = false;

@@ -1,5 +1,5 @@
 // Runs a job's slots on a simulated worker: worker::JobWorker without its thread, which can't be stopped in
-// the middle of a slot in simulated time. All that decides is worker::WorkerRounds, which ships.
+// the middle of a slot in simulated time. All decisions are made by worker::WorkerRounds, which ships.
 #pragma once
 
 #include <functional>
@@ -49,7 +49,7 @@ class StepwiseRunner : public worker::JobRunner, public worker::ParameterLinkEve
   absl::Duration Time(absl::Duration shortest, absl::Duration longest);
 
   Process* const process_;
-  Oracle* const oracle_;  // null: nobody watches
+  Oracle* const oracle_;  // null: none watches
   const worker::WorkerRounds::Options options_;
   const std::unique_ptr<Executor> runner_;
   const std::unique_ptr<worker::ParameterLink> link_;
