@@ -170,9 +170,9 @@ class ShardCore {
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-  ViewKey newest_ ABSL_GUARDED_BY(mutex_);           // newest of all views seen
+  ViewKey newest_ ABSL_GUARDED_BY(mutex_);        // newest of all views seen
   RestoreId restore_id_ ABSL_GUARDED_BY(mutex_);  // of newest_
-  ViewId serving_ ABSL_GUARDED_BY(mutex_);           // newest_, or 0: none
+  ViewId serving_ ABSL_GUARDED_BY(mutex_);        // newest_, or 0: none
   std::shared_ptr<ShardState> state_ ABSL_GUARDED_BY(mutex_);
 };
 
