@@ -186,14 +186,13 @@ void BlockState::Publish(PublishedVersion published) {
 absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {
   absl::MutexLock lock(&published_mutex_);
   if (current_->version == version) return *current_;
-  if (current_->version < version) {
-    return absl::UnavailableError(
-        absl::StrCat("block ", block_.value(), " is at version ", current_->version.value()));
-  }
   if (previous_ && previous_->version == version) return *previous_;
-  return absl::OutOfRangeError(absl::StrCat("block ", block_.value(), ": version ", version.value(),
-                                            " has been dropped, the block is at ",
-                                            current_->version.value()));
+  const std::string where =
+      absl::StrCat("block ", block_.value(), " is at version ", current_->version.value());
+  if (current_->version + 1 == version) return absl::UnavailableError(where);
+  return absl::OutOfRangeError(absl::StrCat(where, ", and version ", version.value(),
+                                            version < current_->version ? " has been dropped"
+                                                                        : " is not the next one"));
 }
 
 BlockSnapshot BlockState::Snapshot() const {

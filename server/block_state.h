@@ -75,7 +75,8 @@ class BlockState {
   // change. Throws std::bad_alloc.
   BlockSnapshot Snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Errors: OUT_OF_RANGE when `version` has already been dropped, UNAVAILABLE when it does not exist yet.
+  // Errors: UNAVAILABLE when `version` is the next one; OUT_OF_RANGE when it has already been dropped, or is
+  // later than the next one: who asks for that has a version that this block never had.
   absl::StatusOr<PublishedVersion> Published(Version version) const ABSL_LOCKS_EXCLUDED(published_mutex_);
 
   Version version() const { return Version(version_.load(std::memory_order_acquire)); }

@@ -132,7 +132,7 @@ class ShardCore {
   absl::Status OnNorms(const Norms& norms);
 
   // Errors: FAILED_PRECONDITION for another view; INVALID_ARGUMENT when the block is not in this shard;
-  // OUT_OF_RANGE when `version` has already been dropped; UNAVAILABLE when it does not exist yet.
+  // UNAVAILABLE when `version` is the next one; OUT_OF_RANGE when it has already been dropped, or is later.
   absl::StatusOr<PublishedVersion> Published(const ViewKey& view, BlockId block, Version version) const;
 
   // Errors: FAILED_PRECONDITION for another view.

@@ -562,6 +562,7 @@ TEST_CASE("Two versions are kept; older and future ones give different errors") 
   CHECK(code(2) == absl::StatusCode::kOk);
   CHECK(code(3) == absl::StatusCode::kOk);
   CHECK(code(4) == absl::StatusCode::kUnavailable);
+  CHECK(code(5) == absl::StatusCode::kOutOfRange);
 }
 
 TEST_CASE(
