@@ -2,6 +2,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "scheduler/core_harness.h"
 
@@ -52,6 +53,16 @@ TEST_CASE("A folder with another job's checkpoints is refused, but not to the jo
   CHECK_THAT(std::string(refused.message()), Catch::Matchers::Contains("job 1"));
   REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
   CHECK(h.core().Submit(h.now(), second, std::nullopt).ok());
+}
+
+TEST_CASE("A job beyond those that may wait is refused, until one has ended") {
+  Harness h;
+  for (size_t i = 0; i < SchedulerCore::kMaxWaitingJobs; ++i) h.Submit(Spec(), absl::StrCat("job-", i));
+  const SubmitJobRequest request = Harness::Request(Spec(), "one more");
+  CHECK(absl::IsResourceExhausted(h.core().Submit(h.now(), request, std::nullopt).status()));
+  CHECK(h.Submit(Spec(), "job-3") == JobId(4));  // which is there
+  REQUIRE(h.core().Cancel(h.now(), JobId(9)).ok());
+  CHECK(h.core().Submit(h.now(), request, std::nullopt).ok());
 }
 
 TEST_CASE("Requests beyond any size are refused") {

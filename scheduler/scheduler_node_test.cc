@@ -6,6 +6,7 @@
 #include <csignal>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
@@ -167,6 +168,17 @@ TEST_CASE("Who has followed a job further than an older store knows goes on from
   REQUIRE(fixture.node->Cancel(*job).ok());
   CHECK_FALSE(fixture.node->ReadEvents(*job, *from)->events.empty());
   fixture.node->Unwatch(*job, &watcher);
+}
+
+TEST_CASE("Clients beyond those that may watch jobs are refused, until one has left") {
+  std::vector<FakeWatcher> watchers(SchedulerNode::kMaxWatchers);
+  FakeWatcher another;
+  Fixture fixture;
+  const JobId job = *fixture.node->Submit(SubmitRequest("watched"));
+  for (FakeWatcher& watcher : watchers) REQUIRE(fixture.node->Watch(job, 0, &watcher).ok());
+  CHECK(absl::IsResourceExhausted(fixture.node->Watch(job, 0, &another).status()));
+  fixture.node->Unwatch(job, &watchers[3]);
+  CHECK(fixture.node->Watch(job, 0, &another).ok());
 }
 
 TEST_CASE("A folder of checkpoints has one name, however it is written") {

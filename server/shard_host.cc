@@ -180,6 +180,10 @@ absl::Status ShardHost::Attach(std::shared_ptr<WorkerStream> stream) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return absl::FailedPreconditionError("the job has ended on this server");
   SHOAL_RETURN_IF_ERROR(CheckKey(stream->view(), KeyOf(view_)));
+  if (streams_.size() >= kMaxStreams) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(kMaxStreams, " streams are open already: try again when one has ended"));
+  }
   streams_.push_back(std::move(stream));
   return absl::OkStatus();
 }

@@ -69,6 +69,7 @@ class ShardHost : public ShardEffects {
   };
   static constexpr size_t kMaxRounds = kRoundStatisticsKept;
   static constexpr size_t kMaxWritten = 100;
+  static constexpr size_t kMaxStreams = 4096;  // of one view, attached at a time: two for each worker
 
   ShardHost(Options options, std::shared_ptr<const ShardConfig> job);
   // Closes, and waits for running work.

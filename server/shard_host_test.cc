@@ -406,6 +406,59 @@ TEST_CASE("Arriving contributions are an activity of the job, idle since a heart
   CHECK(heartbeat.activities(0).idle_seconds() == 3);
 }
 
+TEST_CASE("A new session gets the statistics of the last rounds that are kept, in order, each once") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  constexpr uint64_t kRounds = ShardHost::kMaxRounds + 50;
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    ShardProgress progress;
+    progress.add_rounds()->set_round(round);
+    server.job()->OnProgress(progress);
+  }
+  server.time.RunFor(absl::Seconds(1));
+  server.reports.clear();
+  server.node().OnSessionOpened();
+  std::vector<uint64_t> rounds;
+  for (const NodeReport& report : server.reports) {
+    for (const RoundStats& stats : report.shard_progress().rounds()) rounds.push_back(stats.round());
+  }
+  REQUIRE(rounds.size() == ShardHost::kMaxRounds);
+  for (uint64_t i = 0; i < rounds.size(); ++i) REQUIRE(rounds[i] == kRounds - rounds.size() + i);
+}
+
+TEST_CASE("A new session gets the reports of the last checkpoints, and no more than are kept") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  for (uint64_t version = 1; version <= ShardHost::kMaxWritten + 20; ++version) {
+    server.job()->OnSnapshotLost(*Snapshot(version), absl::ResourceExhaustedError("no memory"));
+  }
+  server.reports.clear();
+  server.node().OnSessionOpened();
+  std::vector<uint64_t> versions;
+  for (const NodeReport& report : server.reports) {
+    if (report.has_shard_written()) versions.push_back(report.shard_written().version());
+  }
+  REQUIRE(versions.size() == ShardHost::kMaxWritten);
+  CHECK(versions.front() == 21);
+}
+
+TEST_CASE("Streams beyond those of any number of workers are refused, until one has ended") {
+  Server server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  std::vector<std::shared_ptr<Stream>> streams;
+  for (size_t i = 0; i < ShardHost::kMaxStreams; ++i) {
+    streams.push_back(std::make_shared<Stream>(Key(1)));
+    REQUIRE(server.job()->Attach(streams.back()).ok());
+  }
+  const auto another = std::make_shared<Stream>(Key(1));
+  CHECK(absl::IsResourceExhausted(server.job()->Attach(another)));
+  server.job()->Detach(streams[7]);
+  CHECK(server.job()->Attach(another).ok());
+}
+
 TEST_CASE("Snapshots waiting for a slow disk are bounded and shown, and dropped ones are reported") {
   Server server;
   server.Give(MakeView(1));

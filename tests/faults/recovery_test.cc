@@ -183,6 +183,7 @@ TEST_CASE("A loss that is not a number ends the job, with the round, the slot an
   }
   CHECK(best > 0);
   CHECK(PosixEnv()->FileExists(dir / absl::StrCat("run/checkpoints/version-", best)));
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "run/model"));  // a failed job exports nothing
 }
 
 TEST_CASE("A training whose data was changed is not resumed, and ends with the reason", "[recovery]") {

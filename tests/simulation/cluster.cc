@@ -170,6 +170,7 @@ class Cluster {
     uint64_t number = 0;  // of MakeUpJob
     int life = 0;         // how often it was submitted again
     JobId id;             // 0: not yet
+    std::string cluster;  // that it was submitted to
     std::string folder;
     std::string last_folder;  // of the previous life
     std::string resume_from;
@@ -248,9 +249,9 @@ Cluster::Cluster(const Schedule& schedule, bool log)
     }
     return nullptr;
   };
-  services_.oracle = [this](JobId id) -> Oracle* {
+  services_.oracle = [this](JobId id, const std::string& cluster) -> Oracle* {
     for (SubmittedJob& job : jobs_) {
-      if (job.id == id && id != JobId(0)) return job.oracle.get();
+      if (job.id == id && id != JobId(0) && job.cluster == cluster) return job.oracle.get();
     }
     return nullptr;
   };
@@ -365,7 +366,7 @@ NodeProcess* Cluster::StartNode(NodeRole role) {
       link.services = &services_;
       link.wire = rounds.wire;
       link.block_elements = rounds.group_sizes;
-      Oracle* const oracle = services_.oracle(rounds.job);
+      Oracle* const oracle = services_.oracle(rounds.job, process->cluster());
       return std::make_unique<StepwiseRunner>(
           process, oracle, std::move(rounds), [link](worker::ParameterLinkEvents* events) {
             worker::RetryingLink::Options options;
@@ -469,6 +470,7 @@ void Cluster::SubmitWhenPossible(size_t j) {
     status = id.status();
     if (id.ok() && scheduler_->alive()) {
       job.id = *id;
+      job.cluster = scheduler_->node->GetStatus()->cluster_id();
       return OnSubmitted(&job);
     }
   }

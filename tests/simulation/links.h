@@ -23,8 +23,9 @@ namespace shoal::simulation {
 struct Services {
   std::function<scheduler::SchedulerNode*(const Process*)> scheduler;
   std::function<server::ServerNode*(const Process*)> server;
-  // The oracle of a job; null: none watches it.
-  std::function<Oracle*(JobId)> oracle;
+  // The oracle of a job for a process of that cluster; null: none watches it. Nodes that stay in a cluster
+  // that is gone may still run another job of the same number.
+  std::function<Oracle*(JobId, const std::string& cluster)> oracle;
 };
 
 // The address of the scheduler.
