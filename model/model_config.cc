@@ -91,7 +91,7 @@ bool ModelConfig::causal() const {
   return of_this != nullptr && of_this->causal;
 }
 
-ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
+ModelConfig ConfigFromSpec(const ModelSpec& spec, TaskType task, int64_t vocab_size,
                            std::vector<std::string> labels) {
   ModelConfig config;
   config.family = spec.family();
@@ -109,7 +109,7 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
   return config;
 }
 
-void ApplySpec(const ModelSpec& spec, Task task, std::vector<std::string> labels, ModelConfig* config) {
+void ApplySpec(const ModelSpec& spec, TaskType task, std::vector<std::string> labels, ModelConfig* config) {
   config->task = task;
   config->labels = std::move(labels);
   config->embedding_dropout_prob = spec.dropout();

@@ -16,7 +16,7 @@
 
 namespace shoal {
 
-inline ModelConfig SmallConfig(NormPlacement norm, Task task,
+inline ModelConfig SmallConfig(NormPlacement norm, TaskType task,
                                ActivationType activation = ACTIVATION_TYPE_GELU) {
   ModelConfig config;
   config.norm = norm;

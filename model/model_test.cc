@@ -102,7 +102,7 @@ void CheckAgainstOracle(const ModelConfig& config) {
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: post-norm") {
-  for (Task task : {TASK_TEXT_CLASSIFICATION, TASK_TEXT_REGRESSION, TASK_MULTILABEL_CLASSIFICATION}) {
+  for (TaskType task : {TASK_TEXT_CLASSIFICATION, TASK_TEXT_REGRESSION, TASK_MULTILABEL_CLASSIFICATION}) {
     CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_POST, task));
   }
 }

@@ -213,7 +213,7 @@ void CheckCluster(const JobSpec& job, Problems* problems) {
 std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   Problems problems;
   problems.Add(FindFieldProblems(job));
-  if (!Task_IsValid(job.task())) return problems.Take();  // what else is right depends on it
+  if (!TaskType_IsValid(job.task())) return problems.Take();  // what else is right depends on it
   CheckName(job, &problems);
   CheckData(job, &problems);
   CheckModel(job, &problems);

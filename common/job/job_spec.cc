@@ -44,7 +44,7 @@ void CompleteTokenizer(const JobSpec& job, TokenizerSpec* tokenizer) {
   if (made && !tokenizer->has_vocab_size()) tokenizer->set_vocab_size(kDefaultVocabSize);
 }
 
-void CompleteShape(Task task, ModelSpec* model) {
+void CompleteShape(TaskType task, ModelSpec* model) {
   if (!model->has_family()) {
     model->set_family(task == TASK_CAUSAL_LANGUAGE_MODELLING ? MODEL_FAMILY_GPT2 : MODEL_FAMILY_BERT);
   }
@@ -111,7 +111,7 @@ bool HigherIsBetter(Metric metric) {
   return metric != METRIC_LOSS && metric != METRIC_MSE && metric != METRIC_PERPLEXITY;
 }
 
-std::vector<Metric> MetricsOf(Task task) {
+std::vector<Metric> MetricsOf(TaskType task) {
   switch (task) {
     case TASK_TEXT_REGRESSION:
       return {METRIC_MSE, METRIC_PEARSON, METRIC_LOSS};

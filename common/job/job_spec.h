@@ -32,6 +32,6 @@ bool HasTest(const JobSpec& job);
 bool HigherIsBetter(Metric metric);
 
 // The metrics of a task; the first is its default.
-std::vector<Metric> MetricsOf(Task task);
+std::vector<Metric> MetricsOf(TaskType task);
 
 }  // namespace shoal

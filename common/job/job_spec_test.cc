@@ -183,7 +183,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"name: expected a string that is not empty", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, got value number 77",
-       [](JobSpec* j) { j->set_task(static_cast<Task>(77)); }},
+       [](JobSpec* j) { j->set_task(static_cast<TaskType>(77)); }},
       {"data.train_files: cannot stand beside 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},
       {"data.test_files: is only for 'train_files'",

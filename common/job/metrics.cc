@@ -26,7 +26,7 @@ LabelReport Report(const Counts& counts) {
   return report;
 }
 
-std::vector<Counts> CountLabels(Task task, const EvaluationStatistics& statistics) {
+std::vector<Counts> CountLabels(TaskType task, const EvaluationStatistics& statistics) {
   std::vector<Counts> counts;
   const auto& cells = statistics.confusion();
   if (task == TASK_MULTILABEL_CLASSIFICATION) {  // tn fp fn tp of each label
@@ -49,7 +49,7 @@ std::vector<Counts> CountLabels(Task task, const EvaluationStatistics& statistic
   return counts;
 }
 
-double Accuracy(Task task, const EvaluationStatistics& statistics) {
+double Accuracy(TaskType task, const EvaluationStatistics& statistics) {
   double right = 0, all = 0;
   if (task == TASK_MULTILABEL_CLASSIFICATION) {
     for (int i = 0; i + 3 < statistics.confusion_size(); i += 4) {
@@ -65,7 +65,7 @@ double Accuracy(Task task, const EvaluationStatistics& statistics) {
   return all > 0 ? right / all : kNan;
 }
 
-double MacroF1(Task task, const EvaluationStatistics& statistics) {
+double MacroF1(TaskType task, const EvaluationStatistics& statistics) {
   double sum = 0;
   int labels = 0;
   for (const Counts& count : CountLabels(task, statistics)) {
@@ -77,7 +77,7 @@ double MacroF1(Task task, const EvaluationStatistics& statistics) {
   return labels > 0 ? sum / labels : kNan;
 }
 
-double MicroF1(Task task, const EvaluationStatistics& statistics) {
+double MicroF1(TaskType task, const EvaluationStatistics& statistics) {
   Counts all;
   for (const Counts& count : CountLabels(task, statistics)) {
     all.true_positive += count.true_positive;
@@ -118,7 +118,7 @@ double MeanLoss(const EvaluationStatistics& statistics) {
   return rows > 0 ? statistics.loss() / static_cast<double>(rows) : kNan;
 }
 
-double MetricValue(Task task, Metric metric, const EvaluationStatistics& statistics) {
+double MetricValue(TaskType task, Metric metric, const EvaluationStatistics& statistics) {
   switch (metric) {
     case METRIC_ACCURACY:
       return Accuracy(task, statistics);
@@ -139,7 +139,7 @@ double MetricValue(Task task, Metric metric, const EvaluationStatistics& statist
   }
 }
 
-std::vector<LabelReport> LabelReports(Task task, const EvaluationStatistics& statistics) {
+std::vector<LabelReport> LabelReports(TaskType task, const EvaluationStatistics& statistics) {
   std::vector<LabelReport> reports;
   for (const Counts& count : CountLabels(task, statistics)) reports.push_back(Report(count));
   return reports;

@@ -21,7 +21,7 @@ double MeanLoss(const EvaluationStatistics& statistics);
 //   macro_f1   mean of the labels' F1, labels that occur neither in truth nor in prediction left out
 //   micro_f1   F1 of all decisions together
 //   perplexity e to the mean loss
-double MetricValue(Task task, Metric metric, const EvaluationStatistics& statistics);
+double MetricValue(TaskType task, Metric metric, const EvaluationStatistics& statistics);
 
 // Of one label. 0 where a ratio has no denominator, as scikit-learn has it.
 struct LabelReport {
@@ -33,7 +33,7 @@ struct LabelReport {
 };
 
 // Of classification tasks, in order of labels; empty with the others.
-std::vector<LabelReport> LabelReports(Task task, const EvaluationStatistics& statistics);
+std::vector<LabelReport> LabelReports(TaskType task, const EvaluationStatistics& statistics);
 
 // "accuracy" and so on, as in job files.
 const char* MetricName(Metric metric);

@@ -52,7 +52,7 @@ absl::Status ReadActivation(const Json& json, const char* name, const char* miss
   return absl::OkStatus();
 }
 
-const char* ProblemType(Task task) {
+const char* ProblemType(TaskType task) {
   switch (task) {
     case TASK_TEXT_REGRESSION:
       return "regression";

@@ -22,11 +22,12 @@ namespace {
 
 constexpr char kPath[] = "data";
 constexpr DataFormat kFormats[] = {DATA_FORMAT_CSV, DATA_FORMAT_TSV, DATA_FORMAT_JSONL, DATA_FORMAT_TEXT};
-constexpr Task kTasks[] = {TASK_TEXT_CLASSIFICATION, TASK_MULTILABEL_CLASSIFICATION, TASK_TEXT_REGRESSION};
+constexpr TaskType kTasks[] = {TASK_TEXT_CLASSIFICATION, TASK_MULTILABEL_CLASSIFICATION,
+                               TASK_TEXT_REGRESSION};
 
 using Records = std::vector<std::vector<std::string>>;
 
-JobSpec Spec(DataFormat format, Task task, bool grouped) {
+JobSpec Spec(DataFormat format, TaskType task, bool grouped) {
   JobSpec spec;
   spec.set_name("fuzz");
   spec.mutable_data()->add_files(kPath);
@@ -41,7 +42,7 @@ JobSpec Spec(DataFormat format, Task task, bool grouped) {
   return spec;
 }
 
-void CheckExamples(const ExampleSet& set, Task task, uint64_t lines) {
+void CheckExamples(const ExampleSet& set, TaskType task, uint64_t lines) {
   SHOAL_CHECK(!set.examples.empty() && set.examples.size() <= lines);
   for (const Example& example : set.examples) {
     SHOAL_CHECK(example.line >= 1 && example.line <= lines && example.file == 0);
@@ -96,7 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   text.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (format == DATA_FORMAT_CSV) CheckCsvRoundTrip(text);
   const auto lines = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + 1;
-  for (Task task : kTasks) {
+  for (TaskType task : kTasks) {
     const JobSpec spec = Spec(format, task, grouped);
     const auto set = ReadExamples(&files, spec.data().files(), spec);
     if (set.ok()) CheckExamples(*set, spec.task(), lines);

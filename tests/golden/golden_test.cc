@@ -72,7 +72,7 @@ struct PackedBatch {
   Batch view() const { return {tokens, types, offsets, classes, targets}; }
 };
 
-PackedBatch ReadBatch(const std::string& folder, Task task) {
+PackedBatch ReadBatch(const std::string& folder, TaskType task) {
   const SafetensorsReader file =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
   const std::vector<int64_t> ids = ReadIntegers(file, "input_ids"),

@@ -52,7 +52,7 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
 }
 
 // The part of a job that says how data files are read.
-absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, Task task) {
+absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   JobSpec spec;
   spec.set_task(task);
   for (const std::string& column : flags.text) spec.mutable_data()->add_text(column);
@@ -68,7 +68,7 @@ absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, Task task) {
 
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
-  const Task task = loaded.classifier->config().task;
+  const TaskType task = loaded.classifier->config().task;
   SHOAL_ASSIGN_OR_RETURN(const JobSpec spec, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
                          loaded.classifier->Evaluate(PosixEnv(), flags.data, spec));

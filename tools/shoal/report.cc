@@ -18,7 +18,7 @@ constexpr size_t kShownIdCharacters = 8;
 
 Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-std::vector<Metric> MetricsToReport(Task task) {
+std::vector<Metric> MetricsToReport(TaskType task) {
   switch (task) {
     case TASK_TEXT_REGRESSION:
       return {METRIC_MSE, METRIC_PEARSON};
@@ -52,7 +52,7 @@ std::string SetName(EvaluationSet set) {
   return absl::AsciiStrToLower(EvaluationSet_Name(set).substr(sizeof("EVALUATION_SET_") - 1));
 }
 
-Json EvaluationJson(Task task, const EvaluationStatistics& statistics) {
+Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics) {
   Json json;
   for (Metric metric : MetricsToReport(task))
     json[MetricName(metric)] = NumberOrNull(MetricValue(task, metric, statistics));
@@ -61,7 +61,8 @@ Json EvaluationJson(Task task, const EvaluationStatistics& statistics) {
   return json;
 }
 
-Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics) {
+Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
+                const EvaluationStatistics& statistics) {
   Json json = Json::array();
   const std::vector<LabelReport> reports = LabelReports(task, statistics);
   for (size_t i = 0; i < reports.size() && i < labels.size(); ++i) {
@@ -131,7 +132,7 @@ Json ReportJson(const Job& job) {
   return json;
 }
 
-void PrintEvaluation(Task task, const std::vector<std::string>& labels,
+void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out) {
   const std::vector<LabelReport> reports = LabelReports(task, statistics);
   size_t width = 5;

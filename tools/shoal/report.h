@@ -19,9 +19,10 @@ std::string SetName(EvaluationSet set);
 
 // Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Numbers
 // that are not there are null.
-Json EvaluationJson(Task task, const EvaluationStatistics& statistics);
+Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics);
 // One entry a label: label, precision, recall, f1, support.
-Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics);
+Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
+                const EvaluationStatistics& statistics);
 
 // A line of metrics.jsonl; null for events that are none.
 Json MetricsLine(const JobSpec& spec, const JobEvent& event);
@@ -30,7 +31,7 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event);
 Json ReportJson(const Job& job);
 
 // Test metrics and the table by class.
-void PrintEvaluation(Task task, const std::vector<std::string>& labels,
+void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out);
 void PrintReport(const Job& job, std::FILE* out);
 

@@ -22,7 +22,7 @@ namespace {
 constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // Checks the labels and gives them the form that the task wants.
-absl::Status SetLabels(Task task, std::vector<std::string> labels, Example* example) {
+absl::Status SetLabels(TaskType task, std::vector<std::string> labels, Example* example) {
   if (task == TASK_MULTILABEL_CLASSIFICATION) {
     std::set<std::string> distinct(labels.begin(), labels.end());
     distinct.erase("");

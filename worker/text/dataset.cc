@@ -90,9 +90,9 @@ absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_siz
   ArrayReader reader(bytes.substr(kMagic.size()));
   std::vector<uint32_t> head;
   Dataset dataset;
-  bool whole = reader.Read(&head) && head.size() == 2 && Task_IsValid(static_cast<int>(head[0]));
+  bool whole = reader.Read(&head) && head.size() == 2 && TaskType_IsValid(static_cast<int>(head[0]));
   if (whole) {
-    dataset.task = static_cast<Task>(head[0]);
+    dataset.task = static_cast<TaskType>(head[0]);
     dataset.labels = head[1];
   }
   for (EncodedPart& part : dataset.part) {

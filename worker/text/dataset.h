@@ -25,7 +25,7 @@ struct EncodedPart {
 };
 
 struct Dataset {
-  Task task = TASK_TEXT_CLASSIFICATION;
+  TaskType task = TASK_TEXT_CLASSIFICATION;
   uint32_t labels = 0;
   EncodedPart part[kNumParts];
 

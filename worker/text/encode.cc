@@ -14,7 +14,7 @@ constexpr uint64_t kExamplesPerProgress = 1000;
 
 class LabelEncoder {
  public:
-  LabelEncoder(Task task, const std::vector<std::string>& labels) : task_(task), count_(labels.size()) {
+  LabelEncoder(TaskType task, const std::vector<std::string>& labels) : task_(task), count_(labels.size()) {
     for (size_t i = 0; i < labels.size(); ++i) ids_[labels[i]] = static_cast<int32_t>(i);
   }
 
@@ -43,7 +43,7 @@ class LabelEncoder {
   }
 
  private:
-  const Task task_;
+  const TaskType task_;
   const size_t count_;
   std::map<std::string, int32_t> ids_;
 };
@@ -62,7 +62,7 @@ void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t si
 }  // namespace
 
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
-                                           size_t max_tokens, Task task,
+                                           size_t max_tokens, TaskType task,
                                            const std::vector<std::string>& labels, const Progress& progress) {
   const LabelEncoder encoder(task, labels);
   EncodedPart part;

@@ -19,7 +19,7 @@ namespace shoal::worker {
 // An example of a text, cut to `max_tokens`; with causal-language-modelling its windows of so many, one
 // behind the other. Errors: INVALID_ARGUMENT, with file and line, for a label that is none of `labels`.
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
-                                           size_t max_tokens, Task task,
+                                           size_t max_tokens, TaskType task,
                                            const std::vector<std::string>& labels,
                                            const Progress& progress = NoProgress);
 

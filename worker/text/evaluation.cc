@@ -22,7 +22,7 @@ int LargestLogit(absl::Span<const float> logits) {
   return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
+void AddBatch(TaskType task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
               EvaluationStatistics* statistics) {
   const int64_t examples = batch.example_count();
   if (examples == 0) return;

@@ -13,7 +13,7 @@ int LargestLogit(absl::Span<const float> logits);
 
 // Adds the batch to `statistics`: `logits` [B, labels] (empty with causal-language-modelling) and the loss
 // that the model gave.
-void AddBatch(Task task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
+void AddBatch(TaskType task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
               EvaluationStatistics* statistics);
 
 }  // namespace shoal::worker
