@@ -145,23 +145,4 @@ std::vector<LabelReport> LabelReports(TaskType task, const EvaluationStatistics&
   return reports;
 }
 
-const char* MetricName(Metric metric) {
-  switch (metric) {
-    case METRIC_ACCURACY:
-      return "accuracy";
-    case METRIC_MACRO_F1:
-      return "macro_f1";
-    case METRIC_MICRO_F1:
-      return "micro_f1";
-    case METRIC_MSE:
-      return "mse";
-    case METRIC_PEARSON:
-      return "pearson";
-    case METRIC_PERPLEXITY:
-      return "perplexity";
-    default:
-      return "loss";
-  }
-}
-
 }  // namespace shoal

@@ -35,7 +35,4 @@ struct LabelReport {
 // Of classification tasks, in order of labels; empty with the others.
 std::vector<LabelReport> LabelReports(TaskType task, const EvaluationStatistics& statistics);
 
-// "accuracy" and so on, as in job files.
-const char* MetricName(Metric metric);
-
 }  // namespace shoal

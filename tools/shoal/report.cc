@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "common/job/job_spec.h"
 #include "common/job/metrics.h"
 
 namespace shoal {
