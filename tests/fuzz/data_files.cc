@@ -12,12 +12,13 @@
 #include "absl/strings/str_replace.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "tasks/data/delimited.h"
+#include "tasks/data/reader.h"
+#include "tasks/data/split.h"
+#include "tasks/registry.h"
 #include "tests/fuzz/memory_files.h"
-#include "worker/data/delimited.h"
-#include "worker/data/reader.h"
-#include "worker/data/split.h"
 
-namespace shoal::worker {
+namespace shoal::tasks {
 namespace {
 
 constexpr char kPath[] = "data";
@@ -84,11 +85,11 @@ void CheckCsvRoundTrip(absl::string_view text) {
 }
 
 }  // namespace
-}  // namespace shoal::worker
+}  // namespace shoal::tasks
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace shoal;
-  using namespace shoal::worker;
+  using namespace shoal::tasks;
   if (size == 0) return 0;
   const DataFormat format = kFormats[data[0] % 4];
   const bool grouped = (data[0] & 4) != 0;
@@ -99,9 +100,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto lines = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + 1;
   for (TaskType task : kTasks) {
     const JobSpec spec = Spec(format, task, grouped);
-    const auto set = ReadExamples(&files, spec.data().files(), spec);
+    const auto set = ReadExamples(&files, spec.data().files(), spec.data(), TaskOf(spec));
     if (set.ok()) CheckExamples(*set, spec.task(), lines);
-    const auto parts = ReadParts(&files, spec);
+    const auto parts = ReadParts(&files, spec, TaskOf(spec));
     SHOAL_CHECK(set.ok() || !parts.ok());
     if (!parts.ok() || format == DATA_FORMAT_TEXT) continue;
     size_t examples = 0;

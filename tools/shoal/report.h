@@ -17,10 +17,10 @@ std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
 
-// Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Numbers
-// that are not there are null.
+// Metrics of an evaluation: those that the task reports, loss, examples. Numbers that are not there are null.
+// A newer scheduler's task that is not known here has no metrics.
 Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics);
-// One entry a label: label, precision, recall, f1, support.
+// One entry a row of the task's table: label, precision, recall, f1, support.
 Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
                 const EvaluationStatistics& statistics);
 
