@@ -91,10 +91,11 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
 
 absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer,
                                        std::vector<std::string> labels) {
+  const HeadType head = tasks::TaskOf(spec).head();
   ModelConfig config;
   if (spec.model().has_from()) {
     SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from()));
-    ApplySpec(spec.model(), tasks::TaskOf(spec).head(), std::move(labels), &config);
+    ApplySpec(spec.model(), head, std::move(labels), &config);
     if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(
           absl::StrCat("model.from: expected a model of bytes, whose vocabulary is ", tokenizer.vocab_size(),
@@ -106,8 +107,7 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
                                                      config.vocab_size));
     }
   } else {
-    config =
-        ConfigFromSpec(spec.model(), tasks::TaskOf(spec).head(), tokenizer.vocab_size(), std::move(labels));
+    config = ConfigFromSpec(spec.model(), head, tokenizer.vocab_size(), std::move(labels));
     if (config.causal()) {
       config.pad_token_id = -1;
       config.bos_token_id = config.eos_token_id = tokenizer.special().sep;
