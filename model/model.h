@@ -39,17 +39,17 @@ class Model {
   using GroupFinal = absl::FunctionRef<void(int group)>;
 
   // Forward with dropout, loss, and backward through the head, so that logits need not be kept. `loss`: the
-  // sum over the rows that have a label: examples, or with causal-language-modelling the tokens after the
-  // first of each example. Returns false when the pass was aborted; then the gradient is undefined.
+  // sum over the rows that have a label: examples, or with HEAD_TYPE_NEXT_TOKEN the tokens after the first of
+  // each example. Returns false when the pass was aborted; then the gradient is undefined.
   virtual bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) = 0;
 
   // Computes the rest of the gradient of the last Forward. Calls `group_final` for each group, the last one
   // first, once its part is written.
   virtual void Backward(GroupFinal group_final) = 0;
 
-  // Forward without dropout. `logits` out: [B, labels], or with causal-language-modelling [N, vocabulary];
+  // Forward without dropout. `logits` out: [B, labels], or with HEAD_TYPE_NEXT_TOKEN [N, vocabulary];
   // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for
-  // text-classification and causal-language-modelling loss.correct too.
+  // HEAD_TYPE_CLASS and HEAD_TYPE_NEXT_TOKEN loss.correct too.
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
   // The planned memory, without the kernels' scratch memory.

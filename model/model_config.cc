@@ -48,7 +48,7 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
   const auto refuse = [&](absl::string_view what) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
   };
-  const bool predicts_tokens = config.task == TASK_CAUSAL_LANGUAGE_MODELLING;
+  const bool predicts_tokens = config.head == HEAD_TYPE_NEXT_TOKEN;
   if (family.causal && !predicts_tokens) return refuse("is for the task causal-language-modelling");
   if (!family.causal && predicts_tokens) return refuse("is not for the task causal-language-modelling");
   if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
@@ -69,7 +69,7 @@ absl::Status CheckNumbers(const ModelConfig& config) {
   }
   if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1))
     return InvalidConfig("layer_norm_eps is not in (0,1)");
-  if (config.task == TASK_TEXT_REGRESSION && config.labels.size() != 1)
+  if (config.head == HEAD_TYPE_NUMBER && config.labels.size() != 1)
     return InvalidConfig("regression has one label");
   return absl::OkStatus();
 }
@@ -80,7 +80,7 @@ absl::Status ReadFamily(const Family& family, const Json& json, ModelConfig* con
   SHOAL_RETURN_IF_ERROR(ReadFields(json, family.fields, config));
   if (family.read_rest != nullptr) SHOAL_RETURN_IF_ERROR(family.read_rest(json, config));
   config->max_position_embeddings -= FirstPosition(family, *config);
-  config->task = TASK_CAUSAL_LANGUAGE_MODELLING;
+  config->head = HEAD_TYPE_NEXT_TOKEN;
   return family.causal ? absl::OkStatus() : ReadLabels(json, config);
 }
 
@@ -91,7 +91,7 @@ bool ModelConfig::causal() const {
   return of_this != nullptr && of_this->causal;
 }
 
-ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
+ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_size,
                            std::vector<std::string> labels) {
   ModelConfig config;
   config.family = spec.family();
@@ -105,12 +105,12 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
   config.max_position_embeddings = spec.max_length();
   if (const Family* const family = FamilyOf(config)) config.type_vocab_size = family->token_types;
   config.layer_norm_eps = spec.layer_norm_epsilon();
-  ApplySpec(spec, task, std::move(labels), &config);
+  ApplySpec(spec, head, std::move(labels), &config);
   return config;
 }
 
-void ApplySpec(const ModelSpec& spec, Task task, std::vector<std::string> labels, ModelConfig* config) {
-  config->task = task;
+void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> labels, ModelConfig* config) {
+  config->head = head;
   config->labels = std::move(labels);
   config->embedding_dropout_prob = spec.dropout();
   config->hidden_dropout_prob = spec.dropout();

@@ -16,7 +16,7 @@ namespace shoal {
 struct ModelConfig {
   ModelFamily family = MODEL_FAMILY_BERT;
   NormPlacement norm = NORM_PLACEMENT_POST;
-  Task task = TASK_TEXT_CLASSIFICATION;  // causal-language-modelling with causal families, and only there
+  HeadType head = HEAD_TYPE_CLASS;  // HEAD_TYPE_NEXT_TOKEN with causal families, and only there
   ActivationType activation = ACTIVATION_TYPE_GELU;
   int64_t vocab_size = 0;
   int64_t hidden_size = 128;
@@ -40,11 +40,11 @@ struct ModelConfig {
 };
 
 // Of a completed spec without `model.from`. `labels` as above.
-ModelConfig ConfigFromSpec(const ModelSpec& spec, Task task, int64_t vocab_size,
+ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_size,
                            std::vector<std::string> labels);
 
-// Replaces what a job may choose of a model that it starts from: dropout, length, task and labels.
-void ApplySpec(const ModelSpec& spec, Task task, std::vector<std::string> labels, ModelConfig* config);
+// Replaces what a job may choose of a model that it starts from: dropout, head and labels.
+void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> labels, ModelConfig* config);
 
 // From config.json. Fields that are left out get `transformers`' defaults.
 // Errors: INVALID_ARGUMENT for JSON that is malformed, an architecture that is not supported (named), or a

@@ -16,11 +16,11 @@
 
 namespace shoal {
 
-inline ModelConfig SmallConfig(NormPlacement norm, Task task,
+inline ModelConfig SmallConfig(NormPlacement norm, HeadType head,
                                ActivationType activation = ACTIVATION_TYPE_GELU) {
   ModelConfig config;
   config.norm = norm;
-  config.task = task;
+  config.head = head;
   config.activation = activation;
   config.vocab_size = 40;
   config.hidden_size = 16;
@@ -31,13 +31,12 @@ inline ModelConfig SmallConfig(NormPlacement norm, Task task,
   config.layer_norm_eps = 1e-5;
   config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0;
   config.labels = {"a", "b", "c"};
-  if (task == TASK_TEXT_REGRESSION) config.labels = {"number"};
+  if (head == HEAD_TYPE_NUMBER) config.labels = {"number"};
   return config;
 }
 
 inline ModelConfig SmallGpt2() {
-  ModelConfig config =
-      SmallConfig(NORM_PLACEMENT_PRE, TASK_CAUSAL_LANGUAGE_MODELLING, ACTIVATION_TYPE_GELU_TANH);
+  ModelConfig config = SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_NEXT_TOKEN, ACTIVATION_TYPE_GELU_TANH);
   config.family = MODEL_FAMILY_GPT2;
   config.type_vocab_size = 0;
   config.pad_token_id = -1;
@@ -46,14 +45,14 @@ inline ModelConfig SmallGpt2() {
 }
 
 inline ModelConfig SmallRoberta() {
-  ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION);
+  ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS);
   config.family = MODEL_FAMILY_ROBERTA;
   config.pad_token_id = 1;
   return config;
 }
 
 inline ModelConfig SmallDistilBert() {
-  ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION);
+  ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS);
   config.family = MODEL_FAMILY_DISTILBERT;
   config.type_vocab_size = 0;
   config.layer_norm_eps = 1e-12;
@@ -69,7 +68,7 @@ struct Examples {
         tokens.push_back(static_cast<int32_t>(random.UniformInt(config.vocab_size)));
       offsets.push_back(static_cast<int32_t>(tokens.size()));
     }
-    if (config.task == TASK_TEXT_CLASSIFICATION) {
+    if (config.head == HEAD_TYPE_CLASS) {
       for (size_t e = 0; e < lengths.size(); ++e) classes.push_back(static_cast<int32_t>((e + 2) % 3));
     } else {
       for (size_t i = 0; i < lengths.size() * config.labels.size(); ++i)
@@ -131,11 +130,11 @@ class Oracle {
     Doubles first = Hidden(examples, example);
     first.resize(head.dense.weight.columns);
     const Doubles logits = layers_.Labels(head, first);
-    if (head.task == TASK_TEXT_CLASSIFICATION) return PlainCrossEntropy(logits, examples.classes[example]);
+    if (head.type == HEAD_TYPE_CLASS) return PlainCrossEntropy(logits, examples.classes[example]);
     double loss = 0;
     for (size_t i = 0; i < logits.size(); ++i) {
       const double target = examples.targets[example * logits.size() + i];
-      const double part = head.task == TASK_TEXT_REGRESSION
+      const double part = head.type == HEAD_TYPE_NUMBER
                               ? (logits[i] - target) * (logits[i] - target)
                               : std::log1p(std::exp(logits[i])) - target * logits[i];
       loss += part / static_cast<double>(logits.size());

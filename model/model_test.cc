@@ -102,14 +102,14 @@ void CheckAgainstOracle(const ModelConfig& config) {
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: post-norm") {
-  for (Task task : {TASK_TEXT_CLASSIFICATION, TASK_TEXT_REGRESSION, TASK_MULTILABEL_CLASSIFICATION}) {
-    CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_POST, task));
+  for (HeadType head : {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS}) {
+    CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_POST, head));
   }
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: pre-norm") {
-  CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION));
-  CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION, ACTIVATION_TYPE_GELU_TANH));
+  CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS));
+  CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS, ACTIVATION_TYPE_GELU_TANH));
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: causal language model") {
@@ -127,7 +127,7 @@ ModelConfig WithDropout(ModelConfig config) {
 }
 
 std::vector<ModelConfig> BothFamilies() {
-  return {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION), SmallGpt2()};
+  return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallGpt2()};
 }
 
 double Norm(const std::vector<float>& a) {
@@ -185,8 +185,8 @@ TEST_CASE("Evaluation finds the loss of training without dropout, with or withou
 }
 
 TEST_CASE("A model for evaluation alone gives the same logits, in less memory") {
-  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
-                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
+                                    SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS), SmallGpt2()}) {
     const std::vector<float> theta = RandomTheta(config);
     const Examples examples(config);
     const auto device = NewDevice(1);
@@ -287,8 +287,8 @@ TEST_CASE("A slot cut into micro-batches draws the same dropout masks") {
 }
 
 TEST_CASE("Groups become final from the last to the first, each once") {
-  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
-                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
+                                    SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS), SmallGpt2()}) {
     const Examples examples(config);
     const std::vector<float> theta = RandomTheta(config);
     const auto device = NewDevice(1);
@@ -309,8 +309,8 @@ TEST_CASE("Groups become final from the last to the first, each once") {
 }
 
 TEST_CASE("Layers take turns with the memory of two gradients") {
-  for (const ModelConfig& family : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
-                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+  for (const ModelConfig& family : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
+                                    SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS), SmallGpt2()}) {
     ModelConfig config = WithDropout(family);
     config.num_hidden_layers = 4;
     const Examples examples(config);
@@ -337,9 +337,9 @@ TEST_CASE("Layers take turns with the memory of two gradients") {
 }
 
 TEST_CASE("A model written as a Hugging Face folder comes back") {
-  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_MULTILABEL_CLASSIFICATION),
-                                    SmallConfig(NORM_PLACEMENT_PRE, TASK_MULTILABEL_CLASSIFICATION),
-                                    SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
+  for (const ModelConfig& config :
+       {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_LABELS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_LABELS),
+        SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
     const TestDir dir;
     const std::vector<float> theta = RandomTheta(config);
     REQUIRE(WriteModel(PosixEnv(), dir.path(), config, theta).ok());
@@ -356,8 +356,8 @@ TEST_CASE("A model written as a Hugging Face folder comes back") {
 }
 
 TEST_CASE("Weights of a bare model, without its family's prefix, are read, and the head starts anew") {
-  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION),
-                                    SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
+  for (const ModelConfig& config :
+       {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
     const TestDir dir;
     const Parameters parameters = MakeParameters(config);
     std::vector<SafetensorsEntry> entries;
@@ -424,7 +424,7 @@ TEST_CASE("Configurations that a family cannot have are refused") {
   config.layer_norm_eps = 1e-5;
   CHECK(refused(config));
   config = SmallRoberta();
-  config.task = TASK_CAUSAL_LANGUAGE_MODELLING;
+  config.head = HEAD_TYPE_NEXT_TOKEN;
   CHECK(refused(config));
 }
 

@@ -71,7 +71,7 @@ struct StackSpec {
 // A label (or numbers) per example, from its first token x:
 // labels(dropout(activation(dense(input_dropout(x)))))
 struct ClassificationHeadSpec {
-  Task task = TASK_TEXT_CLASSIFICATION;  // says which loss
+  HeadType type = HEAD_TYPE_CLASS;  // says which loss
   double input_dropout = 0;
   LinearSpec dense;  // [C,C]
   Activation activation = Activation::kTanh;

@@ -62,8 +62,7 @@ void CheckSteadyState(const ModelConfig& config, DType activations, GemmPath pat
 }
 
 TEST_CASE("A step in the steady state allocates nothing and makes no primitive") {
-  for (const ModelConfig& family :
-       {SmallConfig(NORM_PLACEMENT_POST, TASK_TEXT_CLASSIFICATION), SmallGpt2()}) {
+  for (const ModelConfig& family : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallGpt2()}) {
     ModelConfig config = family;
     config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.1;
     CheckSteadyState(config, DType::kF32, GemmPath::kOwn);

@@ -6,7 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/job/job_plan_check.h"
 #include "common/job/job_spec.h"
-#include "common/job/metrics.h"
+#include "tasks/registry.h"
+#include "tasks/statistics.h"
 
 namespace shoal::scheduler {
 
@@ -29,7 +30,7 @@ void EvaluationLedger::JudgeAnew(const ResumePoint& resume, const std::set<Versi
   for (EvaluationRecord evaluation : resume.evaluations) {
     if (resume.metric != metric) {
       const bool known = evaluation.statistics().examples() > 0;
-      evaluation.set_metric(known ? MetricValue(job_.spec().task(), metric, evaluation.statistics())
+      evaluation.set_metric(known ? tasks::MetricValue(job_.spec().task(), metric, evaluation.statistics())
                                   : std::nan(""));
     }
     evaluation.set_best(IsBetter(evaluation, BestSoFar()));
@@ -86,12 +87,12 @@ EvaluationRecord EvaluationLedger::Summarize(const Target& target) {
   record.set_version(target.version());
   auto slot = slots_.begin();
   *record.mutable_statistics() = slot->second;
-  while (++slot != slots_.end()) AddStatistics(slot->second, record.mutable_statistics());
+  while (++slot != slots_.end()) tasks::AddStatistics(slot->second, record.mutable_statistics());
   slots_.clear();
   evaluated_.reset();
   const JobSpec& spec = job_.spec();
-  record.set_loss(MeanLoss(record.statistics()));
-  record.set_metric(MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
+  record.set_loss(tasks::MeanLoss(record.statistics()));
+  record.set_metric(tasks::MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
   return record;
 }
 

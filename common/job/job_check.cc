@@ -42,6 +42,35 @@ std::string Word(Enum value) {
   return known == nullptr ? absl::StrCat(static_cast<int>(value)) : WordOf(known);
 }
 
+template <typename Enum>
+std::vector<std::string> Words(const google::protobuf::RepeatedField<int>& values) {
+  std::vector<std::string> words;
+  for (int value : values) words.push_back(Word(static_cast<Enum>(value)));
+  return words;
+}
+
+bool Holds(const google::protobuf::RepeatedField<int>& values, int value) {
+  return std::count(values.begin(), values.end(), value) > 0;
+}
+
+// "tsv, csv or jsonl".
+std::string Alternatives(const std::vector<std::string>& words) {
+  const std::string last = words.empty() ? "" : words.back();
+  if (words.size() < 2) return last;
+  return absl::StrCat(absl::StrJoin(words.begin(), words.end() - 1, ", "), " or ", last);
+}
+
+// The tasks whose rule is such.
+std::string TasksWith(bool (*is_such)(const TaskRule& rule)) {
+  std::vector<std::string> words;
+  const auto* tasks = google::protobuf::GetEnumDescriptor<TaskType>();
+  for (int i = 0; i < tasks->value_count(); ++i) {
+    if (is_such(RuleOf(static_cast<TaskType>(tasks->value(i)->number()))))
+      words.push_back(WordOf(tasks->value(i)));
+  }
+  return Alternatives(words);
+}
+
 bool IsName(const std::string& name) {
   return name.size() <= kMaxNameBytes && name.front() != '.' && name.front() != '-' &&
          std::all_of(name.begin(), name.end(),
@@ -93,30 +122,37 @@ void CheckData(const JobSpec& job, Problems* problems) {
   const double sum = data.split().train() + data.split().validation() + data.split().test();
   problems->AddIf(data.has_split() && sum > 1 + kSplitSlack, "data.split",
                   "train, validation and test sum to ", sum, "; expected at most 1");
-  problems->AddIf(data.has_label_separator() && job.task() != TASK_MULTILABEL_CLASSIFICATION,
-                  "data.label_separator", "has no effect with task ", Word(job.task()),
-                  "; only with multilabel-classification");
-  problems->AddIf(data.min_class_count() > 0 && job.task() == TASK_TEXT_REGRESSION, "data.min_class_count",
-                  "has no effect with task text-regression: there are no classes");
+  const TaskRule& rule = RuleOf(job.task());
+  problems->AddIf(data.has_label_separator() && rule.label_separator().empty(), "data.label_separator",
+                  "has no effect with task ", Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return !other.label_separator().empty(); }));
+  const auto* min_class_count = DataSpec::descriptor()->FindFieldByName("min_class_count");
+  problems->AddIf(data.min_class_count() > 0 && !rule.has_classes() && Applies(data, min_class_count),
+                  "data.min_class_count", "has no effect with task ", Word(job.task()),
+                  ": there are no classes");
   const auto& text = data.text();
   problems->AddIf(data.has_label() && std::count(text.begin(), text.end(), data.label()) > 0, "data.label",
                   "'", data.label(), "' is also a text column: the model would read the answer");
 }
 
-// Language models read plain text as bytes, and nothing else does.
-void CheckLanguageModel(const JobSpec& job, Problems* problems) {
-  const bool causal = job.task() == TASK_CAUSAL_LANGUAGE_MODELLING;
-  const auto expect = [&](bool fits, const std::string& field, const char* with, const char* without) {
-    problems->AddIf(!fits, field, "expected ", causal ? with : without, " with task ", Word(job.task()));
-  };
-  if (job.data().has_format()) {
-    expect(causal == (job.data().format() == DATA_FORMAT_TEXT), "data.format", "text", "tsv, csv or jsonl");
-  }
-  expect(causal == (job.tokenizer().type() == TOKENIZER_TYPE_BYTES), "tokenizer.type", "bytes",
-         "sentencepiece");
-  if (job.model().has_from()) return;
-  const bool gpt2 = job.model().family() == MODEL_FAMILY_GPT2;
-  expect(causal == gpt2, "model.family", "gpt2", "bert");
+// Unknown values are a problem of the field alone.
+template <typename Enum>
+void CheckAllowed(Enum value, const google::protobuf::RepeatedField<int>& allowed, const std::string& field,
+                  TaskType task, Problems* problems) {
+  const bool known = google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value) != nullptr;
+  problems->AddIf(known && !Holds(allowed, value), field, "expected ", Alternatives(Words<Enum>(allowed)),
+                  " with task ", Word(task));
+}
+
+// The data, vocabularies and models that go with the task.
+void CheckTask(const JobSpec& job, Problems* problems) {
+  const TaskType task = job.task();
+  const TaskRule& rule = RuleOf(task);
+  if (job.data().has_format())
+    CheckAllowed(job.data().format(), rule.formats(), "data.format", task, problems);
+  CheckAllowed(job.tokenizer().type(), rule.tokenizers(), "tokenizer.type", task, problems);
+  if (!job.model().has_from())
+    CheckAllowed(job.model().family(), rule.families(), "model.family", task, problems);
 }
 
 // What a family's config.json has no word for.
@@ -190,12 +226,10 @@ void CheckEvaluation(const JobSpec& job, Problems* problems) {
                   "has no effect when 'every' is never");
   problems->AddIf(never && evaluation.keep_best(), "evaluation.keep_best",
                   "has no effect when 'every' is never");
-  const std::vector<Metric> metrics = MetricsOf(job.task());
-  const bool fits = std::find(metrics.begin(), metrics.end(), evaluation.metric()) != metrics.end();
-  std::vector<std::string> words;
-  for (Metric metric : metrics) words.push_back(Word(metric));
+  const auto& metrics = RuleOf(job.task()).metrics();
+  const bool fits = Holds(metrics, evaluation.metric());
   problems->AddIf(!fits && Metric_IsValid(evaluation.metric()), "evaluation.metric", "expected one of ",
-                  absl::StrJoin(words, ", "), " with task ", Word(job.task()), ", got ",
+                  absl::StrJoin(Words<Metric>(metrics), ", "), " with task ", Word(job.task()), ", got ",
                   Word(evaluation.metric()));
 }
 
@@ -213,11 +247,11 @@ void CheckCluster(const JobSpec& job, Problems* problems) {
 std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   Problems problems;
   problems.Add(FindFieldProblems(job));
-  if (!Task_IsValid(job.task())) return problems.Take();  // what else is right depends on it
+  if (!TaskType_IsValid(job.task())) return problems.Take();  // what else is right depends on it
   CheckName(job, &problems);
   CheckData(job, &problems);
   CheckModel(job, &problems);
-  CheckLanguageModel(job, &problems);
+  CheckTask(job, &problems);
   CheckTrain(job, &problems);
   CheckWarmup(job, &problems);
   CheckRepeats(job.evaluation().every(), "evaluation.every", &problems);

@@ -66,6 +66,11 @@ const FieldRule& RuleOf(const FieldDescriptor* field) { return field->options().
 
 const WordRule& RuleOf(const EnumValueDescriptor* value) { return value->options().GetExtension(word); }
 
+const TaskRule& RuleOf(TaskType task) {
+  const EnumValueDescriptor* value = TaskType_descriptor()->FindValueByNumber(task);
+  return value == nullptr ? TaskRule::default_instance() : value->options().GetExtension(task_rule);
+}
+
 std::string WordOf(const EnumValueDescriptor* value) {
   const std::string& name = RuleOf(value).name();
   if (!name.empty()) return name;

@@ -32,6 +32,9 @@ absl::Status ProblemsToStatus(std::vector<std::string> lines);
 const FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
 const WordRule& RuleOf(const google::protobuf::EnumValueDescriptor* value);
 
+// What a task asks of its job; an empty rule when there is no such task.
+const TaskRule& RuleOf(TaskType task);
+
 // How the value is written in a job file: "inverse_sqrt", "text-classification".
 std::string WordOf(const google::protobuf::EnumValueDescriptor* value);
 

@@ -31,23 +31,20 @@ void CompleteFormat(DataSpec* data) {
 
 void CompleteData(const JobSpec& job, DataSpec* data) {
   if (data->files_size() > 0 && !data->has_split()) FillDefaults(data->mutable_split());
-  if (job.task() == TASK_MULTILABEL_CLASSIFICATION && !data->has_label_separator())
-    data->set_label_separator(",");
+  const std::string& separator = RuleOf(job.task()).label_separator();
+  if (!separator.empty() && !data->has_label_separator()) data->set_label_separator(separator);
 }
 
 void CompleteTokenizer(const JobSpec& job, TokenizerSpec* tokenizer) {
-  if (!tokenizer->has_type()) {
-    tokenizer->set_type(job.task() == TASK_CAUSAL_LANGUAGE_MODELLING ? TOKENIZER_TYPE_BYTES
-                                                                     : TOKENIZER_TYPE_SENTENCEPIECE);
-  }
+  const TaskRule& rule = RuleOf(job.task());
+  if (!tokenizer->has_type() && rule.tokenizers_size() > 0) tokenizer->set_type(rule.tokenizers(0));
   const bool made = tokenizer->type() == TOKENIZER_TYPE_SENTENCEPIECE && !tokenizer->has_path();
   if (made && !tokenizer->has_vocab_size()) tokenizer->set_vocab_size(kDefaultVocabSize);
 }
 
-void CompleteShape(Task task, ModelSpec* model) {
-  if (!model->has_family()) {
-    model->set_family(task == TASK_CAUSAL_LANGUAGE_MODELLING ? MODEL_FAMILY_GPT2 : MODEL_FAMILY_BERT);
-  }
+void CompleteShape(TaskType task, ModelSpec* model) {
+  const TaskRule& rule = RuleOf(task);
+  if (!model->has_family() && rule.families_size() > 0) model->set_family(rule.families(0));
   const bool gpt2 = model->family() == MODEL_FAMILY_GPT2;
   if (!model->has_hidden_size()) model->set_hidden_size(kDefaultHiddenSize);
   if (!model->has_layers()) model->set_layers(kDefaultLayers);
@@ -70,7 +67,8 @@ void CompleteTrain(TrainSpec* train) {
 void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
   if (!evaluation->has_every() && HasValidation(job)) evaluation->mutable_every()->set_epochs(1);
   if (!evaluation->has_every()) evaluation->mutable_every()->set_never(true);
-  if (!evaluation->has_metric()) evaluation->set_metric(MetricsOf(job.task()).front());
+  const TaskRule& rule = RuleOf(job.task());
+  if (!evaluation->has_metric() && rule.metrics_size() > 0) evaluation->set_metric(rule.metrics(0));
   if (!evaluation->has_keep_best()) evaluation->set_keep_best(!evaluation->every().never());
 }
 
@@ -108,20 +106,13 @@ bool HasTest(const JobSpec& job) {
 }
 
 bool HigherIsBetter(Metric metric) {
-  return metric != METRIC_LOSS && metric != METRIC_MSE && metric != METRIC_PERPLEXITY;
+  const auto* value = Metric_descriptor()->FindValueByNumber(metric);
+  return value == nullptr || !value->options().GetExtension(lower_is_better);
 }
 
-std::vector<Metric> MetricsOf(Task task) {
-  switch (task) {
-    case TASK_TEXT_REGRESSION:
-      return {METRIC_MSE, METRIC_PEARSON, METRIC_LOSS};
-    case TASK_MULTILABEL_CLASSIFICATION:
-      return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_LOSS};
-    case TASK_CAUSAL_LANGUAGE_MODELLING:
-      return {METRIC_PERPLEXITY, METRIC_LOSS};
-    default:
-      return {METRIC_ACCURACY, METRIC_MACRO_F1, METRIC_LOSS};
-  }
+std::string MetricName(Metric metric) {
+  const auto* value = Metric_descriptor()->FindValueByNumber(metric);
+  return value == nullptr ? absl::StrCat("metric ", static_cast<int>(metric)) : WordOf(value);
 }
 
 }  // namespace shoal

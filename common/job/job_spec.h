@@ -31,7 +31,7 @@ bool HasTest(const JobSpec& job);
 // Whether a greater value of the metric is better.
 bool HigherIsBetter(Metric metric);
 
-// The metrics of a task; the first is its default.
-std::vector<Metric> MetricsOf(Task task);
+// "accuracy" and so on, as in job files.
+std::string MetricName(Metric metric);
 
 }  // namespace shoal

@@ -183,7 +183,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"name: expected a non-empty string", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, got value number 77",
-       [](JobSpec* j) { j->set_task(static_cast<Task>(77)); }},
+       [](JobSpec* j) { j->set_task(static_cast<TaskType>(77)); }},
       {"data.train_files: cannot stand beside 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},
       {"data.test_files: is only for 'train_files'",
@@ -208,7 +208,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_data()->mutable_split()->set_train(std::numeric_limits<double>::quiet_NaN());
        }},
       {"data.label: 'text' is also a text column", [](JobSpec* j) { j->mutable_data()->set_label("text"); }},
-      {"data.label_separator: has no effect with task text-classification",
+      {"data.label_separator: has no effect with task text-classification; only with "
+       "multilabel-classification",
        [](JobSpec* j) { j->mutable_data()->set_label_separator(";"); }},
       {"data.min_class_count: has no effect with task text-regression",
        [](JobSpec* j) {
@@ -308,7 +309,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          SetLanguageModel(j);
          j->mutable_model()->set_family(MODEL_FAMILY_BERT);
        }},
-      {"model.family: expected bert with task text-classification",
+      {"model.family: expected bert, roberta or distilbert with task text-classification",
        [](JobSpec* j) { j->mutable_model()->set_family(MODEL_FAMILY_GPT2); }},
       {"model.norm: expected pre with family gpt2, got post",
        [](JobSpec* j) {
@@ -409,12 +410,27 @@ TEST_CASE("Jobs of random bytes are refused or valid, and nothing else happens")
   CHECK(parsed > 1000);
 }
 
-TEST_CASE("Each task has a default metric among its own") {
-  CHECK(MetricsOf(TASK_TEXT_CLASSIFICATION).front() == METRIC_ACCURACY);
-  CHECK(MetricsOf(TASK_MULTILABEL_CLASSIFICATION).front() == METRIC_MICRO_F1);
-  CHECK(MetricsOf(TASK_TEXT_REGRESSION).front() == METRIC_MSE);
+TEST_CASE("Each task says what it goes with, and its default metric") {
+  const auto* tasks = TaskType_descriptor();
+  for (int i = 0; i < tasks->value_count(); ++i) {
+    INFO(tasks->value(i)->name());
+    const TaskRule& rule = RuleOf(static_cast<TaskType>(tasks->value(i)->number()));
+    CHECK(rule.formats_size() > 0);
+    CHECK(rule.tokenizers_size() > 0);
+    CHECK(rule.families_size() > 0);
+    CHECK(rule.metrics_size() > 0);
+  }
+  CHECK(RuleOf(TASK_TEXT_CLASSIFICATION).metrics(0) == METRIC_ACCURACY);
+  CHECK(RuleOf(TASK_MULTILABEL_CLASSIFICATION).metrics(0) == METRIC_MICRO_F1);
+  CHECK(RuleOf(TASK_TEXT_REGRESSION).metrics(0) == METRIC_MSE);
+  CHECK(RuleOf(static_cast<TaskType>(77)).metrics_size() == 0);
+}
+
+TEST_CASE("Metrics have the names of job files, and losses are better when lower") {
+  CHECK(MetricName(METRIC_MACRO_F1) == "macro_f1");
+  CHECK(MetricName(static_cast<Metric>(77)) == "metric 77");
   CHECK(HigherIsBetter(METRIC_PEARSON));
-  CHECK_FALSE(HigherIsBetter(METRIC_MSE));
+  for (Metric metric : {METRIC_LOSS, METRIC_MSE, METRIC_PERPLEXITY}) CHECK_FALSE(HigherIsBetter(metric));
 }
 
 }  // namespace

@@ -52,11 +52,11 @@ absl::Status ReadActivation(const Json& json, const char* name, const char* miss
   return absl::OkStatus();
 }
 
-const char* ProblemType(Task task) {
-  switch (task) {
-    case TASK_TEXT_REGRESSION:
+const char* ProblemType(HeadType head) {
+  switch (head) {
+    case HEAD_TYPE_NUMBER:
       return "regression";
-    case TASK_MULTILABEL_CLASSIFICATION:
+    case HEAD_TYPE_LABELS:
       return "multi_label_classification";
     default:
       return "single_label_classification";
@@ -120,17 +120,17 @@ absl::Status ReadLabels(const Json& json, ModelConfig* config) {
     config->labels.push_back(absl::StrCat("LABEL_", i));
   SHOAL_ASSIGN_OR_RETURN(const std::string problem, ReadString(json, "problem_type", ""));
   if (problem == "regression" || (problem.empty() && count == 1)) {
-    config->task = TASK_TEXT_REGRESSION;
+    config->head = HEAD_TYPE_NUMBER;
   } else if (problem == "multi_label_classification") {
-    config->task = TASK_MULTILABEL_CLASSIFICATION;
+    config->head = HEAD_TYPE_LABELS;
   } else {
-    config->task = TASK_TEXT_CLASSIFICATION;
+    config->head = HEAD_TYPE_CLASS;
   }
   return absl::OkStatus();
 }
 
 void WriteLabels(const ModelConfig& config, Json* json) {
-  (*json)["problem_type"] = ProblemType(config.task);
+  (*json)["problem_type"] = ProblemType(config.head);
   Json names = Json::object(), numbers = Json::object();
   for (size_t i = 0; i < config.labels.size(); ++i) {
     names[std::to_string(i)] = config.labels[i];

@@ -35,7 +35,7 @@ absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfi
 // A negative number, which is none, becomes null.
 void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json);
 
-// Labels, and from "problem_type" and their number the task.
+// Labels, and from "problem_type" and their number the head.
 absl::Status ReadLabels(const Json& json, ModelConfig* config);
 void WriteLabels(const ModelConfig& config, Json* json);
 

@@ -110,7 +110,7 @@ ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const ch
   ClassificationHeadSpec head;
   builder->BeginTask();
   builder->SetPrefix("");
-  head.task = config.task;
+  head.type = config.head;
   head.dense = builder->Linear(dense, config.hidden_size, config.hidden_size);
   head.activation = Activation::kTanh;
   head.dropout = config.hidden_dropout_prob;

@@ -1,6 +1,6 @@
-// The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- worker; common,
-// kernels <- server; common <- scheduler. In common: base <- protocol <- storage <- job, and rpc on top. Each
-// file holds the result of a genquery (BUILD.bazel).
+// The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- tasks <- worker;
+// common, kernels <- server; common, tasks without models <- scheduler. In common: base <- protocol <-
+// storage <- job, and rpc on top. Each file holds the result of a genquery (BUILD.bazel).
 #include <string>
 
 #include "catch2/catch.hpp"
@@ -19,6 +19,8 @@ TEST_CASE("Nothing depends on what it must not") {
   CHECK(Found("wrong_of_scheduler") == "");
   CHECK(Found("wrong_of_server") == "");
   CHECK(Found("wrong_of_worker") == "");
+  CHECK(Found("wrong_of_model") == "");
+  CHECK(Found("wrong_of_tasks") == "");
   for (const char* folder : {"base", "job", "protocol", "storage"}) {
     INFO(folder);
     CHECK(Found(std::string("wrong_of_common_") + folder) == "");
@@ -27,6 +29,7 @@ TEST_CASE("Nothing depends on what it must not") {
 
 TEST_CASE("The queries find what is there") {
   CHECK_THAT(Found("models_of_worker"), Catch::Matchers::Contains("//model:model"));
+  CHECK_THAT(Found("tasks_of_scheduler"), Catch::Matchers::Contains("//tasks:tasks"));
 }
 
 }  // namespace

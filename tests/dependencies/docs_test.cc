@@ -19,7 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Our own folders in the tree.
-constexpr char kFolders[] = "proto|common|kernels|model|server|worker|scheduler|configs|tests|tools|docs";
+constexpr char kFolders[] =
+    "proto|common|kernels|model|tasks|server|worker|scheduler|configs|tests|tools|docs";
 
 std::map<std::string, std::string> ReadFiles(const std::vector<std::string>& suffixes) {
   return ReadCheckout(absl::StrSplit(kFolders, '|'), suffixes);

@@ -12,21 +12,23 @@
 #include "absl/strings/str_replace.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "tasks/data/delimited.h"
+#include "tasks/data/reader.h"
+#include "tasks/data/split.h"
+#include "tasks/registry.h"
 #include "tests/fuzz/memory_files.h"
-#include "worker/data/delimited.h"
-#include "worker/data/reader.h"
-#include "worker/data/split.h"
 
-namespace shoal::worker {
+namespace shoal::tasks {
 namespace {
 
 constexpr char kPath[] = "data";
 constexpr DataFormat kFormats[] = {DATA_FORMAT_CSV, DATA_FORMAT_TSV, DATA_FORMAT_JSONL, DATA_FORMAT_TEXT};
-constexpr Task kTasks[] = {TASK_TEXT_CLASSIFICATION, TASK_MULTILABEL_CLASSIFICATION, TASK_TEXT_REGRESSION};
+constexpr TaskType kTasks[] = {TASK_TEXT_CLASSIFICATION, TASK_MULTILABEL_CLASSIFICATION,
+                               TASK_TEXT_REGRESSION};
 
 using Records = std::vector<std::vector<std::string>>;
 
-JobSpec Spec(DataFormat format, Task task, bool grouped) {
+JobSpec Spec(DataFormat format, TaskType task, bool grouped) {
   JobSpec spec;
   spec.set_name("fuzz");
   spec.mutable_data()->add_files(kPath);
@@ -41,7 +43,7 @@ JobSpec Spec(DataFormat format, Task task, bool grouped) {
   return spec;
 }
 
-void CheckExamples(const ExampleSet& set, Task task, uint64_t lines) {
+void CheckExamples(const ExampleSet& set, TaskType task, uint64_t lines) {
   SHOAL_CHECK(!set.examples.empty() && set.examples.size() <= lines);
   for (const Example& example : set.examples) {
     SHOAL_CHECK(example.line >= 1 && example.line <= lines && example.file == 0);
@@ -83,11 +85,11 @@ void CheckCsvRoundTrip(absl::string_view text) {
 }
 
 }  // namespace
-}  // namespace shoal::worker
+}  // namespace shoal::tasks
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace shoal;
-  using namespace shoal::worker;
+  using namespace shoal::tasks;
   if (size == 0) return 0;
   const DataFormat format = kFormats[data[0] % 4];
   const bool grouped = (data[0] & 4) != 0;
@@ -96,11 +98,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   text.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (format == DATA_FORMAT_CSV) CheckCsvRoundTrip(text);
   const auto lines = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + 1;
-  for (Task task : kTasks) {
+  for (TaskType task : kTasks) {
     const JobSpec spec = Spec(format, task, grouped);
-    const auto set = ReadExamples(&files, spec.data().files(), spec);
+    const auto set = ReadExamples(&files, spec.data().files(), spec.data(), TaskOf(spec));
     if (set.ok()) CheckExamples(*set, spec.task(), lines);
-    const auto parts = ReadParts(&files, spec);
+    const auto parts = ReadParts(&files, spec, TaskOf(spec));
     SHOAL_CHECK(set.ok() || !parts.ok());
     if (!parts.ok() || format == DATA_FORMAT_TEXT) continue;
     size_t examples = 0;

@@ -1,6 +1,6 @@
 // The artifact "dataset" of any bytes. Asserted: what was read serializes to bytes that read back the same,
 // and its numbers are consistent.
-#include "worker/text/dataset.h"
+#include "tasks/dataset.h"
 
 #include <cstdint>
 #include <string>
@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status.h"
 
-namespace shoal::worker {
+namespace shoal::tasks {
 namespace {
 
 constexpr uint64_t kVocabSize = 100;
@@ -21,11 +21,11 @@ void CheckPart(const EncodedPart& part) {
 }
 
 }  // namespace
-}  // namespace shoal::worker
+}  // namespace shoal::tasks
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace shoal;
-  using namespace shoal::worker;
+  using namespace shoal::tasks;
   const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto dataset = ParseDataset(bytes, kVocabSize);
   if (!dataset.ok()) return 0;

@@ -72,7 +72,7 @@ struct PackedBatch {
   Batch view() const { return {tokens, types, offsets, classes, targets}; }
 };
 
-PackedBatch ReadBatch(const std::string& folder, Task task) {
+PackedBatch ReadBatch(const std::string& folder, HeadType head) {
   const SafetensorsReader file =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
   const std::vector<int64_t> ids = ReadIntegers(file, "input_ids"),
@@ -90,8 +90,8 @@ PackedBatch ReadBatch(const std::string& folder, Task task) {
     }
     batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
   }
-  if (task == TASK_CAUSAL_LANGUAGE_MODELLING) return batch;  // its labels are its tokens
-  if (task == TASK_TEXT_CLASSIFICATION) {
+  if (head == HEAD_TYPE_NEXT_TOKEN) return batch;  // its labels are its tokens
+  if (head == HEAD_TYPE_CLASS) {
     for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
   } else {
     batch.targets = Ok(file.ReadFloats("labels"));
@@ -123,7 +123,7 @@ class Reference {
   Reference(const std::string& folder, const std::string& inputs)
       : config_(Ok(ReadModelConfig(PosixEnv(), folder))),
         parameters_(MakeParameters(config_)),
-        batch_(ReadBatch(inputs, config_.task)) {
+        batch_(ReadBatch(inputs, config_.head)) {
     device_ = Ok(Device::Create(Ok(DeviceOptions::FromEnvironment(/*threads=*/2))));
     const Batch batch = batch_.view();
     model_ = MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()});

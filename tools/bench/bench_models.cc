@@ -26,7 +26,7 @@ ModelConfig Gpt2Of(const Shape& shape) {
   ModelConfig config;
   config.family = MODEL_FAMILY_GPT2;
   config.norm = NORM_PLACEMENT_PRE;
-  config.task = TASK_CAUSAL_LANGUAGE_MODELLING;
+  config.head = HEAD_TYPE_NEXT_TOKEN;
   config.activation = ACTIVATION_TYPE_GELU_TANH;
   config.vocab_size = 50257;
   config.hidden_size = shape.hidden;

@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "common/rpc/artifacts.h"
 #include "common/storage/checkpoint.h"
-#include "worker/text/classifier.h"
+#include "tasks/classifier.h"
 
 namespace shoal {
 namespace {
@@ -29,7 +29,7 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
     SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
   }
   SHOAL_RETURN_IF_ERROR(env->DeleteTree(fetched));
-  return worker::ExportModel(env, folder, job.plan(), tokenizer, theta);
+  return tasks::ExportModel(env, folder, job.plan(), tokenizer, theta);
 }
 
 }  // namespace shoal

@@ -12,12 +12,11 @@
 #include "common/base/command_line.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
-#include "common/job/metrics.h"
 #include "common/storage/file.h"
 #include "kernels/device.h"
+#include "tasks/classifier.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"
-#include "worker/text/classifier.h"
 
 namespace shoal {
 namespace {
@@ -38,7 +37,7 @@ struct ModelFlags {
 
 struct Loaded {
   std::unique_ptr<Device> device;
-  std::unique_ptr<worker::Classifier> classifier;
+  std::unique_ptr<tasks::Classifier> classifier;
 };
 
 absl::StatusOr<Loaded> Load(const std::string& folder) {
@@ -46,13 +45,12 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
   SHOAL_ASSIGN_OR_RETURN(const DeviceOptions options,
                          DeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
   SHOAL_ASSIGN_OR_RETURN(loaded.device, Device::Create(options));
-  SHOAL_ASSIGN_OR_RETURN(loaded.classifier,
-                         worker::Classifier::Load(PosixEnv(), folder, loaded.device.get()));
+  SHOAL_ASSIGN_OR_RETURN(loaded.classifier, tasks::Classifier::Load(PosixEnv(), folder, loaded.device.get()));
   return loaded;
 }
 
 // The part of a job that describes how to read data files.
-absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, Task task) {
+DataSpec DataSpecOf(const ModelFlags& flags, TaskType task) {
   JobSpec spec;
   spec.set_task(task);
   for (const std::string& column : flags.text) spec.mutable_data()->add_text(column);
@@ -63,15 +61,14 @@ absl::StatusOr<JobSpec> DataSpecOf(const ModelFlags& flags, Task task) {
   if (flags.format == "csv") spec.mutable_data()->set_format(DATA_FORMAT_CSV);
   if (flags.format == "jsonl") spec.mutable_data()->set_format(DATA_FORMAT_JSONL);
   CompleteJob(&spec);
-  return spec;
+  return spec.data();
 }
 
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
-  const Task task = loaded.classifier->config().task;
-  SHOAL_ASSIGN_OR_RETURN(const JobSpec spec, DataSpecOf(flags, task));
+  const TaskType task = loaded.classifier->task().type();
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
-                         loaded.classifier->Evaluate(PosixEnv(), flags.data, spec));
+                         loaded.classifier->Evaluate(PosixEnv(), flags.data, DataSpecOf(flags, task)));
   const std::vector<std::string>& labels = loaded.classifier->config().labels;
   if (flags.json) {
     Json json = EvaluationJson(task, statistics);

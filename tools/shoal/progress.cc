@@ -9,7 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/clock.h"
 #include "common/base/standard_output.h"
-#include "common/job/metrics.h"
+#include "common/job/job_spec.h"
 #include "tools/shoal/report.h"
 
 namespace shoal {

@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "common/job/metrics.h"
+#include "common/job/job_spec.h"
+#include "tasks/registry.h"
+#include "tasks/statistics.h"
 
 namespace shoal {
 namespace {
@@ -18,17 +20,15 @@ constexpr size_t kShownIdCharacters = 8;
 
 Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-std::vector<Metric> MetricsToReport(Task task) {
-  switch (task) {
-    case TASK_TEXT_REGRESSION:
-      return {METRIC_MSE, METRIC_PEARSON};
-    case TASK_MULTILABEL_CLASSIFICATION:
-      return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
-    case TASK_CAUSAL_LANGUAGE_MODELLING:
-      return {METRIC_PERPLEXITY};
-    default:
-      return {METRIC_ACCURACY, METRIC_MACRO_F1};
-  }
+std::vector<Metric> MetricsToReport(TaskType type) {
+  const tasks::Task* const task = tasks::FindTask(type);
+  return task == nullptr ? std::vector<Metric>() : task->reported_metrics();
+}
+
+std::vector<tasks::LabelReport> ReportLabels(TaskType type, const std::vector<std::string>& labels,
+                                             const EvaluationStatistics& statistics) {
+  const tasks::Task* const task = tasks::FindTask(type);
+  return task == nullptr ? std::vector<tasks::LabelReport>() : task->ReportLabels(labels, statistics);
 }
 
 const EvaluationRecord* TestRecord(const Job& job) {
@@ -52,24 +52,24 @@ std::string SetName(EvaluationSet set) {
   return absl::AsciiStrToLower(EvaluationSet_Name(set).substr(sizeof("EVALUATION_SET_") - 1));
 }
 
-Json EvaluationJson(Task task, const EvaluationStatistics& statistics) {
+Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics) {
   Json json;
   for (Metric metric : MetricsToReport(task))
-    json[MetricName(metric)] = NumberOrNull(MetricValue(task, metric, statistics));
-  json["loss"] = NumberOrNull(MeanLoss(statistics));
+    json[MetricName(metric)] = NumberOrNull(tasks::MetricValue(task, metric, statistics));
+  json["loss"] = NumberOrNull(tasks::MeanLoss(statistics));
   json["examples"] = statistics.examples();
   return json;
 }
 
-Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics) {
+Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
+                const EvaluationStatistics& statistics) {
   Json json = Json::array();
-  const std::vector<LabelReport> reports = LabelReports(task, statistics);
-  for (size_t i = 0; i < reports.size() && i < labels.size(); ++i) {
-    json.push_back({{"label", labels[i]},
-                    {"precision", reports[i].precision},
-                    {"recall", reports[i].recall},
-                    {"f1", reports[i].f1},
-                    {"support", reports[i].support}});
+  for (const tasks::LabelReport& report : ReportLabels(task, labels, statistics)) {
+    json.push_back({{"label", report.label},
+                    {"precision", report.precision},
+                    {"recall", report.recall},
+                    {"f1", report.f1},
+                    {"support", report.support}});
   }
   return json;
 }
@@ -131,21 +131,20 @@ Json ReportJson(const Job& job) {
   return json;
 }
 
-void PrintEvaluation(Task task, const std::vector<std::string>& labels,
+void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out) {
-  const std::vector<LabelReport> reports = LabelReports(task, statistics);
+  const std::vector<tasks::LabelReport> reports = ReportLabels(task, labels, statistics);
   size_t width = 5;
-  for (const std::string& label : labels) width = std::max(width, label.size());
-  if (!reports.empty() && reports.size() <= labels.size()) {
+  for (const tasks::LabelReport& report : reports) width = std::max(width, report.label.size());
+  if (!reports.empty())
     absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
-    for (size_t i = 0; i < reports.size(); ++i) {
-      absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), labels[i],
-                    reports[i].precision, reports[i].recall, reports[i].f1, reports[i].support);
-    }
+  for (const tasks::LabelReport& report : reports) {
+    absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), report.label,
+                  report.precision, report.recall, report.f1, report.support);
   }
   for (Metric metric : MetricsToReport(task))
-    absl::FPrintF(out, "%s %.4f  ", MetricName(metric), MetricValue(task, metric, statistics));
-  absl::FPrintF(out, "loss %.4f  (%d examples)\n", MeanLoss(statistics), statistics.examples());
+    absl::FPrintF(out, "%s %.4f  ", MetricName(metric), tasks::MetricValue(task, metric, statistics));
+  absl::FPrintF(out, "loss %.4f  (%d examples)\n", tasks::MeanLoss(statistics), statistics.examples());
 }
 
 void PrintReport(const Job& job, std::FILE* out) {

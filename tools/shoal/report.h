@@ -17,11 +17,12 @@ std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
 
-// Metrics of an evaluation: examples, loss, and by task accuracy, macro_f1, micro_f1, mse, pearson. Missing
-// numbers are null.
-Json EvaluationJson(Task task, const EvaluationStatistics& statistics);
-// One entry per label: label, precision, recall, f1, support.
-Json LabelsJson(Task task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics);
+// Metrics of an evaluation: those that the task reports, loss and examples. Missing numbers are null. A task
+// of a newer scheduler that is unknown here has no metrics.
+Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics);
+// One entry per row of the task's table: label, precision, recall, f1, support.
+Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
+                const EvaluationStatistics& statistics);
 
 // A line of metrics.jsonl; null for events that have none.
 Json MetricsLine(const JobSpec& spec, const JobEvent& event);
@@ -30,7 +31,7 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event);
 Json ReportJson(const Job& job);
 
 // Test metrics and the table by class.
-void PrintEvaluation(Task task, const std::vector<std::string>& labels,
+void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out);
 void PrintReport(const Job& job, std::FILE* out);
 

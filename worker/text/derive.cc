@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,13 +16,17 @@
 #include "model/tokenizer/byte_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
-#include "worker/data/split.h"
-#include "worker/text/batches.h"
-#include "worker/text/dataset.h"
-#include "worker/text/encode.h"
+#include "tasks/batches.h"
+#include "tasks/data/split.h"
+#include "tasks/dataset.h"
+#include "tasks/encode.h"
+#include "tasks/registry.h"
 
 namespace shoal::worker {
 namespace {
+
+using tasks::ExampleSet;
+using tasks::Part;
 
 constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder that Shoal has exported
 
@@ -73,7 +76,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
     SHOAL_ASSIGN_OR_RETURN(bytes, env->ReadFile(path));
   } else {
     std::vector<absl::string_view> lines;
-    for (const Example& example : training.examples) lines.push_back(example.text);
+    for (const tasks::Example& example : training.examples) lines.push_back(example.text);
     UnigramTrainerOptions options;
     options.vocab_size = spec.tokenizer().vocab_size();
     options.progress = progress;
@@ -84,31 +87,15 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
   return tokenizer;
 }
 
-// ---- labels ----
-
-absl::StatusOr<std::vector<std::string>> LabelsOf(const JobSpec& spec, const PartedExamples& parts) {
-  if (spec.task() == TASK_CAUSAL_LANGUAGE_MODELLING) return std::vector<std::string>();
-  if (spec.task() == TASK_TEXT_REGRESSION) return std::vector<std::string>{spec.data().label()};
-  std::set<std::string> labels;
-  for (const Example& example : parts[Part::kTrain].examples)
-    labels.insert(example.labels.begin(), example.labels.end());
-  const size_t least = spec.task() == TASK_TEXT_CLASSIFICATION ? 2 : 1;
-  if (labels.size() < least) {
-    return absl::InvalidArgumentError(absl::StrCat("data.label: expected at least ", least,
-                                                   " different labels among the training examples, got ",
-                                                   labels.size()));
-  }
-  return std::vector<std::string>(labels.begin(), labels.end());
-}
-
 // ---- model ----
 
 absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer,
                                        std::vector<std::string> labels) {
+  const HeadType head = tasks::TaskOf(spec).head();
   ModelConfig config;
   if (spec.model().has_from()) {
     SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from()));
-    ApplySpec(spec.model(), spec.task(), std::move(labels), &config);
+    ApplySpec(spec.model(), head, std::move(labels), &config);
     if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(
           absl::StrCat("model.from: expected a model of bytes, whose vocabulary is ", tokenizer.vocab_size(),
@@ -120,7 +107,7 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
                                                      config.vocab_size));
     }
   } else {
-    config = ConfigFromSpec(spec.model(), spec.task(), tokenizer.vocab_size(), std::move(labels));
+    config = ConfigFromSpec(spec.model(), head, tokenizer.vocab_size(), std::move(labels));
     if (config.causal()) {
       config.pad_token_id = -1;
       config.bos_token_id = config.eos_token_id = tokenizer.special().sep;
@@ -167,22 +154,25 @@ std::string NumericsOf(const JobSpec& spec) {
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress) {
   DerivedJob derived;
   JobPlan& plan = derived.plan;
-  SHOAL_ASSIGN_OR_RETURN(const PartedExamples parts, ReadParts(env, spec));
+  const tasks::Task& task = tasks::TaskOf(spec);
+  SHOAL_ASSIGN_OR_RETURN(const tasks::PartedExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels, LabelsOf(spec, parts));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
+                         task.LabelsOf(spec.data(), parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                          MakeTokenizer(env, spec, parts[Part::kTrain], progress));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
   SHOAL_ASSIGN_OR_RETURN(const uint32_t max_length, MaxLength(env, spec, config));
 
-  Dataset dataset;
+  tasks::Dataset dataset;
   dataset.task = spec.task();
   dataset.labels = static_cast<uint32_t>(labels.size());
-  for (int i = 0; i < kNumParts; ++i) {
-    SHOAL_ASSIGN_OR_RETURN(dataset.part[i], EncodeExamples(parts.part[i], *tokenizer, max_length, spec.task(),
-                                                           labels, progress));
+  for (int i = 0; i < tasks::kNumParts; ++i) {
+    SHOAL_ASSIGN_OR_RETURN(dataset.part[i], tasks::EncodeExamples(parts.part[i], *tokenizer, max_length, task,
+                                                                  labels, progress));
   }
-  const BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch());
+  const tasks::BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(),
+                                spec.train().slot_batch());
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());
   SHOAL_RETURN_IF_ERROR(CheckLength(spec, length));
 
@@ -199,7 +189,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_model_config(PrintModelConfig(config));
   plan.set_max_length(max_length);
   derived.artifacts["tokenizer"] = tokenizer->bytes();
-  derived.artifacts["dataset"] = SerializeDataset(dataset);
+  derived.artifacts["dataset"] = tasks::SerializeDataset(dataset);
   SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));
   return derived;
 }

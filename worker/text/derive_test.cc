@@ -15,8 +15,8 @@
 #include "kernels/device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
-#include "worker/text/classifier.h"
-#include "worker/text/dataset.h"
+#include "tasks/classifier.h"
+#include "tasks/dataset.h"
 #include "worker/text/text_program.h"
 
 namespace shoal::worker {
@@ -93,7 +93,7 @@ class Workshop {
     std::vector<float> theta(size);
     FillNormal(DeriveKey(1, "test"), 0, 0, 0.5f, absl::MakeSpan(theta));
     const absl::Status status =
-        ExportModel(PosixEnv(), dir_ / name, job.plan, job.artifacts.at("tokenizer"), theta);
+        tasks::ExportModel(PosixEnv(), dir_ / name, job.plan, job.artifacts.at("tokenizer"), theta);
     INFO(status);
     REQUIRE(status.ok());
   }
@@ -105,7 +105,7 @@ class Workshop {
 };
 
 uint64_t LongestExample(const DerivedJob& job) {
-  const auto dataset = ParseDataset(job.artifacts.at("dataset"), kVocabulary);
+  const auto dataset = tasks::ParseDataset(job.artifacts.at("dataset"), kVocabulary);
   REQUIRE(dataset.ok());
   return dataset->longest();
 }
@@ -220,12 +220,12 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
   const auto device = Device::Create({});
   REQUIRE(device.ok());
   const auto load = [&](const char* name) {
-    auto classifier = Classifier::Load(PosixEnv(), workshop.dir() / name, device->get());
+    auto classifier = tasks::Classifier::Load(PosixEnv(), workshop.dir() / name, device->get());
     INFO(classifier.status());
     REQUIRE(classifier.ok());
     return *std::move(classifier);
   };
-  const std::unique_ptr<Classifier> model = load("model"), cut = load("short");
+  const std::unique_ptr<tasks::Classifier> model = load("model"), cut = load("short");
   std::string long_text, longer_text;
   for (int i = 0; i < 100; ++i) {
     if (i < 50) long_text += "rain ";
@@ -237,8 +237,8 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
   CHECK(model->Predict("rain") == cut->Predict("rain"));
 
   CompleteJob(&job);
-  const auto all = model->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job);
-  const auto all_cut = cut->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job);
+  const auto all = model->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job.data());
+  const auto all_cut = cut->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job.data());
   REQUIRE(all.ok());
   REQUIRE(all_cut.ok());
   CHECK(all->examples() == 41);

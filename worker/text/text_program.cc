@@ -14,25 +14,30 @@
 #include "model/model.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
-#include "worker/text/batches.h"
-#include "worker/text/dataset.h"
+#include "tasks/batches.h"
+#include "tasks/dataset.h"
+#include "tasks/encode.h"
+#include "tasks/evaluation.h"
+#include "tasks/registry.h"
 #include "worker/text/derive.h"
-#include "worker/text/encode.h"
-#include "worker/text/evaluation.h"
 
 namespace shoal::worker {
 namespace {
+
+using tasks::Dataset;
+using tasks::Part;
 
 class TextProgram : public Program {
  public:
   TextProgram(Device* device, const JobSpec& spec, const ModelConfig& config, Dataset dataset)
       : spec_(spec),
+        task_(tasks::TaskOf(spec)),
         dataset_(std::move(dataset)),
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
         micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
                         spec.train().micro_batches()),
         parameters_(MakeParameters(config)),
-        logits_(micro_examples_ * dataset_.labels) {
+        buffer_(task_.target_kind(), dataset_.labels) {
     BatchLimits limits;
     limits.examples = static_cast<int64_t>(micro_examples_);
     limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
@@ -51,7 +56,7 @@ class TextProgram : public Program {
     const uint64_t pieces = std::min<uint64_t>(spec_.train().micro_batches(), examples.size());
     for (uint64_t piece = 0; piece < pieces; ++piece) {
       const bool last = piece + 1 == pieces;
-      step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), dataset_.labels);
+      step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces));
       step.accumulate = piece > 0;
       LossSum loss;
       if (!model_->Forward(
@@ -73,16 +78,17 @@ class TextProgram : public Program {
   }
 
   absl::StatusOr<EvaluationStatistics> EvaluateSlot(const EvaluationTask& task) override {
-    const EncodedPart& part = dataset_[task.set == EVALUATION_SET_TEST ? Part::kTest : Part::kValidation];
+    const tasks::EncodedPart& part =
+        dataset_[task.set == EVALUATION_SET_TEST ? Part::kTest : Part::kValidation];
     std::vector<uint64_t> examples;
     for (uint64_t i = task.slot.value(); i < part.size(); i += spec_.train().slots()) examples.push_back(i);
     EvaluationStatistics statistics;
     for (uint64_t begin = 0; begin < examples.size(); begin += micro_examples_) {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
-      const Batch batch = buffer_.Gather(part, piece, dataset_.labels);
-      const auto logits = absl::MakeSpan(logits_).subspan(0, piece.size() * dataset_.labels);
-      const LossSum loss = model_->Evaluate(task.theta, batch, logits);
-      AddBatch(spec_.task(), batch, logits, loss, &statistics);
+      const Batch batch = buffer_.Gather(part, piece);
+      logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * dataset_.labels);
+      const LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
+      tasks::CountBatch(task_, batch, logits_, loss, &statistics);
     }
     return statistics;
   }
@@ -104,12 +110,13 @@ class TextProgram : public Program {
   }
 
   const JobSpec spec_;
+  const tasks::Task& task_;
   const Dataset dataset_;
-  const BatchOrder order_;
+  const tasks::BatchOrder order_;
   const uint64_t micro_examples_;
   const Parameters parameters_;
   std::unique_ptr<Model> model_;
-  BatchBuffer buffer_;
+  tasks::BatchBuffer buffer_;
   std::vector<float> logits_;
 };
 
@@ -187,7 +194,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, "dataset"));
-  SHOAL_ASSIGN_OR_RETURN(Dataset dataset, ParseDataset(bytes, config.vocab_size));
+  SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, config.vocab_size));
   SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));
   return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));
 }

@@ -1,0 +1,50 @@
+// The next token, from those before it. Statistics: predicted_tokens, which the loss is the sum over.
+#include <cmath>
+#include <limits>
+
+#include "tasks/statistics.h"
+#include "tasks/task.h"
+
+namespace shoal::tasks {
+namespace {
+
+class CausalLanguageModellingTask final : public Task {
+ public:
+  TaskType type() const override { return TASK_CAUSAL_LANGUAGE_MODELLING; }
+  HeadType head() const override { return HEAD_TYPE_NEXT_TOKEN; }
+  bool cuts_windows() const override { return true; }
+
+  absl::Status ReadLabels(std::vector<std::string>, Example*) const override { return absl::OkStatus(); }
+  RareLabels rare_labels() const override { return RareLabels::kKept; }
+
+  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&, const ExampleSet&) const override {
+    return std::vector<std::string>();
+  }
+  TargetKind target_kind() const override { return TargetKind::kNone; }
+  absl::Status AppendTargets(const EncodedExample&, const LabelMap&, EncodedPart*) const override {
+    return absl::OkStatus();
+  }
+
+  std::vector<Metric> reported_metrics() const override { return {METRIC_PERPLEXITY}; }
+
+  std::vector<float> Predict(absl::Span<const float> /*logits*/) const override { return {}; }
+
+ protected:
+  void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
+    statistics->set_predicted_tokens(statistics->predicted_tokens() + outcome.loss_rows);
+  }
+
+  double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {
+    return metric == METRIC_PERPLEXITY ? std::exp(MeanLoss(statistics))
+                                       : std::numeric_limits<double>::quiet_NaN();
+  }
+};
+
+}  // namespace
+
+const Task& CausalLanguageModelling() {
+  static const CausalLanguageModellingTask kTask;
+  return kTask;
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,18 @@
+// What tasks whose labels are classes have in common.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "tasks/data/example.h"
+
+namespace shoal::tasks {
+
+// INVALID_ARGUMENT when a record's label is empty.
+absl::Status CheckNotEmpty(const std::string& label);
+
+// The labels of the training examples, sorted. Errors: INVALID_ARGUMENT when they are fewer than `least`.
+absl::StatusOr<std::vector<std::string>> DistinctLabels(const ExampleSet& training, size_t least);
+
+}  // namespace shoal::tasks

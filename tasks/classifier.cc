@@ -1,0 +1,102 @@
+#include "tasks/classifier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "kernels/tensor.h"
+#include "model/hugging_face.h"
+#include "model/parameters.h"
+#include "tasks/data/reader.h"
+#include "tasks/evaluation.h"
+#include "tasks/registry.h"
+
+namespace shoal::tasks {
+namespace {
+
+constexpr char kVocabularyName[] = "sentencepiece.model";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder,
+                                                             Device* device) {
+  std::unique_ptr<Classifier> classifier(new Classifier);
+  SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
+  SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(classifier->config_), folder));
+  if (classifier->config_.causal()) {
+    return absl::UnimplementedError(absl::StrCat(
+        folder,
+        " is a language model, and Shoal does not generate text yet; expected a model with labels. "
+        "`transformers` loads it (GPT2LMHeadModel)"));
+  }
+  classifier->task_ = &TaskOf(classifier->config_.head);
+  classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
+  SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, ReadMaxLength(env, folder, classifier->config_));
+  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyName)));
+  auto tokenizer = LoadTokenizer(vocabulary);
+  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyName));
+  classifier->tokenizer_ = *std::move(tokenizer);
+  const Parameters parameters = MakeParameters(classifier->config_);
+  SHOAL_ASSIGN_OR_RETURN(LoadedWeights weights, ReadWeights(env, folder, parameters));
+  if (std::find(weights.found.begin(), weights.found.end(), false) != weights.found.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
+  }
+  classifier->theta_ = std::move(weights.theta);
+  classifier->model_ =
+      MakeModel(device, classifier->config_, {classifier->max_length_, 1}, DType::kF32, Purpose::kEvaluation);
+  return classifier;
+}
+
+std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
+  std::vector<float> logits(config_.labels.size());
+  *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
+  return logits;
+}
+
+std::vector<float> Classifier::Predict(absl::string_view text) {
+  EncodedPart part;
+  for (uint32_t token : tokenizer_->Encode(text, max_length_)) {
+    part.tokens.push_back(static_cast<int32_t>(token));
+  }
+  part.offsets.push_back(part.tokens.size());
+  LossSum loss;
+  return task_->Predict(Logits(buffer_.Gather(part, {0}), &loss));
+}
+
+absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
+                                                          const DataSpec& data) {
+  const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
+  SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, data, *task_));
+  SHOAL_ASSIGN_OR_RETURN(const EncodedPart part,
+                         EncodeExamples(set, *tokenizer_, max_length_, *task_, config_.labels));
+  EvaluationStatistics statistics;
+  for (uint64_t example = 0; example < part.size(); ++example) {
+    const Batch batch = buffer_.Gather(part, {example});
+    LossSum loss;
+    const std::vector<float> logits = Logits(batch, &loss);
+    CountBatch(*task_, batch, logits, loss, &statistics);
+  }
+  return statistics;
+}
+
+absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
+                         absl::string_view tokenizer, absl::Span<const float> theta) {
+  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> loaded, LoadTokenizer(tokenizer));
+  if (theta.size() != MakeParameters(config).size) {
+    return absl::InvalidArgumentError(absl::StrCat("the checkpoint has ", theta.size(),
+                                                   " parameters, the model ", MakeParameters(config).size));
+  }
+  SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
+  // Plans of older versions don't state it: their texts were cut at the positions.
+  const auto max_length =
+      plan.max_length() > 0 ? plan.max_length() : static_cast<uint32_t>(config.max_position_embeddings);
+  for (const NamedFile& file : loaded->ExportFiles(max_length)) {
+    SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, file.name), file.bytes));
+  }
+  return WriteModel(env, folder, config, theta);
+}
+
+}  // namespace shoal::tasks

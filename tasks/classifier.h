@@ -1,0 +1,60 @@
+// A trained model at work: texts in, labels out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/storage/file.h"
+#include "kernels/device.h"
+#include "model/model.h"
+#include "model/model_config.h"
+#include "model/tokenizer/tokenizer.h"
+#include "proto/scheduler.pb.h"
+#include "tasks/encode.h"
+
+namespace shoal::tasks {
+
+// Not thread-safe.
+class Classifier {
+ public:
+  // From a folder that Shoal has exported. `device` must outlive it. Errors: NOT_FOUND, INVALID_ARGUMENT that
+  // name the file; UNIMPLEMENTED for a language model.
+  static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder,
+                                                          Device* device);
+
+  const ModelConfig& config() const { return config_; }
+
+  const Task& task() const { return *task_; }
+
+  // A value for each label: Task::Predict.
+  std::vector<float> Predict(absl::string_view text);
+
+  // How well it does on the files' examples. `data`: format, text, label. Errors: as
+  // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
+  absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
+                                                const DataSpec& data);
+
+ private:
+  Classifier() = default;
+  std::vector<float> Logits(const Batch& batch, LossSum* loss);
+
+  const Task* task_ = nullptr;
+  ModelConfig config_;
+  uint32_t max_length_ = 0;  // longer texts are cut
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::vector<float> theta_;
+  std::unique_ptr<Model> model_;
+  BatchBuffer buffer_{TargetKind::kNone, 0};
+};
+
+// Writes a folder that `transformers` and Classifier load. `tokenizer`: the plan's artifact. Errors:
+// INVALID_ARGUMENT when `theta` is not the plan's model; what the Env says.
+absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
+                         absl::string_view tokenizer, absl::Span<const float> theta);
+
+}  // namespace shoal::tasks

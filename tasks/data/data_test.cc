@@ -1,0 +1,191 @@
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "catch2/catch.hpp"
+#include "common/job/job_spec.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
+#include "tasks/data/delimited.h"
+#include "tasks/data/reader.h"
+#include "tasks/data/split.h"
+#include "tasks/registry.h"
+
+namespace shoal::tasks {
+namespace {
+
+using Catch::Matchers::Contains;
+using Records = std::vector<std::vector<std::string>>;
+
+std::string Write(const TestDir& dir, const std::string& name, const std::string& text) {
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / name, text).ok());
+  return dir / name;
+}
+
+JobSpec Spec(const std::vector<std::string>& files) {
+  JobSpec spec;
+  spec.set_name("test");
+  for (const std::string& file : files) spec.mutable_data()->add_files(file);
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  CompleteJob(&spec);
+  return spec;
+}
+
+absl::StatusOr<ExampleSet> Read(const JobSpec& spec) {
+  return ReadExamples(PosixEnv(), spec.data().files(), spec.data(), TaskOf(spec));
+}
+
+std::string ErrorOf(const TestDir& dir, const std::string& name, const std::string& text) {
+  const auto set = Read(Spec({Write(dir, name, text)}));
+  REQUIRE_FALSE(set.ok());
+  return std::string(set.status().message());
+}
+
+Records CsvRecords(absl::string_view text) {
+  Records records;
+  const absl::Status status =
+      ForEachCsvRecord({"test.csv", text}, [&](absl::Span<const absl::string_view> fields, uint64_t) {
+        records.emplace_back(fields.begin(), fields.end());
+        return absl::OkStatus();
+      });
+  INFO(status);
+  REQUIRE(status.ok());
+  return records;
+}
+
+TEST_CASE("CSV is read as RFC 4180 has it") {
+  CHECK(CsvRecords("a,b\r\n1,2\r\n") == Records{{"a", "b"}, {"1", "2"}});
+  CHECK(CsvRecords("\"a,b\",\"say \"\"hi\"\"\"\n") == Records{{"a,b", "say \"hi\""}});
+  CHECK(CsvRecords("\"two\nlines\",x") == Records{{"two\nlines", "x"}});
+  CHECK(CsvRecords(",,\n") == Records{{"", "", ""}});
+}
+
+TEST_CASE("A CSV quote that is not closed is an error with its line") {
+  const absl::Status status =
+      ForEachCsvRecord({"test.csv", "a,b\n\"open,2\n"},
+                       [](absl::Span<const absl::string_view>, uint64_t) { return absl::OkStatus(); });
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK_THAT(std::string(status.message()), Contains("test.csv:2"));
+}
+
+TEST_CASE("TSV, CSV and JSONL give the same examples, with their lines") {
+  const TestDir dir;
+  for (const std::string& file : {Write(dir, "a.tsv", "\xef\xbb\xbflabel\ttext\nx\tone two\n\ny\tthree\r\n"),
+                                  Write(dir, "a.csv", "text,label\n\"one two\",x\n\nthree,y\n"),
+                                  Write(dir, "a.jsonl",
+                                        "\n{\"text\": \"one two\", \"label\": \"x\"}\n\n{\"label\": \"y\", "
+                                        "\"text\": \"three\", \"more\": 1}\n")}) {
+    const auto set = Read(Spec({file}));
+    INFO(set.status());
+    REQUIRE(set.ok());
+    REQUIRE(set->examples.size() == 2);
+    CHECK(set->examples[0].text == "one two");
+    CHECK(set->examples[0].labels == std::vector<std::string>{"x"});
+    CHECK(set->examples[1].text == "three");
+    CHECK(set->Origin(set->examples[1]) == absl::StrCat(file, ":4"));
+  }
+}
+
+TEST_CASE("Wrong data is an error with file, line, and what was expected") {
+  const TestDir dir;
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "lable\ttext\nx\ty\n"),
+             Contains("there is no column 'label'") && Contains("did you mean 'lable'"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\nx\ty\nx\n"),
+             Contains("a.tsv:3") && Contains("expected 2 fields"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\n"), Contains("a.tsv"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\tlabel\nx\ty\tz\n"), Contains("twice"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\nx\t\xff\xfe\n"), Contains("UTF-8"));
+  CHECK_THAT(ErrorOf(dir, "a.tsv", "label\ttext\n\ttext\n"), Contains("a.tsv:2"));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"a\", \"label\": \"b\"}\n[1]\n"),
+             Contains("a.jsonl:2") && Contains("JSON object"));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": {}, \"label\": \"b\"}\n"), Contains("expected a string"));
+  CHECK(Read(Spec({dir / "none.tsv"})).status().code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE(
+    "A part of a split is a function of seed and key: groups stay together, fractions are about right") {
+  const TestDir dir;
+  std::string text = "group\tlabel\ttext\n";
+  for (int i = 0; i < 6000; ++i)
+    absl::StrAppend(&text, "g", i / 3, "\t", i % 2 == 0 ? "a" : "b", "\ttext ", i, "\n");
+  JobSpec spec = Spec({Write(dir, "a.tsv", text)});
+  spec.mutable_data()->set_group("group");
+  const auto parts = ReadParts(PosixEnv(), spec, TaskOf(spec));
+  REQUIRE(parts.ok());
+  std::set<std::string> groups[kNumParts];
+  size_t examples = 0;
+  for (int part = 0; part < kNumParts; ++part) {
+    examples += parts->part[part].examples.size();
+    for (const Example& example : parts->part[part].examples) groups[part].insert(example.group);
+  }
+  CHECK(examples == 6000);
+  CHECK(groups[0].size() + groups[1].size() + groups[2].size() == 2000);  // none is in two
+  CHECK(groups[0].size() == Approx(1800).margin(60));
+  CHECK(groups[1].size() == Approx(100).margin(40));
+  CHECK(PartOf("g7", 1, spec.data().split()) == PartOf("g7", 1, spec.data().split()));
+}
+
+// tools/bench/sections_baseline checks itself against the same file: it splits the same way in Python.
+TEST_CASE("Keys fall where tasks/data/split_cases.tsv says") {
+  JobSpec spec = Spec({"a.tsv"});
+  const auto cases = PosixEnv()->ReadFile("tasks/data/split_cases.tsv");
+  REQUIRE(cases.ok());
+  const std::vector<std::string> lines = absl::StrSplit(*cases, '\n', absl::SkipEmpty());
+  REQUIRE(lines.size() > 30);
+  CHECK(lines[0] == "seed\tkey\tpart");
+  for (size_t i = 1; i < lines.size(); ++i) {
+    INFO(lines[i]);
+    const std::vector<std::string> fields = absl::StrSplit(lines[i], '\t');
+    REQUIRE(fields.size() == 3);
+    uint64_t seed = 0;
+    REQUIRE(absl::SimpleAtoi(fields[0], &seed));
+    CHECK(NameOf(PartOf(fields[1], seed, spec.data().split())) == fields[2]);
+  }
+}
+
+TEST_CASE("Plain text is cut from its front to its end, between characters") {
+  const TestDir dir;
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "\xc3\xa4";  // two bytes each
+  JobSpec spec;
+  spec.set_task(TASK_CAUSAL_LANGUAGE_MODELLING);
+  for (const char* name : {"a.txt", "b.txt"}) spec.mutable_data()->add_files(Write(dir, name, text));
+  spec.mutable_data()->mutable_split()->set_train(0.703);
+  spec.mutable_data()->mutable_split()->set_validation(0.2);
+  spec.mutable_data()->mutable_split()->set_test(0.097);
+  CompleteJob(&spec);
+  const auto parts = ReadParts(PosixEnv(), spec, TaskOf(spec));
+  INFO(parts.status());
+  REQUIRE(parts.ok());
+  for (size_t file = 0; file < 2; ++file) {
+    std::string whole;
+    for (const ExampleSet& part : parts->part) {
+      REQUIRE(part.examples.size() == 2);
+      CHECK(part.examples[file].file == file);
+      whole += part.examples[file].text;
+    }
+    CHECK(whole == text);
+    CHECK(parts->part[0].examples[file].text.size() == 142);  // 140.6, rounded, then to a whole character
+    CHECK(parts->part[1].examples[file].text.size() == 40);
+  }
+}
+
+TEST_CASE("Labels that are rarer than min_class_count are left out with their examples") {
+  const TestDir dir;
+  std::string text = "label\ttext\n";
+  for (int i = 0; i < 100; ++i) absl::StrAppend(&text, i % 2 == 0 ? "a" : "b", "\ttext ", i, "\n");
+  text += "rare\tsomething\n";
+  JobSpec spec = Spec({Write(dir, "a.tsv", text)});
+  spec.mutable_data()->set_min_class_count(2);
+  const auto parts = ReadParts(PosixEnv(), spec, TaskOf(spec));
+  REQUIRE(parts.ok());
+  CHECK(parts->part[0].examples.size() + parts->part[1].examples.size() + parts->part[2].examples.size() ==
+        100);
+}
+
+}  // namespace
+}  // namespace shoal::tasks

@@ -1,0 +1,146 @@
+#include "tasks/data/record.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/base/nearest_name.h"
+#include "common/base/status.h"
+
+namespace shoal::tasks {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status NoSuchColumn(absl::string_view column, absl::string_view field,
+                          const std::vector<std::string>& columns) {
+  return absl::InvalidArgumentError(absl::StrCat("there is no column '", column, "' (", field, ")",
+                                                 DidYouMean(column, columns), "; the columns are '",
+                                                 absl::StrJoin(columns, "', '"), "'"));
+}
+
+absl::StatusOr<size_t> FindColumn(absl::Span<const absl::string_view> header, absl::string_view column,
+                                  absl::string_view field) {
+  const auto it = std::find(header.begin(), header.end(), column);
+  if (it == header.end()) return NoSuchColumn(column, field, {header.begin(), header.end()});
+  if (std::count(header.begin(), header.end(), column) > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("column '", column, "' (", field, ") stands twice in the header"));
+  }
+  return static_cast<size_t>(it - header.begin());
+}
+
+std::vector<std::string> SplitLabels(absl::string_view field, const DataSpec& data,
+                                     const LabelReader& labels) {
+  if (!labels.reads_lists()) return {std::string(field)};
+  std::vector<std::string> parts;
+  for (absl::string_view label : absl::StrSplit(field, data.label_separator())) {
+    parts.emplace_back(absl::StripAsciiWhitespace(label));
+  }
+  return parts;
+}
+
+// The values of one JSON object.
+class JsonRecord {
+ public:
+  explicit JsonRecord(const Json& object) : object_(object) {}
+
+  absl::StatusOr<std::string> String(const std::string& column, absl::string_view field) const {
+    SHOAL_ASSIGN_OR_RETURN(const Json* value, Value(column, field));
+    return AsString(*value, column, field);
+  }
+
+  // The elements of an array, or nullopt when the value is none.
+  absl::StatusOr<std::optional<std::vector<std::string>>> Array(const std::string& column,
+                                                                absl::string_view field) const {
+    SHOAL_ASSIGN_OR_RETURN(const Json* value, Value(column, field));
+    if (!value->is_array()) return std::nullopt;
+    std::vector<std::string> elements;
+    for (const Json& element : *value) {
+      SHOAL_ASSIGN_OR_RETURN(std::string text, AsString(element, column, field));
+      elements.push_back(std::move(text));
+    }
+    return elements;
+  }
+
+ private:
+  absl::StatusOr<const Json*> Value(const std::string& column, absl::string_view field) const {
+    const auto it = object_.find(column);
+    if (it != object_.end()) return &*it;
+    std::vector<std::string> columns;
+    for (const auto& item : object_.items()) columns.push_back(item.key());
+    return NoSuchColumn(column, field, columns);
+  }
+
+  static absl::StatusOr<std::string> AsString(const Json& value, absl::string_view column,
+                                              absl::string_view field) {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_number() || value.is_boolean()) return value.dump();
+    return absl::InvalidArgumentError(
+        absl::StrCat("column '", column, "' (", field, "): expected a string, got ", value.type_name()));
+  }
+
+  const Json& object_;
+};
+
+}  // namespace
+
+absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data) {
+  ColumnIndexes indexes;
+  indexes.count = header.size();
+  for (const std::string& text : data.text()) {
+    SHOAL_ASSIGN_OR_RETURN(const size_t index, FindColumn(header, text, "data.text"));
+    indexes.text.push_back(index);
+  }
+  SHOAL_ASSIGN_OR_RETURN(indexes.label, FindColumn(header, data.label(), "data.label"));
+  if (data.has_group()) {
+    SHOAL_ASSIGN_OR_RETURN(indexes.group, FindColumn(header, data.group(), "data.group"));
+  }
+  return indexes;
+}
+
+absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields,
+                                        const ColumnIndexes& columns, const DataSpec& data,
+                                        const LabelReader& labels) {
+  if (fields.size() != columns.count) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected ", columns.count, " fields as in the header, got ", fields.size()));
+  }
+  Record record;
+  for (size_t index : columns.text) record.texts.emplace_back(fields[index]);
+  record.labels = SplitLabels(fields[columns.label], data, labels);
+  if (columns.group.has_value()) record.group = std::string(fields[*columns.group]);
+  return record;
+}
+
+absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
+                                      const LabelReader& labels) {
+  const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return absl::InvalidArgumentError("expected a JSON object in one line");
+  const JsonRecord values(object);
+  Record record;
+  for (const std::string& column : data.text()) {
+    SHOAL_ASSIGN_OR_RETURN(std::string text, values.String(column, "data.text"));
+    record.texts.push_back(std::move(text));
+  }
+  if (data.has_group()) {
+    SHOAL_ASSIGN_OR_RETURN(record.group, values.String(data.group(), "data.group"));
+  }
+  if (labels.reads_lists()) {
+    SHOAL_ASSIGN_OR_RETURN(auto list, values.Array(data.label(), "data.label"));
+    if (list.has_value()) {
+      record.labels = *std::move(list);
+      return record;
+    }
+  }
+  SHOAL_ASSIGN_OR_RETURN(const std::string label, values.String(data.label(), "data.label"));
+  record.labels = SplitLabels(label, data, labels);
+  return record;
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,46 @@
+// The columns that a job asks for, out of one record of a file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "proto/job.pb.h"
+#include "tasks/data/label_reader.h"
+
+namespace shoal::tasks {
+
+struct Record {
+  std::vector<std::string> texts;   // in the order of data.text
+  std::vector<std::string> labels;  // as LabelReader gets them
+  std::string group;
+};
+
+// Where the columns stand in a delimited file.
+struct ColumnIndexes {
+  std::vector<size_t> text;
+  size_t label = 0;
+  std::optional<size_t> group;
+  size_t count = 0;  // of all columns
+};
+
+// Errors: INVALID_ARGUMENT when a column is not there (with the nearest name and all there are) or there
+// twice.
+absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data);
+
+// Errors: INVALID_ARGUMENT when there are more or fewer fields than columns.
+absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields,
+                                        const ColumnIndexes& columns, const DataSpec& data,
+                                        const LabelReader& labels);
+
+// From a JSON object whose keys are the columns; strings, numbers and booleans will do, and an array
+// of them where `labels` reads lists.
+// Errors: INVALID_ARGUMENT when the line is no JSON object, or a column is not there or of another type.
+absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
+                                      const LabelReader& labels);
+
+}  // namespace shoal::tasks

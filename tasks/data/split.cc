@@ -1,0 +1,174 @@
+#include "tasks/data/split.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "tasks/data/reader.h"
+
+namespace shoal::tasks {
+namespace {
+
+constexpr Part kParts[] = {Part::kTrain, Part::kValidation, Part::kTest};
+
+// 53 bits of SHA-256(seed as decimal number, "/split/", key), in [0, 1).
+double UniformOf(absl::string_view key, uint64_t seed) {
+  Sha256 hash;
+  hash.Add(absl::StrCat(seed, "/split/"));
+  hash.Add(key);
+  const Sha256Digest digest = hash.Digest();
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; ++i) bits = bits << 8 | digest[static_cast<size_t>(i)];
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+PartedExamples PartExamples(ExampleSet all, const JobSpec& job) {
+  PartedExamples parted;
+  for (Part part : kParts) parted[part].files = all.files;
+  for (Example& example : all.examples) {
+    const std::string& key = job.data().has_group() ? example.group : example.text;
+    const Part part = PartOf(key, job.seed(), job.data().split());
+    if (part != Part::kUnused) parted[part].examples.push_back(std::move(example));
+  }
+  return parted;
+}
+
+// The start of a UTF-8 character at or behind `fraction` of the text.
+size_t CutAt(absl::string_view text, double fraction) {
+  const double at = std::min(1.0, fraction) * static_cast<double>(text.size());
+  size_t cut = std::min(text.size(), static_cast<size_t>(std::llround(at)));
+  while (cut < text.size() && (text[cut] & 0xC0) == 0x80) ++cut;
+  return cut;
+}
+
+// Each text's front is for training, its end for the test.
+PartedExamples CutTexts(const ExampleSet& all, const SplitSpec& split) {
+  PartedExamples parted;
+  const double ends[] = {split.train(), split.train() + split.validation(),
+                         split.train() + split.validation() + split.test()};
+  for (Part part : kParts) parted[part].files = all.files;
+  for (const Example& example : all.examples) {
+    size_t begin = 0;
+    for (Part part : kParts) {
+      const size_t end = std::max(begin, CutAt(example.text, ends[static_cast<int>(part)]));
+      Example piece;
+      piece.text = example.text.substr(begin, end - begin);
+      piece.file = example.file;
+      piece.line = example.line;
+      if (end > begin) parted[part].examples.push_back(std::move(piece));
+      begin = end;
+    }
+  }
+  return parted;
+}
+
+absl::StatusOr<PartedExamples> ReadGivenParts(Env* env, const DataSpec& data, const LabelReader& labels) {
+  PartedExamples parted;
+  SHOAL_ASSIGN_OR_RETURN(parted[Part::kTrain], ReadExamples(env, data.train_files(), data, labels));
+  SHOAL_ASSIGN_OR_RETURN(parted[Part::kValidation], ReadExamples(env, data.validation_files(), data, labels));
+  SHOAL_ASSIGN_OR_RETURN(parted[Part::kTest], ReadExamples(env, data.test_files(), data, labels));
+  return parted;
+}
+
+// How often each label stands in `sets`.
+class LabelFrequencies {
+ public:
+  LabelFrequencies(absl::Span<ExampleSet* const> sets, uint64_t min_count) : min_count_(min_count) {
+    for (const ExampleSet* set : sets) {
+      for (const Example& example : set->examples) {
+        for (const std::string& label : example.labels) ++counts_[label];
+      }
+    }
+  }
+
+  void RemoveRareFrom(ExampleSet* set, bool keep_examples) const {
+    auto& examples = set->examples;
+    for (Example& example : examples) {
+      auto& labels = example.labels;
+      labels.erase(
+          std::remove_if(labels.begin(), labels.end(), [&](const auto& label) { return IsRare(label); }),
+          labels.end());
+    }
+    if (keep_examples) return;
+    examples.erase(
+        std::remove_if(examples.begin(), examples.end(), [](const Example& e) { return e.labels.empty(); }),
+        examples.end());
+  }
+
+ private:
+  bool IsRare(const std::string& label) const { return counts_.at(label) < min_count_; }
+
+  uint64_t min_count_;
+  absl::flat_hash_map<std::string, uint64_t> counts_;
+};
+
+void RemoveRareLabels(const DataSpec& data, RareLabels what, absl::Span<ExampleSet* const> sets) {
+  if (data.min_class_count() <= 1 || what == RareLabels::kKept) return;
+  const LabelFrequencies frequencies(sets, data.min_class_count());
+  for (ExampleSet* set : sets) frequencies.RemoveRareFrom(set, what == RareLabels::kRemoved);
+}
+
+bool IsAskedFor(const DataSpec& data, Part part) {
+  const bool split = data.files_size() > 0;
+  if (part == Part::kValidation)
+    return split ? data.split().validation() > 0 : data.validation_files_size() > 0;
+  if (part == Part::kTest) return split ? data.split().test() > 0 : data.test_files_size() > 0;
+  return true;
+}
+
+absl::Status CheckPart(const DataSpec& data, Part part, size_t examples) {
+  if (examples > 0 || !IsAskedFor(data, part)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "no example is left for the ", NameOf(part), " part; expected more examples, another data.split",
+      data.min_class_count() > 1 ? absl::StrCat(", or data.min_class_count below ", data.min_class_count())
+                                 : ""));
+}
+
+}  // namespace
+
+absl::string_view NameOf(Part part) {
+  switch (part) {
+    case Part::kTrain:
+      return "training";
+    case Part::kValidation:
+      return "validation";
+    case Part::kTest:
+      return "test";
+    case Part::kUnused:
+      break;
+  }
+  return "unused";
+}
+
+Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split) {
+  const double at = UniformOf(key, seed);
+  if (at < split.train()) return Part::kTrain;
+  if (at < split.train() + split.validation()) return Part::kValidation;
+  // Fractions that are meant to sum to 1 may miss it by a rounding error.
+  constexpr double kSlack = 1e-9;
+  return at < split.train() + split.validation() + split.test() + kSlack && split.test() > 0 ? Part::kTest
+                                                                                             : Part::kUnused;
+}
+
+absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels) {
+  PartedExamples parted;
+  if (job.data().files_size() > 0) {
+    SHOAL_ASSIGN_OR_RETURN(ExampleSet all, ReadExamples(env, job.data().files(), job.data(), labels));
+    RemoveRareLabels(job.data(), labels.rare_labels(), {&all});
+    parted = job.data().format() == DATA_FORMAT_TEXT ? CutTexts(all, job.data().split())
+                                                     : PartExamples(std::move(all), job);
+  } else {
+    SHOAL_ASSIGN_OR_RETURN(parted, ReadGivenParts(env, job.data(), labels));
+    RemoveRareLabels(job.data(), labels.rare_labels(), {&parted.part[0], &parted.part[1], &parted.part[2]});
+  }
+  for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parted[part].examples.size()));
+  return parted;
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,40 @@
+// Which examples are for training, which for validation, which for the test at the end.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/storage/file.h"
+#include "proto/job.pb.h"
+#include "tasks/data/example.h"
+#include "tasks/data/label_reader.h"
+
+namespace shoal::tasks {
+
+enum class Part { kTrain = 0, kValidation = 1, kTest = 2, kUnused = 3 };
+inline constexpr int kNumParts = 3;  // without kUnused
+
+// "training", "validation", "test".
+absl::string_view NameOf(Part part);
+
+struct PartedExamples {
+  ExampleSet part[kNumParts];
+  ExampleSet& operator[](Part p) { return part[static_cast<int>(p)]; }
+  const ExampleSet& operator[](Part p) const { return part[static_cast<int>(p)]; }
+};
+
+// Where everything with this key goes: a pure function of seed, key and fractions (SHA-256), so it depends
+// neither on the order of the lines nor on what else is in the files.
+Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
+
+// Reads the job's data and parts it: as the files are given, or by PartOf of the group column's value, or
+// without one of the text itself, so that a text that stands twice is never in two parts; texts of format
+// text are cut, each from its front to its end. Labels rarer than data.min_class_count in all parts together
+// are left out, as `labels`, the job's task, says.
+//
+// Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for a part that the
+// job asks for.
+absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels);
+
+}  // namespace shoal::tasks

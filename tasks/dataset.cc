@@ -1,0 +1,105 @@
+#include "tasks/dataset.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "tasks/registry.h"
+
+namespace shoal::tasks {
+namespace {
+
+constexpr absl::string_view kMagic = "shoal dataset 1\n";  // 16 bytes
+
+template <typename T>
+void AppendArray(const std::vector<T>& values, std::string* out) {
+  const uint64_t count = values.size();
+  out->append(reinterpret_cast<const char*>(&count), sizeof(count));
+  out->append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+  out->resize((out->size() + 7) / 8 * 8);
+}
+
+// Reads what AppendArray wrote.
+class ArrayReader {
+ public:
+  explicit ArrayReader(absl::string_view bytes) : rest_(bytes) {}
+
+  template <typename T>
+  bool Read(std::vector<T>* values) {
+    uint64_t count = 0;
+    if (rest_.size() < sizeof(count)) return false;
+    std::memcpy(&count, rest_.data(), sizeof(count));
+    rest_.remove_prefix(sizeof(count));
+    if (count > rest_.size() / sizeof(T)) return false;
+    values->resize(count);
+    if (count > 0) std::memcpy(values->data(), rest_.data(), count * sizeof(T));
+    const uint64_t padded = (count * sizeof(T) + 7) / 8 * 8;
+    if (padded > rest_.size()) return false;
+    rest_.remove_prefix(padded);
+    return true;
+  }
+  bool at_end() const { return rest_.empty(); }
+
+ private:
+  absl::string_view rest_;
+};
+
+absl::Status CheckPart(const EncodedPart& part, TargetKind kind, uint32_t labels, uint64_t vocab_size) {
+  const absl::Status bad = absl::InvalidArgumentError("the dataset's numbers do not fit together");
+  if (part.offsets.empty() || part.offsets.front() != 0 || part.offsets.back() != part.tokens.size())
+    return bad;
+  if (!std::is_sorted(part.offsets.begin(), part.offsets.end())) return bad;
+  for (int32_t token : part.tokens) {
+    if (token < 0 || static_cast<uint64_t>(token) >= vocab_size) return bad;
+  }
+  return HasTargets(part, kind, labels) ? absl::OkStatus() : bad;
+}
+
+}  // namespace
+
+uint64_t Dataset::longest() const {
+  uint64_t longest = 0;
+  for (const EncodedPart& p : part) {
+    for (uint64_t example = 0; example < p.size(); ++example) longest = std::max(longest, p.length(example));
+  }
+  return longest;
+}
+
+std::string SerializeDataset(const Dataset& dataset) {
+  std::string bytes(kMagic);
+  const std::vector<uint32_t> head = {static_cast<uint32_t>(dataset.task), dataset.labels};
+  AppendArray(head, &bytes);
+  for (const EncodedPart& part : dataset.part) {
+    AppendArray(part.offsets, &bytes);
+    AppendArray(part.tokens, &bytes);
+    AppendArray(part.classes, &bytes);
+    AppendArray(part.targets, &bytes);
+  }
+  return bytes;
+}
+
+absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size) {
+  if (bytes.substr(0, kMagic.size()) != kMagic)
+    return absl::InvalidArgumentError("expected a dataset of Shoal");
+  ArrayReader reader(bytes.substr(kMagic.size()));
+  std::vector<uint32_t> head;
+  Dataset dataset;
+  bool whole = reader.Read(&head) && head.size() == 2;
+  if (whole) {
+    dataset.task = static_cast<TaskType>(head[0]);
+    dataset.labels = head[1];
+  }
+  const Task* const task = FindTask(dataset.task);
+  for (EncodedPart& part : dataset.part) {
+    whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) && reader.Read(&part.classes) &&
+            reader.Read(&part.targets);
+  }
+  if (!whole || !reader.at_end() || task == nullptr)
+    return absl::InvalidArgumentError("the dataset is cut off or damaged");
+  for (const EncodedPart& part : dataset.part)
+    SHOAL_RETURN_IF_ERROR(CheckPart(part, task->target_kind(), dataset.labels, vocab_size));
+  return dataset;
+}
+
+}  // namespace shoal::tasks

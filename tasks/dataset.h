@@ -1,0 +1,32 @@
+// A job's examples as numbers: the artifact "dataset" (docs/byte-formats.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "proto/job.pb.h"
+#include "tasks/data/split.h"
+#include "tasks/encoded_part.h"
+
+namespace shoal::tasks {
+
+struct Dataset {
+  TaskType task = {};
+  uint32_t labels = 0;
+  EncodedPart part[kNumParts];
+
+  const EncodedPart& operator[](Part p) const { return part[static_cast<int>(p)]; }
+  // Tokens of the longest example.
+  uint64_t longest() const;
+};
+
+// The same data gives the same bytes on any machine.
+std::string SerializeDataset(const Dataset& dataset);
+
+// Safe with any bytes. Errors: INVALID_ARGUMENT when they are no dataset, or its numbers don't fit together,
+// or a token is not below `vocab_size`.
+absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size);
+
+}  // namespace shoal::tasks

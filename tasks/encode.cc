@@ -1,0 +1,93 @@
+#include "tasks/encode.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "common/base/status.h"
+
+namespace shoal::tasks {
+namespace {
+
+constexpr uint64_t kExamplesPerProgress = 1000;
+
+void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_tokens, EncodedPart* part) {
+  for (uint32_t token : tokenizer.Encode(text, max_tokens))
+    part->tokens.push_back(static_cast<int32_t>(token));
+  part->offsets.push_back(part->tokens.size());
+}
+
+// A text as windows of `size` tokens. A single token that is left over predicts nothing.
+void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t size, EncodedPart* part) {
+  const std::vector<uint32_t> tokens = tokenizer.Encode(text, std::numeric_limits<size_t>::max());
+  for (size_t begin = 0; begin + 1 < tokens.size(); begin += size) {
+    const size_t end = std::min(tokens.size(), begin + size);
+    for (size_t i = begin; i < end; ++i) part->tokens.push_back(static_cast<int32_t>(tokens[i]));
+    part->offsets.push_back(part->tokens.size());
+  }
+}
+
+// Those of example `index` of `part`.
+absl::Span<const int32_t> TokensOf(const EncodedPart& part, uint64_t index) {
+  return absl::MakeConstSpan(part.tokens).subspan(part.offsets[index], part.length(index));
+}
+
+template <typename T>
+void AppendRange(const std::vector<T>& from, uint64_t begin, uint64_t end, std::vector<T>* to) {
+  to->insert(to->end(), from.begin() + static_cast<int64_t>(begin), from.begin() + static_cast<int64_t>(end));
+}
+
+}  // namespace
+
+absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
+                                           size_t max_tokens, const Task& task,
+                                           const std::vector<std::string>& labels, const Progress& progress) {
+  const LabelMap label_map(labels);
+  const auto append = task.cuts_windows() ? AppendWindows : AppendText;
+  EncodedPart part;
+  uint64_t count = 0;
+  for (const Example& example : set.examples) {
+    if (count++ % kExamplesPerProgress == 0) progress("encodes the examples");
+    uint64_t index = part.size();
+    append(tokenizer, example.text, max_tokens, &part);
+    for (; index < part.size(); ++index) {
+      SHOAL_RETURN_IF_ERROR(Annotate(task.AppendTargets({example, TokensOf(part, index)}, label_map, &part),
+                                     set.Origin(example)));
+    }
+  }
+  return part;
+}
+
+Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {
+  tokens_.clear();
+  offsets_.assign(1, 0);
+  classes_.clear();
+  targets_.clear();
+  for (uint64_t example : examples) {
+    AppendRange(part.tokens, part.offsets[example], part.offsets[example + 1], &tokens_);
+    offsets_.push_back(static_cast<int32_t>(tokens_.size()));
+    AddTargets(part, example);
+  }
+  Batch batch;
+  batch.tokens = tokens_;
+  batch.offsets = offsets_;
+  batch.classes = classes_;
+  batch.targets = targets_;
+  return batch;
+}
+
+void BatchBuffer::AddTargets(const EncodedPart& part, uint64_t example) {
+  if (!part.classes.empty() && kind_ == TargetKind::kTokenClasses) {
+    AppendRange(part.classes, part.offsets[example], part.offsets[example + 1], &classes_);
+  } else if (!part.classes.empty()) {
+    classes_.push_back(part.classes[example]);
+  }
+  if (!part.targets.empty()) AppendRange(part.targets, example * labels_, (example + 1) * labels_, &targets_);
+}
+
+int64_t LogitRows(TargetKind kind, const Batch& batch) {
+  if (kind == TargetKind::kNone) return 0;
+  if (kind != TargetKind::kTokenClasses) return batch.example_count();
+  return std::count_if(batch.classes.begin(), batch.classes.end(), [](int32_t label) { return label >= 0; });
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,31 @@
+// Examples as numbers.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace shoal::tasks {
+
+// What a model learns to predict from an example. E: examples, N: their tokens, L: labels.
+enum class TargetKind {
+  kNone,          // it predicts the example's own tokens
+  kClass,         // [E]: one of the labels
+  kTokenClasses,  // [N]: one of the labels for each token; negative: for this one none
+  kNumbers,       // [E,L]: a number for each label
+};
+
+// Some of a job's examples, those for training for instance.
+struct EncodedPart {
+  std::vector<uint64_t> offsets = {0};  // [E+1]: example e is tokens [offsets[e], offsets[e+1])
+  std::vector<int32_t> tokens;          // [N]
+  std::vector<int32_t> classes;         // of kClass and kTokenClasses, else empty
+  std::vector<float> targets;           // of kNumbers, else empty
+
+  uint64_t size() const { return offsets.size() - 1; }
+  uint64_t length(uint64_t example) const { return offsets[example + 1] - offsets[example]; }
+};
+
+// Whether `part` has targets of this kind, as many as its examples need, none beyond `labels`.
+bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels);
+
+}  // namespace shoal::tasks

@@ -1,0 +1,17 @@
+#include "tasks/evaluation.h"
+
+namespace shoal::tasks {
+
+void CountBatch(const Task& task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
+                EvaluationStatistics* statistics) {
+  Outcome outcome;
+  outcome.offsets = batch.offsets;
+  outcome.logits = logits;
+  outcome.classes = batch.classes;
+  outcome.targets = batch.targets;
+  outcome.loss = loss.loss;
+  outcome.loss_rows = loss.rows;
+  task.Count(outcome, statistics);
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,16 @@
+// What a task counts of a batch that a model has computed.
+#pragma once
+
+#include "absl/types/span.h"
+#include "kernels/loss.h"
+#include "model/batch.h"
+#include "proto/scheduler.pb.h"
+#include "tasks/task.h"
+
+namespace shoal::tasks {
+
+// Adds the batch to `statistics`. `logits` and `loss`: what Model::Evaluate gave.
+void CountBatch(const Task& task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
+                EvaluationStatistics* statistics);
+
+}  // namespace shoal::tasks

@@ -1,0 +1,56 @@
+#include "tasks/label_counts.h"
+
+#include <limits>
+#include <utility>
+
+namespace shoal::tasks {
+namespace {
+
+double Ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+}  // namespace
+
+LabelReport ReportOf(const LabelCounts& counts) {
+  LabelReport report;
+  report.support = counts.true_positive + counts.false_negative;
+  report.predicted = counts.true_positive + counts.false_positive;
+  report.precision = Ratio(counts.true_positive, report.predicted);
+  report.recall = Ratio(counts.true_positive, report.support);
+  report.f1 = Ratio(2.0 * counts.true_positive, report.support + report.predicted);
+  return report;
+}
+
+std::vector<LabelReport> ReportsOf(absl::Span<const LabelCounts> counts,
+                                   absl::Span<const std::string> labels) {
+  std::vector<LabelReport> reports;
+  if (labels.size() < counts.size()) return reports;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    reports.push_back(ReportOf(counts[i]));
+    reports.back().label = labels[i];
+  }
+  return reports;
+}
+
+double MacroF1(absl::Span<const LabelCounts> counts) {
+  double sum = 0;
+  int labels = 0;
+  for (const LabelCounts& count : counts) {
+    const LabelReport report = ReportOf(count);
+    if (report.support + report.predicted == 0) continue;
+    sum += report.f1;
+    ++labels;
+  }
+  return labels > 0 ? sum / labels : std::numeric_limits<double>::quiet_NaN();
+}
+
+double MicroF1(absl::Span<const LabelCounts> counts) {
+  LabelCounts all;
+  for (const LabelCounts& count : counts) {
+    all.true_positive += count.true_positive;
+    all.false_positive += count.false_positive;
+    all.false_negative += count.false_negative;
+  }
+  return ReportOf(all).f1;
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,19 @@
+#include "tasks/label_map.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace shoal::tasks {
+
+LabelMap::LabelMap(const std::vector<std::string>& labels) : size_(labels.size()) {
+  for (size_t i = 0; i < labels.size(); ++i) ids_[labels[i]] = static_cast<int32_t>(i);
+}
+
+absl::StatusOr<int32_t> LabelMap::Find(const std::string& label) const {
+  const auto id = ids_.find(label);
+  if (id != ids_.end()) return id->second;
+  return absl::InvalidArgumentError(absl::StrCat("the label '", label,
+                                                 "' is none of the training examples'; expected one of "
+                                                 "theirs (data.min_class_count leaves rare labels out)"));
+}
+
+}  // namespace shoal::tasks

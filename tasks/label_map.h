@@ -1,0 +1,28 @@
+// The labels of a model by name.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace shoal::tasks {
+
+class LabelMap {
+ public:
+  // `labels`: in the order of the logits.
+  explicit LabelMap(const std::vector<std::string>& labels);
+
+  size_t size() const { return size_; }
+
+  // Its place. Errors: INVALID_ARGUMENT when it is none of them.
+  absl::StatusOr<int32_t> Find(const std::string& label) const;
+
+ private:
+  size_t size_;
+  std::map<std::string, int32_t> ids_;
+};
+
+}  // namespace shoal::tasks

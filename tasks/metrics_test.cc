@@ -1,0 +1,77 @@
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "tasks/registry.h"
+#include "tasks/statistics.h"
+
+namespace shoal::tasks {
+namespace {
+
+EvaluationStatistics Confusion(std::initializer_list<uint64_t> cells) {
+  EvaluationStatistics statistics;
+  for (uint64_t cell : cells) statistics.add_confusion(cell);
+  return statistics;
+}
+
+TEST_CASE("Accuracy and F1 of a confusion matrix are those of the formulas") {
+  // Rows: truth. 3 labels, 10 examples, the third label never occurs.
+  const EvaluationStatistics statistics = Confusion({4, 1, 0, 2, 3, 0, 0, 0, 0});
+  CHECK(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_ACCURACY, statistics) == 0.7);
+  const double first = 2.0 * 4 / (6 + 5), second = 2.0 * 3 / (4 + 5);
+  CHECK(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_MACRO_F1, statistics) == Approx((first + second) / 2));
+  const std::vector<std::string> labels = {"a", "b", "c"};
+  const std::vector<LabelReport> reports =
+      FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(labels, statistics);
+  REQUIRE(reports.size() == 3);
+  CHECK(reports[0].precision == Approx(4.0 / 6));
+  CHECK(reports[0].recall == Approx(4.0 / 5));
+  CHECK(reports[2].label == "c");
+  CHECK(reports[2].f1 == 0);
+}
+
+TEST_CASE("Several labels an example are counted label by label") {
+  const EvaluationStatistics statistics = Confusion({5, 1, 2, 2, 8, 0, 1, 1});  // tn fp fn tp
+  CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_ACCURACY, statistics) == Approx(16.0 / 20));
+  CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_MICRO_F1, statistics) ==
+        Approx(2.0 * 3 / (6 + 4)));
+}
+
+TEST_CASE("Correlation of a line is 1, and statistics of slots add up") {
+  EvaluationStatistics all;
+  for (double x : {1.0, 2.0, 4.0}) {
+    EvaluationStatistics slot;
+    const double y = 2 * x + 1;
+    slot.set_examples(1);
+    slot.set_loss((x - y) * (x - y));
+    for (double value : {x, y, x * x, y * y, x * y, (x - y) * (x - y)}) slot.add_sums(value);
+    AddStatistics(slot, &all);
+  }
+  CHECK(MetricValue(TASK_TEXT_REGRESSION, METRIC_PEARSON, all) == Approx(1.0));
+  CHECK(MetricValue(TASK_TEXT_REGRESSION, METRIC_MSE, all) == Approx((4.0 + 9 + 25) / 3));
+  CHECK(MeanLoss(all) == Approx((4.0 + 9 + 25) / 3));
+}
+
+TEST_CASE("Without examples no metric has a value") {
+  CHECK(std::isnan(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_ACCURACY, {})));
+  CHECK(std::isnan(MeanLoss({})));
+}
+
+TEST_CASE("Loss and perplexity of a language model are of its predicted tokens") {
+  EvaluationStatistics all;
+  for (int i = 1; i <= 2; ++i) {
+    EvaluationStatistics slot;
+    slot.set_examples(1);
+    slot.set_predicted_tokens(10 * i);
+    slot.set_loss(30 * i);
+    AddStatistics(slot, &all);
+  }
+  CHECK(all.examples() == 2);
+  CHECK(MeanLoss(all) == 3);
+  CHECK(MetricValue(TASK_CAUSAL_LANGUAGE_MODELLING, METRIC_PERPLEXITY, all) == Approx(std::exp(3.0)));
+}
+
+}  // namespace
+}  // namespace shoal::tasks

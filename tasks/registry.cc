@@ -1,0 +1,45 @@
+#include "tasks/registry.h"
+
+#include <limits>
+
+#include "common/base/status.h"
+
+namespace shoal::tasks {
+
+// Each in its file.
+const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling();
+
+absl::Span<const Task* const> Tasks() {
+  static const Task* const kTasks[] = {&TextClassification(), &TextRegression(), &MultilabelClassification(),
+                                       &CausalLanguageModelling()};
+  return kTasks;
+}
+
+const Task* FindTask(TaskType type) {
+  for (const Task* task : Tasks()) {
+    if (task->type() == type) return task;
+  }
+  return nullptr;
+}
+
+const Task& TaskOf(const JobSpec& job) {
+  const Task* const task = FindTask(job.task());
+  SHOAL_CHECK(task != nullptr);
+  return *task;
+}
+
+const Task& TaskOf(HeadType head) {
+  const Task* found = nullptr;
+  for (const Task* task : Tasks()) {
+    if (found == nullptr && task->head() == head) found = task;
+  }
+  SHOAL_CHECK(found != nullptr);
+  return *found;
+}
+
+double MetricValue(TaskType type, Metric metric, const EvaluationStatistics& statistics) {
+  const Task* const task = FindTask(type);
+  return task == nullptr ? std::numeric_limits<double>::quiet_NaN() : task->MetricValue(metric, statistics);
+}
+
+}  // namespace shoal::tasks

@@ -1,0 +1,98 @@
+#include "tasks/registry.h"
+
+#include <cmath>
+
+#include "catch2/catch.hpp"
+#include "common/job/job_rules.h"
+
+namespace shoal::tasks {
+namespace {
+
+// Two training examples, of labels "1" and "2".
+ExampleSet Training(const Task& task) {
+  ExampleSet set;
+  for (const char* label : {"1", "2"}) {
+    set.examples.emplace_back();
+    REQUIRE(task.ReadLabels({label}, &set.examples.back()).ok());
+  }
+  return set;
+}
+
+// Of a model that is right about both.
+EvaluationStatistics Counted(const Task& task) {
+  const ExampleSet training = Training(task);
+  DataSpec data;
+  data.set_label("label");
+  const auto labels = task.LabelsOf(data, training);
+  REQUIRE(labels.ok());
+  const LabelMap label_map(*labels);
+  EncodedPart part;
+  for (const Example& example : training.examples) {
+    part.tokens.push_back(7);
+    part.offsets.push_back(part.tokens.size());
+    REQUIRE(task.AppendTargets({example, {}}, label_map, &part).ok());
+  }
+  REQUIRE(HasTargets(part, task.target_kind(), labels->size()));
+  const std::vector<int32_t> offsets = {0, 1, 2};
+  std::vector<float> logits = part.targets;
+  if (task.target_kind() == TargetKind::kClass) logits = {2, 1, 1, 2};
+  Outcome outcome;
+  outcome.offsets = offsets;
+  outcome.classes = part.classes;
+  outcome.targets = part.targets;
+  outcome.logits = logits;
+  outcome.loss = 0.5;
+  outcome.loss_rows = 2;
+  EvaluationStatistics statistics;
+  task.Count(outcome, &statistics);
+  return statistics;
+}
+
+TEST_CASE("Every task of job files is there, once") {
+  const auto* types = TaskType_descriptor();
+  CHECK(Tasks().size() == types->value_count());
+  for (int i = 0; i < types->value_count(); ++i) {
+    INFO(types->value(i)->name());
+    const auto type = static_cast<TaskType>(types->value(i)->number());
+    REQUIRE(FindTask(type) != nullptr);
+    CHECK(FindTask(type)->type() == type);
+  }
+  CHECK(FindTask(static_cast<TaskType>(77)) == nullptr);
+}
+
+TEST_CASE("Every head is some task's") {
+  for (int head = 0; head < HeadType_descriptor()->value_count(); ++head) {
+    const auto type = static_cast<HeadType>(HeadType_descriptor()->value(head)->number());
+    CHECK(TaskOf(type).head() == type);
+  }
+}
+
+TEST_CASE("A task has a value for every metric that its jobs may name or its report shows") {
+  for (const Task* task : Tasks()) {
+    INFO(TaskType_Name(task->type()));
+    const EvaluationStatistics statistics = Counted(*task);
+    CHECK(statistics.examples() == 2);
+    CHECK(task->MetricValue(METRIC_LOSS, statistics) == 0.25);
+    for (int metric : RuleOf(task->type()).metrics())
+      CHECK(std::isfinite(MetricValue(task->type(), static_cast<Metric>(metric), statistics)));
+    for (Metric metric : task->reported_metrics())
+      CHECK(std::isfinite(task->MetricValue(metric, statistics)));
+  }
+}
+
+TEST_CASE("A metric of another task, or of none, has no value") {
+  const EvaluationStatistics statistics = Counted(*FindTask(TASK_TEXT_CLASSIFICATION));
+  CHECK(std::isnan(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_MSE, statistics)));
+  CHECK(std::isnan(MetricValue(TASK_TEXT_CLASSIFICATION, static_cast<Metric>(77), statistics)));
+  CHECK(std::isnan(MetricValue(static_cast<TaskType>(77), METRIC_LOSS, statistics)));
+}
+
+TEST_CASE("Values of the labels are probabilities, or the number itself") {
+  const std::vector<float> logits = {0, 0};
+  CHECK(FindTask(TASK_TEXT_CLASSIFICATION)->Predict(logits) == std::vector<float>{0.5f, 0.5f});
+  CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Predict(logits) == std::vector<float>{0.5f, 0.5f});
+  CHECK(FindTask(TASK_TEXT_REGRESSION)->Predict({3.5f}) == std::vector<float>{3.5f});
+}
+
+}  // namespace
+}  // namespace shoal::tasks

@@ -1,0 +1,18 @@
+#include "tasks/task.h"
+
+#include "tasks/statistics.h"
+
+namespace shoal::tasks {
+
+void Task::Count(const Outcome& outcome, EvaluationStatistics* statistics) const {
+  if (outcome.examples() == 0) return;
+  statistics->set_examples(statistics->examples() + outcome.examples());
+  statistics->set_loss(statistics->loss() + outcome.loss);
+  CountOwn(outcome, statistics);
+}
+
+double Task::MetricValue(Metric metric, const EvaluationStatistics& statistics) const {
+  return metric == METRIC_LOSS ? MeanLoss(statistics) : OwnMetric(metric, statistics);
+}
+
+}  // namespace shoal::tasks

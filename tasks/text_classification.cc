@@ -1,0 +1,113 @@
+// One of several labels for a text. Statistics: confusion[truth, prediction], row-major.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "common/base/status.h"
+#include "tasks/class_labels.h"
+#include "tasks/statistics.h"
+#include "tasks/task.h"
+
+namespace shoal::tasks {
+namespace {
+
+// The label of the largest logit, the first of equal ones.
+int LargestLogit(absl::Span<const float> logits) {
+  return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+// Empty when the cells are no square.
+std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
+  const auto& cells = statistics.confusion();
+  const int labels = static_cast<int>(std::lround(std::sqrt(cells.size())));
+  std::vector<LabelCounts> counts;
+  if (labels * labels != cells.size()) return counts;
+  for (int label = 0; label < labels; ++label) {
+    LabelCounts count;
+    count.true_positive = cells[label * labels + label];
+    for (int other = 0; other < labels; ++other) {
+      if (other == label) continue;
+      count.false_negative += cells[label * labels + other];
+      count.false_positive += cells[other * labels + label];
+    }
+    counts.push_back(count);
+  }
+  return counts;
+}
+
+double Accuracy(const EvaluationStatistics& statistics) {
+  double right = 0, all = 0;
+  for (const LabelCounts& count : CountsOf(statistics)) {
+    right += count.true_positive;
+    all += count.true_positive + count.false_negative;
+  }
+  return all > 0 ? right / all : std::numeric_limits<double>::quiet_NaN();
+}
+
+class TextClassificationTask final : public Task {
+ public:
+  TaskType type() const override { return TASK_TEXT_CLASSIFICATION; }
+  HeadType head() const override { return HEAD_TYPE_CLASS; }
+
+  absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
+    SHOAL_RETURN_IF_ERROR(CheckNotEmpty(labels[0]));
+    example->labels = std::move(labels);
+    return absl::OkStatus();
+  }
+  RareLabels rare_labels() const override { return RareLabels::kRemovedWithExample; }
+
+  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&,
+                                                    const ExampleSet& training) const override {
+    return DistinctLabels(training, 2);
+  }
+  TargetKind target_kind() const override { return TargetKind::kClass; }
+  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
+                             EncodedPart* part) const override {
+    for (const std::string& label : example.example.labels) {
+      SHOAL_ASSIGN_OR_RETURN(const int32_t id, labels.Find(label));
+      part->classes.push_back(id);
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Metric> reported_metrics() const override { return {METRIC_ACCURACY, METRIC_MACRO_F1}; }
+  std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
+                                        const EvaluationStatistics& statistics) const override {
+    return ReportsOf(CountsOf(statistics), labels);
+  }
+
+  // Softmax.
+  std::vector<float> Predict(absl::Span<const float> logits) const override {
+    std::vector<float> values(logits.begin(), logits.end());
+    const float largest = *std::max_element(values.begin(), values.end());
+    float sum = 0;
+    for (float& value : values) sum += value = std::exp(value - largest);
+    for (float& value : values) value /= sum;
+    return values;
+  }
+
+ protected:
+  void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
+    const int labels = static_cast<int>(static_cast<int64_t>(outcome.logits.size()) / outcome.examples());
+    for (int64_t example = 0; example < outcome.examples(); ++example) {
+      const int prediction = LargestLogit(outcome.logits.subspan(example * labels, labels));
+      CountCell(outcome.classes[example] * labels + prediction, labels * labels, statistics);
+    }
+  }
+
+  double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {
+    if (metric == METRIC_ACCURACY) return Accuracy(statistics);
+    if (metric == METRIC_MACRO_F1) return MacroF1(CountsOf(statistics));
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+};
+
+}  // namespace
+
+const Task& TextClassification() {
+  static const TextClassificationTask kTask;
+  return kTask;
+}
+
+}  // namespace shoal::tasks
