@@ -190,9 +190,9 @@ absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {
   const std::string where =
       absl::StrCat("block ", block_.value(), " is at version ", current_->version.value());
   if (current_->version + 1 == version) return absl::UnavailableError(where);
-  return absl::OutOfRangeError(absl::StrCat(where, ", and version ", version.value(),
-                                            version < current_->version ? " has been dropped"
-                                                                        : " is not the next one"));
+  return absl::OutOfRangeError(
+      absl::StrCat(where, ", and version ", version.value(),
+                   version < current_->version ? " has been dropped" : " is not the next one"));
 }
 
 BlockSnapshot BlockState::Snapshot() const {
