@@ -47,7 +47,9 @@ void WorkerCore::OnView(const View& view) {
 void WorkerCore::OnTarget(const Target& target) {
   if (RestoreId(target.restore_id()) != restore_id_) return;
   const bool same = target.version() == target_.version() && target.evaluate() == target_.evaluate();
-  if (same || target.version() < target_.version()) return;
+  // The scheduler may have heard of the results when it did not want them yet: an older copy of its store.
+  if (same) return OnSessionOpened();
+  if (target.version() < target_.version()) return;
   if (running_ && running_->work.kind == Work::Kind::kEvaluate) CancelRun();
   target_ = target;
   evaluated_.clear();

@@ -135,6 +135,9 @@ TEST_CASE("Schedules that once failed", "[simulation]") {
            "outdate at=581 for=110 number=734 | power s0 at=165 for=113",
            "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
            "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141",
+           // The worker's results had come before the older store's scheduler wanted them.
+           "seed=40063854 jobs=235 servers=3 workers=1 lost=0 doubled=0.05 damaged=0 slowest=12 | "
+           "freeze s0 at=136 for=86 | outdate at=488 for=50 number=630",
        }) {
     const auto schedule = ParseSchedule(text);
     REQUIRE(schedule.ok());
