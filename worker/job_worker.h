@@ -31,7 +31,7 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
 
   // Only the runner uses `program`.
   JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link);
-  // Cancels the running slot and waits for it: at most one slot's time, hence for ever when the program
+  // Cancels the running slot and waits for it: at most one slot's time, hence forever when the program
   // hangs.
   ~JobWorker() override;
 
