@@ -61,7 +61,8 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
 absl::Status CheckNumbers(const ModelConfig& config) {
   if (config.hidden_size % config.num_attention_heads != 0) {
     return InvalidConfig(absl::StrCat("hidden_size ", config.hidden_size,
-                                      " is not a multiple of num_attention_heads ", config.num_attention_heads));
+                                      " is not a multiple of num_attention_heads ",
+                                      config.num_attention_heads));
   }
   for (double rate :
        {config.embedding_dropout_prob, config.hidden_dropout_prob, config.attention_probs_dropout_prob}) {

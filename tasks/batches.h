@@ -10,10 +10,10 @@
 
 namespace shoal::tasks {
 
-// The training examples are divided at random into S partitions of almost equal size; partition s feeds slot s,
-// in a different order in each epoch. Batches are length-aware: of every kChunk consecutive batches, each gets a
-// similar share of long and short examples, so that all slots of all rounds take about the same time (batches
-// are packed, so there is no padding to save).
+// The training examples are divided at random into S partitions of almost equal size; partition s feeds slot
+// s, in a different order in each epoch. Batches are length-aware: of every kChunk consecutive batches, each
+// gets a similar share of long and short examples, so that all slots of all rounds take about the same time
+// (batches are packed, so there is no padding to save).
 //
 // Immutable; any thread. `part` must outlive this.
 class BatchOrder {

@@ -34,8 +34,8 @@ class Classifier {
   // A value for each label: Task::Predict.
   std::vector<float> Predict(absl::string_view text);
 
-  // The statistics over the examples in the files. `data`: format, text, label. Errors: those of ReadExamples;
-  // INVALID_ARGUMENT for a label that the model does not have.
+  // The statistics over the examples in the files. `data`: format, text, label. Errors: those of
+  // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
   absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
                                                 const DataSpec& data);
 

@@ -80,8 +80,7 @@ std::string SerializeDataset(const Dataset& dataset) {
 }
 
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size) {
-  if (bytes.substr(0, kMagic.size()) != kMagic)
-    return absl::InvalidArgumentError("expected a Shoal dataset");
+  if (bytes.substr(0, kMagic.size()) != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
   ArrayReader reader(bytes.substr(kMagic.size()));
   std::vector<uint32_t> head;
   Dataset dataset;

@@ -25,8 +25,8 @@ struct Dataset {
 // The same dataset gives the same bytes on any machine.
 std::string SerializeDataset(const Dataset& dataset);
 
-// Safe for any bytes. Errors: INVALID_ARGUMENT when they are not a dataset, its numbers are inconsistent, or a
-// token is not below `vocab_size`.
+// Safe for any bytes. Errors: INVALID_ARGUMENT when they are not a dataset, its numbers are inconsistent, or
+// a token is not below `vocab_size`.
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size);
 
 }  // namespace shoal::tasks

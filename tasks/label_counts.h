@@ -28,11 +28,13 @@ struct LabelReport {
 
 LabelReport ReportOf(const LabelCounts& counts);
 
-// One row for each of the counts. None when there are fewer labels than counts: they are not of the same model.
+// One row for each of the counts. None when there are fewer labels than counts: they are not of the same
+// model.
 std::vector<LabelReport> ReportsOf(absl::Span<const LabelCounts> counts,
                                    absl::Span<const std::string> labels);
 
-// The mean of the labels' F1, without labels that occur in neither truth nor prediction; NaN when none is left.
+// The mean of the labels' F1, without labels that occur in neither truth nor prediction; NaN when none is
+// left.
 double MacroF1(absl::Span<const LabelCounts> counts);
 
 // F1 of all decisions together.

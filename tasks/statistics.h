@@ -5,8 +5,8 @@
 
 namespace shoal::tasks {
 
-// left += right, whatever the task counts in them. Call it slot by slot in order of slots, so that the sums have
-// the same bits on any cluster. Both must be of the same job.
+// left += right, whatever the task counts in them. Call it slot by slot in order of slots, so that the sums
+// have the same bits on any cluster. Both must be of the same job.
 void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left);
 
 // The mean loss; per token for a language model. NaN without examples.

@@ -1,8 +1,8 @@
-// What a job learns: how labels become targets, which head the model has, what an evaluation counts, and which
-// metrics follow. One task, one object, one file; tasks/registry.h finds them.
+// What a job learns: how labels become targets, which head the model has, what an evaluation counts, and
+// which metrics follow. One task, one object, one file; tasks/registry.h finds them.
 //
-// What a task requires of its job (formats, tokenizers, families, metrics, defaults) is declared with its word in
-// proto/job.proto, because servers and clients, which know no tasks, check jobs too.
+// What a task requires of its job (formats, tokenizers, families, metrics, defaults) is declared with its
+// word in proto/job.proto, because servers and clients, which know no tasks, check jobs too.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +50,8 @@ class Task : public LabelReader {
   // ---- the model ----
 
   virtual HeadType head() const = 0;
-  // Whether a text longer than the model's max_length becomes several examples, in consecutive windows; otherwise
-  // it is truncated.
+  // Whether a text longer than the model's max_length becomes several examples, in consecutive windows;
+  // otherwise it is truncated.
   virtual bool cuts_windows() const { return false; }
 
   // ---- labels and targets ----
@@ -61,8 +61,8 @@ class Task : public LabelReader {
   virtual absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
                                                             const ExampleSet& training) const = 0;
   virtual TargetKind target_kind() const = 0;
-  // Appends the example's targets to `part->classes` or `part->targets`. Errors: INVALID_ARGUMENT, without file
-  // and line, for a label that is not one of `labels`; `part` may then hold some of the targets.
+  // Appends the example's targets to `part->classes` or `part->targets`. Errors: INVALID_ARGUMENT, without
+  // file and line, for a label that is not one of `labels`; `part` may then hold some of the targets.
   virtual absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
                                      EncodedPart* part) const = 0;
 
@@ -70,8 +70,8 @@ class Task : public LabelReader {
 
   // Adds a batch to `statistics`. Only the task and tasks/statistics.h interpret them.
   void Count(const Outcome& outcome, EvaluationStatistics* statistics) const;
-  // NaN where there is no value: without examples, for the correlation of a constant, for a metric that the task
-  // does not have. METRIC_LOSS is the mean loss for every task.
+  // NaN where there is no value: without examples, for the correlation of a constant, for a metric that the
+  // task does not have. METRIC_LOSS is the mean loss for every task.
   double MetricValue(Metric metric, const EvaluationStatistics& statistics) const;
   // The metrics that a report shows besides the loss, in this order.
   virtual std::vector<Metric> reported_metrics() const = 0;

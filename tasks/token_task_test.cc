@@ -1,5 +1,5 @@
-// Token classification, a task that does not exist yet, goes through everything that a task goes through: adding
-// it takes a file of its own, and nothing that is tested here changes.
+// Token classification, a task that does not exist yet, goes through everything that a task goes through:
+// adding it takes a file of its own, and nothing that is tested here changes.
 #include <algorithm>
 #include <limits>
 #include <string>

@@ -57,8 +57,8 @@ bool Applies(const google::protobuf::Message& message, const google::protobuf::F
 // "train.slots" from "train" and "slots".
 std::string FieldPath(absl::string_view prefix, absl::string_view name);
 
-// Fills in every default that depends on no other group (FieldRule.default), and creates all groups except the
-// optional ones. What is set stays. A default that does not apply (only_with) stays unset.
+// Fills in every default that depends on no other group (FieldRule.default), and creates all groups except
+// the optional ones. What is set stays. A default that does not apply (only_with) stays unset.
 void FillDefaults(google::protobuf::Message* message);
 
 // Replaces every path in the message (FieldRule.path), also in lists, by `map` of it.

@@ -47,7 +47,8 @@ absl::Status ReadActivation(const Json& json, const char* name, const char* miss
   } else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh") {
     config->activation = ACTIVATION_TYPE_GELU_TANH;
   } else {
-    return InvalidConfig(absl::StrCat(name, " \"", activation, "\" is not supported; expected gelu or gelu_new"));
+    return InvalidConfig(
+        absl::StrCat(name, " \"", activation, "\" is not supported; expected gelu or gelu_new"));
   }
   return absl::OkStatus();
 }

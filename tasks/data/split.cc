@@ -39,7 +39,7 @@ PartedExamples PartExamples(ExampleSet all, const JobSpec& job) {
   return parted;
 }
 
-// The start of a UTF-8 character at or behind `fraction` of the text.
+// The first start of a UTF-8 character at or after `fraction` of the text.
 size_t CutAt(absl::string_view text, double fraction) {
   const double at = std::min(1.0, fraction) * static_cast<double>(text.size());
   size_t cut = std::min(text.size(), static_cast<size_t>(std::llround(at)));
@@ -47,7 +47,7 @@ size_t CutAt(absl::string_view text, double fraction) {
   return cut;
 }
 
-// Each text's front is for training, its end for the test.
+// The beginning of each text is for training, its end for the test.
 PartedExamples CutTexts(const ExampleSet& all, const SplitSpec& split) {
   PartedExamples parted;
   const double ends[] = {split.train(), split.train() + split.validation(),
@@ -76,7 +76,7 @@ absl::StatusOr<PartedExamples> ReadGivenParts(Env* env, const DataSpec& data, co
   return parted;
 }
 
-// How often each label stands in `sets`.
+// How often each label occurs in `sets`.
 class LabelFrequencies {
  public:
   LabelFrequencies(absl::Span<ExampleSet* const> sets, uint64_t min_count) : min_count_(min_count) {
@@ -125,7 +125,7 @@ bool IsAskedFor(const DataSpec& data, Part part) {
 absl::Status CheckPart(const DataSpec& data, Part part, size_t examples) {
   if (examples > 0 || !IsAskedFor(data, part)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "no example is left for the ", NameOf(part), " part; expected more examples, another data.split",
+      "no examples are left for the ", NameOf(part), " part; expected more examples, another data.split",
       data.min_class_count() > 1 ? absl::StrCat(", or data.min_class_count below ", data.min_class_count())
                                  : ""));
 }
