@@ -1,5 +1,5 @@
-// Which examples each slot computes in each round: a pure function of (seed, epoch, slot, the lengths
-// of the examples).
+// Which examples each slot computes in each round: a pure function of (seed, epoch, slot, the lengths of the
+// examples).
 #pragma once
 
 #include <cstdint>

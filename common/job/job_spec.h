@@ -21,8 +21,7 @@ void CompleteJob(JobSpec* job);
 std::vector<JobProblem> FindJobProblems(const JobSpec& job);
 
 // The same as a status. Errors: INVALID_ARGUMENT with up to ten problems, one per line: "train.slots:
-// expected
-// ..., got ...".
+// expected ..., got ...".
 absl::Status ValidateJob(const JobSpec& job);
 
 // Whether the job has validation or test examples, as far as the job file tells.

@@ -18,7 +18,7 @@ inline constexpr int kNumParts = 3;  // without kUnused
 // "training", "validation", "test".
 absl::string_view NameOf(Part part);
 
-struct PartedExamples {
+struct SplitExamples {
   ExampleSet part[kNumParts];
   ExampleSet& operator[](Part p) { return part[static_cast<int>(p)]; }
   const ExampleSet& operator[](Part p) const { return part[static_cast<int>(p)]; }
@@ -35,6 +35,6 @@ Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 //
 // Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for another part that
 // the job asks for.
-absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels);
+absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels);
 
 }  // namespace shoal::tasks

@@ -156,7 +156,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   DerivedJob derived;
   JobPlan& plan = derived.plan;
   const tasks::Task& task = tasks::TaskOf(spec);
-  SHOAL_ASSIGN_OR_RETURN(const tasks::PartedExamples parts, tasks::ReadParts(env, spec, task));
+  SHOAL_ASSIGN_OR_RETURN(const tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
