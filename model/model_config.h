@@ -23,7 +23,7 @@ struct ModelConfig {
   int64_t num_hidden_layers = 2;
   int64_t num_attention_heads = 2;
   int64_t intermediate_size = 512;
-  int64_t max_position_embeddings = 64;  // max. tokens of an example
+  int64_t max_position_embeddings = 64;  // maximum tokens per example
   int64_t type_vocab_size = 2;           // 0: there are no token types
   int64_t pad_token_id = 0;              // -1: none (causal families only, like the two below)
   int64_t bos_token_id = -1;

@@ -82,10 +82,10 @@ class ClassificationHead : public Head {
     activation.d_bias = dense_map_.bias_gradient(pass);
     ActivationBackward(*pass.device, activation);
     dense_map_.BackwardWeight(pass, first_.Matrix(examples), d_pooled);
-    const Tensor d_first = pooled;  // not needed any more
+    const Tensor d_first = pooled;  // free by now
     dense_map_.BackwardInput(pass, d_pooled, d_first);
     Drop(pass, InputDropout(pass), d_first);
-    const Tensor gathered = gathered_.Matrix(examples);  // not needed either, unless it is first_
+    const Tensor gathered = gathered_.Matrix(examples);  // free too, unless it is first_
     if (converts(gathered.type())) Convert(*pass.device, d_first, gathered);
     ScatterRows(*pass.device, converts(gathered.type()) ? gathered : d_first, FirstRows(pass), d_hidden);
   }

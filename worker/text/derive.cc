@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
     if (!env->FileExists(path)) {
       return absl::InvalidArgumentError(
           absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, because ", path,
-                       " is not there"));
+                       " does not exist"));
     }
   }
   std::string bytes;
