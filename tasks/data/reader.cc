@@ -21,7 +21,8 @@ absl::Status CheckUtf8(const TextFile& file) {
   if (IsValidUtf8(file.text)) return absl::OkStatus();
   return ForEachLine(file, [](absl::string_view line, uint64_t) {
     if (IsValidUtf8(line)) return absl::OkStatus();
-    return absl::InvalidArgumentError("the line is not valid UTF-8; convert the file (for example with iconv)");
+    return absl::InvalidArgumentError(
+        "the line is not valid UTF-8; convert the file (for example with iconv)");
   });
 }
 
