@@ -34,16 +34,16 @@ absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
 }
 
 absl::Status CheckTokens(const Family& family, const ModelConfig& config) {
-  if (!family.causal && config.pad_token_id < 0) return InvalidConfig("pad_token_id is no token");
+  if (!family.causal && config.pad_token_id < 0) return InvalidConfig("pad_token_id is not a token");
   for (int64_t id : {config.pad_token_id, config.bos_token_id, config.eos_token_id}) {
     if (id >= -1 && id < config.vocab_size) continue;
     return InvalidConfig(
-        absl::StrCat("special token ", id, " is none of the vocabulary's ", config.vocab_size));
+        absl::StrCat("special token ", id, " is not in the vocabulary of size ", config.vocab_size));
   }
   return absl::OkStatus();
 }
 
-// What the family's models do not have.
+// What the family does not support.
 absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
   const auto refuse = [&](absl::string_view what) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
@@ -61,7 +61,8 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
 absl::Status CheckNumbers(const ModelConfig& config) {
   if (config.hidden_size % config.num_attention_heads != 0) {
     return InvalidConfig(absl::StrCat("hidden_size ", config.hidden_size,
-                                      " is no multiple of num_attention_heads ", config.num_attention_heads));
+                                      " is not a multiple of num_attention_heads ",
+                                      config.num_attention_heads));
   }
   for (double rate :
        {config.embedding_dropout_prob, config.hidden_dropout_prob, config.attention_probs_dropout_prob}) {
@@ -119,7 +120,7 @@ void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> la
 
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text) {
   const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return InvalidConfig("config.json is no JSON object");
+  if (!json.is_object()) return InvalidConfig("config.json is not a JSON object");
   SHOAL_ASSIGN_OR_RETURN(const std::string type, ReadString(json, "model_type", ""));
   const Family* const family = FindFamily(type);
   if (family == nullptr) {

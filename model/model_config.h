@@ -23,9 +23,9 @@ struct ModelConfig {
   int64_t num_hidden_layers = 2;
   int64_t num_attention_heads = 2;
   int64_t intermediate_size = 512;
-  int64_t max_position_embeddings = 64;  // tokens of an example at most
+  int64_t max_position_embeddings = 64;  // maximum tokens per example
   int64_t type_vocab_size = 2;           // 0: there are no token types
-  int64_t pad_token_id = 0;              // -1: there is none (causal families alone, as the two below)
+  int64_t pad_token_id = 0;              // -1: none (causal families only, like the two below)
   int64_t bos_token_id = -1;
   int64_t eos_token_id = -1;
   double layer_norm_eps = 1e-12;
@@ -35,7 +35,7 @@ struct ModelConfig {
   double attention_probs_dropout_prob = 0.1;
   std::vector<std::string> labels;  // columns of the logits; one with regression, none with causal families
 
-  // Whether the model predicts the next token: its family says so.
+  // Whether the model predicts the next token; depends on its family.
   bool causal() const;
 };
 
@@ -43,7 +43,7 @@ struct ModelConfig {
 ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_size,
                            std::vector<std::string> labels);
 
-// Replaces what a job may choose of a model that it starts from: dropout, head and labels.
+// Replaces what a job may change in a model that it starts from: dropout, head and labels.
 void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> labels, ModelConfig* config);
 
 // From config.json. Fields that are left out get `transformers`' defaults.

@@ -171,7 +171,7 @@ TEST_CASE("A full disk is reported once, leaves no parts behind, and does not ma
   }
   CHECK(h.StateBytes() < before + 100);
   CHECK(h.deleted_parts().size() == 1995 / 5);
-  h.Written(s1, 0, 1995);  // after its other part failed: it would stay there for ever
+  h.Written(s1, 0, 1995);  // after its other part failed: it would stay there forever
   CHECK(h.deleted_parts().size() == 1995 / 5 + 1);
   CHECK(h.deleted().empty());  // a version of another training may have that name
   const auto told = std::count_if(h.messages().begin(), h.messages().end(), [](const std::string& message) {

@@ -13,7 +13,7 @@
 namespace shoal::scheduler {
 
 // Heartbeats, activities and unreachable peers say why a job waits, and the rules for them act on it. What no
-// rule covers (a message lost to a bug, a state that two nodes see differently) would stop a job for ever. So
+// rule covers (a message lost to a bug, a state that two nodes see differently) would stop a job forever. So
 // when the job has shown no sign of life by its deadline, one remedy after another is tried, each given twice
 // as long as the one before. When all have failed without the job getting further than ever before, the job
 // fails.

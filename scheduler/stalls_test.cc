@@ -253,7 +253,7 @@ TEST_CASE("A server that never says that it holds the view is told again, and th
   CHECK(h.CurrentView().shards(0).primary().node_id() == s2);
 }
 
-TEST_CASE("While being prepared, a job waits for more nodes for ever, but not for nodes that don't answer") {
+TEST_CASE("While being prepared, a job waits for more nodes forever, but not for nodes that don't answer") {
   Harness h;
   const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1");
   SECTION("a worker that never derives") {

@@ -33,7 +33,7 @@ std::vector<uint64_t> BatchOrder::Examples(Round round, Slot slot) const {
     return part_->length(a) != part_->length(b) ? part_->length(a) > part_->length(b) : a < b;
   });
 
-  // Dealt like cards, there and back, and the hands shuffled.
+  // Dealt like cards, in alternating direction; which hand goes to which batch is random.
   const Permutation hands(DeriveKey(seed_, "hands", {epoch, slot.value(), chunk_begin}), batches);
   const uint64_t hand = hands[batch - chunk_begin];
   std::vector<uint64_t> dealt;

@@ -1,4 +1,4 @@
-// The next token, from those before it. Statistics: predicted_tokens, which the loss is the sum over.
+// Predicts the next token from those before it. Statistics: predicted_tokens, over which the loss is summed.
 #include <cmath>
 #include <limits>
 

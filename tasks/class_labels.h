@@ -9,10 +9,10 @@
 
 namespace shoal::tasks {
 
-// INVALID_ARGUMENT when a record's label is empty.
+// INVALID_ARGUMENT when `label`, of a record, is empty.
 absl::Status CheckNotEmpty(const std::string& label);
 
-// The labels of the training examples, sorted. Errors: INVALID_ARGUMENT when they are fewer than `least`.
+// The labels of the training examples, sorted. Errors: INVALID_ARGUMENT when there are fewer than `least`.
 absl::StatusOr<std::vector<std::string>> DistinctLabels(const ExampleSet& training, size_t least);
 
 }  // namespace shoal::tasks

@@ -90,7 +90,7 @@ absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& pla
                                                    " parameters, the model ", MakeParameters(config).size));
   }
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
-  // Plans of older versions don't state it: their texts were cut at the positions.
+  // Plans of older versions don't have it: their texts were cut to the number of positions.
   const auto max_length =
       plan.max_length() > 0 ? plan.max_length() : static_cast<uint32_t>(config.max_position_embeddings);
   for (const NamedFile& file : loaded->ExportFiles(max_length)) {

@@ -1,4 +1,4 @@
-// A trained model at work: texts in, labels out.
+// A trained model in use: texts in, labels out.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ namespace shoal::tasks {
 // Not thread-safe.
 class Classifier {
  public:
-  // From a folder that Shoal has exported. `device` must outlive it. Errors: NOT_FOUND, INVALID_ARGUMENT that
-  // name the file; UNIMPLEMENTED for a language model.
+  // From a folder exported by Shoal. `device` must outlive the result. Errors: NOT_FOUND or INVALID_ARGUMENT,
+  // naming the file; UNIMPLEMENTED for a language model.
   static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder,
                                                           Device* device);
 
@@ -34,7 +34,7 @@ class Classifier {
   // A value for each label: Task::Predict.
   std::vector<float> Predict(absl::string_view text);
 
-  // How well it does on the files' examples. `data`: format, text, label. Errors: as
+  // The statistics over the examples in the files. `data`: format, text, label. Errors: those of
   // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
   absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
                                                 const DataSpec& data);
@@ -52,8 +52,8 @@ class Classifier {
   BatchBuffer buffer_{TargetKind::kNone, 0};
 };
 
-// Writes a folder that `transformers` and Classifier load. `tokenizer`: the plan's artifact. Errors:
-// INVALID_ARGUMENT when `theta` is not the plan's model; what the Env says.
+// Writes a folder that `transformers` and Classifier can load. `tokenizer`: the plan's artifact. Errors:
+// INVALID_ARGUMENT when `theta` does not have the size of the plan's model; those of the Env.
 absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
                          absl::string_view tokenizer, absl::Span<const float> theta);
 

@@ -46,7 +46,7 @@ class ArrayReader {
 };
 
 absl::Status CheckPart(const EncodedPart& part, TargetKind kind, uint32_t labels, uint64_t vocab_size) {
-  const absl::Status bad = absl::InvalidArgumentError("the dataset's numbers do not fit together");
+  const absl::Status bad = absl::InvalidArgumentError("the dataset is damaged: its numbers are inconsistent");
   if (part.offsets.empty() || part.offsets.front() != 0 || part.offsets.back() != part.tokens.size())
     return bad;
   if (!std::is_sorted(part.offsets.begin(), part.offsets.end())) return bad;
@@ -80,8 +80,7 @@ std::string SerializeDataset(const Dataset& dataset) {
 }
 
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size) {
-  if (bytes.substr(0, kMagic.size()) != kMagic)
-    return absl::InvalidArgumentError("expected a dataset of Shoal");
+  if (bytes.substr(0, kMagic.size()) != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
   ArrayReader reader(bytes.substr(kMagic.size()));
   std::vector<uint32_t> head;
   Dataset dataset;
@@ -96,7 +95,7 @@ absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_siz
             reader.Read(&part.targets);
   }
   if (!whole || !reader.at_end() || task == nullptr)
-    return absl::InvalidArgumentError("the dataset is cut off or damaged");
+    return absl::InvalidArgumentError("the dataset is truncated or damaged");
   for (const EncodedPart& part : dataset.part)
     SHOAL_RETURN_IF_ERROR(CheckPart(part, task->target_kind(), dataset.labels, vocab_size));
   return dataset;

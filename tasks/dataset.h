@@ -18,15 +18,15 @@ struct Dataset {
   EncodedPart part[kNumParts];
 
   const EncodedPart& operator[](Part p) const { return part[static_cast<int>(p)]; }
-  // Tokens of the longest example.
+  // The number of tokens of the longest example.
   uint64_t longest() const;
 };
 
-// The same data gives the same bytes on any machine.
+// The same dataset gives the same bytes on any machine.
 std::string SerializeDataset(const Dataset& dataset);
 
-// Safe with any bytes. Errors: INVALID_ARGUMENT when they are no dataset, or its numbers don't fit together,
-// or a token is not below `vocab_size`.
+// Safe for any bytes. Errors: INVALID_ARGUMENT when they are not a dataset, its numbers are inconsistent, or
+// a token is not below `vocab_size`.
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size);
 
 }  // namespace shoal::tasks

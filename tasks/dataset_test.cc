@@ -9,7 +9,7 @@
 namespace shoal::tasks {
 namespace {
 
-// `examples` of lengths 1 to 20.
+// `examples` examples of lengths 1 to 20.
 EncodedPart Part(uint64_t examples) {
   EncodedPart part;
   for (uint64_t e = 0; e < examples; ++e) {

@@ -16,7 +16,7 @@ void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_t
   part->offsets.push_back(part->tokens.size());
 }
 
-// A text as windows of `size` tokens. A single token that is left over predicts nothing.
+// Appends a text as windows of `size` tokens. A single token left over is dropped: it predicts nothing.
 void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t size, EncodedPart* part) {
   const std::vector<uint32_t> tokens = tokenizer.Encode(text, std::numeric_limits<size_t>::max());
   for (size_t begin = 0; begin + 1 < tokens.size(); begin += size) {
@@ -26,7 +26,7 @@ void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t si
   }
 }
 
-// Those of example `index` of `part`.
+// The tokens of example `index` of `part`.
 absl::Span<const int32_t> TokensOf(const EncodedPart& part, uint64_t index) {
   return absl::MakeConstSpan(part.tokens).subspan(part.offsets[index], part.length(index));
 }

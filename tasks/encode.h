@@ -16,20 +16,20 @@
 
 namespace shoal::tasks {
 
-// Each text as tokens, at most `max_tokens` of them (cut, or in windows: Task::cuts_windows), with its
-// targets. `labels`: Task::LabelsOf the training examples. Errors: INVALID_ARGUMENT, with file and line, for
-// a label that is none of `labels`.
+// The tokens of each text with its targets. A text longer than `max_tokens` is truncated or becomes several
+// examples (Task::cuts_windows). `labels`: Task::LabelsOf of the training examples. Errors: INVALID_ARGUMENT,
+// with file and line, for a label that is not one of `labels`.
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels,
                                            const Progress& progress = NoProgress);
 
-// Examples gathered for the model. Memory is used again: a batch is valid until the next one.
+// Gathers examples for the model. Memory is reused: a batch is valid until the next one.
 class BatchBuffer {
  public:
   BatchBuffer(TargetKind kind, uint64_t labels) : kind_(kind), labels_(labels) {}
 
-  // `part`: with targets of this kind and number of labels, or with none.
+  // `part` has targets of this kind and number of labels, or none.
   Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples);
 
  private:
@@ -41,7 +41,7 @@ class BatchBuffer {
   std::vector<float> targets_;
 };
 
-// Rows of logits that Model::Evaluate gives of a batch with targets of this kind.
+// The number of rows of logits that Model::Evaluate returns for a batch with targets of this kind.
 int64_t LogitRows(TargetKind kind, const Batch& batch);
 
 }  // namespace shoal::tasks

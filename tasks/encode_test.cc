@@ -7,10 +7,10 @@
 namespace shoal::tasks {
 namespace {
 
-TEST_CASE("A language model's examples are windows of each text, one behind the other") {
+TEST_CASE("A language model's examples are consecutive windows of each text") {
   ExampleSet set;
   set.examples.resize(2);
-  set.examples[0].text = "abcdef";  // with its end 7 tokens
+  set.examples[0].text = "abcdef";  // 7 tokens including the end
   set.examples[1].text = "\xff";
   const auto part =
       EncodeExamples(set, *MakeByteTokenizer(), 3, *FindTask(TASK_CAUSAL_LANGUAGE_MODELLING), /*labels=*/{});

@@ -1,4 +1,4 @@
-// What a task counts of a batch that a model has computed.
+// Counts a batch that a model has computed for a task's statistics.
 #pragma once
 
 #include "absl/types/span.h"
@@ -9,7 +9,7 @@
 
 namespace shoal::tasks {
 
-// Adds the batch to `statistics`. `logits` and `loss`: what Model::Evaluate gave.
+// Adds the batch to `statistics`. `logits` and `loss`: what Model::Evaluate returned.
 void CountBatch(const Task& task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
                 EvaluationStatistics* statistics);
 

@@ -12,8 +12,8 @@ absl::StatusOr<int32_t> LabelMap::Find(const std::string& label) const {
   const auto id = ids_.find(label);
   if (id != ids_.end()) return id->second;
   return absl::InvalidArgumentError(absl::StrCat("the label '", label,
-                                                 "' is none of the training examples'; expected one of "
-                                                 "theirs (data.min_class_count leaves rare labels out)"));
+                                                 "' does not occur in the training examples; expected "
+                                                 "one that does (data.min_class_count drops rare labels)"));
 }
 
 }  // namespace shoal::tasks

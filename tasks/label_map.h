@@ -1,4 +1,4 @@
-// The labels of a model by name.
+// Looks up a model's labels by name.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class LabelMap {
 
   size_t size() const { return size_; }
 
-  // Its place. Errors: INVALID_ARGUMENT when it is none of them.
+  // The label's index. Errors: INVALID_ARGUMENT when it is not one of the labels.
   absl::StatusOr<int32_t> Find(const std::string& label) const;
 
  private:

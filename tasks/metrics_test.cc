@@ -32,14 +32,14 @@ TEST_CASE("Accuracy and F1 of a confusion matrix are those of the formulas") {
   CHECK(reports[2].f1 == 0);
 }
 
-TEST_CASE("Several labels an example are counted label by label") {
+TEST_CASE("Several labels per example are counted label by label") {
   const EvaluationStatistics statistics = Confusion({5, 1, 2, 2, 8, 0, 1, 1});  // tn fp fn tp
   CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_ACCURACY, statistics) == Approx(16.0 / 20));
   CHECK(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_MICRO_F1, statistics) ==
         Approx(2.0 * 3 / (6 + 4)));
 }
 
-TEST_CASE("Correlation of a line is 1, and statistics of slots add up") {
+TEST_CASE("The correlation of a line is 1, and statistics of slots add up") {
   EvaluationStatistics all;
   for (double x : {1.0, 2.0, 4.0}) {
     EvaluationStatistics slot;
@@ -59,7 +59,7 @@ TEST_CASE("Without examples no metric has a value") {
   CHECK(std::isnan(MeanLoss({})));
 }
 
-TEST_CASE("Loss and perplexity of a language model are of its predicted tokens") {
+TEST_CASE("Loss and perplexity of a language model are per predicted token") {
   EvaluationStatistics all;
   for (int i = 1; i <= 2; ++i) {
     EvaluationStatistics slot;

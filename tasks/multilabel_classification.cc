@@ -1,4 +1,4 @@
-// Any number of labels for a text. Statistics: confusion[label][true negatives, false positives, false
+// Any number of labels per text. Statistics: confusion[label][true negatives, false positives, false
 // negatives, true positives].
 #include <cmath>
 #include <limits>
@@ -12,7 +12,7 @@
 namespace shoal::tasks {
 namespace {
 
-constexpr int kCells = 4;  // of a label
+constexpr int kCells = 4;  // per label
 
 std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
   const auto& cells = statistics.confusion();
@@ -22,7 +22,7 @@ std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
   return counts;
 }
 
-// Of examples x labels.
+// Over all pairs of example and label.
 double Accuracy(const EvaluationStatistics& statistics) {
   double right = 0, all = 0;
   for (int i = 0; i + kCells <= statistics.confusion_size(); i += kCells) {
@@ -38,7 +38,7 @@ class MultilabelClassificationTask final : public Task {
   HeadType head() const override { return HEAD_TYPE_LABELS; }
 
   bool reads_lists() const override { return true; }
-  // Each once, in order, without empty ones.
+  // Each once, sorted, without empty ones.
   absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
     std::set<std::string> distinct(labels.begin(), labels.end());
     distinct.erase("");

@@ -6,7 +6,7 @@
 
 namespace shoal::tasks {
 
-// Each in its file.
+// Each is in its own file.
 const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling();
 
 absl::Span<const Task* const> Tasks() {

@@ -1,4 +1,4 @@
-// The tasks there are.
+// All tasks.
 #pragma once
 
 #include "absl/types/span.h"
@@ -8,19 +8,19 @@
 
 namespace shoal::tasks {
 
-// All of them.
+// Every task once.
 absl::Span<const Task* const> Tasks();
 
-// Null when there is none: the number came from elsewhere.
+// Null when there is none: the number may come from outside.
 const Task* FindTask(TaskType type);
 
-// Of a valid job.
+// The task of a valid job.
 const Task& TaskOf(const JobSpec& job);
 
-// The task of a model that has this head, whatever job made it; the first, where there are several.
+// The task of a model with this head, whatever job it comes from; the first when there are several.
 const Task& TaskOf(HeadType head);
 
-// Task::MetricValue of the job's task. NaN also when there is no such task.
+// Task::MetricValue of the job's task. Also NaN when there is no such task.
 double MetricValue(TaskType type, Metric metric, const EvaluationStatistics& statistics);
 
 }  // namespace shoal::tasks

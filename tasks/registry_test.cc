@@ -8,7 +8,7 @@
 namespace shoal::tasks {
 namespace {
 
-// Two training examples, of labels "1" and "2".
+// Two training examples, with labels "1" and "2".
 ExampleSet Training(const Task& task) {
   ExampleSet set;
   for (const char* label : {"1", "2"}) {
@@ -18,7 +18,7 @@ ExampleSet Training(const Task& task) {
   return set;
 }
 
-// Of a model that is right about both.
+// The statistics of a model that predicts both correctly.
 EvaluationStatistics Counted(const Task& task) {
   const ExampleSet training = Training(task);
   DataSpec data;
@@ -48,7 +48,7 @@ EvaluationStatistics Counted(const Task& task) {
   return statistics;
 }
 
-TEST_CASE("Every task of job files is there, once") {
+TEST_CASE("Every task of job files is registered once") {
   const auto* types = TaskType_descriptor();
   CHECK(Tasks().size() == types->value_count());
   for (int i = 0; i < types->value_count(); ++i) {
@@ -60,7 +60,7 @@ TEST_CASE("Every task of job files is there, once") {
   CHECK(FindTask(static_cast<TaskType>(77)) == nullptr);
 }
 
-TEST_CASE("Every head is some task's") {
+TEST_CASE("Every head belongs to a task") {
   for (int head = 0; head < HeadType_descriptor()->value_count(); ++head) {
     const auto type = static_cast<HeadType>(HeadType_descriptor()->value(head)->number());
     CHECK(TaskOf(type).head() == type);

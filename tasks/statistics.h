@@ -1,20 +1,20 @@
-// Statistics of an evaluation: what all tasks have in common.
+// Statistics of an evaluation, as far as all tasks share them.
 #pragma once
 
 #include "proto/scheduler.pb.h"
 
 namespace shoal::tasks {
 
-// left += right, whatever the task counts in it: slot by slot in order of slots, so that the sums have the
-// same bits on any cluster. Both are of one job.
+// left += right, whatever the task counts in them. Call it slot by slot in order of slots, so that the sums
+// have the same bits on any cluster. Both must be of the same job.
 void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left);
 
-// Mean loss, of a language model that of a token. NaN without examples.
+// The mean loss; per token for a language model. NaN without examples.
 double MeanLoss(const EvaluationStatistics& statistics);
 
 // ---- for tasks ----
 
-// Adds 1 to `cell` of `cells` counts.
+// Adds 1 to count `cell` of the `cells` counts in `confusion`.
 void CountCell(int cell, int cells, EvaluationStatistics* statistics);
 
 }  // namespace shoal::tasks

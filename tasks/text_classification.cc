@@ -1,4 +1,4 @@
-// One of several labels for a text. Statistics: confusion[truth, prediction], row-major.
+// One of several labels per text. Statistics: confusion[truth, prediction], row-major.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,12 +12,12 @@
 namespace shoal::tasks {
 namespace {
 
-// The label of the largest logit, the first of equal ones.
+// The label with the largest logit; of equal ones, the first.
 int LargestLogit(absl::Span<const float> logits) {
   return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// Empty when the cells are no square.
+// Empty when the cells are not a square matrix.
 std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
   const auto& cells = statistics.confusion();
   const int labels = static_cast<int>(std::lround(std::sqrt(cells.size())));

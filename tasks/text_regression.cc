@@ -1,4 +1,4 @@
-// A number for a text. Statistics: sums of x, y, xx, yy, xy and (x - y)^2 over the examples; x: prediction,
+// A number per text. Statistics: sums of x, y, xx, yy, xy and (x - y)^2 over the examples; x: prediction,
 // y: target.
 #include <cmath>
 #include <limits>
@@ -54,7 +54,7 @@ class TextRegressionTask final : public Task {
   }
   RareLabels rare_labels() const override { return RareLabels::kKept; }
 
-  // One, which has the column's name.
+  // A single one, with the column's name.
   absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data, const ExampleSet&) const override {
     return std::vector<std::string>{data.label()};
   }

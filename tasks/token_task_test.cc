@@ -1,5 +1,5 @@
-// A task that is not there yet, token classification, goes through all that a task goes through: whoever adds
-// it writes its file, and nothing that is tested here changes.
+// Token classification, a task that does not exist yet, goes through everything that a task goes through:
+// adding it takes a file of its own, and nothing that is tested here changes.
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -72,7 +72,7 @@ class TokenTask final : public Task {
   }
 };
 
-TEST_CASE("A task with a label a word needs nothing but its own file") {
+TEST_CASE("A task with one label per word needs nothing but its own file") {
   const TokenTask task;
   ExampleSet set;
   set.files = {"words"};

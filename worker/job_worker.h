@@ -31,8 +31,7 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
 
   // Only the runner uses `program`.
   JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link);
-  // Cancels the running slot and waits for it: at most one slot's time, hence for ever when the program
-  // hangs.
+  // Cancels the running slot and waits for it: at most one slot's time, hence forever when the program hangs.
   ~JobWorker() override;
 
   // A view that can't belong to this job is refused in a report.

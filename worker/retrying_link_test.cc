@@ -280,15 +280,15 @@ TEST_CASE("A server whose blocks repeatedly arrive damaged is shown, until an in
   link.link.Open(Version(3));
   for (int i = 0; i < 10; ++i) {
     link.events->OnPullDone(link.streams->pulls[i == 0 ? 0 : link.streams->pulls.size() - 1]->place,
-                            absl::DataLossError("block 0: damaged on its way (checksum)"));
+                            absl::DataLossError("block 0: damaged in transit (checksum)"));
     link.events->OnVersionsDone(link.streams->asked.back(), Version(3));
     link.time.RunFor(absl::Seconds(3));
   }
   link.events->OnPullDone(link.streams->pulls.back()->place,
-                          absl::DataLossError("block 0: damaged on its way (checksum)"));
+                          absl::DataLossError("block 0: damaged in transit (checksum)"));
   const auto unreachable = link.Unreachable();
   REQUIRE(unreachable.size() == 1);
-  CHECK(unreachable[0].error() == "pull: block 0: damaged on its way (checksum)");
+  CHECK(unreachable[0].error() == "pull: block 0: damaged in transit (checksum)");
   CHECK(unreachable[0].seconds() == 30);
   link.time.RunFor(absl::Seconds(3));
   link.events->OnDelivery(link.streams->pulls.back()->place);

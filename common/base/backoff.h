@@ -10,7 +10,7 @@ namespace shoal {
 
 struct BackoffOptions {
   absl::Duration first = absl::Milliseconds(50);
-  absl::Duration most = absl::Seconds(2);
+  absl::Duration max = absl::Seconds(2);
   double growth = 2;     // factor from one delay to the next, at least 1
   double jitter = 0.25;  // a delay is uniform over [1 - jitter, 1] of its nominal value, so that many clients
                          // don't retry at once
@@ -22,7 +22,7 @@ class Backoff {
   // `seed`: a different one for each process or peer, so that their delays differ.
   explicit Backoff(uint64_t seed, BackoffOptions options = {});
 
-  // The delay before the next attempt. Grows with each call, up to options.most.
+  // The delay before the next attempt. Grows with each call, up to options.max.
   absl::Duration NextDelay();
 
   // Call after a success: the next delay is the first one again.

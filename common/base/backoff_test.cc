@@ -8,7 +8,7 @@ namespace {
 TEST_CASE("Delays double up to the maximum, and start over after a success") {
   BackoffOptions options;
   options.first = absl::Milliseconds(100);
-  options.most = absl::Milliseconds(500);
+  options.max = absl::Milliseconds(500);
   options.jitter = 0;
   Backoff backoff(1, options);
   CHECK(backoff.NextDelay() == absl::Milliseconds(100));
@@ -22,7 +22,7 @@ TEST_CASE("Delays double up to the maximum, and start over after a success") {
 
 TEST_CASE("Jitter keeps delays within its share of the nominal one, and differs between seeds") {
   BackoffOptions options;
-  options.first = options.most = absl::Seconds(1);
+  options.first = options.max = absl::Seconds(1);
   options.jitter = 0.25;
   Backoff one(1, options), same(1, options), other(2, options);
   int different = 0;

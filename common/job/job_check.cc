@@ -1,4 +1,4 @@
-// FindJobProblems of common/job/job_spec.h: what fields say to each other.
+// FindJobProblems of common/job/job_spec.h: checks that involve several fields.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -35,7 +35,7 @@ class Problems {
   std::vector<JobProblem> list_;
 };
 
-// Of a value that may be none of the enum's.
+// The value may be unknown to the enum.
 template <typename Enum>
 std::string Word(Enum value) {
   const auto* known = google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value);
@@ -60,7 +60,7 @@ std::string Alternatives(const std::vector<std::string>& words) {
   return absl::StrCat(absl::StrJoin(words.begin(), words.end() - 1, ", "), " or ", last);
 }
 
-// The tasks whose rule is such.
+// The tasks whose rule satisfies `is_such`.
 std::string TasksWith(bool (*is_such)(const TaskRule& rule)) {
   std::vector<std::string> words;
   const auto* tasks = google::protobuf::GetEnumDescriptor<TaskType>();
@@ -80,7 +80,7 @@ bool IsName(const std::string& name) {
 void CheckName(const JobSpec& job, Problems* problems) {
   problems->AddIf(!job.name().empty() && !IsName(job.name()), "name",
                   "expected letters, digits, '.', '_' and '-', at most ", kMaxNameBytes,
-                  ", the first no '.' or '-'; got '", job.name().substr(0, kMaxNameBytes), "'");
+                  ", the first neither '.' nor '-'; got '", job.name().substr(0, kMaxNameBytes), "'");
 }
 
 void CheckFilesOnce(const DataSpec& data, Problems* problems) {
@@ -103,7 +103,7 @@ void CheckFiles(const DataSpec& data, Problems* problems) {
   problems->AddIf(
       !split && !given, "data.files",
       "is missing; expected 'files' (with 'split'), or 'train_files', 'validation_files' and 'test_files'");
-  problems->AddIf(split && given, "data.train_files", "cannot stand beside 'files': use one of them");
+  problems->AddIf(split && given, "data.train_files", "can't be combined with 'files': use one of them");
   const std::string alone = "is only for 'train_files'; 'files' are split by 'data.split'";
   problems->AddIf(split && data.validation_files_size() > 0, "data.validation_files", alone);
   problems->AddIf(split && data.test_files_size() > 0, "data.test_files", alone);
@@ -135,7 +135,7 @@ void CheckData(const JobSpec& job, Problems* problems) {
                   "'", data.label(), "' is also a text column: the model would read the answer");
 }
 
-// Unknown values are a problem of the field alone.
+// Unknown values are already reported for the field itself.
 template <typename Enum>
 void CheckAllowed(Enum value, const google::protobuf::RepeatedField<int>& allowed, const std::string& field,
                   TaskType task, Problems* problems) {
@@ -155,9 +155,9 @@ void CheckTask(const JobSpec& job, Problems* problems) {
     CheckAllowed(job.model().family(), rule.families(), "model.family", task, problems);
 }
 
-// What a family's config.json has no word for.
+// What a family's config.json can't express.
 void CheckFamily(const ModelSpec& model, Problems* problems) {
-  const bool bert = model.family() == MODEL_FAMILY_BERT;  // which has both
+  const bool bert = model.family() == MODEL_FAMILY_BERT;  // which supports both
   const NormPlacement norm = model.family() == MODEL_FAMILY_GPT2 ? NORM_PLACEMENT_PRE : NORM_PLACEMENT_POST;
   problems->AddIf(!bert && model.norm() != norm, "model.norm", "expected ", Word(norm), " with family ",
                   Word(model.family()), ", got ", Word(model.norm()));
@@ -170,7 +170,7 @@ void CheckFamily(const ModelSpec& model, Problems* problems) {
 void CheckModel(const JobSpec& job, Problems* problems) {
   const ModelSpec& model = job.model();
   problems->AddIf(job.tokenizer().has_path() && job.tokenizer().has_vocab_size(), "tokenizer.vocab_size",
-                  "has no effect with 'path': that vocabulary has its size");
+                  "has no effect with 'path': the size is that of the given vocabulary");
   if (!model.has_from()) {
     problems->AddIf(model.heads() > 0 && model.hidden_size() % model.heads() != 0, "model.heads",
                     "expected a divisor of hidden_size ", model.hidden_size(), ", got ", model.heads());
@@ -221,7 +221,7 @@ void CheckEvaluation(const JobSpec& job, Problems* problems) {
   const EvaluationSpec& evaluation = job.evaluation();
   const bool never = evaluation.every().never();
   problems->AddIf(!never && !HasValidation(job), "evaluation.every",
-                  "needs validation examples: data.split.validation or data.validation_files");
+                  "needs validation examples: set data.split.validation or data.validation_files");
   problems->AddIf(never && evaluation.patience() > 0, "evaluation.patience",
                   "has no effect when 'every' is never");
   problems->AddIf(never && evaluation.keep_best(), "evaluation.keep_best",
@@ -247,7 +247,7 @@ void CheckCluster(const JobSpec& job, Problems* problems) {
 std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   Problems problems;
   problems.Add(FindFieldProblems(job));
-  if (!TaskType_IsValid(job.task())) return problems.Take();  // what else is right depends on it
+  if (!TaskType_IsValid(job.task())) return problems.Take();  // all other checks depend on it
   CheckName(job, &problems);
   CheckData(job, &problems);
   CheckModel(job, &problems);

@@ -40,7 +40,7 @@ std::vector<const EnumValueDescriptor*> ValuesOf(const EnumDescriptor* words) {
 // More would scroll away the first ones, which often cause the others.
 constexpr size_t kMaxProblemsShown = 10;
 
-// only_with, taken apart.
+// only_with, parsed.
 struct Condition {
   const FieldDescriptor* sibling;
   std::vector<std::string> words;

@@ -24,21 +24,20 @@ struct JobProblem {
   bool missing = false;  // the field is required and not there
 };
 
-// INVALID_ARGUMENT with the lines, one problem each; of more than ten only the first ten and how many more
-// there are.
+// INVALID_ARGUMENT with one problem per line: at most ten, then how many more there are.
 absl::Status ProblemsToStatus(std::vector<std::string> lines);
 
-// The rule of a field; an empty one when it has none.
+// The rule of a field; empty when it has none.
 const FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
 const WordRule& RuleOf(const google::protobuf::EnumValueDescriptor* value);
 
-// What a task asks of its job; an empty rule when there is no such task.
+// What a task requires of its job; empty when there is no such task.
 const TaskRule& RuleOf(TaskType task);
 
 // How the value is written in a job file: "inverse_sqrt", "text-classification".
 std::string WordOf(const google::protobuf::EnumValueDescriptor* value);
 
-// The value that is written `word`. Errors: INVALID_ARGUMENT with the words there are and the nearest one.
+// The value that is written `word`. Errors: INVALID_ARGUMENT with the valid words and the nearest one.
 absl::StatusOr<const google::protobuf::EnumValueDescriptor*> FindWord(
     const google::protobuf::EnumDescriptor* words, absl::string_view word);
 
@@ -52,22 +51,22 @@ bool IsInterval(const google::protobuf::FieldDescriptor* field);
 // Whether the field is set; for a list, whether it has elements.
 bool IsSet(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field);
 
-// Whether the field means something beside the values its siblings have (FieldRule.only_with).
+// Whether the field has a meaning given the values of its siblings (FieldRule.only_with).
 bool Applies(const google::protobuf::Message& message, const google::protobuf::FieldDescriptor* field);
 
 // "train.slots" from "train" and "slots".
 std::string FieldPath(absl::string_view prefix, absl::string_view name);
 
-// Fills in every default that depends on no other group (FieldRule.default), and makes all groups present but
+// Fills in every default that depends on no other group (FieldRule.default), and creates all groups except
 // the optional ones. What is set stays. A default that does not apply (only_with) stays unset.
 void FillDefaults(google::protobuf::Message* message);
 
-// Replaces every path in the message (FieldRule.path), elements of lists too, by what `map` makes of it.
+// Replaces every path in the message (FieldRule.path), also in lists, by `map` of it.
 void MapPaths(const std::function<std::string(const std::string&)>& map, google::protobuf::Message* message);
 
-// What single fields have wrong, in the order of the fields: a missing value that is required, a number out
-// of range, an unknown or unsupported word, a field without meaning beside its siblings, bytes that are no
-// text, fields of a newer version. Any message will do, also one made of random bytes.
+// Problems of single fields, in the order of the fields: a required value that is missing, a number out of
+// range, an unknown or unsupported word, a field without meaning given its siblings, bytes that are not text,
+// fields of a newer version. `message` may be anything, even made of random bytes.
 std::vector<JobProblem> FindFieldProblems(const google::protobuf::Message& message);
 
 }  // namespace shoal

@@ -1,7 +1,7 @@
 // A job as a whole: defaults filled in, impossible combinations refused.
 //
-// The command line checks a job when it reads the file (common/job/job_yaml.h), the scheduler again when it
-// gets one: a JobSpec that came over the network may hold anything. Pure functions; any thread.
+// The command line checks a job when it reads the file (common/job/job_yaml.h); the scheduler checks it
+// again, because a JobSpec that came over the network may hold anything. Pure functions; any thread.
 #pragma once
 
 #include <string>
@@ -13,18 +13,18 @@
 
 namespace shoal {
 
-// Fills in all defaults, also those that depend on other fields. What is set stays. Idempotent. Any message
-// will do. With model.from the shape's fields stay unset: they are in that folder's config.json.
+// Fills in all defaults, including those that depend on other fields. What is set stays. Idempotent. `job`
+// may hold anything. With model.from the shape's fields stay unset: they are in that folder's config.json.
 void CompleteJob(JobSpec* job);
 
-// Everything wrong with a completed job; empty: it can run, as far as one can tell without its files.
+// All problems of a completed job. None: it can run, as far as one can tell without its files.
 std::vector<JobProblem> FindJobProblems(const JobSpec& job);
 
-// The same as a status. Errors: INVALID_ARGUMENT with up to ten problems, a line each, "train.slots: expected
-// ..., got ...".
+// The same as a status. Errors: INVALID_ARGUMENT with up to ten problems, one per line: "train.slots:
+// expected ..., got ...".
 absl::Status ValidateJob(const JobSpec& job);
 
-// The validation examples are there, as far as the job file tells.
+// Whether the job has validation or test examples, as far as the job file tells.
 bool HasValidation(const JobSpec& job);
 bool HasTest(const JobSpec& job);
 

@@ -14,7 +14,7 @@
 namespace shoal {
 namespace {
 
-// The least a job says.
+// The smallest valid job.
 JobSpec SmallJob() {
   JobSpec job;
   job.set_name("small");
@@ -27,7 +27,7 @@ JobSpec SmallJob() {
   return job;
 }
 
-// What is wrong with the small job after `change`, completed.
+// The problems of the small job after `change`, completed.
 std::string ProblemAfter(const std::function<void(JobSpec*)>& change) {
   JobSpec job = SmallJob();
   change(&job);
@@ -184,7 +184,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, got value number 77",
        [](JobSpec* j) { j->set_task(static_cast<TaskType>(77)); }},
-      {"data.train_files: cannot stand beside 'files'",
+      {"data.train_files: can't be combined with 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},
       {"data.test_files: is only for 'train_files'",
        [](JobSpec* j) { j->mutable_data()->add_test_files("t.tsv"); }},
@@ -393,7 +393,7 @@ TEST_CASE("Jobs of random bytes are refused or valid, and nothing else happens")
   JobSpec good = SmallJob();
   CompleteJob(&good);
   const std::string bytes = good.SerializeAsString();
-  const google::protobuf::LogSilencer quiet;  // about text that is no UTF-8
+  const google::protobuf::LogSilencer quiet;  // about text that is not UTF-8
   std::mt19937 random(1);
   int parsed = 0;
   for (int i = 0; i < 20000; ++i) {

@@ -46,7 +46,7 @@ struct ChannelOptions {
   absl::Duration connect_timeout = absl::Seconds(3);
   // Pause between attempts to connect: starts at the first, doubles, up to the second.
   absl::Duration reconnect_first = absl::Milliseconds(50);
-  absl::Duration reconnect_most = absl::Seconds(1);
+  absl::Duration reconnect_max = absl::Seconds(1);
 };
 
 // A channel to "host:port". Connects lazily and reconnects without limit; never fails by itself. Ignores HTTP

@@ -10,7 +10,7 @@ namespace shoal {
 namespace {
 
 constexpr size_t kMaxLabels = size_t{1} << 24;
-// Beyond any size or token (CheckModelConfig has the exact limits), and small enough to calculate with.
+// Beyond any size or token (CheckModelConfig has the exact limits), and small enough for arithmetic.
 constexpr int64_t kMaxNumber = int64_t{1} << 32;
 
 bool IsInRange(const Json& integer) {
@@ -24,7 +24,7 @@ absl::Status ReadNumbers(const Json& json, absl::Span<const ConfigField<T>> fiel
   for (const ConfigField<T>& field : fields) {
     const Json* const value = FindField(json, field.name);
     if (value != nullptr && !(integer ? value->is_number_integer() : value->is_number()))
-      return InvalidConfig(absl::StrCat("\"", field.name, "\" is no ", integer ? "integer" : "number"));
+      return InvalidConfig(absl::StrCat("\"", field.name, "\" is not ", integer ? "an integer" : "a number"));
     if (integer && value != nullptr && !IsInRange(*value))
       return InvalidConfig(absl::StrCat("\"", field.name, "\" is ", value->dump(), ": out of range"));
     config->*field.member = value == nullptr ? field.missing : value->get<T>();
@@ -47,7 +47,8 @@ absl::Status ReadActivation(const Json& json, const char* name, const char* miss
   } else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh") {
     config->activation = ACTIVATION_TYPE_GELU_TANH;
   } else {
-    return InvalidConfig(absl::StrCat(name, " \"", activation, "\" is not supported; gelu and gelu_new are"));
+    return InvalidConfig(
+        absl::StrCat(name, " \"", activation, "\" is not supported; expected gelu or gelu_new"));
   }
   return absl::OkStatus();
 }
@@ -77,14 +78,14 @@ const Json* FindField(const Json& json, const char* name) {
 absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const char* missing) {
   const Json* const value = FindField(json, name);
   if (value == nullptr) return std::string(missing);
-  if (!value->is_string()) return InvalidConfig(absl::StrCat("\"", name, "\" is no string"));
+  if (!value->is_string()) return InvalidConfig(absl::StrCat("\"", name, "\" is not a string"));
   return value->get<std::string>();
 }
 
 absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted) {
   const Json* const value = FindField(json, name);
   if (value != nullptr && !value->is_boolean())
-    return InvalidConfig(absl::StrCat("\"", name, "\" is no boolean"));
+    return InvalidConfig(absl::StrCat("\"", name, "\" is not a boolean"));
   if ((value == nullptr ? missing : value->get<bool>()) == wanted) return absl::OkStatus();
   return InvalidConfig(absl::StrCat("\"", name, "\": ", wanted ? "false" : "true", " is not supported"));
 }
@@ -104,7 +105,7 @@ void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* js
 absl::Status ReadLabels(const Json& json, ModelConfig* config) {
   size_t count = 2;
   if (const Json* const number = FindField(json, "num_labels")) {
-    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is no number of labels");
+    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is not a number of labels");
     count = number->get<size_t>();
   }
   if (const Json* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {

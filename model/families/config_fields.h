@@ -15,7 +15,7 @@ namespace shoal {
 
 using Json = nlohmann::ordered_json;
 
-// What a field is called, and what it is when it is left out.
+// A field's name, and its value when it is left out.
 template <typename T>
 struct ConfigField {
   const char* name;
@@ -27,20 +27,20 @@ struct ConfigFields {
   absl::Span<const ConfigField<int64_t>> integers;
   absl::Span<const ConfigField<double>> numbers;
   const char* activation = "";          // the name of its field
-  const char* missing_activation = "";  // as Hugging Face says it
+  const char* missing_activation = "";  // Hugging Face's word for it
 };
 
 // Errors, here and below: INVALID_ARGUMENT that names the field.
 absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfig* config);
-// A negative number, which is none, becomes null.
+// A negative number means "none" and becomes null.
 void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json);
 
-// Labels, and from "problem_type" and their number the head.
+// Reads the labels; the head follows from "problem_type" and their number.
 absl::Status ReadLabels(const Json& json, ModelConfig* config);
 void WriteLabels(const ModelConfig& config, Json* json);
 
 absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const char* missing);
-// Refuses a switch that stands otherwise than we compute.
+// Refuses a switch whose value is not the one we support.
 absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted);
 absl::Status InvalidConfig(absl::string_view what);
 

@@ -82,15 +82,15 @@ class ClassificationHead : public Head {
     activation.d_bias = dense_map_.bias_gradient(pass);
     ActivationBackward(*pass.device, activation);
     dense_map_.BackwardWeight(pass, first_.Matrix(examples), d_pooled);
-    const Tensor d_first = pooled;  // which is free by now
+    const Tensor d_first = pooled;  // free by now
     dense_map_.BackwardInput(pass, d_pooled, d_first);
     Drop(pass, InputDropout(pass), d_first);
-    const Tensor gathered = gathered_.Matrix(examples);  // free too, where it is not first_
+    const Tensor gathered = gathered_.Matrix(examples);  // free too, unless it is first_
     if (converts(gathered.type())) Convert(*pass.device, d_first, gathered);
     ScatterRows(*pass.device, converts(gathered.type()) ? gathered : d_first, FirstRows(pass), d_hidden);
   }
 
-  // The sum over the examples. `d_logits` may be `logits`, or none.
+  // The sum over the examples. `d_logits` may be `logits`, or empty.
   LossSum Loss(const Pass& pass, const Tensor& logits, const Tensor& d_logits) const {
     const int64_t examples = pass.batch.example_count();
     if (spec_.type == HEAD_TYPE_CLASS) {
@@ -107,7 +107,7 @@ class ClassificationHead : public Head {
 
   const ClassificationHeadSpec spec_;
   const Linear dense_map_, labels_map_;
-  Buffer gathered_;  // first tokens' rows, of the activations' type
+  Buffer gathered_;  // the rows of the first tokens, in the activations' type
   Buffer first_, dense_, pooled_, d_pooled_, logits_;
   std::vector<int32_t> first_rows_;
 };

@@ -57,7 +57,7 @@ Records CsvRecords(absl::string_view text) {
   return records;
 }
 
-TEST_CASE("CSV is read as RFC 4180 has it") {
+TEST_CASE("CSV is read as RFC 4180 defines it") {
   CHECK(CsvRecords("a,b\r\n1,2\r\n") == Records{{"a", "b"}, {"1", "2"}});
   CHECK(CsvRecords("\"a,b\",\"say \"\"hi\"\"\"\n") == Records{{"a,b", "say \"hi\""}});
   CHECK(CsvRecords("\"two\nlines\",x") == Records{{"two\nlines", "x"}});
@@ -123,14 +123,14 @@ TEST_CASE(
     for (const Example& example : parts->part[part].examples) groups[part].insert(example.group);
   }
   CHECK(examples == 6000);
-  CHECK(groups[0].size() + groups[1].size() + groups[2].size() == 2000);  // none is in two
+  CHECK(groups[0].size() + groups[1].size() + groups[2].size() == 2000);  // none is in two parts
   CHECK(groups[0].size() == Approx(1800).margin(60));
   CHECK(groups[1].size() == Approx(100).margin(40));
   CHECK(PartOf("g7", 1, spec.data().split()) == PartOf("g7", 1, spec.data().split()));
 }
 
 // tools/bench/sections_baseline checks itself against the same file: it splits the same way in Python.
-TEST_CASE("Keys fall where tasks/data/split_cases.tsv says") {
+TEST_CASE("Keys are in the parts that tasks/data/split_cases.tsv says") {
   JobSpec spec = Spec({"a.tsv"});
   const auto cases = PosixEnv()->ReadFile("tasks/data/split_cases.tsv");
   REQUIRE(cases.ok());
@@ -147,7 +147,7 @@ TEST_CASE("Keys fall where tasks/data/split_cases.tsv says") {
   }
 }
 
-TEST_CASE("Plain text is cut from its front to its end, between characters") {
+TEST_CASE("Plain text is cut into consecutive parts, between characters") {
   const TestDir dir;
   std::string text;
   for (int i = 0; i < 100; ++i) text += "\xc3\xa4";  // two bytes each

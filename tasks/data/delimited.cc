@@ -16,13 +16,14 @@ absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t l
   return status.ok() ? status : Annotate(status, absl::StrCat(file.name, ":", line));
 }
 
-// Reads one CSV record after the other.
+// Reads CSV records one by one.
 class CsvParser {
  public:
   explicit CsvParser(absl::string_view text) : rest_(text) {}
 
   bool done() const { return rest_.empty(); }
-  uint64_t line() const { return line_; }  // of the next record, from 1; after an error: where it is
+  // Of the next record, from 1; after an error: the line of the error.
+  uint64_t line() const { return line_; }
 
   // Fills `fields` with the next record, which is one empty field for an empty line.
   absl::Status Next(std::vector<std::string>* fields) {
@@ -45,7 +46,7 @@ class CsvParser {
     const absl::string_view value = rest_.substr(0, rest_.find_first_of(",\n"));
     if (absl::StrContains(value, '"')) {
       return absl::InvalidArgumentError(
-          "a field with a quote in it must stand in quotes, with that quote doubled");
+          "a field that contains a quote must be in quotes itself, with the inner quote doubled");
     }
     rest_.remove_prefix(value.size());
     const bool ends_line = !absl::StartsWith(rest_, ",");
@@ -59,7 +60,7 @@ class CsvParser {
     for (;;) {
       const size_t quote = rest_.find('"');
       if (quote == absl::string_view::npos) {
-        return absl::InvalidArgumentError("a quote that opens here is never closed");
+        return absl::InvalidArgumentError("a quote opened here is never closed");
       }
       const absl::string_view value = rest_.substr(0, quote);
       absl::StrAppend(field, value);

@@ -18,20 +18,21 @@ struct TextFile {
 
 using LineVisitor = std::function<absl::Status(absl::string_view line, uint64_t number)>;
 
-// Gets the fields of one record and the number of its first line, from 1. The views are good until it
+// Called with the fields of one record and the number of its first line, from 1. The views are valid until it
 // returns.
 using RecordVisitor = std::function<absl::Status(absl::Span<const absl::string_view> fields, uint64_t line)>;
 
-// All three skip empty lines, and take "\n" and "\r\n" for the end of a line; the last line needs none. An
-// error that `visit` returns ends the reading and is returned with "NAME:LINE: " before it.
+// All three skip empty lines, and accept "\n" and "\r\n" as the end of a line; the last line needs none. An
+// error of `visit` stops them and is returned, prefixed with "NAME:LINE: ".
 
 absl::Status ForEachLine(const TextFile& file, const LineVisitor& visit);
 
-// Tabs part fields; there are no quotes.
+// Fields are separated by tabs; quotes have no special meaning.
 absl::Status ForEachTsvRecord(const TextFile& file, const RecordVisitor& visit);
 
-// RFC 4180: commas part fields; a field in double quotes may hold commas, line ends and doubled quotes.
-// Errors: INVALID_ARGUMENT, also with the line, when a quote is not closed or stands where none may.
+// RFC 4180: fields are separated by commas; a field in double quotes may contain commas, line ends and
+// doubled quotes. Errors: INVALID_ARGUMENT, also with the line, when a quote is not closed or is where none
+// is allowed.
 absl::Status ForEachCsvRecord(const TextFile& file, const RecordVisitor& visit);
 
 }  // namespace shoal::tasks

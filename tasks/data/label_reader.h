@@ -1,4 +1,4 @@
-// What a task makes of the labels that stand in the data.
+// How a task interprets the labels in the data.
 #pragma once
 
 #include <string>
@@ -9,11 +9,11 @@
 
 namespace shoal::tasks {
 
-// What becomes of labels that are rarer than data.min_class_count.
+// What happens to labels that are rarer than data.min_class_count.
 enum class RareLabels {
   kKept,
-  kRemoved,             // from their examples, which stay
-  kRemovedWithExample,  // an example that is left without a label goes
+  kRemoved,             // from their examples, which are kept
+  kRemovedWithExample,  // an example left without a label is removed too
 };
 
 // Immutable; any thread.
@@ -21,11 +21,11 @@ class LabelReader {
  public:
   virtual ~LabelReader() = default;
 
-  // An example has any number of labels: its field holds them separated by data.label_separator, or is a JSON
-  // array. Otherwise a field is one label.
+  // Whether an example has any number of labels: its field contains them separated by data.label_separator,
+  // or is a JSON array. Otherwise a field is one label.
   virtual bool reads_lists() const { return false; }
 
-  // Gives `example` its labels. `labels`: as they stand in the data, perhaps empty; one, unless
+  // Sets the labels of `example`. `labels`: as written in the data, possibly empty; exactly one unless
   // reads_lists().
   // Errors: INVALID_ARGUMENT, without file and line, for a label that the task can't use.
   virtual absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const = 0;

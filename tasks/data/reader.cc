@@ -21,11 +21,12 @@ absl::Status CheckUtf8(const TextFile& file) {
   if (IsValidUtf8(file.text)) return absl::OkStatus();
   return ForEachLine(file, [](absl::string_view line, uint64_t) {
     if (IsValidUtf8(line)) return absl::OkStatus();
-    return absl::InvalidArgumentError("expected UTF-8, got other bytes; convert the file (iconv)");
+    return absl::InvalidArgumentError(
+        "the line is not valid UTF-8; convert the file (for example with iconv)");
   });
 }
 
-// Appends the examples of one file after the other.
+// Appends the examples of file after file.
 class Reader {
  public:
   Reader(const DataSpec& data, const LabelReader& labels) : data_(data), labels_(labels) {}
@@ -36,7 +37,7 @@ class Reader {
     SHOAL_RETURN_IF_ERROR(CheckUtf8(file));
     SHOAL_RETURN_IF_ERROR(ReadRecords(file));
     if (set_.examples.size() > before) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(file.name, ": there are no examples in it"));
+    return absl::InvalidArgumentError(absl::StrCat(file.name, ": the file has no examples"));
   }
 
   ExampleSet Take() && { return std::move(set_); }

@@ -30,7 +30,7 @@ absl::StatusOr<size_t> FindColumn(absl::Span<const absl::string_view> header, ab
   if (it == header.end()) return NoSuchColumn(column, field, {header.begin(), header.end()});
   if (std::count(header.begin(), header.end(), column) > 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("column '", column, "' (", field, ") stands twice in the header"));
+        absl::StrCat("column '", column, "' (", field, ") occurs twice in the header"));
   }
   return static_cast<size_t>(it - header.begin());
 }
@@ -55,7 +55,7 @@ class JsonRecord {
     return AsString(*value, column, field);
   }
 
-  // The elements of an array, or nullopt when the value is none.
+  // The elements of an array, or nullopt when the value is not an array.
   absl::StatusOr<std::optional<std::vector<std::string>>> Array(const std::string& column,
                                                                 absl::string_view field) const {
     SHOAL_ASSIGN_OR_RETURN(const Json* value, Value(column, field));
@@ -109,7 +109,7 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
                                         const LabelReader& labels) {
   if (fields.size() != columns.count) {
     return absl::InvalidArgumentError(
-        absl::StrCat("expected ", columns.count, " fields as in the header, got ", fields.size()));
+        absl::StrCat("expected ", columns.count, " fields, as in the header, got ", fields.size()));
   }
   Record record;
   for (size_t index : columns.text) record.texts.emplace_back(fields[index]);
@@ -121,7 +121,7 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
                                       const LabelReader& labels) {
   const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return absl::InvalidArgumentError("expected a JSON object in one line");
+  if (!object.is_object()) return absl::InvalidArgumentError("expected a JSON object on one line");
   const JsonRecord values(object);
   Record record;
   for (const std::string& column : data.text()) {

@@ -1,4 +1,4 @@
-// The columns that a job asks for, out of one record of a file.
+// The columns that a job uses, from one record of a file.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,19 @@ namespace shoal::tasks {
 
 struct Record {
   std::vector<std::string> texts;   // in the order of data.text
-  std::vector<std::string> labels;  // as LabelReader gets them
+  std::vector<std::string> labels;  // as LabelReader::ReadLabels takes them
   std::string group;
 };
 
-// Where the columns stand in a delimited file.
+// The positions of the columns in a delimited file.
 struct ColumnIndexes {
   std::vector<size_t> text;
   size_t label = 0;
   std::optional<size_t> group;
-  size_t count = 0;  // of all columns
+  size_t count = 0;  // number of all columns
 };
 
-// Errors: INVALID_ARGUMENT when a column is not there (with the nearest name and all there are) or there
-// twice.
+// Errors: INVALID_ARGUMENT when a column is missing (with the nearest name and all columns) or occurs twice.
 absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data);
 
 // Errors: INVALID_ARGUMENT when there are more or fewer fields than columns.
@@ -37,9 +36,9 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
                                         const ColumnIndexes& columns, const DataSpec& data,
                                         const LabelReader& labels);
 
-// From a JSON object whose keys are the columns; strings, numbers and booleans will do, and an array
-// of them where `labels` reads lists.
-// Errors: INVALID_ARGUMENT when the line is no JSON object, or a column is not there or of another type.
+// From a JSON object whose keys are the columns. Values may be strings, numbers or booleans; the label may
+// also be an array of them where `labels` reads lists. Errors: INVALID_ARGUMENT when the line is not a JSON
+// object, or a column is missing or has another type.
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
                                       const LabelReader& labels);
 

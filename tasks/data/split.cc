@@ -28,18 +28,18 @@ double UniformOf(absl::string_view key, uint64_t seed) {
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
-PartedExamples PartExamples(ExampleSet all, const JobSpec& job) {
-  PartedExamples parted;
-  for (Part part : kParts) parted[part].files = all.files;
+SplitExamples PartExamples(ExampleSet all, const JobSpec& job) {
+  SplitExamples parts;
+  for (Part part : kParts) parts[part].files = all.files;
   for (Example& example : all.examples) {
     const std::string& key = job.data().has_group() ? example.group : example.text;
     const Part part = PartOf(key, job.seed(), job.data().split());
-    if (part != Part::kUnused) parted[part].examples.push_back(std::move(example));
+    if (part != Part::kUnused) parts[part].examples.push_back(std::move(example));
   }
-  return parted;
+  return parts;
 }
 
-// The start of a UTF-8 character at or behind `fraction` of the text.
+// The first start of a UTF-8 character at or after `fraction` of the text.
 size_t CutAt(absl::string_view text, double fraction) {
   const double at = std::min(1.0, fraction) * static_cast<double>(text.size());
   size_t cut = std::min(text.size(), static_cast<size_t>(std::llround(at)));
@@ -47,12 +47,12 @@ size_t CutAt(absl::string_view text, double fraction) {
   return cut;
 }
 
-// Each text's front is for training, its end for the test.
-PartedExamples CutTexts(const ExampleSet& all, const SplitSpec& split) {
-  PartedExamples parted;
+// The beginning of each text is for training, its end for the test.
+SplitExamples CutTexts(const ExampleSet& all, const SplitSpec& split) {
+  SplitExamples parts;
   const double ends[] = {split.train(), split.train() + split.validation(),
                          split.train() + split.validation() + split.test()};
-  for (Part part : kParts) parted[part].files = all.files;
+  for (Part part : kParts) parts[part].files = all.files;
   for (const Example& example : all.examples) {
     size_t begin = 0;
     for (Part part : kParts) {
@@ -61,22 +61,22 @@ PartedExamples CutTexts(const ExampleSet& all, const SplitSpec& split) {
       piece.text = example.text.substr(begin, end - begin);
       piece.file = example.file;
       piece.line = example.line;
-      if (end > begin) parted[part].examples.push_back(std::move(piece));
+      if (end > begin) parts[part].examples.push_back(std::move(piece));
       begin = end;
     }
   }
-  return parted;
+  return parts;
 }
 
-absl::StatusOr<PartedExamples> ReadGivenParts(Env* env, const DataSpec& data, const LabelReader& labels) {
-  PartedExamples parted;
-  SHOAL_ASSIGN_OR_RETURN(parted[Part::kTrain], ReadExamples(env, data.train_files(), data, labels));
-  SHOAL_ASSIGN_OR_RETURN(parted[Part::kValidation], ReadExamples(env, data.validation_files(), data, labels));
-  SHOAL_ASSIGN_OR_RETURN(parted[Part::kTest], ReadExamples(env, data.test_files(), data, labels));
-  return parted;
+absl::StatusOr<SplitExamples> ReadGivenParts(Env* env, const DataSpec& data, const LabelReader& labels) {
+  SplitExamples parts;
+  SHOAL_ASSIGN_OR_RETURN(parts[Part::kTrain], ReadExamples(env, data.train_files(), data, labels));
+  SHOAL_ASSIGN_OR_RETURN(parts[Part::kValidation], ReadExamples(env, data.validation_files(), data, labels));
+  SHOAL_ASSIGN_OR_RETURN(parts[Part::kTest], ReadExamples(env, data.test_files(), data, labels));
+  return parts;
 }
 
-// How often each label stands in `sets`.
+// How often each label occurs in `sets`.
 class LabelFrequencies {
  public:
   LabelFrequencies(absl::Span<ExampleSet* const> sets, uint64_t min_count) : min_count_(min_count) {
@@ -125,7 +125,7 @@ bool IsAskedFor(const DataSpec& data, Part part) {
 absl::Status CheckPart(const DataSpec& data, Part part, size_t examples) {
   if (examples > 0 || !IsAskedFor(data, part)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "no example is left for the ", NameOf(part), " part; expected more examples, another data.split",
+      "no examples are left for the ", NameOf(part), " part; expected more examples, another data.split",
       data.min_class_count() > 1 ? absl::StrCat(", or data.min_class_count below ", data.min_class_count())
                                  : ""));
 }
@@ -156,19 +156,19 @@ Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split) {
                                                                                              : Part::kUnused;
 }
 
-absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels) {
-  PartedExamples parted;
+absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels) {
+  SplitExamples parts;
   if (job.data().files_size() > 0) {
     SHOAL_ASSIGN_OR_RETURN(ExampleSet all, ReadExamples(env, job.data().files(), job.data(), labels));
     RemoveRareLabels(job.data(), labels.rare_labels(), {&all});
-    parted = job.data().format() == DATA_FORMAT_TEXT ? CutTexts(all, job.data().split())
-                                                     : PartExamples(std::move(all), job);
+    parts = job.data().format() == DATA_FORMAT_TEXT ? CutTexts(all, job.data().split())
+                                                    : PartExamples(std::move(all), job);
   } else {
-    SHOAL_ASSIGN_OR_RETURN(parted, ReadGivenParts(env, job.data(), labels));
-    RemoveRareLabels(job.data(), labels.rare_labels(), {&parted.part[0], &parted.part[1], &parted.part[2]});
+    SHOAL_ASSIGN_OR_RETURN(parts, ReadGivenParts(env, job.data(), labels));
+    RemoveRareLabels(job.data(), labels.rare_labels(), {&parts.part[0], &parts.part[1], &parts.part[2]});
   }
-  for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parted[part].examples.size()));
-  return parted;
+  for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parts[part].examples.size()));
+  return parts;
 }
 
 }  // namespace shoal::tasks

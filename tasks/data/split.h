@@ -1,4 +1,4 @@
-// Which examples are for training, which for validation, which for the test at the end.
+// Divides examples into those for training, for validation and for the final test.
 #pragma once
 
 #include <cstdint>
@@ -18,23 +18,23 @@ inline constexpr int kNumParts = 3;  // without kUnused
 // "training", "validation", "test".
 absl::string_view NameOf(Part part);
 
-struct PartedExamples {
+struct SplitExamples {
   ExampleSet part[kNumParts];
   ExampleSet& operator[](Part p) { return part[static_cast<int>(p)]; }
   const ExampleSet& operator[](Part p) const { return part[static_cast<int>(p)]; }
 };
 
-// Where everything with this key goes: a pure function of seed, key and fractions (SHA-256), so it depends
+// The part of all examples with this key: a pure function of seed, key and fractions (SHA-256), so it depends
 // neither on the order of the lines nor on what else is in the files.
 Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 
-// Reads the job's data and parts it: as the files are given, or by PartOf of the group column's value, or
-// without one of the text itself, so that a text that stands twice is never in two parts; texts of format
-// text are cut, each from its front to its end. Labels rarer than data.min_class_count in all parts together
-// are left out, as `labels`, the job's task, says.
+// Reads the job's data and divides it: by the files given for each part, or by PartOf of the group column or,
+// without one, of the text itself, so that a text that occurs twice is never in two parts. With format text
+// each text is cut into consecutive pieces, one per part. Labels rarer than data.min_class_count in all parts
+// together are dropped as `labels`, the job's task, says.
 //
-// Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for a part that the
-// job asks for.
-absl::StatusOr<PartedExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels);
+// Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for another part that
+// the job asks for.
+absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const LabelReader& labels);
 
 }  // namespace shoal::tasks

@@ -28,7 +28,7 @@ namespace {
 using tasks::ExampleSet;
 using tasks::Part;
 
-constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder that Shoal has exported
+constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder exported by Shoal
 
 // All files that the job reads, once each.
 std::vector<std::string> FilesOf(const JobSpec& spec) {
@@ -67,8 +67,9 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
   if (path.empty() && spec.model().has_from()) {
     path = JoinPath(spec.model().from(), kVocabularyName);
     if (!env->FileExists(path)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tokenizer.path: expected the vocabulary of the model in model.from, for ", path, " is not there"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, because ", path,
+                       " does not exist"));
     }
   }
   std::string bytes;
@@ -119,7 +120,7 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
   return config;
 }
 
-// Tokens of an example at most.
+// The maximum number of tokens of an example.
 absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const ModelConfig& config) {
   if (!spec.model().has_max_length()) return ReadMaxLength(env, spec.model().from(), config);
   if (spec.model().max_length() > config.max_position_embeddings) {
@@ -130,7 +131,7 @@ absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const ModelCon
   return spec.model().max_length();
 }
 
-// Parameters that the folder has start from its weights.
+// Parameters found in the folder start from its weights.
 absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& parameters, DerivedJob* derived) {
   if (!spec.model().has_from()) return absl::OkStatus();
   SHOAL_ASSIGN_OR_RETURN(const LoadedWeights weights, ReadWeights(env, spec.model().from(), parameters));
@@ -155,7 +156,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   DerivedJob derived;
   JobPlan& plan = derived.plan;
   const tasks::Task& task = tasks::TaskOf(spec);
-  SHOAL_ASSIGN_OR_RETURN(const tasks::PartedExamples parts, tasks::ReadParts(env, spec, task));
+  SHOAL_ASSIGN_OR_RETURN(const tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));

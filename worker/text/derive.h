@@ -11,18 +11,18 @@
 
 namespace shoal::worker {
 
-// The class of arithmetic of `spec`: "f32", or kernels/gemm.h's for bf16. Workers of one class give the same
-// bits.
+// The class of arithmetic of `spec`: "f32", or one of kernels/gemm.h for bf16. Workers of the same class
+// compute the same bits.
 std::string NumericsOf(const JobSpec& spec);
 
-// `progress` is called at least after each few thousand examples and each pass over the words of a
-// vocabulary; reading is `env`'s matter.
+// `progress` is called at least every few thousand examples and after each pass over the words of a
+// vocabulary; progress while reading files is up to `env`.
 //
 // Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
 // and files.
 //
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, fewer than two
-// labels, a text that is too small for the vocabulary, a model folder that does not fit, a warm-up longer
+// labels, too little text for the vocabulary, a model folder that does not match the job, a warm-up longer
 // than the training; NOT_FOUND for a missing file.
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec,
                                          const Progress& progress = NoProgress);

@@ -26,8 +26,7 @@ using Catch::Matchers::Contains;
 
 constexpr uint64_t kVocabulary = 40;
 
-// Forty short sentences of two labels and one of 20 words. Words are letters, so that a vocabulary of
-// kVocabulary pieces can be made of them.
+// Forty short sentences with two labels, and one of 20 words: enough for a vocabulary of kVocabulary pieces.
 std::string Sentences() {
   std::string lines = "text\tlabel\n";
   for (int i = 0; i < 40; ++i)
@@ -78,7 +77,7 @@ class Workshop {
     return DeriveTextJob(PosixEnv(), job);
   }
 
-  // A job that is right.
+  // Derives a job that must succeed.
   DerivedJob Derived(const JobSpec& job) const {
     auto derived = Derive(job);
     INFO(derived.status());
@@ -143,7 +142,7 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
   }
 }
 
-TEST_CASE("A program is built of plan, dataset and model of one job only") {
+TEST_CASE("A program is built only from plan, dataset and model of the same job") {
   Workshop workshop;
   JobSpec job = workshop.Job();
   CompleteJob(&job);
@@ -159,17 +158,17 @@ TEST_CASE("A program is built of plan, dataset and model of one job only") {
   CHECK(error(derived.plan) == "");
   JobPlan plan = derived.plan;
   plan.set_train_examples(plan.train_examples() + 1);
-  CHECK_THAT(error(plan), Contains("the dataset is of another job: 41 examples for training") &&
+  CHECK_THAT(error(plan), Contains("the dataset is of another job: it has 41 examples for training") &&
                               Contains("the plan says 42"));
   plan = derived.plan;
   plan.set_group_sizes(0, plan.group_sizes(0) + 1);
-  CHECK_THAT(error(plan), Contains("groups of parameters are not those of its model"));
+  CHECK_THAT(error(plan), Contains("parameter groups are not those of its model"));
   plan = derived.plan;
   plan.clear_model_config();
   CHECK(error(plan) != "");
 }
 
-TEST_CASE("Deriving says what it is at, file by file and pass by pass") {
+TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
   const Workshop workshop;
   JobSpec job = workshop.Job();
   CompleteJob(&job);

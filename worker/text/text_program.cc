@@ -61,7 +61,7 @@ class TextProgram : public Program {
       LossSum loss;
       if (!model_->Forward(
               step, [&](int group) { return task.wait_group(group); }, &loss)) {
-        return absl::CancelledError("the slot is not wanted any more");
+        return absl::CancelledError("the slot is no longer needed");
       }
       stats.set_weight(stats.weight() + loss.rows);
       stats.set_examples(stats.examples() + step.batch.example_count());
@@ -94,7 +94,7 @@ class TextProgram : public Program {
   }
 
  private:
-  // Piece `piece` of `pieces`, as equal as they can be.
+  // Piece `piece` of `pieces` pieces of almost equal size.
   static absl::Span<const uint64_t> Piece(absl::Span<const uint64_t> all, uint64_t piece, uint64_t pieces) {
     const uint64_t begin = all.size() * piece / pieces;
     return all.subspan(begin, all.size() * (piece + 1) / pieces - begin);
@@ -128,7 +128,7 @@ absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, s
   return env->ReadFile(path->second);
 }
 
-// Plan, model and dataset come in different messages and files: they must be of one job.
+// Plan, model and dataset come in different messages and files: checks that they are of the same job.
 absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConfig& config,
                        const Dataset& dataset) {
   if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
@@ -136,7 +136,7 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConf
       dataset[Part::kValidation].size() != plan.validation_examples() ||
       dataset[Part::kTest].size() != plan.test_examples()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the dataset is of another job: ", dataset[Part::kTrain].size(),
+        absl::StrCat("the dataset is of another job: it has ", dataset[Part::kTrain].size(),
                      " examples for training, ", dataset[Part::kValidation].size(), " for validation, ",
                      dataset[Part::kTest].size(), " for the test; the plan says ", plan.train_examples(),
                      ", ", plan.validation_examples(), ", ", plan.test_examples()));
@@ -145,7 +145,7 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConf
   if (!std::equal(parameters.group_sizes.begin(), parameters.group_sizes.end(), plan.group_sizes().begin(),
                   plan.group_sizes().end())) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "the plan's groups of parameters are not those of its model: expected ",
+        "the plan's parameter groups are not those of its model: expected ",
         absl::StrJoin(parameters.group_sizes, " "), ", got ", absl::StrJoin(plan.group_sizes(), " ")));
   }
   return absl::OkStatus();
@@ -160,7 +160,7 @@ absl::Status UseClassOf(const JobSpec& spec, Device* device) {
 }  // namespace
 
 absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec, const Progress& progress) {
-  SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));  // before the work, which would be for nothing
+  SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));  // first: if it fails, the work would be wasted
   ProgressEnv env(env_, progress);
   return DeriveTextJob(&env, spec, progress);
 }
@@ -175,8 +175,8 @@ absl::StatusOr<bool> TextProgramBuilder::HasData(const JobPlan& plan, const Prog
     }
     SHOAL_ASSIGN_OR_RETURN(const std::string sha256, env.Sha256OfFile(file.path()));
     if (sha256 != file.sha256()) {
-      return absl::FailedPreconditionError(absl::StrCat(file.path(), " differs from the job's: here SHA-256 ",
-                                                        sha256, ", there ", file.sha256()));
+      return absl::FailedPreconditionError(absl::StrCat(file.path(), " differs from the job's file: SHA-256 ",
+                                                        sha256, " here, ", file.sha256(), " in the job"));
     }
   }
   return all;

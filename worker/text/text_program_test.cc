@@ -29,7 +29,7 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
              Catch::Matchers::Contains("cuda-sm90") && Catch::Matchers::Contains("avx512-bf16"));
 
   spec.set_numerics(NUMERICS_ANY);
-  CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));  // but it has no model
+  CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));  // fails later: it has no model
   spec.set_numerics(NUMERICS_AMX_BF16);
   plan.set_numerics("amx-bf16");
   const auto device = Device::Create({});
@@ -40,7 +40,7 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
 }
 
-TEST_CASE("A worker has the data of a plan, or not, or others: both digests are named") {
+TEST_CASE("A worker has a plan's data, lacks it, or has different data: then both digests are named") {
   const TestDir dir;
   SHOAL_CHECK_OK(PosixEnv()->WriteFileAtomic(dir / "a.tsv", "text"));
   JobPlan plan;
