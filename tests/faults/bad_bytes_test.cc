@@ -137,7 +137,7 @@ TEST_CASE("A daemon that is refused says why and exits with 1", "[bad input]") {
   REQUIRE(scheduler.ok());
   const TestDir dir;
   for (const char* daemon : {"server/shoal-server", "worker/shoal-worker"}) {
-    const CommandResult result =
+    const EndedProcess result =
         RunCommand({Program(daemon), "--scheduler", (*scheduler)->address(), "--work-dir", dir / "work"});
     INFO(result.output);
     CHECK(result.ended == "exit status 1");

@@ -28,7 +28,7 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
   };
   const auto json = [&](std::vector<std::string> arguments) {
     arguments.push_back("--json");
-    const CommandResult result = shoal(arguments);
+    const EndedProcess result = shoal(arguments);
     INFO(result.output);
     REQUIRE(result.ended == "exit status 0");
     return nlohmann::json::parse(result.output);
@@ -47,12 +47,12 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
   CHECK(status["stalls"].empty());
   for (const auto& node : status["nodes"]) {
     const std::string address = node["address"].get<std::string>();
-    const CommandResult other = RunCommand({Program("tools/shoal/shoal"), "jobs", "--scheduler", address});
+    const EndedProcess other = RunCommand({Program("tools/shoal/shoal"), "jobs", "--scheduler", address});
     CHECK(other.ended == "exit status 1");
     CHECK_THAT(other.output,
                Contains(absl::StrCat("what answers at ", address, " is not a Shoal scheduler")));
   }
-  CommandResult result = shoal({"logs", "1", "--follow"});
+  EndedProcess result = shoal({"logs", "1", "--follow"});
   CHECK(result.ended == "exit status 0");
   // "2026-01-31T12:00:00Z round 102/102 (epoch 6.00)  loss 0.0123  ..."
   CHECK_THAT(result.output,
@@ -66,7 +66,7 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
   for (const char* command :
        {"jobs", "jobs --json", "status", "logs 1", "logs 1 --follow", "logs 1 --json"}) {
     INFO(command);
-    const CommandResult full = RunCommand(
+    const EndedProcess full = RunCommand(
         {"/bin/sh", "-c",
          absl::StrCat("$0 ", command, " --scheduler ", cluster.processes().scheduler(), " > /dev/full"),
          Program("tools/shoal/shoal")});
@@ -105,7 +105,7 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
   REQUIRE(TrainIn(dir, {kTiny}).ended == "exit status 0");
   CHECK(ReportIn(dir)["test"]["accuracy"] >= 0.9);
   const std::string shoal = Program("tools/shoal/shoal"), model = dir / "run/model";
-  CommandResult result = RunCommand({shoal, "predict", model, "a ferry arrives at the station before noon"});
+  EndedProcess result = RunCommand({shoal, "predict", model, "a ferry arrives at the station before noon"});
   CHECK(result.ended == "exit status 0");
   CHECK_THAT(result.output, Contains("travel"));
   result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "--json"});
@@ -140,7 +140,7 @@ TEST_CASE("A language model trains from plain text to the same bits on any clust
           "[cli]") {
   const std::string job = "configs/jobs/tiny-gpt2.yaml";
   const TestDir one, two;
-  const CommandResult trained = TrainIn(one, {job});
+  const EndedProcess trained = TrainIn(one, {job});
   INFO(trained.output);
   REQUIRE(trained.ended == "exit status 0");
   CHECK_THAT(trained.output, Contains("perplexity"));
@@ -150,7 +150,7 @@ TEST_CASE("A language model trains from plain text to the same bits on any clust
   REQUIRE(TrainIn(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
   CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
 
-  const CommandResult result = RunCommand({Program("tools/shoal/shoal"), "predict", one / "run/model", "x"});
+  const EndedProcess result = RunCommand({Program("tools/shoal/shoal"), "predict", one / "run/model", "x"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("is a language model") && Contains("GPT2LMHeadModel"));
 }

@@ -25,7 +25,7 @@ std::string Program(const std::string& path) {
   return JoinPath(getcwd(cwd, sizeof(cwd)), path);
 }
 
-CommandResult RunCommand(const std::vector<std::string>& arguments) {
+EndedProcess RunCommand(const std::vector<std::string>& arguments) {
   const TestDir dir;
   const std::string log = dir / "output";
   auto process = ChildProcess::Start(arguments, log);
@@ -44,10 +44,10 @@ std::unique_ptr<ChildProcess> StartTraining(const TestDir& dir, std::vector<std:
   return *std::move(process);
 }
 
-CommandResult TrainIn(const TestDir& dir, std::vector<std::string> arguments) {
+EndedProcess TrainIn(const TestDir& dir, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {Program("tools/shoal/shoal"), "train"});
   arguments.insert(arguments.end(), {"--out", dir / "run"});
-  CommandResult result = RunCommand(arguments);
+  EndedProcess result = RunCommand(arguments);
   CHECK(ProcessesOf(dir / "run").empty());
   return result;
 }

@@ -14,16 +14,16 @@ namespace shoal {
 // The path of a program in the runfiles: "tools/shoal/shoal".
 std::string Program(const std::string& path);
 
-struct CommandResult {
+struct EndedProcess {
   std::string ended;   // "exit status 0"
   std::string output;  // standard output and error
 };
 
 // Runs the program to its end; fails the test if that takes more than two minutes.
-CommandResult RunCommand(const std::vector<std::string>& arguments);
+EndedProcess RunCommand(const std::vector<std::string>& arguments);
 
 // `shoal train ARGUMENTS --out DIR/run` to its end. Fails the test when it leaves a process behind.
-CommandResult TrainIn(const TestDir& dir, std::vector<std::string> arguments);
+EndedProcess TrainIn(const TestDir& dir, std::vector<std::string> arguments);
 // Starts the same; its output goes to DIR/output.
 std::unique_ptr<ChildProcess> StartTraining(const TestDir& dir, std::vector<std::string> arguments);
 // report.json of a training that has ended.

@@ -78,7 +78,7 @@ class WebServer {
 };
 
 // Runs a job like tiny.yaml on other data.
-CommandResult TrainOn(const TestDir& dir, const std::string& tsv) {
+EndedProcess TrainOn(const TestDir& dir, const std::string& tsv) {
   const std::string data = Write(dir, "data.tsv", tsv);
   return TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", data, "]")});
 }
@@ -86,7 +86,7 @@ CommandResult TrainOn(const TestDir& dir, const std::string& tsv) {
 TEST_CASE("A job file that is no YAML, or has an unknown field, is refused with file, line and field",
           "[bad input]") {
   const TestDir dir;
-  CommandResult result = TrainIn(dir, {Write(dir, "job.yaml", "name: [unclosed\n")});
+  EndedProcess result = TrainIn(dir, {Write(dir, "job.yaml", "name: [unclosed\n")});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("job.yaml"));
   result = TrainIn(dir, {kTiny, "--set", "train.epoch=3"});
@@ -97,14 +97,14 @@ TEST_CASE("A job file that is no YAML, or has an unknown field, is refused with 
 
 TEST_CASE("A job file that is not there is an error", "[bad input]") {
   const TestDir dir;
-  const CommandResult result = TrainIn(dir, {dir / "none.yaml"});
+  const EndedProcess result = TrainIn(dir, {dir / "none.yaml"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("none.yaml") && Contains("No such file"));
 }
 
 TEST_CASE("A wrong command line is refused", "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal");
-  CommandResult result = RunCommand({shoal, "trian"});
+  EndedProcess result = RunCommand({shoal, "trian"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("'trian'") && Contains("did you mean 'train'"));
   result = RunCommand({shoal, "status", "--scheduler", "127.0.0.1"});
@@ -137,7 +137,7 @@ TEST_CASE("A number that is negative, empty, too large or none is refused, of ev
     for (const char* number : {"-1", "", "1.5", "99999999999999999999"}) {
       std::vector<std::string> arguments = command;
       arguments.push_back(number);
-      const CommandResult result = RunCommand(arguments);
+      const EndedProcess result = RunCommand(arguments);
       INFO(command[0] << " " << command.back() << " '" << number << "': " << result.output);
       CHECK(result.ended == "exit status 2");
       CHECK_THAT(result.output, Contains("expected a whole number"));
@@ -157,7 +157,7 @@ TEST_CASE("An empty value does not become the default, nor a relative path one o
 }
 
 // Runs a Bash command line in which $0 is `program`.
-CommandResult Bash(const std::string& program, const std::string& line) {
+EndedProcess Bash(const std::string& program, const std::string& line) {
   return RunCommand({"/bin/bash", "-c", line, program});
 }
 
@@ -166,11 +166,11 @@ TEST_CASE("Standard output that can't be written is an error, and a reader that 
   for (const char* path : {"tools/shoal/shoal", "worker/shoal-worker"}) {
     for (const char* flag : {"--help", "--version"}) {
       INFO(path << " " << flag);
-      const CommandResult full = Bash(Program(path), absl::StrCat("$0 ", flag, " > /dev/full"));
+      const EndedProcess full = Bash(Program(path), absl::StrCat("$0 ", flag, " > /dev/full"));
       CHECK(full.ended == "exit status 1");
       CHECK_THAT(full.output, Contains("can't write to standard output: No space left on device"));
       CHECK(Bash(Program(path), absl::StrCat("$0 ", flag, " >&-")).ended == "exit status 1");
-      const CommandResult gone =
+      const EndedProcess gone =
           Bash(Program(path), absl::StrCat("exec 3> >(true); wait $!; $0 ", flag, " >&3"));
       CHECK(gone.ended == "exit status 141");
       CHECK(gone.output.empty());
@@ -183,7 +183,7 @@ TEST_CASE("A folder with a file that no training wrote is refused before anythin
   const TestDir dir;
   REQUIRE(PosixEnv()->CreateDirs(dir / "run").ok());
   Write(dir, "run/report.json", "mine");
-  const CommandResult result = TrainIn(dir, {kTiny});
+  const EndedProcess result = TrainIn(dir, {kTiny});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output,
              Contains(absl::StrCat(dir / "run/report.json", " was not written by shoal train")));
@@ -193,7 +193,7 @@ TEST_CASE("A folder with a file that no training wrote is refused before anythin
 
 TEST_CASE("Data files that are missing, or lack a column, fail the job with their names", "[bad input]") {
   const TestDir dir;
-  CommandResult result = TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", dir / "none.tsv", "]")});
+  EndedProcess result = TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", dir / "none.tsv", "]")});
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("none.tsv") && Contains("No such file"));
   const TestDir other;
@@ -208,13 +208,13 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
   for (int i = 0; i < 60; ++i) absl::StrAppend(&one_class, "only\tsome words of example ", i, "\n");
   {
     const TestDir dir;
-    const CommandResult result = TrainOn(dir, one_class);
+    const EndedProcess result = TrainOn(dir, one_class);
     CHECK(result.ended == "exit status 3");
     CHECK_THAT(result.output, Contains("at least 2 different labels"));
   }
   {
     const TestDir dir;
-    const CommandResult result = TrainOn(dir, one_class + "\tan example without a label\n");
+    const EndedProcess result = TrainOn(dir, one_class + "\tan example without a label\n");
     CHECK(result.ended == "exit status 3");
     CHECK_THAT(result.output, Contains("data.tsv:62") && Contains("label"));
   }
@@ -229,7 +229,7 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
                            "], validation_files: [", dev, "], text: text, label: label}\n",
                            "tokenizer: {vocab_size: 128}\nmodel: {hidden_size: 32}\ntrain: {epochs: 1}\n",
                            "optimizer: {learning_rate: 1e-3}\n"));
-    const CommandResult result = TrainIn(dir, {job});
+    const EndedProcess result = TrainIn(dir, {job});
     INFO(result.output);
     CHECK(result.ended == "exit status 3");
     CHECK_THAT(result.output, Contains("dev.tsv:2") && Contains("'unheard-of'"));
@@ -239,8 +239,8 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
 TEST_CASE("A port in use, and an address that others reach, are refused", "[bad input]") {
   const TestDir dir;
   TestCluster cluster({0, 0, 1});
-  CommandResult result = RunCommand({Program("scheduler/shoal-scheduler"), "--listen",
-                                     cluster.processes().scheduler(), "--state-dir", dir / "state"});
+  EndedProcess result = RunCommand({Program("scheduler/shoal-scheduler"), "--listen",
+                                    cluster.processes().scheduler(), "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("in use"));
   result = RunCommand(
@@ -257,7 +257,7 @@ TEST_CASE("A web server in place of the scheduler is told from one, with its add
     std::vector<std::string> arguments = {Program("tools/shoal/shoal")};
     arguments.insert(arguments.end(), command.begin(), command.end());
     arguments.insert(arguments.end(), {"--scheduler", address});
-    const CommandResult result = RunCommand(arguments);
+    const EndedProcess result = RunCommand(arguments);
     INFO(command[0] << ": " << result.output);
     CHECK(result.ended == "exit status 1");
     CHECK_THAT(result.output,

@@ -20,7 +20,7 @@ using Catch::Matchers::Contains;
 constexpr char kTiny[] = "configs/jobs/tiny.yaml";
 
 // A training in which file operations of one daemon fail, and which waits only briefly for them to succeed.
-CommandResult TrainWithFault(const TestDir& dir, const std::string& role, const std::string& fault) {
+EndedProcess TrainWithFault(const TestDir& dir, const std::string& role, const std::string& fault) {
   const std::string flag = absl::StrCat("--", role, "-flag=");
   return TrainIn(dir, {kTiny, "--set", "train.epochs=2", flag + "--fault", flag + fault,
                        "--scheduler-flag=--storage-patience-ms", "--scheduler-flag=1000"});
@@ -29,7 +29,7 @@ CommandResult TrainWithFault(const TestDir& dir, const std::string& role, const 
 TEST_CASE("A disk that is full when a checkpoint is written fails the job only when it is the result's",
           "[bad input]") {
   const TestDir dir;
-  const CommandResult result = TrainWithFault(
+  const EndedProcess result = TrainWithFault(
       dir, "server", absl::StrCat("path=checkpoints,after=1KiB,error=", GENERATE("ENOSPC", "EROFS")));
   INFO(result.output);
   CHECK(result.ended == "exit status 3");
@@ -38,7 +38,7 @@ TEST_CASE("A disk that is full when a checkpoint is written fails the job only w
   CHECK_THAT(result.output, !Contains("trained again"));
 
   const TestDir other;
-  const CommandResult once =
+  const EndedProcess once =
       TrainIn(other, {kTiny, "--server-flag=--fault", "--server-flag=path=checkpoints,nth=4,error=EIO"});
   INFO(once.output);
   CHECK(once.ended == "exit status 0");
@@ -47,7 +47,7 @@ TEST_CASE("A disk that is full when a checkpoint is written fails the job only w
 
 TEST_CASE("A scheduler whose disk is full takes no artifact, and the job fails with the reason", "[disk]") {
   const TestDir dir;
-  const CommandResult result =
+  const EndedProcess result =
       TrainWithFault(dir, "scheduler", "path=state/artifacts,after=1KiB,error=ENOSPC");
   INFO(result.output);
   CHECK(result.ended == "exit status 3");
@@ -57,20 +57,20 @@ TEST_CASE("A scheduler whose disk is full takes no artifact, and the job fails w
 TEST_CASE("A checkpoint that the scheduler can't commit fails the job only when it is the result's",
           "[disk]") {
   const TestDir dir;
-  const CommandResult result = TrainWithFault(dir, "scheduler", "path=manifest,error=ENOSPC");
+  const EndedProcess result = TrainWithFault(dir, "scheduler", "path=manifest,error=ENOSPC");
   INFO(result.output);
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("No space left on device"));
 
   const TestDir other;
-  const CommandResult once = TrainWithFault(other, "scheduler", "path=manifest,nth=1,error=EIO");
+  const EndedProcess once = TrainWithFault(other, "scheduler", "path=manifest,nth=1,error=EIO");
   INFO(once.output);
   CHECK(once.ended == "exit status 0");
 }
 
 TEST_CASE("A worker whose disk is full can't take part, and the job says why", "[disk]") {
   const TestDir dir;
-  const CommandResult result =
+  const EndedProcess result =
       TrainWithFault(dir, "worker", "path=worker-1/artifacts,after=1KiB,error=ENOSPC");
   INFO(result.output);
   CHECK(result.ended == "exit status 3");
@@ -82,7 +82,7 @@ TEST_CASE("Metrics that can't be written are an error, after the model is there"
   REQUIRE(TrainIn(dir, {kTiny, "--set", "data.label=lable"}).ended == "exit status 3");
   std::filesystem::remove(dir / "run/metrics.jsonl");
   std::filesystem::create_symlink("/dev/full", dir / "run/metrics.jsonl");
-  const CommandResult result = TrainIn(dir, {kTiny, "--set", "train.epochs=2"});
+  const EndedProcess result = TrainIn(dir, {kTiny, "--set", "train.epochs=2"});
   INFO(result.output);
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("metrics.jsonl"));

@@ -34,7 +34,7 @@ TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[sa
   CHECK(process->Ended() == "exit status 130");
   CHECK(ProcessesOf(broken / "run").empty());
 
-  CommandResult result = TrainIn(broken, job);
+  EndedProcess result = TrainIn(broken, job);
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("--resume"));
   std::vector<std::string> resumed = job;
@@ -145,8 +145,8 @@ TEST_CASE("A training whose only worker or server, or whose scheduler, is killed
 
 TEST_CASE("A training ends when a worker that it needs refuses for good", "[no way on]") {
   const TestDir dir;
-  const CommandResult result = TrainIn(dir, {kTiny, "--workers", "2", "--worker-flag=--fault",
-                                             "--worker-flag=path=worker-2/artifacts,error=ENOSPC"});
+  const EndedProcess result = TrainIn(dir, {kTiny, "--workers", "2", "--worker-flag=--fault",
+                                            "--worker-flag=path=worker-2/artifacts,error=ENOSPC"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("no other node will join: worker-2 refused job 1") &&
                                 Contains("No space left on device"));
@@ -158,7 +158,7 @@ TEST_CASE("A folder in which a training runs is refused to another one, which na
   const auto process = StartTraining(dir, kLong);
   WaitForText(dir / "run/metrics.jsonl", "\"round\":5,", process.get());
   for (const char* flag : {"--json", "--resume"}) {
-    const CommandResult second =
+    const EndedProcess second =
         RunCommand({Program("tools/shoal/shoal"), "train", kTiny, "--out", dir / "run", flag});
     CHECK(second.ended == "exit status 1");
     CHECK_THAT(second.output,
@@ -171,7 +171,7 @@ TEST_CASE("A folder in which a training runs is refused to another one, which na
 
 TEST_CASE("A training whose progress reader has gone stops as at Ctrl-C", "[interrupt]") {
   const TestDir dir;
-  const CommandResult result =
+  const EndedProcess result =
       RunCommand({"/bin/bash", "-c",
                   absl::StrCat("set -o pipefail; $0 train ", kTiny, " --set train.epochs=1000 --out ",
                                dir / "run", " 2>&1 | head -1"),
@@ -189,7 +189,7 @@ TEST_CASE("A training that is over leaves no unfinished file behind", "[interrup
 TEST_CASE("A training that is resumed as another job is told which fields differ", "[interrupt]") {
   const TestDir dir;
   REQUIRE(TrainIn(dir, {kTiny, "--set", "train.epochs=1"}).ended == "exit status 0");
-  const CommandResult result =
+  const EndedProcess result =
       TrainIn(dir, {kTiny, "--resume", "--set", "train.epochs=2", "--set", "train.slots=2"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output,
@@ -199,7 +199,7 @@ TEST_CASE("A training that is resumed as another job is told which fields differ
 TEST_CASE("A job that failed before its first checkpoint does not lock its folder", "[interrupt]") {
   const TestDir dir;
   REQUIRE(TrainIn(dir, {kTiny, "--set", "data.label=lable"}).ended == "exit status 3");
-  const CommandResult result = TrainIn(dir, {kTiny, "--set", "train.epochs=1"});
+  const EndedProcess result = TrainIn(dir, {kTiny, "--set", "train.epochs=1"});
   INFO(result.output);
   CHECK(result.ended == "exit status 0");
   CHECK(ReportIn(dir)["state"] == "completed");

@@ -168,7 +168,7 @@ TEST_CASE("Artifacts that rot at the scheduler are derived again, for workers th
 TEST_CASE("A loss that is not a number ends the job, with the round, the slot and the best finite model",
           "[recovery]") {
   const TestDir dir;
-  const CommandResult result =
+  const EndedProcess result =
       TrainIn(dir, {kTiny, "--set", "optimizer={type: sgd, learning_rate: 0.5, weight_decay: 10}", "--set",
                     "schedule={type: constant}", "--set", "evaluation.every=4 rounds"});
   CHECK(result.ended == "exit status 3");
@@ -200,7 +200,7 @@ TEST_CASE("A training whose data was changed is not resumed, and ends with the r
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "data.tsv", text).ok());
   std::vector<std::string> resumed = job;
   resumed.push_back("--resume");
-  const CommandResult result = TrainIn(dir, resumed);
+  const EndedProcess result = TrainIn(dir, resumed);
   CHECK((result.ended == "exit status 1" || result.ended == "exit status 3"));
   CHECK_THAT(result.output, Contains("data.tsv"));
 }
