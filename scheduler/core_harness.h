@@ -95,14 +95,9 @@ class Harness {
     Take();
     return *job;
   }
-  // The node is prepared and, if a server, holds the state of the view's restore point.
   void Prepared(uint64_t node, bool derived = false, const JobPlan& plan = Plan()) {
-    PreparedWith(node, CurrentView().restore().restore_id(), derived, plan);
-  }
-  void PreparedWith(uint64_t node, uint64_t restore_id, bool derived = false, const JobPlan& plan = Plan()) {
     NodeReport report;
     report.mutable_job_prepared()->set_job(1);
-    report.mutable_job_prepared()->set_restore_id(restore_id);
     if (derived) *report.mutable_job_prepared()->mutable_plan() = plan;
     REQUIRE(Report(node, report).ok());
   }

@@ -108,20 +108,7 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   EndIf(now, preparation_.OnPrepared(now, member, report));
   // Until it was prepared, it may have dropped what it had been told.
-  if (!preparation_.IsPrepared(member.id)) return;
-  rollout_.OnPreparedAnew(member.id);
-  if (member.is_server()) rollout_.OnStateTold(member.id, RestoreId(report.restore_id()));
-  CompareStates(now);
-}
-
-// A server drops its state when the job is closed; that is stored first, and no view follows. So a server
-// without state of a view in which others have got further was told to drop it by a scheduler whose store is
-// gone.
-void JobRun::CompareStates(absl::Time now) {
-  const NodeRef* const server = rollout_.FindWithoutState();
-  if (server == nullptr) return;
-  BeginAnotherTraining(now, absl::StrCat(server->name(), " has dropped the state of view ", view().view(),
-                                         ", in which others have got further"));
+  if (preparation_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
@@ -212,7 +199,6 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
         now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
   if (rollout_.AddProgress(report)) moved_ = now;
-  CompareStates(now);
   if (rollout_.IsProven(report)) preparation_.ForgiveFailures(view());
   metrics_.PublishProgress(now);
 }

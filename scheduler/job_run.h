@@ -124,8 +124,6 @@ class JobRun {
   // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
   void BeginAnotherTraining(absl::Time now, const std::string& why);
-  // Begins another training unless all servers hold the same state of the view.
-  void CompareStates(absl::Time now);
   // Returns whether the node has a view that was never stored here, and if so begins another training.
   bool IsUnknownView(absl::Time now, const Member& member, uint64_t reported);
   // The server could not load the restore point, and its files are not damaged.

@@ -17,7 +17,8 @@ namespace shoal::scheduler {
 namespace {
 
 // PRAGMA user_version. 1: values without a checksum; 2: no total. Both are upgraded when the store is opened.
-constexpr int kFormat = 3;
+// There never was a 3, so that no flipped bit turns one format into another.
+constexpr int kFormat = 4;
 
 // A record is stored as its value, followed by the CRC-32C (4 bytes, little-endian) of table, a zero byte,
 // key, a zero byte and value.
@@ -153,11 +154,12 @@ absl::Status SqliteStore::Prepare() {
         absl::StrCat(path_, " was created by a newer version of the scheduler (format ", format, ")"));
   }
   if (format <= 0 && tables > 0) return Damaged("it has tables, but no format");
-  if (format > 0 && format < kFormat) return Upgrade(format);
+  if (format == 1 || format == 2) return Upgrade(format);
+  if (format > 0 && format != kFormat) return Damaged(absl::StrCat("there is no format ", format));
   return Execute(
       "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
       "PRIMARY KEY (name, key)) WITHOUT ROWID;"
-      "PRAGMA user_version=3; COMMIT");
+      "PRAGMA user_version=4; COMMIT");
 }
 
 absl::Status SqliteStore::CheckStructure() {
@@ -181,7 +183,7 @@ absl::Status SqliteStore::Upgrade(int64_t format) {
       }
       if (code != SQLITE_DONE) return Error(code);
     }
-    SHOAL_RETURN_IF_ERROR(Execute("DELETE FROM record; PRAGMA user_version=3"));
+    SHOAL_RETURN_IF_ERROR(Execute("DELETE FROM record; PRAGMA user_version=4"));
     return Write(records);
   });
 }
@@ -303,8 +305,12 @@ absl::Status SqliteStore::WriteRecords(const std::vector<Action>& actions, uint6
     const std::string& table = persist != nullptr ? persist->record.table : erase->table;
     const std::string& key = persist != nullptr ? persist->record.key : erase->key;
     if (IsInTotal(table)) {
-      SHOAL_ASSIGN_OR_RETURN(const std::string former, ReadSealed(table, key));
-      *total -= ChecksumIn(former);
+      StoredRecord former = {table, key, ""};
+      SHOAL_ASSIGN_OR_RETURN(former.value, ReadSealed(table, key));
+      if (!former.value.empty()) {
+        *total -= ChecksumIn(former.value);
+        SHOAL_RETURN_IF_ERROR(Unseal(&former));
+      }
       if (persist != nullptr) *total += ChecksumOf(persist->record);
     }
     SHOAL_RETURN_IF_ERROR(persist != nullptr ? WriteRecord(persist->record) : EraseRecord(table, key));

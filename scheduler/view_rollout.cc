@@ -33,23 +33,6 @@ void ViewRollout::OnPreparedAnew(NodeId node) {
 
 void ViewRollout::OnInstalled(NodeId node, uint64_t view) {
   nodes_[node].installed = std::max(nodes_[node].installed, view);
-  if (!IsInstalled()) return;
-  for (auto& [id, holder] : nodes_) holder.stateless = false;
-}
-
-void ViewRollout::OnStateTold(NodeId server, RestoreId restore_id) {
-  if (has_view() && restore_id != this->restore_id()) nodes_[server].stateless = true;
-}
-
-const NodeRef* ViewRollout::FindWithoutState() const {
-  const bool further = std::any_of(shards_.begin(), shards_.end(),
-                                   [this](const Shard& shard) { return shard.version > restore_version(); });
-  if (!further || restore_wanted_) return nullptr;
-  for (const ShardAssignment& shard : view_.shards()) {
-    const auto holder = nodes_.find(NodeId(shard.primary().node_id()));
-    if (holder != nodes_.end() && holder->second.stateless) return &shard.primary();
-  }
-  return nullptr;
 }
 
 bool ViewRollout::Accepts(const ShardProgress& report) const {
@@ -95,10 +78,7 @@ void ViewRollout::Begin(View view) {
 
 void ViewRollout::BeginRestorePoint() {
   restore_view_ = view_.view();
-  for (auto& [id, node] : nodes_) {
-    node.slots.clear();
-    node.stateless = false;
-  }
+  for (auto& [id, node] : nodes_) node.slots.clear();
   NoteSlots();
   shards_.assign(view_.shards_size(), Shard{restore_version(), {}});
 }

@@ -42,9 +42,6 @@ class ViewRollout {
   // The node has dropped the job.
   void OnDropped(NodeId node) { nodes_[node].installed = 0; }
   void OnInstalled(NodeId node, uint64_t view);
-  // What the server held when it was prepared: the state of this restore point, or one that descends from it;
-  // 0: none.
-  void OnStateTold(NodeId server, RestoreId restore_id);
   // Nodes have had views that the store does not know: the next view belongs to another training.
   void BeginTraining(TrainingId training) {
     view_.set_training_id(training.value());
@@ -76,10 +73,6 @@ class ViewRollout {
   bool Holds(NodeId node) const;
   // Whether all servers hold the view.
   bool IsInstalled() const;
-  // A server of the view that was found without state of the restore point since all servers were last known
-  // to hold the view, although shards have got beyond that point, which they can't unless all servers held
-  // it: the server has dropped state that this scheduler did not ask it to drop. Null: none.
-  const NodeRef* FindWithoutState() const;
   size_t CountInstalled() const;
   // Whether the node has the slot now, or has had it since the restore point: its result is the same.
   bool HasHadSlot(NodeId node, uint32_t slot) const;
@@ -91,10 +84,9 @@ class ViewRollout {
 
  private:
   struct Holder {
-    uint64_t installed = 0;  // the newest view that it holds (server)
-    bool stateless = false;  // was found without state of the restore point before all held the view (server)
-    uint64_t told = 0;       // the newest view sent in this session
-    Target target;           // the last one sent in this session; job 0: none
+    uint64_t installed = 0;     // the newest view that it holds (server)
+    uint64_t told = 0;          // the newest view sent in this session
+    Target target;              // the last one sent in this session; job 0: none
     std::set<SlotRange> slots;  // those it has, or has had since the restore point
   };
   struct Shard {

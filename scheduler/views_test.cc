@@ -227,40 +227,6 @@ TEST_CASE("Versions beyond the one that a verdict is due on show that a store is
   CHECK(h.CurrentView().restore().restore_id() == before.restore().restore_id() + 1);
 }
 
-TEST_CASE(
-    "A server that has dropped its state while others got further shows that a store is an older copy") {
-  Pairs h;
-  const View before = h.CurrentView();
-  h.Restart();
-  for (uint64_t node : {h.s1, h.s2, h.w1, h.w2}) REQUIRE(h.Open(node).ok());
-  const bool first = GENERATE(true, false);  // one's loss is known before the other's progress
-  if (first) h.PreparedWith(h.s1, 0);
-  h.Prepared(h.s2);
-  h.Reached(h.s2, 1, 6);
-  h.Installed(h.s2, 1);
-  if (!first) h.PreparedWith(h.s1, 0);
-  CHECK(h.Said("s1 has dropped the state of view 1, in which others have got further"));
-  for (uint64_t node : {h.s1, h.s2}) h.PreparedWith(node, 0);
-  for (uint64_t node : {h.w1, h.w2}) h.Prepared(node);
-  CHECK(h.CurrentView().view() == 2);
-  CHECK(h.CurrentView().training_id() != before.training_id());
-  CHECK(h.CurrentView().restore().restore_id() == before.restore().restore_id() + 1);
-}
-
-TEST_CASE("A server that has not loaded the view yet has dropped nothing") {
-  Pairs h;
-  const View before = h.CurrentView();
-  h.Restart();
-  for (uint64_t node : {h.s1, h.s2, h.w1, h.w2}) REQUIRE(h.Open(node).ok());
-  h.PreparedWith(h.s1, 0);
-  h.Prepared(h.s2);
-  h.Reached(h.s2, 1, before.restore().version());
-  for (uint64_t server : {h.s2, h.s1}) h.Installed(server, 1);
-  for (uint64_t shard : {0, 1}) h.Reached(shard == 0 ? h.s1 : h.s2, shard, 1);
-  CHECK(h.CurrentView().training_id() == before.training_id());
-  CHECK(h.CurrentView().view() == 1);
-}
-
 TEST_CASE("A view that was never written can't be installed") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");

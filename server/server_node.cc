@@ -49,7 +49,7 @@ void ServerNode::OnSessionOpened() {
     job = job_;
   }
   if (job == nullptr) return;
-  ReportPrepared(*job);
+  ReportPrepared(job->id());
   job->OnSessionOpened();
 }
 
@@ -80,7 +80,7 @@ void ServerNode::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
   // The number alone is not enough: another cluster numbers its own jobs from the start.
   const bool same = prepared_.SerializeAsString() == request.SerializeAsString();
-  if (const auto job = Find(id); same && job.ok()) return ReportPrepared(**job);
+  if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
@@ -105,9 +105,9 @@ void ServerNode::Prepare(const PrepareJob& request) {
   spdlog::info("Job {}: {} blocks in all", id.value(), made->job().blocks.size());
   {
     absl::MutexLock lock(&mutex_);
-    job_ = made;
+    job_ = std::move(made);
   }
-  ReportPrepared(*made);
+  ReportPrepared(id);
 }
 
 void ServerNode::HoldUp(JobId job, size_t former) {
@@ -122,10 +122,9 @@ void ServerNode::HoldUp(JobId job, size_t former) {
   held_up_.set_detail(why);
 }
 
-void ServerNode::ReportPrepared(const ShardHost& job) {
+void ServerNode::ReportPrepared(JobId job) {
   NodeReport report;
-  report.mutable_job_prepared()->set_job(job.id().value());
-  report.mutable_job_prepared()->set_restore_id(job.shard().held_restore_id().value());
+  report.mutable_job_prepared()->set_job(job.value());
   options_.report(std::move(report));
 }
 

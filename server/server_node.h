@@ -58,7 +58,7 @@ class ServerNode {
   void HoldUp(JobId job, size_t former) ABSL_LOCKS_EXCLUDED(mutex_);
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
-  void ReportPrepared(const ShardHost& job);
+  void ReportPrepared(JobId job);
   // `outdated_training`: see JobRefused.
   void Refuse(JobId job, const absl::Status& status, uint64_t outdated_training = 0);
 

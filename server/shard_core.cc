@@ -242,9 +242,4 @@ ViewKey ShardCore::serving() const {
   return {newest_.job, newest_.training, serving_};
 }
 
-RestoreId ShardCore::held_restore_id() const {
-  absl::MutexLock lock(&mutex_);
-  return state_ == nullptr ? RestoreId(0) : state_->place().restore_id;
-}
-
 }  // namespace shoal::server

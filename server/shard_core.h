@@ -147,9 +147,6 @@ class ShardCore {
   // The view being served; its number is 0 when there is none.
   ViewKey serving() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The restore point that the held state descends from; 0: none.
-  RestoreId held_restore_id() const ABSL_LOCKS_EXCLUDED(mutex_);
-
   const ShardConfig& job() const { return *job_; }
 
  private:

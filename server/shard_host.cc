@@ -153,14 +153,15 @@ void ShardHost::Restore(const View& view) {
   ReportInstalled();
 }
 
-// Progress is reported first: so once all servers hold the view, the scheduler knows how far each was.
 void ShardHost::ReportInstalled() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_ || !installed_) return;
+    NodeReport report = NewReport();
+    *report.mutable_view_installed() = *installed_;
+    options_.report(std::move(report));
+  }
   ReportProgress();
-  absl::MutexLock lock(&mutex_);
-  if (stopping_ || !installed_) return;
-  NodeReport report = NewReport();
-  *report.mutable_view_installed() = *installed_;
-  options_.report(std::move(report));
 }
 
 void ShardHost::OnSessionOpened() {

@@ -81,7 +81,6 @@ class ShardHost : public ShardEffects {
   JobId id() const { return job_->job; }
   const ShardConfig& job() const { return *job_; }
   ShardCore& shard() { return *shard_; }
-  const ShardCore& shard() const { return *shard_; }
 
   // Installs the view, and reports success or the reason for failure. Never blocks: once it returns, requests
   // for older views are refused; the restore point is loaded, and then reported, on the "restores" executor.

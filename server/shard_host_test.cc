@@ -190,30 +190,6 @@ TEST_CASE("A view is installed by the executor, and requests of the older one ar
 }
 
 TEST_CASE(
-    "A prepared server says whose state it holds, and how far that is before it says that it has a view") {
-  Server server;
-  Directive prepare;
-  *prepare.mutable_prepare_job() = server.request;
-  server.node().OnDirective(prepare);
-  REQUIRE(server.reports.size() == 1);
-  CHECK(server.reports[0].job_prepared().restore_id() == 0);
-  server.Give(MakeView(3));
-  server.time.Run();
-  server.Give(MakeView(4));  // nothing runs yet: it is not served, but the state it continues from is held
-  server.reports.clear();
-  server.node().OnDirective(prepare);
-  REQUIRE(server.reports.size() == 1);
-  CHECK(server.reports[0].job_prepared().restore_id() == MakeView(3).restore().restore_id());
-  server.time.Run();
-  server.reports.clear();
-  server.node().OnSessionOpened();
-  REQUIRE(server.reports.size() == 3);
-  CHECK(server.reports[0].job_prepared().restore_id() == MakeView(3).restore().restore_id());
-  CHECK(server.reports[1].shard_progress().view() == 4);
-  CHECK(server.reports[2].view_installed().view() == 4);
-}
-
-TEST_CASE(
     "An older view than one that came before is of an older store: the job is dropped, and that is said") {
   Server server;
   server.Give(MakeView(2));

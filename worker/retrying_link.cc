@@ -41,6 +41,7 @@ void RetryingLink::SetView(const View& view) {
   CancelStreams();
   shards_.clear();
   delivered_.reset();
+  refused_ = repeats_ = false;
   std::vector<NodeRef> peers;
   for (const ShardAssignment& assignment : view.shards()) {
     Shard shard;
@@ -68,6 +69,9 @@ void RetryingLink::AskVersions() {
 void RetryingLink::Open(Version from) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
+  // Blocks that come again and again are no sign of life: the scheduler must notice that nothing moves.
+  repeats_ = std::exchange(refused_, false) && from <= from_;
+  from_ = from;
   for (Shard& shard : shards_) {
     OpenPush(&shard);
     OpenPull(&shard, from);
@@ -153,8 +157,9 @@ void RetryingLink::OnDelivery(const StreamPlace& place) {
   Shard* const shard = Find(place);
   if (shard == nullptr) return;
   shard->backoff.Reset();
-  delivered_ = executor_->Now();
-  health_.OnDelivery(place.address, *delivered_);
+  const absl::Time now = executor_->Now();
+  if (!repeats_) delivered_ = now;
+  health_.OnDelivery(place.address, now);
 }
 
 void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& status) {
@@ -165,6 +170,7 @@ void RetryingLink::OnPullDone(const StreamPlace& place, const absl::Status& stat
   health_.OnBroken(place.address, Direction::kPull, status, executor_->Now());
   LogFailure("pull from", place, status);
   if (absl::IsOutOfRange(status)) {
+    refused_ = true;
     // With a delay: the job asks the servers for their versions and reopens all streams, and a server that
     // answers this every time must not keep it in a tight loop.
     executor_->After(shard->backoff.NextDelay(), [this, place] {

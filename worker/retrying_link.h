@@ -86,7 +86,10 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
   PeerHealth health_ ABSL_GUARDED_BY(mutex_);
-  std::optional<absl::Time> delivered_ ABSL_GUARDED_BY(mutex_);  // the last block of the view
+  std::optional<absl::Time> delivered_ ABSL_GUARDED_BY(mutex_);  // the last block of the view that was new
+  Version from_ ABSL_GUARDED_BY(mutex_);                         // of the last Open
+  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // a server has no longer, or never had, from_
+  bool repeats_ ABSL_GUARDED_BY(mutex_) = false;  // what is delivered came before
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

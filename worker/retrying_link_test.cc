@@ -156,6 +156,27 @@ TEST_CASE("A server whose versions are gone each time is asked for its versions 
   CHECK(link.out_of_range < 80);
 }
 
+TEST_CASE("Parameters that come again, as a server refuses what follows, are no progress") {
+  Link link;
+  const auto idle = [&] {
+    Heartbeat heartbeat;
+    link.link.AddTo(&heartbeat);
+    REQUIRE(heartbeat.activities_size() == 1);
+    return heartbeat.activities(0).idle_seconds();
+  };
+  link.link.Open(Version(3));
+  for (int i = 0; i < 5; ++i) {
+    link.events->OnDelivery(link.streams->pulls.back()->place);
+    CHECK(idle() == Approx(i));
+    link.events->OnPullDone(link.streams->pulls.back()->place, absl::OutOfRangeError("gone"));
+    link.time.RunFor(absl::Seconds(1));
+    link.link.Open(Version(3));
+  }
+  link.link.Open(Version(4));
+  link.events->OnDelivery(link.streams->pulls.back()->place);
+  CHECK(idle() == 0);
+}
+
 TEST_CASE("Versions are asked for until each server has answered") {
   Link link;
   link.link.AskVersions();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace shoal::worker {
 
 WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots), done_(options.slots) {
@@ -22,6 +24,8 @@ void WorkerCore::OnView(const View& view) {
   if (assigned.begin > assigned.end || assigned.end > options_.slots) return;
   const bool had_slots = !assigned_.empty();
   view_ = ViewId(view.view());
+  training_ = TrainingId(view.training_id());
+  refused_.reset();
   shards_ = view.shards_size();
   assigned_ = assigned;
   const RestoreId restore_id(view.restore().restore_id());
@@ -95,8 +99,22 @@ void WorkerCore::OnVersions(ViewId view, uint32_t shard, Version lowest) {
   Connect();
 }
 
+// A shard reaches version v+2 only when all have reached v+1. So when one has dropped the lowest version of
+// all, the lowest has moved on since; one that has not belongs to a server that lost its state and began
+// again.
 void WorkerCore::OnOutOfRange(ViewId view) {
-  if (view == view_ && located_) Locate();
+  if (view != view_ || !located_) return;
+  if (refused_ == base_) {
+    SendReport send;
+    JobRefused& refused = *send.report.mutable_job_refused();
+    refused.set_job(options_.job.value());
+    refused.set_outdated_training(training_.value());
+    refused.set_reason(absl::StrCat("some server is still at version ", base_.value(), " of view ",
+                                    view_.value(), ", which another has dropped"));
+    actions_.push_back(std::move(send));
+  }
+  refused_ = base_;
+  Locate();
 }
 
 // A buffer may not be written while a run reads another version in it, or while a write from before a rewind
@@ -149,6 +167,7 @@ void WorkerCore::AdvanceWhileComplete() {
     std::fill(old.blocks.begin(), old.blocks.end(), BlockState::kNone);
     old.here = 0;
     ++base_;
+    refused_.reset();
     std::fill(done_.begin(), done_.end(), false);
   }
 }

@@ -80,6 +80,9 @@ class WorkerCore {
   // ---- data plane ----
   void OnVersions(ViewId view, uint32_t shard, Version lowest);
   // A Pull ended because the server no longer has version `from`: start again from what it has now.
+  // A server no longer has the version that was asked for, or has never had the one before it: asks all for
+  // their versions again. When nothing comes of that, the servers' versions are further apart than one
+  // training's can be: then reports JobRefused.outdated_training.
   void OnOutOfRange(ViewId view);
 
   enum class Offer {
@@ -146,12 +149,14 @@ class WorkerCore {
   const SlotTree tree_;
 
   ViewId view_;
+  TrainingId training_;
   RestoreId restore_id_;
   uint32_t shards_ = 0;
   SlotRange assigned_;
   Target target_;
 
   bool located_ = false;                // base_ is known
+  std::optional<Version> refused_;      // base_ when a server last refused it, until a version is complete
   std::map<uint32_t, Version> lowest_;  // while locating: by shard
   Version base_;                        // the version to compute with: complete, or still arriving
   Buffer buffers_[2];                   // by parity: base_ and base_ + 1

@@ -178,6 +178,36 @@ TEST_CASE(
   CHECK_FALSE(w.core.HasBlock(Version(4), BlockId(0)));
 }
 
+TEST_CASE("A worker whose servers' versions can't be of one training reports that, and only then") {
+  Worker w;
+  View view = Worker::MakeView(1, {0, 2}, 9);
+  view.set_training_id(77);
+  view.add_shards();  // a second one
+  const auto locate = [&](uint64_t first, uint64_t second) {
+    w.core.OnVersions(ViewId(1), 0, Version(first));
+    w.core.OnVersions(ViewId(1), 1, Version(second));
+  };
+  w.core.OnView(view);
+  locate(3, 4);
+  w.core.OnOutOfRange(ViewId(1));  // they have moved on
+  locate(5, 5);
+  w.core.OnOutOfRange(ViewId(1));  // and again
+  SECTION("the lowest moves on too") {
+    locate(6, 7);
+    CHECK(w.Take<SendReport>().empty());
+  }
+  SECTION("the lowest has begun again: the next time it is the same") {
+    locate(0, 6);
+    w.core.OnOutOfRange(ViewId(1));
+    CHECK(w.Take<SendReport>().empty());
+    locate(0, 6);
+    w.core.OnOutOfRange(ViewId(1));
+    const auto reports = w.Take<SendReport>();
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].report.job_refused().outdated_training() == 77);
+  }
+}
+
 TEST_CASE(
     "rounds stop at the target; the evaluation is run there, and reported again in a new session, or when "
     "the target comes again") {

@@ -255,7 +255,7 @@ class SimulatedPeerLink : public server::PeerLink {
             answer = job.ok() ? (*job)->shard().GetNorms(request) : absl::StatusOr<Norms>(job.status());
           }
           if (answer.ok() && answer->squared_norms_size() > 0) {
-            Oracle* const oracle = services->oracle(JobId(request.job()), process->cluster());
+            Oracle* const oracle = services->Watching(JobId(request.job()), process->cluster(), cluster);
             if (oracle != nullptr) oracle->OnPassed("norms", process->cluster(), cluster);
             if (network->queue().Chance(network->weather().damaged))
               answer->set_squared_norms(0, answer->squared_norms(0) * 1.5);
@@ -502,7 +502,8 @@ class SimulatedStreams::PullAtWorker : public worker::PullStreamHandle,
         DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
       });
       if (!taken) break;
-      Oracle* const oracle = options.services->oracle(place_.view.job, options.self->cluster());
+      Oracle* const oracle =
+          options.services->Watching(place_.view.job, options.self->cluster(), message.cluster);
       if (oracle != nullptr && !over_) oracle->OnPassed("a block", message.cluster, options.self->cluster());
       if (waiting_.empty()) continue;  // cancelled meanwhile
       waiting_.pop_front();
@@ -634,10 +635,10 @@ void SimulatedStreams::PushAtWorker::Deliver(ContributionHeader header, const Pa
       return connection.Send(Connection::kServer, [self] { self->Refused(); });
     if (!result.ok()) return connection.Close(Connection::kServer, result.status());
     const std::string& server_cluster = connection.process(Connection::kServer)->cluster();
-    Oracle* const oracle = services->oracle(JobId(header.job()), server_cluster);
+    Oracle* const oracle = services->Watching(JobId(header.job()), server_cluster, cluster);
     if (oracle == nullptr || *result != server::ContributionResult::kAdded) return;
-    oracle->OnAdded((*job)->shard().serving(), header, sent);
     oracle->OnPassed("a contribution", cluster, server_cluster);
+    if (cluster == server_cluster) oracle->OnAdded((*job)->shard().serving(), header, sent);
   });
 }
 

@@ -26,6 +26,11 @@ struct Services {
   // The oracle of a job for a process of that cluster; null: none watches it. Nodes that stay in a cluster
   // that is gone may still run another job of the same number.
   std::function<Oracle*(JobId, const std::string& cluster)> oracle;
+  // Of what passes between the two.
+  Oracle* Watching(JobId job, const std::string& to, const std::string& from) const {
+    Oracle* const of_receiver = oracle(job, to);
+    return of_receiver != nullptr ? of_receiver : oracle(job, from);
+  }
 };
 
 // The address of the scheduler.

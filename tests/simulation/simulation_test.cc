@@ -130,9 +130,14 @@ TEST_CASE("A store of which an older copy is put back goes on from a checkpoint 
 
 TEST_CASE("Schedules that once failed", "[simulation]") {
   for (const char* text : {
-           // A server had dropped the job, and the other one had not, when an older store came back.
-           "seed=30125612 jobs=210 servers=2 workers=4 lost=0 doubled=0.05 damaged=0 slowest=14 | "
-           "outdate at=581 for=110 number=734 | power s0 at=165 for=113",
+           // One server had dropped the job when an older store came back, and the other had not.
+           "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
+           "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141 | stray s0 at=140 for=300",
+           // So too, and the scheduler that could have noticed was killed.
+           "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
+           "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141 | "
+           "stray s0 at=140 for=700 | kill scheduler at=700 for=20",
+           // Both had, and a worker had not.
            "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
            "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141",
            // The worker's results had come before the older store's scheduler wanted them.
