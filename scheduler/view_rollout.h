@@ -37,7 +37,7 @@ class ViewRollout {
   // ---- what has happened ----
   void OnSessionOpened(NodeId node) { OnPreparedAnew(node); }
   void OnNodeLost(NodeId node) { nodes_.erase(node); }
-  // The node has dropped whatever it held of the job, in order to prepare.
+  // The node has prepared, and may have dropped the view and the target that it was sent before.
   void OnPreparedAnew(NodeId node);
   // The node has dropped the job.
   void OnDropped(NodeId node) { nodes_[node].installed = 0; }

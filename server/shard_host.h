@@ -85,8 +85,9 @@ class ShardHost : public ShardEffects {
   // Installs the view, and reports success or the reason for failure. Never blocks: once it returns, requests
   // for older views are refused; the restore point is loaded, and then reported, on the "restores" executor.
   // A running restore for an older view ends soon and reports nothing; what it has loaded is kept if the
-  // restore point is the same. The same view again is reported again, or retried if it failed. Older views
-  // are ignored. Errors: FAILED_PRECONDITION, without effect, for a view of another training than the first.
+  // restore point is the same. The same view again is reported again, or retried if it failed. Errors,
+  // without effect: FAILED_PRECONDITION for a view of another training than the first; OUT_OF_RANGE for one
+  // that does not follow the newest (CheckSuccessor).
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
   // Repeats past reports, which the scheduler may have lost.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -97,7 +98,7 @@ class ShardHost : public ShardEffects {
 
   // Until Detach, wakes `stream` when a block gets a new version (it looks up existing versions itself) and
   // ends it when its view or the job ends. Errors: FAILED_PRECONDITION when it is not for the newest view, or
-  // the job is over.
+  // the job is over; RESOURCE_EXHAUSTED beyond kMaxStreams.
   absl::Status Attach(std::shared_ptr<WorkerStream> stream) ABSL_LOCKS_EXCLUDED(mutex_);
   void Detach(const std::shared_ptr<WorkerStream>& stream) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -33,12 +33,13 @@ class Subscription {
     BlockId block;
     PublishedVersion published;
   };
-  // Looks a version up, as ShardCore::Published does: UNAVAILABLE when it does not exist yet.
+  // Looks a version up, as ShardCore::Published does: UNAVAILABLE when it is the next one.
   using Lookup = absl::FunctionRef<absl::StatusOr<PublishedVersion>(BlockId, Version)>;
 
   // The next available version to send: lower versions first, then front blocks first. nullopt: call again
   // after the next signal. Errors: those of the lookup other than UNAVAILABLE, e.g. OUT_OF_RANGE when a
-  // version still to be sent has been dropped, so that the worker must start over.
+  // version still to be sent has been dropped, or is later than the next one, so that the worker must start
+  // over.
   absl::StatusOr<std::optional<Item>> Next(Lookup lookup);
 
  private:
