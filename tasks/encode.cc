@@ -50,8 +50,8 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenize
     uint64_t index = part.size();
     append(tokenizer, example.text, max_tokens, &part);
     for (; index < part.size(); ++index) {
-      SHOAL_RETURN_IF_ERROR(Annotate(task.AppendTargets({example, TokensOf(part, index)}, label_map, &part),
-                                     set.Origin(example)));
+      const absl::Status status = task.AppendTargets({example, TokensOf(part, index)}, label_map, &part);
+      if (!status.ok()) return Annotate(status, set.Origin(example));
     }
   }
   return part;
