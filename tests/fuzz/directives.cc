@@ -1,0 +1,267 @@
+// What a scheduler says to its nodes: a sequence of correct and changed directives, new sessions and lost
+// leases, for a server and a worker. Asserted: nothing of it aborts a node, each directive is answered by a
+// bounded number of reports, and afterwards the nodes still take on a correct job.
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/fake_executor.h"
+#include "common/base/status.h"
+#include "common/job/job_spec.h"
+#include "common/protocol/blocks.h"
+#include "server/server_node.h"
+#include "spdlog/spdlog.h"
+#include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/memory_files.h"
+#include "tests/fuzz/message_mutator.h"
+#include "worker/worker_core.h"
+#include "worker/worker_jobs.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint64_t kServer = 7, kWorker = 8;
+constexpr uint64_t kElements = 32, kBlockElements = 16;
+constexpr int kMaxEvents = 60;
+constexpr size_t kMaxReports = 8;  // to one directive, with what is due in the second after it
+
+PrepareJob Preparation(uint64_t job) {
+  PrepareJob request;
+  request.set_job(job);
+  JobSpec& spec = *request.mutable_spec();
+  spec.set_name("fuzz");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(8);
+  spec.mutable_train()->set_slots(4);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  CompleteJob(&spec);
+  JobPlan& plan = *request.mutable_plan();
+  ParameterInfo& parameter = *plan.add_parameters();
+  parameter.set_name("weight");
+  parameter.add_shape(kElements);
+  parameter.mutable_init()->set_kind(Initializer::NORMAL);
+  parameter.mutable_init()->set_stddev(0.1f);
+  plan.add_group_sizes(kElements);
+  plan.set_rounds(8);
+  plan.set_rounds_per_epoch(4);
+  request.set_checkpoint_dir("checkpoints");
+  return request;
+}
+
+View MakeView(uint64_t job, uint64_t training, uint64_t number, uint64_t restore_id) {
+  View view;
+  view.set_job(job);
+  view.set_training_id(training);
+  view.set_view(number);
+  view.mutable_restore()->set_restore_id(restore_id);
+  view.add_shards()->mutable_primary()->set_node_id(kServer);
+  SlotAssignment& slots = *view.add_slots();
+  slots.mutable_worker()->set_node_id(kWorker);
+  slots.set_slot_end(4);
+  view.mutable_target()->set_job(job);
+  view.mutable_target()->set_restore_id(restore_id);
+  view.mutable_target()->set_version(8);
+  return view;
+}
+
+class NoPeers : public server::PeerLink {
+ public:
+  void GetNorms(const std::string&, const NormsRequest&, absl::Duration, NormsDone done) override {
+    done(absl::UnavailableError("nobody there"));
+  }
+};
+
+class NoArtifacts : public ArtifactSource {
+ public:
+  absl::StatusOr<std::string> Fetch(const Artifact&, const Progress&) override {
+    return absl::NotFoundError("no artifact");
+  }
+  absl::StatusOr<Artifact> Put(const std::string&, const std::string&, const Progress&) override {
+    return absl::UnavailableError("no scheduler");
+  }
+};
+
+class NoProgram : public worker::Program {
+ public:
+  absl::Status RunSlot(const worker::SlotTask&) override { return absl::InternalError("not run"); }
+  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const worker::EvaluationTask&) override {
+    return absl::InternalError("not run");
+  }
+};
+
+class Builder : public worker::ProgramBuilder {
+ public:
+  absl::StatusOr<worker::DerivedJob> Derive(const JobSpec&, const Progress&) override {
+    worker::DerivedJob derived;
+    derived.plan = Preparation(1).plan();
+    return derived;
+  }
+  absl::StatusOr<std::unique_ptr<worker::Program>> Build(const JobSpec&, const JobPlan&,
+                                                         const std::map<std::string, std::string>&,
+                                                         const Progress&) override {
+    return std::make_unique<NoProgram>();
+  }
+};
+
+// The decisions of a worker's job, which nobody computes.
+class Runner : public worker::JobRunner {
+ public:
+  explicit Runner(const worker::WorkerRounds::Options& options)
+      : core_({options.job, options.self, options.slots,
+               static_cast<uint32_t>(CutBlocks(options.group_sizes, options.max_block_elements).size())}) {}
+  void OnView(const View& view) override {
+    core_.OnView(view);
+    core_.TakeActions();
+  }
+  void OnTarget(const Target& target) override {
+    core_.OnTarget(target);
+    core_.TakeActions();
+  }
+  void OnSessionOpened() override { core_.OnSessionOpened(); }
+  std::string Cancel() override { return ""; }
+  void AddTo(Heartbeat*) const override {}
+
+ private:
+  worker::WorkerCore core_;
+};
+
+class Nodes {
+ public:
+  explicit Nodes(ByteSource* source) : source_(source) {
+    server::ServerNode::Options server;
+    server.env = &files_;
+    server.executors = time_.factory();
+    server.peers = &peers_;
+    server.report = [this](NodeReport report) { reports_.push_back(std::move(report)); };
+    server.fetch = [](const Artifact&, const Progress&) { return absl::NotFoundError("no artifact"); };
+    server.max_block_elements = kBlockElements;
+    server_ = std::make_unique<server::ServerNode>(std::move(server));
+    worker::WorkerJobs::Options jobs;
+    jobs.place = "here";
+    jobs.builder = &builder_;
+    jobs.artifacts = &artifacts_;
+    jobs.report = [this](NodeReport report) { reports_.push_back(std::move(report)); };
+    jobs.make_runner = [](worker::WorkerRounds::Options rounds, std::unique_ptr<worker::Program>) {
+      return std::make_unique<Runner>(rounds);
+    };
+    jobs.max_block_elements = kBlockElements;
+    jobs.executors = time_.factory();
+    jobs.on_stuck = [](const absl::Status&) { SHOAL_CHECK(false); };
+    worker_ = std::make_unique<worker::WorkerJobs>(std::move(jobs));
+    Join();
+  }
+  ~Nodes() {
+    worker_->Stop([] {});
+    time_.RunFor(absl::Seconds(1));
+  }
+
+  void Play() {
+    for (int events = 0; events < kMaxEvents && !source_->done(); ++events) {
+      reports_.clear();
+      Event();
+      time_.RunFor(source_->Flip() ? absl::Milliseconds(1) : absl::Seconds(1));
+      SHOAL_CHECK(reports_.size() <= 2 * kMaxReports);
+      (void)server_->MakeHeartbeat();
+      (void)worker_->MakeHeartbeat();
+    }
+  }
+
+  // A correct job, of which the nodes have not heard, is taken on.
+  void TakeOn() {
+    time_.RunFor(absl::Minutes(1));
+    constexpr uint64_t kJob = 1'000'003;
+    Directive directive;
+    *directive.mutable_prepare_job() = Preparation(kJob);
+    Give(directive);
+    time_.RunFor(absl::Seconds(1));
+    reports_.clear();
+    *directive.mutable_view() = MakeView(kJob, 99, 1, 1);
+    Give(directive);
+    time_.RunFor(absl::Seconds(1));
+    SHOAL_CHECK(server_->Find(JobId(kJob)).ok());
+    SHOAL_CHECK(std::any_of(reports_.begin(), reports_.end(), [](const NodeReport& report) {
+      return report.view_installed().job() == kJob && report.view_installed().error().empty();
+    }));
+    reports_.clear();
+    worker_->OnSessionOpened();
+    SHOAL_CHECK(reports_.size() == 1 && reports_[0].job_prepared().job() == kJob);
+  }
+
+ private:
+  void Join() {
+    server_->OnJoined(NodeId(kServer));
+    worker_->OnJoined(NodeId(kWorker));
+  }
+  void Give(const Directive& directive) {
+    server_->OnDirective(directive);
+    worker_->OnDirective(directive);
+  }
+  void Event() {
+    const uint32_t kind = source_->Below(16);
+    if (kind == 0) {
+      server_->OnLeaseLost();
+      worker_->OnLeaseLost();
+      return Join();
+    }
+    if (kind == 1) {
+      server_->OnSessionOpened();
+      return worker_->OnSessionOpened();
+    }
+    Directive directive = MakeDirective(kind);
+    MutateMessage(source_, &directive);
+    // What takes memory in proportion to a number is checked where a job is submitted; here it is only slow.
+    if (directive.prepare_job().spec().train().slots() > 1000) return;
+    Give(directive);
+  }
+  Directive MakeDirective(uint32_t kind) {
+    const uint64_t job = 1 + source_->Below(2);
+    Directive directive;
+    if (kind < 5) {
+      *directive.mutable_prepare_job() = Preparation(job);
+      if (kind == 2) {
+        directive.mutable_prepare_job()->clear_plan();
+        directive.mutable_prepare_job()->set_derive(true);
+      }
+    } else if (kind < 11) {
+      const uint64_t training = 77 + source_->Below(2), view = 1 + source_->Below(6);
+      *directive.mutable_view() = MakeView(job, training, view, 1 + source_->Below(3));
+    } else if (kind < 13) {
+      *directive.mutable_target() = MakeView(job, 77, 1, 1 + source_->Below(3)).target();
+      directive.mutable_target()->set_version(source_->Below(10));
+    } else if (kind < 15) {
+      directive.mutable_close_job()->set_job(job);
+    } else {
+      directive.mutable_released();
+    }
+    return directive;
+  }
+
+  ByteSource* const source_;
+  FakeTime time_;
+  MemoryFiles files_;
+  NoPeers peers_;
+  NoArtifacts artifacts_;
+  Builder builder_;
+  std::vector<NodeReport> reports_;
+  std::unique_ptr<server::ServerNode> server_;
+  std::unique_ptr<worker::WorkerJobs> worker_;
+};
+
+}  // namespace
+}  // namespace shoal
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  spdlog::set_level(spdlog::level::off);
+  shoal::ByteSource source(data, size);
+  shoal::Nodes nodes(&source);
+  nodes.Play();
+  nodes.TakeOn();
+  return 0;
+}
