@@ -1,4 +1,4 @@
-// What tasks whose labels are classes have in common.
+// What several tasks do with labels.
 #pragma once
 
 #include <string>

@@ -89,7 +89,7 @@ class Task : public LabelReader {
  protected:
   // Counts what the task needs besides examples and loss.
   virtual void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const = 0;
-  // For the metrics in the task's rule except METRIC_LOSS; NaN for any other.
+  // For the metrics of the task's rule and of reported_metrics, except METRIC_LOSS; NaN for any other.
   virtual double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const = 0;
 };
 

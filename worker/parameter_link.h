@@ -42,10 +42,15 @@ class ParameterLink {
   virtual ~ParameterLink() = default;
   // From now on only this view counts: streams of older views are cancelled. Shard i is at the i-th address.
   virtual void SetView(const View& view) = 0;
+  // The lowest version of each shard arrives as OnVersions.
   virtual void AskVersions() = 0;
+  // Pulls from every shard, from version `from` on, and opens the push streams.
   virtual void Open(Version from) = 0;
+  // To the shard that has the block.
   virtual void Push(BlockContribution contribution) = 0;
+  // Offers the blocks again that OnBlock refused.
   virtual void Resume() = 0;
+  // Cancels all streams of the view.
   virtual void Disconnect() = 0;
   // Adds the peers of the current view that can't be reached.
   virtual void AddTo(Heartbeat*) const {}

@@ -6,8 +6,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/token_bucket.h"
 
 namespace shoal::worker {
@@ -26,11 +26,11 @@ class SimulatedLink {
   // How long a message takes from now, after those before it.
   absl::Duration Send(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return sent_ ? sent_->Take(absl::Now(), bytes) : absl::ZeroDuration();
+    return sent_ ? sent_->Take(MonotonicNow(), bytes) : absl::ZeroDuration();
   }
   absl::Duration Receive(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    return received_ ? received_->Take(absl::Now(), bytes) : absl::ZeroDuration();
+    return received_ ? received_->Take(MonotonicNow(), bytes) : absl::ZeroDuration();
   }
 
  private:

@@ -79,7 +79,6 @@ class WorkerCore {
 
   // ---- data plane ----
   void OnVersions(ViewId view, uint32_t shard, Version lowest);
-  // A Pull ended because the server no longer has version `from`: start again from what it has now.
   // A server no longer has the version that was asked for, or has never had the one before it: asks all for
   // their versions again. When nothing comes of that, the servers' versions are further apart than one
   // training's can be: then reports JobRefused.outdated_training.

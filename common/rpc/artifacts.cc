@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/base/random.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/rpc/rpc.h"
@@ -25,7 +26,7 @@ bool IsTransient(const absl::Status& status) {
 // Calls `attempt` with the remaining time until it succeeds, fails for good, or `patience` has passed.
 absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(absl::Duration)>& attempt) {
   const absl::Time deadline = MonotonicNow() + patience;
-  Backoff backoff(absl::ToUnixNanos(absl::Now()));
+  Backoff backoff(DrawRandom());
   while (true) {
     const absl::Status status = attempt(deadline - MonotonicNow());
     if (status.ok() || !IsTransient(status)) return status;

@@ -23,7 +23,7 @@ std::vector<Name> DefinedIn(const std::string& text) {
   std::vector<Name> found;
   std::string space;
   bool unnamed = false;
-  for (const std::string line : absl::StrSplit(text, '\n')) {
+  for (const std::string& line : std::vector<std::string>(absl::StrSplit(text, '\n'))) {
     std::smatch match;
     if (line == "namespace {") unnamed = true;
     if (line == "}  // namespace") unnamed = false;
