@@ -25,7 +25,6 @@ constexpr const char* kWallClock[] = {
 
 // Where the wall clock is intended.
 const std::set<std::pair<std::string, std::string>> kIntended = {
-    {"common/base/clock.cc", "absl::Now("},         // the starting point of monotonic time
     {"common/rpc/artifacts.cc", "absl::SleepFor"},  // for a relative time, on a thread of its own
     {"common/rpc/logging.cc", "system_clock"},      // timestamps for people
 };
