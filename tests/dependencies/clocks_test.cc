@@ -26,7 +26,7 @@ constexpr const char* kWallClock[] = {
 // Where the wall clock is intended.
 const std::set<std::pair<std::string, std::string>> kIntended = {
     {"common/rpc/artifacts.cc", "absl::SleepFor"},  // for a relative time, on a thread of its own
-    {"common/rpc/logging.cc", "system_clock"},      // timestamps for people
+    {"common/base/clock.cc", "absl::Now("},         // the starting point of monotonic time
 };
 
 TEST_CASE("No daemon waits, or measures a duration, by the wall clock") {
