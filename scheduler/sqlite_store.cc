@@ -155,7 +155,8 @@ absl::Status SqliteStore::Prepare() {
   }
   if (format <= 0 && tables > 0) return Damaged("it has tables, but no format");
   if (format == 1 || format == 2) return Upgrade(format);
-  if (format > 0 && format != kFormat) return Damaged(absl::StrCat("there is no format ", format));
+  if (format == kFormat) return Execute("BEGIN EXCLUSIVE; COMMIT");  // takes the lock, and writes nothing
+  if (format > 0) return Damaged(absl::StrCat("there is no format ", format));
   return Execute(
       "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS record (name TEXT, key TEXT, value BLOB, "
       "PRIMARY KEY (name, key)) WITHOUT ROWID;"
