@@ -94,5 +94,13 @@ TEST_CASE("Values of the labels are probabilities, or the number itself") {
   CHECK(FindTask(TASK_TEXT_REGRESSION)->Predict({3.5f}) == std::vector<float>{3.5f});
 }
 
+TEST_CASE("What a task does with labels is what its rule says") {
+  for (const Task* task : Tasks()) {
+    INFO(TaskType_Name(task->type()));
+    CHECK(RuleOf(task->type()).has_classes() == (task->rare_labels() != RareLabels::kKept));
+    CHECK(RuleOf(task->type()).label_separator().empty() == !task->reads_lists());
+  }
+}
+
 }  // namespace
 }  // namespace shoal::tasks

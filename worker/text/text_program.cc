@@ -192,7 +192,10 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
   }
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));
   SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
-  SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
+  if (config.head != tasks::TaskOf(spec).head()) {
+    return absl::InvalidArgumentError(
+        "the plan's model has another head than the job's task needs: was it derived by another version?");
+  }
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, "dataset"));
   SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, config.vocab_size));
   SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));

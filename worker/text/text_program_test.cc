@@ -8,6 +8,7 @@
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
 #include "kernels/device.h"
+#include "model/model_config.h"
 
 namespace shoal::worker {
 namespace {
@@ -38,6 +39,26 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
   spec.set_numerics(NUMERICS_STRICT);
   plan.set_numerics("avx512-bf16");
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
+}
+
+TEST_CASE("A worker refuses a plan whose model has another head than the job's task needs") {
+  ModelConfig config;
+  config.head = HEAD_TYPE_NUMBER;
+  config.vocab_size = 40;
+  config.hidden_size = 16;
+  config.num_hidden_layers = 1;
+  config.num_attention_heads = 2;
+  config.intermediate_size = 24;
+  config.max_position_embeddings = 10;
+  config.labels = {"number"};
+  JobSpec spec;
+  spec.set_numerics(NUMERICS_ANY);
+  JobPlan plan;
+  plan.set_model_config(PrintModelConfig(config));
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  CHECK_THAT(std::string(BuildStatus(spec, plan).message()), Catch::Matchers::Contains("another head"));
+  spec.set_task(TASK_TEXT_REGRESSION);
+  CHECK_THAT(std::string(BuildStatus(spec, plan).message()), !Catch::Matchers::Contains("another head"));
 }
 
 TEST_CASE("A worker has a plan's data, lacks it, or has different data: then both digests are named") {
