@@ -443,23 +443,26 @@ absl::StatusOr<JobId> SchedulerCore::Submit(absl::Time now, const SubmitJobReque
 }
 
 absl::Status SchedulerCore::Cancel(absl::Time now, JobId job) {
-  JobRun* const found = Find(job);
-  if (found == nullptr) return absl::NotFoundError(absl::StrCat("there is no job ", job.value()));
-  found->Cancel(now);
+  SHOAL_RETURN_IF_ERROR(FindNamed(job).status());
+  Find(job)->Cancel(now);
   Advance(now);
   return absl::OkStatus();
 }
 
-absl::StatusOr<Job> SchedulerCore::GetJob(JobId job) const {
+absl::StatusOr<const JobRun*> SchedulerCore::FindNamed(JobId job) const {
   const auto found = jobs_.find(job);
   if (found == jobs_.end()) return absl::NotFoundError(absl::StrCat("there is no job ", job.value()));
-  return found->second->Describe(/*full=*/true);
+  return found->second.get();
+}
+
+absl::StatusOr<Job> SchedulerCore::GetJob(JobId job) const {
+  SHOAL_ASSIGN_OR_RETURN(const JobRun* const found, FindNamed(job));
+  return found->Describe(/*full=*/true);
 }
 
 absl::StatusOr<uint64_t> SchedulerCore::LastEvent(JobId job) const {
-  const auto found = jobs_.find(job);
-  if (found == jobs_.end()) return absl::NotFoundError(absl::StrCat("there is no job ", job.value()));
-  return found->second->last_event();
+  SHOAL_ASSIGN_OR_RETURN(const JobRun* const found, FindNamed(job));
+  return found->last_event();
 }
 
 std::vector<Job> SchedulerCore::ListJobs() const {

@@ -109,6 +109,8 @@ class SchedulerCore {
   absl::Status CheckQueue() const;
   absl::Status CheckFolderIsFree(const std::string& checkpoint_dir) const;
   JobRun* Find(JobId job);
+  // Errors: NOT_FOUND.
+  absl::StatusOr<const JobRun*> FindNamed(JobId job) const;
   // The job that has the nodes: the first unfinished one. Null: none.
   JobRun* Active();
   const JobRun* Active() const;

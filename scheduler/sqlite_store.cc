@@ -199,10 +199,10 @@ absl::Status SqliteStore::Damaged(absl::string_view problem) const {
 
 absl::Status SqliteStore::Unseal(StoredRecord* record) const {
   std::string& value = record->value;
-  const std::string sealed = value;
   if (value.size() >= kChecksumBytes) {
+    const uint32_t expected = ChecksumIn(value);
     value.resize(value.size() - kChecksumBytes);
-    if (ChecksumOf(*record) == ChecksumIn(sealed)) return absl::OkStatus();
+    if (ChecksumOf(*record) == expected) return absl::OkStatus();
   }
   return Damaged(absl::StrCat("record ", absl::CEscape(record->key), " of table ",
                               absl::CEscape(record->table), " does not match its checksum"));

@@ -13,17 +13,11 @@
 #include "tasks/registry.h"
 
 namespace shoal::tasks {
-namespace {
-
-constexpr char kVocabularyName[] = "sentencepiece.model";
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder,
                                                              Device* device) {
   std::unique_ptr<Classifier> classifier(new Classifier);
   SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
-  SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(classifier->config_), folder));
   if (classifier->config_.causal()) {
     return absl::UnimplementedError(absl::StrCat(
         folder,
@@ -33,9 +27,9 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   classifier->task_ = &TaskOf(classifier->config_.head);
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
   SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, ReadMaxLength(env, folder, classifier->config_));
-  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyName)));
+  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyFile)));
   auto tokenizer = LoadTokenizer(vocabulary);
-  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyName));
+  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyFile));
   classifier->tokenizer_ = *std::move(tokenizer);
   const Parameters parameters = MakeParameters(classifier->config_);
   SHOAL_ASSIGN_OR_RETURN(LoadedWeights weights, ReadWeights(env, folder, parameters));

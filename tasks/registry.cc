@@ -1,5 +1,6 @@
 #include "tasks/registry.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "common/base/status.h"
@@ -29,12 +30,10 @@ const Task& TaskOf(const JobSpec& job) {
 }
 
 const Task& TaskOf(HeadType head) {
-  const Task* found = nullptr;
-  for (const Task* task : Tasks()) {
-    if (found == nullptr && task->head() == head) found = task;
-  }
-  SHOAL_CHECK(found != nullptr);
-  return *found;
+  const auto found =
+      std::find_if(Tasks().begin(), Tasks().end(), [&](const Task* task) { return task->head() == head; });
+  SHOAL_CHECK(found != Tasks().end());
+  return **found;
 }
 
 double MetricValue(TaskType type, Metric metric, const EvaluationStatistics& statistics) {

@@ -52,14 +52,16 @@ void WorkerCore::OnTarget(const Target& target) {
   if (RestoreId(target.restore_id()) != restore_id_) return;
   const bool same = target.version() == target_.version() && target.evaluate() == target_.evaluate();
   // The scheduler may have heard of the results when it did not want them yet: an older copy of its store.
-  if (same) return OnSessionOpened();
+  if (same) return ReportEvaluated();
   if (target.version() < target_.version()) return;
   if (running_ && running_->work.kind == Work::Kind::kEvaluate) CancelRun();
   target_ = target;
   evaluated_.clear();
 }
 
-void WorkerCore::OnSessionOpened() {
+void WorkerCore::OnSessionOpened() { ReportEvaluated(); }
+
+void WorkerCore::ReportEvaluated() {
   for (const auto& [slot, statistics] : evaluated_) Report(Slot(slot), statistics);
 }
 

@@ -142,6 +142,8 @@ class WorkerCore {
   bool InUse(Version version) const;
   Work TrainWork() const;
   Work EvaluateWork() const;
+  // All results of the target.
+  void ReportEvaluated();
   void Report(Slot slot, const EvaluationStatistics& statistics);
 
   const Options options_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "model/tokenizer/text_normalizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 namespace shoal {
 namespace {
@@ -136,7 +137,7 @@ std::vector<NamedFile> HuggingFaceTokenizerFiles(const UnigramTokenizer& tokeniz
   return {{"tokenizer.json", writer.TokenizerJson().dump(1) + "\n"},
           {"tokenizer_config.json", writer.Config(max_length).dump(2) + "\n"},
           {"special_tokens_map.json", writer.SpecialTokensMap().dump(2) + "\n"},
-          {"sentencepiece.model", tokenizer.bytes()}};
+          {kVocabularyFile, tokenizer.bytes()}};
 }
 
 }  // namespace shoal

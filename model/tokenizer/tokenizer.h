@@ -13,6 +13,9 @@
 
 namespace shoal {
 
+// What a folder that Shoal exported has for LoadTokenizer.
+inline constexpr char kVocabularyFile[] = "sentencepiece.model";
+
 // Ids of the pieces with a special role, some or all of which may be the same id; no text is ever encoded to
 // one of them, except `unk`.
 struct SpecialTokens {

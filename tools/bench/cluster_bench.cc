@@ -14,6 +14,7 @@
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
+#include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
 #include "tools/bench/bench_models.h"
 #include "tools/bench/bench_precision.h"
@@ -62,7 +63,7 @@ absl::Status WriteModelFolder(const std::string& folder, const ModelConfig& conf
   options.vocab_size = 200;
   SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary,
                          TrainUnigram(std::vector<absl::string_view>(words.begin(), words.end()), options));
-  return env->WriteFileAtomic(JoinPath(folder, "sentencepiece.model"), vocabulary);
+  return env->WriteFileAtomic(JoinPath(folder, kVocabularyFile), vocabulary);
 }
 
 std::string JobText(const ClusterOptions& options, const std::string& numerics) {

@@ -28,8 +28,6 @@ namespace {
 using tasks::ExampleSet;
 using tasks::Part;
 
-constexpr char kVocabularyName[] = "sentencepiece.model";  // in a folder exported by Shoal
-
 // All files that the job reads, once each.
 std::vector<std::string> FilesOf(const JobSpec& spec) {
   std::vector<std::string> files;
@@ -65,7 +63,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
   if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return MakeByteTokenizer();
   std::string path = spec.tokenizer().path();
   if (path.empty() && spec.model().has_from()) {
-    path = JoinPath(spec.model().from(), kVocabularyName);
+    path = JoinPath(spec.model().from(), kVocabularyFile);
     if (!env->FileExists(path)) {
       return absl::InvalidArgumentError(
           absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, because ", path,
