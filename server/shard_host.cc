@@ -592,7 +592,8 @@ void ShardHost::AddTransfer(Heartbeat* heartbeat) {
   if (std::exchange(contributions_, contributions) != contributions) contributed_ = timers_->Now();
   if (!contributed_) return;
   *heartbeat->add_activities() = NewActivity(ACTIVITY_TRANSFER, *contributed_);
-  heartbeat->mutable_activities()->rbegin()->set_detail("takes contributions");
+  heartbeat->mutable_activities()->rbegin()->set_detail(
+      absl::StrCat("takes contributions; ", streams_.size(), " of at most ", kMaxStreams, " streams"));
 }
 
 Heartbeat ShardHost::MakeHeartbeat() {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -167,6 +168,32 @@ TEST_CASE("A folder in which a training runs is refused to another one, which na
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(60)));
   CHECK(process->Ended() == "exit status 130");
+}
+
+TEST_CASE("Of three trainings that start in one folder at once, one runs, undisturbed by the others",
+          "[interrupt]") {
+  const TestDir dir;
+  std::vector<std::unique_ptr<ChildProcess>> trainings;
+  for (int i = 0; i < 3; ++i) {
+    auto process = ChildProcess::Start({Program("tools/shoal/shoal"), "train", kTiny, "--out", dir / "run"},
+                                       dir / absl::StrCat("output-", i));
+    REQUIRE(process.ok());
+    trainings.push_back(*std::move(process));
+  }
+  int completed = 0;
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(trainings[i]->WaitEnded(absl::Seconds(120)));
+    if (trainings[i]->Ended() == "exit status 0") {
+      ++completed;
+      continue;
+    }
+    CHECK(trainings[i]->Ended() == "exit status 1");
+    CHECK_THAT(PosixEnv()->ReadFile(dir / absl::StrCat("output-", i)).value(),
+               Contains("is using " + dir / "run"));
+  }
+  CHECK(completed == 1);
+  CHECK(ReportIn(dir)["servers"] == 1);
+  CHECK(ReportIn(dir)["workers"] == 1);
 }
 
 TEST_CASE("A training whose progress reader has gone stops as at Ctrl-C", "[interrupt]") {

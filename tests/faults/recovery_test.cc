@@ -81,6 +81,24 @@ TEST_CASE("A server that nobody reaches is named, with who tried and why, by sta
   CHECK(names_it(PosixEnv()->ReadFile(dir / "output").value()));
 }
 
+TEST_CASE("A daemon that asks for the name of a living node is told whose it is, and tries on",
+          "[recovery]") {
+  TestCluster cluster({1, 1, 1});
+  WaitForStatus(&cluster, [](const ClusterStatus& status) { return HasNode(status, "worker-1"); });
+  const TestDir dir;
+  for (const char* daemon : {"server/shoal-server", "worker/shoal-worker"}) {
+    const std::string output = dir / absl::StrCat(BaseName(daemon), ".log");
+    const auto second = ChildProcess::Start({Program(daemon), "--scheduler", cluster.processes().scheduler(),
+                                             "--name", "worker-1", "--work-dir", dir / "work"},
+                                            output);
+    REQUIRE(second.ok());
+    WaitForText(output, "the name worker-1 is taken by node ", second->get());
+    (*second)->Signal(SIGTERM);
+    CHECK((*second)->WaitEnded(absl::Seconds(30)));
+  }
+  CHECK(cluster.WaitForEnd(cluster.Submit({"train.epochs=1"})).state() == JOB_STATE_COMPLETED);
+}
+
 void FlipByte(const std::string& path) {
   auto bytes = PosixEnv()->ReadFile(path);
   REQUIRE(bytes.ok());

@@ -207,6 +207,7 @@ class Cluster {
   void CancelWhenPossible(size_t job);
   void Poll();
   void CheckOver(SubmittedJob* job);
+  void CheckTraining(const SubmittedJob& job, const std::vector<JobEvent>& events);
   bool HasFault(const std::set<std::string>& kinds) const;
   void CheckCheckpoints(const SubmittedJob& job, const Job& described);
 
@@ -594,11 +595,22 @@ void Cluster::CheckOver(SubmittedJob* job) {
     events.insert(events.end(), more->begin(), more->end());
   }
   job->oracle->OnCompleted(*described, events);
+  CheckTraining(*job, events);
   CheckCheckpoints(*job, *described);
   outcome_.interventions += described->interventions();
   outcome_.restores = record.view().restore().restore_id();
   outcome_.stopped_early = outcome_.stopped_early || described->result().stopped_early();
   outcome_.kept_older = outcome_.kept_older || described->result().version() < described->result().rounds();
+}
+
+// Only a store that was put back makes a job begin another training; one that begins it for another reason
+// hides a fault, as another training mends most states.
+void Cluster::CheckTraining(const SubmittedJob& job, const std::vector<JobEvent>& events) {
+  if (HasFault({"outdate"})) return;
+  for (const JobEvent& event : events) {
+    if (absl::StrContains(event.message(), "store is an older copy"))
+      Fail(absl::StrCat("job ", job.id.value(), ": ", event.message()));
+  }
 }
 
 bool Cluster::HasFault(const std::set<std::string>& kinds) const {
