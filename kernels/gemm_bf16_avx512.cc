@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "hwy/base.h"
 #include "kernels/flush_denormals.h"
 #include "kernels/gemm_bf16_pack.h"
 #include "kernels/gemm_finish.h"
@@ -16,8 +17,7 @@
 
 // Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
 // function of a header is compiled for it.
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
 namespace shoal {
 namespace {
@@ -203,4 +203,4 @@ GemmKernel Avx512Bf16Kernel() {
 
 }  // namespace shoal
 
-#pragma GCC pop_options
+HWY_POP_ATTRIBUTES

@@ -7,12 +7,12 @@
 
 #include <algorithm>
 
+#include "hwy/base.h"
 #include "kernels/thread_pool.h"
 
 // Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
 // function of a header is compiled for it.
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
 namespace shoal {
 namespace {
@@ -202,4 +202,4 @@ void PackBf16Pairs(const GemmProblem& problem, Range m, Range k, Bf16* __restric
 
 }  // namespace shoal
 
-#pragma GCC pop_options
+HWY_POP_ATTRIBUTES
