@@ -175,6 +175,11 @@ void Convert(Device& device, const ConstTensor& x, const Tensor& y) {
   });
 }
 
+void CopyToHost(Device& device, const ConstTensor& x, absl::Span<float> out) {
+  SHOAL_CHECK(x.rank() == 2 && static_cast<int64_t>(out.size()) == x.size());
+  Convert(device, x, Tensor(out.data(), {x.dim(0), x.dim(1)}));
+}
+
 void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums) {
   const OpTimer timer(device.profile(), "column sums", MovedBytes({x}));
   SHOAL_CHECK(x.rank() == 2 && IsFloat(x.type()) && sums.rank() == 1 && sums.dim(0) == x.dim(1));

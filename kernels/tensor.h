@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/base/status.h"
 
 namespace shoal {
@@ -151,6 +152,12 @@ class BasicTensor {
 
 using Tensor = BasicTensor<void>;
 using ConstTensor = BasicTensor<const void>;
+
+// The elements of `span` as a vector.
+template <typename T>
+ConstTensor ViewOf(absl::Span<const T> span) {
+  return {span.data(), {static_cast<int64_t>(span.size())}};
+}
 
 // "f32[12,384]", for messages.
 std::string ToString(const ConstTensor& tensor);
