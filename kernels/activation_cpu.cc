@@ -2,8 +2,9 @@
 
 #include "common/base/status.h"
 #include "kernels/activation.h"
+#include "kernels/on_thread.h"
 #include "kernels/row_loops.h"
-#include "kernels/token_blocks.h"
+#include "kernels/token_sums.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activation_cpu.cc"
@@ -184,7 +185,7 @@ bool IsBias(const ConstTensor& bias, int64_t columns) {
 void ActivationForward(Device& device, const ActivationForwardArgs& args) {
   const OpTimer timer(device.profile(), "activation", MovedBytes({args.x, args.y}));
   SHOAL_CHECK(Fits(args.x, args.y) && IsBias(args.bias, args.x.dim(1)));
-  ForPieces(device, args.x.dim(0), args.x.dim(1), [&](const Piece& piece) {
+  ForPieces(Cpu(device), args.x.dim(0), args.x.dim(1), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(ActivationForwardTyped)(args, piece);
   });
 }
@@ -201,8 +202,8 @@ void ActivationBackward(Device& device, const ActivationBackwardArgs& args) {
   SHOAL_CHECK(Fits(args.x, args.d_y) && Fits(args.x, args.d_x));
   SHOAL_CHECK(!args.y.present() || Fits(args.x, args.y));
   SHOAL_CHECK(IsBias(args.bias, columns) && IsBias(args.d_bias, columns));
-  TokenBlocks blocks(device, args.x.dim(0), columns, args.d_bias.present() ? 1 : 0);
-  device.pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
+  TokenBlocks blocks(Cpu(device), args.x.dim(0), columns, args.d_bias.present() ? 1 : 0);
+  Cpu(device).pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
     float* d_bias = args.d_bias.present() ? blocks.Partial(block, 0) : nullptr;
     if (d_bias != nullptr) std::fill_n(d_bias, columns, 0.0f);
     HWY_DYNAMIC_DISPATCH(ActivationBackwardTyped)(args, blocks.begin(block), blocks.end(block), d_bias);

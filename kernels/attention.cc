@@ -7,7 +7,8 @@
 
 #include "common/base/status.h"
 #include "kernels/attention_tile.h"
-#include "kernels/gemm.h"
+#include "kernels/cpu_device.h"
+#include "kernels/gemm_tiles.h"
 
 namespace shoal {
 namespace {
@@ -69,8 +70,8 @@ Head HeadOf(const AttentionShape& shape, const ConstTensor& qkv, int64_t example
 // Scratch memory of a thread. In f32, `probabilities` is `scores` and `d_scores` is `d_probabilities`.
 class Workspace {
  public:
-  Workspace(Device& device, int thread, const Head& head)
-      : channels_(head.q.dim(1)), memory_(device.ThreadScratch(thread, SizeBytes(head))) {
+  Workspace(CpuDevice& device, int thread, const Head& head)
+      : channels_(head.q.dim(1)), memory_(device.scratch().OfThread(thread, SizeBytes(head))) {
     const bool narrow = head.q.type() == DType::kBf16;
     for (float** tile : {&scores, &d_probabilities}) *tile = Take<float>(kTile);
     probabilities = narrow ? static_cast<void*>(Take<Bf16>(kTile)) : scores;
@@ -139,7 +140,7 @@ int64_t KeyEnd(const Head& head, int64_t query) {
 
 class HeadRunner {
  public:
-  HeadRunner(Device& device, int thread, const Head& head)
+  HeadRunner(CpuDevice& device, int thread, const Head& head)
       : device_(device), thread_(thread), head_(head), work_(device, thread, head) {}
 
   void Forward(const Tensor& out, const Tensor& statistics) {
@@ -266,7 +267,7 @@ class HeadRunner {
     Multiply(d_scores, k, work_.Sums(work_.dq, tile.queries, tile.first_query), tile.first_key > 0);
   }
 
-  Device& device_;
+  CpuDevice& device_;
   int thread_;
   const Head& head_;
   Workspace work_;
@@ -290,11 +291,11 @@ void AttentionForward(Device& device, const AttentionForwardArgs& args) {
   const OpTimer timer(device.profile(), "attention",
                       WorkOf(shape, 2, args.qkv.size_bytes() + args.out.size_bytes()));
   const int64_t examples = static_cast<int64_t>(shape.offsets.size()) - 1;
-  device.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
+  CpuDevice& cpu = Cpu(device);
+  cpu.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
     const int64_t example = item / shape.heads, index = item % shape.heads;
     const Head head = HeadOf(shape, args.qkv, example, index);
-    HeadRunner(device, thread, head)
-        .Forward(HeadColumns(shape, args.out, 0, example, index), args.statistics);
+    HeadRunner(cpu, thread, head).Forward(HeadColumns(shape, args.out, 0, example, index), args.statistics);
   });
 }
 
@@ -305,10 +306,11 @@ void AttentionBackward(Device& device, const AttentionBackwardArgs& args) {
   const OpTimer timer(device.profile(), "attention backward",
                       WorkOf(shape, 5, 2.0 * (args.qkv.size_bytes() + args.out.size_bytes())));
   const int64_t examples = static_cast<int64_t>(shape.offsets.size()) - 1;
-  device.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
+  CpuDevice& cpu = Cpu(device);
+  cpu.pool().ParallelFor(examples * shape.heads, [&](int64_t item, int thread) {
     const int64_t example = item / shape.heads, index = item % shape.heads;
     const Head head = HeadOf(shape, args.qkv, example, index);
-    HeadRunner(device, thread, head)
+    HeadRunner(cpu, thread, head)
         .Backward({HeadColumns(shape, args.out, 0, example, index),
                    HeadColumns(shape, args.d_out, 0, example, index), args.statistics,
                    HeadColumns(shape, args.d_qkv, 0, example, index),

@@ -46,7 +46,7 @@ void ApplyDropout(Device& device, const DropoutArgs& args) {
   SHOAL_CHECK(args.x.rank() == 2 && SameShape(args.x, args.y) && args.x.type() == args.y.type());
   SHOAL_CHECK(args.dropout.rate >= 0 && args.dropout.rate < 1);
   SHOAL_CHECK(!args.bias.present() || args.bias.dim(0) == args.x.dim(1));
-  ForRows(device, args.x.dim(0), args.x.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), args.x.dim(0), args.x.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(DropoutRows)(args, begin, end);
   });
 }

@@ -4,7 +4,7 @@
 #include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "kernels/row_loops.h"
-#include "kernels/token_blocks.h"
+#include "kernels/token_sums.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise_cpu.cc"
@@ -143,7 +143,7 @@ void CheckMeans(const ConstTensor& rows, const ConstTensor& offsets, const Const
 void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y) {
   const OpTimer timer(device.profile(), "add", MovedBytes({a, b, y}));
   SHOAL_CHECK(Alike(a, b) && Alike(a, y));
-  ForPieces(device, RowsOf(a), ColumnsOf(a), [&](const Piece& piece) {
+  ForPieces(Cpu(device), RowsOf(a), ColumnsOf(a), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(AddPiece)(a, b, y, piece);
   });
 }
@@ -151,7 +151,7 @@ void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tenso
 void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y) {
   const OpTimer timer(device.profile(), "scale", MovedBytes({x, y}));
   SHOAL_CHECK(Alike(x, y));
-  ForPieces(device, RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
+  ForPieces(Cpu(device), RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(ScalePiece)(x, factor, y, piece);
   });
 }
@@ -159,7 +159,7 @@ void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y) 
 void SetZero(Device& device, const Tensor& x) {
   const OpTimer timer(device.profile(), "set zero", MovedBytes({x}));
   const int64_t element_bytes = SizeOf(x.type()), row_bytes = x.row_stride() * element_bytes;
-  ForPieces(device, RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
+  ForPieces(Cpu(device), RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     for (int64_t n = piece.row_begin; n < piece.row_end; ++n) {
       std::memset(static_cast<std::byte*>(x.data()) + n * row_bytes + piece.column_begin * element_bytes, 0,
                   piece.columns() * element_bytes);
@@ -170,7 +170,7 @@ void SetZero(Device& device, const Tensor& x) {
 void Convert(Device& device, const ConstTensor& x, const Tensor& y) {
   const OpTimer timer(device.profile(), "convert", MovedBytes({x, y}));
   SHOAL_CHECK(SameShape(x, y) && IsFloat(x.type()) && IsFloat(y.type()));
-  ForPieces(device, RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
+  ForPieces(Cpu(device), RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     HWY_DYNAMIC_DISPATCH(ConvertPiece)(x, y, piece);
   });
 }
@@ -183,8 +183,8 @@ void CopyToHost(Device& device, const ConstTensor& x, absl::Span<float> out) {
 void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums) {
   const OpTimer timer(device.profile(), "column sums", MovedBytes({x}));
   SHOAL_CHECK(x.rank() == 2 && IsFloat(x.type()) && sums.rank() == 1 && sums.dim(0) == x.dim(1));
-  TokenBlocks blocks(device, x.dim(0), x.dim(1), 1);
-  device.pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
+  TokenBlocks blocks(Cpu(device), x.dim(0), x.dim(1), 1);
+  Cpu(device).pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
     HWY_DYNAMIC_DISPATCH(SumRows)(x, blocks.begin(block), blocks.end(block), blocks.Partial(block, 0));
   });
   blocks.AddTo(0, sums.f32());
@@ -195,8 +195,9 @@ void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, 
   CheckMeans(x, offsets, y);
   const int64_t columns = x.dim(1);
   const int32_t* offset = offsets.i32();
-  device.pool().ParallelFor(y.dim(0), [&](int64_t b, int thread) {
-    auto* sums = reinterpret_cast<float*>(device.ThreadScratch(thread, 2 * columns * sizeof(float)));
+  CpuDevice& cpu = Cpu(device);
+  cpu.pool().ParallelFor(y.dim(0), [&](int64_t b, int thread) {
+    auto* sums = reinterpret_cast<float*>(cpu.scratch().OfThread(thread, 2 * columns * sizeof(float)));
     HWY_DYNAMIC_DISPATCH(MeanOfRows)(x, offset[b], offset[b + 1], sums, sums + columns, y.Rows(b, b + 1));
   });
 }
@@ -205,7 +206,7 @@ void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor&
   const OpTimer timer(device.profile(), "mean rows backward", MovedBytes({d_y, d_x}));
   CheckMeans(d_x, offsets, d_y);
   const int32_t* offset = offsets.i32();
-  device.pool().ParallelFor(d_y.dim(0), [&](int64_t b, int) {
+  Cpu(device).pool().ParallelFor(d_y.dim(0), [&](int64_t b, int) {
     const float scale = 1.0f / static_cast<float>(offset[b + 1] - offset[b]);
     for (int64_t n = offset[b]; n < offset[b + 1]; ++n) HWY_DYNAMIC_DISPATCH(ScaleRow)(d_y, b, scale, d_x, n);
   });

@@ -4,7 +4,7 @@
 #include "common/base/status.h"
 #include "kernels/embedding.h"
 #include "kernels/row_loops.h"
-#include "kernels/token_blocks.h"
+#include "kernels/token_sums.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/embedding_cpu.cc"
@@ -114,10 +114,10 @@ void CheckTable(const EmbeddingTable& table, const Tensor& y) {
 }
 
 // The tokens, sorted by id, then by position.
-const TokenOfId* SortTokens(Device& device, const ConstTensor& ids) {
+const TokenOfId* SortTokens(CpuDevice& device, const ConstTensor& ids) {
   const int64_t tokens = ids.dim(0);
   auto* entries =
-      reinterpret_cast<TokenOfId*>(device.SharedScratch(tokens * static_cast<int64_t>(sizeof(TokenOfId))));
+      reinterpret_cast<TokenOfId*>(device.scratch().Shared(tokens * static_cast<int64_t>(sizeof(TokenOfId))));
   for (int64_t n = 0; n < tokens; ++n) {
     entries[n] = static_cast<uint64_t>(ids.i32()[n]) << 32 | static_cast<uint64_t>(n);
   }
@@ -149,7 +149,7 @@ void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args) {
   const OpTimer timer(device.profile(), "embedding", MovedBytes({args.y, args.y}));
   SHOAL_CHECK(args.token.table.present() && args.y.rank() == 2);
   for (const EmbeddingTable& table : {args.token, args.position, args.type}) CheckTable(table, args.y);
-  ForRows(device, args.y.dim(0), args.y.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), args.y.dim(0), args.y.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(EmbeddingRows)(args, begin, end);
   });
 }
@@ -159,11 +159,11 @@ void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args) {
   const int64_t tokens = args.d_y.dim(0), channels = args.d_y.dim(1);
   SHOAL_CHECK(args.d_table.rank() == 2 && args.d_table.dim(1) == channels && args.ids.dim(0) == tokens);
   SHOAL_CHECK(AllIn(args.ids, args.d_table.dim(0)));
-  const TokenOfId* begin = SortTokens(device, args.ids);
+  const TokenOfId* begin = SortTokens(Cpu(device), args.ids);
   const TokenOfId* end = begin + tokens;
   constexpr int64_t kTokens = 128;  // per item, approximately: an item takes the ids that start in its range
   const int64_t across = CutCount(channels, kEmbeddingColumns);
-  device.pool().ParallelFor(CutCount(tokens, kTokens) * across, [&](int64_t item, int) {
+  Cpu(device).pool().ParallelFor(CutCount(tokens, kTokens) * across, [&](int64_t item, int) {
     const int64_t first = item / across * kTokens, column = item % across * kEmbeddingColumns;
     const TokenOfId* next = begin + std::min(tokens, first + kTokens);
     HWY_DYNAMIC_DISPATCH(AddTokens)
@@ -175,7 +175,7 @@ void EmbeddingBackward(Device& device, const EmbeddingBackwardArgs& args) {
 void GatherRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to) {
   const OpTimer timer(device.profile(), "gather rows", MovedBytes({to, to}));
   CheckRows(from, rows, to);
-  ForRows(device, to.dim(0), to.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), to.dim(0), to.dim(1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) CopyRow(from, rows.i32()[i], to, i);
   });
 }
@@ -185,12 +185,12 @@ void ScatterRows(Device& device, const ConstTensor& from, const ConstTensor& row
   CheckRows(to, rows, from);
   const int64_t row_bytes = to.dim(1) * SizeOf(to.type());
   const int64_t stride_bytes = to.row_stride() * SizeOf(to.type());
-  ForRows(device, to.dim(0), to.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), to.dim(0), to.dim(1), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       std::memset(static_cast<std::byte*>(to.data()) + n * stride_bytes, 0, row_bytes);
     }
   });
-  ForRows(device, from.dim(0), from.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), from.dim(0), from.dim(1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) CopyRow(from, i, to, rows.i32()[i]);
   });
 }

@@ -7,6 +7,7 @@
 #include "kernels/gemm_onednn_driver.h"
 #include "kernels/gemm_own_driver.h"
 #include "kernels/gemm_problem.h"
+#include "kernels/gemm_tiles.h"
 
 namespace shoal {
 namespace {
@@ -29,7 +30,7 @@ void CheckTypes(const GemmArgs& args) {
   SHOAL_CHECK(args.c.type() == DType::kF32 || (!is_f32 && !args.accumulate));
 }
 
-GemmProblem ProblemOf(const Device& device, const GemmArgs& args) {
+GemmProblem ProblemOf(const CpuDevice& device, const GemmArgs& args) {
   CheckShapes(args);
   CheckTypes(args);
   GemmProblem problem;
@@ -68,37 +69,39 @@ void FinishEmpty(const GemmProblem& problem) {
   FinishTile(problem, sums.data(), problem.n);
 }
 
-void RunGemm(Device& device, const GemmProblem& problem, bool whole_rows, Epilogue epilogue) {
+void RunGemm(CpuDevice& device, const GemmProblem& problem, bool whole_rows, Epilogue epilogue) {
   if (problem.m == 0 || problem.n == 0) return;
   if (problem.k == 0) {
     FinishEmpty(problem);
     epilogue({0, problem.m, 0, problem.n, 0});
     return;
   }
-  const bool onednn = device.gemm_path() == GemmPath::kOnednn && problem.a_type == DType::kF32;
-  onednn ? OnednnGemmF32(device, problem, whole_rows, epilogue)
-         : OwnGemm(device, problem, whole_rows, epilogue);
+  GemmEngine& engine = device.gemm();
+  const bool onednn = engine.path() == GemmPath::kOnednn && problem.a_type == DType::kF32;
+  onednn ? OnednnGemmF32(engine, problem, whole_rows, epilogue)
+         : OwnGemm(engine, problem, whole_rows, epilogue);
 }
 
 }  // namespace
 
 void Gemm(Device& device, const GemmArgs& args) {
-  const GemmProblem problem = ProblemOf(device, args);
+  CpuDevice& cpu = Cpu(device);
+  const GemmProblem problem = ProblemOf(cpu, args);
   const OpTimer timer(device.profile(), "gemm", WorkOf(problem));
-  RunGemm(device, problem, false, [](const GemmTile&) {});
+  RunGemm(cpu, problem, false, [](const GemmTile&) {});
 }
 
-void GemmWithEpilogue(Device& device, const GemmArgs& args,
+void GemmWithEpilogue(CpuDevice& device, const GemmArgs& args,
                       absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const GemmProblem problem = ProblemOf(device, args);
   const OpTimer timer(device.profile(), "gemm with epilogue", WorkOf(problem));
-  RunGemm(device, problem, problem.n <= 1024, epilogue);
+  RunGemm(device, problem, problem.n <= kWidestWholeRow, epilogue);
 }
 
-void GemmOnThread(Device& device, int thread, const GemmArgs& args) {
+void GemmOnThread(CpuDevice& device, int thread, const GemmArgs& args) {
   const GemmProblem problem = ProblemOf(device, args);
   if (problem.m == 0 || problem.n == 0) return;
-  problem.k == 0 ? FinishEmpty(problem) : OwnGemmOnThread(device, thread, problem);
+  problem.k == 0 ? FinishEmpty(problem) : OwnGemmOnThread(device.gemm(), thread, problem);
 }
 
 }  // namespace shoal

@@ -40,25 +40,25 @@ void MultiplyByBlocks(OnednnGemm& onednn, int thread, const GemmProblem& problem
 
 }  // namespace
 
-void OnednnGemmTile(Device& device, int thread, const GemmProblem& problem, Range m, Range n) {
+void OnednnGemmTile(GemmEngine& engine, int thread, const GemmProblem& problem, Range m, Range n) {
   GemmProblem part = PartOf(problem, m, n);
   part.bias = nullptr;
   if (m.size() < kLeastRows || n.size() < kLeastColumns) {
-    OwnGemmOnThread(device, thread, part);
+    OwnGemmOnThread(engine, thread, part);
   } else {
-    MultiplyByBlocks(device.onednn(), thread, part);
+    MultiplyByBlocks(engine.onednn(), thread, part);
   }
 }
 
-void OnednnGemmF32(Device& device, const GemmProblem& problem, bool whole_rows,
+void OnednnGemmF32(GemmEngine& engine, const GemmProblem& problem, bool whole_rows,
                    absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const int64_t tile_columns = whole_rows ? problem.n : std::min(problem.n, kTileColumns);
   const int64_t column_tiles = CutCount(problem.n, tile_columns);
-  device.onednn();  // created here, outside of any item
-  device.pool().ParallelFor(CutCount(problem.m, kTileRows) * column_tiles, [&](int64_t item, int thread) {
+  engine.onednn();  // created here, outside of any item
+  engine.pool().ParallelFor(CutCount(problem.m, kTileRows) * column_tiles, [&](int64_t item, int thread) {
     const Range m = Piece(item / column_tiles, kTileRows, problem.m);
     const Range n = Piece(item % column_tiles, tile_columns, problem.n);
-    OnednnGemmTile(device, thread, problem, m, n);
+    OnednnGemmTile(engine, thread, problem, m, n);
     const GemmProblem part = PartOf(problem, m, n);
     FinishTile(part, static_cast<const float*>(part.c), part.ldc);
     epilogue({m.begin, m.end, n.begin, n.end, thread});

@@ -64,9 +64,9 @@ PassShape ShapeOfPasses(const GemmProblem& problem, const GemmKernel& kernel, bo
   return shape;
 }
 
-void PackPass(Device& device, const GemmProblem& problem, const Pass& pass) {
+void PackPass(GemmEngine& engine, const GemmProblem& problem, const Pass& pass) {
   const int64_t pieces = CutCount(pass.n.size(), kPackColumns);
-  device.pool().ParallelFor(pieces * pass.blocks(), [&](int64_t item, int) {
+  engine.pool().ParallelFor(pieces * pass.blocks(), [&](int64_t item, int) {
     const Range block = pass.Block(item / pieces);
     const Range piece = Piece(item % pieces, kPackColumns, pass.n.size());
     const Range columns = {pass.n.begin + piece.begin, pass.n.begin + piece.end};
@@ -105,34 +105,34 @@ int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_
   return std::clamp(rows, kLeastPanels * panel_rows, kMaxPanels * panel_rows);
 }
 
-void RunPass(Device& device, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,
+void RunPass(GemmEngine& engine, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,
              absl::FunctionRef<void(const GemmTile&)> epilogue) {
-  PackPass(device, problem, pass);
+  PackPass(engine, problem, pass);
   const int64_t column_tiles = CutCount(pass.n.size(), tile_columns);
   const int64_t tile_rows = TileRows(problem, pass.kernel.panel_rows, column_tiles);
   const int64_t memory_bytes = pass.kernel.scratch_bytes + SumsBytes(problem, tile_rows, tile_columns);
-  device.pool().ParallelFor(CutCount(problem.m, tile_rows) * column_tiles, [&](int64_t item, int thread) {
+  engine.pool().ParallelFor(CutCount(problem.m, tile_rows) * column_tiles, [&](int64_t item, int thread) {
     const Range m = Piece(item / column_tiles, tile_rows, problem.m);
     const Range piece = Piece(item % column_tiles, tile_columns, pass.n.size());
     const Range n = {pass.n.begin + piece.begin, pass.n.begin + piece.end};
-    MultiplyTile(problem, pass, m, n, device.GemmScratch(thread, memory_bytes));
+    MultiplyTile(problem, pass, m, n, engine.scratch().OfThread(thread, memory_bytes));
     if (pass.k.end == problem.k) epilogue({m.begin, m.end, n.begin, n.end, thread});
   });
 }
 
-GemmKernel KernelOf(const Device& device, const GemmProblem& problem) {
+GemmKernel KernelOf(const GemmEngine& engine, const GemmProblem& problem) {
   if (problem.a_type == DType::kF32) return F32Kernel();
-  return problem.bf16_class == Bf16Class::kAmx ? AmxBf16Kernel() : Bf16Kernel(device.isa());
+  return problem.bf16_class == Bf16Class::kAmx ? AmxBf16Kernel() : Bf16Kernel(engine.isa());
 }
 
 }  // namespace
 
-void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
+void OwnGemm(GemmEngine& engine, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue) {
-  OwnGemm(device, KernelOf(device, problem), problem, whole_rows, epilogue);
+  OwnGemm(engine, KernelOf(engine, problem), problem, whole_rows, epilogue);
 }
 
-void OwnGemm(Device& device, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
+void OwnGemm(GemmEngine& engine, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue) {
   const PassShape shape = ShapeOfPasses(problem, kernel, whole_rows);
   const int64_t tile_columns = whole_rows ? shape.columns : kCacheColumns;
@@ -140,21 +140,22 @@ void OwnGemm(Device& device, const GemmKernel& kernel, const GemmProblem& proble
     for (int64_t k = 0; k < problem.k; k += shape.k) {
       Pass pass = {
           kernel, {j, std::min(problem.n, j + shape.columns)}, {k, std::min(problem.k, k + shape.k)}};
-      pass.packed = device.SharedGemmScratch(pass.packed_bytes());
-      RunPass(device, problem, pass, tile_columns, epilogue);
+      pass.packed = engine.scratch().Shared(pass.packed_bytes());
+      RunPass(engine, problem, pass, tile_columns, epilogue);
     }
   }
 }
 
-void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem) {
-  const GemmKernel kernel = KernelOf(device, problem);
+void OwnGemmOnThread(GemmEngine& engine, int thread, const GemmProblem& problem) {
+  const GemmKernel kernel = KernelOf(engine, problem);
   const int64_t columns = std::min(RoundUp(problem.n, kernel.panel_columns), kCacheColumns);
   const int64_t sums_bytes = SumsBytes(problem, problem.m, columns);
   for (int64_t j = 0; j < problem.n; j += columns) {
     const Range n = {j, std::min(problem.n, j + columns)};
     const GemmProblem part = PartOf(problem, {0, problem.m}, n);
     Pass pass = {kernel, {0, n.size()}, {0, std::min(problem.k, kGemmBlockK)}};
-    std::byte* memory = device.GemmScratch(thread, kernel.scratch_bytes + sums_bytes + pass.packed_bytes());
+    std::byte* memory =
+        engine.scratch().OfThread(thread, kernel.scratch_bytes + sums_bytes + pass.packed_bytes());
     GemmSums sums = SumsOf(part, memory + kernel.scratch_bytes);
     std::byte* packed = memory + kernel.scratch_bytes + sums_bytes;
     for (int64_t k = 0; k < problem.k; k += kGemmBlockK) {

@@ -3,22 +3,21 @@
 #pragma once
 
 #include "absl/functional/function_ref.h"
-#include "kernels/device.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm_engine.h"
 #include "kernels/gemm_own.h"
 #include "kernels/gemm_problem.h"
 
 namespace shoal {
 
 // Computes the whole product, f32 or bf16, on all threads. epilogue(tile) is called for each finished tile.
-void OwnGemm(Device& device, const GemmProblem& problem, bool whole_rows,
+void OwnGemm(GemmEngine& engine, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue);
 
 // The same with a given kernel, which must match the problem's arithmetic.
-void OwnGemm(Device& device, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
+void OwnGemm(GemmEngine& engine, const GemmKernel& kernel, const GemmProblem& problem, bool whole_rows,
              absl::FunctionRef<void(const GemmTile&)> epilogue);
 
-// The same as the first, on the calling thread alone, whose number in the device's pool is `thread`.
-void OwnGemmOnThread(Device& device, int thread, const GemmProblem& problem);
+// The same as the first, on the calling thread alone, whose number in the pool is `thread`.
+void OwnGemmOnThread(GemmEngine& engine, int thread, const GemmProblem& problem);
 
 }  // namespace shoal

@@ -7,14 +7,11 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/isa.h"
+#include "kernels/bf16_class.h"
+#include "kernels/gemm.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
-
-// The blocks of K in the definition in gemm.h, and the steps of amx-bf16.
-inline constexpr int64_t kGemmBlockK = 384;
-inline constexpr int64_t kGemmStepK = 32;
 
 struct GemmProblem {
   const void* a = nullptr;
@@ -48,6 +45,15 @@ struct GemmProblem {
   T* C(int64_t i, int64_t j) const {
     return static_cast<T*>(c) + i * ldc + j;
   }
+};
+
+// A finished part of C.
+struct GemmTile {
+  int64_t row_begin = 0;
+  int64_t row_end = 0;
+  int64_t column_begin = 0;
+  int64_t column_end = 0;
+  int thread = 0;  // that computed it
 };
 
 // [begin, end) of a dimension.

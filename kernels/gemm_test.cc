@@ -11,6 +11,7 @@
 #include "kernels/gemm_bf16_amx-inl.h"
 #include "kernels/gemm_own_driver.h"
 #include "kernels/gemm_plain.h"
+#include "kernels/gemm_tiles.h"
 #include "kernels/isa.h"
 
 namespace shoal {
@@ -187,12 +188,12 @@ bool MustRun(const std::string& isa, GemmPath path) {
 
 // A device as asked for; null when this processor can't provide it (it lacks the instruction set, or oneDNN
 // differs here). In CI nothing that could run is skipped.
-std::unique_ptr<Device> MakeDevice(const std::string& isa, GemmPath path, int threads) {
-  DeviceOptions options;
+std::unique_ptr<CpuDevice> MakeDevice(const std::string& isa, GemmPath path, int threads) {
+  CpuDeviceOptions options;
   options.isa = isa;
   options.gemm_path = path;
   options.threads = threads;
-  auto device = Device::Create(options);
+  auto device = CpuDevice::Create(options);
   if (!device.ok()) {
     WARN("skipped: " << device.status().message());
     CHECK_FALSE((std::getenv("CI") != nullptr && MustRun(isa, path)));
@@ -258,7 +259,7 @@ TEST_CASE("the amx-bf16 product has the bits of its definition on a model of AMX
       INFO(c.Name());
       const Product product(c);
       const auto result = product.WithProblem(Bf16Class::kAmx, [&](const GemmProblem& problem) {
-        OwnGemm(*device, AmxProduct<ModelTiles>::Kernel(), problem, false, [](const GemmTile&) {});
+        OwnGemm(device->gemm(), AmxProduct<ModelTiles>::Kernel(), problem, false, [](const GemmTile&) {});
       });
       CHECK(SameBits(product.Plain(Bf16Class::kAmx), result));
     }
@@ -268,7 +269,7 @@ TEST_CASE("the amx-bf16 product has the bits of its definition on a model of AMX
 TEST_CASE("the amx-bf16 product has the bits of its definition with AMX, and is an error without") {
   const auto device = MakeDevice("", GemmPath::kOwn, 2);
   const absl::Status status = device->UseBf16Class(Bf16Class::kAmx);
-  CHECK(status.ok() == device->has_amx());
+  CHECK(status.ok() == device->Computes(Bf16Class::kAmx));
   if (!status.ok()) {
     WARN("not on AMX: " << status.message());
     CHECK(absl::IsFailedPrecondition(status));

@@ -43,10 +43,6 @@ absl::string_view IsaName(Isa isa) {
   return "?";
 }
 
-absl::string_view Bf16ClassName(Bf16Class bf16_class) {
-  return IsaName(bf16_class == Bf16Class::kAmx ? Isa::kAmxBf16 : Isa::kAvx512Bf16);
-}
-
 absl::StatusOr<Isa> ParseIsa(absl::string_view name) {
   for (Isa isa : kAll) {
     if (IsaName(isa) == name) return isa;

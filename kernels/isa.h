@@ -22,13 +22,6 @@ enum class Isa {
 // "avx2", "avx512", "avx512-bf16", "amx-bf16".
 absl::string_view IsaName(Isa isa);
 
-// The numerics classes of bf16 products, defined in kernels/gemm.h. Any processor computes the first; those
-// with AMX compute the second too.
-enum class Bf16Class { kAvx512, kAmx };
-
-// "avx512-bf16", "amx-bf16".
-absl::string_view Bf16ClassName(Bf16Class bf16_class);
-
 // Errors: INVALID_ARGUMENT that lists the valid names.
 absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 
@@ -37,8 +30,8 @@ absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 absl::StatusOr<Isa> DetectIsa();
 
 // Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch
-// is; call it while no kernel runs (Device::Create does). Errors: FAILED_PRECONDITION when the processor does
-// not have `isa`; then nothing changes.
+// is; call it while no kernel runs (CpuDevice::Create does). Errors: FAILED_PRECONDITION when the processor
+// does not have `isa`; then nothing changes.
 absl::Status UseIsa(Isa isa);
 
 }  // namespace shoal

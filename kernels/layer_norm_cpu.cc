@@ -3,8 +3,9 @@
 
 #include "common/base/status.h"
 #include "kernels/layer_norm.h"
+#include "kernels/on_thread.h"
 #include "kernels/row_loops.h"
-#include "kernels/token_blocks.h"
+#include "kernels/token_sums.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/layer_norm_cpu.cc"
@@ -225,7 +226,7 @@ void Check(const NormBackwardArgs& args) {
 void NormForward(Device& device, const NormForwardArgs& args) {
   const OpTimer timer(device.profile(), "norm", MovedBytes({args.x, args.residual, args.sum, args.y}));
   Check(args);
-  ForRows(device, args.x.dim(0), args.x.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), args.x.dim(0), args.x.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(NormForwardRows)(args, begin, end);
   });
 }
@@ -239,8 +240,8 @@ void NormBackward(Device& device, const NormBackwardArgs& args) {
   const OpTimer timer(device.profile(), "norm backward",
                       MovedBytes({args.sum, args.d_y, args.d_y_more, args.d_sum_more, args.d_sum, args.d_x}));
   Check(args);
-  TokenBlocks blocks(device, args.sum.dim(0), args.sum.dim(1), 3);
-  device.pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
+  TokenBlocks blocks(Cpu(device), args.sum.dim(0), args.sum.dim(1), 3);
+  Cpu(device).pool().ParallelFor(blocks.count(), [&](int64_t block, int) {
     const NormPartials partials = {blocks.Partial(block, 0), blocks.Partial(block, 1),
                                    args.d_bias.present() ? blocks.Partial(block, 2) : nullptr};
     HWY_DYNAMIC_DISPATCH(NormBackwardRows)(args, blocks.begin(block), blocks.end(block), partials);

@@ -1,13 +1,13 @@
 #include "kernels/linear.h"
 
 #include "common/base/status.h"
+#include "kernels/cpu_device.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_tiles.h"
+#include "kernels/on_thread.h"
 
 namespace shoal {
 namespace {
-
-// The widest row that a GEMM tile holds as a whole (kernels/gemm.h).
-constexpr int64_t kWholeRow = 1024;
 
 GemmArgs ProductOf(const ConstTensor& x, const ConstTensor& weight, const Tensor& y) {
   GemmArgs gemm;
@@ -47,7 +47,7 @@ NormForwardArgs CutRows(const NormForwardArgs& args, int64_t begin, int64_t end)
 }  // namespace
 
 void LinearActivation(Device& device, const LinearActivationArgs& args) {
-  GemmWithEpilogue(device, ProductOf(args.x, args.weight, args.product),
+  GemmWithEpilogue(Cpu(device), ProductOf(args.x, args.weight, args.product),
                    [&](const GemmTile& tile) { ActivationForwardOnThread(TileOf(args, tile)); });
 }
 
@@ -56,11 +56,11 @@ void LinearResidualNorm(Device& device, const LinearResidualNormArgs& args) {
   NormForwardArgs norm = args.norm;
   norm.x = norm.sum;  // becomes the sum in place
   const GemmArgs product = ProductOf(args.x, args.weight, norm.sum);
-  if (norm.sum.dim(1) > kWholeRow) {
+  if (norm.sum.dim(1) > kWidestWholeRow) {
     Gemm(device, product);
     return NormForward(device, norm);
   }
-  GemmWithEpilogue(device, product, [&](const GemmTile& tile) {
+  GemmWithEpilogue(Cpu(device), product, [&](const GemmTile& tile) {
     NormForwardOnThread(CutRows(norm, tile.row_begin, tile.row_end));
   });
 }

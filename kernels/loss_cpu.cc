@@ -4,7 +4,7 @@
 #include "common/base/status.h"
 #include "kernels/loss.h"
 #include "kernels/row_loops.h"
-#include "kernels/token_blocks.h"
+#include "kernels/token_sums.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/loss_cpu.cc"
@@ -157,8 +157,9 @@ bool Alike(const ConstTensor& like, const ConstTensor& x) {
   return !x.present() || (SameShape(like, x) && x.type() == like.type());
 }
 
-RowResult* ResultsOf(Device& device, int64_t rows) {
-  return reinterpret_cast<RowResult*>(device.SharedScratch(rows * static_cast<int64_t>(sizeof(RowResult))));
+RowResult* ResultsOf(CpuDevice& device, int64_t rows) {
+  return reinterpret_cast<RowResult*>(
+      device.scratch().Shared(rows * static_cast<int64_t>(sizeof(RowResult))));
 }
 
 // In blocks of rows; rows for which has_label is false do not count.
@@ -202,8 +203,8 @@ LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args) {
   Check(args);
   const int64_t rows = args.logits.dim(0);
   const int32_t* labels = args.labels.i32();
-  RowResult* results = ResultsOf(device, rows);
-  ForRows(device, rows, args.logits.dim(1), [&](int64_t begin, int64_t end) {
+  RowResult* results = ResultsOf(Cpu(device), rows);
+  ForRows(Cpu(device), rows, args.logits.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(CrossEntropyRows)(args, begin, end, results);
   });
   LossSum sum = SumOf(results, rows, [labels](int64_t n) { return labels[n] >= 0; });
@@ -220,8 +221,8 @@ LossSum MeanSquaredError(Device& device, const RegressionArgs& args) {
                       MovedBytes({args.predictions, args.targets, args.d_predictions}));
   CheckTargets(args.predictions, args.targets, args.d_predictions);
   const int64_t rows = args.predictions.dim(0);
-  RowResult* results = ResultsOf(device, rows);
-  ForRows(device, rows, args.predictions.dim(1), [&](int64_t begin, int64_t end) {
+  RowResult* results = ResultsOf(Cpu(device), rows);
+  ForRows(Cpu(device), rows, args.predictions.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SquaredErrorRows)(args, begin, end, results);
   });
   return SumOf(results, rows);
@@ -232,8 +233,8 @@ LossSum SigmoidCrossEntropy(Device& device, const MultiLabelArgs& args) {
                       MovedBytes({args.logits, args.targets, args.d_logits}));
   CheckTargets(args.logits, args.targets, args.d_logits);
   const int64_t rows = args.logits.dim(0);
-  RowResult* results = ResultsOf(device, rows);
-  ForRows(device, rows, args.logits.dim(1), [&](int64_t begin, int64_t end) {
+  RowResult* results = ResultsOf(Cpu(device), rows);
+  ForRows(Cpu(device), rows, args.logits.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SigmoidCrossEntropyRows)(args, begin, end, results);
   });
   return SumOf(results, rows);
@@ -242,7 +243,7 @@ LossSum SigmoidCrossEntropy(Device& device, const MultiLabelArgs& args) {
 void Softmax(Device& device, const ConstTensor& x, const Tensor& y) {
   const OpTimer timer(device.profile(), "softmax", MovedBytes({x, y}));
   SHOAL_CHECK(x.rank() == 2 && x.dim(1) >= 1 && y.present() && Alike(x, y));
-  ForRows(device, x.dim(0), x.dim(1), [&](int64_t begin, int64_t end) {
+  ForRows(Cpu(device), x.dim(0), x.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SoftmaxRows)(x, y, begin, end);
   });
 }

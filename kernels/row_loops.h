@@ -6,7 +6,7 @@
 #include <initializer_list>
 
 #include "absl/functional/function_ref.h"
-#include "kernels/device.h"
+#include "kernels/cpu_device.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
@@ -50,7 +50,7 @@ struct Piece {
 };
 
 // Runs fn over pieces that cover a matrix of this shape: whole rows where they are short.
-inline void ForPieces(Device& device, int64_t rows, int64_t columns,
+inline void ForPieces(CpuDevice& device, int64_t rows, int64_t columns,
                       absl::FunctionRef<void(const Piece&)> fn) {
   // 64 KiB: large compared with the cost of an item, small compared with the L2 cache.
   constexpr int64_t kElements = 16384;
@@ -64,7 +64,7 @@ inline void ForPieces(Device& device, int64_t rows, int64_t columns,
 }
 
 // Runs fn(begin, end) over rows of `columns` elements each.
-inline void ForRows(Device& device, int64_t rows, int64_t columns,
+inline void ForRows(CpuDevice& device, int64_t rows, int64_t columns,
                     absl::FunctionRef<void(int64_t begin, int64_t end)> fn) {
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, columns));
   device.pool().ParallelFor(CutCount(rows, grain),

@@ -11,9 +11,9 @@ float* Pass::GradientAt(uint64_t offset, int group) const {
 }
 
 Tensor Pass::Gradient(const VectorParameter& vector) const {
-  const Tensor gradient_of_vector(GradientAt(vector.offset, vector.group), {vector.size});
-  if (!adds_to(vector.group)) SetZero(*device, gradient_of_vector);
-  return gradient_of_vector;
+  const Tensor of_vector = Tensor(GradientAt(vector.offset, vector.group), {vector.size}).On(device->kind());
+  if (!adds_to(vector.group)) SetZero(*device, of_vector);
+  return of_vector;
 }
 
 Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index) {

@@ -1,4 +1,4 @@
-#include "kernels/token_blocks.h"
+#include "kernels/token_sums.h"
 
 #include <algorithm>
 
@@ -12,7 +12,7 @@ int64_t RoundUp(int64_t n, int64_t multiple) { return CutCount(n, multiple) * mu
 
 }  // namespace
 
-TokenBlocks::TokenBlocks(Device& device, int64_t tokens, int64_t channels, int64_t vectors)
+TokenBlocks::TokenBlocks(CpuDevice& device, int64_t tokens, int64_t channels, int64_t vectors)
     : device_(device),
       tokens_(tokens),
       channels_(channels),
@@ -20,7 +20,7 @@ TokenBlocks::TokenBlocks(Device& device, int64_t tokens, int64_t channels, int64
       vectors_(vectors),
       count_(CutCount(tokens, kTokenBlock)),
       partials_(reinterpret_cast<float*>(
-          device.SharedScratch(count_ * vectors * stride_ * static_cast<int64_t>(sizeof(float))))) {}
+          device.scratch().Shared(count_ * vectors * stride_ * static_cast<int64_t>(sizeof(float))))) {}
 
 int64_t TokenBlocks::end(int64_t block) const { return std::min(tokens_, (block + 1) * kTokenBlock); }
 
