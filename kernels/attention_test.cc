@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 
 namespace shoal {
 namespace {

@@ -1,5 +1,5 @@
 // Where kernels run, as models and the worker see it. Each backend has a device of its own
-// (kernels/cpu_device.h).
+// (kernels/cpu/cpu_device.h).
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 
 namespace shoal {
 namespace {

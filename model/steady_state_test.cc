@@ -6,7 +6,7 @@
 
 #include "catch2/catch.hpp"
 #include "common/base/philox.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "model/model.h"
 #include "model/model_oracle.h"
 #include "model/parameters.h"

@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "common/rpc/daemon.h"
 #include "common/rpc/node_flags.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "spdlog/spdlog.h"
 #include "worker/text/text_program.h"
 #include "worker/worker_node.h"

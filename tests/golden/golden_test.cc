@@ -14,7 +14,7 @@
 #include "common/storage/file.h"
 #include "common/storage/safetensors.h"
 #include "common/storage/test_dir.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/optimizer.h"
 #include "model/hugging_face.h"
 #include "model/model.h"

@@ -10,7 +10,7 @@
 #include "common/base/status.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"

@@ -1,7 +1,7 @@
 // The peak speeds of this machine, against which kernels are judged.
 #pragma once
 
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/tensor.h"
 
 namespace shoal {

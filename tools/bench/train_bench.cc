@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/array_pool.h"
 #include "common/base/philox.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
 #include "kernels/op_profile.h"
 #include "kernels/optimizer.h"

@@ -13,7 +13,7 @@
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "tasks/classifier.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"

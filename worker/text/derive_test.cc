@@ -12,7 +12,7 @@
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "tasks/classifier.h"

@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "kernels/cpu_device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "model/model_config.h"
 
 namespace shoal::worker {
