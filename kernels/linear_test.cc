@@ -30,6 +30,15 @@ class Rows {
   std::vector<Bf16> bf16_;
 };
 
+void PlainProduct(Device& device, const ConstTensor& x, const ConstTensor& weight, const Tensor& y) {
+  GemmArgs args;
+  args.a = x;
+  args.b = weight;
+  args.c = y;
+  args.trans_b = true;
+  Gemm(device, args);
+}
+
 void CheckActivation(Device& device, DType type, int64_t columns, bool has_bias) {
   Rows x(type, kInner, 1), product(type, columns, 2), y(type, columns, 3), plain_product = product,
                                                                            plain_y = y;
@@ -42,7 +51,7 @@ void CheckActivation(Device& device, DType type, int64_t columns, bool has_bias)
   args.product = product.view();
   args.y = y.view();
   LinearActivation(device, args);
-  Gemm(device, {args.x, args.weight, plain_product.view(), false, true});
+  PlainProduct(device, args.x, args.weight, plain_product.view());
   ActivationForward(device, {args.activation, plain_product.view(), args.bias, plain_y.view()});
   CHECK(SameBits(product.values(), plain_product.values()));
   CHECK(SameBits(y.values(), plain_y.values()));
@@ -76,7 +85,7 @@ void CheckResidualNorm(Device& device, DType type, int64_t columns) {
   args.norm.mean = Tensor(mean.data(), {kRows});
   args.norm.rstd = Tensor(rstd.data(), {kRows});
   LinearResidualNorm(device, args);
-  Gemm(device, {args.x, args.weight, plain_sum.view(), false, true});
+  PlainProduct(device, args.x, args.weight, plain_sum.view());
   NormForwardArgs plain = args.norm;
   plain.x = plain_sum.view();
   plain.sum = plain_sum.view();
