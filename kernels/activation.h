@@ -25,8 +25,6 @@ struct ActivationForwardArgs {
 };
 
 void ActivationForward(Device& device, const ActivationForwardArgs& args);
-// The same, on the calling thread alone: for epilogues (tiles of rows and columns).
-void ActivationForwardOnThread(const ActivationForwardArgs& args);
 
 // d_x = d_y f'(x + bias);  y = f(x + bias), as forward gave it;  d_bias += sum of d_x over the tokens: blocks
 // of kTokenBlock tokens from 0, in order, and the tokens inside each block in order.

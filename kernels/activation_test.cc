@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/cpu/on_thread.h"
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 

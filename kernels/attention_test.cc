@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 
 namespace shoal {
 namespace {
@@ -21,10 +21,10 @@ std::vector<float> Numbers(int64_t size, uint32_t seed) {
 }
 
 std::unique_ptr<Device> MakeDevice(int threads = 1, const std::string& isa = "") {
-  DeviceOptions options;
+  CpuDeviceOptions options;
   options.threads = threads;
   options.isa = isa;
-  auto device = Device::Create(options);
+  auto device = CpuDevice::Create(options);
   if (!device.ok()) WARN("skipped: " << device.status().message());
   return device.ok() ? *std::move(device) : nullptr;
 }

@@ -1,6 +1,7 @@
 // Elementwise operations, and sums over tokens (in blocks: token_blocks.h).
 #pragma once
 
+#include "absl/types/span.h"
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
@@ -17,6 +18,10 @@ void SetZero(Device& device, const Tensor& x);
 
 // y = x, converted where the types differ (f32 and bf16, to nearest even). One shape.
 void Convert(Device& device, const ConstTensor& x, const Tensor& y);
+
+// out = the elements of x in order, converted to f32, in the caller's memory.
+//   x: a matrix of f32|bf16; out: as many elements
+void CopyToHost(Device& device, const ConstTensor& x, absl::Span<float> out);
 
 // sums[c] += sum over rows n of x[n,c], in blocks of kTokenBlock: a bias gradient.
 //   x [N,C] f32|bf16 (may be columns of a wider matrix), sums [C] f32 in/out

@@ -62,6 +62,9 @@ TEST_CASE("conversion to bf16 rounds to nearest even and back is exact") {
   CHECK(back[0] == 1.0f);
   CHECK(back[1] == 1.015625f);
   CHECK(SameBits(back, ToFloats(ToBf16s(x))));
+  std::vector<float> host(x.size());
+  CopyToHost(*device, ConstTensor(y.data(), {kRows, kColumns}), absl::MakeSpan(host));
+  CHECK(SameBits(host, back));
 }
 
 std::vector<float> ColumnSums(Device& device, const std::vector<float>& x) {

@@ -20,12 +20,14 @@
 
 #include <cstdint>
 
-#include "absl/functional/function_ref.h"
 #include "kernels/device.h"
-#include "kernels/gemm_problem.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
+
+// The blocks of K in the definition, and the steps of amx-bf16.
+inline constexpr int64_t kGemmBlockK = 384;
+inline constexpr int64_t kGemmStepK = 32;
 
 // C[M,N] = op(A)[M,K] op(B)[K,N] (+ C) (+ bias).   M, N: rows and columns of C; K: the dimension that is
 // summed over. Views may have row strides. C aliases neither A nor B.
@@ -47,23 +49,5 @@ struct GemmArgs {
 // Runs on all threads of the device. Shapes and types must fit (checked). M, N or K may be 0: with K = 0, C
 // becomes 0 (or is kept, with `accumulate`), plus the bias.
 void Gemm(Device& device, const GemmArgs& args);
-
-// The same on the calling thread alone, for use inside an item of the pool; `thread` is the item's.
-void GemmOnThread(Device& device, int thread, const GemmArgs& args);
-
-// A finished part of C.
-struct GemmTile {
-  int64_t row_begin = 0;
-  int64_t row_end = 0;
-  int64_t column_begin = 0;
-  int64_t column_end = 0;
-  int thread = 0;  // that computed it
-};
-
-// Gemm, then epilogue(tile) for each tile of C, after the bias, on the thread that computed it and while it
-// is in cache. Tiles cover C exactly once, are cut by shape alone, and are whole rows when N <= 1024. The
-// epilogue may change the tile in place and write the same tile of other matrices (bias + GELU, residual).
-void GemmWithEpilogue(Device& device, const GemmArgs& args,
-                      absl::FunctionRef<void(const GemmTile&)> epilogue);
 
 }  // namespace shoal

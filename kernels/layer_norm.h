@@ -30,9 +30,6 @@ struct NormForwardArgs {
 };
 
 void NormForward(Device& device, const NormForwardArgs& args);
-// The same, on the calling thread alone: for epilogues. Cut the tensors by rows, and the dropout with
-// FromRow.
-void NormForwardOnThread(const NormForwardArgs& args);
 
 // Gradients of what NormForward computed.
 //   d_y' = d_y + d_y_more;  d_sum = (gradient of sum through the norm) + d_sum_more;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/base/philox.h"
+#include "kernels/cpu/on_thread.h"
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 

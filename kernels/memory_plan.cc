@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "common/base/status.h"
-
 namespace shoal {
 namespace {
 
@@ -57,19 +55,6 @@ MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers) {
     placed.insert(after, Placed{offset, buffer});
   }
   return plan;
-}
-
-void Arena::Reserve(int64_t size_bytes) {
-  if (size_bytes <= size_bytes_) return;
-  memory_.reset();
-  memory_ = AllocateLarge(size_bytes);
-  size_bytes_ = size_bytes;
-  ++allocations_;
-}
-
-std::byte* Arena::At(int64_t offset_bytes) const {
-  SHOAL_CHECK(offset_bytes >= 0 && offset_bytes <= size_bytes_);
-  return memory_.get() + offset_bytes;
 }
 
 }  // namespace shoal

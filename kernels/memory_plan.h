@@ -2,7 +2,6 @@
 // allocation holds all buffers.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -30,26 +29,5 @@ struct MemoryPlan {
 // largest first, each in the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep
 // Neural Net Inference", 2020).
 MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers);
-
-// One aligned block of memory that only grows. Not thread-safe.
-class Arena {
- public:
-  Arena() = default;
-  Arena(Arena&&) = default;
-  Arena& operator=(Arena&&) = default;
-
-  // Makes size_bytes() at least `size_bytes`. Contents and pointers are lost when it grows, which counts as
-  // one allocation.
-  void Reserve(int64_t size_bytes);
-  // The byte at `offset_bytes`; it must be inside.
-  std::byte* At(int64_t offset_bytes) const;
-  int64_t size_bytes() const { return size_bytes_; }
-  int64_t allocations() const { return allocations_; }
-
- private:
-  LargeMemory memory_;
-  int64_t size_bytes_ = 0;
-  int64_t allocations_ = 0;
-};
 
 }  // namespace shoal

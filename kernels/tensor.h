@@ -9,9 +9,13 @@
 #include <type_traits>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/base/status.h"
 
 namespace shoal {
+
+// Backends, and so the memory that a tensor's elements are in.
+enum class DeviceKind : uint8_t { kCpu };
 
 enum class DType : uint8_t { kF32, kBf16, kI32, kU8 };
 
@@ -77,6 +81,7 @@ class BasicTensor {
   BasicTensor(const BasicTensor<Other>& other)  // NOLINT(google-explicit-constructor)
       : data_(other.data_),
         type_(other.type_),
+        device_(other.device_),
         rank_(other.rank_),
         shape_(other.shape_),
         row_stride_(other.row_stride_) {}
@@ -84,6 +89,7 @@ class BasicTensor {
   bool present() const { return data_ != nullptr; }
   Void* data() const { return data_; }
   DType type() const { return type_; }
+  DeviceKind device() const { return device_; }
   int rank() const { return rank_; }
   int64_t dim(int i) const {
     SHOAL_CHECK(i >= 0 && i < rank_);
@@ -95,16 +101,22 @@ class BasicTensor {
   int64_t size() const { return rank_ == 0 ? 1 : shape_[0] * RowSize(); }
   int64_t size_bytes() const { return size() * SizeOf(type_); }
 
-  // Typed pointer to the first element; the type must be the view's.
+  // Typed pointer to the first element; the type must be the view's, and the memory that of the CPU.
   template <typename T>
   Element<T>* as() const {
-    SHOAL_CHECK(type_ == internal::DTypeOf<T>());
+    SHOAL_CHECK(type_ == internal::DTypeOf<T>() && device_ == DeviceKind::kCpu);
     return static_cast<Element<T>*>(data_);
   }
   Element<float>* f32() const { return as<float>(); }
   Element<Bf16>* bf16() const { return as<Bf16>(); }
   Element<int32_t>* i32() const { return as<int32_t>(); }
 
+  // The same view, of memory of this kind of device. Views of other memory than the CPU's are made with it.
+  BasicTensor On(DeviceKind device) const {
+    BasicTensor view = *this;
+    view.device_ = device;
+    return view;
+  }
   // Rows [begin, end) of the first dimension.
   BasicTensor Rows(int64_t begin, int64_t end) const {
     SHOAL_CHECK(rank_ >= 1 && 0 <= begin && begin <= end && end <= shape_[0]);
@@ -123,7 +135,7 @@ class BasicTensor {
   }
   // The same elements under another shape of the same size; the view must be contiguous.
   BasicTensor Reshape(std::initializer_list<int64_t> shape) const {
-    BasicTensor view(data_, type_, shape);
+    const BasicTensor view = BasicTensor(data_, type_, shape).On(device_);
     SHOAL_CHECK(contiguous() && view.size() == size());
     return view;
   }
@@ -144,6 +156,7 @@ class BasicTensor {
 
   Void* data_ = nullptr;
   DType type_ = DType::kF32;
+  DeviceKind device_ = DeviceKind::kCpu;
   int rank_ = 0;
   std::array<int64_t, 4> shape_ = {};
   int64_t row_stride_ = 1;
@@ -151,6 +164,12 @@ class BasicTensor {
 
 using Tensor = BasicTensor<void>;
 using ConstTensor = BasicTensor<const void>;
+
+// The elements of `span`, in the CPU's memory, as a vector.
+template <typename T>
+ConstTensor ViewOf(absl::Span<const T> span) {
+  return {span.data(), {static_cast<int64_t>(span.size())}};
+}
 
 // "f32[12,384]", for messages.
 std::string ToString(const ConstTensor& tensor);

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/cpu/cpu_device.h"
+
 namespace shoal {
 namespace {
 
@@ -41,10 +43,10 @@ std::vector<float> ToFloats(const std::vector<Bf16>& x) {
 }
 
 std::unique_ptr<Device> MakeDevice(int threads, const std::string& isa) {
-  DeviceOptions options;
+  CpuDeviceOptions options;
   options.threads = threads;
   options.isa = isa;
-  auto device = Device::Create(options);
+  auto device = CpuDevice::Create(options);
   if (!device.ok()) WARN("skipped: " << device.status().message());
   return device.ok() ? *std::move(device) : nullptr;
 }

@@ -14,7 +14,7 @@
 #include "common/storage/file.h"
 #include "common/storage/safetensors.h"
 #include "common/storage/test_dir.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "model/hugging_face.h"
 #include "model/model_oracle.h"
 #include "model/parameters.h"
@@ -23,10 +23,10 @@ namespace shoal {
 namespace {
 
 std::unique_ptr<Device> NewDevice(int threads, const std::string& isa = "") {
-  DeviceOptions options;
+  CpuDeviceOptions options;
   options.threads = threads;
   options.isa = isa;
-  auto device = Device::Create(options);
+  auto device = CpuDevice::Create(options);
   REQUIRE(device.ok());
   return *std::move(device);
 }

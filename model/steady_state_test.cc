@@ -6,7 +6,7 @@
 
 #include "catch2/catch.hpp"
 #include "common/base/philox.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "model/model.h"
 #include "model/model_oracle.h"
 #include "model/parameters.h"
@@ -29,10 +29,10 @@ namespace shoal {
 namespace {
 
 void CheckSteadyState(const ModelConfig& config, DType activations, GemmPath path) {
-  DeviceOptions options;
+  CpuDeviceOptions options;
   options.threads = 2;
   options.gemm_path = path;
-  const auto device = Device::Create(options);
+  const auto device = CpuDevice::Create(options);
   REQUIRE(device.ok());
   const Examples examples(config, std::vector<int>(40, 9));
   const std::vector<float> theta = RandomTheta(config);

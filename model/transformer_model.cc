@@ -27,7 +27,7 @@ class TransformerModel : public Model {
         stack_(plan_, recipe.stack),
         head_(
             std::visit([&](const auto& head) { return MakeHead(plan_.At(plan_.head), head); }, recipe.head)) {
-    buffers_.Allocate();
+    buffers_.Allocate(*device_);
   }
 
   bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) override {

@@ -21,7 +21,7 @@
 #include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
 #include "common/storage/progress_env.h"
-#include "kernels/thread_pool.h"
+#include "kernels/cpu/thread_pool.h"
 #include "proto/scheduler.pb.h"
 #include "server/peer_link.h"
 #include "server/restore_source.h"

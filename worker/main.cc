@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "common/rpc/daemon.h"
 #include "common/rpc/node_flags.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "spdlog/spdlog.h"
 #include "worker/text/text_program.h"
 #include "worker/worker_node.h"
@@ -28,9 +28,9 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("worker")));
-  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions device_options,
-                         DeviceOptions::FromEnvironment(flags.node.threads));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, Device::Create(device_options));
+  SHOAL_ASSIGN_OR_RETURN(const CpuDeviceOptions device_options,
+                         CpuDeviceOptions::FromEnvironment(flags.node.threads));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<CpuDevice> device, CpuDevice::Create(device_options));
   spdlog::info("Computing with {}", device->Describe());
   // A worker serves only its health check.
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));

@@ -8,14 +8,14 @@ Tensor Buffer::Matrix(int64_t rows) const {
   SHOAL_CHECK(present());
   const BufferSet::Shape& shape = set_->shapes_[index_];
   SHOAL_CHECK(rows <= shape.rows);
-  return {set_->At(index_), shape.type, {rows, shape.columns}};
+  return set_->At(index_, {rows, shape.columns});
 }
 
 Tensor Buffer::Vector(int64_t size) const {
   SHOAL_CHECK(present());
   const BufferSet::Shape& shape = set_->shapes_[index_];
   SHOAL_CHECK(size <= shape.rows * shape.columns);
-  return {set_->At(index_), shape.type, {size}};
+  return set_->At(index_, {size});
 }
 
 Buffer BufferSet::Add(int64_t rows, int64_t columns, DType type, Lifetime lifetime) {
@@ -24,9 +24,14 @@ Buffer BufferSet::Add(int64_t rows, int64_t columns, DType type, Lifetime lifeti
   return {this, static_cast<int>(shapes_.size()) - 1};
 }
 
-void BufferSet::Allocate() {
-  memory_ = PlanMemory(lifetimes_);
-  arena_.Reserve(memory_.total_bytes);
+void BufferSet::Allocate(Device& device) {
+  plan_ = PlanMemory(lifetimes_);
+  device_ = device.kind();
+  memory_ = device.Allocate(plan_.total_bytes);
+}
+
+Tensor BufferSet::At(int index, std::initializer_list<int64_t> shape) const {
+  return Tensor(memory_->At(plan_.offsets[index]), shapes_[index].type, shape).On(device_);
 }
 
 LayerPlan LayerPlan::At(int other_step) const {

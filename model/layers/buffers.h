@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "kernels/device.h"
 #include "kernels/memory_plan.h"
 #include "kernels/tensor.h"
 #include "model/batch.h"
@@ -45,8 +47,9 @@ class BufferSet {
   BufferSet& operator=(const BufferSet&) = delete;
 
   Buffer Add(int64_t rows, int64_t columns, DType type, Lifetime lifetime);
-  void Allocate();
-  int64_t size_bytes() const { return arena_.size_bytes(); }
+  // Once, after the last Add: takes the memory from `device`, which must outlive the set.
+  void Allocate(Device& device);
+  int64_t size_bytes() const { return plan_.total_bytes; }
 
  private:
   friend class Buffer;
@@ -55,12 +58,14 @@ class BufferSet {
     int64_t columns = 0;
     DType type = DType::kF32;
   };
-  std::byte* At(int index) const { return arena_.At(memory_.offsets[index]); }
+  // Memory of the buffer for `shape`, at most its size.
+  Tensor At(int index, std::initializer_list<int64_t> shape) const;
 
   std::vector<Shape> shapes_;
   std::vector<BufferLifetime> lifetimes_;
-  MemoryPlan memory_;
-  Arena arena_;
+  MemoryPlan plan_;
+  DeviceKind device_ = DeviceKind::kCpu;
+  std::unique_ptr<DeviceMemory> memory_;
 };
 
 // What a layer needs a buffer for.

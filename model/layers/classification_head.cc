@@ -1,6 +1,4 @@
-#include <algorithm>
 #include <cstdint>
-#include <vector>
 
 #include "common/base/status.h"
 #include "kernels/activation.h"
@@ -15,7 +13,7 @@ namespace {
 class ClassificationHead : public Head {
  public:
   ClassificationHead(const LayerPlan& plan, const ClassificationHeadSpec& spec)
-      : spec_(spec), dense_map_(spec.dense), labels_map_(spec.labels), first_rows_(plan.limits.examples) {
+      : spec_(spec), dense_map_(spec.dense), labels_map_(spec.labels) {
     const int64_t examples = plan.limits.examples;
     gathered_ = plan.Add(Use::kKept, examples, dense_map_.in(), plan.activations);
     first_ = converts(plan.activations) ? plan.Add(Use::kKept, examples, dense_map_.in()) : gathered_;
@@ -35,7 +33,7 @@ class ClassificationHead : public Head {
   LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> out) override {
     const Tensor logits = Forward(pass, hidden);
     SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == logits.size());
-    if (!out.empty()) std::copy_n(logits.f32(), logits.size(), out.begin());
+    if (!out.empty()) CopyToHost(*pass.device, logits, out);
     if (pass.batch.classes.empty() && pass.batch.targets.empty()) return {};
     return Loss(pass, logits, {});
   }
@@ -43,7 +41,10 @@ class ClassificationHead : public Head {
  private:
   // The head computes in f32.
   static bool converts(DType activations) { return activations != DType::kF32; }
-  ConstTensor FirstRows(const Pass& pass) const { return {first_rows_.data(), {pass.batch.example_count()}}; }
+  // Where the examples begin.
+  static ConstTensor FirstRows(const Pass& pass) {
+    return ViewOf(pass.batch.offsets).Rows(0, pass.batch.example_count());
+  }
   Dropout InputDropout(const Pass& pass) const {
     return DropoutOfExamples(pass, spec_.input_dropout, "head input");
   }
@@ -55,7 +56,6 @@ class ClassificationHead : public Head {
     const Tensor gathered = gathered_.Matrix(examples), first = first_.Matrix(examples);
     const Tensor dense = dense_.Matrix(examples), pooled = pooled_.Matrix(examples);
     const Tensor logits = logits_.Matrix(examples);
-    std::copy_n(pass.batch.offsets.begin(), examples, first_rows_.begin());
     GatherRows(*pass.device, hidden, FirstRows(pass), gathered);
     if (converts(gathered.type())) Convert(*pass.device, gathered, first);
     Drop(pass, InputDropout(pass), first);
@@ -92,15 +92,15 @@ class ClassificationHead : public Head {
 
   // The sum over the examples. `d_logits` may be `logits`, or empty.
   LossSum Loss(const Pass& pass, const Tensor& logits, const Tensor& d_logits) const {
-    const int64_t examples = pass.batch.example_count();
     if (spec_.type == HEAD_TYPE_CLASS) {
       CrossEntropyArgs args;
       args.logits = logits;
-      args.labels = ConstTensor(pass.batch.classes.data(), {examples});
+      args.labels = ViewOf(pass.batch.classes);
       args.d_logits = d_logits;
       return CrossEntropy(*pass.device, args);
     }
-    const ConstTensor targets(pass.batch.targets.data(), {examples, labels_map_.out()});
+    const ConstTensor targets =
+        ViewOf(pass.batch.targets).Reshape({pass.batch.example_count(), labels_map_.out()});
     if (spec_.type == HEAD_TYPE_NUMBER) return MeanSquaredError(*pass.device, {logits, targets, 1, d_logits});
     return SigmoidCrossEntropy(*pass.device, {logits, targets, 1, d_logits});
   }
@@ -109,7 +109,6 @@ class ClassificationHead : public Head {
   const Linear dense_map_, labels_map_;
   Buffer gathered_;  // the rows of the first tokens, in the activations' type
   Buffer first_, dense_, pooled_, d_pooled_, logits_;
-  std::vector<int32_t> first_rows_;
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "model/layers/embedding.h"
 
-#include "common/base/status.h"
 #include "kernels/elementwise.h"
+#include "kernels/token_ids.h"
 
 namespace shoal {
 
@@ -9,34 +9,34 @@ Embedding::Embedding(const LayerPlan& plan, const EmbeddingSpec& spec)
     : spec_(spec),
       d_x_(plan.AddActivation(Use::kBackward, spec.words.columns)),
       d_sum_(plan.AddActivation(Use::kBackward, spec.words.columns)),
-      positions_(plan.limits.tokens),
-      no_types_(plan.limits.tokens) {
+      positions_(plan.Add(Use::kKept, plan.limits.tokens, 1, DType::kI32)),
+      no_types_(plan.Add(Use::kKept, plan.limits.tokens, 1, DType::kI32)) {
   if (spec.norm) norm_.emplace(plan, *spec.norm, plan.AddActivation(Use::kKept, spec.words.columns));
 }
 
-void Embedding::Number(const Batch& batch) {
-  const int64_t longest = spec_.positions.rows - spec_.first_position;
-  for (int64_t b = 0; b < batch.example_count(); ++b) {
-    const int32_t begin = batch.offsets[b], end = batch.offsets[b + 1];
-    SHOAL_CHECK(begin < end && end - begin <= longest);
-    for (int32_t i = begin; i < end; ++i) {
-      positions_[i] = static_cast<int32_t>(i - begin + spec_.first_position);
-    }
-  }
-}
+ConstTensor Embedding::Positions(const Pass& pass) const { return positions_.Vector(pass.tokens()); }
 
 ConstTensor Embedding::Types(const Pass& pass) const {
-  return {pass.batch.types.empty() ? no_types_.data() : pass.batch.types.data(), {pass.tokens()}};
+  return pass.batch.types.empty() ? no_types_.Vector(pass.tokens()) : ViewOf(pass.batch.types);
+}
+
+void Embedding::SetIds(const Pass& pass) const {
+  TokenPositionsArgs args;
+  args.offsets = ViewOf(pass.batch.offsets);
+  args.first = spec_.first_position;
+  args.longest = spec_.positions.rows - spec_.first_position;
+  args.positions = positions_.Vector(pass.tokens());
+  TokenPositions(*pass.device, args);
+  if (spec_.types && pass.batch.types.empty()) SetZero(*pass.device, no_types_.Vector(pass.tokens()));
 }
 
 void Embedding::Forward(const Pass& pass, const Tensor& x) {
-  Number(pass.batch);
-  const int64_t tokens = pass.tokens();
+  SetIds(pass);
   EmbeddingForwardArgs args;
-  args.token = {pass.Value(spec_.words), {pass.batch.tokens.data(), {tokens}}};
-  args.position = {pass.Value(spec_.positions), {positions_.data(), {tokens}}};
+  args.token = {pass.Value(spec_.words), ViewOf(pass.batch.tokens)};
+  args.position = {pass.Value(spec_.positions), Positions(pass)};
   if (spec_.types) args.type = {pass.Value(*spec_.types), Types(pass)};
-  args.y = norm_ ? norm_->sum(tokens) : x;
+  args.y = norm_ ? norm_->sum(pass.tokens()) : x;
   EmbeddingForward(*pass.device, args);
   if (norm_) norm_->Forward(pass, x);
   Drop(pass, DropoutOf(pass), x);
@@ -61,13 +61,12 @@ ConstTensor Embedding::SumGradient(const Pass& pass, ConstTensor d_x, ConstTenso
 }
 
 void Embedding::Backward(const Pass& pass, const ConstTensor& d_x, const ConstTensor& d_x_more) {
-  const int64_t tokens = pass.tokens();
   const ConstTensor d_sum = SumGradient(pass, d_x, d_x_more);
   const auto table = [&](const MatrixParameter& rows, const ConstTensor& ids) {
     EmbeddingBackward(*pass.device, {ids, d_sum, pass.Gradient(rows)});
   };
-  table(spec_.words, {pass.batch.tokens.data(), {tokens}});
-  table(spec_.positions, {positions_.data(), {tokens}});
+  table(spec_.words, ViewOf(pass.batch.tokens));
+  table(spec_.positions, Positions(pass));
   if (spec_.types) table(*spec_.types, Types(pass));
 }
 

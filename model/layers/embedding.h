@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "kernels/embedding.h"
 #include "model/layers/buffers.h"
@@ -26,7 +24,9 @@ class Embedding {
   void Backward(const Pass& pass, const ConstTensor& d_x, const ConstTensor& d_x_more);
 
  private:
-  void Number(const Batch& batch);
+  // Fills in the ids that the batch does not have.
+  void SetIds(const Pass& pass) const;
+  ConstTensor Positions(const Pass& pass) const;
   // Token types; all 0 when the batch has none.
   ConstTensor Types(const Pass& pass) const;
   Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
@@ -36,8 +36,7 @@ class Embedding {
   const EmbeddingSpec spec_;
   std::optional<Norm> norm_;
   const Buffer d_x_, d_sum_;
-  std::vector<int32_t> positions_;
-  std::vector<int32_t> no_types_;
+  const Buffer positions_, no_types_;  // [N] i32
 };
 
 }  // namespace shoal

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
 #include "common/base/status.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
+#include "kernels/token_ids.h"
 #include "model/layers/head.h"
 #include "model/layers/linear.h"
 
@@ -12,14 +12,13 @@ namespace shoal {
 namespace {
 
 constexpr int64_t kChunk = kGemmBlockK;  // rows
-constexpr int32_t kNoLabel = -100;
 
 class LanguageModelHead : public Head {
  public:
   LanguageModelHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec)
       : words_({spec.words, {}}),
         logits_(plan.Add(Use::kKept, std::min(kChunk, plan.limits.tokens), words_.out(), plan.activations)),
-        labels_(plan.limits.tokens) {}
+        labels_(plan.Add(Use::kForward, plan.limits.tokens, 1, DType::kI32)) {}
 
   LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) override {
     return ForChunks(pass, hidden, [&](int64_t begin, int64_t end, const Tensor& logits) {
@@ -35,7 +34,7 @@ class LanguageModelHead : public Head {
     SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == pass.tokens() * vocabulary);
     return ForChunks(pass, hidden, [&](int64_t begin, int64_t end, const Tensor& logits) {
       if (!out.empty())
-        Convert(*pass.device, logits, Tensor(out.data() + begin * vocabulary, {end - begin, vocabulary}));
+        CopyToHost(*pass.device, logits, out.subspan(begin * vocabulary, (end - begin) * vocabulary));
       return Loss(pass, begin, logits, {});
     });
   }
@@ -44,7 +43,8 @@ class LanguageModelHead : public Head {
   // The sum of chunk(begin, end, logits of these rows) over all rows.
   template <typename Chunk>
   LossSum ForChunks(const Pass& pass, const ConstTensor& hidden, const Chunk& chunk) {
-    SetLabels(pass.batch);
+    NextTokenLabels(*pass.device, ViewOf(pass.batch.tokens), ViewOf(pass.batch.offsets),
+                    labels_.Vector(pass.tokens()));
     LossSum sum;
     for (int64_t begin = 0; begin < pass.tokens(); begin += kChunk) {
       const int64_t end = std::min(pass.tokens(), begin + kChunk);
@@ -58,23 +58,18 @@ class LanguageModelHead : public Head {
     return sum;
   }
 
-  void SetLabels(const Batch& batch) {
-    for (int64_t n = 0; n + 1 < batch.token_count(); ++n) labels_[n] = batch.tokens[n + 1];
-    for (int64_t b = 0; b < batch.example_count(); ++b) labels_[batch.offsets[b + 1] - 1] = kNoLabel;
-  }
-
   // The loss of the rows from `begin` on. `d_logits` may be `logits`, or absent.
   LossSum Loss(const Pass& pass, int64_t begin, const Tensor& logits, const Tensor& d_logits) const {
     CrossEntropyArgs args;
     args.logits = logits;
-    args.labels = ConstTensor(labels_.data() + begin, {logits.dim(0)});
+    args.labels = labels_.Vector(pass.tokens()).Rows(begin, begin + logits.dim(0));
     args.d_logits = d_logits;
     return CrossEntropy(*pass.device, args);
   }
 
   const Linear words_;
   const Buffer logits_;
-  std::vector<int32_t> labels_;
+  const Buffer labels_;  // [N] i32
 };
 
 }  // namespace

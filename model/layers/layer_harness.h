@@ -35,7 +35,7 @@ class LayerHarness {
   // written.
   Pass Start() {
     builder.EndGroup();
-    buffers_.Allocate();
+    buffers_.Allocate(*device_);
     theta_ = Numbers(static_cast<int64_t>(parameters_.size), 1);
     gradient_.assign(parameters_.size, std::nanf(""));
     Pass pass;

@@ -23,11 +23,6 @@ void Linear::ForwardProduct(const Pass& pass, const ConstTensor& x, const Tensor
   Gemm(*pass.device, Product(pass, x, y));
 }
 
-void Linear::ForwardTiles(const Pass& pass, const ConstTensor& x, const Tensor& y,
-                          absl::FunctionRef<void(const GemmTile&)> epilogue) const {
-  GemmWithEpilogue(*pass.device, Product(pass, x, y), epilogue);
-}
-
 void Linear::BackwardWeight(const Pass& pass, const ConstTensor& x, const ConstTensor& d_y) const {
   GemmArgs gemm;
   gemm.a = d_y;

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "absl/functional/function_ref.h"
 #include "kernels/gemm.h"
 #include "kernels/tensor.h"
 #include "model/layers/pass.h"
@@ -19,9 +18,6 @@ class Linear {
   void Forward(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
   // Without the bias.
   void ForwardProduct(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
-  // Without the bias; then epilogue(tile) for each tile of y while it is in cache (kernels/gemm.h).
-  void ForwardTiles(const Pass& pass, const ConstTensor& x, const Tensor& y,
-                    absl::FunctionRef<void(const GemmTile&)> epilogue) const;
 
   // The weight's gradient, from that of y.
   void BackwardWeight(const Pass& pass, const ConstTensor& x, const ConstTensor& d_y) const;
@@ -33,6 +29,7 @@ class Linear {
   int64_t in() const { return spec_.weight.columns; }
   int64_t out() const { return spec_.weight.rows; }
   int group() const { return spec_.weight.group; }
+  ConstTensor weight(const Pass& pass) const { return pass.Value(spec_.weight); }
   // [out]; absent when there is none.
   ConstTensor bias(const Pass& pass) const { return spec_.bias ? pass.Value(*spec_.bias) : ConstTensor(); }
   Tensor bias_gradient(const Pass& pass) const { return spec_.bias ? pass.Gradient(*spec_.bias) : Tensor(); }

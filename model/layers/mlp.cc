@@ -1,5 +1,7 @@
 #include "model/layers/mlp.h"
 
+#include "kernels/linear.h"
+
 namespace shoal {
 
 Mlp::Mlp(const LayerPlan& plan, const MlpSpec& spec)
@@ -12,18 +14,15 @@ Mlp::Mlp(const LayerPlan& plan, const MlpSpec& spec)
       d_up_(plan.AddActivation(Use::kBackward, up_map_.out())) {}
 
 ConstTensor Mlp::Forward(const Pass& pass, const ConstTensor& x) {
-  const Tensor up = up_.Matrix(pass.tokens()), activated = activated_.Matrix(pass.tokens());
-  const ConstTensor bias = up_map_.bias(pass);
-  up_map_.ForwardTiles(pass, x, up, [&](const GemmTile& tile) {
-    ActivationForwardArgs args;
-    args.activation = activation_;
-    args.x = up.Rows(tile.row_begin, tile.row_end).Columns(tile.column_begin, tile.column_end);
-    if (bias.present())
-      args.bias = ConstTensor(bias.f32() + tile.column_begin, {tile.column_end - tile.column_begin});
-    args.y = activated.Rows(tile.row_begin, tile.row_end).Columns(tile.column_begin, tile.column_end);
-    ActivationForwardOnThread(args);
-  });
-  return activated;
+  LinearActivationArgs args;
+  args.x = x;
+  args.weight = up_map_.weight(pass);
+  args.bias = up_map_.bias(pass);
+  args.activation = activation_;
+  args.product = up_.Matrix(pass.tokens());
+  args.y = activated_.Matrix(pass.tokens());
+  LinearActivation(*pass.device, args);
+  return args.y;
 }
 
 void Mlp::Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out, const Tensor& d_x) {

@@ -1,24 +1,8 @@
 #include "model/layers/norm.h"
 
+#include "kernels/linear.h"
+
 namespace shoal {
-namespace {
-
-// The widest row that a GEMM tile holds as a whole (kernels/gemm.h).
-constexpr int64_t kWholeRow = 1024;
-
-NormForwardArgs RowsOf(const NormForwardArgs& args, int64_t begin, int64_t end) {
-  NormForwardArgs rows = args;
-  rows.x = args.x.Rows(begin, end);
-  rows.residual = args.residual.Rows(begin, end);
-  rows.sum = args.sum.Rows(begin, end);
-  rows.y = args.y.Rows(begin, end);
-  rows.mean = args.mean.Rows(begin, end);
-  rows.rstd = args.rstd.Rows(begin, end);
-  rows.dropout = FromRow(args.dropout, begin);
-  return rows;
-}
-
-}  // namespace
 
 Norm::Norm(const LayerPlan& plan, const NormSpec& spec, Buffer sum)
     : spec_(spec),
@@ -43,19 +27,15 @@ void Norm::Forward(const Pass& pass, const Tensor& y) const {
 }
 
 void Norm::Forward(const Pass& pass, const ResidualSum& from, const Tensor& y) const {
-  const Tensor sums = sum(pass.tokens());
-  NormForwardArgs args = ForwardArgs(pass, y);
-  args.bias = from.linear->bias(pass);
-  args.residual = from.residual;
-  args.dropout = from.dropout;
-  args.sum = sums;
-  if (sums.dim(1) > kWholeRow) {
-    from.linear->ForwardProduct(pass, from.x, sums);
-    return NormForward(*pass.device, args);
-  }
-  from.linear->ForwardTiles(pass, from.x, sums, [&](const GemmTile& tile) {
-    NormForwardOnThread(RowsOf(args, tile.row_begin, tile.row_end));
-  });
+  LinearResidualNormArgs args;
+  args.x = from.x;
+  args.weight = from.linear->weight(pass);
+  args.norm = ForwardArgs(pass, y);
+  args.norm.bias = from.linear->bias(pass);
+  args.norm.residual = from.residual;
+  args.norm.dropout = from.dropout;
+  args.norm.sum = sum(pass.tokens());
+  LinearResidualNorm(*pass.device, args);
 }
 
 NormBackwardArgs Norm::BackwardArgs(const Pass& pass, const Gradients& gradients) const {

@@ -1,8 +1,7 @@
 #include "model/layers/pass.h"
 
-#include <algorithm>
-
 #include "common/base/philox.h"
+#include "kernels/elementwise.h"
 
 namespace shoal {
 
@@ -12,9 +11,9 @@ float* Pass::GradientAt(uint64_t offset, int group) const {
 }
 
 Tensor Pass::Gradient(const VectorParameter& vector) const {
-  float* const at = GradientAt(vector.offset, vector.group);
-  if (!adds_to(vector.group)) std::fill_n(at, vector.size, 0.0f);
-  return {at, {vector.size}};
+  const Tensor of_vector = Tensor(GradientAt(vector.offset, vector.group), {vector.size}).On(device->kind());
+  if (!adds_to(vector.group)) SetZero(*device, of_vector);
+  return of_vector;
 }
 
 Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index) {

@@ -15,7 +15,7 @@ namespace shoal {
 // Borrowed. A pass writes each parameter's gradient once: it replaces the old value, or with `accumulate`
 // adds to it. Gradients of group 0 are always added to, since several layers may share their parameters.
 struct Pass {
-  Device* device = nullptr;
+  Device* device = nullptr;  // whose memory holds θ and the gradient
   const float* theta = nullptr;
   Batch batch;
   // In training only.
@@ -29,15 +29,17 @@ struct Pass {
   int64_t tokens() const { return batch.token_count(); }
   bool adds_to(int group) const { return accumulate || group == 0; }
 
-  ConstTensor Value(const VectorParameter& vector) const { return {theta + vector.offset, {vector.size}}; }
+  ConstTensor Value(const VectorParameter& vector) const {
+    return ConstTensor(theta + vector.offset, {vector.size}).On(device->kind());
+  }
   ConstTensor Value(const MatrixParameter& matrix) const {
-    return {theta + matrix.offset, {matrix.rows, matrix.columns}};
+    return ConstTensor(theta + matrix.offset, {matrix.rows, matrix.columns}).On(device->kind());
   }
   // For kernels that add to the gradient: set to zero first, unless the pass adds to it.
   Tensor Gradient(const VectorParameter& vector) const;
   // As it is.
   Tensor Gradient(const MatrixParameter& matrix) const {
-    return {GradientAt(matrix.offset, matrix.group), {matrix.rows, matrix.columns}};
+    return Tensor(GradientAt(matrix.offset, matrix.group), {matrix.rows, matrix.columns}).On(device->kind());
   }
 
  private:

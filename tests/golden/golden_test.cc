@@ -14,6 +14,7 @@
 #include "common/storage/file.h"
 #include "common/storage/safetensors.h"
 #include "common/storage/test_dir.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/optimizer.h"
 #include "model/hugging_face.h"
 #include "model/model.h"
@@ -124,7 +125,7 @@ class Reference {
       : config_(Ok(ReadModelConfig(PosixEnv(), folder))),
         parameters_(MakeParameters(config_)),
         batch_(ReadBatch(inputs, config_.head)) {
-    device_ = Ok(Device::Create(Ok(DeviceOptions::FromEnvironment(/*threads=*/2))));
+    device_ = Ok(CpuDevice::Create(Ok(CpuDeviceOptions::FromEnvironment(/*threads=*/2))));
     const Batch batch = batch_.view();
     model_ = MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()});
     LoadedWeights weights = Ok(ReadWeights(PosixEnv(), folder, parameters_));

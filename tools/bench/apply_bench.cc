@@ -3,8 +3,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cpu/thread_pool.h"
 #include "kernels/optimizer.h"
-#include "kernels/thread_pool.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/timing.h"
 

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
@@ -19,13 +19,14 @@ inline absl::StatusOr<DType> ParsePrecision(const std::string& name) {
   return absl::InvalidArgumentError(absl::StrCat("--precision ", name, ": expected f32 or bf16"));
 }
 
-// As set in the environment (DeviceOptions), with bf16 in the fastest class that the processor supports.
-inline absl::StatusOr<std::unique_ptr<Device>> MakeBenchDevice(int threads) {
-  const auto options = DeviceOptions::FromEnvironment(threads);
+// As set in the environment (CpuDeviceOptions), with bf16 in the fastest class that the processor supports.
+inline absl::StatusOr<std::unique_ptr<CpuDevice>> MakeBenchDevice(int threads) {
+  const auto options = CpuDeviceOptions::FromEnvironment(threads);
   if (!options.ok()) return options.status();
-  auto device = Device::Create(*options);
+  auto device = CpuDevice::Create(*options);
   if (!device.ok()) return device.status();
-  const auto status = (*device)->UseBf16Class((*device)->has_amx() ? Bf16Class::kAmx : Bf16Class::kAvx512);
+  const auto status =
+      (*device)->UseBf16Class((*device)->Computes(Bf16Class::kAmx) ? Bf16Class::kAmx : Bf16Class::kAvx512);
   if (!status.ok()) return status;
   return device;
 }

@@ -10,7 +10,7 @@
 #include "common/base/status.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
@@ -84,8 +84,8 @@ absl::StatusOr<JobSpec> MakeJob(const ClusterOptions& options, const std::string
     return absl::InvalidArgumentError(
         absl::StrCat("--model ", options.model, ": cluster trains classifiers; use minilm or bert-l4-h256"));
   }
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device, MakeBenchDevice(options.threads));
-  const bool amx = options.precision == "bf16" && device->has_amx();
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<CpuDevice> device, MakeBenchDevice(options.threads));
+  const bool amx = options.precision == "bf16" && device->Computes(Bf16Class::kAmx);
   Env* const env = PosixEnv();
   SHOAL_RETURN_IF_ERROR(WriteModelFolder(JoinPath(folder, "model"), config));
   SHOAL_RETURN_IF_ERROR(

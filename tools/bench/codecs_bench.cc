@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "common/base/wire.h"
 #include "common/protocol/blocks.h"
-#include "kernels/thread_pool.h"
+#include "kernels/cpu/thread_pool.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/timing.h"
 

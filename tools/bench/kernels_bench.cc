@@ -55,7 +55,7 @@ class Values {
 
 class Runner {
  public:
-  Runner(Device& device, const KernelsOptions& options, DType type)
+  Runner(CpuDevice& device, const KernelsOptions& options, DType type)
       : device_(device), options_(options), type_(type) {}
 
   void All() {
@@ -186,7 +186,7 @@ class Runner {
     Measure(absl::StrCat("N=", rows, " V=", classes), [&] { CrossEntropy(device_, args); });
   }
 
-  Device& device_;
+  CpuDevice& device_;
   const KernelsOptions& options_;
   const DType type_;
 };

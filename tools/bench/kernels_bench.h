@@ -16,7 +16,7 @@ struct KernelsOptions {
 
 // Prints a line for each kernel and shape: GFLOP/s where the work is arithmetic, and GB/s of the arrays it
 // reads and writes. SHOAL_ISA and SHOAL_GEMM choose the path.
-// Errors: those of Device::Create.
+// Errors: those of CpuDevice::Create.
 absl::Status RunKernels(const KernelsOptions& options);
 
 }  // namespace shoal

@@ -82,7 +82,7 @@ double CopyGigabytesPerSecond(ThreadPool& pool) {
 
 }  // namespace
 
-MachinePeak MeasureMachinePeak(Device& device, DType activations) {
+MachinePeak MeasureMachinePeak(CpuDevice& device, DType activations) {
   const PeakLoop loop = LoopOf(device.isa(), activations);
   ThreadPool& pool = device.pool();
   std::vector<float> results(pool.threads());

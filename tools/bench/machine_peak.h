@@ -1,7 +1,7 @@
 // The peak speeds of this machine, against which kernels are judged.
 #pragma once
 
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/tensor.h"
 
 namespace shoal {
@@ -13,6 +13,6 @@ struct MachinePeak {
 
 // Takes about 0.2 s. `activations`: f32 measures FMAs; bf16 measures AVX512_BF16's instruction where the
 // device has it (none is known for AMX).
-MachinePeak MeasureMachinePeak(Device& device, DType activations);
+MachinePeak MeasureMachinePeak(CpuDevice& device, DType activations);
 
 }  // namespace shoal

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/array_pool.h"
 #include "common/base/philox.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
 #include "kernels/op_profile.h"
 #include "kernels/optimizer.h"
@@ -72,7 +72,7 @@ struct GradientPlan {
 // gradient is final.
 class Trainer {
  public:
-  Trainer(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options)
+  Trainer(CpuDevice& device, const ModelConfig& config, DType activations, const TrainOptions& options)
       : device_(device),
         batch_(options, config),
         model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
@@ -131,7 +131,7 @@ class Trainer {
     });
   }
 
-  Device& device_;
+  CpuDevice& device_;
   const RandomBatch batch_;
   const std::unique_ptr<Model> model_;
   const Parameters parameters_;
@@ -159,7 +159,7 @@ void PrintProfile(const OpProfile& profile, double seconds, const MachinePeak& p
   JsonLine("train_op").Text("op", "all else").Number("share", rest / seconds).Print();
 }
 
-void Measure(Device& device, const ModelConfig& config, DType activations, const TrainOptions& options) {
+void Measure(CpuDevice& device, const ModelConfig& config, DType activations, const TrainOptions& options) {
   Trainer trainer(device, config, activations, options);
   for (int i = 0; i < kWarmUpSteps; ++i) trainer.Step();
   const int64_t allocations = device.counters().scratch_allocations;

@@ -27,7 +27,7 @@ struct TrainOptions {
 //   peak_memory_bytes                       of the process so far
 //   scratch_allocations                     growths of kernels' memory during the steps: 0
 // SHOAL_ISA and SHOAL_GEMM choose the path of the kernels.
-// Errors: INVALID_ARGUMENT for an unknown model or precision; those of Device::Create.
+// Errors: INVALID_ARGUMENT for an unknown model or precision; those of CpuDevice::Create.
 absl::Status RunTrain(const TrainOptions& options);
 
 }  // namespace shoal

@@ -13,7 +13,7 @@
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "tasks/classifier.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"
@@ -42,9 +42,9 @@ struct Loaded {
 
 absl::StatusOr<Loaded> Load(const std::string& folder) {
   Loaded loaded;
-  SHOAL_ASSIGN_OR_RETURN(const DeviceOptions options,
-                         DeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
-  SHOAL_ASSIGN_OR_RETURN(loaded.device, Device::Create(options));
+  SHOAL_ASSIGN_OR_RETURN(const CpuDeviceOptions options, CpuDeviceOptions::FromEnvironment(std::max(
+                                                             1u, std::thread::hardware_concurrency())));
+  SHOAL_ASSIGN_OR_RETURN(loaded.device, CpuDevice::Create(options));
   SHOAL_ASSIGN_OR_RETURN(loaded.classifier, tasks::Classifier::Load(PosixEnv(), folder, loaded.device.get()));
   return loaded;
 }

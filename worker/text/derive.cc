@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/job/schedule.h"
-#include "kernels/isa.h"
+#include "kernels/bf16_class.h"
 #include "model/hugging_face.h"
 #include "model/model_config.h"
 #include "model/parameters.h"

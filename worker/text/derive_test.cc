@@ -12,7 +12,7 @@
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
 #include "model/hugging_face.h"
 #include "tasks/classifier.h"
@@ -148,7 +148,7 @@ TEST_CASE("A program is built only from plan, dataset and model of the same job"
   CompleteJob(&job);
   const DerivedJob derived = workshop.Derived(job);
   workshop.Write("dataset", derived.artifacts.at("dataset"));
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
   TextProgramBuilder builder(PosixEnv(), device->get());
   const auto error = [&](const JobPlan& plan) {
@@ -172,7 +172,7 @@ TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
   const Workshop workshop;
   JobSpec job = workshop.Job();
   CompleteJob(&job);
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
   std::set<std::string> said;
   TextProgramBuilder builder(PosixEnv(), device->get());
@@ -216,7 +216,7 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
   workshop.Export(derived, "model");
   derived.plan.set_max_length(7);  // the same parameters
   workshop.Export(derived, "short");
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
   const auto load = [&](const char* name) {
     auto classifier = tasks::Classifier::Load(PosixEnv(), workshop.dir() / name, device->get());

@@ -152,8 +152,8 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConf
 }
 
 absl::Status UseClassOf(const JobSpec& spec, Device* device) {
-  const bool amx =
-      spec.numerics() == NUMERICS_AMX_BF16 || (spec.numerics() == NUMERICS_ANY && device->has_amx());
+  const bool amx = spec.numerics() == NUMERICS_AMX_BF16 ||
+                   (spec.numerics() == NUMERICS_ANY && device->Computes(Bf16Class::kAmx));
   return device->UseBf16Class(amx ? Bf16Class::kAmx : Bf16Class::kAvx512);
 }
 

@@ -7,14 +7,14 @@
 #include "common/base/status.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "kernels/device.h"
+#include "kernels/cpu/cpu_device.h"
 #include "model/model_config.h"
 
 namespace shoal::worker {
 namespace {
 
 absl::Status BuildStatus(const JobSpec& spec, const JobPlan& plan) {
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
   return TextProgramBuilder(PosixEnv(), device->get()).Build(spec, plan, {}, NoProgress).status();
 }
@@ -33,9 +33,9 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));  // fails later: it has no model
   spec.set_numerics(NUMERICS_AMX_BF16);
   plan.set_numerics("amx-bf16");
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
-  CHECK(absl::IsFailedPrecondition(BuildStatus(spec, plan)) != (*device)->has_amx());
+  CHECK(absl::IsFailedPrecondition(BuildStatus(spec, plan)) != (*device)->Computes(Bf16Class::kAmx));
   spec.set_numerics(NUMERICS_STRICT);
   plan.set_numerics("avx512-bf16");
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
@@ -68,7 +68,7 @@ TEST_CASE("A worker has a plan's data, lacks it, or has different data: then bot
   FileDigest& file = *plan.add_files();
   file.set_path(dir / "a.tsv");
   file.set_sha256(Sha256Hex("text"));
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
   TextProgramBuilder builder(PosixEnv(), device->get());
   CHECK(*builder.HasData(plan, NoProgress));

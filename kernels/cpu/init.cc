@@ -1,0 +1,122 @@
+#include "kernels/init.h"
+
+#include <algorithm>
+
+#include "common/base/status.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/init.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/cpu/math-inl.h"
+#include "kernels/cpu/philox-inl.h"
+
+#ifndef SHOAL_KERNELS_INIT_CPU_ONCE
+#define SHOAL_KERNELS_INIT_CPU_ONCE
+namespace shoal {
+
+// Elements come in groups: element 64 g + 16 w + i is made from word w of counter 16 g + i, so one call of
+// Philox16 gives a group. (Normal numbers use words in pairs.)
+inline constexpr int64_t kInitGroup = 64;
+
+}  // namespace shoal
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace shoal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// `bits` random bits of each word as a number: (k + offset) / 2^bits.
+template <int kBits>
+HWY_INLINE RowVec UniformOf(const uint32_t* words, float offset) {
+  const auto k = hn::ShiftRight<32 - kBits>(hn::Load(RowWords(), words));
+  const auto number = hn::ConvertTo(RowTag(), hn::BitCast(hn::RebindToSigned<RowWords>(), k));
+  return hn::Mul(hn::Add(number, RowSet(offset)), RowSet(1.0f / (1 << kBits)));
+}
+
+void DrawWords(uint64_t key, uint64_t group, uint32_t* words) {
+  const uint64_t counter = group * kRowGroup;
+  PhiloxPlace place;
+  place.key = key;
+  place.c1 = static_cast<uint32_t>(counter >> 32);
+  Philox16(place, static_cast<uint32_t>(counter), words);
+}
+
+// {out[i], out[i + 16]} = sqrt(-2 log u) {cos, sin}(2 pi v) * deviation + mean: u of words[i], v of words[i +
+// 16].
+HWY_INLINE void NormalPairs(const uint32_t* words, float mean, float deviation, float* out) {
+  const RowTag d;
+  const RowVec u = UniformOf<23>(words, 0.5f);  // never 0
+  const RowVec v = UniformOf<24>(words + kRowGroup, 0.0f);
+  const RowVec radius = hn::Mul(hn::Sqrt(hn::Mul(Log(d, u), RowSet(-2.0f))), RowSet(deviation));
+  RowVec sine, cosine;
+  SinCosOfTurns(d, v, sine, cosine);
+  hn::StoreU(hn::MulAdd(radius, cosine, RowSet(mean)), d, out);
+  hn::StoreU(hn::MulAdd(radius, sine, RowSet(mean)), d, out + kRowGroup);
+}
+
+void NormalGroup(uint64_t key, uint64_t group, float mean, float deviation, float* out) {
+  HWY_ALIGN uint32_t words[kInitGroup];
+  DrawWords(key, group, words);
+  for (int64_t pair = 0; pair < kInitGroup; pair += 2 * kRowGroup) {
+    for (int64_t lane = pair; lane < pair + kRowGroup; lane += kRowLanes) {
+      NormalPairs(words + lane, mean, deviation, out + lane);
+    }
+  }
+}
+
+// out = low + v (high - low).
+void UniformGroup(uint64_t key, uint64_t group, float low, float high, float* out) {
+  HWY_ALIGN uint32_t words[kInitGroup];
+  DrawWords(key, group, words);
+  for (int64_t at = 0; at < kInitGroup; at += kRowLanes) {
+    const RowVec v = UniformOf<24>(words + at, 0.0f);
+    hn::StoreU(hn::MulAdd(v, RowSet(high - low), RowSet(low)), RowTag(), out + at);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace shoal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace shoal {
+namespace {
+
+HWY_EXPORT(NormalGroup);
+HWY_EXPORT(UniformGroup);
+
+using Group = void (*)(uint64_t key, uint64_t group, float a, float b, float* out);
+
+struct Numbers {
+  uint64_t key = 0;
+  uint64_t first = 0;
+  float a = 0;
+  float b = 0;
+};
+
+// Fills elements from `first` on, from whole and partial groups.
+void Fill(Group make, const Numbers& numbers, absl::Span<float> out) {
+  for (size_t done = 0; done < out.size();) {
+    const uint64_t at = numbers.first + done, skip = at % kInitGroup;
+    const size_t count = std::min<size_t>(kInitGroup - skip, out.size() - done);
+    HWY_ALIGN float group[kInitGroup];
+    make(numbers.key, at / kInitGroup, numbers.a, numbers.b, group);
+    std::copy_n(group + skip, count, out.data() + done);
+    done += count;
+  }
+}
+
+}  // namespace
+
+void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl::Span<float> out) {
+  Fill(HWY_DYNAMIC_DISPATCH(NormalGroup), {key, first, mean, deviation}, out);
+}
+
+void FillUniform(uint64_t key, uint64_t first, float low, float high, absl::Span<float> out) {
+  Fill(HWY_DYNAMIC_DISPATCH(UniformGroup), {key, first, low, high}, out);
+}
+
+}  // namespace shoal
+#endif  // HWY_ONCE

@@ -1,0 +1,35 @@
+// Scratch memory of the threads of a pool.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/cpu/arena.h"
+
+namespace shoal {
+
+// Aligned to kBufferAlignment_bytes; grows on first use only, never shrinks.
+class Scratch {
+ public:
+  explicit Scratch(int threads) : of_threads_(threads) {}
+
+  // Memory of one thread of the pool (`thread` as ParallelFor passes it), at least `size_bytes`, contents
+  // undefined. Valid until the next call for the same thread; kernels don't nest their use.
+  std::byte* OfThread(int thread, int64_t size_bytes);
+  // The same for all threads together: memory that they share inside one kernel.
+  std::byte* Shared(int64_t size_bytes);
+
+  // Gives every thread as much as the thread that has most. Which thread takes which item is chance, so a
+  // later pass may need on one thread what another grew to in the first. Call it between kernels.
+  void EvenOut();
+
+  // Times that memory grew.
+  int64_t allocations() const;
+
+ private:
+  std::vector<Arena> of_threads_;
+  Arena shared_;
+};
+
+}  // namespace shoal
