@@ -362,7 +362,7 @@ TEST_CASE("Weights of a bare model, without its family's prefix, are read, and t
     const Parameters parameters = MakeParameters(config);
     std::vector<SafetensorsEntry> entries;
     for (const ParameterInfo& info : parameters.infos) {
-      if (info.offset() >= parameters.task_begin) break;
+      if (info.offset() >= parameters.head_begin) break;
       REQUIRE(absl::StartsWith(info.name(), parameters.root));
       std::vector<uint64_t> shape(info.shape().begin(), info.shape().end());
       if (info.transposed()) std::swap(shape[0], shape[1]);

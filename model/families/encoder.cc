@@ -108,7 +108,7 @@ void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLa
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder) {
   ClassificationHeadSpec head;
-  builder->BeginTask();
+  builder->BeginHead();
   builder->SetPrefix("");
   head.type = config.head;
   head.dense = builder->Linear(dense, config.hidden_size, config.hidden_size);

@@ -51,7 +51,7 @@ struct EncoderLayout {
 void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
                 ParameterBuilder* builder, Recipe* recipe);
 
-// Adds the task's parameters, up to the end. The caller sets what differs from BERT's head.
+// Adds the head's parameters, up to the end. The caller sets what differs from BERT's head.
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder);
 

@@ -85,7 +85,7 @@ void Build(const Family& family, const ModelConfig& config, ParameterBuilder* bu
   }
   builder->SetPrefix(family.root);
   recipe->stack.last_norm = builder->Norm("ln_f", config.hidden_size, config.layer_norm_eps);
-  builder->BeginTask();
+  builder->BeginHead();
   builder->EndGroup();
   recipe->head = LanguageModelHeadSpec{embedding.words};
 }
