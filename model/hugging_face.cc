@@ -124,10 +124,10 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
 
 }  // namespace
 
-absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder) {
+absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder, HeadUse use) {
   const std::string path = JoinPath(folder, kConfigName);
   SHOAL_ASSIGN_OR_RETURN(const std::string json, env->ReadFile(path));
-  absl::StatusOr<ModelConfig> config = ParseModelConfig(json);
+  absl::StatusOr<ModelConfig> config = ParseModelConfig(json, use);
   if (!config.ok()) return Annotate(config.status(), path);
   return config;
 }

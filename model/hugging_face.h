@@ -15,7 +15,8 @@
 namespace shoal {
 
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
-absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder);
+absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
+                                            HeadUse use = HeadUse::kKept);
 
 // The maximum number of tokens per example that the folder's model takes: "model_max_length" of
 // tokenizer_config.json if present, and never more than `config`'s positions. Errors: INVALID_ARGUMENT, with

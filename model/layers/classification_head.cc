@@ -93,7 +93,7 @@ class ClassificationHead : public Head {
   // The sum over the examples. `d_logits` may be `logits`, or empty.
   LossSum Loss(const Pass& pass, const Tensor& logits, const Tensor& d_logits) const {
     const int64_t examples = pass.batch.example_count();
-    if (spec_.type == HEAD_TYPE_CLASS) {
+    if (spec_.loss == LossKind::kCrossEntropy) {
       CrossEntropyArgs args;
       args.logits = logits;
       args.labels = ConstTensor(pass.batch.classes.data(), {examples});
@@ -101,7 +101,8 @@ class ClassificationHead : public Head {
       return CrossEntropy(*pass.device, args);
     }
     const ConstTensor targets(pass.batch.targets.data(), {examples, labels_map_.out()});
-    if (spec_.type == HEAD_TYPE_NUMBER) return MeanSquaredError(*pass.device, {logits, targets, 1, d_logits});
+    if (spec_.loss == LossKind::kSquaredError)
+      return MeanSquaredError(*pass.device, {logits, targets, 1, d_logits});
     return SigmoidCrossEntropy(*pass.device, {logits, targets, 1, d_logits});
   }
 
