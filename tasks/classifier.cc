@@ -51,10 +51,7 @@ std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
 
 std::vector<float> Classifier::Predict(absl::string_view text) {
   EncodedPart part;
-  for (uint32_t token : tokenizer_->Encode(text, max_length_)) {
-    part.tokens.push_back(static_cast<int32_t>(token));
-  }
-  part.offsets.push_back(part.tokens.size());
+  AppendText(*tokenizer_, text, max_length_, &part);
   LossSum loss;
   return task_->Predict(Logits(buffer_.Gather(part, {0}), &loss));
 }

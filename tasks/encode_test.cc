@@ -21,5 +21,23 @@ TEST_CASE("A language model's examples are consecutive windows of each text") {
   CHECK(part->targets.empty());
 }
 
+TEST_CASE("A text to predict for is encoded as an example of its data would be") {
+  ExampleSet set;
+  for (const char* text : {"abcdef", "", "ab"}) {
+    set.examples.emplace_back();
+    set.examples.back().text = text;
+    set.examples.back().labels = {"1"};
+  }
+  const auto tokenizer = MakeByteTokenizer();
+  const auto part = EncodeExamples(set, *tokenizer, 4, *FindTask(TASK_TEXT_CLASSIFICATION), {"1", "2"});
+  REQUIRE(part.ok());
+  EncodedPart texts;
+  for (const Example& example : set.examples) AppendText(*tokenizer, example.text, 4, &texts);
+  CHECK(texts.tokens == part->tokens);
+  CHECK(texts.offsets == part->offsets);
+  CHECK(texts.offsets.size() == 4);
+  CHECK(texts.classes.empty());
+}
+
 }  // namespace
 }  // namespace shoal::tasks
