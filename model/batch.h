@@ -13,8 +13,9 @@ struct Batch {
   absl::Span<const int32_t> types;   // [N] token types; empty: all 0
   absl::Span<const int32_t>
       offsets;  // [B+1], increasing from 0 to N: example b is tokens [offsets[b], offsets[b+1])
-  absl::Span<const int32_t> classes;  // [B] for HEAD_TYPE_CLASS; else empty
-  absl::Span<const float> targets;    // [B, labels] for HEAD_TYPE_NUMBER and HEAD_TYPE_LABELS; else empty
+  // The targets that the model's head needs (HeadTarget); the other is empty, and so are both in prediction.
+  absl::Span<const int32_t> classes;  // [B] for a head with one result per example
+  absl::Span<const float> targets;    // [B, labels]
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   int64_t example_count() const { return static_cast<int64_t>(offsets.size()) - 1; }

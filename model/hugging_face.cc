@@ -37,8 +37,8 @@ std::string ShapeText(absl::Span<const uint64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ","), "]");
 }
 
-bool OfTask(const Parameters& parameters, const ParameterInfo& info) {
-  return info.offset() >= parameters.task_begin;
+bool OfHead(const Parameters& parameters, const ParameterInfo& info) {
+  return info.offset() >= parameters.head_begin;
 }
 
 // The shape in a file.
@@ -78,7 +78,7 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   bool whole_head = true;
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     if (loaded->found[i]) continue;
-    if (OfTask(parameters, parameters.infos[i])) {
+    if (OfHead(parameters, parameters.infos[i])) {
       whole_head = false;
     } else {
       missing.push_back(parameters.infos[i].name());
@@ -90,9 +90,9 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   }
   if (whole_head) return absl::OkStatus();
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
-    if (OfTask(parameters, parameters.infos[i])) loaded->found[i] = false;
+    if (OfHead(parameters, parameters.infos[i])) loaded->found[i] = false;
   }
-  std::fill(loaded->theta.begin() + static_cast<int64_t>(parameters.task_begin), loaded->theta.end(), 0.0f);
+  std::fill(loaded->theta.begin() + static_cast<int64_t>(parameters.head_begin), loaded->theta.end(), 0.0f);
   return absl::OkStatus();
 }
 
@@ -109,7 +109,7 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
     const ParameterInfo& info = parameters.infos[i];
     const auto found = entries.find(BareName(parameters, info.name()));
     if (found == entries.end()) continue;
-    if (found->second->shape != ShapeOf(info) && OfTask(parameters, info)) continue;  // of another task
+    if (found->second->shape != ShapeOf(info) && OfHead(parameters, info)) continue;  // of another head
     SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(file, *found->second, info));
     std::copy(values.begin(), values.end(), loaded.theta.begin() + static_cast<int64_t>(info.offset()));
     loaded.found[i] = true;
@@ -124,10 +124,10 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
 
 }  // namespace
 
-absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder) {
+absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder, HeadUse use) {
   const std::string path = JoinPath(folder, kConfigName);
   SHOAL_ASSIGN_OR_RETURN(const std::string json, env->ReadFile(path));
-  absl::StatusOr<ModelConfig> config = ParseModelConfig(json);
+  absl::StatusOr<ModelConfig> config = ParseModelConfig(json, use);
   if (!config.ok()) return Annotate(config.status(), path);
   return config;
 }

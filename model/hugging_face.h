@@ -15,7 +15,8 @@
 namespace shoal {
 
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
-absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder);
+absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
+                                            HeadUse use = HeadUse::kKept);
 
 // The maximum number of tokens per example that the folder's model takes: "model_max_length" of
 // tokenizer_config.json if present, and never more than `config`'s positions. Errors: INVALID_ARGUMENT, with
@@ -35,9 +36,9 @@ absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, 
                                                  const ParameterInfo& info);
 
 // Reads model.safetensors. Names may lack Parameters::root, as those of bare models do. A missing parameter
-// is an error, except for the task's parameters (Parameters::task_begin): they are used as a whole or not at
-// all, since a new task initializes them. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with both
-// shapes, or the missing parameters.
+// is an error, except for the head's parameters (Parameters::head_begin): they are used as a whole or not at
+// all, since a job may make the head anew. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with
+// both shapes, or the missing parameters.
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters);
 
 // Writes config.json and model.safetensors; `theta` is the parameters in the table's order. Replaces the

@@ -48,8 +48,8 @@ class Model {
   virtual void Backward(GroupFinal group_final) = 0;
 
   // Forward without dropout. `logits` out: [B, labels], or with HEAD_TYPE_NEXT_TOKEN [N, vocabulary];
-  // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for
-  // HEAD_TYPE_CLASS and HEAD_TYPE_NEXT_TOKEN loss.correct too.
+  // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for heads
+  // with cross-entropy loss.correct too.
   virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
   // The planned memory, without the kernels' scratch memory.

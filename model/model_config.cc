@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "model/families/family.h"
+#include "model/heads.h"
 
 namespace shoal {
 namespace {
@@ -16,7 +17,8 @@ constexpr int64_t kLargestSize = int64_t{1} << 31;
 const Family* FamilyOf(const ModelConfig& config) { return FindFamily(config.family, config.norm); }
 
 absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
-  const int64_t least_types = family.token_types > 0 ? 1 : 0, least_labels = family.causal ? 0 : 1;
+  const int64_t least_types = family.token_types > 0 ? 1 : 0;
+  const int64_t least_labels = HeadOf(config.head).labels == LabelNumber::kNone ? 0 : 1;
   const std::tuple<const char*, int64_t, int64_t> sizes[] = {
       {"vocab_size", config.vocab_size, 1},
       {"hidden_size", config.hidden_size, 1},
@@ -43,18 +45,41 @@ absl::Status CheckTokens(const Family& family, const ModelConfig& config) {
   return absl::OkStatus();
 }
 
+// What the family's heads predict.
+std::string Predictions(const Family& family) {
+  std::vector<std::string> predictions;
+  for (const HeadInfo& head : Heads()) {
+    if (FindArchitecture(family, head.type) != nullptr) predictions.push_back(head.predicts);
+  }
+  return absl::StrJoin(predictions, ", ");
+}
+
+absl::Status CheckHead(const Family& family, const ModelConfig& config) {
+  const HeadInfo* const head = FindHead(config.head);
+  if (head == nullptr) return InvalidConfig(absl::StrCat("there is no head of the type ", config.head));
+  if (FindArchitecture(family, config.head) != nullptr) return absl::OkStatus();
+  return InvalidConfig(absl::StrCat("a ", family.model_type, " model can't predict ", head->predicts,
+                                    "; expected one of: ", Predictions(family)));
+}
+
 // What the family does not support.
 absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
   const auto refuse = [&](absl::string_view what) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
   };
-  const bool predicts_tokens = config.head == HEAD_TYPE_NEXT_TOKEN;
-  if (family.causal && !predicts_tokens) return refuse("is for the task causal-language-modelling");
-  if (!family.causal && predicts_tokens) return refuse("is not for the task causal-language-modelling");
   if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
-  if (family.causal && !config.labels.empty()) return refuse("has no labels");
   if (family.fixed_epsilon && config.layer_norm_eps != ModelConfig().layer_norm_eps)
     return refuse(absl::StrCat("has a layer_norm_eps of ", ModelConfig().layer_norm_eps));
+  return absl::OkStatus();
+}
+
+// The lower limit of their number is in CheckSizes.
+absl::Status CheckLabels(const ModelConfig& config) {
+  const HeadInfo& head = HeadOf(config.head);
+  if (head.labels == LabelNumber::kNone && !config.labels.empty())
+    return InvalidConfig(absl::StrCat("a model that predicts ", head.predicts, " has no labels"));
+  if (head.labels == LabelNumber::kOne && config.labels.size() != 1)
+    return InvalidConfig(absl::StrCat("a model that predicts ", head.predicts, " has one label"));
   return absl::OkStatus();
 }
 
@@ -70,19 +95,16 @@ absl::Status CheckNumbers(const ModelConfig& config) {
   }
   if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1))
     return InvalidConfig("layer_norm_eps is not in (0,1)");
-  if (config.head == HEAD_TYPE_NUMBER && config.labels.size() != 1)
-    return InvalidConfig("regression has one label");
   return absl::OkStatus();
 }
 
-absl::Status ReadFamily(const Family& family, const Json& json, ModelConfig* config) {
+absl::Status ReadFamily(const Family& family, const Json& json, HeadUse use, ModelConfig* config) {
   config->family = family.family;
   config->norm = family.norm;
   SHOAL_RETURN_IF_ERROR(ReadFields(json, family.fields, config));
   if (family.read_rest != nullptr) SHOAL_RETURN_IF_ERROR(family.read_rest(json, config));
   config->max_position_embeddings -= FirstPosition(family, *config);
-  config->head = HEAD_TYPE_NEXT_TOKEN;
-  return family.causal ? absl::OkStatus() : ReadLabels(json, config);
+  return ReadHead(family, json, use, config);
 }
 
 }  // namespace
@@ -118,7 +140,7 @@ void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> la
   config->attention_probs_dropout_prob = spec.attention_dropout();
 }
 
-absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text) {
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use) {
   const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return InvalidConfig("config.json is not a JSON object");
   SHOAL_ASSIGN_OR_RETURN(const std::string type, ReadString(json, "model_type", ""));
@@ -129,21 +151,29 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text) {
                                       absl::StrJoin(Families(), ", ", append)));
   }
   ModelConfig config;
-  SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, &config));
+  SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, use, &config));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   return config;
+}
+
+std::vector<std::string> SupportedClasses() {
+  std::vector<std::string> classes;
+  for (const Family* family : Families()) {
+    for (const Architecture& architecture : family->architectures) classes.push_back(architecture.name);
+  }
+  return classes;
 }
 
 std::string PrintModelConfig(const ModelConfig& config) {
   const Family* const family = FamilyOf(config);
   SHOAL_CHECK(family != nullptr);
   Json json;
-  json["architectures"] = {family->architecture};
+  WriteArchitecture(*family, config, &json);
   json["model_type"] = family->model_type;
   ModelConfig file = config;
   file.max_position_embeddings += FirstPosition(*family, config);
   WriteFields(file, family->fields, &json);
-  if (!family->causal) WriteLabels(config, &json);
+  WriteLabels(config, &json);
   if (family->write_rest != nullptr) family->write_rest(config, &json);
   json["torch_dtype"] = "float32";
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -155,9 +185,11 @@ absl::Status CheckModelConfig(const ModelConfig& config) {
     return InvalidConfig(absl::StrCat("there is no ", ModelFamily_Name(config.family), " with ",
                                       NormPlacement_Name(config.norm)));
   }
+  SHOAL_RETURN_IF_ERROR(CheckHead(*family, config));
   SHOAL_RETURN_IF_ERROR(CheckSizes(*family, config));
   SHOAL_RETURN_IF_ERROR(CheckFamily(*family, config));
   SHOAL_RETURN_IF_ERROR(CheckTokens(*family, config));
+  SHOAL_RETURN_IF_ERROR(CheckLabels(config));
   return CheckNumbers(config);
 }
 

@@ -16,7 +16,7 @@ namespace shoal {
 struct ModelConfig {
   ModelFamily family = MODEL_FAMILY_BERT;
   NormPlacement norm = NORM_PLACEMENT_POST;
-  HeadType head = HEAD_TYPE_CLASS;  // HEAD_TYPE_NEXT_TOKEN with causal families, and only there
+  HeadType head = HEAD_TYPE_CLASS;  // one that the family has
   ActivationType activation = ACTIVATION_TYPE_GELU;
   int64_t vocab_size = 0;
   int64_t hidden_size = 128;
@@ -33,9 +33,9 @@ struct ModelConfig {
   double embedding_dropout_prob = 0.1;  // hidden_dropout_prob where a family has no field for it
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
-  std::vector<std::string> labels;  // columns of the logits; one with regression, none with causal families
+  std::vector<std::string> labels;  // columns of the logits; as many as the head needs (model/heads.h)
 
-  // Whether the model predicts the next token; depends on its family.
+  // Whether a token sees only those before it; depends on the family.
   bool causal() const;
 };
 
@@ -46,10 +46,20 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_s
 // Replaces what a job may change in a model that it starts from: dropout, head and labels.
 void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> labels, ModelConfig* config);
 
+// What becomes of the head that a config.json names.
+enum class HeadUse {
+  kKept,
+  kReplaced,  // a job makes its own (ApplySpec): the class may be any of the family's, such as
+              // BertForMaskedLM
+};
+
 // From config.json. Fields that are left out get `transformers`' defaults.
-// Errors: INVALID_ARGUMENT for JSON that is malformed, an architecture that is not supported (named), or a
-// shape that makes no sense.
-absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json);
+// Errors: INVALID_ARGUMENT for JSON that is malformed, a model type or class that is not supported (named,
+// with those that are), or a shape that makes no sense.
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json, HeadUse use = HeadUse::kKept);
+
+// The classes of `transformers` that ParseModelConfig supports.
+std::vector<std::string> SupportedClasses();
 
 // config.json for `transformers`; ParseModelConfig reads it back.
 std::string PrintModelConfig(const ModelConfig& config);

@@ -10,6 +10,7 @@
 #include "common/base/philox.h"
 #include "kernels/init.h"
 #include "model/batch.h"
+#include "model/heads.h"
 #include "model/layers/plain_layers.h"
 #include "model/model_config.h"
 #include "model/recipe.h"
@@ -31,7 +32,7 @@ inline ModelConfig SmallConfig(NormPlacement norm, HeadType head,
   config.layer_norm_eps = 1e-5;
   config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0;
   config.labels = {"a", "b", "c"};
-  if (head == HEAD_TYPE_NUMBER) config.labels = {"number"};
+  if (HeadOf(head).labels == LabelNumber::kOne) config.labels = {"number"};
   return config;
 }
 
@@ -68,7 +69,7 @@ struct Examples {
         tokens.push_back(static_cast<int32_t>(random.UniformInt(config.vocab_size)));
       offsets.push_back(static_cast<int32_t>(tokens.size()));
     }
-    if (config.head == HEAD_TYPE_CLASS) {
+    if (HeadOf(config.head).target == HeadTarget::kClasses) {
       for (size_t e = 0; e < lengths.size(); ++e) classes.push_back(static_cast<int32_t>((e + 2) % 3));
     } else {
       for (size_t i = 0; i < lengths.size() * config.labels.size(); ++i)
@@ -130,11 +131,11 @@ class Oracle {
     Doubles first = Hidden(examples, example);
     first.resize(head.dense.weight.columns);
     const Doubles logits = layers_.Labels(head, first);
-    if (head.type == HEAD_TYPE_CLASS) return PlainCrossEntropy(logits, examples.classes[example]);
+    if (head.loss == LossKind::kCrossEntropy) return PlainCrossEntropy(logits, examples.classes[example]);
     double loss = 0;
     for (size_t i = 0; i < logits.size(); ++i) {
       const double target = examples.targets[example * logits.size() + i];
-      const double part = head.type == HEAD_TYPE_NUMBER
+      const double part = head.loss == LossKind::kSquaredError
                               ? (logits[i] - target) * (logits[i] - target)
                               : std::log1p(std::exp(logits[i])) - target * logits[i];
       loss += part / static_cast<double>(logits.size());

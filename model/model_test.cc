@@ -15,6 +15,8 @@
 #include "common/storage/safetensors.h"
 #include "common/storage/test_dir.h"
 #include "kernels/cpu/cpu_device.h"
+#include "model/families/family.h"
+#include "model/heads.h"
 #include "model/hugging_face.h"
 #include "model/model_oracle.h"
 #include "model/parameters.h"
@@ -336,16 +338,33 @@ TEST_CASE("Layers take turns with the memory of two gradients") {
   }
 }
 
-TEST_CASE("A model written as a Hugging Face folder comes back") {
+// A small model of each family with each of its heads.
+std::vector<ModelConfig> EveryModel() {
+  std::vector<ModelConfig> models;
   for (const ModelConfig& config :
-       {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_LABELS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_LABELS),
+       {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS),
         SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
+    const Family* const family = FindFamily(config.family, config.norm);
+    for (const HeadInfo& head : Heads()) {
+      if (FindArchitecture(*family, head.type) == nullptr) continue;
+      models.push_back(config);
+      models.back().head = head.type;
+      if (head.labels == LabelNumber::kOne) models.back().labels.resize(1);
+    }
+  }
+  return models;
+}
+
+TEST_CASE("A model of any family, with any of its heads, comes back from a Hugging Face folder") {
+  for (const ModelConfig& config : EveryModel()) {
+    INFO(PrintModelConfig(config));
     const TestDir dir;
     const std::vector<float> theta = RandomTheta(config);
     REQUIRE(WriteModel(PosixEnv(), dir.path(), config, theta).ok());
     const auto read = ReadModelConfig(PosixEnv(), dir.path());
     INFO(read.status());
     REQUIRE(read.ok());
+    CHECK(read->head == config.head);
     CHECK(PrintModelConfig(*read) == PrintModelConfig(config));
     const auto weights = ReadWeights(PosixEnv(), dir.path(), MakeParameters(*read));
     INFO(weights.status());
@@ -362,7 +381,7 @@ TEST_CASE("Weights of a bare model, without its family's prefix, are read, and t
     const Parameters parameters = MakeParameters(config);
     std::vector<SafetensorsEntry> entries;
     for (const ParameterInfo& info : parameters.infos) {
-      if (info.offset() >= parameters.task_begin) break;
+      if (info.offset() >= parameters.head_begin) break;
       REQUIRE(absl::StartsWith(info.name(), parameters.root));
       std::vector<uint64_t> shape(info.shape().begin(), info.shape().end());
       if (info.transposed()) std::swap(shape[0], shape[1]);

@@ -34,8 +34,8 @@ class ParameterBuilder {
   LinearSpec JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out, int64_t in);
   NormSpec Norm(absl::string_view name, int64_t size, double epsilon);
 
-  // The parameters that follow are the task's.
-  void BeginTask() { out_->task_begin = out_->size; }
+  // The parameters that follow are the head's.
+  void BeginHead() { out_->head_begin = out_->size; }
   void EndGroup();
 
  private:

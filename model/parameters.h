@@ -31,8 +31,8 @@ struct Parameters {
   std::vector<uint64_t> group_sizes;   // elements
   std::vector<uint64_t> group_begins;  // in θ
   uint64_t size = 0;                   // elements of θ
-  uint64_t task_begin = 0;             // from here on they are the task's, which a new task initializes
-  std::string root;                    // prefix of names, which a bare model (without a task) lacks: "bert."
+  uint64_t head_begin = 0;             // from here on they are the head's, which a job may make anew
+  std::string root;                    // prefix of names, which a bare model (without a head) lacks: "bert."
 };
 
 // Pure. Weights start normally distributed, biases at 0, norms at 1 and 0 (details in model/families). Weight

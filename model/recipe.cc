@@ -8,11 +8,17 @@ namespace shoal {
 Recipe MakeRecipe(const ModelConfig& config) {
   const Family* const family = FindFamily(config.family, config.norm);
   SHOAL_CHECK(family != nullptr);
+  const Architecture* const architecture = FindArchitecture(*family, config.head);
+  SHOAL_CHECK(architecture != nullptr);
   Recipe recipe;
   recipe.parameters.root = family->root;
   recipe.stack.placement = family->norm;
   ParameterBuilder builder(config.initializer_range, &recipe.parameters);
   family->build(*family, config, &builder, &recipe);
+  builder.BeginHead();
+  builder.SetPrefix("");
+  recipe.head = architecture->make_head(config, recipe, &builder);
+  builder.EndGroup();
   return recipe;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/activation.h"
+#include "model/heads.h"
 #include "model/parameters.h"
 #include "proto/job.pb.h"
 
@@ -71,7 +72,7 @@ struct StackSpec {
 // A label (or numbers) per example, from its first token x:
 // labels(dropout(activation(dense(input_dropout(x)))))
 struct ClassificationHeadSpec {
-  HeadType type = HEAD_TYPE_CLASS;  // says which loss
+  LossKind loss = LossKind::kCrossEntropy;
   double input_dropout = 0;
   LinearSpec dense;  // [C,C]
   Activation activation = Activation::kTanh;

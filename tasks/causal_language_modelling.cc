@@ -1,4 +1,4 @@
-// Predicts the next token from those before it. Statistics: predicted_tokens, over which the loss is summed.
+// Predicts the next token from those before it. Statistics: none besides the loss per predicted token.
 #include <cmath>
 #include <limits>
 
@@ -30,9 +30,7 @@ class CausalLanguageModellingTask final : public Task {
   std::vector<float> Predict(absl::Span<const float> /*logits*/) const override { return {}; }
 
  protected:
-  void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
-    statistics->set_predicted_tokens(statistics->predicted_tokens() + outcome.loss_rows);
-  }
+  void CountOwn(const Outcome&, EvaluationStatistics*) const override {}
 
   double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {
     return metric == METRIC_PERPLEXITY ? std::exp(MeanLoss(statistics))

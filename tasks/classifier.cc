@@ -18,13 +18,13 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
                                                              Device* device) {
   std::unique_ptr<Classifier> classifier(new Classifier);
   SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
-  if (classifier->config_.causal()) {
+  classifier->task_ = &TaskOf(classifier->config_.head);
+  if (classifier->task_->target_kind() == TargetKind::kNone) {
     return absl::UnimplementedError(absl::StrCat(
         folder,
         " is a language model, and Shoal does not generate text yet; expected a model with labels. "
         "`transformers` loads it (GPT2LMHeadModel)"));
   }
-  classifier->task_ = &TaskOf(classifier->config_.head);
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
   SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, ReadMaxLength(env, folder, classifier->config_));
   SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyFile)));
@@ -51,10 +51,7 @@ std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
 
 std::vector<float> Classifier::Predict(absl::string_view text) {
   EncodedPart part;
-  for (uint32_t token : tokenizer_->Encode(text, max_length_)) {
-    part.tokens.push_back(static_cast<int32_t>(token));
-  }
-  part.offsets.push_back(part.tokens.size());
+  AppendText(*tokenizer_, text, max_length_, &part);
   LossSum loss;
   return task_->Predict(Logits(buffer_.Gather(part, {0}), &loss));
 }

@@ -10,12 +10,6 @@ namespace {
 
 constexpr uint64_t kExamplesPerProgress = 1000;
 
-void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_tokens, EncodedPart* part) {
-  for (uint32_t token : tokenizer.Encode(text, max_tokens))
-    part->tokens.push_back(static_cast<int32_t>(token));
-  part->offsets.push_back(part->tokens.size());
-}
-
 // Appends a text as windows of `size` tokens. A single token left over is dropped: it predicts nothing.
 void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t size, EncodedPart* part) {
   const std::vector<uint32_t> tokens = tokenizer.Encode(text, std::numeric_limits<size_t>::max());
@@ -55,6 +49,12 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenize
     }
   }
   return part;
+}
+
+void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_tokens, EncodedPart* part) {
+  for (uint32_t token : tokenizer.Encode(text, max_tokens))
+    part->tokens.push_back(static_cast<int32_t>(token));
+  part->offsets.push_back(part->tokens.size());
 }
 
 Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/storage/progress.h"
 #include "model/batch.h"
@@ -23,6 +24,9 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenize
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels,
                                            const Progress& progress = NoProgress);
+
+// Appends the first `max_tokens` tokens of `text` as an example without targets.
+void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_tokens, EncodedPart* part);
 
 // Gathers examples for the model. Memory is reused: a batch is valid until the next one.
 class BatchBuffer {

@@ -1,6 +1,7 @@
 #include "tasks/encode.h"
 
 #include "catch2/catch.hpp"
+#include "model/heads.h"
 #include "model/tokenizer/byte_tokenizer.h"
 #include "tasks/registry.h"
 
@@ -19,6 +20,37 @@ TEST_CASE("A language model's examples are consecutive windows of each text") {
   CHECK(part->offsets == std::vector<uint64_t>{0, 3, 6, 8});  // 256 alone would predict nothing
   CHECK(part->classes.empty());
   CHECK(part->targets.empty());
+}
+
+TEST_CASE("A task gives the model the targets that the task's head takes") {
+  for (const Task* task : Tasks()) {
+    INFO(TaskType_Name(task->type()));
+    const HeadInfo& head = HeadOf(task->head());
+    const TargetKind kind = task->target_kind();
+    const bool classes = kind == TargetKind::kClass || kind == TargetKind::kTokenClasses;
+    CHECK((head.target == HeadTarget::kOwnTokens) == (kind == TargetKind::kNone));
+    CHECK((head.target == HeadTarget::kClasses) == classes);
+    CHECK((head.target == HeadTarget::kNumbers) == (kind == TargetKind::kNumbers));
+    CHECK((head.labels == LabelNumber::kNone) == (kind == TargetKind::kNone));
+  }
+}
+
+TEST_CASE("A text to predict for is encoded as an example of its data would be") {
+  ExampleSet set;
+  for (const char* text : {"abcdef", "", "ab"}) {
+    set.examples.emplace_back();
+    set.examples.back().text = text;
+    set.examples.back().labels = {"1"};
+  }
+  const auto tokenizer = MakeByteTokenizer();
+  const auto part = EncodeExamples(set, *tokenizer, 4, *FindTask(TASK_TEXT_CLASSIFICATION), {"1", "2"});
+  REQUIRE(part.ok());
+  EncodedPart texts;
+  for (const Example& example : set.examples) AppendText(*tokenizer, example.text, 4, &texts);
+  CHECK(texts.tokens == part->tokens);
+  CHECK(texts.offsets == part->offsets);
+  CHECK(texts.offsets.size() == 4);
+  CHECK(texts.classes.empty());
 }
 
 }  // namespace

@@ -14,6 +14,11 @@ enum class TargetKind {
   kNumbers,       // [E,L]: a number for each label
 };
 
+// Whether the loss is a sum over tokens, of which an example has any number; otherwise over the examples.
+inline bool IsPerToken(TargetKind kind) {
+  return kind == TargetKind::kNone || kind == TargetKind::kTokenClasses;
+}
+
 // A part of a job's examples, for example those for training.
 struct EncodedPart {
   std::vector<uint64_t> offsets = {0};  // [E+1]: example e is tokens [offsets[e], offsets[e+1])

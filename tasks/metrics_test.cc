@@ -1,6 +1,7 @@
-
 #include <cmath>
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch2/catch.hpp"
@@ -30,6 +31,43 @@ TEST_CASE("Accuracy and F1 of a confusion matrix are those of the formulas") {
   CHECK(reports[0].recall == Approx(4.0 / 5));
   CHECK(reports[2].label == "c");
   CHECK(reports[2].f1 == 0);
+}
+
+// The statistics of one example for each pair of truth and prediction, of a classifier with `labels` labels.
+EvaluationStatistics Classified(const std::vector<std::pair<int32_t, int32_t>>& pairs, size_t labels) {
+  const std::vector<int32_t> offsets = {0, 1};
+  EvaluationStatistics statistics;
+  for (const auto& [truth, prediction] : pairs) {
+    std::vector<float> logits(labels);
+    logits[prediction] = 1;
+    Outcome outcome;
+    outcome.offsets = offsets;
+    outcome.classes = {&truth, 1};
+    outcome.logits = logits;
+    FindTask(TASK_TEXT_CLASSIFICATION)->Count(outcome, &statistics);
+  }
+  return statistics;
+}
+
+// 4,096 labels are the fewest that have no matrix, and 4 * 4,096 is a square.
+TEST_CASE("A classifier of thousands of labels has a few counts per label, and the metrics of a matrix") {
+  const std::vector<std::pair<int32_t, int32_t>> pairs = {{0, 0}, {0, 0}, {0, 2}, {2, 2}, {2, 0}, {1, 2}};
+  const EvaluationStatistics matrix = Classified(pairs, 3);
+  CHECK(matrix.confusion_size() == 9);
+  for (size_t labels : {4096, 10000}) {
+    const EvaluationStatistics counts = Classified(pairs, labels);
+    CHECK(counts.confusion_size() < 5 * static_cast<int>(labels));
+    for (Metric metric : {METRIC_ACCURACY, METRIC_MACRO_F1}) {
+      CHECK(MetricValue(TASK_TEXT_CLASSIFICATION, metric, counts) ==
+            MetricValue(TASK_TEXT_CLASSIFICATION, metric, matrix));
+    }
+    const std::vector<std::string> names(labels, "label");
+    const auto reports = FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(names, counts);
+    REQUIRE(reports.size() == labels);
+    CHECK(reports[0].support == 3);
+    CHECK(reports[2].predicted == 3);
+    CHECK(reports[3].predicted == 0);
+  }
 }
 
 TEST_CASE("Several labels per example are counted label by label") {

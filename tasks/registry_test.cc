@@ -35,7 +35,10 @@ EvaluationStatistics Counted(const Task& task) {
   REQUIRE(HasTargets(part, task.target_kind(), labels->size()));
   const std::vector<int32_t> offsets = {0, 1, 2};
   std::vector<float> logits = part.targets;
-  if (task.target_kind() == TargetKind::kClass) logits = {2, 1, 1, 2};
+  for (int32_t label : part.classes) {
+    if (label < 0) continue;  // not a row
+    for (size_t i = 0; i < labels->size(); ++i) logits.push_back(static_cast<int32_t>(i) == label ? 2 : 1);
+  }
   Outcome outcome;
   outcome.offsets = offsets;
   outcome.classes = part.classes;

@@ -9,7 +9,7 @@ namespace shoal::tasks {
 // have the same bits on any cluster. Both must be of the same job.
 void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left);
 
-// The mean loss; per token for a language model. NaN without examples.
+// The mean loss, per predicted token where predictions are for tokens. NaN without examples.
 double MeanLoss(const EvaluationStatistics& statistics);
 
 // ---- for tasks ----

@@ -8,6 +8,8 @@ void Task::Count(const Outcome& outcome, EvaluationStatistics* statistics) const
   if (outcome.examples() == 0) return;
   statistics->set_examples(statistics->examples() + outcome.examples());
   statistics->set_loss(statistics->loss() + outcome.loss);
+  if (IsPerToken(target_kind()))
+    statistics->set_predicted_tokens(statistics->predicted_tokens() + outcome.loss_rows);
   CountOwn(outcome, statistics);
 }
 

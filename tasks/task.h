@@ -87,7 +87,7 @@ class Task : public LabelReader {
   virtual std::vector<float> Predict(absl::Span<const float> logits) const = 0;
 
  protected:
-  // Counts what the task needs besides examples and loss.
+  // Counts what the task needs besides examples, loss and the rows that the loss is summed over.
   virtual void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const = 0;
   // For the metrics of the task's rule and of reported_metrics, except METRIC_LOSS; NaN for any other.
   virtual double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const = 0;

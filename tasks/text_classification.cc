@@ -1,6 +1,8 @@
-// One of several labels per text. Statistics: confusion[truth, prediction], row-major.
+// One of several labels per text. Statistics: confusion[truth, prediction], row-major; with very many labels
+// confusion[label][true positives, false positives, false negatives, 0], and two zeros at the end.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <utility>
 
@@ -17,12 +19,16 @@ int LargestLogit(absl::Span<const float> logits) {
   return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// Empty when the cells are not a square matrix.
-std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
-  const auto& cells = statistics.confusion();
-  const int labels = static_cast<int>(std::lround(std::sqrt(cells.size())));
+// A matrix of more labels has more bytes than a message may have (16 MiB: common/rpc/rpc.h), so no worker can
+// report one.
+constexpr int kMostLabelsOfMatrix = 4095;
+
+// With two cells more than a multiple of four, counts by label are never taken for a matrix: the remainder of
+// a square is 0 or 1.
+constexpr int kCellsPerLabel = 4, kMoreCells = 2;
+
+std::vector<LabelCounts> CountsOfMatrix(absl::Span<const uint64_t> cells, int labels) {
   std::vector<LabelCounts> counts;
-  if (labels * labels != cells.size()) return counts;
   for (int label = 0; label < labels; ++label) {
     LabelCounts count;
     count.true_positive = cells[label * labels + label];
@@ -34,6 +40,28 @@ std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
     counts.push_back(count);
   }
   return counts;
+}
+
+// Empty when the cells are neither a square matrix nor counts by label.
+std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
+  const auto& cells = statistics.confusion();
+  const int labels = static_cast<int>(std::lround(std::sqrt(cells.size())));
+  if (labels * labels == cells.size()) return CountsOfMatrix(cells, labels);
+  std::vector<LabelCounts> counts;
+  if (cells.size() % kCellsPerLabel != kMoreCells || cells.size() <= kMostLabelsOfMatrix * kCellsPerLabel)
+    return counts;
+  for (int i = 0; i + kCellsPerLabel <= cells.size(); i += kCellsPerLabel)
+    counts.push_back({cells[i], cells[i + 1], cells[i + 2]});
+  return counts;
+}
+
+void CountPrediction(int truth, int prediction, int labels, EvaluationStatistics* statistics) {
+  if (labels <= kMostLabelsOfMatrix)
+    return CountCell(truth * labels + prediction, labels * labels, statistics);
+  const int cells = labels * kCellsPerLabel + kMoreCells;
+  if (truth == prediction) return CountCell(truth * kCellsPerLabel, cells, statistics);
+  CountCell(prediction * kCellsPerLabel + 1, cells, statistics);
+  CountCell(truth * kCellsPerLabel + 2, cells, statistics);
 }
 
 double Accuracy(const EvaluationStatistics& statistics) {
@@ -92,7 +120,7 @@ class TextClassificationTask final : public Task {
     const int labels = static_cast<int>(static_cast<int64_t>(outcome.logits.size()) / outcome.examples());
     for (int64_t example = 0; example < outcome.examples(); ++example) {
       const int prediction = LargestLogit(outcome.logits.subspan(example * labels, labels));
-      CountCell(outcome.classes[example] * labels + prediction, labels * labels, statistics);
+      CountPrediction(outcome.classes[example], prediction, labels, statistics);
     }
   }
 

@@ -56,7 +56,6 @@ class TokenTask final : public Task {
 
  protected:
   void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
-    statistics->set_predicted_tokens(statistics->predicted_tokens() + outcome.loss_rows);
     size_t row = 0;
     for (int32_t label : outcome.classes) {
       if (label < 0) continue;
@@ -100,6 +99,7 @@ TEST_CASE("A task with one label per word needs nothing but its own file") {
   EvaluationStatistics statistics;
   CountBatch(task, batch, {0, 1, 0, 1, 1, 0}, {/*loss=*/3, /*rows=*/3, 0}, &statistics);
   CHECK(statistics.examples() == 2);
+  CHECK(statistics.predicted_tokens() == 3);
   CHECK(task.MetricValue(METRIC_LOSS, statistics) == 1);
   CHECK(task.MetricValue(METRIC_MICRO_F1, statistics) == Approx(2.0 / 3));
 

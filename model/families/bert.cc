@@ -6,16 +6,23 @@ namespace {
 
 constexpr auto kIntegers = BertIntegers(/*vocab_size=*/30522, /*pad_token_id=*/0);
 
-void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* recipe) {
-  AddEncoder(family, config, EncoderLayout(), builder, recipe);
-  recipe->head = AddClassificationHead(config, "bert.pooler.dense", "classifier", builder);
+void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {
+  AddEncoder(family, config, EncoderLayout(), builder, body);
 }
+
+HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
+  return AddClassificationHead(config, "bert.pooler.dense", "classifier", builder);
+}
+
+constexpr Architecture kArchitectures[] = {
+    {"BertForSequenceClassification", kSequenceHeads, SequenceHead},
+};
 
 constexpr Family Make() {
   Family family;
   family.model_type = "bert";
-  family.architecture = "BertForSequenceClassification";
   family.root = "bert.";
+  family.architectures = kArchitectures;
   family.token_types = 1;
   family.fields = {kIntegers, kBertNumbers, "hidden_act", "gelu"};
   family.read_rest = ReadBertRest;

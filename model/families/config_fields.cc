@@ -1,6 +1,5 @@
 #include "model/families/config_fields.h"
 
-#include <algorithm>
 #include <type_traits>
 
 #include "absl/strings/str_cat.h"
@@ -9,7 +8,6 @@
 namespace shoal {
 namespace {
 
-constexpr size_t kMaxLabels = size_t{1} << 24;
 // Beyond any size or token (CheckModelConfig has the exact limits), and small enough for arithmetic.
 constexpr int64_t kMaxNumber = int64_t{1} << 32;
 
@@ -53,17 +51,6 @@ absl::Status ReadActivation(const Json& json, const char* name, const char* miss
   return absl::OkStatus();
 }
 
-const char* ProblemType(HeadType head) {
-  switch (head) {
-    case HEAD_TYPE_NUMBER:
-      return "regression";
-    case HEAD_TYPE_LABELS:
-      return "multi_label_classification";
-    default:
-      return "single_label_classification";
-  }
-}
-
 }  // namespace
 
 absl::Status InvalidConfig(absl::string_view what) {
@@ -100,45 +87,6 @@ void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* js
   WriteNumbers(config, fields.integers, json);
   WriteNumbers(config, fields.numbers, json);
   (*json)[fields.activation] = config.activation == ACTIVATION_TYPE_GELU ? "gelu" : "gelu_new";
-}
-
-absl::Status ReadLabels(const Json& json, ModelConfig* config) {
-  size_t count = 2;
-  if (const Json* const number = FindField(json, "num_labels")) {
-    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is not a number of labels");
-    count = number->get<size_t>();
-  }
-  if (const Json* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {
-    count = names->size();
-    for (size_t i = 0; i < count; ++i) {
-      const auto name = names->find(std::to_string(i));
-      if (name == names->end() || !name->is_string())
-        return InvalidConfig(absl::StrCat("id2label has no name for ", i));
-      config->labels.push_back(name->get<std::string>());
-    }
-  }
-  for (size_t i = config->labels.size(); i < std::min(count, kMaxLabels); ++i)
-    config->labels.push_back(absl::StrCat("LABEL_", i));
-  SHOAL_ASSIGN_OR_RETURN(const std::string problem, ReadString(json, "problem_type", ""));
-  if (problem == "regression" || (problem.empty() && count == 1)) {
-    config->head = HEAD_TYPE_NUMBER;
-  } else if (problem == "multi_label_classification") {
-    config->head = HEAD_TYPE_LABELS;
-  } else {
-    config->head = HEAD_TYPE_CLASS;
-  }
-  return absl::OkStatus();
-}
-
-void WriteLabels(const ModelConfig& config, Json* json) {
-  (*json)["problem_type"] = ProblemType(config.head);
-  Json names = Json::object(), numbers = Json::object();
-  for (size_t i = 0; i < config.labels.size(); ++i) {
-    names[std::to_string(i)] = config.labels[i];
-    numbers[config.labels[i]] = i;
-  }
-  (*json)["id2label"] = names;
-  (*json)["label2id"] = numbers;
 }
 
 }  // namespace shoal

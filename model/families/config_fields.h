@@ -35,10 +35,6 @@ absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfi
 // A negative number means "none" and becomes null.
 void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json);
 
-// Reads the labels; the head follows from "problem_type" and their number.
-absl::Status ReadLabels(const Json& json, ModelConfig* config);
-void WriteLabels(const ModelConfig& config, Json* json);
-
 absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const char* missing);
 // Refuses a switch whose value is not the one we support.
 absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted);

@@ -45,19 +45,26 @@ void WriteRest(const ModelConfig& config, Json* json) {
   (*json)["seq_classif_dropout"] = config.hidden_dropout_prob;
 }
 
-void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* recipe) {
-  AddEncoder(family, config, Layout(), builder, recipe);
+void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {
+  AddEncoder(family, config, Layout(), builder, body);
+}
+
+HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
   ClassificationHeadSpec head = AddClassificationHead(config, "pre_classifier", "classifier", builder);
   head.activation = Activation::kRelu;
-  recipe->head = head;
+  return head;
 }
+
+constexpr Architecture kArchitectures[] = {
+    {"DistilBertForSequenceClassification", kSequenceHeads, SequenceHead},
+};
 
 constexpr Family Make() {
   Family family;
   family.family = MODEL_FAMILY_DISTILBERT;
   family.model_type = "distilbert";
-  family.architecture = "DistilBertForSequenceClassification";
   family.root = "distilbert.";
+  family.architectures = kArchitectures;
   family.fixed_epsilon = true;
   family.fields = {kIntegers, kNumbers, "activation", "gelu"};
   family.read_rest = ReadRest;

@@ -5,6 +5,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "model/heads.h"
 
 namespace shoal {
 namespace {
@@ -94,28 +95,25 @@ absl::Status ReadBertRest(const Json& json, ModelConfig*) {
 }
 
 void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
-                ParameterBuilder* builder, Recipe* recipe) {
+                ParameterBuilder* builder, Recipe* body) {
   EncoderBuilder encoder(family, config, layout, builder);
-  recipe->embedding = encoder.Embedding();
+  body->embedding = encoder.Embedding();
   builder->EndGroup();
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    encoder.AddLayer(layer, &recipe->stack.sublayers);
+    encoder.AddLayer(layer, &body->stack.sublayers);
     builder->EndGroup();
   }
-  if (family.norm == NORM_PLACEMENT_PRE) recipe->stack.last_norm = encoder.LastNorm();
+  if (family.norm == NORM_PLACEMENT_PRE) body->stack.last_norm = encoder.LastNorm();
 }
 
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder) {
   ClassificationHeadSpec head;
-  builder->BeginTask();
-  builder->SetPrefix("");
-  head.type = config.head;
+  head.loss = HeadOf(config.head).loss;
   head.dense = builder->Linear(dense, config.hidden_size, config.hidden_size);
   head.activation = Activation::kTanh;
   head.dropout = config.hidden_dropout_prob;
   head.labels = builder->Linear(labels, static_cast<int64_t>(config.labels.size()), config.hidden_size);
-  builder->EndGroup();
   return head;
 }
 

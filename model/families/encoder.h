@@ -49,9 +49,12 @@ struct EncoderLayout {
 
 // Adds embeddings and layers, up to the last norm. With pre-norm that norm is the first in the head's group.
 void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLayout& layout,
-                ParameterBuilder* builder, Recipe* recipe);
+                ParameterBuilder* builder, Recipe* body);
 
-// Adds the task's parameters, up to the end. The caller sets what differs from BERT's head.
+// The heads of ...ForSequenceClassification.
+inline constexpr HeadType kSequenceHeads[] = {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS};
+
+// Adds the parameters of one of them. The caller sets what differs from BERT's head.
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder);
 

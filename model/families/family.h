@@ -14,17 +14,25 @@
 
 namespace shoal {
 
+// A class of `transformers`: a family's layers with the heads that have the same parameters.
+struct Architecture {
+  const char* name = "";             // "architectures" of config.json
+  absl::Span<const HeadType> heads;  // told apart by "problem_type"; the first when that says nothing
+  // Declares the head's parameters, after those of `body`.
+  HeadSpec (*make_head)(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) = nullptr;
+};
+
 struct Family {
   // What selects it in a job; each combination selects at most one family.
   ModelFamily family = MODEL_FAMILY_BERT;
   NormPlacement norm = NORM_PLACEMENT_POST;
-  // In `transformers`: "model_type" of config.json, the class with our head, and the prefix of its names,
-  // which bare models lack.
+  // In `transformers`: "model_type" of config.json, and the prefix of names, which bare models lack.
   const char* model_type = "";
-  const char* architecture = "";
   const char* root = "";
+  // Its classes, each head in one of them. A config.json without a class is of the first.
+  absl::Span<const Architecture> architectures;
 
-  bool causal = false;                    // predicts the next token, and has no labels
+  bool causal = false;                    // a token sees only those before it, and padding is not needed
   int64_t token_types = 0;                // of a newly made model; 0: the family has none
   bool positions_follow_padding = false;  // the table's rows up to pad_token_id are not used
   bool fixed_epsilon = false;  // the epsilon of its norms is the field's default and is not in config.json
@@ -36,10 +44,10 @@ struct Family {
   // Writes the rest of config.json, after the fields. Null: nothing to write.
   void (*write_rest)(const ModelConfig& config, Json* json) = nullptr;
 
-  // Declares the parameters and describes the layers; the config is already checked, and the recipe's
-  // placement of norms is already set.
+  // Declares the parameters and describes the layers, all but the head; the config is already checked, and
+  // the recipe's placement of norms is already set.
   void (*build)(const Family& family, const ModelConfig& config, ParameterBuilder* builder,
-                Recipe* recipe) = nullptr;
+                Recipe* body) = nullptr;
 };
 
 // Each is defined in its own file.
@@ -51,6 +59,21 @@ absl::Span<const Family* const> Families();
 // Null when there is no such family.
 const Family* FindFamily(ModelFamily family, NormPlacement norm);
 const Family* FindFamily(absl::string_view model_type);
+
+// The family's class with this head, or of this name. Null when it has none.
+const Architecture* FindArchitecture(const Family& family, HeadType head);
+const Architecture* FindArchitecture(const Family& family, absl::string_view name);
+
+// ---- the head in config.json ----
+
+// Reads the head and its labels: the class, "problem_type" where several heads share the class, the labels'
+// fields. Errors: INVALID_ARGUMENT that names the field; for a class that the family does not have also those
+// that it has, unless the head is replaced.
+absl::Status ReadHead(const Family& family, const Json& json, HeadUse use, ModelConfig* config);
+// The class of a checked config's head.
+void WriteArchitecture(const Family& family, const ModelConfig& config, Json* json);
+// What ReadHead reads besides the class.
+void WriteLabels(const ModelConfig& config, Json* json);
 
 // ---- shared by the recipes of several families ----
 

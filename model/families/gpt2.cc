@@ -71,32 +71,39 @@ void AddLayer(const ModelConfig& config, int64_t layer, ParameterBuilder* builde
   sublayers->push_back(sublayer);
 }
 
-void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* recipe) {
+void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {
   builder->SetPrefix(family.root);
-  EmbeddingSpec& embedding = recipe->embedding;
+  EmbeddingSpec& embedding = body->embedding;
   embedding.words = builder->Matrix("wte.weight", config.vocab_size, config.hidden_size);
   embedding.positions = builder->Matrix("wpe.weight", config.max_position_embeddings, config.hidden_size);
   embedding.dropout = config.embedding_dropout_prob;
   builder->EndGroup();
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
     builder->SetPrefix(absl::StrCat(family.root, "h.", layer, "."));
-    AddLayer(config, layer, builder, &recipe->stack.sublayers);
+    AddLayer(config, layer, builder, &body->stack.sublayers);
     builder->EndGroup();
   }
   builder->SetPrefix(family.root);
-  recipe->stack.last_norm = builder->Norm("ln_f", config.hidden_size, config.layer_norm_eps);
-  builder->BeginTask();
-  builder->EndGroup();
-  recipe->head = LanguageModelHeadSpec{embedding.words};
+  body->stack.last_norm = builder->Norm("ln_f", config.hidden_size, config.layer_norm_eps);
 }
+
+// It has no parameters of its own.
+HeadSpec LanguageModelHead(const ModelConfig&, const Recipe& body, ParameterBuilder*) {
+  return LanguageModelHeadSpec{body.embedding.words};
+}
+
+constexpr HeadType kLanguageModelHeads[] = {HEAD_TYPE_NEXT_TOKEN};
+constexpr Architecture kArchitectures[] = {
+    {"GPT2LMHeadModel", kLanguageModelHeads, LanguageModelHead},
+};
 
 constexpr Family Make() {
   Family family;
   family.family = MODEL_FAMILY_GPT2;
   family.norm = NORM_PLACEMENT_PRE;
   family.model_type = "gpt2";
-  family.architecture = "GPT2LMHeadModel";
   family.root = "transformer.";
+  family.architectures = kArchitectures;
   family.causal = true;
   family.fields = {kIntegers, kNumbers, "activation_function", "gelu_new"};
   family.read_rest = ReadRest;

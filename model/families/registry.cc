@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "model/families/family.h"
 
 namespace shoal {
@@ -18,6 +20,21 @@ const Family* FindFamily(ModelFamily family, NormPlacement norm) {
 const Family* FindFamily(absl::string_view model_type) {
   for (const Family* candidate : Families()) {
     if (candidate->model_type == model_type) return candidate;
+  }
+  return nullptr;
+}
+
+const Architecture* FindArchitecture(const Family& family, HeadType head) {
+  for (const Architecture& candidate : family.architectures) {
+    const auto& heads = candidate.heads;
+    if (std::find(heads.begin(), heads.end(), head) != heads.end()) return &candidate;
+  }
+  return nullptr;
+}
+
+const Architecture* FindArchitecture(const Family& family, absl::string_view name) {
+  for (const Architecture& candidate : family.architectures) {
+    if (candidate.name == name) return &candidate;
   }
   return nullptr;
 }

@@ -14,30 +14,35 @@ constexpr EncoderLayout PreLayerNormLayout() {
   return layout;
 }
 
-ClassificationHeadSpec AddHead(const ModelConfig& config, ParameterBuilder* builder) {
+HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
   ClassificationHeadSpec head =
       AddClassificationHead(config, "classifier.dense", "classifier.out_proj", builder);
   head.input_dropout = config.hidden_dropout_prob;
   return head;
 }
 
-void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* recipe) {
-  AddEncoder(family, config, EncoderLayout(), builder, recipe);
-  recipe->head = AddHead(config, builder);
+constexpr Architecture kArchitectures[] = {
+    {"RobertaForSequenceClassification", kSequenceHeads, SequenceHead},
+};
+constexpr Architecture kPreLayerNormArchitectures[] = {
+    {"RobertaPreLayerNormForSequenceClassification", kSequenceHeads, SequenceHead},
+};
+
+void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {
+  AddEncoder(family, config, EncoderLayout(), builder, body);
 }
 
 void BuildPreLayerNorm(const Family& family, const ModelConfig& config, ParameterBuilder* builder,
-                       Recipe* recipe) {
-  AddEncoder(family, config, PreLayerNormLayout(), builder, recipe);
-  recipe->head = AddHead(config, builder);
+                       Recipe* body) {
+  AddEncoder(family, config, PreLayerNormLayout(), builder, body);
 }
 
 constexpr Family Make() {
   Family family;
   family.family = MODEL_FAMILY_ROBERTA;
   family.model_type = "roberta";
-  family.architecture = "RobertaForSequenceClassification";
   family.root = "roberta.";
+  family.architectures = kArchitectures;
   family.token_types = 1;
   family.positions_follow_padding = true;
   family.fields = {kIntegers, kBertNumbers, "hidden_act", "gelu"};
@@ -52,8 +57,8 @@ constexpr Family MakePreLayerNorm() {
   family.family = MODEL_FAMILY_BERT;
   family.norm = NORM_PLACEMENT_PRE;
   family.model_type = "roberta-prelayernorm";
-  family.architecture = "RobertaPreLayerNormForSequenceClassification";
   family.root = "roberta_prelayernorm.";
+  family.architectures = kPreLayerNormArchitectures;
   family.build = BuildPreLayerNorm;
   return family;
 }

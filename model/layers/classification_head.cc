@@ -92,7 +92,7 @@ class ClassificationHead : public Head {
 
   // The sum over the examples. `d_logits` may be `logits`, or empty.
   LossSum Loss(const Pass& pass, const Tensor& logits, const Tensor& d_logits) const {
-    if (spec_.type == HEAD_TYPE_CLASS) {
+    if (spec_.loss == LossKind::kCrossEntropy) {
       CrossEntropyArgs args;
       args.logits = logits;
       args.labels = ViewOf(pass.batch.classes);
@@ -101,7 +101,8 @@ class ClassificationHead : public Head {
     }
     const ConstTensor targets =
         ViewOf(pass.batch.targets).Reshape({pass.batch.example_count(), labels_map_.out()});
-    if (spec_.type == HEAD_TYPE_NUMBER) return MeanSquaredError(*pass.device, {logits, targets, 1, d_logits});
+    if (spec_.loss == LossKind::kSquaredError)
+      return MeanSquaredError(*pass.device, {logits, targets, 1, d_logits});
     return SigmoidCrossEntropy(*pass.device, {logits, targets, 1, d_logits});
   }
 

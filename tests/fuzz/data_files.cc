@@ -1,6 +1,7 @@
-// A data file of any bytes: CSV, TSV, JSON lines or text, chosen by the first byte, read for each task.
-// Asserted: examples have the labels that the task needs and line numbers within the file, there are no more
-// than the file can hold, and what CSV reads is read back from its quoted form.
+// A data file of any bytes: CSV, TSV, JSON lines or text, chosen by the first byte, read for each task that
+// takes the format. Asserted: examples have the labels that the task needs, which become its targets, and
+// line numbers within the file, there are no more than the file can hold, and what CSV reads is read back
+// from its quoted form.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "common/base/status.h"
+#include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "tasks/data/delimited.h"
 #include "tasks/data/reader.h"
@@ -23,17 +25,20 @@ namespace {
 
 constexpr char kPath[] = "data";
 constexpr DataFormat kFormats[] = {DATA_FORMAT_CSV, DATA_FORMAT_TSV, DATA_FORMAT_JSONL, DATA_FORMAT_TEXT};
-constexpr TaskType kTasks[] = {TASK_TEXT_CLASSIFICATION, TASK_MULTILABEL_CLASSIFICATION,
-                               TASK_TEXT_REGRESSION};
 
 using Records = std::vector<std::vector<std::string>>;
 
-JobSpec Spec(DataFormat format, TaskType task, bool grouped) {
+bool Takes(const Task& task, DataFormat format) {
+  const auto& formats = RuleOf(task.type()).formats();
+  return std::find(formats.begin(), formats.end(), format) != formats.end();
+}
+
+JobSpec Spec(DataFormat format, const Task& task, bool grouped) {
   JobSpec spec;
   spec.set_name("fuzz");
   spec.mutable_data()->add_files(kPath);
   spec.mutable_data()->set_format(format);
-  spec.set_task(format == DATA_FORMAT_TEXT ? TASK_CAUSAL_LANGUAGE_MODELLING : task);
+  spec.set_task(task.type());
   if (format != DATA_FORMAT_TEXT) {
     spec.mutable_data()->add_text("text");
     spec.mutable_data()->set_label("label");
@@ -43,17 +48,37 @@ JobSpec Spec(DataFormat format, TaskType task, bool grouped) {
   return spec;
 }
 
-void CheckExamples(const ExampleSet& set, TaskType task, uint64_t lines) {
+void CheckLabels(const Example& example, const Task& task) {
+  const std::vector<std::string>& labels = example.labels;
+  if (task.target_kind() == TargetKind::kNone) return;
+  if (!task.reads_lists()) SHOAL_CHECK(labels.size() == 1 && !labels[0].empty());
+  // A set: each label once.
+  if (task.reads_lists() && task.target_kind() == TargetKind::kNumbers)
+    SHOAL_CHECK(std::is_sorted(labels.begin(), labels.end()));
+}
+
+void CheckTargets(const ExampleSet& set, const Task& task, const DataSpec& data) {
+  const auto labels = task.LabelsOf(data, set);
+  if (!labels.ok()) return;  // too few
+  const LabelMap label_map(*labels);
+  EncodedPart part;
+  const int32_t token = 0;
+  for (const Example& example : set.examples) {
+    part.tokens.push_back(token);
+    part.offsets.push_back(part.tokens.size());
+    SHOAL_CHECK_OK(task.AppendTargets({example, {&token, 1}}, label_map, &part));
+  }
+  SHOAL_CHECK(HasTargets(part, task.target_kind(), labels->size()));
+}
+
+void CheckExamples(const ExampleSet& set, const Task& task, const DataSpec& data, uint64_t lines) {
   SHOAL_CHECK(!set.examples.empty() && set.examples.size() <= lines);
   for (const Example& example : set.examples) {
     SHOAL_CHECK(example.line >= 1 && example.line <= lines && example.file == 0);
     SHOAL_CHECK(std::isfinite(example.target));
-    if (task == TASK_MULTILABEL_CLASSIFICATION) {
-      SHOAL_CHECK(std::is_sorted(example.labels.begin(), example.labels.end()));
-    } else if (task != TASK_CAUSAL_LANGUAGE_MODELLING) {
-      SHOAL_CHECK(example.labels.size() == 1 && !example.labels[0].empty());
-    }
+    CheckLabels(example, task);
   }
+  CheckTargets(set, task, data);
 }
 
 absl::Status ReadCsv(absl::string_view text, Records* records) {
@@ -98,11 +123,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   text.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (format == DATA_FORMAT_CSV) CheckCsvRoundTrip(text);
   const auto lines = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + 1;
-  for (TaskType task : kTasks) {
-    const JobSpec spec = Spec(format, task, grouped);
-    const auto set = ReadExamples(&files, spec.data().files(), spec.data(), TaskOf(spec));
-    if (set.ok()) CheckExamples(*set, spec.task(), lines);
-    const auto parts = ReadParts(&files, spec, TaskOf(spec));
+  for (const Task* task : Tasks()) {
+    if (!Takes(*task, format)) continue;
+    const JobSpec spec = Spec(format, *task, grouped);
+    const auto set = ReadExamples(&files, spec.data().files(), spec.data(), *task);
+    if (set.ok()) CheckExamples(*set, *task, spec.data(), lines);
+    const auto parts = ReadParts(&files, spec, *task);
     SHOAL_CHECK(set.ok() || !parts.ok());
     if (!parts.ok() || format == DATA_FORMAT_TEXT) continue;
     size_t examples = 0;

@@ -16,8 +16,10 @@
 #include "common/storage/test_dir.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/optimizer.h"
+#include "model/heads.h"
 #include "model/hugging_face.h"
 #include "model/model.h"
+#include "model/model_config.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal {
@@ -91,8 +93,9 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
     }
     batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
   }
-  if (head == HEAD_TYPE_NEXT_TOKEN) return batch;  // its labels are its tokens
-  if (head == HEAD_TYPE_CLASS) {
+  const HeadTarget target = HeadOf(head).target;
+  if (target == HeadTarget::kOwnTokens) return batch;
+  if (target == HeadTarget::kClasses) {
     for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
   } else {
     batch.targets = Ok(file.ReadFloats("labels"));
@@ -281,12 +284,8 @@ bool IsSupported(const std::string& folder) {
   if (!text.ok()) return false;
   const Json reference = Json::parse(*text, nullptr, false);
   const std::string name = reference.value("model_class", "");
-  for (const char* supported : {"BertForSequenceClassification", "RobertaForSequenceClassification",
-                                "RobertaPreLayerNormForSequenceClassification",
-                                "DistilBertForSequenceClassification", "GPT2LMHeadModel"}) {
-    if (name == supported) return true;
-  }
-  return false;
+  const std::vector<std::string> supported = SupportedClasses();
+  return std::find(supported.begin(), supported.end(), name) != supported.end();
 }
 
 struct Dump {

@@ -93,7 +93,7 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
   const HeadType head = tasks::TaskOf(spec).head();
   ModelConfig config;
   if (spec.model().has_from()) {
-    SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from()));
+    SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from(), HeadUse::kReplaced));
     ApplySpec(spec.model(), head, std::move(labels), &config);
     if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(

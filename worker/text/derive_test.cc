@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "common/job/job_spec.h"
@@ -140,6 +141,23 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
     CHECK_THAT(std::string(status.message()),
                Contains("model.max_length: expected at most the 12 positions") && Contains("got 13"));
   }
+}
+
+TEST_CASE("A job starts from a model of any class, whose head it replaces; only a head of ours can be used") {
+  Workshop workshop;
+  workshop.Export(workshop.Derived(workshop.Job()), "model");
+  const auto text = PosixEnv()->ReadFile(workshop.dir() / "model/config.json");
+  REQUIRE(text.ok());
+  workshop.Write("model/config.json",
+                 absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMaskedLM"}}));
+  const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
+  CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
+  const auto device = Device::Create({});
+  REQUIRE(device.ok());
+  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
+  CHECK(absl::IsInvalidArgument(loaded.status()));
+  CHECK_THAT(std::string(loaded.status().message()), Contains("config.json") && Contains("BertForMaskedLM") &&
+                                                         Contains("expected BertForSequenceClassification"));
 }
 
 TEST_CASE("A program is built only from plan, dataset and model of the same job") {

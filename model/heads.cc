@@ -1,0 +1,34 @@
+#include "model/heads.h"
+
+#include "common/base/status.h"
+
+namespace shoal {
+
+absl::Span<const HeadInfo> Heads() {
+  static constexpr HeadInfo kHeads[] = {
+      {HEAD_TYPE_CLASS, "one label per text", "single_label_classification", LossKind::kCrossEntropy,
+       HeadTarget::kClasses, LabelNumber::kAny},
+      {HEAD_TYPE_NUMBER, "a number per text", "regression", LossKind::kSquaredError, HeadTarget::kNumbers,
+       LabelNumber::kOne},
+      {HEAD_TYPE_LABELS, "any number of labels per text", "multi_label_classification",
+       LossKind::kSigmoidCrossEntropy, HeadTarget::kNumbers, LabelNumber::kAny},
+      {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, HeadTarget::kOwnTokens,
+       LabelNumber::kNone},
+  };
+  return kHeads;
+}
+
+const HeadInfo* FindHead(HeadType type) {
+  for (const HeadInfo& head : Heads()) {
+    if (head.type == type) return &head;
+  }
+  return nullptr;
+}
+
+const HeadInfo& HeadOf(HeadType type) {
+  const HeadInfo* const head = FindHead(type);
+  SHOAL_CHECK(head != nullptr);
+  return *head;
+}
+
+}  // namespace shoal
