@@ -20,6 +20,7 @@
 #include "common/job/job_spec.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
+#include "common/protocol/same_message.h"
 #include "common/storage/fault_env.h"
 #include "common/storage/progress_env.h"
 #include "common/storage/test_dir.h"
@@ -307,7 +308,7 @@ TEST_CASE(
   SECTION("another spec") { request.mutable_spec()->set_seed(5); }
   SECTION("another plan") { request.mutable_plan()->set_rounds_per_epoch(2); }
   SECTION("another folder") { request.set_checkpoint_dir("/elsewhere"); }
-  const bool same = request.SerializeAsString() == server.request.SerializeAsString();
+  const bool same = SameMessage(request, server.request);
   Directive directive;
   *directive.mutable_prepare_job() = request;
   server.node().OnDirective(directive);
