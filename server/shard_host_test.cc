@@ -408,7 +408,7 @@ TEST_CASE("A new session gets the reports of the last checkpoints, and no more t
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
-  for (uint64_t version = 1; version <= ShardHost::kMaxWritten + 20; ++version) {
+  for (uint64_t version = 1; version <= CheckpointWriter::kMaxWritten + 20; ++version) {
     server.job()->OnSnapshotLost(*Snapshot(version), absl::ResourceExhaustedError("no memory"));
   }
   server.reports.clear();
@@ -417,7 +417,7 @@ TEST_CASE("A new session gets the reports of the last checkpoints, and no more t
   for (const NodeReport& report : server.reports) {
     if (report.has_shard_written()) versions.push_back(report.shard_written().version());
   }
-  REQUIRE(versions.size() == ShardHost::kMaxWritten);
+  REQUIRE(versions.size() == CheckpointWriter::kMaxWritten);
   CHECK(versions.front() == 21);
 }
 
@@ -426,7 +426,7 @@ TEST_CASE("Streams beyond those of any number of workers are refused, until one 
   server.Give(MakeView(1));
   server.time.Run();
   std::vector<std::shared_ptr<Stream>> streams;
-  for (size_t i = 0; i < ShardHost::kMaxStreams; ++i) {
+  for (size_t i = 0; i < WorkerStreams::kMaxStreams; ++i) {
     streams.push_back(std::make_shared<Stream>(Key(1)));
     REQUIRE(server.job()->Attach(streams.back()).ok());
   }
