@@ -3,9 +3,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/protocol/same_message.h"
 #include "common/protocol/view_key.h"
 #include "scheduler/job_run.h"
-#include "scheduler/same_message.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -60,7 +60,7 @@ void JobRun::Save() {
   JobStateRecord record = Record();
   // A view may be long, and never changes under its key, so only the key is compared.
   const bool same_view = KeyOf(record.view()) == KeyOf(saved_.view());
-  if (same_view && Same(record, saved_, JobStateRecord::kViewFieldNumber)) return;
+  if (same_view && SameMessage(record, saved_, JobStateRecord::kViewFieldNumber)) return;
   saved_ = std::move(record);
   context_.out->Save(kStateTable, RecordKey(definition().job()), saved_);
 }

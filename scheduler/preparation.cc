@@ -9,7 +9,7 @@
 #include "common/job/job_plan_check.h"
 #include "common/job/job_print.h"
 #include "common/job/plan_text.h"
-#include "scheduler/same_message.h"
+#include "common/protocol/same_message.h"
 #include "scheduler/view_roles.h"
 
 namespace shoal::scheduler {
@@ -83,7 +83,7 @@ Failure Preparation::OnPrepared(absl::Time now, const Member& member, const JobP
       refused.set_reason(std::string(checked.message()));
       if (!checked.ok()) return OnRefused(now, member, refused, /*at_work=*/false).failure;
       TakePlan(now, member, report.plan());
-    } else if (!Same(report.plan(), definition_.plan())) {
+    } else if (!SameMessage(report.plan(), definition_.plan())) {
       OnDropped(member.id);  // it has derived another one in the meantime
       return std::nullopt;
     }
@@ -429,7 +429,7 @@ bool Preparation::MayBeRederived() const {
 }
 
 void Preparation::OnRederived(absl::Time now, const Member& member, const JobPlan& plan) {
-  if (!Same(plan, definition_.plan())) {
+  if (!SameMessage(plan, definition_.plan())) {
     Candidate& node = nodes_[member.id];
     if (node.refusals + node.failures == 0) node.unable_since = now;
     ++node.refusals;

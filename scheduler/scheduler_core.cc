@@ -11,8 +11,8 @@
 #include "common/base/status.h"
 #include "common/job/job_print.h"
 #include "common/job/job_spec.h"
+#include "common/protocol/same_message.h"
 #include "common/storage/file.h"
-#include "scheduler/same_message.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -387,7 +387,7 @@ std::optional<absl::StatusOr<JobId>> SchedulerCore::FindRequest(const SubmitJobR
   CompleteJob(&spec);
   for (const auto& [id, job] : jobs_) {
     if (job->definition().request_id() != request.request_id()) continue;
-    if (Same(job->definition().spec(), spec)) return id;
+    if (SameMessage(job->definition().spec(), spec)) return id;
     return absl::AlreadyExistsError(absl::StrCat("request_id: \"", request.request_id(), "\" belongs to job ",
                                                  id.value(), ", which has another spec: use a new one"));
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/wire.h"
+#include "common/job/schedule.h"
 #include "common/protocol/block_checksum.h"
 
 namespace shoal::server {
@@ -32,17 +33,21 @@ BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, st
       ledger_(tree_),
       theta_(std::move(start.theta)),
       moments_(std::move(start.moments)),
-      version_(start.version.value()) {
-  Publish(Finish(start.version,
-                 Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get()))));
+      version_(start.version.value()),
+      current_(Finish(start.version,
+                      Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get())))) {
   absl::MutexLock lock(&mutex_);
   Reserve();
 }
 
-void BlockState::Reserve() {
+void BlockState::ReserveUpdate() {
   if (next_theta_ == nullptr) next_theta_ = pool_->Acquire(format_.size);
   if (next_encoded_ == nullptr)
     next_encoded_ = PayloadEncoder::Memory(format_.wire, format_.size, pool_.get());
+}
+
+void BlockState::Reserve() {
+  ReserveUpdate();
   // Not needed when one worker reduces all slots itself.
   if (spare_sum_ == nullptr && !ledger_.empty()) spare_sum_ = pool_->Acquire(format_.size);
 }
@@ -106,13 +111,13 @@ absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& 
 
 ContributionStats BlockState::CompleteStats() const {
   absl::MutexLock lock(&mutex_);
-  SHOAL_CHECK(ledger_.complete());
+  SHOAL_CHECK(ledger_.complete() && !closed_);
   return ledger_.sum().stats();
 }
 
 double BlockState::CompleteSquaredNorm() const {
   absl::MutexLock lock(&mutex_);
-  SHOAL_CHECK(ledger_.complete());
+  SHOAL_CHECK(ledger_.complete() && !closed_);
   return ledger_.sum().SquaredNorm(format_);
 }
 
@@ -123,26 +128,46 @@ std::vector<SlotRange> BlockState::Missing() const {
 
 // ---- the update ----
 
-PublishedVersion BlockState::Apply(const BlockUpdate& update) {
+BlockRecord BlockState::Close(Round round) {
   absl::MutexLock lock(&mutex_);
-  SHOAL_CHECK(ledger_.complete() && InputOf(update.round) == version());
-  const uint64_t weight = ledger_.sum().stats().weight();
+  SHOAL_CHECK(ledger_.complete() && !closed_ && InputOf(round) == version());
+  closed_ = true;
+  return {round, ledger_.TakeSum()};
+}
+
+void BlockState::Apply(BlockRecord record) {
+  absl::MutexLock lock(&mutex_);
+  SHOAL_CHECK(InputOf(record.round) == version());
+  ReserveUpdate();
+  PublishedVersion applied = Update(record);
+  ledger_.Clear();
+  closed_ = false;
+  version_.store(applied.version.value(), std::memory_order_release);
+  absl::MutexLock published_lock(&published_mutex_);
+  applied_ = std::move(applied);
+}
+
+OptimizerStep BlockState::StepOf(const BlockRecord& record) const {
+  const uint64_t weight = record.sum.stats().weight();
   OptimizerStep step;
-  step.step = update.round.value() + 1;
-  step.learning_rate = update.learning_rate;
-  step.gradient_scale = weight == 0 ? 0 : update.clip / static_cast<double>(weight);
+  step.step = record.round.value() + 1;
+  step.learning_rate = LearningRate(job_->spec, job_->length, record.round);
+  step.gradient_scale = weight == 0 ? 0 : record.clip / static_cast<double>(weight);
+  return step;
+}
+
+PublishedVersion BlockState::Update(const BlockRecord& record) {
+  const OptimizerStep step = StepOf(record);
   FloatArray next = std::move(next_theta_);
   PayloadEncoder encoder = Encoder(next, std::move(next_encoded_));
-  BlockSumReader reader(format_.wire, ledger_.sum());
+  BlockSumReader reader(format_.wire, record.sum);
   for (uint64_t begin = 0; begin < format_.size; begin += kSumPiece) {
     const uint64_t count = std::min(kSumPiece, format_.size - begin);
     UpdatePiece(step, begin, reader.Next(count), next.get());
     encoder.Add(count);
   }
   theta_ = std::move(next);
-  ledger_.Clear();
-  version_.store(OutputOf(update.round).value(), std::memory_order_release);
-  return Finish(OutputOf(update.round), std::move(encoder));
+  return Finish(OutputOf(record.round), std::move(encoder));
 }
 
 void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient,
@@ -177,10 +202,11 @@ PublishedVersion BlockState::Finish(Version version, PayloadEncoder encoder) con
   return {version, format_.wire, encoded.crc32c, std::move(encoded.payload)};
 }
 
-void BlockState::Publish(PublishedVersion published) {
+void BlockState::Publish(Version version) {
   absl::MutexLock lock(&published_mutex_);
+  SHOAL_CHECK(applied_ && applied_->version == version);
   previous_ = std::move(current_);
-  current_ = std::move(published);
+  current_ = std::exchange(applied_, std::nullopt);
 }
 
 absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {

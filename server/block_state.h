@@ -28,14 +28,19 @@ struct BlockStart {
   std::vector<FloatArray> moments;  // in the order of ShardConfig::moment_names
 };
 
-// What a round's update needs besides the sum. Together with the sum and its weight, this is the record that
-// a follower would need.
-struct BlockUpdate {
+// The outcome of a round for a block: together with the job and the block's state it determines the update,
+// so that whoever holds version t and applies the record of round t gets the bits of version t+1. Movable;
+// copies share the memory of the sum, which must not change.
+struct BlockRecord {
   Round round;
-  double learning_rate = 0;
-  double clip = 1;  // factor
+  BlockSum sum;     // of all slots, with their statistics
+  double clip = 1;  // factor for the gradient, from the norms of all blocks of the job
 };
 
+// A round t takes four steps: contributions are added until the sum is complete; Close takes the sum out as a
+// record; Apply turns version t into t+1; Publish hands version t+1 out. In between, contributions to round t
+// are duplicates, and there are none to round t+1 yet, as it needs the version that is not published.
+//
 // Thread-safe: a lock for each block, so that different blocks proceed in parallel. Never blocks on I/O.
 //
 // All memory for a round is allocated before anything changes, when the contribution that needs it arrives.
@@ -58,18 +63,23 @@ class BlockState {
   absl::StatusOr<AddResult> Add(const ContributionHeader& header, Payload payload)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Statistics of the complete round. Call only between kCompleted and Apply.
+  // Statistics of the complete round. Call only between kCompleted and Close.
   ContributionStats CompleteStats() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Squared norm of the sum. Call only between kCompleted and Apply.
+  // Squared norm of the sum. Call only between kCompleted and Close.
   double CompleteSquaredNorm() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Turns version t into t+1 with the complete sum of round t = update.round. Call once per round, after
-  // kCompleted, and then pass the result to Publish.
-  PublishedVersion Apply(const BlockUpdate& update) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes out the complete sum of `round`, the running one, without a copy. Call once per round, after
+  // kCompleted; then set the record's clip factor and call Apply.
+  BlockRecord Close(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Makes Apply's version t+1 available. Version t stays available, t-1 is dropped. From then on the next
-  // round may complete.
-  void Publish(PublishedVersion published) ABSL_LOCKS_EXCLUDED(published_mutex_);
+  // Turns version t into t+1 with the record of round t, the running one, and lets go of the sum; then call
+  // Publish. The record may come from another state of this block with the same version; what was added here
+  // is dropped. Throws std::bad_alloc, without effect, only when nothing was added here in this round.
+  void Apply(BlockRecord record) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
+
+  // Makes version t+1, the one that Apply has made, available. Version t stays available, t-1 is dropped.
+  // From then on the next round may complete.
+  void Publish(Version version) ABSL_LOCKS_EXCLUDED(published_mutex_);
 
   // θ at version() with a copy of the moments. Call between Apply and Publish, while the moments can't
   // change. Throws std::bad_alloc.
@@ -88,9 +98,14 @@ class BlockState {
   absl::Status Check(const ContributionHeader& header, const Payload& payload) const;
   // Whether it is a duplicate; FAILED_PRECONDITION for a future round.
   absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  OptimizerStep StepOf(const BlockRecord& record) const;
+  // Writes θ of the next version, updates the moments, and returns the version.
+  PublishedVersion Update(const BlockRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient, float* out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Allocates what the running round's update will need, and what a sum may need.
+  // Allocates what the running round's update will need.
+  void ReserveUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same, and what a sum may need.
   void Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Encodes θ for the workers.
   PayloadEncoder Encoder(const FloatArray& theta, FloatArray memory) const;
@@ -105,6 +120,7 @@ class BlockState {
 
   mutable absl::Mutex mutex_;
   Coverage<BlockSum> ledger_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // Close has taken the sum out of ledger_
   FloatArray theta_ ABSL_GUARDED_BY(mutex_);
   std::vector<FloatArray> moments_ ABSL_GUARDED_BY(mutex_);
   FloatArray next_theta_ ABSL_GUARDED_BY(mutex_);    // for the next version; null: not allocated yet
@@ -113,7 +129,8 @@ class BlockState {
   std::atomic<uint64_t> version_;                    // written with mutex_ held
 
   // A separate lock, so that a subscriber need not wait for an update.
-  mutable absl::Mutex published_mutex_;
+  mutable absl::Mutex published_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  std::optional<PublishedVersion> applied_ ABSL_GUARDED_BY(published_mutex_);  // for Publish
   std::optional<PublishedVersion> previous_ ABSL_GUARDED_BY(published_mutex_);
   std::optional<PublishedVersion> current_ ABSL_GUARDED_BY(published_mutex_);
 };

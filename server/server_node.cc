@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
 #include "common/base/status.h"
+#include "common/protocol/same_message.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
@@ -79,7 +80,7 @@ void ServerNode::Install(const View& view) {
 void ServerNode::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
   // The number alone is not enough: another cluster numbers its own jobs from the start.
-  const bool same = prepared_.SerializeAsString() == request.SerializeAsString();
+  const bool same = SameMessage(prepared_, request);
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   prepared_ = request;

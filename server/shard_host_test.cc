@@ -20,6 +20,7 @@
 #include "common/job/job_spec.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
+#include "common/protocol/same_message.h"
 #include "common/storage/fault_env.h"
 #include "common/storage/progress_env.h"
 #include "common/storage/test_dir.h"
@@ -307,7 +308,7 @@ TEST_CASE(
   SECTION("another spec") { request.mutable_spec()->set_seed(5); }
   SECTION("another plan") { request.mutable_plan()->set_rounds_per_epoch(2); }
   SECTION("another folder") { request.set_checkpoint_dir("/elsewhere"); }
-  const bool same = request.SerializeAsString() == server.request.SerializeAsString();
+  const bool same = SameMessage(request, server.request);
   Directive directive;
   *directive.mutable_prepare_job() = request;
   server.node().OnDirective(directive);
@@ -407,7 +408,7 @@ TEST_CASE("A new session gets the reports of the last checkpoints, and no more t
   Server server;
   server.Give(MakeView(1));
   server.time.Run();
-  for (uint64_t version = 1; version <= ShardHost::kMaxWritten + 20; ++version) {
+  for (uint64_t version = 1; version <= CheckpointWriter::kMaxWritten + 20; ++version) {
     server.job()->OnSnapshotLost(*Snapshot(version), absl::ResourceExhaustedError("no memory"));
   }
   server.reports.clear();
@@ -416,7 +417,7 @@ TEST_CASE("A new session gets the reports of the last checkpoints, and no more t
   for (const NodeReport& report : server.reports) {
     if (report.has_shard_written()) versions.push_back(report.shard_written().version());
   }
-  REQUIRE(versions.size() == ShardHost::kMaxWritten);
+  REQUIRE(versions.size() == CheckpointWriter::kMaxWritten);
   CHECK(versions.front() == 21);
 }
 
@@ -425,7 +426,7 @@ TEST_CASE("Streams beyond those of any number of workers are refused, until one 
   server.Give(MakeView(1));
   server.time.Run();
   std::vector<std::shared_ptr<Stream>> streams;
-  for (size_t i = 0; i < ShardHost::kMaxStreams; ++i) {
+  for (size_t i = 0; i < WorkerStreams::kMaxStreams; ++i) {
     streams.push_back(std::make_shared<Stream>(Key(1)));
     REQUIRE(server.job()->Attach(streams.back()).ok());
   }

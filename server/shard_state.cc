@@ -219,12 +219,13 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
     if (MayUpdate(round)) ResumeUpdates();  // room was made in between
     return;
   }
-  const ContributionStats stats = block->CompleteStats();
-  const double rate = LearningRate(job_->spec, job_->length, round);
-  PublishedVersion published = block->Apply({round, rate, clip});
+  BlockRecord record = block->Close(round);
+  record.clip = clip;
+  const ContributionStats stats = record.sum.stats();
+  block->Apply(std::move(record));
   // The block's next update can't start until it is published below, so the moments do not change.
   Reached(block, round, stats, gradient_norm);
-  block->Publish(std::move(published));
+  block->Publish(OutputOf(round));
   host_->OnPublished(view().view, block->block());
 }
 

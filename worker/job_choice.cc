@@ -1,19 +1,15 @@
 #include "worker/job_choice.h"
 
+#include "common/protocol/same_message.h"
+
 namespace shoal::worker {
 namespace {
 
-// None of these messages has a map, so equal ones have equal bytes.
-template <typename Message>
-bool Same(const Message& a, const Message& b) {
-  return a.SerializeAsString() == b.SerializeAsString();
-}
-
 // A plan derived by this worker is valid only if it is the one that the scheduler accepted.
 bool Answers(const PrepareJob& prepared, const JobPrepared& held, const PrepareJob& request) {
-  if (prepared.job() != request.job() || !Same(prepared.spec(), request.spec())) return false;
+  if (prepared.job() != request.job() || !SameMessage(prepared.spec(), request.spec())) return false;
   if (request.derive()) return held.has_plan() && prepared.derivation() == request.derivation();
-  return Same(held.has_plan() ? held.plan() : prepared.plan(), request.plan());
+  return SameMessage(held.has_plan() ? held.plan() : prepared.plan(), request.plan());
 }
 
 }  // namespace
@@ -34,7 +30,7 @@ bool JobChoice::OnClose(uint64_t job) {
   return true;
 }
 
-bool JobChoice::Wants(const PrepareJob& request) const { return wanted_ && Same(*wanted_, request); }
+bool JobChoice::Wants(const PrepareJob& request) const { return wanted_ && SameMessage(*wanted_, request); }
 
 void JobChoice::OnPrepared(const PrepareJob& request, const JobPrepared& prepared) {
   wanted_.reset();

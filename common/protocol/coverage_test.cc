@@ -106,6 +106,17 @@ TEST_CASE("an ancestor replaces the parts of a dead worker, whose other parts wi
   CHECK(coverage.sum() == "((0+1)+(2+3))");
 }
 
+TEST_CASE("a sum that was taken out leaves its slots covered until they are cleared") {
+  Coverage<std::string> coverage(SlotTree(4));
+  coverage.Add({0, 4}, "sum", Join);
+  CHECK(coverage.TakeSum() == "sum");
+  CHECK(coverage.complete());
+  CHECK(coverage.Missing().empty());
+  CHECK(coverage.Add({1, 2}, "1", Join) == CoverageResult::kDuplicate);
+  coverage.Clear();
+  CHECK(coverage.Add({1, 2}, "1", Join) == CoverageResult::kAdded);
+}
+
 TEST_CASE("missing ranges can be read, for the status") {
   Coverage<std::string> coverage(SlotTree(8));
   coverage.Add({2, 4}, "", Join);

@@ -21,6 +21,7 @@
 #include "common/base/standard_output.h"
 #include "common/base/status.h"
 #include "common/job/job_print.h"
+#include "common/protocol/same_message.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
 #include "tools/shoal/command_parts.h"
@@ -142,8 +143,7 @@ class LocalTraining {
       }
       const bool ended = last.state() == JOB_STATE_FAILED || last.state() == JOB_STATE_CANCELLED;
       // A job that has not started may be waiting for more nodes than this command starts.
-      const bool fits = last.view().view() > 0 ||
-                        last.spec().cluster().SerializeAsString() == spec_.cluster().SerializeAsString();
+      const bool fits = last.view().view() > 0 || SameMessage(last.spec().cluster(), spec_.cluster());
       if (same && fits && !ended) return JobId(last.job());
       if (!ended) SHOAL_RETURN_IF_ERROR(client_->Cancel(JobId(last.job())));
     }

@@ -1,11 +1,11 @@
-#include "scheduler/same_message.h"
+#include "common/protocol/same_message.h"
 
 #include "google/protobuf/util/field_comparator.h"
 #include "google/protobuf/util/message_differencer.h"
 
-namespace shoal::scheduler {
+namespace shoal {
 
-bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b, int ignored) {
+bool SameMessage(const google::protobuf::Message& a, const google::protobuf::Message& b, int ignored) {
   google::protobuf::util::DefaultFieldComparator comparator;
   comparator.set_treat_nan_as_equal(true);
   google::protobuf::util::MessageDifferencer differencer;
@@ -14,4 +14,4 @@ bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b
   return differencer.Compare(a, b);
 }
 
-}  // namespace shoal::scheduler
+}  // namespace shoal

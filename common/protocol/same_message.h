@@ -3,10 +3,10 @@
 
 #include "google/protobuf/message.h"
 
-namespace shoal::scheduler {
+namespace shoal {
 
 // Compares all fields, unknown ones too, except field number `ignored`; NaN equals NaN. Both must have the
 // same type.
-bool Same(const google::protobuf::Message& a, const google::protobuf::Message& b, int ignored = 0);
+bool SameMessage(const google::protobuf::Message& a, const google::protobuf::Message& b, int ignored = 0);
 
-}  // namespace shoal::scheduler
+}  // namespace shoal

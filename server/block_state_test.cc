@@ -1,0 +1,163 @@
+// The steps by which a block ends a round.
+#include "server/block_state.h"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "common/base/array_pool.h"
+#include "common/base/status.h"
+#include "common/base/wire.h"
+#include "common/job/job_spec.h"
+#include "common/protocol/block_checksum.h"
+#include "common/protocol/payload.h"
+
+namespace shoal::server {
+namespace {
+
+constexpr uint64_t kSize = 5000;  // elements: more than one piece
+constexpr uint32_t kSlots = 4;
+
+std::shared_ptr<const ShardConfig> Job() {
+  JobSpec spec;
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_train_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(8);
+  spec.mutable_train()->set_slots(kSlots);
+  spec.mutable_train()->set_wire(GENERATE(WIRE_FORMAT_F32, WIRE_FORMAT_BF16));
+  spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_ADAMW);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  CompleteJob(&spec);
+  JobPlan plan;
+  ParameterInfo& weight = *plan.add_parameters();
+  weight.set_name("weight");
+  weight.add_shape(kSize);
+  weight.set_decay(true);
+  plan.add_group_sizes(kSize);
+  plan.set_rounds(8);
+  plan.set_rounds_per_epoch(4);
+  auto job = MakeShardConfig(JobId(1), spec, plan);
+  SHOAL_CHECK_OK(job);
+  SHOAL_CHECK((*job)->blocks.size() == 1);
+  return *std::move(job);
+}
+
+// A block of the job at version 0.
+class Block {
+ public:
+  explicit Block(std::shared_ptr<const ShardConfig> job)
+      : job_(std::move(job)), state(job_, BlockId(0), pool_, Start()) {}
+
+  absl::StatusOr<BlockState::AddResult> Add(uint64_t round, SlotRange range) {
+    std::vector<uint8_t> bytes(EncodedBytes(job_->wire, kSize));
+    std::vector<float> gradient(kSize);
+    for (uint64_t i = 0; i < kSize; ++i)
+      gradient[i] = std::sin(static_cast<float>(i + 7 * round + 3 * range.begin));
+    Encode(job_->wire, gradient, absl::MakeSpan(bytes));
+    const Payload payload = Payload::CopyOf(bytes);
+    ContributionHeader header;
+    header.set_round(round);
+    header.set_slot_begin(range.begin);
+    header.set_slot_end(range.end);
+    header.set_wire(job_->wire);
+    header.mutable_stats()->set_weight(range.size());
+    header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+    return state.Add(header, payload);
+  }
+  // Adds all of a round.
+  void AddAll(uint64_t round) {
+    for (uint32_t slot = 0; slot < kSlots; ++slot) REQUIRE(Add(round, {slot, slot + 1}).ok());
+  }
+
+ private:
+  BlockStart Start() {
+    BlockStart start;
+    const auto array = [&](float scale) {
+      FloatArray values = pool_->Acquire(kSize);
+      for (uint64_t i = 0; i < kSize; ++i) values.get()[i] = scale * static_cast<float>(i);
+      return values;
+    };
+    start.theta = array(0.001f);
+    for (size_t i = 0; i < job_->moment_names.size(); ++i) start.moments.push_back(array(0));
+    return start;
+  }
+
+  const std::shared_ptr<const ShardConfig> job_;
+  const std::shared_ptr<ArrayPool> pool_ = ArrayPool::Create();
+
+ public:
+  BlockState state;
+};
+
+bool SameBits(const FloatArray& a, const FloatArray& b) {
+  return std::memcmp(a.get(), b.get(), kSize * sizeof(float)) == 0;
+}
+
+TEST_CASE("A record applied at another block in the same state gives the same bits, round after round") {
+  const auto job = Job();
+  Block first(job), second(job);
+  for (uint64_t round = 0; round < 3; ++round) {
+    first.AddAll(round);
+    BlockRecord record = first.state.Close(Round(round));
+    record.clip = 0.5;
+    CHECK(record.sum.stats().weight() == kSlots);
+    second.state.Apply(record);
+    first.state.Apply(std::move(record));
+    const BlockSnapshot a = first.state.Snapshot(), b = second.state.Snapshot();
+    CHECK(SameBits(a.theta, b.theta));
+    REQUIRE(a.moments.size() == 2);
+    for (size_t i = 0; i < 2; ++i) CHECK(SameBits(a.moments[i], b.moments[i]));
+    for (Block* block : {&first, &second}) block->state.Publish(Version(round + 1));
+    const auto left = first.state.Published(Version(round + 1)),
+               right = second.state.Published(Version(round + 1));
+    REQUIRE(left.ok());
+    REQUIRE(right.ok());
+    CHECK(left->payload_crc32c == right->payload_crc32c);
+  }
+}
+
+TEST_CASE("A block to which a record is applied drops what it has added itself") {
+  const auto job = Job();
+  Block first(job), second(job);
+  first.AddAll(0);
+  REQUIRE(second.Add(0, {0, 1}).ok());
+  second.state.Apply(first.state.Close(Round(0)));
+  second.state.Publish(Version(1));
+  CHECK(second.state.Missing() == std::vector<SlotRange>{{0, kSlots}});
+  CHECK(*second.Add(0, {1, 2}) == BlockState::AddResult::kDuplicate);
+  CHECK(*second.Add(1, {0, 1}) == BlockState::AddResult::kAdded);
+}
+
+TEST_CASE("From a round's end on its contributions are duplicates, whichever step follows") {
+  Block block(Job());
+  block.AddAll(0);
+  const auto is_duplicate = [&] { return *block.Add(0, {2, 3}) == BlockState::AddResult::kDuplicate; };
+  CHECK(is_duplicate());
+  BlockRecord record = block.state.Close(Round(0));
+  CHECK(is_duplicate());
+  CHECK(block.state.Missing().empty());
+  block.state.Apply(std::move(record));
+  CHECK(is_duplicate());
+  block.state.Publish(Version(1));
+  CHECK(is_duplicate());
+}
+
+TEST_CASE("A version is handed out once it is published, and not when it is applied") {
+  Block block(Job());
+  block.AddAll(0);
+  block.state.Apply(block.state.Close(Round(0)));
+  CHECK(block.state.version() == Version(1));
+  CHECK(absl::IsUnavailable(block.state.Published(Version(1)).status()));
+  block.state.Publish(Version(1));
+  CHECK(block.state.Published(Version(1)).ok());
+  CHECK(block.state.Published(Version(0)).ok());
+}
+
+}  // namespace
+}  // namespace shoal::server
