@@ -18,10 +18,9 @@ namespace {
 
 class GrpcStreams : public ParameterStreams {
  public:
-  GrpcStreams(const GrpcLinkOptions& options, StreamEvents* events, Executor* executor)
-      : shared_(options.wire, options.block_elements, options.link_bits_per_second) {
+  GrpcStreams(const GrpcLinkOptions& options, StreamEvents* events)
+      : shared_(options.wire, options.block_elements) {
     shared_.events = events;
-    shared_.executor = executor;
   }
   // The streams are cancelled by now, and each has a deadline or a live transport.
   ~GrpcStreams() override {
@@ -95,11 +94,9 @@ class GrpcStreams : public ParameterStreams {
 }  // namespace
 
 std::unique_ptr<ParameterLink> NewGrpcLink(const GrpcLinkOptions& options, ParameterLinkEvents* events) {
-  return std::make_unique<RetryingLink>(RetryingLink::Options{options.backoff_seed, options.executors},
-                                        events, [&](StreamEvents* stream_events, Executor* executor) {
-                                          return std::make_unique<GrpcStreams>(options, stream_events,
-                                                                               executor);
-                                        });
+  return std::make_unique<RetryingLink>(
+      RetryingLink::Options{options.backoff_seed, options.executors}, events,
+      [&](StreamEvents* stream_events) { return std::make_unique<GrpcStreams>(options, stream_events); });
 }
 
 }  // namespace shoal::worker

@@ -15,8 +15,6 @@ struct GrpcLinkOptions {
   WireFormat wire = WIRE_FORMAT_F32;
   std::vector<uint64_t> block_elements;
   uint64_t backoff_seed = 0;
-  // For benchmarks: limits the speed of blocks in each direction, over all shards together. 0: no limit.
-  double link_bits_per_second = 0;
   ExecutorFactory executors;
 };
 

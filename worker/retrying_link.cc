@@ -22,7 +22,7 @@ RetryingLink::RetryingLink(Options options, ParameterLinkEvents* events, const S
     : events_(events),
       backoff_seed_(options.backoff_seed),
       executor_(options.executors("link")),
-      streams_(make_streams(this, executor_.get())) {}
+      streams_(make_streams(this)) {}
 
 RetryingLink::~RetryingLink() {
   {

@@ -29,7 +29,7 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
     uint64_t backoff_seed = 0;
     ExecutorFactory executors;
   };
-  using StreamsFactory = std::function<std::unique_ptr<ParameterStreams>(StreamEvents*, Executor*)>;
+  using StreamsFactory = std::function<std::unique_ptr<ParameterStreams>(StreamEvents*)>;
   // `events` must outlive the link.
   RetryingLink(Options options, ParameterLinkEvents* events, const StreamsFactory& make_streams);
   ~RetryingLink() override;

@@ -84,7 +84,7 @@ struct Link : ParameterLinkEvents {
   int out_of_range = 0;
   FakeStreams* streams = nullptr;
   StreamEvents* events = nullptr;
-  RetryingLink link{{1, time.factory()}, this, [this](StreamEvents* stream_events, Executor*) {
+  RetryingLink link{{1, time.factory()}, this, [this](StreamEvents* stream_events) {
                       auto made = std::make_unique<FakeStreams>();
                       streams = made.get();
                       events = stream_events;

@@ -44,7 +44,6 @@ bool PullStream::Offer(const PublishedMessage& message) {
 
 void PullStream::OnReadDone(bool ok) noexcept {
   if (!ok) return RemoveHold();
-  const absl::Duration crossing = shared_->simulated.Receive(incoming_.Length());
   auto message = ParsePublishedBlock(incoming_);
   const absl::Status status =
       message.ok() ? CheckPublished(*message, place_.view, shared_->block_elements) : message.status();
@@ -58,16 +57,6 @@ void PullStream::OnReadDone(bool ok) noexcept {
     // Set before the block is offered: a Resume in between must find it.
     absl::MutexLock lock(&mutex_);
     waiting_ = std::move(*message);
-    crossing_ = crossing > absl::ZeroDuration();
-  }
-  if (crossing == absl::ZeroDuration()) return OfferWaiting();
-  shared_->executor->After(crossing, [self = shared_from_this()] { self->Arrived(); });
-}
-
-void PullStream::Arrived() {
-  {
-    absl::MutexLock lock(&mutex_);
-    crossing_ = false;
   }
   OfferWaiting();
 }
@@ -86,7 +75,6 @@ void PullStream::OfferWaiting() {
     uint64_t resumes;
     {
       absl::MutexLock lock(&mutex_);
-      if (crossing_) return;
       message = std::exchange(waiting_, std::nullopt);
       resumes = resumes_;
     }
@@ -156,12 +144,6 @@ void PushStream::WriteNext() {
     queue_.erase(queue_.begin());
   }
   outgoing_ = Encoded(std::move(next));
-  const absl::Duration crossing = shared_->simulated.Send(outgoing_.Length());
-  if (crossing == absl::ZeroDuration()) return Write();
-  shared_->executor->After(crossing, [self = shared_from_this()] { self->Write(); });
-}
-
-void PushStream::Write() {
   absl::MutexLock lock(&mutex_);
   if (broken_) {
     writing_ = false;

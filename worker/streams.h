@@ -11,12 +11,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/array_pool.h"
-#include "common/base/executor.h"
 #include "common/protocol/block_message.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "worker/parameter_streams.h"
-#include "worker/simulated_link.h"
 
 namespace shoal::worker {
 
@@ -46,14 +44,12 @@ class RunningCount {
 
 // Shared by the streams of a link; outlives them.
 struct StreamContext {
-  StreamContext(WireFormat wire, std::vector<uint64_t> block_elements, double bits_per_second)
-      : wire(wire), block_elements(std::move(block_elements)), simulated(bits_per_second) {}
+  StreamContext(WireFormat wire, std::vector<uint64_t> block_elements)
+      : wire(wire), block_elements(std::move(block_elements)) {}
 
   const WireFormat wire;
   const std::vector<uint64_t> block_elements;
   StreamEvents* events = nullptr;
-  Executor* executor = nullptr;
-  SimulatedLink simulated;
   const std::shared_ptr<ArrayPool> pool = ArrayPool::Create();  // of encoded contributions
   RunningCount running;
 };
@@ -74,7 +70,6 @@ class PullStream : public PullStreamHandle,
   void OnDone(const grpc::Status& status) noexcept override;
 
  private:
-  void Arrived() ABSL_LOCKS_EXCLUDED(mutex_);
   void OfferWaiting() ABSL_LOCKS_EXCLUDED(mutex_);
   bool Offer(const PublishedMessage& message);
 
@@ -88,7 +83,6 @@ class PullStream : public PullStreamHandle,
   std::shared_ptr<PullStream> self_;
   absl::Mutex mutex_;
   std::optional<PublishedMessage> waiting_ ABSL_GUARDED_BY(mutex_);
-  bool crossing_ ABSL_GUARDED_BY(mutex_) = false;  // waiting_ is still in transit on the simulated link
   uint64_t resumes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -114,7 +108,6 @@ class PushStream : public PushStreamHandle,
   using Urgency = std::pair<uint64_t, uint32_t>;
 
   void WriteNext() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Write() ABSL_LOCKS_EXCLUDED(mutex_);
   grpc::ByteBuffer Encoded(BlockContribution contribution) const;
 
   const StreamPlace place_;

@@ -60,9 +60,8 @@ class Server : public ParameterService::Service {
 // A pull whose blocks are handled by `on_block`.
 class Pulling : public StreamEvents {
  public:
-  explicit Pulling(Server* server) : context_(WIRE_FORMAT_F32, kBlockElements, /*bits_per_second=*/0) {
+  explicit Pulling(Server* server) : context_(WIRE_FORMAT_F32, kBlockElements) {
     context_.events = this;
-    context_.executor = executor_.get();
     StreamPlace place;
     place.view = kView;
     stream = std::make_shared<PullStream>(place, &context_);
@@ -87,7 +86,6 @@ class Pulling : public StreamEvents {
   absl::Notification done;
 
  private:
-  const std::unique_ptr<Executor> executor_ = NewThreadExecutor("link");
   StreamContext context_;
   std::shared_ptr<grpc::Channel> channel_;
 };

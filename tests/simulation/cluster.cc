@@ -373,10 +373,10 @@ NodeProcess* Cluster::StartNode(NodeRole role) {
             worker::RetryingLink::Options options;
             options.backoff_seed = static_cast<uint64_t>(link.self->number());
             options.executors = link.self->executors();
-            return std::make_unique<worker::RetryingLink>(
-                std::move(options), events, [link](worker::StreamEvents* stream_events, Executor*) {
-                  return NewParameterStreams(link, stream_events);
-                });
+            return std::make_unique<worker::RetryingLink>(std::move(options), events,
+                                                          [link](worker::StreamEvents* stream_events) {
+                                                            return NewParameterStreams(link, stream_events);
+                                                          });
           });
     };
     options.executors = process->executors();

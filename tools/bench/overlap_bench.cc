@@ -13,6 +13,7 @@
 #include "common/base/timer_queue.h"
 #include "common/base/wire.h"
 #include "tools/bench/json_line.h"
+#include "tools/bench/limited_link.h"
 #include "tools/bench/loopback_servers.h"
 #include "tools/bench/timing.h"
 #include "worker/grpc_link.h"
@@ -143,10 +144,10 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
   link.wire = job.wire;
   for (const BlockSpec& block : job.blocks) link.block_elements.push_back(block.size);
   link.executors = NewThreadExecutor;
-  link.link_bits_per_second = options.gbits * 1e9;
-  return std::make_unique<worker::JobWorker>(
-      worker, std::move(program),
-      [&](worker::ParameterLinkEvents* events) { return worker::NewGrpcLink(link, events); });
+  return std::make_unique<worker::JobWorker>(worker, std::move(program),
+                                             [&](worker::ParameterLinkEvents* events) {
+                                               return NewLimitedGrpcLink(options.gbits * 1e9, link, events);
+                                             });
 }
 
 absl::StatusOr<Figures> Measure(const OverlapOptions& options, const BenchJobOptions& job_options) {

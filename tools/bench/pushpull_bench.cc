@@ -14,6 +14,7 @@
 #include "common/base/wire.h"
 #include "common/protocol/blocks.h"
 #include "tools/bench/json_line.h"
+#include "tools/bench/limited_link.h"
 #include "tools/bench/loopback_servers.h"
 #include "tools/bench/raw_streams.h"
 #include "tools/bench/timing.h"
@@ -37,9 +38,8 @@ class BenchWorker : public worker::ParameterLinkEvents {
     worker::GrpcLinkOptions options;
     options.wire = wire;
     options.executors = NewThreadExecutor;
-    options.link_bits_per_second = bench.gbits * 1e9;
     for (const BlockSpec& block : blocks) options.block_elements.push_back(block.size);
-    link_ = worker::NewGrpcLink(options, this);
+    link_ = NewLimitedGrpcLink(bench.gbits * 1e9, options, this);
   }
 
   void Connect(const View& view) {
