@@ -97,6 +97,14 @@ TEST_CASE("Values of the labels are probabilities, or the number itself") {
   CHECK(FindTask(TASK_TEXT_REGRESSION)->Predict({3.5f}) == std::vector<float>{3.5f});
 }
 
+TEST_CASE("A number to predict must be one that float32 holds") {
+  Example example;
+  for (const char* label : {"0", "-3.5", "3.4e38"})
+    CHECK(FindTask(TASK_TEXT_REGRESSION)->ReadLabels({label}, &example).ok());
+  for (const char* label : {"1e300", "-1e39", "inf", "nan", "one", "1 2"})
+    CHECK_FALSE(FindTask(TASK_TEXT_REGRESSION)->ReadLabels({label}, &example).ok());
+}
+
 TEST_CASE("What a task does with labels is what its rule says") {
   for (const Task* task : Tasks()) {
     INFO(TaskType_Name(task->type()));

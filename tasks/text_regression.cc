@@ -14,7 +14,11 @@ namespace shoal::tasks {
 namespace {
 
 constexpr int kSums = 6;
+constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+// False for what is not a number.
+bool FitsFloat(double value) { return std::abs(value) <= kLargest; }
 
 void AddPair(double x, double y, EvaluationStatistics* statistics) {
   while (statistics->sums_size() < kSums) statistics->add_sums(0);
@@ -45,9 +49,10 @@ class TextRegressionTask final : public Task {
 
   absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
     SHOAL_RETURN_IF_ERROR(CheckNotEmpty(labels[0]));
-    if (!absl::SimpleAtod(labels[0], &example->target) || !std::isfinite(example->target)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the label (data.label): expected a number for text-regression, got '", labels[0], "'"));
+    if (!absl::SimpleAtod(labels[0], &example->target) || !FitsFloat(example->target)) {
+      return absl::InvalidArgumentError(absl::StrCat("the label (data.label): expected a number within ±",
+                                                     kLargest, " (float32) for text-regression, got '",
+                                                     labels[0], "'"));
     }
     example->labels = std::move(labels);
     return absl::OkStatus();
