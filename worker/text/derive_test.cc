@@ -152,7 +152,7 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
                  absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMaskedLM"}}));
   const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
-  const auto device = Device::Create({});
+  const auto device = CpuDevice::Create({});
   REQUIRE(device.ok());
   const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
   CHECK(absl::IsInvalidArgument(loaded.status()));
