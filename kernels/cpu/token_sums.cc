@@ -17,7 +17,6 @@ TokenBlocks::TokenBlocks(CpuDevice& device, int64_t tokens, int64_t channels, in
       tokens_(tokens),
       channels_(channels),
       stride_(RoundUp(channels, kLine)),
-      vectors_(vectors),
       count_(CutCount(tokens, kTokenBlock)),
       partials_(reinterpret_cast<float*>(
           device.scratch().Shared(count_ * vectors * stride_ * static_cast<int64_t>(sizeof(float))))) {}

@@ -27,7 +27,6 @@ class TokenBlocks {
   int64_t tokens_;
   int64_t channels_;
   int64_t stride_;  // channels, rounded up to whole cache lines
-  int64_t vectors_;
   int64_t count_;
   float* partials_;
 };
