@@ -7,7 +7,7 @@ namespace shoal {
 absl::Span<const HeadInfo> Heads() {
   static constexpr HeadInfo kHeads[] = {
       {HEAD_TYPE_CLASS, "one label per text", "single_label_classification", LossKind::kCrossEntropy,
-       HeadTarget::kClasses, LabelNumber::kAny},
+       HeadTarget::kClassPerText, LabelNumber::kAny},
       {HEAD_TYPE_NUMBER, "a number per text", "regression", LossKind::kSquaredError, HeadTarget::kNumbers,
        LabelNumber::kOne},
       {HEAD_TYPE_LABELS, "any number of labels per text", "multi_label_classification",

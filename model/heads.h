@@ -12,9 +12,9 @@ enum class LossKind { kCrossEntropy, kSquaredError, kSigmoidCrossEntropy };
 
 // What a batch has as targets.
 enum class HeadTarget {
-  kOwnTokens,  // nothing besides its tokens
-  kClasses,    // Batch::classes
-  kNumbers,    // Batch::targets
+  kOwnTokens,     // nothing besides its tokens
+  kClassPerText,  // Batch::classes, one for each example
+  kNumbers,       // Batch::targets
 };
 
 // How many labels, which are the columns of the logits, a model with this head has.
@@ -26,7 +26,7 @@ struct HeadInfo {
   // In config.json; tells the heads of one class of `transformers` apart. Empty: it has a class of its own.
   const char* problem_type = "";
   LossKind loss = LossKind::kCrossEntropy;
-  HeadTarget target = HeadTarget::kClasses;
+  HeadTarget target = HeadTarget::kClassPerText;
   LabelNumber labels = LabelNumber::kAny;
 };
 

@@ -34,6 +34,7 @@ BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, st
       theta_(std::move(start.theta)),
       moments_(std::move(start.moments)),
       version_(start.version.value()),
+      published_version_(start.version.value()),
       current_(Finish(start.version,
                       Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get())))) {
   absl::MutexLock lock(&mutex_);
@@ -78,9 +79,9 @@ absl::Status BlockState::Check(const ContributionHeader& header, const Payload& 
 }
 
 absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const {
-  const Round running = RoundFrom(version());
+  const Round running = RoundFrom(Version(published_version_.load(std::memory_order_acquire)));
   const Round round(header.round());
-  if (round < running) return true;
+  if (round < RoundFrom(version())) return true;
   if (round > running) {
     return absl::FailedPreconditionError(absl::StrCat("block ", block_.value(), ": a contribution to round ",
                                                       round.value(), ", but the block is in round ",
@@ -135,7 +136,7 @@ BlockRecord BlockState::Close(Round round) {
   return {round, ledger_.TakeSum()};
 }
 
-void BlockState::Apply(BlockRecord record) {
+void BlockState::Apply(const BlockRecord& record) {
   absl::MutexLock lock(&mutex_);
   SHOAL_CHECK(InputOf(record.round) == version());
   ReserveUpdate();
@@ -207,6 +208,7 @@ void BlockState::Publish(Version version) {
   SHOAL_CHECK(applied_ && applied_->version == version);
   previous_ = std::move(current_);
   current_ = std::exchange(applied_, std::nullopt);
+  published_version_.store(version.value(), std::memory_order_release);
 }
 
 absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {

@@ -39,7 +39,7 @@ struct BlockRecord {
 
 // A round t takes four steps: contributions are added until the sum is complete; Close takes the sum out as a
 // record; Apply turns version t into t+1; Publish hands version t+1 out. In between, contributions to round t
-// are duplicates, and there are none to round t+1 yet, as it needs the version that is not published.
+// are duplicates, and those to round t+1 are refused: nobody has the version that they need.
 //
 // Thread-safe: a lock for each block, so that different blocks proceed in parallel. Never blocks on I/O.
 //
@@ -72,10 +72,11 @@ class BlockState {
   // kCompleted; then set the record's clip factor and call Apply.
   BlockRecord Close(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Turns version t into t+1 with the record of round t, the running one, and lets go of the sum; then call
-  // Publish. The record may come from another state of this block with the same version; what was added here
-  // is dropped. Throws std::bad_alloc, without effect, only when nothing was added here in this round.
-  void Apply(BlockRecord record) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
+  // Turns version t into t+1 with the record of round t, the running one; then call Publish. The record may
+  // come from another state of this block with the same version; what was added here is dropped. Allocates
+  // its large arrays, and may then throw std::bad_alloc without effect, only when nothing was added here in
+  // this round.
+  void Apply(const BlockRecord& record) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
 
   // Makes version t+1, the one that Apply has made, available. Version t stays available, t-1 is dropped.
   // From then on the next round may complete.
@@ -127,6 +128,7 @@ class BlockState {
   FloatArray next_encoded_ ABSL_GUARDED_BY(mutex_);  // the same; also null for f32
   FloatArray spare_sum_ ABSL_GUARDED_BY(mutex_);     // for the next sum of two contributions
   std::atomic<uint64_t> version_;                    // written with mutex_ held
+  std::atomic<uint64_t> published_version_;          // current_'s, written with published_mutex_ held
 
   // A separate lock, so that a subscriber need not wait for an update.
   mutable absl::Mutex published_mutex_ ABSL_ACQUIRED_AFTER(mutex_);

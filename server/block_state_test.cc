@@ -108,7 +108,7 @@ TEST_CASE("A record applied at another block in the same state gives the same bi
     record.clip = 0.5;
     CHECK(record.sum.stats().weight() == kSlots);
     second.state.Apply(record);
-    first.state.Apply(std::move(record));
+    first.state.Apply(record);
     const BlockSnapshot a = first.state.Snapshot(), b = second.state.Snapshot();
     CHECK(SameBits(a.theta, b.theta));
     REQUIRE(a.moments.size() == 2);
@@ -139,13 +139,22 @@ TEST_CASE("From a round's end on its contributions are duplicates, whichever ste
   block.AddAll(0);
   const auto is_duplicate = [&] { return *block.Add(0, {2, 3}) == BlockState::AddResult::kDuplicate; };
   CHECK(is_duplicate());
-  BlockRecord record = block.state.Close(Round(0));
+  const BlockRecord record = block.state.Close(Round(0));
   CHECK(is_duplicate());
   CHECK(block.state.Missing().empty());
-  block.state.Apply(std::move(record));
+  block.state.Apply(record);
   CHECK(is_duplicate());
   block.state.Publish(Version(1));
   CHECK(is_duplicate());
+}
+
+TEST_CASE("A contribution to a round whose version is applied, but not published, is refused") {
+  Block block(Job());
+  block.AddAll(0);
+  block.state.Apply(block.state.Close(Round(0)));
+  CHECK(absl::IsFailedPrecondition(block.Add(1, {0, kSlots}).status()));
+  block.state.Publish(Version(1));
+  CHECK(*block.Add(1, {0, kSlots}) == BlockState::AddResult::kCompleted);
 }
 
 TEST_CASE("A version is handed out once it is published, and not when it is applied") {

@@ -27,8 +27,8 @@
 
 namespace shoal::server {
 
-// Each snapshot of the running restore point ends in a ShardWritten report: written, lost, dropped, or
-// failed.
+// Until Close, each snapshot of the running restore point ends in a ShardWritten report: written, lost,
+// dropped, or failed.
 //
 // A snapshot for which there is no room on the disk is kept in memory, reported and retried until it is
 // written. But one that only serves to restart from gives way to the next, and one that may turn out to be

@@ -22,7 +22,8 @@
 namespace shoal::server {
 
 // Asks the primaries of the newest view's other shards until each has answered. Bounded: it keeps the newest
-// request for each peer, and has at most one call to it in progress.
+// request for each peer, and has at most one call to it in progress in each view (calls of a view that is
+// over end by their timeout).
 //
 // Thread-safe; never blocks. Its lock is taken last, and not held while a peer is called or an answer is
 // taken: both may call it back.

@@ -20,6 +20,7 @@ OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
       config.kind = OptimizerKind::kAdam;
       break;
     default:
+      SHOAL_CHECK(spec.type() == OPTIMIZER_TYPE_ADAMW);  // the spec is checked
       config.kind = OptimizerKind::kAdamW;
   }
   config.beta1 = spec.beta1();

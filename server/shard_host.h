@@ -33,8 +33,9 @@ namespace shoal::server {
 // simulation runs it unchanged. Must be owned through server/job_owner.h: the destructor waits for the
 // executors, so it must not run on one of them.
 //
-// Lock order: mutex_, then the lock of one part, which takes no other lock of the job while it holds its own.
-// None is held while the shard works, a peer is called, a file is written, or a stream is woken or ended.
+// Lock order: pool_mutex_ (for a whole loop), mutex_, then the lock of one part, which takes no other lock of
+// the job while it holds its own. Neither mutex_ nor a part's lock is held while the shard works, a peer is
+// called, a file is written, or a stream is woken or ended.
 //
 // What it keeps is bounded: by its parts, and, for a scheduler that has lost earlier reports, the statistics
 // of the last kMaxRounds rounds (the oldest are dropped first).

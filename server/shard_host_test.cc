@@ -799,6 +799,24 @@ TEST_CASE("An answer that arrives after the job is gone is ignored") {
   CHECK(server.peers.calls.empty());
 }
 
+TEST_CASE("A closed job that somebody still holds writes, asks and reports nothing more") {
+  Server server;
+  View view = MakeView(1);
+  view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
+  server.Give(view);
+  server.time.Run();
+  const std::shared_ptr<ShardHost> job = server.job();
+  job->AskNorms(ViewId(1), 1, RequestOf(0));
+  server.peers.End(absl::UnavailableError("connection refused"));  // would be asked again after a while
+  job->OnSnapshot(Snapshot(1));
+  server.reports.clear();
+  server.node().OnLeaseLost();
+  server.time.RunFor(absl::Minutes(1));
+  CHECK(server.reports.empty());
+  CHECK(server.peers.calls.empty());
+  CHECK_FALSE(server.faults.FileExists(server.dir / "checkpoints"));
+}
+
 // ---- streams ----
 
 TEST_CASE(

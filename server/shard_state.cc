@@ -219,10 +219,13 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
     if (MayUpdate(round)) ResumeUpdates();  // room was made in between
     return;
   }
-  BlockRecord record = block->Close(round);
-  record.clip = clip;
-  const ContributionStats stats = record.sum.stats();
-  block->Apply(std::move(record));
+  ContributionStats stats;
+  {
+    BlockRecord record = block->Close(round);
+    record.clip = clip;
+    stats = record.sum.stats();
+    block->Apply(record);
+  }  // frees the sum before a snapshot needs memory
   // The block's next update can't start until it is published below, so the moments do not change.
   Reached(block, round, stats, gradient_norm);
   block->Publish(OutputOf(round));

@@ -1,6 +1,8 @@
 #include "tasks/encode.h"
 
 #include "catch2/catch.hpp"
+#include "common/job/job_rules.h"
+#include "model/families/family.h"
 #include "model/heads.h"
 #include "model/tokenizer/byte_tokenizer.h"
 #include "tasks/registry.h"
@@ -27,11 +29,25 @@ TEST_CASE("A task gives the model the targets that the task's head takes") {
     INFO(TaskType_Name(task->type()));
     const HeadInfo& head = HeadOf(task->head());
     const TargetKind kind = task->target_kind();
-    const bool classes = kind == TargetKind::kClass || kind == TargetKind::kTokenClasses;
     CHECK((head.target == HeadTarget::kOwnTokens) == (kind == TargetKind::kNone));
-    CHECK((head.target == HeadTarget::kClasses) == classes);
+    CHECK((head.target == HeadTarget::kClassPerText) == (kind == TargetKind::kClass));
     CHECK((head.target == HeadTarget::kNumbers) == (kind == TargetKind::kNumbers));
     CHECK((head.labels == LabelNumber::kNone) == (kind == TargetKind::kNone));
+  }
+}
+
+TEST_CASE("Each family that a task's rule lists has the task's head") {
+  for (const Task* task : Tasks()) {
+    for (const int listed : RuleOf(task->type()).families()) {
+      int found = 0;
+      for (const Family* family : Families()) {
+        if (family->family != listed) continue;
+        INFO(TaskType_Name(task->type()) << ", " << family->model_type);
+        CHECK(FindArchitecture(*family, task->head()) != nullptr);
+        ++found;
+      }
+      CHECK(found > 0);
+    }
   }
 }
 

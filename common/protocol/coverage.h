@@ -63,7 +63,7 @@ class Coverage {
   bool complete() const { return held_.size() == 1 && held_.begin()->second.first == tree_.root(); }
   // The sum over all slots; only when complete().
   const Value& sum() const { return held_.begin()->second.second; }
-  // Moves it out. All slots stay covered, so nothing more is added until Clear.
+  // Moves it out; only when complete(). All slots stay covered, so nothing more is added until Clear.
   Value TakeSum() { return std::move(held_.begin()->second.second); }
 
   // Calls fn(range, value) for what is held, from left to right.

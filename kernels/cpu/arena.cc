@@ -7,6 +7,7 @@ namespace shoal {
 void Arena::Reserve(int64_t size_bytes) {
   if (size_bytes <= size_bytes_) return;
   memory_.reset();
+  size_bytes_ = 0;  // in case the allocation throws
   memory_ = AllocateLarge(size_bytes);
   size_bytes_ = size_bytes;
   ++allocations_;

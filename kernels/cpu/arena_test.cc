@@ -1,6 +1,9 @@
 #include "kernels/cpu/arena.h"
 
-#include <catch2/catch.hpp>
+#include <new>
+
+#include "catch2/catch.hpp"
+#include "common/base/large_memory.h"
 
 namespace shoal {
 namespace {
@@ -14,6 +17,17 @@ TEST_CASE("an arena allocates only when it grows") {
   CHECK(arena.allocations() == 1);
   CHECK(reinterpret_cast<uintptr_t>(start) % kMemoryAlignment_bytes == 0);
   arena.Reserve(2000);
+  CHECK(arena.allocations() == 2);
+}
+
+TEST_CASE("An arena that could not grow has no memory, and gets it when there is some again") {
+  Arena arena;
+  arena.Reserve(1000);
+  large_memory_refusal_for_test = [](uint64_t) { return true; };
+  CHECK_THROWS_AS(arena.Reserve(2000), std::bad_alloc);
+  large_memory_refusal_for_test = nullptr;
+  arena.Reserve(500);
+  REQUIRE(arena.At(0) != nullptr);
   CHECK(arena.allocations() == 2);
 }
 

@@ -159,6 +159,7 @@ void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y) 
 
 void SetZero(Device& device, const Tensor& x) {
   const OpTimer timer(device.profile(), "set zero", MovedBytes({x}));
+  SHOAL_CHECK(x.rank() <= 2);
   const int64_t element_bytes = SizeOf(x.type()), row_bytes = x.row_stride() * element_bytes;
   ForPieces(Cpu(device), RowsOf(x), ColumnsOf(x), [&](const Piece& piece) {
     for (int64_t n = piece.row_begin; n < piece.row_end; ++n) {

@@ -27,6 +27,10 @@ ActivationForwardArgs TileOf(const LinearActivationArgs& args, const GemmTile& t
   return part;
 }
 
+bool SameSize(const ConstTensor& a, const ConstTensor& b) {
+  return a.dim(0) == b.dim(0) && a.dim(1) == b.dim(1);
+}
+
 template <typename Any>
 Any RowsIfPresent(const Any& x, int64_t begin, int64_t end) {
   return x.present() ? x.Rows(begin, end) : x;
@@ -47,12 +51,15 @@ NormForwardArgs CutRows(const NormForwardArgs& args, int64_t begin, int64_t end)
 }  // namespace
 
 void LinearActivation(Device& device, const LinearActivationArgs& args) {
+  SHOAL_CHECK(SameSize(args.product, args.y));
+  SHOAL_CHECK(!args.bias.present() || args.bias.dim(0) == args.product.dim(1));
   GemmWithEpilogue(Cpu(device), ProductOf(args.x, args.weight, args.product),
                    [&](const GemmTile& tile) { ActivationForwardOnThread(TileOf(args, tile)); });
 }
 
 void LinearResidualNorm(Device& device, const LinearResidualNormArgs& args) {
-  SHOAL_CHECK(args.norm.sum.present());
+  SHOAL_CHECK(args.norm.sum.present() && SameSize(args.norm.sum, args.norm.y));
+  SHOAL_CHECK(!args.norm.residual.present() || SameSize(args.norm.sum, args.norm.residual));
   NormForwardArgs norm = args.norm;
   norm.x = norm.sum;  // becomes the sum in place
   const GemmArgs product = ProductOf(args.x, args.weight, norm.sum);

@@ -19,9 +19,13 @@ void TokenPositions(Device& /*device*/, const TokenPositionsArgs& args) {
 void NextTokenLabels(Device& /*device*/, const ConstTensor& tokens, const ConstTensor& offsets,
                      const Tensor& labels) {
   const int64_t count = tokens.dim(0);
-  SHOAL_CHECK(labels.dim(0) == count);
+  const int64_t examples = offsets.dim(0) - 1;
+  SHOAL_CHECK(labels.dim(0) == count && offsets.i32()[examples] == count);
   for (int64_t n = 0; n + 1 < count; ++n) labels.i32()[n] = tokens.i32()[n + 1];
-  for (int64_t b = 0; b + 1 < offsets.dim(0); ++b) labels.i32()[offsets.i32()[b + 1] - 1] = kNoLabel;
+  for (int64_t b = 0; b < examples; ++b) {
+    SHOAL_CHECK(offsets.i32()[b] < offsets.i32()[b + 1]);
+    labels.i32()[offsets.i32()[b + 1] - 1] = kNoLabel;
+  }
 }
 
 }  // namespace shoal

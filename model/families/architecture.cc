@@ -66,6 +66,10 @@ absl::Status ReadHead(const Family& family, const Json& json, HeadUse use, Model
   SHOAL_ASSIGN_OR_RETURN(const Architecture* const architecture, ReadArchitecture(family, json, use));
   config->head = architecture->heads.front();
   if (HeadOf(config->head).labels == LabelNumber::kNone) return absl::OkStatus();
+  if (use == HeadUse::kReplaced) {
+    config->labels = {"LABEL_0", "LABEL_1"};
+    return absl::OkStatus();
+  }
   SHOAL_RETURN_IF_ERROR(ReadLabels(json, config));
   SHOAL_ASSIGN_OR_RETURN(const std::string problem_type, ReadString(json, "problem_type", ""));
   for (HeadType head : architecture->heads) {

@@ -95,7 +95,7 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
   }
   const HeadTarget target = HeadOf(head).target;
   if (target == HeadTarget::kOwnTokens) return batch;
-  if (target == HeadTarget::kClasses) {
+  if (target == HeadTarget::kClassPerText) {
     for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
   } else {
     batch.targets = Ok(file.ReadFloats("labels"));

@@ -1,6 +1,7 @@
 #include "tools/bench/limited_link.h"
 
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -11,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/token_bucket.h"
 #include "common/base/wire.h"
+#include "common/protocol/shard_map.h"
 
 namespace shoal {
 namespace {
@@ -37,11 +39,18 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
 
   // ---- ParameterLink ----
   void SetView(const View& view) override {
-    DropQueue();
+    DropAll();
+    {
+      absl::MutexLock lock(&mutex_);
+      shards_ = view.shards_size();
+    }
     link_->SetView(view);
   }
   void AskVersions() override { link_->AskVersions(); }
-  void Open(Version from) override { link_->Open(from); }
+  void Open(Version from) override {
+    DropAll();
+    link_->Open(from);
+  }
   void Push(BlockContribution contribution) override ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       absl::MutexLock lock(&mutex_);
@@ -53,7 +62,7 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   }
   void Resume() override { link_->Resume(); }
   void Disconnect() override {
-    DropQueue();
+    DropAll();
     link_->Disconnect();
   }
   void AddTo(Heartbeat* heartbeat) const override { link_->AddTo(heartbeat); }
@@ -72,15 +81,30 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   }
   void OnOutOfRange(ViewId view) override { events_->OnOutOfRange(view); }
   Version PullFrom() override { return events_->PullFrom(); }
-  void OnPushReopened(ViewId view, uint32_t shard) override { events_->OnPushReopened(view, shard); }
+  void OnPushReopened(ViewId view, uint32_t shard) override {
+    DropQueue(shard);
+    events_->OnPushReopened(view, shard);
+  }
 
  private:
   using Urgency = std::pair<uint64_t, uint64_t>;              // round, block
   using BlockKey = std::tuple<uint64_t, uint32_t, uint64_t>;  // view, block, version
 
-  void DropQueue() ABSL_LOCKS_EXCLUDED(mutex_) {
+  // As the streams below do when they end: what is held is pushed again.
+  void DropAll() ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
+    ++generation_;
     queue_.clear();
+    crossing_.clear();
+    crossed_.clear();
+  }
+  void DropQueue(uint32_t shard) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    const ShardMap map(shards_);
+    for (auto at = queue_.begin(); at != queue_.end();) {
+      const BlockId block(at->second.header.block());
+      at = map.Holds(shard, block) ? queue_.erase(at) : std::next(at);
+    }
   }
 
   // Called only by the thread that has set sending_.
@@ -88,24 +112,30 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
     while (true) {
       std::optional<BlockContribution> next;
       absl::Duration time;
+      uint64_t generation = 0;
       {
         absl::MutexLock lock(&mutex_);
+        generation = generation_;
         sending_ = !queue_.empty();
         if (!sending_) return;
         next = std::move(queue_.begin()->second);
         queue_.erase(queue_.begin());
         time = sent_.Take(executor_->Now(), EncodedBytes(options_.wire, next->size));
       }
-      if (time > absl::ZeroDuration()) return SendAfter(time, *std::move(next));
+      if (time > absl::ZeroDuration()) return SendAfter(time, generation, *std::move(next));
       link_->Push(*std::move(next));
     }
   }
-  void SendAfter(absl::Duration time, BlockContribution contribution) {
+  void SendAfter(absl::Duration time, uint64_t generation, BlockContribution contribution) {
     const auto shared = std::make_shared<BlockContribution>(std::move(contribution));
-    executor_->After(time, [this, shared] {
-      link_->Push(std::move(*shared));
+    executor_->After(time, [this, shared, generation] {
+      if (generation == Generation()) link_->Push(std::move(*shared));
       SendNext();
     });
+  }
+  uint64_t Generation() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return generation_;
   }
 
   // Whether the block has crossed the card. If it has not begun to, it begins now.
@@ -128,8 +158,7 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   }
   void Arrive(const BlockKey& key) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    crossing_.erase(key);
-    crossed_.insert(key);
+    if (crossing_.erase(key) > 0) crossed_.insert(key);
   }
 
   const LimitedLinkOptions options_;
@@ -138,6 +167,8 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   std::unique_ptr<worker::ParameterLink> link_;
 
   absl::Mutex mutex_;
+  uint32_t shards_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // of the streams below
   TokenBucket sent_ ABSL_GUARDED_BY(mutex_), received_ ABSL_GUARDED_BY(mutex_);
   std::multimap<Urgency, BlockContribution> queue_ ABSL_GUARDED_BY(mutex_);  // to be sent
   bool sending_ ABSL_GUARDED_BY(mutex_) = false;         // a SendNext runs, or waits for the card

@@ -96,12 +96,27 @@ TEST_CASE("A published block is refused until it has crossed the card, and cross
   CHECK(ends.accepted == 2);
 }
 
+TEST_CASE("What waits for a shard whose stream was opened again is not sent twice") {
+  Ends ends;
+  View view;
+  view.add_shards();
+  view.add_shards();
+  ends.link->SetView(view);
+  for (const uint64_t block : {0, 1, 2}) ends.Push(block);  // 0 crosses at once, 1 is on its way
+  ends.to_worker->OnPushReopened(ViewId(1), 0);
+  ends.time.RunFor(absl::Seconds(10));
+  CHECK(ends.pushed == std::vector<uint64_t>{0, 1});
+}
+
 TEST_CASE("Contributions of a view that is over are not sent") {
   Ends ends;
   for (const uint64_t block : {0, 1, 2}) ends.Push(block);
   ends.link->SetView(View());
   ends.time.RunFor(absl::Seconds(10));
-  CHECK(ends.pushed == std::vector<uint64_t>{0, 1});  // 1 was on its way
+  CHECK(ends.pushed == std::vector<uint64_t>{0});
+  ends.Push(2);
+  ends.time.RunFor(absl::Seconds(10));
+  CHECK(ends.pushed == std::vector<uint64_t>{0, 2});
 }
 
 }  // namespace
