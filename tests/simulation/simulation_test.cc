@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "absl/base/config.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
@@ -180,7 +181,7 @@ TEST_CASE("A schedule is a pure function of what is written down", "[simulation]
 }
 
 TEST_CASE("Whatever happens, the job comes to the reference", "[simulation]") {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
   constexpr uint64_t kSchedules = 1500;  // ten times as slow; the release build runs all of them
 #else
   constexpr uint64_t kSchedules = 10000;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "kernels/cpu/gemm/gemm_bf16_amx-inl.h"
 #include "kernels/cpu/gemm/gemm_own_driver.h"
 #include "kernels/cpu/gemm/gemm_plain.h"
@@ -136,7 +137,7 @@ class Product {
 };
 
 // Under AddressSanitizer, which is twenty times as slow, a large shape has one variant.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr bool kSlow = true;
 #else
 constexpr bool kSlow = false;
