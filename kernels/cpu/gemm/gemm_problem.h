@@ -79,7 +79,8 @@ inline float RoundOperand(float x) {
 // Rows `m` and columns `n` of C as a product of its own.
 inline GemmProblem PartOf(const GemmProblem& problem, Range m, Range n) {
   const auto shift = [](const void* data, int64_t elements, DType type) {
-    return static_cast<const std::byte*>(data) + elements * SizeOf(type);
+    const auto* const bytes = static_cast<const std::byte*>(data);
+    return bytes == nullptr ? nullptr : bytes + elements * SizeOf(type);
   };
   GemmProblem part = problem;
   part.a = shift(problem.a, problem.trans_a ? m.begin : m.begin * problem.lda, problem.a_type);
