@@ -6,28 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/cpu_device.h"
+#include "kernels/test_numbers.h"
 
 namespace shoal {
 namespace {
-
-std::vector<float> Numbers(int64_t size, uint32_t seed) {
-  std::vector<float> numbers(size);
-  for (float& x : numbers) {
-    seed = seed * 1664525u + 1013904223u;
-    x = static_cast<float>(static_cast<int32_t>(seed)) * 0x1p-31f;
-  }
-  return numbers;
-}
-
-std::unique_ptr<Device> MakeDevice(int threads = 1, const std::string& isa = "") {
-  CpuDeviceOptions options;
-  options.threads = threads;
-  options.isa = isa;
-  auto device = CpuDevice::Create(options);
-  if (!device.ok()) WARN("skipped: " << device.status().message());
-  return device.ok() ? *std::move(device) : nullptr;
-}
 
 // One word of Philox4x32-10, as in the paper.
 uint32_t PhiloxWord(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, int word) {

@@ -14,6 +14,7 @@
 #include "common/job/job_spec.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
+#include "server/test_job.h"
 
 namespace shoal::server {
 namespace {
@@ -22,17 +23,9 @@ constexpr uint64_t kSize = 5000;  // elements: more than one piece
 constexpr uint32_t kSlots = 4;
 
 std::shared_ptr<const ShardConfig> Job() {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_train_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(8);
-  spec.mutable_train()->set_slots(kSlots);
+  JobSpec spec = TestSpec(8, kSlots);
   spec.mutable_train()->set_wire(GENERATE(WIRE_FORMAT_F32, WIRE_FORMAT_BF16));
   spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_ADAMW);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
   CompleteJob(&spec);
   JobPlan plan;
   ParameterInfo& weight = *plan.add_parameters();

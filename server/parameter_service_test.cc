@@ -22,6 +22,7 @@
 #include "common/rpc/rpc.h"
 #include "server/grpc_peer_link.h"
 #include "server/job_owner.h"
+#include "server/test_job.h"
 
 namespace shoal::server {
 namespace {
@@ -29,16 +30,8 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
 std::shared_ptr<const ShardConfig> MakeJob(uint64_t elements, uint64_t rounds, double clip_norm = 0) {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_train_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(rounds);
-  spec.mutable_train()->set_slots(1);
+  JobSpec spec = TestSpec(rounds, 1);
   spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
   spec.mutable_optimizer()->set_clip_norm(clip_norm);
   spec.mutable_evaluation()->set_keep_best(false);
   CompleteJob(&spec);

@@ -22,6 +22,7 @@
 #include "common/job/job_spec.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/slot_tree.h"
+#include "server/test_job.h"
 
 namespace shoal::server {
 namespace {
@@ -33,16 +34,8 @@ constexpr uint32_t kSlots = 4;
 ViewKey Key(uint64_t view) { return {JobId(1), kTraining, ViewId(view)}; }
 
 JobSpec Spec(double clip_norm, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_train_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(8);
-  spec.mutable_train()->set_slots(kSlots);
+  JobSpec spec = TestSpec(8, kSlots);
   spec.mutable_optimizer()->set_type(optimizer);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
   spec.mutable_optimizer()->set_clip_norm(clip_norm);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(2);
   CompleteJob(&spec);

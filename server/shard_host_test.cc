@@ -26,6 +26,7 @@
 #include "common/storage/test_dir.h"
 #include "server/job_owner.h"
 #include "server/server_node.h"
+#include "server/test_job.h"
 
 namespace shoal::server {
 namespace {
@@ -58,14 +59,7 @@ PrepareJob Preparation(uint64_t job) {
   PrepareJob request;
   request.set_job(job);
   JobSpec& spec = *request.mutable_spec();
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_train_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(8);
-  spec.mutable_train()->set_slots(1);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
+  spec = TestSpec(8, 1);
   spec.mutable_optimizer()->set_clip_norm(1);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(1);
   CompleteJob(&spec);
@@ -130,6 +124,14 @@ class Server {
   }
   ServerNode& node() { return *node_; }
   std::shared_ptr<ShardHost> job() const { return *node_->Find(JobId(1)); }
+  // The job in view 1, with a second shard at another server.
+  std::shared_ptr<ShardHost> JobWithPeer() {
+    View view = MakeView(1);
+    view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
+    Give(view);
+    time.Run();
+    return job();
+  }
 
   // The views of the ViewInstalled reports so far, negative for an error.
   std::vector<int> Installed() const {
@@ -671,11 +673,7 @@ TEST_CASE("A peer that does not answer is shown until it does, and has one call 
 TEST_CASE(
     "A peer that is not complete yet is asked again when it asks itself, or after a while, until it is") {
   Server server;
-  View view = MakeView(1);
-  view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
-  server.Give(view);
-  server.time.Run();
-  const std::shared_ptr<ShardHost> job = server.job();
+  const std::shared_ptr<ShardHost> job = server.JobWithPeer();
   job->AskNorms(ViewId(1), 1, RequestOf(0));
   server.peers.End(Norms());
   server.time.RunFor(absl::Milliseconds(100));
@@ -786,11 +784,7 @@ TEST_CASE(
 
 TEST_CASE("An answer that arrives after the job is gone is ignored") {
   Server server;
-  View view = MakeView(1);
-  view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
-  server.Give(view);
-  server.time.Run();
-  server.job()->AskNorms(ViewId(1), 1, RequestOf(0));
+  server.JobWithPeer()->AskNorms(ViewId(1), 1, RequestOf(0));
   REQUIRE(server.peers.calls.size() == 1);
   server.node().OnLeaseLost();
   server.time.Run();
@@ -801,11 +795,7 @@ TEST_CASE("An answer that arrives after the job is gone is ignored") {
 
 TEST_CASE("A closed job that somebody still holds writes, asks and reports nothing more") {
   Server server;
-  View view = MakeView(1);
-  view.add_shards()->mutable_primary()->set_address("10.0.0.9:1");
-  server.Give(view);
-  server.time.Run();
-  const std::shared_ptr<ShardHost> job = server.job();
+  const std::shared_ptr<ShardHost> job = server.JobWithPeer();
   job->AskNorms(ViewId(1), 1, RequestOf(0));
   server.peers.End(absl::UnavailableError("connection refused"));  // would be asked again after a while
   job->OnSnapshot(Snapshot(1));

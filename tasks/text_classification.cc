@@ -21,11 +21,11 @@ int LargestLogit(absl::Span<const float> logits) {
 
 // A matrix of more labels has more bytes than a message may have (16 MiB: common/rpc/rpc.h), so no worker can
 // report one.
-constexpr int kMostLabelsOfMatrix = 4095;
+constexpr int kMaxMatrixLabels = 4095;
 
 // With two cells more than a multiple of four, counts by label are never taken for a matrix: the remainder of
 // a square is 0 or 1.
-constexpr int kCellsPerLabel = 4, kMoreCells = 2;
+constexpr int kCellsPerLabel = 4, kExtraCells = 2;
 
 std::vector<LabelCounts> CountsOfMatrix(absl::Span<const uint64_t> cells, int labels) {
   std::vector<LabelCounts> counts;
@@ -48,7 +48,7 @@ std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
   const int labels = static_cast<int>(std::lround(std::sqrt(cells.size())));
   if (labels * labels == cells.size()) return CountsOfMatrix(cells, labels);
   std::vector<LabelCounts> counts;
-  if (cells.size() % kCellsPerLabel != kMoreCells || cells.size() <= kMostLabelsOfMatrix * kCellsPerLabel)
+  if (cells.size() % kCellsPerLabel != kExtraCells || cells.size() <= kMaxMatrixLabels * kCellsPerLabel)
     return counts;
   for (int i = 0; i + kCellsPerLabel <= cells.size(); i += kCellsPerLabel)
     counts.push_back({cells[i], cells[i + 1], cells[i + 2]});
@@ -56,9 +56,8 @@ std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
 }
 
 void CountPrediction(int truth, int prediction, int labels, EvaluationStatistics* statistics) {
-  if (labels <= kMostLabelsOfMatrix)
-    return CountCell(truth * labels + prediction, labels * labels, statistics);
-  const int cells = labels * kCellsPerLabel + kMoreCells;
+  if (labels <= kMaxMatrixLabels) return CountCell(truth * labels + prediction, labels * labels, statistics);
+  const int cells = labels * kCellsPerLabel + kExtraCells;
   if (truth == prediction) return CountCell(truth * kCellsPerLabel, cells, statistics);
   CountCell(prediction * kCellsPerLabel + 1, cells, statistics);
   CountCell(truth * kCellsPerLabel + 2, cells, statistics);

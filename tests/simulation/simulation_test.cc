@@ -23,7 +23,7 @@ uint64_t Shard(const char* variable, uint64_t otherwise) {
   return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
 }
 
-// Under AddressSanitizer, which is twenty times as slow, one schedule in so many; the release build runs all.
+// Every n-th schedule runs. The release build runs all; AddressSanitizer is far too slow for that.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr uint64_t kThinning = 20;
 #else

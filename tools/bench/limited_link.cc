@@ -4,7 +4,6 @@
 #include <iterator>
 #include <map>
 #include <optional>
-#include <set>
 #include <tuple>
 #include <utility>
 
@@ -76,7 +75,7 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
     if (!HasCrossed(key)) return false;
     if (!events_->OnBlock(header, store)) return false;
     absl::MutexLock lock(&mutex_);
-    crossed_.erase(key);
+    crossing_.erase(key);
     return true;
   }
   void OnOutOfRange(ViewId view) override { events_->OnOutOfRange(view); }
@@ -96,7 +95,6 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
     ++generation_;
     queue_.clear();
     crossing_.clear();
-    crossed_.clear();
   }
   void DropQueue(uint32_t shard) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
@@ -141,24 +139,22 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   // Whether the block has crossed the card. If it has not begun to, it begins now.
   bool HasCrossed(const BlockKey& key) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    if (crossed_.count(key) > 0) return true;
-    if (!crossing_.insert(key).second) return false;
+    const auto [block, begins] = crossing_.try_emplace(key, false);
+    if (!begins) return block->second;
     const uint64_t bytes = EncodedBytes(options_.wire, options_.block_elements[std::get<1>(key)]);
     const absl::Duration time = received_.Take(executor_->Now(), bytes);
-    if (time > absl::ZeroDuration()) {
-      executor_->After(time, [this, key] {
-        Arrive(key);
-        link_->Resume();
-      });
-      return false;
-    }
-    crossing_.erase(key);
-    crossed_.insert(key);
-    return true;
+    block->second = time == absl::ZeroDuration();
+    if (block->second) return true;
+    executor_->After(time, [this, key] {
+      Arrive(key);
+      link_->Resume();
+    });
+    return false;
   }
   void Arrive(const BlockKey& key) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    if (crossing_.erase(key) > 0) crossed_.insert(key);
+    const auto block = crossing_.find(key);
+    if (block != crossing_.end()) block->second = true;
   }
 
   const LimitedLinkOptions options_;
@@ -171,9 +167,9 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // of the streams below
   TokenBucket sent_ ABSL_GUARDED_BY(mutex_), received_ ABSL_GUARDED_BY(mutex_);
   std::multimap<Urgency, BlockContribution> queue_ ABSL_GUARDED_BY(mutex_);  // to be sent
-  bool sending_ ABSL_GUARDED_BY(mutex_) = false;         // a SendNext runs, or waits for the card
-  std::set<BlockKey> crossing_ ABSL_GUARDED_BY(mutex_);  // refused until they have arrived
-  std::set<BlockKey> crossed_ ABSL_GUARDED_BY(mutex_);   // arrived, and not accepted yet
+  bool sending_ ABSL_GUARDED_BY(mutex_) = false;  // a SendNext runs, or waits for the card
+  // Blocks that are not accepted yet: whether they have arrived.
+  std::map<BlockKey, bool> crossing_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -14,24 +14,10 @@
 #include "kernels/cpu/gemm/gemm_plain.h"
 #include "kernels/cpu/gemm/gemm_tiles.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/test_numbers.h"
 
 namespace shoal {
 namespace {
-
-std::vector<float> Numbers(int64_t size, uint32_t seed) {
-  std::vector<float> numbers(size);
-  for (float& x : numbers) {
-    seed = seed * 1664525u + 1013904223u;
-    x = static_cast<float>(static_cast<int32_t>(seed)) * 0x1p-31f;
-  }
-  return numbers;
-}
-
-std::vector<Bf16> AsBf16(const std::vector<float>& numbers) {
-  std::vector<Bf16> result;
-  for (float x : numbers) result.push_back(ToBf16(x));
-  return result;
-}
 
 // One product with its operands. Rows are wider than the matrices, so strides are used.
 struct Case {
@@ -52,7 +38,7 @@ class Operand {
  public:
   Operand(int64_t size, uint32_t seed, float scale, DType type) : type_(type), f32_(Numbers(size, seed)) {
     for (float& x : f32_) x *= scale;
-    if (type == DType::kBf16) bf16_ = AsBf16(f32_);
+    if (type == DType::kBf16) bf16_ = ToBf16s(f32_);
   }
   const void* data() const {
     return type_ == DType::kF32 ? static_cast<const void*>(f32_.data()) : bf16_.data();
