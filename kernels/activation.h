@@ -4,7 +4,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 enum class Activation {
   kIdentity,
@@ -40,4 +40,4 @@ struct ActivationBackwardArgs {
 
 void ActivationBackward(Device& device, const ActivationBackwardArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

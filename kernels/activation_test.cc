@@ -8,7 +8,7 @@
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr Activation kAll[] = {Activation::kIdentity, Activation::kGelu, Activation::kGeluTanh,
@@ -143,4 +143,4 @@ TEST_CASE("activations of bf16 are computed in f32 and rounded once") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -13,7 +13,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 inline constexpr int64_t kAttentionKeyTile = 128;
 inline constexpr int64_t kAttentionQueryTile = 128;
@@ -59,4 +59,4 @@ struct AttentionBackwardArgs {
 
 void AttentionBackward(Device& device, const AttentionBackwardArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // One word of Philox4x32-10, as in the paper.
@@ -279,4 +279,4 @@ TEST_CASE("large scores neither overflow nor lose the rest") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -3,7 +3,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Any x86 processor computes the first; those with AMX compute the second too.
 enum class Bf16Class { kAvx512, kAmx };
@@ -13,4 +13,4 @@ inline absl::string_view Bf16ClassName(Bf16Class bf16_class) {
   return bf16_class == Bf16Class::kAmx ? "amx-bf16" : "avx512-bf16";
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

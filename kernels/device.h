@@ -13,7 +13,7 @@
 #include "kernels/op_profile.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // What a device has done since it was created; a planned program leaves these unchanged after its first
 // steps.
@@ -86,4 +86,4 @@ class Device {
   OpProfile* profile_ = nullptr;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

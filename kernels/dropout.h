@@ -7,7 +7,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // An element of [N,C] is kept with probability 1 - rate and then divided by that. Its 16 random bits come
 // from Philox4x32-10 (Salmon et al., 2011) under `key` and depend on (first_token + row, column) alone.
@@ -33,4 +33,4 @@ struct DropoutArgs {
 // y = dropout(x + bias). Without bias it is its own backward: dx = ApplyDropout(dy).
 void ApplyDropout(Device& device, const DropoutArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 #include "common/base/philox.h"
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kRows = 70;
@@ -98,4 +98,4 @@ TEST_CASE("dropout has the same bits on any number of threads and instruction se
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

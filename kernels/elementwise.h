@@ -5,7 +5,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // y = a + b. Matrices or vectors of one shape and type, f32|bf16; y may alias either.
 void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y);
@@ -34,4 +34,4 @@ void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, 
 // Backward of MeanRows: d_x[n] = d_y[b] / tokens of b.
 void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, const Tensor& d_x);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

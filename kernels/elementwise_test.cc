@@ -6,7 +6,7 @@
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kRows = 2 * kTokenBlock + 3;
@@ -119,4 +119,4 @@ TEST_CASE("means over the tokens of examples and their gradient are those of the
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -4,7 +4,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // One table of an embedding.  V: its rows, C: channels
 struct EmbeddingTable {
@@ -41,4 +41,4 @@ void GatherRows(Device& device, const ConstTensor& from, const ConstTensor& rows
 //   from [M,C] f32|bf16, rows [M] i32 in [0,N), to [N,C] of the same type
 void ScatterRows(Device& device, const ConstTensor& from, const ConstTensor& rows, const Tensor& to);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

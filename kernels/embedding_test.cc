@@ -6,7 +6,7 @@
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kTokens = 700;
@@ -115,4 +115,4 @@ TEST_CASE("rows gathered and scattered are copies; scattering leaves zero elsewh
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

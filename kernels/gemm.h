@@ -23,7 +23,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // The blocks of K in the definition, and the steps of amx-bf16.
 inline constexpr int64_t kGemmBlockK = 384;
@@ -50,4 +50,4 @@ struct GemmArgs {
 // becomes 0 (or is kept, with `accumulate`), plus the bias.
 void Gemm(Device& device, const GemmArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -6,7 +6,7 @@
 
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Elements [first, first + out.size()) of an array of independent normal numbers, by Box and Muller (1958)
 // from Philox4x32-10. The bits do not depend on how the array is cut or on the instruction set. None is more
@@ -16,4 +16,4 @@ void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl:
 // The same, uniform in [low, high).
 void FillUniform(uint64_t key, uint64_t first, float low, float high, absl::Span<float> out);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

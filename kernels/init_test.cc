@@ -7,7 +7,7 @@
 #include "common/base/philox.h"
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr uint64_t kKey = 0xfeedfacecafebeefu;
@@ -75,4 +75,4 @@ TEST_CASE("initial values have the same bits on every instruction set") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -10,7 +10,7 @@
 #include "kernels/dropout.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // sum = residual + dropout(x + bias);  y = (sum - mean) * rstd * gamma + beta, with
 // rstd = 1 / sqrt(variance + epsilon). Activations are f32 or bf16, all of one type; computed in f32.
@@ -50,4 +50,4 @@ struct NormBackwardArgs {
 
 void NormBackward(Device& device, const NormBackwardArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -9,7 +9,7 @@
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr float kEpsilon = 1e-5f;
@@ -228,4 +228,4 @@ TEST_CASE("a norm of a constant row is beta") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

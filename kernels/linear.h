@@ -9,7 +9,7 @@
 #include "kernels/layer_norm.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // y = f(product + bias);  product = x weight^T
 struct LinearActivationArgs {
@@ -33,4 +33,4 @@ struct LinearResidualNormArgs {
 
 void LinearResidualNorm(Device& device, const LinearResidualNormArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -6,7 +6,7 @@
 #include "kernels/gemm.h"
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kRows = 150;
@@ -106,4 +106,4 @@ TEST_CASE("a linear map with its residual norm has the bits of the product and t
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -10,7 +10,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 struct LossSum {
   double loss = 0;      // sum over the rows that have a label
@@ -56,4 +56,4 @@ LossSum SigmoidCrossEntropy(Device& device, const MultiLabelArgs& args);
 // Probabilities: y = softmax of each row of x [N,V] f32|bf16; y [N,V] of the same type, may alias x.
 void Softmax(Device& device, const ConstTensor& x, const Tensor& y);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -6,7 +6,7 @@
 
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 struct Problem {
@@ -208,4 +208,4 @@ TEST_CASE("losses have the same bits on any number of threads and instruction se
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 int64_t Align(int64_t size_bytes) {
@@ -57,4 +57,4 @@ MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers) {
   return plan;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 #include "absl/types/span.h"
 #include "common/base/large_memory.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Alignment of every planned buffer.
 inline constexpr int64_t kBufferAlignment_bytes = kMemoryAlignment_bytes;
@@ -30,4 +30,4 @@ struct MemoryPlan {
 // Neural Net Inference", 2020).
 MemoryPlan PlanMemory(absl::Span<const BufferLifetime> buffers);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

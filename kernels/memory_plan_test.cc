@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 bool Overlap(const BufferLifetime& a, int64_t a_offset, const BufferLifetime& b, int64_t b_offset) {
@@ -36,4 +36,4 @@ TEST_CASE("buffers that never meet share memory") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

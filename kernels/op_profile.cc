@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::kernels {
 
 void OpProfile::Add(absl::string_view name, double seconds, const OpWork& work) {
   auto op =
@@ -14,4 +14,4 @@ void OpProfile::Add(absl::string_view name, double seconds, const OpWork& work) 
   op->work.bytes += work.bytes;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // The work of one call of a kernel, computed from its shape: the arithmetic of matrix products and attention,
 // and the bytes of the arrays that are read or written, each counted once.
@@ -61,4 +61,4 @@ class OpTimer {
   Clock::time_point start_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

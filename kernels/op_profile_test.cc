@@ -6,7 +6,7 @@
 #include "kernels/gemm.h"
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 TEST_CASE("a profile adds up what each kernel did while the device has it") {
@@ -38,4 +38,4 @@ TEST_CASE("a profile adds up what each kernel did while the device has it") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -7,7 +7,7 @@
 
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 enum class OptimizerKind { kSgd, kAdam, kAdamW };
 
@@ -57,4 +57,4 @@ void UpdateParameters(const OptimizerConfig& config, const OptimizerStep& step,
 // i mod 16. Not finite when an element is not.
 double SquaredNorm(absl::Span<const float> x);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

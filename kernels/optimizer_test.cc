@@ -7,7 +7,7 @@
 
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kSize = 1003;
@@ -154,4 +154,4 @@ TEST_CASE("the squared norm has the bits of 16 sums on every instruction set") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 absl::string_view DTypeName(DType type) {
   switch (type) {
@@ -42,4 +42,4 @@ std::string ToString(const ConstTensor& tensor) {
   return absl::StrCat(text, "]");
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -12,7 +12,7 @@
 #include "absl/types/span.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Backends, and so the memory that a tensor's elements are in.
 enum class DeviceKind : uint8_t { kCpu };
@@ -174,4 +174,4 @@ ConstTensor ViewOf(absl::Span<const T> span) {
 // "f32[12,384]", for messages.
 std::string ToString(const ConstTensor& tensor);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

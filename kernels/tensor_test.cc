@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 TEST_CASE("views of rows and columns keep the stride of the whole") {
@@ -34,4 +34,4 @@ TEST_CASE("bf16 rounds to nearest, ties to even, and keeps NaN") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/cpu_device.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 uint32_t NextWord(uint32_t& state) {
@@ -108,4 +108,4 @@ std::vector<float> Joined(const std::vector<std::vector<float>>& parts) {
   return all;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

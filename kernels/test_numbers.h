@@ -11,7 +11,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Numbers in [-1, 1), a pure function of the seed.
 std::vector<float> Numbers(int64_t size, uint32_t seed);
@@ -40,4 +40,4 @@ double GradientError(const std::vector<float>& at, const std::vector<float>& gra
 // All parts, concatenated.
 std::vector<float> Joined(const std::vector<std::vector<float>>& parts);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

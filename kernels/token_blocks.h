@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Tokens per block.
 inline constexpr int64_t kTokenBlock = 64;
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // The label of a row that has none; losses (loss.h) take any negative label as none.
 inline constexpr int32_t kNoLabel = -100;
@@ -29,4 +29,4 @@ void TokenPositions(Device& device, const TokenPositionsArgs& args);
 void NextTokenLabels(Device& device, const ConstTensor& tokens, const ConstTensor& offsets,
                      const Tensor& labels);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -5,7 +5,7 @@
 
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // N: tokens of the batch, B: examples. Borrowed; host memory.
 struct Batch {
@@ -35,4 +35,4 @@ struct DropoutSeed {
   uint32_t first_example = 0;  // number of examples in the slot before it
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

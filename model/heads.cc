@@ -2,7 +2,7 @@
 
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::model {
 
 absl::Span<const HeadInfo> Heads() {
   static constexpr HeadInfo kHeads[] = {
@@ -31,4 +31,4 @@ const HeadInfo& HeadOf(HeadType type) {
   return *head;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -5,7 +5,7 @@
 #include "absl/types/span.h"
 #include "proto/job.pb.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // How logits are compared with their targets (kernels/loss.h).
 enum class LossKind { kCrossEntropy, kSquaredError, kSigmoidCrossEntropy };
@@ -39,4 +39,4 @@ const HeadInfo* FindHead(HeadType type);
 // The head of a model whose config is already checked.
 const HeadInfo& HeadOf(HeadType type);
 
-}  // namespace shoal
+}  // namespace shoal::model

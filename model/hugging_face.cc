@@ -14,7 +14,7 @@
 #include "common/base/status.h"
 #include "nlohmann/json.hpp"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr char kConfigName[] = "config.json";
@@ -192,4 +192,4 @@ absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& 
   return env->SyncDir(folder);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -12,7 +12,7 @@
 #include "model/model_config.h"
 #include "model/parameters.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
@@ -46,4 +46,4 @@ absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, c
 absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& config,
                         absl::Span<const float> theta);
 
-}  // namespace shoal
+}  // namespace shoal::model

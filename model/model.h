@@ -11,7 +11,7 @@
 #include "model/batch.h"
 #include "model/model_config.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // A training step's input and output. Borrowed from Forward to the end of Backward.
 struct MicroBatch {
@@ -41,7 +41,7 @@ class Model {
   // Forward with dropout, loss, and backward through the head, so that logits need not be kept. `loss`: the
   // sum over the rows that have a label: examples, or with HEAD_TYPE_NEXT_TOKEN the tokens after the first of
   // each example. Returns false when the pass was aborted; then the gradient is undefined.
-  virtual bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) = 0;
+  virtual bool Forward(const MicroBatch& step, WaitGroup wait_group, kernels::LossSum* loss) = 0;
 
   // Computes the rest of the gradient of the last Forward. Calls `group_final` for each group, the last one
   // first, once its part is written.
@@ -50,7 +50,7 @@ class Model {
   // Forward without dropout. `logits` out: [B, labels], or with HEAD_TYPE_NEXT_TOKEN [N, vocabulary];
   // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for heads
   // with cross-entropy loss.correct too.
-  virtual LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
+  virtual kernels::LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
   // The planned memory, without the kernels' scratch memory.
   virtual int64_t memory_bytes() const = 0;
@@ -65,7 +65,8 @@ enum class Purpose {
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while
 // statistics, gradients of parameters and a classification head stay f32. `device` must outlive the model.
 // The config is already checked.
-std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
-                                 DType activations = DType::kF32, Purpose purpose = Purpose::kTraining);
+std::unique_ptr<Model> MakeModel(kernels::Device* device, const ModelConfig& config,
+                                 const BatchLimits& limits, kernels::DType activations = kernels::DType::kF32,
+                                 Purpose purpose = Purpose::kTraining);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -9,7 +9,7 @@
 #include "model/families/family.h"
 #include "model/heads.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr int64_t kLargestSize = int64_t{1} << 31;
@@ -193,4 +193,4 @@ absl::Status CheckModelConfig(const ModelConfig& config) {
   return CheckNumbers(config);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

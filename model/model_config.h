@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "proto/job.pb.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // A Transformer with learned positions, of one of the families in model/families.
 struct ModelConfig {
@@ -67,4 +67,4 @@ std::string PrintModelConfig(const ModelConfig& config);
 // Errors: INVALID_ARGUMENT that names the field.
 absl::Status CheckModelConfig(const ModelConfig& config);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -15,7 +15,7 @@
 #include "model/model_config.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 inline ModelConfig SmallConfig(NormPlacement norm, HeadType head,
                                ActivationType activation = ACTIVATION_TYPE_GELU) {
@@ -90,7 +90,7 @@ struct Examples {
 
 inline std::vector<float> RandomTheta(const ModelConfig& config) {
   std::vector<float> theta(MakeParameters(config).size);
-  FillNormal(DeriveKey(5, "theta"), 0, 0.1f, 0.3f, absl::MakeSpan(theta));
+  kernels::FillNormal(DeriveKey(5, "theta"), 0, 0.1f, 0.3f, absl::MakeSpan(theta));
   return theta;
 }
 
@@ -148,4 +148,4 @@ class Oracle {
   const PlainLayers layers_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

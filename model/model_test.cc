@@ -21,25 +21,25 @@
 #include "model/model_oracle.h"
 #include "model/parameters.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
-std::unique_ptr<Device> NewDevice(int threads, const std::string& isa = "") {
-  CpuDeviceOptions options;
+std::unique_ptr<kernels::Device> NewDevice(int threads, const std::string& isa = "") {
+  kernels::CpuDeviceOptions options;
   options.threads = threads;
   options.isa = isa;
-  auto device = CpuDevice::Create(options);
+  auto device = kernels::CpuDevice::Create(options);
   REQUIRE(device.ok());
   return *std::move(device);
 }
 
 struct Gradient {
   std::vector<float> values;
-  LossSum loss;
+  kernels::LossSum loss;
 };
 
-std::unique_ptr<Model> NewModel(Device* device, const ModelConfig& config, const Examples& examples,
-                                DType activations = DType::kF32) {
+std::unique_ptr<Model> NewModel(kernels::Device* device, const ModelConfig& config, const Examples& examples,
+                                kernels::DType activations = kernels::DType::kF32) {
   return MakeModel(device, config,
                    {static_cast<int64_t>(examples.tokens.size()), examples.view().example_count()},
                    activations);
@@ -57,8 +57,8 @@ MicroBatch Step(const std::vector<float>& theta, const Batch& batch, std::vector
 constexpr auto kGo = [](int) { return true; };
 constexpr auto kIgnore = [](int) {};
 
-Gradient GradientOn(Device* device, const ModelConfig& config, const std::vector<float>& theta,
-                    const Examples& examples, DType activations) {
+Gradient GradientOn(kernels::Device* device, const ModelConfig& config, const std::vector<float>& theta,
+                    const Examples& examples, kernels::DType activations) {
   const auto model = NewModel(device, config, examples, activations);
   Gradient gradient;
   gradient.values.assign(theta.size(), std::nanf(""));  // every element is written
@@ -68,7 +68,7 @@ Gradient GradientOn(Device* device, const ModelConfig& config, const std::vector
 }
 
 Gradient GradientOf(const ModelConfig& config, const std::vector<float>& theta, const Examples& examples,
-                    int threads = 1, DType activations = DType::kF32) {
+                    int threads = 1, kernels::DType activations = kernels::DType::kF32) {
   return GradientOn(NewDevice(threads).get(), config, theta, examples, activations);
 }
 
@@ -172,13 +172,13 @@ TEST_CASE("Evaluation finds the loss of training without dropout, with or withou
   for (const ModelConfig& config : BothFamilies()) {
     const std::vector<float> theta = RandomTheta(config);
     const Examples examples(config);
-    const LossSum trained = GradientOf(config, theta, examples).loss;
+    const kernels::LossSum trained = GradientOf(config, theta, examples).loss;
     const auto device = NewDevice(1);
     const auto model = NewModel(device.get(), config, examples);
     std::vector<float> logits(config.causal() ? examples.tokens.size() * config.vocab_size
                                               : 3 * config.labels.size());
     for (const absl::Span<float> out : {absl::Span<float>(), absl::MakeSpan(logits)}) {
-      const LossSum evaluated = model->Evaluate(theta.data(), examples.view(), out);
+      const kernels::LossSum evaluated = model->Evaluate(theta.data(), examples.view(), out);
       CHECK(evaluated.loss == trained.loss);
       CHECK(evaluated.rows == trained.rows);
       CHECK(evaluated.correct == trained.correct);
@@ -192,7 +192,7 @@ TEST_CASE("A model for evaluation alone gives the same logits, in less memory") 
     const std::vector<float> theta = RandomTheta(config);
     const Examples examples(config);
     const auto device = NewDevice(1);
-    for (DType type : {DType::kF32, DType::kBf16}) {
+    for (kernels::DType type : {kernels::DType::kF32, kernels::DType::kBf16}) {
       std::vector<std::vector<float>> logits;
       std::vector<int64_t> memory_bytes;
       for (Purpose purpose : {Purpose::kTraining, Purpose::kEvaluation}) {
@@ -212,7 +212,7 @@ TEST_CASE("One and two threads give the same bits, with dropout") {
     const ModelConfig config = WithDropout(family);
     const Examples examples(config, std::vector<int>(90, 9));
     const std::vector<float> theta = RandomTheta(config);
-    for (DType type : {DType::kF32, DType::kBf16}) {
+    for (kernels::DType type : {kernels::DType::kF32, kernels::DType::kBf16}) {
       const Gradient one = GradientOf(config, theta, examples, 1, type);
       const Gradient two = GradientOf(config, theta, examples, 2, type);
       CHECK(one.values == two.values);
@@ -227,9 +227,9 @@ TEST_CASE("bf16 has the same bits with AVX2, AVX-512 and AVX512_BF16") {
     const Examples examples(config, std::vector<int>(20, 9));
     const std::vector<float> theta = RandomTheta(config);
     const auto slowest = NewDevice(1, "avx2");
-    const Gradient expected = GradientOn(slowest.get(), config, theta, examples, DType::kBf16);
+    const Gradient expected = GradientOn(slowest.get(), config, theta, examples, kernels::DType::kBf16);
     const auto fastest = NewDevice(1);
-    const Gradient gradient = GradientOn(fastest.get(), config, theta, examples, DType::kBf16);
+    const Gradient gradient = GradientOn(fastest.get(), config, theta, examples, kernels::DType::kBf16);
     CHECK(gradient.values == expected.values);
     CHECK(gradient.loss.loss == expected.loss.loss);
   }
@@ -241,7 +241,7 @@ TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but f
     const Examples examples(config, std::vector<int>(20, 9));
     const std::vector<float> theta = RandomTheta(config);
     const Gradient f32 = GradientOf(config, theta, examples);
-    const Gradient bf16 = GradientOf(config, theta, examples, 1, DType::kBf16);
+    const Gradient bf16 = GradientOf(config, theta, examples, 1, kernels::DType::kBf16);
     CHECK(bf16.loss.loss == Approx(f32.loss.loss).epsilon(0.01));
     CHECK(bf16.loss.rows == f32.loss.rows);
     for (const ParameterInfo& info : MakeParameters(config).infos) {
@@ -276,7 +276,7 @@ TEST_CASE("A slot cut into micro-batches draws the same dropout masks") {
       step.batch.classes =
           absl::MakeConstSpan(examples.classes).subspan(std::min(e, examples.classes.size()), 1);
       step.accumulate = e > 0;
-      LossSum sum;
+      kernels::LossSum sum;
       REQUIRE(model->Forward(step, kGo, &sum));
       model->Backward(kIgnore);
       loss += sum.loss;
@@ -298,7 +298,7 @@ TEST_CASE("Groups become final from the last to the first, each once") {
     std::vector<float> gradient(theta.size());
     const MicroBatch step = Step(theta, examples.view(), &gradient);
     std::vector<int> waited, final;
-    LossSum loss;
+    kernels::LossSum loss;
     REQUIRE(model->Forward(
         step, [&](int group) { return waited.push_back(group), true; }, &loss));
     model->Backward([&](int group) { final.push_back(group); });
@@ -329,7 +329,7 @@ TEST_CASE("Layers take turns with the memory of two gradients") {
     step.gradient_offsets = offsets;
     const auto device = NewDevice(1);
     const auto model = NewModel(device.get(), config, examples);
-    LossSum loss;
+    kernels::LossSum loss;
     REQUIRE(model->Forward(step, kGo, &loss));
     model->Backward([&](int group) {
       std::copy_n(memory.data() + offsets[group], sizes[group], gradient.data() + begins[group]);
@@ -461,4 +461,4 @@ TEST_CASE("Numbers of config.json that no size or token can be are refused with 
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace shoal {
+namespace shoal::model {
 
 void ParameterBuilder::SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }
 
@@ -70,4 +70,4 @@ void ParameterBuilder::EndGroup() {
   group_begin_ = out_->size;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

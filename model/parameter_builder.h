@@ -11,7 +11,7 @@
 #include "model/parameters.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 class ParameterBuilder {
  public:
@@ -50,4 +50,4 @@ class ParameterBuilder {
   uint64_t group_begin_ = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

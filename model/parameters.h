@@ -8,7 +8,7 @@
 #include "model/model_config.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // A weight [rows,columns], row-major: [out,in] as PyTorch stores it, or a table.
 struct MatrixParameter {
@@ -39,4 +39,4 @@ struct Parameters {
 // decay applies to all of rank 2. The config is already checked.
 Parameters MakeParameters(const ModelConfig& config);
 
-}  // namespace shoal
+}  // namespace shoal::model

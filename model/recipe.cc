@@ -3,7 +3,7 @@
 #include "common/base/status.h"
 #include "model/families/family.h"
 
-namespace shoal {
+namespace shoal::model {
 
 Recipe MakeRecipe(const ModelConfig& config) {
   const Family* const family = FindFamily(config.family, config.norm);
@@ -24,4 +24,4 @@ Recipe MakeRecipe(const ModelConfig& config) {
 
 Parameters MakeParameters(const ModelConfig& config) { return MakeRecipe(config).parameters; }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -14,7 +14,7 @@
 #include "model/parameters.h"
 #include "proto/job.pb.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // y = x W^T (+ bias)
 struct LinearSpec {
@@ -53,7 +53,7 @@ struct AttentionSpec {
 struct MlpSpec {
   LinearSpec up;   // [F,C]
   LinearSpec out;  // [C,F]
-  Activation activation = Activation::kGelu;
+  kernels::Activation activation = kernels::Activation::kGelu;
 };
 
 // A residual sum with dropout(branch(x)), and its norm: of the sum (post-norm) or of x (pre-norm).
@@ -75,7 +75,7 @@ struct ClassificationHeadSpec {
   LossKind loss = LossKind::kCrossEntropy;
   double input_dropout = 0;
   LinearSpec dense;  // [C,C]
-  Activation activation = Activation::kTanh;
+  kernels::Activation activation = kernels::Activation::kTanh;
   double dropout = 0;
   LinearSpec labels;  // [L,C]
 };
@@ -97,4 +97,4 @@ struct Recipe {
 // The recipe for a checked config, from its family.
 Recipe MakeRecipe(const ModelConfig& config);
 
-}  // namespace shoal
+}  // namespace shoal::model

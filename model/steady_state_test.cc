@@ -25,14 +25,14 @@ void* operator new(size_t size) {
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
-void CheckSteadyState(const ModelConfig& config, DType activations, GemmPath path) {
-  CpuDeviceOptions options;
+void CheckSteadyState(const ModelConfig& config, kernels::DType activations, kernels::GemmPath path) {
+  kernels::CpuDeviceOptions options;
   options.threads = 2;
   options.gemm_path = path;
-  const auto device = CpuDevice::Create(options);
+  const auto device = kernels::CpuDevice::Create(options);
   REQUIRE(device.ok());
   const Examples examples(config, std::vector<int>(40, 9));
   const std::vector<float> theta = RandomTheta(config);
@@ -45,14 +45,14 @@ void CheckSteadyState(const ModelConfig& config, DType activations, GemmPath pat
   step.batch = examples.view();
   step.gradient = gradient.data();
   const auto run = [&] {
-    LossSum loss;
+    kernels::LossSum loss;
     ++step.dropout.key;
     model->Forward(
         step, [](int) { return true; }, &loss);
     model->Backward([](int) {});
   };
   run();
-  const DeviceCounters counters = (*device)->counters();
+  const kernels::DeviceCounters counters = (*device)->counters();
   const int64_t before = allocations;
   for (int i = 0; i < 3; ++i) run();
   const int64_t after = allocations;
@@ -65,10 +65,10 @@ TEST_CASE("A step in the steady state allocates nothing and makes no primitive")
   for (const ModelConfig& family : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallGpt2()}) {
     ModelConfig config = family;
     config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.1;
-    CheckSteadyState(config, DType::kF32, GemmPath::kOwn);
-    CheckSteadyState(config, DType::kBf16, GemmPath::kOwn);
+    CheckSteadyState(config, kernels::DType::kF32, kernels::GemmPath::kOwn);
+    CheckSteadyState(config, kernels::DType::kBf16, kernels::GemmPath::kOwn);
   }
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -12,13 +12,13 @@
 #include "model/model.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 class TransformerModel : public Model {
  public:
-  TransformerModel(Device* device, const Recipe& recipe, const BatchLimits& limits, DType activations,
-                   Purpose purpose)
+  TransformerModel(kernels::Device* device, const Recipe& recipe, const BatchLimits& limits,
+                   kernels::DType activations, Purpose purpose)
       : device_(device),
         parameters_(recipe.parameters),
         plan_{&buffers_, limits, activations, purpose == Purpose::kTraining,
@@ -30,7 +30,7 @@ class TransformerModel : public Model {
     buffers_.Allocate(*device_);
   }
 
-  bool Forward(const MicroBatch& step, WaitGroup wait_group, LossSum* loss) override {
+  bool Forward(const MicroBatch& step, WaitGroup wait_group, kernels::LossSum* loss) override {
     SHOAL_CHECK(plan_.training);
     pass_ = NewPass(step.theta, step.batch);
     pass_.training = true;
@@ -59,7 +59,7 @@ class TransformerModel : public Model {
     device_->EvenOutScratch();
   }
 
-  LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) override {
+  kernels::LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) override {
     const Pass pass = NewPass(theta, batch);
     RunStack(pass, [](int) { return true; });
     return head_->Evaluate(pass, stack_.Output(pass.tokens()), logits);
@@ -95,10 +95,10 @@ class TransformerModel : public Model {
   // Gradients that are added to start at 0.
   void ClearSharedGradients() {
     const auto size = static_cast<int64_t>(parameters_.group_sizes[0]);
-    SetZero(*device_, pass_.Gradient(MatrixParameter{0, 1, size, 0}));
+    kernels::SetZero(*device_, pass_.Gradient(MatrixParameter{0, 1, size, 0}));
   }
 
-  Device* const device_;
+  kernels::Device* const device_;
   const Parameters parameters_;
   BufferSet buffers_;
   const LayerPlan plan_;
@@ -110,11 +110,11 @@ class TransformerModel : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> MakeModel(Device* device, const ModelConfig& config, const BatchLimits& limits,
-                                 DType activations, Purpose purpose) {
+std::unique_ptr<Model> MakeModel(kernels::Device* device, const ModelConfig& config,
+                                 const BatchLimits& limits, kernels::DType activations, Purpose purpose) {
   SHOAL_CHECK_OK(CheckModelConfig(config));
-  SHOAL_CHECK(activations == DType::kF32 || activations == DType::kBf16);
+  SHOAL_CHECK(activations == kernels::DType::kF32 || activations == kernels::DType::kBf16);
   return std::make_unique<TransformerModel>(device, MakeRecipe(config), limits, activations, purpose);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -148,9 +148,9 @@ void BlockState::Apply(const BlockRecord& record) {
   applied_ = std::move(applied);
 }
 
-OptimizerStep BlockState::StepOf(const BlockRecord& record) const {
+kernels::OptimizerStep BlockState::StepOf(const BlockRecord& record) const {
   const uint64_t weight = record.sum.stats().weight();
-  OptimizerStep step;
+  kernels::OptimizerStep step;
   step.step = record.round.value() + 1;
   step.learning_rate = LearningRate(job_->spec, job_->length, record.round);
   step.gradient_scale = weight == 0 ? 0 : record.clip / static_cast<double>(weight);
@@ -158,7 +158,7 @@ OptimizerStep BlockState::StepOf(const BlockRecord& record) const {
 }
 
 PublishedVersion BlockState::Update(const BlockRecord& record) {
-  const OptimizerStep step = StepOf(record);
+  const kernels::OptimizerStep step = StepOf(record);
   FloatArray next = std::move(next_theta_);
   PayloadEncoder encoder = Encoder(next, std::move(next_encoded_));
   BlockSumReader reader(format_.wire, record.sum);
@@ -171,22 +171,22 @@ PublishedVersion BlockState::Update(const BlockRecord& record) {
   return Finish(OutputOf(record.round), std::move(encoder));
 }
 
-void BlockState::UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient,
-                             float* out) {
+void BlockState::UpdatePiece(const kernels::OptimizerStep& step, uint64_t begin,
+                             absl::Span<const float> gradient, float* out) {
   const uint64_t end = begin + gradient.size();
   for (const DecayRange& range : decay_) {
     const uint64_t first = std::max(begin, range.begin), last = std::min(end, range.end);
     if (first >= last) continue;
     const uint64_t size = last - first;
-    OptimizerStep part = step;
+    kernels::OptimizerStep part = step;
     part.decay = range.decay;
-    OptimizerArrays arrays;
+    kernels::OptimizerArrays arrays;
     arrays.parameters = absl::MakeConstSpan(theta_.get() + first, size);
     arrays.gradient = gradient.subspan(first - begin, size);
     if (!moments_.empty()) arrays.first_moment = absl::MakeSpan(moments_[0].get() + first, size);
     if (moments_.size() > 1) arrays.second_moment = absl::MakeSpan(moments_[1].get() + first, size);
     arrays.out = absl::MakeSpan(out + first, size);
-    UpdateParameters(job_->optimizer, part, arrays);
+    kernels::UpdateParameters(job_->optimizer, part, arrays);
   }
 }
 

@@ -99,11 +99,11 @@ class BlockState {
   absl::Status Check(const ContributionHeader& header, const Payload& payload) const;
   // Whether it is a duplicate; FAILED_PRECONDITION for a future round.
   absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  OptimizerStep StepOf(const BlockRecord& record) const;
+  kernels::OptimizerStep StepOf(const BlockRecord& record) const;
   // Writes θ of the next version, updates the moments, and returns the version.
   PublishedVersion Update(const BlockRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void UpdatePiece(const OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient, float* out)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdatePiece(const kernels::OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient,
+                   float* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Allocates what the running round's update will need.
   void ReserveUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same, and what a sum may need.

@@ -55,7 +55,7 @@ double BlockSum::SquaredNorm(const SumFormat& format) const {
   BlockSumReader reader(format.wire, *this);
   double sum = 0;
   for (uint64_t begin = 0; begin < format.size; begin += kSumPiece) {
-    sum += shoal::SquaredNorm(reader.Next(std::min(kSumPiece, format.size - begin)));
+    sum += kernels::SquaredNorm(reader.Next(std::min(kSumPiece, format.size - begin)));
   }
   return sum;
 }

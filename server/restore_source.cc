@@ -82,8 +82,8 @@ class InitialState : public StateReader {
         std::fill(out.begin(), out.end(), 1.0f);
         return absl::OkStatus();
       case Initializer::NORMAL:
-        FillNormal(DeriveKey(job_->spec.seed(), parameter.name()), begin - parameter.offset(), 0,
-                   parameter.init().stddev(), out);
+        kernels::FillNormal(DeriveKey(job_->spec.seed(), parameter.name()), begin - parameter.offset(), 0,
+                            parameter.init().stddev(), out);
         return absl::OkStatus();
       case Initializer::ARTIFACT:
         if (weights_ == nullptr)

@@ -10,18 +10,18 @@ namespace {
 
 constexpr char kWeights[] = "weights";
 
-OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
-  OptimizerConfig config;
+kernels::OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
+  kernels::OptimizerConfig config;
   switch (spec.type()) {
     case OPTIMIZER_TYPE_SGD:
-      config.kind = OptimizerKind::kSgd;
+      config.kind = kernels::OptimizerKind::kSgd;
       break;
     case OPTIMIZER_TYPE_ADAM:
-      config.kind = OptimizerKind::kAdam;
+      config.kind = kernels::OptimizerKind::kAdam;
       break;
     default:
       SHOAL_CHECK(spec.type() == OPTIMIZER_TYPE_ADAMW);  // the spec is checked
-      config.kind = OptimizerKind::kAdamW;
+      config.kind = kernels::OptimizerKind::kAdamW;
   }
   config.beta1 = spec.beta1();
   config.beta2 = spec.beta2();
@@ -32,8 +32,8 @@ OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
   return config;
 }
 
-std::vector<std::string> MomentNames(const OptimizerConfig& config) {
-  switch (MomentCount(config)) {
+std::vector<std::string> MomentNames(const kernels::OptimizerConfig& config) {
+  switch (kernels::MomentCount(config)) {
     case 0:
       return {};
     case 1:

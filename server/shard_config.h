@@ -22,7 +22,7 @@ struct ShardConfig {
   TrainingLength length;
   uint32_t slots = 1;
   WireFormat wire = WIRE_FORMAT_F32;
-  OptimizerConfig optimizer;
+  kernels::OptimizerConfig optimizer;
   double clip_norm = 0;                   // 0: no clipping
   std::vector<std::string> moment_names;  // names of the optimizer's arrays in checkpoints
   std::vector<BlockSpec> blocks;          // of the whole job

@@ -151,7 +151,7 @@ class ShardHost : public ShardEffects {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time
-  ThreadPool pool_ ABSL_GUARDED_BY(pool_mutex_);
+  kernels::ThreadPool pool_ ABSL_GUARDED_BY(pool_mutex_);
 };
 
 }  // namespace shoal::server

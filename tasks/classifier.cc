@@ -15,9 +15,9 @@
 namespace shoal::tasks {
 
 absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder,
-                                                             Device* device) {
+                                                             kernels::Device* device) {
   std::unique_ptr<Classifier> classifier(new Classifier);
-  SHOAL_ASSIGN_OR_RETURN(classifier->config_, ReadModelConfig(env, folder));
+  SHOAL_ASSIGN_OR_RETURN(classifier->config_, model::ReadModelConfig(env, folder));
   classifier->task_ = &TaskOf(classifier->config_.head);
   if (classifier->task_->target_kind() == TargetKind::kNone) {
     return absl::UnimplementedError(absl::StrCat(
@@ -26,24 +26,25 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
         "`transformers` loads it (GPT2LMHeadModel)"));
   }
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
-  SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, ReadMaxLength(env, folder, classifier->config_));
-  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary, env->ReadFile(JoinPath(folder, kVocabularyFile)));
-  auto tokenizer = LoadTokenizer(vocabulary);
-  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, kVocabularyFile));
+  SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, model::ReadMaxLength(env, folder, classifier->config_));
+  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary,
+                         env->ReadFile(JoinPath(folder, model::kVocabularyFile)));
+  auto tokenizer = model::LoadTokenizer(vocabulary);
+  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, model::kVocabularyFile));
   classifier->tokenizer_ = *std::move(tokenizer);
-  const Parameters parameters = MakeParameters(classifier->config_);
-  SHOAL_ASSIGN_OR_RETURN(LoadedWeights weights, ReadWeights(env, folder, parameters));
+  const model::Parameters parameters = model::MakeParameters(classifier->config_);
+  SHOAL_ASSIGN_OR_RETURN(model::LoadedWeights weights, model::ReadWeights(env, folder, parameters));
   if (std::find(weights.found.begin(), weights.found.end(), false) != weights.found.end()) {
     return absl::InvalidArgumentError(
         absl::StrCat(folder, " has no trained head: expected a folder that `shoal export` wrote"));
   }
   classifier->theta_ = std::move(weights.theta);
-  classifier->model_ =
-      MakeModel(device, classifier->config_, {classifier->max_length_, 1}, DType::kF32, Purpose::kEvaluation);
+  classifier->model_ = model::MakeModel(device, classifier->config_, {classifier->max_length_, 1},
+                                        kernels::DType::kF32, model::Purpose::kEvaluation);
   return classifier;
 }
 
-std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
+std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSum* loss) {
   std::vector<float> logits(config_.labels.size());
   *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
   return logits;
@@ -52,7 +53,7 @@ std::vector<float> Classifier::Logits(const Batch& batch, LossSum* loss) {
 std::vector<float> Classifier::Predict(absl::string_view text) {
   EncodedPart part;
   AppendText(*tokenizer_, text, max_length_, &part);
-  LossSum loss;
+  kernels::LossSum loss;
   return task_->Predict(Logits(buffer_.Gather(part, {0}), &loss));
 }
 
@@ -64,8 +65,8 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
                          EncodeExamples(set, *tokenizer_, max_length_, *task_, config_.labels));
   EvaluationStatistics statistics;
   for (uint64_t example = 0; example < part.size(); ++example) {
-    const Batch batch = buffer_.Gather(part, {example});
-    LossSum loss;
+    const model::Batch batch = buffer_.Gather(part, {example});
+    kernels::LossSum loss;
     const std::vector<float> logits = Logits(batch, &loss);
     CountBatch(*task_, batch, logits, loss, &statistics);
   }
@@ -74,20 +75,20 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
 
 absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
                          absl::string_view tokenizer, absl::Span<const float> theta) {
-  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> loaded, LoadTokenizer(tokenizer));
-  if (theta.size() != MakeParameters(config).size) {
-    return absl::InvalidArgumentError(absl::StrCat("the checkpoint has ", theta.size(),
-                                                   " parameters, the model ", MakeParameters(config).size));
+  SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ParseModelConfig(plan.model_config()));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> loaded, model::LoadTokenizer(tokenizer));
+  if (theta.size() != model::MakeParameters(config).size) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the checkpoint has ", theta.size(), " parameters, the model ", model::MakeParameters(config).size));
   }
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   // Plans of older versions don't have it: their texts were cut to the number of positions.
   const auto max_length =
       plan.max_length() > 0 ? plan.max_length() : static_cast<uint32_t>(config.max_position_embeddings);
-  for (const NamedFile& file : loaded->ExportFiles(max_length)) {
+  for (const model::NamedFile& file : loaded->ExportFiles(max_length)) {
     SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, file.name), file.bytes));
   }
-  return WriteModel(env, folder, config, theta);
+  return model::WriteModel(env, folder, config, theta);
 }
 
 }  // namespace shoal::tasks

@@ -25,9 +25,9 @@ class Classifier {
   // From a folder exported by Shoal. `device` must outlive the result. Errors: NOT_FOUND or INVALID_ARGUMENT,
   // naming the file; UNIMPLEMENTED for a language model.
   static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder,
-                                                          Device* device);
+                                                          kernels::Device* device);
 
-  const ModelConfig& config() const { return config_; }
+  const model::ModelConfig& config() const { return config_; }
 
   const Task& task() const { return *task_; }
 
@@ -41,14 +41,14 @@ class Classifier {
 
  private:
   Classifier() = default;
-  std::vector<float> Logits(const Batch& batch, LossSum* loss);
+  std::vector<float> Logits(const model::Batch& batch, kernels::LossSum* loss);
 
   const Task* task_ = nullptr;
-  ModelConfig config_;
+  model::ModelConfig config_;
   uint32_t max_length_ = 0;  // longer texts are cut
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<model::Tokenizer> tokenizer_;
   std::vector<float> theta_;
-  std::unique_ptr<Model> model_;
+  std::unique_ptr<model::Model> model_;
   BatchBuffer buffer_{TargetKind::kNone, 0};
 };
 

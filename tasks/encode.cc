@@ -11,7 +11,8 @@ namespace {
 constexpr uint64_t kExamplesPerProgress = 1000;
 
 // Appends a text as windows of `size` tokens. A single token left over is dropped: it predicts nothing.
-void AppendWindows(const Tokenizer& tokenizer, absl::string_view text, size_t size, EncodedPart* part) {
+void AppendWindows(const model::Tokenizer& tokenizer, absl::string_view text, size_t size,
+                   EncodedPart* part) {
   const std::vector<uint32_t> tokens = tokenizer.Encode(text, std::numeric_limits<size_t>::max());
   for (size_t begin = 0; begin + 1 < tokens.size(); begin += size) {
     const size_t end = std::min(tokens.size(), begin + size);
@@ -32,7 +33,7 @@ void AppendRange(const std::vector<T>& from, uint64_t begin, uint64_t end, std::
 
 }  // namespace
 
-absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
+absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::Tokenizer& tokenizer,
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels, const Progress& progress) {
   const LabelMap label_map(labels);
@@ -51,13 +52,14 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenize
   return part;
 }
 
-void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_tokens, EncodedPart* part) {
+void AppendText(const model::Tokenizer& tokenizer, absl::string_view text, size_t max_tokens,
+                EncodedPart* part) {
   for (uint32_t token : tokenizer.Encode(text, max_tokens))
     part->tokens.push_back(static_cast<int32_t>(token));
   part->offsets.push_back(part->tokens.size());
 }
 
-Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {
+model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {
   tokens_.clear();
   offsets_.assign(1, 0);
   classes_.clear();
@@ -67,7 +69,7 @@ Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> ex
     offsets_.push_back(static_cast<int32_t>(tokens_.size()));
     AddTargets(part, example);
   }
-  Batch batch;
+  model::Batch batch;
   batch.tokens = tokens_;
   batch.offsets = offsets_;
   batch.classes = classes_;
@@ -84,7 +86,7 @@ void BatchBuffer::AddTargets(const EncodedPart& part, uint64_t example) {
   if (!part.targets.empty()) AppendRange(part.targets, example * labels_, (example + 1) * labels_, &targets_);
 }
 
-int64_t LogitRows(TargetKind kind, const Batch& batch) {
+int64_t LogitRows(TargetKind kind, const model::Batch& batch) {
   if (kind == TargetKind::kNone) return 0;
   if (kind != TargetKind::kTokenClasses) return batch.example_count();
   return std::count_if(batch.classes.begin(), batch.classes.end(), [](int32_t label) { return label >= 0; });

@@ -20,13 +20,14 @@ namespace shoal::tasks {
 // The tokens of each text with its targets. A text longer than `max_tokens` is truncated or becomes several
 // examples (Task::cuts_windows). `labels`: Task::LabelsOf of the training examples. Errors: INVALID_ARGUMENT,
 // with file and line, for a label that is not one of `labels`.
-absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const Tokenizer& tokenizer,
+absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::Tokenizer& tokenizer,
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels,
                                            const Progress& progress = NoProgress);
 
 // Appends the first `max_tokens` tokens of `text` as an example without targets.
-void AppendText(const Tokenizer& tokenizer, absl::string_view text, size_t max_tokens, EncodedPart* part);
+void AppendText(const model::Tokenizer& tokenizer, absl::string_view text, size_t max_tokens,
+                EncodedPart* part);
 
 // Gathers examples for the model. Memory is reused: a batch is valid until the next one.
 class BatchBuffer {
@@ -34,7 +35,7 @@ class BatchBuffer {
   BatchBuffer(TargetKind kind, uint64_t labels) : kind_(kind), labels_(labels) {}
 
   // `part` has targets of this kind and number of labels, or none.
-  Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples);
+  model::Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples);
 
  private:
   void AddTargets(const EncodedPart& part, uint64_t example);
@@ -46,6 +47,6 @@ class BatchBuffer {
 };
 
 // The number of rows of logits that Model::Evaluate returns for a batch with targets of this kind.
-int64_t LogitRows(TargetKind kind, const Batch& batch);
+int64_t LogitRows(TargetKind kind, const model::Batch& batch);
 
 }  // namespace shoal::tasks

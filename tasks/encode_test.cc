@@ -15,8 +15,8 @@ TEST_CASE("A language model's examples are consecutive windows of each text") {
   set.examples.resize(2);
   set.examples[0].text = "abcdef";  // 7 tokens including the end
   set.examples[1].text = "\xff";
-  const auto part =
-      EncodeExamples(set, *MakeByteTokenizer(), 3, *FindTask(TASK_CAUSAL_LANGUAGE_MODELLING), /*labels=*/{});
+  const auto part = EncodeExamples(set, *model::MakeByteTokenizer(), 3,
+                                   *FindTask(TASK_CAUSAL_LANGUAGE_MODELLING), /*labels=*/{});
   REQUIRE(part.ok());
   CHECK(part->tokens == std::vector<int32_t>{'a', 'b', 'c', 'd', 'e', 'f', 255, 256});
   CHECK(part->offsets == std::vector<uint64_t>{0, 3, 6, 8});  // 256 alone would predict nothing
@@ -27,12 +27,12 @@ TEST_CASE("A language model's examples are consecutive windows of each text") {
 TEST_CASE("A task gives the model the targets that the task's head takes") {
   for (const Task* task : Tasks()) {
     INFO(TaskType_Name(task->type()));
-    const HeadInfo& head = HeadOf(task->head());
+    const model::HeadInfo& head = model::HeadOf(task->head());
     const TargetKind kind = task->target_kind();
-    CHECK((head.target == HeadTarget::kOwnTokens) == (kind == TargetKind::kNone));
-    CHECK((head.target == HeadTarget::kClassPerText) == (kind == TargetKind::kClass));
-    CHECK((head.target == HeadTarget::kNumbers) == (kind == TargetKind::kNumbers));
-    CHECK((head.labels == LabelNumber::kNone) == (kind == TargetKind::kNone));
+    CHECK((head.target == model::HeadTarget::kOwnTokens) == (kind == TargetKind::kNone));
+    CHECK((head.target == model::HeadTarget::kClassPerText) == (kind == TargetKind::kClass));
+    CHECK((head.target == model::HeadTarget::kNumbers) == (kind == TargetKind::kNumbers));
+    CHECK((head.labels == model::LabelNumber::kNone) == (kind == TargetKind::kNone));
   }
 }
 
@@ -40,10 +40,10 @@ TEST_CASE("Each family that a task's rule lists has the task's head") {
   for (const Task* task : Tasks()) {
     for (const int listed : RuleOf(task->type()).families()) {
       int found = 0;
-      for (const Family* family : Families()) {
+      for (const model::Family* family : model::Families()) {
         if (family->family != listed) continue;
         INFO(TaskType_Name(task->type()) << ", " << family->model_type);
-        CHECK(FindArchitecture(*family, task->head()) != nullptr);
+        CHECK(model::FindArchitecture(*family, task->head()) != nullptr);
         ++found;
       }
       CHECK(found > 0);
@@ -58,7 +58,7 @@ TEST_CASE("A text to predict for is encoded as an example of its data would be")
     set.examples.back().text = text;
     set.examples.back().labels = {"1"};
   }
-  const auto tokenizer = MakeByteTokenizer();
+  const auto tokenizer = model::MakeByteTokenizer();
   const auto part = EncodeExamples(set, *tokenizer, 4, *FindTask(TASK_TEXT_CLASSIFICATION), {"1", "2"});
   REQUIRE(part.ok());
   EncodedPart texts;

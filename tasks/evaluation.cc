@@ -2,8 +2,8 @@
 
 namespace shoal::tasks {
 
-void CountBatch(const Task& task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
-                EvaluationStatistics* statistics) {
+void CountBatch(const Task& task, const model::Batch& batch, absl::Span<const float> logits,
+                const kernels::LossSum& loss, EvaluationStatistics* statistics) {
   Outcome outcome;
   outcome.offsets = batch.offsets;
   outcome.logits = logits;

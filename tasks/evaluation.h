@@ -10,7 +10,7 @@
 namespace shoal::tasks {
 
 // Adds the batch to `statistics`. `logits` and `loss`: what Model::Evaluate returned.
-void CountBatch(const Task& task, const Batch& batch, absl::Span<const float> logits, const LossSum& loss,
-                EvaluationStatistics* statistics);
+void CountBatch(const Task& task, const model::Batch& batch, absl::Span<const float> logits,
+                const kernels::LossSum& loss, EvaluationStatistics* statistics);
 
 }  // namespace shoal::tasks

@@ -83,7 +83,7 @@ TEST_CASE("A task with one label per word needs nothing but its own file") {
   const auto labels = task.LabelsOf({}, set);
   REQUIRE(labels.ok());
 
-  const auto part = EncodeExamples(set, *MakeByteTokenizer(), 6, task, *labels);
+  const auto part = EncodeExamples(set, *model::MakeByteTokenizer(), 6, task, *labels);
   REQUIRE(part.ok());
   CHECK(part->classes == std::vector<int32_t>{0, -1, -1, 0, -1, -1, 1, -1, -1, -1});
   CHECK(HasTargets(*part, TargetKind::kTokenClasses, 2));
@@ -91,7 +91,7 @@ TEST_CASE("A task with one label per word needs nothing but its own file") {
   CHECK_FALSE(HasTargets(*part, TargetKind::kClass, 2));
 
   BatchBuffer buffer(task.target_kind(), labels->size());
-  const Batch batch = buffer.Gather(*part, {1, 0});
+  const model::Batch batch = buffer.Gather(*part, {1, 0});
   CHECK(std::vector<int32_t>(batch.classes.begin(), batch.classes.end()) ==
         std::vector<int32_t>{1, -1, -1, -1, 0, -1, -1, 0, -1, -1});
   REQUIRE(LogitRows(task.target_kind(), batch) == 3);
@@ -104,7 +104,7 @@ TEST_CASE("A task with one label per word needs nothing but its own file") {
   CHECK(task.MetricValue(METRIC_MICRO_F1, statistics) == Approx(2.0 / 3));
 
   set.examples[1].labels = {"LOC"};
-  const auto wrong = EncodeExamples(set, *MakeByteTokenizer(), 6, task, *labels);
+  const auto wrong = EncodeExamples(set, *model::MakeByteTokenizer(), 6, task, *labels);
   CHECK(std::string(wrong.status().message()).find("words:0: the label 'LOC'") == 0);
 }
 

@@ -232,12 +232,12 @@ JobId Submit(const std::string& scheduler, int servers, int workers) {
   *request.mutable_spec() = MakeSpec();
   request.mutable_spec()->mutable_cluster()->set_min_servers(servers);
   request.mutable_spec()->mutable_cluster()->set_min_workers(workers);
-  return Value(SchedulerClient(scheduler).Submit(request));
+  return Value(tools::SchedulerClient(scheduler).Submit(request));
 }
 
 // Follows the job to its end.
 Job Follow(const std::string& scheduler, JobId job, const std::function<void(const JobEvent&)>& on_event) {
-  SchedulerClient client(scheduler);
+  tools::SchedulerClient client(scheduler);
   const absl::Time deadline = absl::Now() + absl::Seconds(100);
   uint64_t after = 0;
   while (true) {
@@ -297,7 +297,7 @@ TEST_CASE("Nodes whose scheduler has lost its store join the new cluster, and tr
   const std::string address = first->address();
   const auto worker = StartWorker(address, dir / "w");
   const TestServer server(address, dir / "s");
-  SchedulerClient client(address);
+  tools::SchedulerClient client(address);
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
   while (Value(client.GetStatus()).nodes_size() < 2) REQUIRE(absl::Now() < deadline);
   first.reset();
@@ -321,7 +321,7 @@ class ChangingCluster {
   void Disturb(JobId job, int number) {
     switch (number % 4) {
       case 0:
-        REQUIRE(SchedulerClient(address()).Cancel(job).ok());
+        REQUIRE(tools::SchedulerClient(address()).Cancel(job).ok());
         break;
       case 1:  // a worker crashes
         workers_[number % 3] = nullptr;
@@ -354,7 +354,7 @@ class Onlooker {
  public:
   Onlooker(const std::string& scheduler, JobId job)
       : thread_([this, scheduler, job] {
-          SchedulerClient client(scheduler);
+          tools::SchedulerClient client(scheduler);
           for (uint64_t after = 0; !stopped_.load();) {
             (void)client.Watch(job, &after, absl::Milliseconds(100), [](const JobEvent&) { return false; });
           }

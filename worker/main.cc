@@ -28,16 +28,17 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("worker")));
-  SHOAL_ASSIGN_OR_RETURN(const CpuDeviceOptions device_options,
-                         CpuDeviceOptions::FromEnvironment(flags.node.threads));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<CpuDevice> device, CpuDevice::Create(device_options));
+  SHOAL_ASSIGN_OR_RETURN(const kernels::CpuDeviceOptions device_options,
+                         kernels::CpuDeviceOptions::FromEnvironment(flags.node.threads));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<kernels::CpuDevice> device,
+                         kernels::CpuDevice::Create(device_options));
   spdlog::info("Computing with {}", device->Describe());
   // A worker serves only its health check.
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
   WorkerNode::Options options;
   options.session = flags.node.Session(NODE_ROLE_WORKER);
   options.session.join.set_address(server->address());
-  options.session.join.set_instruction_set(std::string(IsaName(device->isa())));
+  options.session.join.set_instruction_set(std::string(kernels::IsaName(device->isa())));
   options.work_dir = flags.node.work_dir;
   options.env = daemon->env();
   WorkerNode node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));

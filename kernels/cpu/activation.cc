@@ -15,7 +15,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -163,11 +163,11 @@ void ActivationBackwardTyped(const ActivationBackwardArgs& args, int64_t begin, 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(ActivationForwardTyped);
@@ -212,5 +212,5 @@ void ActivationBackward(Device& device, const ActivationBackwardArgs& args) {
   if (args.d_bias.present()) blocks.AddTo(0, args.d_bias.f32());
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

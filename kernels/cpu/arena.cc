@@ -2,7 +2,7 @@
 
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 void Arena::Reserve(int64_t size_bytes) {
   if (size_bytes <= size_bytes_) return;
@@ -18,4 +18,4 @@ std::byte* Arena::At(int64_t offset_bytes) const {
   return memory_.get() + offset_bytes;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -6,7 +6,7 @@
 
 #include "common/base/large_memory.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // One aligned block of memory that only grows. Not thread-safe.
 class Arena {
@@ -29,4 +29,4 @@ class Arena {
   int64_t allocations_ = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -5,7 +5,7 @@
 #include "catch2/catch.hpp"
 #include "common/base/large_memory.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 TEST_CASE("an arena allocates only when it grows") {
@@ -32,4 +32,4 @@ TEST_CASE("An arena that could not grow has no memory, and gets it when there is
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

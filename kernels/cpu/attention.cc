@@ -10,7 +10,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/cpu/gemm/gemm_tiles.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // One head of one example, with views of its rows and columns.
@@ -319,4 +319,4 @@ void AttentionBackward(Device& device, const AttentionBackwardArgs& args) {
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

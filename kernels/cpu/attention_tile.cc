@@ -15,7 +15,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -181,11 +181,11 @@ void Dots(const ConstTensor& x, const ConstTensor& y, float* dots) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 HWY_EXPORT(Softmax);
 HWY_EXPORT(SoftmaxBackward);
@@ -211,5 +211,5 @@ void RowDots(const ConstTensor& x, const ConstTensor& y, float* dots) {
   HWY_DYNAMIC_DISPATCH(Dots)(x, y, dots);
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

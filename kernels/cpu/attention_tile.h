@@ -5,7 +5,7 @@
 
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // A tile of scores of one head of one example: queries [first_query, first_query + queries) against keys
 // [first_key, first_key + keys). Rows of the tile are kAttentionKeyTile elements apart and may be read and
@@ -66,4 +66,4 @@ void StoreRows(const ConstTensor& x, const float* factor, const Tensor& y);
 // dots[row] = sum of x[row, i] * y[row, i], in 16 interleaved sums. x, y: matrices of one shape and type.
 void RowDots(const ConstTensor& x, const ConstTensor& y, float* dots);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -7,7 +7,7 @@
 #include "common/base/large_memory.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 absl::StatusOr<Isa> ChooseIsa(const std::string& name) { return name.empty() ? DetectIsa() : ParseIsa(name); }
@@ -83,4 +83,4 @@ CpuDevice& Cpu(Device& device) {
   return static_cast<CpuDevice&>(device);
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

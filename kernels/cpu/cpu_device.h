@@ -13,7 +13,7 @@
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/device.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 struct CpuDeviceOptions {
   int threads = 1;                       // including the caller's
@@ -63,4 +63,4 @@ class CpuDevice : public Device {
 // device here.
 CpuDevice& Cpu(Device& device);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -11,7 +11,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -34,11 +34,11 @@ void DropoutRows(const DropoutArgs& args, int64_t begin, int64_t end) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 HWY_EXPORT(DropoutRows);
 
@@ -52,5 +52,5 @@ void ApplyDropout(Device& device, const DropoutArgs& args) {
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

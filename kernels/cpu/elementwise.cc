@@ -14,7 +14,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -110,11 +110,11 @@ void MeanOfRows(const ConstTensor& x, int64_t begin, int64_t end, float* sums, f
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(AddPiece);
@@ -214,5 +214,5 @@ void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor&
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

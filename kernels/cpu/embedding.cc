@@ -15,7 +15,7 @@
 
 #ifndef SHOAL_KERNELS_EMBEDDING_CPU_ONCE
 #define SHOAL_KERNELS_EMBEDDING_CPU_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 // A token as a key that sorts by (id, token): id * 2^32 + token.
 using TokenOfId = uint64_t;
@@ -25,11 +25,11 @@ inline int64_t TokenOf(TokenOfId entry) { return static_cast<int64_t>(entry & 0x
 
 inline constexpr int64_t kEmbeddingColumns = 256;  // per item of backward
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -92,11 +92,11 @@ void AddTokens(const EmbeddingBackwardArgs& args, const TokenOfId* begin, const 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(EmbeddingRows);
@@ -196,5 +196,5 @@ void ScatterRows(Device& device, const ConstTensor& from, const ConstTensor& row
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

@@ -13,17 +13,17 @@
 
 #ifndef SHOAL_KERNELS_INIT_CPU_ONCE
 #define SHOAL_KERNELS_INIT_CPU_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 // Elements come in groups: element 64 g + 16 w + i is made from word w of counter 16 g + i, so one call of
 // Philox16 gives a group. (Normal numbers use words in pairs.)
 inline constexpr int64_t kInitGroup = 64;
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -77,11 +77,11 @@ void UniformGroup(uint64_t key, uint64_t group, float low, float high, float* ou
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(NormalGroup);
@@ -118,5 +118,5 @@ void FillUniform(uint64_t key, uint64_t first, float low, float high, absl::Span
   Fill(HWY_DYNAMIC_DISPATCH(UniformGroup), {key, first, low, high}, out);
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "hwy/targets.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr Isa kAll[] = {Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmxBf16};
@@ -73,4 +73,4 @@ absl::Status UseIsa(Isa isa) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Ordered: a larger value contains the smaller ones.
 enum class Isa {
@@ -34,4 +34,4 @@ absl::StatusOr<Isa> DetectIsa();
 // does not have `isa`; then nothing changes.
 absl::Status UseIsa(Isa isa);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

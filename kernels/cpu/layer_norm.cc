@@ -17,7 +17,7 @@
 
 #ifndef SHOAL_KERNELS_LAYER_NORM_CPU_ONCE
 #define SHOAL_KERNELS_LAYER_NORM_CPU_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 // Where one block of tokens stores its sums; d_bias may be null.
 struct NormPartials {
@@ -26,11 +26,11 @@ struct NormPartials {
   float* d_bias;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -179,11 +179,11 @@ void NormBackwardRows(const NormBackwardArgs& args, int64_t begin, int64_t end,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(NormForwardRows);
@@ -252,5 +252,5 @@ void NormBackward(Device& device, const NormBackwardArgs& args) {
   if (args.d_bias.present()) blocks.AddTo(2, args.d_bias.f32());
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

@@ -6,7 +6,7 @@
 #include "kernels/cpu/on_thread.h"
 #include "kernels/gemm.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 GemmArgs ProductOf(const ConstTensor& x, const ConstTensor& weight, const Tensor& y) {
@@ -72,4 +72,4 @@ void LinearResidualNorm(Device& device, const LinearResidualNormArgs& args) {
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -17,7 +17,7 @@
 
 #ifndef SHOAL_KERNELS_LOSS_CPU_ONCE
 #define SHOAL_KERNELS_LOSS_CPU_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 // What a row contributes to the sum.
 struct RowResult {
@@ -25,11 +25,11 @@ struct RowResult {
   int32_t prediction = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -142,11 +142,11 @@ void SoftmaxRows(const ConstTensor& x, const Tensor& y, int64_t begin, int64_t e
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(CrossEntropyRows);
@@ -249,5 +249,5 @@ void Softmax(Device& device, const ConstTensor& x, const Tensor& y) {
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

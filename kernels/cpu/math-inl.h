@@ -19,7 +19,7 @@
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 
 // c[0] + c[1] x + ... in Horner's order.
@@ -155,7 +155,7 @@ HWY_INLINE void SinCosOfTurns(D d, hwy::HWY_NAMESPACE::Vec<D> x, hwy::HWY_NAMESP
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #endif  // SHOAL_KERNELS_MATH_INL_H_

@@ -18,13 +18,13 @@
 
 #ifndef SHOAL_MATH_TEST_ONCE
 #define SHOAL_MATH_TEST_ONCE
-namespace shoal {
+namespace shoal::kernels {
 enum class Function { kExp, kLog, kLog1p, kSigmoid, kTanh, kNormal, kNormalExponential, kSine, kCosine };
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -68,13 +68,13 @@ void Values(Function function, absl::Span<const float> x, float* y) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <catch2/catch.hpp>
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(Values);
@@ -191,5 +191,5 @@ TEST_CASE("elementary functions have the same bits on every instruction set") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

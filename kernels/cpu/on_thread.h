@@ -4,7 +4,7 @@
 #include "kernels/activation.h"
 #include "kernels/layer_norm.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // ActivationForward of a tile: some rows and columns.
 void ActivationForwardOnThread(const ActivationForwardArgs& args);
@@ -12,4 +12,4 @@ void ActivationForwardOnThread(const ActivationForwardArgs& args);
 // NormForward of some rows. Cut the tensors by rows, and the dropout with FromRow.
 void NormForwardOnThread(const NormForwardArgs& args);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -12,7 +12,7 @@
 
 #ifndef SHOAL_KERNELS_OPTIMIZER_CPU_ONCE
 #define SHOAL_KERNELS_OPTIMIZER_CPU_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 // A step's numbers, each rounded once from f64.
 struct UpdateScalars {
@@ -29,11 +29,11 @@ struct UpdateScalars {
   float epsilon = 0;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -105,11 +105,11 @@ double SumOfSquares(absl::Span<const float> x) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(SgdUpdate);
@@ -170,5 +170,5 @@ void UpdateParameters(const OptimizerConfig& config, const OptimizerStep& step,
 
 double SquaredNorm(absl::Span<const float> x) { return HWY_DYNAMIC_DISPATCH(SumOfSquares)(x); }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

@@ -15,7 +15,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 
 // {high, low} = x * multiplier in each lane.
@@ -105,7 +105,7 @@ class DropoutOfRow {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #endif  // SHOAL_KERNELS_PHILOX_INL_H_

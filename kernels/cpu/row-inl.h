@@ -15,7 +15,7 @@
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 
 using RowTag = hwy::HWY_NAMESPACE::CappedTag<float, 16>;
@@ -138,7 +138,7 @@ class RowSum {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #endif  // SHOAL_KERNELS_ROW_INL_H_

@@ -9,7 +9,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Row n of a matrix, or null when there is no tensor. T is the type of its elements.
 template <typename T, typename Void>
@@ -71,4 +71,4 @@ inline void ForRows(CpuDevice& device, int64_t rows, int64_t columns,
                             [&](int64_t item, int) { fn(item * grain, std::min(rows, (item + 1) * grain)); });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

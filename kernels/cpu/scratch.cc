@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::kernels {
 
 std::byte* Scratch::OfThread(int thread, int64_t size_bytes) {
   of_threads_[thread].Reserve(size_bytes);
@@ -26,4 +26,4 @@ int64_t Scratch::allocations() const {
   return allocations;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/arena.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Aligned to kBufferAlignment_bytes; grows on first use only, never shrinks.
 class Scratch {
@@ -32,4 +32,4 @@ class Scratch {
   Arena shared_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

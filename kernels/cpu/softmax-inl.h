@@ -16,7 +16,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 
 // The largest of n >= 1 elements; not defined when one is NaN.
@@ -72,7 +72,7 @@ float RowTotal(int64_t n, const T* x) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #endif  // SHOAL_KERNELS_SOFTMAX_INL_H_

@@ -6,7 +6,7 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // Loops of one step follow each other within microseconds; waking a thread costs about as much as this.
@@ -91,4 +91,4 @@ void ThreadPool::WorkerLoop(int thread) {
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

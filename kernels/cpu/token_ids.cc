@@ -2,7 +2,7 @@
 
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 void TokenPositions(Device& /*device*/, const TokenPositionsArgs& args) {
   const int32_t* offsets = args.offsets.i32();
@@ -28,4 +28,4 @@ void NextTokenLabels(Device& /*device*/, const ConstTensor& tokens, const ConstT
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kLine = 16;            // floats in a cache line
@@ -40,4 +40,4 @@ void TokenBlocks::AddTo(int64_t vector, float* sums) {
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -6,7 +6,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/token_blocks.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Partial sums of a kernel that visits blocks of tokens in any order: for each block, `vectors` sums of
 // `channels` elements each. They live in the device's shared scratch memory until the kernel ends.
@@ -31,4 +31,4 @@ class TokenBlocks {
   float* partials_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -8,7 +8,7 @@
 #include "model/families/family.h"
 #include "model/heads.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr size_t kMaxLabels = size_t{1} << 24;
@@ -97,4 +97,4 @@ void WriteLabels(const ModelConfig& config, Json* json) {
   (*json)["label2id"] = numbers;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "model/heads.h"
 #include "model/model_config.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -164,4 +164,4 @@ TEST_CASE("A model has as many labels as its head needs") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -1,7 +1,7 @@
 // BERT (Devlin et al., 2019).
 #include "model/families/encoder.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr auto kIntegers = BertIntegers(/*vocab_size=*/30522, /*pad_token_id=*/0);
@@ -34,4 +34,4 @@ constexpr Family Make() {
 
 const Family kBert = Make();
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 // Beyond any size or token (CheckModelConfig has the exact limits), and small enough for arithmetic.
@@ -89,4 +89,4 @@ void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* js
   (*json)[fields.activation] = config.activation == ACTIVATION_TYPE_GELU ? "gelu" : "gelu_new";
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "model/model_config.h"
 #include "nlohmann/json.hpp"
 
-namespace shoal {
+namespace shoal::model {
 
 using Json = nlohmann::ordered_json;
 
@@ -43,4 +43,4 @@ absl::Status InvalidConfig(absl::string_view what);
 // Null when the field is left out.
 const Json* FindField(const Json& json, const char* name);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -1,7 +1,7 @@
 // DistilBERT (Sanh et al., 2019): no token types, no dropout after attention, and a head with ReLU.
 #include "model/families/encoder.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr ConfigField<int64_t> kIntegers[] = {
@@ -51,7 +51,7 @@ void Build(const Family& family, const ModelConfig& config, ParameterBuilder* bu
 
 HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
   ClassificationHeadSpec head = AddClassificationHead(config, "pre_classifier", "classifier", builder);
-  head.activation = Activation::kRelu;
+  head.activation = kernels::Activation::kRelu;
   return head;
 }
 
@@ -77,4 +77,4 @@ constexpr Family Make() {
 
 const Family kDistilBert = Make();
 
-}  // namespace shoal
+}  // namespace shoal::model

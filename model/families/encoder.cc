@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "model/heads.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 // Builds one encoder, part by part in forward order.
@@ -111,10 +111,10 @@ ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const ch
   ClassificationHeadSpec head;
   head.loss = HeadOf(config.head).loss;
   head.dense = builder->Linear(dense, config.hidden_size, config.hidden_size);
-  head.activation = Activation::kTanh;
+  head.activation = kernels::Activation::kTanh;
   head.dropout = config.hidden_dropout_prob;
   head.labels = builder->Linear(labels, static_cast<int64_t>(config.labels.size()), config.hidden_size);
   return head;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -7,7 +7,7 @@
 
 #include "model/families/family.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // BERT's fields. `vocab_size`, `pad_token_id`: the values where the config leaves them out.
 constexpr std::array<ConfigField<int64_t>, 8> BertIntegers(int64_t vocab_size, int64_t pad_token_id) {
@@ -58,4 +58,4 @@ inline constexpr HeadType kSequenceHeads[] = {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER,
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder);
 
-}  // namespace shoal
+}  // namespace shoal::model

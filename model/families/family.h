@@ -12,7 +12,7 @@
 #include "model/parameter_builder.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // A class of `transformers`: a family's layers with the heads that have the same parameters.
 struct Architecture {
@@ -80,6 +80,6 @@ void WriteLabels(const ModelConfig& config, Json* json);
 // Number of unused rows at the start of the table of positions.
 int64_t FirstPosition(const Family& family, const ModelConfig& config);
 
-Activation ActivationOf(const ModelConfig& config);
+kernels::Activation ActivationOf(const ModelConfig& config);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -6,7 +6,7 @@
 #include "common/base/status.h"
 #include "model/families/family.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr ConfigField<int64_t> kIntegers[] = {
@@ -116,4 +116,4 @@ constexpr Family Make() {
 
 const Family kGpt2 = Make();
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 
 #include "model/families/family.h"
 
-namespace shoal {
+namespace shoal::model {
 
 absl::Span<const Family* const> Families() {
   static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert,
@@ -43,8 +43,9 @@ int64_t FirstPosition(const Family& family, const ModelConfig& config) {
   return family.positions_follow_padding ? config.pad_token_id + 1 : 0;
 }
 
-Activation ActivationOf(const ModelConfig& config) {
-  return config.activation == ACTIVATION_TYPE_GELU ? Activation::kGelu : Activation::kGeluTanh;
+kernels::Activation ActivationOf(const ModelConfig& config) {
+  return config.activation == ACTIVATION_TYPE_GELU ? kernels::Activation::kGelu
+                                                   : kernels::Activation::kGeluTanh;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 // the padding token's row, and the head has layers of its own instead of BERT's pooler.
 #include "model/families/encoder.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr auto kIntegers = BertIntegers(/*vocab_size=*/50265, /*pad_token_id=*/1);
@@ -68,4 +68,4 @@ constexpr Family MakePreLayerNorm() {
 const Family kRoberta = Make();
 const Family kRobertaPreLayerNorm = MakePreLayerNorm();
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 
 #include "common/base/philox.h"
 
-namespace shoal {
+namespace shoal::model {
 
 Attention::Attention(const LayerPlan& plan, const AttentionSpec& spec)
     : spec_(spec),
@@ -14,8 +14,8 @@ Attention::Attention(const LayerPlan& plan, const AttentionSpec& spec)
       d_context_(plan.AddActivation(Use::kBackward, out_.in())),
       d_qkv_(plan.AddActivation(Use::kBackward, qkv_map_.out())) {}
 
-AttentionShape Attention::Shape(const Pass& pass) const {
-  AttentionShape shape;
+kernels::AttentionShape Attention::Shape(const Pass& pass) const {
+  kernels::AttentionShape shape;
   shape.heads = spec_.heads;
   shape.head_dim = out_.in() / spec_.heads;
   shape.causal = spec_.causal;
@@ -28,22 +28,22 @@ AttentionShape Attention::Shape(const Pass& pass) const {
   return shape;
 }
 
-ConstTensor Attention::Forward(const Pass& pass, const ConstTensor& x) {
-  AttentionForwardArgs args;
-  const Tensor qkv = qkv_.Matrix(pass.tokens());
+kernels::ConstTensor Attention::Forward(const Pass& pass, const kernels::ConstTensor& x) {
+  kernels::AttentionForwardArgs args;
+  const kernels::Tensor qkv = qkv_.Matrix(pass.tokens());
   qkv_map_.Forward(pass, x, qkv);
   args.shape = Shape(pass);
   args.qkv = qkv;
   args.out = context_.Matrix(pass.tokens());
   args.statistics = statistics_.Matrix(pass.tokens());
-  AttentionForward(*pass.device, args);
+  kernels::AttentionForward(*pass.device, args);
   return args.out;
 }
 
-void Attention::Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out,
-                         const Tensor& d_x) {
-  AttentionBackwardArgs args;
-  const Tensor d_context = d_context_.Matrix(pass.tokens());
+void Attention::Backward(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_out,
+                         const kernels::Tensor& d_x) {
+  kernels::AttentionBackwardArgs args;
+  const kernels::Tensor d_context = d_context_.Matrix(pass.tokens());
   args.shape = Shape(pass);
   args.qkv = qkv_.Matrix(pass.tokens());
   args.out = context_.Matrix(pass.tokens());
@@ -52,10 +52,10 @@ void Attention::Backward(const Pass& pass, const ConstTensor& x, const ConstTens
   args.d_qkv = d_qkv_.Matrix(pass.tokens());
   out_.BackwardWeight(pass, args.out, d_out);
   out_.BackwardInput(pass, d_out, d_context);
-  AttentionBackward(*pass.device, args);
+  kernels::AttentionBackward(*pass.device, args);
   qkv_map_.BackwardBias(pass, args.d_qkv);
   qkv_map_.BackwardWeight(pass, x, args.d_qkv);
   qkv_map_.BackwardInput(pass, args.d_qkv, d_x);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -3,19 +3,20 @@
 #include "kernels/attention.h"
 #include "model/layers/branch.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Multi-head self-attention.
 class Attention : public Branch {
  public:
   Attention(const LayerPlan& plan, const AttentionSpec& spec);
 
-  ConstTensor Forward(const Pass& pass, const ConstTensor& x) override;
-  void Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out, const Tensor& d_x) override;
+  kernels::ConstTensor Forward(const Pass& pass, const kernels::ConstTensor& x) override;
+  void Backward(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_out,
+                const kernels::Tensor& d_x) override;
   const Linear& out() const override { return out_; }
 
  private:
-  AttentionShape Shape(const Pass& pass) const;
+  kernels::AttentionShape Shape(const Pass& pass) const;
 
   const AttentionSpec spec_;
   const Linear qkv_map_, out_;
@@ -25,4 +26,4 @@ class Attention : public Branch {
   const Buffer d_context_, d_qkv_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 
 #include "model/layers/branch_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 TEST_CASE("Attention and its gradients are those of float64, causal and not, within each example") {
@@ -19,4 +19,4 @@ TEST_CASE("Attention and its gradients are those of float64, causal and not, wit
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

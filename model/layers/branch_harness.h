@@ -4,7 +4,7 @@
 #include "model/layers/branch.h"
 #include "model/layers/layer_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // `Spec`: what the branch was made from, in `harness`. `channels`: those of its input and its result.
 template <typename Spec>
@@ -17,11 +17,11 @@ void CheckBranch(LayerHarness& harness, Branch& branch, const Spec& spec, int64_
                                [&](const Doubles& rows) { return PlainLayers(theta).Branch(spec, rows); });
   };
   branch.out().Forward(pass, branch.Forward(pass, harness.View(x)), harness.View(y));
-  CHECK(WorstError(y, plain(harness.Wide(harness.theta()), harness.Wide(x))) < 1e-4);
+  CHECK(kernels::WorstError(y, plain(harness.Wide(harness.theta()), harness.Wide(x))) < 1e-4);
   branch.out().BackwardBias(pass, harness.View(d_y));
   branch.Backward(pass, harness.View(x), harness.View(d_y), harness.View(d_x));
   harness.CheckGradients(
       x, d_x, [&](const Doubles& theta, const Doubles& at) { return harness.Dot(plain(theta, at), d_y); });
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "kernels/tensor.h"
 #include "model/batch.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // The first and the last step of a pass between which a buffer keeps its contents.
 struct Lifetime {
@@ -28,8 +28,8 @@ class Buffer {
   Buffer() = default;  // none
   bool present() const { return set_ != nullptr; }
   // The first `rows` rows, or `size` elements. Valid once the set has allocated.
-  Tensor Matrix(int64_t rows) const;
-  Tensor Vector(int64_t size) const;
+  kernels::Tensor Matrix(int64_t rows) const;
+  kernels::Tensor Vector(int64_t size) const;
 
  private:
   friend class BufferSet;
@@ -46,9 +46,9 @@ class BufferSet {
   BufferSet(const BufferSet&) = delete;
   BufferSet& operator=(const BufferSet&) = delete;
 
-  Buffer Add(int64_t rows, int64_t columns, DType type, Lifetime lifetime);
+  Buffer Add(int64_t rows, int64_t columns, kernels::DType type, Lifetime lifetime);
   // Once, after the last Add: takes the memory from `device`, which must outlive the set.
-  void Allocate(Device& device);
+  void Allocate(kernels::Device& device);
   int64_t size_bytes() const { return plan_.total_bytes; }
 
  private:
@@ -56,16 +56,16 @@ class BufferSet {
   struct Shape {
     int64_t rows = 0;
     int64_t columns = 0;
-    DType type = DType::kF32;
+    kernels::DType type = kernels::DType::kF32;
   };
   // Memory of the buffer for `shape`, at most its size.
-  Tensor At(int index, std::initializer_list<int64_t> shape) const;
+  kernels::Tensor At(int index, std::initializer_list<int64_t> shape) const;
 
   std::vector<Shape> shapes_;
-  std::vector<BufferLifetime> lifetimes_;
-  MemoryPlan plan_;
-  DeviceKind device_ = DeviceKind::kCpu;
-  std::unique_ptr<DeviceMemory> memory_;
+  std::vector<kernels::BufferLifetime> lifetimes_;
+  kernels::MemoryPlan plan_;
+  kernels::DeviceKind device_ = kernels::DeviceKind::kCpu;
+  std::unique_ptr<kernels::DeviceMemory> memory_;
 };
 
 // What a layer needs a buffer for.
@@ -81,7 +81,7 @@ enum class Use {
 struct LayerPlan {
   BufferSet* buffers = nullptr;  // outlives the layers
   BatchLimits limits;
-  DType activations = DType::kF32;  // f32|bf16
+  kernels::DType activations = kernels::DType::kF32;  // f32|bf16
   bool training = true;
   int head = 0;
   int step = 0;  // in which this layer runs forward
@@ -91,7 +91,9 @@ struct LayerPlan {
   int backward_step() const { return 2 * head - step; }
 
   // An f32 buffer.
-  Buffer Add(Use use, int64_t rows, int64_t columns) const { return Add(use, rows, columns, DType::kF32); }
+  Buffer Add(Use use, int64_t rows, int64_t columns) const {
+    return Add(use, rows, columns, kernels::DType::kF32);
+  }
   // [N,columns] in the activations' type.
   Buffer AddActivation(Use use, int64_t columns) const {
     return Add(use, limits.tokens, columns, activations);
@@ -99,7 +101,7 @@ struct LayerPlan {
   Buffer AddActivation(Lifetime lifetime, int64_t columns) const {
     return buffers->Add(limits.tokens, columns, activations, lifetime);
   }
-  Buffer Add(Use use, int64_t rows, int64_t columns, DType type) const;
+  Buffer Add(Use use, int64_t rows, int64_t columns, kernels::DType type) const;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -8,7 +8,7 @@
 #include "model/layers/pass.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // From token ids to the input of the stack: dropout(norm(word + position + type)), with types and norm where
 // the recipe has them. Positions count from the start of each example. Not thread-safe.
@@ -17,21 +17,22 @@ class Embedding {
   Embedding(const LayerPlan& plan, const EmbeddingSpec& spec);
 
   // `x` [N,C] out. Examples must be neither empty nor longer than the table of positions (checked).
-  void Forward(const Pass& pass, const Tensor& x);
+  void Forward(const Pass& pass, const kernels::Tensor& x);
 
   // Adds to the tables' gradients, for the pass that ran Forward last. `d_x_more` [N,C], optional, is added
   // to `d_x` [N,C].
-  void Backward(const Pass& pass, const ConstTensor& d_x, const ConstTensor& d_x_more);
+  void Backward(const Pass& pass, const kernels::ConstTensor& d_x, const kernels::ConstTensor& d_x_more);
 
  private:
   // Fills in the ids that the batch does not have.
   void SetIds(const Pass& pass) const;
-  ConstTensor Positions(const Pass& pass) const;
+  kernels::ConstTensor Positions(const Pass& pass) const;
   // Token types; all 0 when the batch has none.
-  ConstTensor Types(const Pass& pass) const;
-  Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
+  kernels::ConstTensor Types(const Pass& pass) const;
+  kernels::Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
   // Gradient of the sum of the table rows.
-  ConstTensor SumGradient(const Pass& pass, ConstTensor d_x, ConstTensor d_x_more) const;
+  kernels::ConstTensor SumGradient(const Pass& pass, kernels::ConstTensor d_x,
+                                   kernels::ConstTensor d_x_more) const;
 
   const EmbeddingSpec spec_;
   std::optional<Norm> norm_;
@@ -39,4 +40,4 @@ class Embedding {
   const Buffer positions_, no_types_;  // [N] i32
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

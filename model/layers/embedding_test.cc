@@ -2,7 +2,7 @@
 
 #include "model/layers/layer_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr int64_t kChannels = 12;
@@ -33,7 +33,7 @@ void CheckEmbedding(bool full) {
     return rows;
   };
   embedding.Forward(pass, harness.View(y));
-  CHECK(WorstError(y, plain(harness.Wide(harness.theta()))) < 1e-5);
+  CHECK(kernels::WorstError(y, plain(harness.Wide(harness.theta()))) < 1e-5);
   harness.ClearGradient();  // gradients of tables are added to it
   embedding.Backward(pass, harness.View(d_y), harness.View(d_more));
   harness.CheckGradients({}, {}, [&](const Doubles& theta, const Doubles&) {
@@ -48,4 +48,4 @@ TEST_CASE("Embeddings and their tables' gradients are those of float64") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -9,7 +9,7 @@
 #include "model/layers/pass.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Not thread-safe.
 class Head {
@@ -18,10 +18,12 @@ class Head {
 
   // Computes the loss of the batch, the gradient of the head's parameters and that of `hidden` [N,C],
   // `d_hidden` [N,C] out.
-  virtual LossSum Train(const Pass& pass, const ConstTensor& hidden, const Tensor& d_hidden) = 0;
+  virtual kernels::LossSum Train(const Pass& pass, const kernels::ConstTensor& hidden,
+                                 const kernels::Tensor& d_hidden) = 0;
 
   // See Model::Evaluate.
-  virtual LossSum Evaluate(const Pass& pass, const ConstTensor& hidden, absl::Span<float> logits) = 0;
+  virtual kernels::LossSum Evaluate(const Pass& pass, const kernels::ConstTensor& hidden,
+                                    absl::Span<float> logits) = 0;
 };
 
 // `plan`: at the head's step.
@@ -33,4 +35,4 @@ std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const ClassificationHeadSp
 // (kernels/gemm.h), so the bits are those of one product.
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec);
 
-}  // namespace shoal
+}  // namespace shoal::model

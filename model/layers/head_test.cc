@@ -2,7 +2,7 @@
 
 #include "model/layers/layer_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr int64_t kChannels = 12, kLabels = 3, kWords = 7;
@@ -15,7 +15,7 @@ void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::Plai
   harness.ClearGradient();
   // No row of these comes near ReLU's kink, where finite differences don't give the gradient.
   std::vector<float> x = harness.Random(kChannels, 14), d_x(x.size(), std::nanf(""));
-  const LossSum loss = head->Train(pass, harness.View(x), harness.View(d_x));
+  const kernels::LossSum loss = head->Train(pass, harness.View(x), harness.View(d_x));
   CHECK(loss.loss == Approx(plain(harness.Wide(harness.theta()), harness.Wide(x))).epsilon(1e-5));
   harness.CheckGradients(x, d_x, plain);
   CHECK(head->Evaluate(pass, harness.View(x), {}).loss == loss.loss);
@@ -23,7 +23,7 @@ void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::Plai
 
 TEST_CASE("A classification head, its loss and its gradients are those of float64") {
   const std::vector<int32_t> classes = {2, 0, 1};
-  for (Activation activation : {Activation::kTanh, Activation::kRelu}) {
+  for (kernels::Activation activation : {kernels::Activation::kTanh, kernels::Activation::kRelu}) {
     LayerHarness harness;
     ClassificationHeadSpec spec;
     spec.dense = harness.builder.Linear("dense", kChannels, kChannels);
@@ -59,4 +59,4 @@ TEST_CASE("A language model's head, its loss and its gradients are those of floa
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -16,14 +16,14 @@
 #include "model/layers/plain_layers.h"
 #include "model/parameter_builder.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Declare parameters with `builder`, make the layer with `plan`, then Start().
 class LayerHarness {
  public:
   static constexpr int64_t kTokens = 15;
 
-  LayerHarness() : device_(MakeDevice()), builder(1, &parameters_) {
+  LayerHarness() : device_(kernels::MakeDevice()), builder(1, &parameters_) {
     builder.EndGroup();  // group 0, which layers add to, is empty
     plan.buffers = &buffers_;
     plan.limits = {kTokens, 3};
@@ -36,7 +36,7 @@ class LayerHarness {
   Pass Start() {
     builder.EndGroup();
     buffers_.Allocate(*device_);
-    theta_ = Numbers(static_cast<int64_t>(parameters_.size), 1);
+    theta_ = kernels::Numbers(static_cast<int64_t>(parameters_.size), 1);
     gradient_.assign(parameters_.size, std::nanf(""));
     Pass pass;
     pass.device = device_.get();
@@ -62,7 +62,8 @@ class LayerHarness {
     const auto of_both = [&](const Doubles& both) {
       return loss(Doubles(both.begin(), both.begin() + size), Doubles(both.begin() + size, both.end()));
     };
-    CHECK(GradientError(Joined({theta_, x}), Joined({gradient_, d_x}), of_both) < 2e-4);
+    CHECK(kernels::GradientError(kernels::Joined({theta_, x}), kernels::Joined({gradient_, d_x}), of_both) <
+          2e-4);
   }
 
   // f(rows of an example) for each example, concatenated.
@@ -79,7 +80,7 @@ class LayerHarness {
 
   // Random tensors for the tests; seed 1 is used for θ.
   static std::vector<float> Random(int64_t channels, uint32_t seed) {
-    return Numbers(kTokens * channels, seed);
+    return kernels::Numbers(kTokens * channels, seed);
   }
   static double Dot(const Doubles& a, const std::vector<float>& b) {
     REQUIRE(a.size() == b.size());
@@ -88,7 +89,7 @@ class LayerHarness {
     return sum;
   }
   static Doubles Wide(const std::vector<float>& x) { return {x.begin(), x.end()}; }
-  static Tensor View(std::vector<float>& x) {
+  static kernels::Tensor View(std::vector<float>& x) {
     return {x.data(), {kTokens, static_cast<int64_t>(x.size()) / kTokens}};
   }
 
@@ -99,11 +100,12 @@ class LayerHarness {
   Batch& batch() { return batch_; }
 
  private:
-  const std::unique_ptr<Device> device_;
+  const std::unique_ptr<kernels::Device> device_;
   BufferSet buffers_;
   Parameters parameters_;
   Batch batch_;
-  const std::vector<int32_t> tokens_ = Integers(kTokens, 7, 2), types_ = Integers(kTokens, 2, 3);
+  const std::vector<int32_t> tokens_ = kernels::Integers(kTokens, 7, 2),
+                             types_ = kernels::Integers(kTokens, 2, 3);
   const std::vector<int32_t> offsets_ = {0, 4, 14, 15};
   std::vector<float> theta_, gradient_;
 
@@ -112,4 +114,4 @@ class LayerHarness {
   LayerPlan plan;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

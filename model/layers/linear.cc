@@ -2,10 +2,11 @@
 
 #include "kernels/elementwise.h"
 
-namespace shoal {
+namespace shoal::model {
 
-GemmArgs Linear::Product(const Pass& pass, const ConstTensor& x, const Tensor& y) const {
-  GemmArgs gemm;
+kernels::GemmArgs Linear::Product(const Pass& pass, const kernels::ConstTensor& x,
+                                  const kernels::Tensor& y) const {
+  kernels::GemmArgs gemm;
   gemm.a = x;
   gemm.b = pass.Value(spec_.weight);
   gemm.c = y;
@@ -13,36 +14,38 @@ GemmArgs Linear::Product(const Pass& pass, const ConstTensor& x, const Tensor& y
   return gemm;
 }
 
-void Linear::Forward(const Pass& pass, const ConstTensor& x, const Tensor& y) const {
-  GemmArgs gemm = Product(pass, x, y);
+void Linear::Forward(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const {
+  kernels::GemmArgs gemm = Product(pass, x, y);
   gemm.bias = bias(pass);
-  Gemm(*pass.device, gemm);
+  kernels::Gemm(*pass.device, gemm);
 }
 
-void Linear::ForwardProduct(const Pass& pass, const ConstTensor& x, const Tensor& y) const {
-  Gemm(*pass.device, Product(pass, x, y));
+void Linear::ForwardProduct(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const {
+  kernels::Gemm(*pass.device, Product(pass, x, y));
 }
 
-void Linear::BackwardWeight(const Pass& pass, const ConstTensor& x, const ConstTensor& d_y) const {
-  GemmArgs gemm;
+void Linear::BackwardWeight(const Pass& pass, const kernels::ConstTensor& x,
+                            const kernels::ConstTensor& d_y) const {
+  kernels::GemmArgs gemm;
   gemm.a = d_y;
   gemm.b = x;
   gemm.c = pass.Gradient(spec_.weight);
   gemm.trans_a = true;
   gemm.accumulate = pass.adds_to(group());
-  Gemm(*pass.device, gemm);
+  kernels::Gemm(*pass.device, gemm);
 }
 
-void Linear::BackwardBias(const Pass& pass, const ConstTensor& d_y) const {
-  if (spec_.bias) AddColumnSums(*pass.device, d_y, bias_gradient(pass));
+void Linear::BackwardBias(const Pass& pass, const kernels::ConstTensor& d_y) const {
+  if (spec_.bias) kernels::AddColumnSums(*pass.device, d_y, bias_gradient(pass));
 }
 
-void Linear::BackwardInput(const Pass& pass, const ConstTensor& d_y, const Tensor& d_x) const {
-  GemmArgs gemm;
+void Linear::BackwardInput(const Pass& pass, const kernels::ConstTensor& d_y,
+                           const kernels::Tensor& d_x) const {
+  kernels::GemmArgs gemm;
   gemm.a = d_y;
   gemm.b = pass.Value(spec_.weight);
   gemm.c = d_x;
-  Gemm(*pass.device, gemm);
+  kernels::Gemm(*pass.device, gemm);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -8,36 +8,40 @@
 #include "model/layers/pass.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // y = x W^T (+ bias).   x [N,in], y [N,out], W [out,in]
 class Linear {
  public:
   explicit Linear(const LinearSpec& spec) : spec_(spec) {}
 
-  void Forward(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
+  void Forward(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
   // Without the bias.
-  void ForwardProduct(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
+  void ForwardProduct(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
 
   // The weight's gradient, from that of y.
-  void BackwardWeight(const Pass& pass, const ConstTensor& x, const ConstTensor& d_y) const;
+  void BackwardWeight(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_y) const;
   // The gradient of the bias, where no kernel adds it to bias_gradient().
-  void BackwardBias(const Pass& pass, const ConstTensor& d_y) const;
+  void BackwardBias(const Pass& pass, const kernels::ConstTensor& d_y) const;
   // The gradient of x, `d_x` [N,in] out.
-  void BackwardInput(const Pass& pass, const ConstTensor& d_y, const Tensor& d_x) const;
+  void BackwardInput(const Pass& pass, const kernels::ConstTensor& d_y, const kernels::Tensor& d_x) const;
 
   int64_t in() const { return spec_.weight.columns; }
   int64_t out() const { return spec_.weight.rows; }
   int group() const { return spec_.weight.group; }
-  ConstTensor weight(const Pass& pass) const { return pass.Value(spec_.weight); }
+  kernels::ConstTensor weight(const Pass& pass) const { return pass.Value(spec_.weight); }
   // [out]; absent when there is none.
-  ConstTensor bias(const Pass& pass) const { return spec_.bias ? pass.Value(*spec_.bias) : ConstTensor(); }
-  Tensor bias_gradient(const Pass& pass) const { return spec_.bias ? pass.Gradient(*spec_.bias) : Tensor(); }
+  kernels::ConstTensor bias(const Pass& pass) const {
+    return spec_.bias ? pass.Value(*spec_.bias) : kernels::ConstTensor();
+  }
+  kernels::Tensor bias_gradient(const Pass& pass) const {
+    return spec_.bias ? pass.Gradient(*spec_.bias) : kernels::Tensor();
+  }
 
  private:
-  GemmArgs Product(const Pass& pass, const ConstTensor& x, const Tensor& y) const;
+  kernels::GemmArgs Product(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
 
   const LinearSpec spec_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 
 #include "model/layers/layer_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 void CheckLinear(bool has_bias) {
@@ -17,7 +17,8 @@ void CheckLinear(bool has_bias) {
     return harness.Dot(PlainLayers(theta).Linear(spec, at), d_y);
   };
   linear.Forward(pass, harness.View(x), harness.View(y));
-  CHECK(WorstError(y, PlainLayers(harness.Wide(harness.theta())).Linear(spec, harness.Wide(x))) < 1e-5);
+  CHECK(kernels::WorstError(y, PlainLayers(harness.Wide(harness.theta())).Linear(spec, harness.Wide(x))) <
+        1e-5);
   linear.BackwardBias(pass, harness.View(d_y));
   linear.BackwardWeight(pass, harness.View(x), harness.View(d_y));
   linear.BackwardInput(pass, harness.View(d_y), harness.View(d_x));
@@ -30,4 +31,4 @@ TEST_CASE("A linear map and its gradients are those of float64, with a bias and 
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

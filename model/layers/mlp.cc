@@ -2,7 +2,7 @@
 
 #include "kernels/linear.h"
 
-namespace shoal {
+namespace shoal::model {
 
 Mlp::Mlp(const LayerPlan& plan, const MlpSpec& spec)
     : activation_(spec.activation),
@@ -13,22 +13,23 @@ Mlp::Mlp(const LayerPlan& plan, const MlpSpec& spec)
       reactivated_(plan.AddActivation(Use::kBackward, up_map_.out())),
       d_up_(plan.AddActivation(Use::kBackward, up_map_.out())) {}
 
-ConstTensor Mlp::Forward(const Pass& pass, const ConstTensor& x) {
-  LinearActivationArgs args;
+kernels::ConstTensor Mlp::Forward(const Pass& pass, const kernels::ConstTensor& x) {
+  kernels::LinearActivationArgs args;
   args.x = x;
   args.weight = up_map_.weight(pass);
   args.bias = up_map_.bias(pass);
   args.activation = activation_;
   args.product = up_.Matrix(pass.tokens());
   args.y = activated_.Matrix(pass.tokens());
-  LinearActivation(*pass.device, args);
+  kernels::LinearActivation(*pass.device, args);
   return args.y;
 }
 
-void Mlp::Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out, const Tensor& d_x) {
-  const Tensor d_up = d_up_.Matrix(pass.tokens());
+void Mlp::Backward(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_out,
+                   const kernels::Tensor& d_x) {
+  const kernels::Tensor d_up = d_up_.Matrix(pass.tokens());
   out_.BackwardInput(pass, d_out, d_up);
-  ActivationBackwardArgs args;
+  kernels::ActivationBackwardArgs args;
   args.activation = activation_;
   args.x = up_.Matrix(pass.tokens());
   args.bias = up_map_.bias(pass);
@@ -36,10 +37,10 @@ void Mlp::Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_
   args.d_x = d_up;
   args.y = reactivated_.Matrix(pass.tokens());
   args.d_bias = up_map_.bias_gradient(pass);
-  ActivationBackward(*pass.device, args);
+  kernels::ActivationBackward(*pass.device, args);
   out_.BackwardWeight(pass, args.y, d_out);
   up_map_.BackwardWeight(pass, x, d_up);
   up_map_.BackwardInput(pass, d_up, d_x);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -3,19 +3,20 @@
 #include "kernels/activation.h"
 #include "model/layers/branch.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Two linear maps with an activation between them.
 class Mlp : public Branch {
  public:
   Mlp(const LayerPlan& plan, const MlpSpec& spec);
 
-  ConstTensor Forward(const Pass& pass, const ConstTensor& x) override;
-  void Backward(const Pass& pass, const ConstTensor& x, const ConstTensor& d_out, const Tensor& d_x) override;
+  kernels::ConstTensor Forward(const Pass& pass, const kernels::ConstTensor& x) override;
+  void Backward(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_out,
+                const kernels::Tensor& d_x) override;
   const Linear& out() const override { return out_; }
 
  private:
-  const Activation activation_;
+  const kernels::Activation activation_;
   const Linear up_map_, out_;
   const Buffer up_;           // [N,F] before bias and activation
   const Buffer activated_;    // [N,F]: the result; not kept: backward recomputes it, in
@@ -23,4 +24,4 @@ class Mlp : public Branch {
   const Buffer d_up_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

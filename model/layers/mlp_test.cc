@@ -2,11 +2,12 @@
 
 #include "model/layers/branch_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 TEST_CASE("An MLP and its gradients are those of float64") {
-  for (Activation activation : {Activation::kGelu, Activation::kGeluTanh, Activation::kTanh}) {
+  for (kernels::Activation activation :
+       {kernels::Activation::kGelu, kernels::Activation::kGeluTanh, kernels::Activation::kTanh}) {
     LayerHarness harness;
     MlpSpec spec;
     spec.up = harness.builder.Linear("up", 20, 12);
@@ -18,4 +19,4 @@ TEST_CASE("An MLP and its gradients are those of float64") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

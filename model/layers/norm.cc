@@ -2,7 +2,7 @@
 
 #include "kernels/linear.h"
 
-namespace shoal {
+namespace shoal::model {
 
 Norm::Norm(const LayerPlan& plan, const NormSpec& spec, Buffer sum)
     : spec_(spec),
@@ -10,8 +10,8 @@ Norm::Norm(const LayerPlan& plan, const NormSpec& spec, Buffer sum)
       mean_(plan.Add(Use::kKept, plan.limits.tokens, 1)),
       rstd_(plan.Add(Use::kKept, plan.limits.tokens, 1)) {}
 
-NormForwardArgs Norm::ForwardArgs(const Pass& pass, const Tensor& y) const {
-  NormForwardArgs args;
+kernels::NormForwardArgs Norm::ForwardArgs(const Pass& pass, const kernels::Tensor& y) const {
+  kernels::NormForwardArgs args;
   args.x = sum(pass.tokens());
   args.gamma = pass.Value(spec_.weight);
   args.beta = pass.Value(spec_.bias);
@@ -22,12 +22,12 @@ NormForwardArgs Norm::ForwardArgs(const Pass& pass, const Tensor& y) const {
   return args;
 }
 
-void Norm::Forward(const Pass& pass, const Tensor& y) const {
-  NormForward(*pass.device, ForwardArgs(pass, y));
+void Norm::Forward(const Pass& pass, const kernels::Tensor& y) const {
+  kernels::NormForward(*pass.device, ForwardArgs(pass, y));
 }
 
-void Norm::Forward(const Pass& pass, const ResidualSum& from, const Tensor& y) const {
-  LinearResidualNormArgs args;
+void Norm::Forward(const Pass& pass, const ResidualSum& from, const kernels::Tensor& y) const {
+  kernels::LinearResidualNormArgs args;
   args.x = from.x;
   args.weight = from.linear->weight(pass);
   args.norm = ForwardArgs(pass, y);
@@ -35,11 +35,11 @@ void Norm::Forward(const Pass& pass, const ResidualSum& from, const Tensor& y) c
   args.norm.residual = from.residual;
   args.norm.dropout = from.dropout;
   args.norm.sum = sum(pass.tokens());
-  LinearResidualNorm(*pass.device, args);
+  kernels::LinearResidualNorm(*pass.device, args);
 }
 
-NormBackwardArgs Norm::BackwardArgs(const Pass& pass, const Gradients& gradients) const {
-  NormBackwardArgs args;
+kernels::NormBackwardArgs Norm::BackwardArgs(const Pass& pass, const Gradients& gradients) const {
+  kernels::NormBackwardArgs args;
   args.sum = sum(pass.tokens());
   args.mean = mean_.Vector(pass.tokens());
   args.rstd = rstd_.Vector(pass.tokens());
@@ -54,18 +54,18 @@ NormBackwardArgs Norm::BackwardArgs(const Pass& pass, const Gradients& gradients
 }
 
 void Norm::Backward(const Pass& pass, const Gradients& gradients) const {
-  NormBackward(*pass.device, BackwardArgs(pass, gradients));
+  kernels::NormBackward(*pass.device, BackwardArgs(pass, gradients));
 }
 
-ConstTensor Norm::Backward(const Pass& pass, const ResidualSum& from, const Gradients& gradients,
-                           const Tensor& d_branch) const {
-  NormBackwardArgs args = BackwardArgs(pass, gradients);
+kernels::ConstTensor Norm::Backward(const Pass& pass, const ResidualSum& from, const Gradients& gradients,
+                                    const kernels::Tensor& d_branch) const {
+  kernels::NormBackwardArgs args = BackwardArgs(pass, gradients);
   const bool drops = from.dropout.rate > 0;
   args.dropout = from.dropout;
   if (drops) args.d_x = d_branch;
   args.d_bias = from.linear->bias_gradient(pass);
-  NormBackward(*pass.device, args);
+  kernels::NormBackward(*pass.device, args);
   return drops ? d_branch : gradients.d_sum;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

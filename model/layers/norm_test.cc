@@ -2,7 +2,7 @@
 
 #include "model/layers/layer_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr int64_t kChannels = 12;
@@ -17,7 +17,8 @@ TEST_CASE("A norm and its gradients are those of float64") {
                      d_x(x.size());
   std::copy(x.begin(), x.end(), sum.Matrix(harness.kTokens).f32());
   norm.Forward(pass, harness.View(y));
-  CHECK(WorstError(y, PlainLayers(harness.Wide(harness.theta())).Norm(spec, harness.Wide(x))) < 1e-5);
+  CHECK(kernels::WorstError(y, PlainLayers(harness.Wide(harness.theta())).Norm(spec, harness.Wide(x))) <
+        1e-5);
   norm.Backward(pass, {harness.View(d_y), {}, {}, harness.View(d_x)});
   harness.CheckGradients(x, d_x, [&](const Doubles& theta, const Doubles& at) {
     return harness.Dot(PlainLayers(theta).Norm(spec, at), d_y);
@@ -42,10 +43,10 @@ void CheckResidualSum(int64_t channels) {
   const ResidualSum from = {&linear, harness.View(x), harness.View(x), {}};
   norm.Forward(pass, from, harness.View(y));
   const Doubles theta = harness.Wide(harness.theta());
-  CHECK(WorstError(y, PlainLayers(theta).Norm(spec, sum(theta, harness.Wide(x)))) < 1e-4);
+  CHECK(kernels::WorstError(y, PlainLayers(theta).Norm(spec, sum(theta, harness.Wide(x)))) < 1e-4);
   norm.Forward(pass, harness.View(recomputed));
   CHECK(recomputed == y);
-  const ConstTensor d_branch = norm.Backward(
+  const kernels::ConstTensor d_branch = norm.Backward(
       pass, from, {harness.View(d_y), harness.View(d_more), harness.View(d_sum_more), harness.View(d_sum)},
       {});
   linear.BackwardWeight(pass, harness.View(x), d_branch);
@@ -63,4 +64,4 @@ TEST_CASE("A residual sum with its norm, and their gradients, are those of float
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

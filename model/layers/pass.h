@@ -10,12 +10,12 @@
 #include "model/batch.h"
 #include "model/parameters.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Borrowed. A pass writes each parameter's gradient once: it replaces the old value, or with `accumulate`
 // adds to it. Gradients of group 0 are always added to, since several layers may share their parameters.
 struct Pass {
-  Device* device = nullptr;  // whose memory holds θ and the gradient
+  kernels::Device* device = nullptr;  // whose memory holds θ and the gradient
   const float* theta = nullptr;
   Batch batch;
   // In training only.
@@ -29,17 +29,18 @@ struct Pass {
   int64_t tokens() const { return batch.token_count(); }
   bool adds_to(int group) const { return accumulate || group == 0; }
 
-  ConstTensor Value(const VectorParameter& vector) const {
-    return ConstTensor(theta + vector.offset, {vector.size}).On(device->kind());
+  kernels::ConstTensor Value(const VectorParameter& vector) const {
+    return kernels::ConstTensor(theta + vector.offset, {vector.size}).On(device->kind());
   }
-  ConstTensor Value(const MatrixParameter& matrix) const {
-    return ConstTensor(theta + matrix.offset, {matrix.rows, matrix.columns}).On(device->kind());
+  kernels::ConstTensor Value(const MatrixParameter& matrix) const {
+    return kernels::ConstTensor(theta + matrix.offset, {matrix.rows, matrix.columns}).On(device->kind());
   }
   // For kernels that add to the gradient: set to zero first, unless the pass adds to it.
-  Tensor Gradient(const VectorParameter& vector) const;
+  kernels::Tensor Gradient(const VectorParameter& vector) const;
   // As it is.
-  Tensor Gradient(const MatrixParameter& matrix) const {
-    return Tensor(GradientAt(matrix.offset, matrix.group), {matrix.rows, matrix.columns}).On(device->kind());
+  kernels::Tensor Gradient(const MatrixParameter& matrix) const {
+    return kernels::Tensor(GradientAt(matrix.offset, matrix.group), {matrix.rows, matrix.columns})
+        .On(device->kind());
   }
 
  private:
@@ -48,10 +49,10 @@ struct Pass {
 
 // Dropout of [N,C]; none outside of training. Each `site` draws different masks; `index` distinguishes layers
 // (or sub-layers).
-Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index = 0);
+kernels::Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index = 0);
 // The same for one row per example.
-Dropout DropoutOfExamples(const Pass& pass, double rate, const char* site);
+kernels::Dropout DropoutOfExamples(const Pass& pass, double rate, const char* site);
 // x = dropout(x); it is its own backward.
-void Drop(const Pass& pass, const Dropout& dropout, const Tensor& x);
+void Drop(const Pass& pass, const kernels::Dropout& dropout, const kernels::Tensor& x);
 
-}  // namespace shoal
+}  // namespace shoal::model

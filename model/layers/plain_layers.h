@@ -10,7 +10,7 @@
 #include "kernels/activation.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 using Doubles = std::vector<double>;
 
@@ -19,13 +19,13 @@ inline Doubles PlainSum(Doubles a, const Doubles& b) {
   return a;
 }
 
-inline double PlainActivation(Activation activation, double x) {
+inline double PlainActivation(kernels::Activation activation, double x) {
   switch (activation) {
-    case Activation::kGelu:
+    case kernels::Activation::kGelu:
       return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::kGeluTanh:
+    case kernels::Activation::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::kRelu:
+    case kernels::Activation::kRelu:
       return x > 0 ? x : 0;
     default:
       return std::tanh(x);
@@ -147,4 +147,4 @@ class PlainLayers {
   const Doubles& theta_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

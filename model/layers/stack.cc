@@ -6,7 +6,7 @@
 #include "model/layers/attention.h"
 #include "model/layers/mlp.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 std::unique_ptr<Branch> MakeBranch(const LayerPlan& plan, const AttentionSpec& spec) {
@@ -53,19 +53,19 @@ void Stack::AddNorms(const LayerPlan& plan, const StackSpec& spec) {
   }
 }
 
-Tensor Stack::SublayerInput(const Pass& pass, size_t sublayer) const {
+kernels::Tensor Stack::SublayerInput(const Pass& pass, size_t sublayer) const {
   return (NormInFront(sublayer) == nullptr ? input_ : output_).Matrix(pass.tokens());
 }
 
-Tensor Stack::RecomputedInput(const Pass& pass, size_t sublayer) const {
+kernels::Tensor Stack::RecomputedInput(const Pass& pass, size_t sublayer) const {
   const Norm* const norm = NormInFront(sublayer);
   if (norm == nullptr) return input_.Matrix(pass.tokens());
-  const Tensor x = recomputed_.Matrix(pass.tokens());
+  const kernels::Tensor x = recomputed_.Matrix(pass.tokens());
   norm->Forward(pass, x);
   return x;
 }
 
-ResidualSum Stack::SumOf(const Pass& pass, size_t sublayer, const ConstTensor& x) const {
+ResidualSum Stack::SumOf(const Pass& pass, size_t sublayer, const kernels::ConstTensor& x) const {
   ResidualSum sum;
   sum.linear = &sublayers_[sublayer].branch->out();
   sum.x = x;
@@ -75,7 +75,7 @@ ResidualSum Stack::SumOf(const Pass& pass, size_t sublayer, const ConstTensor& x
 }
 
 bool Stack::Forward(const Pass& pass, ReadyGroup ready) {
-  const Tensor y = output_.Matrix(pass.tokens());
+  const kernels::Tensor y = output_.Matrix(pass.tokens());
   if (pre_norm()) {
     if (!ready(norms_[0].group())) return false;
     norms_[0].Forward(pass, y);
@@ -83,20 +83,21 @@ bool Stack::Forward(const Pass& pass, ReadyGroup ready) {
   for (size_t i = 0; i < sublayers_.size(); ++i) {
     Branch& branch = *sublayers_[i].branch;
     if (!ready(std::max(branch.out().group(), NormBehind(i).group()))) return false;
-    const ConstTensor x = branch.Forward(pass, SublayerInput(pass, i));
+    const kernels::ConstTensor x = branch.Forward(pass, SublayerInput(pass, i));
     NormBehind(i).Forward(pass, SumOf(pass, i, x), y);
   }
   return true;
 }
 
 Stack::InputGradient Stack::Backward(const Pass& pass, BeginGroup begin) {
-  const Tensor d_input = d_input_.Matrix(pass.tokens()), d_residual = d_residual_.Matrix(pass.tokens());
+  const kernels::Tensor d_input = d_input_.Matrix(pass.tokens()),
+                        d_residual = d_residual_.Matrix(pass.tokens());
   Norm::Gradients gradients;
   gradients.d_y = d_input;
   gradients.d_sum = d_residual;
   for (size_t i = sublayers_.size(); i-- > 0;) {
     begin(NormBehind(i).group());
-    const ConstTensor d_branch =
+    const kernels::ConstTensor d_branch =
         NormBehind(i).Backward(pass, SumOf(pass, i, {}), gradients, d_branch_.Matrix(pass.tokens()));
     begin(sublayers_[i].branch->out().group());
     sublayers_[i].branch->Backward(pass, RecomputedInput(pass, i), d_branch, d_input);
@@ -109,4 +110,4 @@ Stack::InputGradient Stack::Backward(const Pass& pass, BeginGroup begin) {
   return {d_residual, {}};
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

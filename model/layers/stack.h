@@ -12,7 +12,7 @@
 #include "model/layers/pass.h"
 #include "model/recipe.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Called before the parameters of this group, and of the groups before it, are read; returns once they may
 // be. False aborts the pass.
@@ -30,17 +30,17 @@ class Stack {
   Stack(const LayerPlan& plan, const StackSpec& spec);
 
   // [N,C], for the caller to fill before Forward; kept until the end of backward.
-  Tensor Input(int64_t tokens) const { return input_.Matrix(tokens); }
+  kernels::Tensor Input(int64_t tokens) const { return input_.Matrix(tokens); }
   // False when `ready` returns false. The output is [N,C] and stays valid until the end of the head's step.
   bool Forward(const Pass& pass, ReadyGroup ready);
-  Tensor Output(int64_t tokens) const { return output_.Matrix(tokens); }
+  kernels::Tensor Output(int64_t tokens) const { return output_.Matrix(tokens); }
 
   // For the caller to fill during the head's step, after Forward.
-  Tensor OutputGradient(int64_t tokens) const { return d_input_.Matrix(tokens); }
+  kernels::Tensor OutputGradient(int64_t tokens) const { return d_input_.Matrix(tokens); }
   // The gradient of the input is the sum of both.
   struct InputGradient {
-    ConstTensor d_x;       // [N,C]
-    ConstTensor d_x_more;  // [N,C]; may be absent
+    kernels::ConstTensor d_x;       // [N,C]
+    kernels::ConstTensor d_x_more;  // [N,C]; may be absent
   };
   InputGradient Backward(const Pass& pass, BeginGroup begin);
 
@@ -59,11 +59,11 @@ class Stack {
     const size_t behind = sublayer + leading_norms();
     return behind == 0 ? nullptr : &norms_[behind - 1];
   }
-  Tensor SublayerInput(const Pass& pass, size_t sublayer) const;
+  kernels::Tensor SublayerInput(const Pass& pass, size_t sublayer) const;
   // The same in backward, recomputed from what its norm kept.
-  Tensor RecomputedInput(const Pass& pass, size_t sublayer) const;
+  kernels::Tensor RecomputedInput(const Pass& pass, size_t sublayer) const;
   // The residual sum at the end of the sub-layer, from its branch's result `x`.
-  ResidualSum SumOf(const Pass& pass, size_t sublayer, const ConstTensor& x) const;
+  ResidualSum SumOf(const Pass& pass, size_t sublayer, const kernels::ConstTensor& x) const;
 
   std::vector<Sublayer> sublayers_;
   std::vector<Norm> norms_;
@@ -74,4 +74,4 @@ class Stack {
   Buffer d_input_, d_residual_, d_branch_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 
 #include "model/layers/layer_harness.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr int64_t kChannels = 12, kSublayers = 3;
@@ -35,9 +35,9 @@ void CheckStack(NormPlacement placement, const std::vector<int>& readied, const 
   std::vector<int> ready, begin;
   std::copy(x.begin(), x.end(), stack.Input(harness.kTokens).f32());
   REQUIRE(stack.Forward(pass, [&](int group) { return ready.push_back(group), true; }));
-  const Tensor y = stack.Output(harness.kTokens);
-  CHECK(WorstError({y.f32(), y.f32() + y.size()},
-                   PlainLayers(harness.Wide(harness.theta())).Stack(spec, harness.Wide(x))) < 1e-4);
+  const kernels::Tensor y = stack.Output(harness.kTokens);
+  CHECK(kernels::WorstError({y.f32(), y.f32() + y.size()},
+                            PlainLayers(harness.Wide(harness.theta())).Stack(spec, harness.Wide(x))) < 1e-4);
   std::copy(d_y.begin(), d_y.end(), stack.OutputGradient(harness.kTokens).f32());
   const Stack::InputGradient d_input = stack.Backward(pass, [&](int group) { begin.push_back(group); });
   for (size_t i = 0; i < d_x.size(); ++i)
@@ -71,7 +71,7 @@ TEST_CASE("A stack that does not train plans less, and what it gives is the same
       const std::vector<float> x = harness.Random(kChannels, 10);
       std::copy(x.begin(), x.end(), stack.Input(harness.kTokens).f32());
       REQUIRE(stack.Forward(pass, [](int) { return true; }));
-      const Tensor y = stack.Output(harness.kTokens);
+      const kernels::Tensor y = stack.Output(harness.kTokens);
       outputs.emplace_back(y.f32(), y.f32() + y.size());
       sizes_bytes.push_back(harness.plan.buffers->size_bytes());
     }
@@ -81,4 +81,4 @@ TEST_CASE("A stack that does not train plans less, and what it gives is the same
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

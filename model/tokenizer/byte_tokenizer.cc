@@ -5,7 +5,7 @@
 #include "common/base/status.h"
 #include "nlohmann/json.hpp"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -95,4 +95,4 @@ class ByteTokenizer : public Tokenizer {
 
 std::unique_ptr<Tokenizer> MakeByteTokenizer() { return std::make_unique<ByteTokenizer>(); }
 
-}  // namespace shoal
+}  // namespace shoal::model

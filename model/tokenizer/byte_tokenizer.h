@@ -5,10 +5,10 @@
 
 #include "model/tokenizer/tokenizer.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Ids 0 to 255 are the bytes. 256 ends a text and serves as every special piece. In Hugging Face's files it
 // is called "<|endoftext|>" as in GPT-2, and their tokenizer does not append it.
 std::unique_ptr<Tokenizer> MakeByteTokenizer();
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -6,7 +6,7 @@
 
 #include "catch2/catch.hpp"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 TEST_CASE("A text's bytes are its tokens, its end is one more") {
@@ -40,4 +40,4 @@ TEST_CASE("Hugging Face's vocabulary has GPT-2's characters in order of the byte
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -8,7 +8,7 @@
 #include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/tokenizer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -140,4 +140,4 @@ std::vector<NamedFile> HuggingFaceTokenizerFiles(const UnigramTokenizer& tokeniz
           {kVocabularyFile, tokenizer.bytes()}};
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

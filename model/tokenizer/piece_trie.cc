@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace shoal {
+namespace shoal::model {
 
 PieceTrie::PieceTrie(std::vector<Entry> entries) : nodes_(1), root_(256, kNone) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.piece < b.piece; });
@@ -34,4 +34,4 @@ void PieceTrie::AddChildren(absl::Span<const Entry> entries, const Range& range,
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Immutable; may be used by any thread.
 class PieceTrie {
@@ -65,4 +65,4 @@ class PieceTrie {
   std::vector<uint32_t> root_;  // [256] children of the root by byte
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Found = std::vector<std::pair<size_t, uint32_t>>;
@@ -27,4 +27,4 @@ TEST_CASE("All pieces that a text starts with are found, the shortest first") {
 TEST_CASE("An empty trie finds nothing") { CHECK(Prefixes(PieceTrie({}), "a").empty()); }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr double kLn2High = 0x1.62e42fefa38p-1;  // low bits are zero, so that k * kLn2High is exact
@@ -45,4 +45,4 @@ double Digamma(double x) {
          (127.0 / 30720) * xx4 * xx4;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

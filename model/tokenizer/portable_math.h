@@ -4,7 +4,7 @@
 // 1e-14, which is more than enough for the scores of a vocabulary.
 #pragma once
 
-namespace shoal {
+namespace shoal::model {
 
 // Natural logarithm of a normal x > 0.
 double PortableLog(double x);
@@ -15,4 +15,4 @@ double PortableExp(double x);
 // d/dx log Γ(x), x > 0.
 double Digamma(double x);
 
-}  // namespace shoal
+}  // namespace shoal::model

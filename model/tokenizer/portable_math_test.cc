@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 TEST_CASE("Logarithm and exponential agree with libm") {
@@ -26,4 +26,4 @@ TEST_CASE("Digamma has its known values") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -10,7 +10,7 @@
 #include "model/tokenizer/portable_math.h"
 #include "model/tokenizer/text_normalizer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 struct Candidate {
@@ -144,4 +144,4 @@ std::vector<ScoredPiece> SeedPieces(const TrainingWords& words, size_t max_piece
   return pieces;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

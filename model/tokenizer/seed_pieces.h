@@ -7,7 +7,7 @@
 
 #include "model/tokenizer/training_words.h"
 
-namespace shoal {
+namespace shoal::model {
 
 struct ScoredPiece {
   std::string text;
@@ -22,4 +22,4 @@ inline constexpr size_t kMaxPieceCharacters = 16;
 // are not joined, as in SentencePiece. Ordered by text. Pure.
 std::vector<ScoredPiece> SeedPieces(const TrainingWords& words, size_t max_pieces);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -12,7 +12,7 @@
 #include "model/tokenizer/sentencepiece.pb.h"
 #include "model/tokenizer/text_normalizer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Piece = SentencePieceModel::Piece;
@@ -107,4 +107,4 @@ absl::StatusOr<UnigramModel> ParseUnigramModel(absl::string_view bytes) {
   return result;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

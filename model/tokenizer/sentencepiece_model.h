@@ -8,7 +8,7 @@
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_tokenizer.h"
 
-namespace shoal {
+namespace shoal::model {
 
 struct UnigramModel {
   std::vector<UnigramPiece> pieces;  // by id
@@ -20,4 +20,4 @@ struct UnigramModel {
 // crashes.
 absl::StatusOr<UnigramModel> ParseUnigramModel(absl::string_view bytes);
 
-}  // namespace shoal
+}  // namespace shoal::model

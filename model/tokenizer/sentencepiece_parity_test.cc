@@ -12,7 +12,7 @@
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 // Lines of words that are put together from parts of the corpus' words, so that there is much to segment.
@@ -62,4 +62,4 @@ TEST_CASE("SentencePiece loads the model and segments like we do") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // A few hundred lines of a few words each, parts of which recur.
 inline std::vector<std::string> TestCorpus() {
@@ -29,4 +29,4 @@ inline std::vector<absl::string_view> Views(const std::vector<std::string>& line
   return {lines.begin(), lines.end()};
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -8,7 +8,7 @@
 
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
@@ -63,4 +63,4 @@ std::string NormalizeText(absl::string_view text) {
   return result;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -5,7 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // How SentencePiece writes a space inside a piece: U+2581.
 inline constexpr absl::string_view kSpacePiece = "\xE2\x96\x81";
@@ -22,4 +22,4 @@ inline constexpr absl::string_view kNormalizerName = "shoal_nfkc";
 // SentencePiece's nmt_nfkc, whose map of longest prefixes has no equivalent there.
 std::string NormalizeText(absl::string_view text);
 
-}  // namespace shoal
+}  // namespace shoal::model

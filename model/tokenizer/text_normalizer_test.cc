@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 TEST_CASE("Spaces of all kinds become one space, and none stays at the ends") {
@@ -32,4 +32,4 @@ TEST_CASE("Bytes that are not UTF-8 become the replacement character") {
 TEST_CASE("Case stays") { CHECK(NormalizeText("GNU") == "GNU"); }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

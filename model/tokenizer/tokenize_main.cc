@@ -17,7 +17,7 @@
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr size_t kNoLimit = 1 << 30;
@@ -73,10 +73,10 @@ absl::Status Run(const std::vector<std::string>& arguments) {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model
 
 int main(int argc, char** argv) {
-  const absl::Status status = shoal::Run({argv + 1, argv + argc});
+  const absl::Status status = shoal::model::Run({argv + 1, argv + argc});
   if (status.ok()) return EXIT_SUCCESS;
   std::cerr << "tokenize: " << status.message() << "\n";
   return EXIT_FAILURE;

@@ -3,7 +3,7 @@
 #include "model/tokenizer/byte_tokenizer.h"
 #include "model/tokenizer/unigram_tokenizer.h"
 
-namespace shoal {
+namespace shoal::model {
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes) {
   std::unique_ptr<Tokenizer> of_bytes = MakeByteTokenizer();
@@ -11,4 +11,4 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes
   return UnigramTokenizer::FromBytes(bytes);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // What a folder that Shoal exported has for LoadTokenizer.
 inline constexpr char kVocabularyFile[] = "sentencepiece.model";
@@ -63,4 +63,4 @@ class Tokenizer {
 // model's type is not unigram or it lacks a piece for one of pad, unk, cls (bos) and sep (eos).
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "model/tokenizer/text_normalizer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Counts = absl::flat_hash_map<std::string, uint64_t>;
@@ -103,4 +103,4 @@ TrainingWords CountWords(absl::Span<const absl::string_view> lines, double cover
   return result;
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace shoal {
+namespace shoal::model {
 
 struct TrainingWord {
   std::string text;  // begins with U+2581, unless it follows a cut
@@ -31,4 +31,4 @@ TrainingWords CountWords(absl::Span<const absl::string_view> lines, double cover
 // `text` as its characters. `text` is UTF-8.
 std::vector<absl::string_view> SplitCharacters(absl::string_view text);
 
-}  // namespace shoal
+}  // namespace shoal::model

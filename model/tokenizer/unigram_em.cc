@@ -7,7 +7,7 @@
 
 #include "model/tokenizer/portable_math.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr uint32_t kNoPiece = 0xFFFFFFFF;
@@ -171,4 +171,4 @@ void UnigramEm::Keep(const std::vector<char>& keep) {
   RebuildTrie();
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -10,7 +10,7 @@
 #include "model/tokenizer/seed_pieces.h"
 #include "model/tokenizer/training_words.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // Single characters always stay, so every word can be segmented. Same bits on every machine.
 class UnigramEm {
@@ -44,4 +44,4 @@ class UnigramEm {
   PieceTrie trie_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -14,7 +14,7 @@
 #include "model/tokenizer/sentencepiece_model.h"
 #include "model/tokenizer/text_normalizer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 constexpr double kLeast = -std::numeric_limits<double>::infinity();
@@ -135,4 +135,4 @@ std::vector<NamedFile> UnigramTokenizer::ExportFiles(uint32_t max_length) const 
   return HuggingFaceTokenizerFiles(*this, max_length);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "model/tokenizer/piece_trie.h"
 #include "model/tokenizer/tokenizer.h"
 
-namespace shoal {
+namespace shoal::model {
 
 // The pieces of a model; the index is the id.
 struct UnigramPiece {
@@ -52,4 +52,4 @@ class UnigramTokenizer : public Tokenizer {
   double unk_score_ = 0;  // of a character without a piece
 };
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -12,7 +12,7 @@
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/unigram_trainer.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 std::string TrainedModel() {
@@ -148,4 +148,4 @@ TEST_CASE("The exported folder names the pieces and special tokens") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

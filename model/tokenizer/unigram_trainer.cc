@@ -11,7 +11,7 @@
 #include "model/tokenizer/training_words.h"
 #include "model/tokenizer/unigram_em.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 using Piece = SentencePieceModel::Piece;
@@ -130,4 +130,4 @@ absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lin
   return SerializeModel(ChoosePieces(std::move(pieces), wanted), options);
 }
 
-}  // namespace shoal
+}  // namespace shoal::model

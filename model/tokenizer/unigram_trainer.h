@@ -15,7 +15,7 @@
 #include "absl/types/span.h"
 #include "common/storage/progress.h"
 
-namespace shoal {
+namespace shoal::model {
 
 struct UnigramTrainerOptions {
   uint32_t vocab_size = 8000;          // pieces, including the special ones
@@ -34,4 +34,4 @@ struct UnigramTrainerOptions {
 absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lines,
                                          const UnigramTrainerOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::model

@@ -11,7 +11,7 @@
 #include "model/tokenizer/training_words.h"
 #include "model/tokenizer/unigram_em.h"
 
-namespace shoal {
+namespace shoal::model {
 namespace {
 
 UnigramTrainerOptions Size(uint32_t vocab_size) {
@@ -124,4 +124,4 @@ TEST_CASE("Pruning keeps all characters and the pieces that matter most") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::model

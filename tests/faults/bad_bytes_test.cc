@@ -152,7 +152,7 @@ TEST_CASE("A daemon that is pointed at another program says so, with the address
   const auto other = StartServer(options);
   REQUIRE(other.ok());
   const TestDir dir;
-  const auto worker = ChildProcess::Start(
+  const auto worker = tools::ChildProcess::Start(
       {Program("worker/shoal-worker"), "--scheduler", (*other)->address(), "--work-dir", dir / "work"},
       dir / "output");
   REQUIRE(worker.ok());

@@ -28,7 +28,7 @@ std::string Program(const std::string& path) {
 EndedProcess RunCommand(const std::vector<std::string>& arguments) {
   const TestDir dir;
   const std::string log = dir / "output";
-  auto process = ChildProcess::Start(arguments, log);
+  auto process = tools::ChildProcess::Start(arguments, log);
   REQUIRE(process.ok());
   REQUIRE((*process)->WaitEnded(kDeadline));
   const auto output = PosixEnv()->ReadFile(log);
@@ -36,10 +36,10 @@ EndedProcess RunCommand(const std::vector<std::string>& arguments) {
   return {*(*process)->Ended(), *output};
 }
 
-std::unique_ptr<ChildProcess> StartTraining(const TestDir& dir, std::vector<std::string> arguments) {
+std::unique_ptr<tools::ChildProcess> StartTraining(const TestDir& dir, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {Program("tools/shoal/shoal"), "train"});
   arguments.insert(arguments.end(), {"--out", dir / "run"});
-  auto process = ChildProcess::Start(arguments, dir / "output");
+  auto process = tools::ChildProcess::Start(arguments, dir / "output");
   REQUIRE(process.ok());
   return *std::move(process);
 }
@@ -68,7 +68,7 @@ std::vector<std::string> UnfinishedFiles(const std::string& folder) {
   return unfinished;
 }
 
-void WaitForText(const std::string& file, const std::string& text, ChildProcess* process) {
+void WaitForText(const std::string& file, const std::string& text, tools::ChildProcess* process) {
   const absl::Time deadline = absl::Now() + kDeadline;
   while (true) {
     const auto content = PosixEnv()->ReadFile(file);

@@ -25,7 +25,7 @@ EndedProcess RunCommand(const std::vector<std::string>& arguments);
 // `shoal train ARGUMENTS --out DIR/run` to its end. Fails the test when it leaves a process behind.
 EndedProcess TrainIn(const TestDir& dir, std::vector<std::string> arguments);
 // Starts the same; its output goes to DIR/output.
-std::unique_ptr<ChildProcess> StartTraining(const TestDir& dir, std::vector<std::string> arguments);
+std::unique_ptr<tools::ChildProcess> StartTraining(const TestDir& dir, std::vector<std::string> arguments);
 // report.json of a training that has ended.
 nlohmann::json ReportIn(const TestDir& dir);
 
@@ -33,7 +33,7 @@ nlohmann::json ReportIn(const TestDir& dir);
 std::vector<std::string> UnfinishedFiles(const std::string& folder);
 
 // Waits until the file contains `text`; fails the test when the process ends before that.
-void WaitForText(const std::string& file, const std::string& text, ChildProcess* process);
+void WaitForText(const std::string& file, const std::string& text, tools::ChildProcess* process);
 
 // Processes of this machine whose command line contains `text`.
 std::vector<pid_t> ProcessesOf(const std::string& text);

@@ -107,7 +107,7 @@ TEST_CASE("An export on a full disk says so, and works once there is room", "[di
   const TestDir dir;
   FaultEnv env(PosixEnv(), {{"model", 0, 4096, ENOSPC}});
   const auto export_job = [&] {
-    return ExportJob(&env, &cluster.client(), job, job.result().checkpoint(), dir / "model");
+    return tools::ExportJob(&env, &cluster.client(), job, job.result().checkpoint(), dir / "model");
   };
   const absl::Status full = export_job();
   CHECK_THAT(std::string(full.message()), Contains("No space left on device") && Contains(dir / "model"));

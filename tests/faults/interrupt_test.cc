@@ -86,7 +86,7 @@ TEST_CASE("A daemon whose disk hangs ends at SIGTERM in its time all the same, a
   TestCluster cluster(shape);
   cluster.WaitForRound(cluster.Submit(), 100);  // its first checkpoint is due at 60
   cluster.Signal(daemon, SIGTERM);
-  ChildProcess* const process = *cluster.processes().Find(daemon);
+  tools::ChildProcess* const process = *cluster.processes().Find(daemon);
   REQUIRE(process->WaitEnded(absl::Seconds(30)));
   CHECK(process->Ended() == "exit status 0");
   CHECK_THAT(PosixEnv()->ReadFile(cluster.processes().LogOf(daemon)).value(),
@@ -173,10 +173,11 @@ TEST_CASE("A folder in which a training runs is refused to another one, which na
 TEST_CASE("Of three trainings that start in one folder at once, one runs, undisturbed by the others",
           "[interrupt]") {
   const TestDir dir;
-  std::vector<std::unique_ptr<ChildProcess>> trainings;
+  std::vector<std::unique_ptr<tools::ChildProcess>> trainings;
   for (int i = 0; i < 3; ++i) {
-    auto process = ChildProcess::Start({Program("tools/shoal/shoal"), "train", kTiny, "--out", dir / "run"},
-                                       dir / absl::StrCat("output-", i));
+    auto process =
+        tools::ChildProcess::Start({Program("tools/shoal/shoal"), "train", kTiny, "--out", dir / "run"},
+                                   dir / absl::StrCat("output-", i));
     REQUIRE(process.ok());
     trainings.push_back(*std::move(process));
   }

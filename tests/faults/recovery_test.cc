@@ -66,9 +66,9 @@ TEST_CASE("A server that nobody reaches is named, with who tried and why, by sta
   shape.server_flags = {"--advertise", "127.0.0.1:1"};
   TestCluster cluster(shape);
   const TestDir dir;
-  const auto submit = ChildProcess::Start({Program("tools/shoal/shoal"), "submit", kTiny, "--wait",
-                                           "--scheduler", cluster.processes().scheduler()},
-                                          dir / "output");
+  const auto submit = tools::ChildProcess::Start({Program("tools/shoal/shoal"), "submit", kTiny, "--wait",
+                                                  "--scheduler", cluster.processes().scheduler()},
+                                                 dir / "output");
   REQUIRE(submit.ok());
   const auto names_it = [](const std::string& text) {
     return absl::StrContains(text, "worker-1") && absl::StrContains(text, "server-1") &&
@@ -88,9 +88,10 @@ TEST_CASE("A daemon that asks for the name of a living node is told whose it is,
   const TestDir dir;
   for (const char* daemon : {"server/shoal-server", "worker/shoal-worker"}) {
     const std::string output = dir / absl::StrCat(BaseName(daemon), ".log");
-    const auto second = ChildProcess::Start({Program(daemon), "--scheduler", cluster.processes().scheduler(),
-                                             "--name", "worker-1", "--work-dir", dir / "work"},
-                                            output);
+    const auto second =
+        tools::ChildProcess::Start({Program(daemon), "--scheduler", cluster.processes().scheduler(), "--name",
+                                    "worker-1", "--work-dir", dir / "work"},
+                                   output);
     REQUIRE(second.ok());
     WaitForText(output, "the name worker-1 is taken by node ", second->get());
     (*second)->Signal(SIGTERM);

@@ -47,8 +47,8 @@ std::set<std::string> LossesOf(const Job& job, uint64_t after) {
 }  // namespace
 
 TestCluster::TestCluster(const Shape& shape) : shape_(shape) {
-  LocalCluster::Options options;
-  options.programs = Value(DaemonPrograms::Find());
+  tools::LocalCluster::Options options;
+  options.programs = Value(tools::DaemonPrograms::Find());
   options.folder = dir_.path();
   options.worker_threads = shape.threads;
   options.scheduler_flags = {"--lease-ms", "1000", "--heartbeat-ms", "100"};
@@ -56,10 +56,10 @@ TestCluster::TestCluster(const Shape& shape) : shape_(shape) {
                                  shape.scheduler_flags.end());
   options.server_flags = shape.server_flags;
   options.worker_flags = shape.worker_flags;
-  cluster_ = Value(LocalCluster::Start(std::move(options)));
+  cluster_ = Value(tools::LocalCluster::Start(std::move(options)));
   for (int i = 0; i < shape.servers; ++i) RequireOk(cluster_->AddServer());
   for (int i = 0; i < shape.workers; ++i) RequireOk(cluster_->AddWorker());
-  client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());
+  client_ = std::make_unique<tools::SchedulerClient>(cluster_->scheduler());
 }
 
 JobId TestCluster::Submit(const std::vector<std::string>& assignments, const std::string& resume_from) {
@@ -68,7 +68,7 @@ JobId TestCluster::Submit(const std::vector<std::string>& assignments, const std
   all.push_back(absl::StrCat("cluster.min_workers=", shape_.workers));
   all.insert(all.end(), assignments.begin(), assignments.end());
   SubmitJobRequest request;
-  *request.mutable_spec() = Value(ReadJobFile(PosixEnv(), "configs/jobs/tiny.yaml", all));
+  *request.mutable_spec() = Value(tools::ReadJobFile(PosixEnv(), "configs/jobs/tiny.yaml", all));
   request.set_resume_from(resume_from);
   return Value(client_->Submit(request));
 }

@@ -25,8 +25,8 @@ class TestCluster {
   };
   explicit TestCluster(const Shape& shape);
 
-  LocalCluster& processes() { return *cluster_; }
-  SchedulerClient& client() { return *client_; }
+  tools::LocalCluster& processes() { return *cluster_; }
+  tools::SchedulerClient& client() { return *client_; }
   std::string folder() const { return dir_.path(); }
 
   // Submits configs/jobs/tiny.yaml, made longer, with `assignments` applied. The job waits for all nodes of
@@ -46,8 +46,8 @@ class TestCluster {
 
   const Shape shape_;
   TestDir dir_;
-  std::unique_ptr<LocalCluster> cluster_;
-  std::unique_ptr<SchedulerClient> client_;
+  std::unique_ptr<tools::LocalCluster> cluster_;
+  std::unique_ptr<tools::SchedulerClient> client_;
 };
 
 // The undisturbed run of one server, one worker and one thread: the oracle. Runs once per process.

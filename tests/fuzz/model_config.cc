@@ -15,15 +15,15 @@ namespace {
 // Counting parameters needs a table of all layers.
 constexpr int64_t kMaxLayers = 64;
 
-void CheckConfig(const ModelConfig& config) {
-  SHOAL_CHECK_OK(CheckModelConfig(config));
-  const std::string text = PrintModelConfig(config);
-  const auto again = ParseModelConfig(text);
+void CheckConfig(const model::ModelConfig& config) {
+  SHOAL_CHECK_OK(model::CheckModelConfig(config));
+  const std::string text = model::PrintModelConfig(config);
+  const auto again = model::ParseModelConfig(text);
   SHOAL_CHECK_OK(again);
-  SHOAL_CHECK(PrintModelConfig(*again) == text);
+  SHOAL_CHECK(model::PrintModelConfig(*again) == text);
   if (config.num_hidden_layers > kMaxLayers) return;
   uint64_t next = 0;
-  const Parameters parameters = MakeParameters(config);
+  const model::Parameters parameters = model::MakeParameters(config);
   for (const ParameterInfo& info : parameters.infos) {
     SHOAL_CHECK(info.offset() == next);
     uint64_t elements = 1;
@@ -42,15 +42,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (data[0] != 't') {
-    const auto config = shoal::ParseModelConfig(text);
+    const auto config = shoal::model::ParseModelConfig(text);
     if (config.ok()) shoal::CheckConfig(*config);
     return 0;
   }
   shoal::MemoryFiles files;
   files["model/tokenizer_config.json"] = text;
-  shoal::ModelConfig config;
+  shoal::model::ModelConfig config;
   config.max_position_embeddings = 64;
-  const auto length = shoal::ReadMaxLength(&files, "model", config);
+  const auto length = shoal::model::ReadMaxLength(&files, "model", config);
   SHOAL_CHECK(!length.ok() || (*length >= 3 && *length <= 64));
   return 0;
 }

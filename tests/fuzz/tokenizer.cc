@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint32_t kIds[] = {0, 1, 255, 256, 257, 1 << 20, 0xFFFFFFFF};
 
-void CheckTokenizer(const Tokenizer& tokenizer, absl::string_view text) {
+void CheckTokenizer(const model::Tokenizer& tokenizer, absl::string_view text) {
   for (size_t max_tokens : {size_t{2}, size_t{5}, size_t{4096}}) {
     const std::vector<uint32_t> ids = tokenizer.Encode(text, max_tokens);
     SHOAL_CHECK(!ids.empty() && ids.size() <= max_tokens);
@@ -25,7 +25,7 @@ void CheckTokenizer(const Tokenizer& tokenizer, absl::string_view text) {
     tokenizer.Decode(ids);
   }
   tokenizer.Decode(kIds);
-  const auto again = LoadTokenizer(tokenizer.bytes());
+  const auto again = model::LoadTokenizer(tokenizer.bytes());
   SHOAL_CHECK_OK(again);
   SHOAL_CHECK((*again)->vocab_size() == tokenizer.vocab_size());
   SHOAL_CHECK((*again)->Encode(text, 64) == tokenizer.Encode(text, 64));
@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view rest(reinterpret_cast<const char*>(data) + 2, size - 2);
   const size_t text_bytes = std::min<size_t>(rest.size(), data[0] | data[1] << 8);
   const absl::string_view text = rest.substr(0, text_bytes);
-  const auto tokenizer = shoal::LoadTokenizer(rest.substr(text_bytes));
+  const auto tokenizer = shoal::model::LoadTokenizer(rest.substr(text_bytes));
   if (tokenizer.ok()) shoal::CheckTokenizer(**tokenizer, text);
   return 0;
 }

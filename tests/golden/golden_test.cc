@@ -72,7 +72,7 @@ struct PackedBatch {
   std::vector<float> targets;
   std::vector<uint64_t> places;  // positions of the tokens in the padded batch
 
-  Batch view() const { return {tokens, types, offsets, classes, targets}; }
+  model::Batch view() const { return {tokens, types, offsets, classes, targets}; }
 };
 
 PackedBatch ReadBatch(const std::string& folder, HeadType head) {
@@ -93,9 +93,9 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
     }
     batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
   }
-  const HeadTarget target = HeadOf(head).target;
-  if (target == HeadTarget::kOwnTokens) return batch;
-  if (target == HeadTarget::kClassPerText) {
+  const model::HeadTarget target = model::HeadOf(head).target;
+  if (target == model::HeadTarget::kOwnTokens) return batch;
+  if (target == model::HeadTarget::kClassPerText) {
     for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
   } else {
     batch.targets = Ok(file.ReadFloats("labels"));
@@ -115,7 +115,7 @@ void CheckClose(absl::Span<const float> got, absl::Span<const float> expected, c
   for (size_t i = 0; i < got.size(); ++i) {
     squared += (static_cast<double>(got[i]) - expected[i]) * (static_cast<double>(got[i]) - expected[i]);
   }
-  const double norm = Norm(expected);
+  const double norm = model::Norm(expected);
   INFO(what << ": difference " << std::sqrt(squared) << ", norm " << norm);
   CHECK(std::sqrt(squared) <= kTolerance * norm);
 }
@@ -125,13 +125,13 @@ class Reference {
  public:
   // `inputs`: the dump with the batch.
   Reference(const std::string& folder, const std::string& inputs)
-      : config_(Ok(ReadModelConfig(PosixEnv(), folder))),
-        parameters_(MakeParameters(config_)),
+      : config_(Ok(model::ReadModelConfig(PosixEnv(), folder))),
+        parameters_(model::MakeParameters(config_)),
         batch_(ReadBatch(inputs, config_.head)) {
-    device_ = Ok(CpuDevice::Create(Ok(CpuDeviceOptions::FromEnvironment(/*threads=*/2))));
-    const Batch batch = batch_.view();
-    model_ = MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()});
-    LoadedWeights weights = Ok(ReadWeights(PosixEnv(), folder, parameters_));
+    device_ = Ok(kernels::CpuDevice::Create(Ok(kernels::CpuDeviceOptions::FromEnvironment(/*threads=*/2))));
+    const model::Batch batch = batch_.view();
+    model_ = model::MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()});
+    model::LoadedWeights weights = Ok(model::ReadWeights(PosixEnv(), folder, parameters_));
     for (bool found : weights.found) REQUIRE(found);
     theta = std::move(weights.theta);
     gradient.resize(theta.size());
@@ -139,11 +139,11 @@ class Reference {
 
   // Mean loss; the gradient of the sum goes to `gradient`.
   double Run() {
-    MicroBatch step;
+    model::MicroBatch step;
     step.theta = theta.data();
     step.batch = batch_.view();
     step.gradient = gradient.data();
-    LossSum loss;
+    kernels::LossSum loss;
     REQUIRE(model_->Forward(
         step, [](int) { return true; }, &loss));
     model_->Backward([](int) {});
@@ -169,38 +169,38 @@ class Reference {
   }
   // The number of rows over which Run's loss is the mean.
   double rows() const { return static_cast<double>(rows_); }
-  const ModelConfig& config() const { return config_; }
-  const Parameters& parameters() const { return parameters_; }
+  const model::ModelConfig& config() const { return config_; }
+  const model::Parameters& parameters() const { return parameters_; }
 
   std::vector<float> theta;
   std::vector<float> gradient;
 
  private:
-  const ModelConfig config_;
-  const Parameters parameters_;
+  const model::ModelConfig config_;
+  const model::Parameters parameters_;
   const PackedBatch batch_;
   int64_t rows_ = 0;
-  std::unique_ptr<Device> device_;
-  std::unique_ptr<Model> model_;
+  std::unique_ptr<kernels::Device> device_;
+  std::unique_ptr<model::Model> model_;
 };
 
 // Returns, by element of θ, whether the gradient is 0 in exact arithmetic. By element, because GPT-2's key
 // biases share a parameter with the query and value biases.
 std::vector<bool> CheckGradients(const std::string& folder, Reference* reference) {
   std::vector<bool> zeros;
-  const double global_norm = Norm(reference->gradient) / reference->rows();
+  const double global_norm = model::Norm(reference->gradient) / reference->rows();
   const SafetensorsReader file =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "grads.safetensors")));
   REQUIRE(file.entries().size() == reference->parameters().infos.size());
   for (const ParameterInfo& info : reference->parameters().infos) {
-    const std::vector<float> expected = Ok(ReadParameter(file, *Ok(file.Find(info.name())), info));
+    const std::vector<float> expected = Ok(model::ReadParameter(file, *Ok(file.Find(info.name())), info));
     std::vector<float> mean(reference->gradient.begin() + info.offset(),
                             reference->gradient.begin() + info.offset() + expected.size());
     for (float& value : mean) value /= static_cast<float>(reference->rows());
-    const bool zero = Norm(expected) <= kNoise * global_norm;
+    const bool zero = model::Norm(expected) <= kNoise * global_norm;
     if (zero) {
       INFO(info.name() << " should have no gradient");
-      CHECK(Norm(mean) <= kFloat32Noise * global_norm);
+      CHECK(model::Norm(mean) <= kFloat32Noise * global_norm);
     } else {
       CheckClose(mean, expected, info.name());
     }
@@ -214,15 +214,15 @@ std::vector<bool> CheckGradients(const std::string& folder, Reference* reference
 // clipping.
 double Update(const Json& training, uint64_t step, Reference* reference, std::vector<float>* m,
               std::vector<float>* v) {
-  OptimizerConfig config;
-  config.kind = OptimizerKind::kAdamW;
+  kernels::OptimizerConfig config;
+  config.kind = kernels::OptimizerKind::kAdamW;
   config.beta1 = training["betas"][0];
   config.beta2 = training["betas"][1];
   config.epsilon = training["eps"];
   config.weight_decay = training["weight_decay"];
   const double scale = 1.0 / reference->rows();
-  const double norm = std::sqrt(SquaredNorm(reference->gradient)) * scale;
-  OptimizerStep update;
+  const double norm = std::sqrt(kernels::SquaredNorm(reference->gradient)) * scale;
+  kernels::OptimizerStep update;
   update.step = step + 1;
   const double steps = static_cast<double>(step);
   update.learning_rate = training["lr"].get<double>() * std::min((steps + 1) / 3, (10 - steps) / 7);
@@ -232,7 +232,7 @@ double Update(const Json& training, uint64_t step, Reference* reference, std::ve
     for (uint64_t dimension : info.shape()) size *= dimension;
     update.decay = info.decay();
     const auto part = [&](std::vector<float>* x) { return absl::MakeSpan(*x).subspan(info.offset(), size); };
-    UpdateParameters(
+    kernels::UpdateParameters(
         config, update,
         {part(&reference->theta), part(&reference->gradient), part(m), part(v), part(&reference->theta)});
   }
@@ -260,7 +260,7 @@ void CheckTraining(const std::string& folder, const Json& expected, const std::v
   const SafetensorsReader trained =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "trained.safetensors")));
   for (const ParameterInfo& info : reference->parameters().infos) {
-    std::vector<float> wanted = Ok(ReadParameter(trained, *Ok(trained.Find(info.name())), info));
+    std::vector<float> wanted = Ok(model::ReadParameter(trained, *Ok(trained.Find(info.name())), info));
     for (size_t i = 0; i < wanted.size(); ++i) {
       if (zeros[info.offset() + i]) wanted[i] = reference->theta[info.offset() + i];
     }
@@ -272,7 +272,7 @@ void CheckTraining(const std::string& folder, const Json& expected, const std::v
 // The trained parameters, written and read back, give the same bits.
 void CheckReload(const std::string& folder, Reference* reference) {
   const TestDir dir;
-  REQUIRE(WriteModel(PosixEnv(), dir.path(), reference->config(), reference->theta).ok());
+  REQUIRE(model::WriteModel(PosixEnv(), dir.path(), reference->config(), reference->theta).ok());
   Reference reloaded(dir.path(), folder);
   CHECK(reloaded.theta == reference->theta);
   CHECK(reloaded.Run() == reference->Run());
@@ -284,7 +284,7 @@ bool IsSupported(const std::string& folder) {
   if (!text.ok()) return false;
   const Json reference = Json::parse(*text, nullptr, false);
   const std::string name = reference.value("model_class", "");
-  const std::vector<std::string> supported = SupportedClasses();
+  const std::vector<std::string> supported = model::SupportedClasses();
   return std::find(supported.begin(), supported.end(), name) != supported.end();
 }
 

@@ -8,7 +8,7 @@
 #include "tools/bench/json_line.h"
 #include "tools/bench/timing.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr int64_t kPiece = 1 << 16;  // elements per work item
@@ -20,25 +20,25 @@ struct State {
       : parameters(size, 0.5f), gradient(size, 0.01f), first_moment(size), second_moment(size) {}
 };
 
-void Apply(ThreadPool& pool, uint64_t step_index, State& state) {
-  OptimizerConfig config;
+void Apply(kernels::ThreadPool& pool, uint64_t step_index, State& state) {
+  kernels::OptimizerConfig config;
   config.weight_decay = 0.01;
-  OptimizerStep step;
+  kernels::OptimizerStep step;
   step.step = step_index;
   step.learning_rate = 1e-4;
   const int64_t size = static_cast<int64_t>(state.parameters.size());
-  pool.ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
+  pool.ParallelFor(kernels::CutCount(size, kPiece), [&](int64_t item, int) {
     const int64_t at = item * kPiece;
     const auto piece = [&](std::vector<float>& x) { return absl::MakeSpan(x).subspan(at, kPiece); };
-    UpdateParameters(config, step,
-                     {piece(state.parameters), piece(state.gradient), piece(state.first_moment),
-                      piece(state.second_moment), piece(state.parameters)});
+    kernels::UpdateParameters(config, step,
+                              {piece(state.parameters), piece(state.gradient), piece(state.first_moment),
+                               piece(state.second_moment), piece(state.parameters)});
   });
 }
 
-void Copy(ThreadPool& pool, const std::vector<float>& from, std::vector<float>& to) {
+void Copy(kernels::ThreadPool& pool, const std::vector<float>& from, std::vector<float>& to) {
   const int64_t size = static_cast<int64_t>(from.size());
-  pool.ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
+  pool.ParallelFor(kernels::CutCount(size, kPiece), [&](int64_t item, int) {
     const int64_t at = item * kPiece, count = std::min(kPiece, size - at);
     std::memcpy(to.data() + at, from.data() + at, count * sizeof(float));
   });
@@ -47,7 +47,7 @@ void Copy(ThreadPool& pool, const std::vector<float>& from, std::vector<float>& 
 }  // namespace
 
 absl::Status RunApply(const ApplyOptions& options) {
-  ThreadPool pool(options.threads);
+  kernels::ThreadPool pool(options.threads);
   const int64_t size = (options.parameters_mib << 20) / static_cast<int64_t>(sizeof(float));
   const double moved_bytes = 7.0 * sizeof(float) * static_cast<double>(size);
   double apply_seconds = 0, copy_seconds = 0;
@@ -70,4 +70,4 @@ absl::Status RunApply(const ApplyOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

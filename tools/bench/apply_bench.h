@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct ApplyOptions {
   int threads = 1;
@@ -18,4 +18,4 @@ struct ApplyOptions {
 // number of bytes on as many threads, and their ratio.
 absl::Status RunApply(const ApplyOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

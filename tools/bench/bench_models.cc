@@ -3,15 +3,15 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 struct Shape {
   int64_t layers, hidden, heads;
 };
 
-ModelConfig BertOf(const Shape& shape) {
-  ModelConfig config;
+model::ModelConfig BertOf(const Shape& shape) {
+  model::ModelConfig config;
   config.vocab_size = 30522;
   config.hidden_size = shape.hidden;
   config.num_hidden_layers = shape.layers;
@@ -22,8 +22,8 @@ ModelConfig BertOf(const Shape& shape) {
   return config;
 }
 
-ModelConfig Gpt2Of(const Shape& shape) {
-  ModelConfig config;
+model::ModelConfig Gpt2Of(const Shape& shape) {
+  model::ModelConfig config;
   config.family = MODEL_FAMILY_GPT2;
   config.norm = NORM_PLACEMENT_PRE;
   config.head = HEAD_TYPE_NEXT_TOKEN;
@@ -41,7 +41,7 @@ ModelConfig Gpt2Of(const Shape& shape) {
 
 }  // namespace
 
-absl::StatusOr<ModelConfig> BenchModel(const std::string& name) {
+absl::StatusOr<model::ModelConfig> BenchModel(const std::string& name) {
   if (name == "minilm") return BertOf({6, 384, 12});  // MiniLM-L6-H384
   if (name == "bert-l4-h256") return BertOf({4, 256, 4});
   if (name == "gpt2") return Gpt2Of({12, 768, 12});
@@ -49,7 +49,7 @@ absl::StatusOr<ModelConfig> BenchModel(const std::string& name) {
       absl::StrCat("--model ", name, ": expected minilm, bert-l4-h256 or gpt2"));
 }
 
-double TrainingFlops(const ModelConfig& config, absl::Span<const int32_t> offsets) {
+double TrainingFlops(const model::ModelConfig& config, absl::Span<const int32_t> offsets) {
   const double hidden = config.hidden_size, inner = config.intermediate_size;
   const double vocabulary = config.causal() ? config.vocab_size : 0;
   double forward = 0;
@@ -62,4 +62,4 @@ double TrainingFlops(const ModelConfig& config, absl::Span<const int32_t> offset
   return 3 * forward;
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -23,7 +23,7 @@
 #include "tools/shoal/local_cluster.h"
 #include "tools/shoal/scheduler_client.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr absl::Duration kDeadline = absl::Minutes(9);
@@ -51,19 +51,20 @@ std::string Sentences(int64_t examples, int64_t length) {
 }
 
 // A model folder with the benchmark's shape and a small vocabulary.
-absl::Status WriteModelFolder(const std::string& folder, const ModelConfig& config) {
+absl::Status WriteModelFolder(const std::string& folder, const model::ModelConfig& config) {
   Env* const env = PosixEnv();
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
-  std::vector<float> theta(MakeParameters(config).size);
-  FillNormal(DeriveKey(1, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta));
-  SHOAL_RETURN_IF_ERROR(WriteModel(env, folder, config, theta));
+  std::vector<float> theta(model::MakeParameters(config).size);
+  kernels::FillNormal(DeriveKey(1, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta));
+  SHOAL_RETURN_IF_ERROR(model::WriteModel(env, folder, config, theta));
   std::vector<std::string> words;
   for (int i = 0; i < kWords; ++i) words.push_back(Word(i));
-  UnigramTrainerOptions options;
+  model::UnigramTrainerOptions options;
   options.vocab_size = 200;
-  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary,
-                         TrainUnigram(std::vector<absl::string_view>(words.begin(), words.end()), options));
-  return env->WriteFileAtomic(JoinPath(folder, kVocabularyFile), vocabulary);
+  SHOAL_ASSIGN_OR_RETURN(
+      const std::string vocabulary,
+      model::TrainUnigram(std::vector<absl::string_view>(words.begin(), words.end()), options));
+  return env->WriteFileAtomic(JoinPath(folder, model::kVocabularyFile), vocabulary);
 }
 
 std::string JobText(const ClusterOptions& options, const std::string& numerics) {
@@ -79,24 +80,24 @@ std::string JobText(const ClusterOptions& options, const std::string& numerics) 
 }
 
 absl::StatusOr<JobSpec> MakeJob(const ClusterOptions& options, const std::string& folder) {
-  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, BenchModel(options.model));
+  SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, BenchModel(options.model));
   if (config.causal()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--model ", options.model, ": cluster trains classifiers; use minilm or bert-l4-h256"));
   }
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<CpuDevice> device, MakeBenchDevice(options.threads));
-  const bool amx = options.precision == "bf16" && device->Computes(Bf16Class::kAmx);
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<kernels::CpuDevice> device, MakeBenchDevice(options.threads));
+  const bool amx = options.precision == "bf16" && device->Computes(kernels::Bf16Class::kAmx);
   Env* const env = PosixEnv();
   SHOAL_RETURN_IF_ERROR(WriteModelFolder(JoinPath(folder, "model"), config));
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(folder, "data.tsv"), Sentences(4 * options.batch, options.length)));
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(folder, "job.yaml"), JobText(options, amx ? "amx-bf16" : "strict")));
-  return ReadJobFile(env, JoinPath(folder, "job.yaml"), {});
+  return tools::ReadJobFile(env, JoinPath(folder, "job.yaml"), {});
 }
 
 // Tokens per second of the windows after the first, which is the warm-up.
-absl::StatusOr<double> Measure(SchedulerClient* client, JobId job) {
+absl::StatusOr<double> Measure(tools::SchedulerClient* client, JobId job) {
   const absl::Time deadline = absl::Now() + kDeadline;
   uint64_t after = 0;
   double seconds = 0, tokens = 0, last_ms = 0;
@@ -123,15 +124,15 @@ absl::StatusOr<double> Measure(SchedulerClient* client, JobId job) {
 absl::StatusOr<double> Run(const ClusterOptions& options, const std::string& folder) {
   SubmitJobRequest request;
   SHOAL_ASSIGN_OR_RETURN(*request.mutable_spec(), MakeJob(options, folder));
-  LocalCluster::Options cluster_options;
-  SHOAL_ASSIGN_OR_RETURN(cluster_options.programs, DaemonPrograms::Find());
+  tools::LocalCluster::Options cluster_options;
+  SHOAL_ASSIGN_OR_RETURN(cluster_options.programs, tools::DaemonPrograms::Find());
   cluster_options.folder = folder;
   cluster_options.worker_threads = options.threads;
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LocalCluster> cluster,
-                         LocalCluster::Start(std::move(cluster_options)));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<tools::LocalCluster> cluster,
+                         tools::LocalCluster::Start(std::move(cluster_options)));
   for (int i = 0; i < options.servers; ++i) SHOAL_RETURN_IF_ERROR(cluster->AddServer());
   for (int i = 0; i < options.workers; ++i) SHOAL_RETURN_IF_ERROR(cluster->AddWorker());
-  SchedulerClient client(cluster->scheduler());
+  tools::SchedulerClient client(cluster->scheduler());
   SHOAL_ASSIGN_OR_RETURN(const JobId job, client.Submit(request));
   auto speed = Measure(&client, job);
   cluster->Stop(absl::Seconds(15));
@@ -163,4 +164,4 @@ absl::Status RunCluster(const ClusterOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

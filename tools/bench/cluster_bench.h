@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct ClusterOptions {
   std::string model = "minilm";  // minilm | bert-l4-h256
@@ -26,4 +26,4 @@ struct ClusterOptions {
 // cluster's.
 absl::Status RunCluster(const ClusterOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct CodecsOptions {
   int threads = 2;    // measured with one thread, then with this many
@@ -20,4 +20,4 @@ struct CodecsOptions {
 //   of_copy                     their ratio
 absl::Status RunCodecs(const CodecsOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -21,7 +21,7 @@
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr uint64_t kElements = 16;
@@ -221,4 +221,4 @@ absl::Status RunControl(const ControlOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct ControlOptions {
   int slots = 256;
@@ -36,4 +36,4 @@ struct ControlOptions {
 // Errors: the daemon's, or that it has dropped a node meanwhile.
 absl::Status RunControl(const ControlOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 std::string Quoted(absl::string_view text) {
@@ -56,4 +56,4 @@ void JsonLine::Print() const {
   std::fflush(stdout);
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -6,7 +6,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 class JsonLine {
  public:
@@ -28,4 +28,4 @@ class JsonLine {
   std::string text_ = "{";
 };
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <limits>
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 TEST_CASE("a line is one JSON object with its members in order") {
@@ -17,4 +17,4 @@ TEST_CASE("a line is one JSON object with its members in order") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -18,7 +18,7 @@
 #include "tools/bench/bench_precision.h"
 #include "tools/bench/json_line.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 struct GemmShape {
@@ -39,23 +39,23 @@ constexpr GemmShape kGemmShapes[] = {
 // Activations of one precision.
 class Values {
  public:
-  Values(DType type, int64_t size, float value) : type_(type) {
-    type == DType::kF32 ? f32_.assign(size, value) : bf16_.assign(size, ToBf16(value));
+  Values(kernels::DType type, int64_t size, float value) : type_(type) {
+    type == kernels::DType::kF32 ? f32_.assign(size, value) : bf16_.assign(size, kernels::ToBf16(value));
   }
-  Tensor Matrix(int64_t rows, int64_t columns) {
-    return type_ == DType::kF32 ? Tensor(f32_.data(), {rows, columns})
-                                : Tensor(bf16_.data(), {rows, columns});
+  kernels::Tensor Matrix(int64_t rows, int64_t columns) {
+    return type_ == kernels::DType::kF32 ? kernels::Tensor(f32_.data(), {rows, columns})
+                                         : kernels::Tensor(bf16_.data(), {rows, columns});
   }
 
  private:
-  const DType type_;
+  const kernels::DType type_;
   std::vector<float> f32_;
-  std::vector<Bf16> bf16_;
+  std::vector<kernels::Bf16> bf16_;
 };
 
 class Runner {
  public:
-  Runner(CpuDevice& device, const KernelsOptions& options, DType type)
+  Runner(kernels::CpuDevice& device, const KernelsOptions& options, kernels::DType type)
       : device_(device), options_(options), type_(type) {}
 
   void All() {
@@ -76,9 +76,9 @@ class Runner {
 
   // Calls `fn` some times and prints the best of the kernels in it.
   void Measure(const std::string& shape, absl::FunctionRef<void()> fn) {
-    std::vector<OpTotals> best;
+    std::vector<kernels::OpTotals> best;
     for (int i = 0; i <= options_.repeats; ++i) {
-      OpProfile profile;
+      kernels::OpProfile profile;
       device_.set_profile(&profile);
       fn();
       device_.set_profile(nullptr);
@@ -87,10 +87,10 @@ class Runner {
         if (profile.totals()[op].seconds < best[op].seconds) best[op] = profile.totals()[op];
       }
     }
-    for (const OpTotals& op : best) Print(shape, op);
+    for (const kernels::OpTotals& op : best) Print(shape, op);
   }
 
-  void Print(const std::string& shape, const OpTotals& op) const {
+  void Print(const std::string& shape, const kernels::OpTotals& op) const {
     if (!absl::StrContains(op.name, options_.only)) return;
     JsonLine line("kernels");
     line.Text("kernel", op.name).Text("shape", shape).Number("microseconds", op.seconds * 1e6);
@@ -100,9 +100,9 @@ class Runner {
 
   void Product(const GemmShape& s) {
     // B of a layer and C of its gradient are parameters, which are always f32.
-    Values a(type_, s.m * s.k, 0.5f), b(s.trans_a ? type_ : DType::kF32, s.k * s.n, 0.25f);
-    Values c(s.trans_a ? DType::kF32 : type_, s.m * s.n, 0);
-    GemmArgs args;
+    Values a(type_, s.m * s.k, 0.5f), b(s.trans_a ? type_ : kernels::DType::kF32, s.k * s.n, 0.25f);
+    Values c(s.trans_a ? kernels::DType::kF32 : type_, s.m * s.n, 0);
+    kernels::GemmArgs args;
     args.a = s.trans_a ? a.Matrix(s.k, s.m) : a.Matrix(s.m, s.k);
     args.b = s.trans_b ? b.Matrix(s.n, s.k) : b.Matrix(s.k, s.n);
     args.c = c.Matrix(s.m, s.n);
@@ -110,7 +110,7 @@ class Runner {
     args.trans_b = s.trans_b;
     const std::string shape =
         absl::StrCat("M=", s.m, " N=", s.n, " K=", s.k, s.trans_a ? " A^T" : "", s.trans_b ? " B^T" : "");
-    Measure(shape, [&] { Gemm(device_, args); });
+    Measure(shape, [&] { kernels::Gemm(device_, args); });
   }
 
   void Attention(const Heads& s) {
@@ -120,20 +120,20 @@ class Runner {
     std::vector<float> statistics(tokens * 2 * s.heads);
     std::vector<int32_t> offsets;
     for (int64_t b = 0; b <= s.examples; ++b) offsets.push_back(static_cast<int32_t>(b * s.length));
-    AttentionForwardArgs forward;
+    kernels::AttentionForwardArgs forward;
     forward.shape.heads = s.heads;
     forward.shape.head_dim = s.head_dim;
     forward.shape.dropout.rate = 0.1f;
     forward.shape.offsets = offsets;
     forward.qkv = qkv.Matrix(tokens, 3 * channels);
     forward.out = out.Matrix(tokens, channels);
-    forward.statistics = Tensor(statistics.data(), {tokens, 2 * s.heads});
-    const AttentionBackwardArgs backward = {forward.shape, forward.qkv,
-                                            forward.out,   forward.statistics,
-                                            forward.out,   d_qkv.Matrix(tokens, 3 * channels)};
+    forward.statistics = kernels::Tensor(statistics.data(), {tokens, 2 * s.heads});
+    const kernels::AttentionBackwardArgs backward = {forward.shape, forward.qkv,
+                                                     forward.out,   forward.statistics,
+                                                     forward.out,   d_qkv.Matrix(tokens, 3 * channels)};
     Measure(absl::StrCat("B=", s.examples, " T=", s.length, " H=", s.heads, " D=", s.head_dim), [&] {
-      AttentionForward(device_, forward);
-      AttentionBackward(device_, backward);
+      kernels::AttentionForward(device_, forward);
+      kernels::AttentionBackward(device_, backward);
     });
   }
 
@@ -144,51 +144,52 @@ class Runner {
     std::vector<int32_t> ids(rows);
     for (int64_t n = 0; n < rows; ++n) ids[n] = static_cast<int32_t>(n * 7919 % rows);
     const auto matrix = [&](Values& x) { return x.Matrix(rows, columns); };
-    const Tensor rows_of_table(table.data(), {rows, columns});
-    const auto vector = [&](int i) { return Tensor(vectors.data() + i * columns, {columns}); };
-    const Tensor mean(statistics.data(), {rows}), rstd(statistics.data() + rows, {rows});
-    Dropout dropout;
+    const kernels::Tensor rows_of_table(table.data(), {rows, columns});
+    const auto vector = [&](int i) { return kernels::Tensor(vectors.data() + i * columns, {columns}); };
+    const kernels::Tensor mean(statistics.data(), {rows}), rstd(statistics.data() + rows, {rows});
+    kernels::Dropout dropout;
     dropout.rate = 0.1f;
-    NormForwardArgs norm;
+    kernels::NormForwardArgs norm;
     norm.x = matrix(a), norm.bias = vector(0), norm.residual = matrix(b), norm.dropout = dropout;
     norm.sum = matrix(c), norm.gamma = vector(1), norm.beta = vector(2), norm.y = matrix(d);
     norm.mean = mean, norm.rstd = rstd;
-    NormBackwardArgs norm_backward;
+    kernels::NormBackwardArgs norm_backward;
     norm_backward.sum = matrix(c), norm_backward.mean = mean, norm_backward.rstd = rstd;
     norm_backward.gamma = vector(1), norm_backward.d_y = matrix(b), norm_backward.dropout = dropout;
     norm_backward.d_sum = matrix(b), norm_backward.d_x = matrix(d);
     norm_backward.d_gamma = vector(2), norm_backward.d_beta = vector(3), norm_backward.d_bias = vector(0);
     Measure(absl::StrCat("N=", rows, " C=", columns), [&] {
-      EmbeddingForwardArgs embedding;
-      embedding.token = {rows_of_table, ConstTensor(ids.data(), {rows})};
+      kernels::EmbeddingForwardArgs embedding;
+      embedding.token = {rows_of_table, kernels::ConstTensor(ids.data(), {rows})};
       embedding.y = matrix(c);
-      EmbeddingForward(device_, embedding);
-      EmbeddingBackward(device_, {ConstTensor(ids.data(), {rows}), matrix(a), rows_of_table});
-      NormForward(device_, norm);
-      NormBackward(device_, norm_backward);
-      ActivationForward(device_, {Activation::kGelu, matrix(a), vector(0), matrix(c)});
-      ActivationBackward(
-          device_, {Activation::kGelu, matrix(a), vector(0), matrix(c), matrix(d), matrix(b), vector(3)});
-      ApplyDropout(device_, {dropout, matrix(a), ConstTensor(), matrix(c)});
-      Add(device_, matrix(a), matrix(b), matrix(c));
-      AddColumnSums(device_, matrix(a), vector(3));
-      SetZero(device_, matrix(d));
+      kernels::EmbeddingForward(device_, embedding);
+      kernels::EmbeddingBackward(device_,
+                                 {kernels::ConstTensor(ids.data(), {rows}), matrix(a), rows_of_table});
+      kernels::NormForward(device_, norm);
+      kernels::NormBackward(device_, norm_backward);
+      kernels::ActivationForward(device_, {kernels::Activation::kGelu, matrix(a), vector(0), matrix(c)});
+      kernels::ActivationBackward(device_, {kernels::Activation::kGelu, matrix(a), vector(0), matrix(c),
+                                            matrix(d), matrix(b), vector(3)});
+      kernels::ApplyDropout(device_, {dropout, matrix(a), kernels::ConstTensor(), matrix(c)});
+      kernels::Add(device_, matrix(a), matrix(b), matrix(c));
+      kernels::AddColumnSums(device_, matrix(a), vector(3));
+      kernels::SetZero(device_, matrix(d));
     });
   }
 
   void Classes(int64_t rows, int64_t classes) {
     Values logits(type_, rows * classes, 0.5f), d_logits = logits;
     const std::vector<int32_t> labels(rows, 7);
-    CrossEntropyArgs args;
+    kernels::CrossEntropyArgs args;
     args.logits = logits.Matrix(rows, classes);
-    args.labels = ConstTensor(labels.data(), {rows});
+    args.labels = kernels::ConstTensor(labels.data(), {rows});
     args.d_logits = d_logits.Matrix(rows, classes);
-    Measure(absl::StrCat("N=", rows, " V=", classes), [&] { CrossEntropy(device_, args); });
+    Measure(absl::StrCat("N=", rows, " V=", classes), [&] { kernels::CrossEntropy(device_, args); });
   }
 
-  CpuDevice& device_;
+  kernels::CpuDevice& device_;
   const KernelsOptions& options_;
-  const DType type_;
+  const kernels::DType type_;
 };
 
 }  // namespace
@@ -203,4 +204,4 @@ absl::Status RunKernels(const KernelsOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

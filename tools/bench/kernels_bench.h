@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct KernelsOptions {
   int threads = 1;
@@ -19,4 +19,4 @@ struct KernelsOptions {
 // Errors: those of CpuDevice::Create.
 absl::Status RunKernels(const KernelsOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

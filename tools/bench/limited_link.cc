@@ -13,7 +13,7 @@
 #include "common/base/wire.h"
 #include "common/protocol/shard_map.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 using worker::BlockContribution;
@@ -190,4 +190,4 @@ std::unique_ptr<worker::ParameterLink> NewLimitedGrpcLink(double bits_per_second
       [&](worker::ParameterLinkEvents* limited) { return worker::NewGrpcLink(options, limited); }, events);
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

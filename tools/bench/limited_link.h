@@ -10,7 +10,7 @@
 #include "worker/grpc_link.h"
 #include "worker/parameter_link.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct LimitedLinkOptions {
   double bits_per_second = 0;  // each way, over all shards together; positive
@@ -32,4 +32,4 @@ std::unique_ptr<worker::ParameterLink> NewLimitedGrpcLink(double bits_per_second
                                                           const worker::GrpcLinkOptions& options,
                                                           worker::ParameterLinkEvents* events);
 
-}  // namespace shoal
+}  // namespace shoal::bench

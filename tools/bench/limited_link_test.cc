@@ -5,7 +5,7 @@
 #include "catch2/catch.hpp"
 #include "common/base/fake_executor.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr uint64_t kElements = 1 << 18;  // a block of 1 MiB, as large as a burst
@@ -120,4 +120,4 @@ TEST_CASE("Contributions of a view that is over are not sent") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -13,7 +13,7 @@
 #include "common/base/timer_queue.h"
 #include "common/job/job_spec.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr uint64_t kEndless = 1000000;  // rounds of the job: more than a benchmark runs
@@ -174,4 +174,4 @@ double ServerProcess::CpuSeconds() const {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

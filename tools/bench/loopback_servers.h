@@ -15,7 +15,7 @@
 #include "server/parameter_service.h"
 #include "server/shard_host.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 // f32 | bf16 | f16. Errors: INVALID_ARGUMENT.
 absl::StatusOr<WireFormat> ParseWire(const std::string& name);
@@ -80,4 +80,4 @@ class ServerProcess {
   View view_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -9,7 +9,7 @@
 
 #include "tools/bench/timing.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr int kChains = 12;  // independent sums: more than the instruction's latency
@@ -64,12 +64,12 @@ struct PeakLoop {
   double flops;
 };
 
-PeakLoop LoopOf(Isa isa, DType activations) {
-  if (activations == DType::kBf16 && isa >= Isa::kAvx512Bf16) return {&DotsAvx512Bf16, 64};
-  return isa >= Isa::kAvx512 ? PeakLoop{&FmaAvx512, 32} : PeakLoop{&FmaAvx2, 16};
+PeakLoop LoopOf(kernels::Isa isa, kernels::DType activations) {
+  if (activations == kernels::DType::kBf16 && isa >= kernels::Isa::kAvx512Bf16) return {&DotsAvx512Bf16, 64};
+  return isa >= kernels::Isa::kAvx512 ? PeakLoop{&FmaAvx512, 32} : PeakLoop{&FmaAvx2, 16};
 }
 
-double CopyGigabytesPerSecond(ThreadPool& pool) {
+double CopyGigabytesPerSecond(kernels::ThreadPool& pool) {
   constexpr int64_t kBytes = 256 << 20, kPiece = 1 << 20;
   std::vector<char> from(kBytes, 1), to(kBytes);
   const double seconds = BestSeconds(3, [&] {
@@ -82,9 +82,9 @@ double CopyGigabytesPerSecond(ThreadPool& pool) {
 
 }  // namespace
 
-MachinePeak MeasureMachinePeak(CpuDevice& device, DType activations) {
+MachinePeak MeasureMachinePeak(kernels::CpuDevice& device, kernels::DType activations) {
   const PeakLoop loop = LoopOf(device.isa(), activations);
-  ThreadPool& pool = device.pool();
+  kernels::ThreadPool& pool = device.pool();
   std::vector<float> results(pool.threads());
   const double seconds = BestSeconds(
       3, [&] { pool.ParallelFor(pool.threads(), [&](int64_t item, int) { results[item] = loop.run(); }); });
@@ -94,4 +94,4 @@ MachinePeak MeasureMachinePeak(CpuDevice& device, DType activations) {
   return peak;
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

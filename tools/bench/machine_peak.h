@@ -4,7 +4,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct MachinePeak {
   double gflops = 0;  // of the matrix products' instruction, operands in registers, on all threads
@@ -13,6 +13,6 @@ struct MachinePeak {
 
 // Takes about 0.2 s. `activations`: f32 measures FMAs; bf16 measures AVX512_BF16's instruction where the
 // device has it (none is known for AMX).
-MachinePeak MeasureMachinePeak(CpuDevice& device, DType activations);
+MachinePeak MeasureMachinePeak(kernels::CpuDevice& device, kernels::DType activations);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -14,7 +14,7 @@
 #include "tools/bench/pushpull_bench.h"
 #include "tools/bench/train_bench.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 // Options of all subcommands, and what the chosen one returned.
@@ -181,6 +181,6 @@ int Main(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::bench
 
-int main(int argc, char** argv) { return shoal::Main(argc, argv); }
+int main(int argc, char** argv) { return shoal::bench::Main(argc, argv); }

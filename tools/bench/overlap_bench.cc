@@ -19,7 +19,7 @@
 #include "worker/grpc_link.h"
 #include "worker/job_worker.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr NodeId kWorker{1000};
@@ -199,4 +199,4 @@ absl::Status RunOverlap(const OverlapOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

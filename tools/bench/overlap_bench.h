@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct OverlapOptions {
   double gbits = 1;          // speed of the worker's link, each way
@@ -30,4 +30,4 @@ struct OverlapOptions {
 // Errors: INVALID_ARGUMENT for an unknown format or sizes that are too small.
 absl::Status RunOverlap(const OverlapOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -2,11 +2,11 @@
 
 #include <sys/resource.h>
 
-namespace shoal {
+namespace shoal::bench {
 
 int64_t PeakMemory_bytes() {
   rusage usage = {};
   return getrusage(RUSAGE_SELF, &usage) == 0 ? int64_t{usage.ru_maxrss} * 1024 : 0;
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

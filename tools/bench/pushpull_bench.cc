@@ -20,7 +20,7 @@
 #include "tools/bench/timing.h"
 #include "worker/grpc_link.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr int kTurns = 4;
@@ -183,4 +183,4 @@ absl::Status RunPushPull(const PushPullOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

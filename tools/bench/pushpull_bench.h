@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct PushPullOptions {
   int64_t mib = 128;  // of float32 parameters
@@ -32,4 +32,4 @@ struct PushPullOptions {
 // Errors: INVALID_ARGUMENT for an unknown format.
 absl::Status RunPushPull(const PushPullOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -21,7 +21,7 @@
 #include "grpcpp/grpcpp.h"
 #include "tools/bench/timing.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 // What one end sends: as much memory as bytes, like parameters, not one message that stays in a cache.
@@ -198,4 +198,4 @@ absl::StatusOr<double> TcpSeconds(const RawTransfer& transfer) {
   return seconds;
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

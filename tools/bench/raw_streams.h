@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct RawTransfer {
   uint64_t bytes = 0;          // each way
@@ -20,4 +20,4 @@ absl::StatusOr<double> GrpcSeconds(const RawTransfer& transfer, int connections)
 // TCP: one connection. The sent data stays in a cache.
 absl::StatusOr<double> TcpSeconds(const RawTransfer& transfer);
 
-}  // namespace shoal
+}  // namespace shoal::bench

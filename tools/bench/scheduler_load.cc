@@ -25,7 +25,7 @@
 #include "tools/shoal/local_cluster.h"
 #include "tools/shoal/scheduler_client.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr absl::Duration kJoinTimeout = absl::Seconds(10);
@@ -150,12 +150,12 @@ class IdleNodes {
 };
 
 absl::StatusOr<double> Measure(const SchedulerLoad& load, const std::string& folder) {
-  LocalCluster::Options options;
-  SHOAL_ASSIGN_OR_RETURN(options.programs, DaemonPrograms::Find());
+  tools::LocalCluster::Options options;
+  SHOAL_ASSIGN_OR_RETURN(options.programs, tools::DaemonPrograms::Find());
   options.folder = folder;
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<LocalCluster> cluster,
-                         LocalCluster::Start(std::move(options)));
-  SHOAL_ASSIGN_OR_RETURN(const ChildProcess* const scheduler, cluster->Find("scheduler"));
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<tools::LocalCluster> cluster,
+                         tools::LocalCluster::Start(std::move(options)));
+  SHOAL_ASSIGN_OR_RETURN(const tools::ChildProcess* const scheduler, cluster->Find("scheduler"));
   IdleNodes nodes(load.nodes);
   SHOAL_RETURN_IF_ERROR(nodes.Join(cluster->scheduler(), load));
   absl::SleepFor(kSettle);
@@ -164,7 +164,8 @@ absl::StatusOr<double> Measure(const SchedulerLoad& load, const std::string& fol
   absl::SleepFor(absl::Seconds(load.seconds));
   SHOAL_ASSIGN_OR_RETURN(const double cpu_after, CpuSecondsOf(scheduler->pid()));
   const double wall = absl::ToDoubleSeconds(absl::Now() - begin);
-  SHOAL_ASSIGN_OR_RETURN(const ClusterStatus status, SchedulerClient(cluster->scheduler()).GetStatus());
+  SHOAL_ASSIGN_OR_RETURN(const ClusterStatus status,
+                         tools::SchedulerClient(cluster->scheduler()).GetStatus());
   if (status.nodes_size() != load.nodes) {
     return absl::InternalError(
         absl::StrCat("the scheduler has ", status.nodes_size(), " nodes, expected ", load.nodes));
@@ -179,4 +180,4 @@ absl::StatusOr<double> SchedulerCoreShare(const SchedulerLoad& load) {
   return Measure(load, folder.path());
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -3,7 +3,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct SchedulerLoad {
   int nodes = 1000;
@@ -15,4 +15,4 @@ struct SchedulerLoad {
 // send heartbeats, evenly spread. Errors: the scheduler's; INTERNAL when it has dropped a node.
 absl::StatusOr<double> SchedulerCoreShare(const SchedulerLoad& load);
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -8,7 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 inline double SecondsOf(absl::FunctionRef<void()> fn) {
   const auto start = std::chrono::steady_clock::now();
@@ -30,4 +30,4 @@ inline double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

@@ -21,7 +21,7 @@
 #include "tools/bench/process_memory.h"
 #include "tools/bench/timing.h"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr uint64_t kSeed = 1;
@@ -30,7 +30,7 @@ constexpr int kWarmUpSteps = 2;
 // Random tokens in examples of `length` tokens, or, with variable_length, of a quarter of it to all of it.
 class RandomBatch {
  public:
-  RandomBatch(const TrainOptions& options, const ModelConfig& config) {
+  RandomBatch(const TrainOptions& options, const model::ModelConfig& config) {
     PhiloxStream lengths(DeriveKey(kSeed, "lengths")), tokens(DeriveKey(kSeed, "tokens"));
     const int64_t shortest = options.variable_length ? (options.length + 3) / 4 : options.length;
     for (int64_t b = 0; b < options.batch; ++b) {
@@ -43,8 +43,8 @@ class RandomBatch {
     }
   }
 
-  Batch view() const {
-    Batch batch;
+  model::Batch view() const {
+    model::Batch batch;
     batch.tokens = tokens_;
     batch.offsets = offsets_;
     batch.classes = classes_;
@@ -72,35 +72,37 @@ struct GradientPlan {
 // gradient is final.
 class Trainer {
  public:
-  Trainer(CpuDevice& device, const ModelConfig& config, DType activations, const TrainOptions& options)
+  Trainer(kernels::CpuDevice& device, const model::ModelConfig& config, kernels::DType activations,
+          const TrainOptions& options)
       : device_(device),
         batch_(options, config),
-        model_(MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
-        parameters_(MakeParameters(config)),
+        model_(model::MakeModel(&device, config, {batch_.view().token_count(), options.batch}, activations)),
+        parameters_(model::MakeParameters(config)),
         gradient_plan_(parameters_.group_sizes),
         theta_(Zeros(parameters_.size)),
         gradient_(Zeros(gradient_plan_.size)),
         first_moment_(Zeros(parameters_.size)),
         second_moment_(Zeros(parameters_.size)) {
-    FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f, absl::MakeSpan(theta_.get(), parameters_.size));
+    kernels::FillNormal(DeriveKey(kSeed, "weights"), 0, 0, 0.02f,
+                        absl::MakeSpan(theta_.get(), parameters_.size));
   }
 
   void Step() {
     ++step_;
-    MicroBatch step;
+    model::MicroBatch step;
     step.theta = theta_.get();
     step.batch = batch_.view();
     step.dropout.key = DeriveKey(kSeed, "dropout", {step_});
     step.gradient = gradient_.get();
     step.gradient_offsets = gradient_plan_.begins;
-    LossSum loss;
+    kernels::LossSum loss;
     model_->Forward(
         step, [](int) { return true; }, &loss);
     model_->Backward([&](int group) { Update(group, static_cast<double>(loss.rows)); });
     loss_ = loss.loss / static_cast<double>(loss.rows);
   }
 
-  Batch batch() const { return batch_.view(); }
+  model::Batch batch() const { return batch_.view(); }
   int64_t parameters() const { return static_cast<int64_t>(parameters_.size); }
   double loss() const { return loss_; }
 
@@ -113,39 +115,40 @@ class Trainer {
 
   void Update(int group, double weight) {
     constexpr int64_t kPiece = 1 << 16;  // elements per work item
-    OptimizerStep step;
+    kernels::OptimizerStep step;
     step.step = step_;
     step.learning_rate = 1e-4;
     step.gradient_scale = 1 / weight;
     const auto size = static_cast<int64_t>(parameters_.group_sizes[group]);
     const std::vector<uint64_t>& begins = parameters_.group_begins;
-    const OpTimer timer(device_.profile(), "optimizer", {0, 7.0 * sizeof(float) * static_cast<double>(size)});
-    device_.pool().ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
+    const kernels::OpTimer timer(device_.profile(), "optimizer",
+                                 {0, 7.0 * sizeof(float) * static_cast<double>(size)});
+    device_.pool().ParallelFor(kernels::CutCount(size, kPiece), [&](int64_t item, int) {
       const auto piece = [&](const FloatArray& x, const std::vector<uint64_t>& at) {
         return absl::MakeSpan(x.get() + at[group], size).subspan(item * kPiece, kPiece);
       };
       const absl::Span<float> theta = piece(theta_, begins);
-      UpdateParameters(OptimizerConfig(), step,
-                       {theta, piece(gradient_, gradient_plan_.begins), piece(first_moment_, begins),
-                        piece(second_moment_, begins), theta});
+      kernels::UpdateParameters(kernels::OptimizerConfig(), step,
+                                {theta, piece(gradient_, gradient_plan_.begins), piece(first_moment_, begins),
+                                 piece(second_moment_, begins), theta});
     });
   }
 
-  CpuDevice& device_;
+  kernels::CpuDevice& device_;
   const RandomBatch batch_;
-  const std::unique_ptr<Model> model_;
-  const Parameters parameters_;
+  const std::unique_ptr<model::Model> model_;
+  const model::Parameters parameters_;
   const GradientPlan gradient_plan_;
   const FloatArray theta_, gradient_, first_moment_, second_moment_;
   uint64_t step_ = 0;
   double loss_ = 0;
 };
 
-void PrintProfile(const OpProfile& profile, double seconds, const MachinePeak& peak) {
-  std::vector<OpTotals> ops(profile.totals().begin(), profile.totals().end());
+void PrintProfile(const kernels::OpProfile& profile, double seconds, const MachinePeak& peak) {
+  std::vector<kernels::OpTotals> ops(profile.totals().begin(), profile.totals().end());
   std::sort(ops.begin(), ops.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
   double rest = seconds;
-  for (const OpTotals& op : ops) {
+  for (const kernels::OpTotals& op : ops) {
     rest -= op.seconds;
     JsonLine line("train_op");
     line.Text("op", op.name).Integer("calls", op.calls).Number("share", op.seconds / seconds);
@@ -159,11 +162,12 @@ void PrintProfile(const OpProfile& profile, double seconds, const MachinePeak& p
   JsonLine("train_op").Text("op", "all else").Number("share", rest / seconds).Print();
 }
 
-void Measure(CpuDevice& device, const ModelConfig& config, DType activations, const TrainOptions& options) {
+void Measure(kernels::CpuDevice& device, const model::ModelConfig& config, kernels::DType activations,
+             const TrainOptions& options) {
   Trainer trainer(device, config, activations, options);
   for (int i = 0; i < kWarmUpSteps; ++i) trainer.Step();
   const int64_t allocations = device.counters().scratch_allocations;
-  OpProfile profile;
+  kernels::OpProfile profile;
   if (options.profile) device.set_profile(&profile);
   double seconds = 0, fastest = std::numeric_limits<double>::infinity();
   for (int i = 0; i < options.steps; ++i) {
@@ -172,7 +176,7 @@ void Measure(CpuDevice& device, const ModelConfig& config, DType activations, co
     fastest = std::min(fastest, step);
   }
   device.set_profile(nullptr);
-  const Batch batch = trainer.batch();
+  const model::Batch batch = trainer.batch();
   const double per_second = options.steps / seconds;
   JsonLine("train")
       .Text("model", options.model)
@@ -195,7 +199,7 @@ void Measure(CpuDevice& device, const ModelConfig& config, DType activations, co
   if (options.profile) PrintProfile(profile, seconds, MeasureMachinePeak(device, activations));
 }
 
-absl::Status Check(const TrainOptions& options, const ModelConfig& config) {
+absl::Status Check(const TrainOptions& options, const model::ModelConfig& config) {
   if (options.length > config.max_position_embeddings) {
     return absl::InvalidArgumentError(absl::StrCat("--length ", options.length, ": the model takes at most ",
                                                    config.max_position_embeddings));
@@ -218,4 +222,4 @@ absl::Status RunTrain(const TrainOptions& options) {
   return absl::OkStatus();
 }
 
-}  // namespace shoal
+}  // namespace shoal::bench

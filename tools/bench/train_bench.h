@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 struct TrainOptions {
   std::string model = "minilm";   // minilm | bert-l4-h256 | gpt2
@@ -30,4 +30,4 @@ struct TrainOptions {
 // Errors: INVALID_ARGUMENT for an unknown model or precision; those of CpuDevice::Create.
 absl::Status RunTrain(const TrainOptions& options);
 
-}  // namespace shoal
+}  // namespace shoal::bench

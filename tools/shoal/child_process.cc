@@ -14,7 +14,7 @@
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(5);
@@ -83,4 +83,4 @@ bool ChildProcess::WaitEnded(absl::Duration timeout) {
   return true;
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

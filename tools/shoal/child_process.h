@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // Not thread-safe. The child is in a process group of its own, so a Ctrl-C at the terminal does not reach it.
 // The kernel kills it when the thread that started it ends.
@@ -40,4 +40,4 @@ class ChildProcess {
   std::optional<std::string> ended_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -23,7 +23,7 @@
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kWatchSlice = absl::Seconds(1);
@@ -223,4 +223,4 @@ void AddClusterCommands(CLI::App* app, CommandResult* result) {
   AddExport(app, result);
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

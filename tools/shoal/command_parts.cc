@@ -13,7 +13,7 @@
 #include "common/rpc/address.h"
 #include "tools/shoal/commands.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 // The pause between requests to a scheduler that does not answer.
@@ -102,4 +102,4 @@ int ShowEnd(const Job& job, bool json) {
   return kExitJobCancelled;
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

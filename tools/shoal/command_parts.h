@@ -12,7 +12,7 @@
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // --scheduler, $SHOAL_SCHEDULER; checked to be an address.
 void AddSchedulerOption(CLI::App* command, std::string* scheduler);
@@ -51,4 +51,4 @@ std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job);
 // failure on standard error. Returns the exit code.
 int ShowEnd(const Job& job, bool json);
 
-}  // namespace shoal
+}  // namespace shoal::tools

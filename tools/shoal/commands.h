@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // Exit codes; part of the interface (docs/user-guide.md).
 inline constexpr int kExitDone = 0;
@@ -40,4 +40,4 @@ void AddClusterCommands(CLI::App* app, CommandResult* result);
 // eval, predict
 void AddModelCommands(CLI::App* app, CommandResult* result);
 
-}  // namespace shoal
+}  // namespace shoal::tools

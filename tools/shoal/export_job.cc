@@ -9,7 +9,7 @@
 #include "common/storage/checkpoint.h"
 #include "tasks/classifier.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kFetchTimeout = absl::Minutes(2);
@@ -32,4 +32,4 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
   return tasks::ExportModel(env, folder, job.plan(), tokenizer, theta);
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -8,11 +8,11 @@
 #include "proto/scheduler.pb.h"
 #include "tools/shoal/scheduler_client.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // Reads the checkpoint (it must be visible here), fetches the vocabulary from the scheduler, writes `folder`.
 // `job` must have its plan. Errors name what is missing.
 absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
                        const std::string& folder);
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -6,7 +6,7 @@
 #include "common/rpc/rpc.h"
 #include "tools/shoal/command_parts.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -106,4 +106,4 @@ TEST_CASE("A job is not taken for another one of the same number in a new cluste
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::tools

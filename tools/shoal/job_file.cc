@@ -3,7 +3,7 @@
 #include "common/base/status.h"
 #include "common/job/job_yaml.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path,
                                     const std::vector<std::string>& assignments) {
@@ -18,4 +18,4 @@ absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path,
   return ParseJob(text, overrides);
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

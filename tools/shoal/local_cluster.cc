@@ -14,7 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(30);
@@ -154,4 +154,4 @@ void LocalCluster::Stop(absl::Duration timeout) {
   processes_.clear();
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -12,7 +12,7 @@
 #include "common/storage/file.h"
 #include "tools/shoal/child_process.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // The paths of the daemons' programs.
 struct DaemonPrograms {
@@ -68,4 +68,4 @@ class LocalCluster {
 // The last lines of a log, for messages; "" when there is none.
 std::string EndOfLog(const std::string& path, size_t lines = 5);
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -36,7 +36,7 @@
 #include "tools/shoal/scheduler_client.h"
 #include "tools/shoal/training_folder.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Milliseconds(500);
@@ -246,4 +246,4 @@ class LocalTraining {
 
 absl::StatusOr<int> TrainLocally(const TrainFlags& flags) { return LocalTraining(flags).Run(); }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // The flags of `shoal train`.
 struct TrainFlags {
@@ -26,4 +26,4 @@ struct TrainFlags {
 // a process can't be started, or a required one has ended; the folder holds another training.
 absl::StatusOr<int> TrainLocally(const TrainFlags& flags);
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -39,24 +39,24 @@ int main(int argc, char** argv) {
       "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was "
       "cancelled, 130 interrupted, 141 the reader of the output has gone.\n"
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
-  shoal::CommandResult result;
-  shoal::AddTrain(&app, &result);
-  shoal::AddSubmit(&app, &result);
-  shoal::AddClusterCommands(&app, &result);
-  shoal::AddModelCommands(&app, &result);
+  shoal::tools::CommandResult result;
+  shoal::tools::AddTrain(&app, &result);
+  shoal::tools::AddSubmit(&app, &result);
+  shoal::tools::AddClusterCommands(&app, &result);
+  shoal::tools::AddModelCommands(&app, &result);
   (void)shoal::InitLogging({"shoal", "warn", "", /*to_stderr=*/true});
   shoal::SendGrpcLogsToSpdlog();
   const std::string unknown = UnknownCommand(app, argc, argv);
   if (!unknown.empty()) {
     std::fprintf(stderr, "shoal: %s\n", unknown.c_str());
-    return shoal::kExitBadInput;
+    return shoal::tools::kExitBadInput;
   }
   try {
     const int parsed = shoal::ParseCommandLine(&app, argc, argv);
     if (parsed >= 0) return shoal::ExitCodeWithOutput("shoal", parsed);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "shoal: %s\n", error.what());
-    return shoal::kExitError;
+    return shoal::tools::kExitError;
   }
   if (!result.status.ok()) std::fprintf(stderr, "shoal: %s\n", std::string(result.status.message()).c_str());
   return shoal::ExitCodeWithOutput("shoal", result.exit_code);

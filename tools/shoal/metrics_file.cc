@@ -7,7 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 using Json = nlohmann::json;
@@ -51,4 +51,4 @@ absl::Status MetricsFile::status() const {
   return out_ ? absl::OkStatus() : absl::UnavailableError(absl::StrCat("can't write ", path_));
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/storage/file.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // Lines as MetricsLine (tools/shoal/report.h) makes them. Not thread-safe.
 class MetricsFile {
@@ -37,4 +37,4 @@ class MetricsFile {
   std::ofstream out_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -3,7 +3,7 @@
 #include "catch2/catch.hpp"
 #include "common/storage/test_dir.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr char kFormer[] =
@@ -52,4 +52,4 @@ TEST_CASE("A file that can't be written is an error that names it") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::tools

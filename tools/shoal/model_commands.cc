@@ -18,7 +18,7 @@
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 struct ModelFlags {
@@ -36,15 +36,16 @@ struct ModelFlags {
 };
 
 struct Loaded {
-  std::unique_ptr<Device> device;
+  std::unique_ptr<kernels::Device> device;
   std::unique_ptr<tasks::Classifier> classifier;
 };
 
 absl::StatusOr<Loaded> Load(const std::string& folder) {
   Loaded loaded;
-  SHOAL_ASSIGN_OR_RETURN(const CpuDeviceOptions options, CpuDeviceOptions::FromEnvironment(std::max(
-                                                             1u, std::thread::hardware_concurrency())));
-  SHOAL_ASSIGN_OR_RETURN(loaded.device, CpuDevice::Create(options));
+  SHOAL_ASSIGN_OR_RETURN(
+      const kernels::CpuDeviceOptions options,
+      kernels::CpuDeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
+  SHOAL_ASSIGN_OR_RETURN(loaded.device, kernels::CpuDevice::Create(options));
   SHOAL_ASSIGN_OR_RETURN(loaded.classifier, tasks::Classifier::Load(PosixEnv(), folder, loaded.device.get()));
   return loaded;
 }
@@ -80,7 +81,7 @@ absl::Status Evaluate(const ModelFlags& flags) {
   return absl::OkStatus();
 }
 
-void PrintPrediction(const ModelFlags& flags, const ModelConfig& config, const std::string& text,
+void PrintPrediction(const ModelFlags& flags, const model::ModelConfig& config, const std::string& text,
                      const std::vector<float>& values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
@@ -145,4 +146,4 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -12,7 +12,7 @@
 #include "common/job/job_spec.h"
 #include "tools/shoal/report.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kPlainLineEvery = absl::Seconds(5);
@@ -122,4 +122,4 @@ void ProgressDisplay::Rewrite(const std::string& text) {
   std::fflush(out_);
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // An event as readable text, without its time: "round 40/510 (epoch 2.35)  loss 0.1234  ...". "" for one with
 // nothing to show. `job`: with spec, and with plan once there is one.
@@ -44,4 +44,4 @@ class ProgressDisplay {
   std::vector<std::string> shown_stalls_;  // without numbers
 };
 
-}  // namespace shoal
+}  // namespace shoal::tools

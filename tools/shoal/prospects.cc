@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 // After a refusal the scheduler asks the node again after 1 s, and after another 2 s.
@@ -52,4 +52,4 @@ absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& 
       absl::StrCat("the job can't continue, and no other node will join: ", absl::StrJoin(refusals, "; ")));
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // Processes of a local cluster that are still running. No others will be started.
 struct LiveNodes {
@@ -29,4 +29,4 @@ class Prospects {
   absl::Time refused_since_ = absl::InfiniteFuture();
 };
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -2,7 +2,7 @@
 
 #include "catch2/catch.hpp"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -65,4 +65,4 @@ TEST_CASE("A worker that keeps refusing counts as lost after seconds, one that c
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -12,7 +12,7 @@
 #include "tasks/registry.h"
 #include "tasks/statistics.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 // How much of a cluster's id is shown: enough to tell two clusters apart.
@@ -273,4 +273,4 @@ void PrintStatus(const ClusterStatus& status, std::FILE* out) {
   for (const std::string& stall : status.stalls()) absl::FPrintF(out, "\n! %s\n", stall);
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -8,7 +8,7 @@
 
 #include "proto/scheduler.pb.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 using Json = nlohmann::ordered_json;
 
@@ -41,4 +41,4 @@ void PrintJobs(const std::vector<Job>& jobs, std::FILE* out);
 Json StatusJson(const ClusterStatus& status);
 void PrintStatus(const ClusterStatus& status, std::FILE* out);
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 #include "common/rpc/rpc.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
@@ -97,4 +97,4 @@ absl::Status SchedulerClient::Watch(JobId job, uint64_t* after, absl::Duration t
              : Explain(status, address_);
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

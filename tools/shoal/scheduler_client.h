@@ -13,7 +13,7 @@
 #include "grpcpp/grpcpp.h"
 #include "proto/scheduler.grpc.pb.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // Thread-safe. Errors: the scheduler's; UNAVAILABLE when it can't be reached, FAILED_PRECONDITION when
 // another program answers, both with the address.
@@ -47,4 +47,4 @@ class SchedulerClient {
   const std::unique_ptr<SchedulerService::Stub> stub_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::tools

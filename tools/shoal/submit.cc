@@ -19,7 +19,7 @@
 #include "tools/shoal/job_file.h"
 #include "tools/shoal/progress.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 struct SubmitFlags {
@@ -118,4 +118,4 @@ void AddSubmit(CLI::App* app, CommandResult* result) {
   command->callback([flags, result] { result->Set(Submit(*flags)); });
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

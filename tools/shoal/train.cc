@@ -6,7 +6,7 @@
 #include "tools/shoal/commands.h"
 #include "tools/shoal/local_training.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 namespace {
 
@@ -53,4 +53,4 @@ void AddTrain(CLI::App* app, CommandResult* result) {
   command->callback([flags, result] { result->Set(TrainLocally(*flags)); });
 }
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 // Locked while a training runs, and holds its process id; its existence marks the folder as ours.
@@ -95,4 +95,4 @@ absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, 
 
 TrainingFolder::~TrainingFolder() { close(fd_); }
 
-}  // namespace shoal
+}  // namespace shoal::tools

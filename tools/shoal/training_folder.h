@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "common/storage/file.h"
 
-namespace shoal {
+namespace shoal::tools {
 
 // A training's folder, held by this process: while this object lives, other claims are refused.
 // The kernel releases it when the process ends, however it ends.
@@ -29,4 +29,4 @@ class TrainingFolder {
   const int fd_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::tools

@@ -8,7 +8,7 @@
 #include "catch2/catch.hpp"
 #include "common/storage/test_dir.h"
 
-namespace shoal {
+namespace shoal::tools {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -59,4 +59,4 @@ TEST_CASE("A report or metrics of another form is refused in a training's folder
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::tools

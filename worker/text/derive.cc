@@ -57,13 +57,13 @@ absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec,
-                                                         const ExampleSet& training,
-                                                         const Progress& progress) {
-  if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return MakeByteTokenizer();
+absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const JobSpec& spec,
+                                                                const ExampleSet& training,
+                                                                const Progress& progress) {
+  if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return model::MakeByteTokenizer();
   std::string path = spec.tokenizer().path();
   if (path.empty() && spec.model().has_from()) {
-    path = JoinPath(spec.model().from(), kVocabularyFile);
+    path = JoinPath(spec.model().from(), model::kVocabularyFile);
     if (!env->FileExists(path)) {
       return absl::InvalidArgumentError(
           absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, because ", path,
@@ -76,25 +76,27 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(Env* env, const JobSpec
   } else {
     std::vector<absl::string_view> lines;
     for (const tasks::Example& example : training.examples) lines.push_back(example.text);
-    UnigramTrainerOptions options;
+    model::UnigramTrainerOptions options;
     options.vocab_size = spec.tokenizer().vocab_size();
     options.progress = progress;
-    SHOAL_ASSIGN_OR_RETURN(bytes, TrainUnigram(lines, options));
+    SHOAL_ASSIGN_OR_RETURN(bytes, model::TrainUnigram(lines, options));
   }
-  auto tokenizer = LoadTokenizer(bytes);
+  auto tokenizer = model::LoadTokenizer(bytes);
   if (!tokenizer.ok()) return Annotate(tokenizer.status(), path.empty() ? "the new vocabulary" : path);
   return tokenizer;
 }
 
 // ---- model ----
 
-absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Tokenizer& tokenizer,
-                                       std::vector<std::string> labels) {
+absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
+                                              const model::Tokenizer& tokenizer,
+                                              std::vector<std::string> labels) {
   const HeadType head = tasks::TaskOf(spec).head();
-  ModelConfig config;
+  model::ModelConfig config;
   if (spec.model().has_from()) {
-    SHOAL_ASSIGN_OR_RETURN(config, ReadModelConfig(env, spec.model().from(), HeadUse::kReplaced));
-    ApplySpec(spec.model(), head, std::move(labels), &config);
+    SHOAL_ASSIGN_OR_RETURN(config,
+                           model::ReadModelConfig(env, spec.model().from(), model::HeadUse::kReplaced));
+    model::ApplySpec(spec.model(), head, std::move(labels), &config);
     if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(
           absl::StrCat("model.from: expected a model of bytes, whose vocabulary is ", tokenizer.vocab_size(),
@@ -106,7 +108,7 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
                                                      config.vocab_size));
     }
   } else {
-    config = ConfigFromSpec(spec.model(), head, tokenizer.vocab_size(), std::move(labels));
+    config = model::ConfigFromSpec(spec.model(), head, tokenizer.vocab_size(), std::move(labels));
     if (config.causal()) {
       config.pad_token_id = -1;
       config.bos_token_id = config.eos_token_id = tokenizer.special().sep;
@@ -114,13 +116,13 @@ absl::StatusOr<ModelConfig> MakeConfig(Env* env, const JobSpec& spec, const Toke
       config.pad_token_id = tokenizer.special().pad;
     }
   }
-  SHOAL_RETURN_IF_ERROR(Annotate(CheckModelConfig(config), "model"));
+  SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   return config;
 }
 
 // The maximum number of tokens of an example.
-absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const ModelConfig& config) {
-  if (!spec.model().has_max_length()) return ReadMaxLength(env, spec.model().from(), config);
+absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const model::ModelConfig& config) {
+  if (!spec.model().has_max_length()) return model::ReadMaxLength(env, spec.model().from(), config);
   if (spec.model().max_length() > config.max_position_embeddings) {
     return absl::InvalidArgumentError(
         absl::StrCat("model.max_length: expected at most the ", config.max_position_embeddings,
@@ -130,9 +132,11 @@ absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const ModelCon
 }
 
 // Parameters found in the folder start from its weights.
-absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& parameters, DerivedJob* derived) {
+absl::Status AddWeights(Env* env, const JobSpec& spec, const model::Parameters& parameters,
+                        DerivedJob* derived) {
   if (!spec.model().has_from()) return absl::OkStatus();
-  SHOAL_ASSIGN_OR_RETURN(const LoadedWeights weights, ReadWeights(env, spec.model().from(), parameters));
+  SHOAL_ASSIGN_OR_RETURN(const model::LoadedWeights weights,
+                         model::ReadWeights(env, spec.model().from(), parameters));
   for (size_t i = 0; i < weights.found.size(); ++i) {
     if (weights.found[i])
       derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
@@ -146,8 +150,8 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const Parameters& paramet
 
 std::string NumericsOf(const JobSpec& spec) {
   if (spec.train().precision() != PRECISION_BF16) return "f32";
-  return std::string(
-      Bf16ClassName(spec.numerics() == NUMERICS_AMX_BF16 ? Bf16Class::kAmx : Bf16Class::kAvx512));
+  return std::string(kernels::Bf16ClassName(
+      spec.numerics() == NUMERICS_AMX_BF16 ? kernels::Bf16Class::kAmx : kernels::Bf16Class::kAvx512));
 }
 
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress) {
@@ -158,9 +162,9 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
                          MakeTokenizer(env, spec, parts[Part::kTrain], progress));
-  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
+  SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
   SHOAL_ASSIGN_OR_RETURN(const uint32_t max_length, MaxLength(env, spec, config));
 
   tasks::Dataset dataset;
@@ -175,7 +179,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());
   SHOAL_RETURN_IF_ERROR(CheckLength(spec, length));
 
-  const Parameters parameters = MakeParameters(config);
+  const model::Parameters parameters = model::MakeParameters(config);
   for (const ParameterInfo& info : parameters.infos) *plan.add_parameters() = info;
   for (uint64_t size : parameters.group_sizes) plan.add_group_sizes(size);
   plan.set_rounds(length.rounds);
@@ -185,7 +189,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
   plan.set_numerics(NumericsOf(spec));
-  plan.set_model_config(PrintModelConfig(config));
+  plan.set_model_config(model::PrintModelConfig(config));
   plan.set_max_length(max_length);
   derived.artifacts["tokenizer"] = tokenizer->bytes();
   derived.artifacts["dataset"] = tasks::SerializeDataset(dataset);

@@ -91,7 +91,7 @@ class Workshop {
     uint64_t size = 0;
     for (uint64_t group : job.plan.group_sizes()) size += group;
     std::vector<float> theta(size);
-    FillNormal(DeriveKey(1, "test"), 0, 0, 0.5f, absl::MakeSpan(theta));
+    kernels::FillNormal(DeriveKey(1, "test"), 0, 0, 0.5f, absl::MakeSpan(theta));
     const absl::Status status =
         tasks::ExportModel(PosixEnv(), dir_ / name, job.plan, job.artifacts.at("tokenizer"), theta);
     INFO(status);
@@ -152,7 +152,7 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
                  absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMaskedLM"}}));
   const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
   CHECK(absl::IsInvalidArgument(loaded.status()));
@@ -166,7 +166,7 @@ TEST_CASE("A program is built only from plan, dataset and model of the same job"
   CompleteJob(&job);
   const DerivedJob derived = workshop.Derived(job);
   workshop.Write("dataset", derived.artifacts.at("dataset"));
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   TextProgramBuilder builder(PosixEnv(), device->get());
   const auto error = [&](const JobPlan& plan) {
@@ -190,7 +190,7 @@ TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
   const Workshop workshop;
   JobSpec job = workshop.Job();
   CompleteJob(&job);
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   std::set<std::string> said;
   TextProgramBuilder builder(PosixEnv(), device->get());
@@ -203,9 +203,9 @@ TEST_CASE("A folder's max_length is its tokenizer's, and at most its positions")
   Workshop workshop;
   workshop.Export(workshop.Derived(workshop.Job()), "model");
   const auto max_length = [&]() -> absl::StatusOr<uint32_t> {
-    const auto config = ReadModelConfig(PosixEnv(), workshop.dir() / "model");
+    const auto config = model::ReadModelConfig(PosixEnv(), workshop.dir() / "model");
     REQUIRE(config.ok());
-    return ReadMaxLength(PosixEnv(), workshop.dir() / "model", *config);
+    return model::ReadMaxLength(PosixEnv(), workshop.dir() / "model", *config);
   };
   const auto with = [&](const std::string& json) {
     workshop.Write("model/tokenizer_config.json", json);
@@ -234,7 +234,7 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
   workshop.Export(derived, "model");
   derived.plan.set_max_length(7);  // the same parameters
   workshop.Export(derived, "short");
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   const auto load = [&](const char* name) {
     auto classifier = tasks::Classifier::Load(PosixEnv(), workshop.dir() / name, device->get());

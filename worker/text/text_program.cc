@@ -29,26 +29,26 @@ using tasks::Part;
 
 class TextProgram : public Program {
  public:
-  TextProgram(Device* device, const JobSpec& spec, const ModelConfig& config, Dataset dataset)
+  TextProgram(kernels::Device* device, const JobSpec& spec, const model::ModelConfig& config, Dataset dataset)
       : spec_(spec),
         task_(tasks::TaskOf(spec)),
         dataset_(std::move(dataset)),
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
         micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
                         spec.train().micro_batches()),
-        parameters_(MakeParameters(config)),
+        parameters_(model::MakeParameters(config)),
         buffer_(task_.target_kind(), dataset_.labels) {
-    BatchLimits limits;
+    model::BatchLimits limits;
     limits.examples = static_cast<int64_t>(micro_examples_);
     limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
     const bool is_bf16 = spec.train().precision() == PRECISION_BF16;
-    model_ = MakeModel(device, config, limits, is_bf16 ? DType::kBf16 : DType::kF32);
+    model_ = model::MakeModel(device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32);
   }
 
   absl::Status RunSlot(const SlotTask& task) override {
     const std::vector<uint64_t> examples = order_.Examples(task.round, task.slot);
     if (examples.empty()) return RunEmptySlot(task);
-    MicroBatch step;
+    model::MicroBatch step;
     step.theta = task.theta;
     step.gradient = task.gradient;
     step.dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
@@ -58,7 +58,7 @@ class TextProgram : public Program {
       const bool last = piece + 1 == pieces;
       step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces));
       step.accumulate = piece > 0;
-      LossSum loss;
+      kernels::LossSum loss;
       if (!model_->Forward(
               step, [&](int group) { return task.wait_group(group); }, &loss)) {
         return absl::CancelledError("the slot is no longer needed");
@@ -85,9 +85,9 @@ class TextProgram : public Program {
     EvaluationStatistics statistics;
     for (uint64_t begin = 0; begin < examples.size(); begin += micro_examples_) {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
-      const Batch batch = buffer_.Gather(part, piece);
+      const model::Batch batch = buffer_.Gather(part, piece);
       logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * dataset_.labels);
-      const LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
+      const kernels::LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
       tasks::CountBatch(task_, batch, logits_, loss, &statistics);
     }
     return statistics;
@@ -114,8 +114,8 @@ class TextProgram : public Program {
   const Dataset dataset_;
   const tasks::BatchOrder order_;
   const uint64_t micro_examples_;
-  const Parameters parameters_;
-  std::unique_ptr<Model> model_;
+  const model::Parameters parameters_;
+  std::unique_ptr<model::Model> model_;
   tasks::BatchBuffer buffer_;
   std::vector<float> logits_;
 };
@@ -129,7 +129,7 @@ absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, s
 }
 
 // Plan, model and dataset come in different messages and files: checks that they are of the same job.
-absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConfig& config,
+absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const model::ModelConfig& config,
                        const Dataset& dataset) {
   if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
       dataset[Part::kTrain].size() == 0 || dataset[Part::kTrain].size() != plan.train_examples() ||
@@ -141,7 +141,7 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConf
                      dataset[Part::kTest].size(), " for the test; the plan says ", plan.train_examples(),
                      ", ", plan.validation_examples(), ", ", plan.test_examples()));
   }
-  const Parameters parameters = MakeParameters(config);
+  const model::Parameters parameters = model::MakeParameters(config);
   if (!std::equal(parameters.group_sizes.begin(), parameters.group_sizes.end(), plan.group_sizes().begin(),
                   plan.group_sizes().end())) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -151,10 +151,10 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const ModelConf
   return absl::OkStatus();
 }
 
-absl::Status UseClassOf(const JobSpec& spec, Device* device) {
+absl::Status UseClassOf(const JobSpec& spec, kernels::Device* device) {
   const bool amx = spec.numerics() == NUMERICS_AMX_BF16 ||
-                   (spec.numerics() == NUMERICS_ANY && device->Computes(Bf16Class::kAmx));
-  return device->UseBf16Class(amx ? Bf16Class::kAmx : Bf16Class::kAvx512);
+                   (spec.numerics() == NUMERICS_ANY && device->Computes(kernels::Bf16Class::kAmx));
+  return device->UseBf16Class(amx ? kernels::Bf16Class::kAmx : kernels::Bf16Class::kAvx512);
 }
 
 }  // namespace
@@ -191,7 +191,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
                                                       "; this worker computes it in ", NumericsOf(spec)));
   }
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));
-  SHOAL_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(plan.model_config()));
+  SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ParseModelConfig(plan.model_config()));
   if (config.head != tasks::TaskOf(spec).head()) {
     return absl::InvalidArgumentError(
         "the plan's model has another head than the job's task needs: was it derived by another version?");

@@ -15,7 +15,7 @@ namespace shoal::worker {
 // `env` and `device` must outlive it and its programs.
 class TextProgramBuilder : public ProgramBuilder {
  public:
-  TextProgramBuilder(Env* env, Device* device) : env_(env), device_(device) {}
+  TextProgramBuilder(Env* env, kernels::Device* device) : env_(env), device_(device) {}
 
   absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) override;
   absl::StatusOr<bool> HasData(const JobPlan& plan, const Progress& progress) override;
@@ -26,7 +26,7 @@ class TextProgramBuilder : public ProgramBuilder {
 
  private:
   Env* const env_;
-  Device* const device_;
+  kernels::Device* const device_;
 };
 
 }  // namespace shoal::worker

@@ -14,7 +14,7 @@ namespace shoal::worker {
 namespace {
 
 absl::Status BuildStatus(const JobSpec& spec, const JobPlan& plan) {
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   return TextProgramBuilder(PosixEnv(), device->get()).Build(spec, plan, {}, NoProgress).status();
 }
@@ -33,16 +33,16 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));  // fails later: it has no model
   spec.set_numerics(NUMERICS_AMX_BF16);
   plan.set_numerics("amx-bf16");
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
-  CHECK(absl::IsFailedPrecondition(BuildStatus(spec, plan)) != (*device)->Computes(Bf16Class::kAmx));
+  CHECK(absl::IsFailedPrecondition(BuildStatus(spec, plan)) != (*device)->Computes(kernels::Bf16Class::kAmx));
   spec.set_numerics(NUMERICS_STRICT);
   plan.set_numerics("avx512-bf16");
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
 }
 
 TEST_CASE("A worker refuses a plan whose model has another head than the job's task needs") {
-  ModelConfig config;
+  model::ModelConfig config;
   config.head = HEAD_TYPE_NUMBER;
   config.vocab_size = 40;
   config.hidden_size = 16;
@@ -54,7 +54,7 @@ TEST_CASE("A worker refuses a plan whose model has another head than the job's t
   JobSpec spec;
   spec.set_numerics(NUMERICS_ANY);
   JobPlan plan;
-  plan.set_model_config(PrintModelConfig(config));
+  plan.set_model_config(model::PrintModelConfig(config));
   spec.set_task(TASK_TEXT_CLASSIFICATION);
   CHECK_THAT(std::string(BuildStatus(spec, plan).message()), Catch::Matchers::Contains("another head"));
   spec.set_task(TASK_TEXT_REGRESSION);
@@ -68,7 +68,7 @@ TEST_CASE("A worker has a plan's data, lacks it, or has different data: then bot
   FileDigest& file = *plan.add_files();
   file.set_path(dir / "a.tsv");
   file.set_sha256(Sha256Hex("text"));
-  const auto device = CpuDevice::Create({});
+  const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   TextProgramBuilder builder(PosixEnv(), device->get());
   CHECK(*builder.HasData(plan, NoProgress));

@@ -3,7 +3,7 @@
 
 #include <xmmintrin.h>
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Applies to the calling thread's SSE, AVX and AVX-512 arithmetic: denormal operands are read as 0, denormal
 // results become 0 (MXCSR's DAZ and FTZ). AVX512_BF16 always works this way; with this class the whole bf16
@@ -21,4 +21,4 @@ class FlushDenormals {
   const unsigned before_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -9,7 +9,7 @@
 #include "kernels/cpu/gemm/gemm_problem.h"
 #include "kernels/cpu/gemm/gemm_tiles.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 using Epilogue = absl::FunctionRef<void(const GemmTile&)>;
@@ -104,4 +104,4 @@ void GemmOnThread(CpuDevice& device, int thread, const GemmArgs& args) {
   problem.k == 0 ? FinishEmpty(problem) : OwnGemmOnThread(device.gemm(), thread, problem);
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

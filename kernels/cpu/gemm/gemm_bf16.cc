@@ -8,7 +8,7 @@
 #include "kernels/cpu/gemm/gemm_finish.h"
 #include "kernels/cpu/gemm/gemm_own.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kMaxRows = 16;  // per panel of A, on any instruction set
@@ -80,4 +80,4 @@ GemmKernel Bf16Kernel(Isa isa) {
   return kernel;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

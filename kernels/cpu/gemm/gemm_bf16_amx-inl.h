@@ -13,7 +13,7 @@
 #include "kernels/cpu/gemm/gemm_prefetch.h"
 #include "kernels/cpu/thread_pool.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Rows and columns of the sums that a unit holds: 2 x 2 tiles of 16 x 16.
 inline constexpr int64_t kAmxSide = 32;
@@ -99,4 +99,4 @@ class AmxProduct {
   }
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

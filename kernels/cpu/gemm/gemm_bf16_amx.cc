@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/gemm/gemm_bf16_amx-inl.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // Linux, Documentation/arch/x86/xstate.rst.
@@ -88,4 +88,4 @@ bool StartAmx() { return syscall(SYS_arch_prctl, kRequestPermission, kTileData) 
 
 GemmKernel AmxBf16Kernel() { return AmxProduct<AmxTiles>::Kernel(); }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

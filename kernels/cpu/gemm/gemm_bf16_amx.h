@@ -3,7 +3,7 @@
 
 #include "kernels/cpu/gemm/gemm_own.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Asks the operating system for AMX tiles, for all threads of the process. Returns false when it grants none.
 // Call it only where the processor has AMX, before threads use AmxBf16Kernel.
@@ -11,4 +11,4 @@ bool StartAmx();
 
 GemmKernel AmxBf16Kernel();
 
-}  // namespace shoal
+}  // namespace shoal::kernels

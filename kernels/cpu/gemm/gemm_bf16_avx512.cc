@@ -19,7 +19,7 @@
 // function of a header is compiled for it.
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -201,6 +201,6 @@ GemmKernel Avx512Bf16Kernel() {
   return kernel;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 
 HWY_POP_ATTRIBUTES

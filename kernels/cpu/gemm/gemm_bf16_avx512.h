@@ -3,9 +3,9 @@
 
 #include "kernels/cpu/gemm/gemm_own.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Use it only where the processor has AVX512_BF16.
 GemmKernel Avx512Bf16Kernel();
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -14,7 +14,7 @@
 // function of a header is compiled for it.
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 constexpr int64_t kLanes = 16;
@@ -200,6 +200,6 @@ void PackBf16Pairs(const GemmProblem& problem, Range m, Range k, Bf16* __restric
   if (kk < k.end) _mm512_storeu_si512(panel, pairs.AtEnd(kk));
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 
 HWY_POP_ATTRIBUTES

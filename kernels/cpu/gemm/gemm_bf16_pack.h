@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/gemm/gemm_problem.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // A packed panel of B: for each pair, its columns one after another.
 inline constexpr int64_t kBf16PanelColumns = 32;
@@ -23,4 +23,4 @@ void PackBf16Columns(const GemmProblem& problem, Range m, Range k, Bf16* panel);
 // From a stored [K,M]: for each pair 16 rows, from m.begin on; those past the end of m are undefined.
 void PackBf16Pairs(const GemmProblem& problem, Range m, Range k, Bf16* panel);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

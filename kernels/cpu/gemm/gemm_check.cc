@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "kernels/cpu/gemm/gemm_plain.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 struct Shape {
@@ -92,4 +92,4 @@ std::string CheckGemm(DType type, Bf16Class bf16_class,
   return "";
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -6,7 +6,7 @@
 #include "absl/functional/function_ref.h"
 #include "kernels/cpu/gemm/gemm_problem.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Runs `multiply` (C = or += op(A) op(B), no bias, A of `type`, C in f32, in `bf16_class` if `type` is bf16)
 // on a few shapes, including odd sizes, transposes, K beyond one block and accumulation, and compares the
@@ -14,4 +14,4 @@ namespace shoal {
 // differs, for the log.
 std::string CheckGemm(DType type, Bf16Class bf16_class, absl::FunctionRef<void(const GemmProblem&)> multiply);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -7,7 +7,7 @@
 #include "kernels/cpu/gemm/gemm_own_driver.h"
 #include "kernels/cpu/gemm/onednn_gemm.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 absl::string_view GemmPathName(GemmPath path) {
   switch (path) {
@@ -89,4 +89,4 @@ int64_t GemmEngine::primitives_created() const {
   return onednn_ == nullptr ? 0 : onednn_->primitives_created();
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

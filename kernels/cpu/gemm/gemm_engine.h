@@ -15,7 +15,7 @@
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/thread_pool.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 class OnednnGemm;
 
@@ -74,4 +74,4 @@ class GemmEngine {
   Scratch scratch_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -11,7 +11,7 @@
 #include "kernels/cpu/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -33,11 +33,11 @@ void Finish(const GemmProblem& problem, const float* sums, int64_t stride) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 HWY_EXPORT(Finish);
 
@@ -48,5 +48,5 @@ void FinishTile(const GemmProblem& problem, const float* sums, int64_t stride) {
   HWY_DYNAMIC_DISPATCH(Finish)(problem, sums, stride);
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

@@ -6,7 +6,7 @@
 #include "kernels/cpu/gemm/gemm_own_driver.h"
 #include "kernels/cpu/gemm/onednn_gemm.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // Rows and columns per call: enough to hide oneDNN's own packing of B, few enough that threads finish at
@@ -65,4 +65,4 @@ void OnednnGemmF32(GemmEngine& engine, const GemmProblem& problem, bool whole_ro
   });
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -5,7 +5,7 @@
 #include "kernels/cpu/gemm/gemm_engine.h"
 #include "kernels/cpu/gemm/gemm_problem.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Computes the product on all threads. epilogue(tile) is called for each finished tile.
 void OnednnGemmF32(GemmEngine& engine, const GemmProblem& problem, bool whole_rows,
@@ -16,4 +16,4 @@ void OnednnGemmF32(GemmEngine& engine, const GemmProblem& problem, bool whole_ro
 // below 16 rows and with one column).
 void OnednnGemmTile(GemmEngine& engine, int thread, const GemmProblem& problem, Range m, Range n);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -13,7 +13,7 @@
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace shoal {
+namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -229,11 +229,11 @@ int64_t PanelColumns() { return kColumns; }
 int64_t ScratchSize() { return std::max<int64_t>(kRows, kLanes) * kGemmBlockK; }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace shoal
+}  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace shoal {
+namespace shoal::kernels {
 
 HWY_EXPORT(Multiply);
 HWY_EXPORT(PackB);
@@ -263,5 +263,5 @@ GemmKernel F32Kernel() {
   return kernel;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels
 #endif  // HWY_ONCE

@@ -12,7 +12,7 @@
 #include "kernels/cpu/gemm/gemm_problem.h"
 #include "kernels/cpu/isa.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // The sums of C's elements while blocks of K are added: where C is f32, C itself.
 struct GemmSums {
@@ -53,4 +53,4 @@ void OwnPackB(const GemmProblem& problem, Range k, Range n, void* packed);
 void OwnMultiply(const GemmProblem& problem, const GemmSums& sums, Range m, Range n, Range k,
                  const void* packed, void* scratch);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

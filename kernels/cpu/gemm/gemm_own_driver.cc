@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/gemm/gemm_bf16_amx.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // Packed elements of B per pass, at most (16 MiB of f32), so that they stay in a shared cache of ordinary
@@ -167,4 +167,4 @@ void OwnGemmOnThread(GemmEngine& engine, int thread, const GemmProblem& problem)
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

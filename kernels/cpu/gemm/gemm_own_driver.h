@@ -7,7 +7,7 @@
 #include "kernels/cpu/gemm/gemm_own.h"
 #include "kernels/cpu/gemm/gemm_problem.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Computes the whole product, f32 or bf16, on all threads. epilogue(tile) is called for each finished tile.
 void OwnGemm(GemmEngine& engine, const GemmProblem& problem, bool whole_rows,
@@ -20,4 +20,4 @@ void OwnGemm(GemmEngine& engine, const GemmKernel& kernel, const GemmProblem& pr
 // The same as the first, on the calling thread alone, whose number in the pool is `thread`.
 void OwnGemmOnThread(GemmEngine& engine, int thread, const GemmProblem& problem);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

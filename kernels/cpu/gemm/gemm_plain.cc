@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/gemm/flush_denormals.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 float AValue(const GemmProblem& problem, int64_t i, int64_t k) {
@@ -80,4 +80,4 @@ void PlainGemm(const GemmProblem& problem) {
   }
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

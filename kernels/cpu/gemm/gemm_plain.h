@@ -4,8 +4,8 @@
 
 #include "kernels/cpu/gemm/gemm_problem.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 void PlainGemm(const GemmProblem& problem);
 
-}  // namespace shoal
+}  // namespace shoal::kernels

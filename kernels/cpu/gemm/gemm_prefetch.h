@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/gemm/gemm_problem.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // What one call of the micro-kernel prefetches, a cache line at a time: runs of lines `step` bytes apart.
 // These are only hints, so they may go past the end.
@@ -71,4 +71,4 @@ class NextPanel {
   const void* panel_;
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -11,7 +11,7 @@
 #include "kernels/gemm.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 struct GemmProblem {
   const void* a = nullptr;
@@ -92,4 +92,4 @@ inline GemmProblem PartOf(const GemmProblem& problem, Range m, Range n) {
   return part;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

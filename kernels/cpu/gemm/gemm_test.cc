@@ -16,7 +16,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/test_numbers.h"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 // One product with its operands. Rows are wider than the matrices, so strides are used.
@@ -340,4 +340,4 @@ TEST_CASE("a steady state allocates no scratch and creates no primitive") {
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::kernels

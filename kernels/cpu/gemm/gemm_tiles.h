@@ -6,7 +6,7 @@
 #include "kernels/cpu/gemm/gemm_problem.h"
 #include "kernels/gemm.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // Gemm on the calling thread alone, for use inside an item of the pool; `thread` is the item's.
 void GemmOnThread(CpuDevice& device, int thread, const GemmArgs& args);
@@ -19,4 +19,4 @@ void GemmWithEpilogue(CpuDevice& device, const GemmArgs& args,
                       absl::FunctionRef<void(const GemmTile&)> epilogue);
 inline constexpr int64_t kWidestWholeRow = 1024;
 
-}  // namespace shoal
+}  // namespace shoal::kernels

@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
-namespace shoal {
+namespace shoal::kernels {
 namespace {
 
 dnnl::memory::data_type TypeOf(DType type) {
@@ -114,4 +114,4 @@ int64_t OnednnGemm::primitives_created() const {
   return sum;
 }
 
-}  // namespace shoal
+}  // namespace shoal::kernels

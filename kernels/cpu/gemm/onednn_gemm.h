@@ -9,7 +9,7 @@
 #include "kernels/cpu/isa.h"
 #include "kernels/tensor.h"
 
-namespace shoal {
+namespace shoal::kernels {
 
 // What a cached primitive depends on.
 struct MatmulShape {
@@ -53,4 +53,4 @@ class OnednnGemm {
   std::vector<std::unique_ptr<Cache>> caches_;  // by thread
 };
 
-}  // namespace shoal
+}  // namespace shoal::kernels
