@@ -34,9 +34,10 @@ BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, st
       theta_(std::move(start.theta)),
       moments_(std::move(start.moments)),
       version_(start.version.value()),
-      published_version_(start.version.value()),
-      current_(Finish(start.version,
-                      Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get())))) {
+      published_version_(start.version.value()) {
+  published_.reserve(job_->rounds->versions_kept() + 1);
+  published_.push_back(
+      Finish(start.version, Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get()))));
   absl::MutexLock lock(&mutex_);
   Reserve();
 }
@@ -79,13 +80,16 @@ absl::Status BlockState::Check(const ContributionHeader& header, const Payload& 
 }
 
 absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const {
-  const Round running = RoundFrom(Version(published_version_.load(std::memory_order_acquire)));
-  const Round round(header.round());
-  if (round < RoundFrom(version())) return true;
-  if (round > running) {
-    return absl::FailedPreconditionError(absl::StrCat("block ", block_.value(), ": a contribution to round ",
-                                                      round.value(), ", but the block is in round ",
-                                                      running.value()));
+  const Version published(published_version_.load(std::memory_order_acquire));
+  switch (job_->rounds->TimingOf(Round(header.round()), version(), published)) {
+    case RoundPolicy::Timing::kOver:
+      return true;
+    case RoundPolicy::Timing::kEarly:
+      return absl::FailedPreconditionError(
+          absl::StrCat("block ", block_.value(), ": a contribution to round ", header.round(),
+                       ", but the block is in round ", RoundFrom(published).value()));
+    case RoundPolicy::Timing::kOpen:
+      break;
   }
   return ledger_.Covers({header.slot_begin(), header.slot_end()});
 }
@@ -107,7 +111,7 @@ absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& 
     return BlockSum::Merge(format_, std::move(left), std::move(right), &spare);
   };
   ledger_.Add({header.slot_begin(), header.slot_end()}, BlockSum(std::move(payload), header.stats()), merge);
-  return ledger_.complete() ? AddResult::kCompleted : AddResult::kAdded;
+  return job_->rounds->IsDue(ledger_.complete()) ? AddResult::kCompleted : AddResult::kAdded;
 }
 
 ContributionStats BlockState::CompleteStats() const {
@@ -206,21 +210,21 @@ PublishedVersion BlockState::Finish(Version version, PayloadEncoder encoder) con
 void BlockState::Publish(Version version) {
   absl::MutexLock lock(&published_mutex_);
   SHOAL_CHECK(applied_ && applied_->version == version);
-  previous_ = std::move(current_);
-  current_ = std::exchange(applied_, std::nullopt);
+  if (published_.size() == job_->rounds->versions_kept()) published_.erase(published_.begin());
+  published_.push_back(*std::exchange(applied_, std::nullopt));
   published_version_.store(version.value(), std::memory_order_release);
 }
 
 absl::StatusOr<PublishedVersion> BlockState::Published(Version version) const {
   absl::MutexLock lock(&published_mutex_);
-  if (current_->version == version) return *current_;
-  if (previous_ && previous_->version == version) return *previous_;
-  const std::string where =
-      absl::StrCat("block ", block_.value(), " is at version ", current_->version.value());
-  if (current_->version + 1 == version) return absl::UnavailableError(where);
-  return absl::OutOfRangeError(
-      absl::StrCat(where, ", and version ", version.value(),
-                   version < current_->version ? " has been dropped" : " is not the next one"));
+  for (const PublishedVersion& kept : published_) {
+    if (kept.version == version) return kept;
+  }
+  const Version newest = published_.back().version;
+  const std::string where = absl::StrCat("block ", block_.value(), " is at version ", newest.value());
+  if (newest + 1 == version) return absl::UnavailableError(where);
+  return absl::OutOfRangeError(absl::StrCat(where, ", and version ", version.value(),
+                                            version < newest ? " has been dropped" : " is not the next one"));
 }
 
 BlockSnapshot BlockState::Snapshot() const {

@@ -78,8 +78,8 @@ class BlockState {
   // this round.
   void Apply(const BlockRecord& record) ABSL_LOCKS_EXCLUDED(mutex_, published_mutex_);
 
-  // Makes version t+1, the one that Apply has made, available. Version t stays available, t-1 is dropped.
-  // From then on the next round may complete.
+  // Makes version t+1, the one that Apply has made, available. As many versions stay available as the round
+  // policy keeps; the one before these is dropped. From then on the next round may complete.
   void Publish(Version version) ABSL_LOCKS_EXCLUDED(published_mutex_);
 
   // θ at version() with a copy of the moments. Call between Apply and Publish, while the moments can't
@@ -128,13 +128,12 @@ class BlockState {
   FloatArray next_encoded_ ABSL_GUARDED_BY(mutex_);  // the same; also null for f32
   FloatArray spare_sum_ ABSL_GUARDED_BY(mutex_);     // for the next sum of two contributions
   std::atomic<uint64_t> version_;                    // written with mutex_ held
-  std::atomic<uint64_t> published_version_;          // current_'s, written with published_mutex_ held
+  std::atomic<uint64_t> published_version_;          // the newest, written with published_mutex_ held
 
   // A separate lock, so that a subscriber need not wait for an update.
   mutable absl::Mutex published_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
   std::optional<PublishedVersion> applied_ ABSL_GUARDED_BY(published_mutex_);  // for Publish
-  std::optional<PublishedVersion> previous_ ABSL_GUARDED_BY(published_mutex_);
-  std::optional<PublishedVersion> current_ ABSL_GUARDED_BY(published_mutex_);
+  std::vector<PublishedVersion> published_ ABSL_GUARDED_BY(published_mutex_);  // ascending, not empty
 };
 
 }  // namespace shoal::server

@@ -103,9 +103,9 @@ TEST_CASE("A record applied at another block in the same state gives the same bi
     second.state.Apply(record);
     first.state.Apply(record);
     const BlockSnapshot a = first.state.Snapshot(), b = second.state.Snapshot();
-    CHECK(kernels::SameBits(a.theta, b.theta));
+    CHECK(SameBits(a.theta, b.theta));
     REQUIRE(a.moments.size() == 2);
-    for (size_t i = 0; i < 2; ++i) CHECK(kernels::SameBits(a.moments[i], b.moments[i]));
+    for (size_t i = 0; i < 2; ++i) CHECK(SameBits(a.moments[i], b.moments[i]));
     for (Block* block : {&first, &second}) block->state.Publish(Version(round + 1));
     const auto left = first.state.Published(Version(round + 1)),
                right = second.state.Published(Version(round + 1));

@@ -10,6 +10,7 @@
 #include "common/base/types.h"
 #include "common/job/schedule.h"
 #include "common/protocol/blocks.h"
+#include "common/protocol/round_policy.h"
 #include "kernels/optimizer.h"
 #include "proto/scheduler.pb.h"
 
@@ -21,6 +22,7 @@ struct ShardConfig {
   JobSpec spec;  // completed
   TrainingLength length;
   uint32_t slots = 1;
+  const RoundPolicy* rounds = &SynchronousRounds();
   WireFormat wire = WIRE_FORMAT_F32;
   kernels::OptimizerConfig optimizer;
   double clip_norm = 0;                   // 0: no clipping

@@ -7,7 +7,11 @@
 
 namespace shoal::worker {
 
-WorkerCore::WorkerCore(Options options) : options_(options), tree_(options.slots), done_(options.slots) {
+WorkerCore::WorkerCore(Options options)
+    : options_(options),
+      tree_(options.slots),
+      buffers_(options.rounds->versions_kept()),
+      done_(options.slots) {
   for (Buffer& buffer : buffers_) buffer.blocks.resize(options_.blocks);
 }
 
@@ -123,18 +127,18 @@ void WorkerCore::OnOutOfRange(ViewId view) {
 // or a relocation is still in progress.
 bool WorkerCore::InUse(Version version) const {
   for (const auto& [write, blocks] : writes_) {
-    const bool same_buffer = write.version.value() % 2 == version.value() % 2;
-    if (same_buffer && write != RestoredVersion{version, restore_id_}) return true;
+    const bool same_memory = MemoryOf(write.version) == MemoryOf(version);
+    if (same_memory && write != RestoredVersion{version, restore_id_}) return true;
   }
   if (!running_) return false;
   if (running_->restore_id != restore_id_) return true;
   const Version read = running_->work.version;
-  return read != version && read.value() % 2 == version.value() % 2;
+  return read != version && MemoryOf(read) == MemoryOf(version);
 }
 
 WorkerCore::Offer WorkerCore::OfferBlock(ViewId view, Version version, BlockId block) {
   if (view != view_ || !located_ || block.value() >= options_.blocks || version < base_) return Offer::kDrop;
-  if (version > base_ + 1 || InUse(version)) return Offer::kWait;
+  if (!HasMemory(version) || InUse(version)) return Offer::kWait;
   BlockState& state = buffer(version).blocks[block.value()];
   if (state != BlockState::kNone) return Offer::kDrop;
   // A write begun before the version was located again is still running: two threads would write to the same
@@ -151,7 +155,7 @@ void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
   if (write != writes_.end() && write->second.erase(block) > 0 && write->second.empty()) writes_.erase(write);
   if (writes_.empty()) view_restore_.erase(view_restore_.begin(), view_restore_.find(view_));
 
-  const bool current = located_ && restore_id == restore_id_ && (version == base_ || version == base_ + 1);
+  const bool current = located_ && restore_id == restore_id_ && HasMemory(version);
   if (!current) return;
   BlockState& state = buffer(version).blocks[block.value()];
   if (state != BlockState::kWriting) return;  // begun before the version was located again
@@ -175,7 +179,7 @@ void WorkerCore::AdvanceWhileComplete() {
 }
 
 bool WorkerCore::HasBlock(Version version, BlockId block) const {
-  if (!located_ || version < base_ || version > base_ + 1) return false;
+  if (!located_ || !HasMemory(version)) return false;
   return buffer(version).blocks[block.value()] == BlockState::kHere;
 }
 
@@ -190,8 +194,8 @@ bool WorkerCore::AllDone() const {
 
 Work WorkerCore::TrainWork() const {
   Work work;
-  const bool ahead = AllDone();
-  work.version = ahead ? base_ + 1 : base_;
+  work.version = InputOf(options_.rounds->NextToStart(base_, AllDone()));
+  const bool ahead = work.version > base_;
   if (work.version.value() >= target_.version()) return work;
   work.kind = Work::Kind::kTrain;
   work.is_first_of_round = ahead || std::find(done_.begin(), done_.end(), true) == done_.end();

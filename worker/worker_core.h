@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/types.h"
+#include "common/protocol/round_policy.h"
 #include "common/protocol/slot_tree.h"
 #include "proto/scheduler.pb.h"
 
@@ -67,6 +68,7 @@ class WorkerCore {
     NodeId self;
     uint32_t slots = 1;
     uint32_t blocks = 1;
+    const RoundPolicy* rounds = &SynchronousRounds();
   };
   explicit WorkerCore(Options options);
 
@@ -85,7 +87,7 @@ class WorkerCore {
   void OnOutOfRange(ViewId view);
 
   enum class Offer {
-    kTake,  // write it to the buffer of its version's parity, then call BlockStored
+    kTake,  // write it to the memory of its version (see MemoryOf), then call BlockStored
     kDrop,  // not needed
     kWait,  // its buffer is in use: offer it again after the next change of this core
   };
@@ -93,6 +95,8 @@ class WorkerCore {
   void BlockStored(ViewId view, Version version, BlockId block);
   // Whether the block has arrived, so that the forward pass of its layer may start.
   bool HasBlock(Version version, BlockId block) const;
+  // Which of the memories for θ, as many as the round policy keeps versions, is the version's.
+  uint32_t MemoryOf(Version version) const { return version.value() % options_.rounds->versions_kept(); }
   // The oldest version of which blocks are still needed: where a broken Pull has to continue. (Not at the
   // newest version that arrived: blocks of different versions are interleaved.)
   Version PullFrom() const { return Complete(base_) ? base_ + 1 : base_; }
@@ -130,8 +134,12 @@ class WorkerCore {
     bool cancelled = false;
   };
 
-  Buffer& buffer(Version version) { return buffers_[version.value() % 2]; }
-  const Buffer& buffer(Version version) const { return buffers_[version.value() % 2]; }
+  Buffer& buffer(Version version) { return buffers_[MemoryOf(version)]; }
+  const Buffer& buffer(Version version) const { return buffers_[MemoryOf(version)]; }
+  // Whether the version has memory now: it is base_ or one of those after it.
+  bool HasMemory(Version version) const {
+    return version >= base_ && version.value() - base_.value() < buffers_.size();
+  }
   bool Complete(Version version) const { return buffer(version).here == options_.blocks; }
   void Rewind(RestoreId restore_id);
   void Locate();
@@ -160,7 +168,7 @@ class WorkerCore {
   std::optional<Version> refused_;      // base_ when a server last refused it, until a version is complete
   std::map<uint32_t, Version> lowest_;  // while locating: by shard
   Version base_;                        // the version to compute with: complete, or still arriving
-  Buffer buffers_[2];                   // by parity: base_ and base_ + 1
+  std::vector<Buffer> buffers_;         // by MemoryOf: base_ and those after it
   std::vector<bool> done_;              // slots of round base_ whose contributions are held
   std::map<uint32_t, EvaluationStatistics> evaluated_;  // by slot, of target_
   std::optional<Running> running_;

@@ -114,7 +114,7 @@ class WorkerRounds {
   void CarryOut();
   // Pushes the blocks of `held` that belong to `shard`, or all of them.
   void PushHeld(const Held& held, int shard);
-  float* theta(Version version) const { return theta_[version.value() % 2].get(); }
+  float* theta(Version version) const { return theta_[core_.MemoryOf(version)].get(); }
   void BeginUnit();
   void EndUnit();
   // Pushes what has been reduced of the unit so far as smaller nodes; the work is over.
@@ -133,7 +133,7 @@ class WorkerRounds {
   std::vector<std::vector<uint32_t>> group_blocks_;  // by group
   uint64_t elements_ = 0;                            // of θ
   const std::shared_ptr<ArrayPool> pool_;
-  FloatArray theta_[2];  // by parity of the version
+  std::vector<FloatArray> theta_;  // by WorkerCore::MemoryOf
 
   WorkerCore core_;
   View view_;

@@ -115,7 +115,7 @@ void CheckClose(absl::Span<const float> got, absl::Span<const float> expected, c
   for (size_t i = 0; i < got.size(); ++i) {
     squared += (static_cast<double>(got[i]) - expected[i]) * (static_cast<double>(got[i]) - expected[i]);
   }
-  const double norm = model::Norm(expected);
+  const double norm = Norm(expected);
   INFO(what << ": difference " << std::sqrt(squared) << ", norm " << norm);
   CHECK(std::sqrt(squared) <= kTolerance * norm);
 }
@@ -188,7 +188,7 @@ class Reference {
 // biases share a parameter with the query and value biases.
 std::vector<bool> CheckGradients(const std::string& folder, Reference* reference) {
   std::vector<bool> zeros;
-  const double global_norm = model::Norm(reference->gradient) / reference->rows();
+  const double global_norm = Norm(reference->gradient) / reference->rows();
   const SafetensorsReader file =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "grads.safetensors")));
   REQUIRE(file.entries().size() == reference->parameters().infos.size());
@@ -197,10 +197,10 @@ std::vector<bool> CheckGradients(const std::string& folder, Reference* reference
     std::vector<float> mean(reference->gradient.begin() + info.offset(),
                             reference->gradient.begin() + info.offset() + expected.size());
     for (float& value : mean) value /= static_cast<float>(reference->rows());
-    const bool zero = model::Norm(expected) <= kNoise * global_norm;
+    const bool zero = Norm(expected) <= kNoise * global_norm;
     if (zero) {
       INFO(info.name() << " should have no gradient");
-      CHECK(model::Norm(mean) <= kFloat32Noise * global_norm);
+      CHECK(Norm(mean) <= kFloat32Noise * global_norm);
     } else {
       CheckClose(mean, expected, info.name());
     }
