@@ -5,7 +5,7 @@
 
 namespace shoal::kernels {
 
-// Any x86 processor computes the first; those with AMX compute the second too.
+// Any processor that Shoal runs on computes the first; those with AMX compute the second too.
 enum class Bf16Class { kAvx512, kAmx };
 
 // "avx512-bf16", "amx-bf16".

@@ -55,8 +55,8 @@ class Device {
 
   virtual DeviceKind kind() const = 0;
 
-  // Memory for tensors, aligned to kBufferAlignment_bytes (memory_plan.h), contents undefined. Throws a
-  // std::bad_alloc that says how much was requested. The device must outlive it.
+  // Memory for tensors, aligned to kMemoryAlignment_bytes (common/base/large_memory.h), contents undefined.
+  // Throws a std::bad_alloc that says how much was requested. The device must outlive it.
   virtual std::unique_ptr<DeviceMemory> Allocate(int64_t size_bytes) = 0;
 
   // Whether the device computes bf16 products of this class. The first call for a class may take

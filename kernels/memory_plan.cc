@@ -7,7 +7,8 @@ namespace shoal::kernels {
 namespace {
 
 int64_t Align(int64_t size_bytes) {
-  return (size_bytes + kBufferAlignment_bytes - 1) / kBufferAlignment_bytes * kBufferAlignment_bytes;
+  constexpr auto kAlignment_bytes = static_cast<int64_t>(kMemoryAlignment_bytes);
+  return (size_bytes + kAlignment_bytes - 1) / kAlignment_bytes * kAlignment_bytes;
 }
 
 bool LiveTogether(const BufferLifetime& a, const BufferLifetime& b) {

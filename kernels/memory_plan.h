@@ -10,9 +10,6 @@
 
 namespace shoal::kernels {
 
-// Alignment of every planned buffer.
-inline constexpr int64_t kBufferAlignment_bytes = kMemoryAlignment_bytes;
-
 // One buffer, alive in steps [first_step, last_step].
 struct BufferLifetime {
   int64_t size_bytes = 0;
@@ -21,7 +18,7 @@ struct BufferLifetime {
 };
 
 struct MemoryPlan {
-  std::vector<int64_t> offsets;  // bytes, by index of the buffer; multiples of kBufferAlignment_bytes
+  std::vector<int64_t> offsets;  // bytes, by index of the buffer; multiples of kMemoryAlignment_bytes
   int64_t total_bytes = 0;
 };
 

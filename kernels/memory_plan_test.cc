@@ -22,7 +22,7 @@ TEST_CASE("no two buffers that live together overlap, and all are aligned and in
     }
     const MemoryPlan plan = PlanMemory(buffers);
     for (size_t i = 0; i < buffers.size(); ++i) {
-      CHECK(plan.offsets[i] % kBufferAlignment_bytes == 0);
+      CHECK(plan.offsets[i] % static_cast<int64_t>(kMemoryAlignment_bytes) == 0);
       CHECK(plan.offsets[i] + buffers[i].size_bytes <= plan.total_bytes);
       for (size_t j = 0; j < i; ++j)
         CHECK_FALSE(Overlap(buffers[i], plan.offsets[i], buffers[j], plan.offsets[j]));

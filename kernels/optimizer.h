@@ -1,6 +1,6 @@
-// The arithmetic of the update rules, on a piece of the parameters. A server and its follower both run it, so
-// its bits are defined: each element is computed in f32 by the formulas below, with an FMA where one is
-// written; scalars are computed once in f64 and then rounded.
+// The arithmetic of the update rules, on a piece of the parameters. Every copy of a block runs it on
+// its own processor, so its bits are defined: each element is computed in f32 by the formulas below, with an
+// FMA where one is written; scalars are computed once in f64 and then rounded.
 #pragma once
 
 #include <cstdint>

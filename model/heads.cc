@@ -7,13 +7,13 @@ namespace shoal::model {
 absl::Span<const HeadInfo> Heads() {
   static constexpr HeadInfo kHeads[] = {
       {HEAD_TYPE_CLASS, "one label per text", "single_label_classification", LossKind::kCrossEntropy,
-       HeadTarget::kClassPerText, LabelNumber::kAny},
+       HeadTarget::kClassPerText, LabelCount::kOneOrMore},
       {HEAD_TYPE_NUMBER, "a number per text", "regression", LossKind::kSquaredError, HeadTarget::kNumbers,
-       LabelNumber::kOne},
+       LabelCount::kOne},
       {HEAD_TYPE_LABELS, "any number of labels per text", "multi_label_classification",
-       LossKind::kSigmoidCrossEntropy, HeadTarget::kNumbers, LabelNumber::kAny},
+       LossKind::kSigmoidCrossEntropy, HeadTarget::kNumbers, LabelCount::kOneOrMore},
       {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, HeadTarget::kOwnTokens,
-       LabelNumber::kNone},
+       LabelCount::kNone},
   };
   return kHeads;
 }

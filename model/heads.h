@@ -18,7 +18,7 @@ enum class HeadTarget {
 };
 
 // How many labels, which are the columns of the logits, a model with this head has.
-enum class LabelNumber { kNone, kOne, kAny };
+enum class LabelCount { kNone, kOne, kOneOrMore };
 
 struct HeadInfo {
   HeadType type = {};
@@ -27,7 +27,7 @@ struct HeadInfo {
   const char* problem_type = "";
   LossKind loss = LossKind::kCrossEntropy;
   HeadTarget target = HeadTarget::kClassPerText;
-  LabelNumber labels = LabelNumber::kAny;
+  LabelCount labels = LabelCount::kOneOrMore;
 };
 
 // Every head once.

@@ -13,7 +13,8 @@
 
 namespace shoal::model {
 
-// A training step's input and output. Borrowed from Forward to the end of Backward.
+// A training step's input and output: θ and its gradient in the device's memory, the batch in the host's.
+// Borrowed from Forward to the end of Backward.
 struct MicroBatch {
   const float* theta = nullptr;
   Batch batch;

@@ -18,7 +18,7 @@ const Family* FamilyOf(const ModelConfig& config) { return FindFamily(config.fam
 
 absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
   const int64_t least_types = family.token_types > 0 ? 1 : 0;
-  const int64_t least_labels = HeadOf(config.head).labels == LabelNumber::kNone ? 0 : 1;
+  const int64_t least_labels = HeadOf(config.head).labels == LabelCount::kNone ? 0 : 1;
   const std::tuple<const char*, int64_t, int64_t> sizes[] = {
       {"vocab_size", config.vocab_size, 1},
       {"hidden_size", config.hidden_size, 1},
@@ -76,9 +76,9 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
 // The lower limit of their number is in CheckSizes.
 absl::Status CheckLabels(const ModelConfig& config) {
   const HeadInfo& head = HeadOf(config.head);
-  if (head.labels == LabelNumber::kNone && !config.labels.empty())
+  if (head.labels == LabelCount::kNone && !config.labels.empty())
     return InvalidConfig(absl::StrCat("a model that predicts ", head.predicts, " has no labels"));
-  if (head.labels == LabelNumber::kOne && config.labels.size() != 1)
+  if (head.labels == LabelCount::kOne && config.labels.size() != 1)
     return InvalidConfig(absl::StrCat("a model that predicts ", head.predicts, " has one label"));
   return absl::OkStatus();
 }

@@ -32,7 +32,7 @@ inline ModelConfig SmallConfig(NormPlacement norm, HeadType head,
   config.layer_norm_eps = 1e-5;
   config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0;
   config.labels = {"a", "b", "c"};
-  if (HeadOf(head).labels == LabelNumber::kOne) config.labels = {"number"};
+  if (HeadOf(head).labels == LabelCount::kOne) config.labels = {"number"};
   return config;
 }
 

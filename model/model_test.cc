@@ -349,7 +349,7 @@ std::vector<ModelConfig> EveryModel() {
       if (FindArchitecture(*family, head.type) == nullptr) continue;
       models.push_back(config);
       models.back().head = head.type;
-      if (head.labels == LabelNumber::kOne) models.back().labels.resize(1);
+      if (head.labels == LabelCount::kOne) models.back().labels.resize(1);
     }
   }
   return models;

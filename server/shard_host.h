@@ -13,9 +13,9 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/executor.h"
+#include "common/base/thread_pool.h"
 #include "common/protocol/contribution_stats.h"
 #include "common/storage/file.h"
-#include "kernels/cpu/thread_pool.h"
 #include "proto/scheduler.pb.h"
 #include "server/checkpoint_writer.h"
 #include "server/norms_client.h"
@@ -151,7 +151,7 @@ class ShardHost : public ShardEffects {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 
   absl::Mutex pool_mutex_;  // one loop at a time
-  kernels::ThreadPool pool_ ABSL_GUARDED_BY(pool_mutex_);
+  ThreadPool pool_ ABSL_GUARDED_BY(pool_mutex_);
 };
 
 }  // namespace shoal::server

@@ -32,7 +32,7 @@ TEST_CASE("A task gives the model the targets that the task's head takes") {
     CHECK((head.target == model::HeadTarget::kOwnTokens) == (kind == TargetKind::kNone));
     CHECK((head.target == model::HeadTarget::kClassPerText) == (kind == TargetKind::kClass));
     CHECK((head.target == model::HeadTarget::kNumbers) == (kind == TargetKind::kNumbers));
-    CHECK((head.labels == model::LabelNumber::kNone) == (kind == TargetKind::kNone));
+    CHECK((head.labels == model::LabelCount::kNone) == (kind == TargetKind::kNone));
   }
 }
 

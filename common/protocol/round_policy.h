@@ -36,8 +36,8 @@ class RoundPolicy {
   virtual bool IsDue(bool complete) const = 0;
 };
 
-// Round t applies the contributions of all slots, each computed with version t, at once: the result depends on
-// the job alone.
+// Round t applies the contributions of all slots, each computed with version t, at once: the result depends
+// on the job alone.
 const RoundPolicy& SynchronousRounds();
 
 }  // namespace shoal

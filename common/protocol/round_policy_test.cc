@@ -7,7 +7,8 @@ namespace {
 
 using Timing = RoundPolicy::Timing;
 
-TEST_CASE("Synchronous: a worker starts the next round when its own slots of this one are done", "[protocol]") {
+TEST_CASE("Synchronous: a worker starts the next round when its own slots of this one are done",
+          "[protocol]") {
   CHECK(SynchronousRounds().NextToStart(Version(7), false) == Round(7));
   CHECK(SynchronousRounds().NextToStart(Version(7), true) == Round(8));
 }

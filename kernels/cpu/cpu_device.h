@@ -7,10 +7,10 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/base/thread_pool.h"
 #include "kernels/cpu/gemm/gemm_engine.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/cpu/thread_pool.h"
 #include "kernels/device.h"
 
 namespace shoal::kernels {

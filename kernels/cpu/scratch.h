@@ -9,7 +9,7 @@
 
 namespace shoal::kernels {
 
-// Aligned to kBufferAlignment_bytes; grows on first use only, never shrinks.
+// Aligned to kMemoryAlignment_bytes; grows on first use only, never shrinks.
 class Scratch {
  public:
   explicit Scratch(int threads) : of_threads_(threads) {}

@@ -56,7 +56,7 @@ absl::Status ReadLabels(const Json& json, ModelConfig* config) {
 // Whether a config.json with this "problem_type" means this head. Without one, `transformers` takes a single
 // label to be a number.
 bool IsMeant(const HeadInfo& head, absl::string_view problem_type, size_t labels) {
-  if (problem_type.empty()) return head.labels == LabelNumber::kOne && labels == 1;
+  if (problem_type.empty()) return head.labels == LabelCount::kOne && labels == 1;
   return head.problem_type == problem_type;
 }
 
@@ -65,7 +65,7 @@ bool IsMeant(const HeadInfo& head, absl::string_view problem_type, size_t labels
 absl::Status ReadHead(const Family& family, const Json& json, HeadUse use, ModelConfig* config) {
   SHOAL_ASSIGN_OR_RETURN(const Architecture* const architecture, ReadArchitecture(family, json, use));
   config->head = architecture->heads.front();
-  if (HeadOf(config->head).labels == LabelNumber::kNone) return absl::OkStatus();
+  if (HeadOf(config->head).labels == LabelCount::kNone) return absl::OkStatus();
   if (use == HeadUse::kReplaced) {
     config->labels = {"LABEL_0", "LABEL_1"};
     return absl::OkStatus();
@@ -87,7 +87,7 @@ void WriteArchitecture(const Family& family, const ModelConfig& config, Json* js
 void WriteLabels(const ModelConfig& config, Json* json) {
   const HeadInfo& head = HeadOf(config.head);
   if (*head.problem_type != '\0') (*json)["problem_type"] = head.problem_type;
-  if (head.labels == LabelNumber::kNone) return;
+  if (head.labels == LabelCount::kNone) return;
   Json names = Json::object(), numbers = Json::object();
   for (size_t i = 0; i < config.labels.size(); ++i) {
     names[std::to_string(i)] = config.labels[i];

@@ -23,8 +23,8 @@ ModelConfig SmallModel(const Family& family, HeadType head) {
   config.head = head;
   config.vocab_size = 40;
   config.type_vocab_size = family.token_types;
-  if (HeadOf(head).labels == LabelNumber::kOne) config.labels = {"number"};
-  if (HeadOf(head).labels == LabelNumber::kAny) config.labels = {"a", "b", "c"};
+  if (HeadOf(head).labels == LabelCount::kOne) config.labels = {"number"};
+  if (HeadOf(head).labels == LabelCount::kOneOrMore) config.labels = {"a", "b", "c"};
   return config;
 }
 

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/thread_pool.h"
+#include "common/base/thread_pool.h"
 #include "kernels/optimizer.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/timing.h"
@@ -20,14 +20,14 @@ struct State {
       : parameters(size, 0.5f), gradient(size, 0.01f), first_moment(size), second_moment(size) {}
 };
 
-void Apply(kernels::ThreadPool& pool, uint64_t step_index, State& state) {
+void Apply(ThreadPool& pool, uint64_t step_index, State& state) {
   kernels::OptimizerConfig config;
   config.weight_decay = 0.01;
   kernels::OptimizerStep step;
   step.step = step_index;
   step.learning_rate = 1e-4;
   const int64_t size = static_cast<int64_t>(state.parameters.size());
-  pool.ParallelFor(kernels::CutCount(size, kPiece), [&](int64_t item, int) {
+  pool.ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
     const int64_t at = item * kPiece;
     const auto piece = [&](std::vector<float>& x) { return absl::MakeSpan(x).subspan(at, kPiece); };
     kernels::UpdateParameters(config, step,
@@ -36,9 +36,9 @@ void Apply(kernels::ThreadPool& pool, uint64_t step_index, State& state) {
   });
 }
 
-void Copy(kernels::ThreadPool& pool, const std::vector<float>& from, std::vector<float>& to) {
+void Copy(ThreadPool& pool, const std::vector<float>& from, std::vector<float>& to) {
   const int64_t size = static_cast<int64_t>(from.size());
-  pool.ParallelFor(kernels::CutCount(size, kPiece), [&](int64_t item, int) {
+  pool.ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
     const int64_t at = item * kPiece, count = std::min(kPiece, size - at);
     std::memcpy(to.data() + at, from.data() + at, count * sizeof(float));
   });
@@ -47,7 +47,7 @@ void Copy(kernels::ThreadPool& pool, const std::vector<float>& from, std::vector
 }  // namespace
 
 absl::Status RunApply(const ApplyOptions& options) {
-  kernels::ThreadPool pool(options.threads);
+  ThreadPool pool(options.threads);
   const int64_t size = (options.parameters_mib << 20) / static_cast<int64_t>(sizeof(float));
   const double moved_bytes = 7.0 * sizeof(float) * static_cast<double>(size);
   double apply_seconds = 0, copy_seconds = 0;

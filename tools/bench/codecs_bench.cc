@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "common/base/thread_pool.h"
 #include "common/base/wire.h"
 #include "common/protocol/blocks.h"
-#include "kernels/cpu/thread_pool.h"
 #include "tools/bench/json_line.h"
 #include "tools/bench/timing.h"
 
@@ -50,7 +50,7 @@ struct Case {
 };
 
 // Seconds of fn(thread's arrays) on all threads, for all elements once.
-double Measure(kernels::ThreadPool& pool, std::vector<Arrays>& arrays, const CodecsOptions& options,
+double Measure(ThreadPool& pool, std::vector<Arrays>& arrays, const CodecsOptions& options,
                absl::FunctionRef<void(Arrays&)> fn) {
   const uint64_t passes = std::max<uint64_t>(1, kTimedElements / arrays[0].values.size());
   const double seconds = BestSeconds(options.repeats, [&] {
@@ -61,7 +61,7 @@ double Measure(kernels::ThreadPool& pool, std::vector<Arrays>& arrays, const Cod
   return seconds / static_cast<double>(passes);
 }
 
-void RunCase(const CodecsOptions& options, kernels::ThreadPool& pool, const Case& at, const Op& op) {
+void RunCase(const CodecsOptions& options, ThreadPool& pool, const Case& at, const Op& op) {
   std::vector<Arrays> arrays(pool.threads(), Arrays(at.elements));
   for (Arrays& of_thread : arrays) Encode(at.format, of_thread.values, absl::MakeSpan(of_thread.wire));
   const double seconds = Measure(pool, arrays, options, [&](Arrays& a) { op.run(at.format, a); });
@@ -89,7 +89,7 @@ void RunCase(const CodecsOptions& options, kernels::ThreadPool& pool, const Case
 absl::Status RunCodecs(const CodecsOptions& options) {
   const uint64_t large = static_cast<uint64_t>(options.mib) << 18;
   for (int threads : std::set<int>{1, options.threads}) {
-    kernels::ThreadPool pool(threads);
+    ThreadPool pool(threads);
     for (WireFormat format : {WIRE_FORMAT_BF16, WIRE_FORMAT_F16}) {
       for (const Case& at : {Case{format, kMaxBlockElements, true}, Case{format, large, false}}) {
         for (const Op& op : kOps) RunCase(options, pool, at, op);

@@ -69,7 +69,7 @@ PeakLoop LoopOf(kernels::Isa isa, kernels::DType activations) {
   return isa >= kernels::Isa::kAvx512 ? PeakLoop{&FmaAvx512, 32} : PeakLoop{&FmaAvx2, 16};
 }
 
-double CopyGigabytesPerSecond(kernels::ThreadPool& pool) {
+double CopyGigabytesPerSecond(ThreadPool& pool) {
   constexpr int64_t kBytes = 256 << 20, kPiece = 1 << 20;
   std::vector<char> from(kBytes, 1), to(kBytes);
   const double seconds = BestSeconds(3, [&] {
@@ -84,7 +84,7 @@ double CopyGigabytesPerSecond(kernels::ThreadPool& pool) {
 
 MachinePeak MeasureMachinePeak(kernels::CpuDevice& device, kernels::DType activations) {
   const PeakLoop loop = LoopOf(device.isa(), activations);
-  kernels::ThreadPool& pool = device.pool();
+  ThreadPool& pool = device.pool();
   std::vector<float> results(pool.threads());
   const double seconds = BestSeconds(
       3, [&] { pool.ParallelFor(pool.threads(), [&](int64_t item, int) { results[item] = loop.run(); }); });

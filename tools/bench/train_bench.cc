@@ -123,7 +123,7 @@ class Trainer {
     const std::vector<uint64_t>& begins = parameters_.group_begins;
     const kernels::OpTimer timer(device_.profile(), "optimizer",
                                  {0, 7.0 * sizeof(float) * static_cast<double>(size)});
-    device_.pool().ParallelFor(kernels::CutCount(size, kPiece), [&](int64_t item, int) {
+    device_.pool().ParallelFor(CutCount(size, kPiece), [&](int64_t item, int) {
       const auto piece = [&](const FloatArray& x, const std::vector<uint64_t>& at) {
         return absl::MakeSpan(x.get() + at[group], size).subspan(item * kPiece, kPiece);
       };

@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <cstring>
 
+#include "common/base/thread_pool.h"
 #include "kernels/cpu/gemm/flush_denormals.h"
 #include "kernels/cpu/gemm/gemm_bf16_pack.h"
 #include "kernels/cpu/gemm/gemm_finish.h"
 #include "kernels/cpu/gemm/gemm_own.h"
 #include "kernels/cpu/gemm/gemm_prefetch.h"
-#include "kernels/cpu/thread_pool.h"
 
 namespace shoal::kernels {
 

@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/base/thread_pool.h"
 #include "hwy/base.h"
 #include "kernels/cpu/gemm/flush_denormals.h"
 #include "kernels/cpu/gemm/gemm_bf16_pack.h"
 #include "kernels/cpu/gemm/gemm_finish.h"
 #include "kernels/cpu/gemm/gemm_prefetch.h"
-#include "kernels/cpu/thread_pool.h"
 
 // Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
 // function of a header is compiled for it.

@@ -7,8 +7,8 @@
 
 #include <algorithm>
 
+#include "common/base/thread_pool.h"
 #include "hwy/base.h"
-#include "kernels/cpu/thread_pool.h"
 
 // Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
 // function of a header is compiled for it.

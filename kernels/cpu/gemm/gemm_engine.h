@@ -10,10 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "common/base/thread_pool.h"
 #include "kernels/bf16_class.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/cpu/thread_pool.h"
 
 namespace shoal::kernels {
 

@@ -2,9 +2,9 @@
 
 #include <cstring>
 
+#include "common/base/thread_pool.h"
 #include "kernels/cpu/gemm/gemm_finish.h"
 #include "kernels/cpu/gemm/gemm_prefetch.h"
-#include "kernels/cpu/thread_pool.h"
 #include "kernels/gemm.h"
 
 #undef HWY_TARGET_INCLUDE

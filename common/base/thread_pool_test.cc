@@ -1,4 +1,4 @@
-#include "kernels/cpu/thread_pool.h"
+#include "common/base/thread_pool.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -7,7 +7,7 @@
 #include "absl/synchronization/barrier.h"
 #include "absl/time/clock.h"
 
-namespace shoal::kernels {
+namespace shoal {
 namespace {
 
 TEST_CASE("each item runs exactly once, whatever the number of threads") {
@@ -62,4 +62,4 @@ TEST_CASE("threads that have gone to sleep wake up for the next loop") {
 }
 
 }  // namespace
-}  // namespace shoal::kernels
+}  // namespace shoal

@@ -1,4 +1,4 @@
-// A fixed set of threads for kernels. The caller is one of them.
+// A fixed set of threads for loops. The caller is one of them.
 #pragma once
 
 #include <atomic>
@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 
-namespace shoal::kernels {
+namespace shoal {
 
 // Runs the items of one loop at a time. Items are cut by the shape of the work, never by the number of
 // threads, and are handed out in order to whichever thread is free. So which thread runs an item is
@@ -59,4 +59,4 @@ class ThreadPool {
 // The number of pieces when [0, n) is cut into pieces of `grain`; the last may be shorter.
 inline int64_t CutCount(int64_t n, int64_t grain) { return (n + grain - 1) / grain; }
 
-}  // namespace shoal::kernels
+}  // namespace shoal

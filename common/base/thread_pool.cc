@@ -1,4 +1,4 @@
-#include "kernels/cpu/thread_pool.h"
+#include "common/base/thread_pool.h"
 
 #include <immintrin.h>
 
@@ -6,7 +6,7 @@
 #include "absl/time/time.h"
 #include "common/base/status.h"
 
-namespace shoal::kernels {
+namespace shoal {
 namespace {
 
 // Loops of one step follow each other within microseconds; waking a thread costs about as much as this.
@@ -91,4 +91,4 @@ void ThreadPool::WorkerLoop(int thread) {
   }
 }
 
-}  // namespace shoal::kernels
+}  // namespace shoal
