@@ -15,7 +15,6 @@ namespace shoal {
 namespace {
 
 constexpr size_t kMaxNameBytes = 63;  // fits a folder, a host name and a Kubernetes label
-constexpr double kDistilBertEpsilon = 1e-12;
 constexpr double kSplitSlack = 1e-9;  // 0.9 + 0.05 + 0.05 is not 1 in binary
 
 class Problems {
@@ -157,14 +156,14 @@ void CheckTask(const JobSpec& job, Problems* problems) {
 
 // What a family's config.json can't express.
 void CheckFamily(const ModelSpec& model, Problems* problems) {
-  const bool bert = model.family() == MODEL_FAMILY_BERT;  // which supports both
-  const NormPlacement norm = model.family() == MODEL_FAMILY_GPT2 ? NORM_PLACEMENT_PRE : NORM_PLACEMENT_POST;
-  problems->AddIf(!bert && model.norm() != norm, "model.norm", "expected ", Word(norm), " with family ",
-                  Word(model.family()), ", got ", Word(model.norm()));
-  const bool distilbert = model.family() == MODEL_FAMILY_DISTILBERT;
-  problems->AddIf(distilbert && model.layer_norm_epsilon() != kDistilBertEpsilon, "model.layer_norm_epsilon",
-                  "expected ", kDistilBertEpsilon, " with family distilbert, got ",
-                  model.layer_norm_epsilon());
+  const FamilyRule& rule = RuleOf(model.family());
+  const bool known = rule.norms_size() > 0;  // otherwise already reported for the field itself
+  problems->AddIf(known && !Holds(rule.norms(), model.norm()), "model.norm", "expected ",
+                  Alternatives(Words<NormPlacement>(rule.norms())), " with family ", Word(model.family()),
+                  ", got ", Word(model.norm()));
+  problems->AddIf(rule.fixed_epsilon() && model.layer_norm_epsilon() != rule.layer_norm_epsilon(),
+                  "model.layer_norm_epsilon", "expected ", rule.layer_norm_epsilon(), " with family ",
+                  Word(model.family()), ", got ", model.layer_norm_epsilon());
 }
 
 void CheckModel(const JobSpec& job, Problems* problems) {

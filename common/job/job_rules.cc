@@ -71,6 +71,11 @@ const TaskRule& RuleOf(TaskType task) {
   return value == nullptr ? TaskRule::default_instance() : value->options().GetExtension(task_rule);
 }
 
+const FamilyRule& RuleOf(ModelFamily family) {
+  const EnumValueDescriptor* value = ModelFamily_descriptor()->FindValueByNumber(family);
+  return value == nullptr ? FamilyRule::default_instance() : value->options().GetExtension(family_rule);
+}
+
 std::string WordOf(const EnumValueDescriptor* value) {
   const std::string& name = RuleOf(value).name();
   if (!name.empty()) return name;

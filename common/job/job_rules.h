@@ -34,6 +34,9 @@ const WordRule& RuleOf(const google::protobuf::EnumValueDescriptor* value);
 // What a task requires of its job; empty when there is no such task.
 const TaskRule& RuleOf(TaskType task);
 
+// What models of a family are like; empty when there is no such family.
+const FamilyRule& RuleOf(ModelFamily family);
+
 // How the value is written in a job file: "inverse_sqrt", "text-classification".
 std::string WordOf(const google::protobuf::EnumValueDescriptor* value);
 

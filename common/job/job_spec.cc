@@ -15,8 +15,6 @@ constexpr uint32_t kDefaultLayers = 2;
 constexpr uint32_t kHeadSize = 64;  // of BERT and GPT-2, whatever their width
 constexpr uint32_t kIntermediateFactor = 4;
 constexpr uint32_t kDefaultMaxLength = 64;
-constexpr double kBertLayerNormEpsilon = 1e-12;
-constexpr double kGpt2LayerNormEpsilon = 1e-5;
 
 void CompleteFormat(DataSpec* data) {
   if (data->has_format()) return;
@@ -45,18 +43,16 @@ void CompleteTokenizer(const JobSpec& job, TokenizerSpec* tokenizer) {
 void CompleteShape(TaskType task, ModelSpec* model) {
   const TaskRule& rule = RuleOf(task);
   if (!model->has_family() && rule.families_size() > 0) model->set_family(rule.families(0));
-  const bool gpt2 = model->family() == MODEL_FAMILY_GPT2;
+  const FamilyRule& family = RuleOf(model->family());
   if (!model->has_hidden_size()) model->set_hidden_size(kDefaultHiddenSize);
   if (!model->has_layers()) model->set_layers(kDefaultLayers);
   if (!model->has_heads()) model->set_heads(std::max(1u, model->hidden_size() / kHeadSize));
   if (!model->has_intermediate_size())
     model->set_intermediate_size(kIntermediateFactor * model->hidden_size());
   if (!model->has_max_length()) model->set_max_length(kDefaultMaxLength);
-  if (!model->has_norm()) model->set_norm(gpt2 ? NORM_PLACEMENT_PRE : NORM_PLACEMENT_POST);
-  if (!model->has_activation())
-    model->set_activation(gpt2 ? ACTIVATION_TYPE_GELU_TANH : ACTIVATION_TYPE_GELU);
-  if (!model->has_layer_norm_epsilon())
-    model->set_layer_norm_epsilon(gpt2 ? kGpt2LayerNormEpsilon : kBertLayerNormEpsilon);
+  if (!model->has_norm() && family.norms_size() > 0) model->set_norm(family.norms(0));
+  if (!model->has_activation()) model->set_activation(family.activation());
+  if (!model->has_layer_norm_epsilon()) model->set_layer_norm_epsilon(family.layer_norm_epsilon());
 }
 
 void CompleteTrain(TrainSpec* train) {

@@ -426,6 +426,17 @@ TEST_CASE("Each task says what it goes with, and its default metric") {
   CHECK(RuleOf(static_cast<TaskType>(77)).metrics_size() == 0);
 }
 
+TEST_CASE("Each family says what its models are like") {
+  const auto* families = ModelFamily_descriptor();
+  for (int i = 0; i < families->value_count(); ++i) {
+    INFO(families->value(i)->name());
+    const FamilyRule& rule = RuleOf(static_cast<ModelFamily>(families->value(i)->number()));
+    CHECK(rule.norms_size() > 0);
+    CHECK(rule.layer_norm_epsilon() > 0);
+  }
+  CHECK(RuleOf(static_cast<ModelFamily>(77)).norms_size() == 0);
+}
+
 TEST_CASE("Metrics have the names of job files, and losses are better when lower") {
   CHECK(MetricName(METRIC_MACRO_F1) == "macro_f1");
   CHECK(MetricName(static_cast<Metric>(77)) == "metric 77");
