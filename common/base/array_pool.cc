@@ -13,7 +13,7 @@ FloatArray ArrayPool::Acquire(uint64_t elements) {
 
 void ArrayPool::Allocate(uint64_t elements, std::vector<float*>* free) {
   const uint64_t bytes = elements * sizeof(float);
-  // A small array is allocated alone: few are alive, and most of a shared page would lie idle.
+  // A small array is allocated alone: few are alive, and most of a shared page would be unused.
   constexpr uint64_t kLeastShared_bytes = kHugePage_bytes / 16;
   const bool shared = bytes >= kLeastShared_bytes && kHugePage_bytes % bytes == 0;
   const uint64_t arrays = shared ? kHugePage_bytes / bytes : 1;

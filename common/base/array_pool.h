@@ -12,11 +12,11 @@
 
 namespace shoal {
 
-// An array of float32, 64-byte aligned, that returns to its pool when its last owner lets go.
+// An array of float32, 64-byte aligned, that returns to its pool when its last owner releases it.
 using FloatArray = std::shared_ptr<float>;
 
 // Allocates only when no free array has the requested size, so the steady state makes no large allocation.
-// Arrays whose size divides a huge page (blocks) share pages with others of their size.
+// Arrays of at least 128 KiB whose size divides a huge page (blocks) share pages with others of their size.
 // Thread-safe; arrays may be released by any thread.
 class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
  public:
@@ -24,7 +24,7 @@ class ArrayPool : public std::enable_shared_from_this<ArrayPool> {
   ArrayPool(const ArrayPool&) = delete;
   ArrayPool& operator=(const ArrayPool&) = delete;
 
-  // Contents undefined. Arrays keep the pool alive. Throws LargeMemoryError, without effect.
+  // Contents undefined. Arrays keep the pool alive. Throws LargeMemoryError, with no other effect.
   FloatArray Acquire(uint64_t elements) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Memory of all arrays, in use or free.

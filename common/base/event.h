@@ -9,7 +9,7 @@
 
 namespace shoal {
 
-// Thread-safe. Waits by the monotonic clock: absl::Notification waits by the wall clock.
+// Thread-safe. Timeouts follow the monotonic clock; those of absl::Notification follow the wall clock.
 class Event {
  public:
   // Wakes all waiters; later waits return at once.

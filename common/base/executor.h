@@ -1,4 +1,4 @@
-// Where a shell runs what must happen later, or on another thread: on an own thread
+// Where a shell runs what must happen later, or on another thread: on a thread of its own
 // (common/base/timer_queue.h), or in the simulated time of tests/simulation. Shells are given their executors
 // and start no other threads, so the simulation runs the shells that ship.
 #pragma once

@@ -12,7 +12,7 @@
 
 namespace shoal {
 
-// The least alignment of what is allocated: a cache line, and the widest vector.
+// The minimum alignment of allocations: a cache line, and the widest vector.
 inline constexpr uint64_t kMemoryAlignment_bytes = 64;
 // From this size on, huge pages are requested and sizes are rounded up to a multiple of it.
 inline constexpr uint64_t kHugePage_bytes = 2 << 20;

@@ -2,7 +2,7 @@
 // as easy as 1, 2, 3", SC 2011).
 //
 // A key comes from (seed, purpose, indices); under a key, each counter yields four 32-bit words. So any
-// number can be drawn anywhere at any time, and there is no state that must survive.
+// number can be drawn anywhere at any time, and there is no state to save.
 #pragma once
 
 #include <array>

@@ -14,15 +14,14 @@ namespace {
 // Longer than any process lives, but short enough that no time point overflows.
 constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
 
-// Tasks that can do without the memory catch the error themselves. The others may have left something half
+// Tasks that can do without the memory catch the error themselves. The others may have left work half
 // done, so the process exits; what it has acknowledged is durable, and other nodes take over.
 void RunTask(const std::function<void()>& task) {
   try {
     task();
   } catch (const std::bad_alloc& error) {
-    spdlog::critical(
-        "There is not enough memory ({}): the process exits. Give it more, or the job fewer slots",
-        error.what());
+    spdlog::critical("Out of memory ({}): exiting. Give the process more memory, or the job fewer slots",
+                     error.what());
     std::_Exit(1);
   }
 }

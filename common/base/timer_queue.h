@@ -13,7 +13,7 @@
 
 namespace shoal {
 
-// Waits by the monotonic clock, hence std::condition_variable: absl::Mutex waits by the wall clock.
+// Uses std::condition_variable because it can wait by the monotonic clock; absl::Mutex uses the wall clock.
 // Thread-safe.
 class TimerQueue : public Executor {
  public:

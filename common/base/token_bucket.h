@@ -10,8 +10,8 @@ namespace shoal {
 
 // A token bucket (ITU-T I.371's virtual scheduling form). Pure; not thread-safe. Times must not decrease.
 //
-// Bytes cross in sequence at `bits_per_second`. After a long enough pause `burst_bytes` cross at once: they
-// make up for a sender that is a little late, as the queue in front of a real link does.
+// Bytes cross in sequence at `bits_per_second`. After a long enough pause `burst_bytes` cross at once,
+// which compensates for a sender that is a little late, as the queue in front of a real link does.
 class TokenBucket {
  public:
   // `bits_per_second` is positive.
@@ -32,7 +32,7 @@ class TokenBucket {
 
   const double bits_per_second_;
   const absl::Duration burst_;                 // the time that `burst_bytes` take
-  absl::Time crossed_ = absl::InfinitePast();  // when all bytes so far are on the other side
+  absl::Time crossed_ = absl::InfinitePast();  // when all bytes sent so far have crossed
 };
 
 }  // namespace shoal

@@ -13,7 +13,7 @@ namespace shoal {
 
 // A decimal number, optional blanks, and one of ns, us, ms, s, min, h, d; "0" alone is zero.
 // Errors: INVALID_ARGUMENT that says what was expected: not a number, negative, unknown or missing unit, over
-// 1,000 years.
+// 292 years (2^63 ns).
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
 // In the largest unit in which it is a whole number: "90s", "10min", "0s". ParseDuration reads it back

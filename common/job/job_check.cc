@@ -110,7 +110,7 @@ void CheckFiles(const DataSpec& data, Problems* problems) {
   problems->AddIf(given && !split && data.has_split(), "data.split", without);
   problems->AddIf(given && !split && data.has_group(), "data.group", without);
   problems->AddIf((split || given) && !data.has_format(), "data.format",
-                  "is missing and can't be told from the extension of the first file; expected ",
+                  "is missing and can't be inferred from the extension of the first file; expected ",
                   ExpectedText(DataSpec::descriptor()->FindFieldByName("format")));
   CheckFilesOnce(data, problems);
 }
@@ -143,7 +143,7 @@ void CheckAllowed(Enum value, const google::protobuf::RepeatedField<int>& allowe
                   " with task ", Word(task));
 }
 
-// The data, vocabularies and models that go with the task.
+// Checks that the task supports the data, vocabulary and model.
 void CheckTask(const JobSpec& job, Problems* problems) {
   const TaskType task = job.task();
   const TaskRule& rule = RuleOf(task);

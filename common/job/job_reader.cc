@@ -22,7 +22,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::OneofDescriptor;
 
-// A job file is a page of text; a far larger file is not one, but was given by mistake.
+// A job file is a page of text; a far larger file was given by mistake.
 constexpr size_t kMaxYamlBytes = 1 << 20;
 // The order of the first assignment: after every line of the file.
 constexpr int kFirstAssignmentOrder = std::numeric_limits<int>::max() / 2;
@@ -67,7 +67,7 @@ const FieldDescriptor* RivalOf(const Message& message, const FieldDescriptor* fi
   return rival == field ? nullptr : rival;
 }
 
-// What makes the text unfit even for the YAML library; "" when nothing does.
+// Why the text can't be passed to the YAML library; "" when it can.
 std::string TextProblem(absl::string_view yaml) {
   if (yaml.size() > kMaxYamlBytes) {
     return absl::StrCat("expected a job file of at most ", kMaxYamlBytes, " bytes, got ", yaml.size());
@@ -139,7 +139,7 @@ void JobReader::ReadAssignment(const std::string& assignment) {
 void JobReader::ReadGroup(const YAML::Node& node, const std::string& path, Message* message) {
   if (!node.IsMap() || HasOwnTag(node)) {
     return Add(PlaceOf(node), path,
-               absl::StrCat("expected fields, one 'name: value' a line, got ", KindOf(node)));
+               absl::StrCat("expected fields, one 'name: value' per line, got ", KindOf(node)));
   }
   std::map<std::string, int> seen;
   for (const auto& entry : node) ReadEntry(entry.first, entry.second, path, &seen, message);

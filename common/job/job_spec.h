@@ -17,7 +17,7 @@ namespace shoal {
 // may hold anything. With model.from the shape's fields stay unset: they are in that folder's config.json.
 void CompleteJob(JobSpec* job);
 
-// All problems of a completed job. None: it can run, as far as one can tell without its files.
+// All problems of a completed job. When there are none it can run, as far as one can tell without its files.
 std::vector<JobProblem> FindJobProblems(const JobSpec& job);
 
 // The same as a status. Errors: INVALID_ARGUMENT with up to ten problems, one per line: "train.slots:

@@ -194,7 +194,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"data.files[1]: expected a non-empty string", [](JobSpec* j) { j->mutable_data()->add_files(""); }},
       {"data.files[1]: expected at most 4096 bytes, got 5000",
        [](JobSpec* j) { j->mutable_data()->add_files(std::string(5000, 'x')); }},
-      {"data.format: is missing and can't be told",
+      {"data.format: is missing and can't be inferred",
        [](JobSpec* j) { j->mutable_data()->set_files(0, "a.dat"); }},
       {"data.split: train, validation and test sum to 1.2; expected at most 1",
        [](JobSpec* j) {
@@ -380,7 +380,7 @@ TEST_CASE("A job with a field of a newer version is refused") {
         "job: has fields that this version does not know (made by a newer one?)");
 }
 
-TEST_CASE("At most ten problems are told") {
+TEST_CASE("At most ten problems are reported") {
   JobSpec job;
   CompleteJob(&job);
   for (int i = 0; i < 20; ++i) job.mutable_data()->add_files("same.tsv");

@@ -141,7 +141,7 @@ TEST_CASE("Each mistake in a job file is reported with its line, its field and w
       {"  files: [sections.tsv]", "  files: [sections.tsv, {a: b}]",
        "job.yaml:4: data.files[1]: expected a list of strings, got a mapping"},
       {"data:\n", "data: all\nignored:\n",
-       "job.yaml:3: data: expected fields, one 'name: value' a line, got 'all'"},
+       "job.yaml:3: data: expected fields, one 'name: value' per line, got 'all'"},
       {"name: sections", "name: sections\nlog_every: 50",
        "job.yaml:2: log_every: expected a number with a unit, such as '200 rounds' or '0.5 epochs', or "
        "'never'; got '50'"},
@@ -181,7 +181,7 @@ TEST_CASE("Several mistakes are reported together, in the order of the file") {
 TEST_CASE("Text that is not a job is refused") {
   CHECK(ErrorOf("") == "job.yaml: is empty; expected fields of a job (docs/job-file.md)");
   CHECK(ErrorOf("# only a comment\n") == "job.yaml: is empty; expected fields of a job (docs/job-file.md)");
-  CHECK(ErrorOf("- a\n- b\n") == "job.yaml:1: expected fields, one 'name: value' a line, got a list");
+  CHECK(ErrorOf("- a\n- b\n") == "job.yaml:1: expected fields, one 'name: value' per line, got a list");
   CHECK(absl::StartsWith(ErrorOf("name: [a\n"), "job.yaml:2: is not valid YAML: "));
   CHECK(absl::StartsWith(ErrorOf("a: *nowhere\n"), "job.yaml:1: is not valid YAML: "));
   CHECK(absl::StartsWith(ErrorOf(std::string(5000, '[')), "job.yaml:1: is not valid YAML: "));
@@ -229,7 +229,7 @@ TEST_CASE("A mistake in an assignment names the flag") {
       {"train.slotz=3", "--set train.slotz=3: train.slotz: unknown field; did you mean 'slots'?"},
       {"slots=3", "--set slots=3: slots: unknown field; did you mean 'train.slots'?"},
       {"train.slots.x=3", "--set train.slots.x=3: train.slots: has no fields inside"},
-      {"train=3", "--set train=3: train: expected fields, one 'name: value' a line, got '3'"},
+      {"train=3", "--set train=3: train: expected fields, one 'name: value' per line, got '3'"},
       {"train.slots=",
        "--set train.slots=: train.slots: has no value; to get the default, leave the field out"},
       {"data.files=[a", "--set data.files=[a: data.files: the value is not valid YAML: "},

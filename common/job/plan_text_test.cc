@@ -33,8 +33,7 @@ JobPlan Plan() {
   return plan;
 }
 
-TEST_CASE(
-    "The text of a plan is the same wherever the files lie, and another one for all that decides bits") {
+TEST_CASE("The text of a plan depends on everything that determines bits, but not on where the files are") {
   const std::string text = PlanText(Plan());
   JobPlan moved = Plan();
   moved.mutable_files(0)->set_path("/there/data.tsv");

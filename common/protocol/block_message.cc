@@ -97,7 +97,7 @@ absl::Status TakeHeader(SliceCursor* cursor, google::protobuf::MessageLite* head
   if (bytes >= kMaxBlockHeaderBytes) return Malformed(absl::StrCat("a header of ", bytes, " bytes"));
   std::string encoded;
   if (!cursor->Take(bytes, &encoded)) return Malformed("it ends inside the header");
-  if (!header->ParseFromString(encoded)) return Malformed("the header is not a header");
+  if (!header->ParseFromString(encoded)) return Malformed("the header can't be parsed");
   return absl::OkStatus();
 }
 
@@ -106,8 +106,7 @@ absl::StatusOr<Payload> TakePayload(SliceCursor* cursor) {
   if (cursor->TakeByte() != kPayloadTag) return Malformed("no payload after the header");
   SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, TakeVarint(cursor));
   if (bytes != cursor->left()) {
-    return Malformed(
-        absl::StrCat("a payload of ", bytes, " bytes, but ", cursor->left(), " bytes are there"));
+    return Malformed(absl::StrCat("a payload of ", bytes, " bytes, but ", cursor->left(), " bytes remain"));
   }
   return cursor->TakeRest();
 }

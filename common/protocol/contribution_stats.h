@@ -9,7 +9,7 @@ namespace shoal {
 
 // Servers keep the statistics of the last kRoundStatisticsKept rounds, for a scheduler that was stopped; a
 // running scheduler stores what it has received at least every kMaxRoundsUnstored rounds. So none are lost if
-// it is back before the servers have run the difference in rounds.
+// it is back before the servers have run as many rounds as the two numbers differ by.
 inline constexpr uint64_t kRoundStatisticsKept = 10000;
 inline constexpr uint64_t kMaxRoundsUnstored = 200;
 static_assert(2 * kMaxRoundsUnstored <= kRoundStatisticsKept);

@@ -40,9 +40,9 @@ class Payload {
   uint64_t size_ = 0;
 };
 
-// Reads the elements of a payload in order, however it is split, in pieces that fit a cache. Not thread-safe;
-// the payload must outlive it. Reading more elements than there are is the caller's mistake: check
-// Payload::size first.
+// Reads the elements of a payload in order, however it is split: its callers do so in pieces that fit a
+// cache. Not thread-safe; the payload must outlive it. Reading more elements than there are is the caller's
+// mistake: check Payload::size first.
 class PayloadReader {
  public:
   PayloadReader(WireFormat format, const Payload& payload)

@@ -17,22 +17,22 @@ class RoundPolicy {
   // parameters in a worker's memory. At least 2: a worker receives a version while it computes with another.
   virtual uint32_t versions_kept() const = 0;
 
-  // The round whose slots a worker starts next. Version `base` is the oldest that it still needs; `done`: all
-  // its slots of the round from `base` are. A slot computes with the input version of its round, layer by
-  // layer as the blocks arrive.
+  // The round whose slots a worker starts next. Version `base` is the oldest that it still needs; `done`:
+  // whether all its slots of the round that starts from `base` are done. A slot computes with the input
+  // version of its round, layer by layer as the blocks arrive.
   virtual Round NextToStart(Version base, bool done) const = 0;
 
   enum class Timing {
     kOpen,
-    kOver,   // the round does without it: dropped, with success
+    kOver,   // too late to matter: dropped, which is not an error
     kEarly,  // nobody can have computed it yet: refused
   };
   // A contribution to `round` reaches a block that has applied version `applied` and published version
   // `published`, which may be the one before.
   virtual Timing TimingOf(Round round, Version applied, Version published) const = 0;
 
-  // Whether a block that has just added a contribution applies what it holds; `complete`: that covers all
-  // slots of the round.
+  // Whether a block that has just added a contribution applies what it holds; `complete`: whether that
+  // covers all slots of the round.
   virtual bool IsDue(bool complete) const = 0;
 };
 

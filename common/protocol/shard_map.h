@@ -1,4 +1,4 @@
-// Which block lies in which shard. The rule must not be used anywhere else.
+// Which block lies in which shard. Use this class instead of repeating its rule.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@
 
 namespace shoal {
 
-// Pure and immutable; O(log S) per call, no memory.
+// Pure and immutable. O(log S) per call.
 class SlotTree {
  public:
   // `slots` >= 1.

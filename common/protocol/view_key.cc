@@ -45,10 +45,10 @@ absl::Status CheckSuccessor(const View& next, const View& held) {
   const ViewKey key = KeyOf(next), of_held = KeyOf(held);
   SHOAL_RETURN_IF_ERROR(CheckSameTraining(key, of_held));
   if (of_held.view == ViewId(0) || IsSuccessor(next, held)) return absl::OkStatus();
-  return absl::OutOfRangeError(absl::StrCat(
-      "got ", key.ToString(), ", restore point ", next.restore().restore_id(),
-      ", which does not follow view ", of_held.view.value(), ", restore point ", held.restore().restore_id(),
-      ", which came before: the scheduler's store is an older copy"));
+  return absl::OutOfRangeError(
+      absl::StrCat("got ", key.ToString(), ", restore point ", next.restore().restore_id(), ", after view ",
+                   of_held.view.value(), ", restore point ", held.restore().restore_id(),
+                   ": the scheduler's store is an older copy"));
 }
 
 }  // namespace shoal

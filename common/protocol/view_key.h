@@ -37,15 +37,15 @@ void SetKey(const ViewKey& key, Message* message) {
 }
 
 // OK when a message with `key` is meant for the holder of `held`. FAILED_PRECONDITION, naming both, when they
-// differ in any part, and whenever `held` is no view.
+// differ in any part, and whenever `held` has no view.
 absl::Status CheckKey(const ViewKey& key, const ViewKey& held);
 
-// OK when a view of `key` may follow `held`, as a newer view or as the same one; any may when `held` is no
-// view. FAILED_PRECONDITION, naming both, when it is of another training.
+// OK when a view of `key` may follow `held`, as a newer view or as the same one; any view may when `held`
+// has none. FAILED_PRECONDITION, naming both, when it is of another training.
 absl::Status CheckSameTraining(const ViewKey& key, const ViewKey& held);
 
 // OK when `next` is `held` or a newer view of its training, as are all views that a scheduler sends in
-// successive sessions; any view is OK when `held` is no view. FAILED_PRECONDITION for a view of another
+// successive sessions; any view is OK when `held` has none. FAILED_PRECONDITION for a view of another
 // training; OUT_OF_RANGE for an older view or restore point, and for a different view of the same number
 // (targets are not compared).
 absl::Status CheckSuccessor(const View& next, const View& held);

@@ -23,7 +23,7 @@ bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
 }
 
-// Calls `attempt` with the remaining time until it succeeds, fails for good, or `patience` has passed.
+// Calls `attempt` with the remaining time until it succeeds, fails permanently, or `patience` has passed.
 absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(absl::Duration)>& attempt) {
   const absl::Time deadline = MonotonicNow() + patience;
   Backoff backoff(DrawRandom());
@@ -105,7 +105,7 @@ absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::
   }
   const absl::Status status = TryFor(
       options_.patience, [&](absl::Duration timeout) { return PutOnce(artifact, bytes, timeout, progress); });
-  SHOAL_RETURN_IF_ERROR(Annotate(status, absl::StrCat("giving artifact ", name, " to the scheduler")));
+  SHOAL_RETURN_IF_ERROR(Annotate(status, absl::StrCat("uploading artifact ", name, " to the scheduler")));
   return artifact;
 }
 
@@ -123,7 +123,7 @@ absl::Status ArtifactStore::PutOnce(const Artifact& artifact, const std::string&
     const size_t part = std::min(kChunkBytes, bytes.size() - sent);
     chunk.set_data(bytes.data() + sent, part);
     if (!stream->Write(chunk)) break;  // Finish says why
-    progress(absl::StrCat("gives artifact ", artifact.name(), " to the scheduler"));
+    progress(absl::StrCat("uploads artifact ", artifact.name(), " to the scheduler"));
     sent += part;
     chunk.clear_sha256();
     chunk.clear_bytes();

@@ -39,8 +39,8 @@ class ArtifactStore : public ArtifactSource {
   explicit ArtifactStore(Options options);
 
   // The cached file is read and verified each time; a damaged one is fetched again. Errors: NOT_FOUND when
-  // the scheduler does not have it; DATA_LOSS when the scheduler's copy is damaged; DEADLINE_EXCEEDED; those
-  // of the Env.
+  // the scheduler does not have it; DATA_LOSS when the scheduler's copy is damaged; UNAVAILABLE or
+  // DEADLINE_EXCEEDED when `patience` has passed; those of the Env.
   absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress = NoProgress) override;
   // Errors: INVALID_ARGUMENT for more than kMaxArtifactBytes; otherwise as Fetch.
   absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes,

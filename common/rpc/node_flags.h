@@ -33,8 +33,8 @@ struct NodeFlags {
   SessionOptions Session(NodeRole role) const;
 };
 
-// Returns after `leave` when `stop` is requested, or with the error that `refused` returns. `refused` waits a
-// while for one.
+// Returns after `leave` when `stop` is requested, or with the error that `refused` returns. `refused` blocks
+// for a while, waiting for one.
 absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Status()>& refused,
                          const std::function<void()>& leave);
 

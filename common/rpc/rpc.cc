@@ -12,8 +12,8 @@
 namespace shoal {
 namespace {
 
-// Above it gRPC would lose the whole status (it is sent as metadata, in which each non-ASCII byte takes
-// three).
+// Above this size gRPC would lose the whole status (it is sent as metadata, in which each non-ASCII byte
+// takes three).
 constexpr size_t kMaxStatusMessageBytes = 16 << 10;
 
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }

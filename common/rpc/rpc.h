@@ -15,11 +15,11 @@
 
 namespace shoal {
 
-// Many times a block of 1 MiB with its header.
+// Many times the size of a block (1 MiB) with its header.
 inline constexpr int kMaxMessageBytes = 16 << 20;
 
-// Codes have the same numbers in both; the message is kept, payloads are not. Outgoing errors say in their
-// details (a google.rpc.Status) that they are Shoal's own.
+// Codes have the same numbers in both; the message is kept (its first 16 KiB), payloads are not. Outgoing
+// errors say in their details (a google.rpc.Status) that they are Shoal's own.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
@@ -38,13 +38,13 @@ struct ChannelOptions {
   // Channels to one address with the same index share a TCP connection; another index has its own.
   int connection_index = 0;
   int max_message_bytes = kMaxMessageBytes;
-  // A silent connection is probed after `keepalive_after` and closed when nothing comes for
+  // A silent connection is probed after `keepalive_after` and closed when nothing arrives for
   // `keepalive_timeout`.
   absl::Duration keepalive_after = absl::Seconds(10);
   absl::Duration keepalive_timeout = absl::Seconds(5);
   // For one attempt to connect: a busy machine needs a while for the handshake.
   absl::Duration connect_timeout = absl::Seconds(3);
-  // Pause between attempts to connect: starts at the first, doubles, up to the second.
+  // Pause between attempts to connect: `reconnect_first`, then doubled up to `reconnect_max`.
   absl::Duration reconnect_first = absl::Milliseconds(50);
   absl::Duration reconnect_max = absl::Seconds(1);
 };
@@ -61,7 +61,7 @@ struct ServerOptions {
   bool allow_remote = false;
   int max_message_bytes = kMaxMessageBytes;
   // How much a peer may send ahead on a stream. 0: determined by probing each connection whenever something
-  // arrives, which costs much when many connections carry little.
+  // arrives, which is expensive when many connections carry little.
   int window_bytes = 0;
   // Called before the server starts, for settings not covered here (completion queues, resource quotas).
   std::function<void(grpc::ServerBuilder&)> configure;

@@ -27,7 +27,7 @@ class SchedulerStreamEvents {
   virtual void OnClosed(const absl::Status& status) = 0;
 };
 
-// One session. The destructor ends it: no event comes, or still runs, once it has returned. Must not be
+// One session. The destructor ends it: once it has returned, no event is running or will come. Must not be
 // destroyed by one of its events.
 class SchedulerStream {
  public:
@@ -40,7 +40,7 @@ class SchedulerStream {
 // Thread-safe.
 class SchedulerLink {
  public:
-  // Cancels a running Join: `done` is neither called nor still running once it has returned. Destroy all
+  // Cancels a running Join: once it has returned, `done` is not running and will not be called. Destroy all
   // streams first.
   virtual ~SchedulerLink() = default;
 

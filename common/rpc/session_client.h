@@ -50,7 +50,7 @@ struct SessionOptions {
 // The shell of SessionCore. Thread-safe.
 class SessionClient {
  public:
-  // Starts joining in the background; tries until an attempt succeeds.
+  // Starts joining in the background; tries until an attempt succeeds or the scheduler refuses this node.
   SessionClient(SessionOptions options, SessionCallbacks callbacks);
   // Stops.
   ~SessionClient();
@@ -63,7 +63,8 @@ class SessionClient {
 
   // Asks the scheduler to give this node's work to others; Leave waits for the answer.
   void StartLeaving();
-  // Returns when the scheduler has released the node, at once when it has never known it, or after `timeout`.
+  // Returns when the scheduler has released or refused the node, at once when it is not joined, or after
+  // `timeout`.
   void Leave(absl::Duration timeout);
 
   // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
@@ -103,7 +104,7 @@ class SessionClient {
   absl::Mutex mutex_;
   absl::Status refusal_ ABSL_GUARDED_BY(mutex_);
 
-  // Of the session's executor; destroyed in Stop.
+  // Used only on the session's executor. Stop destroys link_ and stream_.
   SessionCore core_;
   std::unique_ptr<SchedulerLink> link_;
   std::unique_ptr<StreamEvents> events_;

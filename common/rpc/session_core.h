@@ -98,7 +98,7 @@ class SessionCore {
   // from the old lease is reported under the new one.
   void StateDropped(absl::Time now);
   // The node wants to leave: says so in this and every later session, until it is released, which happens at
-  // once when the scheduler does not know it.
+  // once when it is not joined.
   void Leave(absl::Time now);
 
   // A report by a caller that has handled the opening of `stream`, and of no later one: dropped when another

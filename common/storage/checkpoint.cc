@@ -309,7 +309,7 @@ absl::StatusOr<CheckpointManifest> ReadManifest(Env* env, const std::string& che
   if (!manifest.ok()) return Annotate(manifest.status(), path);
   Version version;
   if (ParseCheckpointName(BaseName(checkpoint), &version) && version.value() != manifest->version()) {
-    return absl::DataLossError(absl::StrCat(path, ": damaged: it is of version ", manifest->version()));
+    return absl::DataLossError(absl::StrCat(path, ": damaged: its version is ", manifest->version()));
   }
   return manifest;
 }

@@ -86,7 +86,7 @@ absl::StatusOr<CheckpointShard> WriteShardFile(Env* env, const std::string& fold
 //
 // Other attempts in the folder (of replaced servers) are removed. Committing an existing version with the
 // same bits is harmless: it is read completely and stays; one that is damaged or can't be read is set aside
-// for what the servers have written. Errors: UNAVAILABLE when the servers' storage is not there
+// and replaced by what the servers have written. Errors: UNAVAILABLE when the servers' storage is not there
 // (CheckStorage); DATA_LOSS when a shard's file is missing or not what its server reported, or not of this
 // job and version; FAILED_PRECONDITION when the existing version is of another training or has other bits;
 // those of the Env.
@@ -114,7 +114,7 @@ absl::StatusOr<std::string> ReadCheckpointHistory(Env* env, const std::string& c
                                                   const CheckpointManifest& manifest);
 
 // Renames a damaged checkpoint ("version-8.damaged", with "-2" and so on appended if taken), so that it is no
-// longer taken for a checkpoint, and nothing of it is lost. Returns the new path.
+// longer taken for a checkpoint, and nothing is lost. Returns the new path.
 absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& checkpoint);
 
 // Removes a committed version; OK when there is none. Parts that are being written stay.

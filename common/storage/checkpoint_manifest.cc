@@ -81,7 +81,7 @@ BlockChecksums ChecksumsOf(const CheckpointManifest& manifest, uint64_t tensors_
 
 absl::Status Differs(absl::string_view what, absl::string_view there, absl::string_view wanted) {
   return absl::FailedPreconditionError(
-      absl::StrCat("it is of another training: ", what, " is ", there, " there, ", wanted,
+      absl::StrCat("it belongs to another training: ", what, " is ", there, " there, ", wanted,
                    " here: give each training a checkpoint folder of its own"));
 }
 

@@ -108,7 +108,7 @@ absl::Status CheckpointReader::AddTensor(int index, int position) {
   uint32_t crc = 0;
   if (entry.type != SafetensorsType::kF32 || entry.shape.size() != 1 || text == file.metadata().end() ||
       !absl::SimpleHexAtoi(text->second, &crc) || text->second != absl::StrFormat("%08x", crc)) {
-    return Damaged(path, absl::StrCat("tensor ", entry.name, " is not one of a checkpoint"));
+    return Damaged(path, absl::StrCat("tensor ", entry.name, " is not a vector of F32 with a checksum"));
   }
   if (manifest_.format() != 1 && crc != shard.block_crc32c(position)) {
     return Damaged(path,
@@ -211,9 +211,9 @@ ShardFileReader::ShardFileReader(const CheckpointReader* checkpoint, int shard)
 
 absl::Status ShardFileReader::ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> moments) {
   if (moments.size() != checkpoint_->moment_names().size() || next_ == blocks_.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(checkpoint_->path(), ": block ", next_, " of shard ",
-                                                   shard_, " with ", moments.size(),
-                                                   " moments is not there"));
+    return absl::InvalidArgumentError(absl::StrCat(checkpoint_->path(), ": there is no block ", next_,
+                                                   " of shard ", shard_, " with ", moments.size(),
+                                                   " moments"));
   }
   SHOAL_RETURN_IF_ERROR(ReadTensor(kTheta, theta));
   for (size_t i = 0; i < moments.size(); ++i) {

@@ -35,7 +35,7 @@ inline constexpr int kFaultHang = -1;
 
 // "path=checkpoints,after=1MiB,error=ENOSPC" or "nth=3,error=EIO"; several rules are separated by ';'.
 // Fields: path, nth, after (bytes, see ParseBytes), error (ENOSPC, EIO, EACCES, EDQUOT, EROFS, ESTALE or
-// HANG; needed). Errors: INVALID_ARGUMENT that names the field and what was expected.
+// HANG; required). Errors: INVALID_ARGUMENT that names the field and what was expected.
 absl::StatusOr<std::vector<FaultRule>> ParseFaultRules(absl::string_view text);
 
 // `base` with faults. Thread-safe.

@@ -25,7 +25,7 @@ class WritableFile {
   // Returns once everything appended is on the storage device (fsync).
   virtual absl::Status Sync() = 0;
 
-  // Nothing may follow it. Closing twice is harmless.
+  // No Append or Sync may follow. Closing twice is harmless.
   virtual absl::Status Close() = 0;
 };
 

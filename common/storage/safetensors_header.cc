@@ -139,19 +139,18 @@ absl::Status CheckLayout(const std::vector<SafetensorsEntry>& entries, uint64_t 
   for (const SafetensorsEntry& entry : entries) {
     if (entry.offset != next) {
       return Malformed(entry.name, absl::StrCat("starts at byte ", entry.offset, " of the data, ",
-                                                entry.offset < next ? "inside the tensor"
-                                                                    : "after a gap following the tensor",
-                                                " before, which ends at ", next));
+                                                entry.offset < next ? "inside" : "after a gap following",
+                                                " the previous tensor, which ends at ", next));
     }
     next += entry.size_bytes();
     if (next > data_bytes) {
       return Malformed(entry.name,
-                       absl::StrCat("ends at byte ", next, " of the data, but there are ", data_bytes));
+                       absl::StrCat("ends at byte ", next, " of the data, which has ", data_bytes));
     }
   }
   if (next == data_bytes) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("tensors end at byte ", next, " of the data, but there are ", data_bytes));
+      absl::StrCat("tensors end at byte ", next, " of the data, which has ", data_bytes));
 }
 
 absl::Status CheckNames(const SafetensorsHeader& header) {

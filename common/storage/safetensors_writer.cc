@@ -24,8 +24,9 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(Env* env, const std:
 
 absl::Status SafetensorsWriter::Append(absl::Span<const char> bytes) {
   if (bytes.size() > missing_bytes_) {
-    return absl::OutOfRangeError(absl::StrCat(
-        path_, ": ", bytes.size(), " bytes of tensors where the header has ", missing_bytes_, " left"));
+    return absl::OutOfRangeError(absl::StrCat(path_, ": ", bytes.size(),
+                                              " bytes of tensors, but the header leaves room for only ",
+                                              missing_bytes_));
   }
   const absl::string_view text(bytes.data(), bytes.size());
   SHOAL_RETURN_IF_ERROR(file_->Append(text));
