@@ -56,8 +56,8 @@ struct EndSession {
   NodeId node;
   absl::Status status;
 };
-// All shard files of the version are in <folder>/version-V.R.partial, R being the restore point. Answered by
-// SchedulerCore::CheckpointCommitted.
+// Commits a version whose shard files are all in <folder>/version-V.R.partial, R being the restore point.
+// Answered by SchedulerCore::CheckpointCommitted.
 struct CommitCheckpointFiles {
   JobId job;
   RestoreId restore_id;
@@ -67,20 +67,20 @@ struct CommitCheckpointFiles {
   CheckpointManifest manifest;
   CheckpointHistory history;
 };
-// A server could not load the checkpoint (a directory), or its manifest was found damaged: checks whether the
-// files are at fault. A damaged checkpoint is set aside. Answered by SchedulerCore::CheckpointChecked.
+// Checks the files of a checkpoint (a directory) that a server could not load, or whose manifest was found
+// damaged. A damaged checkpoint is set aside. Answered by SchedulerCore::CheckpointChecked.
 struct CheckCheckpointFiles {
   JobId job;
   Version version;
   std::string checkpoint;
 };
-// A committed version that the job no longer needs.
+// Deletes a committed version that the job no longer needs.
 struct DeleteCheckpointFiles {
   std::string folder;
   Version version;
 };
-// What servers have written of a version that can't be completed from this restore point. A committed version
-// stays.
+// Deletes what servers have written of a version that can't be completed from this restore point. A committed
+// version stays.
 struct DeletePartsOfVersion {
   std::string folder;
   Version version;
@@ -92,7 +92,7 @@ struct DeletePartialFiles {
   std::string folder;
   std::optional<RestoreId> before_restore;
 };
-// The artifacts (by SHA-256) that jobs need; all others may be deleted.
+// Deletes all artifacts except these (by SHA-256), which jobs need.
 struct KeepArtifacts {
   std::set<std::string> sha256;
 };
@@ -103,8 +103,8 @@ struct ComputeResult {
   Version version;
   std::string checkpoint;
 };
-// Sent to everyone who watches the job. By then events with a sequence are in the table "event"; sequence 0
-// is live progress.
+// Sends the event to all watchers of the job. Events with a sequence are in the table "event" by then;
+// sequence 0 is live progress.
 struct PublishEvent {
   JobId job;
   JobEvent event;

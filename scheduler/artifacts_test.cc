@@ -74,7 +74,7 @@ TEST_CASE("An artifact that is lost is derived again, by a worker without slots 
     h.Pass(absl::Seconds(20), {s, busy, idle});
     CHECK(h.Last(busy, Directive::kPrepareJob) == nullptr);
   }
-  SECTION("it lacks the data, or has other") {
+  SECTION("it lacks the data, or has different data") {
     if (GENERATE(true, false)) {
       h.Refused(idle, "data.tsv: No such file");
     } else {

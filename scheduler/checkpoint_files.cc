@@ -23,7 +23,7 @@ absl::StatusOr<std::string> FormatHistory(const CheckpointHistory& history) {
   return absl::InternalError("the verdicts can't be written as JSON");
 }
 
-// Everything about a resume point that the checkpoint's own files tell.
+// Reads what the checkpoint's own files say about a resume point.
 absl::StatusOr<ResumePoint> ReadResumePointOnce(Env* env, const std::string& path) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, path));
   const CheckpointManifest& manifest = reader.manifest();
@@ -51,8 +51,8 @@ absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   return point;
 }
 
-// Same job and data: its versions have the same bits, whichever job wrote them. Format 1 does not record the
-// data.
+// Whether job and data are the same: then versions have the same bits, whichever job wrote them. Format 1
+// does not record the data.
 bool IsSameTraining(const CheckpointManifest& manifest, const ResumePoint& point) {
   const bool data_known = !manifest.plan_sha256().empty() && !point.plan_sha256.empty();
   return manifest.spec_sha256() == point.spec_sha256 &&

@@ -24,9 +24,9 @@ absl::StatusOr<std::string> VerifyOrSetAside(Env* env, const std::string& checkp
 
 // Finds the checkpoint that a job can start from at `checkpoint` (".../version-120", or a folder of
 // checkpoints, meaning its newest), as far as manifests, histories and headers tell; the servers that load it
-// verify the rest. A checkpoint that is damaged, or repeatedly gives I/O errors, is replaced by the next
-// older one beside it, and in the end by none. Changes nothing. Errors: NOT_FOUND; UNIMPLEMENTED for a newer
-// format; errors of the Env.
+// verify the rest. Skips a checkpoint that is damaged, or repeatedly gives I/O errors, in favor of the next
+// older one beside it; the result has no directory if none is left. Changes nothing. Errors: NOT_FOUND;
+// UNIMPLEMENTED for a newer format; errors of the Env.
 absl::StatusOr<ResumePoint> FindResumePoint(Env* env, const std::string& checkpoint);
 
 // A folder for a job that names none: `folder`, or else the first of "<folder>-2", "<folder>-3", ..., that

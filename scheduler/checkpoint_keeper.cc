@@ -170,8 +170,7 @@ bool CheckpointKeeper::OnCommitted(absl::Time now, const CommitCheckpointFiles& 
   const Version version(commit.manifest.version());
   const bool ended = needs.phase == CheckpointNeeds::Phase::kEnded;
   const auto found = commits_.find({version, commit.restore_id});
-  // Otherwise older versions may be wanted from the current restore point, and this one will be written
-  // again.
+  // If not, older versions may be wanted from the current restore point, and this one will be written again.
   const bool current = commit.restore_id == restore_id_;
   const bool wanted = current && found != commits_.end();  // otherwise its failure is already known
   if (wanted && MayBeWrittenLater(status)) {

@@ -35,8 +35,8 @@ struct CheckpointNeeds {
 // report both in their new sessions. Pure; not thread-safe.
 class CheckpointKeeper {
  public:
-  // Most versions whose commits may be in progress, as on a disk that hangs; beyond that, a version that only
-  // serves to restart from is not committed.
+  // Maximum number of commits in progress, as on a disk that hangs; beyond that, a version that is only
+  // needed to restart from is not committed.
   static constexpr size_t kMaxCommits = 8;
 
   // The other arguments, and whatever `context` refers to, must outlive it.
@@ -47,7 +47,7 @@ class CheckpointKeeper {
   void SaveTo(JobStateRecord* record) const;
   // Adds the checkpoints of an earlier job that this one continues; they are never deleted.
   void AddForeign(const ResumePoint& resume);
-  // Tells users what is wrong with these, and checks those found damaged.
+  // Tells users what is wrong with the earlier job's checkpoints, and checks those found damaged.
   void TellForeign(absl::Time now, const ResumePoint& resume);
 
   // ---- what has happened ----
@@ -60,7 +60,7 @@ class CheckpointKeeper {
   bool OnCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                    const absl::StatusOr<std::string>& checkpoint, const CheckpointNeeds& needs);
   // The server reports the restore point's checkpoint as damaged. A server with bad memory or a bad mount
-  // would say so of every checkpoint, so the files are checked to decide.
+  // would report every checkpoint, so the files are checked to decide.
   void OnAccused(NodeId server, const RestorePoint& restore, const std::string& error);
   // The version's files were checked. Returns the servers that have reported it as damaged since the current
   // restore point, with their errors; reports from earlier restore points are void.
@@ -80,9 +80,9 @@ class CheckpointKeeper {
   // ---- steps ----
   // Retries the commits that are due.
   void RetryCommits(absl::Time now);
-  // If the scheduler's work on the job's files has taken too long: says so, and fails the job if it can't go
-  // on without that work, as when it `waits` for it. `reads_result`: reading the result is part of the work
-  // in progress.
+  // If the scheduler's work on the job's files has taken too long: reports it, and fails the job if it can't
+  // go on without that work, as when it `waits` for it. `reads_result`: reading the result is part of the
+  // work in progress.
   Failure WatchFiles(absl::Time now, bool reads_result, bool waits);
   // Deletes what is neither among the newest checkpoints that the job keeps nor in `needed`.
   void Prune(const std::set<Version>& needed);
@@ -100,7 +100,7 @@ class CheckpointKeeper {
   bool IsChecking() const { return !accused_.empty(); }
   // What prevents checkpoints from being written, as text for users; "": nothing.
   const std::string& write_trouble() const { return write_trouble_; }
-  // Whether nothing could be written for as long as a job is prepared to wait, when it has needed `version`
+  // Whether writing has failed for at least options.storage_patience, for a job that has needed `version`
   // since `since`.
   bool IsHopeless(absl::Time now, Version version, absl::Time since) const;
 

@@ -133,7 +133,7 @@ TEST_CASE(
   f.keeper.OnAccused(NodeId(2), restore, "bad too");
   CHECK(f.All<CheckCheckpointFiles>().size() == 1);
   SECTION("the current one") { CHECK(f.keeper.OnChecked(Version(5)).size() == 2); }
-  SECTION("a former one") {
+  SECTION("an earlier one") {
     f.keeper.BeginRestorePoint(RestoreId(2), 1);
     CHECK(f.keeper.OnChecked(Version(5)).empty());
   }

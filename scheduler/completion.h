@@ -24,7 +24,8 @@ namespace shoal::scheduler {
 // thread-safe.
 class Completion {
  public:
-  // How often servers may fail to write the result: its last rounds are trained again only once.
+  // The job fails when servers have failed to write the result this many times: its last rounds are trained
+  // again only once.
   static constexpr uint32_t kMaxFailedResults = 2;
 
   // The other arguments, and whatever `context` refers to, must outlive it.
@@ -56,7 +57,7 @@ class Completion {
     bool wants_restore = false;
   };
   // Takes the next step towards the test or the result, and says what it waits for. `restore`: version of the
-  // current restore point; `restore_wanted`: another one is to come.
+  // current restore point; `restore_wanted`: another one is pending.
   Step Advance(absl::Time now, Version restore, bool restore_wanted);
 
   // ---- what is known ----

@@ -92,7 +92,7 @@ TEST_CASE("A scheduler that is restarted while it checks a checkpoint checks it 
   CHECK(h.CurrentView().restore().version() == 0);
 }
 
-TEST_CASE("A server that can't load an intact checkpoint stands aside, and the others go on without it") {
+TEST_CASE("A server that can't load an intact checkpoint is left out, and the others go on without it") {
   Harness h;
   const uint64_t lost = h.Join(NODE_ROLE_SERVER, "lost"), good = h.Join(NODE_ROLE_SERVER, "good"),
                  bad = h.Join(NODE_ROLE_SERVER, "bad"), w = h.Join(NODE_ROLE_WORKER, "w");
@@ -147,7 +147,7 @@ TEST_CASE(
   CHECK(h.checks().empty());
 }
 
-TEST_CASE("A server that can't load a later restore point is heard while an older one is still checked") {
+TEST_CASE("A server's report on a later restore point counts while an older one is still being checked") {
   Harness h;
   uint64_t w;
   const uint64_t first = Replace(&h, {5}, &w);
@@ -194,7 +194,7 @@ TEST_CASE("A job whose storage is missing waits, says why, and forgets nothing")
   if (GENERATE(true, false)) {  // the server finds out
     h.Installed(s, h.CurrentView().view(), kNotThere, /*damaged=*/false, RESTORE_TROUBLE_STORAGE);
   } else {  // the scheduler finds out
-    h.Installed(s, h.CurrentView().view(), "version-10 is no checkpoint", /*damaged=*/true);
+    h.Installed(s, h.CurrentView().view(), "version-10 is not a checkpoint", /*damaged=*/true);
     h.Checked(absl::UnavailableError(kNotThere));
   }
   CHECK_THAT(h.GetJob().reason(), Contains("second") && Contains(kNotThere));

@@ -86,7 +86,7 @@ TEST_CASE("Training ends when the patience has run out") {
   CHECK(f.Evaluate(1).ends_training);
 }
 
-TEST_CASE("A mean loss that is not finite fails the job and is no verdict") {
+TEST_CASE("A mean loss that is not finite fails the job and gives no verdict") {
   Fixture f;
   const EvaluationLedger::Verdict verdict = f.Evaluate(1, std::numeric_limits<double>::infinity());
   REQUIRE(verdict.failure);

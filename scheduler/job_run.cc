@@ -107,7 +107,7 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   EndIf(now, preparation_.OnPrepared(now, member, report));
-  // Until it was prepared, it may have dropped what it had been told.
+  // While preparing, it may have dropped what it had been sent.
   if (preparation_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
 }
 
@@ -125,10 +125,10 @@ void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& 
     BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
 }
 
-// Nodes have had views that this store does not know, with the same numbers as those to come and with restore
-// points that it has never heard of. Another training shuts all of that out. The nodes drop what they hold
-// and gather again, as before a first view, so that the next view is not made up only of those that hear of
-// it first.
+// Nodes have had views that this store does not know, with the same numbers as those to come, and restore
+// points that it does not know either. A new training excludes all of them. The nodes drop what they hold and
+// prepare again, as before a first view, so that the next view does not consist only of those that were
+// fastest.
 void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
   history_.Warn(now, absl::StrCat("the scheduler's store is an older copy (", why,
                                   "): the job continues from the newest checkpoint that it knows"));
@@ -142,7 +142,7 @@ void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
   regrouping_ = true;
 }
 
-// A view is stored before anybody is told of it.
+// A view is stored before it is sent to anybody.
 bool JobRun::IsUnknownView(absl::Time now, const Member& member, uint64_t reported) {
   if (reported <= view().view()) return false;
   BeginAnotherTraining(
@@ -188,13 +188,13 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
   if (IsUnknownView(now, member, report.view()) || !HoldsShard(view(), member.id, report.shard())) return;
   const Version last(LengthOf(definition().plan()).rounds);
   if (report.version() > last.value()) return;
-  // A server that has not heard of the newest view yet also reports its rounds' statistics only once. Those
-  // from servers of an earlier restore point are not needed: the rounds before the current one's version are
+  // A server that does not know the newest view yet also reports its rounds' statistics only once. Those from
+  // servers of an earlier restore point are not needed: the rounds before the current one's version are
   // recorded, the others are run again.
   if (report.shard() == 0) EndIf(now, metrics_.AddRounds(now, report));
   if (ended() || !rollout_.Accepts(report)) return;
   const uint64_t target = CurrentTarget().version();
-  if (report.version() > target) {  // moved only by verdicts, which are stored first
+  if (report.version() > target) {  // only verdicts move the target, and they are stored first
     return BeginAnotherTraining(
         now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
@@ -262,7 +262,8 @@ void JobRun::OnArtifactLost(absl::Time now, const std::string& sha256) {
 // ---- steps ----
 
 void JobRun::Advance(absl::Time now) {
-  // The time up to now counts by who was present, so this comes before nodes are placed again.
+  // Whether the time up to now counts depends on which nodes were present, so this comes before nodes are
+  // placed again.
   metrics_.CountRunningTime(now, placed_ && state_ == JOB_STATE_RUNNING);
   if (state_ == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
   // Everything else depends on the plan. A plan that most workers contradict is dropped before anybody is
@@ -335,9 +336,9 @@ void JobRun::HelpOn(absl::Time now) {
   const absl::Duration silence = last_resort_.Silence(now);
   const LastResort::Step step = last_resort_.Advance(now, Evidence().Situation(now));
   if (step == LastResort::Step::kNone) return;
-  const std::string why =
-      absl::StrCat("nothing has moved for ", absl::StrFormat("%.1f s", absl::ToDoubleSeconds(silence)),
-                   ", for no known reason; still missing: ", Evidence().DebtorsText());
+  const std::string why = absl::StrCat("the job has made no progress for ",
+                                       absl::StrFormat("%.1f s", absl::ToDoubleSeconds(silence)),
+                                       ", for no known reason; still missing: ", Evidence().DebtorsText());
   const std::string remedy = LastResort::Text(step);
   if (step == LastResort::Step::kGiveUp)
     return End(now, JOB_STATE_FAILED, absl::StrCat(why, "; it did not help to ", remedy));

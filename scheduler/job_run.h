@@ -34,7 +34,7 @@ namespace shoal::scheduler {
 //   MetricRecorder    metrics and totals                  Completion        how the result comes about
 //
 // and asks ViewPlanner, a pure function, for the next view. Its own state is the job's phase and the reason
-// why it waits. Each part writes its own fields of the one JobStateRecord.
+// it waits. Each part writes its own fields of the one JobStateRecord.
 //
 // Pure: time is passed in with each call, effects go to the outbox. Events only note what has happened;
 // Advance acts on it, so call it after them. Not thread-safe. `options`, `members`, `watch` and `out` must
@@ -68,14 +68,14 @@ class JobRun {
   void OnRefused(absl::Time now, const Member& member, const JobRefused& report);
   void OnInstalled(absl::Time now, const Member& member, const ViewInstalled& report);
   // For a shard, only reports of its server count; for a slot, those of its worker or of one that has had it
-  // since the restore point, whose result is the same. Reports of others are dropped.
+  // since the restore point, whose result is the same. Reports from others are dropped.
   void OnProgress(absl::Time now, const Member& member, const ShardProgress& report);
   void OnShardWritten(absl::Time now, const Member& member, const ShardWritten& report);
   void OnEvaluated(absl::Time now, const Member& member, const SlotEvaluated& report);
   void OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report);
   void OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& commit,
                              const absl::StatusOr<std::string>& checkpoint);
-  // `health`: OK; DATA_LOSS (and it has been set aside); NOT_FOUND; or why it could not be read.
+  // `health`: OK; DATA_LOSS (the checkpoint has been set aside); NOT_FOUND; or why it could not be read.
   void OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health);
   void OnResult(absl::Time now, const absl::StatusOr<std::string>& parameters_sha256);
 
@@ -126,7 +126,7 @@ class JobRun {
   void BeginAnotherTraining(absl::Time now, const std::string& why);
   // Returns whether the node has a view that was never stored here, and if so begins another training.
   bool IsUnknownView(absl::Time now, const Member& member, uint64_t reported);
-  // The server could not load the restore point, and its files are not damaged.
+  // The server could not load the restore point, although the files are not known to be damaged.
   void StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void LoseCheckpoint(absl::Time now, Version version, const absl::Status& health);
   void EndTraining(absl::Time now, Version version);

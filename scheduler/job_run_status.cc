@@ -127,7 +127,7 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   const std::string where =
       absl::StrCat(job, evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
   const std::string since =
-      absl::StrFormat("nothing has moved for %.1f s", absl::ToDoubleSeconds(now - moved_));
+      absl::StrFormat("the job has made no progress for %.1f s", absl::ToDoubleSeconds(now - moved_));
   if (!reason_.empty()) return stalls->push_back(absl::StrCat(where, reason_, "; ", since));
   const size_t before = stalls->size();
   for (const SlotAssignment& slots : view().slots()) {

@@ -28,7 +28,7 @@ class LastResort {
   enum class Step {
     kNone,
     kRedeliver,  // the same nodes in a new view and new sessions: all reports and directives are sent again
-    kMoveWork,   // the work of nodes that owe something goes to others
+    kMoveWork,   // the work of the nodes that the job waits for goes to others
     kGoBack,     // to the newest checkpoint
     kGiveUp,
   };

@@ -64,7 +64,7 @@ TEST_CASE("The deadline is a multiple of the longest wait between two moves, wit
   CHECK(f.resort.Deadline() == absl::Minutes(10));
 }
 
-TEST_CASE("A job that gets further than ever before has all remedies again; one that goes back has not") {
+TEST_CASE("A job that gets further than ever before gets all remedies again; one that goes back does not") {
   Fixture f;
   f.Rounds(3, absl::Seconds(1));
   CHECK(f.Steps(absl::Seconds(31)) == std::vector<Step>{Step::kRedeliver});

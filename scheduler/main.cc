@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
                          "How often nodes report");
   shoal::AddNumberOption(
       &app, "--session-grace-ms", &flags.session_grace_ms, 0, shoal::scheduler::kLongestMs,
-      "A node whose connection broke this long ago and did not come back is considered dead");
+      "A node whose connection broke this long ago and that has not come back is considered dead");
   shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
                          shoal::scheduler::kLongestMs,
                          "How long a job waits for a worker that can read its data once all have refused");

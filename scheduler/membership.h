@@ -45,7 +45,7 @@ class Membership {
   Member* FindProcess(const JoinRequest& request);
   void SessionOpened(absl::Time now, Member* member);
   void SessionBroken(absl::Time now, Member* member);
-  // The scheduler ended the session: the node may take its time to open another.
+  // The scheduler ended the session: the node has until its lease ends to open another.
   void SessionEnded(Member* member) { member->connected = false; }
   void Seen(absl::Time now, Member* member);
   // The scheduler itself was suspended for `asleep`, until `now`. It could not hear the nodes, so that time

@@ -71,11 +71,11 @@ Failure MetricRecorder::AddRounds(absl::Time now, const ShardProgress& report) {
 
 // The scheduler was away for longer than servers keep statistics.
 void MetricRecorder::TellLost(absl::Time now, uint64_t from, uint64_t to) {
-  context_.history->Warn(
-      now, absl::StrCat(
-               "metrics of rounds ", from + 1, " to ", to, " are lost: servers keep only those of the last ",
-               kRoundStatisticsKept,
-               " rounds while the scheduler is away; the job's counts of examples and tokens lack them too"));
+  context_.history->Warn(now,
+                         absl::StrCat("metrics of rounds ", from + 1, " to ", to,
+                                      " are lost: servers keep only those of the last ", kRoundStatisticsKept,
+                                      " rounds while the scheduler is away; the job's counts of examples and "
+                                      "tokens don't include them either"));
 }
 
 void MetricRecorder::RecordIfAny(absl::Time now) {

@@ -34,7 +34,7 @@ class MetricWindow {
 
   // Means and speeds over the window.
   MetricRecord Record(absl::Time now, uint64_t rounds_per_epoch) const;
-  // Means over the window; speeds over the last seconds.
+  // Means over the window; speeds over the last few seconds.
   MetricRecord Progress(absl::Time now, uint64_t rounds_per_epoch) const;
 
  private:

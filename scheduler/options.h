@@ -38,14 +38,14 @@ struct WatchOptions {
   // Limits on the time to the next sign of life of a job that waits for no known reason
   // (scheduler/last_resort.h).
   Limits stall = {absl::Seconds(30), absl::Minutes(2)};
-  // How long a node that owed something in such a stall gets no work if others can do it.
+  // How long a node that a stalled job was waiting for gets no work if others can do it.
   absl::Duration silent_for = absl::Minutes(5);
   // "Recently" means within the last one to two of these.
   absl::Duration measured_period = absl::Minutes(10);
   // A peer that was not reached for this long is avoided.
   absl::Duration unreachable_after = absl::Seconds(2);
-  // After trouble, a node or pair must be well for well_first before it counts as well; for twice as long
-  // after each relapse, up to well_longest; and again for well_first after forgive_after without a relapse.
+  // After trouble, a node or pair must be well for well_first before it counts as well; twice as long after
+  // each relapse, up to well_longest; and well_first again after forgive_after without a relapse.
   absl::Duration well_first = absl::Seconds(3);
   absl::Duration well_longest = absl::Minutes(5);
   absl::Duration forgive_after = absl::Minutes(30);
@@ -58,7 +58,7 @@ struct SchedulerOptions {
   absl::Duration heartbeat = absl::Milliseconds(500);
   // A node that has been silent for this long is considered dead (frozen or cut off).
   absl::Duration lease = absl::Seconds(3);
-  // So is a node whose stream broke this long ago (killed).
+  // So is a node whose stream broke this long ago and that has not opened another (killed).
   absl::Duration session_grace = absl::Milliseconds(400);
   // How long a job waits for more nodes before its first view, once enough are prepared.
   absl::Duration settle = absl::Seconds(2);
@@ -104,7 +104,7 @@ struct ResumePoint {
   std::vector<EvaluationRecord> evaluations;  // verdicts before `version`
   std::optional<Metric> metric;               // the metric of these evaluations
   std::vector<Checkpoint> others;             // of the same training beside it, up to and including itself
-  std::vector<Checkpoint> damaged;  // or unreadable: those that would have been taken instead, or besides
+  std::vector<Checkpoint> damaged;  // or unreadable: would otherwise have been taken, or be in `others`
 };
 
 }  // namespace shoal::scheduler

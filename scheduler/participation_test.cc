@@ -160,8 +160,7 @@ TEST_CASE("A node that does not answer a job offer is sent it again until it ans
   CHECK(h.Last(w, Directive::kPrepareJob) == nullptr);
 }
 
-TEST_CASE(
-    "A worker without the data does not fail the job that another can read; nor do all of them at once") {
+TEST_CASE("A worker without the data does not fail a job that another can read, nor do all of them at once") {
   Harness h;
   const uint64_t w1 = h.Join(NODE_ROLE_WORKER, "w1"), w2 = h.Join(NODE_ROLE_WORKER, "w2");
   h.Submit();

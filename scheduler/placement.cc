@@ -37,7 +37,7 @@ Nodes Together(const Nodes& servers, const Cut& cut) {
   return together;
 }
 
-// Leaves out, one by one, the node that is cut off from most others.
+// Leaves out, one by one, the node that is cut off from the most others.
 Team Largest(Nodes servers, Nodes workers, const Cut& cut) {
   while (true) {
     int worst = 0;
@@ -94,7 +94,7 @@ Team ChooseTeam(const TeamRequest& request) {
   for (const NodeRef& node : request.workers) {
     if (!request.suspect(node)) workers.push_back(node);
   }
-  // If all nodes of a kind are suspect, they are used all the same.
+  // If all nodes of a kind are suspect, they are used anyway.
   if (servers.empty()) servers = request.servers;
   if (workers.empty()) workers = request.workers;
   if (auto team = Try(servers, workers, request.current, request.cut)) return *std::move(team);

@@ -16,7 +16,7 @@ std::vector<SlotAssignment> AssignSlots(uint32_t slots, const std::vector<NodeRe
 // Assigns shard i to servers[i]: as many shards as there are servers, but at most `blocks`.
 std::vector<ShardAssignment> AssignShards(uint64_t blocks, const std::vector<NodeRef>& servers);
 
-// The nodes that could work, and what speaks against them.
+// The nodes that could work, and reasons not to use them.
 struct TeamRequest {
   std::vector<NodeRef> servers;
   std::vector<NodeRef> workers;
@@ -32,9 +32,9 @@ struct Team {
 
 // Chooses the nodes that work together: no suspects, and no worker and server, nor two servers, that are cut
 // off from each other, as long as at least one worker and one server remain. Failing that, suspects may help
-// out; failing even that, everybody takes part, since nothing could be worse. Keeps the current servers if
-// they are all fine and some worker can reach all of them; otherwise the state must be restored, and as many
-// nodes as possible take part.
+// out; failing even that, all workers take part, with the current servers or, if there are none, with all
+// servers. Keeps the current servers if they are all fine and some worker can reach all of them; otherwise
+// the state must be restored, and as many nodes as possible take part.
 Team ChooseTeam(const TeamRequest& request);
 
 }  // namespace shoal::scheduler

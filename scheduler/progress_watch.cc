@@ -65,8 +65,8 @@ Heartbeat Bounded(const Heartbeat& heartbeat) {
 
 using ActivityKey = std::pair<JobId, ActivityKind>;
 
-// Keyed by job and kind, without the view: an activity that hangs in an old view's work names the newest view
-// all the same.
+// Keyed by job and kind, without the view: an activity that hangs in an old view's work still names the
+// newest view.
 std::map<ActivityKey, absl::Duration> IdleTimes(const Heartbeat& heartbeat) {
   std::map<ActivityKey, absl::Duration> times;
   for (const Activity& activity : heartbeat.activities()) {
@@ -95,8 +95,8 @@ void ProgressWatch::Measure(absl::Time now, JobId job, ActivityKind kind, absl::
   longest_[{job, kind}].Add(now, wait, options_.measured_period);
 }
 
-// A wait is measured when the same activity has shown progress since the previous heartbeat. A wait that
-// hung, or was beyond its deadline, does not show how long work takes.
+// A wait is measured when the same activity has shown progress since the previous heartbeat. Waits of
+// a suspect, or beyond the deadline, do not show how long work takes.
 void ProgressWatch::MeasureAgainst(absl::Time now, const NodeState& former, const Heartbeat& heartbeat) {
   if (former.suspect.bad) return;
   const std::map<ActivityKey, absl::Duration> times = IdleTimes(heartbeat);

@@ -28,18 +28,18 @@ const char* ActivityText(ActivityKind kind);
 // two signs of progress that was recently measured for activities of its kind, on any node, in this job; but
 // at least its kind's floor, at most options.longest_deadline, and its kind's first value until something was
 // measured. A wait beyond its deadline is not measured, nor are a suspect's waits. A node with an activity
-// beyond its deadline in two heartbeats is suspect until, for a time that doubles with each relapse, the
-// activity has shown progress or has ended. In the same way two nodes are cut off from each other when one
-// has not reached the other for options.unreachable_after.
+// beyond its deadline in two consecutive heartbeats is suspect until, for a time that doubles with each
+// relapse, the activity has shown progress or has ended. In the same way two nodes are cut off from each
+// other when one has not reached the other for options.unreachable_after.
 class ProgressWatch {
  public:
   explicit ProgressWatch(const WatchOptions& options) : options_(options) {}
 
-  // The most that is kept of one heartbeat.
+  // Limits on what is kept of one heartbeat.
   static constexpr int kMaxActivities = 64;
   static constexpr int kMaxUnreachable = 1024;
   static constexpr size_t kMaxTextBytes = 512;
-  // The most (job, kind of activity) pairs whose waits are kept.
+  // Maximum number of (job, kind of activity) pairs whose waits are kept.
   static constexpr size_t kMaxMeasured = 256;
 
   // Peers that are not members are ignored.
@@ -47,7 +47,8 @@ class ProgressWatch {
   // The node's lease has ended.
   void Forget(NodeId node);
 
-  // Ends what ends by the passing of time. Returns what is new since the last call, as text for users.
+  // Clears nodes and pairs that have been well for long enough. Returns what is new since the last call, as
+  // text for users.
   std::vector<std::string> Advance(absl::Time now, const Membership& members);
 
   // Why the node is suspect: "has shown no progress in computing (round 812, slot 5) for 41.2 s, expected

@@ -109,7 +109,7 @@ TEST_CASE("A suspect is trusted again when it has been well for a while, longer 
   f.Beat(0.2);
   f.Beat(0.1);
   absl::Duration former;
-  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured the times before
+  for (double idle : {1e6, 1e8, 9e8}) {  // beyond what was measured before
     f.Beat(idle);
     f.Beat(idle + 1);
     REQUIRE(f.suspect());
@@ -190,7 +190,7 @@ TEST_CASE("An activity that has ended says nothing about how long the next one m
 }
 
 TEST_CASE(
-    "Two nodes are cut off from when one has not reached the other for a while until it no longer says so") {
+    "Two nodes are cut off once one has not reached the other for a while, until it no longer reports that") {
   Fixture f;
   f.Beat(-1, 1.5);
   CHECK_FALSE(f.watch.IsCut(kServer, kWorker));

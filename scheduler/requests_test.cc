@@ -55,17 +55,17 @@ TEST_CASE("A folder with another job's checkpoints is refused, but not to the jo
   CHECK(h.core().Submit(h.now(), second, std::nullopt).ok());
 }
 
-TEST_CASE("A job beyond those that may wait is refused, until one has ended") {
+TEST_CASE("A job beyond the maximum number of unfinished jobs is refused until one has ended") {
   Harness h;
   for (size_t i = 0; i < SchedulerCore::kMaxWaitingJobs; ++i) h.Submit(Spec(), absl::StrCat("job-", i));
   const SubmitJobRequest request = Harness::Request(Spec(), "one more");
   CHECK(absl::IsResourceExhausted(h.core().Submit(h.now(), request, std::nullopt).status()));
-  CHECK(h.Submit(Spec(), "job-3") == JobId(4));  // which is there
+  CHECK(h.Submit(Spec(), "job-3") == JobId(4));  // submitted before
   REQUIRE(h.core().Cancel(h.now(), JobId(9)).ok());
   CHECK(h.core().Submit(h.now(), request, std::nullopt).ok());
 }
 
-TEST_CASE("Requests beyond any size are refused") {
+TEST_CASE("Requests that are too long or contain zero bytes are refused") {
   Harness h;
   SubmitJobRequest request = Harness::Request();
   request.set_checkpoint_dir(std::string(5000, 'x'));

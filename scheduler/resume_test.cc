@@ -71,13 +71,13 @@ TEST_CASE(
   CHECK(h.results()[0].version == Version(20));
 }
 
-TEST_CASE("A second job that continues keeps the best of all, whichever job has written it") {
+TEST_CASE("A job that continues another keeps the best version, whichever job wrote it") {
   Harness h;
   ResumePoint resume = From(Spec(), {10, 15});
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
   uint64_t s, w;
   RunResumed(&h, resume, &s, &w);
-  CHECK_FALSE(h.Said("does not count"));
+  CHECK_FALSE(h.Said("no longer has a checkpoint"));
   h.Written(s, 0, 20);
   h.CommitLast();
   CHECK(h.CurrentView().restore().version() == 10);
@@ -102,7 +102,7 @@ TEST_CASE("A version that was the best in its time is marked so after a resume, 
   CHECK_FALSE(job.evaluations(3).best());
 }
 
-TEST_CASE("A best version of the job before that is damaged is trained again, from the start if need be") {
+TEST_CASE("A damaged best version of the earlier job is trained again, from the start if need be") {
   Harness h;
   ResumePoint resume = From(Spec(), {10, 15});
   resume.evaluations = {Verdict(10, 9, 0.5, true)};
@@ -122,7 +122,7 @@ TEST_CASE("A best version of the job before that is damaged is trained again, fr
   CHECK(h.results()[0].version == Version(10));
 }
 
-TEST_CASE("Another metric on resume judges the old evaluations again, by their statistics") {
+TEST_CASE("A resume with another metric judges the old evaluations again, from their statistics") {
   Harness h;
   JobSpec spec = Spec();
   spec.mutable_evaluation()->set_metric(METRIC_ACCURACY);
@@ -138,7 +138,7 @@ TEST_CASE("Another metric on resume judges the old evaluations again, by their s
   CHECK_FALSE(job.evaluations(1).best());
 }
 
-TEST_CASE("Old evaluations without statistics count as long as the metric is theirs") {
+TEST_CASE("Old evaluations without statistics count only if the metric is the same") {
   Harness h;
   JobSpec spec = Spec();
   const bool same = GENERATE(true, false);

@@ -355,7 +355,7 @@ absl::Status SchedulerCore::CheckFolderIsFree(const std::string& checkpoint_dir)
   return absl::OkStatus();
 }
 
-// What a request contains is stored with the job for good.
+// The request is stored permanently with the job.
 absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const {
   const std::pair<const char*, const std::string*> texts[] = {{"request_id", &request.request_id()},
                                                               {"checkpoint_dir", &request.checkpoint_dir()},

@@ -32,8 +32,8 @@ class SchedulerCore {
   absl::Status Load(absl::Time now, const std::vector<StoredRecord>& records);
 
   // ---- nodes ----
-  // A process that joins again because the answer was lost is the same node. One that had a
-  // session already has dropped its state, so it becomes a new node and its former one is removed. Errors:
+  // A process that joins again because the answer was lost is the same node. One that already had a session
+  // has dropped its state, so it becomes a new node and its former one is removed. Errors:
   // FAILED_PRECONDITION for another protocol version; INVALID_ARGUMENT for a node without a role, a server
   // without an address that others can use, or a name that is too long; ALREADY_EXISTS when another living
   // node has the name.
@@ -52,14 +52,14 @@ class SchedulerCore {
   void Tick(absl::Time now);
 
   // ---- users ----
-  // Most jobs that may be unfinished at a time.
+  // Maximum number of unfinished jobs.
   static constexpr size_t kMaxWaitingJobs = 1000;
-  // Completes and checks the spec. The same request_id returns the same job again. `resume` is what was found
+  // Completes and checks the spec. The same request_id returns the same job. `resume` is what was found
   // at request.resume_from; `folder` says whether a new job may use request.checkpoint_dir, judging by the
   // disk. Errors: INVALID_ARGUMENT with the spec's problems; FAILED_PRECONDITION when the checkpoint belongs
   // to a job with different numerics, with the fields that differ, or when an unfinished job has the same
   // checkpoint_dir; `folder`, if it is an error; ALREADY_EXISTS when the request_id belongs to a job with
-  // another spec; RESOURCE_EXHAUSTED for more than kMaxWaitingJobs.
+  // another spec; RESOURCE_EXHAUSTED beyond kMaxWaitingJobs.
   absl::StatusOr<JobId> Submit(absl::Time now, const SubmitJobRequest& request,
                                const std::optional<ResumePoint>& resume,
                                const absl::Status& folder = absl::OkStatus());
@@ -102,7 +102,7 @@ class SchedulerCore {
   absl::Status CheckHello(absl::Time now, const Member* member, const Hello& hello) const;
   // The job that a node's report is about, if it is running; the node is told to drop any other.
   JobRun* RunningJob(NodeId node, uint64_t job);
-  // The same for a report of a view's work; also null when it is for another training.
+  // The same for a report on work for a view; also null when it is for another training.
   JobRun* TrainedJob(NodeId node, uint64_t job, const NodeReport& report);
   absl::Status Dispatch(absl::Time now, Member* member, const NodeReport& report);
   absl::Status CheckRequest(const SubmitJobRequest& request) const;
@@ -115,8 +115,8 @@ class SchedulerCore {
   JobRun* Active();
   const JobRun* Active() const;
   void Advance(absl::Time now);
-  // Called when it becomes another job's turn: at that time no artifact belongs to a plan that is not known
-  // yet.
+  // Notes whose turn it is. When that changes, deletes the artifacts that no job needs: at that time none
+  // belongs to a plan that is not known yet.
   void TurnTo(JobId job);
   void SaveCounters();
 
@@ -125,9 +125,9 @@ class SchedulerCore {
   Membership members_;
   ProgressWatch watch_;
   IdCounters counters_;
-  absl::Time awake_ = absl::InfiniteFuture();  // when anything was last called
+  absl::Time awake_ = absl::InfiniteFuture();  // time of the last event
   std::map<JobId, std::unique_ptr<JobRun>> jobs_;
-  std::optional<JobId> turn_;  // whose turn it is; 0: nobody's
+  std::optional<JobId> turn_;  // whose turn it is; 0: nobody's; nullopt: just started
 };
 
 }  // namespace shoal::scheduler

@@ -257,7 +257,7 @@ absl::Status SchedulerNode::CarryOut() {
     // Not FAILED_PRECONDITION, which a node would take for a refusal.
     if (absl::IsFailedPrecondition(failed_)) failed_ = absl::UnavailableError(failed_.message());
     if (!failed_.ok()) {
-      spdlog::critical("{}: the scheduler is stopping, so that nothing it has said is forgotten",
+      spdlog::critical("{}: the scheduler is stopping, since it must not act on what is not stored",
                        failed_.ToString());
       failure_.Notify();
       break;

@@ -53,7 +53,7 @@ class SchedulerNode {
     Env* env = nullptr;
     ExecutorFactory executors;  // for ticks and for work on files
   };
-  // Most watchers at a time: each holds one of the RPC server's threads.
+  // Maximum number of watchers: each holds one of the RPC server's threads.
   static constexpr size_t kMaxWatchers = 256;
 
   // Reads the store. Errors: those of the store; DATA_LOSS if it is damaged.

@@ -83,7 +83,7 @@ TEST_CASE(
 }
 
 TEST_CASE("A node's new session ends its former one") {
-  FakeSession first, second;  // outlives the node, which ends it
+  FakeSession first, second;  // outlive the node, which ends them
   Fixture fixture;
   const JoinRequest request = fixture.Request("worker-1", 1);
   const auto joined = fixture.node->Join(request);
@@ -98,7 +98,7 @@ TEST_CASE("A node's new session ends its former one") {
   CHECK(fixture.node->GetStatus()->nodes_size() == 1);
 }
 
-TEST_CASE("What could not be stored is neither answered nor done, and nothing after it either") {
+TEST_CASE("After a failed write to the store, nothing is answered or done") {
   FakeSession session;  // outlives the node, which ends it
   Fixture fixture;
   const JoinRequest request = fixture.Request("worker-1", 1);
@@ -170,7 +170,7 @@ TEST_CASE("Who has followed a job further than an older store knows goes on from
   fixture.node->Unwatch(*job, &watcher);
 }
 
-TEST_CASE("Clients beyond those that may watch jobs are refused, until one has left") {
+TEST_CASE("Clients beyond the maximum number of watchers are refused until one has left") {
   std::vector<FakeWatcher> watchers(SchedulerNode::kMaxWatchers);
   FakeWatcher another;
   Fixture fixture;

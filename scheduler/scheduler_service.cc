@@ -14,14 +14,14 @@
 namespace shoal::scheduler {
 namespace {
 
-// Most bytes that may be queued for one node: a node that does not read loses its session. A plan may take
+// Maximum number of bytes queued for one node: a node that does not read loses its session. A plan may take
 // megabytes.
 constexpr size_t kMaxQueuedBytes = 64 << 20;
 // A client that has left is noticed within this time.
 constexpr absl::Duration kWatchPoll = absl::Milliseconds(500);
 
-// One session. Deletes itself when gRPC is done with it: every gRPC event holds the lock to its end, and
-// OnDone takes it, so by then they are all over.
+// One session. Deletes itself when gRPC is done with it: every other callback holds the lock when it
+// returns, and OnDone takes it, so by then they have all returned.
 class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, public SessionStream {
  public:
   SessionReactor(SchedulerNode* node, grpc::CallbackServerContext* context) : node_(node), context_(context) {
@@ -121,7 +121,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What one watcher has yet to send.
+// What is still to be sent to one watcher.
 class Watcher : public JobWatcher {
  public:
   void OnHistory() override { news_.Notify(); }
@@ -146,7 +146,7 @@ class Watcher : public JobWatcher {
   std::optional<JobEvent> progress_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Sends the history from `after` on, then what happens, until the job is over or the client leaves.
+// Sends the history after `after`, then new events, until the job is over or the client leaves.
 absl::Status SendEvents(SchedulerNode* node, JobId job, uint64_t after, Watcher* watcher,
                         grpc::ServerContext* context, grpc::ServerWriter<JobEvent>* writer) {
   while (!context->IsCancelled()) {
@@ -188,7 +188,8 @@ grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
                                                grpc::ServerReader<ArtifactChunk>* reader,
                                                PutArtifactResponse*) noexcept {
   ArtifactChunk chunk;
-  if (!reader->Read(&chunk)) return {grpc::StatusCode::INVALID_ARGUMENT, "an artifact without a chunk"};
+  if (!reader->Read(&chunk))
+    return {grpc::StatusCode::INVALID_ARGUMENT, "expected at least one chunk of the artifact"};
   const std::string sha256 = chunk.sha256();
   bool first = true;
   return ToGrpcStatus(node_->artifacts().Put(sha256, chunk.bytes(), [&](std::string* piece) {

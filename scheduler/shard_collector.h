@@ -28,7 +28,7 @@ class ShardCollector {
   // Nothing up to `version` is needed any more.
   void DropUpTo(Version version);
 
-  // Most incomplete versions that are kept; the newest ones are.
+  // At most this many incomplete versions are kept, the newest ones.
   static constexpr size_t kMaxVersions = 64;
   size_t versions() const { return written_.size(); }
 

@@ -17,7 +17,7 @@ namespace shoal::scheduler {
 namespace {
 
 // PRAGMA user_version. 1: values without a checksum; 2: no total. Both are upgraded when the store is opened.
-// There never was a 3, so that no flipped bit turns one format into another.
+// 3 is left out, so that no flipped bit turns one format into another.
 constexpr int kFormat = 4;
 
 // A record is stored as its value, followed by the CRC-32C (4 bytes, little-endian) of table, a zero byte,
@@ -124,7 +124,7 @@ absl::Status SqliteStore::Error(int code) const {
   switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return absl::FailedPreconditionError(absl::StrCat(text, ": another scheduler runs on this folder"));
+      return absl::FailedPreconditionError(absl::StrCat(text, ": another scheduler is using this folder"));
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(text);
     case SQLITE_CORRUPT:

@@ -24,7 +24,7 @@ std::string EventBytes(uint64_t sequence) {
   return event.SerializeAsString();
 }
 
-TEST_CASE("What was applied is there after the file was opened again") {
+TEST_CASE("What was applied is still there when the file is opened again") {
   const TestDir dir;
   const std::string bytes("\0binary\xff", 8);
   {
@@ -141,7 +141,7 @@ TEST_CASE("A store of the format without checksums gets them, and is read") {
   }
 }
 
-// Without syncing: thousands of files.
+// Does not sync, since thousands of files are written.
 void Overwrite(const std::string& path, const std::string& bytes) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file << bytes;
@@ -159,7 +159,7 @@ TEST_CASE("A bit that has flipped anywhere in the store is an error, or changes 
     REQUIRE((*store)->Apply(actions).ok());
   }
   const std::string bytes = PosixEnv()->ReadFile(dir / "store").value();
-  constexpr size_t kHeaderBits = 800;  // each bit of SQLite's header, and every 73rd behind it
+  constexpr size_t kHeaderBits = 800;  // each bit of SQLite's header, and every 73rd bit after it
   for (size_t bit = 0; bit < 8 * bytes.size(); bit += bit < kHeaderBits ? 1 : 73) {
     const size_t at = bit / 8;
     std::string damaged = bytes;
@@ -246,7 +246,7 @@ Files FilesInATransaction(const TestDir& dir) {
   return files;
 }
 
-// "old" or "new" if all records are, "mixed" otherwise, or "" if the store reports that it is damaged.
+// Returns "old" or "new" if all records are, "mixed" if not, or "" if the store reports that it is damaged.
 std::string VersionIn(const TestDir& dir, const Files& files) {
   for (const auto& [name, bytes] : files) Overwrite(dir / name, bytes);
   auto store = OpenSqliteStore(dir / "old");
@@ -264,7 +264,7 @@ std::string VersionIn(const TestDir& dir, const Files& files) {
 TEST_CASE("A transaction that a power failure cut short is undone, or said to be damaged; never half of it") {
   const TestDir made, dir;
   const Files files = FilesInATransaction(made);
-  CHECK(VersionIn(dir, {{"old", files.at("old")}, {"old-journal", ""}}) != "old");  // it is in the middle
+  CHECK(VersionIn(dir, {{"old", files.at("old")}, {"old-journal", ""}}) != "old");  // not over yet
   REQUIRE(VersionIn(dir, files) == "old");
   for (const auto& [name, bytes] : files) {
     for (size_t at = 0; at < bytes.size(); at += at < 40 ? 1 : 61) {

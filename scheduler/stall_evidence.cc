@@ -35,7 +35,8 @@ absl::Time StallEvidence::LastSign(absl::Time now) const {
     if (heartbeat == nullptr) continue;
     for (const Activity& activity : heartbeat->activities()) {
       if (JobId(activity.job()) != job) continue;
-      // A disk may stay full for any time: writing to it counts only when that is what the job waits for.
+      // A disk may stay full for any length of time: writing to it counts only when that is what the job
+      // waits for.
       if (activity.kind() == ACTIVITY_WRITE_CHECKPOINT && state != JOB_STATE_TESTING &&
           debtors.count(node) == 0)
         continue;
@@ -47,7 +48,7 @@ absl::Time StallEvidence::LastSign(absl::Time now) const {
   return last;
 }
 
-// Whether the watch acts on one of the nodes, or says why it can't.
+// Whether the progress watch blames one of the nodes, or a pair of them.
 bool StallEvidence::IsBlamed(const std::vector<NodeId>& nodes) const {
   if (context.watch.AllWell()) return false;
   for (size_t i = 0; i < nodes.size(); ++i) {

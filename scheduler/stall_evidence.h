@@ -1,4 +1,4 @@
-// What a job is waiting for, and which nodes owe it.
+// What a job is waiting for, and from which nodes.
 #pragma once
 
 #include <map>
@@ -34,7 +34,7 @@ struct StallEvidence {
   LastResort::Situation Situation(absl::Time now) const;
   // The nodes that the job needs now: those of the view, or those preparing it.
   std::vector<NodeId> NeededNodes() const;
-  // The nodes that, as far as is known, owe the next step, and what they owe, as text for users.
+  // The nodes that the job is waiting for, as far as is known, and for what, as text for users.
   std::map<NodeId, std::string> Debtors() const;
   std::string DebtorsText() const;
   // Whether the lowest version still waits for these slots: some shard lacks them, or they are not evaluated

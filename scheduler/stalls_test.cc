@@ -115,7 +115,7 @@ void OpenAll(Harness* h, const std::vector<uint64_t>& nodes) {
   for (uint64_t node : nodes) REQUIRE(h->Open(node).ok());
 }
 
-// The shard reports, with the slots [begin, end) missing in its lowest block.
+// The shard's server reports that its lowest block lacks the slots [begin, end).
 void Missing(Harness* h, uint64_t server, uint32_t shard, uint64_t version, uint32_t begin, uint32_t end) {
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
@@ -144,7 +144,7 @@ absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) 
 }
 
 TEST_CASE(
-    "A job without progress gets all messages again, is moved, goes back, and fails with who owes what") {
+    "A job without progress gets all messages again, is moved, goes back, and fails with what is missing") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
@@ -319,7 +319,7 @@ TEST_CASE("A result whose checkpoint nobody reports is asked for again, and then
   }
 }
 
-TEST_CASE("A stall is named with its slots and their worker") {
+TEST_CASE("The status names the slots of a stall and their worker") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);

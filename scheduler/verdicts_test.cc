@@ -40,7 +40,7 @@ void EvaluatedWith(Harness* h, uint64_t worker, uint64_t version, double loss) {
   }
 }
 
-TEST_CASE("The target moves only when the verdict on the evaluation is there, from every slot") {
+TEST_CASE("The target moves only after the verdict, which needs every slot") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -69,7 +69,7 @@ TEST_CASE("Training stops early when the patience has run out") {
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
 }
 
-TEST_CASE("Lists, the status and events of states carry verdicts without their statistics") {
+TEST_CASE("Job lists, the status and state events carry verdicts without their statistics") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -162,7 +162,8 @@ TEST_CASE("An evaluation whose mean loss is not finite ends the job, and is not 
   CHECK(h.GetJob().evaluations_size() == 1);
 }
 
-TEST_CASE("Parameters that are not finite end the job if they are the result, else only make no checkpoint") {
+TEST_CASE(
+    "Parameters that are not finite end the job only if they are the result; else a checkpoint is skipped") {
   Harness h;
   uint64_t w;
   const uint64_t s = StartPlain(&h, &w);

@@ -101,7 +101,7 @@ std::vector<std::string> LeftOut(const ViewInputs& inputs, const View& next) {
   return left_out;
 }
 
-// Troubles of nodes that have work all the same.
+// Troubles of nodes that have work nevertheless.
 std::string Troubles(const ViewInputs& inputs) {
   std::vector<std::string> troubles = inputs.cut_texts;
   for (const PlannedNode& node : inputs.nodes) {
@@ -169,8 +169,8 @@ ViewPlan PlanView(const ViewInputs& inputs) {
   return Restore(inputs, team.servers, std::move(next));
 }
 
-// Another cluster has another id, and a store that was lost, or an older copy that was put back, gets to its
-// first view at another time. So there is no need to draw a random number and store it before use.
+// Another cluster has another id, and after the store was lost or replaced by an older copy, the first view
+// comes at another time. So there is no need to draw a random number and store it before use.
 TrainingId NewTrainingId(const JobDefinition& job, TrainingId former, absl::Time now) {
   Sha256 sha256;
   sha256.Add(absl::StrCat(job.cluster_id(), "/", job.job(), "/", job.submitted_unix_ms(), "/",

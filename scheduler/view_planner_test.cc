@@ -72,7 +72,7 @@ TEST_CASE("While nothing changes no new view follows, unless one is wanted") {
   CHECK(c.current.restore().restore_id() == 1);
 }
 
-TEST_CASE("A worker that goes or comes changes the slots and nothing else") {
+TEST_CASE("A worker that leaves or joins changes the slots and nothing else") {
   Cluster c;
   c.Take();
   SECTION("it leaves") { c.node(4).leaving = true; }
@@ -87,7 +87,7 @@ TEST_CASE("A worker that goes or comes changes the slots and nothing else") {
   CHECK(c.current.restore().restore_id() == 1);
 }
 
-TEST_CASE("A server that goes takes the job to the next restore point; one that comes is not waited for") {
+TEST_CASE("A lost server takes the job to the next restore point; one that joins changes nothing") {
   Cluster c;
   c.node(2).prepared = false;
   c.Take();
@@ -147,7 +147,7 @@ TEST_CASE("Without a worker, or without a server, the job waits and says so") {
   CHECK_FALSE(PlanView(c.inputs).placed);
 }
 
-TEST_CASE("Trainings of another cluster, job or time have other ids") {
+TEST_CASE("Trainings of different clusters, jobs or times have different ids") {
   JobDefinition job = Definition();
   const absl::Time now = absl::FromUnixSeconds(1000);
   const TrainingId none(0), id = NewTrainingId(job, none, now);

@@ -1,5 +1,5 @@
-// How far a job's current view has got: which nodes were told of it, which hold it, and which versions its
-// shards have.
+// How far a job's current view has got: which nodes it was sent to, which hold it, and which versions
+// its shards have.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@
 
 namespace shoal::scheduler {
 
-// It owns `view` and `restore_wanted` of the state. A restart forgets who was told what, who holds the view
-// and how far the shards are: nodes report this in their new sessions. Pure; not thread-safe.
+// It owns `view` and `restore_wanted` of the state. A restart forgets what was sent to which node,
+// which nodes hold the view and how far the shards are: all of it is sent and reported again in new sessions.
+// Pure; not thread-safe.
 class ViewRollout {
  public:
   // `origin`: the version that the job starts from.
@@ -48,9 +49,9 @@ class ViewRollout {
     nodes_.clear();
     WantRestore();
   }
-  // The servers' state must not be continued from: the next view goes back to a checkpoint.
+  // The next view must not continue from the servers' state: it goes back to a checkpoint.
   void WantRestore() { restore_wanted_ = true; }
-  // Makes a next view even if nothing changes, so that a worker whose slots failed tries again.
+  // Asks for a new view even if nothing changes, so that a worker whose slots failed tries again.
   void WantRenewal() { renew_wanted_ = has_view(); }
   // Whether the report, by a shard's server for this view or an older one, belongs to the current restore
   // point.
@@ -60,12 +61,13 @@ class ViewRollout {
   // Whether the workers of the current view have completed a whole version. Rounds in progress when the view
   // began may be others' work, so only the next whole version counts.
   bool IsProven(const ShardProgress& report);
-  // Returns the nodes that were told anything.
+  // Forgets all nodes and returns them.
   std::set<NodeId> Close();
 
   // ---- steps ----
   void Begin(View view);
-  // Tells servers first, and workers, if `prepared`, once all servers hold the view.
+  // Sends the view and the target: to servers first, and to workers, if `prepared`, once all servers hold the
+  // view.
   void Announce(const Membership& members, const std::function<bool(NodeId)>& prepared, const Target& target,
                 Outbox* out);
 

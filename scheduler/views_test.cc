@@ -92,7 +92,7 @@ TEST_CASE("A lost server sends the job back to its newest checkpoint, on the ser
   CHECK(h.Last(w, Directive::kView)->view().restore().version() == 5);
 }
 
-TEST_CASE("A training keeps its id; another cluster's, or one of an older store put back, has another") {
+TEST_CASE("A training keeps its id; one of another cluster, or after a lost store, has another") {
   const auto first_view = [](Harness* h) {
     const uint64_t server = h->Join(NODE_ROLE_SERVER, "server-1"), worker = h->Join(NODE_ROLE_WORKER, "w");
     h->Start(server, worker);
@@ -140,7 +140,7 @@ TEST_CASE(
   former.mutable_view_installed()->set_view(next.view());
   former.set_training_id(before.training_id());
   REQUIRE(h.Report(s, former).ok());
-  refuse(w, before.training_id());  // it has not heard of the new one yet
+  refuse(w, before.training_id());  // it does not know the new one yet
   h.Prepared(w);
   h.Pass(absl::Seconds(1), {s, w});
   CHECK(h.CurrentView().training_id() == next.training_id());
@@ -243,7 +243,7 @@ TEST_CASE("A view that was never written can't be installed") {
   CHECK(h.Last(w, Directive::kView) != nullptr);
 }
 
-TEST_CASE("Only its server's reports on a shard count") {
+TEST_CASE("For a shard, only its server's reports count") {
   Pairs h;
   for (uint64_t other : {h.s2, h.w1}) h.Rounds(other, 0, 10);
   h.Reached(h.s2, 1, 10);
@@ -258,7 +258,7 @@ TEST_CASE("Only its server's reports on a shard count") {
   CHECK(h.commits().size() == 1);
 }
 
-TEST_CASE("Only its servers' reports that a view can't be installed count") {
+TEST_CASE("Reports that a view can't be installed count only from its servers") {
   Pairs h;
   const uint64_t spare = h.Join(NODE_ROLE_SERVER, "s3");
   for (uint64_t other : {h.w1, spare}) {
@@ -281,7 +281,7 @@ TEST_CASE("Reports on a slot count from its worker and from one that has had it 
   h.Failed(h.w1, 3);
   CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
   SECTION("its worker") { h.Evaluated(h.w2, EVALUATION_SET_VALIDATION, 10, 2); }
-  SECTION("who has had it") {
+  SECTION("a worker that has had it") {
     h.Prepared(h.Join(NODE_ROLE_WORKER, "w3"));
     REQUIRE(h.CurrentView().slots(2).slot_begin() <= 3);
     h.Evaluated(h.w2, EVALUATION_SET_VALIDATION, 10, 2);
