@@ -29,8 +29,8 @@ struct BlockStart {
 };
 
 // The outcome of a round for a block: together with the job and the block's state it determines the update,
-// so that whoever holds version t and applies the record of round t gets the bits of version t+1. Movable;
-// copies share the memory of the sum, which must not change.
+// so any copy of version t to which the record of round t is applied becomes version t+1, bit for bit.
+// Movable; copies share the memory of the sum, which must not change.
 struct BlockRecord {
   Round round;
   BlockSum sum;     // of all slots, with their statistics
@@ -39,9 +39,9 @@ struct BlockRecord {
 
 // A round t takes four steps: contributions are added until the sum is complete; Close takes the sum out as a
 // record; Apply turns version t into t+1; Publish hands version t+1 out. In between, contributions to round t
-// are duplicates, and those to round t+1 are refused: nobody has the version that they need.
+// are duplicates, and those to round t+1 are refused: no worker has the version that they need.
 //
-// Thread-safe: a lock for each block, so that different blocks proceed in parallel. Never blocks on I/O.
+// Thread-safe: each block has its own lock, so different blocks proceed in parallel. Never blocks on I/O.
 //
 // All memory for a round is allocated before anything changes, when the contribution that needs it arrives.
 // If the allocation fails, the sender retries.
@@ -87,7 +87,7 @@ class BlockState {
   BlockSnapshot Snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Errors: UNAVAILABLE when `version` is the next one; OUT_OF_RANGE when it has already been dropped, or is
-  // later than the next one: who asks for that has a version that this block never had.
+  // later than the next one: the caller then has a version that this block never had.
   absl::StatusOr<PublishedVersion> Published(Version version) const ABSL_LOCKS_EXCLUDED(published_mutex_);
 
   Version version() const { return Version(version_.load(std::memory_order_acquire)); }

@@ -1,4 +1,4 @@
-// The steps by which a block ends a round.
+// The steps with which a block ends a round.
 #include "server/block_state.h"
 
 #include <cmath>

@@ -94,7 +94,7 @@ void CheckpointWriter::WriteNext() {
 SnapshotQueue::Snapshot CheckpointWriter::StartNext() {
   absl::MutexLock lock(&mutex_);
   SnapshotQueue::Snapshot snapshot = Take();
-  if (snapshot == nullptr) {  // its restore point is over
+  if (snapshot == nullptr) {
     posted_ = false;
     return nullptr;
   }

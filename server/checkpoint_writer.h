@@ -59,7 +59,7 @@ class CheckpointWriter {
   // What is being written, or will be.
   struct Writing {
     std::string detail;
-    absl::Time progress;  // the last one
+    absl::Time progress;  // when it last made progress
   };
   static constexpr size_t kMaxWritten = 100;
 
@@ -68,13 +68,13 @@ class CheckpointWriter {
   // The training goes on in `view`, which is newer than the last one. If its restore point is another one,
   // the snapshots that wait and the past reports are dropped.
   void Begin(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Final: starts to write nothing more, and reports nothing more. Does not wait for a running write.
+  // Final: starts no more writes, and sends no more reports. Does not wait for a running write.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // If false, the update that leads to `version` must wait for on_room. Only false for one that may turn out
   // to be the best.
   bool HasRoom(Version version) const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Queues a snapshot to be written. Ignored when it is of another restore point than the newest view's.
+  // Queues a snapshot to be written. Ignored unless it belongs to the newest view's restore point.
   void Add(std::shared_ptr<const ShardSnapshot> snapshot) ABSL_LOCKS_EXCLUDED(mutex_);
   // The snapshot, which has no blocks, could not be made: only reports that.
   void AddLost(const ShardSnapshot& snapshot, const absl::Status& why) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -110,14 +110,14 @@ class CheckpointWriter {
   uint64_t training_id_ ABSL_GUARDED_BY(mutex_) = 0;         // of the newest view
   RestoreId restore_id_ ABSL_GUARDED_BY(mutex_);             // the same
   std::deque<NodeReport> written_ ABSL_GUARDED_BY(mutex_);   // of this restore point, for new sessions
-  SnapshotQueue snapshots_ ABSL_GUARDED_BY(mutex_);          // that wait
+  SnapshotQueue snapshots_ ABSL_GUARDED_BY(mutex_);          // waiting
   SnapshotQueue::Snapshot retried_ ABSL_GUARDED_BY(mutex_);  // could not be written; waits for room
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;              // a WriteNext is pending or running
   std::optional<Version> writing_ ABSL_GUARDED_BY(mutex_);   // being written to the disk
   absl::Time progress_ ABSL_GUARDED_BY(mutex_);              // its last progress
   Backoff backoff_ ABSL_GUARDED_BY(mutex_);
   absl::Time full_since_ ABSL_GUARDED_BY(mutex_) =
-      absl::InfiniteFuture();  // since when nothing could be written
+      absl::InfiniteFuture();  // when writes began to fail; InfiniteFuture: they succeed
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

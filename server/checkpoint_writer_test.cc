@@ -47,7 +47,7 @@ std::shared_ptr<ShardSnapshot> Snapshot(uint64_t version) {
   return snapshot;
 }
 
-// A writer, and everything that it does, in order.
+// A writer, and a log of everything that it does.
 class Disk {
  public:
   Disk() { writer->Begin(MakeView(1)); }
@@ -103,7 +103,7 @@ TEST_CASE("An update that leads to a version which may be the best waits for roo
   CHECK(disk.writer->HasRoom(Version(6)));
 }
 
-TEST_CASE("What is being written is told, with its last progress") {
+TEST_CASE("What is being written is reported, with its last progress") {
   Disk disk;
   CHECK_FALSE(disk.writer->writing());
   disk.writer->Add(Snapshot(8));

@@ -13,10 +13,10 @@
 
 namespace shoal::server {
 
-// Pure; not thread-safe. Norms are functions of the round's sums, so receiving them twice, or from before a
-// new view, changes nothing. When a shard has sent two different values, one of them is wrong and there is no
-// telling which: from then on that shard counts as having sent none, and the round does not go on. Keeps the
-// last two rounds, for peers that ask late.
+// Pure; not thread-safe. Norms are functions of the round's sums, so receiving them twice, even in
+// different views, changes nothing. When a shard has sent two different values, one of them is wrong and
+// there is no telling which: from then on that shard counts as having sent none, and the round does not go
+// on. Keeps the last two rounds, for peers that ask late.
 class NormExchange {
  public:
   NormExchange(ShardMap map, uint32_t blocks) : map_(map), blocks_(blocks) {}

@@ -142,8 +142,8 @@ absl::StatusOr<bool> NormsClient::Take(const NormsRequest& request, uint32_t pee
 }
 
 // A peer that has not installed the view yet, or is in another round, is reachable. One that refuses the
-// norms, or sends wrong ones, is reachable too, but the round can no more end than with an unreachable one:
-// the scheduler must be told.
+// norms, or sends wrong ones, is reachable too, but keeps the round from ending, like an unreachable one, and
+// is reported to the scheduler.
 absl::Duration NormsClient::NoteAnswer(Peer* peer, Round round, const absl::Status& status) {
   if (status.ok() || absl::IsFailedPrecondition(status)) {
     NoteReachable(peer);

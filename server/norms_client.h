@@ -22,8 +22,8 @@
 namespace shoal::server {
 
 // Asks the primaries of the newest view's other shards until each has answered. Bounded: it keeps the newest
-// request for each peer, and has at most one call to it in progress in each view (calls of a view that is
-// over end by their timeout).
+// request for each peer, and has at most one call to it in progress in each view (calls of past views end
+// within their timeout).
 //
 // Thread-safe; never blocks. Its lock is taken last, and not held while a peer is called or an answer is
 // taken: both may call it back.
@@ -40,9 +40,9 @@ class NormsClient {
   // Calls in progress may end later, without effect.
   ~NormsClient();
 
-  // `view`, newer than the last one, is from now on the newest: what was asked before is over.
+  // `view`, newer than the last one, becomes the newest: earlier requests are dropped.
   void Begin(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Final: nobody is asked any more.
+  // Final: no peer is asked any more.
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ShardEffects::AskNorms. A peer that refused, or could not be reached, is asked again after a while, not
@@ -86,7 +86,7 @@ class NormsClient {
   void NoteRefusal(Peer* peer, Round round, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
-  const std::shared_ptr<Life> life_;  // for answers, which may arrive after the client's end
+  const std::shared_ptr<Life> life_;  // for answers, which may arrive after the client is destroyed
 
   mutable absl::Mutex mutex_;
   ViewId view_ ABSL_GUARDED_BY(mutex_);              // the newest; 0: none yet

@@ -114,7 +114,7 @@ TEST_CASE("A peer that has answered is not asked again, one that was not complet
   CHECK(shard.taken == std::vector<uint64_t>{0});
 }
 
-TEST_CASE("Peers that don't answer, or whose norms are refused, are listed until they answer well") {
+TEST_CASE("Peers that don't answer, or whose norms are refused, are listed until they answer correctly") {
   Shard shard;
   shard.client->Ask(ViewId(1), 1, RequestOf(0));
   shard.client->Ask(ViewId(1), 2, RequestOf(0));
@@ -133,7 +133,7 @@ TEST_CASE("Peers that don't answer, or whose norms are refused, are listed until
   CHECK(shard.Unreachable().empty());
 }
 
-TEST_CASE("A new view asks afresh, whatever was asked in the one before or has become of its peers") {
+TEST_CASE("A new view starts over, whatever was asked of the previous view's peers or became of them") {
   Shard shard;
   shard.client->Ask(ViewId(1), 1, RequestOf(7));
   shard.client->Ask(ViewId(1), 2, RequestOf(7));
@@ -150,7 +150,7 @@ TEST_CASE("A new view asks afresh, whatever was asked in the one before or has b
   CHECK(shard.calls.size() == 1);
 }
 
-TEST_CASE("Once it is closed nobody is asked, and answers that come after its end are ignored") {
+TEST_CASE("Once it is closed no peer is asked, and answers after its destruction are ignored") {
   Shard shard;
   shard.client->Ask(ViewId(1), 1, RequestOf(0));
   SECTION("closed") {
@@ -167,7 +167,7 @@ TEST_CASE("Once it is closed nobody is asked, and answers that come after its en
   CHECK(shard.taken.empty());
 }
 
-TEST_CASE("A peer that answers inside the call that asks it gets the next request all the same") {
+TEST_CASE("A peer that answers inside the call that asks it still gets the next request") {
   class Prompt : public PeerLink {
    public:
     void GetNorms(const std::string&, const NormsRequest& request, absl::Duration, NormsDone done) override {

@@ -23,12 +23,12 @@ namespace {
 
 // How long a write may take once its stream is over. A worker that is reading accepts a block in less.
 constexpr absl::Duration kWritePatience = absl::Seconds(2);
-// Most replies that may wait on a stream; one more ends it. A worker that gets a reply resends on a new
-// stream anyway.
+// The maximum number of replies waiting on a stream; one more ends it. A worker that gets a reply resends on
+// a new stream anyway.
 constexpr size_t kMaxReplies = 16;
 
-// Ends a call that can't finish until a write does: if the worker has stopped reading, that would take for
-// ever. Thread-safe.
+// Ends a call that can't finish until a write does: if the worker has stopped reading, that would take
+// forever. Thread-safe.
 class LastWrite : public std::enable_shared_from_this<LastWrite> {
  public:
   explicit LastWrite(grpc::CallbackServerContext* context) : context_(context) {}

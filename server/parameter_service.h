@@ -15,7 +15,7 @@ using ParameterServiceBase = ParameterService::WithRawCallbackMethod_Push<
         ParameterService::WithCallbackMethod_GetVersions<ParameterService::Service>>>>;
 
 // Thread-safe. noexcept, like everything that gRPC calls: gRPC would swallow an exception (out of memory) and
-// leave the stream hanging forever. Instead the process ends, which everybody notices.
+// leave the stream hanging forever. Instead the process ends, which its peers notice.
 class ParameterServiceImpl : public ParameterServiceBase {
  public:
   // The job with this number, if it runs here.

@@ -1,4 +1,4 @@
-// The data plane over real gRPC on loopback, with real threads: what the sanitizers must see.
+// The data plane over real gRPC on loopback, with real threads, for the sanitizers.
 #include "server/parameter_service.h"
 
 #include <algorithm>

@@ -17,8 +17,8 @@ class PeerLink {
 
   using NormsDone = std::function<void(absl::StatusOr<Norms>)>;
 
-  // Asks the server at `address` and calls `done` once: with its answer, with the error by which it refused,
-  // or, after `timeout` at the latest, with why there is no answer (UNAVAILABLE, DEADLINE_EXCEEDED,
+  // Asks the server at `address` and calls `done` once: with its answer, with the error it returned, or,
+  // after `timeout` at the latest, with the reason why there is no answer (UNAVAILABLE, DEADLINE_EXCEEDED,
   // CANCELLED). `done` may run on any thread, even before this returns; it must not block.
   virtual void GetNorms(const std::string& address, const NormsRequest& request, absl::Duration timeout,
                         NormsDone done) = 0;

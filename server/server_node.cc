@@ -13,7 +13,7 @@
 namespace shoal::server {
 namespace {
 
-// Most former jobs that may still be waiting to be destroyed. Destruction takes no time unless a disk hangs.
+// The maximum number of former jobs waiting to be destroyed. Destruction takes no time unless a disk hangs.
 constexpr size_t kMaxFormerJobs = 2;
 
 }  // namespace

@@ -54,7 +54,7 @@ class ShardEffects {
   // The snapshot could not be made; it has no blocks.
   virtual void OnSnapshotLost(const ShardSnapshot& /*snapshot*/, const absl::Status& /*why*/) {}
 
-  // A block of `view`'s restore point has been loaded. `blocks`: how many this shard has in all.
+  // A block of `view`'s restore point has been loaded. `blocks`: the number of blocks in this shard.
   virtual void OnBlockRestored(ViewId /*view*/, uint64_t /*blocks*/) {}
 
   // Runs work that takes longer than one block's update (all blocks after a norm exchange): once, soon, on
@@ -97,7 +97,7 @@ class ShardCore {
   // those for `view` are served. State is kept if its restore_id is the one loaded, otherwise loaded from the
   // source. The same view again returns OK at once, or tries again if the last attempt failed. Errors:
   // FAILED_PRECONDITION for an older view (even if the newer one arrives during the call), for a view of
-  // another training than the first, and when closed; INVALID_ARGUMENT for a view that can't be served
+  // a training other than the first view's, and when closed; INVALID_ARGUMENT for a view that can't be served
   // (followers, more shards than blocks, another division into shards with the same restore_id, an impossible
   // restore point); errors of the source. After an error no view is served.
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -119,7 +119,7 @@ class ShardCore {
   void ResumeUpdates() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // A peer asks for our norms of a round; the answer is empty until they are complete. The peer's own norms
-  // are complete, so if we need them we ask it back; nothing else in the request, whoever sends it, is relied
+  // are complete, so if we need them we ask it back; nothing else in the request, from any sender, is relied
   // on. Errors: FAILED_PRECONDITION for another view or a round that this shard has not reached;
   // INVALID_ARGUMENT in a job that does not clip, and for a request that names this shard itself or a shard
   // that is not in the view.

@@ -253,8 +253,7 @@ NodeReport ShardHost::NewReport() const {
 
 // ---- activities ----
 
-// Whichever view's restore is running: there is only one at a time, so its progress counts for a newer view
-// too.
+// Only one restore runs at a time, whichever view it is for, so its progress counts for a newer view too.
 void ShardHost::NoteRestoreProgress() {
   absl::MutexLock lock(&mutex_);
   if (restoring_) restoring_->progress = timers_->Now();
@@ -283,7 +282,7 @@ void ShardHost::AddTransfer(Heartbeat* heartbeat) {
   if (!contributed_) return;
   *heartbeat->add_activities() = NewActivity(ACTIVITY_TRANSFER, *contributed_);
   heartbeat->mutable_activities()->rbegin()->set_detail(absl::StrCat(
-      "takes contributions; ", streams_.size(), " of at most ", WorkerStreams::kMaxStreams, " streams"));
+      "receives contributions; ", streams_.size(), " of at most ", WorkerStreams::kMaxStreams, " streams"));
 }
 
 Activity ShardHost::RestoreActivity() const {

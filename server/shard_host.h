@@ -26,8 +26,7 @@
 
 namespace shoal::server {
 
-// Restores the shard and reports its progress; norms, checkpoints and the workers' streams are the business
-// of its parts.
+// Restores the shard and reports its progress; its parts handle norms, checkpoints and the workers' streams.
 //
 // Thread-safe. Waits for nothing but its executors and starts no threads except for ParallelFor, so that the
 // simulation runs it unchanged. Must be owned through server/job_owner.h: the destructor waits for the
@@ -70,14 +69,14 @@ class ShardHost : public ShardEffects {
   // for older views are refused; the restore point is loaded, and then reported, on the "restores" executor.
   // A running restore for an older view ends soon and reports nothing; what it has loaded is kept if the
   // restore point is the same. The same view again is reported again, or retried if it failed. Errors,
-  // without effect: FAILED_PRECONDITION for a view of another training than the first; OUT_OF_RANGE for one
+  // without effect: FAILED_PRECONDITION for a view of a training other than the first's; OUT_OF_RANGE for one
   // that does not follow the newest (CheckSuccessor).
   absl::Status Install(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
   // Repeats past reports, which the scheduler may have lost.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What is in progress, how long each has been without progress, and which peers don't answer, refuse, or
-  // answer with wrong norms. Never blocks.
+  // What is in progress, how long each activity has been without progress, and which peers don't answer,
+  // refuse, or answer with wrong norms. Never blocks.
   Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Until Detach, wakes `stream` when a block gets a new version (it looks up existing versions itself) and

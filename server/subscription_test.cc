@@ -97,7 +97,7 @@ TEST_CASE("A version that is published during a lookup of another is not lost") 
   CHECK(Drain(&subscription, lookup).empty());
 }
 
-TEST_CASE("A subscriber whose version is gone is told so") {
+TEST_CASE("A subscriber whose version is gone gets an error") {
   Shard shard({BlockId(0)});
   Subscription subscription(Version(0), std::vector<BlockId>{BlockId(0)});
   for (int i = 0; i < 2; ++i) shard.Publish(BlockId(0));
@@ -115,7 +115,7 @@ TEST_CASE("No version is lost between a publisher and a subscriber that starts i
   bool subscribed = false;
   uint64_t received[2] = {0, 0};  // versions of each block
 
-  // Like a server's stream: signals, and looks it up as soon as it may.
+  // Like a server's stream: looks up the next version, which may not be available yet.
   const auto look = [&] {
     const auto next =
         subscription.Next([&](BlockId block, Version version) { return shard.Published(block, version); });

@@ -1,4 +1,4 @@
-// What the job files of the tests of servers have in common.
+// What the jobs in the server tests have in common.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace shoal::server {
 
-// The least that a job must say. Callers add what they test, then complete it (CompleteJob).
+// The minimal job. Callers add what they test, then complete it (CompleteJob).
 inline JobSpec TestSpec(uint64_t rounds, uint32_t slots) {
   JobSpec spec;
   spec.set_name("test");

@@ -9,7 +9,7 @@
 
 namespace shoal::tasks {
 
-// INVALID_ARGUMENT when `label`, of a record, is empty.
+// INVALID_ARGUMENT when a record's `label` is empty.
 absl::Status CheckNotEmpty(const std::string& label);
 
 // The labels of the training examples, sorted. Errors: INVALID_ARGUMENT when there are fewer than `least`.

@@ -28,8 +28,8 @@ struct LabelReport {
 
 LabelReport ReportOf(const LabelCounts& counts);
 
-// One row for each of the counts. None when there are fewer labels than counts: they are not of the same
-// model.
+// One row for each of the counts. Empty when there are fewer labels than counts: they belong to different
+// models.
 std::vector<LabelReport> ReportsOf(absl::Span<const LabelCounts> counts,
                                    absl::Span<const std::string> labels);
 

@@ -38,7 +38,7 @@ class MultilabelClassificationTask final : public Task {
   HeadType head() const override { return HEAD_TYPE_LABELS; }
 
   bool reads_lists() const override { return true; }
-  // Each once, sorted, without empty ones.
+  // Sorted, without duplicates or empty labels.
   absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
     std::set<std::string> distinct(labels.begin(), labels.end());
     distinct.erase("");

@@ -1,4 +1,4 @@
-// Statistics of an evaluation, as far as all tasks share them.
+// The statistics of an evaluation that all tasks share.
 #pragma once
 
 #include "proto/scheduler.pb.h"

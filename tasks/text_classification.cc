@@ -19,12 +19,12 @@ int LargestLogit(absl::Span<const float> logits) {
   return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// A matrix of more labels has more bytes than a message may have (16 MiB: common/rpc/rpc.h), so no worker can
-// report one.
+// A matrix of more labels exceeds the maximum size of a message (16 MiB: common/rpc/rpc.h), so no worker
+// could report it.
 constexpr int kMaxMatrixLabels = 4095;
 
-// With two cells more than a multiple of four, counts by label are never taken for a matrix: the remainder of
-// a square is 0 or 1.
+// With two cells more than a multiple of four, counts by label are never taken for a matrix: a square is 0 or
+// 1 modulo 4.
 constexpr int kCellsPerLabel = 4, kExtraCells = 2;
 
 std::vector<LabelCounts> CountsOfMatrix(absl::Span<const uint64_t> cells, int labels) {

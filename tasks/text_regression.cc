@@ -17,7 +17,7 @@ constexpr int kSums = 6;
 constexpr float kLargest = std::numeric_limits<float>::max();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// False for what is not a number.
+// False for NaN.
 bool FitsFloat(double value) { return std::abs(value) <= kLargest; }
 
 void AddPair(double x, double y, EvaluationStatistics* statistics) {
@@ -59,7 +59,7 @@ class TextRegressionTask final : public Task {
   }
   RareLabels rare_labels() const override { return RareLabels::kKept; }
 
-  // A single one, with the column's name.
+  // A single label, named after the column.
   absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data, const ExampleSet&) const override {
     return std::vector<std::string>{data.label()};
   }

@@ -1,5 +1,5 @@
-// Token classification, a task that does not exist yet, goes through everything that a task goes through:
-// adding it takes a file of its own, and nothing that is tested here changes.
+// Runs token classification, a task that does not exist yet, through encoding, gathering and counting: adding
+// it takes a file of its own, and no change to what is tested here.
 #include <algorithm>
 #include <limits>
 #include <string>

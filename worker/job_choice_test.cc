@@ -47,7 +47,7 @@ TEST_CASE("A repeated request is answered by the held job, or its preparation co
   CHECK(choice.Wants(Request(1)));
   choice.OnPrepared(Request(1), Prepared(1));
   CHECK(choice.OnPrepare(Request(1)));
-  CHECK_FALSE(choice.OnPrepare(Request(1, /*derive=*/true)));  // nobody has derived it here
+  CHECK_FALSE(choice.OnPrepare(Request(1, /*derive=*/true)));  // it was not derived here
 }
 
 TEST_CASE("A plan derived here is derived again when the scheduler has lost it") {

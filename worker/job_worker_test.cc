@@ -70,7 +70,7 @@ class TestServers {
                        std::vector<float>(c.values, c.values + c.size), merge);
     if (block.coverage.complete()) Apply(c.header.block());
   }
-  // The newest version of `block` that is at least `from`, waiting for it; false after Stop.
+  // Waits for version `from` of `block`, which must be one of its last two; false once `cancelled`.
   bool WaitFor(uint32_t block, uint64_t from, const bool& cancelled, std::vector<float>* values) {
     absl::MutexLock lock(&mutex_);
     while (!cancelled && state_[block].version < from) changed_.Wait(&mutex_);
@@ -227,8 +227,8 @@ std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vecto
   return {theta, losses};
 }
 
-// Its last events come during its destruction, like those of streams that end then. Its worker has already
-// released it, so each use would crash.
+// A link whose last events come during its destruction, like those of streams that end then. Its worker has
+// already released it, so each use would crash.
 class LateLink : public ParameterLink {
  public:
   explicit LateLink(ParameterLinkEvents* events) : events_(events) {}
@@ -238,7 +238,7 @@ class LateLink : public ParameterLink {
     events_->OnPushReopened(kView, 0);
     PublishedHeader header;
     header.set_view(kView.value());
-    events_->OnBlock(header, [](float*) { FAIL_CHECK("nobody wants the block"); });
+    events_->OnBlock(header, [](float*) { FAIL_CHECK("the block is not wanted"); });
   }
 
   void SetView(const View&) override {}
@@ -253,7 +253,7 @@ class LateLink : public ParameterLink {
   ParameterLinkEvents* const events_;
 };
 
-// Its servers answer at once, and all parameters have arrived. Events come from the thread that posts them.
+// A link whose servers answer at once, with all parameters. Events come from the thread of its executor.
 class PromptLink : public ParameterLink {
  public:
   explicit PromptLink(ParameterLinkEvents* events) : events_(events) {}

@@ -17,7 +17,7 @@
 namespace shoal::worker {
 namespace {
 
-// How long a slot, or reading data, may take to end when the daemon stops.
+// How long a running slot, or a read of data, may take to end when the daemon stops.
 constexpr absl::Duration kSlotPatience = absl::Seconds(20);
 
 struct Flags {

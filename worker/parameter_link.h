@@ -15,7 +15,7 @@ namespace shoal::worker {
 
 // One block of a contribution to push.
 struct BlockContribution {
-  ContributionHeader header;      // all but job, training, view, wire and checksum: the link fills them in
+  ContributionHeader header;      // the link fills in job, training, view, wire and checksum
   GradientBuffer gradient;        // kept alive until it is sent
   const float* values = nullptr;  // the block's elements in `gradient`
   uint64_t size = 0;
@@ -36,11 +36,11 @@ class ParameterLinkEvents {
   virtual void OnPushReopened(ViewId view, uint32_t shard) = 0;
 };
 
-// Never blocks; retries with backoff within a view, until the next view or Close. Thread-safe.
+// Never blocks; retries with backoff until the next view or Disconnect. Thread-safe.
 class ParameterLink {
  public:
   virtual ~ParameterLink() = default;
-  // From now on only this view counts: streams of older views are cancelled. Shard i is at the i-th address.
+  // From now on only this view counts: streams of older views are cancelled.
   virtual void SetView(const View& view) = 0;
   // The lowest version of each shard arrives as OnVersions.
   virtual void AskVersions() = 0;

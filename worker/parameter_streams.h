@@ -21,7 +21,7 @@ struct StreamPlace {
   std::string address;
   ViewKey view;
   uint32_t shard = 0;
-  uint64_t generation = 0;  // tells the streams of one Open from older ones
+  uint64_t generation = 0;  // distinguishes the streams of one Open from older ones
 };
 
 // The events of streams. Any thread, one call per stream at a time; never from inside a call to
@@ -31,7 +31,7 @@ class StreamEvents {
   virtual ~StreamEvents() = default;
   // A pull has delivered an intact block; it is offered next.
   virtual void OnDelivery(const StreamPlace& place) = 0;
-  // As ParameterLinkEvents'.
+  // As in ParameterLinkEvents.
   virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
   // The stream has ended: its last call, even if it was cancelled.
   virtual void OnPullDone(const StreamPlace& place, const absl::Status& status) = 0;

@@ -12,7 +12,8 @@
 namespace shoal::worker {
 namespace {
 
-// Whether the error is the transport's and not the peer's. UNIMPLEMENTED: another program listens there.
+// Whether the error comes from the transport rather than the peer. UNIMPLEMENTED: another program listens
+// there.
 bool IsNoAnswer(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsUnimplemented(status) ||
          absl::IsUnknown(status);
@@ -129,7 +130,7 @@ std::string ConnectionError(const absl::Status& status, absl::Duration timeout) 
   if (absl::IsDeadlineExceeded(status)) {
     return absl::StrCat("no answer for ", absl::ToInt64Seconds(timeout), " s");
   }
-  if (absl::IsUnimplemented(status)) return "what listens there is not a parameter server";
+  if (absl::IsUnimplemented(status)) return "the program that listens there is not a parameter server";
   // gRPC: "failed to connect to all addresses; last error: UNKNOWN: ipv4:...: Connection refused".
   for (const char* known : {"Connection refused", "No route to host", "Network is unreachable",
                             "Connection reset by peer", "Connection timed out", "DNS resolution failed"}) {

@@ -13,8 +13,8 @@ namespace shoal::worker {
 
 enum class Direction { kPull, kPush };
 
-// Pushes and pulls have connections of their own, so each direction is healthy or not independently. After a
-// failure a direction is healthy again when a new stream has stayed open for kStands and the peer has
+// Pushes and pulls have connections of their own, so each direction has its own health. After a failure a
+// direction is healthy again when a new stream has stayed open for kStands and the peer has
 // answered a question since; a pull also when a block has arrived. A stream that breaks repeatedly counts as
 // unreachable since the first failure, even while it is open in between; that is forgotten when it has stayed
 // open for kForgotten, or when blocks arrive.

@@ -12,7 +12,7 @@ namespace shoal::worker {
 
 // `view`: the requested one; `block_elements`: sizes of the job's blocks. Errors: INVALID_ARGUMENT for a
 // block that is not one of the job's or has another size; DATA_LOSS when header or payload is damaged;
-// FAILED_PRECONDITION when it is of another job, training or view. Thread-safe.
+// FAILED_PRECONDITION when it belongs to another job, training or view. Thread-safe.
 absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view,
                             const std::vector<uint64_t>& block_elements);
 

@@ -10,7 +10,7 @@ namespace {
 
 void LogFailure(const char* what, const StreamPlace& place, const absl::Status& status) {
   if (status.ok()) return;
-  // At the end of a view or of a job servers end the streams: not worth a warning.
+  // Servers end the streams when a view or a job ends: not worth a warning.
   const bool expected = absl::IsFailedPrecondition(status);
   spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
               what, place.shard, place.address, std::string(status.message()));
@@ -69,7 +69,7 @@ void RetryingLink::AskVersions() {
 void RetryingLink::Open(Version from) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
-  // Blocks that come again and again are no sign of life: the scheduler must notice that nothing moves.
+  // Blocks that are merely sent again are no progress: the scheduler must notice that nothing moves.
   repeats_ = std::exchange(refused_, false) && from <= from_;
   from_ = from;
   for (Shard& shard : shards_) {
@@ -107,7 +107,7 @@ void RetryingLink::AddTo(Heartbeat* heartbeat) const {
   transfer.set_kind(ACTIVITY_TRANSFER);
   transfer.set_job(shards_.front().place.view.job.value());
   transfer.set_idle_seconds(absl::ToDoubleSeconds(executor_->Now() - *delivered_));
-  transfer.set_detail("takes parameters");
+  transfer.set_detail("receives parameters");
 }
 
 // ---- streams ----

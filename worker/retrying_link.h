@@ -41,8 +41,8 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   void Resume() override ABSL_LOCKS_EXCLUDED(mutex_);
   void Disconnect() override ABSL_LOCKS_EXCLUDED(mutex_);
   // From its first failure on, a server is asked for its versions until it is reachable again
-  // (worker/peer_health.h). An open stream on which nothing moves is not a failure. TRANSFER, since the last
-  // block, once one has arrived in this view.
+  // (worker/peer_health.h). An open stream on which nothing moves is not a failure. Reports TRANSFER, idle
+  // since the last new block, once one has arrived in this view.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -86,10 +86,10 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Shard> shards_ ABSL_GUARDED_BY(mutex_);
   PeerHealth health_ ABSL_GUARDED_BY(mutex_);
-  std::optional<absl::Time> delivered_ ABSL_GUARDED_BY(mutex_);  // the last block of the view that was new
+  std::optional<absl::Time> delivered_ ABSL_GUARDED_BY(mutex_);  // when the view's last new block arrived
   Version from_ ABSL_GUARDED_BY(mutex_);                         // of the last Open
-  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // a server has no longer, or never had, from_
-  bool repeats_ ABSL_GUARDED_BY(mutex_) = false;  // what is delivered came before
+  bool refused_ ABSL_GUARDED_BY(mutex_) = false;  // a server no longer has, or never had, from_
+  bool repeats_ ABSL_GUARDED_BY(mutex_) = false;  // the blocks arriving now were delivered before
   bool resuming_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

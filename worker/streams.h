@@ -79,7 +79,7 @@ class PullStream : public PullStreamHandle,
   std::unique_ptr<grpc::GenericStub> stub_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer incoming_;
-  absl::Status failure_;  // why it was given up from here
+  absl::Status failure_;  // why this end cancelled it
   std::shared_ptr<PullStream> self_;
   absl::Mutex mutex_;
   std::optional<PublishedMessage> waiting_ ABSL_GUARDED_BY(mutex_);
@@ -116,7 +116,7 @@ class PushStream : public PushStreamHandle,
   std::unique_ptr<grpc::GenericStub> stub_;
   grpc::ByteBuffer outgoing_;
   grpc::ByteBuffer incoming_;
-  absl::Status failure_;  // why it was given up from here
+  absl::Status failure_;  // why this end cancelled it
   std::shared_ptr<PushStream> self_;
   absl::Mutex mutex_;
   std::multimap<Urgency, BlockContribution> queue_ ABSL_GUARDED_BY(mutex_);

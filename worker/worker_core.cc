@@ -55,7 +55,7 @@ void WorkerCore::OnView(const View& view) {
 void WorkerCore::OnTarget(const Target& target) {
   if (RestoreId(target.restore_id()) != restore_id_) return;
   const bool same = target.version() == target_.version() && target.evaluate() == target_.evaluate();
-  // The scheduler may have heard of the results when it did not want them yet: an older copy of its store.
+  // The scheduler may have received the results before it wanted them (an older copy of its store).
   if (same) return ReportEvaluated();
   if (target.version() < target_.version()) return;
   if (running_ && running_->work.kind == Work::Kind::kEvaluate) CancelRun();
@@ -106,8 +106,7 @@ void WorkerCore::OnVersions(ViewId view, uint32_t shard, Version lowest) {
 }
 
 // A shard reaches version v+2 only when all have reached v+1. So when one has dropped the lowest version of
-// all, the lowest has moved on since; one that has not belongs to a server that lost its state and began
-// again.
+// all, the lowest shard has moved on since; if it has not, its server lost its state and started over.
 void WorkerCore::OnOutOfRange(ViewId view) {
   if (view != view_ || !located_) return;
   if (refused_ == base_) {

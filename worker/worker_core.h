@@ -20,7 +20,7 @@ namespace shoal::worker {
 
 // ---- actions ----
 
-// Leave all streams of older views. Ask every shard for its versions and call OnVersions.
+// Leave all streams. Ask every shard for its versions and call OnVersions.
 struct AskVersions {
   ViewId view;
 };
@@ -30,13 +30,13 @@ struct OpenStreams {
   ViewId view;
   Version from;
 };
-// Leave all streams; drop what is held. Followed by nothing until the next view.
+// Leave all streams, until the next view.
 struct Disconnect {};
 // Version round+1 has arrived completely: the contributions of `round` need not be held any longer.
 struct ReleaseHeld {
   Round round;
 };
-// The contributions of all rounds are void (rewind).
+// Drop the contributions of all rounds: they are void, or no longer this worker's.
 struct DropHeld {};
 struct SendReport {
   NodeReport report;
@@ -82,8 +82,8 @@ class WorkerCore {
   // ---- data plane ----
   void OnVersions(ViewId view, uint32_t shard, Version lowest);
   // A server no longer has the version that was asked for, or has never had the one before it: asks all for
-  // their versions again. When nothing comes of that, the servers' versions are further apart than one
-  // training's can be: then reports JobRefused.outdated_training.
+  // their versions again. If that does not help, the servers' versions are further apart than those of one
+  // training can be: reports JobRefused.outdated_training.
   void OnOutOfRange(ViewId view);
 
   enum class Offer {
@@ -95,7 +95,7 @@ class WorkerCore {
   void BlockStored(ViewId view, Version version, BlockId block);
   // Whether the block has arrived, so that the forward pass of its layer may start.
   bool HasBlock(Version version, BlockId block) const;
-  // Which of the memories for θ, as many as the round policy keeps versions, is the version's.
+  // The index of the version's memory for θ; there are as many as the round policy keeps versions.
   uint32_t MemoryOf(Version version) const { return version.value() % options_.rounds->versions_kept(); }
   // The oldest version of which blocks are still needed: where a broken Pull has to continue. (Not at the
   // newest version that arrived: blocks of different versions are interleaved.)
@@ -105,7 +105,7 @@ class WorkerCore {
   // At most one piece of work is in progress at a time: the caller ends it with EndWork before asking again.
   Work NextWork();
   bool Wanted(uint64_t ticket) const;
-  // The unit's contribution is final, held and handed to the push streams. Ignored when the work is no longer
+  // The unit's contribution is final, held and passed to the push streams. Ignored when the work is no longer
   // wanted.
   void UnitDone(uint64_t ticket, SlotRange unit);
   void SlotEvaluated(uint64_t ticket, Slot slot, const EvaluationStatistics& statistics);

@@ -196,7 +196,7 @@ TEST_CASE("A worker whose servers' versions can't be of one training reports tha
     locate(6, 7);
     CHECK(w.Take<SendReport>().empty());
   }
-  SECTION("the lowest has begun again: the next time it is the same") {
+  SECTION("the lowest has started over: the next time it is the same") {
     locate(0, 6);
     w.core.OnOutOfRange(ViewId(1));
     CHECK(w.Take<SendReport>().empty());
@@ -231,7 +231,7 @@ TEST_CASE(
   CHECK(w.core.NextWork().kind == Work::Kind::kNone);
   w.core.OnSessionOpened();
   CHECK(w.Take<SendReport>().size() == 2);
-  w.core.OnTarget(view.target());  // the same again: whoever says so may not know the results
+  w.core.OnTarget(view.target());  // the same again: the sender may lack the results
   CHECK(w.Take<SendReport>().size() == 2);
 
   view.set_view(2);  // another worker died: its evaluation slots too

@@ -97,8 +97,8 @@ void WorkerJobs::OnTarget(const Target& target) {
   runner_->OnTarget(target);
 }
 
-// A view or target of another training, or older than an earlier one, is of a job with this one's number and
-// spec, but from another store: nothing of this job may get into it. The scheduler offers it again.
+// A view or target of another training, or older than an earlier one, belongs to a job with the same number
+// and spec, but from another store: nothing of this job may get into it. The scheduler offers it again.
 void WorkerJobs::LeaveJob(const absl::Status& status) {
   const ViewKey view = KeyOf(view_);
   choice_.DropHeld();
@@ -204,8 +204,8 @@ void WorkerJobs::PrepareWanted() {
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
     if (!status.ok()) {
       choice_.OnFailed();
-      // That a machine lacks the data says nothing about the others; what is wrong with spec and data is
-      // wrong on every machine that has the same.
+      // A machine that lacks the data says nothing about the others; an error in spec and data occurs on
+      // every machine that has the same.
       JobRefused refused;
       refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
       refused.set_differs(differs);

@@ -25,7 +25,7 @@ namespace shoal::worker {
 
 // At most one job at a time: its memory and the compute device are free for the next one only when its runner
 // has ended. A slot can't be interrupted, so when a program or a read from a dead disk hangs, only ending the
-// process frees them: it is requested once a next job has waited kMaxWaitForFormerJob.
+// process frees them: this is requested once a next job has waited kMaxWaitForFormerJob.
 //
 // Thread-safe. Only Stop waits for a slot or a preparation.
 class WorkerJobs {
@@ -116,14 +116,14 @@ class WorkerJobs {
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);  // of the held job
   View view_ ABSL_GUARDED_BY(mutex_);                          // the runner's latest, with its latest target
-  std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // of the preparer, in this lease
+  std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // in the preparer, in this lease
   std::optional<Task> task_ ABSL_GUARDED_BY(mutex_);             // its current part
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;                  // PrepareWanted is queued or running
   uint64_t preparations_ ABSL_GUARDED_BY(mutex_) = 0;            // requested
   uint64_t started_ ABSL_GUARDED_BY(mutex_) = 0;                 // the newest that is in progress or finished
   absl::Time asked_ ABSL_GUARDED_BY(mutex_);                     // when the newest was requested
   uint64_t retirements_ ABSL_GUARDED_BY(mutex_) = 0;             // runners to be destroyed
-  uint64_t retired_ ABSL_GUARDED_BY(mutex_) = 0;                 // of them, destroyed
+  uint64_t retired_ ABSL_GUARDED_BY(mutex_) = 0;                 // how many of them are destroyed
   std::string retiring_ ABSL_GUARDED_BY(mutex_);                 // what the newest of them was doing
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   const std::unique_ptr<Executor> preparer_;

@@ -325,7 +325,7 @@ TEST_CASE("A worker that lacks the data says where it looked, and blames the job
   CHECK(refusal(absl::InvalidArgumentError("there is no column 'text'"), true).fatal());
   CHECK(refusal(absl::InvalidArgumentError("there is no column 'text'"), true).reason() ==
         "there is no column 'text'");
-  CHECK_FALSE(refusal(absl::InvalidArgumentError("the dataset is of another job"), false).fatal());
+  CHECK_FALSE(refusal(absl::InvalidArgumentError("the dataset belongs to another job"), false).fatal());
 }
 
 TEST_CASE("A worker reports whether it has the plan's data, different data, or none") {

@@ -52,7 +52,7 @@ class WorkerRounds {
     // Sends a report to the scheduler; never blocks.
     std::function<void(NodeReport)> report;
   };
-  // `options` are of a checked plan (common/job/job_plan_check.h); `link` must outlive every call of this
+  // `options` come from a checked plan (common/job/job_plan_check.h); `link` must outlive every call of this
   // object.
   WorkerRounds(Options options, ParameterLink* link);
   WorkerRounds(const WorkerRounds&) = delete;

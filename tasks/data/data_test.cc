@@ -129,7 +129,7 @@ TEST_CASE(
   CHECK(PartOf("g7", 1, spec.data().split()) == PartOf("g7", 1, spec.data().split()));
 }
 
-// tools/bench/sections_baseline checks itself against the same file: it splits the same way in Python.
+// tools/bench/sections_baseline, which splits the same way in Python, checks itself against the same file.
 TEST_CASE("Keys are in the parts that tasks/data/split_cases.tsv says") {
   JobSpec spec = Spec({"a.tsv"});
   const auto cases = PosixEnv()->ReadFile("tasks/data/split_cases.tsv");

@@ -22,7 +22,7 @@ class CsvParser {
   explicit CsvParser(absl::string_view text) : rest_(text) {}
 
   bool done() const { return rest_.empty(); }
-  // Of the next record, from 1; after an error: the line of the error.
+  // The first line of the next record, from 1; after an error, the line of the error.
   uint64_t line() const { return line_; }
 
   // Fills `fields` with the next record, which is one empty field for an empty line.

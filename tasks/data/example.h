@@ -7,14 +7,14 @@
 
 namespace shoal::tasks {
 
-// One line of the data; with format text a whole file, or the piece of it that is in a part.
+// One record of the data; with format text a whole file, or the piece of it that is in a part.
 struct Example {
   std::string text;                 // the text columns, joined with a space
   std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none with format text
   double target = 0;                // for a task whose labels are numbers
   std::string group;                // the group column; empty without one
   uint32_t file = 0;                // index into ExampleSet.files
-  uint64_t line = 0;                // from 1
+  uint64_t line = 0;                // the first of the record, from 1
 };
 
 struct ExampleSet {

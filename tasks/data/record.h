@@ -25,7 +25,7 @@ struct ColumnIndexes {
   std::vector<size_t> text;
   size_t label = 0;
   std::optional<size_t> group;
-  size_t count = 0;  // number of all columns
+  size_t count = 0;  // number of columns
 };
 
 // Errors: INVALID_ARGUMENT when a column is missing (with the nearest name and all columns) or occurs twice.

@@ -99,8 +99,8 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
     model::ApplySpec(spec.model(), head, std::move(labels), &config);
     if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("model.from: expected a model of bytes, whose vocabulary is ", tokenizer.vocab_size(),
-                       "; it has ", config.vocab_size));
+          absl::StrCat("model.from: expected a model of bytes with a vocabulary of ", tokenizer.vocab_size(),
+                       ", got one of ", config.vocab_size));
     }
     if (config.vocab_size < tokenizer.vocab_size()) {
       return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(),

@@ -176,7 +176,7 @@ TEST_CASE("A program is built only from plan, dataset and model of the same job"
   CHECK(error(derived.plan) == "");
   JobPlan plan = derived.plan;
   plan.set_train_examples(plan.train_examples() + 1);
-  CHECK_THAT(error(plan), Contains("the dataset is of another job: it has 41 examples for training") &&
+  CHECK_THAT(error(plan), Contains("the dataset belongs to another job: it has 41 examples for training") &&
                               Contains("the plan says 42"));
   plan = derived.plan;
   plan.set_group_sizes(0, plan.group_sizes(0) + 1);

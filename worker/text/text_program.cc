@@ -128,7 +128,7 @@ absl::StatusOr<std::string> ReadArtifact(Env* env, const std::map<std::string, s
   return env->ReadFile(path->second);
 }
 
-// Plan, model and dataset come in different messages and files: checks that they are of the same job.
+// Plan, model and dataset come in different messages and files: checks that they belong to the same job.
 absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const model::ModelConfig& config,
                        const Dataset& dataset) {
   if (dataset.task != spec.task() || dataset.labels != config.labels.size() ||
@@ -136,7 +136,7 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const model::Mo
       dataset[Part::kValidation].size() != plan.validation_examples() ||
       dataset[Part::kTest].size() != plan.test_examples()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the dataset is of another job: it has ", dataset[Part::kTrain].size(),
+        absl::StrCat("the dataset belongs to another job: it has ", dataset[Part::kTrain].size(),
                      " examples for training, ", dataset[Part::kValidation].size(), " for validation, ",
                      dataset[Part::kTest].size(), " for the test; the plan says ", plan.train_examples(),
                      ", ", plan.validation_examples(), ", ", plan.test_examples()));
@@ -188,13 +188,14 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
   ProgressEnv env(env_, progress);
   if (plan.numerics() != NumericsOf(spec) && spec.numerics() != NUMERICS_ANY) {
     return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
-                                                      "; this worker computes it in ", NumericsOf(spec)));
+                                                      "; this worker would compute in ", NumericsOf(spec)));
   }
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));
   SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ParseModelConfig(plan.model_config()));
   if (config.head != tasks::TaskOf(spec).head()) {
     return absl::InvalidArgumentError(
-        "the plan's model has another head than the job's task needs: was it derived by another version?");
+        "the plan's model has a different head than the job's task needs: was it derived by another "
+        "version?");
   }
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, "dataset"));
   SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, config.vocab_size));

@@ -41,7 +41,7 @@ TEST_CASE("A worker refuses a job of another class of arithmetic, unless the job
   CHECK_FALSE(absl::IsFailedPrecondition(BuildStatus(spec, plan)));
 }
 
-TEST_CASE("A worker refuses a plan whose model has another head than the job's task needs") {
+TEST_CASE("A worker refuses a plan whose model has a different head than the job's task needs") {
   model::ModelConfig config;
   config.head = HEAD_TYPE_NUMBER;
   config.vocab_size = 40;
@@ -56,9 +56,9 @@ TEST_CASE("A worker refuses a plan whose model has another head than the job's t
   JobPlan plan;
   plan.set_model_config(model::PrintModelConfig(config));
   spec.set_task(TASK_TEXT_CLASSIFICATION);
-  CHECK_THAT(std::string(BuildStatus(spec, plan).message()), Catch::Matchers::Contains("another head"));
+  CHECK_THAT(std::string(BuildStatus(spec, plan).message()), Catch::Matchers::Contains("different head"));
   spec.set_task(TASK_TEXT_REGRESSION);
-  CHECK_THAT(std::string(BuildStatus(spec, plan).message()), !Catch::Matchers::Contains("another head"));
+  CHECK_THAT(std::string(BuildStatus(spec, plan).message()), !Catch::Matchers::Contains("different head"));
 }
 
 TEST_CASE("A worker has a plan's data, lacks it, or has different data: then both digests are named") {
