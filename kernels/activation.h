@@ -26,8 +26,8 @@ struct ActivationForwardArgs {
 
 void ActivationForward(Device& device, const ActivationForwardArgs& args);
 
-// d_x = d_y f'(x + bias);  y = f(x + bias), as forward gave it;  d_bias += sum of d_x over the tokens: blocks
-// of kTokenBlock tokens from 0, in order, and the tokens inside each block in order.
+// d_x = d_y f'(x + bias);  y = f(x + bias), as in forward;  d_bias += sum of d_x over the tokens: blocks of
+// kTokenBlock tokens from 0, in order, and the tokens inside each block in order.
 struct ActivationBackwardArgs {
   Activation activation = Activation::kIdentity;
   ConstTensor x;     // [N,F] as in forward, before the bias

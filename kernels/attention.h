@@ -19,8 +19,9 @@ inline constexpr int64_t kAttentionKeyTile = 128;
 inline constexpr int64_t kAttentionQueryTile = 128;
 
 // Dropout of attention probabilities. The mask is a pure function of (key, first_example + b, h, length of
-// the example, query, key position), so backward draws the same one. Each is kept with probability 1 - rate
-// (rate in steps of 2^-16) and then divided by that. The generator is Philox4x32-10 (Salmon et al., 2011).
+// the example, query, key position), so backward draws the same one. Each probability is kept with
+// probability 1 - rate (rate in steps of 2^-16) and then divided by 1 - rate. The generator is Philox4x32-10
+// (Salmon et al., 2011).
 struct AttentionDropout {
   float rate = 0;              // 0 <= rate < 1; 0: none
   uint64_t key = 0;            // Philox key, derived from (seed, purpose, round, slot, layer)
@@ -51,8 +52,8 @@ void AttentionForward(Device& device, const AttentionForwardArgs& args);
 struct AttentionBackwardArgs {
   AttentionShape shape;    // as in forward
   ConstTensor qkv;         // [N,3*H*D] as in forward
-  ConstTensor out;         // [N,H*D] as forward gave it
-  ConstTensor statistics;  // [N,2*H] as forward gave it
+  ConstTensor out;         // [N,H*D] as forward computed it
+  ConstTensor statistics;  // [N,2*H] as forward computed it
   ConstTensor d_out;       // [N,H*D], the type of qkv, as all below
   Tensor d_qkv;            // [N,3*H*D] out; aliases nothing
 };

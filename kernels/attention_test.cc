@@ -58,7 +58,7 @@ double KeepFactor(const Problem& p, int64_t example, int64_t head, int64_t query
   return bits >= drop ? 65536 / (65536 - drop) : 0;
 }
 
-// Attention as its formula says, in f64, never tiled.
+// Attention by its formula, in f64, without tiles.
 template <typename T>
 std::vector<double> Oracle(const Problem& p, const std::vector<T>& qkv) {
   const int64_t c = p.channels();
@@ -215,7 +215,7 @@ double Distance(const std::vector<float>& a, const std::vector<float>& b) {
   return std::sqrt(distance / norm);
 }
 
-// bf16 has 8 bits of precision: a rounding is off by 2^-9 at most.
+// bf16 has 8 bits of precision: the relative error of a rounding is at most 2^-9.
 TEST_CASE("attention in bf16 is that in f32 of the same numbers, but for the roundings of bf16") {
   const auto device = MakeDevice(2);
   for (const Problem& p : Problems()) {

@@ -10,17 +10,17 @@ namespace shoal::kernels {
 // y = a + b. Matrices or vectors of one shape and type, f32|bf16; y may alias either.
 void Add(Device& device, const ConstTensor& a, const ConstTensor& b, const Tensor& y);
 
-// y = x factor. Shapes and types as for Add.
+// y = x * factor. Shapes and types as for Add.
 void Scale(Device& device, const ConstTensor& x, float factor, const Tensor& y);
 
 // x = 0, of any type.
 void SetZero(Device& device, const Tensor& x);
 
-// y = x, converted where the types differ (f32 and bf16, to nearest even). One shape.
+// y = x, converted where the types differ (f32 and bf16, to nearest even). The shapes are equal.
 void Convert(Device& device, const ConstTensor& x, const Tensor& y);
 
 // out = the elements of x in order, converted to f32, in the caller's memory.
-//   x: a matrix of f32|bf16; out: as many elements
+//   x: a matrix of f32|bf16; out: the same number of elements
 void CopyToHost(Device& device, const ConstTensor& x, absl::Span<float> out);
 
 // sums[c] += sum over rows n of x[n,c], in blocks of kTokenBlock: a bias gradient.

@@ -1,5 +1,5 @@
-// Initial parameters: pure functions of a key and the index of the element, so that a server computes its own
-// blocks only. The key is DeriveKey(seed, parameter name) of common/base/philox.h.
+// Initial parameters: pure functions of a key and the index of the element, so that a server computes only
+// its own blocks. The key is DeriveKey(seed, parameter name) of common/base/philox.h.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Layer normalisation, with the residual sum before it, forward and backward.
+// Layer normalization, with the residual sum before it, forward and backward.
 //
 // Mean and variance of a row take two passes over it, with 16 interleaved partial sums each
 // (kernels/README.md). Gradients of gamma, beta and the bias are sums over tokens: blocks of kTokenBlock
@@ -35,15 +35,15 @@ void NormForward(Device& device, const NormForwardArgs& args);
 //   d_y' = d_y + d_y_more;  d_sum = (gradient of sum through the norm) + d_sum_more;
 //   d_x = dropout(d_sum), which is the gradient of x and, summed over tokens, of the bias.
 struct NormBackwardArgs {
-  ConstTensor sum;         // [N,C] as forward gave it (x where forward had no sum)
-  ConstTensor mean, rstd;  // [N] f32 as forward gave them
+  ConstTensor sum;         // [N,C] as forward computed it (x where forward had no sum)
+  ConstTensor mean, rstd;  // [N] f32 as forward computed them
   ConstTensor gamma;       // [C] f32
   ConstTensor d_y;         // [N,C]
   ConstTensor d_y_more;    // [N,C], a second gradient that reaches y (post-norm's next residual); optional
   ConstTensor d_sum_more;  // [N,C], a second gradient that reaches sum (pre-norm's residual); optional
   Dropout dropout;         // as in forward
   Tensor d_sum;            // [N,C] out, the gradient of the residual; may alias any [N,C] input
-  Tensor d_x;              // [N,C] out; needed with dropout only (otherwise it equals d_sum); aliases nothing
+  Tensor d_x;              // [N,C] out; needed only with dropout (otherwise it equals d_sum); aliases nothing
   Tensor d_gamma, d_beta;  // [C] f32 in/out: += the gradient
   Tensor d_bias;           // [C] f32 in/out: += the gradient; optional
 };

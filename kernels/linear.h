@@ -23,7 +23,7 @@ struct LinearActivationArgs {
 
 void LinearActivation(Device& device, const LinearActivationArgs& args);
 
-// norm.sum = norm.residual + dropout(x weight^T + norm.bias);  norm.y = the norm of it, as NormForward says
+// norm.sum = norm.residual + dropout(x weight^T + norm.bias);  norm.y = its norm, as in NormForward
 struct LinearResidualNormArgs {
   ConstTensor x;         // [N,K] f32|bf16
   ConstTensor weight;    // [C,K] f32, or the type of x

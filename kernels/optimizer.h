@@ -32,7 +32,7 @@ struct OptimizerStep {
   bool decay = true;          // false: these parameters (biases, norms) have no weight decay
 };
 
-// Spans of one size. Moments that the rule does not keep may be empty.
+// Spans of equal size. Moments that the rule does not keep may be empty.
 struct OptimizerArrays {
   absl::Span<const float> parameters;  // version t
   absl::Span<const float> gradient;    // sum over the round, not yet scaled

@@ -142,7 +142,7 @@ absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, cons
   if (!env->FileExists(path)) return positions;
   SHOAL_ASSIGN_OR_RETURN(const std::string text, env->ReadFile(path));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return absl::InvalidArgumentError(absl::StrCat(path, ": is not a JSON object"));
+  if (!json.is_object()) return absl::InvalidArgumentError(absl::StrCat(path, ": not a JSON object"));
   const auto length = json.find("model_max_length");
   if (length == json.end() || length->is_null()) return positions;
   // Tokenizers without a limit have 1e30 here.

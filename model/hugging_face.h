@@ -37,7 +37,7 @@ absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, 
 
 // Reads model.safetensors. Names may lack Parameters::root, as those of bare models do. A missing parameter
 // is an error, except for the head's parameters (Parameters::head_begin): they are used as a whole or not at
-// all, since a job may make the head anew. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with
+// all, since a job may make a new head. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with
 // both shapes, or the missing parameters.
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters);
 

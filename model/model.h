@@ -23,7 +23,7 @@ struct MicroBatch {
   // added to them.
   float* gradient = nullptr;
   bool accumulate = false;
-  // Where each group begins in `gradient`, for callers that take each group away once it is final; empty: as
+  // Where each group begins in `gradient`, for callers that move each group away once it is final; empty: as
   // in θ. Layers (and the head) whose numbers differ by two or more may share memory, but not with
   // `accumulate`.
   absl::Span<const uint64_t> gradient_offsets;
@@ -49,8 +49,8 @@ class Model {
   virtual void Backward(GroupFinal group_final) = 0;
 
   // Forward without dropout. `logits` out: [B, labels], or with HEAD_TYPE_NEXT_TOKEN [N, vocabulary];
-  // empty when they are not wanted. With labels in the batch also their loss (else loss.rows is 0); for heads
-  // with cross-entropy loss.correct too.
+  // empty when they are not wanted. Returns the loss if the batch has targets (otherwise `rows` is 0);
+  // `correct` only for heads with cross-entropy.
   virtual kernels::LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
   // The planned memory, without the kernels' scratch memory.

@@ -62,7 +62,7 @@ absl::Status CheckHead(const Family& family, const ModelConfig& config) {
                                     "; expected one of: ", Predictions(family)));
 }
 
-// What the family does not support.
+// Refuses what the family does not support.
 absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
   const auto refuse = [&](absl::string_view what) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));

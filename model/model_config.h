@@ -39,7 +39,7 @@ struct ModelConfig {
   bool causal() const;
 };
 
-// Of a completed spec without `model.from`. `labels` as above.
+// For a completed spec without `model.from`. `labels` as above.
 ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_size,
                            std::vector<std::string> labels);
 
@@ -55,7 +55,7 @@ enum class HeadUse {
 
 // From config.json. Fields that are left out get `transformers`' defaults.
 // Errors: INVALID_ARGUMENT for JSON that is malformed, a model type or class that is not supported (named,
-// with those that are), or a shape that makes no sense.
+// with those that are), or an invalid shape.
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json, HeadUse use = HeadUse::kKept);
 
 // The classes of `transformers` that ParseModelConfig supports.

@@ -235,7 +235,7 @@ TEST_CASE("bf16 has the same bits with AVX2, AVX-512 and AVX512_BF16") {
   }
 }
 
-// A bf16 rounding is off by 2^-9 at most; about a dozen of them contribute to each gradient.
+// The relative error of a bf16 rounding is at most 2^-9; about a dozen of them contribute to each gradient.
 TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but for roundings") {
   for (const ModelConfig& config : BothFamilies()) {
     const Examples examples(config, std::vector<int>(20, 9));

@@ -31,12 +31,12 @@ struct Parameters {
   std::vector<uint64_t> group_sizes;   // elements
   std::vector<uint64_t> group_begins;  // in θ
   uint64_t size = 0;                   // elements of θ
-  uint64_t head_begin = 0;             // from here on they are the head's, which a job may make anew
+  uint64_t head_begin = 0;             // from here on they are the head's, which a job may replace
   std::string root;                    // prefix of names, which a bare model (without a head) lacks: "bert."
 };
 
 // Pure. Weights start normally distributed, biases at 0, norms at 1 and 0 (details in model/families). Weight
-// decay applies to all of rank 2. The config is already checked.
+// decay applies to those of rank 2. The config is already checked.
 Parameters MakeParameters(const ModelConfig& config);
 
 }  // namespace shoal::model

@@ -1,4 +1,4 @@
-// Memory that grows to what was needed so far.
+// Memory that grows to the largest size requested so far.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ class Arena {
   // Makes size_bytes() at least `size_bytes`. Contents and pointers are lost when it grows, which counts as
   // one allocation.
   void Reserve(int64_t size_bytes);
-  // The byte at `offset_bytes`; it must be inside.
+  // The byte at `offset_bytes`, which must be inside (or at the end).
   std::byte* At(int64_t offset_bytes) const;
   int64_t size_bytes() const { return size_bytes_; }
   int64_t allocations() const { return allocations_; }

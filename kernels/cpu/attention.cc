@@ -273,7 +273,7 @@ class HeadRunner {
   Workspace work_;
 };
 
-// `products`: how many products of the size of queries times keys; under a causal mask half of each counts.
+// `products`: the number of queries-by-keys products; under a causal mask about half of each counts.
 OpWork WorkOf(const AttentionShape& shape, int products, double arrays_bytes) {
   double pairs = 0;
   for (size_t b = 0; b + 1 < shape.offsets.size(); ++b) {

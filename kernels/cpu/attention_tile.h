@@ -9,7 +9,7 @@ namespace shoal::kernels {
 
 // A tile of scores of one head of one example: queries [first_query, first_query + queries) against keys
 // [first_key, first_key + keys). Rows of the tile are kAttentionKeyTile elements apart and may be read and
-// written up to that end.
+// written to that full width.
 struct AttentionTile {
   int64_t first_query = 0;
   int64_t queries = 0;
@@ -36,8 +36,8 @@ struct AttentionTile {
 
 // Turns scores [f32] into probabilities that are not yet divided by their sum, with dropout. Updates the
 // running maximum and sum of each row; rescale[row] is the factor that results of earlier tiles must be
-// multiplied by. At the first tile maximum is -infinity and sum 0. `probabilities`: a tile of `type`, f32 or
-// bf16; may be `scores`, which are not kept.
+// multiplied by. At the first tile maximum is -infinity and sum is 0. `probabilities`: a tile of `type`, f32
+// or bf16; may be `scores`, which are not kept.
 void SoftmaxTile(const AttentionTile& tile, float* scores, DType type, void* probabilities, float* maximum,
                  float* sum, float* rescale);
 

@@ -21,7 +21,8 @@ struct CpuDeviceOptions {
   GemmPath gemm_path = GemmPath::kAuto;  // kAuto: our own, which is as fast as oneDNN
 
   // Reads SHOAL_ISA (names as for ParseIsa) and SHOAL_GEMM (onednn|own) from the environment where they are
-  // set; for tests and for tracking down differences. Errors: INVALID_ARGUMENT that names the variable.
+  // set; for tests and for tracking down differences. Errors: INVALID_ARGUMENT for an unknown SHOAL_GEMM;
+  // Create reports an unknown SHOAL_ISA.
   static absl::StatusOr<CpuDeviceOptions> FromEnvironment(int threads);
 };
 
@@ -35,7 +36,7 @@ class CpuDevice : public Device {
 
   DeviceKind kind() const override { return DeviceKind::kCpu; }
   std::unique_ptr<DeviceMemory> Allocate(int64_t size_bytes) override;
-  // Of amx-bf16, see GemmEngine::has_amx.
+  // For amx-bf16, see GemmEngine::has_amx.
   bool Computes(Bf16Class bf16_class) override;
   absl::Status UseBf16Class(Bf16Class bf16_class) override { return gemm_.UseBf16Class(bf16_class); }
   Bf16Class bf16_class() const override { return gemm_.bf16_class(); }
@@ -59,8 +60,7 @@ class CpuDevice : public Device {
   Scratch scratch_;
 };
 
-// The device behind the border: `device` must be a CpuDevice (checked). Every kernel of this backend gets its
-// device here.
+// Returns `device`, which must be a CpuDevice (checked). Every kernel of this backend gets its device here.
 CpuDevice& Cpu(Device& device);
 
 }  // namespace shoal::kernels

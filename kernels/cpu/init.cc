@@ -27,7 +27,7 @@ namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// `bits` random bits of each word as a number: (k + offset) / 2^bits.
+// The top kBits bits of each word, k, as a number: (k + offset) / 2^kBits.
 template <int kBits>
 HWY_INLINE RowVec UniformOf(const uint32_t* words, float offset) {
   const auto k = hn::ShiftRight<32 - kBits>(hn::Load(RowWords(), words));

@@ -54,7 +54,7 @@ absl::StatusOr<Isa> ParseIsa(absl::string_view name) {
 absl::StatusOr<Isa> DetectIsa() {
   if (!HasAvx2()) {
     return absl::FailedPreconditionError(
-        "this processor lacks AVX2 or FMA, without which sums can't have the bits that Shoal defines");
+        "this processor lacks AVX2, FMA or BMI2, without which sums can't have the bits that Shoal defines");
   }
   if (!HasAvx512()) return Isa::kAvx2;
   if (!__builtin_cpu_supports("avx512bf16")) return Isa::kAvx512;
@@ -65,8 +65,8 @@ absl::Status UseIsa(Isa isa) {
   const absl::StatusOr<Isa> best = DetectIsa();
   if (!best.ok()) return best.status();
   if (isa > *best) {
-    return absl::FailedPreconditionError(absl::StrCat("instruction set ", IsaName(isa),
-                                                      " was asked for; this processor has ", IsaName(*best)));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "instruction set ", IsaName(isa), " was requested, but this processor has ", IsaName(*best)));
   }
   hwy::DisableTargets(isa == Isa::kAvx2 ? HWY_AVX3 | HWY_AVX3_DL : 0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());

@@ -11,10 +11,10 @@
 
 namespace shoal::kernels {
 
-// Ordered: a larger value contains the smaller ones.
+// Ordered: a larger value includes the smaller ones.
 enum class Isa {
   kAvx2,        // AVX2, FMA, BMI2, F16C
-  kAvx512,      // F, BW, DQ, VL
+  kAvx512,      // F, BW, CD, DQ, VL
   kAvx512Bf16,  // and AVX512_BF16
   kAmxBf16,     // and AMX tiles of bf16
 };
@@ -25,8 +25,8 @@ absl::string_view IsaName(Isa isa);
 // Errors: INVALID_ARGUMENT that lists the valid names.
 absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 
-// The best that this processor and operating system offer.
-// Errors: FAILED_PRECONDITION when the processor lacks AVX2 or FMA.
+// The best that this processor and operating system offer; only GemmEngine::has_amx asks the system for AMX.
+// Errors: FAILED_PRECONDITION when the processor lacks AVX2, FMA or BMI2.
 absl::StatusOr<Isa> DetectIsa();
 
 // Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch

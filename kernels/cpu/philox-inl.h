@@ -40,7 +40,7 @@ struct PhiloxPlace {
   uint32_t c3 = 0;
 };
 
-// words[w * 16 + i] = word w of the counter {c0 + i, place}, for i < 16 and w < 4.
+// words[w * 16 + i] = word w of the counter {first + i, place}, for i < 16 and w < 4.
 HWY_NOINLINE inline void Philox16(const PhiloxPlace& place, uint32_t first, uint32_t* HWY_RESTRICT words) {
   namespace hn = hwy::HWY_NAMESPACE;
   const RowWords d;
@@ -64,7 +64,7 @@ HWY_NOINLINE inline void Philox16(const PhiloxPlace& place, uint32_t first, uint
   }
 }
 
-// Applies a dropout to the vectors of one row, in order (any order gives the same result, but more slowly).
+// Applies dropout to the vectors of one row, in order (any order gives the same result, but more slowly).
 // 16 counters {16 g + i, token, 0, 0} serve 128 columns from 128 g on: columns [16 b, 16 b + 16) of them take
 // half b % 2 of word b / 2, column i of those from counter i.
 class DropoutOfRow {

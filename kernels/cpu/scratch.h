@@ -9,7 +9,7 @@
 
 namespace shoal::kernels {
 
-// Aligned to kMemoryAlignment_bytes; grows on first use only, never shrinks.
+// Aligned to kMemoryAlignment_bytes; grows when more is requested, never shrinks.
 class Scratch {
  public:
   explicit Scratch(int threads) : of_threads_(threads) {}
@@ -20,8 +20,8 @@ class Scratch {
   // The same for all threads together: memory that they share inside one kernel.
   std::byte* Shared(int64_t size_bytes);
 
-  // Gives every thread as much as the thread that has most. Which thread takes which item is chance, so a
-  // later pass may need on one thread what another grew to in the first. Call it between kernels.
+  // Gives every thread as much as the thread that has the most. Which thread takes which item varies, so in a
+  // later pass a thread may need as much as another one needed in the first. Call it between kernels.
   void EvenOut();
 
   // Times that memory grew.

@@ -36,7 +36,7 @@ absl::StatusOr<const Architecture*> ReadArchitecture(const Family& family, const
 absl::Status ReadLabels(const Json& json, ModelConfig* config) {
   size_t count = 2;
   if (const Json* const number = FindField(json, "num_labels")) {
-    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is not a number of labels");
+    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is not a non-negative integer");
     count = number->get<size_t>();
   }
   if (const Json* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {

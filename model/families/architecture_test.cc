@@ -28,7 +28,7 @@ ModelConfig SmallModel(const Family& family, HeadType head) {
   return config;
 }
 
-// BERT with a class more, as a family with several kinds of heads has it.
+// BERT with a second class, like a family with several kinds of heads.
 Family BertWithTwoClasses() {
   static constexpr HeadType kClassHeads[] = {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS};
   static constexpr HeadType kTokenHeads[] = {HEAD_TYPE_NEXT_TOKEN};

@@ -27,7 +27,7 @@ struct ConfigFields {
   absl::Span<const ConfigField<int64_t>> integers;
   absl::Span<const ConfigField<double>> numbers;
   const char* activation = "";          // the name of its field
-  const char* missing_activation = "";  // Hugging Face's word for it
+  const char* missing_activation = "";  // its value when it is left out
 };
 
 // Errors, here and below: INVALID_ARGUMENT that names the field.

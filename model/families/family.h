@@ -29,7 +29,7 @@ struct Family {
   // In `transformers`: "model_type" of config.json, and the prefix of names, which bare models lack.
   const char* model_type = "";
   const char* root = "";
-  // Its classes, each head in one of them. A config.json without a class is of the first.
+  // Its classes; each head is in one of them. A config.json without a class is of the first one.
   absl::Span<const Architecture> architectures;
 
   bool causal = false;                    // a token sees only those before it, and padding is not needed
@@ -38,8 +38,8 @@ struct Family {
   bool fixed_epsilon = false;  // the epsilon of its norms is the field's default and is not in config.json
   ConfigFields fields;
 
-  // Reads the rest of config.json, after the fields: refuses values that we would not compute with. Null:
-  // nothing to read.
+  // Reads the rest of config.json, after the fields: refuses values that are not supported. Null: nothing
+  // to read.
   absl::Status (*read_rest)(const Json& json, ModelConfig* config) = nullptr;
   // Writes the rest of config.json, after the fields. Null: nothing to write.
   void (*write_rest)(const ModelConfig& config, Json* json) = nullptr;
@@ -67,12 +67,12 @@ const Architecture* FindArchitecture(const Family& family, absl::string_view nam
 // ---- the head in config.json ----
 
 // Reads the head and its labels: the class, "problem_type" where several heads share the class, the labels'
-// fields. Errors: INVALID_ARGUMENT that names the field; for a class that the family does not have also those
-// that it has, unless the head is replaced.
+// fields. Errors: INVALID_ARGUMENT that names the field. A class that the family does not have is an error
+// that lists those it has, unless the head is replaced.
 absl::Status ReadHead(const Family& family, const Json& json, HeadUse use, ModelConfig* config);
-// The class of a checked config's head.
+// Writes the class of a checked config's head.
 void WriteArchitecture(const Family& family, const ModelConfig& config, Json* json);
-// What ReadHead reads besides the class.
+// Writes what ReadHead reads besides the class.
 void WriteLabels(const ModelConfig& config, Json* json);
 
 // ---- shared by the recipes of several families ----

@@ -55,7 +55,7 @@ class LayerHarness {
   // A float64 loss of θ and x, the layer's parameters and input.
   using PlainLoss = std::function<double(const Doubles& theta, const Doubles& x)>;
 
-  // Whether the pass's gradient and `d_x` are those of `loss` at θ and `x`.
+  // Checks that the pass's gradient and `d_x` are those of `loss` at θ and `x`.
   void CheckGradients(const std::vector<float>& x, const std::vector<float>& d_x,
                       const PlainLoss& loss) const {
     const size_t size = theta_.size();

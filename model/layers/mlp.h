@@ -19,8 +19,8 @@ class Mlp : public Branch {
   const kernels::Activation activation_;
   const Linear up_map_, out_;
   const Buffer up_;           // [N,F] before bias and activation
-  const Buffer activated_;    // [N,F]: the result; not kept: backward recomputes it, in
-  const Buffer reactivated_;  // this one
+  const Buffer activated_;    // [N,F]: the result, which is not kept
+  const Buffer reactivated_;  // the result, recomputed in backward
   const Buffer d_up_;
 };
 

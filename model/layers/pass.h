@@ -37,7 +37,7 @@ struct Pass {
   }
   // For kernels that add to the gradient: set to zero first, unless the pass adds to it.
   kernels::Tensor Gradient(const VectorParameter& vector) const;
-  // As it is.
+  // Not set to zero.
   kernels::Tensor Gradient(const MatrixParameter& matrix) const {
     return kernels::Tensor(GradientAt(matrix.offset, matrix.group), {matrix.rows, matrix.columns})
         .On(device->kind());

@@ -51,8 +51,8 @@ absl::Status CheckPiece(const Piece& piece, int id) {
     return Invalid(absl::StrCat("the score of piece ", id, " is not finite"));
   if (piece.type() == SentencePieceModel_Piece_Type_USER_DEFINED ||
       piece.type() == SentencePieceModel_Piece_Type_BYTE) {
-    return Invalid(
-        absl::StrCat("piece ", id, " '", piece.piece(), "' is user-defined or a byte: not supported"));
+    return Invalid(absl::StrCat("piece ", id, " '", piece.piece(),
+                                "' is user-defined or a byte, which is not supported"));
   }
   return absl::OkStatus();
 }
@@ -90,7 +90,7 @@ uint32_t MaskId(const std::vector<UnigramPiece>& pieces, uint32_t otherwise) {
 absl::StatusOr<UnigramModel> ParseUnigramModel(absl::string_view bytes) {
   SentencePieceModel model;
   if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) || model.pieces_size() == 0) {
-    return Invalid("these bytes are not one");
+    return Invalid("the bytes can't be parsed, or contain no pieces");
   }
   SHOAL_RETURN_IF_ERROR(CheckSpecs(model));
   UnigramModel result;

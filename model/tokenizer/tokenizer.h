@@ -13,7 +13,7 @@
 
 namespace shoal::model {
 
-// What a folder that Shoal exported has for LoadTokenizer.
+// The file in an exported folder whose bytes LoadTokenizer takes (unigram vocabularies only).
 inline constexpr char kVocabularyFile[] = "sentencepiece.model";
 
 // Ids of the pieces with a special role, some or all of which may be the same id; no text is ever encoded to
@@ -60,7 +60,8 @@ class Tokenizer {
 // Loads Tokenizer::bytes() or a serialized SentencePiece model. Safe for any bytes.
 //
 // Errors: INVALID_ARGUMENT when the bytes are neither those of bytes() nor a SentencePiece model, or when the
-// model's type is not unigram or it lacks a piece for one of pad, unk, cls (bos) and sep (eos).
+// model's type is not unigram, it lacks a piece for unk, cls (bos) or sep (eos), or it is not supported for
+// another reason (sentencepiece_model.h).
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);
 
 }  // namespace shoal::model

@@ -23,8 +23,8 @@ struct TrainingWords {
 // The maximum number of characters in a training word: longer ones (scripts without spaces) are cut.
 inline constexpr size_t kMaxWordCharacters = 32;
 
-// The words of the normalized lines. Characters beyond `coverage` of all their occurrences (the rarest) get
-// no piece and cut a word; those of `required` always get one. Pure.
+// Normalizes the lines and counts their words. Characters beyond `coverage` of all their occurrences (the
+// rarest) get no piece and cut a word; those of `required` always get one. Pure.
 TrainingWords CountWords(absl::Span<const absl::string_view> lines, double coverage,
                          absl::string_view required);
 

@@ -44,7 +44,7 @@ using Ids = std::vector<uint32_t>;
 TEST_CASE("A word is cut into its most probable pieces") {
   const auto tokenizer =
       Load(HandMade({{"\u2581", -1}, {"a", -2}, {"b", -2}, {"ab", -3}, {"\u2581a", -3.5}}));
-  // The four ways of "_ab" score -5, -4, -5.5: "_" "ab" wins.
+  // The three segmentations of "_ab" score -5, -4, -5.5: "_" "ab" wins.
   CHECK(tokenizer->Encode("ab", kNoLimit) == Ids{2, 5, 8, 3});
   CHECK(tokenizer->Encode("b a", kNoLimit) == Ids{2, 5, 7, 5, 6, 3});
   CHECK(tokenizer->Encode("", kNoLimit) == Ids{2, 3});

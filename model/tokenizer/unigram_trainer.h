@@ -21,7 +21,7 @@ struct UnigramTrainerOptions {
   uint32_t vocab_size = 8000;          // pieces, including the special ones
   double character_coverage = 0.9995;  // part of the text that has pieces; the rarest characters become unk
   uint32_t seed_pieces = 1000000;      // maximum number of frequent substrings to start from
-  Progress progress = NoProgress;      // called after each pass over the words
+  Progress progress = NoProgress;      // called at the start and after each pass over the words
 };
 
 // A serialized SentencePiece model of exactly `vocab_size` pieces, for LoadTokenizer. Ids 0 to 4 are [PAD],

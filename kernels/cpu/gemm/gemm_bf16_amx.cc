@@ -1,5 +1,5 @@
-// Tiles are loaded and multiplied by name, in assembly that tells the compiler what memory it uses: the
-// compiler's own intrinsics don't.
+// Inline assembly with named tiles, since it tells the compiler what memory it uses; the compiler's own
+// intrinsics don't.
 #include "kernels/cpu/gemm/gemm_bf16_amx.h"
 
 #include <sys/syscall.h>

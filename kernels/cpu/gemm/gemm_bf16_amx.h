@@ -5,7 +5,7 @@
 
 namespace shoal::kernels {
 
-// Asks the operating system for AMX tiles, for all threads of the process. Returns false when it grants none.
+// Asks the operating system for AMX tiles, for all threads of the process. Returns false when it refuses.
 // Call it only where the processor has AMX, before threads use AmxBf16Kernel.
 bool StartAmx();
 

@@ -1,6 +1,6 @@
 #include "kernels/cpu/gemm/gemm_bf16_avx512.h"
 
-// GCC 12 warns of its own _mm512_undefined_epi32 inside the intrinsics (GCC bug 105593).
+// GCC 12 warns about its own _mm512_undefined_epi32 inside the intrinsics (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
@@ -16,7 +16,7 @@
 #include "kernels/cpu/gemm/gemm_prefetch.h"
 
 // Debian 12's Highway has no target with AVX512_BF16. All includes come before this, so that no inline
-// function of a header is compiled for it.
+// function of a header is compiled for that instruction set.
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
 
 namespace shoal::kernels {

@@ -1,4 +1,4 @@
-// The check at start: does a GEMM path meet the definition on this processor? Internal to the GEMM.
+// The check at startup: does a GEMM path meet the definition on this processor? Internal to the GEMM.
 #pragma once
 
 #include <string>

@@ -34,7 +34,7 @@ absl::Status GemmEngine::ChoosePath(GemmPath wanted) {
           absl::StrCat("this processor's sums differ from their definition at ", own));
   }
   path_ = GemmPath::kOwn;
-  reason_ = wanted == GemmPath::kOwn ? "asked for" : "as fast as oneDNN, and on every processor";
+  reason_ = wanted == GemmPath::kOwn ? "requested" : "as fast as oneDNN, and on every processor";
   return wanted == GemmPath::kOnednn ? TakeOnednn() : absl::OkStatus();
 }
 
@@ -45,10 +45,11 @@ absl::Status GemmEngine::TakeOnednn() {
       });
   if (!difference.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "the GEMM path onednn was asked for, but here it differs from the definition at ", difference));
+        "the GEMM path onednn was requested, but on this processor it differs from the definition at ",
+        difference));
   }
   path_ = GemmPath::kOnednn;
-  reason_ = "asked for, and equal to the definition here";
+  reason_ = "requested, and equal to the definition on this processor";
   return absl::OkStatus();
 }
 

@@ -24,23 +24,23 @@ enum class GemmPath { kAuto, kOnednn, kOwn };
 
 absl::string_view GemmPathName(GemmPath path);
 
-// Owned by a device, and used as it is: by one kernel at a time.
+// Owned by a device and, like the device, used by one kernel at a time.
 class GemmEngine {
  public:
-  // `pool` must outlive it. ChoosePath must follow.
+  // `pool` must outlive it. Call ChoosePath next.
   GemmEngine(ThreadPool* pool, Isa isa);
   ~GemmEngine();
   GemmEngine(const GemmEngine&) = delete;
   GemmEngine& operator=(const GemmEngine&) = delete;
 
   // Checks the paths against the definition on a few shapes, which takes milliseconds. Errors:
-  // FAILED_PRECONDITION when our own or the wanted path does not meet it here.
+  // FAILED_PRECONDITION when our own path or the requested one does not meet it on this processor.
   absl::Status ChoosePath(GemmPath wanted);
   // kOnednn or kOwn.
   GemmPath path() const { return path_; }
 
   // Whether the class amx-bf16 can be computed: the processor has AMX, the operating system grants it, and it
-  // meets the definition. The first call finds out, in milliseconds; without a call no tile is touched.
+  // meets the definition. The first call checks this, in milliseconds; without a call no tile is used.
   bool has_amx();
   // See Device.
   absl::Status UseBf16Class(Bf16Class bf16_class);

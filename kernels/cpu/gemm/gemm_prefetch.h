@@ -33,7 +33,7 @@ class LinesAhead {
 };
 
 // The panel that follows the rows before `row` in the tile m, block k: the tile's next rows, or after the
-// last its first rows in the next block of K.
+// last rows its first rows in the next block of K.
 template <typename T>
 class NextPanel {
  public:

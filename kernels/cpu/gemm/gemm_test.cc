@@ -165,7 +165,7 @@ std::vector<Case> Bf16Cases() {
 
 bool SameBits(const std::vector<std::byte>& a, const std::vector<std::byte>& b) { return a == b; }
 
-// Whether this processor must be able to run what is asked for: it has the instruction set, and oneDNN meets
+// Whether this processor must be able to run what is requested: it has the instruction set, and oneDNN meets
 // the definition wherever there is AVX-512.
 bool MustRun(const std::string& isa, GemmPath path) {
   const Isa here = DetectIsa().value();
@@ -173,8 +173,8 @@ bool MustRun(const std::string& isa, GemmPath path) {
   return path != GemmPath::kOnednn || here >= Isa::kAvx512;
 }
 
-// A device as asked for; null when this processor can't provide it (it lacks the instruction set, or oneDNN
-// differs here). In CI nothing that could run is skipped.
+// A device with these options; null when this processor can't provide it (it lacks the instruction set, or
+// oneDNN differs here). In CI nothing that could run is skipped.
 std::unique_ptr<CpuDevice> MakeDevice(const std::string& isa, GemmPath path, int threads) {
   CpuDeviceOptions options;
   options.isa = isa;
