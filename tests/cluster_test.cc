@@ -1,5 +1,5 @@
 // Scheduler, servers and workers in one process, over real gRPC on loopback, with a stand-in for the model:
-// ThreadSanitizer must see them together, which separate processes would prevent.
+// ThreadSanitizer must see them in one process.
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -126,7 +126,8 @@ T Value(absl::StatusOr<T> result) {
   return *std::move(result);
 }
 
-// Each of these starts like its daemon's main, and ends without leaving: to the others this is a crash.
+// Each of these starts like its daemon's main, and ends without `Leaving`, which looks like a crash to the
+// others.
 class TestScheduler {
  public:
   explicit TestScheduler(const std::string& folder, const std::string& address = "127.0.0.1:0")
@@ -201,7 +202,7 @@ std::unique_ptr<worker::WorkerNode> StartWorker(const std::string& scheduler, co
   return std::make_unique<worker::WorkerNode>(std::move(options), std::make_unique<TestBuilder>());
 }
 
-// Ports of this process on which something listens.
+// The listening sockets of this process.
 std::set<std::string> ListeningSockets() {
   std::set<std::string> listening, ours;
   for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
@@ -308,7 +309,7 @@ TEST_CASE("Nodes whose scheduler has lost its store join the new cluster, and tr
   CHECK(Value(client.GetStatus()).nodes_size() == 2);
 }
 
-// Two servers and three workers, which something happens to.
+// Two servers and three workers that crash, leave and are replaced.
 class ChangingCluster {
  public:
   ChangingCluster() {
@@ -317,7 +318,7 @@ class ChangingCluster {
   }
   const std::string& address() const { return scheduler_.address(); }
 
-  // The `number`-th of all that may happen, round and round.
+  // Causes the `number`-th kind of disturbance (modulo their number).
   void Disturb(JobId job, int number) {
     switch (number % 4) {
       case 0:
@@ -349,7 +350,7 @@ class ChangingCluster {
   std::unique_ptr<worker::WorkerNode> workers_[3];
 };
 
-// Follows the job as people do who look and leave, until it is stopped.
+// A client that watches the job and disconnects, again and again, until it is destroyed.
 class Onlooker {
  public:
   Onlooker(const std::string& scheduler, JobId job)
@@ -391,7 +392,7 @@ TEST_CASE("A cluster that is over leaves no thread and no port") {
   const int64_t threads = CountThreads();
   for (int i = 0; i < 2; ++i) REQUIRE(Train(1, 2, false).state() == JOB_STATE_COMPLETED);
   CHECK(ListeningSockets().empty());
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);  // gRPC ends some of its own after a while
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);  // gRPC ends some of its threads later
   while (CountThreads() > threads) REQUIRE(absl::Now() < deadline);
 }
 

@@ -1,5 +1,5 @@
-// The border between model/ and kernels/: model/ passes tensors to ops and never looks into one, so that a
-// tensor may be in the memory of any device; and it knows no backend.
+// The border between model/ and kernels/: model/ passes tensors to ops and never reads or writes their
+// elements, so that a tensor may be in the memory of any device; and it includes no backend.
 #include <map>
 #include <set>
 #include <string>
@@ -24,11 +24,11 @@ constexpr const char* kAcrossTheBorder[] = {
     // backends
     "\"kernels/cpu", "\"kernels/cuda"};
 
-// What tests are made of: they compare elements.
+// Headers of tests, which compare elements.
 const std::set<std::string> kTestHeaders = {"model/layers/branch_harness.h", "model/layers/layer_harness.h",
                                             "model/layers/plain_layers.h", "model/model_oracle.h"};
 
-// The lines of code of these files that look into a tensor.
+// The lines of code in `sources` that match kAcrossTheBorder.
 std::vector<std::string> LinesAcross(const std::map<std::string, std::string>& sources) {
   std::vector<std::string> found;
   for (const auto& [path, text] : sources) {
@@ -61,7 +61,8 @@ TEST_CASE("model/ looks into no tensor, gives no op a part of its work, and incl
   const std::vector<std::string> found = LinesAcross(sources);
   for (const std::string& line : found) UNSCOPED_INFO(line);
   CHECK(found.empty());
-  CHECK(headers_of_tests == kTestHeaders);  // an exemption that nothing needs would hide what comes later
+  CHECK(headers_of_tests ==
+        kTestHeaders);  // an exemption that is no longer needed would hide later violations
 }
 
 TEST_CASE("The search finds each way across") {

@@ -53,7 +53,7 @@ TEST_CASE("No daemon waits, or measures a duration, by the wall clock") {
   }
   for (const std::string& line : found) UNSCOPED_INFO(line);
   CHECK(found.empty());
-  CHECK(intended == kIntended);  // an exemption that nothing needs would hide what comes later
+  CHECK(intended == kIntended);  // an exemption that is no longer needed would hide later violations
 }
 
 }  // namespace

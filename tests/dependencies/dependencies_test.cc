@@ -1,6 +1,7 @@
 // The direction of dependencies, as Bazel sees it: common, proto <- kernels <- model <- tasks <- worker;
 // common, kernels <- server; common, tasks without models <- scheduler. In common: base <- protocol <-
-// storage <- job, and rpc on top. Each file holds the result of a genquery (BUILD.bazel).
+// storage; job uses base and storage without protocol; rpc is on top. Each file holds the result of a
+// genquery (BUILD.bazel).
 #include <string>
 
 #include "catch2/catch.hpp"

@@ -1,5 +1,5 @@
-// No two classes of one name in a namespace: linked into one program they would be undefined behavior, of
-// which no compiler warns.
+// No two classes have the same name in one namespace: in one program that would be undefined behavior, and no
+// compiler warns about it.
 #include <map>
 #include <regex>
 #include <string>

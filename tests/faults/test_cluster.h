@@ -1,4 +1,4 @@
-// A local cluster that runs one job, for tests that disturb it meanwhile.
+// A local cluster that runs one job, for tests that disturb it while it runs.
 #pragma once
 
 #include <cstdint>

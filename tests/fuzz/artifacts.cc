@@ -1,5 +1,6 @@
-// Artifacts as nodes send them: pieces after a digest and a size. Asserted: exactly the right bytes are taken
-// and can be read back, and a refused artifact leaves nothing behind and changes nothing that is there.
+// Artifacts as nodes send them: pieces after a digest and a size. Asserted: exactly the right bytes are
+// accepted and can be read back, and a refused artifact leaves nothing behind and changes nothing that is
+// there.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
-// What a scheduler says to its nodes: a sequence of correct and changed directives, new sessions and lost
-// leases, for a server and a worker. Asserted: nothing of it aborts a node, each directive is answered by a
-// bounded number of reports, and afterwards the nodes still take on a correct job.
+// What a scheduler sends to its nodes: a sequence of correct and changed directives, new sessions and lost
+// leases, for a server and a worker. Asserted: no node aborts, each directive is answered by a bounded number
+// of reports, and afterwards the nodes still accept a correct job.
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -74,7 +74,7 @@ View MakeView(uint64_t job, uint64_t training, uint64_t number, uint64_t restore
 class NoPeers : public server::PeerLink {
  public:
   void GetNorms(const std::string&, const NormsRequest&, absl::Duration, NormsDone done) override {
-    done(absl::UnavailableError("nobody there"));
+    done(absl::UnavailableError("no peer here"));
   }
 };
 
@@ -110,7 +110,7 @@ class Builder : public worker::ProgramBuilder {
   }
 };
 
-// The decisions of a worker's job, which nobody computes.
+// Makes the decisions of a worker's job, without computing anything.
 class Runner : public worker::JobRunner {
  public:
   explicit Runner(const worker::WorkerRounds::Options& options)
@@ -173,7 +173,7 @@ class Nodes {
     }
   }
 
-  // A correct job, of which the nodes have not heard, is taken on.
+  // The nodes accept a correct job that is new to them.
   void TakeOn() {
     time_.RunFor(absl::Minutes(1));
     constexpr uint64_t kJob = 1'000'003;
@@ -216,7 +216,8 @@ class Nodes {
     }
     Directive directive = MakeDirective(kind);
     MutateMessage(source_, &directive);
-    // What takes memory in proportion to a number is checked where a job is submitted; here it is only slow.
+    // Numbers that determine how much memory is allocated are checked when a job is submitted; here they only
+    // make it slow.
     if (directive.prepare_job().spec().train().slots() > 1000) return;
     Give(directive);
   }

@@ -20,7 +20,7 @@ class MemoryFile : public RandomAccessFile {
   uint64_t size() const override { return bytes_.size(); }
   absl::Status Read(uint64_t offset, absl::Span<char> out) const override {
     if (offset > bytes_.size() || out.size() > bytes_.size() - offset)
-      return absl::OutOfRangeError("the file ends before");
+      return absl::OutOfRangeError("the file is too short");
     if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
     return absl::OkStatus();
   }

@@ -6,7 +6,7 @@
 
 namespace shoal {
 
-// Changes one field, at any depth: sets or clears it, or adds, doubles or removes an element. The message
+// Changes one field, at any depth: sets or clears it, or adds, duplicates or removes an element. The message
 // stays close enough to a correct one to get deep into the code that handles it.
 void MutateField(ByteSource* source, google::protobuf::Message* message);
 

@@ -43,8 +43,8 @@ void Run(const std::string& bytes) {
   LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
 }
 
-// Applies one to four changes: a byte changed, or a range removed, doubled, or replaced by a range of another
-// input.
+// Applies one to four changes: a byte changed, or a range removed, duplicated, or replaced by a range of
+// another input.
 std::string Mutated(std::string bytes, const std::string& other, PhiloxStream* random) {
   for (uint64_t left = 1 + random->UniformInt(4); left > 0 && !bytes.empty(); --left) {
     const size_t begin = random->UniformInt(bytes.size());

@@ -1,8 +1,8 @@
-// The scheduler's core: nodes that join, answer and get lost, jobs that are submitted and cancelled, files
-// that are committed or not, and a scheduler that is killed and reads its store again; with correct and
-// changed messages. Asserted: an error changes no job, an ended job stays unchanged, views give every slot to
-// exactly one worker and every shard to a different server, targets and versions stay within the training,
-// one request id is one job, and the store alone yields the same jobs.
+// The scheduler's core: nodes that join, answer and fail, jobs that are submitted and cancelled, files that
+// are committed or not, and a scheduler that is killed and reads its store again; with correct and changed
+// messages. Asserted: an error changes no job, an ended job stays unchanged, views give every slot to exactly
+// one worker and every shard to a different server, targets and versions stay within the training, a request
+// id always gives the same job, and the store alone yields the same jobs.
 #include "scheduler/scheduler_core.h"
 
 #include <algorithm>
@@ -214,7 +214,7 @@ class Session {
   void Break() {
     if (const Node* const node = ANode()) core_->SessionBroken(now_, NodeId(node->id));
   }
-  // Time passes; the scheduler hears from most nodes.
+  // Time passes; most nodes send heartbeats.
   void Pass() {
     const uint32_t silent = source_->Byte();
     for (uint32_t steps = 1 + source_->Below(12); steps > 0; --steps) {

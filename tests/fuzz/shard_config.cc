@@ -1,6 +1,6 @@
 // What a server derives from a job's spec and plan, which came over the network: correct and changed ones, or
-// any bytes as both. Asserted: the blocks cut θ without gaps, and weight decay is given exactly once for each
-// element.
+// any bytes as both. Asserted: the blocks cover θ without gaps, and each element has exactly one weight
+// decay.
 #include "server/shard_config.h"
 
 #include <cstdint>

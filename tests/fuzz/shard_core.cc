@@ -170,7 +170,7 @@ class Cluster : public ShardEffects {
  private:
   const Kind kind_;
   RampSource source_;
-  std::set<std::pair<uint32_t, uint32_t>> calls_;  // from whom to whom: one at a time
+  std::set<std::pair<uint32_t, uint32_t>> calls_;  // asking and asked shard: one call at a time
 };
 
 // The visible state of a server: an error must not change it.

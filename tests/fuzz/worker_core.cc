@@ -1,7 +1,7 @@
 // A worker's core: a sequence of correct and changed views, targets, versions, blocks and results. Asserted:
-// work is inside the worker's slots and the slot tree and below the target, blocks are stored only where the
-// buffers may be written, the base version never falls without being located again, and the number of pending
-// actions is bounded by the events.
+// work is inside the worker's slots and the slot tree and below the target, blocks are stored only in buffers
+// that may be written, the base version never decreases unless the worker is located again, and the number of
+// pending actions is bounded by the events.
 #include "worker/worker_core.h"
 
 #include <cstdint>

@@ -120,7 +120,7 @@ void CheckClose(absl::Span<const float> got, absl::Span<const float> expected, c
   CHECK(std::sqrt(squared) <= kTolerance * norm);
 }
 
-// The models' gradients and losses under one θ.
+// A model with its θ, the dump's batch, and the gradient of the last run.
 class Reference {
  public:
   // `inputs`: the dump with the batch.

@@ -228,7 +228,7 @@ class MemoryRandomAccessFile : public RandomAccessFile {
   uint64_t size() const override { return size_; }
   absl::Status Read(uint64_t offset, absl::Span<char> out) const override {
     if (offset > inode_->data.size() || out.size() > inode_->data.size() - offset) {
-      return absl::OutOfRangeError(absl::StrCat(path_, ": the file ends before"));
+      return absl::OutOfRangeError(absl::StrCat(path_, ": the file is too short"));
     }
     std::copy_n(inode_->data.data() + offset, out.size(), out.data());
     return absl::OkStatus();

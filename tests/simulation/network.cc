@@ -175,7 +175,7 @@ void Network::Died(const Process* process, bool power) {
     for (const Connection::End end : {Connection::kClient, Connection::kServer}) {
       Connection::Side& side = connection->ends_[end];
       if (side.process != process) continue;
-      // What its callback still does in the dead process has no effect, but it releases what it owns.
+      // The callback has no effect in the dead process, except that it releases what it owns.
       side.closed = true;
       const auto closed = std::exchange(side.on_closed, nullptr);
       if (closed) closed(absl::CancelledError("this process is dead"));

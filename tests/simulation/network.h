@@ -38,9 +38,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
   // Runs `event` at the other end when the message arrives, if it does. Does nothing once this end is closed.
   void Send(End from, std::function<void()> event);
-  // The other end learns of it after everything that was sent before. May be called twice.
+  // The other end is notified after it has received everything sent before. May be called twice.
   void Close(End from, const absl::Status& status);
-  // As when the network fails: both ends learn of it, after `delay`.
+  // As when the network fails: both ends are notified, after `delay`.
   void Break(absl::Duration delay, const absl::Status& status);
   bool open(End end) const { return !ends_[end].closed; }
   Process* process(End end) const { return ends_[end].process; }
@@ -100,8 +100,8 @@ class Network {
   void Call(Process* client, const std::string& address, absl::Duration timeout,
             std::function<Answer(Process*)> handle, std::function<void(const absl::Status&)> failed);
 
-  // The process is dead: the other ends of its connections learn of it; only by silence when the machine lost
-  // power.
+  // The process is dead: the other ends of its connections are notified, after the keep-alive time if the
+  // machine lost power.
   void Died(const Process* process, bool power);
 
  private:

@@ -15,7 +15,7 @@
 
 namespace shoal::simulation {
 
-// Anything that other processes can notice is an action: a message, a change to a disk or to a store. A
+// Anything that other processes can observe is an action: a message, a change to a disk or to a store. A
 // process dies between two actions. Whatever its code still does in the event in which it died has no effect:
 // every seam (executors, disk, network) asks Act first.
 //

@@ -38,7 +38,7 @@ Floats Sum(const JobSpec& spec, uint64_t round, uint64_t begin, uint64_t end, co
   return ToWire(spec, sum);
 }
 
-// For each group 16 interleaved sums, joined by halves; then the groups in order.
+// For each group, 16 interleaved sums added by halves; then the groups in order.
 double SquaredNorm(const JobPlan& plan, const Floats& x) {
   double norm = 0, s[16];
   size_t i = 0;

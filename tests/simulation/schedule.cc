@@ -116,7 +116,7 @@ Fault RandomFault(Dice* dice) {
     fault.other = Anyone(dice);
   } else if (fault.kind == "full" || fault.kind == "broken") {
     fault.who = dice->OneIn(3) ? "scheduler" : Who(dice, "s");
-    // No draw of its own: the numbers of older schedules keep their meaning.
+    // Not drawn separately, so that the numbers of older schedules keep their meaning.
     if (fault.kind == "broken" && fault.length_ms % 2 == 0) fault.kind = "unmount";
     fault.length_ms = std::min(fault.length_ms, 400);
   } else if (fault.kind == "freeze") {

@@ -12,8 +12,8 @@ namespace shoal::simulation {
 
 // Something bad that happens once. Times are simulated.
 //
-//   kill WHO        the process dies at once; another takes its place after `length_ms` (0: none does)
-//   power WHO       the same by a power failure of its machine: data that was not synced may be lost
+//   kill WHO        the process dies at once; a new one replaces it after `length_ms` (0: never)
+//   power WHO       its machine loses power: as kill, and data that was not synced may be lost
 //   crash WHO       like power, right after the process's next `number` actions
 //   freeze WHO      SIGSTOP for `length_ms`
 //   hang WHO OTHER  only the executor OTHER hangs: runner, updates, files, restores, timers, ...
@@ -27,7 +27,7 @@ namespace shoal::simulation {
 //   flip, tear, swap, lose
 //                   damages a file of a committed checkpoint, chosen by `number`: flips a bit, cuts off its
 //                   end, swaps it with another file, deletes it
-//   leave WHO       SIGTERM; another takes its place after `length_ms` (0: none does)
+//   leave WHO       SIGTERM; a new process replaces it after `length_ms` (0: never)
 //   join w|s        one more worker or server
 //   refuse wN       the worker can't prepare jobs
 //   swallow WHO OTHER
@@ -35,13 +35,13 @@ namespace shoal::simulation {
 //                   (from 0) is lost although its stream is intact, and so are all that follow within
 //                   `length_ms`. Kinds: the directives prepare, view, target; the reports prepared,
 //                   installed, evaluated, written; contribution, block
-//   cancel jN       somebody cancels the job
+//   cancel jN       a user cancels the job
 //   forget          the scheduler dies and comes back with an empty store; the job is submitted again, to
 //                   continue from its newest checkpoint
 //   outdate         after `length_ms` the scheduler's store is replaced by a copy made at `at_ms`
 //   rebuild         all machines lose power; another cluster continues from the newest checkpoint
 //
-// WHO is "scheduler", "sN" or "wN": the N-th living server or worker, counting round and round.
+// WHO is "scheduler", "sN" or "wN": the N-th living server or worker, modulo their number.
 struct Fault {
   std::string kind;
   std::string who;

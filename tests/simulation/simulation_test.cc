@@ -97,8 +97,9 @@ TEST_CASE("Whichever single message is lost though its stream stands, the job co
   CHECK(interventions * kStep > 50);
 }
 
-TEST_CASE("A node whose messages are all lost from some time on is worked around, or said to owe them",
-          "[simulation]") {
+TEST_CASE(
+    "A node whose messages are all lost from some time on is worked around, or what is missing is reported",
+    "[simulation]") {
   for (const char* kind : {"w0 evaluated", "w0 contribution", "w0 view", "s0 installed"}) {
     const std::pair<std::string, std::string> words = absl::StrSplit(kind, ' ');
     Schedule schedule;
@@ -111,7 +112,7 @@ TEST_CASE("A node whose messages are all lost from some time on is worked around
   }
 }
 
-// Both count their jobs and views from 1.
+// Both clusters number their jobs and views from 1.
 TEST_CASE("A node that stays in a cluster that is gone gets into nothing of the next one", "[simulation]") {
   for (uint64_t number = kFirst; number < 60; number += kStep) {
     Schedule schedule;
@@ -145,14 +146,14 @@ TEST_CASE("Schedules that once failed", "[simulation]") {
            // One server had dropped the job when an older store came back, and the other had not.
            "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
            "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141 | stray s0 at=140 for=300",
-           // So too, and the scheduler that could have noticed was killed.
+           // The same, and the scheduler that could have noticed was killed.
            "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
            "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141 | "
            "stray s0 at=140 for=700 | kill scheduler at=700 for=20",
-           // Both had, and a worker had not.
+           // Both servers had dropped it, and a worker had not.
            "seed=30169371 jobs=0 servers=2 workers=2 lost=0 doubled=0.05 damaged=0 slowest=11 | "
            "outdate at=131 for=240 number=70 | outdate at=9 for=180 number=141",
-           // The worker's results had come before the older store's scheduler wanted them.
+           // The worker's results had arrived before the scheduler of the older store expected them.
            "seed=40063854 jobs=235 servers=3 workers=1 lost=0 doubled=0.05 damaged=0 slowest=12 | "
            "freeze s0 at=136 for=86 | outdate at=488 for=50 number=630",
        }) {

@@ -49,7 +49,7 @@ class StepwiseRunner : public worker::JobRunner, public worker::ParameterLinkEve
   absl::Duration Time(absl::Duration shortest, absl::Duration longest);
 
   Process* const process_;
-  Oracle* const oracle_;  // null: none watches
+  Oracle* const oracle_;  // null: nothing is compared
   const worker::WorkerRounds::Options options_;
   const std::unique_ptr<Executor> runner_;
   const std::unique_ptr<worker::ParameterLink> link_;

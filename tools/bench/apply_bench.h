@@ -15,7 +15,7 @@ struct ApplyOptions {
 
 // AdamW on f32 parameters that lie in memory, not in cache. Prints a line with GB/s of the update (reads of
 // the parameters, gradient and two moments; writes of all but the gradient) and of a copy that moves the same
-// number of bytes on as many threads, and their ratio.
+// number of bytes on the same number of threads, and their ratio.
 absl::Status RunApply(const ApplyOptions& options);
 
 }  // namespace shoal::bench

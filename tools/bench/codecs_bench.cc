@@ -16,7 +16,7 @@
 namespace shoal::bench {
 namespace {
 
-// The elements processed in one timed run of what stays in a cache.
+// Elements processed in one timed run, when the arrays stay in a cache.
 constexpr uint64_t kTimedElements = uint64_t{1} << 26;
 
 // The data of one thread.

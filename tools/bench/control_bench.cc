@@ -101,7 +101,7 @@ class BenchServer {
   std::shared_ptr<server::ShardHost> job_;
 };
 
-// A worker without a network, a thread and a model.
+// A worker without a network, thread or model.
 class BenchWorker {
  public:
   BenchWorker(uint32_t slots, SlotRange own) : tree_(slots), core_({JobId(1), kWorker, slots, 1}) {
@@ -161,7 +161,7 @@ class BenchWorker {
   worker::WorkerCore core_;
 };
 
-// Rounds of `slots` slots on `workers` workers with as many slots each.
+// Rounds of `options.slots` slots, divided evenly among `workers` workers.
 absl::Status RunRounds(const ControlOptions& options, uint32_t workers) {
   const uint32_t slots = static_cast<uint32_t>(options.slots);
   BenchJobOptions job_options;

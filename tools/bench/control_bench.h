@@ -23,7 +23,7 @@ struct ControlOptions {
 //   server_milliseconds   parse each contribution's message, check it, add it to the ledger (with all merges
 //                         up the slot tree), update, write the published block's message for each worker, and
 //                         the round's statistics
-//   worker_milliseconds   of one worker (they work side by side): choose the work, per slot the bookkeeping
+//   worker_milliseconds   of one worker (they work in parallel): choose the work, per slot the bookkeeping
 //                         of the reduction, write the contribution's message, parse the published block's,
 //                         note the new version
 //   round_milliseconds    their sum
@@ -33,7 +33,7 @@ struct ControlOptions {
 // The scheduler: a real process with `nodes` sessions over loopback that send heartbeats at the interval it
 // requests, without a job.
 //   core_share            its CPU time (/proc/PID/stat, user and system) over the wall time
-// Errors: the daemon's, or that it has dropped a node meanwhile.
+// Errors: the daemon's, or that it has dropped a node.
 absl::Status RunControl(const ControlOptions& options);
 
 }  // namespace shoal::bench

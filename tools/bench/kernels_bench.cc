@@ -26,8 +26,8 @@ struct GemmShape {
   bool trans_a, trans_b;
 };
 
-// Linear layers of 4096 tokens at 256 and 384 channels, 1024 at 768 and 128: forward, the gradient of the
-// input, of the weight.
+// Linear layers of 4096 tokens at 256 and 384 channels, 1024 at 768 and 128: forward, gradient of the input,
+// gradient of the weight.
 constexpr GemmShape kGemmShapes[] = {
     {1024, 128, 128, false, true},   {4096, 384, 384, false, true},   {4096, 1152, 384, false, true},
     {4096, 1536, 384, false, true},  {4096, 384, 1536, false, true},  {4096, 1024, 256, false, true},
@@ -74,7 +74,7 @@ class Runner {
     int64_t examples, length, heads, head_dim;
   };
 
-  // Calls `fn` some times and prints the best of the kernels in it.
+  // Calls `fn` several times, after a warm-up, and prints the best time of each kernel in it.
   void Measure(const std::string& shape, absl::FunctionRef<void()> fn) {
     std::vector<kernels::OpTotals> best;
     for (int i = 0; i <= options_.repeats; ++i) {

@@ -89,7 +89,7 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   using Urgency = std::pair<uint64_t, uint64_t>;              // round, block
   using BlockKey = std::tuple<uint64_t, uint32_t, uint64_t>;  // view, block, version
 
-  // As the streams below do when they end: what is held is pushed again.
+  // As the streams below do when they end: held contributions are pushed again.
   void DropAll() ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     ++generation_;
@@ -136,7 +136,7 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
     return generation_;
   }
 
-  // Whether the block has crossed the card. If it has not begun to, it begins now.
+  // Whether the block has crossed the card. Starts the crossing if it has not started yet.
   bool HasCrossed(const BlockKey& key) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     const auto [block, begins] = crossing_.try_emplace(key, false);

@@ -20,10 +20,10 @@ struct LimitedLinkOptions {
 };
 using LinkFactory = std::function<std::unique_ptr<worker::ParameterLink>(worker::ParameterLinkEvents*)>;
 
-// The link that `make` makes for events that pass through the card. Blocks cross it one after the other in
-// each direction, those to push in order of urgency (older rounds first, then lower blocks), and count with
-// their encoded size. A published block that is still crossing is refused, like one whose buffer is in use,
-// so that its stream is not read meanwhile. `events` must outlive the link.
+// The link that `make` makes for events that pass through the card. Blocks cross it one after another in each
+// direction, those to push in order of urgency (older rounds first, then lower blocks), and count by their
+// encoded size. A published block that is still crossing is refused, like one whose buffer is in use, so that
+// its stream is not read until then. `events` must outlive the link.
 std::unique_ptr<worker::ParameterLink> NewLimitedLink(LimitedLinkOptions options, const LinkFactory& make,
                                                       worker::ParameterLinkEvents* events);
 

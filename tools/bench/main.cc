@@ -31,7 +31,8 @@ struct Bench {
 };
 
 void AddApply(CLI::App& app, Bench& bench) {
-  CLI::App* command = app.add_subcommand("apply", "AdamW on the parameters, against a copy of as many bytes");
+  CLI::App* command =
+      app.add_subcommand("apply", "AdamW on the parameters, compared with a copy of the same size");
   ApplyOptions& options = bench.apply;
   command->add_option("--threads", options.threads)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--mib", options.parameters_mib, "size of the parameters")
@@ -41,7 +42,7 @@ void AddApply(CLI::App& app, Bench& bench) {
 }
 
 void AddCodecs(CLI::App& app, Bench& bench) {
-  CLI::App* command = app.add_subcommand("codecs", "wire formats, against a copy of as many bytes");
+  CLI::App* command = app.add_subcommand("codecs", "wire formats, compared with a copy of the same size");
   CodecsOptions& options = bench.codecs;
   command->add_option("--threads", options.threads, "in addition to one thread")
       ->check(CLI::PositiveNumber)
@@ -79,7 +80,7 @@ void AddKernels(CLI::App& app, Bench& bench) {
 
 void AddPushPull(CLI::App& app, Bench& bench) {
   CLI::App* command =
-      app.add_subcommand("pushpull", "gradients to servers and parameters back, against bare streams");
+      app.add_subcommand("pushpull", "gradients to servers and parameters back, compared with bare streams");
   PushPullOptions& options = bench.pushpull;
   command->add_option("--mib", options.mib, "size of the parameters in float32")
       ->check(CLI::PositiveNumber)

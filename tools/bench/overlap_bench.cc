@@ -26,7 +26,7 @@ constexpr NodeId kWorker{1000};
 constexpr int kWarmUpRounds = 2;
 // The share of backward in a round's computation: twice as many products as forward.
 constexpr double kBackwardShare = 2.0 / 3.0;
-// A shorter wait was only the check whether the parameters had arrived.
+// A shorter wait only checked whether the parameters had arrived.
 constexpr absl::Duration kNoWait = absl::Microseconds(50);
 
 // When a round began, and how long its layers took.
@@ -83,7 +83,7 @@ class TimedProgram : public worker::Program {
     for (uint64_t size : options_.group_sizes) elements += size;
     return elements;
   }
-  // Returns at *now + duration, which becomes *now.
+  // Sleeps until *now + duration, which becomes *now. Returns `duration`.
   static absl::Duration Work(absl::Duration duration, absl::Time* now) {
     *now += duration;
     std::this_thread::sleep_until(absl::ToChronoTime(*now));

@@ -24,7 +24,7 @@
 namespace shoal::bench {
 namespace {
 
-// What one end sends: as much memory as bytes, like parameters, not one message that stays in a cache.
+// What one end sends. Every byte has its own memory, like parameters, so messages do not stay in a cache.
 struct Source {
   std::vector<char> bytes;
   uint64_t message_bytes;

@@ -29,7 +29,7 @@ namespace shoal::bench {
 namespace {
 
 constexpr absl::Duration kJoinTimeout = absl::Seconds(10);
-// From the last node's joining to the measured time.
+// Between the last node's join and the measurement.
 constexpr absl::Duration kSettle = absl::Seconds(1);
 
 // User and system time of a process.
@@ -46,7 +46,7 @@ absl::StatusOr<double> CpuSecondsOf(pid_t pid) {
   return static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-// A node that only sends heartbeats. Beat is called by one thread.
+// A node that only sends heartbeats. Only one thread calls Beat.
 class IdleNode : public grpc::ClientBidiReactor<NodeReport, Directive> {
  public:
   explicit IdleNode(const std::shared_ptr<grpc::Channel>& channel)

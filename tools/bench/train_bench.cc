@@ -55,7 +55,7 @@ class RandomBatch {
   std::vector<int32_t> tokens_, offsets_ = {0}, classes_;
 };
 
-// Where the groups' gradients are: the layers alternate between the memory of two.
+// Where the groups' gradients are: the layers alternate between two buffers.
 struct GradientPlan {
   explicit GradientPlan(const std::vector<uint64_t>& group_sizes) {
     const uint64_t largest = *std::max_element(group_sizes.begin() + 1, group_sizes.end());

@@ -145,7 +145,7 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
   return JoinPath(job.checkpoint_dir(), CheckpointName(Version(version)));
 }
 
-// Never replaces an existing model, perhaps the one that the training started from.
+// An existing model is never replaced: it may be the one that the training started from.
 absl::Status CheckNoModel(const std::string& folder) {
   for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;

@@ -14,7 +14,7 @@
 
 namespace shoal::tools {
 
-// --scheduler, $SHOAL_SCHEDULER; checked to be an address.
+// --scheduler, $SHOAL_SCHEDULER; must be an address.
 void AddSchedulerOption(CLI::App* command, std::string* scheduler);
 // --json. With it standard output is one JSON document (`what`), or empty when the command has no result.
 void AddJsonFlag(CLI::App* command, bool* json, const std::string& what = "Print JSON");

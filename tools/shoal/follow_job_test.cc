@@ -37,7 +37,7 @@ std::unique_ptr<RpcServer> Serve(grpc::Service* service, const std::string& addr
   return *std::move(server);
 }
 
-// Fails with its disk's error; or is another program, which does not know Shoal's marks.
+// Fails with its disk's error, or as another program would, without Shoal's marks.
 class FailingScheduler : public SchedulerService::Service {
  public:
   explicit FailingScheduler(bool shoal) : shoal_(shoal) {}

@@ -50,7 +50,8 @@ class LocalCluster {
   const std::map<std::string, std::unique_ptr<ChildProcess>>& processes() const { return processes_; }
   std::string LogOf(const std::string& name) const;
 
-  // Sends SIGTERM, to workers first and the scheduler last; a process that does not end in time is killed.
+  // Sends SIGTERM to servers and workers, then to the scheduler; a process that does not end in time is
+  // killed.
   void Stop(absl::Duration timeout);
 
  private:

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was "
-      "cancelled, 130 interrupted, 141 the reader of the output has gone.\n"
+      "cancelled, 130 interrupted, 141 the reader of the output closed the pipe.\n"
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
   shoal::tools::CommandResult result;
   shoal::tools::AddTrain(&app, &result);

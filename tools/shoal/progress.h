@@ -22,14 +22,14 @@ class ProgressDisplay {
   // Ends the line.
   ~ProgressDisplay();
 
-  // `job`: as for EventText. Checkpoints are not shown, nor windows of metrics when there is live progress.
+  // `job`: as for EventText. Checkpoints and windows of metrics are not shown; live progress is.
   void OnEvent(const Job& job, const JobEvent& event);
   // To be called with the current stalls after each look. Shows a stall that persists, once: a change of its
   // numbers does not count as a new stall.
   void OnStalls(const std::vector<std::string>& stalls);
   void OnMessage(const std::string& text) { Line(text); }
 
-  // Whether the reader at the other end of the pipe has gone.
+  // Whether the reader of the output has closed the pipe.
   bool reader_gone() const;
 
  private:

@@ -17,8 +17,8 @@ std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
 
-// Metrics of an evaluation: those that the task reports, loss and examples. Missing numbers are null. A task
-// of a newer scheduler that is unknown here has no metrics.
+// Metrics of an evaluation: those that the task reports, loss and examples. Numbers that are not finite are
+// null. A task that is unknown here (of a newer scheduler) has no metrics of its own.
 Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics);
 // One entry per row of the task's table: label, precision, recall, f1, support.
 Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
@@ -30,7 +30,7 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event);
 // report.json of a job that has ended (with spec and plan).
 Json ReportJson(const Job& job);
 
-// Test metrics and the table by class.
+// The task's table by label, if it has one, and the metrics.
 void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out);
 void PrintReport(const Job& job, std::FILE* out);

@@ -42,7 +42,7 @@ TEST_CASE("A folder with a file named like one that a training writes is refused
     CHECK(PosixEnv()->ListDir(dir.path())->size() == 1);
   }
   const TestDir dir;
-  Write(dir / "notes.txt", "of other names there may be any");
+  Write(dir / "notes.txt", "files with other names are allowed");
   CHECK(Claim(dir).ok());
   Write(dir / "report.json", R"({"job": 1, "parameters_sha256": ""})");
   Write(dir / "metrics.jsonl", "{\"event\": \"log\"}\n{\"event\": \"cut o");

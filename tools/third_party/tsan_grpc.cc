@@ -1,6 +1,6 @@
 // Under --config=tsan: tells ThreadSanitizer what gRPC orders, since Debian's libgrpc is built without it and
-// hands calls from thread to thread without a lock: whoever takes an operation out of a completion queue
-// sees what was written before the operation began. The tag identifies the operation at both ends.
+// passes calls from thread to thread without a lock: the thread that takes an operation out of a completion
+// queue sees what was written before the operation began. The tag identifies the operation at both ends.
 //
 // Each definition here overrides the library's and calls it. What remains, inside gRPC's own headers, is in
 // tests/tsan_suppressions.txt.
