@@ -31,7 +31,7 @@ class WorkerStream {
 // attach and detach others then. A stream may therefore still be woken just after it was detached or ended.
 class WorkerStreams {
  public:
-  static constexpr size_t kMaxStreams = 4096;  // attached at a time; a worker has two
+  static constexpr size_t kMaxStreams = 2 * 4096;  // attached at a time: two for each of a job's workers
 
   // From now on Wake and End reach `stream`. Errors: RESOURCE_EXHAUSTED beyond kMaxStreams, without effect.
   absl::Status Attach(std::shared_ptr<WorkerStream> stream) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -21,6 +21,8 @@ class ShardMap {
   bool Holds(uint32_t shard, BlockId block) const { return ShardOf(block) == shard; }
   // The block's index among the blocks of its shard.
   uint64_t PlaceOf(BlockId block) const { return block.value() / shards_; }
+  // The inverse of ShardOf and PlaceOf.
+  BlockId BlockAt(uint32_t shard, uint64_t place) const { return BlockId(shard + shards_ * place); }
   // How many of a job's `blocks` blocks the shard has.
   uint64_t CountOf(uint32_t shard, uint64_t blocks) const { return (blocks + shards_ - 1 - shard) / shards_; }
   // The shard's blocks, for a job that has `blocks` blocks; ascending.

@@ -20,6 +20,7 @@ TEST_CASE("Each block lies in one shard, at its place among the shard's blocks")
         CHECK(map.Holds(shard, held[place]));
         CHECK_FALSE(map.Holds(shard + 1, held[place]));
         CHECK(map.PlaceOf(held[place]) == place);
+        CHECK(map.BlockAt(shard, place) == held[place]);
         CHECK(seen.insert(held[place]).second);
       }
     }

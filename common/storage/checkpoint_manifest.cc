@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/protocol/shard_map.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace shoal {
@@ -64,17 +65,15 @@ absl::Status CheckShards(const CheckpointManifest& manifest) {
   return absl::OkStatus();
 }
 
-// Checksums of each block, in order of blocks. Shard i of n holds the blocks b with b mod n = i.
-using BlockChecksums = std::map<uint64_t, std::vector<uint32_t>>;
+using BlockChecksums = std::map<BlockId, std::vector<uint32_t>>;
 
 BlockChecksums ChecksumsOf(const CheckpointManifest& manifest, uint64_t tensors_per_block) {
   BlockChecksums blocks;
-  const uint64_t shards = manifest.shards_size();
-  for (uint64_t shard = 0; shard < shards; ++shard) {
-    const auto& checksums = manifest.shards(static_cast<int>(shard)).block_crc32c();
-    for (int i = 0; i < checksums.size(); ++i) {
-      blocks[shard + shards * (static_cast<uint64_t>(i) / tensors_per_block)].push_back(checksums[i]);
-    }
+  const ShardMap map(manifest.shards_size());
+  for (int shard = 0; shard < manifest.shards_size(); ++shard) {
+    const auto& checksums = manifest.shards(shard).block_crc32c();
+    for (int i = 0; i < checksums.size(); ++i)
+      blocks[map.BlockAt(shard, static_cast<uint64_t>(i) / tensors_per_block)].push_back(checksums[i]);
   }
   return blocks;
 }
@@ -143,7 +142,7 @@ absl::Status CheckSameCheckpoint(const CheckpointManifest& there, const Checkpoi
     const auto found = ours.find(block);
     if (found == ours.end() || found->second != checksums) {
       return absl::FailedPreconditionError(
-          absl::StrCat("the same version of the same job, but block ", block, " has other bits"));
+          absl::StrCat("the same version of the same job, but block ", block.value(), " has other bits"));
     }
   }
   return absl::OkStatus();
