@@ -1,9 +1,9 @@
 #include "kernels/activation.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "kernels/cpu/on_thread.h"
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"

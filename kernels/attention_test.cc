@@ -1,11 +1,11 @@
 #include "kernels/attention.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "kernels/test_numbers.h"
 
 namespace shoal::kernels {

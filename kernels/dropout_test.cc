@@ -1,10 +1,10 @@
 #include "kernels/dropout.h"
 
 #include <array>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "kernels/test_numbers.h"
 

@@ -1,8 +1,8 @@
 #include "kernels/elementwise.h"
 
-#include <catch2/catch.hpp>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "kernels/test_numbers.h"
 #include "kernels/token_blocks.h"
 

@@ -1,9 +1,9 @@
 #include "kernels/init.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "kernels/test_numbers.h"
 

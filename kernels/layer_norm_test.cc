@@ -1,9 +1,9 @@
 #include "kernels/layer_norm.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "kernels/cpu/on_thread.h"
 #include "kernels/test_numbers.h"

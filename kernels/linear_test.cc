@@ -1,8 +1,8 @@
 #include "kernels/linear.h"
 
-#include <catch2/catch.hpp>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "kernels/gemm.h"
 #include "kernels/test_numbers.h"
 

@@ -1,9 +1,9 @@
 #include "kernels/loss.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "kernels/test_numbers.h"
 
 namespace shoal::kernels {

@@ -1,7 +1,8 @@
 #include "kernels/memory_plan.h"
 
-#include <catch2/catch.hpp>
 #include <random>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::kernels {
 namespace {

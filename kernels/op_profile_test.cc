@@ -1,7 +1,6 @@
 #include "kernels/op_profile.h"
 
-#include <catch2/catch.hpp>
-
+#include "catch2/catch.hpp"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/test_numbers.h"

@@ -1,10 +1,10 @@
 #include "kernels/optimizer.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "kernels/test_numbers.h"
 
 namespace shoal::kernels {

@@ -1,8 +1,9 @@
 #include "kernels/tensor.h"
 
-#include <catch2/catch.hpp>
 #include <limits>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::kernels {
 namespace {

@@ -1,11 +1,11 @@
 #include "kernels/test_numbers.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "catch2/catch.hpp"
 #include "kernels/cpu/cpu_device.h"
 
 namespace shoal::kernels {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <limits>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "catch2/catch.hpp"
 #include "common/base/large_memory.h"
 #include "common/base/timer_queue.h"
 #include "common/protocol/coverage.h"

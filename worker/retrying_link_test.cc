@@ -1,10 +1,10 @@
 #include "worker/retrying_link.h"
 
-#include <catch2/catch.hpp>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/fake_executor.h"
 
 namespace shoal::worker {

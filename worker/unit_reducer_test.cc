@@ -1,10 +1,10 @@
 #include "worker/unit_reducer.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <map>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/wire.h"
 
 namespace shoal::worker {

@@ -1,6 +1,6 @@
 #include "worker/worker_core.h"
 
-#include <catch2/catch.hpp>
+#include "catch2/catch.hpp"
 
 namespace shoal::worker {
 namespace {

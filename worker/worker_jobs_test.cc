@@ -1,6 +1,5 @@
 #include "worker/worker_jobs.h"
 
-#include <catch2/catch.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/fake_executor.h"
 #include "common/job/job_spec.h"
 

@@ -1,10 +1,11 @@
 #include "worker/worker_rounds.h"
 
-#include <catch2/catch.hpp>
 #include <limits>
 #include <map>
 #include <utility>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::worker {
 namespace {

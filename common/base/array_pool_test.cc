@@ -1,9 +1,10 @@
 #include "common/base/array_pool.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cstdint>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

@@ -1,10 +1,10 @@
 #include "common/base/crc32c.h"
 
-#include <catch2/catch.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 
 namespace shoal {

@@ -1,8 +1,9 @@
 #include "common/base/nearest_name.h"
 
-#include <catch2/catch.hpp>
 #include <string>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

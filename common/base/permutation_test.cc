@@ -1,8 +1,8 @@
 #include "common/base/permutation.h"
 
-#include <catch2/catch.hpp>
 #include <vector>
 
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 
 namespace shoal {

@@ -1,9 +1,10 @@
 #include "common/base/philox.h"
 
-#include <catch2/catch.hpp>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

@@ -1,9 +1,8 @@
 #include "common/base/sha256.h"
 
-#include <openssl/evp.h>
-
 #include "absl/strings/escaping.h"
 #include "common/base/status.h"
+#include "openssl/evp.h"
 
 namespace shoal {
 

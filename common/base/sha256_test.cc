@@ -1,7 +1,8 @@
 #include "common/base/sha256.h"
 
-#include <catch2/catch.hpp>
 #include <utility>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

@@ -1,11 +1,11 @@
 #include "common/base/status.h"
 
-#include <catch2/catch.hpp>
 #include <memory>
 #include <string>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

@@ -1,11 +1,11 @@
 #include "common/base/thread_pool.h"
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <vector>
 
 #include "absl/synchronization/barrier.h"
 #include "absl/time/clock.h"
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

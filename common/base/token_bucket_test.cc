@@ -1,6 +1,6 @@
 #include "common/base/token_bucket.h"
 
-#include <catch2/catch.hpp>
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

@@ -1,7 +1,8 @@
 #include "common/base/units.h"
 
-#include <catch2/catch.hpp>
 #include <string>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

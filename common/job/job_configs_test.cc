@@ -1,10 +1,10 @@
 // The files shipped with the code agree with it: docs/job-file.md and configs/jobs.
-#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 
+#include "catch2/catch.hpp"
 #include "common/job/job_reference.h"
 #include "common/job/job_yaml.h"
 

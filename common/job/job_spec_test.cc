@@ -1,7 +1,6 @@
 #include "common/job/job_spec.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "catch2/catch.hpp"
 #include "common/job/job_scalar.h"
 
 namespace shoal {

@@ -1,7 +1,6 @@
 #include "common/job/job_yaml.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <random>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "catch2/catch.hpp"
 #include "common/job/job_print.h"
 
 namespace shoal {

@@ -1,11 +1,12 @@
 #include "common/job/schedule.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <optional>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

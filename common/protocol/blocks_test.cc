@@ -1,7 +1,8 @@
 #include "common/protocol/blocks.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

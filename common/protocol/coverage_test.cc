@@ -1,9 +1,10 @@
 #include "common/protocol/coverage.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <random>
 #include <string>
+
+#include "catch2/catch.hpp"
 
 namespace shoal {
 namespace {

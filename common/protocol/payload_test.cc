@@ -1,7 +1,6 @@
 #include "common/protocol/payload.h"
 
-#include <catch2/catch.hpp>
-
+#include "catch2/catch.hpp"
 #include "common/base/crc32c.h"
 
 namespace shoal {

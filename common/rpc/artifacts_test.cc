@@ -1,9 +1,9 @@
 #include "common/rpc/artifacts.h"
 
-#include <catch2/catch.hpp>
 #include <memory>
 #include <utility>
 
+#include "catch2/catch.hpp"
 #include "common/base/sha256.h"
 #include "common/rpc/rpc.h"
 #include "common/storage/test_dir.h"

@@ -1,12 +1,11 @@
 // Deadlines in gRPC's representation.
 #pragma once
 
-#include <grpc/support/time.h>
-
 #include <algorithm>
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "grpc/support/time.h"
 
 namespace shoal {
 

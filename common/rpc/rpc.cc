@@ -1,12 +1,11 @@
 #include "common/rpc/rpc.h"
 
-#include <grpc/support/log.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "common/rpc/grpc_deadline.h"
+#include "grpc/support/log.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal {

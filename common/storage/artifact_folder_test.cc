@@ -1,10 +1,10 @@
 #include "common/storage/artifact_folder.h"
 
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "catch2/catch.hpp"
 #include "common/base/sha256.h"
 #include "common/storage/fault_env.h"
 #include "common/storage/test_dir.h"

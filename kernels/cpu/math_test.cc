@@ -72,7 +72,7 @@ void Values(Function function, absl::Span<const float> x, float* y) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-#include <catch2/catch.hpp>
+#include "catch2/catch.hpp"
 
 namespace shoal::kernels {
 namespace {

@@ -1,10 +1,10 @@
 #include "model/tokenizer/byte_tokenizer.h"
 
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
 #include "catch2/catch.hpp"
+#include "nlohmann/json.hpp"
 
 namespace shoal::model {
 namespace {

@@ -1,8 +1,9 @@
 #include "model/tokenizer/piece_trie.h"
 
-#include <catch2/catch.hpp>
 #include <utility>
 #include <vector>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::model {
 namespace {

@@ -1,7 +1,8 @@
 #include "model/tokenizer/portable_math.h"
 
-#include <catch2/catch.hpp>
 #include <cmath>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::model {
 namespace {

@@ -1,14 +1,13 @@
 #include "model/tokenizer/seed_pieces.h"
 
-#include <unicode/uscript.h>
-#include <unicode/utf8.h>
-
 #include <algorithm>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "model/tokenizer/portable_math.h"
 #include "model/tokenizer/text_normalizer.h"
+#include "unicode/uscript.h"
+#include "unicode/utf8.h"
 
 namespace shoal::model {
 namespace {

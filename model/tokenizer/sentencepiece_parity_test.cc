@@ -1,4 +1,3 @@
-#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -6,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/text_normalizer.h"

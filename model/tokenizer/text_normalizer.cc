@@ -1,12 +1,11 @@
 #include "model/tokenizer/text_normalizer.h"
 
-#include <unicode/bytestream.h>
-#include <unicode/normalizer2.h>
-#include <unicode/utf8.h>
-
 #include <algorithm>
 
 #include "common/base/status.h"
+#include "unicode/bytestream.h"
+#include "unicode/normalizer2.h"
+#include "unicode/utf8.h"
 
 namespace shoal::model {
 namespace {

@@ -1,7 +1,8 @@
 #include "model/tokenizer/text_normalizer.h"
 
-#include <catch2/catch.hpp>
 #include <string>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::model {
 namespace {

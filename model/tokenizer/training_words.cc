@@ -1,7 +1,5 @@
 #include "model/tokenizer/training_words.h"
 
-#include <unicode/utf8.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "model/tokenizer/text_normalizer.h"
+#include "unicode/utf8.h"
 
 namespace shoal::model {
 namespace {

@@ -1,7 +1,5 @@
 #include "model/tokenizer/unigram_tokenizer.h"
 
-#include <unicode/utf8.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "model/tokenizer/huggingface_tokenizer.h"
 #include "model/tokenizer/sentencepiece_model.h"
 #include "model/tokenizer/text_normalizer.h"
+#include "unicode/utf8.h"
 
 namespace shoal::model {
 namespace {

@@ -1,16 +1,16 @@
 #include "model/tokenizer/unigram_tokenizer.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "model/tokenizer/sentencepiece.pb.h"
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/unigram_trainer.h"
+#include "nlohmann/json.hpp"
 
 namespace shoal::model {
 namespace {

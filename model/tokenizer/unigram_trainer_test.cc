@@ -1,10 +1,10 @@
 #include "model/tokenizer/unigram_trainer.h"
 
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
 
+#include "catch2/catch.hpp"
 #include "model/tokenizer/seed_pieces.h"
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/tokenizer.h"

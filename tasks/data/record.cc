@@ -1,7 +1,6 @@
 #include "tasks/data/record.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -11,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/nearest_name.h"
 #include "common/base/status.h"
+#include "nlohmann/json.hpp"
 
 namespace shoal::tasks {
 namespace {

@@ -1,5 +1,4 @@
 // The command line as people and scripts use it: its output and its exit codes.
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
+#include "nlohmann/json.hpp"
 #include "tests/faults/command.h"
 #include "tests/faults/test_cluster.h"
 

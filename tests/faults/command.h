@@ -2,11 +2,11 @@
 #pragma once
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "common/storage/test_dir.h"
+#include "nlohmann/json.hpp"
 #include "tools/shoal/child_process.h"
 
 namespace shoal {

@@ -1,7 +1,8 @@
 #include "tools/bench/json_line.h"
 
-#include <catch2/catch.hpp>
 #include <limits>
+
+#include "catch2/catch.hpp"
 
 namespace shoal::bench {
 namespace {

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "common/storage/file.h"
+#include "nlohmann/json.hpp"
 
 namespace shoal::tools {
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "nlohmann/json.hpp"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::tools {

@@ -6,10 +6,10 @@
 #if defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
-#include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "sanitizer/tsan_interface.h"
 
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);

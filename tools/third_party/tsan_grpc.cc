@@ -7,11 +7,12 @@
 #if defined(__SANITIZE_THREAD__)
 
 #include <dlfcn.h>
-#include <sanitizer/tsan_interface.h>
 #include <time.h>
 
 #include <cstddef>
 #include <cstdint>
+
+#include "sanitizer/tsan_interface.h"
 
 namespace {
 

@@ -1,7 +1,6 @@
 #include "kernels/gemm.h"
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "absl/base/config.h"
+#include "catch2/catch.hpp"
 #include "kernels/cpu/gemm/gemm_bf16_amx-inl.h"
 #include "kernels/cpu/gemm/gemm_own_driver.h"
 #include "kernels/cpu/gemm/gemm_plain.h"
