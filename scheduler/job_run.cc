@@ -24,18 +24,20 @@ JobRun::JobRun(const SchedulerOptions& options, const Membership& members, const
                Outbox* out, JobDefinition definition)
     : history_(JobId(definition.job()), out),
       context_{options, members, watch, out, &history_},
-      preparation_(context_, std::move(definition)),
-      rollout_(Version(this->definition().origin_version())),
-      evaluations_(context_, this->definition()),
-      checkpoints_(context_, this->definition(), evaluations_),
-      metrics_(context_, this->definition()),
-      completion_(context_, this->definition(), evaluations_, &checkpoints_),
+      definition_(std::move(definition)),
+      roll_call_(context_, definition_),
+      derivation_(context_, &definition_, &roll_call_),
+      rollout_(Version(definition_.origin_version())),
+      evaluations_(context_, definition_),
+      checkpoints_(context_, definition_, evaluations_),
+      metrics_(context_, definition_),
+      completion_(context_, definition_, evaluations_, &checkpoints_),
       last_resort_(options.watch) {}
 
 // ---- its life ----
 
 void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
-  preparation_.SaveDefinition();
+  derivation_.SaveDefinition();
   if (resume) checkpoints_.AddForeign(*resume);
   metrics_.Start(now, resume ? resume->version : Version(0));
   SetState(now, JOB_STATE_QUEUED, "waits for its turn");
@@ -55,7 +57,8 @@ void JobRun::End(absl::Time now, JobState state, const std::string& reason) {
   if (ended()) return;
   ended_unix_ms_ = absl::ToUnixMillis(now);
   completion_.OnEnded(rollout_.LowestVersion());
-  std::set<NodeId> nodes = preparation_.Close();
+  derivation_.Close();
+  std::set<NodeId> nodes = roll_call_.Close();
   nodes.merge(rollout_.Close());
   SetState(now, state, reason);
   Directive close;
@@ -90,13 +93,14 @@ void JobRun::SetState(absl::Time now, JobState state, const std::string& reason)
 // ---- what has happened ----
 
 void JobRun::OnSessionOpened(NodeId node) {
-  preparation_.OnSessionOpened(node);
+  roll_call_.OnSessionOpened(node);
   rollout_.OnSessionOpened(node);
 }
 
 void JobRun::OnNodeLost(absl::Time now, const Member& member) {
   const bool matters = HasWork(member.id);
-  preparation_.OnNodeLost(member.id);
+  derivation_.OnNodeLost(member.id);
+  roll_call_.OnNodeLost(member.id);
   rollout_.OnNodeLost(member.id);
   if (!matters || ended()) return;
   const std::string how = member.leaving     ? "has left"
@@ -106,20 +110,21 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
 }
 
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
-  EndIf(now, preparation_.OnPrepared(now, member, report));
+  derivation_.OnPrepared(now, member, report);
   // While preparing, it may have dropped what it had been sent.
-  if (preparation_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
+  if (roll_call_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
   if (report.outdated_training() != 0) return OnOutdated(now, member, report);
-  const auto refusal = preparation_.OnRefused(now, member, report, HasSlots(view(), member.id));
+  derivation_.OnRefused(now, member, report);
+  const auto refusal = roll_call_.OnRefused(now, member, report, HasSlots(view(), member.id));
   if (refusal.work_failed) rollout_.WantRenewal();
   EndIf(now, refusal.failure);
 }
 
 void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& report) {
-  preparation_.OnDropped(member.id);
+  roll_call_.OnDropped(member.id);
   rollout_.OnDropped(member.id);
   if (TrainingId(report.outdated_training()) == TrainingId(view().training_id()))
     BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
@@ -135,7 +140,7 @@ void JobRun::BeginAnotherTraining(absl::Time now, const std::string& why) {
   // What servers have reported since is beyond the known verdicts and statistics.
   checkpoints_.ForgetBeyond(std::min(RestoreLimit(), metrics_.version()));
   rollout_.BeginTraining(NewTrainingId(definition(), TrainingId(view().training_id()), now));
-  preparation_.DropAll();
+  roll_call_.DropAll();
   Directive close;
   close.mutable_close_job()->set_job(definition().job());
   for (const auto& [node, member] : context_.members.all()) context_.out->Send(node, close);
@@ -154,7 +159,7 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
   if (IsUnknownView(now, member, report.view()) || !HoldsAnyShard(view(), member.id)) return;
   if (report.error().empty()) {
     rollout_.OnInstalled(member.id, report.view());
-    return preparation_.OnLoaded(member.id);
+    return roll_call_.OnLoaded(member.id);
   }
   if (report.view() != view().view()) return;
   const RestorePoint& restore = view().restore();
@@ -168,13 +173,14 @@ void JobRun::OnInstalled(absl::Time now, const Member& member, const ViewInstall
 
 void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble) {
   if (HasWork(server) && !rollout_.Holds(server)) rollout_.WantRestore();
-  using Outcome = Preparation::RestoreOutcome;
-  const Outcome outcome = preparation_.OnNotLoaded(now, server, error, trouble);
-  if (outcome == Outcome::kOthersTry) return;
+  using Outcome = RollCall::RestoreOutcome;
+  const Outcome outcome = roll_call_.OnNotLoaded(now, server, error, trouble);
+  // A lost artifact may be what all servers lack.
+  if (outcome == Outcome::kOthersTry || derivation_.ExpectsArtifact()) return;
   const Version version = rollout_.restore_version();
   if (outcome == Outcome::kAllFailed || checkpoints_.Find(version) == nullptr)
     return End(now, JOB_STATE_FAILED, error);
-  preparation_.RetryServers();
+  roll_call_.RetryServers();
   LoseCheckpoint(now, version,
                  absl::UnknownError(absl::StrCat(error, " (all servers have tried; its files are kept)")));
 }
@@ -199,7 +205,7 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
         now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
   if (rollout_.AddProgress(report)) moved_ = now;
-  if (rollout_.IsProven(report)) preparation_.ForgiveFailures(view());
+  if (rollout_.IsProven(report)) roll_call_.ForgiveFailures(view());
   metrics_.PublishProgress(now);
 }
 
@@ -256,7 +262,7 @@ void JobRun::OnResult(absl::Time now, const absl::StatusOr<std::string>& paramet
 }
 
 void JobRun::OnArtifactLost(absl::Time now, const std::string& sha256) {
-  if (!ended()) preparation_.OnArtifactLost(now, sha256);
+  if (!ended()) derivation_.OnArtifactLost(now, sha256);
 }
 
 // ---- steps ----
@@ -272,8 +278,8 @@ void JobRun::Advance(absl::Time now) {
   if (has_plan()) {
     checkpoints_.RetryCommits(now);
     // A worker that derives lost artifacts is not offered the plan meanwhile, so it is chosen first.
-    preparation_.DeriveLostArtifacts(now, view());
-    preparation_.OfferPlan(now);
+    derivation_.DeriveLostArtifacts(now, view());
+    roll_call_.OfferPlan(now, derivation_.rederiver());
     // The verdict may end the training, and the result may need a restore point. Both come before the view,
     // so that one view is enough, and before the target is announced, which must not move without the
     // verdict.
@@ -292,8 +298,8 @@ void JobRun::Advance(absl::Time now) {
 }
 
 void JobRun::Derive(absl::Time now) {
-  if (!rollout_.has_view()) preparation_.DeriveAnewByMajority(now);
-  if (!has_plan()) Apply(now, preparation_.Derive(now));
+  if (!rollout_.has_view()) derivation_.DeriveAnewByMajority(now);
+  if (!has_plan()) Apply(now, derivation_.Derive(now));
 }
 
 void JobRun::Judge(absl::Time now) {
@@ -344,7 +350,7 @@ void JobRun::HelpOn(absl::Time now) {
     return End(now, JOB_STATE_FAILED, absl::StrCat(why, "; it did not help to ", remedy));
   if (step == LastResort::Step::kMoveWork) {
     for (const auto& [node, what] : Evidence().Debtors())
-      preparation_.SetAside(node, now + context_.options.watch.silent_for);
+      roll_call_.SetAside(node, now + context_.options.watch.silent_for);
   }
   if (step == LastResort::Step::kGoBack && rollout_.has_view()) rollout_.WantRestore();
   rollout_.WantRenewal();
@@ -355,10 +361,10 @@ void JobRun::HelpOn(absl::Time now) {
 void JobRun::PlaceNodes(absl::Time now) {
   placed_ = false;
   if (!rollout_.has_view() || regrouping_) {
-    if (const auto waits = preparation_.NotReady(now)) return Apply(now, *waits);
+    if (const auto waits = roll_call_.NotReady(now)) return Apply(now, *waits);
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
-  if (!plan.placed) return Explain(absl::StrCat(plan.reason, preparation_.Refusals()));
+  if (!plan.placed) return Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));
   placed_ = true;
   if (!plan.restores && state_ == JOB_STATE_RUNNING) {
     const std::string& write_trouble = checkpoints_.write_trouble();
@@ -392,7 +398,7 @@ void JobRun::BeginView(absl::Time now, View next, bool restores) {
 
 void JobRun::Announce() {
   rollout_.Announce(
-      context_.members, [this](NodeId node) { return preparation_.IsPrepared(node); }, CurrentTarget(),
+      context_.members, [this](NodeId node) { return roll_call_.IsPrepared(node); }, CurrentTarget(),
       context_.out);
 }
 
@@ -408,7 +414,7 @@ void JobRun::Prune() {
 // ---- what the parts are told about each other ----
 
 bool JobRun::HasWork(NodeId node) const {
-  return preparation_.deriver() == node || HoldsAnyShard(view(), node) || HasSlots(view(), node);
+  return derivation_.deriver() == node || HoldsAnyShard(view(), node) || HasSlots(view(), node);
 }
 
 Target JobRun::CurrentTarget() const {
@@ -435,7 +441,7 @@ Version JobRun::RestoreLimit() const {
 
 ViewInputs JobRun::PlannerInputs(absl::Time now) const {
   ViewInputs inputs;
-  inputs.nodes = preparation_.PlannedNodes(now);
+  inputs.nodes = roll_call_.PlannedNodes(now);
   if (!context_.watch.AllWell()) {
     inputs.cut = context_.watch.CutPairs();
     inputs.cut_texts = context_.watch.Cuts(context_.members);
@@ -452,8 +458,8 @@ ViewInputs JobRun::PlannerInputs(absl::Time now) const {
 }
 
 StallEvidence JobRun::Evidence() const {
-  return {context_,    preparation_, rollout_, evaluations_,   checkpoints_,
-          completion_, state_,       placed_,  CurrentTarget()};
+  return {context_,     definition_, derivation_, roll_call_, rollout_,       evaluations_,
+          checkpoints_, completion_, state_,      placed_,    CurrentTarget()};
 }
 
 }  // namespace shoal::scheduler

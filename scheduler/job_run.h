@@ -19,8 +19,9 @@
 #include "scheduler/job_history.h"
 #include "scheduler/last_resort.h"
 #include "scheduler/metric_recorder.h"
-#include "scheduler/preparation.h"
+#include "scheduler/plan_derivation.h"
 #include "scheduler/records.pb.h"
+#include "scheduler/roll_call.h"
 #include "scheduler/stall_evidence.h"
 #include "scheduler/view_planner.h"
 #include "scheduler/view_rollout.h"
@@ -29,12 +30,14 @@ namespace shoal::scheduler {
 
 // Passes each event to the parts that it concerns, which have their own state:
 //
-//   Preparation       who takes part, and the plan        EvaluationLedger  evaluations and verdicts
-//   ViewRollout       how far the current view has got    CheckpointKeeper  checkpoints
-//   MetricRecorder    metrics and totals                  Completion        how the result comes about
+//   RollCall         which nodes take part               PlanDerivation    the plan and its artifacts
+//   ViewRollout      how far the current view has got    EvaluationLedger  evaluations and verdicts
+//   MetricRecorder   metrics and totals                  CheckpointKeeper  checkpoints
+//                                                        Completion        how the result comes about
 //
-// and asks ViewPlanner, a pure function, for the next view. Its own state is the job's phase and the reason
-// it waits. Each part writes its own fields of the one JobStateRecord.
+// and asks ViewPlanner, a pure function, for the next view. Its own state is the job's definition, which
+// PlanDerivation alone changes, its phase and the reason it waits. Each part writes its own fields of the
+// one JobStateRecord.
 //
 // Pure: time is passed in with each call, effects go to the outbox. Events only note what has happened;
 // Advance acts on it, so call it after them. Not thread-safe. `options`, `members`, `watch` and `out` must
@@ -50,14 +53,14 @@ class JobRun {
   void Load(absl::Time now, const JobStateRecord& record, std::vector<EvaluationRecord> evaluations);
 
   JobId id() const { return JobId(definition().job()); }
-  const JobDefinition& definition() const { return preparation_.definition(); }
+  const JobDefinition& definition() const { return definition_; }
   // The training of its views; 0: none yet.
   TrainingId training() const { return TrainingId(view().training_id()); }
   bool ended() const;
   // Whether a worker may be uploading artifacts for a plan that is not known yet.
   bool is_deriving() const { return state_ == JOB_STATE_PREPARING && !has_plan(); }
   void AddNeededArtifacts(std::set<std::string>* sha256) const {
-    preparation_.AddNeededArtifacts(ended(), sha256);
+    derivation_.AddNeededArtifacts(ended(), sha256);
   }
 
   // ---- what has happened ----
@@ -111,7 +114,7 @@ class JobRun {
   void Announce();
   void Prune();
 
-  bool has_plan() const { return preparation_.has_plan(); }
+  bool has_plan() const { return definition_.has_plan(); }
   const View& view() const { return rollout_.view(); }
   // Where workers must stop, or evaluate.
   Target CurrentTarget() const;
@@ -140,7 +143,9 @@ class JobRun {
 
   JobHistory history_;
   const JobContext context_;
-  Preparation preparation_;
+  JobDefinition definition_;
+  RollCall roll_call_;
+  PlanDerivation derivation_;
   ViewRollout rollout_;
   EvaluationLedger evaluations_;
   CheckpointKeeper checkpoints_;

@@ -31,7 +31,8 @@ void JobRun::Load(absl::Time now, const JobStateRecord& record, std::vector<Eval
   started_unix_ms_ = record.started_unix_ms();
   ended_unix_ms_ = record.ended_unix_ms();
   history_.Load(record);
-  preparation_.Load(record);
+  derivation_.Load(record);
+  roll_call_.Load(record);
   rollout_.Load(record);
   evaluations_.Load(record, std::move(evaluations));
   checkpoints_.Load(record);
@@ -47,7 +48,7 @@ JobStateRecord JobRun::Record() const {
   record.set_started_unix_ms(started_unix_ms_);
   record.set_ended_unix_ms(ended_unix_ms_);
   history_.SaveTo(&record);
-  preparation_.SaveTo(&record);
+  derivation_.SaveTo(&record);
   rollout_.SaveTo(&record);
   evaluations_.SaveTo(&record);
   checkpoints_.SaveTo(&record);
@@ -99,9 +100,9 @@ Job JobRun::Describe(bool full) const {
 }
 
 std::string JobRun::DetailOf(const Member& member) const {
-  const std::string trouble = preparation_.TroubleText(member.id);
+  const std::string trouble = roll_call_.TroubleText(member.id);
   if (!trouble.empty()) return trouble;
-  if (preparation_.deriver() == member.id) return "reads the data";
+  if (derivation_.deriver() == member.id) return "reads the data";
   for (int i = 0; i < view().shards_size(); ++i) {
     if (view().shards(i).primary().node_id() == member.id.value())
       return absl::StrCat("shard ", i, " of ", view().shards_size());
@@ -110,7 +111,7 @@ std::string JobRun::DetailOf(const Member& member) const {
     if (slots.worker().node_id() == member.id.value())
       return absl::StrCat("slots [", slots.slot_begin(), ",", slots.slot_end(), ")");
   }
-  return preparation_.AwaitsAnswer(member.id) ? "prepares" : "";
+  return roll_call_.AwaitsAnswer(member.id) ? "prepares" : "";
 }
 
 void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {

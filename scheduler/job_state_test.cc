@@ -4,7 +4,8 @@
 #include "scheduler/completion.h"
 #include "scheduler/metric_recorder.h"
 #include "scheduler/part_harness.h"
-#include "scheduler/preparation.h"
+#include "scheduler/plan_derivation.h"
+#include "scheduler/roll_call.h"
 #include "scheduler/view_rollout.h"
 
 namespace shoal::scheduler {
@@ -53,15 +54,17 @@ TEST_CASE("Each field of the stored state belongs to one part, which reads and w
   JobStateRecord stored;
   Fill(&stored);
   Surroundings s;
-  Preparation preparation(s.context, Definition());
-  const JobDefinition& job = preparation.definition();
+  JobDefinition job = Definition();
+  RollCall roll_call(s.context, job);
+  PlanDerivation derivation(s.context, &job, &roll_call);
   ViewRollout rollout{Version(0)};
   EvaluationLedger evaluations(s.context, job);
   CheckpointKeeper checkpoints(s.context, job, evaluations);
   MetricRecorder metrics(s.context, job);
   Completion completion(s.context, job, evaluations, &checkpoints);
   s.history.Load(stored);
-  preparation.Load(stored);
+  derivation.Load(stored);
+  roll_call.Load(stored);
   rollout.Load(stored);
   evaluations.Load(stored, {});
   checkpoints.Load(stored);
@@ -74,7 +77,7 @@ TEST_CASE("Each field of the stored state belongs to one part, which reads and w
   saved.set_started_unix_ms(stored.started_unix_ms());
   saved.set_ended_unix_ms(stored.ended_unix_ms());
   s.history.SaveTo(&saved);
-  preparation.SaveTo(&saved);
+  derivation.SaveTo(&saved);
   rollout.SaveTo(&saved);
   evaluations.SaveTo(&saved);
   checkpoints.SaveTo(&saved);

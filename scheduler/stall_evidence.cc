@@ -13,13 +13,13 @@ LastResort::Situation StallEvidence::Situation(absl::Time now) const {
 }
 
 LastResort::Milestone StallEvidence::Milestone() const {
-  const uint64_t phase = !preparation.has_plan() ? 0 : !rollout.has_view() ? 1 : state;
+  const uint64_t phase = !job.has_plan() ? 0 : !rollout.has_view() ? 1 : state;
   return {phase, evaluations.all().size(), rollout.LowestVersion().value(), evaluations.slots(),
-          rollout.has_view() ? rollout.CountInstalled() : preparation.CountPrepared()};
+          rollout.has_view() ? rollout.CountInstalled() : roll_call.CountPrepared()};
 }
 
 std::vector<NodeId> StallEvidence::NeededNodes() const {
-  if (!rollout.has_view()) return preparation.Debtors();
+  if (!rollout.has_view()) return job.has_plan() ? roll_call.Debtors() : derivation.Debtors();
   std::vector<NodeId> needed;
   for (const NodeRef& server : Primaries(rollout.view())) needed.emplace_back(server.node_id());
   for (const NodeRef& worker : SlotWorkers(rollout.view())) needed.emplace_back(worker.node_id());
@@ -28,19 +28,19 @@ std::vector<NodeId> StallEvidence::NeededNodes() const {
 
 absl::Time StallEvidence::LastSign(absl::Time now) const {
   absl::Time last = absl::InfinitePast();
-  const JobId job(preparation.definition().job());
+  const JobId id(job.job());
   const std::map<NodeId, std::string> debtors = Debtors();
   for (NodeId node : NeededNodes()) {
     const Heartbeat* const heartbeat = context.watch.Last(node);
     if (heartbeat == nullptr) continue;
     for (const Activity& activity : heartbeat->activities()) {
-      if (JobId(activity.job()) != job) continue;
+      if (JobId(activity.job()) != id) continue;
       // A disk may stay full for any length of time: writing to it counts only when that is what the job
       // waits for.
       if (activity.kind() == ACTIVITY_WRITE_CHECKPOINT && state != JOB_STATE_TESTING &&
           debtors.count(node) == 0)
         continue;
-      const bool watched = context.watch.Deadline(job, activity.kind()) < absl::InfiniteDuration();
+      const bool watched = context.watch.Deadline(id, activity.kind()) < absl::InfiniteDuration();
       const absl::Duration idle = absl::Seconds(std::max(0.0, activity.idle_seconds()));
       last = std::max(last, watched ? now : now - idle);
     }
@@ -107,8 +107,8 @@ std::map<NodeId, std::string> StallEvidence::Debtors() const {
   if (rollout.has_view() && rollout.IsInstalled()) return RoundDebtors();
   std::map<NodeId, std::string> debtors;
   if (!rollout.has_view()) {
-    const char* const what = preparation.has_plan() ? "the answer to the job offer" : "the plan";
-    for (NodeId node : preparation.Debtors()) debtors[node] = what;
+    const char* const what = job.has_plan() ? "the answer to the job offer" : "the plan";
+    for (NodeId node : NeededNodes()) debtors[node] = what;
     return debtors;
   }
   for (const NodeRef& server : Primaries(rollout.view())) {

@@ -13,7 +13,8 @@
 #include "scheduler/evaluation_ledger.h"
 #include "scheduler/job_context.h"
 #include "scheduler/last_resort.h"
-#include "scheduler/preparation.h"
+#include "scheduler/plan_derivation.h"
+#include "scheduler/roll_call.h"
 #include "scheduler/view_rollout.h"
 
 namespace shoal::scheduler {
@@ -22,7 +23,9 @@ namespace shoal::scheduler {
 // it.
 struct StallEvidence {
   const JobContext& context;
-  const Preparation& preparation;
+  const JobDefinition& job;
+  const PlanDerivation& derivation;
+  const RollCall& roll_call;
   const ViewRollout& rollout;
   const EvaluationLedger& evaluations;
   const CheckpointKeeper& checkpoints;

@@ -1,0 +1,323 @@
+#include "scheduler/roll_call.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "scheduler/view_roles.h"
+
+namespace shoal::scheduler {
+namespace {
+
+std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
+
+const char* RoleText(NodeRole role) { return role == NODE_ROLE_SERVER ? "server" : "worker"; }
+
+}  // namespace
+
+void RollCall::Load(const JobStateRecord& record) {
+  // Nodes of the view hold the job until their lease says otherwise.
+  for (const NodeRef& node : Primaries(record.view())) nodes_[NodeId(node.node_id())].prepared = true;
+  for (const NodeRef& node : SlotWorkers(record.view())) nodes_[NodeId(node.node_id())].prepared = true;
+}
+
+// ---- what has happened ----
+
+void RollCall::OnPrepared(NodeId node) {
+  Candidate& candidate = nodes_[node];
+  candidate.prepared = true;
+  candidate.refused.clear();
+  candidate.refusals = 0;
+}
+
+RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, const JobRefused& report,
+                                      bool at_work) {
+  Candidate& node = nodes_[member.id];
+  const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
+  const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
+  const bool failed = node.prepared && at_work;
+  CountRefusal(now, reason, failed, &node);
+  if (report.fatal() && !member.is_worker()) return {failed, reason};
+  if (news) context_.history->Warn(now, absl::StrCat(member.name, " can't take part: ", reason));
+  if (failed && NobodyCan(now, NODE_ROLE_WORKER))
+    return {failed, absl::StrCat("no worker can do the work", RefusalsText(NODE_ROLE_WORKER))};
+  return {failed, std::nullopt};
+}
+
+void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const {
+  const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // in a new session
+  node->refused = reason;
+  node->prepared = false;
+  node->offered = false;
+  if (repeated) return;
+  if (node->refusals + node->failures == 0) node->unable_since = now;
+  node->ask_at = now + context_.options.PauseAfter(std::max(node->refusals, node->failures));
+  ++(failed ? node->failures : node->refusals);
+  if (failed) node->failure = reason;
+}
+
+void RollCall::OnOtherPlan(absl::Time now, NodeId worker) {
+  Candidate& node = nodes_[worker];
+  if (node.refusals + node.failures == 0) node.unable_since = now;
+  ++node.refusals;
+}
+
+void RollCall::DropAll() {
+  for (auto& [id, node] : nodes_) OnDropped(id);
+  enough_since_ = absl::InfiniteFuture();
+}
+
+RollCall::RestoreOutcome RollCall::OnNotLoaded(absl::Time now, NodeId server, const std::string& error,
+                                               RestoreTrouble trouble) {
+  OnDropped(server);
+  Candidate& node = nodes_[server];
+  node.refused = error;
+  node.ask_at = now + context_.options.PauseAfter(node.failed_restores);
+  node.trouble = trouble;
+  first_failed_restore_ = std::min(first_failed_restore_, now);
+  ++node.failed_restores;
+  return JudgeRestores(now);
+}
+
+RollCall::RestoreOutcome RollCall::JudgeRestores(absl::Time now) const {
+  uint32_t failed = 0;
+  std::set<RestoreTrouble> troubles;
+  for (const auto& [id, member] : context_.members.all()) {
+    if (!member.is_server() || member.leaving) continue;
+    const Candidate& node = Find(id);
+    if (node.failed_restores + node.refusals < kMaxAttempts) {
+      if (IsAwaited(now, id, first_failed_restore_)) return RestoreOutcome::kOthersTry;
+      continue;
+    }
+    troubles.insert(node.trouble);
+    ++failed;
+  }
+  // A good server may be about to come back.
+  if (failed < Minimum(NODE_ROLE_SERVER)) return RestoreOutcome::kOthersTry;
+  const bool storage = troubles.count(RESTORE_TROUBLE_STORAGE) > 0;
+  const SchedulerOptions& options = context_.options;
+  if (now - first_failed_restore_ < (storage ? options.storage_patience : options.derive_patience))
+    return RestoreOutcome::kOthersTry;
+  const bool unreadable = !storage && troubles.count(RESTORE_TROUBLE_UNREADABLE) > 0;
+  return unreadable ? RestoreOutcome::kAllUnreadable : RestoreOutcome::kAllFailed;
+}
+
+void RollCall::OnLoaded(NodeId server) {
+  nodes_[server].failed_restores = 0;
+  first_failed_restore_ = absl::InfiniteFuture();
+}
+
+void RollCall::ForgiveFailures(const View& view) {
+  for (auto& [id, node] : nodes_) {
+    if (node.failures > 0 && node.prepared && HasSlots(view, id)) node.failures = 0;
+  }
+}
+
+void RollCall::RetryServers() {
+  first_failed_restore_ = absl::InfiniteFuture();
+  for (auto& [id, node] : nodes_) {
+    if (std::exchange(node.failed_restores, 0) > 0) node.ask_at = absl::InfinitePast();
+  }
+}
+
+void RollCall::RetryAll() {
+  RetryServers();
+  for (auto& [id, node] : nodes_) {
+    if (!node.refused.empty()) node.ask_at = absl::InfinitePast();
+  }
+}
+
+void RollCall::StartOver() {
+  Directive close;
+  close.mutable_close_job()->set_job(job_.job());
+  for (auto& [id, node] : nodes_) {
+    context_.out->Send(id, close);
+    node = Candidate();
+  }
+}
+
+std::set<NodeId> RollCall::Close() {
+  std::set<NodeId> former;
+  for (const auto& [id, node] : nodes_) former.insert(id);
+  nodes_.clear();
+  return former;
+}
+
+// ---- steps ----
+
+Directive RollCall::Offer() const {
+  Directive directive;
+  directive.mutable_prepare_job()->set_job(job_.job());
+  *directive.mutable_prepare_job()->mutable_spec() = job_.spec();
+  return directive;
+}
+
+bool RollCall::TakeOffer(absl::Time now, Candidate* node) const {
+  if (node->prepared && node->offered) return false;
+  if (node->offered && now - node->offered_at < context_.options.offer_again) return false;
+  if (now < node->ask_at) return false;
+  node->offered = true;
+  node->offered_at = now;
+  return true;
+}
+
+void RollCall::AskToDerive(absl::Time now, const Member& worker, uint32_t derivation) {
+  if (!worker.connected || !TakeOffer(now, &nodes_[worker.id])) return;
+  Directive offer = Offer();
+  offer.mutable_prepare_job()->set_derive(true);
+  offer.mutable_prepare_job()->set_derivation(derivation);
+  context_.out->Send(worker.id, std::move(offer));
+}
+
+void RollCall::MakeDue(NodeId node) {
+  OnDropped(node);
+  nodes_[node].ask_at = absl::InfinitePast();
+}
+
+void RollCall::OfferPlan(absl::Time now, NodeId except) {
+  for (const auto& [id, member] : context_.members.all()) {
+    if (!member.connected || member.leaving || id == except) continue;
+    if (!TakeOffer(now, &nodes_[id])) continue;
+    Directive offer = Offer();
+    *offer.mutable_prepare_job()->mutable_plan() = job_.plan();
+    offer.mutable_prepare_job()->set_checkpoint_dir(job_.checkpoint_dir());
+    context_.out->Send(id, std::move(offer));
+  }
+}
+
+std::optional<StepResult> RollCall::NotReady(absl::Time now) {
+  const size_t servers = CountUsable(NODE_ROLE_SERVER), workers = CountUsable(NODE_ROLE_WORKER);
+  const ClusterSpec& wants = job_.spec().cluster();
+  if (servers < wants.min_servers() || workers < wants.min_workers()) {
+    enough_since_ = absl::InfiniteFuture();
+    for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
+      const size_t there = role == NODE_ROLE_SERVER ? servers : workers;
+      if (there < Minimum(role) && NobodyCan(now, role))
+        return StepResult{absl::StrCat("no ", RoleText(role), " can take part", RefusalsText(role))};
+    }
+    return StepResult{
+        std::nullopt,
+        absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
+                     workers, " of ", Count(wants.min_workers(), "worker"), " are prepared", RefusalsText())};
+  }
+  enough_since_ = std::min(enough_since_, now);
+  const bool all_answered = std::none_of(nodes_.begin(), nodes_.end(),
+                                         [this](const auto& entry) { return AwaitsAnswer(entry.first); });
+  if (all_answered || now - enough_since_ >= context_.options.settle) return std::nullopt;
+  return StepResult();
+}
+
+// ---- what is known of one node ----
+
+const RollCall::Candidate& RollCall::Find(NodeId node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? unknown_ : found->second;
+}
+
+bool RollCall::AwaitsAnswer(NodeId node) const {
+  const Candidate& candidate = Find(node);
+  return candidate.offered && !candidate.prepared && candidate.refused.empty();
+}
+
+bool RollCall::IsSuspect(absl::Time now, NodeId node) const {
+  return context_.watch.Suspect(node) != nullptr || now < Find(node).aside_until;
+}
+
+bool RollCall::IsAwaited(absl::Time now, NodeId node, absl::Time since) const {
+  return context_.watch.Suspect(node) == nullptr || now - since < context_.options.storage_patience;
+}
+
+std::string RollCall::TroubleText(NodeId node) const {
+  const Candidate& candidate = Find(node);
+  if (candidate.trouble == RESTORE_TROUBLE_STORAGE && !candidate.prepared)
+    return absl::StrCat("waits to load job ", job_.job(), ": ", candidate.refused);
+  if (candidate.refused.empty()) return "";
+  return absl::StrCat("refused job ", job_.job(), ": ", candidate.refused);
+}
+
+// ---- what is known of all ----
+
+size_t RollCall::CountPrepared() const {
+  return std::count_if(nodes_.begin(), nodes_.end(), [](const auto& entry) { return entry.second.prepared; });
+}
+
+size_t RollCall::CountUsable(NodeRole role) const {
+  const auto& members = context_.members.all();
+  return std::count_if(members.begin(), members.end(), [&](const auto& entry) {
+    return entry.second.join.role() == role && !entry.second.leaving && IsPrepared(entry.first);
+  });
+}
+
+uint32_t RollCall::Minimum(NodeRole role) const {
+  const ClusterSpec& wants = job_.spec().cluster();
+  return role == NODE_ROLE_SERVER ? wants.min_servers() : wants.min_workers();
+}
+
+std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
+  std::vector<PlannedNode> nodes;
+  for (const auto& [id, member] : context_.members.all()) {
+    PlannedNode& node = nodes.emplace_back();
+    node.ref = member.ref();
+    node.role = member.join.role();
+    node.leaving = member.leaving;
+    node.prepared = IsPrepared(id);
+    const std::string* const trouble = context_.watch.Suspect(id);
+    if (trouble != nullptr) node.trouble = *trouble;
+    node.suspect = IsSuspect(now, id);
+  }
+  return nodes;
+}
+
+bool RollCall::NobodyCan(absl::Time now, NodeRole role) const {
+  const auto is_unable = [](const Candidate& node) { return node.failures + node.refusals >= kMaxAttempts; };
+  absl::Time since = absl::InfiniteFuture();
+  for (const auto& [id, node] : nodes_) {
+    if (is_unable(node)) since = std::min(since, node.unable_since);
+  }
+  uint32_t unable = 0;
+  bool patience_over = false;
+  for (const auto& [id, member] : context_.members.all()) {
+    if (member.join.role() != role || !member.connected || member.leaving) continue;
+    const Candidate& node = Find(id);
+    if (!is_unable(node)) {
+      if (IsAwaited(now, id, since)) return false;
+      continue;
+    }
+    ++unable;
+    patience_over |= now - node.unable_since >= context_.options.derive_patience;
+  }
+  return patience_over && unable >= std::max(1u, Minimum(role));
+}
+
+std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {
+  std::string text;
+  for (const auto& [id, node] : nodes_) {
+    const Member* const member = context_.members.Find(id);
+    if (member == nullptr || (role && member->join.role() != *role)) continue;
+    if (node.failures > 0) {
+      absl::StrAppend(&text, "; ", member->name, " failed ", node.failures,
+                      " times in a row: ", node.failure);
+    } else if (!node.refused.empty()) {
+      absl::StrAppend(&text, "; ", member->name, " can't take part: ", node.refused);
+    }
+  }
+  return text;
+}
+
+std::vector<NodeId> RollCall::Debtors() const {
+  std::vector<NodeId> unanswered;
+  // Nodes of a role that the job lacks, if their answers could be enough; otherwise it waits for more nodes.
+  for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
+    size_t there = CountUsable(role);
+    if (there >= Minimum(role)) continue;
+    for (const auto& [id, member] : context_.members.all()) {
+      if (member.join.role() != role || member.leaving || !AwaitsAnswer(id)) continue;
+      unanswered.push_back(id);
+      ++there;
+    }
+    if (there < Minimum(role)) return {};
+  }
+  return unanswered;
+}
+
+}  // namespace shoal::scheduler

@@ -1,0 +1,151 @@
+// Which nodes take part in a job: "A job's life", step 1, in docs/protocol.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/base/types.h"
+#include "proto/scheduler.pb.h"
+#include "scheduler/job_context.h"
+#include "scheduler/records.pb.h"
+#include "scheduler/view_planner.h"
+
+namespace shoal::scheduler {
+
+// Sends the nodes the job, and knows from their answers which are prepared, which can't take part or have
+// failed, why, and when to ask each of them again. It does not know why a node is asked to derive
+// (scheduler/plan_derivation.h).
+//
+// It owns no field of the state, and reads `view`. A restart forgets who refused what and when: the job is
+// offered to all nodes again, but those of the stored view count as prepared until their lease says
+// otherwise. Numbers of refusals, failures and failed restores are those in a row. Pure; not thread-safe.
+class RollCall {
+ public:
+  // `job`, and whatever `context` refers to, must outlive it.
+  RollCall(const JobContext& context, const JobDefinition& job) : context_(context), job_(job) {}
+
+  void Load(const JobStateRecord& record);
+
+  // ---- what has happened ----
+  void OnSessionOpened(NodeId node) { nodes_[node].offered = false; }
+  void OnNodeLost(NodeId node) { nodes_.erase(node); }
+  // The node holds the job, with its plan.
+  void OnPrepared(NodeId node);
+  struct Refusal {
+    bool work_failed = false;  // work of the view has failed: a new view is needed, if only to retry
+    Failure failure = std::nullopt;
+  };
+  // `at_work`: the node has slots in the current view.
+  Refusal OnRefused(absl::Time now, const Member& member, const JobRefused& report, bool at_work);
+  // The worker has derived another plan than the job's: counts as a refusal.
+  void OnOtherPlan(absl::Time now, NodeId worker);
+  // The node has dropped the job for a reason on the scheduler's side.
+  void OnDropped(NodeId node) { nodes_[node].prepared = nodes_[node].offered = false; }
+  // All nodes have dropped the job, and are offered it again.
+  void DropAll();
+  enum class RestoreOutcome {
+    kOthersTry,      // others try without it, for a while
+    kAllFailed,      // all failed often enough, for long enough
+    kAllUnreadable,  // likewise, but only because this version's files give errors
+  };
+  // The server could not load the restore point, and its files are not damaged.
+  RestoreOutcome OnNotLoaded(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
+  void OnLoaded(NodeId server);
+  // The nodes of `view` have completed a whole version in it: forgets their failures.
+  void ForgiveFailures(const View& view);
+  // The node owes something while the job makes no progress: others are preferred until `until`.
+  void SetAside(NodeId node, absl::Time until) { nodes_[node].aside_until = until; }
+  // Servers that could not load a restore point may try another one at once.
+  void RetryServers();
+  // What was missing is there again: these servers, and all nodes that refused, may try at once.
+  void RetryAll();
+  // The plan is no longer valid: has all nodes drop the job, and forgets what they have answered.
+  void StartOver();
+  // Ends everybody's part in the job. Returns the nodes that took part.
+  std::set<NodeId> Close();
+
+  // ---- steps ----
+  // Asks the worker, if it is connected, to derive the plan, unless it owes an answer or refused a moment
+  // ago. `derivation`: as in PrepareJob.
+  void AskToDerive(absl::Time now, const Member& worker, uint32_t derivation);
+  // The node may be asked at once, whatever it has been asked and has answered before.
+  void MakeDue(NodeId node);
+  // Sends the job, with its plan, to all nodes that are to be asked now. `except`: derives instead; 0: none.
+  void OfferPlan(absl::Time now, NodeId except);
+  // What holds back the first view; nullopt: nothing. Once enough nodes are prepared, those that are still
+  // preparing get some more time.
+  std::optional<StepResult> NotReady(absl::Time now);
+
+  // ---- what is known of one node ----
+  bool IsPrepared(NodeId node) const { return Find(node).prepared; }
+  // It was offered the job, and has not answered.
+  bool AwaitsAnswer(NodeId node) const;
+  // The node has been silent, or its work makes no progress: others are preferred.
+  bool IsSuspect(absl::Time now, NodeId node) const;
+  // Whether the node, which has not yet given an answer that counts, may still give one: not if it has been
+  // suspect for as long as others have failed, which is since `since`.
+  bool IsAwaited(absl::Time now, NodeId node, absl::Time since) const;
+  // False for a while after each refusal.
+  bool MayBeAsked(absl::Time now, NodeId node) const { return now >= Find(node).ask_at; }
+  uint32_t CountRefusals(NodeId node) const { return Find(node).refusals; }
+  // When the first of its refusals and failures came. Requires that there are some.
+  absl::Time UnableSince(NodeId node) const { return Find(node).unable_since; }
+  // Why it does not take part; "": it does, or has not answered.
+  const std::string& ReasonOf(NodeId node) const { return Find(node).refused; }
+  // "refused job 3: ...", or "".
+  std::string TroubleText(NodeId node) const;
+
+  // ---- what is known of all ----
+  size_t CountPrepared() const;
+  // Whether there are as many nodes of that role as the job wants, and all of them have failed or refused
+  // often enough, for long enough.
+  bool NobodyCan(absl::Time now, NodeRole role) const;
+  // All members, as input for ViewPlanner.
+  std::vector<PlannedNode> PlannedNodes(absl::Time now) const;
+  // Which nodes of that role, or of any, can't take part or have failed: "; worker-2 can't take part: ..."
+  std::string RefusalsText(std::optional<NodeRole> role = std::nullopt) const;
+  // The nodes that owe an answer to the offer of the plan, if those answers could be enough to begin.
+  std::vector<NodeId> Debtors() const;
+
+ private:
+  struct Candidate {
+    bool offered = false;  // PrepareJob was sent in this session
+    absl::Time offered_at;
+    bool prepared = false;
+    std::string refused;  // why it does not take part, until it does
+    uint32_t refusals = 0;
+    std::string failure;                            // why its work for the view last failed (worker)
+    uint32_t failures = 0;                          // of its work (worker)
+    absl::Time unable_since;                        // when the first of these refusals and failures came
+    absl::Time ask_at = absl::InfinitePast();       // after a refusal
+    uint32_t failed_restores = 0;                   // (server)
+    RestoreTrouble trouble = RESTORE_TROUBLE_NONE;  // of the last failed restore
+    absl::Time aside_until = absl::InfinitePast();  // it owed something while the job made no progress
+  };
+
+  const Candidate& Find(NodeId node) const;
+  void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
+  RestoreOutcome JudgeRestores(absl::Time now) const;
+  // PrepareJob without its plan.
+  Directive Offer() const;
+  // Whether PrepareJob should be sent to the node now; if so, notes that it is.
+  bool TakeOffer(absl::Time now, Candidate* node) const;
+  size_t CountUsable(NodeRole role) const;
+  uint32_t Minimum(NodeRole role) const;
+
+  const JobContext context_;
+  const JobDefinition& job_;
+  const Candidate unknown_;  // stands for each node that `nodes_` lacks
+
+  // ---- what a restart forgets ----
+  std::map<NodeId, Candidate> nodes_;
+  absl::Time enough_since_ = absl::InfiniteFuture();  // since when enough nodes are prepared for a first view
+  absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
+};
+
+}  // namespace shoal::scheduler
