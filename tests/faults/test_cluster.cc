@@ -37,8 +37,8 @@ std::set<std::string> LossesOf(const Job& job, uint64_t after) {
   std::set<std::string> losses;
   for (const EvaluationRecord& evaluation : job.evaluations()) {
     if (evaluation.version() <= after) continue;
-    losses.insert(absl::StrFormat("%s of version %d: %.17g", tools::SetName(evaluation.set()), evaluation.version(),
-                                  evaluation.loss()));
+    losses.insert(absl::StrFormat("%s of version %d: %.17g", tools::SetName(evaluation.set()),
+                                  evaluation.version(), evaluation.loss()));
   }
   REQUIRE(losses.size() > 1);
   return losses;
