@@ -16,6 +16,9 @@
 
 namespace shoal::simulation {
 
+// How long it takes to hand a message to the transport.
+inline constexpr absl::Duration kHandOver = absl::Microseconds(20);
+
 // What happens to messages. Probabilities are per message.
 struct Weather {
   double lost = 0;  // TCP loses no single message: the connection breaks
