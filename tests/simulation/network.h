@@ -82,6 +82,11 @@ class Network {
 
   // No message gets from `from` to `to` for `length`.
   void Cut(const Process* from, const Process* to, absl::Duration length);
+  // Nor in the other direction.
+  void CutBoth(const Process* a, const Process* b, absl::Duration length) {
+    Cut(a, b, length);
+    Cut(b, a, length);
+  }
   // Whether the path from `from` to `to` is cut now.
   bool IsCut(const Process* from, const Process* to) const { return queue_->now() < CutUntil(from, to); }
   absl::Time CutUntil(const Process* from, const Process* to) const;
