@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "common/protocol/view_key.h"
 #include "proto/job.pb.h"
 
 namespace shoal::server {
@@ -20,5 +21,7 @@ inline JobSpec TestSpec(uint64_t rounds, uint32_t slots) {
   spec.mutable_optimizer()->set_learning_rate(0.1);
   return spec;
 }
+
+inline ViewKey Key(uint64_t view) { return {JobId(1), TrainingId(77), ViewId(view)}; }
 
 }  // namespace shoal::server

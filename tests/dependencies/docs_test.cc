@@ -81,7 +81,7 @@ TEST_CASE("Every file that a page or a comment names is there") {
   CheckNothing(wrong);
 }
 
-// "//server:shard_core_test", "//kernels" and "//tests/...".
+// "//server:shard_core_norms_test", "//kernels" and "//tests/...".
 TEST_CASE("Every Bazel target that a page names is there") {
   std::vector<std::string> wrong;
   int labels = 0;

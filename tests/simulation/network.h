@@ -16,6 +16,9 @@
 
 namespace shoal::simulation {
 
+// How long it takes to hand a message to the transport.
+inline constexpr absl::Duration kHandOver = absl::Microseconds(20);
+
 // What happens to messages. Probabilities are per message.
 struct Weather {
   double lost = 0;  // TCP loses no single message: the connection breaks
@@ -79,6 +82,11 @@ class Network {
 
   // No message gets from `from` to `to` for `length`.
   void Cut(const Process* from, const Process* to, absl::Duration length);
+  // Nor in the other direction.
+  void CutBoth(const Process* a, const Process* b, absl::Duration length) {
+    Cut(a, b, length);
+    Cut(b, a, length);
+  }
   // Whether the path from `from` to `to` is cut now.
   bool IsCut(const Process* from, const Process* to) const { return queue_->now() < CutUntil(from, to); }
   absl::Time CutUntil(const Process* from, const Process* to) const;

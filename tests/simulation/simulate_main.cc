@@ -9,7 +9,8 @@
 
 #include "CLI/CLI.hpp"
 #include "spdlog/spdlog.h"
-#include "tests/simulation/cluster.h"
+#include "tests/simulation/run_schedule.h"
+#include "tests/simulation/shrink.h"
 
 namespace shoal::simulation {
 namespace {

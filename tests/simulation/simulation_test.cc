@@ -10,8 +10,9 @@
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
 #include "spdlog/spdlog.h"
-#include "tests/simulation/cluster.h"
 #include "tests/simulation/reference.h"
+#include "tests/simulation/run_schedule.h"
+#include "tests/simulation/shrink.h"
 
 namespace shoal::simulation {
 namespace {

@@ -1,0 +1,108 @@
+#include "tests/simulation/end_checks.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/storage/checkpoint.h"
+
+namespace shoal::simulation {
+namespace {
+
+bool IsOver(JobState state) {
+  return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
+}
+
+}  // namespace
+
+void EndChecks::Poll() {
+  for (SubmittedJob& job : state_->jobs) {
+    if (!job.over && job.id != JobId(0)) CheckOver(&job);
+    state_->Fail(job.oracle->failure());
+  }
+  state_->queue.After(kPoll, [this] { Poll(); });
+}
+
+void EndChecks::CheckOver(SubmittedJob* job) {
+  const scheduler::StoredTables& tables = *cluster_->tables();
+  const auto stored = tables.find({scheduler::kStateTable, scheduler::RecordKey(job->id.value())});
+  JobStateRecord record;
+  if (stored == tables.end() || !record.ParseFromString(stored->second) || !IsOver(record.state())) return;
+  scheduler::SchedulerNode* const node = cluster_->scheduler()->node();
+  if (node == nullptr) return;
+  const auto described = node->GetJob(job->id);
+  if (!described.ok()) return;
+  job->over = true;
+  const std::string name = absl::StrCat("job ", job->id.value()), end = JobState_Name(record.state());
+  state_->Log(absl::StrCat(name, ": ", end, " ", record.reason()));
+  if (record.state() == JOB_STATE_CANCELLED && job->cancelled) return;
+  if (IsEndedByDisk(record)) {
+    state_->outcome.ended_by_disk = true;
+    return;
+  }
+  if (record.state() != JOB_STATE_COMPLETED)
+    return state_->Fail(absl::StrCat(name, " has ended as ", end, ": ", record.reason()));
+  CheckCompleted(*job, record, *described);
+}
+
+// A disk that fails for long enough is allowed to end a job.
+bool EndChecks::IsEndedByDisk(const JobStateRecord& record) const {
+  const bool disk = absl::StrContains(record.reason(), "Input/output error") ||
+                    absl::StrContains(record.reason(), "could not be written");
+  return record.state() == JOB_STATE_FAILED && disk && state_->HasFault({"full", "broken", "unmount"});
+}
+
+void EndChecks::CheckCompleted(const SubmittedJob& job, const JobStateRecord& record, const Job& described) {
+  const std::vector<JobEvent> events = EventsOf(job.id);
+  job.oracle->OnCompleted(described, events);
+  CheckTraining(job, events);
+  CheckCheckpoints(job, described);
+  const JobResult& result = described.result();
+  Outcome& outcome = state_->outcome;
+  outcome.interventions += described.interventions();
+  outcome.restores = record.view().restore().restore_id();
+  outcome.stopped_early = outcome.stopped_early || result.stopped_early();
+  outcome.kept_older = outcome.kept_older || result.version() < result.rounds();
+}
+
+std::vector<JobEvent> EndChecks::EventsOf(JobId job) {
+  std::vector<JobEvent> events;
+  scheduler::MemoryStore store(cluster_->tables());
+  while (true) {
+    const auto more = store.ReadEvents(job, events.empty() ? 0 : events.back().sequence(), 1000);
+    if (!more.ok() || more->empty()) return events;
+    events.insert(events.end(), more->begin(), more->end());
+  }
+}
+
+// Only a store that was put back makes a job begin another training; one that begins it for another reason
+// hides a fault, as another training mends most states.
+void EndChecks::CheckTraining(const SubmittedJob& job, const std::vector<JobEvent>& events) {
+  if (state_->HasFault({"outdate"})) return;
+  for (const JobEvent& event : events) {
+    if (absl::StrContains(event.message(), "store is an older copy"))
+      state_->Fail(absl::StrCat("job ", job.id.value(), ": ", event.message()));
+  }
+}
+
+// Checkpoints that the scheduler calls committed must exist and be intact.
+void EndChecks::CheckCheckpoints(const SubmittedJob& job, const Job& described) {
+  MemoryEnv env(&state_->disk, 0, nullptr);
+  for (uint64_t version : described.checkpoints()) {
+    const std::string path = JoinPath(job.folder, CheckpointName(Version(version)));
+    if (MayBeLost(job, Version(version), path)) continue;
+    ++state_->outcome.checkpoints;
+    const auto reader = CheckpointReader::Open(&env, path);
+    const absl::Status status = reader.ok() ? reader->Verify().status() : reader.status();
+    if (!status.ok()) return state_->Fail(absl::StrCat("a committed checkpoint is lost: ", status.message()));
+  }
+}
+
+bool EndChecks::MayBeLost(const SubmittedJob& job, Version version, const std::string& path) {
+  MemoryEnv env(&state_->disk, 0, nullptr);
+  // Checkpoints of an earlier life stay in their own folder.
+  const bool earlier = version <= Version(job.oracle->first_round()) && job.life > 0;
+  if (earlier && !env.FileExists(path)) return true;
+  // Forgotten: pruned after the copy that was put back was made.
+  return state_->forgotten.count(path) > 0 || state_->damaged.count(path) > 0;
+}
+
+}  // namespace shoal::simulation

@@ -1,0 +1,37 @@
+// What must hold when a job of a run has ended.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "proto/scheduler.pb.h"
+#include "scheduler/records.pb.h"
+#include "tests/simulation/cluster.h"
+#include "tests/simulation/run_state.h"
+
+namespace shoal::simulation {
+
+// Compares what the scheduler reports and has stored, and what is on the disk, with what is expected. The
+// first difference is the failure of the run; what is found goes into its outcome. Not thread-safe.
+class EndChecks {
+ public:
+  // Both must outlive it and its events.
+  EndChecks(RunState* state, Cluster* cluster) : state_(state), cluster_(cluster) {}
+
+  // Checks each job that has ended since the last call, and whether an oracle has failed; then every kPoll.
+  void Poll();
+
+ private:
+  void CheckOver(SubmittedJob* job);
+  bool IsEndedByDisk(const JobStateRecord& record) const;
+  void CheckCompleted(const SubmittedJob& job, const JobStateRecord& record, const Job& described);
+  void CheckTraining(const SubmittedJob& job, const std::vector<JobEvent>& events);
+  void CheckCheckpoints(const SubmittedJob& job, const Job& described);
+  bool MayBeLost(const SubmittedJob& job, Version version, const std::string& path);
+  std::vector<JobEvent> EventsOf(JobId job);
+
+  RunState* const state_;
+  Cluster* const cluster_;
+};
+
+}  // namespace shoal::simulation

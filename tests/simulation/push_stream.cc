@@ -1,0 +1,143 @@
+#include "tests/simulation/push_stream.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/wire.h"
+#include "common/protocol/block_checksum.h"
+#include "common/protocol/payload.h"
+#include "server/push_binding.h"
+
+namespace shoal::simulation {
+namespace {
+
+constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
+
+// ---- at the server ----
+
+class PushAtServer : public StreamAtServer {
+ public:
+  using StreamAtServer::StreamAtServer;
+
+  absl::StatusOr<std::shared_ptr<server::ShardHost>> Bind(server::ServerNode* node, const ViewKey& view) {
+    const bool first = binding_.view().view == ViewId(0);
+    auto job = binding_.Bind(view, shared_from_this(), [node](JobId id) { return node->Find(id); });
+    if (first && job.ok()) ReleaseWhenClosed();
+    return job;
+  }
+
+  ViewKey view() const override { return binding_.view(); }
+
+ private:
+  void Release() override { binding_.Release(shared_from_this()); }
+
+  server::PushBinding binding_;
+};
+
+// ---- at the worker ----
+
+class PushAtWorker : public worker::PushStreamHandle, public std::enable_shared_from_this<PushAtWorker> {
+ public:
+  PushAtWorker(std::shared_ptr<StreamsAtWorker> streams, worker::StreamPlace place)
+      : streams_(std::move(streams)), place_(std::move(place)) {}
+
+  void Start();
+  void Cancel() override {
+    if (over_) return;
+    connection_->Close(Connection::kClient, absl::CancelledError("cancelled"));
+    Over(absl::CancelledError("cancelled"));
+  }
+  void Push(worker::BlockContribution contribution) override;
+
+ private:
+  void Deliver(ContributionHeader header, Payload payload);
+  // What happens at the server; `cluster` is the worker's when it was sent.
+  void Arrive(const ContributionHeader& header, const Payload& payload, const std::string& cluster);
+  void Over(const absl::Status& status) {
+    if (std::exchange(over_, true)) return;
+    streams_->options.self->After(kHandOver, [self = shared_from_this(), status] {
+      if (self->streams_->alive) self->streams_->events->OnPushDone(self->place_, status);
+    });
+  }
+  // The server answers only when it refuses something: then everything held is sent again, on a new stream.
+  void Refused() {
+    if (over_) return;
+    connection_->Close(Connection::kClient, absl::CancelledError("a contribution was refused"));
+    Over(absl::CancelledError("a contribution was refused"));
+  }
+
+  const std::shared_ptr<StreamsAtWorker> streams_;
+  const worker::StreamPlace place_;
+  std::shared_ptr<Connection> connection_;
+  std::shared_ptr<PushAtServer> at_server_;  // used there only
+  bool over_ = false;
+};
+
+void PushAtWorker::Start() {
+  connection_ = streams_->options.network->Connect(
+      streams_->options.self, place_.address, [self = shared_from_this()](const auto& connection) {
+        self->at_server_ = std::make_shared<PushAtServer>(connection);
+      });
+  streams_->Keep(connection_);
+  connection_->OnClosed(Connection::kClient,
+                        [self = shared_from_this()](const absl::Status& status) { self->Over(status); });
+}
+
+void PushAtWorker::Push(worker::BlockContribution contribution) {
+  const ParameterStreamsOptions& options = streams_->options;
+  if (over_ || options.network->Swallows(options.self, "contribution")) return;
+  ContributionHeader header = contribution.header;
+  SetKey(place_.view, &header);
+  header.set_wire(options.wire);
+  std::vector<uint8_t> bytes(EncodedBytes(options.wire, contribution.size));
+  Encode(options.wire, absl::MakeConstSpan(contribution.values, contribution.size), absl::MakeSpan(bytes));
+  const Payload payload = Payload::CopyOf(bytes);
+  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+  EventQueue& queue = options.network->queue();
+  const int copies = queue.Chance(options.network->weather().doubled) ? 2 : 1;
+  for (int copy = 0; copy < copies; ++copy) {
+    // Contributions of one stream may overtake each other. This is stricter than gRPC, where only the
+    // sender's queue reorders.
+    options.self->After(queue.Between(absl::ZeroDuration(), kPushSpread),
+                        [self = shared_from_this(), header, payload] { self->Deliver(header, payload); });
+  }
+}
+
+void PushAtWorker::Deliver(ContributionHeader header, Payload payload) {
+  if (over_ || !streams_->alive) return;
+  const ParameterStreamsOptions& options = streams_->options;
+  header.set_round(DamageByWeather(options.network, header.round(), &payload));
+  connection_->Send(Connection::kClient,
+                    [self = shared_from_this(), header = std::move(header), payload = std::move(payload),
+                     cluster = options.self->cluster()] { self->Arrive(header, payload, cluster); });
+}
+
+void PushAtWorker::Arrive(const ContributionHeader& header, const Payload& payload,
+                          const std::string& cluster) {
+  const Services* const services = streams_->options.services;
+  server::ServerNode* const node = services->server(connection_->process(Connection::kServer));
+  if (node == nullptr || at_server_ == nullptr) return;
+  const auto job = at_server_->Bind(node, KeyOf(header));
+  if (!job.ok()) return connection_->Close(Connection::kServer, job.status());
+  const auto result = (*job)->shard().Contribute(header, payload);
+  if (absl::IsDataLoss(result.status()))
+    return connection_->Send(Connection::kServer, [self = shared_from_this()] { self->Refused(); });
+  if (!result.ok()) return connection_->Close(Connection::kServer, result.status());
+  const std::string& server_cluster = connection_->process(Connection::kServer)->cluster();
+  Oracle* const oracle = services->Watching(JobId(header.job()), server_cluster, cluster);
+  if (oracle == nullptr || *result != server::ContributionResult::kAdded) return;
+  oracle->OnPassed("a contribution", cluster, server_cluster);
+  if (cluster == server_cluster) oracle->OnAdded((*job)->shard().serving(), header, payload);
+}
+
+}  // namespace
+
+std::shared_ptr<worker::PushStreamHandle> OpenPush(const std::shared_ptr<StreamsAtWorker>& at_worker,
+                                                   const worker::StreamPlace& place) {
+  auto push = std::make_shared<PushAtWorker>(at_worker, place);
+  push->Start();
+  return push;
+}
+
+}  // namespace shoal::simulation
