@@ -2,8 +2,8 @@
 
 #include <immintrin.h>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/base/clock.h"
 #include "common/base/status.h"
 
 namespace shoal {
@@ -15,13 +15,13 @@ constexpr absl::Duration kSpin = absl::Microseconds(50);
 // Spins until done() or until kSpin has passed; returns done().
 template <typename Done>
 bool SpinUntil(Done done) {
-  const absl::Time deadline = absl::Now() + kSpin;
+  const absl::Time deadline = MonotonicNow() + kSpin;
   do {
     for (int i = 0; i < 64; ++i) {
       if (done()) return true;
       _mm_pause();
     }
-  } while (absl::Now() < deadline);
+  } while (MonotonicNow() < deadline);
   return done();
 }
 
