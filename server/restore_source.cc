@@ -8,6 +8,7 @@
 #include "common/base/philox.h"
 #include "common/base/status.h"
 #include "common/job/job_plan_check.h"
+#include "common/protocol/shard_map.h"
 #include "common/storage/checkpoint.h"
 #include "kernels/init.h"
 
@@ -49,12 +50,10 @@ class CheckpointShardFile : public StateReader {
 
 // Whether `blocks` are all the blocks of the first one's shard, when `total` blocks are divided into
 // `shards`.
-bool IsWholeShard(absl::Span<const BlockId> blocks, uint64_t shards, uint64_t total) {
-  if (blocks.empty() || blocks[0].value() >= shards) return false;
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    if (blocks[i].value() != blocks[0].value() + i * shards) return false;
-  }
-  return blocks.back().value() + shards >= total;
+bool IsWholeShard(absl::Span<const BlockId> blocks, uint32_t shards, uint64_t total) {
+  if (blocks.empty() || shards == 0) return false;
+  const ShardMap map(shards);
+  return blocks == absl::MakeConstSpan(map.BlocksOf(map.ShardOf(blocks[0]), total));
 }
 
 class InitialState : public StateReader {

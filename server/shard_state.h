@@ -88,7 +88,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   const std::shared_ptr<const ShardConfig> job_;
   const Place place_;
   ShardEffects* const host_;
-  std::vector<std::unique_ptr<BlockState>> blocks_;  // by block / shards
+  std::vector<std::unique_ptr<BlockState>> blocks_;  // by ShardMap::PlaceOf
 
   mutable absl::Mutex mutex_;
   ViewKey view_ ABSL_GUARDED_BY(mutex_);

@@ -95,8 +95,9 @@ class WorkerCore {
   void BlockStored(ViewId view, Version version, BlockId block);
   // Whether the block has arrived, so that the forward pass of its layer may start.
   bool HasBlock(Version version, BlockId block) const;
-  // The index of the version's memory for θ; there are as many as the round policy keeps versions.
-  uint32_t MemoryOf(Version version) const { return version.value() % options_.rounds->versions_kept(); }
+  // The caller has memory for this many versions of θ, and keeps a version in memory number MemoryOf.
+  uint32_t memories() const { return options_.rounds->versions_kept(); }
+  uint32_t MemoryOf(Version version) const { return version.value() % memories(); }
   // The oldest version of which blocks are still needed: where a broken Pull has to continue. (Not at the
   // newest version that arrived: blocks of different versions are interleaved.)
   Version PullFrom() const { return Complete(base_) ? base_ + 1 : base_; }

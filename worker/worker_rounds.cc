@@ -55,7 +55,7 @@ WorkerRounds::WorkerRounds(Options options, ParameterLink* link)
     elements_ += size;
   }
   for (uint32_t b = 0; b < blocks_.size(); ++b) group_blocks_[blocks_[b].group].push_back(b);
-  theta_.resize(SynchronousRounds().versions_kept());
+  theta_.resize(core_.memories());
   for (FloatArray& theta : theta_) theta = pool_->Acquire(elements_);
 }
 

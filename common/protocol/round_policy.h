@@ -1,5 +1,7 @@
 // What a job's mode decides about rounds: when a slot may start, when contributions are applied, and which
-// versions are kept. The rest of the protocol is the same in every mode. There is one mode so far.
+// versions are kept. There is one mode so far, and what it does not need is not asked yet: that a round is
+// one version (InputOf, OutputOf), that a block sums up one round at a time, and that norms of two rounds are
+// kept stands in the code of worker and server.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,12 @@
 #include "model/families/config_fields.h"
 
+#include <algorithm>
+#include <iterator>
 #include <type_traits>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 
 namespace shoal::model {
@@ -38,17 +42,22 @@ void WriteNumbers(const ModelConfig& config, absl::Span<const ConfigField<T>> fi
   }
 }
 
+constexpr KnownActivation kActivations[] = {
+    {ACTIVATION_TYPE_GELU, kernels::Activation::kGelu, "gelu", ""},
+    {ACTIVATION_TYPE_GELU_TANH, kernels::Activation::kGeluTanh, "gelu_new", "gelu_pytorch_tanh"},
+};
+
 absl::Status ReadActivation(const Json& json, const char* name, const char* missing, ModelConfig* config) {
   SHOAL_ASSIGN_OR_RETURN(const std::string activation, ReadString(json, name, missing));
-  if (activation == "gelu") {
-    config->activation = ACTIVATION_TYPE_GELU;
-  } else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh") {
-    config->activation = ACTIVATION_TYPE_GELU_TANH;
-  } else {
-    return InvalidConfig(
-        absl::StrCat(name, " \"", activation, "\" is not supported; expected gelu or gelu_new"));
+  std::vector<absl::string_view> names;
+  for (const KnownActivation& known : kActivations) {
+    names.push_back(known.name);
+    if (activation != known.name && (activation.empty() || activation != known.alias)) continue;
+    config->activation = known.type;
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return InvalidConfig(
+      absl::StrCat(name, " \"", activation, "\" is not supported; expected ", absl::StrJoin(names, " or ")));
 }
 
 }  // namespace
@@ -86,7 +95,15 @@ absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfi
 void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json) {
   WriteNumbers(config, fields.integers, json);
   WriteNumbers(config, fields.numbers, json);
-  (*json)[fields.activation] = config.activation == ACTIVATION_TYPE_GELU ? "gelu" : "gelu_new";
+  (*json)[fields.activation] = ActivationOf(config).name;
+}
+
+const KnownActivation& ActivationOf(const ModelConfig& config) {
+  const auto* const found =
+      std::find_if(std::begin(kActivations), std::end(kActivations),
+                   [&](const KnownActivation& known) { return known.type == config.activation; });
+  SHOAL_CHECK(found != std::end(kActivations));
+  return *found;
 }
 
 }  // namespace shoal::model

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "kernels/activation.h"
 #include "model/model_config.h"
 #include "nlohmann/json.hpp"
 
@@ -39,6 +40,16 @@ absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const
 // Refuses a switch whose value is not the one we support.
 absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted);
 absl::Status InvalidConfig(absl::string_view what);
+
+// How config.json and the kernels name an activation.
+struct KnownActivation {
+  ActivationType type = {};
+  kernels::Activation op = {};
+  const char* name = "";   // written
+  const char* alias = "";  // read as well; "": none
+};
+// Of a checked config.
+const KnownActivation& ActivationOf(const ModelConfig& config);
 
 // Null when the field is left out.
 const Json* FindField(const Json& json, const char* name);

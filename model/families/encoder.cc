@@ -74,7 +74,7 @@ class EncoderBuilder {
     MlpSpec mlp;
     mlp.up = builder_.Linear(layout_.up, config_.intermediate_size, hidden());
     mlp.out = builder_.Linear(layout_.down, hidden(), config_.intermediate_size);
-    mlp.activation = ActivationOf(config_);
+    mlp.activation = ActivationOf(config_).op;
     return mlp;
   }
 

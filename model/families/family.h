@@ -80,6 +80,4 @@ void WriteLabels(const ModelConfig& config, Json* json);
 // Number of unused rows at the start of the table of positions.
 int64_t FirstPosition(const Family& family, const ModelConfig& config);
 
-kernels::Activation ActivationOf(const ModelConfig& config);
-
 }  // namespace shoal::model

@@ -66,7 +66,7 @@ void AddLayer(const ModelConfig& config, int64_t layer, ParameterBuilder* builde
   sublayer.norm = builder->Norm("ln_2", hidden, config.layer_norm_eps);
   mlp.up = builder->Linear("mlp.c_fc", inner, hidden, plain);
   mlp.out = builder->Linear("mlp.c_proj", hidden, inner, residual);
-  mlp.activation = ActivationOf(config);
+  mlp.activation = ActivationOf(config).op;
   sublayer.branch = mlp;
   sublayers->push_back(sublayer);
 }

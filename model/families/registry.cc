@@ -43,9 +43,4 @@ int64_t FirstPosition(const Family& family, const ModelConfig& config) {
   return family.positions_follow_padding ? config.pad_token_id + 1 : 0;
 }
 
-kernels::Activation ActivationOf(const ModelConfig& config) {
-  return config.activation == ACTIVATION_TYPE_GELU ? kernels::Activation::kGelu
-                                                   : kernels::Activation::kGeluTanh;
-}
-
 }  // namespace shoal::model

@@ -1,5 +1,8 @@
 #include "model/layers/head.h"
 
+#include <utility>
+#include <vector>
+
 #include "model/layers/layer_harness.h"
 
 namespace shoal::model {
@@ -42,8 +45,9 @@ TEST_CASE("A classification head, its loss and its gradients are those of float6
   }
 }
 
-TEST_CASE("A language model's head, its loss and its gradients are those of float64") {
-  LayerHarness harness;
+// The matrix is the head's own, not the word embeddings, whose gradient is added to in any case.
+void CheckLanguageModelHead(std::vector<int32_t> offsets) {
+  LayerHarness harness(std::move(offsets));
   const LanguageModelHeadSpec spec = {harness.builder.Matrix("words", kWords, kChannels)};
   CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
     const Doubles logits = PlainLayers(theta).Linear({spec.words, {}}, x);
@@ -56,6 +60,11 @@ TEST_CASE("A language model's head, its loss and its gradients are those of floa
     }
     return loss;
   });
+}
+
+TEST_CASE("A language model's head, its loss and its gradients are those of float64") {
+  CheckLanguageModelHead({0, 4, 14, 15});
+  CheckLanguageModelHead({0, 200, 400});  // more rows than it has logits for at a time
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ class LanguageModelHead : public Head {
                          const kernels::Tensor& d_hidden) override {
     return ForChunks(pass, hidden, [&](int64_t begin, int64_t end, const kernels::Tensor& logits) {
       const kernels::LossSum loss = Loss(pass, begin, logits, logits);
-      words_.BackwardWeight(pass, hidden.Rows(begin, end), logits);
+      words_.BackwardWeight(pass, hidden.Rows(begin, end), logits, /*more=*/begin > 0);
       words_.BackwardInput(pass, logits, d_hidden.Rows(begin, end));
       return loss;
     });

@@ -1,10 +1,11 @@
-// What the layer tests share: a single layer with random parameters, on three packed examples.
+// What the layer tests share: a single layer with random parameters, on packed examples.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -21,12 +22,12 @@ namespace shoal::model {
 // Declare parameters with `builder`, make the layer with `plan`, then Start().
 class LayerHarness {
  public:
-  static constexpr int64_t kTokens = 15;
-
-  LayerHarness() : device_(kernels::MakeDevice()), builder(1, &parameters_) {
+  // `offsets`: of the examples' first rows, and at last the number of rows.
+  explicit LayerHarness(std::vector<int32_t> offsets = {0, 4, 14, 15})
+      : device_(kernels::MakeDevice()), offsets_(std::move(offsets)), builder(1, &parameters_) {
     builder.EndGroup();  // group 0, which layers add to, is empty
     plan.buffers = &buffers_;
-    plan.limits = {kTokens, 3};
+    plan.limits = {rows(), static_cast<int64_t>(offsets_.size()) - 1};
     plan.head = 2;
     plan.step = 1;
   }
@@ -68,7 +69,7 @@ class LayerHarness {
 
   // f(rows of an example) for each example, concatenated.
   Doubles ForExamples(const Doubles& x, const std::function<Doubles(const Doubles&)>& f) const {
-    const int64_t channels = static_cast<int64_t>(x.size()) / kTokens;
+    const int64_t channels = static_cast<int64_t>(x.size()) / rows();
     Doubles y;
     for (size_t e = 0; e + 1 < offsets_.size(); ++e) {
       const Doubles rows =
@@ -79,8 +80,8 @@ class LayerHarness {
   }
 
   // Random tensors for the tests; seed 1 is used for θ.
-  static std::vector<float> Random(int64_t channels, uint32_t seed) {
-    return kernels::Numbers(kTokens * channels, seed);
+  std::vector<float> Random(int64_t channels, uint32_t seed) const {
+    return kernels::Numbers(rows() * channels, seed);
   }
   static double Dot(const Doubles& a, const std::vector<float>& b) {
     REQUIRE(a.size() == b.size());
@@ -89,10 +90,11 @@ class LayerHarness {
     return sum;
   }
   static Doubles Wide(const std::vector<float>& x) { return {x.begin(), x.end()}; }
-  static kernels::Tensor View(std::vector<float>& x) {
-    return {x.data(), {kTokens, static_cast<int64_t>(x.size()) / kTokens}};
+  kernels::Tensor View(std::vector<float>& x) const {
+    return {x.data(), {rows(), static_cast<int64_t>(x.size()) / rows()}};
   }
 
+  int64_t rows() const { return offsets_.back(); }
   absl::Span<const int32_t> tokens() const { return tokens_; }
   absl::Span<const int32_t> types() const { return types_; }
   absl::Span<const int32_t> offsets() const { return offsets_; }
@@ -104,9 +106,9 @@ class LayerHarness {
   BufferSet buffers_;
   Parameters parameters_;
   Batch batch_;
-  const std::vector<int32_t> tokens_ = kernels::Integers(kTokens, 7, 2),
-                             types_ = kernels::Integers(kTokens, 2, 3);
-  const std::vector<int32_t> offsets_ = {0, 4, 14, 15};
+  const std::vector<int32_t> offsets_;
+  const std::vector<int32_t> tokens_ = kernels::Integers(rows(), 7, 2),
+                             types_ = kernels::Integers(rows(), 2, 3);
   std::vector<float> theta_, gradient_;
 
  public:

@@ -24,14 +24,14 @@ void Linear::ForwardProduct(const Pass& pass, const kernels::ConstTensor& x, con
   kernels::Gemm(*pass.device, Product(pass, x, y));
 }
 
-void Linear::BackwardWeight(const Pass& pass, const kernels::ConstTensor& x,
-                            const kernels::ConstTensor& d_y) const {
+void Linear::BackwardWeight(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_y,
+                            bool more) const {
   kernels::GemmArgs gemm;
   gemm.a = d_y;
   gemm.b = x;
   gemm.c = pass.Gradient(spec_.weight);
   gemm.trans_a = true;
-  gemm.accumulate = pass.adds_to(group());
+  gemm.accumulate = more || pass.adds_to(group());
   kernels::Gemm(*pass.device, gemm);
 }
 

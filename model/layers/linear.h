@@ -19,8 +19,9 @@ class Linear {
   // Without the bias.
   void ForwardProduct(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
 
-  // The weight's gradient, from that of y.
-  void BackwardWeight(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_y) const;
+  // The weight's gradient, from that of y. For rows in several calls: all but the first are `more` of them.
+  void BackwardWeight(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_y,
+                      bool more = false) const;
   // The gradient of the bias, where no kernel adds it to bias_gradient().
   void BackwardBias(const Pass& pass, const kernels::ConstTensor& d_y) const;
   // The gradient of x, `d_x` [N,in] out.

@@ -15,7 +15,7 @@ TEST_CASE("A norm and its gradients are those of float64") {
   const Pass pass = harness.Start();
   std::vector<float> x = harness.Random(kChannels, 10), d_y = harness.Random(kChannels, 11), y(x.size()),
                      d_x(x.size());
-  std::copy(x.begin(), x.end(), sum.Matrix(harness.kTokens).f32());
+  std::copy(x.begin(), x.end(), sum.Matrix(harness.rows()).f32());
   norm.Forward(pass, harness.View(y));
   CHECK(kernels::WorstError(y, PlainLayers(harness.Wide(harness.theta())).Norm(spec, harness.Wide(x))) <
         1e-5);

@@ -33,12 +33,12 @@ void CheckStack(NormPlacement placement, const std::vector<int>& readied, const 
   const Pass pass = harness.Start();
   std::vector<float> x = harness.Random(kChannels, 10), d_y = harness.Random(kChannels, 11), d_x(x.size());
   std::vector<int> ready, begin;
-  std::copy(x.begin(), x.end(), stack.Input(harness.kTokens).f32());
+  std::copy(x.begin(), x.end(), stack.Input(harness.rows()).f32());
   REQUIRE(stack.Forward(pass, [&](int group) { return ready.push_back(group), true; }));
-  const kernels::Tensor y = stack.Output(harness.kTokens);
+  const kernels::Tensor y = stack.Output(harness.rows());
   CHECK(kernels::WorstError({y.f32(), y.f32() + y.size()},
                             PlainLayers(harness.Wide(harness.theta())).Stack(spec, harness.Wide(x))) < 1e-4);
-  std::copy(d_y.begin(), d_y.end(), stack.OutputGradient(harness.kTokens).f32());
+  std::copy(d_y.begin(), d_y.end(), stack.OutputGradient(harness.rows()).f32());
   const Stack::InputGradient d_input = stack.Backward(pass, [&](int group) { begin.push_back(group); });
   for (size_t i = 0; i < d_x.size(); ++i)
     d_x[i] = d_input.d_x.f32()[i] + (d_input.d_x_more.present() ? d_input.d_x_more.f32()[i] : 0);
@@ -69,9 +69,9 @@ TEST_CASE("A stack that does not train plans less, and what it gives is the same
       Stack stack(harness.plan, spec);
       const Pass pass = harness.Start();
       const std::vector<float> x = harness.Random(kChannels, 10);
-      std::copy(x.begin(), x.end(), stack.Input(harness.kTokens).f32());
+      std::copy(x.begin(), x.end(), stack.Input(harness.rows()).f32());
       REQUIRE(stack.Forward(pass, [](int) { return true; }));
-      const kernels::Tensor y = stack.Output(harness.kTokens);
+      const kernels::Tensor y = stack.Output(harness.rows());
       outputs.emplace_back(y.f32(), y.f32() + y.size());
       sizes_bytes.push_back(harness.plan.buffers->size_bytes());
     }
