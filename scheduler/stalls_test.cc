@@ -99,6 +99,7 @@ TEST_CASE(
   PassWith(&h, absl::Milliseconds(200), {s}, {{w, CantReach(s)}});
   const std::string text = "worker-1 can't reach server-1 at server-1:1: connection refused";
   CHECK(h.GetJob().reason() == text);
+  CHECK(h.Said(text));  // in the job's history, and so in the log
   CHECK(h.CurrentView().view() == 1);
   const ClusterStatus status = h.core().GetStatus(h.now());
   REQUIRE(status.stalls_size() == 1);

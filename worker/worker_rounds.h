@@ -16,6 +16,7 @@
 #include "common/base/array_pool.h"
 #include "common/protocol/blocks.h"
 #include "common/protocol/slot_tree.h"
+#include "common/protocol/view_key.h"
 #include "worker/parameter_link.h"
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
@@ -104,6 +105,7 @@ class WorkerRounds {
   int groups() const { return static_cast<int>(groups_.size()); }
   uint64_t elements() const { return elements_; }
   ViewId view() const { return core_.view(); }
+  ViewKey key() const { return KeyOf(view_); }  // of the same view
 
  private:
   struct Held {

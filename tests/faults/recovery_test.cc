@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/base/clock.h"
+#include "common/base/sha256.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
@@ -215,13 +216,14 @@ TEST_CASE("A training whose data was changed is not resumed, and ends with the r
   WaitForText(dir / "run/metrics.jsonl", "\"round\":100,", process.get());
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  const std::string before = Sha256Hex(text);
   text += "food\tone more line at the end\n";
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "data.tsv", text).ok());
   std::vector<std::string> resumed = job;
   resumed.push_back("--resume");
   const EndedProcess result = TrainIn(dir, resumed);
   CHECK((result.ended == "exit status 1" || result.ended == "exit status 3"));
-  CHECK_THAT(result.output, Contains("data.tsv"));
+  CHECK_THAT(result.output, Contains("data.tsv") && Contains(before) && Contains(Sha256Hex(text)));
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ void FaultInjector::InjectInto(const Fault& fault, Process* process) {
       {"island", &FaultInjector::Island},   {"swallow", &FaultInjector::Swallow},
       {"full", &FaultInjector::BreakDisk},  {"broken", &FaultInjector::BreakDisk},
       {"unmount", &FaultInjector::Unmount}, {"leave", &FaultInjector::Leave},
-      {"refuse", &FaultInjector::Refuse},
+      {"refuse", &FaultInjector::Refuse},   {"fail", &FaultInjector::Fail},
   };
   const auto found = kInjections.find(fault.kind);
   if (found != kInjections.end()) (this->*found->second)(fault, process);
@@ -122,6 +122,8 @@ void FaultInjector::Leave(const Fault& fault, Process* process) {
 void FaultInjector::Refuse(const Fault& fault, Process* process) {
   AsNode(process)->RefuseJobs(LengthOf(fault));
 }
+
+void FaultInjector::Fail(const Fault& fault, Process* process) { process->FailSlots(LengthOf(fault)); }
 
 // ---- into the cluster ----
 

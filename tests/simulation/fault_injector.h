@@ -34,6 +34,7 @@ class FaultInjector {
   void Unmount(const Fault& fault, Process* process);
   void Leave(const Fault& fault, Process* process);
   void Refuse(const Fault& fault, Process* process);
+  void Fail(const Fault& fault, Process* process);
 
   // ---- into the cluster ----
   void Damage(const Fault& fault);

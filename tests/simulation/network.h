@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -71,6 +72,9 @@ class Network {
   EventQueue& queue() { return *queue_; }
   const Weather& weather() const { return weather_; }
   absl::Duration Delay() { return queue_->Between(absl::Microseconds(50), weather_.slowest); }
+  // Whether a published block is delivered twice. Drawn apart from all else, so that schedules that were
+  // written down before keep their meaning.
+  bool DoublesBlock() { return static_cast<double>(doubling_() >> 11) * 0x1p-53 < weather_.doubled; }
   // Applies from now on.
   void set_weather(const Weather& weather) { weather_ = weather; }
 
@@ -117,6 +121,7 @@ class Network {
 
   EventQueue* const queue_;
   Weather weather_;
+  std::mt19937_64 doubling_;
   std::map<std::string, Process*> listeners_;
   std::map<std::pair<const Process*, const Process*>, absl::Time> cut_until_;
   std::vector<std::weak_ptr<Connection>> connections_;

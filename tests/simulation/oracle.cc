@@ -64,10 +64,10 @@ void Oracle::OnAdded(const ViewKey& serving, const ContributionHeader& header, c
     Fail(absl::StrCat(what, " differs from the reference"));
 }
 
-void Oracle::OnTaken(ViewId view, const PublishedHeader& header, const float* values) {
-  const std::string what =
-      absl::StrCat("block ", header.block(), " of version ", header.version(), ", view ", header.view());
-  if (header.view() != view.value()) return Fail(absl::StrCat(what, " was accepted in view ", view.value()));
+void Oracle::OnTaken(const ViewKey& followed, const PublishedHeader& header, const float* values) {
+  const std::string what = absl::StrCat("block ", header.block(), " of version ", header.version(), ", ",
+                                        KeyOf(header).ToString());
+  if (KeyOf(header) != followed) return Fail(absl::StrCat(what, " was accepted in ", followed.ToString()));
   if (header.version() >= reference_.published.size())
     return Fail(absl::StrCat(what, " was published: the reference has no such version"));
   const std::vector<float>& expected = reference_.published[header.version()];

@@ -38,8 +38,8 @@ class Oracle {
   // Something that a node of one cluster sent was accepted by a node that is now in the same or another
   // cluster.
   void OnPassed(absl::string_view what, const std::string& from_cluster, const std::string& to_cluster);
-  // A worker that follows `view` has accepted a block.
-  void OnTaken(ViewId view, const PublishedHeader& header, const float* values);
+  // A worker that follows a view has accepted a block: it must belong to that view of that training.
+  void OnTaken(const ViewKey& followed, const PublishedHeader& header, const float* values);
 
   // ---- the end ----
   // The job continues from a checkpoint of an earlier job: its metrics begin there.

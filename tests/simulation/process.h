@@ -58,6 +58,11 @@ class Process : public DiskObserver {
   // a freeze held up keep their order.
   void After(absl::Duration delay, std::function<void()> event);
 
+  // ---- failing work ----
+  // For `length`, each slot that the process computes fails.
+  void FailSlots(absl::Duration length) { fails_until_ = queue_->now() + length; }
+  bool Fails() const { return queue_->now() < fails_until_; }
+
   // ---- disk errors ----
   // For `length`, operations on paths that contain `path` fail with `error`.
   void BreakDisk(const std::string& path, absl::Duration length, absl::Status error);
@@ -81,6 +86,7 @@ class Process : public DiskObserver {
   std::function<void()> on_death_;
   std::map<std::string, absl::Time> frozen_until_;
   std::vector<std::function<void()>> held_;  // events of a frozen process, in order
+  absl::Time fails_until_;
   std::string broken_path_;
   absl::Time broken_until_ = absl::InfinitePast();
   absl::Status broken_;

@@ -18,7 +18,8 @@ constexpr int kWindow = 3;  // blocks that a server sends ahead of the worker
 struct PublishedAtClient {
   PublishedHeader header;
   Payload payload;
-  std::string cluster;  // of the server when it was sent
+  std::string cluster;   // of the server when it was sent
+  bool is_copy = false;  // delivered once more
 };
 using Delivered = std::function<void(PublishedAtClient)>;
 
@@ -78,7 +79,7 @@ void PullAtServer::Pump() {
     if (!*next) return;
     if (network_->Swallows(process(), "block")) continue;
     PublishedAtClient message = MessageOf((*next)->block, (*next)->published);
-    message.header.set_version(DamageByWeather(network_, message.header.version(), &message.payload));
+    DamageByWeather(network_, &message.header, &message.payload);
     ++under_way_;
     connection().Send(Connection::kServer,
                       [delivered = delivered_, message = std::move(message)] { delivered(message); });
@@ -178,6 +179,10 @@ void PullAtWorker::Take(PublishedAtClient message) {
   }
   streams_->events->OnDelivery(place_);
   waiting_.push_back(std::move(message));
+  if (streams_->options.network->DoublesBlock()) {
+    waiting_.push_back(waiting_.back());
+    waiting_.back().is_copy = true;
+  }
   Offer();
 }
 
@@ -189,6 +194,7 @@ void PullAtWorker::Offer() {
     if (!OfferOne(message)) break;
     if (waiting_.empty()) continue;  // cancelled meanwhile
     waiting_.pop_front();
+    if (message.is_copy) continue;
     connection_->Send(Connection::kClient, [at_server = at_server_] {
       if (at_server != nullptr) at_server->Acknowledge();
     });

@@ -107,7 +107,7 @@ void PushAtWorker::Push(worker::BlockContribution contribution) {
 void PushAtWorker::Deliver(ContributionHeader header, Payload payload) {
   if (over_ || !streams_->alive) return;
   const ParameterStreamsOptions& options = streams_->options;
-  header.set_round(DamageByWeather(options.network, header.round(), &payload));
+  DamageByWeather(options.network, &header, &payload);
   connection_->Send(Connection::kClient,
                     [self = shared_from_this(), header = std::move(header), payload = std::move(payload),
                      cluster = options.self->cluster()] { self->Arrive(header, payload, cluster); });

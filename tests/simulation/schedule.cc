@@ -127,6 +127,7 @@ Fault RandomFault(Dice* dice) {
     fault.who = dice->OneIn(4) ? "s" : "w";
   } else if (fault.kind == "refuse") {
     fault.who = Who(dice, "w");
+    if (fault.length_ms % 2 == 0) fault.kind = "fail";  // likewise
   } else {
     fault.number = static_cast<uint64_t>(dice->Below(1000));
     if (fault.kind == "forget" && fault.length_ms % 2 == 0) fault.kind = "outdate";

@@ -30,6 +30,7 @@ namespace shoal::simulation {
 //   leave WHO       SIGTERM; a new process replaces it after `length_ms` (0: never)
 //   join w|s        one more worker or server
 //   refuse wN       the worker can't prepare jobs
+//   fail wN         each slot that the worker computes fails
 //   swallow WHO OTHER
 //                   a bug: of the messages of kind OTHER that the node receives or sends, the `number`-th
 //                   (from 0) is lost although its stream is intact, and so are all that follow within

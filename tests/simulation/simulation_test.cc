@@ -113,6 +113,24 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("Of a failing schedule only what makes it fail remains", "[simulation]") {
+  Schedule schedule;
+  schedule.jobs = {3};
+  schedule.servers = schedule.workers = 1;
+  schedule.slowest_ms = 9;
+  schedule.faults = {{"join", "w", "", 400, 0, 0},
+                     {"swallow", "w0", "contribution", 0, 200'000, 0},
+                     {"freeze", "s0", "", 100, 60, 0}};
+  REQUIRE_FALSE(RunSchedule(schedule).failure.empty());
+  const Schedule small = Shrink(schedule, 100);
+  CHECK_FALSE(RunSchedule(small).failure.empty());
+  REQUIRE(small.faults.size() == 1);
+  CHECK(small.faults[0].kind == "swallow");
+  CHECK(small.faults[0].length_ms < 200'000);
+  CHECK(small.slowest_ms == 2);
+  CHECK(ToText(Shrink(schedule, 0)) == ToText(schedule));
+}
+
 // Both clusters number their jobs and views from 1.
 TEST_CASE("A node that stays in a cluster that is gone gets into nothing of the next one", "[simulation]") {
   for (uint64_t number = kFirst; number < 60; number += kStep) {
@@ -165,7 +183,7 @@ TEST_CASE("Schedules that once failed", "[simulation]") {
 }
 
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
-  int early = 0, older = 0, clipped = 0, bf16 = 0;
+  int early = 0, older = 0, clipped = 0, bf16 = 0, unevaluated = 0, blocks = 0;
   for (uint64_t number = 0; number < 400; ++number) {
     const MadeUpJob job = MakeUpJob(number);
     const Reference reference = RunReference(job);
@@ -173,11 +191,15 @@ TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
     older += reference.kept_version < reference.stats.size();
     clipped += job.spec.optimizer().clip_norm() > 0;
     bf16 += job.spec.train().wire() == WIRE_FORMAT_BF16;
+    unevaluated += job.spec.evaluation().every().never();
+    blocks += job.plan.group_sizes_size() >= 4;  // several a shard: schedules have at most 3 servers
   }
   CHECK(early > 10);
   CHECK(older > 40);
   CHECK(clipped > 100);
   CHECK(bf16 > 100);
+  CHECK(unevaluated > 10);
+  CHECK(blocks > 100);
 }
 
 TEST_CASE("A schedule is a pure function of what is written down", "[simulation]") {

@@ -65,7 +65,7 @@ bool StepwiseRunner::OnBlock(const PublishedHeader& header, const std::function<
   if (offer == worker::WorkerCore::Offer::kWait) return false;
   if (offer == worker::WorkerCore::Offer::kDrop) return true;
   store(values);
-  if (oracle_ != nullptr && process_->alive()) oracle_->OnTaken(rounds_.view(), header, values);
+  if (oracle_ != nullptr && process_->alive()) oracle_->OnTaken(rounds_.key(), header, values);
   rounds_.BlockStored(header);
   Changed();
   return true;
@@ -131,7 +131,7 @@ void StepwiseRunner::End() {
   if (oracle_ != nullptr) oracle_->OnComputed(run_->version, run_->theta);
   run_.reset();
   busy_ = false;
-  rounds_.EndTraining(absl::OkStatus());
+  rounds_.EndTraining(process_->Fails() ? absl::InternalError("made up") : absl::OkStatus());
   Changed();
 }
 

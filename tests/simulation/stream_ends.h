@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "common/protocol/payload.h"
+#include "google/protobuf/message.h"
 #include "server/worker_streams.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/simulated_streams.h"
@@ -51,8 +52,7 @@ class StreamAtServer : public server::WorkerStream, public std::enable_shared_fr
   const std::shared_ptr<Connection> connection_;
 };
 
-// With the weather's probability flips a bit, either of `payload` or of the `number` in its header. Returns
-// the number.
-uint64_t DamageByWeather(Network* network, uint64_t number, Payload* payload);
+// With the weather's probability flips a bit, either of `payload` or of any field of its header.
+void DamageByWeather(Network* network, google::protobuf::Message* header, Payload* payload);
 
 }  // namespace shoal::simulation
