@@ -118,7 +118,7 @@ TEST_CASE("Of a failing schedule only what makes it fail remains", "[simulation]
   schedule.jobs = {3};
   schedule.servers = schedule.workers = 1;
   schedule.slowest_ms = 9;
-  schedule.faults = {{"join", "w", "", 400, 0, 0},
+  schedule.faults = {{"cut", "w0", "s0", 400, 30, 0},
                      {"swallow", "w0", "contribution", 0, 200'000, 0},
                      {"freeze", "s0", "", 100, 60, 0}};
   REQUIRE_FALSE(RunSchedule(schedule).failure.empty());
