@@ -202,7 +202,7 @@ void CheckpointKeeper::AddFailure(Version version, const std::string& error, Fai
   if (needs.kept.count(version) == 0 || FindFailure(version) != nullptr) return;
   FailedWrite& failed = failures_[version];
   failed.set_version(version.value());
-  failed.set_error(ToValidUtf8(error));
+  failed.set_error(ToMessage(error));
   failed.set_kind(kind);
 }
 
@@ -219,8 +219,8 @@ void CheckpointKeeper::NoteTrouble(absl::Time now, Version version, const std::s
                                    const std::string& error) {
   if (write_trouble_.empty()) write_trouble_since_ = now;
   const std::string& folder = job_.checkpoint_dir();
-  write_trouble_ = ToValidUtf8(absl::StrCat(who, " can't write the checkpoint of version ", version.value(),
-                                            " and keeps retrying; check ", folder, ": ", error));
+  write_trouble_ = ToMessage(absl::StrCat(who, " can't write the checkpoint of version ", version.value(),
+                                          " and keeps retrying; check ", folder, ": ", error));
   TellError(now,
             absl::StrCat("checkpoint of version ", version.value(), " can't be written by ", who,
                          " for now and will be retried; check ", folder, ": "),

@@ -26,7 +26,7 @@ void JobHistory::Add(absl::Time now, JobEvent event) {
 
 void JobHistory::Message(absl::Time now, const std::string& text, LogLine::Level level) {
   JobEvent event;
-  event.set_message(ToValidUtf8(text));
+  event.set_message(ToMessage(text));
   Add(now, std::move(event));
   out_->Do(LogLine{level, absl::StrCat("job ", job_.value(), ": ", text)});
 }

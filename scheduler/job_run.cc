@@ -77,7 +77,7 @@ void JobRun::Apply(absl::Time now, const StepResult& result) {
   EndIf(now, result.failure);
 }
 
-void JobRun::Explain(const std::string& reason) { reason_ = ToValidUtf8(reason); }
+void JobRun::Explain(const std::string& reason) { reason_ = ToMessage(reason); }
 
 void JobRun::SetState(absl::Time now, JobState state, const std::string& reason) {
   state_ = state;

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "tasks/class_labels.h"
 #include "tasks/task.h"
 
@@ -52,7 +53,7 @@ class TextRegressionTask final : public Task {
     if (!absl::SimpleAtod(labels[0], &example->target) || !FitsFloat(example->target)) {
       return absl::InvalidArgumentError(absl::StrCat("the label (data.label): expected a number within ±",
                                                      kLargest, " (float32) for text-regression, got '",
-                                                     labels[0], "'"));
+                                                     ToQuoted(labels[0]), "'"));
     }
     example->labels = std::move(labels);
     return absl::OkStatus();

@@ -1,7 +1,10 @@
 #include "common/base/utf8.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+
+#include "absl/strings/ascii.h"
 
 namespace shoal {
 namespace {
@@ -39,6 +42,15 @@ size_t SequenceBytes(absl::string_view bytes) {
   return next.more + 1;
 }
 
+// At most `limit` bytes of it, and "..." if that is not all.
+std::string CutAt(absl::string_view bytes, size_t limit) {
+  if (bytes.size() <= limit) return ToValidUtf8(bytes);
+  // A character that is cut in two goes as a whole.
+  size_t end = limit;
+  while (end > 0 && limit - end < 3 && (static_cast<uint8_t>(bytes[end]) & 0xC0) == 0x80) --end;
+  return ToValidUtf8(bytes.substr(0, end)) + "...";
+}
+
 }  // namespace
 
 bool IsValidUtf8(absl::string_view bytes) {
@@ -57,6 +69,15 @@ std::string ToValidUtf8(absl::string_view bytes) {
     text.append(size == 0 ? "?" : std::string(bytes.substr(0, size)));
     bytes.remove_prefix(size == 0 ? 1 : size);
   }
+  return text;
+}
+
+std::string ToMessage(absl::string_view bytes) { return CutAt(bytes, kMaxMessage_bytes); }
+
+std::string ToQuoted(absl::string_view bytes) {
+  std::string text = CutAt(bytes, kMaxQuoted_bytes);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(static_cast<uint8_t>(c)); }, '?');
   return text;
 }
 

@@ -1,6 +1,7 @@
 // Validation of UTF-8.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -15,5 +16,14 @@ bool IsValidUtf8(absl::string_view bytes);
 // protobuf string: a message with other bytes in it can be written but not parsed, and errors about damaged
 // files quote what they found.
 std::string ToValidUtf8(absl::string_view bytes);
+
+// For messages that are stored and sent: valid UTF-8 of at most kMaxMessage_bytes, cut with "..." at the end.
+inline constexpr size_t kMaxMessage_bytes = 8192;
+std::string ToMessage(absl::string_view bytes);
+
+// For a value from a file that a message quotes: the same with kMaxQuoted_bytes, and with '?' in place of
+// control characters, which would change the lines and colors of a terminal.
+inline constexpr size_t kMaxQuoted_bytes = 100;
+std::string ToQuoted(absl::string_view bytes);
 
 }  // namespace shoal

@@ -33,6 +33,17 @@ TEST_CASE("What is not text becomes text, and text stays as it is") {
   CHECK(ToValidUtf8("cut \xE2\x82") == "cut ??");
 }
 
+TEST_CASE("Messages, and what they quote, are cut between characters") {
+  const std::string message(kMaxMessage_bytes, 'm');
+  CHECK(ToMessage(message) == message);
+  CHECK(ToMessage(message + "more") == message + "...");
+  const std::string quoted(kMaxQuoted_bytes - 1, 'q');
+  CHECK(ToQuoted(quoted + "\n") == quoted + "?");
+  CHECK(ToQuoted("\x1B[31mred\t\x7F") == "?[31mred??");
+  CHECK(ToQuoted(quoted + "\xE2\x82\xAC and more") == quoted + "...");
+  CHECK(ToQuoted(std::string(1000, '\x80')) == std::string(kMaxQuoted_bytes - 3, '?') + "...");
+}
+
 TEST_CASE("A truncated sequence is not text") {
   CHECK_FALSE(IsValidUtf8("a\xC3"));
   CHECK_FALSE(IsValidUtf8("\xE2\x82"));

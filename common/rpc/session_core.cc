@@ -19,8 +19,9 @@ bool IsRefusal(const absl::Status& status) {
          absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
 }
 
-// Errors quote damaged files; the scheduler could not parse a report that is not UTF-8.
-void MakeTextsValid(google::protobuf::Message* message) {
+// Errors quote damaged files; the scheduler could not parse a report that is not UTF-8. `cut`: texts that are
+// too long for a message are cut as well.
+void MakeTextsValid(google::protobuf::Message* message, bool cut) {
   using google::protobuf::FieldDescriptor;
   const google::protobuf::Reflection& reflection = *message->GetReflection();
   std::vector<const FieldDescriptor*> fields;
@@ -28,12 +29,16 @@ void MakeTextsValid(google::protobuf::Message* message) {
   for (const FieldDescriptor* field : fields) {
     if (field->type() == FieldDescriptor::TYPE_STRING && !field->is_repeated()) {
       const std::string text = reflection.GetString(*message, field);
-      if (!IsValidUtf8(text)) reflection.SetString(message, field, ToValidUtf8(text));
+      if (cut && text.size() > kMaxMessage_bytes) {
+        reflection.SetString(message, field, ToMessage(text));
+      } else if (!IsValidUtf8(text)) {
+        reflection.SetString(message, field, ToValidUtf8(text));
+      }
     } else if (field->type() == FieldDescriptor::TYPE_MESSAGE && !field->is_repeated()) {
-      MakeTextsValid(reflection.MutableMessage(message, field));
+      MakeTextsValid(reflection.MutableMessage(message, field), cut);
     } else if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
       for (int i = 0; i < reflection.FieldSize(*message, field); ++i)
-        MakeTextsValid(reflection.MutableRepeatedMessage(message, field, i));
+        MakeTextsValid(reflection.MutableRepeatedMessage(message, field, i), cut);
     }
   }
 }
@@ -202,7 +207,7 @@ void SessionCore::SendLeaving(absl::Time now) {
 
 void SessionCore::Send(absl::Time now, NodeReport report) {
   if (stream_ == 0) return;
-  MakeTextsValid(&report);
+  MakeTextsValid(&report, /*cut=*/!report.has_job_prepared());  // a plan is data
   if (report.has_heartbeat() && std::any_of(queue_.begin(), queue_.end(),
                                             [](const NodeReport& queued) { return queued.has_heartbeat(); }))
     return;

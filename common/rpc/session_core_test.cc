@@ -233,6 +233,19 @@ TEST_CASE("A report that quotes a damaged file can be parsed by the scheduler") 
   CHECK(parsed.view_installed().error() == "no tensor 'theta?'");
 }
 
+TEST_CASE("A report quotes megabytes in none of its reasons, and a plan arrives whole") {
+  SessionCore core = Standing();
+  NodeReport refused, prepared;
+  refused.mutable_job_refused()->set_reason(std::string(20'000'000, 'x'));
+  core.Send(kStart, refused);
+  prepared.mutable_job_prepared()->mutable_plan()->set_model_config(std::string(20'000, 'x'));
+  core.Send(kStart, prepared);
+  const auto written = Only<WriteReport>(core.TakeActions());
+  REQUIRE(written.size() == 2);
+  CHECK(written[0].report.job_refused().reason().size() < 10'000);
+  CHECK(written[1].report.job_prepared().plan().model_config().size() == 20'000);
+}
+
 TEST_CASE("A report made in an older session is dropped") {
   SessionCore core = Standing();
   core.SendIn(kStart, 0, NodeReport());

@@ -106,6 +106,17 @@ TEST_CASE("Wrong data is an error with file, line, and what was expected") {
   CHECK(Read(Spec({dir / "none.tsv"})).status().code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("An error quotes no more of a file than a reader wants to see") {
+  const TestDir dir;
+  const std::string megabytes(5'000'000, 'x');
+  CHECK(ErrorOf(dir, "a.csv", megabytes).size() < 1000);
+  std::string columns;
+  for (int i = 0; i < 10'000; ++i) absl::StrAppend(&columns, "column-", i, ",");
+  const std::string many = ErrorOf(dir, "a.csv", columns + "z\n");
+  CHECK(many.size() < 1000);
+  CHECK_THAT(many, Contains("'column-19' and 9981 more"));
+}
+
 TEST_CASE(
     "A part of a split is a function of seed and key: groups stay together, fractions are about right") {
   const TestDir dir;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/nearest_name.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal::tasks {
@@ -17,11 +18,17 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr size_t kMaxShownColumns = 20;
+
 absl::Status NoSuchColumn(absl::string_view column, absl::string_view field,
                           const std::vector<std::string>& columns) {
-  return absl::InvalidArgumentError(absl::StrCat("there is no column '", column, "' (", field, ")",
-                                                 DidYouMean(column, columns), "; the columns are '",
-                                                 absl::StrJoin(columns, "', '"), "'"));
+  std::vector<std::string> shown;
+  for (size_t i = 0; i < std::min(columns.size(), kMaxShownColumns); ++i)
+    shown.push_back(ToQuoted(columns[i]));
+  std::string names = absl::StrCat("'", absl::StrJoin(shown, "', '"), "'");
+  if (columns.size() > shown.size()) absl::StrAppend(&names, " and ", columns.size() - shown.size(), " more");
+  return absl::InvalidArgumentError(absl::StrCat("there is no column '", column, "' (", field,
+                                                 "); the columns are ", names, DidYouMean(column, shown)));
 }
 
 absl::StatusOr<size_t> FindColumn(absl::Span<const absl::string_view> header, absl::string_view column,

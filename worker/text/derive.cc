@@ -28,6 +28,8 @@ namespace {
 using tasks::ExampleSet;
 using tasks::Part;
 
+constexpr size_t kMaxPlan_bytes = 8 << 20;  // half of what a message may have
+
 // All files that the job reads, once each.
 std::vector<std::string> FilesOf(const JobSpec& spec) {
   std::vector<std::string> files;
@@ -146,6 +148,14 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const model::Parameters& 
   return absl::OkStatus();
 }
 
+// It is sent in one message, which gRPC would refuse to send again and again.
+absl::Status CheckSize(const JobPlan& plan) {
+  if (plan.ByteSizeLong() <= kMaxPlan_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the names of ", plan.labels_size(), " labels and ", plan.parameters_size(), " parameters have ",
+      plan.ByteSizeLong(), " bytes; expected at most ", kMaxPlan_bytes, ": is data.label the right column?"));
+}
+
 }  // namespace
 
 std::string NumericsOf(const JobSpec& spec) {
@@ -194,6 +204,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   derived.artifacts["tokenizer"] = tokenizer->bytes();
   derived.artifacts["dataset"] = tasks::SerializeDataset(dataset);
   SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));
+  SHOAL_RETURN_IF_ERROR(CheckSize(plan));
   return derived;
 }
 

@@ -186,6 +186,21 @@ TEST_CASE("A program is built only from plan, dataset and model of the same job"
   CHECK(error(plan) != "");
 }
 
+TEST_CASE("A plan that no message could carry is an error about its labels") {
+  Workshop workshop;
+  workshop.Write("data.tsv", Sentences() + absl::StrCat("a rose\t", std::string(9'000'000, 'x'), "\n"));
+  JobSpec job = workshop.Job();
+  CompleteJob(&job);
+  const auto device = kernels::CpuDevice::Create({});
+  REQUIRE(device.ok());
+  TextProgramBuilder builder(PosixEnv(), device->get());
+  const auto derived = builder.Derive(job, [](absl::string_view) {});
+  REQUIRE(derived.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK_THAT(std::string(derived.status().message()),
+             Contains("the names of 3 labels") && Contains("data.label"));
+  CHECK(derived.status().message().size() < 1000);
+}
+
 TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
   const Workshop workshop;
   JobSpec job = workshop.Job();
