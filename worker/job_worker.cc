@@ -94,6 +94,11 @@ void JobWorker::OnPushReopened(ViewId view, uint32_t shard) {
   if (!stopping_) rounds_.OnPushReopened(view, shard);
 }
 
+ViewKey JobWorker::key() const {
+  absl::MutexLock lock(&mutex_);
+  return rounds_.key();
+}
+
 bool JobWorker::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {
   float* values = nullptr;
   {

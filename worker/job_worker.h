@@ -49,6 +49,9 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   Version PullFrom() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnPushReopened(ViewId view, uint32_t shard) override ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The view that it follows.
+  ViewKey key() const ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   // Called after each change of rounds_: wakes waiters, and runs the next slot.
   void Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -1,6 +1,7 @@
 // What must hold when a job of a run has ended.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,16 +23,22 @@ class EndChecks {
   void Poll();
 
  private:
-  void CheckOver(SubmittedJob* job);
+  // The job's record in the scheduler's store; job 0: there is none.
+  static JobStateRecord RecordOf(const scheduler::StoredTables& tables, JobId job);
+  void CheckOver(SubmittedJob* job, const JobStateRecord& record);
+  // A checkpoint that the store calls committed must exist, at any time.
+  void CheckCommitted(const SubmittedJob& job, const JobStateRecord& record);
   bool IsEndedByDisk(const JobStateRecord& record) const;
   void CheckCompleted(const SubmittedJob& job, const JobStateRecord& record, const Job& described);
   void CheckTraining(const SubmittedJob& job, const std::vector<JobEvent>& events);
   void CheckCheckpoints(const SubmittedJob& job, const Job& described);
   bool MayBeLost(const SubmittedJob& job, Version version, const std::string& path);
+  absl::Status Verify(const std::string& path);
   std::vector<JobEvent> EventsOf(JobId job);
 
   RunState* const state_;
   Cluster* const cluster_;
+  std::set<std::string> verified_;  // checkpoints that were intact when they were committed
 };
 
 }  // namespace shoal::simulation

@@ -2,12 +2,14 @@
 
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/release.h"
 #include "tests/simulation/simulated_peer_link.h"
 #include "tests/simulation/simulated_scheduler_link.h"
 #include "tests/simulation/simulated_streams.h"
 #include "tests/simulation/stepwise_runner.h"
+#include "tests/simulation/whole_slot_runner.h"
 #include "worker/retrying_link.h"
 
 namespace shoal::simulation {
@@ -86,8 +88,10 @@ SessionCallbacks NodeProcess::StartWorker() {
   options.builder = &builder_;
   options.artifacts = &artifacts_;
   options.report = [this](NodeReport report) { Report(std::move(report)); };
-  options.make_runner = [this](worker::WorkerRounds::Options rounds, std::unique_ptr<worker::Program>) {
-    return MakeRunner(std::move(rounds));
+  options.make_runner = [this](worker::WorkerRounds::Options rounds,
+                               std::unique_ptr<worker::Program> program) {
+    auto* const made_up = static_cast<MadeUpProgram*>(program.release());  // of builder_
+    return MakeRunner(std::move(rounds), absl::WrapUnique(made_up));
   };
   options.executors = executors();
   options.on_stuck = [this](const absl::Status& status) {
@@ -98,7 +102,9 @@ SessionCallbacks NodeProcess::StartWorker() {
   return CallbacksTo(worker_.get(), this);
 }
 
-std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds::Options rounds) {
+// Every other process of a run has the runner that ships.
+std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds::Options rounds,
+                                                           std::unique_ptr<MadeUpProgram> program) {
   ParameterStreamsOptions streams;
   streams.self = this;
   streams.network = network_;
@@ -106,9 +112,13 @@ std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds:
   streams.wire = rounds.wire;
   streams.block_elements = rounds.group_sizes;
   Oracle* const oracle = services_->oracle(rounds.job, cluster());
-  return std::make_unique<StepwiseRunner>(
-      this, oracle, std::move(rounds),
-      [streams](worker::ParameterLinkEvents* events) { return NewRetryingLink(streams, events); });
+  const auto make_link = [streams](worker::ParameterLinkEvents* events) {
+    return NewRetryingLink(streams, events);
+  };
+  if ((state_->schedule.seed + static_cast<uint64_t>(number())) % 2 == 0) {
+    return std::make_unique<WholeSlotRunner>(this, oracle, std::move(rounds), std::move(program), make_link);
+  }
+  return std::make_unique<StepwiseRunner>(this, oracle, program->job(), std::move(rounds), make_link);
 }
 
 void NodeProcess::Report(NodeReport report) {

@@ -8,6 +8,7 @@
 #include "server/peer_link.h"
 #include "server/server_node.h"
 #include "tests/simulation/made_up_builder.h"
+#include "tests/simulation/made_up_program.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/process.h"
 #include "tests/simulation/run_state.h"
@@ -40,7 +41,8 @@ class NodeProcess : public Process {
   // These return what the session tells the shell.
   SessionCallbacks StartServer();
   SessionCallbacks StartWorker();
-  std::unique_ptr<worker::JobRunner> MakeRunner(worker::WorkerRounds::Options rounds);
+  std::unique_ptr<worker::JobRunner> MakeRunner(worker::WorkerRounds::Options rounds,
+                                                std::unique_ptr<MadeUpProgram> program);
   void Report(NodeReport report);
 
   RunState* const state_;
