@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/nearest_name.h"
+#include "common/base/utf8.h"
 #include "common/job/job_scalar.h"
 
 namespace shoal {
@@ -99,7 +100,7 @@ absl::StatusOr<const EnumValueDescriptor*> FindWord(const EnumDescriptor* words,
   }
   const std::string one_of = words->value_count() == 1 ? "" : "one of ";
   return absl::InvalidArgumentError(absl::StrCat("expected ", one_of, SupportedWords(words), ", got '",
-                                                 text.substr(0, 60), "'", DidYouMean(text, candidates)));
+                                                 ToQuoted(text), "'", DidYouMean(text, candidates)));
 }
 
 bool IsInterval(const FieldDescriptor* field) {

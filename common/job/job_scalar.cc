@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/nearest_name.h"
+#include "common/base/utf8.h"
 #include "common/job/job_rules.h"
 
 namespace shoal {
@@ -20,12 +21,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// Messages quote values up to this length, so that garbage doesn't fill pages.
-constexpr size_t kShownBytes = 60;
-
 std::string Shown(const ScalarText& scalar) {
-  const std::string text = absl::StrCat(absl::string_view(scalar.text).substr(0, kShownBytes),
-                                        scalar.text.size() > kShownBytes ? "..." : "");
+  const std::string text = ToQuoted(scalar.text);
   return scalar.quoted ? absl::StrCat("the string '", text, "'") : absl::StrCat("'", text, "'");
 }
 

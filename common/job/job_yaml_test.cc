@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "catch2/catch.hpp"
+#include "common/base/utf8.h"
 #include "common/job/job_print.h"
 
 namespace shoal {
@@ -194,6 +195,18 @@ TEST_CASE("Text that is not a job is refused") {
   CHECK(ErrorOf("name: \xff\xfe\n") == "job.yaml: expected text in UTF-8");
   CHECK(ErrorOf(std::string("name: a\0b\n", 10)) == "job.yaml: expected text in UTF-8");
   CHECK(absl::StartsWith(ErrorOf(std::string(2000000, '#')), "job.yaml: expected a job file of at most"));
+}
+
+TEST_CASE("What a message quotes is cut between characters") {
+  std::string long_text;
+  for (int i = 0; i < 200; ++i) long_text += "\u00e4\u20ac";
+  for (const std::string& text : {"seed: " + long_text, "task: " + long_text, long_text + ": 1",
+                                  "seed: !" + long_text + " 1", "data: " + long_text}) {
+    const std::string error = ErrorOf(text + "\n");
+    INFO(error);
+    CHECK(IsValidUtf8(error));
+    CHECK(error.find("...") != std::string::npos);
+  }
 }
 
 TEST_CASE("Assignments override the file, and later ones override earlier ones") {
