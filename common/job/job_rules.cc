@@ -52,6 +52,13 @@ Condition ConditionOf(const FieldDescriptor* field) {
   return {field->containing_type()->FindFieldByName(parts.first), absl::StrSplit(parts.second, '|')};
 }
 
+// The rule of an enum's value; of a number without a value, the default.
+template <typename Rule, typename Extension>
+const Rule& RuleOfNumber(const EnumDescriptor* words, int number, const Extension& extension) {
+  const EnumValueDescriptor* value = words->FindValueByNumber(number);
+  return value == nullptr ? Rule::default_instance() : value->options().GetExtension(extension);
+}
+
 }  // namespace
 
 absl::Status ProblemsToStatus(std::vector<std::string> lines) {
@@ -68,13 +75,11 @@ const FieldRule& RuleOf(const FieldDescriptor* field) { return field->options().
 const WordRule& RuleOf(const EnumValueDescriptor* value) { return value->options().GetExtension(word); }
 
 const TaskRule& RuleOf(TaskType task) {
-  const EnumValueDescriptor* value = TaskType_descriptor()->FindValueByNumber(task);
-  return value == nullptr ? TaskRule::default_instance() : value->options().GetExtension(task_rule);
+  return RuleOfNumber<TaskRule>(TaskType_descriptor(), task, task_rule);
 }
 
 const FamilyRule& RuleOf(ModelFamily family) {
-  const EnumValueDescriptor* value = ModelFamily_descriptor()->FindValueByNumber(family);
-  return value == nullptr ? FamilyRule::default_instance() : value->options().GetExtension(family_rule);
+  return RuleOfNumber<FamilyRule>(ModelFamily_descriptor(), family, family_rule);
 }
 
 std::string WordOf(const EnumValueDescriptor* value) {
