@@ -111,6 +111,7 @@ TEST_CASE("An export on a full disk says so, and works once there is room", "[di
   };
   const absl::Status full = export_job();
   CHECK_THAT(std::string(full.message()), Contains("No space left on device") && Contains(dir / "model"));
+  CHECK(PosixEnv()->ListDir(dir.path()).value().empty());
   env.SetRules({});
   CHECK(export_job().ok());
   CHECK(UnfinishedFiles(dir.path()) == std::vector<std::string>());
