@@ -53,7 +53,7 @@ absl::Status Run(const Flags& flags) {
     SHOAL_ASSIGN_OR_RETURN(options.core.checkpoint_root, AbsolutePath(flags.checkpoint_dir));
   }
   options.env = daemon->env();
-  SHOAL_RETURN_IF_ERROR(options.env->CreateDirs(state_dir));
+  SHOAL_RETURN_IF_ERROR(daemon->PrepareFolder("--state-dir", state_dir));
   SHOAL_ASSIGN_OR_RETURN(options.store, OpenSqliteStore(JoinPath(state_dir, "scheduler.sqlite")));
   options.artifact_dir = JoinPath(state_dir, "artifacts");
   options.executors = NewThreadExecutor;

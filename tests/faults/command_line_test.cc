@@ -154,6 +154,24 @@ TEST_CASE("A server does not offer workers an address that covers every machine"
   }
 }
 
+TEST_CASE("A folder that a daemon can't write to is refused at the start, with flag and path",
+          "[bad input]") {
+  const TestDir dir;
+  const std::string file = Write(dir, "file", "in the way");
+  for (const std::string& folder : {JoinPath(file, "work"), file, std::string("/proc")}) {
+    for (const char* node : {"worker/shoal-worker", "server/shoal-server"}) {
+      const EndedProcess result =
+          RunCommand({Program(node), "--scheduler", "127.0.0.1:1", "--work-dir", folder});
+      CHECK(result.ended == "exit status 2");
+      CHECK_THAT(result.output, Contains(absl::StrCat("--work-dir ", folder, ": can't ")));
+    }
+    const EndedProcess result =
+        RunCommand({Program("scheduler/shoal-scheduler"), "--listen", "127.0.0.1:0", "--state-dir", folder});
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains(absl::StrCat("--state-dir ", folder, ": can't ")));
+  }
+}
+
 TEST_CASE("An empty value does not become the default, nor a relative path one of another machine",
           "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal");
