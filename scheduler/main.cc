@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
       "A node whose connection broke this long ago and that has not come back is considered dead");
   shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
                          shoal::scheduler::kLongestMs,
-                         "How long a job waits for a worker that can read its data once all have refused");
+                         "How long a job waits for a worker that can prepare it once all have refused");
   shoal::AddNumberOption(
       &app, "--storage-patience-ms", &flags.storage_patience_ms, 0, shoal::scheduler::kLongestMs,
       "How long a job that can do nothing else waits, before it fails, for checkpoint storage "

@@ -195,8 +195,8 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   if (deriver == nullptr) {
     const std::string refusals = roll_call_->RefusalsText();
     if (roll_call_->NobodyCan(now, NODE_ROLE_WORKER))
-      return {absl::StrCat("no worker can read the data", refusals)};
-    return {std::nullopt, absl::StrCat("waits for a worker that can read the data", refusals)};
+      return {absl::StrCat("no worker can prepare the job", refusals)};
+    return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};
   }
   deriver_ = deriver->id;
   roll_call_->AskToDerive(now, *deriver, /*derivation=*/0);

@@ -229,6 +229,21 @@ TEST_CASE("Data files that are missing, or lack a column, fail the job with thei
   CHECK_THAT(result.output, Contains("there is no column 'label'") && Contains("did you mean 'labels'"));
 }
 
+TEST_CASE("A model to start from that is not there fails the job with its path and field", "[bad input]") {
+  const TestDir dir;
+  const std::string job =
+      Write(dir, "job.yaml",
+            absl::StrCat("name: tuned\ntask: text-classification\ndata: {files: [",
+                         AbsolutePath("configs/jobs/tiny.tsv").value(), "], text: text, label: label}\n",
+                         "model: {from: none}\ntrain: {epochs: 1}\noptimizer: {learning_rate: 1e-3}\n"));
+  const EndedProcess result = TrainIn(dir, {job});
+  INFO(result.output);
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("no worker can prepare the job; worker-1 can't take part: model.from: "
+                                     "can't open " +
+                                     dir / "none/config.json"));
+}
+
 TEST_CASE("Data with one class, an empty label, or a label that training lacks, fail the job",
           "[bad input]") {
   std::string one_class = "label\ttext\n";
