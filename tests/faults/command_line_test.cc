@@ -115,6 +115,20 @@ TEST_CASE("A wrong command line is refused", "[bad input]") {
   CHECK(RunCommand({shoal, "train", "--help"}).ended == "exit status 0");
 }
 
+TEST_CASE("A wrong value of an environment variable is an error that names it", "[bad input]") {
+  const TestDir dir;
+  EndedProcess result =
+      RunCommand({"/usr/bin/env", "SHOAL_SCHEDULER=nowhere", Program("tools/shoal/shoal"), "jobs"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("expected HOST:PORT") && Contains("got 'nowhere' in SHOAL_SCHEDULER"));
+  for (const char* variable : {"SHOAL_ISA", "SHOAL_GEMM"}) {
+    result = RunCommand({"/usr/bin/env", absl::StrCat(variable, "=fast"), Program("worker/shoal-worker"),
+                         "--scheduler", "127.0.0.1:1", "--work-dir", dir / "work"});
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains(variable) && Contains("fast"));
+  }
+}
+
 TEST_CASE("A number that is negative, empty, too large or none is refused, of every command and daemon",
           "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal"), scheduler = Program("scheduler/shoal-scheduler"),
