@@ -115,6 +115,14 @@ TEST_CASE("A wrong command line is refused", "[bad input]") {
   CHECK(RunCommand({shoal, "train", "--help"}).ended == "exit status 0");
 }
 
+TEST_CASE("Commands look for the scheduler where it listens by default", "[cli]") {
+  for (const std::vector<std::string>& help :
+       std::vector<std::vector<std::string>>{{Program("scheduler/shoal-scheduler"), "--help"},
+                                             {Program("tools/shoal/shoal"), "jobs", "--help"}}) {
+    CHECK_THAT(RunCommand(help).output, Contains("HOST:PORT=127.0.0.1:7070"));
+  }
+}
+
 TEST_CASE("A wrong value of an environment variable is an error that names it", "[bad input]") {
   const TestDir dir;
   EndedProcess result =
