@@ -50,6 +50,30 @@ TEST_CASE("One worker derives the plan, which is stored") {
   CHECK(f.derivation.Debtors().empty());
 }
 
+TEST_CASE("Users are told the first labels, and how many examples were left out") {
+  Fixture f;
+  JobPlan plan = scheduler::Plan();
+  SECTION("few labels, all examples") {
+    f.Plan(f.Join(1, NODE_ROLE_WORKER), plan);
+    CHECK(
+        f.Said("worker-1 has read the data: 100 training, 10 validation and 10 test examples; "
+               "2 labels: a, b; 20 rounds"));
+  }
+  SECTION("many labels, without rare ones") {
+    for (const char* label : {"c", "d", "e", "f"}) plan.add_labels(label);
+    plan.set_rare_examples(12);
+    f.Plan(f.Join(1, NODE_ROLE_WORKER), plan);
+    CHECK(
+        f.Said("10 test examples; left out because of data.min_class_count: 12 examples; "
+               "6 labels: a, b, c, d, e, ...; 20 rounds"));
+  }
+  SECTION("no labels") {
+    plan.clear_labels();
+    f.Plan(f.Join(1, NODE_ROLE_WORKER), plan);
+    CHECK(f.Said("10 test examples; 20 rounds"));
+  }
+}
+
 TEST_CASE("A plan that does not fit the job, or its checkpoint, counts as a refusal") {
   Fixture f;
   const Member& worker = f.Join(1, NODE_ROLE_WORKER);

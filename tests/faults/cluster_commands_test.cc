@@ -103,7 +103,9 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
 
 TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cli]") {
   const TestDir dir;
-  REQUIRE(TrainIn(dir, {kTiny}).ended == "exit status 0");
+  const EndedProcess trained = TrainIn(dir, {kTiny});
+  REQUIRE(trained.ended == "exit status 0");
+  CHECK_THAT(trained.output, Contains("3 labels: food, travel, weather"));
   CHECK(ReportIn(dir)["test"]["accuracy"] >= 0.9);
   const std::string shoal = Program("tools/shoal/shoal"), model = dir / "run/model";
   EndedProcess result = RunCommand({shoal, "predict", model, "a ferry arrives at the station before noon"});

@@ -201,6 +201,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_train_examples(dataset[Part::kTrain].size());
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
+  plan.set_rare_examples(parts.rare_examples);
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(model::PrintModelConfig(config));
   plan.set_max_length(max_length);

@@ -201,6 +201,17 @@ TEST_CASE("A plan that no message could carry is an error about its labels") {
   CHECK(derived.status().message().size() < 1000);
 }
 
+TEST_CASE("A plan counts the examples that are left out for their rare labels") {
+  Workshop workshop;
+  workshop.Write("data.tsv", Sentences() + "a rose\trare\n");
+  JobSpec job = workshop.Job();
+  CHECK(workshop.Derived(job).plan.rare_examples() == 0);
+  job.mutable_data()->set_min_class_count(2);
+  const JobPlan plan = workshop.Derived(job).plan;
+  CHECK(plan.rare_examples() == 1);
+  CHECK(plan.labels_size() == 2);
+}
+
 TEST_CASE("A file that is missing is an error with its path and the field that names it") {
   const Workshop workshop;
   JobSpec job = workshop.JobFrom("none");
