@@ -114,6 +114,7 @@ void PlanDerivation::TakePlan(absl::Time now, const Member& member, const JobPla
   SaveDefinition();
   deriver_ = NodeId(0);
   for (auto& [id, worker] : workers_) worker.vote = 0;
+  roll_call_->TellRefusals(now);
   context_.history->Message(
       now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
                         plan.validation_examples(), " validation and ", plan.test_examples(),
@@ -214,6 +215,7 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   if (!data_error.empty()) return {data_error};
   const Member* const deriver = ChooseDeriver(now);
   if (deriver == nullptr) {
+    roll_call_->TellRefusals(now);
     const std::string refusals = roll_call_->RefusalsText();
     if (roll_call_->NobodyCan(now, NODE_ROLE_WORKER))
       return {absl::StrCat("no worker can prepare the job", refusals)};

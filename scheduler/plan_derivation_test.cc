@@ -118,6 +118,29 @@ TEST_CASE("Data that two machines find wrong fail the job; data that one finds w
   CHECK(*f.derivation.Derive(f.now).failure == "no such file");
 }
 
+TEST_CASE(
+    "Users are told of an error in the data once: as the job's reason, or when the job goes on without") {
+  Fixture f;
+  const Member &one = f.Join(1, NODE_ROLE_WORKER, "a"), &other = f.Join(2, NODE_ROLE_WORKER, "b");
+  f.Refused(one, /*fatal=*/true);
+  CHECK_FALSE(f.derivation.Derive(f.now).failure);
+  CHECK_FALSE(f.Said("no such file"));  // the other one is asked
+  SECTION("another machine confirms it") {
+    f.Refused(other, /*fatal=*/true);
+    CHECK(f.derivation.Derive(f.now).failure);
+    CHECK_FALSE(f.Said("no such file"));
+  }
+  SECTION("another has a good copy") {
+    f.Plan(other);
+    CHECK(f.Said("worker-1 can't take part: no such file"));
+  }
+  SECTION("nobody else can be asked now") {
+    f.Refused(other);
+    CHECK_FALSE(f.derivation.Derive(f.now).failure);
+    CHECK(f.Said("worker-1 can't take part: no such file"));
+  }
+}
+
 TEST_CASE("A plan that most workers contradict is derived again, once") {
   Fixture f;
   const Member& odd = f.Join(1, NODE_ROLE_WORKER);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
@@ -249,6 +250,8 @@ TEST_CASE("Data files that are missing, or lack a column, fail the job with thei
   result = TrainOn(other, "labels\ttext\na\tsome words\n");
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("there is no column 'label'") && Contains("did you mean 'labels'"));
+  const std::vector<std::string> parts = absl::StrSplit(result.output, "there is no column");
+  CHECK(parts.size() == 2);  // it is said once
 }
 
 TEST_CASE("A model to start from that is not there fails the job with its path and field", "[bad input]") {

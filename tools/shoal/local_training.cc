@@ -211,16 +211,17 @@ class LocalTraining {
   }
 
   absl::StatusOr<int> Conclude() {
-    SHOAL_RETURN_IF_ERROR(
-        env_->WriteFileAtomic(JoinPath(out_, "report.json"), ReportJson(job_).dump(2) + "\n"));
-    const std::string model = JoinPath(out_, "model");
+    const std::string report = JoinPath(out_, "report.json"), model = JoinPath(out_, "model");
+    absl::Status saved = env_->WriteFileAtomic(report, ReportJson(job_).dump(2) + "\n");
     const bool completed = job_.state() == JOB_STATE_COMPLETED;
-    if (completed)
+    if (completed) {
+      SHOAL_RETURN_IF_ERROR(saved);
       SHOAL_RETURN_IF_ERROR(ExportJob(env_, client_.get(), job_, job_.result().checkpoint(), model));
+    }
     const int code = ShowEnd(job_, flags_.json);
-    if (completed && !flags_.json)
-      absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", JoinPath(out_, "report.json"), model);
-    SHOAL_RETURN_IF_ERROR(metrics_->status());
+    if (completed && !flags_.json) absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", report, model);
+    saved.Update(metrics_->status());
+    SHOAL_RETURN_IF_ERROR(saved);
     return code;
   }
 
