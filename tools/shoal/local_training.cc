@@ -59,6 +59,8 @@ class LocalTraining {
     spec_.mutable_cluster()->set_min_workers(std::min<uint32_t>(flags_.workers, spec_.train().slots()));
     spec_.mutable_cluster()->set_min_servers(flags_.servers);
     SHOAL_RETURN_IF_ERROR(ChooseFolder());
+    const std::string idle = IdleWorkersText(flags_.workers, spec_.train().slots());
+    if (!idle.empty()) display_.OnMessage(idle);
     SHOAL_ASSIGN_OR_RETURN(stop_, StopSignal::Install());
     SHOAL_RETURN_IF_ERROR(StartCluster());
     client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());

@@ -26,6 +26,12 @@ std::vector<std::string> Refusals(const ClusterStatus& status, NodeRole role, ui
 
 }  // namespace
 
+std::string IdleWorkersText(uint32_t workers, uint32_t slots) {
+  if (workers <= slots) return "";
+  return absl::StrCat("warning: train.slots is ", slots, ", so only ", slots, " of the ", workers,
+                      " workers can have work: use fewer, each with more threads");
+}
+
 absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& job,
                               const ClusterStatus& status) {
   const bool started = job.view().view() > 0;

@@ -24,6 +24,11 @@ void AddNode(ClusterStatus* status, NodeRole role, const std::string& name, cons
   node.set_detail(detail);
 }
 
+TEST_CASE("More workers than slots are worth a warning") {
+  CHECK(IdleWorkersText(4, 4) == "");
+  CHECK_THAT(IdleWorkersText(4, 1), Contains("train.slots is 1, so only 1 of the 4 workers can have work"));
+}
+
 TEST_CASE("A training whose nodes have ended has no prospects, at once", "[prospects]") {
   Prospects prospects;
   const absl::Time now = absl::UnixEpoch();
