@@ -121,15 +121,22 @@ class LocalTraining {
     started_ = absl::Now();
     const absl::Status ended = Follow(job);
     if (absl::IsCancelled(ended)) {
-      const auto now = client_->GetJob(job);
-      display_.OnMessage(
-          absl::StrFormat("Stopped at round %d. To continue, run the same command with --resume",
-                          std::max(shown_round_, now.ok() ? now->version() : 0)));
+      TellStop();
       return stop_->requested() ? kExitInterrupted : kExitReaderGone;
     }
     SHOAL_RETURN_IF_ERROR(ended);
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     return Conclude();
+  }
+
+  // From what is known: no answer is waited for.
+  void TellStop() {
+    display_.OnMessage(absl::StrFormat("Stopped at round %d. To continue, run the same command with --resume",
+                                       std::max(shown_round_, job_.version())));
+    const std::string busy = BusyNodesText(status_);
+    display_.OnMessage(
+        absl::StrCat("Waits up to ", absl::FormatDuration(kStopTimeout), " for the daemons to end",
+                     busy.empty() ? "" : absl::StrCat(" (", busy, ")"), "; a second Ctrl-C does not wait"));
   }
 
   // The job of this folder, or a new one that starts from its newest checkpoint.
@@ -190,8 +197,9 @@ class LocalTraining {
     job_ = *now;
     const auto status = client_->GetStatus();
     if (!status.ok()) return absl::OkStatus();
-    display_.OnStalls(StallsOf(*status, JobId(job_.job())));
-    return prospects_.Check(MonotonicNow(), live, job_, *status);
+    status_ = *status;
+    display_.OnStalls(StallsOf(status_, JobId(job_.job())));
+    return prospects_.Check(MonotonicNow(), live, job_, status_);
   }
 
   absl::StatusOr<LiveNodes> CountProcesses() {
@@ -239,6 +247,7 @@ class LocalTraining {
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<SchedulerClient> client_;
   Job job_;
+  ClusterStatus status_;  // of the last look
   uint64_t shown_round_ = 0;
   std::unique_ptr<MetricsFile> metrics_;
   absl::Time started_;
