@@ -123,8 +123,15 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
       {"/bin/bash", "-c", "set -o pipefail; yes 'a text' | $0 predict $1 | head -1", shoal, model});
   CHECK(result.ended == "exit status 141");
   result = RunCommand({shoal, "predict", dir / "none", "x"});
-  CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("none/config.json"));
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("none/config.json") && !Contains("did you mean"));
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {shoal, "predict", dir / "run", "x"},
+           {shoal, "eval", dir / "run", "--data", "configs/jobs/tiny.tsv"}}) {
+    result = RunCommand(command);
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains(absl::StrCat("; did you mean ", model, "?")));
+  }
 }
 
 // Only standard output.
