@@ -28,6 +28,7 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("worker")));
+  SHOAL_RETURN_IF_ERROR(daemon->PrepareFolder("--work-dir", flags.node.work_dir));
   SHOAL_ASSIGN_OR_RETURN(const kernels::CpuDeviceOptions device_options,
                          kernels::CpuDeviceOptions::FromEnvironment(flags.node.threads));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<kernels::CpuDevice> device,

@@ -213,9 +213,9 @@ std::string ExpectedText(const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_STRING:
       return field->is_repeated() ? "a list of strings" : "a string";
     case FieldDescriptor::CPPTYPE_UINT32:
-      return "a whole number of at most 4294967295";
+      return "a whole number from 0 to 4294967295";
     case FieldDescriptor::CPPTYPE_UINT64:
-      return "a whole number";
+      return "a whole number from 0 to 18446744073709551615";
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return "a number";
     case FieldDescriptor::CPPTYPE_BOOL:

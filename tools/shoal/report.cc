@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -18,7 +19,12 @@ namespace {
 // How much of a cluster's id is shown: enough to tell two clusters apart.
 constexpr size_t kShownIdCharacters = 8;
 
-Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json ValueOrNull(bool exists, Json value) { return exists ? std::move(value) : Json(nullptr); }
+
+Json NumberOrNull(double value) { return ValueOrNull(std::isfinite(value), value); }
+
+// Whether a log interval has passed: loss and speed say so, since each alone may really be 0.
+bool HasMetrics(const Job& job) { return job.loss() != 0 || job.examples_per_second() != 0; }
 
 std::vector<Metric> MetricsToReport(TaskType type) {
   const tasks::Task* const task = tasks::FindTask(type);
@@ -40,6 +46,23 @@ const EvaluationRecord* TestRecord(const Job& job) {
 
 std::vector<std::string> LabelsOf(const Job& job) {
   return {job.plan().labels().begin(), job.plan().labels().end()};
+}
+
+// What is null for a job without a result.
+Json ResultJson(const Job& job) {
+  const JobResult& result = job.result();
+  const double seconds = std::max(result.train_seconds(), 1e-9);
+  Json json = {{"parameters_sha256", result.parameters_sha256()},
+               {"version", result.version()},
+               {"rounds", result.rounds()},
+               {"stopped_early", result.stopped_early()},
+               {"seconds", result.train_seconds()},
+               {"examples", result.examples()},
+               {"tokens", result.tokens()},
+               {"examples_per_second", static_cast<double>(result.examples()) / seconds},
+               {"tokens_per_second", static_cast<double>(result.tokens()) / seconds}};
+  for (Json& value : json) value = ValueOrNull(job.has_result(), std::move(value));
+  return json;
 }
 
 }  // namespace
@@ -97,23 +120,13 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
 }
 
 Json ReportJson(const Job& job) {
-  const JobResult& result = job.result();
   Json json = {{"job", job.job()},
                {"name", job.name()},
                {"state", StateName(job.state())},
                {"reason", job.reason()},
                {"seed", job.spec().seed()}};
-  json["parameters_sha256"] = result.parameters_sha256();
-  json["version"] = result.version();
-  json["rounds"] = result.rounds();
-  json["stopped_early"] = result.stopped_early();
-  json["seconds"] = result.train_seconds();
-  json["examples"] = result.examples();
-  json["tokens"] = result.tokens();
-  const double seconds = std::max(result.train_seconds(), 1e-9);
-  json["examples_per_second"] = static_cast<double>(result.examples()) / seconds;
-  json["tokens_per_second"] = static_cast<double>(result.tokens()) / seconds;
-  json["train_examples"] = job.plan().train_examples();
+  json.update(ResultJson(job));
+  json["train_examples"] = ValueOrNull(job.has_plan(), job.plan().train_examples());
   json["servers"] = job.view().shards_size();
   json["workers"] = job.view().slots_size();
   if (const EvaluationRecord* test = TestRecord(job)) {
@@ -167,11 +180,11 @@ Json JobJson(const Job& job) {
                {"state", StateName(job.state())},
                {"reason", job.reason()},
                {"round", job.version()},
-               {"rounds", job.rounds()},
-               {"loss", job.loss()},
-               {"examples_per_second", job.examples_per_second()}};
+               {"rounds", ValueOrNull(job.rounds() > 0, job.rounds())},
+               {"loss", ValueOrNull(HasMetrics(job), job.loss())},
+               {"examples_per_second", ValueOrNull(HasMetrics(job), job.examples_per_second())}};
   json["submitted_unix_ms"] = job.submitted_unix_ms();
-  json["ended_unix_ms"] = job.ended_unix_ms();
+  json["ended_unix_ms"] = ValueOrNull(job.ended_unix_ms() > 0, job.ended_unix_ms());
   json["checkpoint_dir"] = job.checkpoint_dir();
   json["checkpoints"] = std::vector<uint64_t>(job.checkpoints().begin(), job.checkpoints().end());
   if (job.has_result()) json["parameters_sha256"] = job.result().parameters_sha256();
@@ -181,8 +194,9 @@ Json JobJson(const Job& job) {
 void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
   absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %8s  %s\n", "job", "name", "state", "round", "loss", "");
   for (const Job& job : jobs) {
-    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8.4f  %s\n", job.job(), job.name(), StateName(job.state()),
-                  absl::StrCat(job.version(), "/", job.rounds()), job.loss(), job.reason());
+    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), job.name(), StateName(job.state()),
+                  job.rounds() > 0 ? absl::StrCat(job.version(), "/", job.rounds()) : "-",
+                  HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", job.reason());
   }
 }
 
@@ -245,7 +259,7 @@ Json StatusJson(const ClusterStatus& status) {
                              {"role", node.role() == NODE_ROLE_SERVER ? "server" : "worker"},
                              {"address", node.node().address()},
                              {"silent_seconds", node.silent_seconds()},
-                             {"job", node.job()},
+                             {"job", ValueOrNull(node.job() > 0, node.job())},
                              {"detail", node.detail()},
                              {"threads", node.threads()},
                              {"instruction_set", node.instruction_set()},

@@ -1,4 +1,4 @@
-// Jobs as text for people and JSON for scripts.
+// Jobs as text for people and JSON for scripts. What does not exist, or not yet, is null in JSON.
 #pragma once
 
 #include <cstdio>

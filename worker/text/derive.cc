@@ -1,6 +1,7 @@
 #include "worker/text/derive.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,32 +31,34 @@ using tasks::Part;
 
 constexpr size_t kMaxPlan_bytes = 8 << 20;  // half of what a message may have
 
-// All files that the job reads, once each.
-std::vector<std::string> FilesOf(const JobSpec& spec) {
-  std::vector<std::string> files;
+// All files that the job reads, each with the field that names it.
+std::map<std::string, std::string> FilesOf(const JobSpec& spec) {
+  std::map<std::string, std::string> files;
   const DataSpec& data = spec.data();
-  for (const auto* list :
-       {&data.files(), &data.train_files(), &data.validation_files(), &data.test_files()}) {
-    for (const std::string& file : *list) files.push_back(file);
-  }
-  if (spec.tokenizer().has_path()) files.push_back(spec.tokenizer().path());
+  for (const std::string& file : data.files()) files[file] = "data.files";
+  for (const std::string& file : data.train_files()) files[file] = "data.train_files";
+  for (const std::string& file : data.validation_files()) files[file] = "data.validation_files";
+  for (const std::string& file : data.test_files()) files[file] = "data.test_files";
+  if (spec.tokenizer().has_path()) files[spec.tokenizer().path()] = "tokenizer.path";
   if (spec.model().has_from()) {
-    files.push_back(JoinPath(spec.model().from(), "config.json"));
-    files.push_back(JoinPath(spec.model().from(), "model.safetensors"));
+    for (const char* name : {"config.json", "model.safetensors"})
+      files[JoinPath(spec.model().from(), name)] = "model.from";
   }
-  std::sort(files.begin(), files.end());
-  files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
 }
 
+absl::Status AddDigest(Env* env, const std::string& file, JobPlan* plan) {
+  FileDigest& digest = *plan->add_files();
+  digest.set_path(file);
+  SHOAL_ASSIGN_OR_RETURN(*digest.mutable_sha256(), env->Sha256OfFile(file));
+  SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(file));
+  digest.set_bytes(bytes);
+  return absl::OkStatus();
+}
+
 absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
-  for (const std::string& file : FilesOf(spec)) {
-    FileDigest& digest = *plan->add_files();
-    digest.set_path(file);
-    SHOAL_ASSIGN_OR_RETURN(*digest.mutable_sha256(), env->Sha256OfFile(file));
-    SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(file));
-    digest.set_bytes(bytes);
-  }
+  for (const auto& [file, field] : FilesOf(spec))
+    SHOAL_RETURN_IF_ERROR(Annotate(AddDigest(env, file, plan), field));
   return absl::OkStatus();
 }
 
@@ -168,8 +171,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   DerivedJob derived;
   JobPlan& plan = derived.plan;
   const tasks::Task& task = tasks::TaskOf(spec);
-  SHOAL_ASSIGN_OR_RETURN(const tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
+  SHOAL_ASSIGN_OR_RETURN(const tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
@@ -198,6 +201,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_train_examples(dataset[Part::kTrain].size());
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
+  plan.set_rare_examples(parts.rare_examples);
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(model::PrintModelConfig(config));
   plan.set_max_length(max_length);
