@@ -43,6 +43,10 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     queue_.Clear();
     WriteNext();
   }
+  size_t unread_bytes() const override {
+    absl::MutexLock lock(&mutex_);
+    return queue_.bytes();
+  }
 
   // ---- gRPC ----
   void OnReadDone(bool ok) noexcept override {
@@ -108,7 +112,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   NodeId id_;  // also by Send, which is called only once it is set
   bool open_ = false;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   DirectiveQueue queue_ ABSL_GUARDED_BY(mutex_);
   Directive directive_ ABSL_GUARDED_BY(mutex_);  // being written
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
