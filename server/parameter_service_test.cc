@@ -319,7 +319,9 @@ TEST_CASE("A worker that sends damaged contributions and reads no reply loses it
   PushReply reply;
   while (stream->Read(&reply)) {
   }
-  CHECK_FALSE(stream->Finish().ok());
+  const grpc::StatusCode code = stream->Finish().error_code();
+  INFO(code);  // CANCELLED: the reply being written did not end either
+  CHECK((code == grpc::StatusCode::DATA_LOSS || code == grpc::StatusCode::CANCELLED));
 }
 
 TEST_CASE("A caller that is not a peer gets no norms, and the server survives") {

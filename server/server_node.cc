@@ -7,16 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
 #include "common/base/status.h"
+#include "common/protocol/queue_length.h"
 #include "common/protocol/same_message.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
-namespace {
-
-// The maximum number of former jobs waiting to be destroyed. Destruction takes no time unless a disk hangs.
-constexpr size_t kMaxFormerJobs = 2;
-
-}  // namespace
 
 ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(options_.executors) {}
 
@@ -38,7 +33,9 @@ Heartbeat ServerNode::MakeHeartbeat() const {
     job = job_;
     if (held_up_.job() != 0) *heartbeat.add_activities() = held_up_;
   }
-  return job == nullptr ? heartbeat : job->MakeHeartbeat();
+  if (job != nullptr) heartbeat = job->MakeHeartbeat();
+  AddQueue("former jobs", owner_.former(), kMaxFormerJobs, heartbeat.mutable_queues());
+  return heartbeat;
 }
 
 void ServerNode::OnJoined(NodeId self) { self_ = self; }
@@ -85,7 +82,7 @@ void ServerNode::Prepare(const PrepareJob& request) {
   DropJob();
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
-  if (const size_t former = owner_.former(); former > kMaxFormerJobs) return HoldUp(id, former);
+  if (const size_t former = owner_.former(); former >= kMaxFormerJobs) return HoldUp(id, former);
   auto job = MakeShardConfig(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
   ShardHost::Options options;

@@ -80,6 +80,17 @@ inline NormsRequest RequestOf(uint64_t round, uint64_t view = 1) {
   return request;
 }
 
+// The length of a heartbeat's queue, which must not exceed its limit.
+inline uint64_t LengthOf(const Heartbeat& heartbeat, const std::string& name) {
+  for (const QueueLength& queue : heartbeat.queues()) {
+    if (queue.name() != name) continue;
+    CHECK(queue.length() <= queue.limit());
+    return queue.length();
+  }
+  FAIL("there is no " << name);
+  return 0;
+}
+
 // Calls to peers, which end when the test says so.
 class ManualPeers : public PeerLink {
  public:

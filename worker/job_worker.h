@@ -39,7 +39,8 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   void OnTarget(const Target& target) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnSessionOpened() override ABSL_LOCKS_EXCLUDED(mutex_);
   std::string Cancel() override ABSL_LOCKS_EXCLUDED(mutex_);
-  // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters, which depends on a server.
+  // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters, which depends on a server. And
+  // how many contributions are held.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override ABSL_LOCKS_EXCLUDED(mutex_);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "common/base/units.h"
 #include "common/job/job_spec.h"
 #include "tasks/registry.h"
 #include "tasks/statistics.h"
@@ -231,7 +232,14 @@ Json UnreachableJson(const NodeStatus& node) {
   return json;
 }
 
-// The node's long-running activities and the peers it can't reach, one per line.
+Json QueuesJson(const google::protobuf::RepeatedPtrField<QueueLength>& queues) {
+  Json json = Json::array();
+  for (const QueueLength& queue : queues)
+    json.push_back({{"name", queue.name()}, {"length", queue.length()}, {"limit", queue.limit()}});
+  return json;
+}
+
+// The node's long-running activities, the peers it can't reach, and what it has not read, one per line.
 void PrintTroubles(const NodeStatus& node, std::FILE* out) {
   constexpr double kLongSeconds = 1;
   for (const Activity& activity : node.activities()) {
@@ -242,6 +250,10 @@ void PrintTroubles(const NodeStatus& node, std::FILE* out) {
   for (const UnreachablePeer& peer : node.unreachable()) {
     absl::FPrintF(out, "  can't reach %s at %s for %.1f s: %s\n", peer.peer().name(), peer.peer().address(),
                   peer.seconds(), peer.error());
+  }
+  if (node.unread_directive_bytes() > 0) {
+    absl::FPrintF(out, "  has not read %d bytes of directives, at most %s\n", node.unread_directive_bytes(),
+                  FormatBytes(node.max_unread_directive_bytes()));
   }
 }
 
@@ -264,11 +276,15 @@ Json StatusJson(const ClusterStatus& status) {
                              {"threads", node.threads()},
                              {"instruction_set", node.instruction_set()},
                              {"activities", ActivitiesJson(node)},
-                             {"unreachable", UnreachableJson(node)}});
+                             {"unreachable", UnreachableJson(node)},
+                             {"unread_directive_bytes", node.unread_directive_bytes()},
+                             {"max_unread_directive_bytes", node.max_unread_directive_bytes()},
+                             {"queues", QueuesJson(node.queues())}});
   }
   json["jobs"] = Json::array();
   for (const Job& job : status.jobs()) json["jobs"].push_back(JobJson(job));
   json["stalls"] = std::vector<std::string>(status.stalls().begin(), status.stalls().end());
+  json["queues"] = QueuesJson(status.queues());
   return json;
 }
 
