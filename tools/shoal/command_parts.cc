@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 #include "tools/shoal/commands.h"
+#include "tools/shoal/plain_text.h"
 
 namespace shoal::tools {
 namespace {
@@ -40,7 +41,8 @@ CLI::Option* AddRepeatedOption(CLI::App* command, const std::string& name, std::
 }
 
 void PrintJson(const Json& json) {
-  absl::FPrintF(stdout, "%s\n", json.dump(2));
+  // Paths of the command line need not be UTF-8.
+  absl::FPrintF(stdout, "%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   (void)FlushStandardOutput();  // main reports an error
 }
 
@@ -95,7 +97,7 @@ int ShowEnd(const Job& job, bool json) {
   }
   if (completed) return kExitDone;
   if (job.state() == JOB_STATE_FAILED) {
-    absl::FPrintF(stderr, "shoal: the job has failed: %s\n", job.reason());
+    absl::FPrintF(stderr, "shoal: the job has failed: %s\n", PlainLines(job.reason()));
     return kExitJobFailed;
   }
   absl::FPrintF(stderr, "shoal: the job was cancelled\n");
