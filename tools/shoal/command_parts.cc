@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -77,15 +76,6 @@ absl::Status FollowJob(SchedulerClient* client, JobId id, const FollowOptions& o
     }
     (void)options.stop->Wait(kRetryPause);
   }
-}
-
-std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job) {
-  const std::string name = absl::StrCat("job ", job.value());
-  std::vector<std::string> stalls;
-  for (const std::string& stall : status.stalls()) {
-    if (absl::StartsWith(stall, name + ":") || absl::StartsWith(stall, name + ",")) stalls.push_back(stall);
-  }
-  return stalls;
 }
 
 int ShowEnd(const Job& job, bool json) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -94,6 +95,15 @@ std::string LogLine(const Job& job, const JobEvent& event) {
   return absl::StrCat(
       absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone()), " ",
       text);
+}
+
+std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job) {
+  const std::string name = absl::StrCat("job ", job.value());
+  std::vector<std::string> stalls;
+  for (const std::string& stall : status.stalls()) {
+    if (absl::StartsWith(stall, name + ":") || absl::StartsWith(stall, name + ",")) stalls.push_back(stall);
+  }
+  return stalls;
 }
 
 ProgressDisplay::~ProgressDisplay() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::tools {
@@ -16,6 +17,9 @@ std::string EventText(const Job& job, const JobEvent& event);
 
 // The same with its time: "2026-01-31T12:00:00Z round 40/510 ...".
 std::string LogLine(const Job& job, const JobEvent& event);
+
+// The stalls of the job, in the words of the status.
+std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job);
 
 // Shows a running job. On a terminal it rewrites one line; elsewhere it prints plain lines, one every few
 // seconds. Not thread-safe.
