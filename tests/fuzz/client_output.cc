@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/base/types.h"
 #include "common/job/job_spec.h"
+#include "proto/scheduler.pb.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 #include "tools/shoal/plain_text.h"

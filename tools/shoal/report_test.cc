@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "catch2/catch.hpp"
+#include "proto/scheduler.pb.h"
 #include "tools/shoal/printed_text.h"
 #include "tools/shoal/progress.h"
 
