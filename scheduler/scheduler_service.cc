@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/event.h"
+#include "common/rpc/artifact_chunks.h"
 #include "common/rpc/rpc.h"
 #include "scheduler/directive_queue.h"
 #include "spdlog/spdlog.h"
@@ -186,29 +187,15 @@ grpc::ServerBidiReactor<NodeReport, Directive>* SchedulerServiceImpl::Session(
 grpc::Status SchedulerServiceImpl::PutArtifact(grpc::ServerContext*,
                                                grpc::ServerReader<ArtifactChunk>* reader,
                                                PutArtifactResponse*) noexcept {
-  ArtifactChunk chunk;
-  if (!reader->Read(&chunk))
-    return {grpc::StatusCode::INVALID_ARGUMENT, "expected at least one chunk of the artifact"};
-  const std::string sha256 = chunk.sha256();
-  bool first = true;
-  return ToGrpcStatus(node_->artifacts().Put(sha256, chunk.bytes(), [&](std::string* piece) {
-    if (!std::exchange(first, false) && !reader->Read(&chunk)) return false;
-    *piece = std::move(*chunk.mutable_data());
-    return true;
-  }));
+  return ToGrpcStatus(
+      ReceiveArtifact(&node_->artifacts(), [&](ArtifactChunk* chunk) { return reader->Read(chunk); }));
 }
 
 grpc::Status SchedulerServiceImpl::GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
                                                grpc::ServerWriter<ArtifactChunk>* writer) {
-  ArtifactChunk chunk;
-  chunk.set_sha256(request->sha256());
+  ArtifactChunks chunks(request->sha256());
   return ToGrpcStatus(node_->SendArtifact(request->sha256(), [&](uint64_t bytes, absl::string_view piece) {
-    if (!chunk.sha256().empty()) chunk.set_bytes(bytes);
-    chunk.set_data(piece.data(), piece.size());
-    const bool sent = writer->Write(chunk);
-    chunk.clear_sha256();
-    chunk.clear_bytes();
-    return sent;
+    return writer->Write(chunks.Next(bytes, piece));
   }));
 }
 

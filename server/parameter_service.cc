@@ -15,6 +15,7 @@
 #include "common/rpc/grpc_deadline.h"
 #include "common/rpc/rpc.h"
 #include "grpcpp/alarm.h"
+#include "server/push_reply.h"
 #include "server/subscription.h"
 #include "spdlog/spdlog.h"
 
@@ -108,16 +109,11 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     SHOAL_ASSIGN_OR_RETURN(const std::shared_ptr<ShardHost> job,
                            binding_.Bind(KeyOf(message.header), self_, find_));
     const auto result = job->shard().Contribute(message.header, std::move(message.payload));
-    if (!absl::IsDataLoss(result.status())) return result.status();
-    PushReply reply;
-    reply.set_block(message.header.block());
-    reply.set_round(message.header.round());
-    reply.set_slot_begin(message.header.slot_begin());
-    reply.set_slot_end(message.header.slot_end());
-    reply.set_error(std::string(result.status().message()));
+    const std::optional<PushReply> reply = ReplyTo(message.header, result.status());
+    if (!reply) return result.status();
     absl::MutexLock lock(&mutex_);
     if (replies_.size() >= ParameterServiceImpl::kMaxReplies) return result.status();
-    replies_.push_back(reply.SerializeAsString());
+    replies_.push_back(reply->SerializeAsString());
     WriteNext();
     return absl::OkStatus();
   }
@@ -256,17 +252,6 @@ class RefusedPull : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   explicit RefusedPull(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
   void OnDone() noexcept override { delete this; }
 };
-
-absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  if (!buffer.Dump(&slices).ok()) return absl::InvalidArgumentError("the request can't be read");
-  std::string bytes;
-  for (const grpc::Slice& slice : slices)
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  PullRequest request;
-  if (!request.ParseFromString(bytes)) return absl::InvalidArgumentError("expected a PullRequest");
-  return request;
-}
 
 }  // namespace
 

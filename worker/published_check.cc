@@ -24,4 +24,13 @@ absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view
   return Annotate(CheckKey(KeyOf(header), view), absl::StrCat("block ", header.block()));
 }
 
+absl::StatusOr<PublishedMessage> ReadPublished(const grpc::ByteBuffer& buffer, const ViewKey& view,
+                                               const std::vector<uint64_t>& block_elements) {
+  auto message = ParsePublishedBlock(buffer);
+  const absl::Status status =
+      message.ok() ? CheckPublished(*message, view, block_elements) : message.status();
+  if (!status.ok()) return absl::DataLossError(status.message());
+  return message;
+}
+
 }  // namespace shoal::worker

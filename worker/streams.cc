@@ -44,11 +44,9 @@ bool PullStream::Offer(const PublishedMessage& message) {
 
 void PullStream::OnReadDone(bool ok) noexcept {
   if (!ok) return RemoveHold();
-  auto message = ParsePublishedBlock(incoming_);
-  const absl::Status status =
-      message.ok() ? CheckPublished(*message, place_.view, shared_->block_elements) : message.status();
-  if (!status.ok()) {
-    failure_ = absl::DataLossError(status.message());
+  auto message = ReadPublished(incoming_, place_.view, shared_->block_elements);
+  if (!message.ok()) {
+    failure_ = message.status();
     context_.TryCancel();
     return RemoveHold();
   }

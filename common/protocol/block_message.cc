@@ -151,4 +151,16 @@ absl::StatusOr<PublishedMessage> ParsePublishedBlock(const grpc::ByteBuffer& buf
   return Parse<PublishedMessage>(buffer);
 }
 
+absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Valid() || !buffer.Dump(&slices).ok())
+    return absl::InvalidArgumentError("the request can't be read");
+  SliceCursor cursor(std::move(slices));
+  std::string bytes;
+  PullRequest request;
+  if (!cursor.Take(cursor.left(), &bytes) || !request.ParseFromString(bytes))
+    return absl::InvalidArgumentError("expected a PullRequest");
+  return request;
+}
+
 }  // namespace shoal

@@ -32,4 +32,7 @@ struct PublishedMessage {
 absl::StatusOr<ContributionMessage> ParseContribution(const grpc::ByteBuffer& buffer);
 absl::StatusOr<PublishedMessage> ParsePublishedBlock(const grpc::ByteBuffer& buffer);
 
+// An ordinary message, which arrives as a raw buffer because its answers are. Errors: INVALID_ARGUMENT.
+absl::StatusOr<PullRequest> ParsePullRequest(const grpc::ByteBuffer& buffer);
+
 }  // namespace shoal

@@ -60,6 +60,20 @@ TEST_CASE("What protobuf wrote is read back, however the network splits it") {
   }
 }
 
+TEST_CASE("A request for blocks is read however the network splits it, and garbage is refused") {
+  PullRequest request;
+  request.set_job(3);
+  request.set_from_version(1234567);
+  for (size_t cut : {1, 3, 100}) {
+    const auto parsed = ParsePullRequest(Cut(request.SerializeAsString(), cut));
+    REQUIRE(parsed.ok());
+    CHECK(parsed->SerializeAsString() == request.SerializeAsString());
+  }
+  CHECK(ParsePullRequest(Cut("", 1)).ok());
+  CHECK(absl::IsInvalidArgument(ParsePullRequest(Cut("\x08", 1)).status()));
+  CHECK(absl::IsInvalidArgument(ParsePullRequest(grpc::ByteBuffer()).status()));
+}
+
 TEST_CASE("Any prefix and any garbage gives an error or a message, nothing worse") {
   const std::string bytes = Example(50).SerializeAsString();
   for (size_t size = 0; size + 1 < bytes.size(); ++size) {

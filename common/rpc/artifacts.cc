@@ -5,12 +5,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/rpc/artifact_chunks.h"
 #include "common/rpc/rpc.h"
 #include "spdlog/spdlog.h"
 
@@ -65,17 +67,15 @@ absl::Status ArtifactStore::FetchOnce(const Artifact& artifact, absl::Duration t
   GetArtifactRequest request;
   request.set_sha256(artifact.sha256());
   const auto stream = stub_->GetArtifact(&context, request);
-  ArtifactChunk chunk;
   bool over = false;
   absl::Status sent;
-  const absl::Status status = folder_.Put(artifact.sha256(), artifact.bytes(), [&](std::string* piece) {
-    if (!stream->Read(&chunk)) {
+  const absl::Status status = ReceiveArtifact(&folder_, artifact, [&](ArtifactChunk* chunk) {
+    if (!stream->Read(chunk)) {
       over = true;
       sent = FromGrpcStatus(stream->Finish());
       return false;
     }
     progress(absl::StrCat("fetches artifact ", artifact.name()));
-    *piece = std::move(*chunk.mutable_data());
     return true;
   });
   if (!over) {
@@ -116,19 +116,13 @@ absl::Status ArtifactStore::PutOnce(const Artifact& artifact, const std::string&
   SetDeadline(&context, timeout);
   PutArtifactResponse response;
   const auto stream = stub_->PutArtifact(&context, &response);
-  ArtifactChunk chunk;
-  chunk.set_sha256(artifact.sha256());
-  chunk.set_bytes(artifact.bytes());
-  size_t sent = 0;
+  ArtifactChunks chunks(artifact.sha256());
+  absl::string_view rest = bytes;
   do {
-    const size_t part = std::min(kChunkBytes, bytes.size() - sent);
-    chunk.set_data(bytes.data() + sent, part);
-    if (!stream->Write(chunk)) break;  // Finish says why
+    if (!stream->Write(chunks.Next(bytes.size(), rest.substr(0, kChunkBytes)))) break;  // Finish says why
     progress(absl::StrCat("uploads artifact ", artifact.name(), " to the scheduler"));
-    sent += part;
-    chunk.clear_sha256();
-    chunk.clear_bytes();
-  } while (sent < bytes.size());
+    rest.remove_prefix(std::min(kChunkBytes, rest.size()));
+  } while (!rest.empty());
   stream->WritesDone();
   return FromGrpcStatus(stream->Finish());
 }

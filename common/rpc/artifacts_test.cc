@@ -5,6 +5,7 @@
 
 #include "catch2/catch.hpp"
 #include "common/base/sha256.h"
+#include "common/rpc/artifact_chunks.h"
 #include "common/rpc/rpc.h"
 #include "common/storage/test_dir.h"
 
@@ -26,14 +27,7 @@ class ArtifactService : public SchedulerService::Service {
 
   grpc::Status PutArtifact(grpc::ServerContext*, grpc::ServerReader<ArtifactChunk>* reader,
                            PutArtifactResponse*) override {
-    ArtifactChunk chunk;
-    reader->Read(&chunk);
-    bool first = true;
-    return ToGrpcStatus(folder_.Put(chunk.sha256(), chunk.bytes(), [&](std::string* piece) {
-      if (!std::exchange(first, false) && !reader->Read(&chunk)) return false;
-      *piece = chunk.data();
-      return true;
-    }));
+    return ToGrpcStatus(ReceiveArtifact(&folder_, [&](ArtifactChunk* chunk) { return reader->Read(chunk); }));
   }
   grpc::Status GetArtifact(grpc::ServerContext*, const GetArtifactRequest* request,
                            grpc::ServerWriter<ArtifactChunk>* writer) override {

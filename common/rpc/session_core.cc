@@ -77,7 +77,7 @@ void SessionCore::CallJoinNow() {
 
 void SessionCore::Joined(absl::Time now, const absl::StatusOr<JoinResponse>& response) {
   if (phase_ != Phase::kJoining) return;
-  if (response.ok()) {
+  if (response.ok() && response->node_id() != 0) {
     joined_ = *response;
     said_ = absl::StatusCode::kOk;
     Log(false, absl::StrCat("Joined as ", joined_.name(), " (node ", joined_.node_id(), ")"));
@@ -87,7 +87,9 @@ void SessionCore::Joined(absl::Time now, const absl::StatusOr<JoinResponse>& res
     actions_.push_back(std::move(news));
     return OpenStreamNow(now);
   }
-  const absl::Status& status = response.status();
+  // Without an id the node would count as not joined, and would be told twice that it has.
+  const absl::Status status =
+      response.ok() ? absl::InternalError("the answer has no node id") : response.status();
   if (IsRefusal(status)) {
     phase_ = Phase::kRefused;
     SessionNews news;

@@ -110,6 +110,20 @@ TEST_CASE("A node that is refused for good stops trying") {
   CHECK(core.TakeActions().empty());
 }
 
+TEST_CASE("A node that was given no id has not joined, and tries again") {
+  SessionCore core(MakeOptions());
+  core.Start(kStart);
+  core.TakeActions();
+  core.Joined(kStart, Admitted(0));
+  const auto actions = core.TakeActions();
+  CHECK(News(actions).empty());
+  CHECK(Only<OpenStream>(actions).empty());
+  const auto wake = Only<WakeAt>(actions);
+  REQUIRE(wake.size() == 1);
+  core.Tick(wake[0].time);
+  CHECK(Only<CallJoin>(core.TakeActions()).size() == 1);
+}
+
 TEST_CASE("A heartbeat is due every interval, and only one waits to be written") {
   SessionCore core = Standing();
   core.Tick(kStart + absl::Milliseconds(99));

@@ -84,6 +84,13 @@ void CheckMessage(absl::string_view bytes, size_t piece, Parse parse) {
   SHOAL_CHECK(proto.payload() == BytesOf(message->payload));
 }
 
+void CheckPullRequest(absl::string_view bytes, size_t piece) {
+  const auto request = ParsePullRequest(Sliced(bytes, piece));
+  PullRequest proto;
+  SHOAL_CHECK(request.ok() == proto.ParseFromString(std::string(bytes)));
+  if (request.ok()) SHOAL_CHECK(request->SerializeAsString() == proto.SerializeAsString());
+}
+
 }  // namespace
 }  // namespace shoal
 
@@ -95,10 +102,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view bytes = source.Rest();
   CheckMessage<Contribution>(bytes, piece, ParseContribution);
   CheckMessage<PublishedBlock>(bytes, piece, ParsePublishedBlock);
-  PullRequest request;
-  if (request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    PullRequest again;
-    SHOAL_CHECK(again.ParseFromString(request.SerializeAsString()));
-  }
+  CheckPullRequest(bytes, piece);
   return 0;
 }

@@ -1,12 +1,16 @@
 // The server's data plane: two shards of a small job, and a sequence of correct and changed contributions,
-// norms, views and queries. Asserted: what is refused changes nothing visible, versions only grow between
-// restore points, and as long as nothing wrong was accepted every published version has the bits of the
-// undisturbed run.
+// norms, views, questions and subscriptions. Asserted: what is refused changes nothing visible, and is
+// answered by a reply that names it only if it arrived damaged; versions only grow between restore points;
+// only who names what is served gets an answer, and a subscription then yields each version once and in
+// order; as long as nothing wrong was accepted every published version has the bits of the undisturbed run.
 #include "server/shard_core.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,6 +21,10 @@
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
 #include "common/protocol/slot_tree.h"
+#include "common/protocol/view_key.h"
+#include "proto/parameter.pb.h"
+#include "server/push_reply.h"
+#include "server/subscription.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 
@@ -252,7 +260,7 @@ class Session {
         cluster_.deliver_norms = source_->Flip();
         return;
       case 13:
-        return Query();
+        return source_->Flip() ? Subscribe() : Query();
       case 14:
         return InstallRight();
       default:
@@ -302,7 +310,18 @@ class Session {
     const std::string before = Visible(server);
     const auto result = server.Contribute(push.header, push.payload);
     if (!result.ok() || *result == ContributionResult::kDuplicate) SHOAL_CHECK(Visible(server) == before);
+    CheckReply(push.header, result.status());
     return result.ok() && *result == ContributionResult::kAdded;
+  }
+
+  static void CheckReply(const ContributionHeader& header, const absl::Status& status) {
+    const std::optional<PushReply> reply = ReplyTo(header, status);
+    SHOAL_CHECK(reply.has_value() == absl::IsDataLoss(status));
+    if (!reply) return;
+    PushReply read;
+    SHOAL_CHECK(read.ParseFromString(reply->SerializeAsString()));
+    SHOAL_CHECK(read.block() == header.block() && read.round() == header.round() && !read.error().empty());
+    SHOAL_CHECK(read.slot_begin() == header.slot_begin() && read.slot_end() == header.slot_end());
   }
 
   // A refused request for norms changes nothing.
@@ -339,15 +358,47 @@ class Session {
     if (status.ok()) wrong_ = true;
   }
 
+  // A published block is intact, whatever was asked for.
   void Query() {
     const ShardCore& server = *cluster_.servers[source_->Below(kShards)];
-    ViewKey view = KeyOf(cluster_.view);
-    if (source_->Flip()) view.view = ViewId(source_->Number());
-    if (source_->Below(8) == 0) view.training = TrainingId(source_->Number());
+    VersionsRequest request;
+    SetKey(KeyOf(cluster_.view), &request);
+    MutateMessage(source_, &request);
+    const ViewKey view = KeyOf(request);
     const auto published = server.Published(view, BlockId(source_->Number()), Version(source_->Number()));
     if (published.ok()) SHOAL_CHECK(published->payload.Crc32c() == published->payload_crc32c);
-    SHOAL_CHECK(server.Versions(view).ok() == (view == server.serving() && view.view.value() != 0));
-    SHOAL_CHECK(server.Blocks(view).ok() == server.Versions(view).ok());
+    const auto versions = server.Versions(view);
+    SHOAL_CHECK(versions.ok() == IsServed(server, view));
+    if (versions.ok()) SHOAL_CHECK(versions->lowest <= versions->highest);
+    if (!versions.ok()) SHOAL_CHECK(absl::IsFailedPrecondition(versions.status()));
+  }
+  static bool IsServed(const ShardCore& server, const ViewKey& view) {
+    return view == server.serving() && view.view.value() != 0;
+  }
+
+  // What a worker gets that pulls until nothing more is available.
+  void Subscribe() {
+    const ShardCore& server = *cluster_.servers[source_->Below(kShards)];
+    PullRequest request;
+    SetKey(KeyOf(cluster_.view), &request);
+    request.set_from_version(LowestOf(server));
+    MutateMessage(source_, &request);
+    const ViewKey view = KeyOf(request);
+    const auto blocks = server.Blocks(view);
+    SHOAL_CHECK(blocks.ok() == IsServed(server, view));
+    if (!blocks.ok()) return;
+    std::map<BlockId, Version> next;
+    for (BlockId block : *blocks) next[block] = Version(request.from_version());
+    Subscription subscription(Version(request.from_version()), *blocks);
+    const auto look = [&](BlockId block, Version version) { return server.Published(view, block, version); };
+    for (auto item = subscription.Next(look); !IsOver(item); item = subscription.Next(look)) {
+      SHOAL_CHECK(next.count((*item)->block) == 1 && (*item)->published.version == next[(*item)->block]);
+      next[(*item)->block] = (*item)->published.version + 1;
+    }
+  }
+  static bool IsOver(const absl::StatusOr<std::optional<Subscription::Item>>& item) {
+    if (!item.ok()) SHOAL_CHECK(absl::IsOutOfRange(item.status()));
+    return !item.ok() || !item->has_value();
   }
 
   void InstallRight() {

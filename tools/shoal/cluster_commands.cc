@@ -19,6 +19,7 @@
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/export_job.h"
+#include "tools/shoal/plain_text.h"
 #include "tools/shoal/progress.h"
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
@@ -62,15 +63,6 @@ absl::Status Status(const ClusterFlags& flags) {
   return absl::OkStatus();
 }
 
-// "2026-01-31T12:00:00Z round 40/510 ..."
-std::string LogLine(const Job& job, const JobEvent& event) {
-  const std::string text = EventText(job, event);
-  if (text.empty()) return "";
-  return absl::StrCat(
-      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone()), " ",
-      text);
-}
-
 std::string JsonLine(const Job& job, const JobEvent& event) {
   const Json line = MetricsLine(job.spec(), event);
   return line.is_null() ? "" : line.dump();
@@ -94,7 +86,9 @@ absl::StatusOr<int> Logs(const ClusterFlags& flags) {
     options.stop = stop.get();
     options.on_event = print;
     options.look = FlushStandardOutput;
-    options.on_silence = [](const std::string& text) { absl::FPrintF(stderr, "shoal: %s\n", text); };
+    options.on_silence = [](const std::string& text) {
+      absl::FPrintF(stderr, "shoal: %s\n", PlainLine(text));
+    };
     const absl::Status status = FollowJob(&client, id, options);
     if (absl::IsCancelled(status)) return stop->requested() ? kExitInterrupted : kExitReaderGone;
     SHOAL_RETURN_IF_ERROR(status);
@@ -164,7 +158,7 @@ absl::Status Export(const ClusterFlags& flags) {
   if (flags.json) {
     PrintJson({{"job", flags.job}, {"model", flags.out}, {"checkpoint", checkpoint}});
   } else {
-    absl::FPrintF(stdout, "%s: the model of %s\n", flags.out, checkpoint);
+    absl::FPrintF(stdout, "%s: the model of %s\n", flags.out, PlainLine(checkpoint));
   }
   return absl::OkStatus();
 }

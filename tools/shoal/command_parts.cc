@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -13,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 #include "tools/shoal/commands.h"
+#include "tools/shoal/plain_text.h"
 
 namespace shoal::tools {
 namespace {
@@ -51,7 +51,8 @@ CLI::Option* AddRepeatedOption(CLI::App* command, const std::string& name, std::
 }
 
 void PrintJson(const Json& json) {
-  absl::FPrintF(stdout, "%s\n", json.dump(2));
+  // Paths of the command line need not be UTF-8.
+  absl::FPrintF(stdout, "%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   (void)FlushStandardOutput();  // main reports an error
 }
 
@@ -88,15 +89,6 @@ absl::Status FollowJob(SchedulerClient* client, JobId id, const FollowOptions& o
   }
 }
 
-std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job) {
-  const std::string name = absl::StrCat("job ", job.value());
-  std::vector<std::string> stalls;
-  for (const std::string& stall : status.stalls()) {
-    if (absl::StartsWith(stall, name + ":") || absl::StartsWith(stall, name + ",")) stalls.push_back(stall);
-  }
-  return stalls;
-}
-
 int ShowEnd(const Job& job, bool json) {
   const bool completed = job.state() == JOB_STATE_COMPLETED;
   if (json) {
@@ -106,7 +98,7 @@ int ShowEnd(const Job& job, bool json) {
   }
   if (completed) return kExitDone;
   if (job.state() == JOB_STATE_FAILED) {
-    absl::FPrintF(stderr, "shoal: the job has failed: %s\n", job.reason());
+    absl::FPrintF(stderr, "shoal: the job has failed: %s\n", PlainLines(job.reason()));
     return kExitJobFailed;
   }
   absl::FPrintF(stderr, "shoal: the job was cancelled\n");

@@ -44,9 +44,6 @@ struct FollowOptions {
 // when it has not answered for `patience` (by the monotonic clock).
 absl::Status FollowJob(SchedulerClient* client, JobId job, const FollowOptions& options);
 
-// The stalls of the job, in the words of the status.
-std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job);
-
 // Shows how a job has ended: the report on standard output (with `json` however it ended), the reason of a
 // failure on standard error. Returns the exit code.
 int ShowEnd(const Job& job, bool json);

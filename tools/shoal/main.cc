@@ -15,6 +15,7 @@
 #include "common/rpc/logging.h"
 #include "common/rpc/rpc.h"
 #include "tools/shoal/commands.h"
+#include "tools/shoal/plain_text.h"
 
 namespace {
 
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "shoal: %s\n", error.what());
     return shoal::tools::kExitError;
   }
-  if (!result.status.ok()) std::fprintf(stderr, "shoal: %s\n", std::string(result.status.message()).c_str());
+  if (!result.status.ok())
+    std::fprintf(stderr, "shoal: %s\n", shoal::tools::PlainLines(result.status.message()).c_str());
   return shoal::ExitCodeWithOutput("shoal", result.exit_code);
 }

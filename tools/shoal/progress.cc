@@ -11,18 +11,23 @@
 #include "common/base/clock.h"
 #include "common/base/standard_output.h"
 #include "common/job/job_spec.h"
+#include "tools/shoal/plain_text.h"
 #include "tools/shoal/report.h"
 
 namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kPlainLineEvery = absl::Seconds(5);
+// A longer time left is not shown: the speed is not known yet.
+constexpr double kMaxSecondsLeft = 1e9;
 
 std::string TimeLeft(const Job& job, const MetricRecord& metric) {
-  const uint64_t examples = uint64_t{job.spec().train().slots()} * job.spec().train().slot_batch();
-  if (metric.examples_per_second() <= 0 || job.plan().rounds() < metric.round()) return "";
-  const double seconds =
-      static_cast<double>((job.plan().rounds() - metric.round()) * examples) / metric.examples_per_second();
+  if (!(metric.examples_per_second() > 0) || job.plan().rounds() < metric.round()) return "";  // also NaN
+  const TrainSpec& train = job.spec().train();
+  const double examples =
+      static_cast<double>(job.plan().rounds() - metric.round()) * train.slots() * train.slot_batch();
+  const double seconds = examples / metric.examples_per_second();
+  if (seconds > kMaxSecondsLeft) return "";
   return absl::StrCat(
       ", ", absl::FormatDuration(absl::Seconds(std::max<int64_t>(1, static_cast<int64_t>(seconds)))),
       " left");
@@ -59,9 +64,7 @@ bool Contains(const std::vector<std::string>& texts, const std::string& text) {
   return std::find(texts.begin(), texts.end(), text) != texts.end();
 }
 
-}  // namespace
-
-std::string EventText(const Job& job, const JobEvent& event) {
+std::string AnyText(const Job& job, const JobEvent& event) {
   switch (event.event_case()) {
     case JobEvent::kState:
       return absl::StrCat("job is ", StateName(event.state().state()),
@@ -80,6 +83,27 @@ std::string EventText(const Job& job, const JobEvent& event) {
       return "";
   }
   return "";
+}
+
+}  // namespace
+
+std::string EventText(const Job& job, const JobEvent& event) { return PlainLine(AnyText(job, event)); }
+
+std::string LogLine(const Job& job, const JobEvent& event) {
+  const std::string text = EventText(job, event);
+  if (text.empty()) return "";
+  return absl::StrCat(
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixMillis(event.unix_ms()), absl::UTCTimeZone()), " ",
+      text);
+}
+
+std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job) {
+  const std::string name = absl::StrCat("job ", job.value());
+  std::vector<std::string> stalls;
+  for (const std::string& stall : status.stalls()) {
+    if (absl::StartsWith(stall, name + ":") || absl::StartsWith(stall, name + ",")) stalls.push_back(stall);
+  }
+  return stalls;
 }
 
 ProgressDisplay::~ProgressDisplay() {
@@ -114,13 +138,13 @@ void ProgressDisplay::OnStalls(const std::vector<std::string>& stalls) {
 }
 
 void ProgressDisplay::Line(const std::string& text) {
-  absl::FPrintF(out_, "%s%s\n", open_ ? "\r\x1b[K" : "", text);
+  absl::FPrintF(out_, "%s%s\n", open_ ? "\r\x1b[K" : "", PlainLine(text));
   open_ = false;
   std::fflush(out_);
 }
 
 void ProgressDisplay::Rewrite(const std::string& text) {
-  absl::FPrintF(out_, "\r\x1b[K%s", text);
+  absl::FPrintF(out_, "\r\x1b[K%s", PlainLine(text));
   open_ = true;
   std::fflush(out_);
 }

@@ -6,13 +6,20 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/base/types.h"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::tools {
 
-// An event as readable text, without its time: "round 40/510 (epoch 2.35)  loss 0.1234  ...". "" for one with
-// nothing to show. `job`: with spec, and with plan once there is one.
+// An event as one readable line, without its time: "round 40/510 (epoch 2.35)  loss 0.1234  ...". "" for one
+// with nothing to show. `job`: with spec, and with plan once there is one.
 std::string EventText(const Job& job, const JobEvent& event);
+
+// The same with its time: "2026-01-31T12:00:00Z round 40/510 ...".
+std::string LogLine(const Job& job, const JobEvent& event);
+
+// The stalls of the job, in the words of the status.
+std::vector<std::string> StallsOf(const ClusterStatus& status, JobId job);
 
 // Shows a running job. On a terminal it rewrites one line; elsewhere it prints plain lines, one every few
 // seconds. Not thread-safe.

@@ -1,6 +1,7 @@
 #include "tools/shoal/prospects.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,7 +15,7 @@ constexpr absl::Duration kRefusedFor = absl::Seconds(8);
 
 constexpr size_t kShownNodes = 4;
 
-std::string Count(int n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
+std::string Count(int64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
 
 // "worker-1 refused job 1: <reason>" for each node of the role that has refused.
 std::vector<std::string> Refusals(const ClusterStatus& status, NodeRole role, uint64_t job) {
@@ -51,7 +52,7 @@ absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& 
   const bool started = job.view().view() > 0;
   std::vector<std::string> refusals;
   const auto lacks = [&](NodeRole role, int running, uint32_t wanted, const char* name) -> absl::Status {
-    const int needed = started ? 1 : static_cast<int>(std::max<uint32_t>(1, wanted));
+    const int64_t needed = started ? 1 : std::max<int64_t>(1, wanted);
     if (running < needed) {
       return absl::UnavailableError(running == 0
                                         ? absl::StrCat("all ", name, "s have ended")
@@ -59,7 +60,7 @@ absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& 
                                                        running, running == 1 ? " runs" : " run"));
     }
     const std::vector<std::string> refused = Refusals(status, role, job.job());
-    if (running - static_cast<int>(refused.size()) < needed)
+    if (running - static_cast<int64_t>(refused.size()) < needed)
       refusals.insert(refusals.end(), refused.begin(), refused.end());
     return absl::OkStatus();
   };

@@ -1,5 +1,7 @@
 #include "tools/shoal/prospects.h"
 
+#include <limits>
+
 #include "catch2/catch.hpp"
 
 namespace shoal::tools {
@@ -58,6 +60,15 @@ TEST_CASE("A job that has started continues with one worker of two; one that has
   CHECK(prospects.Check(now, {1, 1}, JobWith(2, 1), {}).ok());
   CHECK_THAT(std::string(prospects.Check(now, {1, 1}, JobWith(2, 0), {}).message()),
              Contains("needs 2 workers, and only 1 runs"));
+}
+
+TEST_CASE("A job that wants more workers than an int can count has no prospects without one", "[prospects]") {
+  Prospects prospects;
+  const Job job = JobWith(std::numeric_limits<uint32_t>::max(), 0);
+  CHECK_THAT(std::string(prospects.Check(absl::UnixEpoch(), {1, 0}, job, {}).message()),
+             Contains("all workers have ended"));
+  CHECK_THAT(std::string(prospects.Check(absl::UnixEpoch(), {1, 3}, job, {}).message()),
+             Contains("needs 4294967295 workers, and only 3 run"));
 }
 
 TEST_CASE("A worker that keeps refusing counts as lost after seconds, one that changes its mind does not",

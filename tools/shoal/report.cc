@@ -8,17 +8,28 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "common/base/units.h"
 #include "common/job/job_spec.h"
 #include "tasks/registry.h"
 #include "tasks/statistics.h"
+#include "tools/shoal/plain_text.h"
 
 namespace shoal::tools {
 namespace {
 
 // How much of a cluster's id is shown: enough to tell two clusters apart.
 constexpr size_t kShownIdCharacters = 8;
+// The width of a table's column of labels. A longer label shifts its row; as the width of all rows, one such
+// label among thousands would make the table gigabytes long.
+constexpr size_t kLeastLabelWidth = 5, kMaxLabelWidth = 60;
+
+// "running" for JOB_STATE_RUNNING. A scheduler of a newer release may send a number without a name.
+std::string LowerName(absl::string_view name, absl::string_view prefix, int number) {
+  if (!absl::ConsumePrefix(&name, prefix)) return absl::StrCat("unknown (", number, ")");
+  return absl::AsciiStrToLower(name);
+}
 
 Json ValueOrNull(bool exists, Json value) { return exists ? std::move(value) : Json(nullptr); }
 
@@ -69,11 +80,11 @@ Json ResultJson(const Job& job) {
 }  // namespace
 
 std::string StateName(JobState state) {
-  return absl::AsciiStrToLower(JobState_Name(state).substr(sizeof("JOB_STATE_") - 1));
+  return LowerName(JobState_Name(state), "JOB_STATE_", static_cast<int>(state));
 }
 
 std::string SetName(EvaluationSet set) {
-  return absl::AsciiStrToLower(EvaluationSet_Name(set).substr(sizeof("EVALUATION_SET_") - 1));
+  return LowerName(EvaluationSet_Name(set), "EVALUATION_SET_", static_cast<int>(set));
 }
 
 Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics) {
@@ -148,12 +159,13 @@ Json ReportJson(const Job& job) {
 void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out) {
   const std::vector<tasks::LabelReport> reports = ReportLabels(task, labels, statistics);
-  size_t width = 5;
-  for (const tasks::LabelReport& report : reports) width = std::max(width, report.label.size());
+  size_t width = kLeastLabelWidth;
+  for (const tasks::LabelReport& report : reports)
+    width = std::max(width, std::min(report.label.size(), kMaxLabelWidth));
   if (!reports.empty())
     absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
   for (const tasks::LabelReport& report : reports) {
-    absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), report.label,
+    absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), PlainLine(report.label),
                   report.precision, report.recall, report.f1, report.support);
   }
   for (Metric metric : MetricsToReport(task))
@@ -170,7 +182,7 @@ void PrintReport(const Job& job, std::FILE* out) {
   absl::FPrintF(out, "%d rounds%s in %.1f s, %.0f examples/s; parameters %s of version %d\n", result.rounds(),
                 result.stopped_early() ? " (stopped early)" : "", result.train_seconds(),
                 static_cast<double>(result.examples()) / std::max(result.train_seconds(), 1e-9),
-                result.parameters_sha256().substr(0, 16), result.version());
+                PlainLine(result.parameters_sha256().substr(0, 16)), result.version());
 }
 
 // ---- lists ----
@@ -195,9 +207,9 @@ Json JobJson(const Job& job) {
 void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
   absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %8s  %s\n", "job", "name", "state", "round", "loss", "");
   for (const Job& job : jobs) {
-    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), job.name(), StateName(job.state()),
+    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), PlainLine(job.name()), StateName(job.state()),
                   job.rounds() > 0 ? absl::StrCat(job.version(), "/", job.rounds()) : "-",
-                  HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", job.reason());
+                  HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", PlainLine(job.reason()));
   }
 }
 
@@ -205,8 +217,7 @@ namespace {
 
 // "compute" for ACTIVITY_COMPUTE.
 std::string ActivityName(const Activity& activity) {
-  const std::string name = absl::AsciiStrToLower(ActivityKind_Name(activity.kind()));
-  return std::string(absl::StripPrefix(name, "activity_"));
+  return LowerName(ActivityKind_Name(activity.kind()), "ACTIVITY_", static_cast<int>(activity.kind()));
 }
 
 Json ActivitiesJson(const NodeStatus& node) {
@@ -244,12 +255,12 @@ void PrintTroubles(const NodeStatus& node, std::FILE* out) {
   constexpr double kLongSeconds = 1;
   for (const Activity& activity : node.activities()) {
     if (activity.idle_seconds() < kLongSeconds) continue;
-    absl::FPrintF(out, "  %s: %s, no progress for %.1f s\n", ActivityName(activity), activity.detail(),
-                  activity.idle_seconds());
+    absl::FPrintF(out, "  %s: %s, no progress for %.1f s\n", ActivityName(activity),
+                  PlainLine(activity.detail()), activity.idle_seconds());
   }
   for (const UnreachablePeer& peer : node.unreachable()) {
-    absl::FPrintF(out, "  can't reach %s at %s for %.1f s: %s\n", peer.peer().name(), peer.peer().address(),
-                  peer.seconds(), peer.error());
+    absl::FPrintF(out, "  can't reach %s at %s for %.1f s: %s\n", PlainLine(peer.peer().name()),
+                  PlainLine(peer.peer().address()), peer.seconds(), PlainLine(peer.error()));
   }
   if (node.unread_directive_bytes() > 0) {
     absl::FPrintF(out, "  has not read %d bytes of directives, at most %s\n", node.unread_directive_bytes(),
@@ -289,18 +300,18 @@ Json StatusJson(const ClusterStatus& status) {
 }
 
 void PrintStatus(const ClusterStatus& status, std::FILE* out) {
-  absl::FPrintF(out, "scheduler %s, cluster %s, up for %.0f s\n\n", status.build(),
-                status.cluster_id().substr(0, kShownIdCharacters), status.uptime_seconds());
+  absl::FPrintF(out, "scheduler %s, cluster %s, up for %.0f s\n\n", PlainLine(status.build()),
+                PlainLine(status.cluster_id().substr(0, kShownIdCharacters)), status.uptime_seconds());
   absl::FPrintF(out, "%-20s  %-7s  %-22s  %7s  %s\n", "node", "role", "address", "silent", "");
   for (const NodeStatus& node : status.nodes()) {
-    absl::FPrintF(out, "%-20s  %-7s  %-22s  %6.1fs  %s\n", node.node().name(),
-                  node.role() == NODE_ROLE_SERVER ? "server" : "worker", node.node().address(),
-                  node.silent_seconds(), node.detail());
+    absl::FPrintF(out, "%-20s  %-7s  %-22s  %6.1fs  %s\n", PlainLine(node.node().name()),
+                  node.role() == NODE_ROLE_SERVER ? "server" : "worker", PlainLine(node.node().address()),
+                  node.silent_seconds(), PlainLine(node.detail()));
     PrintTroubles(node, out);
   }
   absl::FPrintF(out, "\n");
   PrintJobs({status.jobs().begin(), status.jobs().end()}, out);
-  for (const std::string& stall : status.stalls()) absl::FPrintF(out, "\n! %s\n", stall);
+  for (const std::string& stall : status.stalls()) absl::FPrintF(out, "\n! %s\n", PlainLine(stall));
 }
 
 }  // namespace shoal::tools

@@ -1,4 +1,6 @@
-// Jobs as text for people and JSON for scripts. What does not exist, or not yet, is null in JSON.
+// Jobs as text for people and JSON for scripts. What does not exist, or not yet, is null in JSON. Messages
+// may come from a scheduler of another release: values that are unknown here are shown as numbers, and in text
+// no control characters are (tools/shoal/plain_text.h).
 #pragma once
 
 #include <cstdio>
@@ -12,7 +14,7 @@ namespace shoal::tools {
 
 using Json = nlohmann::ordered_json;
 
-// "running", "completed", ...
+// "running", "completed", ...; "unknown (9)".
 std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
