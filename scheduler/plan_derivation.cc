@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/sha256.h"
 #include "common/base/utf8.h"
+#include "common/job/artifact_names.h"
 #include "common/job/job_plan_check.h"
 #include "common/job/job_print.h"
 #include "common/job/plan_text.h"
@@ -15,9 +16,6 @@
 
 namespace shoal::scheduler {
 namespace {
-
-// The artifact that export needs of a job that has ended.
-constexpr char kTokenizer[] = "tokenizer";
 
 constexpr int kShownLabels = 5;
 
@@ -234,7 +232,8 @@ std::vector<NodeId> PlanDerivation::Debtors() const {
 
 void PlanDerivation::AddNeededArtifacts(bool ended, std::set<std::string>* sha256) const {
   for (const Artifact& artifact : job_->plan().artifacts()) {
-    if (!ended || artifact.name() == kTokenizer) sha256->insert(artifact.sha256());
+    // Export needs the vocabulary.
+    if (!ended || artifact.name() == kTokenizerArtifact) sha256->insert(artifact.sha256());
   }
 }
 

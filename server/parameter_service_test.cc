@@ -94,7 +94,7 @@ class Server {
   }
   // Accepts no new calls and waits for those in progress.
   void FinishCalls(absl::Duration grace) { rpc_->Shutdown(grace); }
-  // Drops the job as ServerNode does when it is over; the result expires with the last reference.
+  // Drops the job as ServerJobs does when it is over; the result expires with the last reference.
   std::weak_ptr<ShardHost> Drop() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::shared_ptr<ShardHost> dropped;
     {

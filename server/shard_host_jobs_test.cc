@@ -78,9 +78,9 @@ TEST_CASE("A server whose disk does not let former jobs go takes on no more of t
     *directive.mutable_prepare_job() = Preparation(number);
     server.node().OnDirective(directive);
     // Nothing runs, so none is destroyed; with this request, all jobs before it are former ones.
-    CHECK(server.reports.size() == (number > ServerNode::kMaxFormerJobs ? 0 : 1));
+    CHECK(server.reports.size() == (number > ServerJobs::kMaxFormerJobs ? 0 : 1));
     const Heartbeat heartbeat = server.node().MakeHeartbeat();
-    CHECK(LengthOf(heartbeat, "former jobs") == std::min(number - 1, ServerNode::kMaxFormerJobs));
+    CHECK(LengthOf(heartbeat, "former jobs") == std::min(number - 1, ServerJobs::kMaxFormerJobs));
   }
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.activities_size() == 1);

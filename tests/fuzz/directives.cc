@@ -13,7 +13,7 @@
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "common/protocol/blocks.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/memory_files.h"
@@ -135,14 +135,14 @@ class Runner : public worker::JobRunner {
 class Nodes {
  public:
   explicit Nodes(ByteSource* source) : source_(source) {
-    server::ServerNode::Options server;
+    server::ServerJobs::Options server;
     server.env = &files_;
     server.executors = time_.factory();
     server.peers = &peers_;
     server.report = [this](NodeReport report) { reports_.push_back(std::move(report)); };
     server.fetch = [](const Artifact&, const Progress&) { return absl::NotFoundError("no artifact"); };
     server.max_block_elements = kBlockElements;
-    server_ = std::make_unique<server::ServerNode>(std::move(server));
+    server_ = std::make_unique<server::ServerJobs>(std::move(server));
     worker::WorkerJobs::Options jobs;
     jobs.place = "here";
     jobs.builder = &builder_;
@@ -251,7 +251,7 @@ class Nodes {
   NoArtifacts artifacts_;
   Builder builder_;
   std::vector<NodeReport> reports_;
-  std::unique_ptr<server::ServerNode> server_;
+  std::unique_ptr<server::ServerJobs> server_;
   std::unique_ptr<worker::WorkerJobs> worker_;
 };
 

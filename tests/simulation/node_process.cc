@@ -19,7 +19,7 @@ std::string NameOf(NodeRole role, int number) {
   return absl::StrCat(role == NODE_ROLE_SERVER ? "server-" : "worker-", number);
 }
 
-// `Shell` is server::ServerNode or worker::WorkerJobs.
+// `Shell` is server::ServerJobs or worker::WorkerJobs.
 template <typename Shell>
 SessionCallbacks CallbacksTo(Shell* shell, Process* process) {
   SessionCallbacks callbacks;
@@ -71,13 +71,13 @@ void NodeProcess::Start() {
 
 SessionCallbacks NodeProcess::StartServer() {
   peers_ = NewPeerLink(this, network_, services_);
-  server::ServerNode::Options options;
+  server::ServerJobs::Options options;
   options.threads = 1;
   options.env = env();
   options.executors = executors();
   options.peers = peers_.get();
   options.report = [this](NodeReport report) { Report(std::move(report)); };
-  server_ = std::make_unique<server::ServerNode>(std::move(options));
+  server_ = std::make_unique<server::ServerJobs>(std::move(options));
   network_->Listen(absl::StrCat(name(), ":1"), this);
   return CallbacksTo(server_.get(), this);
 }

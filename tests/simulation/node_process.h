@@ -6,7 +6,7 @@
 #include "absl/time/time.h"
 #include "common/rpc/session_client.h"
 #include "server/peer_link.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 #include "tests/simulation/made_up_builder.h"
 #include "tests/simulation/made_up_program.h"
 #include "tests/simulation/network.h"
@@ -35,7 +35,7 @@ class NodeProcess : public Process {
 
   NodeRole role() const { return role_; }
   // Null for a worker, and once it is buried.
-  server::ServerNode* server() const { return server_.get(); }
+  server::ServerJobs* server() const { return server_.get(); }
 
  private:
   // These return what the session tells the shell.
@@ -55,7 +55,7 @@ class NodeProcess : public Process {
   NoArtifacts artifacts_;
   MadeUpBuilder builder_;
   std::unique_ptr<server::PeerLink> peers_;
-  std::unique_ptr<server::ServerNode> server_;
+  std::unique_ptr<server::ServerJobs> server_;
   std::unique_ptr<worker::WorkerJobs> worker_;
   std::unique_ptr<SessionClient> session_;
 };

@@ -5,7 +5,7 @@
 namespace shoal::simulation {
 namespace {
 
-absl::StatusOr<Norms> Ask(server::ServerNode* node, const NormsRequest& request, Oracle* oracle) {
+absl::StatusOr<Norms> Ask(server::ServerJobs* node, const NormsRequest& request, Oracle* oracle) {
   if (node == nullptr) return absl::UnavailableError("nobody there");
   const auto job = node->Find(JobId(request.job()));
   if (!job.ok()) return job.status();

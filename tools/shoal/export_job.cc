@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/rpc/artifacts.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/whole_folder.h"
@@ -22,7 +23,7 @@ absl::StatusOr<std::string> FetchTokenizer(Env* env, SchedulerClient* client, co
   ArtifactStore artifacts({env, fetched, client->channel(), kFetchTimeout});
   std::string tokenizer;
   for (const Artifact& artifact : plan.artifacts()) {
-    if (artifact.name() != "tokenizer") continue;
+    if (artifact.name() != kTokenizerArtifact) continue;
     SHOAL_ASSIGN_OR_RETURN(const std::string path, artifacts.Fetch(artifact));
     SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
   }

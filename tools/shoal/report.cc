@@ -207,7 +207,8 @@ Json JobJson(const Job& job) {
 void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
   absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %8s  %s\n", "job", "name", "state", "round", "loss", "");
   for (const Job& job : jobs) {
-    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), PlainLine(job.name()), StateName(job.state()),
+    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), PlainLine(job.name()),
+                  StateName(job.state()),
                   job.rounds() > 0 ? absl::StrCat(job.version(), "/", job.rounds()) : "-",
                   HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", PlainLine(job.reason()));
   }

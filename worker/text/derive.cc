@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/job/schedule.h"
 #include "kernels/bf16_class.h"
 #include "model/hugging_face.h"
@@ -146,8 +147,8 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const model::Parameters& 
     if (weights.found[i])
       derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
   }
-  derived->artifacts["weights"].assign(reinterpret_cast<const char*>(weights.theta.data()),
-                                       weights.theta.size() * sizeof(float));
+  derived->artifacts[kWeightsArtifact].assign(reinterpret_cast<const char*>(weights.theta.data()),
+                                              weights.theta.size() * sizeof(float));
   return absl::OkStatus();
 }
 
@@ -205,8 +206,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(model::PrintModelConfig(config));
   plan.set_max_length(max_length);
-  derived.artifacts["tokenizer"] = tokenizer->bytes();
-  derived.artifacts["dataset"] = tasks::SerializeDataset(dataset);
+  derived.artifacts[kTokenizerArtifact] = tokenizer->bytes();
+  derived.artifacts[kDatasetArtifact] = tasks::SerializeDataset(dataset);
   SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));
   SHOAL_RETURN_IF_ERROR(CheckSize(plan));
   return derived;

@@ -24,7 +24,7 @@ namespace shoal::server {
 //
 // Session, network, files and time are passed in, by server/server_daemon.h or the simulation. Session events
 // must come from one thread at a time; none of them blocks. Find is thread-safe.
-class ServerNode {
+class ServerJobs {
  public:
   static constexpr size_t kMaxFormerJobs = 3;
 
@@ -38,11 +38,11 @@ class ServerNode {
     RestoreSource::FetchArtifact fetch;  // may block; called on a job's "restores" executor
     uint64_t max_block_elements = kMaxBlockElements;
   };
-  explicit ServerNode(Options options);
+  explicit ServerJobs(Options options);
   // Drops the job. No request or stream may still refer to it.
-  ~ServerNode();
-  ServerNode(const ServerNode&) = delete;
-  ServerNode& operator=(const ServerNode&) = delete;
+  ~ServerJobs();
+  ServerJobs(const ServerJobs&) = delete;
+  ServerJobs& operator=(const ServerJobs&) = delete;
 
   // ---- the session's events: see SessionCallbacks ----
   void OnJoined(NodeId self);
