@@ -25,6 +25,26 @@ void EndChecks::Poll() {
   state_->queue.After(kPoll, [this] { Poll(); });
 }
 
+void EndChecks::PollQueues() {
+  for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
+    for (const NodeProcess* node : cluster_->Living(role))
+      CheckQueues(node->name(), node->MakeHeartbeat().queues());
+  }
+  if (scheduler::SchedulerNode* const node = cluster_->scheduler()->Answering()) {
+    const auto status = node->GetStatus();
+    if (status.ok()) CheckQueues("the scheduler", status->queues());
+  }
+  state_->queue.After(kQueuePoll, [this] { PollQueues(); });
+}
+
+void EndChecks::CheckQueues(const std::string& who,
+                            const google::protobuf::RepeatedPtrField<QueueLength>& queues) {
+  for (const QueueLength& queue : queues) {
+    if (queue.length() > queue.limit())
+      state_->Fail(absl::StrCat(who, ": ", queue.length(), " ", queue.name(), ", limit ", queue.limit()));
+  }
+}
+
 JobStateRecord EndChecks::RecordOf(const scheduler::StoredTables& tables, JobId job) {
   const auto stored = tables.find({scheduler::kStateTable, scheduler::RecordKey(job.value())});
   JobStateRecord record;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/protocol/queue_length.h"
+
 namespace shoal::simulation {
 
 StepwiseRunner::StepwiseRunner(Process* process, Oracle* oracle, MadeUpJob job,
@@ -73,6 +75,7 @@ bool StepwiseRunner::OnBlock(const PublishedHeader& header, const std::function<
 void StepwiseRunner::AddTo(Heartbeat* heartbeat) const {
   if (cancelled_) return;
   link_->AddTo(heartbeat);
+  AddQueue("held contributions", rounds_.held(), rounds_.max_held(), heartbeat->mutable_queues());
   if (!run_ || waiting_) return;
   Activity& activity = *heartbeat->add_activities();
   activity.set_kind(run_->set == EVALUATION_SET_NONE ? ACTIVITY_COMPUTE : ACTIVITY_EVALUATE);
