@@ -1,6 +1,8 @@
 // What a scheduler sends to its nodes: a sequence of correct and changed directives, new sessions and lost
-// leases, for a server and a worker. Asserted: no node aborts, each directive is answered by a bounded number
-// of reports, and afterwards the nodes still accept a correct job.
+// leases, for a server and a worker; meanwhile workers and servers call the server under any job, training
+// and view. Asserted: no node aborts, each directive is answered by a bounded number of reports, calls are
+// answered only for the view that is served, a stream of contributions stays with its first view, and
+// afterwards the nodes still accept a correct job.
 #include <algorithm>
 #include <cstdint>
 #include <map>
@@ -12,8 +14,15 @@
 #include "common/base/fake_executor.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "common/protocol/block_checksum.h"
 #include "common/protocol/blocks.h"
+#include "common/protocol/payload.h"
+#include "common/protocol/view_key.h"
+#include "proto/parameter.pb.h"
+#include "proto/scheduler.pb.h"
+#include "server/push_binding.h"
 #include "server/server_jobs.h"
+#include "server/worker_streams.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/memory_files.h"
@@ -26,6 +35,8 @@ namespace {
 
 constexpr uint64_t kServer = 7, kWorker = 8;
 constexpr uint64_t kElements = 32, kBlockElements = 16;
+constexpr uint32_t kSlots = 4;
+constexpr size_t kMaxStreams = 4;
 constexpr int kMaxEvents = 60;
 constexpr size_t kMaxReports = 8;  // to one directive, with what is due in the second after it
 
@@ -39,7 +50,7 @@ PrepareJob Preparation(uint64_t job) {
   spec.mutable_data()->add_text("text");
   spec.mutable_data()->set_label("label");
   spec.mutable_train()->set_rounds(8);
-  spec.mutable_train()->set_slots(4);
+  spec.mutable_train()->set_slots(kSlots);
   spec.mutable_optimizer()->set_learning_rate(0.1);
   CompleteJob(&spec);
   JobPlan& plan = *request.mutable_plan();
@@ -64,7 +75,7 @@ View MakeView(uint64_t job, uint64_t training, uint64_t number, uint64_t restore
   view.add_shards()->mutable_primary()->set_node_id(kServer);
   SlotAssignment& slots = *view.add_slots();
   slots.mutable_worker()->set_node_id(kWorker);
-  slots.set_slot_end(4);
+  slots.set_slot_end(kSlots);
   view.mutable_target()->set_job(job);
   view.mutable_target()->set_restore_id(restore_id);
   view.mutable_target()->set_version(8);
@@ -132,6 +143,13 @@ class Runner : public worker::JobRunner {
   worker::WorkerCore core_;
 };
 
+// A worker's Push, as the server's service keeps it.
+struct PushStream : public server::WorkerStream {
+  ViewKey view() const override { return binding.view(); }
+  void End(const absl::Status&) override {}
+  server::PushBinding binding;
+};
+
 class Nodes {
  public:
   explicit Nodes(ByteSource* source) : source_(source) {
@@ -158,6 +176,7 @@ class Nodes {
     Join();
   }
   ~Nodes() {
+    for (const auto& stream : streams_) stream->binding.Release(stream);
     worker_->Stop([] {});
     time_.RunFor(absl::Seconds(1));
   }
@@ -204,7 +223,8 @@ class Nodes {
     worker_->OnDirective(directive);
   }
   void Event() {
-    const uint32_t kind = source_->Below(16);
+    const uint32_t kind = source_->Below(20);
+    if (kind >= 16) return Call(kind - 16);
     if (kind == 0) {
       server_->OnLeaseLost();
       worker_->OnLeaseLost();
@@ -244,6 +264,60 @@ class Nodes {
     return directive;
   }
 
+  // ---- what workers and servers ask of the server ----
+  void Call(uint32_t kind) {
+    if (kind == 0) return Push();
+    if (kind == 1)
+      return CheckAnswer(Asking<PullRequest>(),
+                         [](auto& shard, const auto& request) { return shard.Blocks(KeyOf(request)).ok(); });
+    if (kind == 2)
+      return CheckAnswer(Asking<VersionsRequest>(), [](auto& shard, const auto& request) {
+        return shard.Versions(KeyOf(request)).ok();
+      });
+    const NormsRequest request = Asking<NormsRequest>();
+    const auto job = server_->Find(JobId(request.job()));
+    if (job.ok() && (*job)->shard().GetNorms(request).ok()) SHOAL_CHECK(IsServed(KeyOf(request)));
+  }
+  template <typename Message>
+  Message Asking() {
+    Message message;
+    const ViewKey key = {JobId(1 + source_->Below(2)), TrainingId(77 + source_->Below(2)),
+                         ViewId(1 + source_->Below(6))};
+    SetKey(key, &message);
+    MutateMessage(source_, &message);
+    return message;
+  }
+  bool IsServed(const ViewKey& key) const {
+    const auto job = server_->Find(key.job);
+    return job.ok() && key.view != ViewId(0) && (*job)->shard().serving() == key;
+  }
+  // `answers`: whether the shard answers the request.
+  template <typename Message, typename Answers>
+  void CheckAnswer(const Message& request, const Answers& answers) {
+    const auto job = server_->Find(JobId(request.job()));
+    if (job.ok()) SHOAL_CHECK(answers((*job)->shard(), request) == IsServed(KeyOf(request)));
+  }
+  std::shared_ptr<PushStream> AStream() {
+    if (streams_.size() < kMaxStreams && source_->Flip()) streams_.push_back(std::make_shared<PushStream>());
+    if (streams_.empty()) return nullptr;
+    return streams_[source_->Below(static_cast<uint32_t>(streams_.size()))];
+  }
+  // As the service does with a contribution that it has parsed.
+  void Push() {
+    const std::shared_ptr<PushStream> stream = AStream();
+    if (stream == nullptr) return;
+    auto header = Asking<ContributionHeader>();
+    const Payload payload = Payload::CopyOf(std::vector<uint8_t>(kBlockElements * sizeof(float)));
+    if (source_->Flip()) header.set_slot_end(kSlots);
+    header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+    const ViewKey bound = stream->view();
+    const auto job =
+        stream->binding.Bind(KeyOf(header), stream, [this](JobId id) { return server_->Find(id); });
+    if (!job.ok()) return;
+    SHOAL_CHECK(stream->view() == KeyOf(header) && (bound.view == ViewId(0) || bound == stream->view()));
+    if ((*job)->shard().Contribute(header, payload).ok()) SHOAL_CHECK(IsServed(KeyOf(header)));
+  }
+
   ByteSource* const source_;
   FakeTime time_;
   MemoryFiles files_;
@@ -251,6 +325,7 @@ class Nodes {
   NoArtifacts artifacts_;
   Builder builder_;
   std::vector<NodeReport> reports_;
+  std::vector<std::shared_ptr<PushStream>> streams_;
   std::unique_ptr<server::ServerJobs> server_;
   std::unique_ptr<worker::WorkerJobs> worker_;
 };
