@@ -33,8 +33,6 @@ class Oracle {
   // ---- provenance ----
   // A worker has computed with these parameters.
   void OnComputed(Version version, const float* theta);
-  // A worker evaluates these parameters: those of some version. Which one, the statistics show at the end.
-  void OnEvaluated(const float* theta);
   // A server that serves `serving` has added a contribution: it must belong to that view and have the bits of
   // the sum of the slots' gradients.
   void OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
