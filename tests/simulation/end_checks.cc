@@ -96,7 +96,7 @@ void EndChecks::CheckOver(SubmittedJob* job, const JobStateRecord& record) {
     return;
   }
   if (record.state() == JOB_STATE_FAILED && !job->oracle->reference().failure.empty())
-    return job->oracle->OnFailed(*described);
+    return job->oracle->OnFailed(*described, state_->HasFault({"outdate"}));
   if (record.state() != JOB_STATE_COMPLETED)
     return state_->Fail(absl::StrCat(name, " has ended as ", end, ": ", record.reason()));
   CheckCompleted(*job, record, *described);

@@ -50,11 +50,12 @@ class Oracle {
   uint64_t first_round() const { return first_round_; }
   // The job reports that it is completed; `events` is its history.
   void OnCompleted(const Job& job, const std::vector<JobEvent>& events);
-  // The job reports that it has failed; call it only when it had to.
-  void OnFailed(const Job& job);
+  // The job reports that it has failed; call it only when it had to. `put_back`: an older copy of the store
+  // was put back, which may lack evaluations that are not repeated, since the nodes are further.
+  void OnFailed(const Job& job, bool put_back);
 
  private:
-  void CheckEvaluations(const Job& job);
+  void CheckEvaluations(const Job& job, bool all);
   void CheckMetrics(const Job& job, const std::vector<JobEvent>& events);
   const std::vector<float>& SumOf(uint64_t round, uint32_t begin, uint32_t end);
 
