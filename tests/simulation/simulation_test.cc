@@ -57,7 +57,7 @@ TEST_CASE("Undisturbed, any number of servers and workers comes to the reference
   }
   CHECK(queues == std::set<std::string>{"directives", "former jobs", "held contributions", "reports",
                                         "snapshots", "streams", "unfinished jobs", "watchers",
-                                        "work on files"});
+                                        "leftovers to delete"});
 }
 
 // For each n, the n-th action of a process is its last one: between a store's write and each effect, between
