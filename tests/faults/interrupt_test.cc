@@ -135,6 +135,19 @@ TEST_CASE("Ctrl-C while the data is being read says at once what is waited for",
   WaitForNoProcess(dir / "run");
 }
 
+TEST_CASE("Ctrl-C while the scheduler does not come up is not kept waiting", "[interrupt]") {
+  const TestDir dir;
+  const auto process =
+      StartTraining(dir, {kTiny, "--scheduler-flag=--fault", "--scheduler-flag=path=run/state,error=HANG"});
+  WaitForText(dir / "run/logs/scheduler.log", "Injecting faults", process.get());
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(10)));
+  CHECK(process->Ended() == "exit status 130");
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(),
+             Contains("Stopped before the training could begin"));
+  WaitForNoProcess(dir / "run");
+}
+
 // The process of a daemon that belongs to the training in DIR/run.
 pid_t DaemonIn(const TestDir& dir, const std::string& name) {
   const std::vector<pid_t> found =
