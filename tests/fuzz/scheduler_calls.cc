@@ -294,12 +294,12 @@ class Play {
     return sessions_[source_->Below(static_cast<uint32_t>(sessions_.size()))].get();
   }
   void Report() {
-    const Session* const session = ASession();
+    Session* const session = ASession();
     if (session == nullptr) return;
     NodeReport report;
     report.mutable_heartbeat();
     (void)node_->Report(session->node, Received(report));
-    if (source_->Below(8) == 0) node_->SessionOver(session->node, sessions_.back().get());
+    if (source_->Below(8) == 0) node_->SessionOver(session->node, session);
   }
   // A worker derives the plan that it was asked for.
   void Prepare() {
