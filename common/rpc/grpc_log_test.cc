@@ -37,6 +37,7 @@ class CapturedLog {
 };
 
 TEST_CASE("An error of gRPC that belongs to no call is a warning in the log") {
+  gpr_log_verbosity_init();  // as when gRPC starts
   const CapturedLog log;
   // gRPC logs this once when it stops listening, and the daemon looks healthy otherwise.
   gpr_log(GPR_ERROR, "Failed accept4: %s", "Too many open files");
