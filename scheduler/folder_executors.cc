@@ -1,5 +1,6 @@
 #include "scheduler/folder_executors.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -8,6 +9,18 @@ namespace shoal::scheduler {
 
 void FolderExecutors::Post(const std::string& folder, std::function<void()> task) {
   absl::MutexLock lock(&mutex_);
+  Add(folder, std::move(task));
+}
+
+bool FolderExecutors::PostIfRoom(const std::string& folder, std::function<void()> task) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = folders_.find(folder);
+  if (found != folders_.end() && found->second.tasks >= kMaxTasks) return false;
+  Add(folder, std::move(task));
+  return true;
+}
+
+void FolderExecutors::Add(const std::string& folder, std::function<void()> task) {
   if (stopped_) return;
   Folder& one = folders_[folder];
   if (one.executor == nullptr) one.executor = factory_("files");
@@ -42,6 +55,13 @@ void FolderExecutors::Stop() {
 size_t FolderExecutors::size() const {
   absl::MutexLock lock(&mutex_);
   return folders_.size();
+}
+
+size_t FolderExecutors::most_tasks() const {
+  absl::MutexLock lock(&mutex_);
+  size_t most = 0;
+  for (const auto& [name, folder] : folders_) most = std::max(most, folder.tasks);
+  return most;
 }
 
 }  // namespace shoal::scheduler

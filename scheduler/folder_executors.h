@@ -15,8 +15,14 @@ namespace shoal::scheduler {
 
 // One executor for each folder with work: work on one folder is done in order of arrival, work on different
 // folders in parallel. Thread-safe.
+//
+// Bounded for a folder that hangs: work that others wait for is limited by them (a job has few commits and
+// checks in progress); what could be posted again and again meanwhile must use PostIfRoom.
 class FolderExecutors {
  public:
+  // Tasks of one folder, waiting or running, with which PostIfRoom finds no room.
+  static constexpr size_t kMaxTasks = 1000;
+
   explicit FolderExecutors(ExecutorFactory factory) : factory_(std::move(factory)) {}
   // Calls Stop.
   ~FolderExecutors() { Stop(); }
@@ -25,6 +31,8 @@ class FolderExecutors {
 
   // Tasks posted after Stop are dropped.
   void Post(const std::string& folder, std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, for work that may be left out: returns false, without effect, when there is no room for it.
+  bool PostIfRoom(const std::string& folder, std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Releases idle executors. Call from time to time, but not from a task; never blocks for long.
   void Sweep() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -33,12 +41,16 @@ class FolderExecutors {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The tasks, waiting or running, of the folder that has most.
+  size_t most_tasks() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Folder {
     std::unique_ptr<Executor> executor;
     size_t tasks = 0;  // waiting or running
   };
+
+  void Add(const std::string& folder, std::function<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorFactory factory_;
   mutable absl::Mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include "catch2/catch.hpp"
 #include "common/base/event.h"
+#include "common/base/fake_executor.h"
 #include "common/base/timer_queue.h"
 #include "common/storage/fault_env.h"
 #include "common/storage/test_dir.h"
@@ -33,6 +34,22 @@ TEST_CASE(
   executors.Stop();
   executors.Post("other", [&] { FAIL("dropped"); });
   CHECK(executors.size() == 0);
+}
+
+TEST_CASE("While a folder hangs, work that may be left out is, beyond a bound; other work is not") {
+  FakeTime time;  // runs nothing until it is told to
+  FolderExecutors executors(time.factory());
+  size_t done = 0;
+  const auto task = [&] { ++done; };
+  for (size_t i = 0; i < FolderExecutors::kMaxTasks; ++i) REQUIRE(executors.PostIfRoom("hung", task));
+  CHECK_FALSE(executors.PostIfRoom("hung", task));
+  CHECK(executors.PostIfRoom("other", task));
+  executors.Post("hung", task);
+  CHECK(executors.most_tasks() == FolderExecutors::kMaxTasks + 1);
+  time.Run();
+  CHECK(done == FolderExecutors::kMaxTasks + 2);
+  CHECK(executors.most_tasks() == 0);
+  CHECK(executors.PostIfRoom("hung", task));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "common/base/random.h"
 #include "common/base/status.h"
 #include "common/base/timer_queue.h"
+#include "common/rpc/address.h"
 #include "common/rpc/daemon.h"
 #include "scheduler/scheduler_node.h"
 #include "scheduler/scheduler_service.h"
@@ -53,7 +54,7 @@ absl::Status Run(const Flags& flags) {
     SHOAL_ASSIGN_OR_RETURN(options.core.checkpoint_root, AbsolutePath(flags.checkpoint_dir));
   }
   options.env = daemon->env();
-  SHOAL_RETURN_IF_ERROR(options.env->CreateDirs(state_dir));
+  SHOAL_RETURN_IF_ERROR(daemon->PrepareFolder("--state-dir", state_dir));
   SHOAL_ASSIGN_OR_RETURN(options.store, OpenSqliteStore(JoinPath(state_dir, "scheduler.sqlite")));
   options.artifact_dir = JoinPath(state_dir, "artifacts");
   options.executors = NewThreadExecutor;
@@ -76,6 +77,7 @@ absl::Status Run(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app("Shoal's scheduler: nodes join it, users submit jobs to it.", "shoal-scheduler");
   shoal::scheduler::Flags flags;
+  flags.daemon.listen = shoal::kDefaultScheduler;
   flags.daemon.AddTo(&app);
   app.add_option("--state-dir", flags.state_dir,
                  "Folder for jobs, nodes and artifacts; a restarted scheduler continues from it")
@@ -94,13 +96,11 @@ int main(int argc, char** argv) {
       "A node whose connection broke this long ago and that has not come back is considered dead");
   shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
                          shoal::scheduler::kLongestMs,
-                         "How long a job waits for a worker that can read its data once all have refused");
+                         "How long a job waits for a worker that can prepare it once all have refused");
   shoal::AddNumberOption(
       &app, "--storage-patience-ms", &flags.storage_patience_ms, 0, shoal::scheduler::kLongestMs,
       "How long a job that can do nothing else waits, before it fails, for checkpoint storage "
       "that is full or missing");
-  app.footer(
-      "Example, for a cluster on one machine:\n  shoal-scheduler --listen 127.0.0.1:7070 --state-dir "
-      "/var/lib/shoal");
+  app.footer("Example, for a cluster on one machine:\n  shoal-scheduler --state-dir /var/lib/shoal");
   return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::scheduler::Run(flags); });
 }

@@ -29,7 +29,7 @@ TEST_CASE(
     CHECK((h.Last(w2, Directive::kPrepareJob) != nullptr) == (attempt < 3));
   }
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-  CHECK(h.GetJob().reason() == "no worker can read the data; w2 can't take part: no memory");
+  CHECK(h.GetJob().reason() == "no worker can prepare the job; w2 can't take part: no memory");
 }
 
 TEST_CASE("A worker that can't derive the plan does not fail a job that wants more workers than refused") {
@@ -186,10 +186,10 @@ TEST_CASE("A worker without the data does not fail a job that another can read, 
     h.Refused(w2, "data.tsv: not found");
     h.Pass(absl::Seconds(2), {w1, w2});
     CHECK(h.GetJob().state() == JOB_STATE_FAILED);
-    CHECK(
-        h.GetJob().reason() ==
-        "no worker can read the data; w1 can't take part: data.tsv: not found; w2 can't take part: data.tsv: "
-        "not found");
+    CHECK(h.GetJob().reason() ==
+          "no worker can prepare the job; w1 can't take part: data.tsv: not found; w2 can't take part: "
+          "data.tsv: "
+          "not found");
   }
 }
 

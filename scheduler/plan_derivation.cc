@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/sha256.h"
+#include "common/base/utf8.h"
+#include "common/job/artifact_names.h"
 #include "common/job/job_plan_check.h"
 #include "common/job/job_print.h"
 #include "common/job/plan_text.h"
@@ -15,8 +17,25 @@
 namespace shoal::scheduler {
 namespace {
 
-// The artifact that export needs of a job that has ended.
-constexpr char kTokenizer[] = "tokenizer";
+constexpr int kShownLabels = 5;
+
+// "; 43 labels: admin, comm, ...", "" when there are none: labels that look wrong come from a wrong column.
+std::string LabelsText(const JobPlan& plan) {
+  if (plan.labels().empty()) return "";
+  std::string text =
+      absl::StrCat("; ", plan.labels_size(), plan.labels_size() == 1 ? " label: " : " labels: ");
+  for (int i = 0; i < std::min(plan.labels_size(), kShownLabels); ++i)
+    absl::StrAppend(&text, i == 0 ? "" : ", ", ToQuoted(plan.labels(i)));
+  if (plan.labels_size() > kShownLabels) text += ", ...";
+  return text;
+}
+
+// "; left out because of data.min_class_count: 12 examples", "" when there are none.
+std::string RareText(const JobPlan& plan) {
+  if (plan.rare_examples() == 0) return "";
+  return absl::StrCat("; left out because of data.min_class_count: ", plan.rare_examples(),
+                      plan.rare_examples() == 1 ? " example" : " examples");
+}
 
 bool IsPresentWorker(const Member& member) {
   return member.is_worker() && member.connected && !member.leaving;
@@ -93,10 +112,11 @@ void PlanDerivation::TakePlan(absl::Time now, const Member& member, const JobPla
   SaveDefinition();
   deriver_ = NodeId(0);
   for (auto& [id, worker] : workers_) worker.vote = 0;
+  roll_call_->TellRefusals(now);
   context_.history->Message(
       now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
                         plan.validation_examples(), " validation and ", plan.test_examples(),
-                        " test examples; ", plan.rounds(), " rounds"));
+                        " test examples", RareText(plan), LabelsText(plan), "; ", plan.rounds(), " rounds"));
 }
 
 void PlanDerivation::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
@@ -193,10 +213,11 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   if (!data_error.empty()) return {data_error};
   const Member* const deriver = ChooseDeriver(now);
   if (deriver == nullptr) {
+    roll_call_->TellRefusals(now);
     const std::string refusals = roll_call_->RefusalsText();
     if (roll_call_->NobodyCan(now, NODE_ROLE_WORKER))
-      return {absl::StrCat("no worker can read the data", refusals)};
-    return {std::nullopt, absl::StrCat("waits for a worker that can read the data", refusals)};
+      return {absl::StrCat("no worker can prepare the job", refusals)};
+    return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};
   }
   deriver_ = deriver->id;
   roll_call_->AskToDerive(now, *deriver, /*derivation=*/0);
@@ -211,7 +232,8 @@ std::vector<NodeId> PlanDerivation::Debtors() const {
 
 void PlanDerivation::AddNeededArtifacts(bool ended, std::set<std::string>* sha256) const {
   for (const Artifact& artifact : job_->plan().artifacts()) {
-    if (!ended || artifact.name() == kTokenizer) sha256->insert(artifact.sha256());
+    // Export needs the vocabulary.
+    if (!ended || artifact.name() == kTokenizerArtifact) sha256->insert(artifact.sha256());
   }
 }
 

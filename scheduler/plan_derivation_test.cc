@@ -50,6 +50,30 @@ TEST_CASE("One worker derives the plan, which is stored") {
   CHECK(f.derivation.Debtors().empty());
 }
 
+TEST_CASE("Users are told the first labels, and how many examples were left out") {
+  Fixture f;
+  JobPlan plan = scheduler::Plan();
+  SECTION("few labels, all examples") {
+    f.Plan(f.Join(1, NODE_ROLE_WORKER), plan);
+    CHECK(
+        f.Said("worker-1 has read the data: 100 training, 10 validation and 10 test examples; "
+               "2 labels: a, b; 20 rounds"));
+  }
+  SECTION("many labels, without rare ones") {
+    for (const char* label : {"c", "d", "e", "f"}) plan.add_labels(label);
+    plan.set_rare_examples(12);
+    f.Plan(f.Join(1, NODE_ROLE_WORKER), plan);
+    CHECK(
+        f.Said("10 test examples; left out because of data.min_class_count: 12 examples; "
+               "6 labels: a, b, c, d, e, ...; 20 rounds"));
+  }
+  SECTION("no labels") {
+    plan.clear_labels();
+    f.Plan(f.Join(1, NODE_ROLE_WORKER), plan);
+    CHECK(f.Said("10 test examples; 20 rounds"));
+  }
+}
+
 TEST_CASE("A plan that does not fit the job, or its checkpoint, counts as a refusal") {
   Fixture f;
   const Member& worker = f.Join(1, NODE_ROLE_WORKER);
@@ -92,6 +116,29 @@ TEST_CASE("Data that two machines find wrong fail the job; data that one finds w
   CHECK_FALSE(f.derivation.Derive(f.now).failure);
   f.Refused(other, /*fatal=*/true);
   CHECK(*f.derivation.Derive(f.now).failure == "no such file");
+}
+
+TEST_CASE(
+    "Users are told of an error in the data once: as the job's reason, or when the job goes on without") {
+  Fixture f;
+  const Member &one = f.Join(1, NODE_ROLE_WORKER, "a"), &other = f.Join(2, NODE_ROLE_WORKER, "b");
+  f.Refused(one, /*fatal=*/true);
+  CHECK_FALSE(f.derivation.Derive(f.now).failure);
+  CHECK_FALSE(f.Said("no such file"));  // the other one is asked
+  SECTION("another machine confirms it") {
+    f.Refused(other, /*fatal=*/true);
+    CHECK(f.derivation.Derive(f.now).failure);
+    CHECK_FALSE(f.Said("no such file"));
+  }
+  SECTION("another has a good copy") {
+    f.Plan(other);
+    CHECK(f.Said("worker-1 can't take part: no such file"));
+  }
+  SECTION("nobody else can be asked now") {
+    f.Refused(other);
+    CHECK_FALSE(f.derivation.Derive(f.now).failure);
+    CHECK(f.Said("worker-1 can't take part: no such file"));
+  }
 }
 
 TEST_CASE("A plan that most workers contradict is derived again, once") {

@@ -60,6 +60,12 @@ Heartbeat Bounded(const Heartbeat& heartbeat) {
     kept = peer;
     kept.set_error(peer.error().substr(0, ProgressWatch::kMaxTextBytes));
   }
+  for (const QueueLength& queue : heartbeat.queues()) {
+    if (bounded.queues_size() == ProgressWatch::kMaxQueues) break;
+    QueueLength& kept = *bounded.add_queues();
+    kept = queue;
+    kept.set_name(queue.name().substr(0, ProgressWatch::kMaxTextBytes));
+  }
   return bounded;
 }
 

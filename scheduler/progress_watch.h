@@ -38,6 +38,7 @@ class ProgressWatch {
   // Limits on what is kept of one heartbeat.
   static constexpr int kMaxActivities = 64;
   static constexpr int kMaxUnreachable = 1024;
+  static constexpr int kMaxQueues = 16;
   static constexpr size_t kMaxTextBytes = 512;
   // Maximum number of (job, kind of activity) pairs whose waits are kept.
   static constexpr size_t kMaxMeasured = 256;

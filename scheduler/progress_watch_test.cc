@@ -222,10 +222,12 @@ TEST_CASE("Reports of invalid times, or about nodes that do not exist, do no har
     heartbeat.mutable_unreachable(i)->set_seconds(100);
     heartbeat.mutable_unreachable(i)->set_error(std::string(100'000, 'x'));
     heartbeat.add_activities()->set_kind(static_cast<ActivityKind>(i));
+    heartbeat.add_queues()->set_name(std::string(100'000, 'x'));
   }
   f.watch.OnHeartbeat(f.now, kWorker, heartbeat, f.members);
   CHECK(f.watch.Cuts(f.members).empty());
   CHECK(f.watch.Last(kWorker)->activities_size() == ProgressWatch::kMaxActivities);
+  CHECK(f.watch.Last(kWorker)->queues_size() == ProgressWatch::kMaxQueues);
   CHECK(f.watch.Last(kWorker)->ByteSizeLong() < 100'000);
 }
 

@@ -27,6 +27,7 @@ void RollCall::OnPrepared(NodeId node) {
   Candidate& candidate = nodes_[node];
   candidate.prepared = true;
   candidate.refused.clear();
+  candidate.untold = false;
   candidate.refusals = 0;
 }
 
@@ -38,10 +39,20 @@ RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, cons
   const bool failed = node.prepared && at_work;
   CountRefusal(now, reason, failed, &node);
   if (report.fatal() && !member.is_worker()) return {failed, reason};
-  if (news) context_.history->Warn(now, absl::StrCat(member.name, " can't take part: ", reason));
+  node.untold |= news;
+  // An error in spec or data may be about to fail the job, and would be told as its reason.
+  if (!report.fatal() || job_.has_plan()) TellRefusals(now);
   if (failed && NobodyCan(now, NODE_ROLE_WORKER))
     return {failed, absl::StrCat("no worker can do the work", RefusalsText(NODE_ROLE_WORKER))};
   return {failed, std::nullopt};
+}
+
+void RollCall::TellRefusals(absl::Time now) {
+  for (auto& [id, node] : nodes_) {
+    const Member* const member = context_.members.Find(id);
+    if (member == nullptr || !std::exchange(node.untold, false)) continue;
+    context_.history->Warn(now, absl::StrCat(member->name, " can't take part: ", node.refused));
+  }
 }
 
 void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const {

@@ -41,7 +41,10 @@ class RollCall {
     Failure failure = std::nullopt;
   };
   // `at_work`: the node has slots in the current view.
+  // Users are told the reason, except, as long as there is no plan, of an error in spec or data.
   Refusal OnRefused(absl::Time now, const Member& member, const JobRefused& report, bool at_work);
+  // Tells users what they have not been told: the job goes on, or waits, without these nodes.
+  void TellRefusals(absl::Time now);
   // The worker has derived another plan than the job's: counts as a refusal.
   void OnOtherPlan(absl::Time now, NodeId worker);
   // The node has dropped the job for a reason on the scheduler's side.
@@ -118,6 +121,7 @@ class RollCall {
     absl::Time offered_at;
     bool prepared = false;
     std::string refused;  // why it does not take part, until it does
+    bool untold = false;  // users don't know that yet
     uint32_t refusals = 0;
     std::string failure;                            // why its work for the view last failed (worker)
     uint32_t failures = 0;                          // of its work (worker)

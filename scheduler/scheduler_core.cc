@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/job/job_print.h"
 #include "common/job/job_spec.h"
+#include "common/protocol/queue_length.h"
 #include "common/protocol/same_message.h"
 #include "common/storage/file.h"
 
@@ -373,9 +374,12 @@ absl::Status SchedulerCore::CheckRequest(const SubmitJobRequest& request) const 
 }
 
 // Every status contains a message for each waiting job.
+size_t SchedulerCore::UnfinishedJobs() const {
+  return std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->ended(); });
+}
+
 absl::Status SchedulerCore::CheckQueue() const {
-  const size_t waiting =
-      std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->ended(); });
+  const size_t waiting = UnfinishedJobs();
   if (waiting < kMaxWaitingJobs) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(waiting, " unfinished jobs already, of at most ",
                                                    kMaxWaitingJobs, ": submit again when one has ended"));
@@ -493,6 +497,7 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
     if (const Heartbeat* const last = watch_.Last(id)) {
       *node.mutable_activities() = last->activities();
       *node.mutable_unreachable() = last->unreachable();
+      *node.mutable_queues() = last->queues();
     }
     if (!member.connected)
       node.set_detail(absl::StrCat(node.detail(), node.detail().empty() ? "" : "; ", "no session"));
@@ -500,6 +505,7 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
   std::vector<std::string> stalls;
   if (active != nullptr) active->AddStalls(now, &stalls);
   for (std::string& stall : stalls) *status.add_stalls() = std::move(stall);
+  AddQueue("unfinished jobs", UnfinishedJobs(), kMaxWaitingJobs, status.mutable_queues());
   return status;
 }
 

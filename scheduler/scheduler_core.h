@@ -52,7 +52,7 @@ class SchedulerCore {
   void Tick(absl::Time now);
 
   // ---- users ----
-  // Maximum number of unfinished jobs.
+  // Maximum number of unfinished jobs; the status says how many there are.
   static constexpr size_t kMaxWaitingJobs = 1000;
   // Completes and checks the spec. The same request_id returns the same job. `resume` is what was found
   // at request.resume_from; `folder` says whether a new job may use request.checkpoint_dir, judging by the
@@ -106,6 +106,7 @@ class SchedulerCore {
   JobRun* TrainedJob(NodeId node, uint64_t job, const NodeReport& report);
   absl::Status Dispatch(absl::Time now, Member* member, const NodeReport& report);
   absl::Status CheckRequest(const SubmitJobRequest& request) const;
+  size_t UnfinishedJobs() const;
   absl::Status CheckQueue() const;
   absl::Status CheckFolderIsFree(const std::string& checkpoint_dir) const;
   JobRun* Find(JobId job);

@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/protocol/queue_length.h"
 #include "common/storage/checkpoint.h"
 #include "scheduler/checkpoint_files.h"
+#include "scheduler/directive_queue.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::scheduler {
@@ -195,7 +197,16 @@ absl::StatusOr<ClusterStatus> SchedulerNode::GetStatus() {
   SHOAL_RETURN_IF_ERROR(failed_);
   ClusterStatus status = core_.GetStatus(Now());
   status.set_uptime_seconds(absl::ToDoubleSeconds(Now() - started_));
+  for (NodeStatus& node : *status.mutable_nodes()) AddUnread(&node);
+  AddQueue("watchers", watcher_count_, kMaxWatchers, status.mutable_queues());
+  AddQueue("work on files", files_.most_tasks(), FolderExecutors::kMaxTasks, status.mutable_queues());
   return status;
+}
+
+void SchedulerNode::AddUnread(NodeStatus* node) const {
+  node->set_max_unread_directive_bytes(DirectiveQueue::kMaxUnreadBytes);
+  const auto session = sessions_.find(NodeId(node->node().node_id()));
+  if (session != sessions_.end()) node->set_unread_directive_bytes(session->second->unread_bytes());
 }
 
 absl::StatusOr<uint64_t> SchedulerNode::Watch(JobId job, uint64_t after, JobWatcher* watcher) {
@@ -296,8 +307,19 @@ void SchedulerNode::CarryOut(Action action) {
     const absl::Status status = artifacts_.KeepOnly(keep->sha256);
     if (!status.ok()) spdlog::warn("Can't delete an artifact that no job needs: {}", status.ToString());
   } else if (!std::holds_alternative<Persist>(action) && !std::holds_alternative<Erase>(action)) {
-    const std::string folder = FolderOf(action);
-    files_.Post(folder, [this, action = std::move(action)] { WorkOnFiles(action); });
+    PostWorkOnFiles(std::move(action));
+  }
+}
+
+// While a folder hangs, each version whose parts the servers still write adds such a deletion. What one
+// leaves is deleted with the next restore point, or at the job's end.
+void SchedulerNode::PostWorkOnFiles(Action action) {
+  const std::string folder = FolderOf(action);
+  const bool may_be_left_out = std::holds_alternative<DeletePartsOfVersion>(action);
+  auto work = [this, action = std::move(action)] { WorkOnFiles(action); };
+  if (!may_be_left_out) return files_.Post(folder, std::move(work));
+  if (!files_.PostIfRoom(folder, std::move(work))) {
+    spdlog::warn("{} hangs: parts of a version that can't be completed stay there for now", folder);
   }
 }
 

@@ -29,6 +29,8 @@ class SessionStream {
   virtual ~SessionStream() = default;
   virtual void Send(const Directive& directive) = 0;
   virtual void End(const absl::Status& status) = 0;
+  // How many bytes of directives the node has not read, for the status.
+  virtual size_t unread_bytes() const { return 0; }
 };
 
 // A watcher of a job. Called with SchedulerNode's lock held; must not call back.
@@ -53,7 +55,8 @@ class SchedulerNode {
     Env* env = nullptr;
     ExecutorFactory executors;  // for ticks and for work on files
   };
-  // Maximum number of watchers: each holds one of the RPC server's threads.
+  // Maximum number of watchers: each holds one of the RPC server's threads. The status says how many there
+  // are.
   static constexpr size_t kMaxWatchers = 256;
 
   // Reads the store. Errors: those of the store; DATA_LOSS if it is damaged.
@@ -109,6 +112,8 @@ class SchedulerNode {
   // Carries out the core's actions. Errors: those of the store.
   absl::Status CarryOut() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CarryOut(Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PostWorkOnFiles(Action action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddUnread(NodeStatus* node) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TickLater();
   void WorkOnFiles(const Action& action) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -13,7 +13,9 @@
 #include "common/base/fake_executor.h"
 #include "common/base/release.h"
 #include "common/base/sha256.h"
+#include "common/protocol/queue_length.h"
 #include "common/storage/test_dir.h"
+#include "scheduler/directive_queue.h"
 #include "scheduler/memory_store.h"
 #include "scheduler/sqlite_store.h"
 
@@ -24,7 +26,9 @@ class FakeSession : public SessionStream {
  public:
   void Send(const Directive& directive) override { directives.push_back(directive); }
   void End(const absl::Status& status) override { ended = status; }
+  size_t unread_bytes() const override { return unread; }
   std::vector<Directive> directives;
+  size_t unread = 0;
   std::optional<absl::Status> ended;
 };
 
@@ -67,6 +71,26 @@ struct Fixture {
   }
 };
 
+SubmitJobRequest SubmitRequest(const std::string& id) {
+  SubmitJobRequest request;
+  request.set_request_id(id);
+  JobSpec& spec = *request.mutable_spec();
+  spec.set_name("test");
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  spec.mutable_data()->add_files("data.tsv");
+  spec.mutable_data()->add_text("text");
+  spec.mutable_data()->set_label("label");
+  spec.mutable_train()->set_rounds(20);
+  spec.mutable_train()->set_slots(4);
+  spec.mutable_optimizer()->set_learning_rate(0.1);
+  return request;
+}
+
+struct FakeWatcher : JobWatcher {
+  void OnHistory() override {}
+  void OnProgress(const JobEvent&) override {}
+};
+
 TEST_CASE(
     "A scheduler in simulated time ends the lease of a node that is silent, and ticks by no other clock") {
   FakeSession session;  // outlives the node, which ends it
@@ -98,6 +122,49 @@ TEST_CASE("A node's new session ends its former one") {
   CHECK(fixture.node->GetStatus()->nodes_size() == 1);
 }
 
+// The status's queue `name`.
+const QueueLength& QueueOf(const ClusterStatus& status, const std::string& name) {
+  for (const QueueLength& queue : status.queues()) {
+    if (queue.name() == name) return queue;
+  }
+  FAIL("there is no " << name);
+  return status.queues(0);
+}
+
+TEST_CASE("The status says what each node has not read, and how long the scheduler's own queues are") {
+  FakeSession session;  // outlives the node, which ends it
+  FakeWatcher watcher;
+  Fixture fixture;
+  const JoinRequest request = fixture.Request("worker-1", 1);
+  const auto joined = fixture.node->Join(request);
+  REQUIRE(joined.ok());
+  REQUIRE(fixture.node->Join(fixture.Request("worker-2", 2)).ok());  // it has no session
+  REQUIRE(fixture.node->OpenSession(fixture.HelloOf(request, *joined), &session).ok());
+  session.unread = 5000;
+  const auto job = fixture.node->Submit(SubmitRequest("watched"));
+  REQUIRE(job.ok());
+  REQUIRE(fixture.node->Watch(*job, 0, &watcher).ok());
+  NodeReport report;
+  AddQueue("snapshots", 2, 3, report.mutable_heartbeat()->mutable_queues());
+  REQUIRE(fixture.node->Report(NodeId(joined->node_id()), report).ok());
+
+  const auto status = fixture.node->GetStatus();
+  REQUIRE(status->nodes_size() == 2);
+  const NodeStatus &first = status->nodes(0), &second = status->nodes(1);
+  CHECK(first.unread_directive_bytes() == 5000);
+  CHECK(first.max_unread_directive_bytes() == DirectiveQueue::kMaxUnreadBytes);
+  REQUIRE(first.queues_size() == 1);
+  CHECK(first.queues(0).name() == "snapshots");
+  CHECK(first.queues(0).length() == 2);
+  CHECK(second.unread_directive_bytes() == 0);
+  CHECK(QueueOf(*status, "watchers").length() == 1);
+  CHECK(QueueOf(*status, "watchers").limit() == SchedulerNode::kMaxWatchers);
+  CHECK(QueueOf(*status, "unfinished jobs").length() == 1);
+  CHECK(QueueOf(*status, "unfinished jobs").limit() == SchedulerCore::kMaxWaitingJobs);
+  CHECK(QueueOf(*status, "work on files").length() == 0);
+  fixture.node->Unwatch(*job, &watcher);
+}
+
 TEST_CASE("After a failed write to the store, nothing is answered or done") {
   FakeSession session;  // outlives the node, which ends it
   Fixture fixture;
@@ -119,21 +186,6 @@ TEST_CASE("After a failed write to the store, nothing is answered or done") {
   CHECK(fixture.tables == before);
 }
 
-SubmitJobRequest SubmitRequest(const std::string& id) {
-  SubmitJobRequest request;
-  request.set_request_id(id);
-  JobSpec& spec = *request.mutable_spec();
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(4);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
-  return request;
-}
-
 TEST_CASE("A repeated request gets its job, whatever has become of the checkpoint that it starts from") {
   Fixture fixture;
   SubmitJobRequest request = SubmitRequest("again");
@@ -147,11 +199,6 @@ TEST_CASE("A repeated request gets its job, whatever has become of the checkpoin
   request.set_request_id("new");
   CHECK(absl::IsNotFound(fixture.node->Submit(request).status()));
 }
-
-struct FakeWatcher : JobWatcher {
-  void OnHistory() override {}
-  void OnProgress(const JobEvent&) override {}
-};
 
 TEST_CASE("Who has followed a job further than an older store knows goes on from that store's end") {
   FakeWatcher watcher;

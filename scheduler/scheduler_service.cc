@@ -1,7 +1,5 @@
 #include "scheduler/scheduler_service.h"
 
-#include <algorithm>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -11,13 +9,12 @@
 #include "common/base/event.h"
 #include "common/rpc/artifact_chunks.h"
 #include "common/rpc/rpc.h"
+#include "scheduler/directive_queue.h"
+#include "spdlog/spdlog.h"
 
 namespace shoal::scheduler {
 namespace {
 
-// Maximum number of bytes queued for one node: a node that does not read loses its session. A plan may take
-// megabytes.
-constexpr size_t kMaxQueuedBytes = 64 << 20;
 // A client that has left is noticed within this time.
 constexpr absl::Duration kWatchPoll = absl::Milliseconds(500);
 
@@ -33,10 +30,10 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   void Send(const Directive& directive) override {
     absl::MutexLock lock(&mutex_);
     if (end_) return;
-    queued_bytes_ += directive.ByteSizeLong();
-    queue_.push_back(directive);
-    if (queued_bytes_ > kMaxQueuedBytes) {
-      end_ = absl::ResourceExhaustedError("the node does not read its directives");
+    const absl::Status status = queue_.Push(directive);
+    if (!status.ok()) {
+      spdlog::warn("Node {} loses its session: {}", id_.value(), std::string(status.message()));
+      end_ = status;
       context_->TryCancel();  // a write in progress would never end
     }
     WriteNext();
@@ -44,8 +41,12 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   void End(const absl::Status& status) override {
     absl::MutexLock lock(&mutex_);
     if (!end_) end_ = status;
-    queue_.clear();
+    queue_.Clear();
     WriteNext();
+  }
+  size_t unread_bytes() const override {
+    absl::MutexLock lock(&mutex_);
+    return queue_.bytes();
   }
 
   // ---- gRPC ----
@@ -98,10 +99,9 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
       finished_ = true;
       return Finish(ToGrpcStatus(*end_));
     }
-    if (queue_.empty()) return;
-    directive_ = std::move(queue_.front());
-    queued_bytes_ -= directive_.ByteSizeLong();
-    queue_.pop_front();
+    std::optional<Directive> next = queue_.Pop();
+    if (!next) return;
+    directive_ = *std::move(next);
     writing_ = true;
     StartWrite(&directive_);
   }
@@ -110,12 +110,11 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   grpc::CallbackServerContext* const context_;
   // Used by the reading callbacks, one at a time.
   NodeReport report_;
-  NodeId id_;
+  NodeId id_;  // also by Send, which is called only once it is set
   bool open_ = false;
 
-  absl::Mutex mutex_;
-  std::deque<Directive> queue_ ABSL_GUARDED_BY(mutex_);
-  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable absl::Mutex mutex_;
+  DirectiveQueue queue_ ABSL_GUARDED_BY(mutex_);
   Directive directive_ ABSL_GUARDED_BY(mutex_);  // being written
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;

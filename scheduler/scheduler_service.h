@@ -7,7 +7,8 @@
 namespace shoal::scheduler {
 
 // Sessions are callback reactors, so that a thousand nodes don't need a thousand threads; the rest is
-// synchronous.
+// synchronous. A session reads a report only when it has handled the one before it, so reports wait at the
+// node; directives wait in a DirectiveQueue.
 using SchedulerServiceBase = SchedulerService::WithCallbackMethod_Session<SchedulerService::Service>;
 
 class SchedulerServiceImpl : public SchedulerServiceBase {

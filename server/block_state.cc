@@ -35,7 +35,7 @@ BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, st
       moments_(std::move(start.moments)),
       version_(start.version.value()),
       published_version_(start.version.value()) {
-  published_.reserve(job_->rounds->versions_kept() + 1);
+  published_.reserve(job_->rounds->versions_kept());
   published_.push_back(Finish(
       start.version, Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get()))));
   absl::MutexLock lock(&mutex_);

@@ -215,6 +215,11 @@ std::optional<CheckpointWriter::Writing> CheckpointWriter::writing() const {
   return Writing{Detail(), progress_};
 }
 
+size_t CheckpointWriter::waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return snapshots_.size();
+}
+
 std::string CheckpointWriter::Detail() const {
   const std::string detail = writing_              ? absl::StrCat("writes version ", writing_->value())
                              : retried_ != nullptr ? absl::StrCat("can't write version ",

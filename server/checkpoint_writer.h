@@ -83,6 +83,8 @@ class CheckpointWriter {
   void RepeatReports() const ABSL_LOCKS_EXCLUDED(mutex_);
   // nullopt: nothing.
   std::optional<Writing> writing() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // How many snapshots wait, of at most SnapshotQueue::kMaxSize.
+  size_t waiting() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   bool IsCurrent(RestoreId restore_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -38,6 +38,7 @@ absl::Status Run(const Flags& flags) {
   SHOAL_RETURN_IF_ERROR(CheckAdvertised(flags));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("server")));
+  SHOAL_RETURN_IF_ERROR(daemon->PrepareFolder("--work-dir", flags.node.work_dir));
   ServerDaemon::Options options;
   options.channel = NewChannel(flags.node.scheduler);
   options.work_dir = flags.node.work_dir;

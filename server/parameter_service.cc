@@ -24,9 +24,6 @@ namespace {
 
 // How long a write may take once its stream is over. A worker that is reading accepts a block in less.
 constexpr absl::Duration kWritePatience = absl::Seconds(2);
-// The maximum number of replies waiting on a stream; one more ends it. A worker that gets a reply resends on
-// a new stream anyway.
-constexpr size_t kMaxReplies = 16;
 
 // Ends a call that can't finish until a write does: if the worker has stopped reading, that would take
 // forever. Thread-safe.
@@ -115,7 +112,7 @@ class PushReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
     const std::optional<PushReply> reply = ReplyTo(message.header, result.status());
     if (!reply) return result.status();
     absl::MutexLock lock(&mutex_);
-    if (replies_.size() >= kMaxReplies) return result.status();
+    if (replies_.size() >= ParameterServiceImpl::kMaxReplies) return result.status();
     replies_.push_back(reply->SerializeAsString());
     WriteNext();
     return absl::OkStatus();

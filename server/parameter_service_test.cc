@@ -94,7 +94,7 @@ class Server {
   }
   // Accepts no new calls and waits for those in progress.
   void FinishCalls(absl::Duration grace) { rpc_->Shutdown(grace); }
-  // Drops the job as ServerNode does when it is over; the result expires with the last reference.
+  // Drops the job as ServerJobs does when it is over; the result expires with the last reference.
   std::weak_ptr<ShardHost> Drop() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::shared_ptr<ShardHost> dropped;
     {
@@ -319,7 +319,9 @@ TEST_CASE("A worker that sends damaged contributions and reads no reply loses it
   PushReply reply;
   while (stream->Read(&reply)) {
   }
-  CHECK_FALSE(stream->Finish().ok());
+  const grpc::StatusCode code = stream->Finish().error_code();
+  INFO(code);  // CANCELLED: the reply being written did not end either
+  CHECK((code == grpc::StatusCode::DATA_LOSS || code == grpc::StatusCode::CANCELLED));
 }
 
 TEST_CASE("A caller that is not a peer gets no norms, and the server survives") {

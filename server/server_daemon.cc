@@ -11,8 +11,8 @@ ServerDaemon::ServerDaemon(Options options)
       artifacts_({options_.env, JoinPath(options_.work_dir, "artifacts"), options_.channel}),
       node_(NodeOptions()) {}
 
-ServerNode::Options ServerDaemon::NodeOptions() {
-  ServerNode::Options options;
+ServerJobs::Options ServerDaemon::NodeOptions() {
+  ServerJobs::Options options;
   options.threads = options_.threads;
   options.env = options_.env;
   options.executors = NewThreadExecutor;

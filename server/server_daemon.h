@@ -1,4 +1,4 @@
-// The server daemon without its command line: a ServerNode with a scheduler session, gRPC and threads.
+// The server daemon without its command line: a ServerJobs with a scheduler session, gRPC and threads.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@
 #include "common/rpc/session_client.h"
 #include "common/storage/file.h"
 #include "server/grpc_peer_link.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 
 namespace shoal::server {
 
@@ -39,18 +39,18 @@ class ServerDaemon {
   void Leave(absl::Duration timeout) { session_->Leave(timeout); }
   absl::Status WaitRefused(absl::Duration timeout) { return session_->WaitRefused(timeout); }
 
-  // See ServerNode.
+  // See ServerJobs.
   absl::StatusOr<std::shared_ptr<ShardHost>> Find(JobId job) const { return node_.Find(job); }
 
  private:
-  ServerNode::Options NodeOptions();
+  ServerJobs::Options NodeOptions();
 
   const Options options_;
   ArtifactStore artifacts_;
   GrpcPeerLink peers_;
   absl::Mutex joining_;  // callbacks wait until session_ is set
   std::unique_ptr<SessionClient> session_;
-  ServerNode node_;
+  ServerJobs node_;
 };
 
 }  // namespace shoal::server

@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/job/job_plan_check.h"
 
 namespace shoal::server {
 namespace {
-
-constexpr char kWeights[] = "weights";
 
 kernels::OptimizerConfig OptimizerOf(const OptimizerSpec& spec) {
   kernels::OptimizerConfig config;
@@ -62,7 +61,7 @@ absl::StatusOr<std::shared_ptr<const ShardConfig>> MakeShardConfig(JobId id, con
   job->blocks = CutBlocks(groups, max_block_elements);
   job->parameters.assign(plan.parameters().begin(), plan.parameters().end());
   for (const Artifact& artifact : plan.artifacts()) {
-    if (artifact.name() == kWeights) job->weights = artifact;
+    if (artifact.name() == kWeightsArtifact) job->weights = artifact;
   }
   return job;
 }

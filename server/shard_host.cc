@@ -5,9 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/protocol/queue_length.h"
 #include "common/protocol/view_key.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/restore_trouble.h"
+#include "server/snapshot_queue.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
@@ -77,18 +79,22 @@ ShardHost::~ShardHost() {
 
 absl::Status ShardHost::Install(const View& view) {
   const ViewId id(view.view());
+  bool was_queued;
   {
     absl::MutexLock lock(&mutex_);
     SHOAL_RETURN_IF_ERROR(CheckSuccessor(view, view_));
     if (stopping_) return absl::OkStatus();
-    if (view.view() > view_.view()) Begin(view);
-    if (queued_ == id) return absl::OkStatus();
-    queued_ = id;
+    if (view.view() > view_.view()) {
+      Begin(view);
+    } else if (queued_) {
+      return absl::OkStatus();
+    }
+    was_queued = std::exchange(queued_, true);
     restoring_ = Restoring{id, 0, 0, timers_->Now()};
   }
   shard_->Expect(view);
   streams_.End(id, absl::FailedPreconditionError("the view has ended"));
-  restores_->Post([this, view] { Restore(view); });
+  if (!was_queued) restores_->Post([this] { Restore(); });
   return absl::OkStatus();
 }
 
@@ -99,13 +105,15 @@ void ShardHost::Begin(const View& view) {
   checkpoints_.Begin(view);
 }
 
-void ShardHost::Restore(const View& view) {
-  const ViewId id(view.view());
+void ShardHost::Restore() {
+  View view;
   {
     absl::MutexLock lock(&mutex_);
-    if (queued_ == id) queued_ = ViewId(0);
-    if (stopping_ || view_.view() != view.view()) return;
-    if (!restoring_) restoring_ = Restoring{id, 0, 0, timers_->Now()};  // the view was sent again meanwhile
+    queued_ = false;
+    if (stopping_) return;
+    view = view_;
+    // Not set when the view was sent again while it was being restored.
+    if (!restoring_) restoring_ = Restoring{ViewId(view.view()), 0, 0, timers_->Now()};
   }
   absl::Status status = shard_->Install(view);
   // A file that is missing because the whole folder is missing is a storage problem, not damage.
@@ -312,6 +320,8 @@ Heartbeat ShardHost::MakeHeartbeat() {
   Heartbeat heartbeat;
   AddActivities(&heartbeat);
   norms_.AddUnreachable(&heartbeat);
+  AddQueue("streams", streams_.size(), WorkerStreams::kMaxStreams, heartbeat.mutable_queues());
+  AddQueue("snapshots", checkpoints_.waiting(), SnapshotQueue::kMaxSize, heartbeat.mutable_queues());
   return heartbeat;
 }
 

@@ -36,8 +36,9 @@ namespace shoal::server {
 // the job while it holds its own. Neither mutex_ nor a part's lock is held while the shard works, a peer is
 // called, a file is written, or a stream is woken or ended.
 //
-// What it keeps is bounded: by its parts, and, for a scheduler that has lost earlier reports, the statistics
-// of the last kMaxRounds rounds (the oldest are dropped first).
+// What it keeps is bounded: by its parts; for a scheduler that has lost earlier reports, the statistics of
+// the last kMaxRounds rounds (the oldest are dropped first); and while a restore takes long, only the newest
+// view waits to be restored.
 class ShardHost : public ShardEffects {
  public:
   struct Options {
@@ -75,8 +76,8 @@ class ShardHost : public ShardEffects {
   // Repeats past reports, which the scheduler may have lost.
   void OnSessionOpened() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What is in progress, how long each activity has been without progress, and which peers don't answer,
-  // refuse, or answer with wrong norms. Never blocks.
+  // What is in progress, how long each activity has been without progress, which peers don't answer, refuse,
+  // or answer with wrong norms, and how many streams and snapshots there are. Never blocks.
   Heartbeat MakeHeartbeat() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Until Detach, wakes `stream` when a block gets a new version (it looks up existing versions itself) and
@@ -107,7 +108,8 @@ class ShardHost : public ShardEffects {
   CheckpointWriter::Options WriterOptions();
   // Makes `view` the newest.
   void Begin(const View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Restore(const View& view) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Restores the newest view.
+  void Restore() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportInstalled() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportWhenIdle() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -135,8 +137,8 @@ class ShardHost : public ShardEffects {
   WorkerStreams streams_;
 
   absl::Mutex mutex_;
-  View view_ ABSL_GUARDED_BY(mutex_);      // the newest
-  ViewId queued_ ABSL_GUARDED_BY(mutex_);  // the view whose Restore is queued; 0: none
+  View view_ ABSL_GUARDED_BY(mutex_);                               // the newest
+  bool queued_ ABSL_GUARDED_BY(mutex_) = false;                     // a Restore is queued, and has not begun
   std::optional<ViewInstalled> installed_ ABSL_GUARDED_BY(mutex_);  // the outcome for view_, once known
   std::optional<Restoring> restoring_ ABSL_GUARDED_BY(mutex_);
   uint64_t updates_left_ ABSL_GUARDED_BY(mutex_) = 0;  // work passed to Execute and not done yet

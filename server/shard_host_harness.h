@@ -17,7 +17,7 @@
 #include "common/storage/fault_env.h"
 #include "common/storage/progress_env.h"
 #include "common/storage/test_dir.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 #include "server/shard_host.h"
 #include "server/test_job.h"
 
@@ -80,6 +80,17 @@ inline NormsRequest RequestOf(uint64_t round, uint64_t view = 1) {
   return request;
 }
 
+// The length of a heartbeat's queue, which must not exceed its limit.
+inline uint64_t LengthOf(const Heartbeat& heartbeat, const std::string& name) {
+  for (const QueueLength& queue : heartbeat.queues()) {
+    if (queue.name() != name) continue;
+    CHECK(queue.length() <= queue.limit());
+    return queue.length();
+  }
+  FAIL("there is no " << name);
+  return 0;
+}
+
 // Calls to peers, which end when the test says so.
 class ManualPeers : public PeerLink {
  public:
@@ -122,7 +133,7 @@ class TestServer {
   TestServer() {
     const std::string bytes(kElements * sizeof(float), '\0');
     SHOAL_CHECK_OK(PosixEnv()->WriteFileAtomic(dir / "weights", bytes));
-    node_ = std::make_unique<ServerNode>(NodeOptions());
+    node_ = std::make_unique<ServerJobs>(NodeOptions());
     node_->OnJoined(NodeId(7));
     Directive directive;
     *directive.mutable_prepare_job() = Preparation(1);
@@ -139,7 +150,7 @@ class TestServer {
     *directive.mutable_view() = view;
     node_->OnDirective(directive);
   }
-  ServerNode& node() { return *node_; }
+  ServerJobs& node() { return *node_; }
   std::shared_ptr<ShardHost> job() const { return *node_->Find(JobId(1)); }
   // The job in view 1, with a second shard at another server.
   std::shared_ptr<ShardHost> JobWithPeer() {
@@ -173,8 +184,8 @@ class TestServer {
   FaultEnv faults{PosixEnv()};
 
  private:
-  ServerNode::Options NodeOptions() {
-    ServerNode::Options options;
+  ServerJobs::Options NodeOptions() {
+    ServerJobs::Options options;
     options.env = &env_;
     options.executors = time.factory();
     options.peers = &peers;
@@ -190,7 +201,7 @@ class TestServer {
   }
 
   ProgressEnv env_{&faults, [this](absl::string_view) { on_file(); }};
-  std::unique_ptr<ServerNode> node_;
+  std::unique_ptr<ServerJobs> node_;
 };
 
 }  // namespace shoal::server

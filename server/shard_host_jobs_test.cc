@@ -1,4 +1,5 @@
 // How a job at a server begins, is replaced or closed, and is destroyed.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -76,7 +77,10 @@ TEST_CASE("A server whose disk does not let former jobs go takes on no more of t
     server.reports.clear();
     *directive.mutable_prepare_job() = Preparation(number);
     server.node().OnDirective(directive);
-    CHECK(server.reports.size() == (number > 3 ? 0 : 1));  // nothing runs, so none is destroyed
+    // Nothing runs, so none is destroyed; with this request, all jobs before it are former ones.
+    CHECK(server.reports.size() == (number > ServerJobs::kMaxFormerJobs ? 0 : 1));
+    const Heartbeat heartbeat = server.node().MakeHeartbeat();
+    CHECK(LengthOf(heartbeat, "former jobs") == std::min(number - 1, ServerJobs::kMaxFormerJobs));
   }
   const Heartbeat heartbeat = server.node().MakeHeartbeat();
   REQUIRE(heartbeat.activities_size() == 1);
@@ -87,6 +91,7 @@ TEST_CASE("A server whose disk does not let former jobs go takes on no more of t
   REQUIRE(server.reports.size() == 1);
   CHECK(server.reports[0].job_prepared().job() == 8);
   CHECK(server.node().MakeHeartbeat().activities_size() == 0);
+  CHECK(LengthOf(server.node().MakeHeartbeat(), "former jobs") == 0);
 }
 
 TEST_CASE("A closed job that somebody still holds writes, asks and reports nothing more") {

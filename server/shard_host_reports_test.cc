@@ -1,11 +1,13 @@
 // What heartbeats say that a server is doing, and what a new session is told of rounds.
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "catch2/catch.hpp"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
 #include "server/shard_host_harness.h"
+#include "server/snapshot_queue.h"
 
 namespace shoal::server {
 namespace {
@@ -79,6 +81,26 @@ TEST_CASE("Arriving contributions are an activity of the job, idle since a heart
   CHECK(heartbeat.activities(0).kind() == ACTIVITY_TRANSFER);
   CHECK(heartbeat.activities(0).job() == 1);
   CHECK(heartbeat.activities(0).idle_seconds() == 3);
+}
+
+TEST_CASE("Heartbeats say how many streams are open, and how many snapshots wait for the disk") {
+  TestServer server;
+  server.Give(MakeView(1));
+  server.time.Run();
+  const std::shared_ptr<ShardHost> job = server.job();
+  const auto stream = std::make_shared<TestStream>(Key(1));
+  REQUIRE(job->Attach(stream).ok());
+  CHECK(LengthOf(server.node().MakeHeartbeat(), "streams") == 1);
+  job->Detach(stream);
+  CHECK(LengthOf(server.node().MakeHeartbeat(), "streams") == 0);
+  // Nothing runs, so none is written. The job has eight rounds.
+  for (uint64_t version = 1; version <= 8; ++version) {
+    job->OnSnapshot(Snapshot(version));
+    CHECK(LengthOf(server.node().MakeHeartbeat(), "snapshots") <= SnapshotQueue::kMaxSize);
+  }
+  CHECK(LengthOf(server.node().MakeHeartbeat(), "snapshots") == SnapshotQueue::kMaxSize);
+  server.time.Run();
+  CHECK(LengthOf(server.node().MakeHeartbeat(), "snapshots") == 0);
 }
 
 TEST_CASE("A new session gets the statistics of the last rounds that are kept, in order, each once") {

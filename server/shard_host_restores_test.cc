@@ -48,6 +48,24 @@ TEST_CASE("A newer restore point drops what is being loaded") {
   CHECK(server.fetches == 2);
 }
 
+TEST_CASE("While a restore takes long, only the newest of the views that arrive waits") {
+  TestServer server;
+  size_t waiting = 0;
+  server.on_fetch = [&] {
+    if (server.fetches > 1) return absl::OkStatus();
+    server.Give(MakeView(2, /*restore_id=*/2));
+    waiting = server.time.tasks();
+    for (uint64_t view = 3; view < 50; ++view) server.Give(MakeView(view, /*restore_id=*/view));
+    CHECK(server.time.tasks() == waiting);
+    return absl::OkStatus();
+  };
+  server.Give(MakeView(1));
+  server.time.Run();
+  CHECK(server.fetches == 2);
+  CHECK(server.Installed() == std::vector<int>{49});
+  CHECK(server.job()->shard().Versions(Key(49)).ok());
+}
+
 TEST_CASE("Closing the job, or losing the lease, ends a running restore without a report") {
   const bool by_lease = GENERATE(false, true);
   TestServer server;

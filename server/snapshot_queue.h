@@ -29,6 +29,7 @@ enum class CheckpointUse {
 class SnapshotQueue {
  public:
   static constexpr size_t kMaxWaiting = 2;
+  static constexpr size_t kMaxSize = kMaxWaiting + 1;  // with the last version's
   using Snapshot = std::shared_ptr<const ShardSnapshot>;
 
   // Returns the snapshot dropped to make room, which may be `snapshot` itself; null: none.

@@ -29,7 +29,7 @@
 #include "server/parameter_service.h"
 #include "server/server_daemon.h"
 #include "tools/shoal/scheduler_client.h"
-#include "worker/worker_node.h"
+#include "worker/worker_daemon.h"
 
 namespace shoal {
 namespace {
@@ -194,12 +194,12 @@ class TestServer {
   std::unique_ptr<RpcServer> server_;
 };
 
-std::unique_ptr<worker::WorkerNode> StartWorker(const std::string& scheduler, const std::string& folder) {
-  worker::WorkerNode::Options options;
+std::unique_ptr<worker::WorkerDaemon> StartWorker(const std::string& scheduler, const std::string& folder) {
+  worker::WorkerDaemon::Options options;
   options.session = SessionOf(scheduler, NODE_ROLE_WORKER);
   options.work_dir = folder;
   options.env = PosixEnv();
-  return std::make_unique<worker::WorkerNode>(std::move(options), std::make_unique<TestBuilder>());
+  return std::make_unique<worker::WorkerDaemon>(std::move(options), std::make_unique<TestBuilder>());
 }
 
 // The listening sockets of this process.
@@ -266,7 +266,7 @@ Job Train(int servers, int workers, bool disturb) {
   const TestDir dir;
   TestScheduler scheduler(dir / "state");
   std::vector<std::unique_ptr<TestServer>> all_servers;
-  std::vector<std::unique_ptr<worker::WorkerNode>> all_workers;
+  std::vector<std::unique_ptr<worker::WorkerDaemon>> all_workers;
   for (int i = 0; i < servers; ++i)
     all_servers.push_back(std::make_unique<TestServer>(scheduler.address(), dir / absl::StrCat("s", i)));
   for (int i = 0; i < workers; ++i)
@@ -341,13 +341,13 @@ class ChangingCluster {
  private:
   std::string NewFolder() { return dir_ / absl::StrCat("node-", started_++); }
   std::unique_ptr<TestServer> NewServer() { return std::make_unique<TestServer>(address(), NewFolder()); }
-  std::unique_ptr<worker::WorkerNode> NewWorker() { return StartWorker(address(), NewFolder()); }
+  std::unique_ptr<worker::WorkerDaemon> NewWorker() { return StartWorker(address(), NewFolder()); }
 
   const TestDir dir_;
   int started_ = 0;
   TestScheduler scheduler_{dir_ / "state"};
   std::unique_ptr<TestServer> servers_[2];
-  std::unique_ptr<worker::WorkerNode> workers_[3];
+  std::unique_ptr<worker::WorkerDaemon> workers_[3];
 };
 
 // A client that watches the job and disconnects, again and again, until it is destroyed.

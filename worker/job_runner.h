@@ -18,7 +18,7 @@ class JobRunner {
   // Ends the job without waiting: no further slot starts, and nothing more is pushed or reported. Returns
   // what is still running, for messages; empty: nothing.
   virtual std::string Cancel() = 0;
-  // Adds what it is doing, and which peers it can't reach.
+  // Adds what it is doing, which peers it can't reach, and how long its queues are.
   virtual void AddTo(Heartbeat* heartbeat) const = 0;
 };
 

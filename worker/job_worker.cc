@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
+#include "common/protocol/queue_length.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
@@ -94,6 +95,11 @@ void JobWorker::OnPushReopened(ViewId view, uint32_t shard) {
   if (!stopping_) rounds_.OnPushReopened(view, shard);
 }
 
+ViewKey JobWorker::key() const {
+  absl::MutexLock lock(&mutex_);
+  return rounds_.key();
+}
+
 bool JobWorker::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {
   float* values = nullptr;
   {
@@ -115,6 +121,7 @@ void JobWorker::AddTo(Heartbeat* heartbeat) const {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return;
   link_->AddTo(heartbeat);
+  AddQueue("held contributions", rounds_.held(), rounds_.max_held(), heartbeat->mutable_queues());
   if (!running_) return;
   Activity& activity = *heartbeat->add_activities();
   activity.set_kind(running_->set == EVALUATION_SET_NONE ? ACTIVITY_COMPUTE : ACTIVITY_EVALUATE);

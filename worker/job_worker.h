@@ -39,7 +39,8 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   void OnTarget(const Target& target) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnSessionOpened() override ABSL_LOCKS_EXCLUDED(mutex_);
   std::string Cancel() override ABSL_LOCKS_EXCLUDED(mutex_);
-  // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters, which depends on a server.
+  // COMPUTE or EVALUATE while a slot runs. Not while it waits for parameters, which depends on a server. And
+  // how many contributions are held.
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -48,6 +49,9 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   void OnOutOfRange(ViewId view) override ABSL_LOCKS_EXCLUDED(mutex_);
   Version PullFrom() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnPushReopened(ViewId view, uint32_t shard) override ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The view that it follows.
+  ViewKey key() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   // Called after each change of rounds_: wakes waiters, and runs the next slot.

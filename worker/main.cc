@@ -12,7 +12,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "spdlog/spdlog.h"
 #include "worker/text/text_program.h"
-#include "worker/worker_node.h"
+#include "worker/worker_daemon.h"
 
 namespace shoal::worker {
 namespace {
@@ -28,6 +28,7 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<Daemon> daemon,
                          Daemon::Start(flags.daemon, flags.node.LogName("worker")));
+  SHOAL_RETURN_IF_ERROR(daemon->PrepareFolder("--work-dir", flags.node.work_dir));
   SHOAL_ASSIGN_OR_RETURN(const kernels::CpuDeviceOptions device_options,
                          kernels::CpuDeviceOptions::FromEnvironment(flags.node.threads));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<kernels::CpuDevice> device,
@@ -35,13 +36,13 @@ absl::Status Run(const Flags& flags) {
   spdlog::info("Computing with {}", device->Describe());
   // A worker serves only its health check.
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
-  WorkerNode::Options options;
+  WorkerDaemon::Options options;
   options.session = flags.node.Session(NODE_ROLE_WORKER);
   options.session.join.set_address(server->address());
   options.session.join.set_instruction_set(std::string(kernels::IsaName(device->isa())));
   options.work_dir = flags.node.work_dir;
   options.env = daemon->env();
-  WorkerNode node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));
+  WorkerDaemon node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));
   const absl::Status refused = WaitForStop(
       daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },
       [&] { node.Leave(flags.node.leave_timeout()); });

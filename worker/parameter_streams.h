@@ -54,6 +54,7 @@ class PushStreamHandle {
  public:
   virtual ~PushStreamHandle() = default;
   virtual void Cancel() = 0;
+  // Queues it; the caller limits what waits (WorkerRounds).
   virtual void Push(BlockContribution contribution) = 0;
 };
 

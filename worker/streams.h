@@ -89,6 +89,9 @@ class PullStream : public PullStreamHandle,
 
 // Writes contributions: older rounds first, then in block order, since the next forward pass needs the first
 // blocks first. Lives until OnDone.
+//
+// What waits for a slow server is what the job holds for the shard (WorkerRounds), at most twice: once more
+// when the stream has just been reopened. It shares the job's memory; only the one being written is encoded.
 class PushStream : public PushStreamHandle,
                    public RawReactor,
                    public std::enable_shared_from_this<PushStream> {

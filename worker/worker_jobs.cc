@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/job/job_plan_check.h"
 #include "common/job/job_spec.h"
+#include "common/protocol/queue_length.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
@@ -135,6 +136,7 @@ Heartbeat WorkerJobs::MakeHeartbeat() const {
     add(ACTIVITY_PREPARE, choice_.wanted()->job(), asked_, "waits for the previous job to end");
   if (task_) add(task_->kind, task_->job, task_->progress, task_->what);
   if (runner_ != nullptr) runner_->AddTo(&heartbeat);
+  AddQueue("former jobs", retirements_ - retired_, kMaxFormerJobs, heartbeat.mutable_queues());
   return heartbeat;
 }
 
@@ -202,15 +204,18 @@ void WorkerJobs::PrepareWanted() {
     const bool same_lease = std::exchange(under_way_, std::nullopt).has_value();
     if (!same_lease || !choice_.Wants(request)) continue;
     const absl::Status status = made.ok() ? Hold(request, *std::move(made)) : made.status();
-    if (!status.ok()) {
-      choice_.OnFailed();
-      // A machine that lacks the data says nothing about the others; an error in spec and data occurs on
-      // every machine that has the same.
-      JobRefused refused;
-      refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
-      refused.set_differs(differs);
-      Refuse(JobId(request.job()), status, std::move(refused));
+    if (status.ok()) {
+      // A job that is wanted from now on gets a task of its own, behind the one that destroys this runner.
+      posted_ = false;
+      return;
     }
+    choice_.OnFailed();
+    // A machine that lacks the data says nothing about the others; an error in spec and data occurs on every
+    // machine that has the same.
+    JobRefused refused;
+    refused.set_fatal(request.derive() && absl::IsInvalidArgument(status));
+    refused.set_differs(differs);
+    Refuse(JobId(request.job()), status, std::move(refused));
   }
 }
 

@@ -24,12 +24,15 @@
 namespace shoal::worker {
 
 // At most one job at a time: its memory and the compute device are free for the next one only when its runner
-// has ended. A slot can't be interrupted, so when a program or a read from a dead disk hangs, only ending the
-// process frees them: this is requested once a next job has waited kMaxWaitForFormerJob.
+// has ended. So at most one former job still has its memory, and no other one is made before it has ended;
+// heartbeats say whether there is one. A slot can't be interrupted, so when a program or a read from a dead
+// disk hangs, only ending the process frees them: this is requested once a next job has waited
+// kMaxWaitForFormerJob.
 //
 // Thread-safe. Only Stop waits for a slot or a preparation.
 class WorkerJobs {
  public:
+  static constexpr uint64_t kMaxFormerJobs = 1;
   static constexpr absl::Duration kMaxWaitForFormerJob = absl::Minutes(5);
 
   struct Options {
@@ -60,7 +63,7 @@ class WorkerJobs {
   void OnDirective(const Directive& directive) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnLeaseLost() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // What this worker is doing and which peers it can't reach.
+  // What this worker is doing, which peers it can't reach, and how long its queues are.
   Heartbeat MakeHeartbeat() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Cancels everything; `stopped` is called, on the preparer, when no part of a job is running any longer. No

@@ -242,6 +242,28 @@ TEST_CASE("The end of a job waits for no slot; the preparer does, before the nex
 
 // Another cluster numbers its jobs from 1 as well, and may even have the same spec and plan.
 TEST_CASE(
+    "Of the jobs that follow one another without a pause, one still has its memory, and heartbeats say so") {
+  Worker worker;
+  const auto former = [&] {
+    const Heartbeat heartbeat = worker.jobs->MakeHeartbeat();
+    REQUIRE(heartbeat.queues_size() == 1);
+    CHECK(heartbeat.queues(0).name() == "former jobs");
+    CHECK(heartbeat.queues(0).limit() == WorkerJobs::kMaxFormerJobs);
+    return heartbeat.queues(0).length();
+  };
+  worker.Prepare(1);
+  CHECK(former() == 0);
+  for (uint64_t job = 2; job < 6; ++job) {
+    worker.jobs->OnDirective(Worker::PrepareRequest(job));
+    CHECK(former() == 1);
+    worker.time.Run();
+    CHECK(former() == 0);
+    REQUIRE(worker.runners.size() == job);
+    CHECK(worker.runners[job - 2]->destroyed);
+  }
+}
+
+TEST_CASE(
     "A lease lost while a job is prepared, then joined again: the new request gets its own preparation") {
   Worker worker;
   Directive next = Worker::PrepareRequest(1);

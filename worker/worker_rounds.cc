@@ -249,8 +249,18 @@ std::optional<ReducedGroup> WorkerRounds::Reduce(int group) {
 
 void WorkerRounds::Hold(const ReducedGroup& reduced) {
   if (!Wanted()) return;
+  DropOverlapping(reduced);
   held_.push_back({RoundFrom(work_.version), reduced});
   if (open_) PushHeld(held_.back(), -1);
+}
+
+void WorkerRounds::DropOverlapping(const ReducedGroup& reduced) {
+  const Round round = RoundFrom(work_.version);
+  const auto overlaps = [&](const Held& held) {
+    return held.round == round && held.reduced.group == reduced.group &&
+           held.reduced.node.Overlaps(reduced.node);
+  };
+  held_.erase(std::remove_if(held_.begin(), held_.end(), overlaps), held_.end());
 }
 
 void WorkerRounds::EndTraining(const absl::Status& status) {

@@ -4,6 +4,7 @@
 // worker/job_worker.h puts threads around it; the simulation drives it by events.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,6 +40,10 @@ struct ReducedGroup {
   ContributionStats stats;  // the node's
 };
 
+// What it holds for slow servers is bounded by the round: the next one's contributions need parameters into
+// which all servers have put these, and of no slot is a layer group held twice. Heartbeats say how many there
+// are. The link's queues share their memory.
+//
 // Not thread-safe: with several threads, call everything under one lock, except the functions of the runner,
 // which only the runner calls, with or without the lock. Never blocks.
 class WorkerRounds {
@@ -102,6 +107,9 @@ class WorkerRounds {
   // later slot, or the slot has failed.
   std::optional<ReducedGroup> Reduce(int group);
 
+  // Contributions that are held, each of one layer group and a node of the slot tree.
+  size_t held() const { return held_.size(); }
+  size_t max_held() const { return size_t{options_.slots} * groups_.size(); }
   int groups() const { return static_cast<int>(groups_.size()); }
   uint64_t elements() const { return elements_; }
   ViewId view() const { return core_.view(); }
@@ -114,6 +122,8 @@ class WorkerRounds {
   };
 
   void CarryOut();
+  // Forgets what an attempt that failed has left: its slots run again, to the same bits.
+  void DropOverlapping(const ReducedGroup& reduced);
   // Pushes the blocks of `held` that belong to `shard`, or all of them.
   void PushHeld(const Held& held, int shard);
   float* theta(Version version) const { return theta_[core_.MemoryOf(version)].get(); }

@@ -79,8 +79,8 @@ struct Job {
     rounds.BlockStored(header);
   }
 
-  // Runs the next slot with this loss; returns its number.
-  uint64_t RunSlot(double loss = 1) {
+  // Runs the next slot with this loss, to this end; returns its number.
+  uint64_t RunSlot(double loss = 1, const absl::Status& status = absl::OkStatus()) {
     const std::optional<SlotRun> run = rounds.NextSlot();
     REQUIRE(run);
     std::fill_n(rounds.BeginGradient(), 8, 1.0f);
@@ -89,7 +89,7 @@ struct Job {
     stats.set_loss(loss);
     rounds.SetStats(stats);
     if (const auto reduced = rounds.Reduce(0)) rounds.Hold(*reduced);
-    rounds.EndTraining(absl::OkStatus());
+    rounds.EndTraining(status);
     return run->slot.value();
   }
 
@@ -114,6 +114,26 @@ TEST_CASE(
   job.Receive(2, 1);  // round 0 is over
   job.rounds.OnPushReopened(ViewId(2), 0);
   CHECK(job.link.TakePushedNodes().empty());
+}
+
+TEST_CASE(
+    "What is held is bounded by the slots of a round, however often a slot fails after it was reduced") {
+  Job job(5);
+  CHECK(job.rounds.max_held() == 4);
+  const uint64_t last = job.rounds.max_held() + 5;
+  for (uint64_t view = 2; view <= last; ++view) {
+    for (uint64_t slot = 0; slot < 3; ++slot) CHECK(job.RunSlot() == slot);
+    CHECK(job.RunSlot(1, absl::InternalError("the device is gone")) == 3);
+    CHECK(job.rounds.held() == 1);
+    REQUIRE(job.rounds.OnView(MakeView(view, {0, 4}, 5)).ok());
+  }
+  for (uint64_t slot = 0; slot < 4; ++slot) CHECK(job.RunSlot() == slot);
+  CHECK(job.rounds.held() == 1);
+  job.link.TakePushedNodes();
+  job.rounds.OnPushReopened(ViewId(last), 0);
+  CHECK(job.link.TakePushedNodes() == std::vector<SlotRange>{{0, 4}});
+  job.Receive(last, 1);  // round 0 is over
+  CHECK(job.rounds.held() == 0);
 }
 
 TEST_CASE("Slots taken away in the middle of a unit are not run, and what was reduced is pushed") {

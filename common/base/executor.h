@@ -12,6 +12,10 @@ namespace shoal {
 
 // Runs tasks one at a time, in order of their time; tasks of equal time in the order they were added.
 // Thread-safe.
+//
+// How many tasks may wait is not limited here: a task that is dropped or refused would have to be handled at
+// each call. Who adds tasks while an earlier one may hang must limit them, for example to one that does
+// whatever is to be done by then.
 class Executor {
  public:
   virtual ~Executor() = default;

@@ -1,6 +1,7 @@
 // Executors whose time advances when a test says so.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +17,8 @@ namespace shoal {
 class FakeTime {
  public:
   absl::Time now() const { return now_; }
+  // How many tasks wait, at all executors.
+  size_t tasks() const { return tasks_.size(); }
 
   ExecutorFactory factory() {
     return [this](const char*) { return std::make_unique<FakeExecutor>(this); };

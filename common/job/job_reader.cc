@@ -26,7 +26,6 @@ using google::protobuf::OneofDescriptor;
 constexpr size_t kMaxYamlBytes = 1 << 20;
 // The order of the first assignment: after every line of the file.
 constexpr int kFirstAssignmentOrder = std::numeric_limits<int>::max() / 2;
-constexpr size_t kShownBytes = 60;
 
 std::vector<std::string> FieldNames(const Descriptor* group) {
   std::vector<std::string> names;
@@ -50,7 +49,7 @@ std::string KindOf(const YAML::Node& node) {
   if (node.IsMap()) return "a mapping";
   if (node.IsSequence()) return "a list";
   if (!node.IsScalar()) return "nothing";
-  return absl::StrCat("'", node.Scalar().substr(0, kShownBytes), "'");
+  return absl::StrCat("'", ToQuoted(node.Scalar()), "'");
 }
 
 // yaml-cpp tags plain scalars and collections "?" (or nothing), quoted scalars "!"; any other tag was written
@@ -112,7 +111,7 @@ void JobReader::ReadText(const std::string& yaml) {
 
 void JobReader::ReadAssignment(const std::string& assignment) {
   ++assignments_;
-  assignment_ = absl::StrCat("--set ", assignment.substr(0, kShownBytes));
+  assignment_ = absl::StrCat("--set ", ToQuoted(assignment));
   const Place place = PlaceOf(YAML::Node());
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) return Add(place, "", "expected key.path=value");
@@ -174,7 +173,7 @@ const FieldDescriptor* JobReader::FindField(const std::string& name, const std::
   const std::string elsewhere = FindElsewhere(name, job_->GetDescriptor(), "");
   if (!elsewhere.empty()) hint = absl::StrCat("; did you mean '", elsewhere, "'?");
   if (hint.empty()) hint = absl::StrCat("; expected one of ", absl::StrJoin(names, ", "));
-  Add(place, FieldPath(path, name.substr(0, kShownBytes)), absl::StrCat("unknown field", hint));
+  Add(place, FieldPath(path, ToQuoted(name)), absl::StrCat("unknown field", hint));
   return nullptr;
 }
 
@@ -213,8 +212,7 @@ bool JobReader::ReadScalar(const YAML::Node& node, const std::string& path, cons
   }
   if (HasOwnTag(node)) {
     Add(place, path,
-        absl::StrCat("has the YAML tag ", node.Tag().substr(0, kShownBytes),
-                     "; expected a value without a tag"));
+        absl::StrCat("has the YAML tag ", ToQuoted(node.Tag()), "; expected a value without a tag"));
     return false;
   }
   const absl::Status status = SetScalar({node.Scalar(), node.Tag() == "!"}, message, field);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/nearest_name.h"
+#include "common/base/utf8.h"
 #include "common/job/job_scalar.h"
 
 namespace shoal {
@@ -51,6 +52,13 @@ Condition ConditionOf(const FieldDescriptor* field) {
   return {field->containing_type()->FindFieldByName(parts.first), absl::StrSplit(parts.second, '|')};
 }
 
+// The rule of an enum's value; of a number without a value, the default.
+template <typename Rule, typename Extension>
+const Rule& RuleOfNumber(const EnumDescriptor* words, int number, const Extension& extension) {
+  const EnumValueDescriptor* value = words->FindValueByNumber(number);
+  return value == nullptr ? Rule::default_instance() : value->options().GetExtension(extension);
+}
+
 }  // namespace
 
 absl::Status ProblemsToStatus(std::vector<std::string> lines) {
@@ -67,13 +75,11 @@ const FieldRule& RuleOf(const FieldDescriptor* field) { return field->options().
 const WordRule& RuleOf(const EnumValueDescriptor* value) { return value->options().GetExtension(word); }
 
 const TaskRule& RuleOf(TaskType task) {
-  const EnumValueDescriptor* value = TaskType_descriptor()->FindValueByNumber(task);
-  return value == nullptr ? TaskRule::default_instance() : value->options().GetExtension(task_rule);
+  return RuleOfNumber<TaskRule>(TaskType_descriptor(), task, task_rule);
 }
 
 const FamilyRule& RuleOf(ModelFamily family) {
-  const EnumValueDescriptor* value = ModelFamily_descriptor()->FindValueByNumber(family);
-  return value == nullptr ? FamilyRule::default_instance() : value->options().GetExtension(family_rule);
+  return RuleOfNumber<FamilyRule>(ModelFamily_descriptor(), family, family_rule);
 }
 
 std::string WordOf(const EnumValueDescriptor* value) {
@@ -99,7 +105,7 @@ absl::StatusOr<const EnumValueDescriptor*> FindWord(const EnumDescriptor* words,
   }
   const std::string one_of = words->value_count() == 1 ? "" : "one of ";
   return absl::InvalidArgumentError(absl::StrCat("expected ", one_of, SupportedWords(words), ", got '",
-                                                 text.substr(0, 60), "'", DidYouMean(text, candidates)));
+                                                 ToQuoted(text), "'", DidYouMean(text, candidates)));
 }
 
 bool IsInterval(const FieldDescriptor* field) {

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/nearest_name.h"
+#include "common/base/utf8.h"
 #include "common/job/job_rules.h"
 
 namespace shoal {
@@ -20,12 +21,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// Messages quote values up to this length, so that garbage doesn't fill pages.
-constexpr size_t kShownBytes = 60;
-
 std::string Shown(const ScalarText& scalar) {
-  const std::string text = absl::StrCat(absl::string_view(scalar.text).substr(0, kShownBytes),
-                                        scalar.text.size() > kShownBytes ? "..." : "");
+  const std::string text = ToQuoted(scalar.text);
   return scalar.quoted ? absl::StrCat("the string '", text, "'") : absl::StrCat("'", text, "'");
 }
 
@@ -216,9 +213,9 @@ std::string ExpectedText(const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_STRING:
       return field->is_repeated() ? "a list of strings" : "a string";
     case FieldDescriptor::CPPTYPE_UINT32:
-      return "a whole number of at most 4294967295";
+      return "a whole number from 0 to 4294967295";
     case FieldDescriptor::CPPTYPE_UINT64:
-      return "a whole number";
+      return "a whole number from 0 to 18446744073709551615";
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return "a number";
     case FieldDescriptor::CPPTYPE_BOOL:

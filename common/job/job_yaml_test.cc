@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "catch2/catch.hpp"
+#include "common/base/utf8.h"
 #include "common/job/job_print.h"
 
 namespace shoal {
@@ -101,21 +102,21 @@ TEST_CASE("Each mistake in a job file is reported with its line, its field and w
       {"  slots: 4", "  rounds: 4",
        "job.yaml:9: train.rounds: can't be combined with 'epochs': use one of them"},
       {"  slots: 4", "  slots: four",
-       "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got 'four'"},
+       "job.yaml:9: train.slots: expected a whole number from 0 to 4294967295, got 'four'"},
       {"  slots: 4", "  slots: \"4\"",
-       "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got the string '4'"},
+       "job.yaml:9: train.slots: expected a whole number from 0 to 4294967295, got the string '4'"},
       {"  slots: 4", "  slots: -4",
-       "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got '-4'"},
+       "job.yaml:9: train.slots: expected a whole number from 0 to 4294967295, got '-4'"},
       {"  slots: 4", "  slots: 4.5",
-       "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got '4.5'"},
+       "job.yaml:9: train.slots: expected a whole number from 0 to 4294967295, got '4.5'"},
       {"  slots: 4", "  slots: 99999999999999999999",
-       "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got '99999999999999999999'"},
+       "job.yaml:9: train.slots: expected a whole number from 0 to 4294967295, got '99999999999999999999'"},
       {"  slots: 4", "  slots: 0",
        "job.yaml:9: train.slots: expected a number of at least 1 and at most 4096, got 0"},
       {"  slots: 4",
        "  slots:", "job.yaml:9: train.slots: has no value; to get the default, leave the field out"},
       {"  slots: 4", "  slots: [4]",
-       "job.yaml:9: train.slots: expected a whole number of at most 4294967295, got a list"},
+       "job.yaml:9: train.slots: expected a whole number from 0 to 4294967295, got a list"},
       {"  slots: 4", "  slots: !!int 4",
        "job.yaml:9: train.slots: has the YAML tag tag:yaml.org,2002:int; expected a value without a tag"},
       {"  slots: 4", "  wire: f31",
@@ -196,6 +197,18 @@ TEST_CASE("Text that is not a job is refused") {
   CHECK(absl::StartsWith(ErrorOf(std::string(2000000, '#')), "job.yaml: expected a job file of at most"));
 }
 
+TEST_CASE("What a message quotes is cut between characters") {
+  std::string long_text;
+  for (int i = 0; i < 200; ++i) long_text += "\u00e4\u20ac";
+  for (const std::string& text : {"seed: " + long_text, "task: " + long_text, long_text + ": 1",
+                                  "seed: !" + long_text + " 1", "data: " + long_text}) {
+    const std::string error = ErrorOf(text + "\n");
+    INFO(error);
+    CHECK(IsValidUtf8(error));
+    CHECK(error.find("...") != std::string::npos);
+  }
+}
+
 TEST_CASE("Assignments override the file, and later ones override earlier ones") {
   const absl::StatusOr<JobSpec> job =
       Parse(kJob, {{"train.slots=2", "train.slots=3", "evaluation.every=2 epochs",
@@ -223,7 +236,8 @@ TEST_CASE("A mistake in an assignment names the flag") {
       {"train.slots", "--set train.slots: expected key.path=value"},
       {"=3", "--set =3: expected key.path=value"},
       {"train.slots=x",
-       "--set train.slots=x: train.slots: expected a whole number of at most 4294967295, got 'x'"},
+       "--set train.slots=x: train.slots: expected a whole number from 0 to 4294967295, got 'x'"},
+      {"seed=-1", "--set seed=-1: seed: expected a whole number from 0 to 18446744073709551615, got '-1'"},
       {"train.slots=0",
        "--set train.slots=0: train.slots: expected a number of at least 1 and at most 4096, got 0"},
       {"train.slotz=3", "--set train.slotz=3: train.slotz: unknown field; did you mean 'slots'?"},

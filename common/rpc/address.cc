@@ -13,7 +13,7 @@ std::string AddressProblem(const std::string& address) {
   if (colon != std::string::npos && !host.empty() && !bare_ipv6 &&
       absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port) && port >= 1 && port <= 65535)
     return "";
-  return absl::StrCat("expected HOST:PORT, like 127.0.0.1:7070, got '", address, "'");
+  return absl::StrCat("expected HOST:PORT, like ", kDefaultScheduler, ", got '", address, "'");
 }
 
 bool IsWildcard(absl::string_view address) {
@@ -21,6 +21,11 @@ bool IsWildcard(absl::string_view address) {
   const absl::string_view host = address.substr(0, colon == address.npos ? address.size() : colon);
   return host.empty() || host == "0.0.0.0" || host == "[::]" || host == "::" || host == "*" ||
          host == "[::0]" || host == "0";
+}
+
+std::string NoSchedulerText(absl::string_view address, absl::string_view why) {
+  const std::string reason = why.empty() ? "" : absl::StrCat(" (", why, ")");
+  return absl::StrCat("answers at ", address, " is not a Shoal scheduler", reason);
 }
 
 }  // namespace shoal

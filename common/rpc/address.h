@@ -7,6 +7,9 @@
 
 namespace shoal {
 
+// Where a scheduler listens, and is looked for, unless told otherwise.
+inline constexpr char kDefaultScheduler[] = "127.0.0.1:7070";
+
 // "" when `address` is HOST:PORT with a port from 1 to 65535 (HOST may be [an IPv6 address]), else what was
 // expected, in the form of a CLI11 check.
 std::string AddressProblem(const std::string& address);
@@ -14,5 +17,8 @@ std::string AddressProblem(const std::string& address);
 // Whether `address` ("HOST:PORT") stands for every address of its machine, so that other machines can't
 // connect to it: 0.0.0.0, [::], *, no host.
 bool IsWildcard(absl::string_view address);
+
+// "answers at HOST:PORT is not a Shoal scheduler (WHY)", without the parentheses when there is no `why`.
+std::string NoSchedulerText(absl::string_view address, absl::string_view why);
 
 }  // namespace shoal

@@ -20,6 +20,12 @@ TEST_CASE("An address without host or port is told from a complete one") {
   }
 }
 
+TEST_CASE("What answers in place of a scheduler is quoted only if it has said something") {
+  CHECK(NoSchedulerText("host:1", "no such call") ==
+        "answers at host:1 is not a Shoal scheduler (no such call)");
+  CHECK(NoSchedulerText("host:1", "") == "answers at host:1 is not a Shoal scheduler");
+}
+
 TEST_CASE("Addresses that stand for every address of a machine are recognised") {
   for (const char* wildcard : {"0.0.0.0:7071", "[::]:7071", "*:7071", ":7071", "0.0.0.0"})
     CHECK(IsWildcard(wildcard));

@@ -97,11 +97,12 @@ absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::
   artifact.set_bytes(bytes.size());
   if (!folder_.Verify(artifact.sha256(), progress).ok()) {
     size_t taken = 0;
-    SHOAL_RETURN_IF_ERROR(folder_.Put(artifact.sha256(), bytes.size(), [&](std::string* piece) {
+    const absl::Status stored = folder_.Put(artifact.sha256(), bytes.size(), [&](std::string* piece) {
       piece->assign(bytes, taken, kChunkBytes);
       taken += piece->size();
       return !piece->empty();
-    }));
+    });
+    SHOAL_RETURN_IF_ERROR(Annotate(stored, absl::StrCat("storing artifact ", name, " in --work-dir")));
   }
   const absl::Status status = TryFor(
       options_.patience, [&](absl::Duration timeout) { return PutOnce(artifact, bytes, timeout, progress); });

@@ -1,5 +1,7 @@
 #include "common/rpc/daemon.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -62,6 +64,16 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
     spdlog::warn("Injecting faults into file operations: {}", flags.fault);
   }
   return daemon;
+}
+
+absl::Status Daemon::PrepareFolder(absl::string_view flag, const std::string& folder) {
+  const std::string probe = JoinPath(folder, absl::StrCat(".probe-", getpid()));
+  absl::Status status = env_->CreateDirs(folder);
+  if (status.ok()) status = env_->NewWritableFile(probe).status();
+  // A process of the same number, on another machine, may have deleted it.
+  if (status.ok()) env_->DeleteFile(probe).IgnoreError();
+  if (status.ok() || absl::IsResourceExhausted(status)) return Annotate(status, flag);
+  return absl::InvalidArgumentError(absl::StrCat(flag, " ", folder, ": ", status.message()));
 }
 
 void Daemon::ExitWithin(absl::Duration patience, const absl::Status& result) {

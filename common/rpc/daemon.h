@@ -10,6 +10,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/event.h"
 #include "common/base/signals.h"
@@ -34,7 +35,7 @@ struct DaemonFlags {
 // Exit codes of the daemons.
 inline constexpr int kExitOk = 0;       // stopped on request
 inline constexpr int kExitFailure = 1;  // could not start or continue
-inline constexpr int kExitUsage = 2;    // bad command line
+inline constexpr int kExitUsage = 2;    // bad command line, or a folder there that can't be used
 
 // Calls `run` with the parsed command line of `app` and turns what it returns into an exit code. Errors go to
 // stderr, one line. Throws nothing.
@@ -45,6 +46,10 @@ class Daemon {
  public:
   // Sets up memory, log, signals and files. `name` appears in the log.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonFlags& flags, const std::string& name);
+
+  // Creates the folder that `flag` names, if it does not exist, and checks that files can be written there.
+  // Errors, with the flag: RESOURCE_EXHAUSTED for a full disk; INVALID_ARGUMENT, as for any bad value.
+  absl::Status PrepareFolder(absl::string_view flag, const std::string& folder);
 
   // Serves `services` (which must outlive the server) on the flags' address, with health check and
   // reflection, then writes the port file. `window_bytes`: see ServerOptions.

@@ -1,6 +1,7 @@
 #include "common/rpc/rpc.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -18,7 +19,9 @@ constexpr size_t kMaxStatusMessageBytes = 16 << 10;
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
 
 void LogGrpcMessage(gpr_log_func_args* args) {
-  const auto level = args->severity == GPR_LOG_SEVERITY_ERROR ? spdlog::level::warn : spdlog::level::debug;
+  static const bool wanted = std::getenv("GRPC_VERBOSITY") != nullptr;
+  const bool error = wanted && args->severity == GPR_LOG_SEVERITY_ERROR;
+  const auto level = error ? spdlog::level::warn : spdlog::level::debug;
   spdlog::log(level, "gRPC: {}", args->message);
 }
 

@@ -30,8 +30,8 @@ bool IsForeign(const grpc::Status& status);
 // The deadline is `timeout` from now. Every RPC gets one.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
 
-// gRPC's own messages go to spdlog (errors as warnings, the rest as debug) instead of stderr. Once per
-// process.
+// gRPC's own messages go to spdlog instead of stderr, for debugging: what has failed is said by the status of
+// the call that failed. With GRPC_VERBOSITY in the environment its errors are warnings. Once per process.
 void SendGrpcLogsToSpdlog();
 
 struct ChannelOptions {

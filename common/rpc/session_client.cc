@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/protocol/queue_length.h"
 #include "common/rpc/grpc_scheduler_link.h"
 #include "spdlog/spdlog.h"
 
@@ -110,10 +111,7 @@ void SessionClient::CarryOut(SessionAction action) {
   } else if (auto* write = std::get_if<WriteReport>(&action)) {
     stream_->Write(std::move(write->report));
   } else if (std::holds_alternative<MakeHeartbeat>(action)) {
-    NodeReport report;
-    *report.mutable_heartbeat() = callbacks_.heartbeat ? callbacks_.heartbeat() : Heartbeat();
-    core_.Send(session_->Now(), std::move(report));
-    for (SessionAction& next : core_.TakeActions()) CarryOut(std::move(next));
+    SendHeartbeat();
   } else if (auto* wake = std::get_if<WakeAt>(&action)) {
     session_->After(wake->time - session_->Now(),
                     [this] { Happened([](SessionCore* core, absl::Time now) { core->Tick(now); }); });
@@ -122,6 +120,15 @@ void SessionClient::CarryOut(SessionAction action) {
   } else if (auto* log = std::get_if<SessionLog>(&action)) {
     spdlog::log(log->warning ? spdlog::level::warn : spdlog::level::info, "{}", log->text);
   }
+}
+
+void SessionClient::SendHeartbeat() {
+  NodeReport report;
+  Heartbeat& heartbeat = *report.mutable_heartbeat();
+  if (callbacks_.heartbeat) heartbeat = callbacks_.heartbeat();
+  AddQueue("reports", core_.queued_reports(), SessionCore::kMaxQueuedReports, heartbeat.mutable_queues());
+  core_.Send(session_->Now(), std::move(report));
+  for (SessionAction& next : core_.TakeActions()) CarryOut(std::move(next));
 }
 
 void SessionClient::HandleNews(SessionNews news) {

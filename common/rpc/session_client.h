@@ -92,6 +92,7 @@ class SessionClient {
   // Passes an event to the core, and carries out the resulting actions.
   void Happened(std::function<void(SessionCore* core, absl::Time now)> event);
   void CarryOut(SessionAction action);
+  void SendHeartbeat();
   void HandleNews(SessionNews news);
   void HandleDirective(uint64_t stream, Directive directive);
 

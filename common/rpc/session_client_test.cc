@@ -92,6 +92,25 @@ TEST_CASE(
   CHECK(fixture.scheduler.reports[2].heartbeat().activities(0).kind() == ACTIVITY_COMPUTE);
 }
 
+TEST_CASE("A heartbeat says how many reports wait for a scheduler that does not read them, and their bound") {
+  Fixture fixture;
+  NodeReport report;
+  report.mutable_shard_progress();
+  for (int i = 0; i < 4; ++i) fixture.client->Send(report);  // the first of them is being written
+  fixture.time.RunFor(absl::Milliseconds(100));
+  CHECK(fixture.scheduler.reports.size() == 1);
+  for (int i = 0; i < 4; ++i) {
+    fixture.scheduler.events->OnWritten();
+    fixture.time.Run();
+  }
+  REQUIRE(fixture.scheduler.reports.size() == 5);
+  const Heartbeat& heartbeat = fixture.scheduler.reports[4].heartbeat();
+  REQUIRE(heartbeat.queues_size() == 1);
+  CHECK(heartbeat.queues(0).name() == "reports");
+  CHECK(heartbeat.queues(0).length() == 3);
+  CHECK(heartbeat.queues(0).limit() == SessionCore::kMaxQueuedReports);
+}
+
 TEST_CASE("The next directive is read after the last was carried out, and none of a stream that has ended") {
   Fixture fixture;
   Directive directive;

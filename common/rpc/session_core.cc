@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "common/rpc/address.h"
 #include "google/protobuf/message.h"
 
 namespace shoal {
@@ -111,8 +112,8 @@ std::string SessionCore::WhyNotJoined(const absl::Status& status) const {
                         " does not admit this node yet, still trying: ", status.message());
   }
   if (absl::IsUnimplemented(status)) {
-    return absl::StrCat("What answers at ", options_.scheduler, " is not a Shoal scheduler (",
-                        status.message(), "), still trying: check --scheduler");
+    return absl::StrCat("What ", NoSchedulerText(options_.scheduler, status.message()),
+                        ", still trying: check --scheduler");
   }
   return absl::StrCat("The scheduler at ", options_.scheduler,
                       " does not answer, still trying: ", status.ToString());

@@ -80,7 +80,7 @@ class SessionCore {
   };
 
   // The most reports that may wait to be written: beyond it the stream is closed, and all state is reported
-  // again in the next one.
+  // again in the next one. Heartbeats say how many wait.
   static constexpr size_t kMaxQueuedReports = 4096;
 
   explicit SessionCore(Options options);
@@ -115,6 +115,7 @@ class SessionCore {
   bool IsCurrent(uint64_t stream) const { return stream_ != 0 && stream == stream_; }
   // 0 while not joined.
   uint64_t node_id() const { return joined_.node_id(); }
+  size_t queued_reports() const { return queue_.size(); }
 
   std::vector<SessionAction> TakeActions();
 

@@ -166,8 +166,10 @@ TEST_CASE("When the scheduler does not read, waiting reports are bounded: the st
   report.mutable_job_prepared();
   for (size_t i = 0; i <= SessionCore::kMaxQueuedReports; ++i) core.Send(kStart, report);
   CHECK(Only<CloseStream>(core.TakeActions()).empty());
+  CHECK(core.queued_reports() == SessionCore::kMaxQueuedReports);
   core.Send(kStart, report);
   CHECK(Only<CloseStream>(core.TakeActions()).size() == 1);
+  CHECK(core.queued_reports() == 0);
 }
 
 TEST_CASE("A broken session is reopened under the same id") {

@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr char kMetadataName[] = "__metadata__";
+constexpr char kNotAName[] = "not a valid tensor name";
 // header > tensor > shape > number.
 constexpr int kMaxDepth = 3;
 
@@ -83,6 +84,7 @@ bool SizeFits(const SafetensorsEntry& entry) {
 }
 
 absl::StatusOr<SafetensorsEntry> ParseEntry(const std::string& name, const json& tensor) {
+  if (name.empty()) return Malformed(name, kNotAName);
   if (!tensor.is_object()) return Malformed(name, "not an object");
   SafetensorsEntry entry;
   entry.name = name;
@@ -156,8 +158,7 @@ absl::Status CheckLayout(const std::vector<SafetensorsEntry>& entries, uint64_t 
 absl::Status CheckNames(const SafetensorsHeader& header) {
   absl::flat_hash_set<absl::string_view> names;
   for (const SafetensorsEntry& entry : header.entries) {
-    if (entry.name.empty() || entry.name == kMetadataName)
-      return Malformed(entry.name, "not a valid tensor name");
+    if (entry.name.empty() || entry.name == kMetadataName) return Malformed(entry.name, kNotAName);
     if (!IsValidUtf8(entry.name)) return Malformed(entry.name, "the name is not UTF-8");
     if (!names.insert(entry.name).second) return Malformed(entry.name, "occurs twice");
   }

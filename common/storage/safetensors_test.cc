@@ -85,6 +85,7 @@ TEST_CASE("Malformed files are errors") {
           File("[]", 0),
           File("{", 0),
           File(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", 4),
+          File(R"({"":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4),
           File(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4),
           File(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4),
           File(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0),

@@ -12,6 +12,11 @@ namespace {
 
 absl::StatusOr<Isa> ChooseIsa(const std::string& name) { return name.empty() ? DetectIsa() : ParseIsa(name); }
 
+absl::Status CheckIsaName(absl::string_view name) {
+  SHOAL_ASSIGN_OR_RETURN(const Isa isa, ParseIsa(name));
+  return CheckIsa(isa);
+}
+
 class HostMemory : public DeviceMemory {
  public:
   HostMemory(LargeMemory memory, int64_t size_bytes)
@@ -27,6 +32,7 @@ absl::StatusOr<CpuDeviceOptions> CpuDeviceOptions::FromEnvironment(int threads) 
   CpuDeviceOptions options;
   options.threads = threads;
   if (const char* isa = std::getenv("SHOAL_ISA")) options.isa = isa;
+  if (!options.isa.empty()) SHOAL_RETURN_IF_ERROR(Annotate(CheckIsaName(options.isa), "SHOAL_ISA"));
   if (const char* path = std::getenv("SHOAL_GEMM")) {
     const absl::string_view name = path;
     if (name != "onednn" && name != "own") {

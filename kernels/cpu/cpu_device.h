@@ -18,11 +18,11 @@ namespace shoal::kernels {
 struct CpuDeviceOptions {
   int threads = 1;                       // including the caller's
   std::string isa;                       // "": the best available; otherwise a name that ParseIsa accepts
-  GemmPath gemm_path = GemmPath::kAuto;  // kAuto: our own, which is as fast as oneDNN
+  GemmPath gemm_path = GemmPath::kAuto;  // kAuto: our own, which runs on every processor
 
   // Reads SHOAL_ISA (names as for ParseIsa) and SHOAL_GEMM (onednn|own) from the environment where they are
-  // set; for tests and for tracking down differences. Errors: INVALID_ARGUMENT for an unknown SHOAL_GEMM;
-  // Create reports an unknown SHOAL_ISA.
+  // set; for tests and for tracking down differences. Errors, with the variable: INVALID_ARGUMENT for
+  // an unknown value; FAILED_PRECONDITION for an instruction set that the processor lacks.
   static absl::StatusOr<CpuDeviceOptions> FromEnvironment(int threads);
 };
 

@@ -61,13 +61,19 @@ absl::StatusOr<Isa> DetectIsa() {
   return HasAmxBf16() ? Isa::kAmxBf16 : Isa::kAvx512Bf16;
 }
 
-absl::Status UseIsa(Isa isa) {
+absl::Status CheckIsa(Isa isa) {
   const absl::StatusOr<Isa> best = DetectIsa();
   if (!best.ok()) return best.status();
   if (isa > *best) {
     return absl::FailedPreconditionError(absl::StrCat(
         "instruction set ", IsaName(isa), " was requested, but this processor has ", IsaName(*best)));
   }
+  return absl::OkStatus();
+}
+
+absl::Status UseIsa(Isa isa) {
+  const absl::Status status = CheckIsa(isa);
+  if (!status.ok()) return status;
   hwy::DisableTargets(isa == Isa::kAvx2 ? HWY_AVX3 | HWY_AVX3_DL : 0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   return absl::OkStatus();

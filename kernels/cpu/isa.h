@@ -29,9 +29,12 @@ absl::StatusOr<Isa> ParseIsa(absl::string_view name);
 // Errors: FAILED_PRECONDITION when the processor lacks AVX2, FMA or BMI2.
 absl::StatusOr<Isa> DetectIsa();
 
+// FAILED_PRECONDITION when the processor does not have `isa`; errors of DetectIsa.
+absl::Status CheckIsa(Isa isa);
+
 // Makes every HWY_DYNAMIC_DISPATCH of this process use `isa`. It is process-wide because Highway's dispatch
-// is; call it while no kernel runs (CpuDevice::Create does). Errors: FAILED_PRECONDITION when the processor
-// does not have `isa`; then nothing changes.
+// is; call it while no kernel runs (CpuDevice::Create does). Errors: those of CheckIsa; then nothing
+// changes.
 absl::Status UseIsa(Isa isa);
 
 }  // namespace shoal::kernels

@@ -11,7 +11,8 @@
 namespace shoal::model {
 namespace {
 
-constexpr size_t kMaxLabels = size_t{1} << 24;
+// A config.json of a few bytes makes as many names as it says.
+constexpr size_t kMaxLabels = 1'000'000;
 
 // Empty when it is left out.
 absl::StatusOr<std::string> ReadClass(const Json& json) {
@@ -36,7 +37,8 @@ absl::StatusOr<const Architecture*> ReadArchitecture(const Family& family, const
 absl::Status ReadLabels(const Json& json, ModelConfig* config) {
   size_t count = 2;
   if (const Json* const number = FindField(json, "num_labels")) {
-    if (!number->is_number_unsigned()) return InvalidConfig("\"num_labels\" is not a non-negative integer");
+    if (!number->is_number_unsigned() || number->get<size_t>() > kMaxLabels)
+      return InvalidConfig(absl::StrCat("\"num_labels\" is not a whole number of at most ", kMaxLabels));
     count = number->get<size_t>();
   }
   if (const Json* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {
@@ -48,8 +50,7 @@ absl::Status ReadLabels(const Json& json, ModelConfig* config) {
       config->labels.push_back(name->get<std::string>());
     }
   }
-  for (size_t i = config->labels.size(); i < std::min(count, kMaxLabels); ++i)
-    config->labels.push_back(absl::StrCat("LABEL_", i));
+  for (size_t i = config->labels.size(); i < count; ++i) config->labels.push_back(absl::StrCat("LABEL_", i));
   return absl::OkStatus();
 }
 

@@ -140,6 +140,16 @@ TEST_CASE("A class that a family does not have is refused with those that it has
   }
 }
 
+TEST_CASE("A number of labels that would fill the memory with names is refused") {
+  for (const char* number : {"8333333333330", "1000001", "-1", "2.5"}) {
+    INFO(number);
+    CHECK_THAT(
+        ErrorOf(
+            ParseModelConfig(absl::StrCat(R"({"model_type": "bert", "num_labels": )", number, "}")).status()),
+        Contains("\"num_labels\" is not a whole number of at most 1000000"));
+  }
+}
+
 TEST_CASE("A head that a family does not have is refused with what its heads predict") {
   ModelConfig config = SmallModel(kGpt2, HEAD_TYPE_CLASS);
   CHECK_THAT(ErrorOf(CheckModelConfig(config)), Contains("a gpt2 model can't predict one label per text") &&

@@ -196,6 +196,7 @@ TEST_CASE("Labels that are rarer than min_class_count are left out with their ex
   REQUIRE(parts.ok());
   CHECK(parts->part[0].examples.size() + parts->part[1].examples.size() + parts->part[2].examples.size() ==
         100);
+  CHECK(parts->rare_examples == 1);
 }
 
 }  // namespace

@@ -87,7 +87,8 @@ class LabelFrequencies {
     }
   }
 
-  void RemoveRareFrom(ExampleSet* set, bool keep_examples) const {
+  // Returns how many examples were removed.
+  uint64_t RemoveRareFrom(ExampleSet* set, bool keep_examples) const {
     auto& examples = set->examples;
     for (Example& example : examples) {
       auto& labels = example.labels;
@@ -95,10 +96,12 @@ class LabelFrequencies {
           std::remove_if(labels.begin(), labels.end(), [&](const auto& label) { return IsRare(label); }),
           labels.end());
     }
-    if (keep_examples) return;
-    examples.erase(
-        std::remove_if(examples.begin(), examples.end(), [](const Example& e) { return e.labels.empty(); }),
-        examples.end());
+    if (keep_examples) return 0;
+    const auto kept_end =
+        std::remove_if(examples.begin(), examples.end(), [](const Example& e) { return e.labels.empty(); });
+    const auto removed = static_cast<uint64_t>(examples.end() - kept_end);
+    examples.erase(kept_end, examples.end());
+    return removed;
   }
 
  private:
@@ -108,10 +111,13 @@ class LabelFrequencies {
   absl::flat_hash_map<std::string, uint64_t> counts_;
 };
 
-void RemoveRareLabels(const DataSpec& data, RareLabels what, absl::Span<ExampleSet* const> sets) {
-  if (data.min_class_count() <= 1 || what == RareLabels::kKept) return;
+// Returns how many examples were removed with their labels.
+uint64_t RemoveRareLabels(const DataSpec& data, RareLabels what, absl::Span<ExampleSet* const> sets) {
+  if (data.min_class_count() <= 1 || what == RareLabels::kKept) return 0;
   const LabelFrequencies frequencies(sets, data.min_class_count());
-  for (ExampleSet* set : sets) frequencies.RemoveRareFrom(set, what == RareLabels::kRemoved);
+  uint64_t removed = 0;
+  for (ExampleSet* set : sets) removed += frequencies.RemoveRareFrom(set, what == RareLabels::kRemoved);
+  return removed;
 }
 
 bool IsAskedFor(const DataSpec& data, Part part) {
@@ -160,12 +166,14 @@ absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const Labe
   SplitExamples parts;
   if (job.data().files_size() > 0) {
     SHOAL_ASSIGN_OR_RETURN(ExampleSet all, ReadExamples(env, job.data().files(), job.data(), labels));
-    RemoveRareLabels(job.data(), labels.rare_labels(), {&all});
+    const uint64_t rare_examples = RemoveRareLabels(job.data(), labels.rare_labels(), {&all});
     parts = job.data().format() == DATA_FORMAT_TEXT ? CutTexts(all, job.data().split())
                                                     : PartExamples(std::move(all), job);
+    parts.rare_examples = rare_examples;
   } else {
     SHOAL_ASSIGN_OR_RETURN(parts, ReadGivenParts(env, job.data(), labels));
-    RemoveRareLabels(job.data(), labels.rare_labels(), {&parts.part[0], &parts.part[1], &parts.part[2]});
+    parts.rare_examples =
+        RemoveRareLabels(job.data(), labels.rare_labels(), {&parts.part[0], &parts.part[1], &parts.part[2]});
   }
   for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parts[part].examples.size()));
   return parts;

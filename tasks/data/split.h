@@ -20,6 +20,7 @@ absl::string_view NameOf(Part part);
 
 struct SplitExamples {
   ExampleSet part[kNumParts];
+  uint64_t rare_examples = 0;  // left out because their labels are rarer than data.min_class_count
   ExampleSet& operator[](Part p) { return part[static_cast<int>(p)]; }
   const ExampleSet& operator[](Part p) const { return part[static_cast<int>(p)]; }
 };

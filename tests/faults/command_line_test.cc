@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
@@ -115,6 +116,28 @@ TEST_CASE("A wrong command line is refused", "[bad input]") {
   CHECK(RunCommand({shoal, "train", "--help"}).ended == "exit status 0");
 }
 
+TEST_CASE("Commands look for the scheduler where it listens by default", "[cli]") {
+  for (const std::vector<std::string>& help :
+       std::vector<std::vector<std::string>>{{Program("scheduler/shoal-scheduler"), "--help"},
+                                             {Program("tools/shoal/shoal"), "jobs", "--help"}}) {
+    CHECK_THAT(RunCommand(help).output, Contains("HOST:PORT=127.0.0.1:7070"));
+  }
+}
+
+TEST_CASE("A wrong value of an environment variable is an error that names it", "[bad input]") {
+  const TestDir dir;
+  EndedProcess result =
+      RunCommand({"/usr/bin/env", "SHOAL_SCHEDULER=nowhere", Program("tools/shoal/shoal"), "jobs"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("expected HOST:PORT") && Contains("got 'nowhere' in SHOAL_SCHEDULER"));
+  for (const char* variable : {"SHOAL_ISA", "SHOAL_GEMM"}) {
+    result = RunCommand({"/usr/bin/env", absl::StrCat(variable, "=fast"), Program("worker/shoal-worker"),
+                         "--scheduler", "127.0.0.1:1", "--work-dir", dir / "work"});
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains(variable) && Contains("fast"));
+  }
+}
+
 TEST_CASE("A number that is negative, empty, too large or none is refused, of every command and daemon",
           "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal"), scheduler = Program("scheduler/shoal-scheduler"),
@@ -151,6 +174,24 @@ TEST_CASE("A server does not offer workers an address that covers every machine"
     const EndedProcess result = RunCommand({server, "--scheduler", "127.0.0.1:1", flag, "0.0.0.0:7071"});
     CHECK(result.ended == "exit status 2");
     CHECK_THAT(result.output, Contains(absl::StrCat(flag, " 0.0.0.0:7071")) && Contains("for example"));
+  }
+}
+
+TEST_CASE("A folder that a daemon can't write to is refused at the start, with flag and path",
+          "[bad input]") {
+  const TestDir dir;
+  const std::string file = Write(dir, "file", "in the way");
+  for (const std::string& folder : {JoinPath(file, "work"), file, std::string("/proc")}) {
+    for (const char* node : {"worker/shoal-worker", "server/shoal-server"}) {
+      const EndedProcess result =
+          RunCommand({Program(node), "--scheduler", "127.0.0.1:1", "--work-dir", folder});
+      CHECK(result.ended == "exit status 2");
+      CHECK_THAT(result.output, Contains(absl::StrCat("--work-dir ", folder, ": can't ")));
+    }
+    const EndedProcess result =
+        RunCommand({Program("scheduler/shoal-scheduler"), "--listen", "127.0.0.1:0", "--state-dir", folder});
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains(absl::StrCat("--state-dir ", folder, ": can't ")));
   }
 }
 
@@ -209,6 +250,23 @@ TEST_CASE("Data files that are missing, or lack a column, fail the job with thei
   result = TrainOn(other, "labels\ttext\na\tsome words\n");
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("there is no column 'label'") && Contains("did you mean 'labels'"));
+  const std::vector<std::string> parts = absl::StrSplit(result.output, "there is no column");
+  CHECK(parts.size() == 2);  // it is said once
+}
+
+TEST_CASE("A model to start from that is not there fails the job with its path and field", "[bad input]") {
+  const TestDir dir;
+  const std::string job =
+      Write(dir, "job.yaml",
+            absl::StrCat("name: tuned\ntask: text-classification\ndata: {files: [",
+                         AbsolutePath("configs/jobs/tiny.tsv").value(), "], text: text, label: label}\n",
+                         "model: {from: none}\ntrain: {epochs: 1}\noptimizer: {learning_rate: 1e-3}\n"));
+  const EndedProcess result = TrainIn(dir, {job});
+  INFO(result.output);
+  CHECK(result.ended == "exit status 3");
+  CHECK_THAT(result.output, Contains("no worker can prepare the job; worker-1 can't take part: model.from: "
+                                     "can't open " +
+                                     dir / "none/config.json"));
 }
 
 TEST_CASE("Data with one class, an empty label, or a label that training lacks, fail the job",
@@ -251,7 +309,7 @@ TEST_CASE("A port in use, and an address that others reach, are refused", "[bad 
   EndedProcess result = RunCommand({Program("scheduler/shoal-scheduler"), "--listen",
                                     cluster.processes().scheduler(), "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
-  CHECK_THAT(result.output, Contains("in use"));
+  CHECK_THAT(result.output, Contains("in use") && !Contains("gRPC:"));
   result = RunCommand(
       {Program("scheduler/shoal-scheduler"), "--listen", "0.0.0.0:0", "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");

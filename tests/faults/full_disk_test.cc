@@ -74,7 +74,10 @@ TEST_CASE("A worker whose disk is full can't take part, and the job says why", "
       TrainWithFault(dir, "worker", "path=worker-1/artifacts,after=1KiB,error=ENOSPC");
   INFO(result.output);
   CHECK(result.ended == "exit status 3");
-  CHECK_THAT(result.output, Contains("No space left on device"));
+  CHECK_THAT(result.output, Contains("no worker can prepare the job; worker-1 can't take part: storing "
+                                     "artifact dataset in --work-dir: " +
+                                     dir / "run/work/worker-1/artifacts/") &&
+                                Contains("No space left on device"));
 }
 
 TEST_CASE("Metrics that can't be written are an error, after the model is there", "[disk]") {
@@ -111,6 +114,7 @@ TEST_CASE("An export on a full disk says so, and works once there is room", "[di
   };
   const absl::Status full = export_job();
   CHECK_THAT(std::string(full.message()), Contains("No space left on device") && Contains(dir / "model"));
+  CHECK(PosixEnv()->ListDir(dir.path()).value().empty());
   env.SetRules({});
   CHECK(export_job().ok());
   CHECK(UnfinishedFiles(dir.path()) == std::vector<std::string>());

@@ -119,6 +119,22 @@ TEST_CASE("A second Ctrl-C does not wait for the daemons, and none outlives it",
   WaitForNoProcess(dir / "run");
 }
 
+TEST_CASE("Ctrl-C while the data is being read says at once what is waited for", "[interrupt]") {
+  const TestDir dir;
+  const auto process =
+      StartTraining(dir, {kTiny, "--worker-flag=--fault", "--worker-flag=path=tiny.tsv,error=HANG",
+                          "--scheduler-flag=--heartbeat-ms", "--scheduler-flag=100"});
+  WaitForText(dir / "output", "worker-1 reads the data", process.get());
+  process->Signal(SIGINT);
+  WaitForText(dir / "output", "Waits up to 15s for the daemons to end (worker-1: reads ", process.get());
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(),
+             Contains("configs/jobs/tiny.tsv); a second Ctrl-C"));
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(10)));
+  CHECK(process->Ended() == "exit status 130");
+  WaitForNoProcess(dir / "run");
+}
+
 // The process of a daemon that belongs to the training in DIR/run.
 pid_t DaemonIn(const TestDir& dir, const std::string& name) {
   const std::vector<pid_t> found =

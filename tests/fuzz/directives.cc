@@ -21,7 +21,7 @@
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
 #include "server/push_binding.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 #include "server/worker_streams.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
@@ -153,14 +153,14 @@ struct PushStream : public server::WorkerStream {
 class Nodes {
  public:
   explicit Nodes(ByteSource* source) : source_(source) {
-    server::ServerNode::Options server;
+    server::ServerJobs::Options server;
     server.env = &files_;
     server.executors = time_.factory();
     server.peers = &peers_;
     server.report = [this](NodeReport report) { reports_.push_back(std::move(report)); };
     server.fetch = [](const Artifact&, const Progress&) { return absl::NotFoundError("no artifact"); };
     server.max_block_elements = kBlockElements;
-    server_ = std::make_unique<server::ServerNode>(std::move(server));
+    server_ = std::make_unique<server::ServerJobs>(std::move(server));
     worker::WorkerJobs::Options jobs;
     jobs.place = "here";
     jobs.builder = &builder_;
@@ -326,7 +326,7 @@ class Nodes {
   Builder builder_;
   std::vector<NodeReport> reports_;
   std::vector<std::shared_ptr<PushStream>> streams_;
-  std::unique_ptr<server::ServerNode> server_;
+  std::unique_ptr<server::ServerJobs> server_;
   std::unique_ptr<worker::WorkerJobs> worker_;
 };
 

@@ -18,7 +18,7 @@ Cluster::Cluster(RunState* state) : state_(state), network_(&state->queue, Weath
   services_.scheduler = [this](const Process* process) {
     return process == scheduler_ ? scheduler_->node() : nullptr;
   };
-  services_.server = [this](const Process* process) -> server::ServerNode* {
+  services_.server = [this](const Process* process) -> server::ServerJobs* {
     for (const NodeProcess* node : nodes_) {
       if (node == process) return node->server();
     }

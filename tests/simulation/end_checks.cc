@@ -15,17 +15,65 @@ bool IsOver(JobState state) {
 
 void EndChecks::Poll() {
   for (SubmittedJob& job : state_->jobs) {
-    if (!job.over && job.id != JobId(0)) CheckOver(&job);
+    if (!job.over && job.id != JobId(0)) {
+      const JobStateRecord record = RecordOf(*cluster_->tables(), job.id);
+      CheckCommitted(job, record);
+      CheckOver(&job, record);
+    }
     state_->Fail(job.oracle->failure());
   }
   state_->queue.After(kPoll, [this] { Poll(); });
 }
 
-void EndChecks::CheckOver(SubmittedJob* job) {
-  const scheduler::StoredTables& tables = *cluster_->tables();
-  const auto stored = tables.find({scheduler::kStateTable, scheduler::RecordKey(job->id.value())});
+void EndChecks::PollQueues() {
+  for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
+    for (const NodeProcess* node : cluster_->Living(role))
+      CheckQueues(node->name(), node->MakeHeartbeat().queues());
+  }
+  if (scheduler::SchedulerNode* const node = cluster_->scheduler()->Answering()) {
+    const auto status = node->GetStatus();
+    if (status.ok()) CheckQueues("the scheduler", status->queues());
+  }
+  state_->queue.After(kQueuePoll, [this] { PollQueues(); });
+}
+
+void EndChecks::CheckQueues(const std::string& who,
+                            const google::protobuf::RepeatedPtrField<QueueLength>& queues) {
+  for (const QueueLength& queue : queues) {
+    if (queue.length() > queue.limit())
+      state_->Fail(absl::StrCat(who, ": ", queue.length(), " ", queue.name(), ", limit ", queue.limit()));
+  }
+}
+
+JobStateRecord EndChecks::RecordOf(const scheduler::StoredTables& tables, JobId job) {
+  const auto stored = tables.find({scheduler::kStateTable, scheduler::RecordKey(job.value())});
   JobStateRecord record;
-  if (stored == tables.end() || !record.ParseFromString(stored->second) || !IsOver(record.state())) return;
+  if (stored != tables.end()) (void)record.ParseFromString(stored->second);
+  return record;
+}
+
+absl::Status EndChecks::Verify(const std::string& path) {
+  MemoryEnv env(&state_->disk, 0, nullptr);
+  const auto reader = CheckpointReader::Open(&env, path);
+  return reader.ok() ? reader->Verify().status() : reader.status();
+}
+
+void EndChecks::CheckCommitted(const SubmittedJob& job, const JobStateRecord& record) {
+  MemoryEnv env(&state_->disk, 0, nullptr);
+  for (const StoredCheckpoint& checkpoint : record.checkpoints()) {
+    const std::string& path = checkpoint.directory();
+    if (MayBeLost(job, Version(checkpoint.version()), path)) continue;
+    const bool is_new = verified_.insert(path).second;
+    const absl::Status status = is_new                 ? Verify(path)
+                                : env.FileExists(path) ? absl::OkStatus()
+                                                       : absl::NotFoundError(path);
+    if (!status.ok())
+      return state_->Fail(absl::StrCat("a checkpoint is lost while the job runs: ", status.message()));
+  }
+}
+
+void EndChecks::CheckOver(SubmittedJob* job, const JobStateRecord& record) {
+  if (!IsOver(record.state())) return;
   scheduler::SchedulerNode* const node = cluster_->scheduler()->node();
   if (node == nullptr) return;
   const auto described = node->GetJob(job->id);
@@ -38,6 +86,8 @@ void EndChecks::CheckOver(SubmittedJob* job) {
     state_->outcome.ended_by_disk = true;
     return;
   }
+  if (record.state() == JOB_STATE_FAILED && !job->oracle->reference().failure.empty())
+    return job->oracle->OnFailed(*described);
   if (record.state() != JOB_STATE_COMPLETED)
     return state_->Fail(absl::StrCat(name, " has ended as ", end, ": ", record.reason()));
   CheckCompleted(*job, record, *described);
@@ -85,13 +135,11 @@ void EndChecks::CheckTraining(const SubmittedJob& job, const std::vector<JobEven
 
 // Checkpoints that the scheduler calls committed must exist and be intact.
 void EndChecks::CheckCheckpoints(const SubmittedJob& job, const Job& described) {
-  MemoryEnv env(&state_->disk, 0, nullptr);
   for (uint64_t version : described.checkpoints()) {
     const std::string path = JoinPath(job.folder, CheckpointName(Version(version)));
     if (MayBeLost(job, Version(version), path)) continue;
     ++state_->outcome.checkpoints;
-    const auto reader = CheckpointReader::Open(&env, path);
-    const absl::Status status = reader.ok() ? reader->Verify().status() : reader.status();
+    const absl::Status status = Verify(path);
     if (!status.ok()) return state_->Fail(absl::StrCat("a committed checkpoint is lost: ", status.message()));
   }
 }

@@ -13,6 +13,11 @@
 
 namespace shoal::simulation {
 
+// Whether an event of this probability happens, given a random number.
+inline bool IsHit(uint64_t random, double probability) {
+  return static_cast<double>(random >> 11) * 0x1p-53 < probability;
+}
+
 // A schedule is a pure function of its seed. Not thread-safe; nothing here runs in a thread.
 class EventQueue {
  public:
@@ -42,9 +47,7 @@ class EventQueue {
   size_t waiting() const { return events_.size(); }
 
   // ---- random choices of the schedule ----
-  bool Chance(double probability) {
-    return probability > 0 && static_cast<double>(random_() >> 11) * 0x1p-53 < probability;
-  }
+  bool Chance(double probability) { return probability > 0 && IsHit(random_(), probability); }
   uint64_t Below(uint64_t n) { return random_() % n; }
   absl::Duration Between(absl::Duration low, absl::Duration high) {
     return low + absl::Microseconds(Below(absl::ToInt64Microseconds(high - low) + 1));

@@ -3,20 +3,21 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "tests/simulation/made_up_job.h"
+#include "common/base/status.h"
+#include "tests/simulation/made_up_program.h"
 
 namespace shoal::simulation {
 namespace {
 
 constexpr char kJobNames[] = "made-up-";
 
-class NoProgram : public worker::Program {
- public:
-  absl::Status RunSlot(const worker::SlotTask&) override { return absl::InternalError("not run"); }
-  absl::StatusOr<EvaluationStatistics> EvaluateSlot(const worker::EvaluationTask&) override {
-    return absl::InternalError("not run");
-  }
-};
+absl::StatusOr<MadeUpJob> JobOf(const JobSpec& spec) {
+  absl::string_view name = spec.name();
+  uint64_t number = 0;
+  if (!absl::ConsumePrefix(&name, kJobNames) || !absl::SimpleAtoi(name, &number))
+    return absl::InvalidArgumentError("not a made-up job");
+  return MakeUpJob(number);
+}
 
 }  // namespace
 
@@ -37,19 +38,17 @@ void MadeUpBuilder::RefuseUntil(EventQueue* queue, absl::Time time) {
 
 absl::StatusOr<worker::DerivedJob> MadeUpBuilder::Derive(const JobSpec& spec, const Progress&) {
   if (Refuses()) return absl::ResourceExhaustedError("no space left on device");
-  absl::string_view name = spec.name();
-  uint64_t number = 0;
-  if (!absl::ConsumePrefix(&name, kJobNames) || !absl::SimpleAtoi(name, &number))
-    return absl::InvalidArgumentError("not a made-up job");
+  SHOAL_ASSIGN_OR_RETURN(const MadeUpJob job, JobOf(spec));
   worker::DerivedJob derived;
-  derived.plan = MakeUpJob(number).plan;
+  derived.plan = job.plan;
   return derived;
 }
 
 absl::StatusOr<std::unique_ptr<worker::Program>> MadeUpBuilder::Build(
-    const JobSpec&, const JobPlan&, const std::map<std::string, std::string>&, const Progress&) {
+    const JobSpec& spec, const JobPlan&, const std::map<std::string, std::string>&, const Progress&) {
   if (Refuses()) return absl::ResourceExhaustedError("no space left on device");
-  return std::make_unique<NoProgram>();
+  SHOAL_ASSIGN_OR_RETURN(MadeUpJob job, JobOf(spec));
+  return std::make_unique<MadeUpProgram>(std::move(job));
 }
 
 }  // namespace shoal::simulation

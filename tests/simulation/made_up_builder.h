@@ -25,8 +25,8 @@ class NoArtifacts : public ArtifactSource {
                                const Progress& progress) override;
 };
 
-// Derives the plan from the job's name. Programs do nothing: the runner of a simulated worker computes by
-// itself. Errors: INVALID_ARGUMENT when the job is not a made-up one.
+// Derives plan and program (a MadeUpProgram) from the job's name. Errors: INVALID_ARGUMENT when the job is
+// not a made-up one.
 class MadeUpBuilder : public worker::ProgramBuilder {
  public:
   // Until `time` on `queue` every job is refused: RESOURCE_EXHAUSTED.

@@ -1,6 +1,7 @@
 #include "tests/simulation/made_up_job.h"
 
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "common/job/job_spec.h"
@@ -78,6 +79,22 @@ JobSpec SpecOf(Choices choices, uint64_t rounds) {
   return spec;
 }
 
+// A tenth of the jobs diverge, a third of them in an evaluation.
+std::optional<BadSlot> BadSlotOf(Choices* choices, const MadeUpJob& job) {
+  if (!choices->OneIn(10)) return std::nullopt;
+  BadSlot bad;
+  bad.round = choices->Below(job.plan.rounds());
+  bad.slot = choices->Below(job.spec.train().slots());
+  if (choices->OneIn(3) && job.plan.validation_examples() > 0) bad.set = EVALUATION_SET_VALIDATION;
+  return bad;
+}
+
+double LossOf(const MadeUpJob& job, EvaluationSet set, uint64_t round, uint64_t slot, double loss) {
+  const bool bad = job.bad && job.bad->set == set && job.bad->slot == slot &&
+                   (set != EVALUATION_SET_NONE || job.bad->round == round);
+  return bad ? std::numeric_limits<double>::quiet_NaN() : loss;
+}
+
 }  // namespace
 
 MadeUpJob MakeUpJob(uint64_t number) {
@@ -125,11 +142,12 @@ MadeUpJob MakeUpJob(uint64_t number) {
   if (!job.spec.evaluation().every().never()) plan.set_validation_examples(slots * kExamplesPerSlot);
   if (!choices.OneIn(3)) plan.set_test_examples(slots * kExamplesPerSlot);
   plan.set_numerics("f32");
+  if (number != 0) job.bad = BadSlotOf(&choices, job);
   return job;
 }
 
-ContributionStats MadeUpGradient(uint64_t round, uint64_t slot, absl::Span<const float> theta,
-                                 absl::Span<float> gradient) {
+ContributionStats MadeUpGradient(const MadeUpJob& job, uint64_t round, uint64_t slot,
+                                 absl::Span<const float> theta, absl::Span<float> gradient) {
   double loss = 0;
   for (size_t i = 0; i < theta.size(); ++i) {
     const double phase =
@@ -142,11 +160,12 @@ ContributionStats MadeUpGradient(uint64_t round, uint64_t slot, absl::Span<const
   stats.set_weight(kExamplesPerSlot + (round + 2 * slot) % 3);
   stats.set_examples(kExamplesPerSlot);
   stats.set_tokens(kExamplesPerSlot * (3 + (round + slot) % 4));
-  stats.set_loss(loss);
+  stats.set_loss(LossOf(job, EVALUATION_SET_NONE, round, slot, loss));
   return stats;
 }
 
-EvaluationStatistics MadeUpEvaluation(EvaluationSet set, uint64_t slot, absl::Span<const float> theta) {
+EvaluationStatistics MadeUpEvaluation(const MadeUpJob& job, EvaluationSet set, uint64_t slot,
+                                      absl::Span<const float> theta) {
   EvaluationStatistics statistics;
   statistics.set_examples(kExamplesPerSlot);
   for (int i = 0; i < 4; ++i) statistics.add_confusion(0);
@@ -158,7 +177,7 @@ EvaluationStatistics MadeUpEvaluation(EvaluationSet set, uint64_t slot, absl::Sp
     statistics.set_confusion(label * 2 + predicted, statistics.confusion(label * 2 + predicted) + 1);
     loss += std::fabs(theta[place] - (label == 1 ? 0.5 : -0.2));
   }
-  statistics.set_loss(loss);
+  statistics.set_loss(LossOf(job, set, 0, slot, loss));
   return statistics;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/types/span.h"
@@ -10,10 +11,18 @@
 
 namespace shoal::simulation {
 
+// The slot of a job whose loss is not a number.
+struct BadSlot {
+  EvaluationSet set = EVALUATION_SET_NONE;
+  uint64_t round = 0;  // in training; evaluations of all versions have it
+  uint64_t slot = 0;
+};
+
 // What differs between jobs. All of it is a function of one number, so that a schedule can name a job by it.
 struct MadeUpJob {
-  JobSpec spec;  // completed
-  JobPlan plan;  // without artifacts
+  JobSpec spec;                // completed
+  JobPlan plan;                // without artifacts
+  std::optional<BadSlot> bad;  // the job fails there
 };
 
 // Number 0 has a bit of everything: clipping, AdamW, evaluation, keeping the best version. Each group of
@@ -21,10 +30,11 @@ struct MadeUpJob {
 MadeUpJob MakeUpJob(uint64_t number);
 
 // The gradient sum of one slot: floats that need rounding, so that a different order of additions would show.
-ContributionStats MadeUpGradient(uint64_t round, uint64_t slot, absl::Span<const float> theta,
-                                 absl::Span<float> gradient);
+ContributionStats MadeUpGradient(const MadeUpJob& job, uint64_t round, uint64_t slot,
+                                 absl::Span<const float> theta, absl::Span<float> gradient);
 
 // The result of one evaluation slot: how well θ "classifies" the slot's examples.
-EvaluationStatistics MadeUpEvaluation(EvaluationSet set, uint64_t slot, absl::Span<const float> theta);
+EvaluationStatistics MadeUpEvaluation(const MadeUpJob& job, EvaluationSet set, uint64_t slot,
+                                      absl::Span<const float> theta);
 
 }  // namespace shoal::simulation

@@ -74,7 +74,7 @@ class Network {
   absl::Duration Delay() { return queue_->Between(absl::Microseconds(50), weather_.slowest); }
   // Whether a published block is delivered twice. Drawn apart from all else, so that schedules that were
   // written down before keep their meaning.
-  bool DoublesBlock() { return static_cast<double>(doubling_() >> 11) * 0x1p-53 < weather_.doubled; }
+  bool DoublesBlock() { return IsHit(doubling_(), weather_.doubled); }
   // Applies from now on.
   void set_weather(const Weather& weather) { weather_ = weather; }
 

@@ -2,12 +2,14 @@
 
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/release.h"
 #include "tests/simulation/simulated_peer_link.h"
 #include "tests/simulation/simulated_scheduler_link.h"
 #include "tests/simulation/simulated_streams.h"
 #include "tests/simulation/stepwise_runner.h"
+#include "tests/simulation/whole_slot_runner.h"
 #include "worker/retrying_link.h"
 
 namespace shoal::simulation {
@@ -17,7 +19,7 @@ std::string NameOf(NodeRole role, int number) {
   return absl::StrCat(role == NODE_ROLE_SERVER ? "server-" : "worker-", number);
 }
 
-// `Shell` is server::ServerNode or worker::WorkerJobs.
+// `Shell` is server::ServerJobs or worker::WorkerJobs.
 template <typename Shell>
 SessionCallbacks CallbacksTo(Shell* shell, Process* process) {
   SessionCallbacks callbacks;
@@ -69,13 +71,13 @@ void NodeProcess::Start() {
 
 SessionCallbacks NodeProcess::StartServer() {
   peers_ = NewPeerLink(this, network_, services_);
-  server::ServerNode::Options options;
+  server::ServerJobs::Options options;
   options.threads = 1;
   options.env = env();
   options.executors = executors();
   options.peers = peers_.get();
   options.report = [this](NodeReport report) { Report(std::move(report)); };
-  server_ = std::make_unique<server::ServerNode>(std::move(options));
+  server_ = std::make_unique<server::ServerJobs>(std::move(options));
   network_->Listen(absl::StrCat(name(), ":1"), this);
   return CallbacksTo(server_.get(), this);
 }
@@ -86,8 +88,10 @@ SessionCallbacks NodeProcess::StartWorker() {
   options.builder = &builder_;
   options.artifacts = &artifacts_;
   options.report = [this](NodeReport report) { Report(std::move(report)); };
-  options.make_runner = [this](worker::WorkerRounds::Options rounds, std::unique_ptr<worker::Program>) {
-    return MakeRunner(std::move(rounds));
+  options.make_runner = [this](worker::WorkerRounds::Options rounds,
+                               std::unique_ptr<worker::Program> program) {
+    auto* const made_up = static_cast<MadeUpProgram*>(program.release());  // of builder_
+    return MakeRunner(std::move(rounds), absl::WrapUnique(made_up));
   };
   options.executors = executors();
   options.on_stuck = [this](const absl::Status& status) {
@@ -98,7 +102,9 @@ SessionCallbacks NodeProcess::StartWorker() {
   return CallbacksTo(worker_.get(), this);
 }
 
-std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds::Options rounds) {
+// Every other process of a run has the runner that ships.
+std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds::Options rounds,
+                                                           std::unique_ptr<MadeUpProgram> program) {
   ParameterStreamsOptions streams;
   streams.self = this;
   streams.network = network_;
@@ -106,13 +112,22 @@ std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds:
   streams.wire = rounds.wire;
   streams.block_elements = rounds.group_sizes;
   Oracle* const oracle = services_->oracle(rounds.job, cluster());
-  return std::make_unique<StepwiseRunner>(
-      this, oracle, std::move(rounds),
-      [streams](worker::ParameterLinkEvents* events) { return NewRetryingLink(streams, events); });
+  const auto make_link = [streams](worker::ParameterLinkEvents* events) {
+    return NewRetryingLink(streams, events);
+  };
+  if ((state_->schedule.seed + static_cast<uint64_t>(number())) % 2 == 0) {
+    return std::make_unique<WholeSlotRunner>(this, oracle, std::move(rounds), std::move(program), make_link);
+  }
+  return std::make_unique<StepwiseRunner>(this, oracle, program->job(), std::move(rounds), make_link);
 }
 
 void NodeProcess::Report(NodeReport report) {
   if (session_ != nullptr) session_->Send(std::move(report));
+}
+
+Heartbeat NodeProcess::MakeHeartbeat() const {
+  if (server_ != nullptr) return server_->MakeHeartbeat();
+  return worker_ != nullptr ? worker_->MakeHeartbeat() : Heartbeat();
 }
 
 void NodeProcess::Bury() {

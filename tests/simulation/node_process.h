@@ -6,8 +6,9 @@
 #include "absl/time/time.h"
 #include "common/rpc/session_client.h"
 #include "server/peer_link.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 #include "tests/simulation/made_up_builder.h"
+#include "tests/simulation/made_up_program.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/process.h"
 #include "tests/simulation/run_state.h"
@@ -33,14 +34,17 @@ class NodeProcess : public Process {
   void RefuseJobs(absl::Duration length) { builder_.RefuseUntil(&queue(), queue().now() + length); }
 
   NodeRole role() const { return role_; }
+  // What the node tells the scheduler of itself; empty once it is buried.
+  Heartbeat MakeHeartbeat() const;
   // Null for a worker, and once it is buried.
-  server::ServerNode* server() const { return server_.get(); }
+  server::ServerJobs* server() const { return server_.get(); }
 
  private:
   // These return what the session tells the shell.
   SessionCallbacks StartServer();
   SessionCallbacks StartWorker();
-  std::unique_ptr<worker::JobRunner> MakeRunner(worker::WorkerRounds::Options rounds);
+  std::unique_ptr<worker::JobRunner> MakeRunner(worker::WorkerRounds::Options rounds,
+                                                std::unique_ptr<MadeUpProgram> program);
   void Report(NodeReport report);
 
   RunState* const state_;
@@ -53,7 +57,7 @@ class NodeProcess : public Process {
   NoArtifacts artifacts_;
   MadeUpBuilder builder_;
   std::unique_ptr<server::PeerLink> peers_;
-  std::unique_ptr<server::ServerNode> server_;
+  std::unique_ptr<server::ServerJobs> server_;
   std::unique_ptr<worker::WorkerJobs> worker_;
   std::unique_ptr<SessionClient> session_;
 };

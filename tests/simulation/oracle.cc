@@ -1,5 +1,6 @@
 #include "tests/simulation/oracle.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -43,6 +44,13 @@ void Oracle::OnComputed(Version version, const float* theta) {
     Fail(absl::StrCat("a slot was computed with parameters other than those of version ", v));
 }
 
+void Oracle::OnEvaluated(const float* theta) {
+  const bool known =
+      std::any_of(reference_.published.begin(), reference_.published.end(),
+                  [&](const auto& expected) { return SameBits(theta, expected.data(), expected.size()); });
+  if (!known) Fail("parameters were evaluated that are those of no version");
+}
+
 void Oracle::OnPassed(absl::string_view what, const std::string& from_cluster,
                       const std::string& to_cluster) {
   if (from_cluster != to_cluster)
@@ -64,6 +72,21 @@ void Oracle::OnAdded(const ViewKey& serving, const ContributionHeader& header, c
     Fail(absl::StrCat(what, " differs from the reference"));
 }
 
+void Oracle::OnNorms(const ViewKey& serving, absl::Span<const BlockId> blocks, const Norms& norms) {
+  const std::string what = absl::StrCat("norms of round ", norms.round(), ", shard ", norms.shard(), ", ",
+                                        KeyOf(norms).ToString());
+  if (KeyOf(norms) != serving) return Fail(absl::StrCat(what, " were told in ", serving.ToString()));
+  if (norms.round() >= reference_.stats.size())
+    return Fail(absl::StrCat(what, " were told: the reference has no such round"));
+  if (norms.squared_norms_size() != static_cast<int>(blocks.size()))
+    return Fail(absl::StrCat(what, ": ", norms.squared_norms_size(), " of ", blocks.size(), " blocks"));
+  const std::vector<float>& sum = SumOf(norms.round(), 0, job_.spec.train().slots());
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (norms.squared_norms(static_cast<int>(i)) != ReferenceSquaredNorm(job_.plan, sum, blocks[i].value()))
+      Fail(absl::StrCat(what, " differ from the reference"));
+  }
+}
+
 void Oracle::OnTaken(const ViewKey& followed, const PublishedHeader& header, const float* values) {
   const std::string what = absl::StrCat("block ", header.block(), " of version ", header.version(), ", ",
                                         KeyOf(header).ToString());
@@ -76,7 +99,15 @@ void Oracle::OnTaken(const ViewKey& followed, const PublishedHeader& header, con
     Fail(absl::StrCat(what, " was published, and differs from the reference"));
 }
 
+void Oracle::OnFailed(const Job& job) {
+  if (job.reason() != reference_.failure)
+    Fail(absl::StrCat("the job has failed: '", job.reason(), "', expected '", reference_.failure, "'"));
+  CheckEvaluations(job);
+}
+
 void Oracle::OnCompleted(const Job& job, const std::vector<JobEvent>& events) {
+  if (!reference_.failure.empty())
+    return Fail(absl::StrCat("the job is completed, expected that it fails: ", reference_.failure));
   Sha256 sha256;
   sha256.Add(reference_.kept.data(), reference_.kept.size() * sizeof(float));
   const JobResult& result = job.result();

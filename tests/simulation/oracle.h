@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/base/types.h"
 #include "common/protocol/payload.h"
 #include "common/protocol/view_key.h"
@@ -32,12 +33,16 @@ class Oracle {
   // ---- provenance ----
   // A worker has computed with these parameters.
   void OnComputed(Version version, const float* theta);
+  // A worker evaluates these parameters: those of some version. Which one, the statistics show at the end.
+  void OnEvaluated(const float* theta);
   // A server that serves `serving` has added a contribution: it must belong to that view and have the bits of
   // the sum of the slots' gradients.
   void OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
   // Something that a node of one cluster sent was accepted by a node that is now in the same or another
   // cluster.
   void OnPassed(absl::string_view what, const std::string& from_cluster, const std::string& to_cluster);
+  // A server that serves `serving` tells a peer these norms of its blocks.
+  void OnNorms(const ViewKey& serving, absl::Span<const BlockId> blocks, const Norms& norms);
   // A worker that follows a view has accepted a block: it must belong to that view of that training.
   void OnTaken(const ViewKey& followed, const PublishedHeader& header, const float* values);
 
@@ -47,6 +52,8 @@ class Oracle {
   uint64_t first_round() const { return first_round_; }
   // The job reports that it is completed; `events` is its history.
   void OnCompleted(const Job& job, const std::vector<JobEvent>& events);
+  // The job reports that it has failed; call it only when it had to.
+  void OnFailed(const Job& job);
 
  private:
   void CheckEvaluations(const Job& job);

@@ -154,7 +154,7 @@ void PullAtWorker::Start(Version from) {
 
 void PullAtWorker::AcceptAtServer(const std::shared_ptr<Connection>& connection, Version from) {
   const ParameterStreamsOptions& options = streams_->options;
-  server::ServerNode* const node = options.services->server(connection->process(Connection::kServer));
+  server::ServerJobs* const node = options.services->server(connection->process(Connection::kServer));
   if (node == nullptr) return;
   const auto found = node->Find(place_.view.job);
   if (!found.ok()) return connection->Close(Connection::kServer, found.status());

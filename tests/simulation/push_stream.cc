@@ -20,7 +20,7 @@ class PushAtServer : public StreamAtServer {
  public:
   using StreamAtServer::StreamAtServer;
 
-  absl::StatusOr<std::shared_ptr<server::ShardHost>> Bind(server::ServerNode* node, const ViewKey& view) {
+  absl::StatusOr<std::shared_ptr<server::ShardHost>> Bind(server::ServerJobs* node, const ViewKey& view) {
     const bool first = binding_.view().view == ViewId(0);
     auto job = binding_.Bind(view, shared_from_this(), [node](JobId id) { return node->Find(id); });
     if (first && job.ok()) ReleaseWhenClosed();
@@ -116,7 +116,7 @@ void PushAtWorker::Deliver(ContributionHeader header, Payload payload) {
 void PushAtWorker::Arrive(const ContributionHeader& header, const Payload& payload,
                           const std::string& cluster) {
   const Services* const services = streams_->options.services;
-  server::ServerNode* const node = services->server(connection_->process(Connection::kServer));
+  server::ServerJobs* const node = services->server(connection_->process(Connection::kServer));
   if (node == nullptr || at_server_ == nullptr) return;
   const auto job = at_server_->Bind(node, KeyOf(header));
   if (!job.ok()) return connection_->Close(Connection::kServer, job.status());

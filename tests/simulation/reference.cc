@@ -19,36 +19,28 @@ Floats ToWire(const JobSpec& spec, Floats x) {
 }
 
 // Sum over the slots [begin, end), by recursive halving.
-Floats Sum(const JobSpec& spec, uint64_t round, uint64_t begin, uint64_t end, const Floats& theta,
+Floats Sum(const MadeUpJob& job, uint64_t round, uint64_t begin, uint64_t end, const Floats& theta,
            ContributionStats* stats) {
   Floats sum(theta.size());
   if (end - begin == 1) {
-    *stats = MadeUpGradient(round, begin, theta, absl::MakeSpan(sum));
-    return ToWire(spec, sum);
+    *stats = MadeUpGradient(job, round, begin, theta, absl::MakeSpan(sum));
+    return ToWire(job.spec, sum);
   }
   const uint64_t middle = begin + (end - begin) / 2;
   ContributionStats right_stats;
-  sum = Sum(spec, round, begin, middle, theta, stats);
-  const Floats right = Sum(spec, round, middle, end, theta, &right_stats);
+  sum = Sum(job, round, begin, middle, theta, stats);
+  const Floats right = Sum(job, round, middle, end, theta, &right_stats);
   for (size_t i = 0; i < sum.size(); ++i) sum[i] += right[i];
   stats->set_weight(stats->weight() + right_stats.weight());
   stats->set_tokens(stats->tokens() + right_stats.tokens());
   stats->set_loss(stats->loss() + right_stats.loss());
   stats->set_examples(stats->examples() + right_stats.examples());
-  return ToWire(spec, sum);
+  return ToWire(job.spec, sum);
 }
 
-// For each group, 16 interleaved sums added by halves; then the groups in order.
 double SquaredNorm(const JobPlan& plan, const Floats& x) {
-  double norm = 0, s[16];
-  size_t i = 0;
-  for (uint64_t size : plan.group_sizes()) {
-    std::fill(s, s + 16, 0.0);
-    for (uint64_t j = 0; j < size; ++j, ++i) s[j % 16] = std::fma(double{x[i]}, double{x[i]}, s[j % 16]);
-    for (int width = 8; width > 0; width /= 2)
-      for (int j = 0; j < width; ++j) s[j] += s[j + width];
-    norm += s[0];
-  }
+  double norm = 0;
+  for (int b = 0; b < plan.group_sizes_size(); ++b) norm += ReferenceSquaredNorm(plan, x, uint64_t(b));
   return norm;
 }
 
@@ -92,13 +84,14 @@ double Rate(const JobSpec& spec, double rounds, double round) {
   return peak * (end + (1 - end) * ((rounds - round) / (rounds - warm)));
 }
 
-EvaluationRecord Evaluate(const JobSpec& spec, EvaluationSet set, uint64_t version, const Floats& theta) {
+EvaluationRecord Evaluate(const MadeUpJob& job, EvaluationSet set, uint64_t version, const Floats& theta) {
+  const JobSpec& spec = job.spec;
   EvaluationRecord record;
   record.set_set(set);
   record.set_version(version);
   EvaluationStatistics& all = *record.mutable_statistics();
   for (uint64_t slot = 0; slot < spec.train().slots(); ++slot) {
-    const EvaluationStatistics one = MadeUpEvaluation(set, slot, theta);
+    const EvaluationStatistics one = MadeUpEvaluation(job, set, slot, theta);
     all.set_examples(all.examples() + one.examples());
     all.set_loss(all.loss() + one.loss());
     for (int i = 0; i < 4; ++i) {
@@ -111,6 +104,12 @@ EvaluationRecord Evaluate(const JobSpec& spec, EvaluationSet set, uint64_t versi
   record.set_metric(spec.evaluation().metric() == METRIC_LOSS ? record.loss()
                                                               : right / double(all.examples()));
   return record;
+}
+
+// "round 3, slot 1: the loss is not a number".
+std::string FailureAt(const std::string& where, uint64_t round, const MadeUpJob& job) {
+  return where + std::to_string(round) + ", slot " + std::to_string(job.bad->slot) +
+         ": the loss is not a number";
 }
 
 }  // namespace
@@ -134,17 +133,26 @@ Reference RunReference(const MadeUpJob& job) {
     ContributionStats stats;
     const uint64_t round = out.rounds++;
     out.published.push_back(ToWire(spec, s.theta));
-    const Floats sum = Sum(spec, round, 0, spec.train().slots(), out.published.back(), &stats);
+    const Floats sum = Sum(job, round, 0, spec.train().slots(), out.published.back(), &stats);
+    out.stats.push_back(stats);
+    if (std::isnan(stats.loss())) {
+      out.failure = FailureAt("round ", round, job);
+      return out;
+    }
     const double norm = std::sqrt(SquaredNorm(plan, sum)) / double(stats.weight());
     const double limit = spec.optimizer().clip_norm();
     Update(spec.optimizer(), Rate(spec, double(plan.rounds()), double(round)),
            (limit > 0 && norm > limit ? limit / norm : 1) / double(stats.weight()), round + 1, sum, decays,
            &s);
-    out.stats.push_back(stats);
     over = out.rounds == plan.rounds();
     bool is_best = false;
     if (plan.validation_examples() > 0 && (over || out.rounds % evaluation.every().rounds() == 0)) {
-      EvaluationRecord record = Evaluate(spec, EVALUATION_SET_VALIDATION, out.rounds, ToWire(spec, s.theta));
+      EvaluationRecord record = Evaluate(job, EVALUATION_SET_VALIDATION, out.rounds, ToWire(spec, s.theta));
+      if (std::isnan(record.loss())) {
+        out.published.push_back(ToWire(spec, s.theta));
+        out.failure = FailureAt("evaluation after round ", out.rounds, job);
+        return out;
+      }
       const double value = evaluation.metric() == METRIC_LOSS ? -record.metric() : record.metric();
       is_best = out.evaluations.empty() || value > best;
       if (is_best) best = value;
@@ -160,14 +168,26 @@ Reference RunReference(const MadeUpJob& job) {
   }
   out.published.push_back(ToWire(spec, s.theta));
   if (plan.test_examples() > 0)
-    out.evaluations.push_back(Evaluate(spec, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, out.kept)));
+    out.evaluations.push_back(Evaluate(job, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, out.kept)));
   return out;
 }
 
 Floats ReferenceSum(const MadeUpJob& job, const Reference& reference, uint64_t round, uint64_t begin,
                     uint64_t end) {
   ContributionStats stats;
-  return Sum(job.spec, round, begin, end, reference.published[round], &stats);
+  return Sum(job, round, begin, end, reference.published[round], &stats);
+}
+
+// 16 interleaved sums, added by halves.
+double ReferenceSquaredNorm(const JobPlan& plan, const Floats& sum, uint64_t block) {
+  const float* x = sum.data();
+  for (uint64_t b = 0; b < block; ++b) x += plan.group_sizes(int(b));
+  double s[16] = {};
+  for (uint64_t j = 0; j < plan.group_sizes(int(block)); ++j)
+    s[j % 16] = std::fma(double{x[j]}, double{x[j]}, s[j % 16]);
+  for (int width = 8; width > 0; width /= 2)
+    for (int j = 0; j < width; ++j) s[j] += s[j + width];
+  return s[0];
 }
 
 }  // namespace shoal::simulation

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "tests/simulation/made_up_job.h"
@@ -16,6 +17,7 @@ struct Reference {
   std::vector<ContributionStats> stats;       // by round
   std::vector<std::vector<float>> published;  // by version: θ as workers receive it
   std::vector<EvaluationRecord> evaluations;  // in order
+  std::string failure;                        // why the job fails; empty: it is completed
 };
 
 // Pure.
@@ -24,5 +26,8 @@ Reference RunReference(const MadeUpJob& job);
 // The sum of the gradients of `round` at the node [begin, end) of the slot tree.
 std::vector<float> ReferenceSum(const MadeUpJob& job, const Reference& reference, uint64_t round,
                                 uint64_t begin, uint64_t end);
+
+// The squared norm of a block of such a sum.
+double ReferenceSquaredNorm(const JobPlan& plan, const std::vector<float>& sum, uint64_t block);
 
 }  // namespace shoal::simulation

@@ -50,6 +50,7 @@ Outcome RunSchedule(const Schedule& schedule, bool log) {
   for (const Fault& fault : schedule.faults)
     state.queue.After(absl::Milliseconds(fault.at_ms), [&injector, fault] { injector.Inject(fault); });
   checks.Poll();
+  checks.PollQueues();
   RunToTheEnd(cluster, &state);
   for (const SubmittedJob& job : state.jobs) state.Fail(job.oracle->failure());
   state.outcome.time = state.queue.elapsed();

@@ -6,7 +6,7 @@
 
 #include "common/base/types.h"
 #include "scheduler/scheduler_node.h"
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/process.h"
 
@@ -18,7 +18,7 @@ inline constexpr char kScheduler[] = "scheduler:1";
 // The services that a process runs; null where it runs none. A dead process has none.
 struct Services {
   std::function<scheduler::SchedulerNode*(const Process*)> scheduler;
-  std::function<server::ServerNode*(const Process*)> server;
+  std::function<server::ServerJobs*(const Process*)> server;
   // The oracle of a job for a process of that cluster; null: none watches it. Nodes that stay in a cluster
   // that is gone may still run another job of the same number.
   std::function<Oracle*(JobId, const std::string& cluster)> oracle;

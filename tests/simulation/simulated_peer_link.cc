@@ -5,6 +5,17 @@
 namespace shoal::simulation {
 namespace {
 
+absl::StatusOr<Norms> Ask(server::ServerJobs* node, const NormsRequest& request, Oracle* oracle) {
+  if (node == nullptr) return absl::UnavailableError("nobody there");
+  const auto job = node->Find(JobId(request.job()));
+  if (!job.ok()) return job.status();
+  server::ShardCore& shard = (*job)->shard();
+  const auto norms = shard.GetNorms(request);
+  if (norms.ok() && norms->squared_norms_size() > 0 && oracle != nullptr)
+    oracle->OnNorms(shard.serving(), *shard.Blocks(shard.serving()), *norms);
+  return norms;
+}
+
 class SimulatedPeerLink : public server::PeerLink {
  public:
   SimulatedPeerLink(Process* self, Network* network, const Services* services)
@@ -16,14 +27,9 @@ class SimulatedPeerLink : public server::PeerLink {
         self_, address, timeout,
         [network = network_, services = services_, request, done,
          cluster = self_->cluster()](Process* process) -> Network::Answer {
-          absl::StatusOr<Norms> answer = absl::UnavailableError("nobody there");
-          server::ServerNode* const node = services->server(process);
-          if (node != nullptr) {
-            const auto job = node->Find(JobId(request.job()));
-            answer = job.ok() ? (*job)->shard().GetNorms(request) : absl::StatusOr<Norms>(job.status());
-          }
+          Oracle* const oracle = services->Watching(JobId(request.job()), process->cluster(), cluster);
+          absl::StatusOr<Norms> answer = Ask(services->server(process), request, oracle);
           if (answer.ok() && answer->squared_norms_size() > 0) {
-            Oracle* const oracle = services->Watching(JobId(request.job()), process->cluster(), cluster);
             if (oracle != nullptr) oracle->OnPassed("norms", process->cluster(), cluster);
             if (network->queue().Chance(network->weather().damaged))
               answer->set_squared_norms(0, answer->squared_norms(0) * 1.5);

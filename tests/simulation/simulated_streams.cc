@@ -7,7 +7,7 @@
 namespace shoal::simulation {
 namespace {
 
-absl::StatusOr<Version> LowestVersion(server::ServerNode* node, const ViewKey& view) {
+absl::StatusOr<Version> LowestVersion(server::ServerJobs* node, const ViewKey& view) {
   if (node == nullptr) return absl::UnavailableError("nobody there");
   const auto found = node->Find(view.job);
   if (!found.ok()) return found.status();

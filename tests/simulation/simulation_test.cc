@@ -183,12 +183,14 @@ TEST_CASE("Schedules that once failed", "[simulation]") {
 }
 
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
-  int early = 0, older = 0, clipped = 0, bf16 = 0, unevaluated = 0, blocks = 0;
+  int early = 0, older = 0, clipped = 0, bf16 = 0, unevaluated = 0, blocks = 0, bad = 0;
   for (uint64_t number = 0; number < 400; ++number) {
     const MadeUpJob job = MakeUpJob(number);
     const Reference reference = RunReference(job);
-    early += reference.stats.size() < job.plan.rounds();
-    older += reference.kept_version < reference.stats.size();
+    const bool ends = reference.failure.empty();
+    early += ends && reference.stats.size() < job.plan.rounds();
+    older += ends && reference.kept_version < reference.stats.size();
+    bad += !ends;
     clipped += job.spec.optimizer().clip_norm() > 0;
     bf16 += job.spec.train().wire() == WIRE_FORMAT_BF16;
     unevaluated += job.spec.evaluation().every().never();
@@ -200,6 +202,7 @@ TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   CHECK(bf16 > 100);
   CHECK(unevaluated > 10);
   CHECK(blocks > 100);
+  CHECK(bad > 20);
 }
 
 TEST_CASE("A schedule is a pure function of what is written down", "[simulation]") {

@@ -2,14 +2,15 @@
 
 #include <utility>
 
-#include "tests/simulation/made_up_job.h"
+#include "common/protocol/queue_length.h"
 
 namespace shoal::simulation {
 
-StepwiseRunner::StepwiseRunner(Process* process, Oracle* oracle, worker::WorkerRounds::Options options,
-                               const LinkFactory& make_link)
+StepwiseRunner::StepwiseRunner(Process* process, Oracle* oracle, MadeUpJob job,
+                               worker::WorkerRounds::Options options, const LinkFactory& make_link)
     : process_(process),
       oracle_(oracle),
+      job_(std::move(job)),
       options_(std::move(options)),
       runner_(process->executors()("runner")),
       link_(make_link(this)),
@@ -74,6 +75,7 @@ bool StepwiseRunner::OnBlock(const PublishedHeader& header, const std::function<
 void StepwiseRunner::AddTo(Heartbeat* heartbeat) const {
   if (cancelled_) return;
   link_->AddTo(heartbeat);
+  AddQueue("held contributions", rounds_.held(), rounds_.max_held(), heartbeat->mutable_queues());
   if (!run_ || waiting_) return;
   Activity& activity = *heartbeat->add_activities();
   activity.set_kind(run_->set == EVALUATION_SET_NONE ? ACTIVITY_COMPUTE : ACTIVITY_EVALUATE);
@@ -111,7 +113,7 @@ void StepwiseRunner::Forward() {
   progress_ = runner_->Now();
   if (oracle_ != nullptr) oracle_->OnComputed(run_->version, run_->theta);
   float* const gradient = rounds_.BeginGradient();
-  rounds_.SetStats(MadeUpGradient(run_->version.value(), run_->slot.value(),
+  rounds_.SetStats(MadeUpGradient(job_, run_->version.value(), run_->slot.value(),
                                   absl::MakeConstSpan(run_->theta, rounds_.elements()),
                                   absl::MakeSpan(gradient, rounds_.elements())));
   Backward(rounds_.groups() - 1);
@@ -140,7 +142,7 @@ void StepwiseRunner::Evaluate() {
   const worker::SlotRun run = *std::exchange(run_, std::nullopt);
   busy_ = false;
   rounds_.EndEvaluation(
-      MadeUpEvaluation(run.set, run.slot.value(), absl::MakeConstSpan(run.theta, rounds_.elements())));
+      MadeUpEvaluation(job_, run.set, run.slot.value(), absl::MakeConstSpan(run.theta, rounds_.elements())));
   Changed();
 }
 

@@ -1,5 +1,6 @@
-// Runs a job's slots on a simulated worker: worker::JobWorker without its thread, which can't be stopped in
-// the middle of a slot in simulated time. All decisions are made by worker::WorkerRounds, which ships.
+// Runs a job's slots on a simulated worker, like worker::JobWorker, but with other events in the middle of a
+// slot, which a thread that computes can't have in simulated time. All decisions are made by
+// worker::WorkerRounds, which ships. tests/simulation/whole_slot_runner.h runs JobWorker itself.
 #pragma once
 
 #include <functional>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "tests/simulation/made_up_job.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/process.h"
 #include "worker/job_runner.h"
@@ -20,7 +22,7 @@ namespace shoal::simulation {
 class StepwiseRunner : public worker::JobRunner, public worker::ParameterLinkEvents {
  public:
   using LinkFactory = std::function<std::unique_ptr<worker::ParameterLink>(worker::ParameterLinkEvents*)>;
-  StepwiseRunner(Process* process, Oracle* oracle, worker::WorkerRounds::Options options,
+  StepwiseRunner(Process* process, Oracle* oracle, MadeUpJob job, worker::WorkerRounds::Options options,
                  const LinkFactory& make_link);
   ~StepwiseRunner() override { cancelled_ = true; }
 
@@ -50,6 +52,7 @@ class StepwiseRunner : public worker::JobRunner, public worker::ParameterLinkEve
 
   Process* const process_;
   Oracle* const oracle_;  // null: nothing is compared
+  const MadeUpJob job_;
   const worker::WorkerRounds::Options options_;
   const std::unique_ptr<Executor> runner_;
   const std::unique_ptr<worker::ParameterLink> link_;

@@ -1,6 +1,7 @@
 #include "tools/shoal/command_parts.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,14 +20,24 @@ namespace {
 // The pause between requests to a scheduler that does not answer.
 constexpr absl::Duration kRetryPause = absl::Milliseconds(200);
 
+constexpr char kSchedulerVariable[] = "SHOAL_SCHEDULER";
+
+// CLI11 checks the variable's value like the option's, and names only the option.
+std::string SchedulerProblem(const std::string& address) {
+  const std::string problem = AddressProblem(address);
+  const char* const variable = std::getenv(kSchedulerVariable);
+  const bool given_there = variable != nullptr && address == variable;
+  return problem.empty() || !given_there ? problem : absl::StrCat(problem, " in ", kSchedulerVariable);
+}
+
 }  // namespace
 
 void AddSchedulerOption(CLI::App* command, std::string* scheduler) {
-  *scheduler = "127.0.0.1:7070";
+  *scheduler = kDefaultScheduler;
   command->add_option("--scheduler", *scheduler, "Address of the scheduler")
-      ->envname("SHOAL_SCHEDULER")
+      ->envname(kSchedulerVariable)
       ->type_name("HOST:PORT")
-      ->check(AddressProblem)
+      ->check(SchedulerProblem)
       ->capture_default_str();
 }
 

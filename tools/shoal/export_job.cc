@@ -2,11 +2,13 @@
 
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/rpc/artifacts.h"
 #include "common/storage/checkpoint.h"
+#include "common/storage/whole_folder.h"
 #include "tasks/classifier.h"
 
 namespace shoal::tools {
@@ -14,22 +16,31 @@ namespace {
 
 constexpr absl::Duration kFetchTimeout = absl::Minutes(2);
 
+// The plan's vocabulary; "" when it has none. `folder` is used for a while.
+absl::StatusOr<std::string> FetchTokenizer(Env* env, SchedulerClient* client, const JobPlan& plan,
+                                           const std::string& folder) {
+  const std::string fetched = JoinPath(folder, ".fetched");
+  ArtifactStore artifacts({env, fetched, client->channel(), kFetchTimeout});
+  std::string tokenizer;
+  for (const Artifact& artifact : plan.artifacts()) {
+    if (artifact.name() != kTokenizerArtifact) continue;
+    SHOAL_ASSIGN_OR_RETURN(const std::string path, artifacts.Fetch(artifact));
+    SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
+  }
+  SHOAL_RETURN_IF_ERROR(env->DeleteTree(fetched));
+  return tokenizer;
+}
+
 }  // namespace
 
 absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
                        const std::string& folder) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, checkpoint));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta());
-  const std::string fetched = JoinPath(folder, ".fetched");
-  ArtifactStore artifacts({env, fetched, client->channel(), kFetchTimeout});
-  std::string tokenizer;
-  for (const Artifact& artifact : job.plan().artifacts()) {
-    if (artifact.name() != "tokenizer") continue;
-    SHOAL_ASSIGN_OR_RETURN(const std::string path, artifacts.Fetch(artifact));
-    SHOAL_ASSIGN_OR_RETURN(tokenizer, env->ReadFile(path));
-  }
-  SHOAL_RETURN_IF_ERROR(env->DeleteTree(fetched));
-  return tasks::ExportModel(env, folder, job.plan(), tokenizer, theta);
+  return WriteWholeFolder(env, folder, [&](const std::string& unfinished) -> absl::Status {
+    SHOAL_ASSIGN_OR_RETURN(const std::string tokenizer, FetchTokenizer(env, client, job.plan(), unfinished));
+    return tasks::ExportModel(env, unfinished, job.plan(), tokenizer, theta);
+  });
 }
 
 }  // namespace shoal::tools

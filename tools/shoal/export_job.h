@@ -10,8 +10,8 @@
 
 namespace shoal::tools {
 
-// Reads the checkpoint (it must be visible here), fetches the vocabulary from the scheduler, writes `folder`.
-// `job` must have its plan. Errors name what is missing.
+// Reads the checkpoint (it must be visible here), fetches the vocabulary from the scheduler, writes `folder`
+// as a whole (common/storage/whole_folder.h). `job` must have its plan. Errors name what is missing.
 absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
                        const std::string& folder);
 

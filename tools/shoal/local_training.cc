@@ -59,6 +59,8 @@ class LocalTraining {
     spec_.mutable_cluster()->set_min_workers(std::min<uint32_t>(flags_.workers, spec_.train().slots()));
     spec_.mutable_cluster()->set_min_servers(flags_.servers);
     SHOAL_RETURN_IF_ERROR(ChooseFolder());
+    const std::string idle = IdleWorkersText(flags_.workers, spec_.train().slots());
+    if (!idle.empty()) display_.OnMessage(idle);
     SHOAL_ASSIGN_OR_RETURN(stop_, StopSignal::Install());
     SHOAL_RETURN_IF_ERROR(StartCluster());
     client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());
@@ -119,15 +121,22 @@ class LocalTraining {
     started_ = absl::Now();
     const absl::Status ended = Follow(job);
     if (absl::IsCancelled(ended)) {
-      const auto now = client_->GetJob(job);
-      display_.OnMessage(
-          absl::StrFormat("Stopped at round %d. To continue, run the same command with --resume",
-                          std::max(shown_round_, now.ok() ? now->version() : 0)));
+      TellStop();
       return stop_->requested() ? kExitInterrupted : kExitReaderGone;
     }
     SHOAL_RETURN_IF_ERROR(ended);
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     return Conclude();
+  }
+
+  // From what is known: no answer is waited for.
+  void TellStop() {
+    display_.OnMessage(absl::StrFormat("Stopped at round %d. To continue, run the same command with --resume",
+                                       std::max(shown_round_, job_.version())));
+    const std::string busy = BusyNodesText(status_);
+    display_.OnMessage(
+        absl::StrCat("Waits up to ", absl::FormatDuration(kStopTimeout), " for the daemons to end",
+                     busy.empty() ? "" : absl::StrCat(" (", busy, ")"), "; a second Ctrl-C does not wait"));
   }
 
   // The job of this folder, or a new one that starts from its newest checkpoint.
@@ -188,8 +197,9 @@ class LocalTraining {
     job_ = *now;
     const auto status = client_->GetStatus();
     if (!status.ok()) return absl::OkStatus();
-    display_.OnStalls(StallsOf(*status, JobId(job_.job())));
-    return prospects_.Check(MonotonicNow(), live, job_, *status);
+    status_ = *status;
+    display_.OnStalls(StallsOf(status_, JobId(job_.job())));
+    return prospects_.Check(MonotonicNow(), live, job_, status_);
   }
 
   absl::StatusOr<LiveNodes> CountProcesses() {
@@ -211,16 +221,17 @@ class LocalTraining {
   }
 
   absl::StatusOr<int> Conclude() {
-    SHOAL_RETURN_IF_ERROR(
-        env_->WriteFileAtomic(JoinPath(out_, "report.json"), ReportJson(job_).dump(2) + "\n"));
-    const std::string model = JoinPath(out_, "model");
+    const std::string report = JoinPath(out_, "report.json"), model = JoinPath(out_, "model");
+    absl::Status saved = env_->WriteFileAtomic(report, ReportJson(job_).dump(2) + "\n");
     const bool completed = job_.state() == JOB_STATE_COMPLETED;
-    if (completed)
+    if (completed) {
+      SHOAL_RETURN_IF_ERROR(saved);
       SHOAL_RETURN_IF_ERROR(ExportJob(env_, client_.get(), job_, job_.result().checkpoint(), model));
+    }
     const int code = ShowEnd(job_, flags_.json);
-    if (completed && !flags_.json)
-      absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", JoinPath(out_, "report.json"), model);
-    SHOAL_RETURN_IF_ERROR(metrics_->status());
+    if (completed && !flags_.json) absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", report, model);
+    saved.Update(metrics_->status());
+    SHOAL_RETURN_IF_ERROR(saved);
     return code;
   }
 
@@ -236,6 +247,7 @@ class LocalTraining {
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<SchedulerClient> client_;
   Job job_;
+  ClusterStatus status_;  // of the last look
   uint64_t shown_round_ = 0;
   std::unique_ptr<MetricsFile> metrics_;
   absl::Time started_;

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -40,13 +41,25 @@ struct Loaded {
   std::unique_ptr<tasks::Classifier> classifier;
 };
 
+// A folder that is none, or lacks a file of a model, is a wrong argument. A training's folder has the model
+// in a folder of its own.
+absl::Status ExplainFolder(const absl::Status& status, const std::string& folder) {
+  if (!absl::IsNotFound(status) && !absl::IsFailedPrecondition(status)) return status;
+  const std::string inside = JoinPath(folder, "model");
+  const bool has_model = PosixEnv()->FileExists(JoinPath(inside, "config.json"));
+  const std::string hint = has_model ? absl::StrCat("; did you mean ", inside, "?") : "";
+  return absl::InvalidArgumentError(absl::StrCat(status.message(), hint));
+}
+
 absl::StatusOr<Loaded> Load(const std::string& folder) {
   Loaded loaded;
   SHOAL_ASSIGN_OR_RETURN(
       const kernels::CpuDeviceOptions options,
       kernels::CpuDeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
   SHOAL_ASSIGN_OR_RETURN(loaded.device, kernels::CpuDevice::Create(options));
-  SHOAL_ASSIGN_OR_RETURN(loaded.classifier, tasks::Classifier::Load(PosixEnv(), folder, loaded.device.get()));
+  auto classifier = tasks::Classifier::Load(PosixEnv(), folder, loaded.device.get());
+  SHOAL_RETURN_IF_ERROR(ExplainFolder(classifier.status(), folder));
+  loaded.classifier = *std::move(classifier);
   return loaded;
 }
 

@@ -113,9 +113,10 @@ ProgressDisplay::~ProgressDisplay() {
 bool ProgressDisplay::reader_gone() const { return std::ferror(out_) != 0 && ReaderGone(fileno(out_)); }
 
 void ProgressDisplay::OnEvent(const Job& job, const JobEvent& event) {
-  if (event.has_metric() || event.checkpoint() > 0) return;
+  if (event.has_metric() || event.checkpoint() > 0 || event.state().state() == JOB_STATE_FAILED) return;
   const std::string text = EventText(job, event);
   if (text.empty()) return;
+  if (event.event_case() == JobEvent::kMessage) message_ = text;
   if (!event.has_progress()) return Line(text);
   if (terminal_) return Rewrite(text);
   if (MonotonicNow() - printed_ < kPlainLineEvery) return;
@@ -126,6 +127,7 @@ void ProgressDisplay::OnEvent(const Job& job, const JobEvent& event) {
 void ProgressDisplay::OnStalls(const std::vector<std::string>& stalls) {
   std::vector<std::string> now;
   for (const std::string& stall : stalls) {
+    if (!message_.empty() && absl::StrContains(stall, message_)) continue;
     now.push_back(WithoutNumbers(stall));
     if (Contains(stalls_, now.back()) && !Contains(shown_stalls_, now.back())) {
       shown_stalls_.push_back(now.back());

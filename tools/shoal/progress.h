@@ -29,10 +29,11 @@ class ProgressDisplay {
   // Ends the line.
   ~ProgressDisplay();
 
-  // `job`: as for EventText. Checkpoints and windows of metrics are not shown; live progress is.
+  // `job`: as for EventText. Checkpoints and windows of metrics are not shown; live progress is. Nor is a
+  // failure: ShowEnd says why the job has failed.
   void OnEvent(const Job& job, const JobEvent& event);
   // To be called with the current stalls after each look. Shows a stall that persists, once: a change of its
-  // numbers does not count as a new stall.
+  // numbers does not count as a new stall. One that only repeats the last message is not shown.
   void OnStalls(const std::vector<std::string>& stalls);
   void OnMessage(const std::string& text) { Line(text); }
 
@@ -47,6 +48,7 @@ class ProgressDisplay {
   const bool terminal_;
   bool open_ = false;  // the last line may be rewritten
   absl::Time printed_ = absl::InfinitePast();
+  std::string message_;                    // the job's last
   std::vector<std::string> stalls_;        // of the last look, without numbers
   std::vector<std::string> shown_stalls_;  // without numbers
 };

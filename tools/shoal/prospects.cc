@@ -13,6 +13,8 @@ namespace {
 // After a refusal the scheduler asks the node again after 1 s, and after another 2 s.
 constexpr absl::Duration kRefusedFor = absl::Seconds(8);
 
+constexpr size_t kShownNodes = 4;
+
 std::string Count(int64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
 
 // "worker-1 refused job 1: <reason>" for each node of the role that has refused.
@@ -26,6 +28,24 @@ std::vector<std::string> Refusals(const ClusterStatus& status, NodeRole role, ui
 }
 
 }  // namespace
+
+std::string IdleWorkersText(uint32_t workers, uint32_t slots) {
+  if (workers <= slots) return "";
+  return absl::StrCat("warning: train.slots is ", slots, ", so only ", slots, " of the ", workers,
+                      " workers can have work: use fewer, each with more threads");
+}
+
+std::string BusyNodesText(const ClusterStatus& status) {
+  std::vector<std::string> busy;
+  for (const NodeStatus& node : status.nodes()) {
+    if (node.activities().empty()) continue;
+    busy.push_back(busy.size() == kShownNodes
+                       ? "..."
+                       : absl::StrCat(node.node().name(), ": ", node.activities(0).detail()));
+    if (busy.size() > kShownNodes) break;
+  }
+  return absl::StrJoin(busy, "; ");
+}
 
 absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& job,
                               const ClusterStatus& status) {

@@ -1,6 +1,7 @@
 // Detects that a local training waits for what can't happen.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,12 @@ struct LiveNodes {
   int servers = 0;
   int workers = 0;
 };
+
+// What to tell about workers that the job's slots leave without work; "" when all can have some.
+std::string IdleWorkersText(uint32_t workers, uint32_t slots);
+
+// What nodes are doing: "worker-1: reads data.tsv; worker-2: ...", at most a few; "" when they do nothing.
+std::string BusyNodesText(const ClusterStatus& status);
 
 // Decides whether a local training can still continue. Pure: time and state are passed in. Not thread-safe.
 class Prospects {

@@ -26,6 +26,23 @@ void AddNode(ClusterStatus* status, NodeRole role, const std::string& name, cons
   node.set_detail(detail);
 }
 
+TEST_CASE("More workers than slots are worth a warning") {
+  CHECK(IdleWorkersText(4, 4) == "");
+  CHECK_THAT(IdleWorkersText(4, 1), Contains("train.slots is 1, so only 1 of the 4 workers can have work"));
+}
+
+TEST_CASE("Only nodes that do something are waited for by name, and of many only some") {
+  ClusterStatus status;
+  AddNode(&status, NODE_ROLE_SERVER, "server-1", "");
+  CHECK(BusyNodesText(status) == "");
+  for (const char* name : {"worker-1", "worker-2", "worker-3", "worker-4", "worker-5", "worker-6"}) {
+    AddNode(&status, NODE_ROLE_WORKER, name, "");
+    status.mutable_nodes(status.nodes_size() - 1)->add_activities()->set_detail("reads data.tsv");
+    if (status.nodes_size() == 2) CHECK(BusyNodesText(status) == "worker-1: reads data.tsv");
+  }
+  CHECK_THAT(BusyNodesText(status), Contains("worker-4: reads data.tsv; ...") && !Contains("worker-5"));
+}
+
 TEST_CASE("A training whose nodes have ended has no prospects, at once", "[prospects]") {
   Prospects prospects;
   const absl::Time now = absl::UnixEpoch();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/base/units.h"
 #include "common/job/job_spec.h"
 #include "tasks/registry.h"
 #include "tasks/statistics.h"
@@ -29,7 +31,12 @@ std::string LowerName(absl::string_view name, absl::string_view prefix, int numb
   return absl::AsciiStrToLower(name);
 }
 
-Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json ValueOrNull(bool exists, Json value) { return exists ? std::move(value) : Json(nullptr); }
+
+Json NumberOrNull(double value) { return ValueOrNull(std::isfinite(value), value); }
+
+// Whether a log interval has passed: loss and speed say so, since each alone may really be 0.
+bool HasMetrics(const Job& job) { return job.loss() != 0 || job.examples_per_second() != 0; }
 
 std::vector<Metric> MetricsToReport(TaskType type) {
   const tasks::Task* const task = tasks::FindTask(type);
@@ -51,6 +58,23 @@ const EvaluationRecord* TestRecord(const Job& job) {
 
 std::vector<std::string> LabelsOf(const Job& job) {
   return {job.plan().labels().begin(), job.plan().labels().end()};
+}
+
+// What is null for a job without a result.
+Json ResultJson(const Job& job) {
+  const JobResult& result = job.result();
+  const double seconds = std::max(result.train_seconds(), 1e-9);
+  Json json = {{"parameters_sha256", result.parameters_sha256()},
+               {"version", result.version()},
+               {"rounds", result.rounds()},
+               {"stopped_early", result.stopped_early()},
+               {"seconds", result.train_seconds()},
+               {"examples", result.examples()},
+               {"tokens", result.tokens()},
+               {"examples_per_second", static_cast<double>(result.examples()) / seconds},
+               {"tokens_per_second", static_cast<double>(result.tokens()) / seconds}};
+  for (Json& value : json) value = ValueOrNull(job.has_result(), std::move(value));
+  return json;
 }
 
 }  // namespace
@@ -108,23 +132,13 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
 }
 
 Json ReportJson(const Job& job) {
-  const JobResult& result = job.result();
   Json json = {{"job", job.job()},
                {"name", job.name()},
                {"state", StateName(job.state())},
                {"reason", job.reason()},
                {"seed", job.spec().seed()}};
-  json["parameters_sha256"] = result.parameters_sha256();
-  json["version"] = result.version();
-  json["rounds"] = result.rounds();
-  json["stopped_early"] = result.stopped_early();
-  json["seconds"] = result.train_seconds();
-  json["examples"] = result.examples();
-  json["tokens"] = result.tokens();
-  const double seconds = std::max(result.train_seconds(), 1e-9);
-  json["examples_per_second"] = static_cast<double>(result.examples()) / seconds;
-  json["tokens_per_second"] = static_cast<double>(result.tokens()) / seconds;
-  json["train_examples"] = job.plan().train_examples();
+  json.update(ResultJson(job));
+  json["train_examples"] = ValueOrNull(job.has_plan(), job.plan().train_examples());
   json["servers"] = job.view().shards_size();
   json["workers"] = job.view().slots_size();
   if (const EvaluationRecord* test = TestRecord(job)) {
@@ -179,11 +193,11 @@ Json JobJson(const Job& job) {
                {"state", StateName(job.state())},
                {"reason", job.reason()},
                {"round", job.version()},
-               {"rounds", job.rounds()},
-               {"loss", job.loss()},
-               {"examples_per_second", job.examples_per_second()}};
+               {"rounds", ValueOrNull(job.rounds() > 0, job.rounds())},
+               {"loss", ValueOrNull(HasMetrics(job), job.loss())},
+               {"examples_per_second", ValueOrNull(HasMetrics(job), job.examples_per_second())}};
   json["submitted_unix_ms"] = job.submitted_unix_ms();
-  json["ended_unix_ms"] = job.ended_unix_ms();
+  json["ended_unix_ms"] = ValueOrNull(job.ended_unix_ms() > 0, job.ended_unix_ms());
   json["checkpoint_dir"] = job.checkpoint_dir();
   json["checkpoints"] = std::vector<uint64_t>(job.checkpoints().begin(), job.checkpoints().end());
   if (job.has_result()) json["parameters_sha256"] = job.result().parameters_sha256();
@@ -193,9 +207,10 @@ Json JobJson(const Job& job) {
 void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
   absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %8s  %s\n", "job", "name", "state", "round", "loss", "");
   for (const Job& job : jobs) {
-    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8.4f  %s\n", job.job(), PlainLine(job.name()),
-                  StateName(job.state()), absl::StrCat(job.version(), "/", job.rounds()), job.loss(),
-                  PlainLine(job.reason()));
+    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), PlainLine(job.name()),
+                  StateName(job.state()),
+                  job.rounds() > 0 ? absl::StrCat(job.version(), "/", job.rounds()) : "-",
+                  HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", PlainLine(job.reason()));
   }
 }
 
@@ -229,7 +244,14 @@ Json UnreachableJson(const NodeStatus& node) {
   return json;
 }
 
-// The node's long-running activities and the peers it can't reach, one per line.
+Json QueuesJson(const google::protobuf::RepeatedPtrField<QueueLength>& queues) {
+  Json json = Json::array();
+  for (const QueueLength& queue : queues)
+    json.push_back({{"name", queue.name()}, {"length", queue.length()}, {"limit", queue.limit()}});
+  return json;
+}
+
+// The node's long-running activities, the peers it can't reach, and what it has not read, one per line.
 void PrintTroubles(const NodeStatus& node, std::FILE* out) {
   constexpr double kLongSeconds = 1;
   for (const Activity& activity : node.activities()) {
@@ -240,6 +262,10 @@ void PrintTroubles(const NodeStatus& node, std::FILE* out) {
   for (const UnreachablePeer& peer : node.unreachable()) {
     absl::FPrintF(out, "  can't reach %s at %s for %.1f s: %s\n", PlainLine(peer.peer().name()),
                   PlainLine(peer.peer().address()), peer.seconds(), PlainLine(peer.error()));
+  }
+  if (node.unread_directive_bytes() > 0) {
+    absl::FPrintF(out, "  has not read %d bytes of directives, at most %s\n", node.unread_directive_bytes(),
+                  FormatBytes(node.max_unread_directive_bytes()));
   }
 }
 
@@ -257,16 +283,20 @@ Json StatusJson(const ClusterStatus& status) {
                              {"role", node.role() == NODE_ROLE_SERVER ? "server" : "worker"},
                              {"address", node.node().address()},
                              {"silent_seconds", node.silent_seconds()},
-                             {"job", node.job()},
+                             {"job", ValueOrNull(node.job() > 0, node.job())},
                              {"detail", node.detail()},
                              {"threads", node.threads()},
                              {"instruction_set", node.instruction_set()},
                              {"activities", ActivitiesJson(node)},
-                             {"unreachable", UnreachableJson(node)}});
+                             {"unreachable", UnreachableJson(node)},
+                             {"unread_directive_bytes", node.unread_directive_bytes()},
+                             {"max_unread_directive_bytes", node.max_unread_directive_bytes()},
+                             {"queues", QueuesJson(node.queues())}});
   }
   json["jobs"] = Json::array();
   for (const Job& job : status.jobs()) json["jobs"].push_back(JobJson(job));
   json["stalls"] = std::vector<std::string>(status.stalls().begin(), status.stalls().end());
+  json["queues"] = QueuesJson(status.queues());
   return json;
 }
 

@@ -1,6 +1,6 @@
-// Jobs as text for people and JSON for scripts. Messages may come from a scheduler of another release: values
-// that are unknown here are shown as numbers, and in text no control characters are
-// (tools/shoal/plain_text.h).
+// Jobs as text for people and JSON for scripts. What does not exist, or not yet, is null in JSON. Messages
+// may come from a scheduler of another release: values that are unknown here are shown as numbers, and in
+// text no control characters are (tools/shoal/plain_text.h).
 #pragma once
 
 #include <cstdio>

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "catch2/catch.hpp"
+#include "common/protocol/queue_length.h"
 #include "proto/scheduler.pb.h"
 #include "tools/shoal/printed_text.h"
 #include "tools/shoal/progress.h"
@@ -18,6 +19,35 @@ using Catch::Matchers::EndsWith;
 constexpr char kEvil[] = "\x1b[2J\nevil";
 
 size_t LinesOf(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+
+std::string PrintedStatus(const ClusterStatus& status) {
+  return PrintedText([&](std::FILE* out) { PrintStatus(status, out); });
+}
+
+std::string PrintedJob(const Job& job) {
+  return PrintedText([&](std::FILE* out) { PrintJobs({job}, out); });
+}
+
+Job QueuedJob() {
+  Job job;
+  job.set_job(1);
+  job.set_name("tiny");
+  job.set_state(JOB_STATE_QUEUED);
+  return job;
+}
+
+// A cluster with one server, which reads everything.
+ClusterStatus MakeStatus() {
+  ClusterStatus status;
+  NodeStatus& node = *status.add_nodes();
+  node.mutable_node()->set_name("server-1");
+  node.set_role(NODE_ROLE_SERVER);
+  node.set_max_unread_directive_bytes(64 << 20);
+  AddQueue("streams", 4, 8192, node.mutable_queues());
+  AddQueue("snapshots", 0, 3, node.mutable_queues());
+  AddQueue("watchers", 1, 256, status.mutable_queues());
+  return status;
+}
 
 TEST_CASE("Values that only a newer scheduler knows are shown as numbers") {
   CHECK(StateName(JOB_STATE_RUNNING) == "running");
@@ -35,7 +65,7 @@ TEST_CASE("Values that only a newer scheduler knows are shown as numbers") {
 TEST_CASE("What nodes say neither rewrites the terminal nor adds lines to the status") {
   ClusterStatus status;
   NodeStatus& node = *status.add_nodes();
-  const auto print = [&] { return PrintedText([&](std::FILE* out) { PrintStatus(status, out); }); };
+  const auto print = [&] { return PrintedStatus(status); };
   node.add_activities()->set_idle_seconds(2);
   node.add_unreachable();
   status.add_jobs();
@@ -96,6 +126,69 @@ TEST_CASE("The time left is shown once the speed is known") {
   job.mutable_plan()->set_rounds(std::numeric_limits<uint64_t>::max());
   progress.set_examples_per_second(2);
   CHECK_THAT(EventText(job, event), EndsWith("examples/s"));
+}
+
+TEST_CASE("What a job does not have yet is null, and a dash for people") {
+  Job job = QueuedJob();
+  for (const char* field : {"rounds", "loss", "examples_per_second", "ended_unix_ms"}) {
+    INFO(field);
+    CHECK(JobJson(job)[field].is_null());
+  }
+  CHECK_THAT(PrintedJob(job), Contains(" -  ") && !Contains("0.0000") && !Contains("0/0"));
+  job.set_rounds(10);
+  job.set_loss(0.5);
+  job.set_examples_per_second(100);
+  CHECK(JobJson(job)["rounds"] == 10);
+  CHECK(JobJson(job)["loss"] == 0.5);
+  CHECK(JobJson(job)["examples_per_second"] == 100);
+  CHECK_THAT(PrintedJob(job), Contains("0/10    0.5000"));
+}
+
+TEST_CASE("The report of a job without a result has all of its fields, and null for what it lacks") {
+  Job job = QueuedJob();
+  job.set_state(JOB_STATE_FAILED);
+  for (const char* field : {"parameters_sha256", "version", "rounds", "seconds", "examples_per_second"}) {
+    INFO(field);
+    REQUIRE(ReportJson(job).contains(field));
+    CHECK(ReportJson(job)[field].is_null());
+  }
+  job.mutable_result()->set_examples(100);
+  job.mutable_result()->set_train_seconds(2);
+  CHECK(ReportJson(job)["examples_per_second"] == 50);
+  CHECK(ReportJson(job)["stopped_early"] == false);
+}
+
+TEST_CASE("A node without a job has null in its place") {
+  ClusterStatus status;
+  status.add_nodes();
+  status.add_nodes()->set_job(3);
+  const Json nodes = StatusJson(status)["nodes"];
+  CHECK(nodes[0]["job"].is_null());
+  CHECK(nodes[1]["job"] == 3);
+}
+
+TEST_CASE("The status says what a node has not read, and nothing of the kind when it reads everything") {
+  ClusterStatus status = MakeStatus();
+  const std::string reads = PrintedStatus(status);
+  CHECK_THAT(reads, Contains("server-1"));
+  CHECK_THAT(reads, !Contains("directives"));
+  status.mutable_nodes(0)->set_unread_directive_bytes(70000);
+  CHECK_THAT(PrintedStatus(status), Contains("\n  has not read 70000 bytes of directives, at most 64MiB\n"));
+}
+
+TEST_CASE("For scripts, the status has all queues with their limits") {
+  ClusterStatus status = MakeStatus();
+  status.mutable_nodes(0)->set_unread_directive_bytes(70000);
+  const Json json = StatusJson(status);
+  const Json& node = json["nodes"][0];
+  CHECK(node["unread_directive_bytes"] == 70000);
+  CHECK(node["max_unread_directive_bytes"] == 64 << 20);
+  REQUIRE(node["queues"].size() == 2);
+  CHECK(node["queues"][0]["name"] == "streams");
+  CHECK(node["queues"][0]["length"] == 4);
+  CHECK(node["queues"][0]["limit"] == 8192);
+  CHECK(node["queues"][1]["length"] == 0);
+  CHECK(json["queues"][0]["name"] == "watchers");
 }
 
 }  // namespace

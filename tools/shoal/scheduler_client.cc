@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
 
 namespace shoal::tools {
@@ -17,9 +18,8 @@ absl::Status Explain(const grpc::Status& answer, const std::string& address) {
   const absl::Status status = FromGrpcStatus(answer);
   if (status.ok()) return status;
   if (IsForeign(answer)) {
-    return absl::FailedPreconditionError(absl::StrCat("what answers at ", address,
-                                                      " is not a Shoal scheduler (", status.message(),
-                                                      "): check --scheduler"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("what ", NoSchedulerText(address, status.message()), ": check --scheduler"));
   }
   if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
   return absl::UnavailableError(

@@ -1,6 +1,7 @@
 #include "worker/text/derive.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/job/schedule.h"
 #include "kernels/bf16_class.h"
 #include "model/hugging_face.h"
@@ -30,32 +32,34 @@ using tasks::Part;
 
 constexpr size_t kMaxPlan_bytes = 8 << 20;  // half of what a message may have
 
-// All files that the job reads, once each.
-std::vector<std::string> FilesOf(const JobSpec& spec) {
-  std::vector<std::string> files;
+// All files that the job reads, each with the field that names it.
+std::map<std::string, std::string> FilesOf(const JobSpec& spec) {
+  std::map<std::string, std::string> files;
   const DataSpec& data = spec.data();
-  for (const auto* list :
-       {&data.files(), &data.train_files(), &data.validation_files(), &data.test_files()}) {
-    for (const std::string& file : *list) files.push_back(file);
-  }
-  if (spec.tokenizer().has_path()) files.push_back(spec.tokenizer().path());
+  for (const std::string& file : data.files()) files[file] = "data.files";
+  for (const std::string& file : data.train_files()) files[file] = "data.train_files";
+  for (const std::string& file : data.validation_files()) files[file] = "data.validation_files";
+  for (const std::string& file : data.test_files()) files[file] = "data.test_files";
+  if (spec.tokenizer().has_path()) files[spec.tokenizer().path()] = "tokenizer.path";
   if (spec.model().has_from()) {
-    files.push_back(JoinPath(spec.model().from(), "config.json"));
-    files.push_back(JoinPath(spec.model().from(), "model.safetensors"));
+    for (const char* name : {"config.json", "model.safetensors"})
+      files[JoinPath(spec.model().from(), name)] = "model.from";
   }
-  std::sort(files.begin(), files.end());
-  files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
 }
 
+absl::Status AddDigest(Env* env, const std::string& file, JobPlan* plan) {
+  FileDigest& digest = *plan->add_files();
+  digest.set_path(file);
+  SHOAL_ASSIGN_OR_RETURN(*digest.mutable_sha256(), env->Sha256OfFile(file));
+  SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(file));
+  digest.set_bytes(bytes);
+  return absl::OkStatus();
+}
+
 absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
-  for (const std::string& file : FilesOf(spec)) {
-    FileDigest& digest = *plan->add_files();
-    digest.set_path(file);
-    SHOAL_ASSIGN_OR_RETURN(*digest.mutable_sha256(), env->Sha256OfFile(file));
-    SHOAL_ASSIGN_OR_RETURN(const uint64_t bytes, env->FileSize(file));
-    digest.set_bytes(bytes);
-  }
+  for (const auto& [file, field] : FilesOf(spec))
+    SHOAL_RETURN_IF_ERROR(Annotate(AddDigest(env, file, plan), field));
   return absl::OkStatus();
 }
 
@@ -143,8 +147,8 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const model::Parameters& 
     if (weights.found[i])
       derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
   }
-  derived->artifacts["weights"].assign(reinterpret_cast<const char*>(weights.theta.data()),
-                                       weights.theta.size() * sizeof(float));
+  derived->artifacts[kWeightsArtifact].assign(reinterpret_cast<const char*>(weights.theta.data()),
+                                              weights.theta.size() * sizeof(float));
   return absl::OkStatus();
 }
 
@@ -168,8 +172,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   DerivedJob derived;
   JobPlan& plan = derived.plan;
   const tasks::Task& task = tasks::TaskOf(spec);
-  SHOAL_ASSIGN_OR_RETURN(const tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
+  SHOAL_ASSIGN_OR_RETURN(const tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
@@ -198,11 +202,12 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_train_examples(dataset[Part::kTrain].size());
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
+  plan.set_rare_examples(parts.rare_examples);
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(model::PrintModelConfig(config));
   plan.set_max_length(max_length);
-  derived.artifacts["tokenizer"] = tokenizer->bytes();
-  derived.artifacts["dataset"] = tasks::SerializeDataset(dataset);
+  derived.artifacts[kTokenizerArtifact] = tokenizer->bytes();
+  derived.artifacts[kDatasetArtifact] = tasks::SerializeDataset(dataset);
   SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));
   SHOAL_RETURN_IF_ERROR(CheckSize(plan));
   return derived;

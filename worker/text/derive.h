@@ -23,7 +23,7 @@ std::string NumericsOf(const JobSpec& spec);
 //
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, too few labels
 // (Task::LabelsOf), too little text for the vocabulary, a model folder that does not match the job, a warm-up
-// longer than the training; NOT_FOUND for a missing file.
+// longer than the training; NOT_FOUND, with the field that names it, for a missing file.
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec,
                                          const Progress& progress = NoProgress);
 

@@ -201,6 +201,38 @@ TEST_CASE("A plan that no message could carry is an error about its labels") {
   CHECK(derived.status().message().size() < 1000);
 }
 
+TEST_CASE("A plan counts the examples that are left out for their rare labels") {
+  Workshop workshop;
+  workshop.Write("data.tsv", Sentences() + "a rose\trare\n");
+  JobSpec job = workshop.Job();
+  CHECK(workshop.Derived(job).plan.rare_examples() == 0);
+  job.mutable_data()->set_min_class_count(2);
+  const JobPlan plan = workshop.Derived(job).plan;
+  CHECK(plan.rare_examples() == 1);
+  CHECK(plan.labels_size() == 2);
+}
+
+TEST_CASE("A file that is missing is an error with its path and the field that names it") {
+  const Workshop workshop;
+  JobSpec job = workshop.JobFrom("none");
+  std::string expected = absl::StrCat("model.from: can't open ", workshop.dir() / "none/config.json");
+  SECTION("a model") {}
+  SECTION("data") {
+    job = workshop.Job();
+    job.mutable_data()->add_test_files(workshop.dir() / "none.tsv");
+    expected = absl::StrCat("data.test_files: can't open ", workshop.dir() / "none.tsv");
+  }
+  SECTION("a vocabulary") {
+    job = workshop.Job();
+    job.clear_tokenizer();
+    job.mutable_tokenizer()->set_path(workshop.dir() / "none.model");
+    expected = absl::StrCat("tokenizer.path: can't open ", workshop.dir() / "none.model");
+  }
+  const absl::Status status = workshop.Derive(job).status();
+  CHECK(absl::IsNotFound(status));
+  CHECK_THAT(std::string(status.message()), Contains(expected));
+}
+
 TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
   const Workshop workshop;
   JobSpec job = workshop.Job();

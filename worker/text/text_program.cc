@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "common/base/philox.h"
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/storage/progress_env.h"
 #include "kernels/device.h"
 #include "model/model.h"
@@ -197,7 +198,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
         "the plan's model has a different head than the job's task needs: was it derived by another "
         "version?");
   }
-  SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, "dataset"));
+  SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, kDatasetArtifact));
   SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, config.vocab_size));
   SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));
   return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));

@@ -34,7 +34,7 @@ absl::Status GemmEngine::ChoosePath(GemmPath wanted) {
           absl::StrCat("this processor's sums differ from their definition at ", own));
   }
   path_ = GemmPath::kOwn;
-  reason_ = wanted == GemmPath::kOwn ? "requested" : "as fast as oneDNN, and on every processor";
+  reason_ = wanted == GemmPath::kOwn ? "requested" : "the default: it runs on every processor";
   return wanted == GemmPath::kOnednn ? TakeOnednn() : absl::OkStatus();
 }
 

@@ -19,7 +19,7 @@
 namespace shoal::worker {
 
 // Thread-safe.
-class WorkerNode {
+class WorkerDaemon {
  public:
   struct Options {
     SessionOptions session;  // its executors run everything
@@ -27,11 +27,11 @@ class WorkerNode {
     Env* env = nullptr;
   };
   // Joins in the background.
-  WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder);
+  WorkerDaemon(Options options, std::unique_ptr<ProgramBuilder> builder);
   // Stops at once, except for a running slot or preparation; the scheduler notices the broken session.
-  ~WorkerNode();
-  WorkerNode(const WorkerNode&) = delete;
-  WorkerNode& operator=(const WorkerNode&) = delete;
+  ~WorkerDaemon();
+  WorkerDaemon(const WorkerDaemon&) = delete;
+  WorkerDaemon& operator=(const WorkerDaemon&) = delete;
 
   // As SessionClient::Leave.
   void Leave(absl::Duration timeout) { session_->Leave(timeout); }

@@ -1,4 +1,4 @@
-#include "worker/worker_node.h"
+#include "worker/worker_daemon.h"
 
 #include <filesystem>
 #include <system_error>
@@ -24,7 +24,7 @@ std::string PlaceOf(const JoinRequest& join) {
 
 }  // namespace
 
-WorkerNode::WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder)
+WorkerDaemon::WorkerDaemon(Options options, std::unique_ptr<ProgramBuilder> builder)
     : options_(std::move(options)),
       builder_(std::move(builder)),
       artifacts_({options_.env, JoinPath(options_.work_dir, "artifacts"), options_.session.channel}),
@@ -58,15 +58,15 @@ WorkerNode::WorkerNode(Options options, std::unique_ptr<ProgramBuilder> builder)
   session_is_set_.Notify();
 }
 
-WorkerNode::~WorkerNode() { session_->Stop(); }
+WorkerDaemon::~WorkerDaemon() { session_->Stop(); }
 
-absl::Status WorkerNode::WaitRefused(absl::Duration timeout) {
+absl::Status WorkerDaemon::WaitRefused(absl::Duration timeout) {
   SHOAL_RETURN_IF_ERROR(session_->WaitRefused(timeout));
   absl::MutexLock lock(&mutex_);
   return stuck_;
 }
 
-absl::Status WorkerNode::Stop(absl::Duration patience) {
+absl::Status WorkerDaemon::Stop(absl::Duration patience) {
   session_->Stop();
   const auto stopped = std::make_shared<Event>();
   jobs_.Stop([stopped] { stopped->Notify(); });
@@ -75,8 +75,8 @@ absl::Status WorkerNode::Stop(absl::Duration patience) {
       absl::StrCat("still busy after ", absl::FormatDuration(patience), ": ", jobs_.Busy()));
 }
 
-std::unique_ptr<JobRunner> WorkerNode::MakeRunner(WorkerRounds::Options rounds,
-                                                  std::unique_ptr<Program> program) const {
+std::unique_ptr<JobRunner> WorkerDaemon::MakeRunner(WorkerRounds::Options rounds,
+                                                    std::unique_ptr<Program> program) const {
   GrpcLinkOptions link;
   link.wire = rounds.wire;
   for (const BlockSpec& block : CutBlocks(rounds.group_sizes)) link.block_elements.push_back(block.size);

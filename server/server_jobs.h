@@ -1,8 +1,7 @@
-// A server as the scheduler knows it: prepares a job when told to, installs its views, drops it. Holds at
-// most one job at a time, and accepts no job while three former ones can't be destroyed because their disk
-// hangs.
+// A server as the scheduler knows it: prepares a job when told to, installs its views, drops it.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -19,10 +18,16 @@
 
 namespace shoal::server {
 
+// Holds at most one job at a time. Former jobs keep their memory until they are destroyed, which takes no
+// time unless a disk hangs: while there are kMaxFormerJobs of them no job is accepted, and the scheduler,
+// which gets no answer, offers it again. Heartbeats say how many there are, and which job waits for them.
+//
 // Session, network, files and time are passed in, by server/server_daemon.h or the simulation. Session events
 // must come from one thread at a time; none of them blocks. Find is thread-safe.
-class ServerNode {
+class ServerJobs {
  public:
+  static constexpr size_t kMaxFormerJobs = 3;
+
   struct Options {
     int threads = 1;
     Env* env = nullptr;
@@ -33,11 +38,11 @@ class ServerNode {
     RestoreSource::FetchArtifact fetch;  // may block; called on a job's "restores" executor
     uint64_t max_block_elements = kMaxBlockElements;
   };
-  explicit ServerNode(Options options);
+  explicit ServerJobs(Options options);
   // Drops the job. No request or stream may still refer to it.
-  ~ServerNode();
-  ServerNode(const ServerNode&) = delete;
-  ServerNode& operator=(const ServerNode&) = delete;
+  ~ServerJobs();
+  ServerJobs(const ServerJobs&) = delete;
+  ServerJobs& operator=(const ServerJobs&) = delete;
 
   // ---- the session's events: see SessionCallbacks ----
   void OnJoined(NodeId self);
@@ -45,8 +50,8 @@ class ServerNode {
   void OnDirective(const Directive& directive) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnLeaseLost() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // For the session's heartbeats: what the job is doing and which peers it can't reach. Never blocks; any
-  // thread.
+  // For the session's heartbeats: what the job is doing, which peers it can't reach, and how long its queues
+  // are. Never blocks; any thread.
   Heartbeat MakeHeartbeat() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Errors: FAILED_PRECONDITION when this server runs another job or none.

@@ -1,4 +1,4 @@
-#include "server/server_node.h"
+#include "server/server_jobs.h"
 
 #include <new>
 #include <string>
@@ -7,22 +7,17 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
 #include "common/base/status.h"
+#include "common/protocol/queue_length.h"
 #include "common/protocol/same_message.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
-namespace {
 
-// The maximum number of former jobs waiting to be destroyed. Destruction takes no time unless a disk hangs.
-constexpr size_t kMaxFormerJobs = 2;
+ServerJobs::ServerJobs(Options options) : options_(std::move(options)), owner_(options_.executors) {}
 
-}  // namespace
+ServerJobs::~ServerJobs() { DropJob(); }
 
-ServerNode::ServerNode(Options options) : options_(std::move(options)), owner_(options_.executors) {}
-
-ServerNode::~ServerNode() { DropJob(); }
-
-absl::StatusOr<std::shared_ptr<ShardHost>> ServerNode::Find(JobId job) const {
+absl::StatusOr<std::shared_ptr<ShardHost>> ServerJobs::Find(JobId job) const {
   absl::MutexLock lock(&mutex_);
   if (job_ == nullptr || job_->id() != job) {
     return absl::FailedPreconditionError(absl::StrCat("job ", job.value(), " does not run on this server"));
@@ -30,7 +25,7 @@ absl::StatusOr<std::shared_ptr<ShardHost>> ServerNode::Find(JobId job) const {
   return job_;
 }
 
-Heartbeat ServerNode::MakeHeartbeat() const {
+Heartbeat ServerJobs::MakeHeartbeat() const {
   std::shared_ptr<ShardHost> job;
   Heartbeat heartbeat;
   {
@@ -38,12 +33,14 @@ Heartbeat ServerNode::MakeHeartbeat() const {
     job = job_;
     if (held_up_.job() != 0) *heartbeat.add_activities() = held_up_;
   }
-  return job == nullptr ? heartbeat : job->MakeHeartbeat();
+  if (job != nullptr) heartbeat = job->MakeHeartbeat();
+  AddQueue("former jobs", owner_.former(), kMaxFormerJobs, heartbeat.mutable_queues());
+  return heartbeat;
 }
 
-void ServerNode::OnJoined(NodeId self) { self_ = self; }
+void ServerJobs::OnJoined(NodeId self) { self_ = self; }
 
-void ServerNode::OnSessionOpened() {
+void ServerJobs::OnSessionOpened() {
   std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
@@ -54,9 +51,9 @@ void ServerNode::OnSessionOpened() {
   job->OnSessionOpened();
 }
 
-void ServerNode::OnLeaseLost() { DropJob(); }
+void ServerJobs::OnLeaseLost() { DropJob(); }
 
-void ServerNode::OnDirective(const Directive& directive) {
+void ServerJobs::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) return Prepare(directive.prepare_job());
   if (directive.has_close_job()) {
     const auto job = Find(JobId(directive.close_job().job()));
@@ -68,7 +65,7 @@ void ServerNode::OnDirective(const Directive& directive) {
 
 // A view of another training, or one older than this job's (the scheduler's store was replaced), belongs to
 // another job, even though number and preparation are the same: nothing of this job may leak into it.
-void ServerNode::Install(const View& view) {
+void ServerJobs::Install(const View& view) {
   const auto job = Find(JobId(view.job()));
   if (!job.ok()) return;
   const absl::Status status = (*job)->Install(view);
@@ -77,7 +74,7 @@ void ServerNode::Install(const View& view) {
   Refuse(JobId(view.job()), status, absl::IsOutOfRange(status) ? view.training_id() : 0);
 }
 
-void ServerNode::Prepare(const PrepareJob& request) {
+void ServerJobs::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
   // The number alone is not enough: another cluster numbers its own jobs from the start.
   const bool same = SameMessage(prepared_, request);
@@ -85,7 +82,7 @@ void ServerNode::Prepare(const PrepareJob& request) {
   DropJob();
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
-  if (const size_t former = owner_.former(); former > kMaxFormerJobs) return HoldUp(id, former);
+  if (const size_t former = owner_.former(); former >= kMaxFormerJobs) return HoldUp(id, former);
   auto job = MakeShardConfig(id, request.spec(), request.plan(), options_.max_block_elements);
   if (!job.ok()) return Refuse(id, job.status());
   ShardHost::Options options;
@@ -111,7 +108,7 @@ void ServerNode::Prepare(const PrepareJob& request) {
   ReportPrepared(id);
 }
 
-void ServerNode::HoldUp(JobId job, size_t former) {
+void ServerJobs::HoldUp(JobId job, size_t former) {
   const std::string why =
       absl::StrCat("waits for ", former,
                    " former jobs to release their memory: the disk with their checkpoints "
@@ -123,13 +120,13 @@ void ServerNode::HoldUp(JobId job, size_t former) {
   held_up_.set_detail(why);
 }
 
-void ServerNode::ReportPrepared(JobId job) {
+void ServerJobs::ReportPrepared(JobId job) {
   NodeReport report;
   report.mutable_job_prepared()->set_job(job.value());
   options_.report(std::move(report));
 }
 
-void ServerNode::Refuse(JobId job, const absl::Status& status, uint64_t outdated_training) {
+void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated_training) {
   spdlog::error("Job {}: {}", job.value(), status.ToString());
   NodeReport report;
   report.mutable_job_refused()->set_job(job.value());
@@ -139,7 +136,7 @@ void ServerNode::Refuse(JobId job, const absl::Status& status, uint64_t outdated
   options_.report(std::move(report));
 }
 
-void ServerNode::DropJob() {
+void ServerJobs::DropJob() {
   std::shared_ptr<ShardHost> dropped;
   {
     absl::MutexLock lock(&mutex_);
