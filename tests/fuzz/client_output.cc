@@ -108,8 +108,11 @@ ClusterStatus CorrectStatus() {
     node.add_activities()->set_kind(ACTIVITY_COMPUTE);
     node.mutable_activities(0)->set_idle_seconds(3);
     node.add_unreachable()->set_error("connection refused");
+    node.set_unread_directive_bytes(1000);
+    node.add_queues()->set_name("snapshots");
   }
   *status.add_jobs() = CorrectJob(TASK_TEXT_CLASSIFICATION);
+  status.add_queues()->set_name("watchers");
   status.add_stalls("job 1, round 8: slots [5,6) of worker-3, silent for 2.1 s");
   return status;
 }
@@ -232,10 +235,11 @@ class Client {
     const std::vector<std::string> stalls = StallsOf(status, JobId(job_.job()));
     SHOAL_CHECK(stalls.size() <= status.stalls_size());
     display->OnStalls(stalls);
+    display->OnMessage(BusyNodesText(status));
     Judge(status);
   }
   static size_t LinesOfTroubles(const NodeStatus& node) {
-    size_t lines = node.unreachable_size();
+    size_t lines = node.unreachable_size() + (node.unread_directive_bytes() > 0 ? 1 : 0);
     for (const Activity& activity : node.activities())
       lines += !(activity.idle_seconds() < kShownIdleSeconds);
     return lines;
