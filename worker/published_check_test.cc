@@ -46,5 +46,21 @@ TEST_CASE("An intact block of another job, training or view is refused") {
   }
 }
 
+TEST_CASE("A block is read from its bytes, and whatever is wrong with them ends the stream as damage") {
+  constexpr ViewKey kView = {JobId(1), TrainingId(8), ViewId(2)},
+                    kOther = {JobId(1), TrainingId(8), ViewId(3)};
+  PublishedHeader header;
+  SetKey(kView, &header);
+  const Payload payload = Payload::CopyOf(std::vector<uint8_t>(12, 0x5a));
+  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+  const grpc::ByteBuffer bytes = EncodeBlockMessage(header, payload);
+  const auto message = ReadPublished(bytes, kView, {3});
+  REQUIRE(message.ok());
+  CHECK(message->payload.size() == 12);
+  CHECK(absl::IsDataLoss(ReadPublished(bytes, kView, {4}).status()));
+  CHECK(absl::IsDataLoss(ReadPublished(bytes, kOther, {3}).status()));
+  CHECK(absl::IsDataLoss(ReadPublished(grpc::ByteBuffer(), kView, {3}).status()));
+}
+
 }  // namespace
 }  // namespace shoal::worker
