@@ -4,9 +4,9 @@
 // Asserted of a worker: a block with a wrong bit is refused; a slot sees parameters of one version with
 // exactly the published values, as long as nothing wrong had the right checksum; contributions go to the
 // shard of their block and are nodes of the slot tree; there is at most one stream of each kind to a shard;
-// what breaks is opened again once, after a pause. Of a server: norms are taken only if they are those that
-// were asked for; a peer is asked one question at a time, and not again once it has answered. Afterwards both
-// get on with correct servers.
+// what breaks is opened again once, after a pause, and what is held is pushed again. Of a server: norms are
+// taken only if they are those that were asked for; a peer is asked one question at a time, and not again
+// once it has answered. Afterwards both get on with correct servers.
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -464,6 +464,15 @@ class Play {
     }
     SHOAL_CHECK(seen_.rounds.size() >= 3);
     SHOAL_CHECK(seen_.pushed_blocks.size() == Blocks().size());
+    CheckPushesAgain();
+  }
+  // The last round's contributions are held until all blocks of the next version have arrived.
+  void CheckPushesAgain() {
+    servers_->EndPush(servers_->pushes().front().get(), absl::UnavailableError("broken"));
+    Pass(absl::Seconds(3));
+    std::set<uint32_t> pushed;
+    for (const auto& push : servers_->pushes()) pushed.insert(push->blocks.begin(), push->blocks.end());
+    SHOAL_CHECK(servers_->pushes().size() == kShards && pushed.size() == Blocks().size());
   }
 
   ByteSource* const source_;

@@ -58,10 +58,13 @@ class Scheduler {
     }
     void ReadOn() override { SHOAL_CHECK(!std::exchange(reading_, true)); }
 
-    bool over() const { return over_; }
-    void Open() {
-      if (!over_ && !std::exchange(opened_, true)) events_->OnOpened();
+    void Open(absl::Time now) {
+      if (over_ || opened_ != absl::InfiniteFuture()) return;
+      opened_ = now;
+      events_->OnOpened();
     }
+    // When the Hello was accepted.
+    absl::Time opened() const { return opened_; }
     void Take() {
       if (!over_ && std::exchange(writing_, false)) events_->OnWritten();
     }
@@ -78,9 +81,9 @@ class Scheduler {
    private:
     Scheduler* const scheduler_;
     SchedulerStreamEvents* const events_;
-    bool opened_ = false, over_ = false;
+    absl::Time opened_ = absl::InfiniteFuture();
     bool writing_ = true;  // the Hello
-    bool reading_ = true;
+    bool reading_ = true, over_ = false;
   };
 
   class Link : public SchedulerLink {
@@ -205,7 +208,7 @@ class Play {
   }
   void OpenOrTake() {
     if (scheduler_.stream() == nullptr) return;
-    if (source_->Flip()) scheduler_.stream()->Open();
+    if (source_->Flip()) scheduler_.stream()->Open(time_.now());
     scheduler_.stream()->Take();
   }
   void Direct() {
@@ -220,10 +223,19 @@ class Play {
     time_.Run();
     SHOAL_CHECK(sent_.empty());
   }
+  // A session that has not stood for a heartbeat is followed by a pause, whatever ended it.
   void Close() {
     if (scheduler_.stream() == nullptr) return;
-    scheduler_.stream()->Close(source_->Flip() ? absl::FailedPreconditionError("the lease is over")
-                                               : AnError());
+    const bool stood = time_.now() - scheduler_.stream()->opened() >= Interval();
+    const int before = scheduler_.attempts();
+    const bool lease_over = source_->Flip();
+    scheduler_.stream()->Close(lease_over ? absl::FailedPreconditionError("the lease is over") : AnError());
+    time_.Run();
+    SHOAL_CHECK(stood || scheduler_.attempts() == before);
+  }
+  absl::Duration Interval() const {
+    const uint32_t given = scheduler_.given().heartbeat_ms();
+    return absl::Milliseconds(given == 0 ? 500 : given);
   }
   // What nodes quote need not be UTF-8.
   void Report() {
@@ -236,7 +248,7 @@ class Play {
     scheduler_.Answer(Admitted(7));
     time_.Run();
     if (scheduler_.stream() == nullptr) return;
-    scheduler_.stream()->Open();
+    scheduler_.stream()->Open(time_.now());
     scheduler_.stream()->Take();
     time_.Run();
   }
