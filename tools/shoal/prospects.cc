@@ -57,6 +57,14 @@ std::string BusyNodesText(const ClusterStatus& status) {
   return absl::StrJoin(busy, "; ");
 }
 
+std::string StopText(uint64_t round, uint64_t checkpoint) {
+  const std::string where =
+      round > 0 ? absl::StrCat("Stopped at round ", round) : "Stopped before the training could begin";
+  if (checkpoint > 0)
+    return absl::StrCat(where, "; --resume continues from the checkpoint of version ", checkpoint);
+  return round > 0 ? absl::StrCat(where, "; --resume starts again, as there is no checkpoint yet") : where;
+}
+
 absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& job,
                               const ClusterStatus& status) {
   const bool started = job.view().view() > 0;

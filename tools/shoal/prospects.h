@@ -24,6 +24,10 @@ std::string IdleWorkersText(uint32_t workers, uint32_t slots);
 // known to.
 std::string BusyNodesText(const ClusterStatus& status);
 
+// Where a training that the user stops has come to, and where it will continue. `round` and `checkpoint`, the
+// version of the newest one, are 0 when there is none.
+std::string StopText(uint64_t round, uint64_t checkpoint);
+
 // Decides whether a local training can still continue. Pure: time and state are passed in. Not thread-safe.
 class Prospects {
  public:

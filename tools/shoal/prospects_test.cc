@@ -60,6 +60,14 @@ TEST_CASE(
   CHECK(BusyNodesText(status) == "server-1: writes a checkpoint");
 }
 
+TEST_CASE("A training that is stopped says where it will continue") {
+  CHECK(StopText(89, 88) == "Stopped at round 89; --resume continues from the checkpoint of version 88");
+  CHECK(StopText(9, 0) == "Stopped at round 9; --resume starts again, as there is no checkpoint yet");
+  CHECK(StopText(0, 0) == "Stopped before the training could begin");
+  CHECK(StopText(0, 88) ==
+        "Stopped before the training could begin; --resume continues from the checkpoint of version 88");
+}
+
 TEST_CASE("A training whose nodes have ended has no prospects, at once", "[prospects]") {
   Prospects prospects;
   const absl::Time now = absl::UnixEpoch();
