@@ -105,7 +105,10 @@ TEST_CASE("A job file that is not there is an error", "[bad input]") {
 
 TEST_CASE("A wrong command line is refused", "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal");
-  EndedProcess result = RunCommand({shoal, "trian"});
+  EndedProcess result = RunCommand({shoal, "help"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("unknown command 'help'") && Contains("\nTry `shoal --help`.\n"));
+  result = RunCommand({shoal, "trian"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("'trian'") && Contains("did you mean 'train'"));
   result = RunCommand({shoal, "status", "--scheduler", "127.0.0.1"});
