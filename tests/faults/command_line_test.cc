@@ -198,6 +198,14 @@ TEST_CASE("A folder that a daemon can't write to is refused at the start, with f
   }
 }
 
+TEST_CASE("A model is not exported to a file, and the scheduler is not asked for it", "[bad input]") {
+  const TestDir dir;
+  const std::string file = Write(dir, "file", "mine");
+  const EndedProcess result = RunCommand({Program("tools/shoal/shoal"), "export", "1", "--out", file});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains(absl::StrCat("--out: ", file, " is not a folder")));
+}
+
 TEST_CASE("An empty value does not become the default, nor a relative path one of another machine",
           "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal");
