@@ -112,7 +112,8 @@ TEST_CASE("A second Ctrl-C does not wait for the daemons, and none outlives it",
   REQUIRE(worker.size() == 1);
   REQUIRE(kill(worker[0], SIGSTOP) == 0);
   process->Signal(SIGINT);
-  WaitForText(dir / "output", "Stopped at round", process.get());
+  WaitForText(dir / "output", "; --resume ", process.get());
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(), Contains("Stopped at round "));
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(10)));
   CHECK(process->Ended() == "exit status 130");

@@ -137,12 +137,16 @@ class LocalTraining {
 
   // From what is known: no answer is waited for. Returns the exit code.
   int TellStop() {
-    const std::string where = job_.job() > 0
-                                  ? absl::StrCat("at round ", std::max(shown_round_, job_.version()))
-                                  : "before the training could begin";
-    display_.OnMessage(absl::StrCat("Stopped ", where, ". To continue, run the same command with --resume"));
+    display_.OnMessage(StopText(std::max(shown_round_, job_.version()), NewestCheckpoint()));
     if (cluster_ != nullptr) TellWait();
     return stop_->requested() ? kExitInterrupted : kExitReaderGone;
+  }
+
+  // Its version, as far as is known; 0 without one. A job that has no checkpoint of its own continues from
+  // the one that it, or its predecessor in the folder, has started from.
+  uint64_t NewestCheckpoint() const {
+    const uint64_t before = newest_ ? newest_->value() : 0;
+    return job_.checkpoints().empty() ? before : std::max(before, *job_.checkpoints().rbegin());
   }
 
   void TellWait() {
