@@ -40,6 +40,12 @@ std::string UnfinishedName(const std::string& path, bool exists) {
 
 }  // namespace
 
+bool IsHalfWritten(Env* env, const std::string& folder, const std::string& marker) {
+  const std::string path = NormalPath(folder);
+  return !env->FileExists(JoinPath(path, marker)) &&
+         env->FileExists(JoinPath(UnfinishedName(path, /*exists=*/true), marker));
+}
+
 absl::Status WriteWholeFolder(Env* env, const std::string& folder, const std::string& marker,
                               const std::function<absl::Status(const std::string& unfinished)>& write) {
   const std::string path = NormalPath(folder);

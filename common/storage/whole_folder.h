@@ -25,4 +25,8 @@ namespace shoal {
 absl::Status WriteWholeFolder(Env* env, const std::string& folder, const std::string& marker,
                               const std::function<absl::Status(const std::string& unfinished)>& write);
 
+// Whether a call was cut off while it moved files into `folder`, which can't be loaded until another call has
+// ended well.
+bool IsHalfWritten(Env* env, const std::string& folder, const std::string& marker);
+
 }  // namespace shoal

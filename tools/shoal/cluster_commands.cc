@@ -141,10 +141,10 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
   return JoinPath(job.checkpoint_dir(), CheckpointName(Version(version)));
 }
 
-// An existing model is never replaced: it may be the one that the training started from. Weights without a
-// config.json are not a model: ExportJob moves that file last, so an export that was cut off leaves them.
+// An existing model is never replaced: it may be the one that the training started from. What an export that
+// was cut off has left is not a model.
 absl::Status CheckNoModel(const std::string& folder) {
-  if (!PosixEnv()->FileExists(JoinPath(folder, "config.json"))) return absl::OkStatus();
+  if (IsHalfExported(PosixEnv(), folder)) return absl::OkStatus();
   for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(

@@ -45,4 +45,8 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
   return WriteWholeFolder(env, folder, model::kConfigName, write);
 }
 
+bool IsHalfExported(Env* env, const std::string& folder) {
+  return IsHalfWritten(env, folder, model::kConfigName);
+}
+
 }  // namespace shoal::tools
