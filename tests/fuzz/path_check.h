@@ -17,7 +17,8 @@ namespace shoal {
 // While `watching`, only these folders and the files in them may be used.
 class PathCheck : public simulation::DiskObserver {
  public:
-  explicit PathCheck(std::vector<std::string> folders) : folders_(std::move(folders)) {}
+  explicit PathCheck(std::vector<std::string> folders, bool watches = true)
+      : watching(watches), folders_(std::move(folders)) {}
 
   absl::Status Before(absl::string_view, const std::string& path) override {
     Check(path);
@@ -28,7 +29,7 @@ class PathCheck : public simulation::DiskObserver {
     Check(path);
     return path;
   }
-  bool watching = true;
+  bool watching;
 
  private:
   bool Has(const std::string& folder) const {

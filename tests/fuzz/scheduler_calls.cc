@@ -350,7 +350,7 @@ class Play {
   ByteSource* const source_;
   FakeTime time_;
   simulation::MemoryDisk disk_;
-  PathCheck paths_{{kArtifacts}};
+  PathCheck paths_{{kArtifacts}, /*watches=*/false};
   simulation::MemoryEnv env_{&disk_, 0, &paths_};
   StoredTables tables_;
   std::vector<std::unique_ptr<Session>> sessions_;  // outlive the node, which ends them
