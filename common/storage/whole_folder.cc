@@ -8,6 +8,9 @@
 namespace shoal {
 namespace {
 
+// In the folder while its files are replaced. A repeated call leaves it until it has ended well.
+constexpr char kMoving[] = ".export.moving";
+
 // Not by way of FileExists, which says that a file is not there when the disk can't tell.
 absl::Status DeleteIfThere(Env* env, const std::string& path) {
   const absl::Status deleted = env->DeleteFile(path);
@@ -17,6 +20,7 @@ absl::Status DeleteIfThere(Env* env, const std::string& path) {
 // Each SyncDir keeps a crash of the machine from reordering what is before it and after it.
 absl::Status MoveFiles(Env* env, const std::string& from, const std::string& to, const std::string& marker) {
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(from));
+  SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(to, kMoving), ""));
   SHOAL_RETURN_IF_ERROR(DeleteIfThere(env, JoinPath(to, marker)));
   SHOAL_RETURN_IF_ERROR(env->SyncDir(to));
   for (const std::string& name : names) {
@@ -25,6 +29,7 @@ absl::Status MoveFiles(Env* env, const std::string& from, const std::string& to,
   SHOAL_RETURN_IF_ERROR(env->SyncDir(to));
   SHOAL_RETURN_IF_ERROR(env->Rename(JoinPath(from, marker), JoinPath(to, marker)));
   SHOAL_RETURN_IF_ERROR(env->SyncDir(to));
+  SHOAL_RETURN_IF_ERROR(env->DeleteFile(JoinPath(to, kMoving)));
   return env->DeleteTree(from);
 }
 
@@ -41,9 +46,7 @@ std::string UnfinishedName(const std::string& path, bool exists) {
 }  // namespace
 
 bool IsHalfWritten(Env* env, const std::string& folder, const std::string& marker) {
-  const std::string path = NormalPath(folder);
-  return !env->FileExists(JoinPath(path, marker)) &&
-         env->FileExists(JoinPath(UnfinishedName(path, /*exists=*/true), marker));
+  return env->FileExists(JoinPath(folder, kMoving)) && !env->FileExists(JoinPath(folder, marker));
 }
 
 absl::Status WriteWholeFolder(Env* env, const std::string& folder, const std::string& marker,

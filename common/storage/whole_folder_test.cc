@@ -109,6 +109,22 @@ TEST_CASE("A user's own folder with a name like that of an unfinished one is lef
   CHECK(PosixEnv()->FileExists(dir / "other.partial/mine"));
 }
 
+TEST_CASE("What was cut off while files were moved can be repeated until it ends well") {
+  const TestDir dir;
+  REQUIRE(WriteThree(PosixEnv(), dir.path(), "old").ok());
+  CHECK_FALSE(IsHalfWritten(PosixEnv(), dir.path(), "marker"));
+  FaultEnv env(PosixEnv(), {FaultRule{dir / "marker", 0, 0, EIO}});
+  CHECK_FALSE(WriteThree(&env, dir.path()).ok());
+  REQUIRE(PosixEnv()->DeleteFile(dir / "marker").ok());
+  CHECK(IsHalfWritten(PosixEnv(), dir.path(), "marker"));
+  env.SetRules({FaultRule{"partial/b", 0, 0, ENOSPC}});
+  CHECK_FALSE(WriteThree(&env, dir.path()).ok());
+  CHECK(IsHalfWritten(PosixEnv(), dir.path(), "marker"));
+  CHECK(WriteThree(PosixEnv(), dir.path()).ok());
+  CHECK_FALSE(IsHalfWritten(PosixEnv(), dir.path(), "marker"));
+  CHECK(NamesIn(dir.path()) == Names{"a", "b", "marker"});
+}
+
 TEST_CASE("A write that fails leaves an existing folder as it was") {
   const TestDir dir;
   REQUIRE(WriteThree(PosixEnv(), dir.path(), "old").ok());

@@ -86,6 +86,7 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
   // As an export into an existing folder leaves it when it is cut off while it moves the files.
   const std::string unfinished = dir / "again/.export.partial";
   REQUIRE(PosixEnv()->CreateDirs(unfinished).ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "again/.export.moving", "").ok());
   REQUIRE(PosixEnv()->Rename(dir / "again/config.json", JoinPath(unfinished, "config.json")).ok());
   CHECK(json({"export", "1", "--out", dir / "again"})["model"] == dir / "again");
   CHECK(PosixEnv()->ListDir(dir / "again").value() == PosixEnv()->ListDir(dir / "model").value());

@@ -115,16 +115,18 @@ void Oracle::OnCompleted(const Job& job, const std::vector<JobEvent>& events) {
 }
 
 void Oracle::CheckEvaluations(const Job& job, bool all) {
-  const int expected = static_cast<int>(reference_.evaluations.size());
-  if (job.evaluations_size() > expected || (all && job.evaluations_size() < expected)) {
-    return Fail(
-        absl::StrCat(job.evaluations_size(), " evaluations, expected ", reference_.evaluations.size()));
+  const std::vector<EvaluationRecord>& expected = reference_.evaluations;
+  size_t next = 0;  // of the expected ones
+  for (const EvaluationRecord& evaluation : job.evaluations()) {
+    const auto is_it = [&](const EvaluationRecord& other) {
+      return evaluation.SerializeAsString() == other.SerializeAsString();
+    };
+    while (!all && next < expected.size() && !is_it(expected[next])) ++next;
+    if (next == expected.size() || !is_it(expected[next]))
+      return Fail(absl::StrCat("an evaluation that is not expected: ", evaluation.ShortDebugString()));
+    ++next;
   }
-  for (int i = 0; i < job.evaluations_size(); ++i) {
-    if (job.evaluations(i).SerializeAsString() == reference_.evaluations[i].SerializeAsString()) continue;
-    Fail(absl::StrCat("evaluation ", i, ": ", job.evaluations(i).ShortDebugString(), "; expected ",
-                      reference_.evaluations[i].ShortDebugString()));
-  }
+  if (all && next < expected.size()) Fail(absl::StrCat(next, " evaluations, expected ", expected.size()));
 }
 
 // The windows must follow one another without gaps, whatever their boundaries, and each must have its rounds'

@@ -70,9 +70,8 @@ std::string JsonLine(const Job& job, const JobEvent& event) {
   return line.is_null() ? "" : line.dump();
 }
 
-absl::StatusOr<int> Logs(const ClusterFlags& flags) {
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignal> stop, StopSignal::Install());
-  SchedulerClient client(flags.scheduler);
+absl::StatusOr<int> PrintLogs(const ClusterFlags& flags, StopSignal* stop) {
+  SchedulerClient client(flags.scheduler, stop);
   const JobId id(flags.job);
   SHOAL_ASSIGN_OR_RETURN(Job job, client.GetJob(id));
   const int64_t now = absl::ToUnixMillis(absl::Now());
@@ -85,7 +84,7 @@ absl::StatusOr<int> Logs(const ClusterFlags& flags) {
   };
   if (flags.follow) {
     FollowOptions options;
-    options.stop = stop.get();
+    options.stop = stop;
     options.on_event = print;
     options.look = FlushStandardOutput;
     options.on_silence = [](const std::string& text) {
@@ -102,13 +101,21 @@ absl::StatusOr<int> Logs(const ClusterFlags& flags) {
   do {
     before = after;
     status = client.Watch(id, &after, kWatchSlice, [&](const JobEvent& event) {
-      if (event.sequence() == 0 || event.unix_ms() > now || std::ferror(stdout) != 0) return false;
+      const bool is_over = event.sequence() == 0 || event.unix_ms() > now;
+      if (is_over || stop->requested() || std::ferror(stdout) != 0) return false;
       print(event);
       return true;
     });
   } while (absl::IsUnavailable(status) && after > before);
+  if (stop->requested()) return kExitInterrupted;
   if (!status.ok() && !absl::IsUnavailable(status) && !absl::IsCancelled(status)) return status;
   return kExitDone;
+}
+
+absl::StatusOr<int> Logs(const ClusterFlags& flags) {
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignal> stop, StopSignal::Install());
+  const absl::StatusOr<int> printed = PrintLogs(flags, stop.get());
+  return absl::IsCancelled(printed.status()) && stop->requested() ? kExitInterrupted : printed;
 }
 
 // Cancelling a job that has already ended is not an error, but the output says so.
