@@ -67,6 +67,11 @@ class Pulling : public StreamEvents {
     stream = std::make_shared<PullStream>(place, &context_);
     channel_ = server->channel;
   }
+  // OnPullDone is not the last that gRPC does with the stream.
+  ~Pulling() override {
+    stream->Cancel();
+    context_.running.WaitForNone();
+  }
   void Start() {
     PullRequest request;
     SetKey(kView, &request);
