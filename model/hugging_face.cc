@@ -17,7 +17,6 @@
 namespace shoal::model {
 namespace {
 
-constexpr char kConfigName[] = "config.json";
 constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
 constexpr uint32_t kLeastLength = 3;  // a token between two special ones, as for a job's max_length
 constexpr char kWeightsName[] = "model.safetensors";

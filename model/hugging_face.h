@@ -14,6 +14,9 @@
 
 namespace shoal::model {
 
+// Neither Shoal nor `transformers` loads a folder without it.
+inline constexpr char kConfigName[] = "config.json";
+
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
                                             HeadUse use = HeadUse::kKept);

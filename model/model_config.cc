@@ -98,7 +98,7 @@ absl::Status CheckNumbers(const ModelConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status ReadFamily(const Family& family, const Json& json, HeadUse use, ModelConfig* config) {
+absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse use, ModelConfig* config) {
   config->family = family.family;
   config->norm = family.norm;
   SHOAL_RETURN_IF_ERROR(ReadFields(json, family.fields, config));
@@ -141,7 +141,7 @@ void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> la
 }
 
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use) {
-  const Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  const ParsedJson json = ParsedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return InvalidConfig("config.json is not a JSON object");
   SHOAL_ASSIGN_OR_RETURN(const std::string type, ReadString(json, "model_type", ""));
   const Family* const family = FindFamily(type);

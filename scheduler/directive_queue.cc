@@ -8,17 +8,27 @@
 namespace shoal::scheduler {
 
 absl::Status DirectiveQueue::Push(const Directive& directive) {
-  const size_t size = directive.ByteSizeLong();
-  if (overflow_.ok() && bytes() + size > kMaxUnreadBytes) {
-    overflow_ = absl::ResourceExhaustedError(absl::StrCat("the node does not read its directives: ", bytes(),
-                                                          " bytes are unread, and a further ", size,
-                                                          " would exceed ", FormatBytes(kMaxUnreadBytes)));
+  const size_t size_bytes = directive.ByteSizeLong();
+  if (overflow_.ok()) overflow_ = CheckRoom(size_bytes);
+  if (!overflow_.ok()) {
     Clear();
+    return overflow_;
   }
-  if (!overflow_.ok()) return overflow_;
   waiting_.push_back(directive);
-  waiting_bytes_ += size;
+  waiting_bytes_ += size_bytes;
   return absl::OkStatus();
+}
+
+absl::Status DirectiveQueue::CheckRoom(size_t further_bytes) const {
+  constexpr char kProblem[] = "the node does not read its directives: ";
+  if (size() + 1 > kMaxUnread) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(kProblem, size(), " are unread, and there may be no more than that"));
+  }
+  if (bytes() + further_bytes <= kMaxUnreadBytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(kProblem, bytes(), " bytes are unread, and a further ",
+                                                   further_bytes, " would exceed ",
+                                                   FormatBytes(kMaxUnreadBytes)));
 }
 
 std::optional<Directive> DirectiveQueue::Pop() {

@@ -58,6 +58,22 @@ TEST_CASE("A node may leave as much unread as the bound says, and loses its sess
   }
 }
 
+TEST_CASE("A node may leave a great number of small directives unread, but not any number") {
+  DirectiveQueue queue;
+  Directive small;
+  small.mutable_close_job()->set_job(1);
+  REQUIRE(queue.Push(small).ok());
+  REQUIRE(queue.Pop());  // being written, so still unread
+  for (size_t i = 1; i < DirectiveQueue::kMaxUnread; ++i) REQUIRE(queue.Push(small).ok());
+  CHECK(queue.size() == DirectiveQueue::kMaxUnread);
+  CHECK(queue.bytes() < DirectiveQueue::kMaxUnreadBytes / 10);
+  const absl::Status status = queue.Push(small);
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK_THAT(std::string(status.message()), Catch::Matchers::Contains("100000 are unread"));
+  CHECK_FALSE(queue.Pop());
+  CHECK(queue.Push(small) == status);
+}
+
 TEST_CASE("A session that is over keeps no directives") {
   DirectiveQueue queue;
   for (int i = 0; i < 3; ++i) REQUIRE(queue.Push(PrepareWith(1, 1000)).ok());

@@ -9,27 +9,30 @@ namespace shoal::scheduler {
 
 void FolderExecutors::Post(const std::string& folder, std::function<void()> task) {
   absl::MutexLock lock(&mutex_);
-  Add(folder, std::move(task));
+  Add(folder, /*optional=*/false, std::move(task));
 }
 
 bool FolderExecutors::PostIfRoom(const std::string& folder, std::function<void()> task) {
   absl::MutexLock lock(&mutex_);
   const auto found = folders_.find(folder);
-  if (found != folders_.end() && found->second.tasks >= kMaxTasks) return false;
-  Add(folder, std::move(task));
+  if (found != folders_.end() && found->second.optional >= kMaxOptional) return false;
+  Add(folder, /*optional=*/true, std::move(task));
   return true;
 }
 
-void FolderExecutors::Add(const std::string& folder, std::function<void()> task) {
+void FolderExecutors::Add(const std::string& folder, bool optional, std::function<void()> task) {
   if (stopped_) return;
   Folder& one = folders_[folder];
   if (one.executor == nullptr) one.executor = factory_("files");
   ++one.tasks;
-  one.executor->Post([this, folder, task = std::move(task)] {
+  one.optional += optional;
+  one.executor->Post([this, folder, optional, task = std::move(task)] {
     task();
     absl::MutexLock lock(&mutex_);
     const auto found = folders_.find(folder);
-    if (found != folders_.end()) --found->second.tasks;
+    if (found == folders_.end()) return;
+    --found->second.tasks;
+    found->second.optional -= optional;
   });
 }
 
@@ -57,10 +60,10 @@ size_t FolderExecutors::size() const {
   return folders_.size();
 }
 
-size_t FolderExecutors::most_tasks() const {
+size_t FolderExecutors::most_optional() const {
   absl::MutexLock lock(&mutex_);
   size_t most = 0;
-  for (const auto& [name, folder] : folders_) most = std::max(most, folder.tasks);
+  for (const auto& [name, folder] : folders_) most = std::max(most, folder.optional);
   return most;
 }
 

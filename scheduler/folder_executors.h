@@ -20,8 +20,8 @@ namespace shoal::scheduler {
 // checks in progress); what could be posted again and again meanwhile must use PostIfRoom.
 class FolderExecutors {
  public:
-  // Tasks of one folder, waiting or running, with which PostIfRoom finds no room.
-  static constexpr size_t kMaxTasks = 1000;
+  // The most tasks of PostIfRoom, waiting or running, for one folder.
+  static constexpr size_t kMaxOptional = 1000;
 
   explicit FolderExecutors(ExecutorFactory factory) : factory_(std::move(factory)) {}
   // Calls Stop.
@@ -41,16 +41,18 @@ class FolderExecutors {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // The tasks, waiting or running, of the folder that has most.
-  size_t most_tasks() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // How many tasks of PostIfRoom wait or run for the folder that has most; at most kMaxOptional.
+  size_t most_optional() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Folder {
     std::unique_ptr<Executor> executor;
-    size_t tasks = 0;  // waiting or running
+    size_t tasks = 0;     // waiting or running
+    size_t optional = 0;  // those of PostIfRoom among them
   };
 
-  void Add(const std::string& folder, std::function<void()> task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Add(const std::string& folder, bool optional, std::function<void()> task)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ExecutorFactory factory_;
   mutable absl::Mutex mutex_;

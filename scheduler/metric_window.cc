@@ -71,16 +71,22 @@ MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) con
   record.set_gradient_norm(gradient_norm_);
   record.set_examples_per_second(PerSecond(examples_, now - start_));
   record.set_tokens_per_second(PerSecond(tokens_, now - start_));
+  const bool is_short = now - start_ < kRecent && !recent_.empty() && recent_.front().time < start_;
+  if (is_short) SetRecentSpeeds(now, &record);
   record.set_unix_ms(absl::ToUnixMillis(now));
   return record;
 }
 
+void MetricWindow::SetRecentSpeeds(absl::Time now, MetricRecord* record) const {
+  if (recent_.empty()) return;
+  const Moment& first = recent_.front();
+  record->set_examples_per_second(PerSecond(total_.examples - first.examples, now - first.time));
+  record->set_tokens_per_second(PerSecond(total_.tokens - first.tokens, now - first.time));
+}
+
 MetricRecord MetricWindow::Progress(absl::Time now, uint64_t rounds_per_epoch) const {
   MetricRecord record = Record(now, rounds_per_epoch);
-  if (recent_.empty()) return record;
-  record.set_examples_per_second(
-      PerSecond(total_.examples - recent_.front().examples, now - recent_.front().time));
-  record.set_tokens_per_second(PerSecond(total_.tokens - recent_.front().tokens, now - recent_.front().time));
+  SetRecentSpeeds(now, &record);
   return record;
 }
 

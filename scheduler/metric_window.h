@@ -32,7 +32,8 @@ class MetricWindow {
   uint64_t examples() const { return examples_; }
   uint64_t tokens() const { return tokens_; }
 
-  // Means and speeds over the window.
+  // Means over the window. Speeds, too, unless it is shorter than the few seconds of Progress: rounds arrive
+  // several at a time, so a window between two of them may have taken no time at all.
   MetricRecord Record(absl::Time now, uint64_t rounds_per_epoch) const;
   // Means over the window; speeds over the last few seconds.
   MetricRecord Progress(absl::Time now, uint64_t rounds_per_epoch) const;
@@ -43,6 +44,8 @@ class MetricWindow {
     uint64_t examples = 0;  // total
     uint64_t tokens = 0;
   };
+
+  void SetRecentSpeeds(absl::Time now, MetricRecord* record) const;
 
   absl::Time start_;
   Version next_;

@@ -85,6 +85,7 @@ bool PlanDerivation::OnPlan(absl::Time now, const Member& member, const JobPlan&
   const absl::Status valid = CheckPlan(job_->spec(), plan);
   const absl::Status checked = valid.ok() ? CheckOrigin(plan) : valid;
   if (checked.ok()) {
+    roll_call_->OnPrepared(member.id);  // first: TakePlan tells users who can't take part
     TakePlan(now, member, plan);
     return true;
   }

@@ -141,6 +141,25 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("Users are not told that a worker can't take part when it has just read the data") {
+  Fixture f;
+  const Member& one = f.Join(1, NODE_ROLE_WORKER, "a");
+  const NodeId other = f.Join(2, NODE_ROLE_WORKER, "b").id;
+  f.Refused(one, /*fatal=*/true);
+  CHECK_FALSE(f.derivation.Derive(f.now).failure);  // asks the other one, which dies when the first is due
+  REQUIRE(f.derivation.deriver() == other);
+  f.now += f.options.PauseAfter(0);
+  f.members.Remove(other, &f.out);
+  f.derivation.OnNodeLost(other);
+  f.roll_call.OnNodeLost(other);
+  CHECK_FALSE(f.derivation.Derive(f.now).failure);
+  REQUIRE(f.derivation.deriver() == one.id);
+  f.Plan(one);
+  CHECK(f.Said("worker-1 has read the data"));
+  CHECK_FALSE(f.Said("can't take part"));
+  CHECK(f.roll_call.IsPrepared(one.id));
+}
+
 TEST_CASE("A plan that most workers contradict is derived again, once") {
   Fixture f;
   const Member& odd = f.Join(1, NODE_ROLE_WORKER);

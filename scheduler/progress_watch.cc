@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/utf8.h"
+#include "google/protobuf/repeated_field.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -46,26 +48,42 @@ const char* ActivityText(ActivityKind kind) {
 
 namespace {
 
+std::string Kept(const std::string& text) { return CutUtf8(text, ProgressWatch::kMaxTextBytes); }
+
+Activity Bounded(const Activity& activity) {
+  Activity kept = activity;
+  kept.set_detail(Kept(activity.detail()));
+  return kept;
+}
+
+UnreachablePeer Bounded(const UnreachablePeer& unreachable) {
+  UnreachablePeer kept;
+  kept.mutable_peer()->set_node_id(unreachable.peer().node_id());
+  kept.mutable_peer()->set_name(Kept(unreachable.peer().name()));
+  kept.mutable_peer()->set_address(Kept(unreachable.peer().address()));
+  kept.set_seconds(unreachable.seconds());
+  kept.set_error(Kept(unreachable.error()));
+  return kept;
+}
+
+QueueLength Bounded(const QueueLength& queue) {
+  QueueLength kept = queue;
+  kept.set_name(Kept(queue.name()));
+  return kept;
+}
+
+template <typename T>
+void AddBounded(const google::protobuf::RepeatedPtrField<T>& reported, int most,
+                google::protobuf::RepeatedPtrField<T>* kept) {
+  for (int i = 0; i < std::min(reported.size(), most); ++i) *kept->Add() = Bounded(reported[i]);
+}
+
 Heartbeat Bounded(const Heartbeat& heartbeat) {
   Heartbeat bounded;
-  for (const Activity& activity : heartbeat.activities()) {
-    if (bounded.activities_size() == ProgressWatch::kMaxActivities) break;
-    Activity& kept = *bounded.add_activities();
-    kept = activity;
-    kept.set_detail(activity.detail().substr(0, ProgressWatch::kMaxTextBytes));
-  }
-  for (const UnreachablePeer& peer : heartbeat.unreachable()) {
-    if (bounded.unreachable_size() == ProgressWatch::kMaxUnreachable) break;
-    UnreachablePeer& kept = *bounded.add_unreachable();
-    kept = peer;
-    kept.set_error(peer.error().substr(0, ProgressWatch::kMaxTextBytes));
-  }
-  for (const QueueLength& queue : heartbeat.queues()) {
-    if (bounded.queues_size() == ProgressWatch::kMaxQueues) break;
-    QueueLength& kept = *bounded.add_queues();
-    kept = queue;
-    kept.set_name(queue.name().substr(0, ProgressWatch::kMaxTextBytes));
-  }
+  AddBounded(heartbeat.activities(), ProgressWatch::kMaxActivities, bounded.mutable_activities());
+  AddBounded(heartbeat.unreachable(), ProgressWatch::kMaxUnreachable, bounded.mutable_unreachable());
+  AddBounded(heartbeat.queues(), ProgressWatch::kMaxQueues, bounded.mutable_queues());
+  bounded.DiscardUnknownFields();  // may be of any size
   return bounded;
 }
 

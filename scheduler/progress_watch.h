@@ -35,7 +35,7 @@ class ProgressWatch {
  public:
   explicit ProgressWatch(const WatchOptions& options) : options_(options) {}
 
-  // Limits on what is kept of one heartbeat.
+  // Limits on what is kept of one heartbeat; each text is cut by CutUtf8.
   static constexpr int kMaxActivities = 64;
   static constexpr int kMaxUnreachable = 1024;
   static constexpr int kMaxQueues = 16;

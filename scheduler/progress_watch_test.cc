@@ -5,6 +5,8 @@
 
 #include "catch2/catch.hpp"
 #include "common/base/release.h"
+#include "common/base/utf8.h"
+#include "google/protobuf/unknown_field_set.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -229,6 +231,50 @@ TEST_CASE("Reports of invalid times, or about nodes that do not exist, do no har
   CHECK(f.watch.Last(kWorker)->activities_size() == ProgressWatch::kMaxActivities);
   CHECK(f.watch.Last(kWorker)->queues_size() == ProgressWatch::kMaxQueues);
   CHECK(f.watch.Last(kWorker)->ByteSizeLong() < 100'000);
+}
+
+TEST_CASE("The texts of a heartbeat are cut between characters, so that a status with them can be parsed") {
+  Fixture f;
+  std::string euros;
+  for (int i = 0; i < 300; ++i) euros += "\xE2\x82\xAC";
+  Heartbeat heartbeat;
+  heartbeat.add_activities()->set_detail(euros);
+  UnreachablePeer& peer = *heartbeat.add_unreachable();
+  peer.mutable_peer()->set_node_id(kServer.value());
+  peer.mutable_peer()->set_name(euros);
+  peer.mutable_peer()->set_address(euros);
+  peer.set_error(euros);
+  heartbeat.add_queues()->set_name(euros);
+  f.watch.OnHeartbeat(f.now, kWorker, heartbeat, f.members);
+
+  const Heartbeat& kept = *f.watch.Last(kWorker);
+  const UnreachablePeer& kept_peer = kept.unreachable(0);
+  CHECK(kept_peer.peer().node_id() == kServer.value());
+  for (const std::string* text : {&kept.activities(0).detail(), &kept_peer.peer().name(),
+                                  &kept_peer.peer().address(), &kept_peer.error(), &kept.queues(0).name()}) {
+    CHECK(IsValidUtf8(*text));
+    CHECK(*text == euros.substr(0, 510) + "...");
+  }
+  ClusterStatus status;
+  NodeStatus& node = *status.add_nodes();
+  *node.mutable_activities() = kept.activities();
+  *node.mutable_unreachable() = kept.unreachable();
+  *node.mutable_queues() = kept.queues();
+  CHECK(ClusterStatus().ParseFromString(status.SerializeAsString()));
+}
+
+TEST_CASE("Nothing else of a heartbeat is kept at any size") {
+  Fixture f;
+  const std::string megabyte(1 << 20, 'x');
+  Heartbeat heartbeat;
+  UnreachablePeer& peer = *heartbeat.add_unreachable();
+  peer.mutable_peer()->set_node_id(kServer.value());
+  peer.mutable_peer()->set_name(megabyte);
+  peer.mutable_peer()->set_address(megabyte);
+  Activity& activity = *heartbeat.add_activities();
+  activity.GetReflection()->MutableUnknownFields(&activity)->AddLengthDelimited(1000, megabyte);
+  f.watch.OnHeartbeat(f.now, kWorker, heartbeat, f.members);
+  CHECK(f.watch.Last(kWorker)->ByteSizeLong() < 3 * ProgressWatch::kMaxTextBytes);
 }
 
 TEST_CASE("A node whose lease is over is forgotten") {

@@ -199,7 +199,8 @@ absl::StatusOr<ClusterStatus> SchedulerNode::GetStatus() {
   status.set_uptime_seconds(absl::ToDoubleSeconds(Now() - started_));
   for (NodeStatus& node : *status.mutable_nodes()) AddUnread(&node);
   AddQueue("watchers", watcher_count_, kMaxWatchers, status.mutable_queues());
-  AddQueue("work on files", files_.most_tasks(), FolderExecutors::kMaxTasks, status.mutable_queues());
+  AddQueue("leftovers to delete", files_.most_optional(), FolderExecutors::kMaxOptional,
+           status.mutable_queues());
   return status;
 }
 
@@ -311,11 +312,13 @@ void SchedulerNode::CarryOut(Action action) {
   }
 }
 
-// While a folder hangs, each version whose parts the servers still write adds such a deletion. What one
-// leaves is deleted with the next restore point, or at the job's end.
+// While a folder hangs, each version whose parts the servers still write, and each restore point, adds a
+// deletion. What one leaves is deleted with a later restore point, or at the job's end.
 void SchedulerNode::PostWorkOnFiles(Action action) {
   const std::string folder = FolderOf(action);
-  const bool may_be_left_out = std::holds_alternative<DeletePartsOfVersion>(action);
+  const auto* const leftovers = std::get_if<DeletePartialFiles>(&action);
+  const bool may_be_left_out = std::holds_alternative<DeletePartsOfVersion>(action) ||
+                               (leftovers != nullptr && leftovers->before_restore.has_value());
   auto work = [this, action = std::move(action)] { WorkOnFiles(action); };
   if (!may_be_left_out) return files_.Post(folder, std::move(work));
   if (!files_.PostIfRoom(folder, std::move(work))) {

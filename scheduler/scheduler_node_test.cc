@@ -161,7 +161,7 @@ TEST_CASE("The status says what each node has not read, and how long the schedul
   CHECK(QueueOf(*status, "watchers").limit() == SchedulerNode::kMaxWatchers);
   CHECK(QueueOf(*status, "unfinished jobs").length() == 1);
   CHECK(QueueOf(*status, "unfinished jobs").limit() == SchedulerCore::kMaxWaitingJobs);
-  CHECK(QueueOf(*status, "work on files").length() == 0);
+  CHECK(QueueOf(*status, "leftovers to delete").length() == 0);
   fixture.node->Unwatch(*job, &watcher);
 }
 

@@ -217,7 +217,7 @@ std::optional<CheckpointWriter::Writing> CheckpointWriter::writing() const {
 
 size_t CheckpointWriter::waiting() const {
   absl::MutexLock lock(&mutex_);
-  return snapshots_.size();
+  return snapshots_.size() + (retried_ != nullptr);
 }
 
 std::string CheckpointWriter::Detail() const {

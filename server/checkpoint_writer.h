@@ -62,6 +62,8 @@ class CheckpointWriter {
     absl::Time progress;  // when it last made progress
   };
   static constexpr size_t kMaxWritten = 100;
+  // With the one for which a full disk has no room.
+  static constexpr size_t kMaxSnapshots = SnapshotQueue::kMaxSize + 1;
 
   explicit CheckpointWriter(Options options);
 
@@ -83,7 +85,7 @@ class CheckpointWriter {
   void RepeatReports() const ABSL_LOCKS_EXCLUDED(mutex_);
   // nullopt: nothing.
   std::optional<Writing> writing() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // How many snapshots wait, of at most SnapshotQueue::kMaxSize.
+  // How many snapshots wait, for their turn or for room on a full disk; at most kMaxSnapshots.
   size_t waiting() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

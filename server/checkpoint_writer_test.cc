@@ -133,6 +133,20 @@ TEST_CASE("On a full disk a version that may be the best gives way to the traini
   CHECK(std::count(events.begin(), events.end(), "lost 2 of 77") == 1);
 }
 
+TEST_CASE("The snapshot for which a full disk has no room counts among those that wait") {
+  Disk disk;
+  disk.env.SetRules({{"shard-", 0, 0, ENOSPC}});
+  disk.writer->Add(Snapshot(2));
+  CHECK(disk.writer->waiting() == 1);
+  disk.time.Run();  // it is to be tried again
+  CHECK(disk.writer->waiting() == 1);
+  for (const uint64_t version : {3, 4, 5, 6, 7, 8}) disk.writer->Add(Snapshot(version));
+  CHECK(disk.writer->waiting() == CheckpointWriter::kMaxSnapshots);
+  disk.env.SetRules({});
+  disk.time.RunFor(absl::Minutes(1));
+  CHECK(disk.writer->waiting() == 0);
+}
+
 TEST_CASE("A new restore point drops what waits and past reports; a new view of the same one drops neither") {
   Disk disk;
   disk.writer->Add(Snapshot(1));

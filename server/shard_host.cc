@@ -9,7 +9,6 @@
 #include "common/protocol/view_key.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/restore_trouble.h"
-#include "server/snapshot_queue.h"
 #include "spdlog/spdlog.h"
 
 namespace shoal::server {
@@ -321,7 +320,7 @@ Heartbeat ShardHost::MakeHeartbeat() {
   AddActivities(&heartbeat);
   norms_.AddUnreachable(&heartbeat);
   AddQueue("streams", streams_.size(), WorkerStreams::kMaxStreams, heartbeat.mutable_queues());
-  AddQueue("snapshots", checkpoints_.waiting(), SnapshotQueue::kMaxSize, heartbeat.mutable_queues());
+  AddQueue("snapshots", checkpoints_.waiting(), CheckpointWriter::kMaxSnapshots, heartbeat.mutable_queues());
   return heartbeat;
 }
 

@@ -181,7 +181,7 @@ absl::Status JobWorker::RunSlot(const SlotRun& run) {
 
 absl::StatusOr<EvaluationStatistics> JobWorker::EvaluateSlot(const SlotRun& run) {
   try {
-    return program_->EvaluateSlot({run.set, run.slot, run.theta});
+    return program_->EvaluateSlot({run.set, run.version, run.slot, run.theta});
   } catch (const std::bad_alloc& error) {
     return NotEnoughMemory(error, "the slot");
   }

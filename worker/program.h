@@ -33,6 +33,7 @@ struct SlotTask {
 
 struct EvaluationTask {
   EvaluationSet set = EVALUATION_SET_NONE;
+  Version version;  // of θ
   Slot slot;
   const float* theta = nullptr;  // all of it has arrived
 };

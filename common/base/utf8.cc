@@ -42,15 +42,6 @@ size_t SequenceBytes(absl::string_view bytes) {
   return next.more + 1;
 }
 
-// At most `limit` bytes of it, and "..." if that is not all.
-std::string CutAt(absl::string_view bytes, size_t limit) {
-  if (bytes.size() <= limit) return ToValidUtf8(bytes);
-  // A character that is cut in two goes as a whole.
-  size_t end = limit;
-  while (end > 0 && limit - end < 3 && (static_cast<uint8_t>(bytes[end]) & 0xC0) == 0x80) --end;
-  return ToValidUtf8(bytes.substr(0, end)) + "...";
-}
-
 }  // namespace
 
 bool IsValidUtf8(absl::string_view bytes) {
@@ -72,10 +63,17 @@ std::string ToValidUtf8(absl::string_view bytes) {
   return text;
 }
 
-std::string ToMessage(absl::string_view bytes) { return CutAt(bytes, kMaxMessage_bytes); }
+std::string CutUtf8(absl::string_view bytes, size_t limit) {
+  if (bytes.size() <= limit) return ToValidUtf8(bytes);
+  size_t end = limit;
+  while (end > 0 && limit - end < 3 && (static_cast<uint8_t>(bytes[end]) & 0xC0) == 0x80) --end;
+  return ToValidUtf8(bytes.substr(0, end)) + "...";
+}
+
+std::string ToMessage(absl::string_view bytes) { return CutUtf8(bytes, kMaxMessage_bytes); }
 
 std::string ToQuoted(absl::string_view bytes) {
-  std::string text = CutAt(bytes, kMaxQuoted_bytes);
+  std::string text = CutUtf8(bytes, kMaxQuoted_bytes);
   std::replace_if(
       text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(static_cast<uint8_t>(c)); }, '?');
   return text;

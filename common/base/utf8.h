@@ -17,7 +17,11 @@ bool IsValidUtf8(absl::string_view bytes);
 // files quote what they found.
 std::string ToValidUtf8(absl::string_view bytes);
 
-// For messages that are stored and sent: valid UTF-8 of at most kMaxMessage_bytes, cut with "..." at the end.
+// The first `limit` bytes of `bytes` as valid UTF-8, and "..." if that is not all. A character that would be
+// cut in two is left out.
+std::string CutUtf8(absl::string_view bytes, size_t limit);
+
+// For messages that are stored and sent: CutUtf8 with kMaxMessage_bytes.
 inline constexpr size_t kMaxMessage_bytes = 8192;
 std::string ToMessage(absl::string_view bytes);
 

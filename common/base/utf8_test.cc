@@ -44,6 +44,19 @@ TEST_CASE("Messages, and what they quote, are cut between characters") {
   CHECK(ToQuoted(std::string(1000, '\x80')) == std::string(kMaxQuoted_bytes - 3, '?') + "...");
 }
 
+TEST_CASE("A text that is cut stays valid UTF-8, wherever the limit falls") {
+  std::string euros;
+  for (int i = 0; i < 300; ++i) euros += "\xE2\x82\xAC";
+  CHECK(CutUtf8(euros, euros.size()) == euros);
+  for (size_t limit = 510; limit <= 515; ++limit) {
+    const std::string cut = CutUtf8(euros, limit);
+    CHECK(IsValidUtf8(cut));
+    CHECK(cut == euros.substr(0, limit / 3 * 3) + "...");
+  }
+  CHECK(CutUtf8("a\xF0\x9F\x98\x80", 4) == "a...");
+  CHECK(CutUtf8("any", 0) == "...");
+}
+
 TEST_CASE("A truncated sequence is not text") {
   CHECK_FALSE(IsValidUtf8("a\xC3"));
   CHECK_FALSE(IsValidUtf8("\xE2\x82"));

@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/utf8.h"
 #include "common/job/job_scalar.h"
 #include "common/job/job_spec.h"
 
@@ -79,7 +80,7 @@ bool IsName(const std::string& name) {
 void CheckName(const JobSpec& job, Problems* problems) {
   problems->AddIf(!job.name().empty() && !IsName(job.name()), "name",
                   "expected letters, digits, '.', '_' and '-', at most ", kMaxNameBytes,
-                  ", the first neither '.' nor '-'; got '", job.name().substr(0, kMaxNameBytes), "'");
+                  ", the first neither '.' nor '-'; got '", ToQuoted(job.name()), "'");
 }
 
 void CheckFilesOnce(const DataSpec& data, Problems* problems) {

@@ -180,6 +180,9 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
   const BadJob jobs[] = {
       {"name: expected letters, digits, '.', '_' and '-'", [](JobSpec* j) { j->set_name("a/b"); }},
       {"name: expected letters", [](JobSpec* j) { j->set_name("../x"); }},
+      {"name: expected letters, digits, '.', '_' and '-', at most 63, the first neither '.' nor '-'; got "
+       "'a/b?'",
+       [](JobSpec* j) { j->set_name("a/b\n"); }},
       {"name: expected a non-empty string", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, got value number 77",

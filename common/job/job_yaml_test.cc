@@ -248,7 +248,7 @@ TEST_CASE("A mistake in an assignment names the flag") {
        "--set train.slots=: train.slots: has no value; to get the default, leave the field out"},
       {"data.files=[a", "--set data.files=[a: data.files: the value is not valid YAML: "},
       {"train={slots: 2, slots: 3}", "--set train={slots: 2, slots: 3}: train.slots: is given twice"},
-      {"train.slots=\xff", "--set train.slots=\xff: expected text in UTF-8"},
+      {"train.slots=\xff", "--set train.slots=?: expected text in UTF-8"},
   };
   for (const auto& [assignment, expected] : mistakes) {
     const std::string error = ErrorOf(kJob, {{assignment}, ""});

@@ -74,8 +74,9 @@ absl::Status CheckLength(const JobSpec& job, const TrainingLength& length) {
   const Interval& warmup = job.schedule().warmup();
   const uint64_t rounds = RoundsIn(warmup, length.rounds_per_epoch);
   if (rounds <= length.rounds) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("schedule.warmup: ", FormatInterval(warmup), " are ", rounds,
-                                                 " rounds; expected at most the ", length.rounds,
+  const std::string converted = warmup.has_rounds() ? "" : absl::StrCat(" are ", rounds, " rounds");
+  return absl::InvalidArgumentError(absl::StrCat("schedule.warmup: ", FormatInterval(warmup), converted,
+                                                 "; expected at most the ", length.rounds,
                                                  " rounds of the training"));
 }
 

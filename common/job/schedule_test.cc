@@ -161,7 +161,10 @@ TEST_CASE("A warm-up that turns out longer than the training is refused") {
   JobSpec job = JobWith(SCHEDULE_TYPE_LINEAR, 11);
   CHECK(CheckLength(job, {11, 5}).ok());
   CHECK(CheckLength(job, {10, 5}).message() ==
-        "schedule.warmup: 11 rounds are 11 rounds; expected at most the 10 rounds of the training");
+        "schedule.warmup: 11 rounds; expected at most the 10 rounds of the training");
+  *job.mutable_schedule()->mutable_warmup() = Epochs(3);
+  CHECK(CheckLength(job, {10, 5}).message() ==
+        "schedule.warmup: 3 epochs are 15 rounds; expected at most the 10 rounds of the training");
 }
 
 }  // namespace

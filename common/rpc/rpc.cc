@@ -1,13 +1,10 @@
 #include "common/rpc/rpc.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "common/rpc/grpc_deadline.h"
-#include "grpc/support/log.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -17,13 +14,6 @@ namespace {
 constexpr size_t kMaxStatusMessageBytes = 16 << 10;
 
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
-
-void LogGrpcMessage(gpr_log_func_args* args) {
-  static const bool wanted = std::getenv("GRPC_VERBOSITY") != nullptr;
-  const bool error = wanted && args->severity == GPR_LOG_SEVERITY_ERROR;
-  const auto level = error ? spdlog::level::warn : spdlog::level::debug;
-  spdlog::log(level, "gRPC: {}", args->message);
-}
 
 // google.rpc.Status with its field `code` alone.
 std::string OwnDetails(const absl::Status& status) {
@@ -61,8 +51,6 @@ bool IsForeign(const grpc::Status& status) {
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {
   context->set_deadline(GrpcDeadline(timeout));
 }
-
-void SendGrpcLogsToSpdlog() { gpr_set_log_function(LogGrpcMessage); }
 
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options) {
   grpc::ChannelArguments arguments;

@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/status.h"
 #include "common/rpc/grpc_deadline.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/rpc.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -112,6 +113,12 @@ void SetArguments(const ServerOptions& options, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
 }
 
+// gRPC binds on this thread, and logs several errors for a port in use, which WhyNotListening explains.
+std::unique_ptr<grpc::Server> BuildAndStart(grpc::ServerBuilder* builder) {
+  const GrpcErrorsReported reported;
+  return builder->BuildAndStart();
+}
+
 }  // namespace
 
 RpcServer::RpcServer(std::unique_ptr<grpc::Server> server, std::string address, int port)
@@ -141,7 +148,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& opti
   builder.AddListeningPort(address.ToString(), grpc::InsecureServerCredentials(), &port);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   if (options.configure) options.configure(builder);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  std::unique_ptr<grpc::Server> server = BuildAndStart(&builder);
   if (server == nullptr || port == 0) return WhyNotListening(address);
   address.port = port;
   return std::make_unique<RpcServer>(std::move(server), address.ToString(), port);

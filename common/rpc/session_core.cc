@@ -89,7 +89,7 @@ void SessionCore::Joined(absl::Time now, const absl::StatusOr<JoinResponse>& res
   }
   // Without an id the node would count as not joined, and would be told twice that it has.
   const absl::Status status =
-      response.ok() ? absl::InternalError("the answer has no node id") : response.status();
+      response.ok() ? absl::InternalError("its answer has no node id") : response.status();
   if (IsRefusal(status)) {
     phase_ = Phase::kRefused;
     SessionNews news;
@@ -115,8 +115,10 @@ std::string SessionCore::WhyNotJoined(const absl::Status& status) const {
     return absl::StrCat("What ", NoSchedulerText(options_.scheduler, status.message()),
                         ", still trying: check --scheduler");
   }
+  const bool silent = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
   return absl::StrCat("The scheduler at ", options_.scheduler,
-                      " does not answer, still trying: ", status.ToString());
+                      silent ? " does not answer" : " does not admit this node yet",
+                      ", still trying: ", status.ToString());
 }
 
 void SessionCore::Pause(absl::Time now) {

@@ -118,6 +118,10 @@ TEST_CASE("A node that was given no id has not joined, and tries again") {
   const auto actions = core.TakeActions();
   CHECK(News(actions).empty());
   CHECK(Only<OpenStream>(actions).empty());
+  REQUIRE(Only<SessionLog>(actions).size() == 1);
+  CHECK(Only<SessionLog>(actions)[0].text ==
+        "The scheduler at host:1 does not admit this node yet, still trying: "
+        "INTERNAL: its answer has no node id");
   const auto wake = Only<WakeAt>(actions);
   REQUIRE(wake.size() == 1);
   core.Tick(wake[0].time);

@@ -1,7 +1,9 @@
 // The head of a model in config.json: the class of `transformers`, and what distinguishes the heads of a
 // class.
-#include <algorithm>
+#include <string>
+#include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
@@ -15,15 +17,16 @@ namespace {
 constexpr size_t kMaxLabels = 1'000'000;
 
 // Empty when it is left out.
-absl::StatusOr<std::string> ReadClass(const Json& json) {
-  const Json* const names = FindField(json, "architectures");
+absl::StatusOr<std::string> ReadClass(const ParsedJson& json) {
+  const ParsedJson* const names = FindField(json, "architectures");
   if (names == nullptr || (names->is_array() && names->empty())) return std::string();
   if (!names->is_array() || !names->front().is_string())
     return InvalidConfig("\"architectures\" is not a list of names");
   return names->front().get<std::string>();
 }
 
-absl::StatusOr<const Architecture*> ReadArchitecture(const Family& family, const Json& json, HeadUse use) {
+absl::StatusOr<const Architecture*> ReadArchitecture(const Family& family, const ParsedJson& json,
+                                                     HeadUse use) {
   SHOAL_ASSIGN_OR_RETURN(const std::string name, ReadClass(json));
   const Architecture* const found = FindArchitecture(family, name);
   if (found != nullptr) return found;
@@ -34,14 +37,14 @@ absl::StatusOr<const Architecture*> ReadArchitecture(const Family& family, const
                                     absl::StrJoin(family.architectures, " or ", append)));
 }
 
-absl::Status ReadLabels(const Json& json, ModelConfig* config) {
+absl::Status ReadLabels(const ParsedJson& json, ModelConfig* config) {
   size_t count = 2;
-  if (const Json* const number = FindField(json, "num_labels")) {
+  if (const ParsedJson* const number = FindField(json, "num_labels")) {
     if (!number->is_number_unsigned() || number->get<size_t>() > kMaxLabels)
       return InvalidConfig(absl::StrCat("\"num_labels\" is not a whole number of at most ", kMaxLabels));
     count = number->get<size_t>();
   }
-  if (const Json* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {
+  if (const ParsedJson* const names = FindField(json, "id2label"); names != nullptr && names->is_object()) {
     count = names->size();
     for (size_t i = 0; i < count; ++i) {
       const auto name = names->find(std::to_string(i));
@@ -63,7 +66,7 @@ bool IsMeant(const HeadInfo& head, absl::string_view problem_type, size_t labels
 
 }  // namespace
 
-absl::Status ReadHead(const Family& family, const Json& json, HeadUse use, ModelConfig* config) {
+absl::Status ReadHead(const Family& family, const ParsedJson& json, HeadUse use, ModelConfig* config) {
   SHOAL_ASSIGN_OR_RETURN(const Architecture* const architecture, ReadArchitecture(family, json, use));
   config->head = architecture->heads.front();
   if (HeadOf(config->head).labels == LabelCount::kNone) return absl::OkStatus();
@@ -89,13 +92,16 @@ void WriteLabels(const ModelConfig& config, Json* json) {
   const HeadInfo& head = HeadOf(config.head);
   if (*head.problem_type != '\0') (*json)["problem_type"] = head.problem_type;
   if (head.labels == LabelCount::kNone) return;
-  Json names = Json::object(), numbers = Json::object();
+  // Appended without a search for the key, which would take a time proportional to the square of their
+  // number.
+  Json::object_t names, numbers;
+  absl::flat_hash_set<std::string> known;
   for (size_t i = 0; i < config.labels.size(); ++i) {
-    names[std::to_string(i)] = config.labels[i];
-    numbers[config.labels[i]] = i;
+    names.emplace_back(std::to_string(i), config.labels[i]);
+    if (known.insert(config.labels[i]).second) numbers.emplace_back(config.labels[i], i);
   }
-  (*json)["id2label"] = names;
-  (*json)["label2id"] = numbers;
+  (*json)["id2label"] = std::move(names);
+  (*json)["label2id"] = std::move(numbers);
 }
 
 }  // namespace shoal::model

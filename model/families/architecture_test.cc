@@ -125,7 +125,7 @@ TEST_CASE("A class that a family does not have is refused with those that it has
              Contains("\"architectures\": a bert model of the class BertForMaskedLM") &&
                  Contains("expected BertForSequenceClassification"));
   ModelConfig config;
-  const Json json = Json::parse(text);
+  const ParsedJson json = ParsedJson::parse(text);
   CHECK_THAT(ErrorOf(ReadHead(BertWithTwoClasses(), json, HeadUse::kKept, &config)),
              Contains("expected BertForSequenceClassification or BertLMHeadModel"));
   const auto replaced = ParseModelConfig(text, HeadUse::kReplaced);
@@ -148,6 +148,16 @@ TEST_CASE("A number of labels that would fill the memory with names is refused")
             ParseModelConfig(absl::StrCat(R"({"model_type": "bert", "num_labels": )", number, "}")).status()),
         Contains("\"num_labels\" is not a whole number of at most 1000000"));
   }
+}
+
+// With a search for each key it would take minutes.
+TEST_CASE("A model may have a hundred thousand labels") {
+  const auto config = ParseModelConfig(R"({"model_type": "bert", "num_labels": 100000})");
+  SHOAL_CHECK_OK(config);
+  const auto again = ParseModelConfig(PrintModelConfig(*config));
+  SHOAL_CHECK_OK(again);
+  CHECK(again->labels.size() == 100000);
+  CHECK(again->labels == config->labels);
 }
 
 TEST_CASE("A head that a family does not have is refused with what its heads predict") {

@@ -14,7 +14,10 @@
 
 namespace shoal::model {
 
+// What is written keeps its order. To find a key in it takes a time proportional to its size.
 using Json = nlohmann::ordered_json;
+// What was read may have hundreds of thousands of labels, and a key is found at once.
+using ParsedJson = nlohmann::json;
 
 // A field's name, and its value when it is left out.
 template <typename T>
@@ -32,13 +35,13 @@ struct ConfigFields {
 };
 
 // Errors, here and below: INVALID_ARGUMENT that names the field.
-absl::Status ReadFields(const Json& json, const ConfigFields& fields, ModelConfig* config);
+absl::Status ReadFields(const ParsedJson& json, const ConfigFields& fields, ModelConfig* config);
 // A negative number means "none" and becomes null.
 void WriteFields(const ModelConfig& config, const ConfigFields& fields, Json* json);
 
-absl::StatusOr<std::string> ReadString(const Json& json, const char* name, const char* missing);
+absl::StatusOr<std::string> ReadString(const ParsedJson& json, const char* name, const char* missing);
 // Refuses a switch whose value is not the one we support.
-absl::Status ExpectBool(const Json& json, const char* name, bool missing, bool wanted);
+absl::Status ExpectBool(const ParsedJson& json, const char* name, bool missing, bool wanted);
 absl::Status InvalidConfig(absl::string_view what);
 
 // How config.json and the kernels name an activation.
@@ -52,6 +55,6 @@ struct KnownActivation {
 const KnownActivation& ActivationOf(const ModelConfig& config);
 
 // Null when the field is left out.
-const Json* FindField(const Json& json, const char* name);
+const ParsedJson* FindField(const ParsedJson& json, const char* name);
 
 }  // namespace shoal::model

@@ -35,7 +35,7 @@ constexpr EncoderLayout Layout() {
   return layout;
 }
 
-absl::Status ReadRest(const Json& json, ModelConfig* config) {
+absl::Status ReadRest(const ParsedJson& json, ModelConfig* config) {
   config->type_vocab_size = 0;
   return ExpectBool(json, "sinusoidal_pos_embds", false, false);
 }

@@ -86,7 +86,7 @@ class EncoderBuilder {
 
 }  // namespace
 
-absl::Status ReadBertRest(const Json& json, ModelConfig*) {
+absl::Status ReadBertRest(const ParsedJson& json, ModelConfig*) {
   SHOAL_RETURN_IF_ERROR(ExpectBool(json, "is_decoder", false, false));
   SHOAL_ASSIGN_OR_RETURN(const std::string positions,
                          ReadString(json, "position_embedding_type", "absolute"));

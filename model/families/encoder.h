@@ -31,7 +31,7 @@ inline constexpr ConfigField<double> kBertNumbers[] = {
     {"attention_probs_dropout_prob", &ModelConfig::attention_probs_dropout_prob, 0.1},
 };
 // Refuses decoders, and positions other than learned ones.
-absl::Status ReadBertRest(const Json& json, ModelConfig* config);
+absl::Status ReadBertRest(const ParsedJson& json, ModelConfig* config);
 
 // What the parameters of an encoder's layers are called, and where they differ from BERT's.
 struct EncoderLayout {

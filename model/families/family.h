@@ -40,7 +40,7 @@ struct Family {
 
   // Reads the rest of config.json, after the fields: refuses values that are not supported. Null: nothing
   // to read.
-  absl::Status (*read_rest)(const Json& json, ModelConfig* config) = nullptr;
+  absl::Status (*read_rest)(const ParsedJson& json, ModelConfig* config) = nullptr;
   // Writes the rest of config.json, after the fields. Null: nothing to write.
   void (*write_rest)(const ModelConfig& config, Json* json) = nullptr;
 
@@ -69,7 +69,7 @@ const Architecture* FindArchitecture(const Family& family, absl::string_view nam
 // Reads the head and its labels: the class, "problem_type" where several heads share the class, the labels'
 // fields. Errors: INVALID_ARGUMENT that names the field. A class that the family does not have is an error
 // that lists those it has, unless the head is replaced.
-absl::Status ReadHead(const Family& family, const Json& json, HeadUse use, ModelConfig* config);
+absl::Status ReadHead(const Family& family, const ParsedJson& json, HeadUse use, ModelConfig* config);
 // Writes the class of a checked config's head.
 void WriteArchitecture(const Family& family, const ModelConfig& config, Json* json);
 // Writes what ReadHead reads besides the class.

@@ -28,7 +28,7 @@ constexpr ConfigField<double> kNumbers[] = {
     {"attn_pdrop", &ModelConfig::attention_probs_dropout_prob, 0.1},
 };
 
-absl::Status ReadRest(const Json& json, ModelConfig* config) {
+absl::Status ReadRest(const ParsedJson& json, ModelConfig* config) {
   config->type_vocab_size = 0;
   if (FindField(json, "n_inner") == nullptr) config->intermediate_size = 4 * config->hidden_size;
   SHOAL_RETURN_IF_ERROR(ExpectBool(json, "tie_word_embeddings", true, true));

@@ -83,6 +83,12 @@ TEST_CASE("A cluster is given a job, asked about it, and told to end it", "[cli]
   result = shoal({"export", "1", "--out", dir / "again"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("already holds a model"));
+  // As an export into an existing folder leaves it when it is cut off while it moves the files.
+  const std::string unfinished = dir / "again/.export.partial";
+  REQUIRE(PosixEnv()->CreateDirs(unfinished).ok());
+  REQUIRE(PosixEnv()->Rename(dir / "again/config.json", JoinPath(unfinished, "config.json")).ok());
+  CHECK(json({"export", "1", "--out", dir / "again"})["model"] == dir / "again");
+  CHECK(PosixEnv()->ListDir(dir / "again").value() == PosixEnv()->ListDir(dir / "model").value());
   result = shoal({"export", "1", "--out", dir / "none", "--version", "7"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("job 1 has no checkpoint of version 7; it has versions "));

@@ -105,7 +105,10 @@ TEST_CASE("A job file that is not there is an error", "[bad input]") {
 
 TEST_CASE("A wrong command line is refused", "[bad input]") {
   const std::string shoal = Program("tools/shoal/shoal");
-  EndedProcess result = RunCommand({shoal, "trian"});
+  EndedProcess result = RunCommand({shoal, "help"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("unknown command 'help'") && Contains("\nTry `shoal --help`.\n"));
+  result = RunCommand({shoal, "trian"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("'trian'") && Contains("did you mean 'train'"));
   result = RunCommand({shoal, "status", "--scheduler", "127.0.0.1"});
@@ -193,6 +196,14 @@ TEST_CASE("A folder that a daemon can't write to is refused at the start, with f
     CHECK(result.ended == "exit status 2");
     CHECK_THAT(result.output, Contains(absl::StrCat("--state-dir ", folder, ": can't ")));
   }
+}
+
+TEST_CASE("A model is not exported to a file, and the scheduler is not asked for it", "[bad input]") {
+  const TestDir dir;
+  const std::string file = Write(dir, "file", "mine");
+  const EndedProcess result = RunCommand({Program("tools/shoal/shoal"), "export", "1", "--out", file});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains(absl::StrCat("--out: ", file, " is not a folder")));
 }
 
 TEST_CASE("An empty value does not become the default, nor a relative path one of another machine",

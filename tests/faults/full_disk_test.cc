@@ -113,7 +113,8 @@ TEST_CASE("An export on a full disk says so, and works once there is room", "[di
     return tools::ExportJob(&env, &cluster.client(), job, job.result().checkpoint(), dir / "model");
   };
   const absl::Status full = export_job();
-  CHECK_THAT(std::string(full.message()), Contains("No space left on device") && Contains(dir / "model"));
+  CHECK_THAT(std::string(full.message()),
+             Contains("No space left on device") && Contains(dir / ".model.partial"));
   CHECK(PosixEnv()->ListDir(dir.path()).value().empty());
   env.SetRules({});
   CHECK(export_job().ok());

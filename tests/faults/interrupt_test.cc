@@ -112,7 +112,8 @@ TEST_CASE("A second Ctrl-C does not wait for the daemons, and none outlives it",
   REQUIRE(worker.size() == 1);
   REQUIRE(kill(worker[0], SIGSTOP) == 0);
   process->Signal(SIGINT);
-  WaitForText(dir / "output", "Stopped at round", process.get());
+  WaitForText(dir / "output", "; --resume ", process.get());
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(), Contains("Stopped at round "));
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(10)));
   CHECK(process->Ended() == "exit status 130");
@@ -132,6 +133,19 @@ TEST_CASE("Ctrl-C while the data is being read says at once what is waited for",
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(10)));
   CHECK(process->Ended() == "exit status 130");
+  WaitForNoProcess(dir / "run");
+}
+
+TEST_CASE("Ctrl-C while the scheduler does not come up is not kept waiting", "[interrupt]") {
+  const TestDir dir;
+  const auto process =
+      StartTraining(dir, {kTiny, "--scheduler-flag=--fault", "--scheduler-flag=path=run/state,error=HANG"});
+  WaitForText(dir / "run/logs/scheduler.log", "Injecting faults", process.get());
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(10)));
+  CHECK(process->Ended() == "exit status 130");
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(),
+             Contains("Stopped before the training could begin"));
   WaitForNoProcess(dir / "run");
 }
 

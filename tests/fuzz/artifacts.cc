@@ -17,33 +17,13 @@
 #include "proto/scheduler.pb.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
+#include "tests/fuzz/path_check.h"
 #include "tests/simulation/memory_disk.h"
 
 namespace shoal {
 namespace {
 
 constexpr char kFolder[] = "artifacts", kOther[] = "copies";
-
-// Sees each path that is used.
-class PathCheck : public simulation::DiskObserver {
- public:
-  absl::Status Before(absl::string_view, const std::string& path) override {
-    Check(path);
-    return absl::OkStatus();
-  }
-  void After(absl::string_view, const std::string&) override {}
-  std::string Where(const std::string& path) override {
-    Check(path);
-    return path;
-  }
-
- private:
-  static void Check(const std::string& path) {
-    if (path == kFolder || path == kOther) return;
-    SHOAL_CHECK(DirName(path) == kFolder || DirName(path) == kOther);
-    SHOAL_CHECK(BaseName(path) != ".." && BaseName(path) != ".");
-  }
-};
 
 struct Sent {
   Artifact artifact;  // as the receiver expects it
@@ -180,7 +160,7 @@ class Session {
 
   ByteSource* const source_;
   simulation::MemoryDisk disk_;
-  PathCheck paths_;
+  PathCheck paths_{{kFolder, kOther}};
   simulation::MemoryEnv env_{&disk_, 0, &paths_};
   ArtifactFolder folder_{&env_, kFolder}, other_{&env_, kOther};
   std::map<std::string, std::string> stored_;  // bytes by digest

@@ -25,6 +25,7 @@
 #include "server/worker_streams.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/memory_files.h"
 #include "tests/fuzz/message_mutator.h"
 #include "worker/worker_core.h"
@@ -43,16 +44,8 @@ constexpr size_t kMaxReports = 8;  // to one directive, with what is due in the 
 PrepareJob Preparation(uint64_t job) {
   PrepareJob request;
   request.set_job(job);
-  JobSpec& spec = *request.mutable_spec();
-  spec.set_name("fuzz");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(8);
-  spec.mutable_train()->set_slots(kSlots);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
-  CompleteJob(&spec);
+  *request.mutable_spec() = FuzzSpec(8, kSlots);
+  CompleteJob(request.mutable_spec());
   JobPlan& plan = *request.mutable_plan();
   ParameterInfo& parameter = *plan.add_parameters();
   parameter.set_name("weight");

@@ -30,7 +30,9 @@
 #include "scheduler/scheduler_service.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/message_mutator.h"
+#include "tests/fuzz/path_check.h"
 #include "tests/simulation/memory_disk.h"
 
 namespace shoal::scheduler {
@@ -43,40 +45,6 @@ constexpr char kArtifacts[] = "state/artifacts";
 bool Ended(JobState state) {
   return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
 }
-
-JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("fuzz");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(6);
-  spec.mutable_train()->set_slots(3);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
-  return spec;
-}
-
-// While `watching`, only files of the artifacts' folder may be used.
-class PathCheck : public simulation::DiskObserver {
- public:
-  absl::Status Before(absl::string_view, const std::string& path) override {
-    Check(path);
-    return absl::OkStatus();
-  }
-  void After(absl::string_view, const std::string&) override {}
-  std::string Where(const std::string& path) override {
-    Check(path);
-    return path;
-  }
-  bool watching = false;
-
- private:
-  void Check(const std::string& path) const {
-    if (!watching || path == kArtifacts) return;
-    SHOAL_CHECK(DirName(path) == kArtifacts && BaseName(path) != ".." && BaseName(path) != ".");
-  }
-};
 
 // A node's end of a session.
 struct Session : SessionStream {
@@ -198,7 +166,7 @@ class Play {
     if (before >= kMaxJobs) return;
     SubmitJobRequest request;
     request.set_request_id(absl::StrCat("id-", source_->Below(4)));
-    *request.mutable_spec() = Spec();
+    *request.mutable_spec() = FuzzSpec(6, 3);
     if (source_->Flip()) request.set_checkpoint_dir(absl::StrCat("/own/", source_->Below(3)));
     request = Received(request);
     SubmitJobResponse response;
@@ -294,12 +262,12 @@ class Play {
     return sessions_[source_->Below(static_cast<uint32_t>(sessions_.size()))].get();
   }
   void Report() {
-    const Session* const session = ASession();
+    Session* const session = ASession();
     if (session == nullptr) return;
     NodeReport report;
     report.mutable_heartbeat();
     (void)node_->Report(session->node, Received(report));
-    if (source_->Below(8) == 0) node_->SessionOver(session->node, sessions_.back().get());
+    if (source_->Below(8) == 0) node_->SessionOver(session->node, session);
   }
   // A worker derives the plan that it was asked for.
   void Prepare() {
@@ -382,7 +350,7 @@ class Play {
   ByteSource* const source_;
   FakeTime time_;
   simulation::MemoryDisk disk_;
-  PathCheck paths_;
+  PathCheck paths_{{kArtifacts}, /*watches=*/false};
   simulation::MemoryEnv env_{&disk_, 0, &paths_};
   StoredTables tables_;
   std::vector<std::unique_ptr<Session>> sessions_;  // outlive the node, which ends them

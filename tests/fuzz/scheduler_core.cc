@@ -19,6 +19,7 @@
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/message_mutator.h"
 
 namespace shoal::scheduler {
@@ -31,15 +32,7 @@ constexpr size_t kMaxNodes = 6;
 constexpr size_t kMaxJobs = 4;
 
 JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("fuzz");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(kRounds);
-  spec.mutable_train()->set_slots(kSlots);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
+  JobSpec spec = FuzzSpec(kRounds, kSlots);
   spec.mutable_evaluation()->mutable_every()->set_rounds(2);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(2);
   return spec;

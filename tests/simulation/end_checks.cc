@@ -1,11 +1,16 @@
 #include "tests/simulation/end_checks.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/storage/checkpoint.h"
 
 namespace shoal::simulation {
 namespace {
+
+// How often the checkpoints of a running job are read again.
+constexpr absl::Duration kReadAgain = absl::Milliseconds(500);
 
 bool IsOver(JobState state) {
   return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
@@ -26,23 +31,25 @@ void EndChecks::Poll() {
 }
 
 void EndChecks::PollQueues() {
-  for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
-    for (const NodeProcess* node : cluster_->Living(role))
-      CheckQueues(node->name(), node->MakeHeartbeat().queues());
-  }
-  if (scheduler::SchedulerNode* const node = cluster_->scheduler()->Answering()) {
-    const auto status = node->GetStatus();
-    if (status.ok()) CheckQueues("the scheduler", status->queues());
-  }
   state_->queue.After(kQueuePoll, [this] { PollQueues(); });
+  scheduler::SchedulerNode* const scheduler = cluster_->scheduler()->Answering();
+  if (scheduler == nullptr) return;
+  const auto status = scheduler->GetStatus();
+  if (!status.ok()) return;
+  for (const QueueLength& queue : status->queues())
+    CheckQueue("the scheduler", queue.name(), queue.length(), queue.limit());
+  for (const NodeStatus& node : status->nodes()) {
+    const std::string& name = node.node().name();
+    for (const QueueLength& queue : node.queues())
+      CheckQueue(name, queue.name(), queue.length(), queue.limit());
+    CheckQueue(name, "directives", node.unread_directive_bytes(), node.max_unread_directive_bytes());
+  }
 }
 
-void EndChecks::CheckQueues(const std::string& who,
-                            const google::protobuf::RepeatedPtrField<QueueLength>& queues) {
-  for (const QueueLength& queue : queues) {
-    if (queue.length() > queue.limit())
-      state_->Fail(absl::StrCat(who, ": ", queue.length(), " ", queue.name(), ", limit ", queue.limit()));
-  }
+void EndChecks::CheckQueue(const std::string& who, const std::string& name, uint64_t length, uint64_t limit) {
+  uint64_t& longest = state_->outcome.longest_queues[name];
+  longest = std::max(longest, length);
+  if (length > limit) state_->Fail(absl::StrCat(who, ": ", length, " ", name, ", limit ", limit));
 }
 
 JobStateRecord EndChecks::RecordOf(const scheduler::StoredTables& tables, JobId job) {
@@ -59,14 +66,14 @@ absl::Status EndChecks::Verify(const std::string& path) {
 }
 
 void EndChecks::CheckCommitted(const SubmittedJob& job, const JobStateRecord& record) {
-  MemoryEnv env(&state_->disk, 0, nullptr);
+  const absl::Time now = state_->queue.now();
   for (const StoredCheckpoint& checkpoint : record.checkpoints()) {
     const std::string& path = checkpoint.directory();
-    if (MayBeLost(job, Version(checkpoint.version()), path)) continue;
-    const bool is_new = verified_.insert(path).second;
-    const absl::Status status = is_new                 ? Verify(path)
-                                : env.FileExists(path) ? absl::OkStatus()
-                                                       : absl::NotFoundError(path);
+    if (MayBeLost(job, path)) continue;
+    const auto [read, is_new] = verified_.emplace(path, now);
+    if (!is_new && now - read->second < kReadAgain) continue;
+    read->second = now;
+    const absl::Status status = Verify(path);
     if (!status.ok())
       return state_->Fail(absl::StrCat("a checkpoint is lost while the job runs: ", status.message()));
   }
@@ -81,13 +88,15 @@ void EndChecks::CheckOver(SubmittedJob* job, const JobStateRecord& record) {
   job->over = true;
   const std::string name = absl::StrCat("job ", job->id.value()), end = JobState_Name(record.state());
   state_->Log(absl::StrCat(name, ": ", end, " ", record.reason()));
+  CheckCheckpoints(*job, record);
+  CheckTraining(*job, EventsOf(job->id));
   if (record.state() == JOB_STATE_CANCELLED && job->cancelled) return;
   if (IsEndedByDisk(record)) {
     state_->outcome.ended_by_disk = true;
     return;
   }
   if (record.state() == JOB_STATE_FAILED && !job->oracle->reference().failure.empty())
-    return job->oracle->OnFailed(*described);
+    return job->oracle->OnFailed(*described, state_->HasFault({"outdate"}));
   if (record.state() != JOB_STATE_COMPLETED)
     return state_->Fail(absl::StrCat(name, " has ended as ", end, ": ", record.reason()));
   CheckCompleted(*job, record, *described);
@@ -103,8 +112,6 @@ bool EndChecks::IsEndedByDisk(const JobStateRecord& record) const {
 void EndChecks::CheckCompleted(const SubmittedJob& job, const JobStateRecord& record, const Job& described) {
   const std::vector<JobEvent> events = EventsOf(job.id);
   job.oracle->OnCompleted(described, events);
-  CheckTraining(job, events);
-  CheckCheckpoints(job, described);
   const JobResult& result = described.result();
   Outcome& outcome = state_->outcome;
   outcome.interventions += described.interventions();
@@ -134,21 +141,18 @@ void EndChecks::CheckTraining(const SubmittedJob& job, const std::vector<JobEven
 }
 
 // Checkpoints that the scheduler calls committed must exist and be intact.
-void EndChecks::CheckCheckpoints(const SubmittedJob& job, const Job& described) {
-  for (uint64_t version : described.checkpoints()) {
-    const std::string path = JoinPath(job.folder, CheckpointName(Version(version)));
-    if (MayBeLost(job, Version(version), path)) continue;
+void EndChecks::CheckCheckpoints(const SubmittedJob& job, const JobStateRecord& record) {
+  for (const StoredCheckpoint& checkpoint : record.checkpoints()) {
+    if (MayBeLost(job, checkpoint.directory())) continue;
     ++state_->outcome.checkpoints;
-    const absl::Status status = Verify(path);
+    const absl::Status status = Verify(checkpoint.directory());
     if (!status.ok()) return state_->Fail(absl::StrCat("a committed checkpoint is lost: ", status.message()));
   }
 }
 
-bool EndChecks::MayBeLost(const SubmittedJob& job, Version version, const std::string& path) {
-  MemoryEnv env(&state_->disk, 0, nullptr);
-  // Checkpoints of an earlier life stay in their own folder.
-  const bool earlier = version <= Version(job.oracle->first_round()) && job.life > 0;
-  if (earlier && !env.FileExists(path)) return true;
+bool EndChecks::MayBeLost(const SubmittedJob& job, const std::string& path) {
+  // A cluster that is gone may still delete those of an earlier life.
+  if (DirName(path) != job.folder) return true;
   // Forgotten: pruned after the copy that was put back was made.
   return state_->forgotten.count(path) > 0 || state_->damaged.count(path) > 0;
 }

@@ -1,12 +1,12 @@
 // What must hold while jobs run, and when they have ended.
 #pragma once
 
-#include <set>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "google/protobuf/repeated_ptr_field.h"
 #include "proto/scheduler.pb.h"
 #include "scheduler/records.pb.h"
 #include "tests/simulation/cluster.h"
@@ -26,28 +26,27 @@ class EndChecks {
 
   // Checks each job that has ended since the last call, and whether an oracle has failed; then every kPoll.
   void Poll();
-  // Checks that each queue of a living node and of the scheduler is within its limit; then every
-  // kQueuePoll.
+  // Checks that each queue that the scheduler shows in its status is within its limit; then every kQueuePoll.
   void PollQueues();
 
  private:
-  void CheckQueues(const std::string& who, const google::protobuf::RepeatedPtrField<QueueLength>& queues);
+  void CheckQueue(const std::string& who, const std::string& name, uint64_t length, uint64_t limit);
   // The job's record in the scheduler's store; job 0: there is none.
   static JobStateRecord RecordOf(const scheduler::StoredTables& tables, JobId job);
   void CheckOver(SubmittedJob* job, const JobStateRecord& record);
-  // A checkpoint that the store calls committed must exist, at any time.
+  // A checkpoint that the store calls committed must be intact, at any time.
   void CheckCommitted(const SubmittedJob& job, const JobStateRecord& record);
   bool IsEndedByDisk(const JobStateRecord& record) const;
   void CheckCompleted(const SubmittedJob& job, const JobStateRecord& record, const Job& described);
   void CheckTraining(const SubmittedJob& job, const std::vector<JobEvent>& events);
-  void CheckCheckpoints(const SubmittedJob& job, const Job& described);
-  bool MayBeLost(const SubmittedJob& job, Version version, const std::string& path);
+  void CheckCheckpoints(const SubmittedJob& job, const JobStateRecord& record);
+  bool MayBeLost(const SubmittedJob& job, const std::string& path);
   absl::Status Verify(const std::string& path);
   std::vector<JobEvent> EventsOf(JobId job);
 
   RunState* const state_;
   Cluster* const cluster_;
-  std::set<std::string> verified_;  // checkpoints that were intact when they were committed
+  std::map<std::string, absl::Time> verified_;  // checkpoints of running jobs, and when they were read last
 };
 
 }  // namespace shoal::simulation

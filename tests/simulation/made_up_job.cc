@@ -79,13 +79,15 @@ JobSpec SpecOf(Choices choices, uint64_t rounds) {
   return spec;
 }
 
-// A tenth of the jobs diverge, a third of them in an evaluation.
+// A tenth of the jobs diverge, half of them in an evaluation.
 std::optional<BadSlot> BadSlotOf(Choices* choices, const MadeUpJob& job) {
   if (!choices->OneIn(10)) return std::nullopt;
   BadSlot bad;
   bad.round = choices->Below(job.plan.rounds());
   bad.slot = choices->Below(job.spec.train().slots());
-  if (choices->OneIn(3) && job.plan.validation_examples() > 0) bad.set = EVALUATION_SET_VALIDATION;
+  const uint64_t set = choices->Below(4);
+  if (set == 0 && job.plan.validation_examples() > 0) bad.set = EVALUATION_SET_VALIDATION;
+  if (set == 1 && job.plan.test_examples() > 0) bad.set = EVALUATION_SET_TEST;
   return bad;
 }
 

@@ -125,11 +125,6 @@ void NodeProcess::Report(NodeReport report) {
   if (session_ != nullptr) session_->Send(std::move(report));
 }
 
-Heartbeat NodeProcess::MakeHeartbeat() const {
-  if (server_ != nullptr) return server_->MakeHeartbeat();
-  return worker_ != nullptr ? worker_->MakeHeartbeat() : Heartbeat();
-}
-
 void NodeProcess::Bury() {
   session_.reset();
   worker_.reset();

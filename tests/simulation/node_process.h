@@ -34,8 +34,6 @@ class NodeProcess : public Process {
   void RefuseJobs(absl::Duration length) { builder_.RefuseUntil(&queue(), queue().now() + length); }
 
   NodeRole role() const { return role_; }
-  // What the node tells the scheduler of itself; empty once it is buried.
-  Heartbeat MakeHeartbeat() const;
   // Null for a worker, and once it is buried.
   server::ServerJobs* server() const { return server_.get(); }
 

@@ -33,8 +33,6 @@ class Oracle {
   // ---- provenance ----
   // A worker has computed with these parameters.
   void OnComputed(Version version, const float* theta);
-  // A worker evaluates these parameters: those of some version. Which one, the statistics show at the end.
-  void OnEvaluated(const float* theta);
   // A server that serves `serving` has added a contribution: it must belong to that view and have the bits of
   // the sum of the slots' gradients.
   void OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
@@ -52,11 +50,12 @@ class Oracle {
   uint64_t first_round() const { return first_round_; }
   // The job reports that it is completed; `events` is its history.
   void OnCompleted(const Job& job, const std::vector<JobEvent>& events);
-  // The job reports that it has failed; call it only when it had to.
-  void OnFailed(const Job& job);
+  // The job reports that it has failed; call it only when it had to. `put_back`: an older copy of the store
+  // was put back, which may lack evaluations that are not repeated, since the nodes are further.
+  void OnFailed(const Job& job, bool put_back);
 
  private:
-  void CheckEvaluations(const Job& job);
+  void CheckEvaluations(const Job& job, bool all);
   void CheckMetrics(const Job& job, const std::vector<JobEvent>& events);
   const std::vector<float>& SumOf(uint64_t round, uint32_t begin, uint32_t end);
 

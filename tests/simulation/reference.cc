@@ -167,8 +167,13 @@ Reference RunReference(const MadeUpJob& job) {
     }
   }
   out.published.push_back(ToWire(spec, s.theta));
-  if (plan.test_examples() > 0)
-    out.evaluations.push_back(Evaluate(job, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, out.kept)));
+  if (plan.test_examples() == 0) return out;
+  const EvaluationRecord test = Evaluate(job, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, out.kept));
+  if (std::isnan(test.loss())) {
+    out.failure = FailureAt("test after round ", out.kept_version, job);
+  } else {
+    out.evaluations.push_back(test);
+  }
   return out;
 }
 

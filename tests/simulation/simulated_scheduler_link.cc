@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "scheduler/directive_queue.h"
+
 namespace shoal::simulation {
 namespace {
 
@@ -61,12 +63,15 @@ struct SessionState {
       reading = false;
       Directive next = std::move(incoming.front());
       incoming.pop_front();
+      OnRead();
       return events->OnDirective(std::move(next));
     }
     if (!closed) return;
     told = true;
     events->OnClosed(*closed);
   }
+  // Tells the scheduler's end, as a stream's flow control does.
+  void OnRead();
 };
 
 // ---- at the scheduler ----
@@ -110,6 +115,8 @@ class SessionAtScheduler : public scheduler::SessionStream,
     if (!open_) return early_.push_back(directive);
     const auto client = state_.lock();
     if (client != nullptr && client->network->Swallows(client->client, KindOf(directive))) return;
+    const absl::Status status = unread_.Push(directive);
+    if (!status.ok()) return End(status);
     connection_->Send(Connection::kServer, [weak = state_, directive] {
       const auto state = weak.lock();
       if (state == nullptr) return;
@@ -117,6 +124,9 @@ class SessionAtScheduler : public scheduler::SessionStream,
       state->Deliver();
     });
   }
+  size_t unread_bytes() const override { return unread_.bytes(); }
+  // The node has read the oldest of the unread directives.
+  void OnRead() { (void)unread_.Pop(); }
   void End(const absl::Status& status) override {
     if (!open_) {
       early_end_ = status;
@@ -138,11 +148,16 @@ class SessionAtScheduler : public scheduler::SessionStream,
   Process* const process_;
   NodeId id_;
   bool open_ = false;
+  scheduler::DirectiveQueue unread_;
   std::vector<Directive> early_;  // sent before the session was known to be established
   std::optional<absl::Status> early_end_;
 };
 
 // ---- at the node ----
+
+void SessionState::OnRead() {
+  if (session != nullptr) session->OnRead();
+}
 
 class SimulatedSchedulerStream : public SchedulerStream {
  public:

@@ -3,6 +3,7 @@
 // replays it.
 #include <cstdint>
 #include <cstdlib>
+#include <set>
 #include <string>
 
 #include "absl/base/config.h"
@@ -46,13 +47,17 @@ Outcome Check(const Schedule& schedule) {
 }
 
 TEST_CASE("Undisturbed, any number of servers and workers comes to the reference", "[simulation]") {
+  std::set<std::string> queues;  // that the status shows
   for (uint64_t job = kFirst; job < 60; job += kStep) {
     Schedule schedule;
     schedule.jobs = {job};
     schedule.servers = 1 + static_cast<int>(job % 4);
     schedule.workers = 1 + static_cast<int>(job / 4 % 5);
-    Check(schedule);
+    for (const auto& [name, length] : Check(schedule).longest_queues) queues.insert(name);
   }
+  CHECK(queues == std::set<std::string>{"directives", "former jobs", "held contributions", "reports",
+                                        "snapshots", "streams", "unfinished jobs", "watchers",
+                                        "leftovers to delete"});
 }
 
 // For each n, the n-th action of a process is its last one: between a store's write and each effect, between

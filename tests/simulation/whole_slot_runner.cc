@@ -39,11 +39,26 @@ WholeSlotRunner::WholeSlotRunner(Process* process, Oracle* oracle, worker::Worke
                                  std::unique_ptr<MadeUpProgram> program, const LinkFactory& make_link)
     : process_(process), oracle_(oracle) {
   program->RunIn(process, oracle);
+  options.report = [this, report = std::move(options.report)](NodeReport news) {
+    OnReport(news);
+    report(std::move(news));
+  };
   worker_ = std::make_unique<worker::JobWorker>(OptionsFor(process, std::move(options)), std::move(program),
                                                 [&](worker::ParameterLinkEvents* events) {
                                                   events_ = events;
                                                   return make_link(this);
                                                 });
+}
+
+void WholeSlotRunner::OnView(const View& view) {
+  installs_ = true;
+  worker_->OnView(view);
+  installs_ = false;
+}
+
+void WholeSlotRunner::OnReport(const NodeReport& report) {
+  if (installs_ && oracle_ != nullptr && report.has_job_refused())
+    oracle_->Fail(report.job_refused().reason());
 }
 
 bool WholeSlotRunner::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {

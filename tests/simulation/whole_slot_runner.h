@@ -14,7 +14,8 @@
 
 namespace shoal::simulation {
 
-// Shows the oracle which blocks the worker accepts, and lets time pass before each slot.
+// Shows the oracle which blocks the worker accepts and which views it refuses, and lets time pass before each
+// slot.
 class WholeSlotRunner : public worker::JobRunner, public worker::ParameterLinkEvents {
  public:
   using LinkFactory = worker::JobWorker::LinkFactory;
@@ -22,7 +23,7 @@ class WholeSlotRunner : public worker::JobRunner, public worker::ParameterLinkEv
   WholeSlotRunner(Process* process, Oracle* oracle, worker::WorkerRounds::Options options,
                   std::unique_ptr<MadeUpProgram> program, const LinkFactory& make_link);
 
-  void OnView(const View& view) override { worker_->OnView(view); }
+  void OnView(const View& view) override;
   void OnTarget(const Target& target) override { worker_->OnTarget(target); }
   void OnSessionOpened() override { worker_->OnSessionOpened(); }
   std::string Cancel() override { return worker_->Cancel(); }
@@ -37,8 +38,11 @@ class WholeSlotRunner : public worker::JobRunner, public worker::ParameterLinkEv
   void OnPushReopened(ViewId view, uint32_t shard) override { events_->OnPushReopened(view, shard); }
 
  private:
+  void OnReport(const NodeReport& report);
+
   Process* const process_;
   Oracle* const oracle_;
+  bool installs_ = false;                          // inside OnView
   worker::ParameterLinkEvents* events_ = nullptr;  // of worker_
   std::unique_ptr<worker::JobWorker> worker_;
 };

@@ -1,9 +1,11 @@
 // Commands that talk to a running cluster.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -139,8 +141,10 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
   return JoinPath(job.checkpoint_dir(), CheckpointName(Version(version)));
 }
 
-// An existing model is never replaced: it may be the one that the training started from.
+// An existing model is never replaced: it may be the one that the training started from. What an export that
+// was cut off has left is not a model.
 absl::Status CheckNoModel(const std::string& folder) {
+  if (IsHalfExported(PosixEnv(), folder)) return absl::OkStatus();
   for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(
@@ -186,6 +190,14 @@ void AddLogs(CLI::App* app, CommandResult* result) {
   command->callback([flags, result] { result->Set(Logs(*flags)); });
 }
 
+// "" when `path` is a folder or may become one.
+std::string NoFolderProblem(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  const bool other = !error && std::filesystem::exists(status) && !std::filesystem::is_directory(status);
+  return other ? absl::StrCat(path, " is not a folder") : "";
+}
+
 void AddExport(CLI::App* app, CommandResult* result) {
   const auto flags = std::make_shared<ClusterFlags>();
   CLI::App* const command = AddCommand(app, flags, "export", "Write a job's model as a Hugging Face folder");
@@ -193,7 +205,8 @@ void AddExport(CLI::App* app, CommandResult* result) {
   command->add_option("--out", flags->out, "Folder to write")
       ->required()
       ->type_name("DIR")
-      ->check(EmptyProblem);
+      ->check(EmptyProblem)
+      ->check(NoFolderProblem);
   AddNumberOption(command, "--version", &flags->version, 1, kAnyNumber,
                   "A checkpoint's version (default: the result, or the newest)");
   command->footer("Example:\n  shoal export 1 --out models/mine");

@@ -69,6 +69,7 @@ absl::Status FollowJob(SchedulerClient* client, JobId id, const FollowOptions& o
     if (options.stop->requested()) return absl::CancelledError("interrupted");
     if (!absl::IsUnavailable(watched)) return watched;
     if (options.look) SHOAL_RETURN_IF_ERROR(options.look());
+    if (options.stop->requested()) return absl::CancelledError("interrupted");
     const auto now = client->GetJob(id);
     if (now.ok() && now->submitted_unix_ms() != first.submitted_unix_ms()) {
       return absl::NotFoundError(absl::StrCat("the scheduler at ", client->address(), " has another job ",

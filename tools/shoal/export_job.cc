@@ -9,6 +9,7 @@
 #include "common/rpc/artifacts.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/whole_folder.h"
+#include "model/hugging_face.h"
 #include "tasks/classifier.h"
 
 namespace shoal::tools {
@@ -37,10 +38,15 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
                        const std::string& folder) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, checkpoint));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta());
-  return WriteWholeFolder(env, folder, [&](const std::string& unfinished) -> absl::Status {
+  const auto write = [&](const std::string& unfinished) -> absl::Status {
     SHOAL_ASSIGN_OR_RETURN(const std::string tokenizer, FetchTokenizer(env, client, job.plan(), unfinished));
     return tasks::ExportModel(env, unfinished, job.plan(), tokenizer, theta);
-  });
+  };
+  return WriteWholeFolder(env, folder, model::kConfigName, write);
+}
+
+bool IsHalfExported(Env* env, const std::string& folder) {
+  return IsHalfWritten(env, folder, model::kConfigName);
 }
 
 }  // namespace shoal::tools

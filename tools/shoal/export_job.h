@@ -15,4 +15,7 @@ namespace shoal::tools {
 absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
                        const std::string& folder);
 
+// Whether an export into `folder` was cut off and can be repeated.
+bool IsHalfExported(Env* env, const std::string& folder);
+
 }  // namespace shoal::tools

@@ -2,9 +2,14 @@
 #include <atomic>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "catch2/catch.hpp"
+#include "common/base/signals.h"
 #include "common/rpc/rpc.h"
 #include "tools/shoal/command_parts.h"
+#include "tools/shoal/scheduler_client.h"
 
 namespace shoal::tools {
 namespace {
@@ -15,6 +20,7 @@ using Catch::Matchers::Contains;
 class FakeScheduler : public SchedulerService::Service {
  public:
   grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* job) override {
+    ++asked;
     job->set_job(request->job());
     job->set_submitted_unix_ms(submitted_unix_ms);
     return grpc::Status::OK;
@@ -25,6 +31,7 @@ class FakeScheduler : public SchedulerService::Service {
   }
 
   std::atomic<int64_t> submitted_unix_ms{1};
+  std::atomic<int> asked{0};
 };
 
 std::unique_ptr<RpcServer> Serve(grpc::Service* service, const std::string& address) {
@@ -61,6 +68,48 @@ TEST_CASE("An I/O error of the scheduler is reported as it is, and not taken for
     CHECK((status.message() == "resume_from: Input/output error") == shoal);
     CHECK((status.message().find("is not a Shoal scheduler") == std::string::npos) == shoal);
   }
+}
+
+// Requests a stop when it is asked, and never answers.
+class FrozenScheduler : public SchedulerService::Service {
+ public:
+  explicit FrozenScheduler(StopSignal* stop) : stop_(stop) {}
+  grpc::Status GetJob(grpc::ServerContext* context, const GetJobRequest*, Job*) override {
+    stop_->Request();
+    while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
+    return grpc::Status::CANCELLED;
+  }
+
+ private:
+  StopSignal* const stop_;
+};
+
+TEST_CASE("A stop ends a call that a scheduler does not answer, and no other call begins", "[follow]") {
+  const auto stop = StopSignal::Install();
+  REQUIRE(stop.ok());
+  FrozenScheduler scheduler(stop->get());
+  const auto server = Serve(&scheduler, "127.0.0.1:0");
+  SchedulerClient client(server->address(), stop->get());
+  CHECK(absl::IsCancelled(client.GetJob(JobId(1)).status()));
+  // Otherwise UNIMPLEMENTED.
+  CHECK(absl::IsCancelled(client.ListJobs().status()));
+}
+
+TEST_CASE("Following makes no call after a look during which a stop was requested", "[follow]") {
+  FakeScheduler scheduler;
+  const auto server = Serve(&scheduler, "127.0.0.1:0");
+  SchedulerClient client(server->address());
+  const auto stop = StopSignal::Install();
+  REQUIRE(stop.ok());
+  FollowOptions options;
+  options.stop = stop->get();
+  options.on_event = [](const JobEvent&) {};
+  options.look = [&] {
+    (*stop)->Request();
+    return absl::OkStatus();
+  };
+  CHECK(absl::IsCancelled(FollowJob(&client, JobId(1), options)));
+  CHECK(scheduler.asked == 1);
 }
 
 TEST_CASE("Following ends when the scheduler does not come back, with its address", "[follow]") {

@@ -68,6 +68,21 @@ std::string LocalCluster::LogOf(const std::string& name) const {
   return JoinPath(JoinPath(options_.folder, "logs"), absl::StrCat(name, ".log"));
 }
 
+absl::Status LocalCluster::WaitForPort(const std::string& port_file) {
+  const absl::Time deadline = MonotonicNow() + kStartTimeout;
+  while (!PosixEnv()->FileExists(port_file)) {
+    const auto ended = processes_["scheduler"]->Ended();
+    if (ended || MonotonicNow() > deadline) {
+      return absl::UnavailableError(absl::StrCat("the scheduler did not start (",
+                                                 ended.value_or("no port in time"), "):\n",
+                                                 EndOfLog(LogOf("scheduler"))));
+    }
+    if (options_.stop != nullptr && options_.stop->requested()) return absl::CancelledError("interrupted");
+    absl::SleepFor(kPoll);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status LocalCluster::StartScheduler() {
   Env* const env = PosixEnv();
   // Used only by this process, and deleted once it has been read.
@@ -84,16 +99,7 @@ absl::Status LocalCluster::StartScheduler() {
                                         JoinPath(options_.folder, "checkpoints")};
   arguments.insert(arguments.end(), options_.scheduler_flags.begin(), options_.scheduler_flags.end());
   SHOAL_ASSIGN_OR_RETURN(processes_["scheduler"], ChildProcess::Start(arguments, LogOf("scheduler")));
-  const absl::Time deadline = MonotonicNow() + kStartTimeout;
-  while (!env->FileExists(port_file)) {
-    const auto ended = processes_["scheduler"]->Ended();
-    if (ended || MonotonicNow() > deadline) {
-      return absl::UnavailableError(absl::StrCat("the scheduler did not start (",
-                                                 ended.value_or("no port in time"), "):\n",
-                                                 EndOfLog(LogOf("scheduler"))));
-    }
-    absl::SleepFor(kPoll);
-  }
+  SHOAL_RETURN_IF_ERROR(WaitForPort(port_file));
   SHOAL_ASSIGN_OR_RETURN(const std::string port, env->ReadFile(port_file));
   scheduler_address_ = absl::StrCat("127.0.0.1:", absl::StripAsciiWhitespace(port));
   return env->DeleteFile(port_file);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/signals.h"
 #include "common/storage/file.h"
 #include "tools/shoal/child_process.h"
 
@@ -32,8 +33,10 @@ class LocalCluster {
         folder;  // for state, logs and working files; with the same folder again the scheduler continues
     int worker_threads = 1;
     std::vector<std::string> scheduler_flags, server_flags, worker_flags;  // in addition to the required ones
+    const StopSignal* stop = nullptr;  // if any, a stop ends the wait for the scheduler
   };
-  // Starts the scheduler and waits until it serves. Errors include the end of its log.
+  // Starts the scheduler and waits until it serves. Errors include the end of its log; CANCELLED when a stop
+  // is requested before it serves (it is killed).
   static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(Options options);
   // Sends SIGKILL to what is still running.
   ~LocalCluster() = default;
@@ -57,6 +60,8 @@ class LocalCluster {
  private:
   explicit LocalCluster(Options options) : options_(std::move(options)) {}
   absl::Status StartScheduler();
+  // Waits until the scheduler, which writes this file, serves.
+  absl::Status WaitForPort(const std::string& port_file);
   absl::Status AddNode(const std::string& role, int number, const std::string& program, int threads,
                        const std::vector<std::string>& flags);
 

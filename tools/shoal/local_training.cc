@@ -62,10 +62,14 @@ class LocalTraining {
     const std::string idle = IdleWorkersText(flags_.workers, spec_.train().slots());
     if (!idle.empty()) display_.OnMessage(idle);
     SHOAL_ASSIGN_OR_RETURN(stop_, StopSignal::Install());
-    SHOAL_RETURN_IF_ERROR(StartCluster());
-    client_ = std::make_unique<SchedulerClient>(cluster_->scheduler());
+    const absl::Status started = StartCluster();
+    if (Interrupted(started)) return TellStop();
+    SHOAL_RETURN_IF_ERROR(started);
+    client_ = std::make_unique<SchedulerClient>(cluster_->scheduler(), stop_.get());
     absl::StatusOr<int> code = Train();
-    if (!code.ok() && !absl::IsInvalidArgument(code.status())) {
+    if (Interrupted(code.status())) {
+      code = TellStop();
+    } else if (!code.ok() && !absl::IsInvalidArgument(code.status())) {
       code = absl::Status(code.status().code(), absl::StrCat(code.status().message(), "\nThe logs are in ",
                                                              JoinPath(out_, "logs")));
     }
@@ -75,6 +79,11 @@ class LocalTraining {
   }
 
  private:
+  // Whether a stop, or a reader of the progress that has gone, is why a step ended with `status`.
+  bool Interrupted(const absl::Status& status) const {
+    return absl::IsCancelled(status) && (stop_->requested() || display_.reader_gone());
+  }
+
   absl::Status ChooseFolder() {
     SHOAL_ASSIGN_OR_RETURN(out_,
                            AbsolutePath(flags_.out.empty() ? JoinPath("out", spec_.name()) : flags_.out));
@@ -107,32 +116,40 @@ class LocalTraining {
                                    flags_.scheduler_flags.end());
     options.server_flags = flags_.server_flags;
     options.worker_flags = flags_.worker_flags;
+    options.stop = stop_.get();
     SHOAL_ASSIGN_OR_RETURN(cluster_, LocalCluster::Start(std::move(options)));
     for (int i = 0; i < flags_.servers; ++i) SHOAL_RETURN_IF_ERROR(cluster_->AddServer());
     for (int i = 0; i < flags_.workers; ++i) SHOAL_RETURN_IF_ERROR(cluster_->AddWorker());
     return absl::OkStatus();
   }
 
+  // CANCELLED, at any step, when Interrupted.
   absl::StatusOr<int> Train() {
     SHOAL_ASSIGN_OR_RETURN(const JobId job, FindOrSubmit());
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     SHOAL_ASSIGN_OR_RETURN(metrics_,
                            MetricsFile::Open(env_, JoinPath(out_, "metrics.jsonl"), job_.origin_version()));
     started_ = absl::Now();
-    const absl::Status ended = Follow(job);
-    if (absl::IsCancelled(ended)) {
-      TellStop();
-      return stop_->requested() ? kExitInterrupted : kExitReaderGone;
-    }
-    SHOAL_RETURN_IF_ERROR(ended);
+    SHOAL_RETURN_IF_ERROR(Follow(job));
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     return Conclude();
   }
 
-  // From what is known: no answer is waited for.
-  void TellStop() {
-    display_.OnMessage(absl::StrFormat("Stopped at round %d. To continue, run the same command with --resume",
-                                       std::max(shown_round_, job_.version())));
+  // From what is known: no answer is waited for. Returns the exit code.
+  int TellStop() {
+    display_.OnMessage(StopText(std::max(shown_round_, job_.version()), NewestCheckpoint()));
+    if (cluster_ != nullptr) TellWait();
+    return stop_->requested() ? kExitInterrupted : kExitReaderGone;
+  }
+
+  // Its version, as far as is known; 0 without one. A job that has no checkpoint of its own continues from
+  // the one that it, or its predecessor in the folder, has started from.
+  uint64_t NewestCheckpoint() const {
+    const uint64_t before = newest_ ? newest_->value() : 0;
+    return job_.checkpoints().empty() ? before : std::max(before, *job_.checkpoints().rbegin());
+  }
+
+  void TellWait() {
     const std::string busy = BusyNodesText(status_);
     display_.OnMessage(
         absl::StrCat("Waits up to ", absl::FormatDuration(kStopTimeout), " for the daemons to end",

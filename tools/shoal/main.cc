@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   shoal::SendGrpcLogsToSpdlog();
   const std::string unknown = UnknownCommand(app, argc, argv);
   if (!unknown.empty()) {
-    std::fprintf(stderr, "shoal: %s\n", unknown.c_str());
+    std::fprintf(stderr, "shoal: %s\nTry `shoal --help`.\n", unknown.c_str());
     return shoal::tools::kExitBadInput;
   }
   try {

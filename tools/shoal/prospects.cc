@@ -15,6 +15,17 @@ constexpr absl::Duration kRefusedFor = absl::Seconds(8);
 
 constexpr size_t kShownNodes = 4;
 
+// What delays the end of the node: not what it receives, and not an update. "" when nothing does, or when the
+// node does not say what it is.
+std::string DelayOf(const NodeStatus& node) {
+  for (const Activity& activity : node.activities()) {
+    if (activity.kind() != ACTIVITY_TRANSFER && activity.kind() != ACTIVITY_UPDATE &&
+        !activity.detail().empty())
+      return activity.detail();
+  }
+  return "";
+}
+
 std::string Count(int64_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); }
 
 // "worker-1 refused job 1: <reason>" for each node of the role that has refused.
@@ -38,13 +49,20 @@ std::string IdleWorkersText(uint32_t workers, uint32_t slots) {
 std::string BusyNodesText(const ClusterStatus& status) {
   std::vector<std::string> busy;
   for (const NodeStatus& node : status.nodes()) {
-    if (node.activities().empty()) continue;
-    busy.push_back(busy.size() == kShownNodes
-                       ? "..."
-                       : absl::StrCat(node.node().name(), ": ", node.activities(0).detail()));
+    const std::string delay = DelayOf(node);
+    if (delay.empty()) continue;
+    busy.push_back(busy.size() == kShownNodes ? "..." : absl::StrCat(node.node().name(), ": ", delay));
     if (busy.size() > kShownNodes) break;
   }
   return absl::StrJoin(busy, "; ");
+}
+
+std::string StopText(uint64_t round, uint64_t checkpoint) {
+  const std::string where =
+      round > 0 ? absl::StrCat("Stopped at round ", round) : "Stopped before the training could begin";
+  if (checkpoint > 0)
+    return absl::StrCat(where, "; --resume continues from the checkpoint of version ", checkpoint);
+  return round > 0 ? absl::StrCat(where, "; --resume starts again, as there is no checkpoint yet") : where;
 }
 
 absl::Status Prospects::Check(absl::Time now, const LiveNodes& live, const Job& job,

@@ -20,8 +20,13 @@ struct LiveNodes {
 // What to tell about workers that the job's slots leave without work; "" when all can have some.
 std::string IdleWorkersText(uint32_t workers, uint32_t slots);
 
-// What nodes are doing: "worker-1: reads data.tsv; worker-2: ...", at most a few; "" when they do nothing.
+// What delays the end of nodes: "worker-1: reads data.tsv; worker-2: ...", at most a few; "" when nothing is
+// known to.
 std::string BusyNodesText(const ClusterStatus& status);
+
+// Where a training that the user stops has come to, and where it will continue. `round` and `checkpoint`, the
+// version of the newest one, are 0 when there is none.
+std::string StopText(uint64_t round, uint64_t checkpoint);
 
 // Decides whether a local training can still continue. Pure: time and state are passed in. Not thread-safe.
 class Prospects {

@@ -43,6 +43,31 @@ TEST_CASE("Only nodes that do something are waited for by name, and of many only
   CHECK_THAT(BusyNodesText(status), Contains("worker-4: reads data.tsv; ...") && !Contains("worker-5"));
 }
 
+TEST_CASE(
+    "A node is not waited for because of what it receives or updates, or without a word of what it does") {
+  ClusterStatus status;
+  AddNode(&status, NODE_ROLE_SERVER, "server-1", "");
+  const auto add = [&](ActivityKind kind, const std::string& detail) {
+    Activity& activity = *status.mutable_nodes(0)->add_activities();
+    activity.set_kind(kind);
+    activity.set_detail(detail);
+  };
+  add(ACTIVITY_TRANSFER, "receives contributions; 2 of at most 8192 streams");
+  add(ACTIVITY_UPDATE, "updates blocks");
+  add(ACTIVITY_RESTORE, "");
+  CHECK(BusyNodesText(status) == "");
+  add(ACTIVITY_WRITE_CHECKPOINT, "writes a checkpoint");
+  CHECK(BusyNodesText(status) == "server-1: writes a checkpoint");
+}
+
+TEST_CASE("A training that is stopped says where it will continue") {
+  CHECK(StopText(89, 88) == "Stopped at round 89; --resume continues from the checkpoint of version 88");
+  CHECK(StopText(9, 0) == "Stopped at round 9; --resume starts again, as there is no checkpoint yet");
+  CHECK(StopText(0, 0) == "Stopped before the training could begin");
+  CHECK(StopText(0, 88) ==
+        "Stopped before the training could begin; --resume continues from the checkpoint of version 88");
+}
+
 TEST_CASE("A training whose nodes have ended has no prospects, at once", "[prospects]") {
   Prospects prospects;
   const absl::Time now = absl::UnixEpoch();

@@ -6,12 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
+#include "common/rpc/grpc_deadline.h"
 #include "common/rpc/rpc.h"
 
 namespace shoal::tools {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+// How often a call that waits for its answer looks whether to stop.
+constexpr absl::Duration kStopPoll = absl::Milliseconds(20);
 
 // The status of a call to the scheduler at `address`, worded for users.
 absl::Status Explain(const grpc::Status& answer, const std::string& address) {
@@ -28,23 +31,34 @@ absl::Status Explain(const grpc::Status& answer, const std::string& address) {
 
 }  // namespace
 
-SchedulerClient::SchedulerClient(std::string address)
+SchedulerClient::SchedulerClient(std::string address, const StopSignal* stop)
     : address_(std::move(address)),
+      stop_(stop),
       channel_(NewChannel(address_)),
       stub_(SchedulerService::NewStub(channel_)) {}
 
 template <typename Request, typename Response>
-absl::Status SchedulerClient::Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*,
-                                                                                  const Request&, Response*),
-                                   const Request& request, Response* response) {
+absl::Status SchedulerClient::Call(Method<Request, Response> method, const Request& request,
+                                   Response* response) {
+  if (stopped()) return absl::CancelledError("interrupted");
+  // Not gRPC's blocking call: no signal would end it before its deadline.
+  grpc::CompletionQueue queue;
   grpc::ClientContext context;
   SetDeadline(&context, kCallTimeout);
-  return Explain((stub_.get()->*method)(&context, request, response), address_);
+  const auto call = (stub_.get()->*method)(&context, request, &queue);
+  grpc::Status status;
+  call->Finish(response, &status, /*tag=*/nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue.AsyncNext(&tag, &ok, GrpcDeadline(kStopPoll)) == grpc::CompletionQueue::TIMEOUT) {
+    if (stopped()) context.TryCancel();
+  }
+  return Explain(status, address_);
 }
 
 absl::StatusOr<JobId> SchedulerClient::Submit(const SubmitJobRequest& request) {
   SubmitJobResponse response;
-  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::SubmitJob, request, &response));
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncSubmitJob, request, &response));
   return JobId(response.job());
 }
 
@@ -52,26 +66,26 @@ absl::Status SchedulerClient::Cancel(JobId job) {
   CancelJobRequest request;
   request.set_job(job.value());
   CancelJobResponse response;
-  return Call(&SchedulerService::Stub::CancelJob, request, &response);
+  return Call(&SchedulerService::Stub::AsyncCancelJob, request, &response);
 }
 
 absl::StatusOr<Job> SchedulerClient::GetJob(JobId job) {
   GetJobRequest request;
   request.set_job(job.value());
   Job response;
-  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::GetJob, request, &response));
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncGetJob, request, &response));
   return response;
 }
 
 absl::StatusOr<std::vector<Job>> SchedulerClient::ListJobs() {
   ListJobsResponse response;
-  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::ListJobs, ListJobsRequest(), &response));
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncListJobs, ListJobsRequest(), &response));
   return std::vector<Job>(response.jobs().begin(), response.jobs().end());
 }
 
 absl::StatusOr<ClusterStatus> SchedulerClient::GetStatus() {
   ClusterStatus response;
-  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::GetStatus, GetStatusRequest(), &response));
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncGetStatus, GetStatusRequest(), &response));
   return response;
 }
 

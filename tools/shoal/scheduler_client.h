@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/signals.h"
 #include "common/base/types.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/scheduler.grpc.pb.h"
@@ -16,10 +17,12 @@
 namespace shoal::tools {
 
 // Thread-safe. Errors: the scheduler's; UNAVAILABLE when it can't be reached, FAILED_PRECONDITION when
-// another program answers, both with the address.
+// another program answers, both with the address; CANCELLED once `stop` is requested, also while a call waits
+// for its answer, except for Watch, whose caller chooses how long it takes.
 class SchedulerClient {
  public:
-  explicit SchedulerClient(std::string address);
+  // `stop`, if any, must outlive the client.
+  explicit SchedulerClient(std::string address, const StopSignal* stop = nullptr);
 
   absl::StatusOr<JobId> Submit(const SubmitJobRequest& request);
   absl::Status Cancel(JobId job);
@@ -38,11 +41,14 @@ class SchedulerClient {
 
  private:
   template <typename Request, typename Response>
-  absl::Status Call(grpc::Status (SchedulerService::Stub::*method)(grpc::ClientContext*, const Request&,
-                                                                   Response*),
-                    const Request& request, Response* response);
+  using Method = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (SchedulerService::Stub::*)(
+      grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
+  template <typename Request, typename Response>
+  absl::Status Call(Method<Request, Response> method, const Request& request, Response* response);
+  bool stopped() const { return stop_ != nullptr && stop_->requested(); }
 
   const std::string address_;
+  const StopSignal* const stop_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<SchedulerService::Stub> stub_;
 };

@@ -1,6 +1,5 @@
 #include "worker/text/derive.h"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
