@@ -26,7 +26,7 @@
 namespace shoal::tools {
 namespace {
 
-constexpr int kMaxEvents = 40;
+constexpr int kMaxEvents = 25;
 constexpr double kShownIdleSeconds = 1;  // activities without progress for longer have a line in the status
 
 // ---- correct messages ----
