@@ -130,6 +130,7 @@ class Session {
       chunks.push_back(made.Next(bytes, piece));
       return true;
     }));
+    SHOAL_CHECK(chunks[0].sha256() == sha256 && chunks[0].bytes() == wanted.bytes());
     SHOAL_CHECK_OK(ReceiveArtifact(&other_, wanted, NextOf(chunks)));
     const auto bytes = env_.ReadFile(other_.PathOf(sha256));
     SHOAL_CHECK_OK(bytes);

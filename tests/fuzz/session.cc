@@ -220,6 +220,8 @@ class Play {
     if (!scheduler_.stream()->Send(directive)) return;
     // The session handles Released itself.
     if (!directive.has_released()) sent_.push_back(directive.SerializeAsString());
+    // What arrived before the end is carried out.
+    if (source_->Below(4) == 0) scheduler_.stream()->Close(AnError());
     time_.Run();
     SHOAL_CHECK(sent_.empty());
   }

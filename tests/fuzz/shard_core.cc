@@ -381,7 +381,8 @@ class Session {
     const ShardCore& server = *cluster_.servers[source_->Below(kShards)];
     PullRequest request;
     SetKey(KeyOf(cluster_.view), &request);
-    request.set_from_version(LowestOf(server));
+    // The version before the newest is there, too.
+    request.set_from_version(LowestOf(server) - std::min<uint64_t>(LowestOf(server), source_->Below(2)));
     MutateMessage(source_, &request);
     const ViewKey view = KeyOf(request);
     const auto blocks = server.Blocks(view);
@@ -391,14 +392,14 @@ class Session {
     for (BlockId block : *blocks) next[block] = Version(request.from_version());
     Subscription subscription(Version(request.from_version()), *blocks);
     const auto look = [&](BlockId block, Version version) { return server.Published(view, block, version); };
-    for (auto item = subscription.Next(look); !IsOver(item); item = subscription.Next(look)) {
+    auto item = subscription.Next(look);
+    for (; item.ok() && item->has_value(); item = subscription.Next(look)) {
       SHOAL_CHECK(next.count((*item)->block) == 1 && (*item)->published.version == next[(*item)->block]);
       next[(*item)->block] = (*item)->published.version + 1;
     }
-  }
-  static bool IsOver(const absl::StatusOr<std::optional<Subscription::Item>>& item) {
     if (!item.ok()) SHOAL_CHECK(absl::IsOutOfRange(item.status()));
-    return !item.ok() || !item->has_value();
+    for (const auto& [block, version] : next)
+      SHOAL_CHECK(!item.ok() || absl::IsUnavailable(look(block, version).status()));
   }
 
   void InstallRight() {
