@@ -464,10 +464,10 @@ class Play {
     }
     SHOAL_CHECK(seen_.rounds.size() >= 3);
     SHOAL_CHECK(seen_.pushed_blocks.size() == Blocks().size());
-    CheckPushesAgain();
+    CheckHeldIsPushed();
   }
   // The last round's contributions are held until all blocks of the next version have arrived.
-  void CheckPushesAgain() {
+  void CheckHeldIsPushed() {
     servers_->EndPush(servers_->pushes().front().get(), absl::UnavailableError("broken"));
     Pass(absl::Seconds(3));
     std::set<uint32_t> pushed;

@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "tests/fuzz/byte_source.h"
+#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/message_mutator.h"
 
 namespace shoal::server {
@@ -21,13 +22,7 @@ constexpr size_t kMaxCheckedBlocks = 64;
 constexpr int kMaxChanges = 16;
 
 JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("fuzz");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
+  JobSpec spec = FuzzSpec(/*rounds=*/20, /*slots=*/8);
   CompleteJob(&spec);
   return spec;
 }
