@@ -171,6 +171,10 @@ void CheckModel(const JobSpec& job, Problems* problems) {
   const ModelSpec& model = job.model();
   problems->AddIf(job.tokenizer().has_path() && job.tokenizer().has_vocab_size(), "tokenizer.vocab_size",
                   "has no effect with 'path': the size is that of the given vocabulary");
+  problems->AddIf(job.tokenizer().lowercase() && (job.tokenizer().has_path() || model.has_from()),
+                  "tokenizer.lowercase", "has no effect with ",
+                  job.tokenizer().has_path() ? "'path'" : "'model.from'",
+                  ": the given vocabulary has a normal form of its own");
   if (!model.has_from()) {
     problems->AddIf(model.heads() > 0 && model.hidden_size() % model.heads() != 0, "model.heads",
                     "expected a divisor of hidden_size ", model.hidden_size(), ", got ", model.heads());

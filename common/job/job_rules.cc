@@ -148,6 +148,19 @@ void FillDefaults(Message* message) {
   }
 }
 
+void ClearLaterDefaults(Message* message) {
+  const Descriptor* descriptor = message->GetDescriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const FieldDescriptor* field = descriptor->field(i);
+    if (!IsSet(*message, field)) continue;
+    if (IsGroup(field)) {
+      ClearLaterDefaults(message->GetReflection()->MutableMessage(message, field));
+    } else if (RuleOf(field).added_later() && FormatScalar(*message, field) == RuleOf(field).default_()) {
+      message->GetReflection()->ClearField(message, field);
+    }
+  }
+}
+
 void MapPaths(const std::function<std::string(const std::string&)>& map, Message* message) {
   const Reflection* reflection = message->GetReflection();
   const Descriptor* descriptor = message->GetDescriptor();

@@ -224,6 +224,12 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_tokenizer()->set_path("spm.model");
          j->mutable_tokenizer()->set_vocab_size(100);
        }},
+      {"tokenizer.lowercase: has no effect with 'path'",
+       [](JobSpec* j) {
+         j->mutable_tokenizer()->set_path("spm.model");
+         j->mutable_tokenizer()->clear_vocab_size();
+         j->mutable_tokenizer()->set_lowercase(true);
+       }},
       {"model.heads: expected a divisor of hidden_size 128, got 3",
        [](JobSpec* j) { j->mutable_model()->set_heads(3); }},
       {"model.heads: expected a number of at least 1 and at most 1024, got 0",

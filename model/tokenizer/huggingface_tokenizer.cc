@@ -4,7 +4,6 @@
 #include <initializer_list>
 #include <string>
 
-#include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
 
@@ -26,12 +25,12 @@ Json Replace(const char* regex, const char* content) {
   return {{"type", "Replace"}, {"pattern", {{"Regex", regex}}}, {"content", content}};
 }
 
-Json Normalizer() {
-  const Json steps = {{{"type", "NFKC"}},
-                      Replace(kSpaces, " "),
-                      Replace(kDropped, ""),
-                      Replace(" {2,}", " "),
-                      {{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}}};
+Json Normalizer(LetterCase letter_case) {
+  Json steps = {{{"type", "NFKC"}}};
+  if (letter_case == LetterCase::kLower) steps.push_back({{"type", "Lowercase"}});
+  for (const Json& step : {Replace(kSpaces, " "), Replace(kDropped, ""), Replace(" {2,}", " ")})
+    steps.push_back(step);
+  steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
   return {{"type", "Sequence"}, {"normalizers", steps}};
 }
 
@@ -48,7 +47,7 @@ class Writer {
             {"truncation", nullptr},
             {"padding", nullptr},
             {"added_tokens", AddedTokens()},
-            {"normalizer", Normalizer()},
+            {"normalizer", Normalizer(tokenizer_.letter_case())},
             {"pre_tokenizer", Metaspace()},
             {"post_processor", PostProcessor()},
             {"decoder", Metaspace()},

@@ -10,7 +10,6 @@
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "model/tokenizer/sentencepiece.pb.h"
-#include "model/tokenizer/text_normalizer.h"
 
 namespace shoal::model {
 namespace {
@@ -35,12 +34,18 @@ absl::Status CheckSpecs(const SentencePieceModel& model) {
       !normalizer.escape_whitespaces()) {
     return Invalid("expected add_dummy_prefix, remove_extra_whitespaces and escape_whitespaces to be true");
   }
-  if (normalizer.name() != kNormalizerName || !normalizer.precompiled_charsmap().empty()) {
-    return Invalid(absl::StrCat("expected normalization rule '", kNormalizerName, "', got '",
-                                normalizer.name(),
-                                "': only vocabularies made by Shoal are supported in this version"));
-  }
   return absl::OkStatus();
+}
+
+absl::StatusOr<LetterCase> LetterCaseOf(const SentencePieceNormalizerSpec& normalizer) {
+  if (normalizer.precompiled_charsmap().empty()) {
+    for (LetterCase letter_case : {LetterCase::kKept, LetterCase::kLower}) {
+      if (normalizer.name() == NormalizerName(letter_case)) return letter_case;
+    }
+  }
+  return Invalid(absl::StrCat("expected normalization rule '", NormalizerName(LetterCase::kKept), "' or '",
+                              NormalizerName(LetterCase::kLower), "', got '", normalizer.name(),
+                              "': only vocabularies made by Shoal are supported in this version"));
 }
 
 absl::Status CheckPiece(const Piece& piece, int id) {
@@ -94,6 +99,7 @@ absl::StatusOr<UnigramModel> ParseUnigramModel(absl::string_view bytes) {
   }
   SHOAL_RETURN_IF_ERROR(CheckSpecs(model));
   UnigramModel result;
+  SHOAL_ASSIGN_OR_RETURN(result.letter_case, LetterCaseOf(model.normalizer_spec()));
   SHOAL_ASSIGN_OR_RETURN(result.pieces, ReadPieces(model));
   const SentencePieceTrainerSpec& trainer = model.trainer_spec();
   SHOAL_ASSIGN_OR_RETURN(result.special.unk, SpecialId(result.pieces, trainer.unk_id(), "unk"));

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_tokenizer.h"
 
@@ -12,7 +13,8 @@ namespace shoal::model {
 
 struct UnigramModel {
   std::vector<UnigramPiece> pieces;  // by id
-  SpecialTokens special;             // pad is sep, and mask is unk, when the model has none
+  LetterCase letter_case = LetterCase::kKept;
+  SpecialTokens special;  // pad is sep, and mask is unk, when the model has none
 };
 
 // Errors: INVALID_ARGUMENT, with the reason, for anything but a unigram model like those of TrainUnigram:

@@ -5,6 +5,7 @@
 #include "common/base/status.h"
 #include "unicode/bytestream.h"
 #include "unicode/normalizer2.h"
+#include "unicode/uchar.h"
 #include "unicode/utf8.h"
 
 namespace shoal::model {
@@ -38,9 +39,25 @@ bool IsDropped(UChar32 c) {
   return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || c == 0x200B || c == 0x2060 || c == 0xFEFF;
 }
 
+// The one character whose lower case, without context, is two characters.
+constexpr UChar32 kDottedCapitalI = 0x130;
+constexpr absl::string_view kDottedSmallI = "i\xCC\x87";  // i, U+0307
+
+void AppendLower(UChar32 c, std::string* out) {
+  if (c == kDottedCapitalI) return static_cast<void>(out->append(kDottedSmallI.data(), kDottedSmallI.size()));
+  char bytes[U8_MAX_LENGTH];
+  int32_t length = 0;
+  U8_APPEND_UNSAFE(bytes, length, u_tolower(c));
+  out->append(bytes, length);
+}
+
 }  // namespace
 
-std::string NormalizeText(absl::string_view text) {
+absl::string_view NormalizerName(LetterCase letter_case) {
+  return letter_case == LetterCase::kLower ? "shoal_nfkc_lower" : "shoal_nfkc";
+}
+
+std::string NormalizeText(absl::string_view text, LetterCase letter_case) {
   const std::string nfkc = IsAscii(text) ? std::string(text) : Nfkc(text);
   std::string result;
   result.reserve(nfkc.size());
@@ -55,8 +72,13 @@ std::string NormalizeText(absl::string_view text) {
     } else if (!IsDropped(c)) {
       if (space_due) result += ' ';
       space_due = false;
-      c == 0xFFFD ? result.append(kReplacement.data(), kReplacement.size())
-                  : result.append(nfkc, begin, i - begin);
+      if (c == 0xFFFD) {
+        result.append(kReplacement.data(), kReplacement.size());
+      } else if (letter_case == LetterCase::kLower) {
+        AppendLower(c, &result);
+      } else {
+        result.append(nfkc, begin, i - begin);
+      }
     }
   }
   return result;

@@ -10,16 +10,18 @@ namespace shoal::model {
 // How SentencePiece writes a space inside a piece: U+2581.
 inline constexpr absl::string_view kSpacePiece = "\xE2\x96\x81";
 
-// Name of this form in a SentencePiece model's NormalizerSpec.
-inline constexpr absl::string_view kNormalizerName = "shoal_nfkc";
+enum class LetterCase { kKept, kLower };
 
-// NFKC; then tab, line and paragraph separators and U+2581 become spaces, and control and invisible
-// characters (zero-width space, word joiner, byte order mark, soft hyphen) are removed; then runs of spaces
-// become one space, and spaces at either end are removed. Bytes that are not UTF-8 become U+FFFD first. Pure;
-// may be called by any thread.
+// Name of the normal form in a SentencePiece model's NormalizerSpec.
+absl::string_view NormalizerName(LetterCase letter_case);
+
+// NFKC, and with kLower each character's lower case; then tab, line and paragraph separators and U+2581
+// become spaces, and control and invisible characters (zero-width space, word joiner, byte order mark, soft
+// hyphen) are removed; then runs of spaces become one space, and spaces at either end are removed. Bytes that
+// are not UTF-8 become U+FFFD first. Pure; may be called by any thread.
 //
 // `tokenizers` can express exactly this form (huggingface_tokenizer.cc). That is why it is not
 // SentencePiece's nmt_nfkc, whose map of longest prefixes has no equivalent there.
-std::string NormalizeText(absl::string_view text);
+std::string NormalizeText(absl::string_view text, LetterCase letter_case = LetterCase::kKept);
 
 }  // namespace shoal::model

@@ -30,7 +30,18 @@ TEST_CASE("Bytes that are not UTF-8 become the replacement character") {
   CHECK(NormalizeText("\xE2\x82") == "\uFFFD");
 }
 
-TEST_CASE("Case stays") { CHECK(NormalizeText("GNU") == "GNU"); }
+TEST_CASE("Case stays unless lower case is asked for") {
+  CHECK(NormalizeText("GNU") == "GNU");
+  CHECK(NormalizeText("  GNU \u00C9t\u00E9\u200B ", LetterCase::kLower) == "gnu \u00E9t\u00E9");
+  CHECK(NormalizeText("\uFF21\u212A", LetterCase::kLower) == "ak");  // full width, Kelvin
+  CHECK(NormalizeText("a\xFFZ", LetterCase::kLower) == "a\uFFFDz");
+}
+
+TEST_CASE("Lower case looks at each character by itself, as `tokenizers` does") {
+  CHECK(NormalizeText("\u03A3\u039F\u03A3", LetterCase::kLower) == "\u03C3\u03BF\u03C3");  // no final sigma
+  CHECK(NormalizeText("\u0130", LetterCase::kLower) == "i\u0307");
+  CHECK(NormalizeText("\u00DF", LetterCase::kLower) == "\u00DF");
+}
 
 }  // namespace
 }  // namespace shoal::model

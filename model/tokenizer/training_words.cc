@@ -7,7 +7,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "model/tokenizer/text_normalizer.h"
 #include "unicode/utf8.h"
 
 namespace shoal::model {
@@ -15,10 +14,10 @@ namespace {
 
 using Counts = absl::flat_hash_map<std::string, uint64_t>;
 
-Counts CountWholeWords(absl::Span<const absl::string_view> lines) {
+Counts CountWholeWords(absl::Span<const absl::string_view> lines, LetterCase letter_case) {
   Counts counts;
   for (absl::string_view line : lines) {
-    const std::string text = NormalizeText(line);
+    const std::string text = NormalizeText(line, letter_case);
     for (absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
       ++counts[absl::StrCat(kSpacePiece, word)];
     }
@@ -83,9 +82,9 @@ std::vector<absl::string_view> SplitCharacters(absl::string_view text) {
   return characters;
 }
 
-TrainingWords CountWords(absl::Span<const absl::string_view> lines, double coverage,
+TrainingWords CountWords(absl::Span<const absl::string_view> lines, LetterCase letter_case, double coverage,
                          absl::string_view required) {
-  const Counts whole = CountWholeWords(lines);
+  const Counts whole = CountWholeWords(lines, letter_case);
   absl::flat_hash_set<std::string> covered = CoveredCharacters(whole, coverage);
   covered.emplace(kSpacePiece);
   for (absl::string_view c : SplitCharacters(required)) covered.emplace(c);

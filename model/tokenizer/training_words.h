@@ -7,6 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "model/tokenizer/text_normalizer.h"
 
 namespace shoal::model {
 
@@ -24,8 +25,8 @@ struct TrainingWords {
 inline constexpr size_t kMaxWordCharacters = 32;
 
 // Normalizes the lines and counts their words. Characters beyond `coverage` of all their occurrences (the
-// rarest) get no piece and cut a word; those of `required` always get one. Pure.
-TrainingWords CountWords(absl::Span<const absl::string_view> lines, double coverage,
+// rarest) get no piece and cut a word; those of `required`, which is in normal form, always get one. Pure.
+TrainingWords CountWords(absl::Span<const absl::string_view> lines, LetterCase letter_case, double coverage,
                          absl::string_view required);
 
 // `text` as its characters. `text` is UTF-8.

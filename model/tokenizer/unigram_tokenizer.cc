@@ -10,7 +10,6 @@
 #include "common/base/status.h"
 #include "model/tokenizer/huggingface_tokenizer.h"
 #include "model/tokenizer/sentencepiece_model.h"
-#include "model/tokenizer/text_normalizer.h"
 #include "unicode/utf8.h"
 
 namespace shoal::model {
@@ -63,24 +62,23 @@ struct UnigramTokenizer::Lattice {
   }
 };
 
-UnigramTokenizer::UnigramTokenizer(std::string bytes, std::vector<UnigramPiece> pieces,
-                                   const SpecialTokens& special)
+UnigramTokenizer::UnigramTokenizer(std::string bytes, UnigramModel model)
     : bytes_(std::move(bytes)),
-      pieces_(std::move(pieces)),
-      special_(special),
+      pieces_(std::move(model.pieces)),
+      letter_case_(model.letter_case),
+      special_(model.special),
       trie_(MakeTrie(pieces_)),
       unk_score_(LeastScore(pieces_) - kUnkPenalty) {}
 
 absl::StatusOr<std::unique_ptr<UnigramTokenizer>> UnigramTokenizer::FromBytes(absl::string_view bytes) {
   SHOAL_ASSIGN_OR_RETURN(UnigramModel model, ParseUnigramModel(bytes));
-  return std::unique_ptr<UnigramTokenizer>(
-      new UnigramTokenizer(std::string(bytes), std::move(model.pieces), model.special));
+  return std::unique_ptr<UnigramTokenizer>(new UnigramTokenizer(std::string(bytes), std::move(model)));
 }
 
 std::vector<uint32_t> UnigramTokenizer::Encode(absl::string_view text, size_t max_tokens) const {
   SHOAL_CHECK(max_tokens >= 2);
   std::vector<uint32_t> ids = {special_.cls};
-  const std::string normal = NormalizeText(text);
+  const std::string normal = NormalizeText(text, letter_case_);
   Lattice lattice;
   for (absl::string_view word : absl::StrSplit(normal, ' ', absl::SkipEmpty())) {
     if (ids.size() >= max_tokens) break;

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "model/tokenizer/piece_trie.h"
+#include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace shoal::model {
@@ -19,6 +20,8 @@ struct UnigramPiece {
   float score = 0;       // log probability; unused for special pieces
   bool special = false;  // never part of an encoded text, except unk
 };
+
+struct UnigramModel;  // sentencepiece_model.h
 
 // Each word (a U+2581 and everything up to the next) is segmented by itself, with scores added in double: the
 // ids are those of the `tokenizers` library. SentencePiece adds in float over the whole text, so it may break
@@ -36,17 +39,19 @@ class UnigramTokenizer : public Tokenizer {
   std::vector<NamedFile> ExportFiles(uint32_t max_length) const override;
 
   const std::vector<UnigramPiece>& pieces() const { return pieces_; }
+  LetterCase letter_case() const { return letter_case_; }
 
  private:
   struct Lattice;
 
-  UnigramTokenizer(std::string bytes, std::vector<UnigramPiece> pieces, const SpecialTokens& special);
+  UnigramTokenizer(std::string bytes, UnigramModel model);
 
   // Appends the ids of `word`, which begins with U+2581.
   void EncodeWord(absl::string_view word, Lattice* lattice, std::vector<uint32_t>* ids) const;
 
   std::string bytes_;
   std::vector<UnigramPiece> pieces_;
+  LetterCase letter_case_;
   SpecialTokens special_;
   PieceTrie trie_;        // of the pieces that are not special
   double unk_score_ = 0;  // of a character without a piece

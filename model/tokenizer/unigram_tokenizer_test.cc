@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "catch2/catch.hpp"
 #include "common/base/philox.h"
 #include "model/tokenizer/sentencepiece.pb.h"
@@ -145,6 +146,20 @@ TEST_CASE("The exported folder names the pieces and special tokens") {
   CHECK(config["model_max_length"] == 64);
   CHECK(config["cls_token"] == "[CLS]");
   CHECK(files["sentencepiece.model"] == tokenizer->bytes());
+  CHECK_FALSE(absl::StrContains(files["tokenizer.json"], "Lowercase"));
+}
+
+TEST_CASE("A vocabulary in lower case says so in its export") {
+  SentencePieceModel model = HandMade({{"\u2581", -1}, {"a", -2}});
+  model.mutable_normalizer_spec()->set_name("shoal_nfkc_lower");
+  const auto tokenizer = Load(model);
+  CHECK(tokenizer->Encode("A", kNoLimit) == Ids{2, 5, 6, 3});
+  for (const NamedFile& file : tokenizer->ExportFiles(64)) {
+    if (file.name != "tokenizer.json") continue;
+    const auto steps = nlohmann::json::parse(file.bytes)["normalizer"]["normalizers"];
+    CHECK(steps[0]["type"] == "NFKC");
+    CHECK(steps[1]["type"] == "Lowercase");
+  }
 }
 
 }  // namespace

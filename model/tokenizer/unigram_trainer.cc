@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "model/tokenizer/seed_pieces.h"
 #include "model/tokenizer/sentencepiece.pb.h"
-#include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/training_words.h"
 #include "model/tokenizer/unigram_em.h"
 
@@ -86,7 +85,7 @@ void SetSpecs(const UnigramTrainerOptions& options, SentencePieceModel* model) {
   trainer->set_bos_piece(kSpecialPieces[2].text);
   trainer->set_eos_piece(kSpecialPieces[3].text);
   SentencePieceNormalizerSpec* normalizer = model->mutable_normalizer_spec();
-  normalizer->set_name(std::string(kNormalizerName));
+  normalizer->set_name(std::string(NormalizerName(options.letter_case)));
   normalizer->set_add_dummy_prefix(true);
   normalizer->set_remove_extra_whitespaces(true);
   normalizer->set_escape_whitespaces(true);
@@ -113,7 +112,8 @@ std::string SerializeModel(const std::vector<ScoredPiece>& pieces, const Unigram
 
 absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lines,
                                          const UnigramTrainerOptions& options) {
-  const TrainingWords words = CountWords(lines, options.character_coverage, kRequiredCharacters);
+  const TrainingWords words = CountWords(lines, options.letter_case, options.character_coverage,
+                                         NormalizeText(kRequiredCharacters, options.letter_case));
   const size_t least = kNumSpecialPieces + words.characters.size();
   if (options.vocab_size < least) {
     return absl::InvalidArgumentError(

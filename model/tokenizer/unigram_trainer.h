@@ -14,14 +14,16 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/storage/progress.h"
+#include "model/tokenizer/text_normalizer.h"
 
 namespace shoal::model {
 
 struct UnigramTrainerOptions {
   uint32_t vocab_size = 8000;          // pieces, including the special ones
   double character_coverage = 0.9995;  // part of the text that has pieces; the rarest characters become unk
-  uint32_t seed_pieces = 1000000;      // maximum number of frequent substrings to start from
-  Progress progress = NoProgress;      // called at the start and after each pass over the words
+  LetterCase letter_case = LetterCase::kKept;
+  uint32_t seed_pieces = 1000000;  // maximum number of frequent substrings to start from
+  Progress progress = NoProgress;  // called at the start and after each pass over the words
 };
 
 // A serialized SentencePiece model of exactly `vocab_size` pieces, for LoadTokenizer. Ids 0 to 4 are [PAD],

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "catch2/catch.hpp"
 #include "model/tokenizer/seed_pieces.h"
 #include "model/tokenizer/test_corpus.h"
@@ -33,6 +34,19 @@ TEST_CASE("The vocabulary has exactly the pieces asked for") {
   const auto tokenizer = LoadTokenizer(*model);
   REQUIRE(tokenizer.ok());
   CHECK((*tokenizer)->vocab_size() == 100);
+}
+
+TEST_CASE("In lower case no piece has a capital letter, and texts are read in lower case") {
+  UnigramTrainerOptions options = Size(90);
+  options.letter_case = LetterCase::kLower;
+  std::vector<std::string> upper = TestCorpus();
+  for (std::string& line : upper) absl::AsciiStrToUpper(&line);
+  const std::string model = TrainUnigram(Views(upper), options).value();
+  CHECK(model == TrainUnigram(Views(TestCorpus()), options).value());
+  const auto tokenizer = LoadTokenizer(model).value();
+  for (const std::string& line : upper) {
+    CHECK(tokenizer->Decode(tokenizer->Encode(line, 1000)) == absl::AsciiStrToLower(line));
+  }
 }
 
 TEST_CASE("The same lines in another order give the same bytes") {
@@ -70,7 +84,7 @@ TEST_CASE("No text at all is refused") {
 TEST_CASE("Rare characters past the coverage cut words and get no piece") {
   std::vector<absl::string_view> lines(100, "abc");
   lines.push_back("ab\u00FFc");
-  const TrainingWords words = CountWords(lines, 0.99, "z");
+  const TrainingWords words = CountWords(lines, LetterCase::kKept, 0.99, "z");
   CHECK(words.characters == std::vector<std::string>{"a", "b", "c", "z", "\u2581"});
   REQUIRE(words.words.size() == 3);
   CHECK(words.words[0].text == "c");

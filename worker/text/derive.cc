@@ -83,6 +83,7 @@ absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const 
     for (const tasks::Example& example : training.examples) lines.push_back(example.text);
     model::UnigramTrainerOptions options;
     options.vocab_size = spec.tokenizer().vocab_size();
+    if (spec.tokenizer().lowercase()) options.letter_case = model::LetterCase::kLower;
     options.progress = progress;
     SHOAL_ASSIGN_OR_RETURN(bytes, model::TrainUnigram(lines, options));
   }
