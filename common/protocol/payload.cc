@@ -13,6 +13,12 @@ constexpr uint64_t kMaxElementBytes = 4;
 // How much is encoded before its checksum is taken: 24 KiB of float32, which fit a first-level cache.
 constexpr uint64_t kPieceElements = 6144;
 
+// Keeps the bytes of a slice alive.
+using Owner = std::shared_ptr<const void>;
+
+// Called by gRPC with the slice's last reference. tests/tsan_suppressions.txt names it.
+void ReleaseOwner(void* owner) { delete static_cast<Owner*>(owner); }
+
 absl::Span<const uint8_t> BytesOf(const grpc::Slice& slice) { return {slice.begin(), slice.size()}; }
 
 }  // namespace
@@ -28,12 +34,10 @@ Payload Payload::CopyOf(absl::Span<const uint8_t> bytes) {
 }
 
 Payload Payload::Refer(std::shared_ptr<const void> owner, absl::Span<const uint8_t> bytes) {
-  using Owner = std::shared_ptr<const void>;
   std::vector<grpc::Slice> slices;
   // gRPC's signature is not const; it never writes to a slice that it did not allocate.
-  slices.emplace_back(
-      const_cast<uint8_t*>(bytes.data()), bytes.size(), [](void* held) { delete static_cast<Owner*>(held); },
-      new Owner(std::move(owner)));
+  slices.emplace_back(const_cast<uint8_t*>(bytes.data()), bytes.size(), &ReleaseOwner,
+                      new Owner(std::move(owner)));
   return Payload(std::move(slices));
 }
 
