@@ -1,6 +1,8 @@
 // Rows from tables and back: embeddings, and rows of a batch.
 #pragma once
 
+#include <array>
+
 #include "kernels/device.h"
 #include "kernels/tensor.h"
 
@@ -14,10 +16,9 @@ struct EmbeddingTable {
 
 // y[n] = sum over the tables of table[ids[n]], in the order given.
 struct EmbeddingForwardArgs {
-  EmbeddingTable token;     // required
-  EmbeddingTable position;  // optional (no table)
-  EmbeddingTable type;      // optional (no table)
-  Tensor y;                 // [N,C] out, f32|bf16
+  static constexpr int kMaxTables = 4;
+  std::array<EmbeddingTable, kMaxTables> tables;  // the first is required; those without a table are left out
+  Tensor y;                                       // [N,C] out, f32|bf16
 };
 
 void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args);

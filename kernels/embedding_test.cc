@@ -12,7 +12,6 @@ namespace {
 constexpr int64_t kTokens = 700;
 constexpr int64_t kChannels = 277;  // more than one item across
 constexpr int32_t kWords = 90;
-constexpr int32_t kPositions = 20;
 
 // Ids of which one is far more frequent than kTokenBlock and some don't occur.
 std::vector<int32_t> Ids() {
@@ -23,28 +22,25 @@ std::vector<int32_t> Ids() {
 
 TEST_CASE("an embedding is the sum of the rows of its tables, any of which but the first may be missing") {
   const auto device = MakeDevice(2);
-  const auto words = Numbers(kWords * kChannels, 2), positions = Numbers(kPositions * kChannels, 3);
-  const auto types = Numbers(2 * kChannels, 4);
-  const auto ids = Ids(), position_ids = Integers(kTokens, kPositions, 5), type_ids = Integers(kTokens, 2, 6);
-  for (int tables = 1; tables <= 3; ++tables) {
+  constexpr int kTables = EmbeddingForwardArgs::kMaxTables;
+  std::vector<float> tables[kTables];
+  std::vector<int32_t> ids[kTables];
+  for (int k = 0; k < kTables; ++k) {
+    tables[k] = Numbers(kWords * kChannels, 2 + k);
+    ids[k] = k == 0 ? Ids() : Integers(kTokens, kWords, 10 + k);
+  }
+  for (int present = 1; present < 1 << kTables; present += 2) {  // bit k: table k
     EmbeddingForwardArgs args;
     std::vector<float> y(kTokens * kChannels), expected(y.size());
     args.y = Tensor(y.data(), {kTokens, kChannels});
-    args.token = {ConstTensor(words.data(), {kWords, kChannels}), ConstTensor(ids.data(), {kTokens})};
-    if (tables >= 2) {
-      args.position = {ConstTensor(positions.data(), {kPositions, kChannels}),
-                       ConstTensor(position_ids.data(), {kTokens})};
-    }
-    if (tables >= 3) {
-      args.type = {ConstTensor(types.data(), {2, kChannels}), ConstTensor(type_ids.data(), {kTokens})};
+    for (int k = 0; k < kTables; ++k) {
+      if ((present >> k & 1) == 0) continue;
+      args.tables[k] = {ConstTensor(tables[k].data(), {kWords, kChannels}),
+                        ConstTensor(ids[k].data(), {kTokens})};
+      for (int64_t i = 0; i < kTokens * kChannels; ++i)
+        expected[i] += tables[k][ids[k][i / kChannels] * kChannels + i % kChannels];
     }
     EmbeddingForward(*device, args);
-    for (int64_t i = 0; i < kTokens * kChannels; ++i) {
-      const int64_t n = i / kChannels, c = i % kChannels;
-      expected[i] = words[ids[n] * kChannels + c];
-      if (tables >= 2) expected[i] += positions[position_ids[n] * kChannels + c];
-      if (tables >= 3) expected[i] += types[type_ids[n] * kChannels + c];
-    }
     CHECK(SameBits(y, expected));
   }
 }

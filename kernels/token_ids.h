@@ -1,4 +1,4 @@
-// Ids that follow from where the examples of a packed batch begin: positions and labels of its tokens.
+// Ids that follow from a packed batch's tokens and where its examples begin: positions, labels, n-grams.
 //
 // N: tokens of the batch, B: examples. Tokens of example b are [offsets[b], offsets[b+1]).
 #pragma once
@@ -28,5 +28,19 @@ void TokenPositions(Device& device, const TokenPositionsArgs& args);
 //   tokens [N] i32, offsets [B+1] i32, labels [N] i32 out; aliases nothing
 void NextTokenLabels(Device& device, const ConstTensor& tokens, const ConstTensor& offsets,
                      const Tensor& labels);
+
+// ids[n] = the bucket of the n-gram that ends with token n: of the tokens n - length + 1 to n of its example,
+// where those before its start are all the same, one that is not in the vocabulary. Buckets are shared by
+// whatever the hash sends there: a chain of SplitMix64's mixing function (Steele, Lea and Flood, 2014) over
+// `length` and the tokens.
+struct NgramIdsArgs {
+  ConstTensor tokens;   // [N] i32
+  ConstTensor offsets;  // [B+1] i32
+  int length = 2;
+  int64_t buckets = 1;  // below 2^31
+  Tensor ids;           // [N] i32 out, in [0,buckets); aliases nothing
+};
+
+void NgramIds(Device& device, const NgramIdsArgs& args);
 
 }  // namespace shoal::kernels

@@ -33,21 +33,17 @@ namespace shoal::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Row ids[n] of the table, or null when there is none.
-HWY_INLINE const float* TableRow(const EmbeddingTable& table, int64_t n) {
-  return table.table.present() ? RowOf<float>(table.table, table.ids.i32()[n]) : nullptr;
-}
-
 template <class T>
 void EmbeddingRow(const EmbeddingForwardArgs& args, int64_t n) {
-  const float* token = TableRow(args.token, n);
-  const float* position = TableRow(args.position, n);
-  const float* type = TableRow(args.type, n);
+  const float* rows[EmbeddingForwardArgs::kMaxTables];
+  int count = 0;
+  for (const EmbeddingTable& table : args.tables) {
+    if (table.table.present()) rows[count++] = RowOf<float>(table.table, table.ids.i32()[n]);
+  }
   T* y = RowOf<T>(args.y, n);
   ForRow(args.y.dim(1), [&](int64_t i, int64_t, auto lanes) HWY_ATTR {
-    RowVec v = lanes.Load(token + i);
-    if (position != nullptr) v = hn::Add(v, lanes.Load(position + i));
-    if (type != nullptr) v = hn::Add(v, lanes.Load(type + i));
+    RowVec v = lanes.Load(rows[0] + i);
+    for (int k = 1; k < count; ++k) v = hn::Add(v, lanes.Load(rows[k] + i));
     lanes.Store(v, y + i);
   });
 }
@@ -148,8 +144,8 @@ void CopyRow(const ConstTensor& from, int64_t from_row, const Tensor& to, int64_
 
 void EmbeddingForward(Device& device, const EmbeddingForwardArgs& args) {
   const OpTimer timer(device.profile(), "embedding", MovedBytes({args.y, args.y}));
-  SHOAL_CHECK(args.token.table.present() && args.y.rank() == 2);
-  for (const EmbeddingTable& table : {args.token, args.position, args.type}) CheckTable(table, args.y);
+  SHOAL_CHECK(args.tables[0].table.present() && args.y.rank() == 2);
+  for (const EmbeddingTable& table : args.tables) CheckTable(table, args.y);
   ForRows(Cpu(device), args.y.dim(0), args.y.dim(1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(EmbeddingRows)(args, begin, end);
   });

@@ -34,9 +34,9 @@ void Embedding::SetIds(const Pass& pass) const {
 void Embedding::Forward(const Pass& pass, const kernels::Tensor& x) {
   SetIds(pass);
   kernels::EmbeddingForwardArgs args;
-  args.token = {pass.Value(spec_.words), kernels::ViewOf(pass.batch.tokens)};
-  args.position = {pass.Value(spec_.positions), Positions(pass)};
-  if (spec_.types) args.type = {pass.Value(*spec_.types), Types(pass)};
+  args.tables[0] = {pass.Value(spec_.words), kernels::ViewOf(pass.batch.tokens)};
+  args.tables[1] = {pass.Value(spec_.positions), Positions(pass)};
+  if (spec_.types) args.tables[2] = {pass.Value(*spec_.types), Types(pass)};
   args.y = norm_ ? norm_->sum(pass.tokens()) : x;
   kernels::EmbeddingForward(*pass.device, args);
   if (norm_) norm_->Forward(pass, x);

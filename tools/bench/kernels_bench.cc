@@ -160,7 +160,7 @@ class Runner {
     norm_backward.d_gamma = vector(2), norm_backward.d_beta = vector(3), norm_backward.d_bias = vector(0);
     Measure(absl::StrCat("N=", rows, " C=", columns), [&] {
       kernels::EmbeddingForwardArgs embedding;
-      embedding.token = {rows_of_table, kernels::ConstTensor(ids.data(), {rows})};
+      embedding.tables[0] = {rows_of_table, kernels::ConstTensor(ids.data(), {rows})};
       embedding.y = matrix(c);
       kernels::EmbeddingForward(device_, embedding);
       kernels::EmbeddingBackward(device_,
