@@ -27,11 +27,20 @@ void CopyToHost(Device& device, const ConstTensor& x, absl::Span<float> out);
 //   x [N,C] f32|bf16 (may be columns of a wider matrix), sums [C] f32 in/out
 void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums);
 
-// y[b] = mean of the rows [offsets[b], offsets[b+1]) of x, added in order in blocks of kTokenBlock.
-//   x [N,C] f32|bf16, offsets [B+1] i32, no example empty, y [B,C] of the type of x
-void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, const Tensor& y);
+// What the sum of an example's rows is divided by.
+enum class RowDivisor {
+  kTokens,        // their number: the mean
+  kRootOfTokens,  // its square root, which keeps the variance of rows that are independent
+};
 
-// Backward of MeanRows: d_x[n] = d_y[b] / tokens of b.
-void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, const Tensor& d_x);
+// y[b] = sum of the rows [offsets[b], offsets[b+1]) of x, added in order in blocks of kTokenBlock, divided by
+// the divisor.
+//   x [N,C] f32|bf16, offsets [B+1] i32, no example empty, y [B,C] of the type of x
+void PoolRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, RowDivisor divisor,
+              const Tensor& y);
+
+// Backward of PoolRows: d_x[n] = d_y[b] / divisor.
+void PoolRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, RowDivisor divisor,
+                      const Tensor& d_x);
 
 }  // namespace shoal::kernels

@@ -92,30 +92,33 @@ TEST_CASE("column sums are added in blocks of tokens to what was there") {
 
 const std::vector<int32_t> kOffsets = {0, 1, 6, 6 + 70, kRows};
 
-std::vector<float> Means(Device& device, const std::vector<float>& x) {
+std::vector<float> Pooled(Device& device, RowDivisor divisor, const std::vector<float>& x) {
   std::vector<float> y(4 * kColumns);
-  MeanRows(device, Matrix(x), ConstTensor(kOffsets.data(), {5}), Matrix(y));
+  PoolRows(device, Matrix(x), ConstTensor(kOffsets.data(), {5}), divisor, Matrix(y));
   return y;
 }
 
-TEST_CASE("means over the tokens of examples and their gradient are those of the formula") {
+TEST_CASE("what pools the tokens of examples, and its gradient, are those of the formula") {
   const auto device = MakeDevice(2);
   const auto x = Numbers(kRows * kColumns, 1), d_y = Numbers(4 * kColumns, 2);
-  std::vector<double> y(4 * kColumns), d_x(x.size());
-  for (int64_t b = 0; b < 4; ++b) {
-    const double tokens = kOffsets[b + 1] - kOffsets[b];
-    for (int64_t n = kOffsets[b]; n < kOffsets[b + 1]; ++n) {
-      for (int64_t c = 0; c < kColumns; ++c) {
-        y[b * kColumns + c] += x[n * kColumns + c] / tokens;
-        d_x[n * kColumns + c] = d_y[b * kColumns + c] / tokens;
+  for (RowDivisor divisor : {RowDivisor::kTokens, RowDivisor::kRootOfTokens}) {
+    std::vector<double> y(4 * kColumns), d_x(x.size());
+    for (int64_t b = 0; b < 4; ++b) {
+      const double tokens = kOffsets[b + 1] - kOffsets[b];
+      const double by = divisor == RowDivisor::kTokens ? tokens : std::sqrt(tokens);
+      for (int64_t n = kOffsets[b]; n < kOffsets[b + 1]; ++n) {
+        for (int64_t c = 0; c < kColumns; ++c) {
+          y[b * kColumns + c] += x[n * kColumns + c] / by;
+          d_x[n * kColumns + c] = d_y[b * kColumns + c] / by;
+        }
       }
     }
+    CHECK(WorstError(Pooled(*device, divisor, x), y) < 1e-6);
+    std::vector<float> actual(x.size());
+    PoolRowsBackward(*device, Matrix(d_y), ConstTensor(kOffsets.data(), {5}), divisor, Matrix(actual));
+    CHECK(WorstError(actual, d_x) < 1e-6);
+    CheckSameBitsEverywhere([&](Device& other) { return Pooled(other, divisor, x); });
   }
-  CHECK(WorstError(Means(*device, x), y) < 1e-6);
-  std::vector<float> actual(x.size());
-  MeanRowsBackward(*device, Matrix(d_y), ConstTensor(kOffsets.data(), {5}), Matrix(actual));
-  CHECK(WorstError(actual, d_x) < 1e-6);
-  CheckSameBitsEverywhere([&](Device& other) { return Means(other, x); });
 }
 
 }  // namespace

@@ -17,8 +17,7 @@ constexpr int64_t kLargestSize = int64_t{1} << 31;
 const Family* FamilyOf(const ModelConfig& config) { return FindFamily(config.family, config.norm); }
 
 absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
-  const int64_t least_types = family.token_types > 0 ? 1 : 0;
-  const int64_t least_labels = HeadOf(config.head).labels == LabelCount::kNone ? 0 : 1;
+  const auto least = [](bool has) { return has ? 1 : 0; };
   const std::tuple<const char*, int64_t, int64_t> sizes[] = {
       {"vocab_size", config.vocab_size, 1},
       {"hidden_size", config.hidden_size, 1},
@@ -26,11 +25,14 @@ absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
       {"num_attention_heads", config.num_attention_heads, 1},
       {"intermediate_size", config.intermediate_size, 1},
       {"max_position_embeddings", config.max_position_embeddings, 1},
-      {"type_vocab_size", config.type_vocab_size, least_types},
-      {"number of labels", static_cast<int64_t>(config.labels.size()), least_labels},
+      {"type_vocab_size", config.type_vocab_size, least(family.token_types > 0)},
+      {"bigram_buckets", config.bigram_buckets, least(family.bigram_buckets > 0)},
+      {"ngram_buckets", config.ngram_buckets, least(family.ngram_buckets > 0)},
+      {"number of labels", static_cast<int64_t>(config.labels.size()),
+       least(HeadOf(config.head).labels != LabelCount::kNone)},
   };
-  for (const auto& [name, size, least] : sizes) {
-    if (size < least || size > kLargestSize) return InvalidConfig(absl::StrCat(name, " is ", size));
+  for (const auto& [name, size, smallest] : sizes) {
+    if (size < smallest || size > kLargestSize) return InvalidConfig(absl::StrCat(name, " is ", size));
   }
   return absl::OkStatus();
 }
@@ -68,6 +70,8 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
   };
   if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
+  if (family.bigram_buckets == 0 && config.bigram_buckets > 0) return refuse("has no bigrams");
+  if (family.ngram_buckets == 0 && config.ngram_buckets > 0) return refuse("has no n-grams");
   if (family.fixed_epsilon && config.layer_norm_eps != ModelConfig().layer_norm_eps)
     return refuse(absl::StrCat("has a layer_norm_eps of ", ModelConfig().layer_norm_eps));
   return absl::OkStatus();
@@ -126,7 +130,11 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_s
   config.num_attention_heads = spec.heads();
   config.intermediate_size = spec.intermediate_size();
   config.max_position_embeddings = spec.max_length();
-  if (const Family* const family = FamilyOf(config)) config.type_vocab_size = family->token_types;
+  if (const Family* const family = FamilyOf(config)) {
+    config.type_vocab_size = family->token_types;
+    config.bigram_buckets = family->bigram_buckets;
+    config.ngram_buckets = family->ngram_buckets;
+  }
   config.layer_norm_eps = spec.layer_norm_epsilon();
   ApplySpec(spec, head, std::move(labels), &config);
   return config;

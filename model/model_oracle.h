@@ -60,6 +60,15 @@ inline ModelConfig SmallDistilBert() {
   return config;
 }
 
+inline ModelConfig SmallWideDeep() {
+  ModelConfig config = SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS);
+  config.family = MODEL_FAMILY_WIDE_DEEP;
+  config.type_vocab_size = 0;
+  config.bigram_buckets = 11;
+  config.ngram_buckets = 23;
+  return config;
+}
+
 // Examples of different lengths.
 struct Examples {
   explicit Examples(const ModelConfig& config, const std::vector<int>& lengths = {4, 10, 1}) {
@@ -109,11 +118,14 @@ class Oracle {
   }
 
  private:
+  static absl::Span<const int32_t> Tokens(const Examples& examples, size_t example) {
+    const size_t begin = examples.offsets[example], length = examples.offsets[example + 1] - begin;
+    return absl::MakeConstSpan(examples.tokens).subspan(begin, length);
+  }
+
   // The stack's output for an example, [T,C].
   Doubles Hidden(const Examples& examples, size_t example) const {
-    const size_t begin = examples.offsets[example], length = examples.offsets[example + 1] - begin;
-    const auto tokens = absl::MakeConstSpan(examples.tokens).subspan(begin, length);
-    return layers_.Stack(recipe_.stack, layers_.Embedding(recipe_.embedding, tokens, {}));
+    return layers_.Stack(recipe_.stack, layers_.Embedding(recipe_.embedding, Tokens(examples, example), {}));
   }
 
   double HeadLoss(const LanguageModelHeadSpec& head, const Examples& examples, size_t example) const {
@@ -128,9 +140,7 @@ class Oracle {
   }
 
   double HeadLoss(const ClassificationHeadSpec& head, const Examples& examples, size_t example) const {
-    Doubles first = Hidden(examples, example);
-    first.resize(head.dense.weight.columns);
-    const Doubles logits = layers_.Labels(head, first);
+    const Doubles logits = layers_.Labels(head, Tokens(examples, example), Hidden(examples, example));
     if (head.loss == LossKind::kCrossEntropy) return PlainCrossEntropy(logits, examples.classes[example]);
     double loss = 0;
     for (size_t i = 0; i < logits.size(); ++i) {

@@ -123,6 +123,10 @@ TEST_CASE("Loss and gradients of every parameter agree with float64: RoBERTa and
   CheckAgainstOracle(SmallDistilBert());
 }
 
+TEST_CASE("Loss and gradients of every parameter agree with float64: wide and deep") {
+  CheckAgainstOracle(SmallWideDeep());
+}
+
 ModelConfig WithDropout(ModelConfig config) {
   config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.3;
   return config;
@@ -343,7 +347,7 @@ std::vector<ModelConfig> EveryModel() {
   std::vector<ModelConfig> models;
   for (const ModelConfig& config :
        {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS),
-        SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
+        SmallRoberta(), SmallDistilBert(), SmallGpt2(), SmallWideDeep()}) {
     const Family* const family = FindFamily(config.family, config.norm);
     for (const HeadInfo& head : Heads()) {
       if (FindArchitecture(*family, head.type) == nullptr) continue;
@@ -375,8 +379,8 @@ TEST_CASE("A model of any family, with any of its heads, comes back from a Huggi
 }
 
 TEST_CASE("Weights of a bare model, without its family's prefix, are read, and the head starts anew") {
-  for (const ModelConfig& config :
-       {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallRoberta(), SmallDistilBert(), SmallGpt2()}) {
+  for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallRoberta(),
+                                    SmallDistilBert(), SmallGpt2(), SmallWideDeep()}) {
     const TestDir dir;
     const Parameters parameters = MakeParameters(config);
     std::vector<SafetensorsEntry> entries;
@@ -442,6 +446,17 @@ TEST_CASE("Configurations that a family cannot have are refused") {
   config = SmallDistilBert();
   config.layer_norm_eps = 1e-5;
   CHECK(refused(config));
+  config = SmallRoberta();
+  config.bigram_buckets = 8;
+  CHECK(refused(config));
+  config = SmallRoberta();
+  config.ngram_buckets = 8;
+  CHECK(refused(config));
+  for (int64_t ModelConfig::*buckets : {&ModelConfig::bigram_buckets, &ModelConfig::ngram_buckets}) {
+    config = SmallWideDeep();
+    config.*buckets = 0;
+    CHECK(refused(config));
+  }
   config = SmallRoberta();
   config.head = HEAD_TYPE_NEXT_TOKEN;
   CHECK(refused(config));

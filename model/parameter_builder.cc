@@ -30,6 +30,10 @@ MatrixParameter ParameterBuilder::Matrix(absl::string_view name, int64_t rows, i
   return {Add(name, {rows, columns}, Initializer::NORMAL), rows, columns, group()};
 }
 
+MatrixParameter ParameterBuilder::ZeroMatrix(absl::string_view name, int64_t rows, int64_t columns) {
+  return {Add(name, {rows, columns}, Initializer::ZEROS), rows, columns, group()};
+}
+
 VectorParameter ParameterBuilder::Vector(absl::string_view name, int64_t size, Initializer::Kind kind) {
   return {Add(name, {size}, kind), size, group()};
 }

@@ -27,6 +27,8 @@ class ParameterBuilder {
   void SetPrefix(std::string prefix);
 
   MatrixParameter Matrix(absl::string_view name, int64_t rows, int64_t columns);
+  // Starts at 0.
+  MatrixParameter ZeroMatrix(absl::string_view name, int64_t rows, int64_t columns);
   // `name`.weight and `name`.bias, as for all below.
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in, const LinearOptions& options);
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in) { return Linear(name, out, in, {}); }

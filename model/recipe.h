@@ -29,12 +29,14 @@ struct NormSpec {
   double epsilon = 1e-12;  // added to the variance
 };
 
-// dropout(norm(word + position + type))
+// dropout(norm(word + position + type + bigram))
 struct EmbeddingSpec {
   MatrixParameter words;                 // [V,C]
   MatrixParameter positions;             // [P,C]
   int64_t first_position = 0;            // an example's token i has row i + first_position
   std::optional<MatrixParameter> types;  // [T,C]
+  // [buckets,C]; a token's row is the bucket of it and the token before it (kernels/token_ids.h)
+  std::optional<MatrixParameter> bigrams;
   std::optional<NormSpec> norm;
   double dropout = 0;
 };
@@ -69,15 +71,30 @@ struct StackSpec {
   std::optional<NormSpec> last_norm;  // pre-norm only, which needs it
 };
 
-// A label (or numbers) per example, from its first token x:
-// labels(dropout(activation(dense(input_dropout(x)))))
+inline constexpr int kMaxNgram = 3;
+
+// The n-grams of an example, up to kMaxNgram tokens long, as a bag:
+// scale / sqrt(tokens) * the sum of table[bucket of the n-gram] (kernels/token_ids.h) over all its n-grams
+struct NgramBagSpec {
+  MatrixParameter table;  // [buckets,L]
+  double scale = 1;
+};
+
+// What stands for an example in the rows of its tokens.
+enum class Pooling { kFirst, kMean };
+
+// A label (or numbers) per example, from what its tokens are pooled to, x:
+// labels(dropout(activation(dense(input_dropout(x))))) + ngrams
+// Without `dense`: labels(dropout(x)) + ngrams
 struct ClassificationHeadSpec {
   LossKind loss = LossKind::kCrossEntropy;
-  double input_dropout = 0;
-  LinearSpec dense;  // [C,C]
+  Pooling pooling = Pooling::kFirst;
+  double input_dropout = 0;         // with `dense`
+  std::optional<LinearSpec> dense;  // [C,C]
   kernels::Activation activation = kernels::Activation::kTanh;
   double dropout = 0;
   LinearSpec labels;  // [L,C]
+  std::optional<NgramBagSpec> ngrams;
 };
 
 // The next token after each token except an example's last: words(x).

@@ -1,6 +1,7 @@
 #include "kernels/elementwise.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "common/base/status.h"
@@ -91,8 +92,8 @@ void SumRows(const ConstTensor& x, int64_t begin, int64_t end, float* sums) {
   });
 }
 
-// y = mean over blocks of rows [begin, end) of x; sums and total are scratch memory of [C].
-void MeanOfRows(const ConstTensor& x, int64_t begin, int64_t end, float* sums, float* total,
+// y = scale * the sum over blocks of rows [begin, end) of x; sums and total are scratch memory of [C].
+void PoolRowsOf(const ConstTensor& x, int64_t begin, int64_t end, float scale, float* sums, float* total,
                 const Tensor& y) {
   const int64_t columns = x.dim(1);
   std::fill_n(total, columns, 0.0f);
@@ -101,7 +102,6 @@ void MeanOfRows(const ConstTensor& x, int64_t begin, int64_t end, float* sums, f
     MapRow(columns, total, total,
            [&](int64_t i, RowVec sum, auto lanes) HWY_ATTR { return hn::Add(sum, lanes.Load(sums + i)); });
   }
-  const float scale = 1.0f / static_cast<float>(end - begin);
   WithType(x.type(), [&](auto* type) {
     using T = TypeOf<decltype(type)>;
     MapRow(columns, total, y.as<T>(),
@@ -122,7 +122,7 @@ HWY_EXPORT(ScalePiece);
 HWY_EXPORT(ConvertPiece);
 HWY_EXPORT(ScaleRow);
 HWY_EXPORT(SumRows);
-HWY_EXPORT(MeanOfRows);
+HWY_EXPORT(PoolRowsOf);
 
 bool IsFloat(DType type) { return type == DType::kF32 || type == DType::kBf16; }
 
@@ -130,13 +130,18 @@ bool Alike(const ConstTensor& a, const ConstTensor& b) {
   return IsFloat(a.type()) && a.type() == b.type() && SameShape(a, b);
 }
 
-void CheckMeans(const ConstTensor& rows, const ConstTensor& offsets, const ConstTensor& means) {
-  SHOAL_CHECK(rows.rank() == 2 && means.rank() == 2 && rows.dim(1) == means.dim(1));
-  SHOAL_CHECK(IsFloat(rows.type()) && rows.type() == means.type());
-  SHOAL_CHECK(offsets.rank() == 1 && offsets.dim(0) == means.dim(0) + 1);
+void CheckPooled(const ConstTensor& rows, const ConstTensor& offsets, const ConstTensor& pooled) {
+  SHOAL_CHECK(rows.rank() == 2 && pooled.rank() == 2 && rows.dim(1) == pooled.dim(1));
+  SHOAL_CHECK(IsFloat(rows.type()) && rows.type() == pooled.type());
+  SHOAL_CHECK(offsets.rank() == 1 && offsets.dim(0) == pooled.dim(0) + 1);
   const int32_t* offset = offsets.i32();
-  for (int64_t b = 0; b < means.dim(0); ++b) SHOAL_CHECK(offset[b] < offset[b + 1]);
-  SHOAL_CHECK(offset[0] == 0 && offset[means.dim(0)] == rows.dim(0));
+  for (int64_t b = 0; b < pooled.dim(0); ++b) SHOAL_CHECK(offset[b] < offset[b + 1]);
+  SHOAL_CHECK(offset[0] == 0 && offset[pooled.dim(0)] == rows.dim(0));
+}
+
+float ScaleOf(RowDivisor divisor, int64_t tokens) {
+  const auto count = static_cast<float>(tokens);
+  return 1.0f / (divisor == RowDivisor::kTokens ? count : std::sqrt(count));
 }
 
 }  // namespace
@@ -192,24 +197,28 @@ void AddColumnSums(Device& device, const ConstTensor& x, const Tensor& sums) {
   blocks.AddTo(0, sums.f32());
 }
 
-void MeanRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, const Tensor& y) {
-  const OpTimer timer(device.profile(), "mean rows", MovedBytes({x, y}));
-  CheckMeans(x, offsets, y);
+void PoolRows(Device& device, const ConstTensor& x, const ConstTensor& offsets, RowDivisor divisor,
+              const Tensor& y) {
+  const OpTimer timer(device.profile(), "pool rows", MovedBytes({x, y}));
+  CheckPooled(x, offsets, y);
   const int64_t columns = x.dim(1);
   const int32_t* offset = offsets.i32();
   CpuDevice& cpu = Cpu(device);
   cpu.pool().ParallelFor(y.dim(0), [&](int64_t b, int thread) {
     auto* sums = reinterpret_cast<float*>(cpu.scratch().OfThread(thread, 2 * columns * sizeof(float)));
-    HWY_DYNAMIC_DISPATCH(MeanOfRows)(x, offset[b], offset[b + 1], sums, sums + columns, y.Rows(b, b + 1));
+    HWY_DYNAMIC_DISPATCH(PoolRowsOf)
+    (x, offset[b], offset[b + 1], ScaleOf(divisor, offset[b + 1] - offset[b]), sums, sums + columns,
+     y.Rows(b, b + 1));
   });
 }
 
-void MeanRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, const Tensor& d_x) {
-  const OpTimer timer(device.profile(), "mean rows backward", MovedBytes({d_y, d_x}));
-  CheckMeans(d_x, offsets, d_y);
+void PoolRowsBackward(Device& device, const ConstTensor& d_y, const ConstTensor& offsets, RowDivisor divisor,
+                      const Tensor& d_x) {
+  const OpTimer timer(device.profile(), "pool rows backward", MovedBytes({d_y, d_x}));
+  CheckPooled(d_x, offsets, d_y);
   const int32_t* offset = offsets.i32();
   Cpu(device).pool().ParallelFor(d_y.dim(0), [&](int64_t b, int) {
-    const float scale = 1.0f / static_cast<float>(offset[b + 1] - offset[b]);
+    const float scale = ScaleOf(divisor, offset[b + 1] - offset[b]);
     for (int64_t n = offset[b]; n < offset[b + 1]; ++n) HWY_DYNAMIC_DISPATCH(ScaleRow)(d_y, b, scale, d_x, n);
   });
 }

@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <optional>
 
 #include "common/base/status.h"
 #include "kernels/activation.h"
@@ -6,6 +7,7 @@
 #include "kernels/embedding.h"
 #include "model/layers/head.h"
 #include "model/layers/linear.h"
+#include "model/layers/ngram_bag.h"
 
 namespace shoal::model {
 namespace {
@@ -13,14 +15,22 @@ namespace {
 class ClassificationHead : public Head {
  public:
   ClassificationHead(const LayerPlan& plan, const ClassificationHeadSpec& spec)
-      : spec_(spec), dense_map_(spec.dense), labels_map_(spec.labels) {
+      : spec_(spec), labels_map_(spec.labels) {
     const int64_t examples = plan.limits.examples;
-    gathered_ = plan.Add(Use::kKept, examples, dense_map_.in(), plan.activations);
-    first_ = converts(plan.activations) ? plan.Add(Use::kKept, examples, dense_map_.in()) : gathered_;
-    dense_ = plan.Add(Use::kKept, examples, dense_map_.out());
-    pooled_ = plan.Add(Use::kKept, examples, dense_map_.out());
-    d_pooled_ = plan.Add(Use::kBackward, examples, dense_map_.out());
+    pooled_ = plan.Add(Use::kKept, examples, labels_map_.in(), plan.activations);
+    first_ = converts(plan.activations) ? plan.Add(Use::kKept, examples, labels_map_.in()) : pooled_;
+    features_ = first_;
+    if (spec.dense) {
+      dense_map_.emplace(*spec.dense);
+      dense_ = plan.Add(Use::kKept, examples, dense_map_->out());
+      features_ = plan.Add(Use::kKept, examples, dense_map_->out());
+    }
+    d_features_ = plan.Add(Use::kBackward, examples, labels_map_.in());
     logits_ = plan.Add(Use::kKept, examples, labels_map_.out());
+    if (spec.ngrams) {
+      ngrams_.emplace(plan, *spec.ngrams);
+      of_ngrams_ = plan.Add(Use::kForward, examples, labels_map_.out());
+    }
   }
 
   kernels::LossSum Train(const Pass& pass, const kernels::ConstTensor& hidden,
@@ -50,49 +60,80 @@ class ClassificationHead : public Head {
   kernels::Dropout InputDropout(const Pass& pass) const {
     return DropoutOfExamples(pass, spec_.input_dropout, "head input");
   }
-  kernels::Dropout PooledDropout(const Pass& pass) const {
+  kernels::Dropout FeatureDropout(const Pass& pass) const {
     return DropoutOfExamples(pass, spec_.dropout, "head");
+  }
+
+  // [N,C] to [B,C]
+  void Pool(const Pass& pass, const kernels::ConstTensor& hidden, const kernels::Tensor& pooled) const {
+    if (spec_.pooling == Pooling::kFirst)
+      return kernels::GatherRows(*pass.device, hidden, FirstRows(pass), pooled);
+    kernels::PoolRows(*pass.device, hidden, kernels::ViewOf(pass.batch.offsets), kernels::RowDivisor::kTokens,
+                      pooled);
+  }
+  void PoolBackward(const Pass& pass, const kernels::ConstTensor& d_pooled,
+                    const kernels::Tensor& d_hidden) const {
+    if (spec_.pooling == Pooling::kFirst)
+      return kernels::ScatterRows(*pass.device, d_pooled, FirstRows(pass), d_hidden);
+    kernels::PoolRowsBackward(*pass.device, d_pooled, kernels::ViewOf(pass.batch.offsets),
+                              kernels::RowDivisor::kTokens, d_hidden);
+  }
+
+  void DenseForward(const Pass& pass, const kernels::Tensor& first, const kernels::Tensor& features) {
+    const kernels::Tensor dense = dense_.Matrix(first.dim(0));
+    Drop(pass, InputDropout(pass), first);
+    dense_map_->ForwardProduct(pass, first, dense);
+    kernels::ActivationForward(*pass.device, {spec_.activation, dense, dense_map_->bias(pass), features});
+  }
+  // `d_features` in; its contents are undefined afterwards. `d_first` out.
+  void DenseBackward(const Pass& pass, const kernels::Tensor& d_features, const kernels::Tensor& d_first) {
+    kernels::ActivationBackwardArgs activation;
+    activation.activation = spec_.activation;
+    activation.x = dense_.Matrix(d_features.dim(0));
+    activation.bias = dense_map_->bias(pass);
+    activation.d_y = d_features;
+    activation.d_x = d_features;
+    activation.d_bias = dense_map_->bias_gradient(pass);
+    kernels::ActivationBackward(*pass.device, activation);
+    dense_map_->BackwardWeight(pass, first_.Matrix(d_features.dim(0)), d_features);
+    dense_map_->BackwardInput(pass, d_features, d_first);
+    Drop(pass, InputDropout(pass), d_first);
   }
 
   // Returns the logits.
   kernels::Tensor Forward(const Pass& pass, const kernels::ConstTensor& hidden) {
     const int64_t examples = pass.batch.example_count();
-    const kernels::Tensor gathered = gathered_.Matrix(examples), first = first_.Matrix(examples);
-    const kernels::Tensor dense = dense_.Matrix(examples), pooled = pooled_.Matrix(examples);
-    const kernels::Tensor logits = logits_.Matrix(examples);
-    kernels::GatherRows(*pass.device, hidden, FirstRows(pass), gathered);
-    if (converts(gathered.type())) kernels::Convert(*pass.device, gathered, first);
-    Drop(pass, InputDropout(pass), first);
-    dense_map_.ForwardProduct(pass, first, dense);
-    kernels::ActivationForward(*pass.device, {spec_.activation, dense, dense_map_.bias(pass), pooled});
-    Drop(pass, PooledDropout(pass), pooled);
-    labels_map_.Forward(pass, pooled, logits);
+    const kernels::Tensor pooled = pooled_.Matrix(examples), first = first_.Matrix(examples);
+    const kernels::Tensor features = features_.Matrix(examples), logits = logits_.Matrix(examples);
+    Pool(pass, hidden, pooled);
+    if (converts(pooled.type())) kernels::Convert(*pass.device, pooled, first);
+    if (dense_map_) DenseForward(pass, first, features);
+    Drop(pass, FeatureDropout(pass), features);
+    labels_map_.Forward(pass, features, logits);
+    if (ngrams_) {
+      const kernels::Tensor of_ngrams = of_ngrams_.Matrix(examples);
+      ngrams_->Forward(pass, of_ngrams);
+      kernels::Add(*pass.device, logits, of_ngrams, logits);
+    }
     return logits;
   }
 
   void Backward(const Pass& pass, const kernels::Tensor& d_logits, const kernels::Tensor& d_hidden) {
     const int64_t examples = pass.batch.example_count();
-    const kernels::Tensor pooled = pooled_.Matrix(examples), d_pooled = d_pooled_.Matrix(examples);
+    const kernels::Tensor features = features_.Matrix(examples), d_features = d_features_.Matrix(examples);
+    if (ngrams_) ngrams_->Backward(pass, d_logits);
     labels_map_.BackwardBias(pass, d_logits);
-    labels_map_.BackwardWeight(pass, pooled, d_logits);
-    labels_map_.BackwardInput(pass, d_logits, d_pooled);
-    Drop(pass, PooledDropout(pass), d_pooled);
-    kernels::ActivationBackwardArgs activation;
-    activation.activation = spec_.activation;
-    activation.x = dense_.Matrix(examples);
-    activation.bias = dense_map_.bias(pass);
-    activation.d_y = d_pooled;
-    activation.d_x = d_pooled;
-    activation.d_bias = dense_map_.bias_gradient(pass);
-    kernels::ActivationBackward(*pass.device, activation);
-    dense_map_.BackwardWeight(pass, first_.Matrix(examples), d_pooled);
-    const kernels::Tensor d_first = pooled;  // free by now
-    dense_map_.BackwardInput(pass, d_pooled, d_first);
-    Drop(pass, InputDropout(pass), d_first);
-    const kernels::Tensor gathered = gathered_.Matrix(examples);  // free too, unless it is first_
-    if (converts(gathered.type())) kernels::Convert(*pass.device, d_first, gathered);
-    kernels::ScatterRows(*pass.device, converts(gathered.type()) ? gathered : d_first, FirstRows(pass),
-                         d_hidden);
+    labels_map_.BackwardWeight(pass, features, d_logits);
+    labels_map_.BackwardInput(pass, d_logits, d_features);
+    Drop(pass, FeatureDropout(pass), d_features);
+    kernels::Tensor d_first = d_features;
+    if (dense_map_) {
+      d_first = features;  // free by now
+      DenseBackward(pass, d_features, d_first);
+    }
+    const kernels::Tensor pooled = pooled_.Matrix(examples);  // free too, unless it is first_
+    if (converts(pooled.type())) kernels::Convert(*pass.device, d_first, pooled);
+    PoolBackward(pass, converts(pooled.type()) ? pooled : d_first, d_hidden);
   }
 
   // The sum over the examples. `d_logits` may be `logits`, or empty.
@@ -113,9 +154,14 @@ class ClassificationHead : public Head {
   }
 
   const ClassificationHeadSpec spec_;
-  const Linear dense_map_, labels_map_;
-  Buffer gathered_;  // the rows of the first tokens, in the activations' type
-  Buffer first_, dense_, pooled_, d_pooled_, logits_;
+  std::optional<Linear> dense_map_;
+  const Linear labels_map_;
+  std::optional<NgramBag> ngrams_;
+  Buffer pooled_;    // in the activations' type
+  Buffer first_;     // the same in f32
+  Buffer dense_;     // dense(first), without its bias
+  Buffer features_;  // what the labels are computed from
+  Buffer d_features_, logits_, of_ngrams_;
 };
 
 }  // namespace

@@ -10,8 +10,9 @@
 
 namespace shoal::model {
 
-// From token ids to the input of the stack: dropout(norm(word + position + type)), with types and norm where
-// the recipe has them. Positions count from the start of each example. Not thread-safe.
+// From token ids to the input of the stack: dropout(norm(word + position + type + bigram)), with types,
+// bigrams and norm where the recipe has them. Positions count from the start of each example. Not
+// thread-safe.
 class Embedding {
  public:
   Embedding(const LayerPlan& plan, const EmbeddingSpec& spec);
@@ -29,6 +30,7 @@ class Embedding {
   kernels::ConstTensor Positions(const Pass& pass) const;
   // Token types; all 0 when the batch has none.
   kernels::ConstTensor Types(const Pass& pass) const;
+  kernels::ConstTensor Bigrams(const Pass& pass) const { return bigrams_.Vector(pass.tokens()); }
   kernels::Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
   // Gradient of the sum of the table rows.
   kernels::ConstTensor SumGradient(const Pass& pass, kernels::ConstTensor d_x,
@@ -37,7 +39,7 @@ class Embedding {
   const EmbeddingSpec spec_;
   std::optional<Norm> norm_;
   const Buffer d_x_, d_sum_;
-  const Buffer positions_, no_types_;  // [N] i32
+  const Buffer positions_, no_types_, bigrams_;  // [N] i32
 };
 
 }  // namespace shoal::model

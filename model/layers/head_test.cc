@@ -24,24 +24,45 @@ void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::Plai
   CHECK(head->Evaluate(pass, harness.View(x), {}).loss == loss.loss);
 }
 
-TEST_CASE("A classification head, its loss and its gradients are those of float64") {
+void CheckClassificationHead(LayerHarness& harness, ClassificationHeadSpec spec) {
   const std::vector<int32_t> classes = {2, 0, 1};
+  spec.labels = harness.builder.Linear("labels", kLabels, kChannels);
+  harness.batch().classes = classes;
+  CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
+    double loss = 0;
+    for (size_t e = 0; e < classes.size(); ++e) {
+      const int32_t begin = harness.offsets()[e], end = harness.offsets()[e + 1];
+      const Doubles rows(x.begin() + begin * kChannels, x.begin() + end * kChannels);
+      const auto tokens = harness.tokens().subspan(begin, end - begin);
+      loss += PlainCrossEntropy(PlainLayers(theta).Labels(spec, tokens, rows), classes[e]);
+    }
+    return loss;
+  });
+}
+
+TEST_CASE("A classification head, its loss and its gradients are those of float64") {
   for (kernels::Activation activation : {kernels::Activation::kTanh, kernels::Activation::kRelu}) {
-    LayerHarness harness;
-    ClassificationHeadSpec spec;
-    spec.dense = harness.builder.Linear("dense", kChannels, kChannels);
-    spec.labels = harness.builder.Linear("labels", kLabels, kChannels);
-    spec.activation = activation;
-    harness.batch().classes = classes;
-    CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
-      double loss = 0;
-      for (size_t e = 0; e < classes.size(); ++e) {
-        const auto first = x.begin() + harness.offsets()[e] * kChannels;
-        loss +=
-            PlainCrossEntropy(PlainLayers(theta).Labels(spec, Doubles(first, first + kChannels)), classes[e]);
-      }
-      return loss;
-    });
+    for (Pooling pooling : {Pooling::kFirst, Pooling::kMean}) {
+      LayerHarness harness;
+      ClassificationHeadSpec spec;
+      spec.dense = harness.builder.Linear("dense", kChannels, kChannels);
+      spec.activation = activation;
+      spec.pooling = pooling;
+      CheckClassificationHead(harness, spec);
+    }
+  }
+}
+
+TEST_CASE("So are those of a head without a dense layer, with a bag of n-grams, and with both") {
+  for (bool dense : {false, true}) {
+    for (bool ngrams : {false, true}) {
+      LayerHarness harness;
+      ClassificationHeadSpec spec;
+      spec.pooling = Pooling::kMean;
+      if (dense) spec.dense = harness.builder.Linear("dense", kChannels, kChannels);
+      if (ngrams) spec.ngrams = NgramBagSpec{harness.builder.Matrix("ngrams", 19, kLabels), 1.5};
+      CheckClassificationHead(harness, spec);
+    }
   }
 }
 

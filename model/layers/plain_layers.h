@@ -39,6 +39,19 @@ inline double PlainCrossEntropy(const Doubles& logits, int64_t label) {
   return std::log(sum) - logits[label];
 }
 
+// The bucket of the n-gram of `length` tokens that ends with tokens[t] (kernels/token_ids.h).
+inline int64_t PlainBucket(absl::Span<const int32_t> tokens, int64_t t, int length, int64_t buckets) {
+  uint64_t hash = length;
+  for (int64_t i = t - length + 1; i <= t; ++i) {
+    hash ^= i < 0 ? 0xFFFFFFFFu : static_cast<uint32_t>(tokens[i]);
+    hash += 0x9E3779B97F4A7C15u;
+    hash = (hash ^ hash >> 30) * 0xBF58476D1CE4E5B9u;
+    hash = (hash ^ hash >> 27) * 0x94D049BB133111EBu;
+    hash ^= hash >> 31;
+  }
+  return static_cast<int64_t>(hash % buckets);
+}
+
 // Rows are those of one example, [T,C].
 class PlainLayers {
  public:
@@ -86,6 +99,8 @@ class PlainLayers {
       add(spec.words, t, tokens[t]);
       add(spec.positions, t, static_cast<int64_t>(t) + spec.first_position);
       if (spec.types) add(*spec.types, t, types.empty() ? 0 : types[t]);
+      if (spec.bigrams)
+        add(*spec.bigrams, t, PlainBucket(tokens, static_cast<int64_t>(t), 2, spec.bigrams->rows));
     }
     return spec.norm ? Norm(*spec.norm, x) : x;
   }
@@ -117,14 +132,37 @@ class PlainLayers {
     return spec.last_norm ? Norm(*spec.last_norm, x) : x;
   }
 
-  // The labels from the first token's row, `x` [C].
-  Doubles Labels(const ClassificationHeadSpec& spec, const Doubles& x) const {
-    Doubles dense = Linear(spec.dense, x);
-    for (double& value : dense) value = PlainActivation(spec.activation, value);
-    return Linear(spec.labels, dense);
+  // The labels of the example whose rows are `x` [T,C].
+  Doubles Labels(const ClassificationHeadSpec& spec, absl::Span<const int32_t> tokens,
+                 const Doubles& x) const {
+    const size_t channels = spec.labels.weight.columns;
+    Doubles pooled(x.begin(), x.begin() + channels);
+    if (spec.pooling == Pooling::kMean) {
+      for (size_t i = channels; i < x.size(); ++i) pooled[i % channels] += x[i];
+      for (double& value : pooled) value /= static_cast<double>(tokens.size());
+    }
+    if (spec.dense) {
+      pooled = Linear(*spec.dense, pooled);
+      for (double& value : pooled) value = PlainActivation(spec.activation, value);
+    }
+    const Doubles labels = Linear(spec.labels, pooled);
+    return spec.ngrams ? PlainSum(labels, Ngrams(*spec.ngrams, tokens)) : labels;
   }
 
  private:
+  Doubles Ngrams(const NgramBagSpec& spec, absl::Span<const int32_t> tokens) const {
+    const MatrixParameter& table = spec.table;
+    Doubles sum(table.columns);
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      for (int length = 1; length <= kMaxNgram; ++length) {
+        const int64_t row = PlainBucket(tokens, static_cast<int64_t>(t), length, table.rows);
+        for (int64_t c = 0; c < table.columns; ++c) sum[c] += theta_[table.offset + row * table.columns + c];
+      }
+    }
+    for (double& value : sum) value *= spec.scale / std::sqrt(static_cast<double>(tokens.size()));
+    return sum;
+  }
+
   // The attention of query `q` over the first `keys` keys; `context` [C] out, for this head.
   static void Attend(const AttentionSpec& spec, const Doubles& qkv, int64_t head, int64_t q, int64_t keys,
                      double* context) {
