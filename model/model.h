@@ -48,9 +48,9 @@ class Model {
   // first, once its part is written.
   virtual void Backward(GroupFinal group_final) = 0;
 
-  // Forward without dropout. `logits` out: [B, labels], or with HEAD_TYPE_NEXT_TOKEN [N, vocabulary];
-  // empty when they are not wanted. Returns the loss if the batch has targets (otherwise `rows` is 0);
-  // `correct` only for heads with cross-entropy.
+  // Forward without dropout; the loss is that of the logits. `logits` out: [B, labels], or with
+  // HEAD_TYPE_NEXT_TOKEN [N, vocabulary]; empty when they are not wanted. Returns the loss if the batch has
+  // targets (otherwise `rows` is 0); `correct` only for heads with cross-entropy.
   virtual kernels::LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
   // The planned memory, without the kernels' scratch memory.

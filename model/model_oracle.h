@@ -140,8 +140,11 @@ class Oracle {
   }
 
   double HeadLoss(const ClassificationHeadSpec& head, const Examples& examples, size_t example) const {
-    const Doubles logits = layers_.Labels(head, Tokens(examples, example), Hidden(examples, example));
-    if (head.loss == LossKind::kCrossEntropy) return PlainCrossEntropy(logits, examples.classes[example]);
+    const auto tokens = Tokens(examples, example);
+    const Doubles hidden = Hidden(examples, example);
+    if (head.loss == LossKind::kCrossEntropy)
+      return layers_.ClassLoss(head, tokens, hidden, examples.classes[example]);
+    const Doubles logits = layers_.Labels(head, tokens, hidden);
     double loss = 0;
     for (size_t i = 0; i < logits.size(); ++i) {
       const double target = examples.targets[example * logits.size() + i];

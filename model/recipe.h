@@ -84,8 +84,12 @@ struct NgramBagSpec {
 enum class Pooling { kFirst, kMean };
 
 // A label (or numbers) per example, from what its tokens are pooled to, x:
-// labels(dropout(activation(dense(input_dropout(x))))) + ngrams
-// Without `dense`: labels(dropout(x)) + ngrams
+// labels(dropout(activation(dense(input_dropout(x)))))
+// Without `dense`: labels(dropout(x))
+//
+// With `ngrams`, which needs cross-entropy, there are two classifiers that are trained each by itself: the
+// loss in training is the mean of theirs. What they predict is the sum of their logits, the normalized
+// product of their probabilities.
 struct ClassificationHeadSpec {
   LossKind loss = LossKind::kCrossEntropy;
   Pooling pooling = Pooling::kFirst;

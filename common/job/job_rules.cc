@@ -1,6 +1,7 @@
 #include "common/job/job_rules.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -148,14 +149,15 @@ void FillDefaults(Message* message) {
   }
 }
 
-void ClearLaterDefaults(Message* message) {
+void ClearUnusedLaterFields(Message* message) {
   const Descriptor* descriptor = message->GetDescriptor();
+  const std::unique_ptr<const Message> unset(message->New());
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
     if (!IsSet(*message, field)) continue;
     if (IsGroup(field)) {
-      ClearLaterDefaults(message->GetReflection()->MutableMessage(message, field));
-    } else if (RuleOf(field).added_later() && FormatScalar(*message, field) == RuleOf(field).default_()) {
+      ClearUnusedLaterFields(message->GetReflection()->MutableMessage(message, field));
+    } else if (RuleOf(field).added_later() && FormatScalar(*message, field) == FormatScalar(*unset, field)) {
       message->GetReflection()->ClearField(message, field);
     }
   }

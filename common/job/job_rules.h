@@ -64,8 +64,8 @@ std::string FieldPath(absl::string_view prefix, absl::string_view name);
 // the optional ones. What is set stays. A default that does not apply (only_with) stays unset.
 void FillDefaults(google::protobuf::Message* message);
 
-// Clears the fields that were added later and have their default (FieldRule.added_later).
-void ClearLaterDefaults(google::protobuf::Message* message);
+// Clears the fields that were added later and have the value that unset has (FieldRule.added_later).
+void ClearUnusedLaterFields(google::protobuf::Message* message);
 
 // Replaces every path in the message (FieldRule.path), also in lists, by `map` of it.
 void MapPaths(const std::function<std::string(const std::string&)>& map, google::protobuf::Message* message);

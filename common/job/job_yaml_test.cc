@@ -292,7 +292,56 @@ TEST_CASE("The numerics text is the same exactly for jobs that compute the same"
 
 // Checkpoints on disk name its SHA-256: a field that is added now must not change it (FieldRule.added_later).
 TEST_CASE("The numerics text of a job stays what it was in November 2026") {
-  CHECK(NumericsText(*Parse(kJob)) == R"(@@@)");
+  CHECK(NumericsText(*Parse(kJob)) == R"(task: text-classification
+seed: 1
+data:
+  files: [sections.tsv]
+  format: tsv
+  text: [name, text]
+  label: section
+  split:
+    train: 0.9
+    validation: 0.05
+    test: 0.05
+  min_class_count: 0
+tokenizer:
+  type: sentencepiece
+  vocab_size: 8000
+model:
+  family: bert
+  hidden_size: 128
+  layers: 2
+  heads: 2
+  intermediate_size: 512
+  max_length: 64
+  norm: post
+  activation: gelu
+  layer_norm_epsilon: 1e-12
+  dropout: 0.1
+  attention_dropout: 0.1
+train:
+  epochs: 3
+  slots: 4
+  slot_batch: 16
+  micro_batches: 1
+  precision: f32
+  wire: f32
+  mode: sync
+optimizer:
+  type: adamw
+  learning_rate: 0.001
+  beta1: 0.9
+  beta2: 0.999
+  epsilon: 1e-08
+  weight_decay: 0
+  clip_norm: 0
+schedule:
+  type: linear
+  warmup: 0 rounds
+  end_factor: 0
+numerics: strict
+)");
+  CHECK(NumericsText(*Parse(kJob, {{"tokenizer.lowercase=false"}, ""})) == NumericsText(*Parse(kJob)));
   CHECK(absl::StrContains(NumericsText(*Parse(kJob, {{"tokenizer.lowercase=true"}, ""})), "lowercase: true"));
 }
 

@@ -48,8 +48,9 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
-constexpr Architecture kArchitectures[] = {
-    {"WideDeepForSequenceClassification", kSequenceHeads, SequenceHead}};
+// The two parts' logits are added, which makes no sense for numbers.
+constexpr HeadType kHeads[] = {HEAD_TYPE_CLASS};
+constexpr Architecture kArchitectures[] = {{"WideDeepForSequenceClassification", kHeads, SequenceHead}};
 
 constexpr Family Make() {
   Family family;

@@ -28,6 +28,7 @@ class ClassificationHead : public Head {
     d_features_ = plan.Add(Use::kBackward, examples, labels_map_.in());
     logits_ = plan.Add(Use::kKept, examples, labels_map_.out());
     if (spec.ngrams) {
+      SHOAL_CHECK(spec.loss == LossKind::kCrossEntropy);
       ngrams_.emplace(plan, *spec.ngrams);
       of_ngrams_ = plan.Add(Use::kForward, examples, labels_map_.out());
     }
@@ -36,7 +37,12 @@ class ClassificationHead : public Head {
   kernels::LossSum Train(const Pass& pass, const kernels::ConstTensor& hidden,
                          const kernels::Tensor& d_hidden) override {
     const kernels::Tensor logits = Forward(pass, hidden);
-    const kernels::LossSum loss = Loss(pass, logits, logits);
+    kernels::LossSum loss = Loss(pass, logits, logits);
+    if (ngrams_) {
+      const kernels::Tensor of_ngrams = NgramLogits(pass);
+      loss.loss = (loss.loss + Loss(pass, of_ngrams, of_ngrams).loss) / 2;
+      ngrams_->Backward(pass, of_ngrams);
+    }
     Backward(pass, logits, d_hidden);
     return loss;
   }
@@ -44,6 +50,7 @@ class ClassificationHead : public Head {
   kernels::LossSum Evaluate(const Pass& pass, const kernels::ConstTensor& hidden,
                             absl::Span<float> out) override {
     const kernels::Tensor logits = Forward(pass, hidden);
+    if (ngrams_) kernels::Add(*pass.device, logits, NgramLogits(pass), logits);
     SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == logits.size());
     if (!out.empty()) kernels::CopyToHost(*pass.device, logits, out);
     if (pass.batch.classes.empty() && pass.batch.targets.empty()) return {};
@@ -110,18 +117,18 @@ class ClassificationHead : public Head {
     if (dense_map_) DenseForward(pass, first, features);
     Drop(pass, FeatureDropout(pass), features);
     labels_map_.Forward(pass, features, logits);
-    if (ngrams_) {
-      const kernels::Tensor of_ngrams = of_ngrams_.Matrix(examples);
-      ngrams_->Forward(pass, of_ngrams);
-      kernels::Add(*pass.device, logits, of_ngrams, logits);
-    }
+    return logits;
+  }
+
+  kernels::Tensor NgramLogits(const Pass& pass) {
+    const kernels::Tensor logits = of_ngrams_.Matrix(pass.batch.example_count());
+    ngrams_->Forward(pass, logits);
     return logits;
   }
 
   void Backward(const Pass& pass, const kernels::Tensor& d_logits, const kernels::Tensor& d_hidden) {
     const int64_t examples = pass.batch.example_count();
     const kernels::Tensor features = features_.Matrix(examples), d_features = d_features_.Matrix(examples);
-    if (ngrams_) ngrams_->Backward(pass, d_logits);
     labels_map_.BackwardBias(pass, d_logits);
     labels_map_.BackwardWeight(pass, features, d_logits);
     labels_map_.BackwardInput(pass, d_logits, d_features);
@@ -143,6 +150,7 @@ class ClassificationHead : public Head {
       kernels::CrossEntropyArgs args;
       args.logits = logits;
       args.labels = kernels::ViewOf(pass.batch.classes);
+      args.scale = ngrams_ ? 0.5f : 1.0f;
       args.d_logits = d_logits;
       return kernels::CrossEntropy(*pass.device, args);
     }

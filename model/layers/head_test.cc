@@ -10,34 +10,40 @@ namespace {
 
 constexpr int64_t kChannels = 12, kLabels = 3, kWords = 7;
 
-// `plain` gives the loss in float64.
+// `plain` gives the loss in float64, in training and in an evaluation.
 template <typename Spec>
-void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::PlainLoss& plain) {
+void CheckHead(LayerHarness& harness, const Spec& spec, const LayerHarness::PlainLoss& plain,
+               const LayerHarness::PlainLoss& evaluation) {
   const std::unique_ptr<Head> head = MakeHead(harness.plan, spec);
   const Pass pass = harness.Start();
   harness.ClearGradient();
   // No row of these comes near ReLU's kink, where finite differences don't give the gradient.
   std::vector<float> x = harness.Random(kChannels, 14), d_x(x.size(), std::nanf(""));
-  const kernels::LossSum loss = head->Train(pass, harness.View(x), harness.View(d_x));
-  CHECK(loss.loss == Approx(plain(harness.Wide(harness.theta()), harness.Wide(x))).epsilon(1e-5));
+  const auto expected = [&](const LayerHarness::PlainLoss& loss) {
+    return Approx(loss(harness.Wide(harness.theta()), harness.Wide(x))).epsilon(1e-5);
+  };
+  CHECK(head->Train(pass, harness.View(x), harness.View(d_x)).loss == expected(plain));
   harness.CheckGradients(x, d_x, plain);
-  CHECK(head->Evaluate(pass, harness.View(x), {}).loss == loss.loss);
+  CHECK(head->Evaluate(pass, harness.View(x), {}).loss == expected(evaluation));
 }
 
 void CheckClassificationHead(LayerHarness& harness, ClassificationHeadSpec spec) {
   const std::vector<int32_t> classes = {2, 0, 1};
   spec.labels = harness.builder.Linear("labels", kLabels, kChannels);
   harness.batch().classes = classes;
-  CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
-    double loss = 0;
-    for (size_t e = 0; e < classes.size(); ++e) {
-      const int32_t begin = harness.offsets()[e], end = harness.offsets()[e + 1];
-      const Doubles rows(x.begin() + begin * kChannels, x.begin() + end * kChannels);
-      const auto tokens = harness.tokens().subspan(begin, end - begin);
-      loss += PlainCrossEntropy(PlainLayers(theta).Labels(spec, tokens, rows), classes[e]);
-    }
-    return loss;
-  });
+  const auto loss_of = [&](auto of_example) {
+    return [&harness, &spec, &classes, of_example](const Doubles& theta, const Doubles& x) {
+      double loss = 0;
+      for (size_t e = 0; e < classes.size(); ++e) {
+        const int32_t begin = harness.offsets()[e], end = harness.offsets()[e + 1];
+        const Doubles rows(x.begin() + begin * kChannels, x.begin() + end * kChannels);
+        const auto tokens = harness.tokens().subspan(begin, end - begin);
+        loss += (PlainLayers(theta).*of_example)(spec, tokens, rows, classes[e]);
+      }
+      return loss;
+    };
+  };
+  CheckHead(harness, spec, loss_of(&PlainLayers::ClassLoss), loss_of(&PlainLayers::PredictionLoss));
 }
 
 TEST_CASE("A classification head, its loss and its gradients are those of float64") {
@@ -70,7 +76,7 @@ TEST_CASE("So are those of a head without a dense layer, with a bag of n-grams, 
 void CheckLanguageModelHead(std::vector<int32_t> offsets) {
   LayerHarness harness(std::move(offsets));
   const LanguageModelHeadSpec spec = {harness.builder.Matrix("words", kWords, kChannels)};
-  CheckHead(harness, spec, [&](const Doubles& theta, const Doubles& x) {
+  const auto plain = [&](const Doubles& theta, const Doubles& x) {
     const Doubles logits = PlainLayers(theta).Linear({spec.words, {}}, x);
     double loss = 0;
     for (size_t e = 0; e + 1 < harness.offsets().size(); ++e) {
@@ -80,7 +86,8 @@ void CheckLanguageModelHead(std::vector<int32_t> offsets) {
       }
     }
     return loss;
-  });
+  };
+  CheckHead(harness, spec, plain, plain);
 }
 
 TEST_CASE("A language model's head, its loss and its gradients are those of float64") {

@@ -132,7 +132,22 @@ class PlainLayers {
     return spec.last_norm ? Norm(*spec.last_norm, x) : x;
   }
 
-  // The labels of the example whose rows are `x` [T,C].
+  // What the head's loss in training is for an example with this class, whose rows are `x` [T,C].
+  double ClassLoss(const ClassificationHeadSpec& spec, absl::Span<const int32_t> tokens, const Doubles& x,
+                   int64_t label) const {
+    const double loss = PlainCrossEntropy(Labels(spec, tokens, x), label);
+    return spec.ngrams ? (loss + PlainCrossEntropy(Ngrams(*spec.ngrams, tokens), label)) / 2 : loss;
+  }
+
+  // The same of what is predicted.
+  double PredictionLoss(const ClassificationHeadSpec& spec, absl::Span<const int32_t> tokens,
+                        const Doubles& x, int64_t label) const {
+    Doubles logits = Labels(spec, tokens, x);
+    if (spec.ngrams) logits = PlainSum(logits, Ngrams(*spec.ngrams, tokens));
+    return PlainCrossEntropy(logits, label);
+  }
+
+  // The logits of an example, without those of the n-grams.
   Doubles Labels(const ClassificationHeadSpec& spec, absl::Span<const int32_t> tokens,
                  const Doubles& x) const {
     const size_t channels = spec.labels.weight.columns;
@@ -145,11 +160,9 @@ class PlainLayers {
       pooled = Linear(*spec.dense, pooled);
       for (double& value : pooled) value = PlainActivation(spec.activation, value);
     }
-    const Doubles labels = Linear(spec.labels, pooled);
-    return spec.ngrams ? PlainSum(labels, Ngrams(*spec.ngrams, tokens)) : labels;
+    return Linear(spec.labels, pooled);
   }
 
- private:
   Doubles Ngrams(const NgramBagSpec& spec, absl::Span<const int32_t> tokens) const {
     const MatrixParameter& table = spec.table;
     Doubles sum(table.columns);
@@ -163,6 +176,7 @@ class PlainLayers {
     return sum;
   }
 
+ private:
   // The attention of query `q` over the first `keys` keys; `context` [C] out, for this head.
   static void Attend(const AttentionSpec& spec, const Doubles& qkv, int64_t head, int64_t q, int64_t keys,
                      double* context) {

@@ -94,12 +94,12 @@ TEST_CASE("Rare characters past the coverage cut words and get no piece") {
 
 TEST_CASE("Words without end are cut") {
   const std::string endless(100, 'x');
-  for (const TrainingWord& word : CountWords({endless}, 1, "").words)
+  for (const TrainingWord& word : CountWords({endless}, LetterCase::kKept, 1, "").words)
     CHECK(word.text.size() <= kMaxWordCharacters + 2);
 }
 
 TEST_CASE("Seeds are the substrings that occur twice, without mixing letters, digits and punctuation") {
-  const TrainingWords words = CountWords({"foo-12 foo-12 bar"}, 1, "");
+  const TrainingWords words = CountWords({"foo-12 foo-12 bar"}, LetterCase::kKept, 1, "");
   const std::vector<ScoredPiece> seeds = SeedPieces(words, 1000);
   for (absl::string_view piece : {"\u2581foo", "foo", "oo", "-12", "12", "b", "r"}) {
     CAPTURE(piece);
@@ -112,7 +112,7 @@ TEST_CASE("Seeds are the substrings that occur twice, without mixing letters, di
 }
 
 TEST_CASE("Seeds are limited to those that cover most text") {
-  const TrainingWords words = CountWords({"aaaa aaaa aaaa bb bb"}, 1, "");
+  const TrainingWords words = CountWords({"aaaa aaaa aaaa bb bb"}, LetterCase::kKept, 1, "");
   const std::vector<ScoredPiece> seeds = SeedPieces(words, 1);
   REQUIRE(seeds.size() == words.characters.size() + 1);
   CHECK(Contains(seeds, "aa"));  // 3 words × 3 places × 2 characters
