@@ -130,7 +130,7 @@ std::string NumericsText(const JobSpec& job) {
   numerics.clear_evaluation();
   numerics.clear_checkpoint();
   numerics.clear_cluster();
-  ClearLaterDefaults(&numerics);
+  ClearUnusedLaterFields(&numerics);
   MapPaths([](const std::string& path) { return path.substr(path.find_last_of('/') + 1); }, &numerics);
   return PrintJob(numerics);
 }
