@@ -92,6 +92,14 @@ TEST_CASE("An I/O error of the scheduler is reported as it is, and not taken for
   }
 }
 
+TEST_CASE("When no scheduler is there, users are told its address and what to do, and nothing of gRPC") {
+  const absl::Status status = SchedulerClient("127.0.0.1:1").ListJobs().status();
+  CHECK(absl::IsUnavailable(status));
+  CHECK(status.message() ==
+        "no scheduler answers at 127.0.0.1:1: start one with `shoal-scheduler`, or give its address with "
+        "--scheduler HOST:PORT");
+}
+
 // Requests a stop when it is asked, and never answers.
 class FrozenScheduler : public SchedulerService::Service {
  public:
@@ -138,7 +146,7 @@ TEST_CASE("Following ends when the scheduler does not come back, with its addres
   fixture.options.on_silence = [&](const std::string&) { ++silences; };
   const absl::Status status = fixture.Follow();
   CHECK(absl::IsUnavailable(status));
-  CHECK_THAT(std::string(status.message()), Contains(fixture.client.address() + " does not answer"));
+  CHECK_THAT(std::string(status.message()), Contains("no scheduler answers at " + fixture.client.address()));
   CHECK(silences == 1);
 }
 
