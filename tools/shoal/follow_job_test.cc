@@ -1,15 +1,23 @@
-// Following a job whose scheduler goes away.
+// Submitting and following a job whose scheduler goes away.
+#include <signal.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
 
+#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "catch2/catch.hpp"
 #include "common/base/signals.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "tools/shoal/command_parts.h"
+#include "tools/shoal/commands.h"
 #include "tools/shoal/scheduler_client.h"
 
 namespace shoal::tools {
@@ -100,28 +108,47 @@ TEST_CASE("When no scheduler is there, users are told its address and what to do
         "--scheduler HOST:PORT");
 }
 
-// Requests a stop when it is asked, and never answers.
+// Freezes when it is asked about a job; the user then presses Ctrl-C.
 class FrozenScheduler : public SchedulerService::Service {
  public:
-  explicit FrozenScheduler(StopSignal* stop) : stop_(stop) {}
+  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest*,
+                         SubmitJobResponse* response) override {
+    response->set_job(1);
+    return grpc::Status::OK;
+  }
   grpc::Status GetJob(grpc::ServerContext* context, const GetJobRequest*, Job*) override {
-    stop_->Request();
+    kill(getpid(), SIGINT);
     while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
     return grpc::Status::CANCELLED;
   }
-
- private:
-  StopSignal* const stop_;
 };
 
 TEST_CASE("A stop ends a call that a scheduler does not answer, and no other call begins", "[follow]") {
   const std::unique_ptr<StopSignal> stop = InstallStop();
-  FrozenScheduler scheduler(stop.get());
+  FrozenScheduler scheduler;
   const auto server = Serve(&scheduler);
   SchedulerClient client(server->address(), stop.get());
   CHECK(absl::IsCancelled(client.GetJob(JobId(1)).status()));
   // Otherwise UNIMPLEMENTED.
   CHECK(absl::IsCancelled(client.ListJobs().status()));
+}
+
+TEST_CASE("Ctrl-C ends submit --wait at once, also while the scheduler is frozen", "[follow]") {
+  const TestDir dir;
+  REQUIRE(PosixEnv()
+              ->WriteFileAtomic(dir / "job.yaml",
+                                "name: test\ntask: text-classification\n"
+                                "data: {files: [data.tsv], text: text, label: label}\n"
+                                "train: {epochs: 1}\noptimizer: {learning_rate: 1e-3}\n")
+              .ok());
+  FrozenScheduler scheduler;
+  const auto server = Serve(&scheduler);
+  CLI::App app;
+  CommandResult result;
+  AddSubmit(&app, &result);
+  app.parse(absl::StrCat("submit ", dir / "job.yaml", " --wait --scheduler ", server->address()));
+  CHECK(result.status.ok());
+  CHECK(result.exit_code == kExitInterrupted);
 }
 
 TEST_CASE("Following makes no call after a look during which a stop was requested", "[follow]") {
