@@ -13,6 +13,7 @@
 #include "common/base/fake_executor.h"
 #include "common/base/release.h"
 #include "common/base/sha256.h"
+#include "common/job/test_job.h"
 #include "common/protocol/queue_length.h"
 #include "common/storage/test_dir.h"
 #include "scheduler/directive_queue.h"
@@ -74,15 +75,7 @@ struct Fixture {
 SubmitJobRequest SubmitRequest(const std::string& id) {
   SubmitJobRequest request;
   request.set_request_id(id);
-  JobSpec& spec = *request.mutable_spec();
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(4);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
+  *request.mutable_spec() = TestSpec(20, 4);
   return request;
 }
 

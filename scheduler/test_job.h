@@ -1,9 +1,10 @@
-// A job for tests.
+// The job of the scheduler tests.
 #pragma once
 
 #include <cstdint>
 
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "proto/scheduler.pb.h"
 
 namespace shoal::scheduler {
@@ -11,15 +12,7 @@ namespace shoal::scheduler {
 inline constexpr uint32_t kSlots = 4;
 
 inline JobSpec Spec() {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(kSlots);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
+  JobSpec spec = TestSpec(20, kSlots);
   spec.mutable_evaluation()->mutable_every()->set_rounds(10);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(5);
   CompleteJob(&spec);

@@ -12,9 +12,9 @@
 #include "common/base/status.h"
 #include "common/base/wire.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
-#include "server/test_job.h"
 
 namespace shoal::server {
 namespace {
@@ -23,7 +23,7 @@ constexpr uint64_t kSize = 5000;  // elements: more than one piece
 constexpr uint32_t kSlots = 4;
 
 std::shared_ptr<const ShardConfig> Job() {
-  JobSpec spec = TestSpec(8, kSlots);
+  JobSpec spec = PlainTestSpec(8, kSlots);
   spec.mutable_train()->set_wire(GENERATE(WIRE_FORMAT_F32, WIRE_FORMAT_BF16));
   spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_ADAMW);
   CompleteJob(&spec);

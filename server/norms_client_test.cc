@@ -9,11 +9,10 @@
 #include "catch2/catch.hpp"
 #include "common/base/fake_executor.h"
 #include "common/protocol/view_key.h"
+#include "server/test_view.h"
 
 namespace shoal::server {
 namespace {
-
-ViewKey Key(uint64_t view) { return {JobId(1), TrainingId(77), ViewId(view)}; }
 
 // Of three shards, at addresses "0", "1" and "2".
 View MakeView(uint64_t number) {

@@ -18,11 +18,11 @@
 #include "common/base/status.h"
 #include "common/base/timer_queue.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/protocol/block_checksum.h"
 #include "common/rpc/rpc.h"
 #include "server/grpc_peer_link.h"
 #include "server/job_owner.h"
-#include "server/test_job.h"
 
 namespace shoal::server {
 namespace {
@@ -30,10 +30,9 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(60);
 
 std::shared_ptr<const ShardConfig> MakeJob(uint64_t elements, uint64_t rounds, double clip_norm = 0) {
-  JobSpec spec = TestSpec(rounds, 1);
+  JobSpec spec = PlainTestSpec(rounds, 1);
   spec.mutable_optimizer()->set_type(OPTIMIZER_TYPE_SGD);
   spec.mutable_optimizer()->set_clip_norm(clip_norm);
-  spec.mutable_evaluation()->set_keep_best(false);
   CompleteJob(&spec);
   JobPlan plan;
   ParameterInfo& parameter = *plan.add_parameters();

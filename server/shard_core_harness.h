@@ -16,10 +16,11 @@
 #include "common/base/status.h"
 #include "common/base/wire.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/slot_tree.h"
 #include "server/shard_core.h"
-#include "server/test_job.h"
+#include "server/test_view.h"
 
 namespace shoal::server {
 
@@ -27,7 +28,7 @@ inline constexpr uint64_t kBlockElements = 16;
 inline constexpr uint32_t kSlots = 4;
 
 inline JobSpec Spec(double clip_norm, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
-  JobSpec spec = TestSpec(8, kSlots);
+  JobSpec spec = PlainTestSpec(8, kSlots);
   spec.mutable_optimizer()->set_type(optimizer);
   spec.mutable_optimizer()->set_clip_norm(clip_norm);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(2);

@@ -14,12 +14,13 @@
 #include "common/base/fake_executor.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/storage/fault_env.h"
 #include "common/storage/progress_env.h"
 #include "common/storage/test_dir.h"
 #include "server/server_jobs.h"
 #include "server/shard_host.h"
-#include "server/test_job.h"
+#include "server/test_view.h"
 
 namespace shoal::server {
 
@@ -30,7 +31,7 @@ inline PrepareJob Preparation(uint64_t job) {
   PrepareJob request;
   request.set_job(job);
   JobSpec& spec = *request.mutable_spec();
-  spec = TestSpec(8, 1);
+  spec = PlainTestSpec(8, 1);
   spec.mutable_optimizer()->set_clip_norm(1);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(1);
   CompleteJob(&spec);

@@ -1,12 +1,15 @@
 #include "tasks/label_counts.h"
 
+#include <cmath>
 #include <limits>
 #include <utility>
 
 namespace shoal::tasks {
 namespace {
 
-double Ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
+double Ratio(double part, double whole) {
+  return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN();
+}
 
 }  // namespace
 
@@ -35,12 +38,12 @@ double MacroF1(absl::Span<const LabelCounts> counts) {
   double sum = 0;
   int labels = 0;
   for (const LabelCounts& count : counts) {
-    const LabelReport report = ReportOf(count);
-    if (report.support + report.predicted == 0) continue;
-    sum += report.f1;
+    const double f1 = ReportOf(count).f1;
+    if (std::isnan(f1)) continue;
+    sum += f1;
     ++labels;
   }
-  return labels > 0 ? sum / labels : std::numeric_limits<double>::quiet_NaN();
+  return Ratio(sum, labels);
 }
 
 double MicroF1(absl::Span<const LabelCounts> counts) {

@@ -1,4 +1,5 @@
-// How often labels were predicted, and correctly: precision, recall and F1 as scikit-learn defines them.
+// How often labels were predicted, and correctly: precision, recall and F1 as scikit-learn defines them with
+// zero_division=nan. (Its default, 0, would make a label without examples look like one that is never found.)
 #pragma once
 
 #include <cstdint>
@@ -16,12 +17,12 @@ struct LabelCounts {
   uint64_t false_negative = 0;
 };
 
-// A row of a report. A ratio whose denominator is 0 is 0.
+// A row of a report.
 struct LabelReport {
   std::string label;
-  double precision = 0;
-  double recall = 0;
-  double f1 = 0;
+  double precision = 0;    // NaN if the label was never predicted
+  double recall = 0;       // NaN if no example has it
+  double f1 = 0;           // NaN if both
   uint64_t support = 0;    // examples that have the label
   uint64_t predicted = 0;  // examples for which it was predicted
 };
@@ -33,11 +34,10 @@ LabelReport ReportOf(const LabelCounts& counts);
 std::vector<LabelReport> ReportsOf(absl::Span<const LabelCounts> counts,
                                    absl::Span<const std::string> labels);
 
-// The mean of the labels' F1, without labels that occur in neither truth nor prediction; NaN when none is
-// left.
+// The mean of the labels' F1, without labels that have none; NaN when none is left.
 double MacroF1(absl::Span<const LabelCounts> counts);
 
-// F1 of all decisions together.
+// F1 of all decisions together; NaN without a label in truth or prediction.
 double MicroF1(absl::Span<const LabelCounts> counts);
 
 }  // namespace shoal::tasks

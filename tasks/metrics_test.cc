@@ -30,7 +30,24 @@ TEST_CASE("Accuracy and F1 of a confusion matrix are those of the formulas") {
   CHECK(reports[0].precision == Approx(4.0 / 6));
   CHECK(reports[0].recall == Approx(4.0 / 5));
   CHECK(reports[2].label == "c");
+  CHECK(std::isnan(reports[2].f1));
+}
+
+TEST_CASE("A ratio of nothing has no value, and macro F1 is the mean of those that have one") {
+  // Rows: truth. Label 1 has no examples, label 2 is never predicted, label 3 neither.
+  const EvaluationStatistics statistics = Confusion({6, 2, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0});
+  const std::vector<std::string> labels = {"a", "b", "c", "d"};
+  const std::vector<LabelReport> reports =
+      FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(labels, statistics);
+  REQUIRE(reports.size() == 4);
+  CHECK(reports[1].precision == 0);
+  CHECK(std::isnan(reports[1].recall));
+  CHECK(reports[1].f1 == 0);
+  CHECK(std::isnan(reports[2].precision));
+  CHECK(reports[2].recall == 0);
   CHECK(reports[2].f1 == 0);
+  for (double ratio : {reports[3].precision, reports[3].recall, reports[3].f1}) CHECK(std::isnan(ratio));
+  CHECK(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_MACRO_F1, statistics) == Approx(reports[0].f1 / 3));
 }
 
 // The statistics of one example for each pair of truth and prediction, of a classifier with `labels` labels.
@@ -94,6 +111,7 @@ TEST_CASE("The correlation of a line is 1, and statistics of slots add up") {
 
 TEST_CASE("Without examples no metric has a value") {
   CHECK(std::isnan(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_ACCURACY, {})));
+  CHECK(std::isnan(MetricValue(TASK_MULTILABEL_CLASSIFICATION, METRIC_MICRO_F1, {})));
   CHECK(std::isnan(MeanLoss({})));
 }
 

@@ -21,6 +21,7 @@
 #include "common/base/release.h"
 #include "common/base/timer_queue.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/rpc/rpc.h"
 #include "common/storage/test_dir.h"
 #include "scheduler/scheduler_node.h"
@@ -40,14 +41,7 @@ constexpr uint64_t kElements = 3000;
 const std::vector<uint64_t> kGroups = {1800, 700, 500};
 
 JobSpec MakeSpec() {
-  JobSpec spec;
-  spec.set_name("cluster");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(kRounds);
-  spec.mutable_train()->set_slots(kSlots);
+  JobSpec spec = TestSpec(kRounds, kSlots);
   spec.mutable_train()->set_slot_batch(2);
   spec.mutable_optimizer()->set_learning_rate(0.05);
   spec.mutable_optimizer()->set_clip_norm(1.0);

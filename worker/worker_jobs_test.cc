@@ -10,21 +10,14 @@
 #include "catch2/catch.hpp"
 #include "common/base/fake_executor.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 
 namespace shoal::worker {
 namespace {
 
 JobSpec MakeSpec() {
-  JobSpec spec;
-  spec.set_name("test");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_files("train.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(20);
-  spec.mutable_train()->set_slots(4);
+  JobSpec spec = TestSpec(20, 4);
   spec.mutable_train()->set_slot_batch(2);
-  spec.mutable_optimizer()->set_learning_rate(0.05);
   CompleteJob(&spec);
   return spec;
 }

@@ -25,17 +25,12 @@ constexpr int kMaxListLength = 10000;
 constexpr double kMaxIntervalEpochs = 1e6;
 constexpr uint64_t kMaxIntervalRounds = 1000000000;
 
-std::string RangeText(const FieldRule& rule) {
-  const std::string low =
-      rule.positive() ? "above 0" : absl::StrCat("of at least ", FormatDouble(rule.min()));
-  return rule.max() == 0 ? low : absl::StrCat(low, " and at most ", FormatDouble(rule.max()));
-}
-
-std::string RangeProblem(double value, const FieldRule& rule) {
+std::string RangeProblem(double value, const FieldDescriptor* field) {
+  const FieldRule& rule = RuleOf(field);
   if (!std::isfinite(value)) return absl::StrCat("expected a finite number, got ", FormatDouble(value));
   const bool too_low = value < rule.min() || (rule.positive() && value <= 0);
   if (!too_low && (rule.max() == 0 || value <= rule.max())) return "";
-  return absl::StrCat("expected a number ", RangeText(rule), ", got ", FormatDouble(value));
+  return absl::StrCat("expected ", ExpectedText(field), ", got ", FormatDouble(value));
 }
 
 std::string WordProblem(const Message& message, const FieldDescriptor* field) {
@@ -60,11 +55,12 @@ std::string IntervalProblem(const Interval& interval) {
   switch (interval.length_case()) {
     case Interval::kRounds:
       if (interval.rounds() <= kMaxIntervalRounds) return "";
-      return absl::StrCat("expected at most ", kMaxIntervalRounds, " rounds, got ", interval.rounds());
+      return absl::StrCat("expected a number of rounds from 0 to ", kMaxIntervalRounds, ", got ",
+                          interval.rounds());
     case Interval::kEpochs:
       if (interval.epochs() >= 0 && interval.epochs() <= kMaxIntervalEpochs) return "";
-      return absl::StrCat("expected 0 to ", FormatDouble(kMaxIntervalEpochs), " epochs, got ",
-                          FormatDouble(interval.epochs()));
+      return absl::StrCat("expected a number of epochs from 0 to ", FormatDouble(kMaxIntervalEpochs),
+                          ", got ", FormatDouble(interval.epochs()));
     case Interval::kNever:
       return interval.never() ? "" : "expected 'never', a number of rounds or a number of epochs";
     default:
@@ -77,11 +73,11 @@ std::string ValueProblem(const Message& message, const FieldDescriptor* field) {
   const Reflection* reflection = message.GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_UINT32:
-      return RangeProblem(reflection->GetUInt32(message, field), RuleOf(field));
+      return RangeProblem(reflection->GetUInt32(message, field), field);
     case FieldDescriptor::CPPTYPE_UINT64:
-      return RangeProblem(static_cast<double>(reflection->GetUInt64(message, field)), RuleOf(field));
+      return RangeProblem(static_cast<double>(reflection->GetUInt64(message, field)), field);
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return RangeProblem(reflection->GetDouble(message, field), RuleOf(field));
+      return RangeProblem(reflection->GetDouble(message, field), field);
     case FieldDescriptor::CPPTYPE_ENUM:
       return WordProblem(message, field);
     case FieldDescriptor::CPPTYPE_STRING:

@@ -59,12 +59,6 @@ std::string TypeText(const FieldDescriptor* field) {
   }
 }
 
-std::string RangeText(const FieldRule& rule) {
-  const std::string low = rule.positive() ? "above 0" : absl::StrCat("from ", FormatDouble(rule.min()));
-  if (rule.max() > 0) return absl::StrCat(low, " to ", FormatDouble(rule.max()));
-  return rule.positive() || rule.min() > 0 ? low : "";
-}
-
 std::string DefaultText(const FieldRule& rule) {
   if (rule.required()) return "**required**";
   if (!rule.default_().empty()) return absl::StrCat("`", rule.default_(), "`");
@@ -84,7 +78,8 @@ std::string MeaningText(const FieldRule& rule) {
 
 std::string Row(const FieldDescriptor* field) {
   const FieldRule& rule = RuleOf(field);
-  const std::string range = RangeText(rule);
+  const bool limited = rule.positive() || rule.min() > 0 || rule.max() > 0;
+  const std::string range = limited ? RangeText(rule) : "";
   return absl::StrCat("| `", field->name(), "` | ", TypeText(field), range.empty() ? "" : ", ", range, " | ",
                       DefaultText(rule), " | ", MeaningText(rule), " |\n");
 }

@@ -109,6 +109,13 @@ absl::StatusOr<const EnumValueDescriptor*> FindWord(const EnumDescriptor* words,
                                                  ToQuoted(text), "'", DidYouMean(text, candidates)));
 }
 
+std::string RangeText(const FieldRule& rule) {
+  const std::string max = FormatDouble(rule.max());
+  if (rule.positive()) return rule.max() == 0 ? "above 0" : absl::StrCat("above 0 and at most ", max);
+  const std::string min = FormatDouble(rule.min());
+  return rule.max() == 0 ? absl::StrCat("of at least ", min) : absl::StrCat("from ", min, " to ", max);
+}
+
 bool IsInterval(const FieldDescriptor* field) {
   return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
          field->message_type() == Interval::descriptor();

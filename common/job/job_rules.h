@@ -47,6 +47,10 @@ absl::StatusOr<const google::protobuf::EnumValueDescriptor*> FindWord(
 // The words of the enum that this version supports: "a, b, c".
 std::string SupportedWords(const google::protobuf::EnumDescriptor* words);
 
+// The range of a field of numbers, as messages and the reference state it: "from 1 to 4096", "above 0 and at
+// most 1", "above 0", "of at least 0".
+std::string RangeText(const FieldRule& rule);
+
 // A message with fields of its own in the job file (an Interval is not: it is written as one scalar).
 bool IsGroup(const google::protobuf::FieldDescriptor* field);
 bool IsInterval(const google::protobuf::FieldDescriptor* field);

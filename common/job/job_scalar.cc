@@ -26,6 +26,12 @@ std::string Shown(const ScalarText& scalar) {
   return scalar.quoted ? absl::StrCat("the string '", text, "'") : absl::StrCat("'", text, "'");
 }
 
+// `largest`: the largest number of the field's type.
+std::string WholeNumberText(const FieldRule& rule, uint64_t largest) {
+  if (rule.max() > 0) return absl::StrCat("a whole number ", RangeText(rule));
+  return absl::StrCat("a whole number from ", FormatDouble(rule.min()), " to ", largest);
+}
+
 absl::Status Mismatch(const ScalarText& scalar, const FieldDescriptor* field) {
   return absl::InvalidArgumentError(absl::StrCat("expected ", ExpectedText(field), ", got ", Shown(scalar)));
 }
@@ -213,11 +219,11 @@ std::string ExpectedText(const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_STRING:
       return field->is_repeated() ? "a list of strings" : "a string";
     case FieldDescriptor::CPPTYPE_UINT32:
-      return "a whole number from 0 to 4294967295";
+      return WholeNumberText(RuleOf(field), std::numeric_limits<uint32_t>::max());
     case FieldDescriptor::CPPTYPE_UINT64:
-      return "a whole number from 0 to 18446744073709551615";
+      return WholeNumberText(RuleOf(field), std::numeric_limits<uint64_t>::max());
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return "a number";
+      return absl::StrCat("a number ", RangeText(RuleOf(field)));
     case FieldDescriptor::CPPTYPE_BOOL:
       return "true or false";
     default:

@@ -39,7 +39,8 @@ std::string FormatInterval(const Interval& interval);
 // The shortest decimal that reads back as `value`: "0.1", "1e-08".
 std::string FormatDouble(double value);
 
-// What a scalar of this field must look like: "true or false", "one of f32, bf16".
+// What a scalar of this field must look like, with its range: "true or false", "one of f32, bf16", "a whole
+// number from 1 to 4096".
 std::string ExpectedText(const google::protobuf::FieldDescriptor* field);
 
 }  // namespace shoal

@@ -232,16 +232,16 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
        }},
       {"model.heads: expected a divisor of hidden_size 128, got 3",
        [](JobSpec* j) { j->mutable_model()->set_heads(3); }},
-      {"model.heads: expected a number of at least 1 and at most 1024, got 0",
+      {"model.heads: expected a whole number from 1 to 1024, got 0",
        [](JobSpec* j) { j->mutable_model()->set_heads(0); }},
       {"model.hidden_size: is given by the weights in 'from'",
        [](JobSpec* j) {
          j->mutable_model()->set_from("bert");
          j->mutable_model()->set_hidden_size(64);
        }},
-      {"model.attention_dropout: expected a number of at least 0 and at most 0.95, got 1",
+      {"model.attention_dropout: expected a number from 0 to 0.95, got 1",
        [](JobSpec* j) { j->mutable_model()->set_attention_dropout(1); }},
-      {"train.slots: expected a number of at least 1 and at most 4096, got 4097",
+      {"train.slots: expected a whole number from 1 to 4096, got 4097",
        [](JobSpec* j) { j->mutable_train()->set_slots(4097); }},
       {"train.micro_batches: expected a divisor of slot_batch 16, got 5",
        [](JobSpec* j) { j->mutable_train()->set_micro_batches(5); }},
@@ -274,8 +274,10 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
        }},
       {"schedule.warmup: expected a number of rounds or epochs",
        [](JobSpec* j) { j->mutable_schedule()->mutable_warmup()->set_never(true); }},
-      {"schedule.warmup: expected 0 to 1000000 epochs, got -1",
+      {"schedule.warmup: expected a number of epochs from 0 to 1000000, got -1",
        [](JobSpec* j) { j->mutable_schedule()->mutable_warmup()->set_epochs(-1); }},
+      {"schedule.warmup: expected a number of rounds from 0 to 1000000000, got 1000000001",
+       [](JobSpec* j) { j->mutable_schedule()->mutable_warmup()->set_rounds(1000000001); }},
       {"schedule.end_factor: has no effect with type constant; only with type linear or cosine",
        [](JobSpec* j) {
          j->mutable_schedule()->set_type(SCHEDULE_TYPE_CONSTANT);

@@ -32,7 +32,7 @@ struct JobOverrides {
 // The job, completed (CompleteJob) and valid.
 // Errors: INVALID_ARGUMENT with up to ten problems, one per line, in the order of the file:
 //   job.yaml:7: data.splt: unknown field; did you mean 'split'?
-//   --set train.slots=x: train.slots: expected a whole number of at most 4294967295, got 'x'
+//   --set train.slots=x: train.slots: expected a whole number from 1 to 4096, got 'x'
 absl::StatusOr<JobSpec> ParseJob(const JobText& text, const JobOverrides& overrides = {});
 
 }  // namespace shoal

@@ -4,14 +4,15 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "common/base/utf8.h"
 #include "common/rpc/grpc_deadline.h"
 
 namespace shoal {
 namespace {
 
-// Above this size gRPC would lose the whole status (it is sent as metadata, in which each non-ASCII byte
-// takes three).
-constexpr size_t kMaxStatusMessageBytes = 16 << 10;
+// For a status, which is sent as metadata: a message of ToMessage, in which each non-ASCII byte takes three,
+// and the rest. Above this size gRPC would lose the whole status.
+constexpr int kMaxMetadataBytes = 4 * kMaxMessage_bytes;
 
 int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
 
@@ -24,8 +25,8 @@ std::string OwnDetails(const absl::Status& status) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      std::string(status.message().substr(0, kMaxStatusMessageBytes)), OwnDetails(status));
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), ToMessage(status.message()),
+                      OwnDetails(status));
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
@@ -58,7 +59,7 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const Chan
   arguments.SetInt("shoal.connection_index", options.connection_index);
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   arguments.SetMaxSendMessageSize(options.max_message_bytes);
-  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, 4 * static_cast<int>(kMaxStatusMessageBytes));
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(options.keepalive_after));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(options.keepalive_timeout));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // no limit

@@ -18,8 +18,8 @@ namespace shoal {
 // Many times the size of a block (1 MiB) with its header.
 inline constexpr int kMaxMessageBytes = 16 << 20;
 
-// Codes have the same numbers in both; the message is kept (its first 16 KiB), payloads are not. Outgoing
-// errors say in their details (a google.rpc.Status) that they are Shoal's own.
+// Codes have the same numbers in both; the message is kept (cut by ToMessage of common/base/utf8.h), payloads
+// are not. Outgoing errors say in their details (a google.rpc.Status) that they are Shoal's own.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 absl::Status FromGrpcStatus(const grpc::Status& status);
 

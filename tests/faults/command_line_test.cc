@@ -252,13 +252,20 @@ TEST_CASE("A folder with a file that no training wrote is refused before anythin
   CHECK(PosixEnv()->ReadFile(dir / "run/report.json").value() == "mine");
 }
 
-TEST_CASE("Data files that are missing, or lack a column, fail the job with their names", "[bad input]") {
+TEST_CASE("A data file that is missing is told once, before anything is started or written", "[bad input]") {
   const TestDir dir;
-  EndedProcess result = TrainIn(dir, {kTiny, "--set", absl::StrCat("data.files=[", dir / "none.tsv", "]")});
-  CHECK(result.ended == "exit status 3");
-  CHECK_THAT(result.output, Contains("none.tsv") && Contains("No such file"));
-  const TestDir other;
-  result = TrainOn(other, "labels\ttext\na\tsome words\n");
+  const std::string file = dir / "none.tsv";
+  const EndedProcess result =
+      TrainIn(dir, {kTiny, "--workers", "2", "--set", absl::StrCat("data.files=[", file, "]")});
+  CHECK(result.ended == "exit status 1");
+  CHECK(result.output ==
+        absl::StrCat("shoal: data.files: can't open ", file, ": No such file or directory\n"));
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "run"));
+}
+
+TEST_CASE("Data files that lack a column fail the job with their names", "[bad input]") {
+  const TestDir dir;
+  const EndedProcess result = TrainOn(dir, "labels\ttext\na\tsome words\n");
   CHECK(result.ended == "exit status 3");
   CHECK_THAT(result.output, Contains("there is no column 'label'") && Contains("did you mean 'labels'"));
   const std::vector<std::string> parts = absl::StrSplit(result.output, "there is no column");

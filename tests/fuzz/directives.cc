@@ -14,6 +14,7 @@
 #include "common/base/fake_executor.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/blocks.h"
 #include "common/protocol/payload.h"
@@ -25,7 +26,6 @@
 #include "server/worker_streams.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
-#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/memory_files.h"
 #include "tests/fuzz/message_mutator.h"
 #include "worker/worker_core.h"
@@ -44,7 +44,7 @@ constexpr size_t kMaxReports = 8;  // to one directive, with what is due in the 
 PrepareJob Preparation(uint64_t job) {
   PrepareJob request;
   request.set_job(job);
-  *request.mutable_spec() = FuzzSpec(8, kSlots);
+  *request.mutable_spec() = TestSpec(8, kSlots);
   CompleteJob(request.mutable_spec());
   JobPlan& plan = *request.mutable_plan();
   ParameterInfo& parameter = *plan.add_parameters();

@@ -22,6 +22,7 @@
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/base/types.h"
+#include "common/job/test_job.h"
 #include "common/rpc/artifact_chunks.h"
 #include "common/storage/file.h"
 #include "proto/scheduler.pb.h"
@@ -30,7 +31,6 @@
 #include "scheduler/scheduler_service.h"
 #include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
-#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/message_mutator.h"
 #include "tests/fuzz/path_check.h"
 #include "tests/simulation/memory_disk.h"
@@ -166,7 +166,7 @@ class Play {
     if (before >= kMaxJobs) return;
     SubmitJobRequest request;
     request.set_request_id(absl::StrCat("id-", source_->Below(4)));
-    *request.mutable_spec() = FuzzSpec(6, 3);
+    *request.mutable_spec() = TestSpec(6, 3);
     if (source_->Flip()) request.set_checkpoint_dir(absl::StrCat("/own/", source_->Below(3)));
     request = Received(request);
     SubmitJobResponse response;

@@ -18,8 +18,8 @@
 #include "common/base/release.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "tests/fuzz/byte_source.h"
-#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/message_mutator.h"
 
 namespace shoal::scheduler {
@@ -32,7 +32,7 @@ constexpr size_t kMaxNodes = 6;
 constexpr size_t kMaxJobs = 4;
 
 JobSpec Spec() {
-  JobSpec spec = FuzzSpec(kRounds, kSlots);
+  JobSpec spec = TestSpec(kRounds, kSlots);
   spec.mutable_evaluation()->mutable_every()->set_rounds(2);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(2);
   return spec;

@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "tests/fuzz/byte_source.h"
-#include "tests/fuzz/fuzz_job.h"
 #include "tests/fuzz/message_mutator.h"
 
 namespace shoal::server {
@@ -22,7 +22,7 @@ constexpr size_t kMaxCheckedBlocks = 64;
 constexpr int kMaxChanges = 16;
 
 JobSpec Spec() {
-  JobSpec spec = FuzzSpec(/*rounds=*/20, /*slots=*/8);
+  JobSpec spec = TestSpec(/*rounds=*/20, /*slots=*/8);
   CompleteJob(&spec);
   return spec;
 }

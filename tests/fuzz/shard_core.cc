@@ -18,6 +18,7 @@
 #include "common/base/status.h"
 #include "common/base/wire.h"
 #include "common/job/job_spec.h"
+#include "common/job/test_job.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/payload.h"
 #include "common/protocol/slot_tree.h"
@@ -46,16 +47,8 @@ struct Kind {
 };
 
 JobSpec Spec(const Kind& kind) {
-  JobSpec spec;
-  spec.set_name("fuzz");
-  spec.set_task(TASK_TEXT_CLASSIFICATION);
-  spec.mutable_data()->add_train_files("data.tsv");
-  spec.mutable_data()->add_text("text");
-  spec.mutable_data()->set_label("label");
-  spec.mutable_train()->set_rounds(kRounds);
-  spec.mutable_train()->set_slots(kSlots);
+  JobSpec spec = PlainTestSpec(kRounds, kSlots);
   spec.mutable_train()->set_wire(kind.wire);
-  spec.mutable_optimizer()->set_learning_rate(0.1);
   spec.mutable_optimizer()->set_clip_norm(kind.clips ? 1 : 0);
   spec.mutable_checkpoint()->mutable_every()->set_rounds(2);
   CompleteJob(&spec);

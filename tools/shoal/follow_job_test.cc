@@ -1,14 +1,23 @@
-// Following a job whose scheduler goes away.
+// Submitting and following a job whose scheduler goes away.
+#include <signal.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <memory>
 #include <string>
 
+#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "catch2/catch.hpp"
 #include "common/base/signals.h"
 #include "common/rpc/rpc.h"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "tools/shoal/command_parts.h"
+#include "tools/shoal/commands.h"
 #include "tools/shoal/scheduler_client.h"
 
 namespace shoal::tools {
@@ -34,15 +43,36 @@ class FakeScheduler : public SchedulerService::Service {
   std::atomic<int> asked{0};
 };
 
-std::unique_ptr<RpcServer> Serve(grpc::Service* service, const std::string& address) {
+std::unique_ptr<RpcServer> Serve(grpc::Service* service) {
   ServerOptions options;
-  options.address = address;
+  options.address = "127.0.0.1:0";
   options.services = {service};
   auto server = StartServer(options);
   INFO(server.status());
   REQUIRE(server.ok());
   return *std::move(server);
 }
+
+std::unique_ptr<StopSignal> InstallStop() {
+  auto stop = StopSignal::Install();
+  REQUIRE(stop.ok());
+  return *std::move(stop);
+}
+
+// Follows job 1 of a scheduler. Tests may change each part first.
+struct Fixture {
+  FakeScheduler scheduler;
+  std::unique_ptr<RpcServer> server = Serve(&scheduler);
+  SchedulerClient client{server->address()};
+  std::unique_ptr<StopSignal> stop = InstallStop();
+  FollowOptions options;
+
+  Fixture() {
+    options.stop = stop.get();
+    options.on_event = [](const JobEvent&) {};
+  }
+  absl::Status Follow() { return FollowJob(&client, JobId(1), options); }
+};
 
 // Fails with its disk's error, or as another program would, without Shoal's marks.
 class FailingScheduler : public SchedulerService::Service {
@@ -60,7 +90,7 @@ class FailingScheduler : public SchedulerService::Service {
 TEST_CASE("An I/O error of the scheduler is reported as it is, and not taken for another program's answer") {
   for (bool shoal : {true, false}) {
     FailingScheduler scheduler(shoal);
-    const auto server = Serve(&scheduler, "127.0.0.1:0");
+    const auto server = Serve(&scheduler);
     SchedulerClient client(server->address());
     const absl::Status status = client.Submit(SubmitJobRequest()).status();
     INFO(status);
@@ -70,86 +100,90 @@ TEST_CASE("An I/O error of the scheduler is reported as it is, and not taken for
   }
 }
 
-// Requests a stop when it is asked, and never answers.
+TEST_CASE("When no scheduler is there, users are told its address and what to do, and nothing of gRPC") {
+  const absl::Status status = SchedulerClient("127.0.0.1:1").ListJobs().status();
+  CHECK(absl::IsUnavailable(status));
+  CHECK(status.message() ==
+        "no scheduler answers at 127.0.0.1:1: start one with `shoal-scheduler`, or give its address with "
+        "--scheduler HOST:PORT");
+}
+
+// Freezes when it is asked about a job; the user then presses Ctrl-C.
 class FrozenScheduler : public SchedulerService::Service {
  public:
-  explicit FrozenScheduler(StopSignal* stop) : stop_(stop) {}
+  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest*,
+                         SubmitJobResponse* response) override {
+    response->set_job(1);
+    return grpc::Status::OK;
+  }
   grpc::Status GetJob(grpc::ServerContext* context, const GetJobRequest*, Job*) override {
-    stop_->Request();
+    kill(getpid(), SIGINT);
     while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(1));
     return grpc::Status::CANCELLED;
   }
-
- private:
-  StopSignal* const stop_;
 };
 
 TEST_CASE("A stop ends a call that a scheduler does not answer, and no other call begins", "[follow]") {
-  const auto stop = StopSignal::Install();
-  REQUIRE(stop.ok());
-  FrozenScheduler scheduler(stop->get());
-  const auto server = Serve(&scheduler, "127.0.0.1:0");
-  SchedulerClient client(server->address(), stop->get());
+  const std::unique_ptr<StopSignal> stop = InstallStop();
+  FrozenScheduler scheduler;
+  const auto server = Serve(&scheduler);
+  SchedulerClient client(server->address(), stop.get());
   CHECK(absl::IsCancelled(client.GetJob(JobId(1)).status()));
   // Otherwise UNIMPLEMENTED.
   CHECK(absl::IsCancelled(client.ListJobs().status()));
 }
 
+TEST_CASE("Ctrl-C ends submit --wait at once, also while the scheduler is frozen", "[follow]") {
+  const TestDir dir;
+  REQUIRE(PosixEnv()
+              ->WriteFileAtomic(dir / "job.yaml",
+                                "name: test\ntask: text-classification\n"
+                                "data: {files: [data.tsv], text: text, label: label}\n"
+                                "train: {epochs: 1}\noptimizer: {learning_rate: 1e-3}\n")
+              .ok());
+  FrozenScheduler scheduler;
+  const auto server = Serve(&scheduler);
+  CLI::App app;
+  CommandResult result;
+  AddSubmit(&app, &result);
+  app.parse(absl::StrCat("submit ", dir / "job.yaml", " --wait --scheduler ", server->address()));
+  CHECK(result.status.ok());
+  CHECK(result.exit_code == kExitInterrupted);
+}
+
 TEST_CASE("Following makes no call after a look during which a stop was requested", "[follow]") {
-  FakeScheduler scheduler;
-  const auto server = Serve(&scheduler, "127.0.0.1:0");
-  SchedulerClient client(server->address());
-  const auto stop = StopSignal::Install();
-  REQUIRE(stop.ok());
-  FollowOptions options;
-  options.stop = stop->get();
-  options.on_event = [](const JobEvent&) {};
-  options.look = [&] {
-    (*stop)->Request();
+  Fixture fixture;
+  fixture.options.look = [&] {
+    fixture.stop->Request();
     return absl::OkStatus();
   };
-  CHECK(absl::IsCancelled(FollowJob(&client, JobId(1), options)));
-  CHECK(scheduler.asked == 1);
+  CHECK(absl::IsCancelled(fixture.Follow()));
+  CHECK(fixture.scheduler.asked == 1);
 }
 
 TEST_CASE("Following ends when the scheduler does not come back, with its address", "[follow]") {
-  FakeScheduler scheduler;
-  auto server = Serve(&scheduler, "127.0.0.1:0");
-  SchedulerClient client(server->address());
-  const auto stop = StopSignal::Install();
-  REQUIRE(stop.ok());
-  FollowOptions options;
-  options.stop = stop->get();
-  options.look_every = absl::Milliseconds(20);
-  options.patience = absl::Milliseconds(300);
-  options.on_event = [](const JobEvent&) {};
+  Fixture fixture;
+  fixture.options.look_every = absl::Milliseconds(20);
+  fixture.options.patience = absl::Milliseconds(300);
   int looks = 0, silences = 0;
-  options.look = [&] {
-    if (++looks == 2) server.reset();
+  fixture.options.look = [&] {
+    if (++looks == 2) fixture.server.reset();
     return absl::OkStatus();
   };
-  options.on_silence = [&](const std::string&) { ++silences; };
-  const std::string address = client.address();
-  const absl::Status status = FollowJob(&client, JobId(1), options);
+  fixture.options.on_silence = [&](const std::string&) { ++silences; };
+  const absl::Status status = fixture.Follow();
   CHECK(absl::IsUnavailable(status));
-  CHECK_THAT(std::string(status.message()), Contains(address + " does not answer"));
+  CHECK_THAT(std::string(status.message()), Contains("no scheduler answers at " + fixture.client.address()));
   CHECK(silences == 1);
 }
 
 TEST_CASE("A job is not taken for another one of the same number in a new cluster", "[follow]") {
-  FakeScheduler scheduler;
-  const auto server = Serve(&scheduler, "127.0.0.1:0");
-  SchedulerClient client(server->address());
-  const auto stop = StopSignal::Install();
-  REQUIRE(stop.ok());
-  FollowOptions options;
-  options.stop = stop->get();
-  options.on_event = [](const JobEvent&) {};
-  options.look = [&] {
-    scheduler.submitted_unix_ms = 2;
+  Fixture fixture;
+  fixture.options.look = [&] {
+    fixture.scheduler.submitted_unix_ms = 2;
     return absl::OkStatus();
   };
-  const absl::Status status = FollowJob(&client, JobId(1), options);
+  const absl::Status status = fixture.Follow();
   CHECK(absl::IsNotFound(status));
   CHECK_THAT(std::string(status.message()), Contains("has another job 1 now"));
 }

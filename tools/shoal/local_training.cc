@@ -56,6 +56,9 @@ class LocalTraining {
 
   absl::StatusOr<int> Run() {
     SHOAL_ASSIGN_OR_RETURN(spec_, ReadJobFile(env_, flags_.job_file, flags_.set));
+    // Otherwise each worker would tell that it lacks one, and the job's failure once more. A training that is
+    // resumed may need none.
+    if (!flags_.resume) SHOAL_RETURN_IF_ERROR(CheckDataFiles(env_, spec_));
     spec_.mutable_cluster()->set_min_workers(std::min<uint32_t>(flags_.workers, spec_.train().slots()));
     spec_.mutable_cluster()->set_min_servers(flags_.servers);
     SHOAL_RETURN_IF_ERROR(ChooseFolder());

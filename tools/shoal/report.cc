@@ -35,6 +35,8 @@ Json ValueOrNull(bool exists, Json value) { return exists ? std::move(value) : J
 
 Json NumberOrNull(double value) { return ValueOrNull(std::isfinite(value), value); }
 
+std::string RatioOrDash(double ratio) { return std::isnan(ratio) ? "-" : absl::StrFormat("%.3f", ratio); }
+
 // Whether a log interval has passed: loss and speed say so, since each alone may really be 0.
 bool HasMetrics(const Job& job) { return job.loss() != 0 || job.examples_per_second() != 0; }
 
@@ -101,9 +103,9 @@ Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
   Json json = Json::array();
   for (const tasks::LabelReport& report : ReportLabels(task, labels, statistics)) {
     json.push_back({{"label", report.label},
-                    {"precision", report.precision},
-                    {"recall", report.recall},
-                    {"f1", report.f1},
+                    {"precision", NumberOrNull(report.precision)},
+                    {"recall", NumberOrNull(report.recall)},
+                    {"f1", NumberOrNull(report.f1)},
                     {"support", report.support}});
   }
   return json;
@@ -165,8 +167,9 @@ void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
   if (!reports.empty())
     absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
   for (const tasks::LabelReport& report : reports) {
-    absl::FPrintF(out, "%-*s  %9.3f  %6.3f  %6.3f  %8d\n", static_cast<int>(width), PlainLine(report.label),
-                  report.precision, report.recall, report.f1, report.support);
+    absl::FPrintF(out, "%-*s  %9s  %6s  %6s  %8d\n", static_cast<int>(width), PlainLine(report.label),
+                  RatioOrDash(report.precision), RatioOrDash(report.recall), RatioOrDash(report.f1),
+                  report.support);
   }
   for (Metric metric : MetricsToReport(task))
     absl::FPrintF(out, "%s %.4f  ", MetricName(metric), tasks::MetricValue(task, metric, statistics));

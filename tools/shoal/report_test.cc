@@ -107,6 +107,19 @@ TEST_CASE("A long label does not widen the other rows of its table") {
   CHECK(printed.size() < longest.size() + 1000);
 }
 
+TEST_CASE("A label without examples has dashes in the table, and null for scripts") {
+  EvaluationStatistics statistics;
+  for (int cell : {3, 0, 0, 0}) statistics.add_confusion(cell);
+  const std::vector<std::string> labels = {"seen", "rare"};
+  const std::string printed = PrintedText(
+      [&](std::FILE* out) { PrintEvaluation(TASK_TEXT_CLASSIFICATION, labels, statistics, out); });
+  CHECK_THAT(printed, Contains("\nseen       1.000   1.000   1.000         3\n") &&
+                          Contains("\nrare           -       -       -         0\n"));
+  const Json json = LabelsJson(TASK_TEXT_CLASSIFICATION, labels, statistics);
+  CHECK(json[0]["f1"] == 1);
+  for (const char* ratio : {"precision", "recall", "f1"}) CHECK(json[1][ratio].is_null());
+}
+
 TEST_CASE("The time left is shown once the speed is known") {
   Job job;
   job.mutable_spec()->mutable_train()->set_slots(4);

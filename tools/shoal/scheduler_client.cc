@@ -24,9 +24,18 @@ absl::Status Explain(const grpc::Status& answer, const std::string& address) {
     return absl::FailedPreconditionError(
         absl::StrCat("what ", NoSchedulerText(address, status.message()), ": check --scheduler"));
   }
-  if (!absl::IsUnavailable(status) && !absl::IsDeadlineExceeded(status)) return status;
+  if (absl::IsDeadlineExceeded(status)) {
+    return absl::UnavailableError(absl::StrCat("the scheduler at ", address, " has not answered for ",
+                                               absl::FormatDuration(kCallTimeout)));
+  }
+  if (!absl::IsUnavailable(status)) return status;
+  // Without details the words are gRPC's, about its attempts to connect.
+  const bool own = !answer.error_details().empty();
   return absl::UnavailableError(
-      absl::StrCat("the scheduler at ", address, " does not answer: ", status.message()));
+      own ? absl::StrCat("the scheduler at ", address, " does not answer: ", status.message())
+          : absl::StrCat("no scheduler answers at ", address,
+                         ": start one with `shoal-scheduler`, or give its address with --scheduler "
+                         "HOST:PORT"));
 }
 
 }  // namespace

@@ -17,8 +17,8 @@
 namespace shoal::tools {
 
 // Thread-safe. Errors: the scheduler's; UNAVAILABLE when it can't be reached, FAILED_PRECONDITION when
-// another program answers, both with the address; CANCELLED once `stop` is requested, also while a call waits
-// for its answer, except for Watch, whose caller chooses how long it takes.
+// another program answers, both with the address and what to do; CANCELLED once `stop` is requested, also
+// while a call waits for its answer, except for Watch, whose caller chooses how long it takes.
 class SchedulerClient {
  public:
   // `stop`, if any, must outlive the client.

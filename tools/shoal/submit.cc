@@ -31,38 +31,55 @@ struct SubmitFlags {
   bool json = false;
 };
 
-absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, bool json) {
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignal> stop, StopSignal::Install());
+// Shows the progress of the job until it has ended. Errors: as FollowJob; CANCELLED also when the reader of
+// the progress has gone.
+absl::Status ShowProgress(SchedulerClient* client, JobId id, const StopSignal* stop,
+                          ProgressDisplay* display) {
   SHOAL_ASSIGN_OR_RETURN(Job job, client->GetJob(id));
-  {
-    ProgressDisplay display(stderr, /*terminal=*/false);
-    FollowOptions options;
-    options.stop = stop.get();
-    options.on_event = [&](const JobEvent& event) {
-      if (!job.has_plan()) {
-        const auto now = client->GetJob(id);
-        if (now.ok()) job = *now;
-      }
-      display.OnEvent(job, event);
-    };
-    options.look = [&]() -> absl::Status {
-      if (display.reader_gone()) return absl::CancelledError("the reader of the progress has gone");
-      const auto status = client->GetStatus();
-      if (status.ok()) display.OnStalls(StallsOf(*status, id));
-      return absl::OkStatus();
-    };
-    options.on_silence = [&](const std::string& text) { display.OnMessage(text); };
-    const absl::Status status = FollowJob(client, id, options);
-    if (absl::IsCancelled(status)) {
-      display.OnMessage(absl::StrFormat(
-          "job %d keeps running: `shoal logs %d --follow` shows it, `shoal cancel %d` cancels it", id.value(),
-          id.value(), id.value()));
-      return stop->requested() ? kExitInterrupted : kExitReaderGone;
-    }
-    SHOAL_RETURN_IF_ERROR(status);
+  FollowOptions options;
+  options.stop = stop;
+  options.on_event = [&](const JobEvent& event) {
+    if (!job.has_plan()) job = client->GetJob(id).value_or(job);
+    display->OnEvent(job, event);
+  };
+  options.look = [&]() -> absl::Status {
+    if (display->reader_gone()) return absl::CancelledError("the reader of the progress has gone");
+    const auto status = client->GetStatus();
+    if (status.ok()) display->OnStalls(StallsOf(*status, id));
+    return absl::OkStatus();
+  };
+  options.on_silence = [&](const std::string& text) { display->OnMessage(text); };
+  return FollowJob(client, id, options);
+}
+
+absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, const StopSignal* stop, bool json) {
+  ProgressDisplay display(stderr, /*terminal=*/false);
+  const absl::Status followed = ShowProgress(client, id, stop, &display);
+  if (absl::IsCancelled(followed)) {
+    display.OnMessage(absl::StrFormat(
+        "job %d keeps running: `shoal logs %d --follow` shows it, `shoal cancel %d` cancels it", id.value(),
+        id.value(), id.value()));
+    return stop->requested() ? kExitInterrupted : kExitReaderGone;
   }
-  SHOAL_ASSIGN_OR_RETURN(job, client->GetJob(id));
+  SHOAL_RETURN_IF_ERROR(followed);
+  SHOAL_ASSIGN_OR_RETURN(const Job job, client->GetJob(id));
   return ShowEnd(job, json);
+}
+
+// CANCELLED when `stop` was requested before the scheduler answered.
+absl::StatusOr<int> SubmitAndWait(const SubmitFlags& flags, const SubmitJobRequest& request,
+                                  const StopSignal* stop) {
+  SchedulerClient client(flags.scheduler, stop);
+  SHOAL_ASSIGN_OR_RETURN(const JobId job, client.Submit(request));
+  if (flags.json && !flags.wait) {
+    PrintJson({{"job", job.value()}});
+  } else {
+    // With --json, standard output is reserved for the report.
+    std::FILE* const out = flags.json ? stderr : stdout;
+    absl::FPrintF(out, "job %d\n", job.value());
+    if (!flags.json) (void)FlushStandardOutput();
+  }
+  return flags.wait ? Wait(&client, job, stop, flags.json) : absl::StatusOr<int>(kExitDone);
 }
 
 absl::StatusOr<int> Submit(const SubmitFlags& flags) {
@@ -73,17 +90,11 @@ absl::StatusOr<int> Submit(const SubmitFlags& flags) {
                              : flags.request_id);
   request.set_checkpoint_dir(flags.checkpoint_dir);
   request.set_resume_from(flags.resume_from);
-  SchedulerClient client(flags.scheduler);
-  SHOAL_ASSIGN_OR_RETURN(const JobId job, client.Submit(request));
-  if (flags.json && !flags.wait) {
-    PrintJson({{"job", job.value()}});
-  } else {
-    // With --json, standard output is reserved for the report.
-    std::FILE* const out = flags.json ? stderr : stdout;
-    absl::FPrintF(out, "job %d\n", job.value());
-    if (!flags.json) (void)FlushStandardOutput();
-  }
-  return flags.wait ? Wait(&client, job, flags.json) : absl::StatusOr<int>(kExitDone);
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<StopSignal> stop, StopSignal::Install());
+  const absl::StatusOr<int> code = SubmitAndWait(flags, request, stop.get());
+  if (!absl::IsCancelled(code.status()) || !stop->requested()) return code;
+  absl::FPrintF(stderr, "shoal: interrupted: `shoal jobs` shows whether the scheduler has the job\n");
+  return kExitInterrupted;
 }
 
 }  // namespace
