@@ -29,7 +29,7 @@ struct NormSpec {
   double epsilon = 1e-12;  // added to the variance
 };
 
-// dropout(norm(word + position + type + bigram))
+// dropout(norm(scale * (word + position + type + bigram)))
 struct EmbeddingSpec {
   MatrixParameter words;                 // [V,C]
   MatrixParameter positions;             // [P,C]
@@ -37,6 +37,7 @@ struct EmbeddingSpec {
   std::optional<MatrixParameter> types;  // [T,C]
   // [buckets,C]; a token's row is the bucket of it and the token before it (kernels/token_ids.h)
   std::optional<MatrixParameter> bigrams;
+  double scale = 1;
   std::optional<NormSpec> norm;
   double dropout = 0;
 };
