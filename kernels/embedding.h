@@ -16,7 +16,7 @@ struct EmbeddingTable {
 
 // y[n] = sum over the tables of table[ids[n]], in the order given.
 struct EmbeddingForwardArgs {
-  static constexpr int kMaxTables = 4;
+  static constexpr int kMaxTables = 3;
   std::array<EmbeddingTable, kMaxTables> tables;  // the first is required; those without a table are left out
   Tensor y;                                       // [N,C] out, f32|bf16
 };

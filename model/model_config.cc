@@ -26,7 +26,6 @@ absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
       {"intermediate_size", config.intermediate_size, 1},
       {"max_position_embeddings", config.max_position_embeddings, 1},
       {"type_vocab_size", config.type_vocab_size, least(family.token_types > 0)},
-      {"bigram_buckets", config.bigram_buckets, least(family.bigram_buckets > 0)},
       {"ngram_buckets", config.ngram_buckets, least(family.ngram_buckets > 0)},
       {"number of labels", static_cast<int64_t>(config.labels.size()),
        least(HeadOf(config.head).labels != LabelCount::kNone)},
@@ -70,7 +69,6 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
   };
   if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
-  if (family.bigram_buckets == 0 && config.bigram_buckets > 0) return refuse("has no bigrams");
   if (family.ngram_buckets == 0 && config.ngram_buckets > 0) return refuse("has no n-grams");
   if (family.fixed_epsilon && config.layer_norm_eps != ModelConfig().layer_norm_eps)
     return refuse(absl::StrCat("has a layer_norm_eps of ", ModelConfig().layer_norm_eps));
@@ -132,7 +130,6 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_s
   config.max_position_embeddings = spec.max_length();
   if (const Family* const family = FamilyOf(config)) {
     config.type_vocab_size = family->token_types;
-    config.bigram_buckets = family->bigram_buckets;
     config.ngram_buckets = family->ngram_buckets;
   }
   config.layer_norm_eps = spec.layer_norm_epsilon();

@@ -25,8 +25,7 @@ struct ModelConfig {
   int64_t intermediate_size = 512;
   int64_t max_position_embeddings = 64;  // maximum tokens per example
   int64_t type_vocab_size = 2;           // 0: there are no token types
-  int64_t bigram_buckets = 0;            // of the embeddings (model/recipe.h); 0: there are none
-  int64_t ngram_buckets = 0;             // of the head; 0: it has none
+  int64_t ngram_buckets = 0;             // 0: the head has no n-grams
   int64_t pad_token_id = 0;              // -1: none (causal families only, like the two below)
   int64_t bos_token_id = -1;
   int64_t eos_token_id = -1;

@@ -64,7 +64,6 @@ inline ModelConfig SmallWideDeep() {
   ModelConfig config = SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS);
   config.family = MODEL_FAMILY_WIDE_DEEP;
   config.type_vocab_size = 0;
-  config.bigram_buckets = 11;
   config.ngram_buckets = 23;
   return config;
 }

@@ -447,16 +447,11 @@ TEST_CASE("Configurations that a family cannot have are refused") {
   config.layer_norm_eps = 1e-5;
   CHECK(refused(config));
   config = SmallRoberta();
-  config.bigram_buckets = 8;
-  CHECK(refused(config));
-  config = SmallRoberta();
   config.ngram_buckets = 8;
   CHECK(refused(config));
-  for (int64_t ModelConfig::*buckets : {&ModelConfig::bigram_buckets, &ModelConfig::ngram_buckets}) {
-    config = SmallWideDeep();
-    config.*buckets = 0;
-    CHECK(refused(config));
-  }
+  config = SmallWideDeep();
+  config.ngram_buckets = 0;
+  CHECK(refused(config));
   config = SmallRoberta();
   config.head = HEAD_TYPE_NEXT_TOKEN;
   CHECK(refused(config));

@@ -23,7 +23,6 @@ ModelConfig SmallModel(const Family& family, HeadType head) {
   config.head = head;
   config.vocab_size = 40;
   config.type_vocab_size = family.token_types;
-  config.bigram_buckets = family.bigram_buckets;
   config.ngram_buckets = family.ngram_buckets;
   if (HeadOf(head).labels == LabelCount::kOne) config.labels = {"number"};
   if (HeadOf(head).labels == LabelCount::kOneOrMore) config.labels = {"a", "b", "c"};

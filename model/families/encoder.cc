@@ -26,8 +26,6 @@ class EncoderBuilder {
         "position_embeddings.weight", config_.max_position_embeddings + embedding.first_position, hidden());
     if (config_.type_vocab_size > 0)
       embedding.types = builder_.Matrix("token_type_embeddings.weight", config_.type_vocab_size, hidden());
-    if (config_.bigram_buckets > 0)
-      embedding.bigrams = builder_.Matrix("bigram_embeddings.weight", config_.bigram_buckets, hidden());
     if (layout_.norms_embeddings) embedding.norm = Norm("LayerNorm");
     embedding.dropout = config_.embedding_dropout_prob;
     return embedding;

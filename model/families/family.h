@@ -34,7 +34,6 @@ struct Family {
 
   bool causal = false;                    // a token sees only those before it, and padding is not needed
   int64_t token_types = 0;                // of a newly made model; 0: the family has none
-  int64_t bigram_buckets = 0;             // likewise
   int64_t ngram_buckets = 0;              // likewise
   bool positions_follow_padding = false;  // the table's rows up to pad_token_id are not used
   bool fixed_epsilon = false;  // the epsilon of its norms is the field's default and is not in config.json

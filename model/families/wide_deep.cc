@@ -1,12 +1,11 @@
-// Wide and deep (Cheng et al., 2016) for short texts: a pre-norm encoder whose tokens also know the token
-// before them, and beside it a linear model of the text's n-grams, both by hashed tables (Weinberger et al.,
-// 2009). `transformers` has no such class.
+// Wide and deep (Cheng et al., 2016) for short texts: a pre-norm encoder, and beside it a linear model of
+// the text's n-grams in a hashed table (Weinberger et al., 2009). `transformers` has no such class.
 #include "model/families/encoder.h"
 
 namespace shoal::model {
 namespace {
 
-constexpr int64_t kBigramBuckets = 16384, kNgramBuckets = 131072;
+constexpr int64_t kNgramBuckets = 32768;
 // The table starts at 0 and is read by few examples, so it has to learn faster than the rest.
 constexpr double kNgramScale = 60;
 
@@ -18,7 +17,6 @@ constexpr ConfigField<int64_t> kIntegers[] = {
     {"intermediate_size", &ModelConfig::intermediate_size, 512},
     {"max_position_embeddings", &ModelConfig::max_position_embeddings, 64},
     {"pad_token_id", &ModelConfig::pad_token_id, 0},
-    {"bigram_buckets", &ModelConfig::bigram_buckets, kBigramBuckets},
     {"ngram_buckets", &ModelConfig::ngram_buckets, kNgramBuckets},
 };
 
@@ -59,7 +57,6 @@ constexpr Family Make() {
   family.model_type = "shoal-wide-deep";
   family.root = "wide_deep.";
   family.architectures = kArchitectures;
-  family.bigram_buckets = kBigramBuckets;
   family.ngram_buckets = kNgramBuckets;
   family.fields = {kIntegers, kBertNumbers, "hidden_act", "gelu"};
   family.read_rest = ReadRest;

@@ -10,8 +10,7 @@ Embedding::Embedding(const LayerPlan& plan, const EmbeddingSpec& spec)
       d_x_(plan.AddActivation(Use::kBackward, spec.words.columns)),
       d_sum_(plan.AddActivation(Use::kBackward, spec.words.columns)),
       positions_(plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32)),
-      no_types_(plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32)),
-      bigrams_(spec.bigrams ? plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32) : Buffer()) {
+      no_types_(plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32)) {
   if (spec.norm) norm_.emplace(plan, *spec.norm, plan.AddActivation(Use::kKept, spec.words.columns));
 }
 
@@ -28,15 +27,6 @@ void Embedding::SetIds(const Pass& pass) const {
   args.longest = spec_.positions.rows - spec_.first_position;
   args.positions = positions_.Vector(pass.tokens());
   kernels::TokenPositions(*pass.device, args);
-  if (spec_.bigrams) {
-    kernels::NgramIdsArgs bigrams;
-    bigrams.tokens = kernels::ViewOf(pass.batch.tokens);
-    bigrams.offsets = args.offsets;
-    bigrams.length = 2;
-    bigrams.buckets = spec_.bigrams->rows;
-    bigrams.ids = bigrams_.Vector(pass.tokens());
-    kernels::NgramIds(*pass.device, bigrams);
-  }
   if (spec_.types && pass.batch.types.empty())
     kernels::SetZero(*pass.device, no_types_.Vector(pass.tokens()));
 }
@@ -47,7 +37,6 @@ void Embedding::Forward(const Pass& pass, const kernels::Tensor& x) {
   args.tables[0] = {pass.Value(spec_.words), kernels::ViewOf(pass.batch.tokens)};
   args.tables[1] = {pass.Value(spec_.positions), Positions(pass)};
   if (spec_.types) args.tables[2] = {pass.Value(*spec_.types), Types(pass)};
-  if (spec_.bigrams) args.tables[3] = {pass.Value(*spec_.bigrams), Bigrams(pass)};
   args.y = norm_ ? norm_->sum(pass.tokens()) : x;
   kernels::EmbeddingForward(*pass.device, args);
   if (spec_.scale != 1) kernels::Scale(*pass.device, args.y, static_cast<float>(spec_.scale), args.y);
@@ -88,7 +77,6 @@ void Embedding::Backward(const Pass& pass, const kernels::ConstTensor& d_x,
   table(spec_.words, kernels::ViewOf(pass.batch.tokens));
   table(spec_.positions, Positions(pass));
   if (spec_.types) table(*spec_.types, Types(pass));
-  if (spec_.bigrams) table(*spec_.bigrams, Bigrams(pass));
 }
 
 }  // namespace shoal::model

@@ -10,8 +10,8 @@
 
 namespace shoal::model {
 
-// From token ids to the input of the stack: dropout(norm(scale * (word + position + type + bigram))),
-// with types, bigrams and norm where the recipe has them. Positions count from the start of each example. Not
+// From token ids to the input of the stack: dropout(norm(scale * (word + position + type))),
+// with types and norm where the recipe has them. Positions count from the start of each example. Not
 // thread-safe.
 class Embedding {
  public:
@@ -30,7 +30,6 @@ class Embedding {
   kernels::ConstTensor Positions(const Pass& pass) const;
   // Token types; all 0 when the batch has none.
   kernels::ConstTensor Types(const Pass& pass) const;
-  kernels::ConstTensor Bigrams(const Pass& pass) const { return bigrams_.Vector(pass.tokens()); }
   kernels::Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
   // Gradient of the sum of the table rows.
   kernels::ConstTensor SumGradient(const Pass& pass, kernels::ConstTensor d_x,
@@ -39,7 +38,7 @@ class Embedding {
   const EmbeddingSpec spec_;
   std::optional<Norm> norm_;
   const Buffer d_x_, d_sum_;
-  const Buffer positions_, no_types_, bigrams_;  // [N] i32
+  const Buffer positions_, no_types_;  // [N] i32
 };
 
 }  // namespace shoal::model

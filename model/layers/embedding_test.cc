@@ -17,7 +17,6 @@ void CheckEmbedding(bool full) {
   if (full) {
     spec.types = harness.builder.Matrix("types", 2, kChannels);
     spec.scale = 1.5;
-    spec.bigrams = harness.builder.Matrix("bigrams", 5, kChannels);
     spec.norm = harness.builder.Norm("norm", kChannels, 1e-5);
   }
   Embedding embedding(harness.plan, spec);

@@ -99,8 +99,6 @@ class PlainLayers {
       add(spec.words, t, tokens[t]);
       add(spec.positions, t, static_cast<int64_t>(t) + spec.first_position);
       if (spec.types) add(*spec.types, t, types.empty() ? 0 : types[t]);
-      if (spec.bigrams)
-        add(*spec.bigrams, t, PlainBucket(tokens, static_cast<int64_t>(t), 2, spec.bigrams->rows));
     }
     return spec.norm ? Norm(*spec.norm, x) : x;
   }
