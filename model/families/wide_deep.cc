@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kNgramBuckets = 32768;
 // The table starts at 0 and is read by few examples, so it has to learn faster than the rest.
-constexpr double kNgramScale = 60;
+constexpr double kNgramScale = 32;
 
 constexpr ConfigField<int64_t> kIntegers[] = {
     {"vocab_size", &ModelConfig::vocab_size, 8000},
