@@ -1,10 +1,13 @@
 #include "scheduler/membership.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/release.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/rpc/address.h"
 
 namespace shoal::scheduler {
@@ -15,13 +18,18 @@ constexpr size_t kMaxTextBytes = 1024;
 
 absl::Status CheckRequest(const JoinRequest& request) {
   if (request.protocol_version() != kProtocolVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the node speaks protocol version ", request.protocol_version(), " (",
-                     request.build().substr(0, kMaxNameBytes), "), this scheduler ", kProtocolVersion, " (",
-                     kBuildVersion, "): use the same release everywhere"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the node speaks protocol version ", request.protocol_version(), " (", ToQuoted(request.build()),
+        "), this scheduler ", kProtocolVersion, " (", kBuildVersion, "): use the same release everywhere"));
   }
   if (request.role() != NODE_ROLE_SERVER && request.role() != NODE_ROLE_WORKER) {
     return absl::InvalidArgumentError("role: expected server or worker");
+  }
+  for (const auto& [field, text] :
+       {std::pair("name", &request.name()), std::pair("address", &request.address()),
+        std::pair("machine", &request.machine())}) {
+    const std::string problem = NodeTextProblem(*text);
+    if (!problem.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": ", problem));
   }
   if (request.name().size() > kMaxNameBytes) {
     return absl::InvalidArgumentError(

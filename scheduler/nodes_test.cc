@@ -179,6 +179,24 @@ TEST_CASE("Nodes without a name all join, under names that tell them apart") {
   CHECK(server->name() == absl::StrCat("host-server-", server->node_id()));
 }
 
+TEST_CASE("A node whose name would rewrite the log is refused, with what a name may be") {
+  Harness h;
+  JoinRequest request = Process("worker-1", 1);
+  const std::string evil = "evil\x1b[2J\nall is well";
+  const char* field = GENERATE("name", "address", "machine");
+  auto* const text = field == std::string("name")      ? request.mutable_name()
+                     : field == std::string("address") ? request.mutable_address()
+                                                       : request.mutable_machine();
+  *text = evil;
+  const absl::Status status = h.core().Join(h.now(), request).status();
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK(status.message() == absl::StrCat(field,
+                                         ": expected letters, digits and punctuation of ASCII, without "
+                                         "blanks, got 'evil?[2J?all is well'"));
+  *text = "worker-1";
+  CHECK(h.core().Join(h.now(), request).ok());
+}
+
 TEST_CASE("A server whose address others can't use is refused, with what to do") {
   Harness h;
   JoinRequest request = Process("server-1", 1, NODE_ROLE_SERVER);
