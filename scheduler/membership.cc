@@ -134,6 +134,11 @@ void Membership::Seen(absl::Time now, Member* member) {
   member->expires = now + options_.lease;
 }
 
+void Membership::Leaving(Member* member, Outbox* out) {
+  member->leaving = true;
+  out->Remove(kNodeTable, RecordKey(member->id.value()));
+}
+
 void Membership::Awake(absl::Time now, absl::Duration asleep) {
   for (auto& [id, member] : members_) {
     member.last_seen += asleep;

@@ -90,6 +90,24 @@ TEST_CASE("A node that leaves gets no more slots, and is released") {
   CHECK(h.Last(w1, Directive::kReleased) != nullptr);
 }
 
+TEST_CASE("A scheduler that is restarted does not wait for nodes that had left, and their names are free") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  NodeReport leaving;
+  leaving.mutable_leaving();
+  for (uint64_t node : {w, s}) REQUIRE(h.Report(node, leaving).ok());
+  h.Restart();
+  CHECK(h.core().GetStatus(h.now()).nodes_size() == 0);
+  const uint64_t next_s = h.Join(NODE_ROLE_SERVER, "s"), next_w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Prepared(next_s);
+  h.Prepared(next_w);
+  CHECK(h.CurrentView().view() == 2);
+  CHECK(h.CurrentView().shards(0).primary().node_id() == next_s);
+  // Had it not ended, it would be told to join again, which ends it.
+  CHECK(absl::IsFailedPrecondition(h.Open(w)));
+}
+
 TEST_CASE("A Hello of another cluster, role, name or process is refused, and ends nobody's session") {
   SchedulerOptions options;
   options.new_cluster_id = "here";

@@ -209,7 +209,7 @@ absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport
     return absl::OkStatus();
   }
   if (report.has_leaving()) {
-    member->leaving = true;
+    members_.Leaving(member, &out_);
     Advance(now);
     // Whoever could take over has done so; if nobody can, waiting would not help.
     Directive directive;
