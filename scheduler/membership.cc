@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/base/release.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
@@ -98,11 +99,13 @@ Member* Membership::FindProcess(const JoinRequest& request) {
 absl::StatusOr<Member*> Membership::Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out) {
   SHOAL_RETURN_IF_ERROR(CheckRequest(request));
   if (const Member* const other = FindName(request.name())) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("the name ", other->name, " is taken by node ", other->id.value(), " at ",
-                     other->join.address().empty() ? other->join.machine() : other->join.address(),
-                     other->connected ? ", which is alive" : ", whose lease has not ended yet",
-                     "; choose another --name"));
+    const std::string lease = absl::StrFormat("%.1f s", absl::ToDoubleSeconds(other->expires - now));
+    return absl::AlreadyExistsError(absl::StrCat(
+        "the name ", other->name, " is taken by node ", other->id.value(), " at ",
+        other->join.address().empty() ? other->join.machine() : other->join.address(),
+        other->connected
+            ? ", which is alive; choose another --name"
+            : absl::StrCat(", which has no session: unless it comes back, the name is free in ", lease)));
   }
   Member member;
   member.id = id;

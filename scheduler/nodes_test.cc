@@ -182,6 +182,10 @@ TEST_CASE("The name of a living node is taken; it is free when that one's lease 
   CHECK(second.status().message() == absl::StrCat("the name worker-1 is taken by node ", first,
                                                   " at worker-1:1, which is alive; choose another --name"));
   h.Break(first);
+  CHECK(
+      h.core().Join(h.now(), Process("worker-1", 8)).status().message() ==
+      absl::StrCat("the name worker-1 is taken by node ", first,
+                   " at worker-1:1, which has no session: unless it comes back, the name is free in 0.4 s"));
   h.Pass(absl::Seconds(1), {});
   CHECK(h.core().Join(h.now(), Process("worker-1", 8)).ok());
 }
