@@ -1,8 +1,10 @@
 // A job as it is stored, and as users see it.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/protocol/same_message.h"
 #include "common/protocol/view_key.h"
 #include "scheduler/job_run.h"
@@ -20,6 +22,22 @@ std::string ActivitiesOf(const Heartbeat* heartbeat) {
                     absl::StrFormat("no progress for %.1f s)", activity.idle_seconds()));
   }
   return text;
+}
+
+// "waits for server-1, worker-1 to come back, ...", those of `nodes` that have no session; "" without any.
+std::string AwaitedText(absl::Time now, const std::vector<NodeId>& nodes, const Membership& members) {
+  std::vector<std::string> names;
+  absl::Time end = now;
+  for (NodeId node : nodes) {
+    const Member* const member = members.Find(node);
+    if (member == nullptr || member->connected) continue;
+    names.push_back(member->name);
+    end = std::max(end, member->expires);
+  }
+  if (names.empty()) return "";
+  return absl::StrCat("waits for ", absl::StrJoin(names, ", "),
+                      " to come back, or for the end of the lease in ",
+                      absl::StrFormat("%.1f s", absl::ToDoubleSeconds(end - now)));
 }
 
 }  // namespace
@@ -125,11 +143,16 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   const Version version = rollout_.LowestVersion();
   const bool evaluates =
       version.value() >= evidence.target.version() && evidence.target.evaluate() != EVALUATION_SET_NONE;
+  // A restarted scheduler does not know the round until the servers have told it.
   const std::string where =
-      absl::StrCat(job, evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
+      !rollout_.IsInstalled()
+          ? absl::StrCat(job, ": ")
+          : absl::StrCat(job, evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
   const std::string since =
       absl::StrFormat("the job has made no progress for %.1f s", absl::ToDoubleSeconds(now - moved_));
-  if (!reason_.empty()) return stalls->push_back(absl::StrCat(where, reason_, "; ", since));
+  const std::string reason =
+      reason_.empty() ? AwaitedText(now, evidence.NeededNodes(), context_.members) : reason_;
+  if (!reason.empty()) return stalls->push_back(absl::StrCat(where, reason, "; ", since));
   const size_t before = stalls->size();
   for (const SlotAssignment& slots : view().slots()) {
     const Member* const member = context_.members.Find(NodeId(slots.worker().node_id()));

@@ -1,10 +1,14 @@
 #include "scheduler/membership.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/base/release.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/rpc/address.h"
 
 namespace shoal::scheduler {
@@ -15,13 +19,18 @@ constexpr size_t kMaxTextBytes = 1024;
 
 absl::Status CheckRequest(const JoinRequest& request) {
   if (request.protocol_version() != kProtocolVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the node speaks protocol version ", request.protocol_version(), " (",
-                     request.build().substr(0, kMaxNameBytes), "), this scheduler ", kProtocolVersion, " (",
-                     kBuildVersion, "): use the same release everywhere"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the node speaks protocol version ", request.protocol_version(), " (", ToQuoted(request.build()),
+        "), this scheduler ", kProtocolVersion, " (", kBuildVersion, "): use the same release everywhere"));
   }
   if (request.role() != NODE_ROLE_SERVER && request.role() != NODE_ROLE_WORKER) {
     return absl::InvalidArgumentError("role: expected server or worker");
+  }
+  for (const auto& [field, text] :
+       {std::pair("name", &request.name()), std::pair("address", &request.address()),
+        std::pair("machine", &request.machine())}) {
+    const std::string problem = NodeTextProblem(*text);
+    if (!problem.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": ", problem));
   }
   if (request.name().size() > kMaxNameBytes) {
     return absl::InvalidArgumentError(
@@ -90,11 +99,13 @@ Member* Membership::FindProcess(const JoinRequest& request) {
 absl::StatusOr<Member*> Membership::Join(absl::Time now, NodeId id, const JoinRequest& request, Outbox* out) {
   SHOAL_RETURN_IF_ERROR(CheckRequest(request));
   if (const Member* const other = FindName(request.name())) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("the name ", other->name, " is taken by node ", other->id.value(), " at ",
-                     other->join.address().empty() ? other->join.machine() : other->join.address(),
-                     other->connected ? ", which is alive" : ", whose lease has not ended yet",
-                     "; choose another --name"));
+    const std::string lease = absl::StrFormat("%.1f s", absl::ToDoubleSeconds(other->expires - now));
+    return absl::AlreadyExistsError(absl::StrCat(
+        "the name ", other->name, " is taken by node ", other->id.value(), " at ",
+        other->join.address().empty() ? other->join.machine() : other->join.address(),
+        other->connected
+            ? ", which is alive; choose another --name"
+            : absl::StrCat(", which has no session: unless it comes back, the name is free in ", lease)));
   }
   Member member;
   member.id = id;
@@ -124,6 +135,11 @@ void Membership::SessionBroken(absl::Time now, Member* member) {
 void Membership::Seen(absl::Time now, Member* member) {
   member->last_seen = now;
   member->expires = now + options_.lease;
+}
+
+void Membership::Leaving(Member* member, Outbox* out) {
+  member->leaving = true;
+  out->Remove(kNodeTable, RecordKey(member->id.value()));
 }
 
 void Membership::Awake(absl::Time now, absl::Duration asleep) {

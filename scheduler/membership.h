@@ -48,6 +48,8 @@ class Membership {
   // The scheduler ended the session: the node has until its lease ends to open another.
   void SessionEnded(Member* member) { member->connected = false; }
   void Seen(absl::Time now, Member* member);
+  // The node will end by itself: it gets no more work, and a restarted scheduler does not wait for it.
+  void Leaving(Member* member, Outbox* out);
   // The scheduler itself was suspended for `asleep`, until `now`. It could not hear the nodes, so that time
   // does not count as silence, and streams that broke meanwhile have the length of a lease to come back.
   void Awake(absl::Time now, absl::Duration asleep);

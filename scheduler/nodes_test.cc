@@ -90,6 +90,24 @@ TEST_CASE("A node that leaves gets no more slots, and is released") {
   CHECK(h.Last(w1, Directive::kReleased) != nullptr);
 }
 
+TEST_CASE("A scheduler that is restarted does not wait for nodes that had left, and their names are free") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  NodeReport leaving;
+  leaving.mutable_leaving();
+  for (uint64_t node : {w, s}) REQUIRE(h.Report(node, leaving).ok());
+  h.Restart();
+  CHECK(h.core().GetStatus(h.now()).nodes_size() == 0);
+  const uint64_t next_s = h.Join(NODE_ROLE_SERVER, "s"), next_w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Prepared(next_s);
+  h.Prepared(next_w);
+  CHECK(h.CurrentView().view() == 2);
+  CHECK(h.CurrentView().shards(0).primary().node_id() == next_s);
+  // Had it not ended, it would be told to join again, which ends it.
+  CHECK(absl::IsFailedPrecondition(h.Open(w)));
+}
+
 TEST_CASE("A Hello of another cluster, role, name or process is refused, and ends nobody's session") {
   SchedulerOptions options;
   options.new_cluster_id = "here";
@@ -164,6 +182,10 @@ TEST_CASE("The name of a living node is taken; it is free when that one's lease 
   CHECK(second.status().message() == absl::StrCat("the name worker-1 is taken by node ", first,
                                                   " at worker-1:1, which is alive; choose another --name"));
   h.Break(first);
+  CHECK(
+      h.core().Join(h.now(), Process("worker-1", 8)).status().message() ==
+      absl::StrCat("the name worker-1 is taken by node ", first,
+                   " at worker-1:1, which has no session: unless it comes back, the name is free in 0.4 s"));
   h.Pass(absl::Seconds(1), {});
   CHECK(h.core().Join(h.now(), Process("worker-1", 8)).ok());
 }
@@ -177,6 +199,24 @@ TEST_CASE("Nodes without a name all join, under names that tell them apart") {
   CHECK(first->name() == absl::StrCat("host-worker-", first->node_id()));
   CHECK(second->name() == absl::StrCat("host-worker-", second->node_id()));
   CHECK(server->name() == absl::StrCat("host-server-", server->node_id()));
+}
+
+TEST_CASE("A node whose name would rewrite the log is refused, with what a name may be") {
+  Harness h;
+  JoinRequest request = Process("worker-1", 1);
+  const std::string evil = "evil\x1b[2J\nall is well";
+  const char* field = GENERATE("name", "address", "machine");
+  auto* const text = field == std::string("name")      ? request.mutable_name()
+                     : field == std::string("address") ? request.mutable_address()
+                                                       : request.mutable_machine();
+  *text = evil;
+  const absl::Status status = h.core().Join(h.now(), request).status();
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK(status.message() == absl::StrCat(field,
+                                         ": expected letters, digits and punctuation of ASCII, without "
+                                         "blanks, got 'evil?[2J?all is well'"));
+  *text = "worker-1";
+  CHECK(h.core().Join(h.now(), request).ok());
 }
 
 TEST_CASE("A server whose address others can't use is refused, with what to do") {

@@ -9,6 +9,7 @@
 #include "common/base/release.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/job/job_print.h"
 #include "common/job/job_spec.h"
 #include "common/protocol/queue_length.h"
@@ -19,7 +20,6 @@ namespace shoal::scheduler {
 namespace {
 
 constexpr char kCounterKey[] = "ids";
-constexpr size_t kMaxIdBytes = 64;  // of an id quoted in a message
 constexpr size_t kMaxTextBytes = 4096;
 constexpr size_t kMaxSpecBytes = 1 << 20;
 
@@ -164,9 +164,9 @@ absl::StatusOr<JoinResponse> SchedulerCore::Join(absl::Time now, const JoinReque
 absl::Status SchedulerCore::CheckHello(absl::Time now, const Member* member, const Hello& hello) const {
   const JoinRequest& join = hello.join();
   if (join.cluster_id() != counters_.cluster_id()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "node ", hello.node_id(), " belongs to cluster \"", join.cluster_id().substr(0, kMaxIdBytes),
-        "\", this is cluster \"", counters_.cluster_id(), "\": join again"));
+    return absl::FailedPreconditionError(absl::StrCat("node ", hello.node_id(), " belongs to cluster \"",
+                                                      ToQuoted(join.cluster_id()), "\", this is cluster \"",
+                                                      counters_.cluster_id(), "\": join again"));
   }
   if (join.protocol_version() != kProtocolVersion)
     return absl::FailedPreconditionError("a different protocol version");
@@ -209,7 +209,7 @@ absl::Status SchedulerCore::Report(absl::Time now, NodeId node, const NodeReport
     return absl::OkStatus();
   }
   if (report.has_leaving()) {
-    member->leaving = true;
+    members_.Leaving(member, &out_);
     Advance(now);
     // Whoever could take over has done so; if nobody can, waiting would not help.
     Directive directive;

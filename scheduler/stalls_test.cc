@@ -320,6 +320,25 @@ TEST_CASE("A result whose checkpoint nobody reports is asked for again, and then
   }
 }
 
+std::vector<std::string> StallsOf(Harness* h) {
+  const ClusterStatus status = h->core().GetStatus(h->now());
+  return {status.stalls().begin(), status.stalls().end()};
+}
+
+TEST_CASE("After a restart the status names the nodes that are waited for, and no round that is not known") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 3);
+  h.Restart();
+  h.Pass(absl::Milliseconds(2500), {});
+  CHECK(StallsOf(&h) == std::vector<std::string>{"job 1: waits for s, w to come back, or for the end of the "
+                                                 "lease in 0.5 s; the job has made no progress for 2.5 s"});
+  REQUIRE(h.Open(s).ok());
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1: waits for w to come back"));
+}
+
 TEST_CASE("The status names the slots of a stall and their worker") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
@@ -333,12 +352,10 @@ TEST_CASE("The status names the slots of a stall and their worker") {
   missing.set_slot_begin(1);
   missing.set_slot_end(2);
   REQUIRE(h.Report(s, report).ok());
-  CHECK(h.core().GetStatus(h.now()).stalls_size() == 0);
+  CHECK(StallsOf(&h).empty());
   h.Pass(absl::Seconds(3), {s, w});
-  const ClusterStatus status = h.core().GetStatus(h.now());
-  REQUIRE(status.stalls_size() == 1);
-  CHECK_THAT(status.stalls(0),
-             Catch::Matchers::Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
 }
 
 }  // namespace

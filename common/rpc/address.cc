@@ -1,7 +1,12 @@
 #include "common/rpc/address.h"
 
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/utf8.h"
 
 namespace shoal {
 
@@ -14,6 +19,14 @@ std::string AddressProblem(const std::string& address) {
       absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port) && port >= 1 && port <= 65535)
     return "";
   return absl::StrCat("expected HOST:PORT, like ", kDefaultScheduler, ", got '", address, "'");
+}
+
+std::string NodeTextProblem(absl::string_view text) {
+  const bool printable = std::all_of(text.begin(), text.end(),
+                                     [](char c) { return absl::ascii_isgraph(static_cast<uint8_t>(c)); });
+  if (printable) return "";
+  return absl::StrCat("expected letters, digits and punctuation of ASCII, without blanks, got '",
+                      ToQuoted(text), "'");
 }
 
 bool IsWildcard(absl::string_view address) {

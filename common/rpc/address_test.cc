@@ -20,6 +20,18 @@ TEST_CASE("An address without host or port is told from a complete one") {
   }
 }
 
+TEST_CASE("A node's name or address is printable ASCII without blanks") {
+  for (const char* good : {"", "worker-1", "rack_2/gpu:0", "[::1]:7071", "10.0.0.6:7071"}) {
+    INFO(good);
+    CHECK(NodeTextProblem(good).empty());
+  }
+  for (const char* bad : {"worker 1", "worker\n", "\x1b[2J", "\x7f", "gr\xC3\xB6\xC3\x9F", "\xff"}) {
+    INFO(bad);
+    CHECK_THAT(NodeTextProblem(bad), Catch::Matchers::StartsWith("expected letters, digits and punctuation"));
+  }
+  CHECK_THAT(NodeTextProblem("a\x1b[2J\nb"), Catch::Matchers::EndsWith("got 'a?[2J?b'"));
+}
+
 TEST_CASE("What answers in place of a scheduler is quoted only if it has said something") {
   CHECK(NoSchedulerText("host:1", "no such call") ==
         "answers at host:1 is not a Shoal scheduler (no such call)");

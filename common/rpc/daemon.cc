@@ -16,6 +16,16 @@
 #include "spdlog/spdlog.h"
 
 namespace shoal {
+namespace {
+
+ServerOptions ServingOptions(const DaemonFlags& flags) {
+  ServerOptions options;
+  options.address = flags.listen;
+  options.allow_remote = flags.allow_remote;
+  return options;
+}
+
+}  // namespace
 
 void DaemonFlags::AddTo(CLI::App* app) {
   app->set_version_flag("--version", kBuildVersion);
@@ -54,6 +64,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
   std::unique_ptr<Daemon> daemon(new Daemon);
   daemon->flags_ = flags;
   SHOAL_ASSIGN_OR_RETURN(daemon->stop_, StopSignal::Install());
+  SHOAL_RETURN_IF_ERROR(CheckListening(ServingOptions(flags)));
   SHOAL_RETURN_IF_ERROR(InitLogging({name, flags.log_level, flags.log_file, /*to_stderr=*/true}));
   SendGrpcLogsToSpdlog();
   daemon->env_ = PosixEnv();
@@ -93,10 +104,8 @@ Daemon::~Daemon() {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> Daemon::Serve(std::vector<grpc::Service*> services,
                                                          int window_bytes) {
-  ServerOptions options;
-  options.address = flags_.listen;
+  ServerOptions options = ServingOptions(flags_);
   options.services = std::move(services);
-  options.allow_remote = flags_.allow_remote;
   options.window_bytes = window_bytes;
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<RpcServer> server, StartServer(options));
   spdlog::info("Serving on {}, version {}", server->address(), kBuildVersion);

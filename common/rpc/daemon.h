@@ -44,7 +44,8 @@ int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::S
 // A process's environment, from its flags. One per process; create it first.
 class Daemon {
  public:
-  // Sets up memory, log, signals and files. `name` appears in the log.
+  // Sets up memory, log, signals and files. `name` appears in the log. Errors: those of CheckListening,
+  // before anything is written.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const DaemonFlags& flags, const std::string& name);
 
   // Creates the folder that `flag` names, if it does not exist, and checks that files can be written there.

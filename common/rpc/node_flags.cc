@@ -38,7 +38,8 @@ void NodeFlags::AddTo(CLI::App* app, const std::string& role) {
          "Name of this node in logs and status output, unique among running nodes (default: the scheduler "
          "derives one from host, role and a number)")
       ->type_name("NAME")
-      ->check(EmptyProblem);
+      ->check(EmptyProblem)
+      ->check(NodeTextProblem);
   AddNumberOption(app, "--threads", &threads, 1, 1024, "Compute threads (default: one per processor)");
   app->add_option("--work-dir", work_dir, "Folder for data that can be fetched or made again")
       ->type_name("DIR")

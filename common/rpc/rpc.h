@@ -95,6 +95,9 @@ class RpcServer {
 // allow_remote is false; ALREADY_EXISTS "port 1234 of 127.0.0.1 is in use ..."; otherwise those of bind(2).
 absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& options);
 
+// Whether StartServer could listen on the address now, without keeping it. Errors: as StartServer.
+absl::Status CheckListening(const ServerOptions& options);
+
 // Whether only this machine can reach `address` ("host:port"): localhost, 127.0.0.0/8, [::1].
 bool IsLoopback(absl::string_view address);
 

@@ -66,8 +66,21 @@ int TryBind(const addrinfo& address) {
   return error;
 }
 
-// gRPC says only that it failed; so we bind once more ourselves to find the reason.
-absl::Status WhyNotListening(const HostPort& address) {
+absl::StatusOr<HostPort> AddressOf(const ServerOptions& options) {
+  SHOAL_ASSIGN_OR_RETURN(HostPort address, ParseHostPort(options.address));
+  if (!options.allow_remote && !IsLoopbackHost(address.host)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "refusing to listen on ", options.address,
+        ": without TLS anybody who reaches it could command this daemon. Use 127.0.0.1, or allow it with "
+        "--allow-remote on a network that you trust"));
+  }
+  // One address, so that port 0 means one port, and a partial success (IPv6 free, IPv4 taken) is impossible.
+  if (address.host == "localhost") address.host = "127.0.0.1";
+  return address;
+}
+
+// Binds to the host's addresses until one is free, and leaves it again.
+absl::Status TryListening(const HostPort& address) {
   addrinfo hints = {};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -77,16 +90,24 @@ absl::Status WhyNotListening(const HostPort& address) {
     return absl::InvalidArgumentError(
         absl::StrCat("can't resolve the host '", address.host, "': ", gai_strerror(failure)));
   }
-  int error = 0;
-  for (const addrinfo* each = found; each != nullptr && error == 0; each = each->ai_next)
+  int error = EADDRNOTAVAIL;
+  for (const addrinfo* each = found; each != nullptr && error != 0; each = each->ai_next)
     error = TryBind(*each);
   freeaddrinfo(found);
+  // Without IPv6, gRPC takes [::] for 0.0.0.0.
+  if (error == EAFNOSUPPORT && address.host == "::") return absl::OkStatus();
   if (error == EADDRINUSE) {
     return absl::AlreadyExistsError(
         absl::StrCat("port ", address.port, " of ", address.host,
                      " is in use; choose another, or stop the process that uses it"));
   }
   if (error != 0) return absl::ErrnoToStatus(error, absl::StrCat("can't listen on ", address.ToString()));
+  return absl::OkStatus();
+}
+
+// gRPC says only that it failed; so we bind once more ourselves to find the reason.
+absl::Status WhyNotListening(const HostPort& address) {
+  SHOAL_RETURN_IF_ERROR(TryListening(address));
   return absl::UnavailableError(
       absl::StrCat("can't listen on ", address.ToString(), "; trying again may help"));
 }
@@ -132,15 +153,7 @@ void RpcServer::Shutdown(absl::Duration grace) {
 }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& options) {
-  SHOAL_ASSIGN_OR_RETURN(HostPort address, ParseHostPort(options.address));
-  if (!options.allow_remote && !IsLoopbackHost(address.host)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "refusing to listen on ", options.address,
-        ": without TLS anybody who reaches it could command this daemon. Use 127.0.0.1, or allow it with "
-        "--allow-remote on a network that you trust"));
-  }
-  // One address, so that port 0 means one port, and a partial success (IPv6 free, IPv4 taken) is impossible.
-  if (address.host == "localhost") address.host = "127.0.0.1";
+  SHOAL_ASSIGN_OR_RETURN(HostPort address, AddressOf(options));
   EnablePlugins();
   grpc::ServerBuilder builder;
   SetArguments(options, &builder);
@@ -152,6 +165,11 @@ absl::StatusOr<std::unique_ptr<RpcServer>> StartServer(const ServerOptions& opti
   if (server == nullptr || port == 0) return WhyNotListening(address);
   address.port = port;
   return std::make_unique<RpcServer>(std::move(server), address.ToString(), port);
+}
+
+absl::Status CheckListening(const ServerOptions& options) {
+  SHOAL_ASSIGN_OR_RETURN(const HostPort address, AddressOf(options));
+  return TryListening(address);
 }
 
 bool IsLoopback(absl::string_view address) {

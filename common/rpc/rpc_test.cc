@@ -17,5 +17,21 @@ TEST_CASE("The message of a status is cut between characters, like every message
   CHECK(FromGrpcStatus(ToGrpcStatus(absl::UnknownError("short"))) == absl::UnknownError("short"));
 }
 
+TEST_CASE("Whether an address can be listened on is known without a server") {
+  ServerOptions options;
+  options.address = "127.0.0.1:0";
+  CHECK(CheckListening(options).ok());
+  const auto server = StartServer(options);
+  REQUIRE(server.ok());
+  options.address = (*server)->address();
+  CHECK(absl::IsAlreadyExists(CheckListening(options)));
+  options.address = "0.0.0.0:0";
+  CHECK(absl::IsFailedPrecondition(CheckListening(options)));
+  options.allow_remote = true;
+  CHECK(CheckListening(options).ok());
+  options.address = "nowhere";
+  CHECK(absl::IsInvalidArgument(CheckListening(options)));
+}
+
 }  // namespace
 }  // namespace shoal

@@ -321,7 +321,8 @@ TEST_CASE("Data with one class, an empty label, or a label that training lacks, 
   }
 }
 
-TEST_CASE("A port in use, and an address that others reach, are refused", "[bad input]") {
+TEST_CASE("A port in use, and an address that others reach, are refused before anything is written",
+          "[bad input]") {
   const TestDir dir;
   TestCluster cluster({0, 0, 1});
   EndedProcess result = RunCommand({Program("scheduler/shoal-scheduler"), "--listen",
@@ -332,6 +333,7 @@ TEST_CASE("A port in use, and an address that others reach, are refused", "[bad 
       {Program("scheduler/shoal-scheduler"), "--listen", "0.0.0.0:0", "--state-dir", dir / "state"});
   CHECK(result.ended == "exit status 1");
   CHECK_THAT(result.output, Contains("--allow-remote"));
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "state"));
 }
 
 TEST_CASE("A web server in place of the scheduler is told from one, with its address", "[bad input]") {

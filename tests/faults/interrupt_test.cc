@@ -43,6 +43,11 @@ TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[sa
   result = TrainIn(broken, resumed);
   INFO(result.output);
   REQUIRE(result.ended == "exit status 0");
+  // The nodes of the first run have left: no lease of theirs was waited for.
+  for (const char* node : {"server-1", "worker-1", "worker-2"}) {
+    CHECK_THAT(PosixEnv()->ReadFile(broken / absl::StrCat("run/logs/", node, ".log")).value(),
+               !Contains("does not admit this node yet"));
+  }
   CHECK(ReportIn(broken)["version"] == ReportIn(broken)["rounds"]);
   for (const char* field : {"parameters_sha256", "examples", "validation", "test"}) {
     INFO(field);
