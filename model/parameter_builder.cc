@@ -20,14 +20,16 @@ uint64_t ParameterBuilder::Add(absl::string_view name, std::initializer_list<int
   }
   info.set_decay(shape.size() > 1);
   info.mutable_init()->set_kind(kind);
-  if (kind == Initializer::NORMAL) info.mutable_init()->set_stddev(static_cast<float>(stddev_));
   out_->infos.push_back(std::move(info));
   out_->size += size;
   return out_->size - size;
 }
 
-MatrixParameter ParameterBuilder::Matrix(absl::string_view name, int64_t rows, int64_t columns) {
-  return {Add(name, {rows, columns}, Initializer::NORMAL), rows, columns, group()};
+MatrixParameter ParameterBuilder::Matrix(absl::string_view name, int64_t rows, int64_t columns,
+                                         double stddev) {
+  const uint64_t offset = Add(name, {rows, columns}, Initializer::NORMAL);
+  out_->infos.back().mutable_init()->set_stddev(static_cast<float>(stddev));
+  return {offset, rows, columns, group()};
 }
 
 MatrixParameter ParameterBuilder::ZeroMatrix(absl::string_view name, int64_t rows, int64_t columns) {
@@ -41,10 +43,8 @@ VectorParameter ParameterBuilder::Vector(absl::string_view name, int64_t size, I
 LinearSpec ParameterBuilder::Linear(absl::string_view name, int64_t out, int64_t in,
                                     const LinearOptions& options) {
   LinearSpec linear;
-  linear.weight = Matrix(absl::StrCat(name, ".weight"), out, in);
-  ParameterInfo& info = out_->infos.back();
-  if (options.transposed) info.set_transposed(true);
-  if (options.stddev) info.mutable_init()->set_stddev(static_cast<float>(*options.stddev));
+  linear.weight = Matrix(absl::StrCat(name, ".weight"), out, in, options.stddev.value_or(stddev_));
+  if (options.transposed) out_->infos.back().set_transposed(true);
   linear.bias = Vector(absl::StrCat(name, ".bias"), out, Initializer::ZEROS);
   return linear;
 }

@@ -26,7 +26,10 @@ class ParameterBuilder {
   // The prefix of all names that follow.
   void SetPrefix(std::string prefix);
 
-  MatrixParameter Matrix(absl::string_view name, int64_t rows, int64_t columns);
+  MatrixParameter Matrix(absl::string_view name, int64_t rows, int64_t columns) {
+    return Matrix(name, rows, columns, stddev_);
+  }
+  MatrixParameter Matrix(absl::string_view name, int64_t rows, int64_t columns, double stddev);
   // Starts at 0.
   MatrixParameter ZeroMatrix(absl::string_view name, int64_t rows, int64_t columns);
   // `name`.weight and `name`.bias, as for all below.

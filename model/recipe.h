@@ -29,12 +29,13 @@ struct NormSpec {
   double epsilon = 1e-12;  // added to the variance
 };
 
-// dropout(norm(word + position + type))
+// dropout(norm(scale * (word + position + type)))
 struct EmbeddingSpec {
   MatrixParameter words;                 // [V,C]
   MatrixParameter positions;             // [P,C]
   int64_t first_position = 0;            // an example's token i has row i + first_position
   std::optional<MatrixParameter> types;  // [T,C]
+  double scale = 1;
   std::optional<NormSpec> norm;
   double dropout = 0;
 };

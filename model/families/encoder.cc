@@ -20,12 +20,13 @@ class EncoderBuilder {
   EmbeddingSpec Embedding() {
     EmbeddingSpec embedding;
     builder_.SetPrefix(absl::StrCat(family_.root, "embeddings."));
-    embedding.words = builder_.Matrix("word_embeddings.weight", config_.vocab_size, hidden());
+    embedding.scale = layout_.embedding_scale;
+    embedding.words = Table("word_embeddings.weight", config_.vocab_size);
     embedding.first_position = FirstPosition(family_, config_);
-    embedding.positions = builder_.Matrix(
-        "position_embeddings.weight", config_.max_position_embeddings + embedding.first_position, hidden());
+    embedding.positions =
+        Table("position_embeddings.weight", config_.max_position_embeddings + embedding.first_position);
     if (config_.type_vocab_size > 0)
-      embedding.types = builder_.Matrix("token_type_embeddings.weight", config_.type_vocab_size, hidden());
+      embedding.types = Table("token_type_embeddings.weight", config_.type_vocab_size);
     if (layout_.norms_embeddings) embedding.norm = Norm("LayerNorm");
     embedding.dropout = config_.embedding_dropout_prob;
     return embedding;
@@ -47,6 +48,9 @@ class EncoderBuilder {
   using Branch = decltype(SublayerSpec::branch);
 
   int64_t hidden() const { return config_.hidden_size; }
+  MatrixParameter Table(const char* name, int64_t rows) {
+    return builder_.Matrix(name, rows, hidden(), config_.initializer_range / layout_.embedding_scale);
+  }
   NormSpec Norm(const char* name) { return builder_.Norm(name, hidden(), config_.layer_norm_eps); }
 
   // The norm is declared at the point where it runs.

@@ -6,8 +6,9 @@ namespace shoal::model {
 namespace {
 
 constexpr int64_t kNgramBuckets = 32768;
-// The table starts at 0 and is read by few examples, so it has to learn faster than the rest.
-constexpr double kNgramScale = 32;
+// Rows of tables are read by few examples, so they have to learn faster than the rest: with Adam, a factor
+// after a table does what it would do to the table's learning rate.
+constexpr double kEmbeddingScale = 5, kNgramScale = 64;
 
 constexpr ConfigField<int64_t> kIntegers[] = {
     {"vocab_size", &ModelConfig::vocab_size, 8000},
@@ -22,6 +23,7 @@ constexpr ConfigField<int64_t> kIntegers[] = {
 
 constexpr EncoderLayout Layout() {
   EncoderLayout layout;
+  layout.embedding_scale = kEmbeddingScale;
   layout.norms_embeddings = false;
   return layout;
 }

@@ -39,6 +39,7 @@ void Embedding::Forward(const Pass& pass, const kernels::Tensor& x) {
   if (spec_.types) args.tables[2] = {pass.Value(*spec_.types), Types(pass)};
   args.y = norm_ ? norm_->sum(pass.tokens()) : x;
   kernels::EmbeddingForward(*pass.device, args);
+  if (spec_.scale != 1) kernels::Scale(*pass.device, args.y, static_cast<float>(spec_.scale), args.y);
   if (norm_) norm_->Forward(pass, x);
   Drop(pass, DropoutOf(pass), x);
 }
@@ -64,7 +65,12 @@ kernels::ConstTensor Embedding::SumGradient(const Pass& pass, kernels::ConstTens
 
 void Embedding::Backward(const Pass& pass, const kernels::ConstTensor& d_x,
                          const kernels::ConstTensor& d_x_more) {
-  const kernels::ConstTensor d_sum = SumGradient(pass, d_x, d_x_more);
+  kernels::ConstTensor d_sum = SumGradient(pass, d_x, d_x_more);
+  if (spec_.scale != 1) {
+    const kernels::Tensor scaled = d_sum_.Matrix(pass.tokens());
+    kernels::Scale(*pass.device, d_sum, static_cast<float>(spec_.scale), scaled);
+    d_sum = scaled;
+  }
   const auto table = [&](const MatrixParameter& rows, const kernels::ConstTensor& ids) {
     kernels::EmbeddingBackward(*pass.device, {ids, d_sum, pass.Gradient(rows)});
   };

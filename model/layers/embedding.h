@@ -10,8 +10,9 @@
 
 namespace shoal::model {
 
-// From token ids to the input of the stack: dropout(norm(word + position + type)), with types and norm where
-// the recipe has them. Positions count from the start of each example. Not thread-safe.
+// From token ids to the input of the stack: dropout(norm(scale * (word + position + type))),
+// with types and norm where the recipe has them. Positions count from the start of each example. Not
+// thread-safe.
 class Embedding {
  public:
   Embedding(const LayerPlan& plan, const EmbeddingSpec& spec);

@@ -16,6 +16,7 @@ void CheckEmbedding(bool full) {
   spec.positions = harness.builder.Matrix("positions", 10 + spec.first_position, kChannels);
   if (full) {
     spec.types = harness.builder.Matrix("types", 2, kChannels);
+    spec.scale = 1.5;
     spec.norm = harness.builder.Norm("norm", kChannels, 1e-5);
   }
   Embedding embedding(harness.plan, spec);

@@ -93,7 +93,7 @@ class PlainLayers {
     Doubles x(tokens.size() * channels);
     const auto add = [&](const MatrixParameter& table, size_t token, int64_t row) {
       for (int64_t c = 0; c < channels; ++c)
-        x[token * channels + c] += theta_[table.offset + row * channels + c];
+        x[token * channels + c] += spec.scale * theta_[table.offset + row * channels + c];
     };
     for (size_t t = 0; t < tokens.size(); ++t) {
       add(spec.words, t, tokens[t]);
