@@ -4,22 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/base/target_kind.h"
+
 namespace shoal::tasks {
 
-// What a model learns to predict from an example. E: examples, N: their tokens, L: labels.
-enum class TargetKind {
-  kNone,          // it predicts the example's own tokens
-  kClass,         // [E]: one of the labels
-  kTokenClasses,  // [N]: one of the labels for each token; negative: none for this token
-  kNumbers,       // [E,L]: a number for each label
-};
-
-// Whether the loss is a sum over tokens, of which an example has any number; otherwise over the examples.
-inline bool IsPerToken(TargetKind kind) {
-  return kind == TargetKind::kNone || kind == TargetKind::kTokenClasses;
-}
-
-// A part of a job's examples, for example those for training.
+// A part of a job's examples, for example those for training. E: examples, N: their tokens.
 struct EncodedPart {
   std::vector<uint64_t> offsets = {0};  // [E+1]: example e is tokens [offsets[e], offsets[e+1])
   std::vector<int32_t> tokens;          // [N]
