@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "common/base/target_kind.h"
 
 namespace shoal::tasks {
@@ -17,6 +18,12 @@ struct EncodedPart {
 
   uint64_t size() const { return offsets.size() - 1; }
   uint64_t length(uint64_t example) const { return offsets[example + 1] - offsets[example]; }
+  absl::Span<const int32_t> tokens_of(uint64_t example) const {
+    return absl::MakeConstSpan(tokens).subspan(offsets[example], length(example));
+  }
+
+  // Appends an example, without its targets.
+  void AppendTokens(absl::Span<const uint32_t> example);
 };
 
 // Whether `part` has targets of this kind, exactly as many as its examples need, and no class >= `labels`.
