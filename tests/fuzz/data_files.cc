@@ -15,6 +15,7 @@
 #include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "tasks/data/delimited.h"
+#include "tasks/data/format.h"
 #include "tasks/data/reader.h"
 #include "tasks/data/split.h"
 #include "tasks/registry.h"
@@ -39,7 +40,7 @@ JobSpec Spec(DataFormat format, const Task& task, bool grouped) {
   spec.mutable_data()->add_files(kPath);
   spec.mutable_data()->set_format(format);
   spec.set_task(task.type());
-  if (format != DATA_FORMAT_TEXT) {
+  if (FormatOf(format).records == RecordKind::kColumns) {
     spec.mutable_data()->add_text("text");
     spec.mutable_data()->set_label("label");
     if (grouped) spec.mutable_data()->set_group("group");
@@ -132,7 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (set.ok()) CheckExamples(*set, *task, spec.data(), lines);
     const auto parts = ReadParts(&files, spec, *task);
     SHOAL_CHECK(set.ok() || !parts.ok());
-    if (!parts.ok() || format == DATA_FORMAT_TEXT) continue;
+    if (!parts.ok() || FormatOf(format).records == RecordKind::kOneText) continue;
     size_t examples = 0;
     for (const ExampleSet& part : parts->part) examples += part.examples.size();
     SHOAL_CHECK(examples <= set->examples.size());
