@@ -7,12 +7,12 @@ namespace shoal::model {
 absl::Span<const HeadInfo> Heads() {
   static constexpr HeadInfo kHeads[] = {
       {HEAD_TYPE_CLASS, "one label per text", "single_label_classification", LossKind::kCrossEntropy,
-       HeadTarget::kClassPerText, LabelCount::kOneOrMore},
-      {HEAD_TYPE_NUMBER, "a number per text", "regression", LossKind::kSquaredError, HeadTarget::kNumbers,
+       TargetKind::kClass, LabelCount::kOneOrMore},
+      {HEAD_TYPE_NUMBER, "a number per text", "regression", LossKind::kSquaredError, TargetKind::kNumbers,
        LabelCount::kOne},
       {HEAD_TYPE_LABELS, "any number of labels per text", "multi_label_classification",
-       LossKind::kSigmoidCrossEntropy, HeadTarget::kNumbers, LabelCount::kOneOrMore},
-      {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, HeadTarget::kOwnTokens,
+       LossKind::kSigmoidCrossEntropy, TargetKind::kNumbers, LabelCount::kOneOrMore},
+      {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, TargetKind::kNone,
        LabelCount::kNone},
   };
   return kHeads;

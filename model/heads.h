@@ -3,19 +3,13 @@
 #pragma once
 
 #include "absl/types/span.h"
+#include "common/base/target_kind.h"
 #include "proto/job.pb.h"
 
 namespace shoal::model {
 
 // How logits are compared with their targets (kernels/loss.h).
 enum class LossKind { kCrossEntropy, kSquaredError, kSigmoidCrossEntropy };
-
-// What a batch has as targets.
-enum class HeadTarget {
-  kOwnTokens,     // nothing besides its tokens
-  kClassPerText,  // Batch::classes, one for each example
-  kNumbers,       // Batch::targets
-};
 
 // How many labels, which are the columns of the logits, a model with this head has.
 enum class LabelCount { kNone, kOne, kOneOrMore };
@@ -26,7 +20,7 @@ struct HeadInfo {
   // In config.json; tells the heads of one class of `transformers` apart. Empty: it has a class of its own.
   const char* problem_type = "";
   LossKind loss = LossKind::kCrossEntropy;
-  HeadTarget target = HeadTarget::kClassPerText;
+  TargetKind target = TargetKind::kClass;  // of its batches (model/batch.h)
   LabelCount labels = LabelCount::kOneOrMore;
 };
 

@@ -77,7 +77,7 @@ struct Examples {
         tokens.push_back(static_cast<int32_t>(random.UniformInt(config.vocab_size)));
       offsets.push_back(static_cast<int32_t>(tokens.size()));
     }
-    if (HeadOf(config.head).target == HeadTarget::kClassPerText) {
+    if (HeadOf(config.head).target == TargetKind::kClass) {
       for (size_t e = 0; e < lengths.size(); ++e) classes.push_back(static_cast<int32_t>((e + 2) % 3));
     } else {
       for (size_t i = 0; i < lengths.size() * config.labels.size(); ++i)

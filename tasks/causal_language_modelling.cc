@@ -12,7 +12,6 @@ class CausalLanguageModellingTask final : public Task {
  public:
   TaskType type() const override { return TASK_CAUSAL_LANGUAGE_MODELLING; }
   HeadType head() const override { return HEAD_TYPE_NEXT_TOKEN; }
-  bool cuts_windows() const override { return true; }
 
   absl::Status ReadLabels(std::vector<std::string>, Example*) const override { return absl::OkStatus(); }
   RareLabels rare_labels() const override { return RareLabels::kKept; }
@@ -21,7 +20,12 @@ class CausalLanguageModellingTask final : public Task {
     return std::vector<std::string>();
   }
   TargetKind target_kind() const override { return TargetKind::kNone; }
-  absl::Status AppendTargets(const EncodedExample&, const LabelMap&, EncodedPart*) const override {
+  // Consecutive windows of `max_tokens`. A single token left over is dropped: it predicts nothing.
+  absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                             const LabelMap&, EncodedPart* part) const override {
+    const std::vector<uint32_t> tokens = encoder.Encode(example.text, std::numeric_limits<size_t>::max());
+    for (size_t begin = 0; begin + 1 < tokens.size(); begin += max_tokens)
+      part->AppendTokens(absl::MakeConstSpan(tokens).subspan(begin, max_tokens));
     return absl::OkStatus();
   }
 

@@ -1,7 +1,6 @@
 #include "tasks/encode.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "common/base/status.h"
 
@@ -10,21 +9,16 @@ namespace {
 
 constexpr uint64_t kExamplesPerProgress = 1000;
 
-// Appends a text as windows of `size` tokens. A single token left over is dropped: it predicts nothing.
-void AppendWindows(const model::Tokenizer& tokenizer, absl::string_view text, size_t size,
-                   EncodedPart* part) {
-  const std::vector<uint32_t> tokens = tokenizer.Encode(text, std::numeric_limits<size_t>::max());
-  for (size_t begin = 0; begin + 1 < tokens.size(); begin += size) {
-    const size_t end = std::min(tokens.size(), begin + size);
-    for (size_t i = begin; i < end; ++i) part->tokens.push_back(static_cast<int32_t>(tokens[i]));
-    part->offsets.push_back(part->tokens.size());
+class TokenizerEncoder final : public TextEncoder {
+ public:
+  explicit TokenizerEncoder(const model::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
+    return tokenizer_.Encode(text, max_tokens);
   }
-}
 
-// The tokens of example `index` of `part`.
-absl::Span<const int32_t> TokensOf(const EncodedPart& part, uint64_t index) {
-  return absl::MakeConstSpan(part.tokens).subspan(part.offsets[index], part.length(index));
-}
+ private:
+  const model::Tokenizer& tokenizer_;
+};
 
 template <typename T>
 void AppendRange(const std::vector<T>& from, uint64_t begin, uint64_t end, std::vector<T>* to) {
@@ -37,26 +31,20 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::T
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels, const Progress& progress) {
   const LabelMap label_map(labels);
-  const auto append = task.cuts_windows() ? AppendWindows : AppendText;
+  const TokenizerEncoder encoder(tokenizer);
   EncodedPart part;
   uint64_t count = 0;
   for (const Example& example : set.examples) {
     if (count++ % kExamplesPerProgress == 0) progress("encodes the examples");
-    uint64_t index = part.size();
-    append(tokenizer, example.text, max_tokens, &part);
-    for (; index < part.size(); ++index) {
-      const absl::Status status = task.AppendTargets({example, TokensOf(part, index)}, label_map, &part);
-      if (!status.ok()) return Annotate(status, set.Origin(example));
-    }
+    const absl::Status status = task.AppendExample(example, encoder, max_tokens, label_map, &part);
+    if (!status.ok()) return Annotate(status, set.Origin(example));
   }
   return part;
 }
 
 void AppendText(const model::Tokenizer& tokenizer, absl::string_view text, size_t max_tokens,
                 EncodedPart* part) {
-  for (uint32_t token : tokenizer.Encode(text, max_tokens))
-    part->tokens.push_back(static_cast<int32_t>(token));
-  part->offsets.push_back(part->tokens.size());
+  part->AppendTokens(tokenizer.Encode(text, max_tokens));
 }
 
 model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {

@@ -17,9 +17,9 @@
 
 namespace shoal::tasks {
 
-// The tokens of each text with its targets. A text longer than `max_tokens` is truncated or becomes several
-// examples (Task::cuts_windows). `labels`: Task::LabelsOf of the training examples. Errors: INVALID_ARGUMENT,
-// with file and line, for a label that is not one of `labels`.
+// The tokens of each text with its targets, at most `max_tokens` per example of the result (which examples
+// and tokens: Task::AppendExample). `labels`: Task::LabelsOf of the training examples. Errors:
+// INVALID_ARGUMENT, with file and line, for a label that is not one of `labels`.
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::Tokenizer& tokenizer,
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels,

@@ -28,11 +28,8 @@ TEST_CASE("A task gives the model the targets that the task's head takes") {
   for (const Task* task : Tasks()) {
     INFO(TaskType_Name(task->type()));
     const model::HeadInfo& head = model::HeadOf(task->head());
-    const TargetKind kind = task->target_kind();
-    CHECK((head.target == model::HeadTarget::kOwnTokens) == (kind == TargetKind::kNone));
-    CHECK((head.target == model::HeadTarget::kClassPerText) == (kind == TargetKind::kClass));
-    CHECK((head.target == model::HeadTarget::kNumbers) == (kind == TargetKind::kNumbers));
-    CHECK((head.labels == model::LabelCount::kNone) == (kind == TargetKind::kNone));
+    CHECK(head.target == task->target_kind());
+    CHECK((head.labels == model::LabelCount::kNone) == (head.target == TargetKind::kNone));
   }
 }
 

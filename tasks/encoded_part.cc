@@ -4,6 +4,11 @@
 
 namespace shoal::tasks {
 
+void EncodedPart::AppendTokens(absl::Span<const uint32_t> example) {
+  for (uint32_t token : example) tokens.push_back(static_cast<int32_t>(token));
+  offsets.push_back(tokens.size());
+}
+
 bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels) {
   const uint64_t classes = kind == TargetKind::kClass          ? part.size()
                            : kind == TargetKind::kTokenClasses ? part.tokens.size()

@@ -52,16 +52,6 @@ class MultilabelClassificationTask final : public Task {
     return DistinctLabels(training, 1);
   }
   TargetKind target_kind() const override { return TargetKind::kNumbers; }
-  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
-                             EncodedPart* part) const override {
-    const size_t first = part->targets.size();
-    part->targets.resize(first + labels.size());
-    for (const std::string& label : example.example.labels) {
-      SHOAL_ASSIGN_OR_RETURN(const int32_t id, labels.Find(label));
-      part->targets[first + id] = 1;
-    }
-    return absl::OkStatus();
-  }
 
   std::vector<Metric> reported_metrics() const override {
     return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
@@ -79,6 +69,17 @@ class MultilabelClassificationTask final : public Task {
   }
 
  protected:
+  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
+                             EncodedPart* part) const override {
+    const size_t first = part->targets.size();
+    part->targets.resize(first + labels.size());
+    for (const std::string& label : example.example.labels) {
+      SHOAL_ASSIGN_OR_RETURN(const int32_t id, labels.Find(label));
+      part->targets[first + id] = 1;
+    }
+    return absl::OkStatus();
+  }
+
   void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
     const int labels = static_cast<int>(static_cast<int64_t>(outcome.logits.size()) / outcome.examples());
     for (size_t i = 0; i < outcome.logits.size(); ++i) {

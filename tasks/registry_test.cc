@@ -18,6 +18,12 @@ ExampleSet Training(const Task& task) {
   return set;
 }
 
+// Gives every text one token.
+class OneToken final : public TextEncoder {
+ public:
+  std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {7}; }
+};
+
 // The statistics of a model that predicts both correctly.
 EvaluationStatistics Counted(const Task& task) {
   const ExampleSet training = Training(task);
@@ -27,11 +33,8 @@ EvaluationStatistics Counted(const Task& task) {
   REQUIRE(labels.ok());
   const LabelMap label_map(*labels);
   EncodedPart part;
-  for (const Example& example : training.examples) {
-    part.tokens.push_back(7);
-    part.offsets.push_back(part.tokens.size());
-    REQUIRE(task.AppendTargets({example, {}}, label_map, &part).ok());
-  }
+  for (const Example& example : training.examples)
+    REQUIRE(task.AppendExample(example, OneToken(), 2, label_map, &part).ok());
   REQUIRE(HasTargets(part, task.target_kind(), labels->size()));
   const std::vector<int32_t> offsets = {0, 1, 2};
   std::vector<float> logits = part.targets;

@@ -4,6 +4,12 @@
 
 namespace shoal::tasks {
 
+absl::Status Task::AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                                 const LabelMap& labels, EncodedPart* part) const {
+  part->AppendTokens(encoder.Encode(example.text, max_tokens));
+  return AppendTargets({example, part->tokens_of(part->size() - 1)}, labels, part);
+}
+
 void Task::Count(const Outcome& outcome, EvaluationStatistics* statistics) const {
   if (outcome.examples() == 0) return;
   statistics->set_examples(statistics->examples() + outcome.examples());

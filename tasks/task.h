@@ -5,12 +5,14 @@
 // word in proto/job.proto, because servers and clients, which know no tasks, check jobs too.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "proto/job.pb.h"
 #include "proto/scheduler.pb.h"
@@ -26,6 +28,15 @@ namespace shoal::tasks {
 struct EncodedExample {
   const Example& example;
   absl::Span<const int32_t> tokens;
+};
+
+// The tokenizer of the job's model, as a task uses it: the scheduler, which has no models, links tasks.
+// Immutable; any thread.
+class TextEncoder {
+ public:
+  virtual ~TextEncoder() = default;
+  // model::Tokenizer::Encode.
+  virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
 };
 
 // A model's output for a batch.   B: examples, N: tokens, L: labels
@@ -50,9 +61,6 @@ class Task : public LabelReader {
   // ---- the model ----
 
   virtual HeadType head() const = 0;
-  // Whether a text longer than the model's max_length becomes several examples, in consecutive windows;
-  // otherwise it is truncated.
-  virtual bool cuts_windows() const { return false; }
 
   // ---- labels and targets ----
 
@@ -61,10 +69,12 @@ class Task : public LabelReader {
   virtual absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
                                                             const ExampleSet& training) const = 0;
   virtual TargetKind target_kind() const = 0;
-  // Appends the example's targets to `part->classes` or `part->targets`. Errors: INVALID_ARGUMENT, without
-  // file and line, for a label that is not one of `labels`; `part` may then hold some of the targets.
-  virtual absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
-                                     EncodedPart* part) const = 0;
+  // Appends the tokens and the targets of an example: here as one example, with its text cut to `max_tokens`.
+  // A task may override this to make several examples of it, or to encode it in another way. Errors:
+  // INVALID_ARGUMENT, without file and line, for a label that is not one of `labels`; `part` may then hold
+  // some of the example.
+  virtual absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                                     const LabelMap& labels, EncodedPart* part) const;
 
   // ---- evaluation ----
 
@@ -87,6 +97,11 @@ class Task : public LabelReader {
   virtual std::vector<float> Predict(absl::Span<const float> logits) const = 0;
 
  protected:
+  // For AppendExample: appends the example's targets to `part->classes` or `part->targets`; none with kNone.
+  virtual absl::Status AppendTargets(const EncodedExample& /*example*/, const LabelMap& /*labels*/,
+                                     EncodedPart* /*part*/) const {
+    return absl::OkStatus();
+  }
   // Counts what the task needs besides examples, loss and the rows that the loss is summed over.
   virtual void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const = 0;
   // For the metrics of the task's rule and of reported_metrics, except METRIC_LOSS; NaN for any other.

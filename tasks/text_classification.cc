@@ -89,14 +89,6 @@ class TextClassificationTask final : public Task {
     return DistinctLabels(training, 2);
   }
   TargetKind target_kind() const override { return TargetKind::kClass; }
-  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
-                             EncodedPart* part) const override {
-    for (const std::string& label : example.example.labels) {
-      SHOAL_ASSIGN_OR_RETURN(const int32_t id, labels.Find(label));
-      part->classes.push_back(id);
-    }
-    return absl::OkStatus();
-  }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_ACCURACY, METRIC_MACRO_F1}; }
   std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
@@ -115,6 +107,15 @@ class TextClassificationTask final : public Task {
   }
 
  protected:
+  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
+                             EncodedPart* part) const override {
+    for (const std::string& label : example.example.labels) {
+      SHOAL_ASSIGN_OR_RETURN(const int32_t id, labels.Find(label));
+      part->classes.push_back(id);
+    }
+    return absl::OkStatus();
+  }
+
   void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
     const int labels = static_cast<int>(static_cast<int64_t>(outcome.logits.size()) / outcome.examples());
     for (int64_t example = 0; example < outcome.examples(); ++example) {

@@ -65,11 +65,6 @@ class TextRegressionTask final : public Task {
     return std::vector<std::string>{data.label()};
   }
   TargetKind target_kind() const override { return TargetKind::kNumbers; }
-  absl::Status AppendTargets(const EncodedExample& example, const LabelMap&,
-                             EncodedPart* part) const override {
-    part->targets.push_back(static_cast<float>(example.example.target));
-    return absl::OkStatus();
-  }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_MSE, METRIC_PEARSON}; }
 
@@ -78,6 +73,12 @@ class TextRegressionTask final : public Task {
   }
 
  protected:
+  absl::Status AppendTargets(const EncodedExample& example, const LabelMap&,
+                             EncodedPart* part) const override {
+    part->targets.push_back(static_cast<float>(example.example.target));
+    return absl::OkStatus();
+  }
+
   void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
     for (int64_t example = 0; example < outcome.examples(); ++example)
       AddPair(outcome.logits[example], outcome.targets[example], statistics);

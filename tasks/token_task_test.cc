@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "common/base/status.h"
 #include "model/tokenizer/byte_tokenizer.h"
@@ -16,8 +18,8 @@
 namespace shoal::tasks {
 namespace {
 
-// A label for each word, learned at its first token; tokens are bytes. Statistics: confusion[label][right,
-// wrong].
+// A label for each word, learned at its first token; words, which are separated by spaces, are encoded one by
+// one. Statistics: confusion[label][right, wrong].
 class TokenTask final : public Task {
  public:
   TaskType type() const override { return static_cast<TaskType>(77); }
@@ -34,18 +36,20 @@ class TokenTask final : public Task {
     return std::vector<std::string>{"O", "PER"};
   }
   TargetKind target_kind() const override { return TargetKind::kTokenClasses; }
-  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
-                             EncodedPart* part) const override {
+  absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                             const LabelMap& labels, EncodedPart* part) const override {
+    std::vector<uint32_t> tokens;
     size_t word = 0;
-    int32_t before = ' ';
-    for (int32_t token : example.tokens) {
-      const bool starts = before == ' ' && word < example.example.labels.size();
-      before = token;
-      part->classes.push_back(-1);
-      if (starts) {
-        SHOAL_ASSIGN_OR_RETURN(part->classes.back(), labels.Find(example.example.labels[word++]));
-      }
+    for (absl::string_view text : absl::StrSplit(example.text, ' ')) {
+      const size_t rest = max_tokens - tokens.size();
+      if (rest < 2) break;
+      SHOAL_ASSIGN_OR_RETURN(const int32_t label, labels.Find(example.labels[word++]));
+      const std::vector<uint32_t> of_word = encoder.Encode(text, rest);
+      tokens.insert(tokens.end(), of_word.begin(), of_word.end());
+      part->classes.push_back(label);
+      part->classes.resize(part->classes.size() + of_word.size() - 1, -1);
     }
+    part->AppendTokens(tokens);
     return absl::OkStatus();
   }
 
@@ -85,6 +89,7 @@ TEST_CASE("A task with one label per word needs nothing but its own file") {
 
   const auto part = EncodeExamples(set, *model::MakeByteTokenizer(), 6, task, *labels);
   REQUIRE(part.ok());
+  CHECK(part->tokens == std::vector<int32_t>{'a', 'n', 256, 'o', 'x', 256, 'A', 'd', 'a', 256});
   CHECK(part->classes == std::vector<int32_t>{0, -1, -1, 0, -1, -1, 1, -1, -1, -1});
   CHECK(HasTargets(*part, TargetKind::kTokenClasses, 2));
   CHECK_FALSE(HasTargets(*part, TargetKind::kTokenClasses, 1));

@@ -6,10 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
+#include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
 #include "tasks/data/delimited.h"
+#include "tasks/data/format.h"
 #include "tasks/data/reader.h"
 #include "tasks/data/split.h"
 #include "tasks/registry.h"
@@ -70,6 +72,33 @@ TEST_CASE("A CSV quote that is not closed is an error with its line") {
                        [](absl::Span<const absl::string_view>, uint64_t) { return absl::OkStatus(); });
   CHECK(status.code() == absl::StatusCode::kInvalidArgument);
   CHECK_THAT(std::string(status.message()), Contains("test.csv:2"));
+}
+
+TEST_CASE("Lines are read with the empty ones, which may separate records") {
+  std::vector<std::string> lines;
+  const absl::Status status =
+      ForEachLine({"words", "a O\r\n\n\r\nb O"}, [&](absl::string_view line, uint64_t number) {
+        lines.push_back(absl::StrCat(number, ":", line));
+        return absl::OkStatus();
+      });
+  CHECK(status.ok());
+  CHECK(lines == std::vector<std::string>{"1:a O", "2:", "3:", "4:b O"});
+}
+
+TEST_CASE("Every format of job files is listed once, with columns where a job names them") {
+  const auto* formats = DataFormat_descriptor();
+  CHECK(Formats().size() == formats->value_count());
+  for (int i = 0; i < formats->value_count(); ++i) {
+    INFO(formats->value(i)->name());
+    DataSpec data;
+    data.set_format(static_cast<DataFormat>(formats->value(i)->number()));
+    const FormatInfo& info = FormatOf(data.format());
+    CHECK(info.format == data.format());
+    for (const char* field : {"text", "label", "group"}) {
+      CHECK(Applies(data, DataSpec::descriptor()->FindFieldByName(field)) ==
+            (info.records == RecordKind::kColumns));
+    }
+  }
 }
 
 TEST_CASE("TSV, CSV and JSONL give the same examples, with their lines") {

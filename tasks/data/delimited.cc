@@ -12,10 +12,6 @@
 namespace shoal::tasks {
 namespace {
 
-absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line) {
-  return status.ok() ? status : Annotate(status, absl::StrCat(file.name, ":", line));
-}
-
 // Reads CSV records one by one.
 class CsvParser {
  public:
@@ -79,20 +75,24 @@ class CsvParser {
 
 }  // namespace
 
+absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line) {
+  return status.ok() ? status : Annotate(status, absl::StrCat(file.name, ":", line));
+}
+
 absl::Status ForEachLine(const TextFile& file, const LineVisitor& visit) {
   absl::string_view rest = file.text;
   for (uint64_t number = 1; !rest.empty(); ++number) {
     absl::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
     absl::ConsumeSuffix(&line, "\r");
-    if (line.empty()) continue;
-    SHOAL_RETURN_IF_ERROR(AtLine(visit(line, number), file, number));
+    SHOAL_RETURN_IF_ERROR(visit(line, number));
   }
   return absl::OkStatus();
 }
 
 absl::Status ForEachTsvRecord(const TextFile& file, const RecordVisitor& visit) {
   return ForEachLine(file, [&](absl::string_view line, uint64_t number) {
+    if (line.empty()) return absl::OkStatus();
     const std::vector<absl::string_view> fields = absl::StrSplit(line, '\t');
     return visit(fields, number);
   });
@@ -106,7 +106,7 @@ absl::Status ForEachCsvRecord(const TextFile& file, const RecordVisitor& visit) 
     SHOAL_RETURN_IF_ERROR(AtLine(parser.Next(&fields), file, parser.line()));
     if (fields.size() == 1 && fields[0].empty()) continue;
     const std::vector<absl::string_view> views(fields.begin(), fields.end());
-    SHOAL_RETURN_IF_ERROR(AtLine(visit(views, line), file, line));
+    SHOAL_RETURN_IF_ERROR(visit(views, line));
   }
   return absl::OkStatus();
 }

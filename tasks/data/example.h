@@ -9,7 +9,7 @@ namespace shoal::tasks {
 
 // One record of the data; with format text a whole file, or the piece of it that is in a part.
 struct Example {
-  std::string text;                 // the text columns, joined with a space
+  std::string text;                 // the text columns (Record.texts), joined with a space
   std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none with format text
   double target = 0;                // for a task whose labels are numbers
   std::string group;                // the group column; empty without one

@@ -26,7 +26,7 @@ class LabelReader {
   virtual bool reads_lists() const { return false; }
 
   // Sets the labels of `example`. `labels`: as written in the data, possibly empty; exactly one unless
-  // reads_lists().
+  // reads_lists(); none with format text.
   // Errors: INVALID_ARGUMENT, without file and line, for a label that the task can't use.
   virtual absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const = 0;
 

@@ -13,7 +13,7 @@ namespace shoal::tasks {
 
 // Reads the files in order, as `data` says (format, columns, label_separator); `labels` is the job's task.
 // `data` is that of a completed and valid job (common/job/job_spec.h). A byte order mark is skipped; lines
-// may end in "\r\n"; empty lines are skipped.
+// may end in "\r\n"; in formats with columns, empty lines are skipped. Formats: tasks/data/format.h.
 //
 // Errors, with "FILE:LINE: " where there is a line:
 //   NOT_FOUND and other errors of the system for a file;

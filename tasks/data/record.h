@@ -15,7 +15,7 @@
 namespace shoal::tasks {
 
 struct Record {
-  std::vector<std::string> texts;   // in the order of data.text
+  std::vector<std::string> texts;   // in the order of data.text; joined with a space, they are the text
   std::vector<std::string> labels;  // as LabelReader::ReadLabels takes them
   std::string group;
 };

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "tasks/data/format.h"
 #include "tasks/data/reader.h"
 
 namespace shoal::tasks {
@@ -167,8 +168,8 @@ absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const Labe
   if (job.data().files_size() > 0) {
     SHOAL_ASSIGN_OR_RETURN(ExampleSet all, ReadExamples(env, job.data().files(), job.data(), labels));
     const uint64_t rare_examples = RemoveRareLabels(job.data(), labels.rare_labels(), {&all});
-    parts = job.data().format() == DATA_FORMAT_TEXT ? CutTexts(all, job.data().split())
-                                                    : PartExamples(std::move(all), job);
+    parts = FormatOf(job.data().format()).records == RecordKind::kOneText ? CutTexts(all, job.data().split())
+                                                                          : PartExamples(std::move(all), job);
     parts.rare_examples = rare_examples;
   } else {
     SHOAL_ASSIGN_OR_RETURN(parts, ReadGivenParts(env, job.data(), labels));

@@ -15,6 +15,7 @@
 #include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "tasks/data/delimited.h"
+#include "tasks/data/format.h"
 #include "tasks/data/reader.h"
 #include "tasks/data/split.h"
 #include "tasks/registry.h"
@@ -39,7 +40,7 @@ JobSpec Spec(DataFormat format, const Task& task, bool grouped) {
   spec.mutable_data()->add_files(kPath);
   spec.mutable_data()->set_format(format);
   spec.set_task(task.type());
-  if (format != DATA_FORMAT_TEXT) {
+  if (FormatOf(format).records == RecordKind::kColumns) {
     spec.mutable_data()->add_text("text");
     spec.mutable_data()->set_label("label");
     if (grouped) spec.mutable_data()->set_group("group");
@@ -57,17 +58,19 @@ void CheckLabels(const Example& example, const Task& task) {
     SHOAL_CHECK(std::is_sorted(labels.begin(), labels.end()));
 }
 
+// Gives every text one token.
+class OneToken final : public TextEncoder {
+ public:
+  std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {0}; }
+};
+
 void CheckTargets(const ExampleSet& set, const Task& task, const DataSpec& data) {
   const auto labels = task.LabelsOf(data, set);
   if (!labels.ok()) return;  // too few
   const LabelMap label_map(*labels);
   EncodedPart part;
-  const int32_t token = 0;
-  for (const Example& example : set.examples) {
-    part.tokens.push_back(token);
-    part.offsets.push_back(part.tokens.size());
-    SHOAL_CHECK_OK(task.AppendTargets({example, {&token, 1}}, label_map, &part));
-  }
+  for (const Example& example : set.examples)
+    SHOAL_CHECK_OK(task.AppendExample(example, OneToken(), 2, label_map, &part));
   SHOAL_CHECK(HasTargets(part, task.target_kind(), labels->size()));
 }
 
@@ -130,7 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (set.ok()) CheckExamples(*set, *task, spec.data(), lines);
     const auto parts = ReadParts(&files, spec, *task);
     SHOAL_CHECK(set.ok() || !parts.ok());
-    if (!parts.ok() || format == DATA_FORMAT_TEXT) continue;
+    if (!parts.ok() || FormatOf(format).records == RecordKind::kOneText) continue;
     size_t examples = 0;
     for (const ExampleSet& part : parts->part) examples += part.examples.size();
     SHOAL_CHECK(examples <= set->examples.size());

@@ -93,9 +93,9 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
     }
     batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
   }
-  const model::HeadTarget target = model::HeadOf(head).target;
-  if (target == model::HeadTarget::kOwnTokens) return batch;
-  if (target == model::HeadTarget::kClassPerText) {
+  const TargetKind target = model::HeadOf(head).target;
+  if (target == TargetKind::kNone) return batch;
+  if (target == TargetKind::kClass) {
     for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
   } else {
     batch.targets = Ok(file.ReadFloats("labels"));

@@ -10,12 +10,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/command_line.h"
 #include "common/base/status.h"
+#include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "kernels/cpu/cpu_device.h"
 #include "tasks/classifier.h"
+#include "tasks/data/format.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"
 
@@ -63,26 +66,44 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
   return loaded;
 }
 
-// The part of a job that describes how to read data files.
-DataSpec DataSpecOf(const ModelFlags& flags, TaskType task) {
+// The words of the formats whose files have columns: those of examples with labels.
+std::vector<std::string> FormatsWithColumns() {
+  std::vector<std::string> words;
+  for (const tasks::FormatInfo& info : tasks::Formats()) {
+    if (info.records == tasks::RecordKind::kColumns)
+      words.push_back(WordOf(DataFormat_descriptor()->FindValueByNumber(info.format)));
+  }
+  return words;
+}
+
+// The part of a job that describes how to read data files. Errors: INVALID_ARGUMENT when they have no
+// columns.
+absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   JobSpec spec;
   spec.set_task(task);
   for (const std::string& column : flags.text) spec.mutable_data()->add_text(column);
   for (const std::string& file : flags.data) spec.mutable_data()->add_files(file);
   spec.mutable_data()->set_label(flags.label);
   spec.mutable_data()->set_label_separator(flags.label_separator);
-  if (flags.format == "tsv") spec.mutable_data()->set_format(DATA_FORMAT_TSV);
-  if (flags.format == "csv") spec.mutable_data()->set_format(DATA_FORMAT_CSV);
-  if (flags.format == "jsonl") spec.mutable_data()->set_format(DATA_FORMAT_JSONL);
+  if (!flags.format.empty()) {
+    SHOAL_ASSIGN_OR_RETURN(const auto* format, FindWord(DataFormat_descriptor(), flags.format));
+    spec.mutable_data()->set_format(static_cast<DataFormat>(format->number()));
+  }
   CompleteJob(&spec);
+  if (tasks::FormatOf(spec.data().format()).records != tasks::RecordKind::kColumns) {
+    return absl::InvalidArgumentError(absl::StrCat("--data: expected files with columns (",
+                                                   absl::StrJoin(FormatsWithColumns(), ", "), "), got ",
+                                                   flags.data[0], "; give their format with --format"));
+  }
   return spec.data();
 }
 
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const TaskType task = loaded.classifier->task().type();
+  SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
-                         loaded.classifier->Evaluate(PosixEnv(), flags.data, DataSpecOf(flags, task)));
+                         loaded.classifier->Evaluate(PosixEnv(), flags.data, data));
   const std::vector<std::string>& labels = loaded.classifier->config().labels;
   if (flags.json) {
     Json json = EvaluationJson(task, statistics);
@@ -136,7 +157,7 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("--text", flags->text, "Columns that form the text")->capture_default_str();
     command->add_option("--label", flags->label, "Column of the label")->capture_default_str();
     command->add_option("--format", flags->format, "Format of the files (default: by their extension)")
-        ->check(CLI::IsMember({"tsv", "csv", "jsonl"}));
+        ->check(CLI::IsMember(FormatsWithColumns()));
     command
         ->add_option("--label-separator", flags->label_separator, "Separates several labels of one example")
         ->capture_default_str();
