@@ -1,11 +1,14 @@
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
+#include "common/base/status.h"
 #include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
@@ -74,15 +77,40 @@ TEST_CASE("A CSV quote that is not closed is an error with its line") {
   CHECK_THAT(std::string(status.message()), Contains("test.csv:2"));
 }
 
-TEST_CASE("Lines are read with the empty ones, which may separate records") {
-  std::vector<std::string> lines;
-  const absl::Status status =
-      ForEachLine({"words", "a O\r\n\n\r\nb O"}, [&](absl::string_view line, uint64_t number) {
-        lines.push_back(absl::StrCat(number, ":", line));
-        return absl::OkStatus();
-      });
-  CHECK(status.ok());
-  CHECK(lines == std::vector<std::string>{"1:a O", "2:", "3:", "4:b O"});
+// A format that does not exist yet: a word and its label per line, and empty lines between sentences.
+absl::Status ReadSentences(const TextFile& file, const DataSpec&, const LabelReader&, const AddRecord& add) {
+  Record sentence;
+  uint64_t first = 0;
+  const auto finish = [&] {
+    return sentence.texts.empty() ? absl::OkStatus() : add(std::exchange(sentence, {}), first);
+  };
+  const auto visit = [&](absl::string_view line, uint64_t number) {
+    if (line.empty()) return finish();
+    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
+    if (fields.size() != 2) return add(absl::InvalidArgumentError("expected a word and its label"), number);
+    if (sentence.texts.empty()) first = number;
+    sentence.texts.push_back(fields[0]);
+    sentence.labels.push_back(fields[1]);
+    return absl::OkStatus();
+  };
+  SHOAL_RETURN_IF_ERROR(ForEachLine(file, visit));
+  return finish();
+}
+
+TEST_CASE("A format whose records span lines needs nothing but its reader") {
+  std::vector<std::string> records;
+  const auto add = [&](absl::StatusOr<Record> record, uint64_t line) {
+    if (!record.ok()) return AtLine(record.status(), {"words", ""}, line);
+    records.push_back(absl::StrCat(line, ": ", absl::StrJoin(record->texts, " "), " | ",
+                                   absl::StrJoin(record->labels, " ")));
+    return absl::OkStatus();
+  };
+  const ReadRecords read = ReadSentences;
+  const Task& task = *FindTask(TASK_MULTILABEL_CLASSIFICATION);
+  CHECK(read({"words", "an O\r\nox O\r\n\n\r\nAda PER"}, {}, task, add).ok());
+  CHECK(records == std::vector<std::string>{"1: an ox | O O", "5: Ada | PER"});
+  const absl::Status wrong = read({"words", "an O\nox"}, {}, task, add);
+  CHECK(wrong.message() == "words:2: expected a word and its label");
 }
 
 TEST_CASE("Every format of job files is listed once, with columns where a job names them") {
