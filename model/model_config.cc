@@ -26,7 +26,8 @@ absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
       {"intermediate_size", config.intermediate_size, 1},
       {"max_position_embeddings", config.max_position_embeddings, 1},
       {"type_vocab_size", config.type_vocab_size, least(family.token_types > 0)},
-      {"ngram_buckets", config.ngram_buckets, least(family.ngram_buckets > 0)},
+      {"ngram_buckets", config.ngram_buckets, least(family.has_ngrams)},
+      {"ngram_length", config.ngram_length, least(family.has_ngrams)},
       {"number of labels", static_cast<int64_t>(config.labels.size()),
        least(HeadOf(config.head).labels != LabelCount::kNone)},
   };
@@ -69,7 +70,9 @@ absl::Status CheckFamily(const Family& family, const ModelConfig& config) {
     return InvalidConfig(absl::StrCat("a ", family.model_type, " model ", what));
   };
   if (family.token_types == 0 && config.type_vocab_size > 0) return refuse("has no token types");
-  if (family.ngram_buckets == 0 && config.ngram_buckets > 0) return refuse("has no n-grams");
+  if (!family.has_ngrams && config.ngram_buckets > 0) return refuse("has no n-grams");
+  if (config.ngram_length > kMaxNgram)
+    return refuse(absl::StrCat("has n-grams of at most ", kMaxNgram, " tokens, got ", config.ngram_length));
   if (family.fixed_epsilon && config.layer_norm_eps != ModelConfig().layer_norm_eps)
     return refuse(absl::StrCat("has a layer_norm_eps of ", ModelConfig().layer_norm_eps));
   return absl::OkStatus();
@@ -94,6 +97,9 @@ absl::Status CheckNumbers(const ModelConfig& config) {
   for (double rate :
        {config.embedding_dropout_prob, config.hidden_dropout_prob, config.attention_probs_dropout_prob}) {
     if (!(rate >= 0 && rate < 1)) return InvalidConfig("a dropout probability is not in [0,1)");
+  }
+  for (double scale : {config.ngram_scale, config.embedding_scale}) {
+    if (!(scale > 0 && scale < 1e6)) return InvalidConfig("ngram_scale or embedding_scale is not in (0,1e6)");
   }
   if (!(config.layer_norm_eps > 0 && config.layer_norm_eps < 1))
     return InvalidConfig("layer_norm_eps is not in (0,1)");
@@ -130,7 +136,7 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_s
   config.max_position_embeddings = spec.max_length();
   if (const Family* const family = FamilyOf(config)) {
     config.type_vocab_size = family->token_types;
-    config.ngram_buckets = family->ngram_buckets;
+    if (family->set_defaults != nullptr) family->set_defaults(&config);
   }
   config.layer_norm_eps = spec.layer_norm_epsilon();
   ApplySpec(spec, head, std::move(labels), &config);

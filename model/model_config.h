@@ -26,7 +26,10 @@ struct ModelConfig {
   int64_t max_position_embeddings = 64;  // maximum tokens per example
   int64_t type_vocab_size = 2;           // 0: there are no token types
   int64_t ngram_buckets = 0;             // 0: the head has no n-grams
-  int64_t pad_token_id = 0;              // -1: none (causal families only, like the two below)
+  int64_t ngram_length = 0;              // maximum number of tokens in one of them
+  double ngram_scale = 1;
+  double embedding_scale = 1;
+  int64_t pad_token_id = 0;  // -1: none (causal families only, like the two below)
   int64_t bos_token_id = -1;
   int64_t eos_token_id = -1;
   double layer_norm_eps = 1e-12;

@@ -65,6 +65,9 @@ inline ModelConfig SmallWideDeep() {
   config.family = MODEL_FAMILY_WIDE_DEEP;
   config.type_vocab_size = 0;
   config.ngram_buckets = 23;
+  config.ngram_length = 3;
+  config.ngram_scale = 1.5;
+  config.embedding_scale = 2;
   return config;
 }
 

@@ -72,10 +72,11 @@ struct StackSpec {
 
 inline constexpr int kMaxNgram = 3;
 
-// The n-grams of an example, up to kMaxNgram tokens long, as a bag:
+// The n-grams of an example, of 1 to `longest` tokens, as a bag:
 // scale / sqrt(tokens) * the sum of table[bucket of the n-gram] (kernels/token_ids.h) over all its n-grams
 struct NgramBagSpec {
   MatrixParameter table;  // [buckets,L]
+  int longest = 1;        // at most kMaxNgram
   double scale = 1;
 };
 
@@ -86,9 +87,9 @@ enum class Pooling { kFirst, kMean };
 // labels(dropout(activation(dense(input_dropout(x)))))
 // Without `dense`: labels(dropout(x))
 //
-// With `ngrams`, which needs cross-entropy, there are two classifiers that are trained each by itself: the
-// loss in training is the mean of theirs. What they predict is the sum of their logits, the normalized
-// product of their probabilities.
+// With `ngrams`, which needs cross-entropy, there are two classifiers with a loss of their own each: the loss
+// in training is the mean of theirs. What they predict is the mean of their logits: the normalized geometric
+// mean of their probabilities.
 struct ClassificationHeadSpec {
   LossKind loss = LossKind::kCrossEntropy;
   Pooling pooling = Pooling::kFirst;

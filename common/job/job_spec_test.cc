@@ -230,6 +230,11 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_tokenizer()->clear_vocab_size();
          j->mutable_tokenizer()->set_lowercase(true);
        }},
+      {"tokenizer.lowercase: has no effect with 'model.from'",
+       [](JobSpec* j) {
+         j->mutable_model()->set_from("bert");
+         j->mutable_tokenizer()->set_lowercase(true);
+       }},
       {"model.heads: expected a divisor of hidden_size 128, got 3",
        [](JobSpec* j) { j->mutable_model()->set_heads(3); }},
       {"model.heads: expected a whole number from 1 to 1024, got 0",

@@ -23,7 +23,7 @@ ModelConfig SmallModel(const Family& family, HeadType head) {
   config.head = head;
   config.vocab_size = 40;
   config.type_vocab_size = family.token_types;
-  config.ngram_buckets = family.ngram_buckets;
+  if (family.set_defaults != nullptr) family.set_defaults(&config);
   if (HeadOf(head).labels == LabelCount::kOne) config.labels = {"number"};
   if (HeadOf(head).labels == LabelCount::kOneOrMore) config.labels = {"a", "b", "c"};
   return config;

@@ -20,7 +20,7 @@ class EncoderBuilder {
   EmbeddingSpec Embedding() {
     EmbeddingSpec embedding;
     builder_.SetPrefix(absl::StrCat(family_.root, "embeddings."));
-    embedding.scale = layout_.embedding_scale;
+    embedding.scale = config_.embedding_scale;
     embedding.words = Table("word_embeddings.weight", config_.vocab_size);
     embedding.first_position = FirstPosition(family_, config_);
     embedding.positions =
@@ -49,7 +49,7 @@ class EncoderBuilder {
 
   int64_t hidden() const { return config_.hidden_size; }
   MatrixParameter Table(const char* name, int64_t rows) {
-    return builder_.Matrix(name, rows, hidden(), config_.initializer_range / layout_.embedding_scale);
+    return builder_.Matrix(name, rows, hidden(), config_.initializer_range / config_.embedding_scale);
   }
   NormSpec Norm(const char* name) { return builder_.Norm(name, hidden(), config_.layer_norm_eps); }
 

@@ -44,7 +44,6 @@ struct EncoderLayout {
   const char* up = "intermediate.dense";
   const char* down = "output.dense";
   const char* mlp_norm = "output.LayerNorm";
-  double embedding_scale = 1;
   bool norms_embeddings = true;
   bool drops_attention_output = true;
 };

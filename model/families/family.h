@@ -34,10 +34,13 @@ struct Family {
 
   bool causal = false;                    // a token sees only those before it, and padding is not needed
   int64_t token_types = 0;                // of a newly made model; 0: the family has none
-  int64_t ngram_buckets = 0;              // likewise
+  bool has_ngrams = false;                // its head classifies by n-grams, too
   bool positions_follow_padding = false;  // the table's rows up to pad_token_id are not used
   bool fixed_epsilon = false;  // the epsilon of its norms is the field's default and is not in config.json
   ConfigFields fields;
+
+  // Sets what a newly made model has beside what its job says. Null: nothing.
+  void (*set_defaults)(ModelConfig* config) = nullptr;
 
   // Reads the rest of config.json, after the fields: refuses values that are not supported. Null: nothing
   // to read.

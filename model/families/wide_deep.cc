@@ -1,14 +1,10 @@
-// Wide and deep (Cheng et al., 2016) for short texts: a pre-norm encoder, and beside it a linear model of
-// the text's n-grams in a hashed table (Weinberger et al., 2009). `transformers` has no such class.
+// For short texts: a pre-norm encoder, and beside it a linear model of the text's n-grams in a hashed table
+// (Weinberger et al., 2009). After the two parts of Cheng et al., "Wide & Deep Learning" (2016), but each is
+// trained by its own loss (model/recipe.h). `transformers` has no such class.
 #include "model/families/encoder.h"
 
 namespace shoal::model {
 namespace {
-
-constexpr int64_t kNgramBuckets = 32768;
-// Rows of tables are read by few examples, so they have to learn faster than the rest: with Adam, a factor
-// after a table does what it would do to the table's learning rate.
-constexpr double kEmbeddingScale = 5, kNgramScale = 64;
 
 constexpr ConfigField<int64_t> kIntegers[] = {
     {"vocab_size", &ModelConfig::vocab_size, 8000},
@@ -18,14 +14,32 @@ constexpr ConfigField<int64_t> kIntegers[] = {
     {"intermediate_size", &ModelConfig::intermediate_size, 512},
     {"max_position_embeddings", &ModelConfig::max_position_embeddings, 64},
     {"pad_token_id", &ModelConfig::pad_token_id, 0},
-    {"ngram_buckets", &ModelConfig::ngram_buckets, kNgramBuckets},
+    {"ngram_buckets", &ModelConfig::ngram_buckets, 32768},
+    {"ngram_length", &ModelConfig::ngram_length, 3},
+};
+constexpr ConfigField<double> kNumbers[] = {
+    {"layer_norm_eps", &ModelConfig::layer_norm_eps, 1e-12},
+    {"initializer_range", &ModelConfig::initializer_range, 0.02},
+    {"embedding_scale", &ModelConfig::embedding_scale, 5},
+    {"ngram_scale", &ModelConfig::ngram_scale, 64},
+    {"hidden_dropout_prob", &ModelConfig::embedding_dropout_prob, 0.1},
+    {"hidden_dropout_prob", &ModelConfig::hidden_dropout_prob, 0.1},
+    {"attention_probs_dropout_prob", &ModelConfig::attention_probs_dropout_prob, 0.1},
 };
 
 constexpr EncoderLayout Layout() {
   EncoderLayout layout;
-  layout.embedding_scale = kEmbeddingScale;
   layout.norms_embeddings = false;
   return layout;
+}
+
+// A row of a table is read by few examples, so it has to learn faster than the rest: the update by Adam of
+// what comes out of a table grows with the factor behind it, as it would with the table's learning rate.
+void SetDefaults(ModelConfig* config) {
+  config->ngram_buckets = 32768;
+  config->ngram_length = 3;
+  config->ngram_scale = 64;
+  config->embedding_scale = 5;
 }
 
 absl::Status ReadRest(const ParsedJson&, ModelConfig* config) {
@@ -44,11 +58,14 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   head.pooling = Pooling::kMean;
   head.dropout = config.hidden_dropout_prob;
   head.labels = builder->Linear("classifier", labels, config.hidden_size);
-  head.ngrams = NgramBagSpec{builder->ZeroMatrix("ngrams.weight", config.ngram_buckets, labels), kNgramScale};
+  NgramBagSpec ngrams;
+  ngrams.table = builder->ZeroMatrix("ngrams.weight", config.ngram_buckets, labels);
+  ngrams.longest = static_cast<int>(config.ngram_length);
+  ngrams.scale = config.ngram_scale;
+  head.ngrams = ngrams;
   return head;
 }
 
-// The two parts' logits are added, which makes no sense for numbers.
 constexpr HeadType kHeads[] = {HEAD_TYPE_CLASS};
 constexpr Architecture kArchitectures[] = {{"WideDeepForSequenceClassification", kHeads, SequenceHead}};
 
@@ -59,8 +76,9 @@ constexpr Family Make() {
   family.model_type = "shoal-wide-deep";
   family.root = "wide_deep.";
   family.architectures = kArchitectures;
-  family.ngram_buckets = kNgramBuckets;
-  family.fields = {kIntegers, kBertNumbers, "hidden_act", "gelu"};
+  family.has_ngrams = true;
+  family.fields = {kIntegers, kNumbers, "hidden_act", "gelu"};
+  family.set_defaults = SetDefaults;
   family.read_rest = ReadRest;
   family.build = Build;
   return family;

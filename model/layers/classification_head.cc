@@ -28,7 +28,7 @@ class ClassificationHead : public Head {
     d_features_ = plan.Add(Use::kBackward, examples, labels_map_.in());
     logits_ = plan.Add(Use::kKept, examples, labels_map_.out());
     if (spec.ngrams) {
-      SHOAL_CHECK(spec.loss == LossKind::kCrossEntropy);
+      SHOAL_CHECK(spec.loss == LossKind::kCrossEntropy && spec.ngrams->longest <= kMaxNgram);
       ngrams_.emplace(plan, *spec.ngrams);
       of_ngrams_ = plan.Add(Use::kForward, examples, labels_map_.out());
     }
@@ -50,7 +50,10 @@ class ClassificationHead : public Head {
   kernels::LossSum Evaluate(const Pass& pass, const kernels::ConstTensor& hidden,
                             absl::Span<float> out) override {
     const kernels::Tensor logits = Forward(pass, hidden);
-    if (ngrams_) kernels::Add(*pass.device, logits, NgramLogits(pass), logits);
+    if (ngrams_) {
+      kernels::Add(*pass.device, logits, NgramLogits(pass), logits);
+      kernels::Scale(*pass.device, logits, 0.5f, logits);
+    }
     SHOAL_CHECK(out.empty() || static_cast<int64_t>(out.size()) == logits.size());
     if (!out.empty()) kernels::CopyToHost(*pass.device, logits, out);
     if (pass.batch.classes.empty() && pass.batch.targets.empty()) return {};

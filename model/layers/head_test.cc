@@ -66,7 +66,8 @@ TEST_CASE("So are those of a head without a dense layer, with a bag of n-grams, 
       ClassificationHeadSpec spec;
       spec.pooling = Pooling::kMean;
       if (dense) spec.dense = harness.builder.Linear("dense", kChannels, kChannels);
-      if (ngrams) spec.ngrams = NgramBagSpec{harness.builder.Matrix("ngrams", 19, kLabels), 1.5};
+      if (ngrams)
+        spec.ngrams = NgramBagSpec{harness.builder.Matrix("ngrams", 19, kLabels), dense ? 2 : 3, 1.5};
       CheckClassificationHead(harness, spec);
     }
   }

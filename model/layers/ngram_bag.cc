@@ -6,18 +6,21 @@
 
 namespace shoal::model {
 
+static_assert(kMaxNgram <= kernels::EmbeddingForwardArgs::kMaxTables, "each length is a table of the sum");
+
 NgramBag::NgramBag(const LayerPlan& plan, const NgramBagSpec& spec)
     : spec_(spec),
       rows_(plan.Add(Use::kKept, plan.limits.tokens, spec.table.columns)),
       scaled_(plan.Add(Use::kBackward, plan.limits.examples, spec.table.columns)) {
-  for (Buffer& ids : ids_) ids = plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32);
+  for (int i = 0; i < spec.longest; ++i)
+    ids_[i] = plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32);
 }
 
 void NgramBag::Forward(const Pass& pass, const kernels::Tensor& y) {
   const kernels::ConstTensor offsets = kernels::ViewOf(pass.batch.offsets);
   kernels::EmbeddingForwardArgs embedding;
   embedding.y = rows_.Matrix(pass.tokens());
-  for (int length = 1; length <= kMaxNgram; ++length) {
+  for (int length = 1; length <= spec_.longest; ++length) {
     kernels::NgramIdsArgs ids;
     ids.tokens = kernels::ViewOf(pass.batch.tokens);
     ids.offsets = offsets;
@@ -40,8 +43,8 @@ void NgramBag::Backward(const Pass& pass, const kernels::ConstTensor& d_y) {
   kernels::PoolRowsBackward(*pass.device, scaled, kernels::ViewOf(pass.batch.offsets),
                             kernels::RowDivisor::kRootOfTokens, d_rows);
   if (!pass.adds_to(spec_.table.group)) kernels::SetZero(*pass.device, d_table);
-  for (const Buffer& ids : ids_)
-    kernels::EmbeddingBackward(*pass.device, {ids.Vector(pass.tokens()), d_rows, d_table});
+  for (int i = 0; i < spec_.longest; ++i)
+    kernels::EmbeddingBackward(*pass.device, {ids_[i].Vector(pass.tokens()), d_rows, d_table});
 }
 
 }  // namespace shoal::model

@@ -141,7 +141,10 @@ class PlainLayers {
   double PredictionLoss(const ClassificationHeadSpec& spec, absl::Span<const int32_t> tokens,
                         const Doubles& x, int64_t label) const {
     Doubles logits = Labels(spec, tokens, x);
-    if (spec.ngrams) logits = PlainSum(logits, Ngrams(*spec.ngrams, tokens));
+    if (spec.ngrams) {
+      logits = PlainSum(logits, Ngrams(*spec.ngrams, tokens));
+      for (double& logit : logits) logit /= 2;
+    }
     return PlainCrossEntropy(logits, label);
   }
 
@@ -165,7 +168,7 @@ class PlainLayers {
     const MatrixParameter& table = spec.table;
     Doubles sum(table.columns);
     for (size_t t = 0; t < tokens.size(); ++t) {
-      for (int length = 1; length <= kMaxNgram; ++length) {
+      for (int length = 1; length <= spec.longest; ++length) {
         const int64_t row = PlainBucket(tokens, static_cast<int64_t>(t), length, table.rows);
         for (int64_t c = 0; c < table.columns; ++c) sum[c] += theta_[table.offset + row * table.columns + c];
       }
