@@ -9,6 +9,11 @@
 #include "common/base/utf8.h"
 
 namespace shoal {
+namespace {
+
+bool IsNodeCharacter(char c) { return absl::ascii_isgraph(static_cast<uint8_t>(c)); }
+
+}  // namespace
 
 std::string AddressProblem(const std::string& address) {
   const size_t colon = address.rfind(':');
@@ -22,11 +27,18 @@ std::string AddressProblem(const std::string& address) {
 }
 
 std::string NodeTextProblem(absl::string_view text) {
-  const bool printable = std::all_of(text.begin(), text.end(),
-                                     [](char c) { return absl::ascii_isgraph(static_cast<uint8_t>(c)); });
-  if (printable) return "";
+  if (std::all_of(text.begin(), text.end(), IsNodeCharacter)) return "";
   return absl::StrCat("expected letters, digits and punctuation of ASCII, without blanks, got '",
                       ToQuoted(text), "'");
+}
+
+std::string ToNodeText(absl::string_view text) {
+  if (text.empty()) return "unknown";
+  std::string result(text);
+  for (char& c : result) {
+    if (!IsNodeCharacter(c)) c = '-';
+  }
+  return result;
 }
 
 bool IsWildcard(absl::string_view address) {

@@ -18,6 +18,10 @@ std::string AddressProblem(const std::string& address);
 // expected. Others could rewrite the lines of logs and terminals.
 std::string NodeTextProblem(absl::string_view text);
 
+// `text` with '-' for each byte that would be a problem; "unknown" when it is empty. For host names, which
+// are what they are.
+std::string ToNodeText(absl::string_view text);
+
 // Whether `address` ("HOST:PORT") stands for every address of its machine, so that other machines can't
 // connect to it: 0.0.0.0, [::], *, no host.
 bool IsWildcard(absl::string_view address);

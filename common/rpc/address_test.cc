@@ -32,6 +32,12 @@ TEST_CASE("A node's name or address is printable ASCII without blanks") {
   CHECK_THAT(NodeTextProblem("a\x1b[2J\nb"), Catch::Matchers::EndsWith("got 'a?[2J?b'"));
 }
 
+TEST_CASE("A host name of other characters does not keep its node out") {
+  CHECK(ToNodeText("gpu-1.local") == "gpu-1.local");
+  CHECK(ToNodeText("gr\xC3\xB6 \n") == "gr----");
+  CHECK(ToNodeText("") == "unknown");
+}
+
 TEST_CASE("What answers in place of a scheduler is quoted only if it has said something") {
   CHECK(NoSchedulerText("host:1", "no such call") ==
         "answers at host:1 is not a Shoal scheduler (no such call)");

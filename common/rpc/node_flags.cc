@@ -21,7 +21,8 @@ int Processors() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 std::string HostName() {
   char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+  gethostname(name, sizeof(name) - 1);  // stays empty where there is none
+  return ToNodeText(name);
 }
 
 }  // namespace
