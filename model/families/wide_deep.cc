@@ -6,6 +6,11 @@
 namespace shoal::model {
 namespace {
 
+constexpr int64_t kNgramBuckets = 32768, kNgramLength = 3;
+// A row of a table is read by few examples, so it has to learn faster than the rest: the update by Adam of
+// what comes out of a table grows with the factor behind it, as it would with the table's learning rate.
+constexpr double kNgramScale = 64, kEmbeddingScale = 5;
+
 constexpr ConfigField<int64_t> kIntegers[] = {
     {"vocab_size", &ModelConfig::vocab_size, 8000},
     {"hidden_size", &ModelConfig::hidden_size, 128},
@@ -14,14 +19,14 @@ constexpr ConfigField<int64_t> kIntegers[] = {
     {"intermediate_size", &ModelConfig::intermediate_size, 512},
     {"max_position_embeddings", &ModelConfig::max_position_embeddings, 64},
     {"pad_token_id", &ModelConfig::pad_token_id, 0},
-    {"ngram_buckets", &ModelConfig::ngram_buckets, 32768},
-    {"ngram_length", &ModelConfig::ngram_length, 3},
+    {"ngram_buckets", &ModelConfig::ngram_buckets, kNgramBuckets},
+    {"ngram_length", &ModelConfig::ngram_length, kNgramLength},
 };
 constexpr ConfigField<double> kNumbers[] = {
     {"layer_norm_eps", &ModelConfig::layer_norm_eps, 1e-12},
     {"initializer_range", &ModelConfig::initializer_range, 0.02},
-    {"embedding_scale", &ModelConfig::embedding_scale, 5},
-    {"ngram_scale", &ModelConfig::ngram_scale, 64},
+    {"embedding_scale", &ModelConfig::embedding_scale, kEmbeddingScale},
+    {"ngram_scale", &ModelConfig::ngram_scale, kNgramScale},
     {"hidden_dropout_prob", &ModelConfig::embedding_dropout_prob, 0.1},
     {"hidden_dropout_prob", &ModelConfig::hidden_dropout_prob, 0.1},
     {"attention_probs_dropout_prob", &ModelConfig::attention_probs_dropout_prob, 0.1},
@@ -33,13 +38,11 @@ constexpr EncoderLayout Layout() {
   return layout;
 }
 
-// A row of a table is read by few examples, so it has to learn faster than the rest: the update by Adam of
-// what comes out of a table grows with the factor behind it, as it would with the table's learning rate.
 void SetDefaults(ModelConfig* config) {
-  config->ngram_buckets = 32768;
-  config->ngram_length = 3;
-  config->ngram_scale = 64;
-  config->embedding_scale = 5;
+  config->ngram_buckets = kNgramBuckets;
+  config->ngram_length = kNgramLength;
+  config->ngram_scale = kNgramScale;
+  config->embedding_scale = kEmbeddingScale;
 }
 
 absl::Status ReadRest(const ParsedJson&, ModelConfig* config) {
