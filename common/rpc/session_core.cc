@@ -88,10 +88,11 @@ void SessionCore::Joined(absl::Time now, const absl::StatusOr<JoinResponse>& res
     return OpenStreamNow(now);
   }
   // Without an id the node would count as not joined, and would be told twice that it has.
+  if (leaving_) return EndReleased();
   const absl::Status status =
       response.ok() ? absl::InternalError("its answer has no node id") : response.status();
   if (IsRefusal(status)) {
-    phase_ = Phase::kRefused;
+    phase_ = Phase::kEnded;
     SessionNews news;
     news.kind = SessionNews::Kind::kRefused;
     news.refused =
@@ -169,8 +170,8 @@ void SessionCore::Closed(absl::Time now, uint64_t stream, const absl::Status& st
     Log(true, absl::StrCat("The scheduler has ended this node's lease, joining again: ", status.message()));
     joined_.Clear();
     Tell(SessionNews::Kind::kLeaseLost);
-    if (leaving_) Tell(SessionNews::Kind::kReleased);
     phase_ = Phase::kDropping;
+    if (leaving_) EndReleased();
     join_at_once_ = stood;
     return;
   }
@@ -197,9 +198,16 @@ void SessionCore::Tick(absl::Time now) {
 }
 
 void SessionCore::Leave(absl::Time now) {
-  leaving_ = true;
-  if (joined_.node_id() == 0) return Tell(SessionNews::Kind::kReleased);
+  if (std::exchange(leaving_, true)) return;
+  // The scheduler may already have admitted this node, and be about to give it work: its answer says so.
+  if (phase_ == Phase::kJoining) return;
+  if (joined_.node_id() == 0) return EndReleased();
   SendLeaving(now);
+}
+
+void SessionCore::EndReleased() {
+  phase_ = Phase::kEnded;
+  Tell(SessionNews::Kind::kReleased);
 }
 
 void SessionCore::SendLeaving(absl::Time now) {

@@ -97,8 +97,8 @@ class SessionCore {
   // The node has dropped what it held under the lease that ended. It joins again only then, so that nothing
   // from the old lease is reported under the new one.
   void StateDropped(absl::Time now);
-  // The node wants to leave: says so in this and every later session, until it is released, which happens at
-  // once when it is not joined.
+  // The node wants to leave: says so in this and every later session, until it is released. Without a lease
+  // it is released at once, or when a Join in flight is answered with an error, and joins no more.
   void Leave(absl::Time now);
 
   // A report by a caller that has handled the opening of `stream`, and of no later one: dropped when another
@@ -120,13 +120,14 @@ class SessionCore {
   std::vector<SessionAction> TakeActions();
 
  private:
-  enum class Phase { kJoining, kStreaming, kPausing, kDropping, kRefused };
+  enum class Phase { kJoining, kStreaming, kPausing, kDropping, kEnded };
 
   void CallJoinNow();
   std::string WhyNotJoined(const absl::Status& status) const;
   void OpenStreamNow(absl::Time now);
   void Pause(absl::Time now);
   void SendLeaving(absl::Time now);
+  void EndReleased();
   void WriteNext();
   void Tell(SessionNews::Kind kind);
   void Log(bool warning, std::string text);

@@ -235,10 +235,53 @@ TEST_CASE("A node that leaves says so again in a later session, and is released 
   CHECK(written[0].report.has_leaving());
   core.Closed(kStart, 2, absl::FailedPreconditionError("lease over"));
   CHECK(News(core.TakeActions()) == std::vector{SessionNews::Kind::kLeaseLost, SessionNews::Kind::kReleased});
-  SessionCore unknown(MakeOptions());
-  unknown.Start(kStart);
-  unknown.Leave(kStart);
-  CHECK(News(unknown.TakeActions()) == std::vector{SessionNews::Kind::kReleased});
+  core.StateDropped(kStart);
+  CHECK(core.TakeActions().empty());
+}
+
+TEST_CASE("A node that leaves while it waits to join again is released at once and joins no more") {
+  SessionCore core(MakeOptions());
+  core.Start(kStart);
+  core.Joined(kStart, absl::UnavailableError("nobody there"));
+  core.TakeActions();
+  core.Leave(kStart);
+  CHECK(News(core.TakeActions()) == std::vector{SessionNews::Kind::kReleased});
+  core.Tick(kStart + absl::Seconds(60));
+  CHECK(core.TakeActions().empty());
+}
+
+TEST_CASE("A node that leaves after its lease has ended is released at once and joins no more") {
+  SessionCore core = Standing();
+  core.Closed(kStart, 1, absl::FailedPreconditionError("lease over"));
+  core.TakeActions();
+  core.Leave(kStart);
+  CHECK(News(core.TakeActions()) == std::vector{SessionNews::Kind::kReleased});
+  core.StateDropped(kStart);
+  CHECK(core.TakeActions().empty());
+}
+
+TEST_CASE("A node that leaves while it joins tells the scheduler once it is admitted") {
+  SessionCore core(MakeOptions());
+  core.Start(kStart);
+  core.Leave(kStart);
+  CHECK(News(core.TakeActions()).empty());
+  core.Joined(kStart, Admitted(5));
+  const auto opened = Only<OpenStream>(core.TakeActions());
+  REQUIRE(opened.size() == 1);
+  core.Opened(kStart, opened[0].stream);
+  core.Written(kStart, opened[0].stream);
+  const auto written = Only<WriteReport>(core.TakeActions());
+  REQUIRE(written.size() == 1);
+  CHECK(written[0].report.has_leaving());
+}
+
+TEST_CASE("A node that leaves while it joins is released when it is not admitted") {
+  SessionCore core(MakeOptions());
+  core.Start(kStart);
+  core.Leave(kStart);
+  core.TakeActions();
+  core.Joined(kStart, absl::UnavailableError("nobody there"));
+  CHECK(News(core.TakeActions()) == std::vector{SessionNews::Kind::kReleased});
 }
 
 TEST_CASE("A report that quotes a damaged file can be parsed by the scheduler") {
