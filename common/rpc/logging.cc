@@ -1,14 +1,18 @@
 #include "common/rpc/logging.h"
 
+#include <ctime>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/nearest_name.h"
+#include "common/base/plain_text.h"
 #include "common/base/status.h"
 #include "common/storage/file.h"
+#include "spdlog/pattern_formatter.h"
 #include "spdlog/sinks/basic_file_sink.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -16,7 +20,27 @@
 namespace shoal {
 namespace {
 
-constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%eZ %l %n %v";
+// kMessage is ours.
+constexpr char kMessage = '*';
+constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%eZ %l %n %*";
+
+// The message as one plain line: it may quote what a peer has sent, or a damaged file.
+class PlainMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& record, const std::tm&, spdlog::memory_buf_t& out) override {
+    const std::string line = PlainLine({record.payload.data(), record.payload.size()});
+    out.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<PlainMessage>();
+  }
+};
+
+std::unique_ptr<spdlog::formatter> LineFormatter() {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  formatter->add_flag<PlainMessage>(kMessage).set_pattern(kPattern);
+  return formatter;
+}
 
 absl::StatusOr<spdlog::level::level_enum> ParseLevel(const std::string& name) {
   static const auto& levels = *new std::vector<std::pair<std::string, spdlog::level::level_enum>>{
@@ -55,7 +79,7 @@ absl::Status InitLogging(const LogOptions& options) {
   auto logger = std::make_shared<spdlog::logger>(options.name, sinks.begin(), sinks.end());
   logger->set_level(level);
   logger->flush_on(spdlog::level::trace);
-  logger->set_pattern(kPattern, spdlog::pattern_time_type::utc);
+  logger->set_formatter(LineFormatter());
   spdlog::set_default_logger(std::move(logger));
   return absl::OkStatus();
 }

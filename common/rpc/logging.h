@@ -1,6 +1,7 @@
 // The log of a process. After InitLogging, use spdlog::info(...) and so on from any thread.
 //
-// Lines: 2026-01-31T12:00:00.123Z info worker-1 message
+// Lines: 2026-01-31T12:00:00.123Z info worker-1 message. A message stays on its line, without control
+// characters (common/base/plain_text.h).
 #pragma once
 
 #include <string>

@@ -8,11 +8,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/base/plain_text.h"
 #include "common/base/standard_output.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 #include "tools/shoal/commands.h"
-#include "tools/shoal/plain_text.h"
 
 namespace shoal::tools {
 namespace {

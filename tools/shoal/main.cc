@@ -10,12 +10,12 @@
 #include "absl/strings/str_join.h"
 #include "common/base/command_line.h"
 #include "common/base/nearest_name.h"
+#include "common/base/plain_text.h"
 #include "common/base/release.h"
 #include "common/base/standard_output.h"
 #include "common/rpc/logging.h"
 #include "common/rpc/rpc.h"
 #include "tools/shoal/commands.h"
-#include "tools/shoal/plain_text.h"
 
 namespace {
 
@@ -60,6 +60,6 @@ int main(int argc, char** argv) {
     return shoal::tools::kExitError;
   }
   if (!result.status.ok())
-    std::fprintf(stderr, "shoal: %s\n", shoal::tools::PlainLines(result.status.message()).c_str());
+    std::fprintf(stderr, "shoal: %s\n", shoal::PlainLines(result.status.message()).c_str());
   return shoal::ExitCodeWithOutput("shoal", result.exit_code);
 }

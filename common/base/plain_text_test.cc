@@ -1,8 +1,8 @@
-#include "tools/shoal/plain_text.h"
+#include "common/base/plain_text.h"
 
 #include "catch2/catch.hpp"
 
-namespace shoal::tools {
+namespace shoal {
 namespace {
 
 TEST_CASE("Plain text keeps what people read, in any language") {
@@ -26,4 +26,4 @@ TEST_CASE("A line stays one line, and lines stay lines") {
 }
 
 }  // namespace
-}  // namespace shoal::tools
+}  // namespace shoal

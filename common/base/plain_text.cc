@@ -1,4 +1,4 @@
-#include "tools/shoal/plain_text.h"
+#include "common/base/plain_text.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "common/base/utf8.h"
 
-namespace shoal::tools {
+namespace shoal {
 namespace {
 
 // Whether the character at `at` is one of U+0080 to U+009F, which many terminals obey. `text` is valid UTF-8,
@@ -40,4 +40,4 @@ std::string PlainLine(absl::string_view bytes) {
   return plain;
 }
 
-}  // namespace shoal::tools
+}  // namespace shoal

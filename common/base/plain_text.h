@@ -5,7 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace shoal::tools {
+namespace shoal {
 
 // `bytes` as one line of valid UTF-8: a space in place of each line end and tab, '?' in place of any other
 // control character, which could rewrite what a terminal shows.
@@ -14,4 +14,4 @@ std::string PlainLine(absl::string_view bytes);
 // The same, but lines stay lines.
 std::string PlainLines(absl::string_view bytes);
 
-}  // namespace shoal::tools
+}  // namespace shoal
