@@ -143,15 +143,14 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   const Version version = rollout_.LowestVersion();
   const bool evaluates =
       version.value() >= evidence.target.version() && evidence.target.evaluate() != EVALUATION_SET_NONE;
-  // A restarted scheduler does not know the round until the servers have told it.
   const std::string where =
-      !rollout_.IsInstalled()
+      !rollout_.KnowsVersion()
           ? absl::StrCat(job, ": ")
           : absl::StrCat(job, evaluates ? ", evaluation of version " : ", round ", version.value(), ": ");
   const std::string since =
       absl::StrFormat("the job has made no progress for %.1f s", absl::ToDoubleSeconds(now - moved_));
   const std::string reason =
-      reason_.empty() ? AwaitedText(now, evidence.NeededNodes(), context_.members) : reason_;
+      reason_.empty() ? AwaitedText(now, evidence.AwaitedNodes(), context_.members) : reason_;
   if (!reason.empty()) return stalls->push_back(absl::StrCat(where, reason, "; ", since));
   const size_t before = stalls->size();
   for (const SlotAssignment& slots : view().slots()) {

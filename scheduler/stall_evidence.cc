@@ -26,6 +26,13 @@ std::vector<NodeId> StallEvidence::NeededNodes() const {
   return needed;
 }
 
+std::vector<NodeId> StallEvidence::AwaitedNodes() const {
+  if (!rollout.has_view() || !rollout.IsInstalled()) return NeededNodes();
+  std::vector<NodeId> awaited;
+  for (const auto& [node, what] : Debtors()) awaited.push_back(node);
+  return awaited;
+}
+
 absl::Time StallEvidence::LastSign(absl::Time now) const {
   absl::Time last = absl::InfinitePast();
   const JobId id(job.job());

@@ -358,5 +358,40 @@ TEST_CASE("The status names the slots of a stall and their worker") {
   CHECK_THAT(StallsOf(&h)[0], Contains("job 1, round 3: slots [0,4) of w, silent for 0.0 s"));
 }
 
+TEST_CASE("The status names the round also while a new view is being installed") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, PlainSpec());
+  h.Reached(s, 0, 3);
+  PassUntilRenewed(&h, {s, w});
+  h.Pass(absl::Seconds(3), {s, w});
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1, round 3: "));
+}
+
+TEST_CASE("The status waits for no node that owes nothing, though its session is broken") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Start({s}, {w1, w2}, PlainSpec());
+  const auto& slots = h.CurrentView().slots(0);
+  const std::string awaited = slots.worker().name(), other = awaited == "w1" ? "w2" : "w1";
+  NodeReport report;
+  ShardProgress& progress = *report.mutable_shard_progress();
+  progress.set_job(1);
+  progress.set_view(h.CurrentView().view());
+  progress.set_version(3);
+  MissingSlots& missing = *progress.add_missing();
+  missing.set_slot_begin(slots.slot_begin());
+  missing.set_slot_end(slots.slot_end());
+  REQUIRE(h.Report(s, report).ok());
+  h.Pass(absl::Milliseconds(2400), {s, w1, w2});
+  h.Break(awaited == "w1" ? w2 : w1);
+  h.Pass(absl::Milliseconds(200), {s, awaited == "w1" ? w1 : w2});
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Contains("of " + awaited));
+  CHECK_THAT(StallsOf(&h)[0], !Contains(other));
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

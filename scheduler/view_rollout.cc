@@ -18,7 +18,7 @@ bool SameTarget(const Target& a, const Target& b) {
 void ViewRollout::Load(const JobStateRecord& record) {
   view_ = record.view();
   restore_wanted_ = record.restore_wanted();
-  BeginRestorePoint();
+  BeginRestorePoint(/*known=*/false);
 }
 
 void ViewRollout::SaveTo(JobStateRecord* record) const {
@@ -43,6 +43,7 @@ bool ViewRollout::AddProgress(const ShardProgress& report) {
   Shard& shard = shards_[report.shard()];
   const bool further = shard.version < Version(report.version());
   if (further) shard.version = Version(report.version());
+  shard.known = true;
   shard.missing.assign(report.missing().begin(), report.missing().end());
   return further;
 }
@@ -70,17 +71,17 @@ void ViewRollout::Begin(View view) {
   first_in_view_.clear();
   if (restores) {
     restore_wanted_ = false;
-    BeginRestorePoint();
+    BeginRestorePoint(/*known=*/true);
   } else {
     NoteSlots();
   }
 }
 
-void ViewRollout::BeginRestorePoint() {
+void ViewRollout::BeginRestorePoint(bool known) {
   restore_view_ = view_.view();
   for (auto& [id, node] : nodes_) node.slots.clear();
   NoteSlots();
-  shards_.assign(view_.shards_size(), Shard{restore_version(), {}});
+  shards_.assign(view_.shards_size(), Shard{restore_version(), known, {}});
 }
 
 void ViewRollout::NoteSlots() {
@@ -149,6 +150,10 @@ Version ViewRollout::LowestVersion() const {
   Version lowest = shards_.front().version;
   for (const Shard& shard : shards_) lowest = std::min(lowest, shard.version);
   return lowest;
+}
+
+bool ViewRollout::KnowsVersion() const {
+  return std::all_of(shards_.begin(), shards_.end(), [](const Shard& shard) { return shard.known; });
 }
 
 bool ViewRollout::Misses(SlotRange slots) const {

@@ -79,6 +79,8 @@ class ViewRollout {
   // Whether the node has the slot now, or has had it since the restore point: its result is the same.
   bool HasHadSlot(NodeId node, uint32_t slot) const;
   Version LowestVersion() const;
+  // Whether the shards are known to be there; not after a restart, until their servers have told.
+  bool KnowsVersion() const;
   // `shard`: of the current view.
   Version VersionOf(size_t shard) const { return shards_[shard].version; }
   // Whether some shard still lacks contributions of these slots.
@@ -93,11 +95,12 @@ class ViewRollout {
   };
   struct Shard {
     Version version;
+    bool known = false;  // otherwise the version is that of the restore point
     std::vector<MissingSlots> missing;
   };
 
   void NoteSlots();
-  void BeginRestorePoint();
+  void BeginRestorePoint(bool known);
 
   const Version origin_;
   View view_;
