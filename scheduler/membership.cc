@@ -103,7 +103,8 @@ absl::StatusOr<Member*> Membership::Join(absl::Time now, NodeId id, const JoinRe
     return absl::AlreadyExistsError(absl::StrCat(
         "the name ", other->name, " is taken by node ", other->id.value(), " at ",
         other->join.address().empty() ? other->join.machine() : other->join.address(),
-        other->connected
+        other->leaving ? ", which is leaving: the name is free once it has left"
+        : other->connected
             ? ", which is alive; choose another --name"
             : absl::StrCat(", which has no session: unless it comes back, the name is free in ", lease)));
   }

@@ -190,6 +190,16 @@ TEST_CASE("The name of a living node is taken; it is free when that one's lease 
   CHECK(h.core().Join(h.now(), Process("worker-1", 8)).ok());
 }
 
+TEST_CASE("Whoever asks for the name of a node that is leaving is told so, and not to choose another") {
+  Harness h;
+  const uint64_t first = h.Join(NODE_ROLE_WORKER, "worker-1");
+  NodeReport leaving;
+  leaving.mutable_leaving();
+  REQUIRE(h.Report(first, leaving).ok());
+  CHECK_THAT(std::string(h.core().Join(h.now(), Process("worker-1", 8)).status().message()),
+             Catch::Matchers::EndsWith("which is leaving: the name is free once it has left"));
+}
+
 TEST_CASE("Nodes without a name all join, under names that tell them apart") {
   Harness h;
   const auto first = h.core().Join(h.now(), Process("", 1));
