@@ -1,6 +1,8 @@
 // Files, and files that fail when told to.
 #include "common/storage/file.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -83,6 +85,15 @@ TEST_CASE("Folders are created with their parents, listed in order, and removed 
   CHECK_FALSE(env->FileExists(dir / "a"));
   CHECK(env->DeleteTree(dir / "a").ok());
   CHECK(env->ReadFile(dir / "none").status().code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("Reading a pipe is an error, and does not wait for somebody to write to it") {
+  const TestDir dir;
+  REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  const absl::Status status = PosixEnv()->ReadFile(dir / "pipe").status();
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK(status.message().find("not a regular file") != std::string::npos);
+  CHECK(PosixEnv()->ReadFile("/dev/null").status().code() == absl::StatusCode::kInvalidArgument);
 }
 
 TEST_CASE("Reading past the end is an error") {
