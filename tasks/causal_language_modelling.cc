@@ -21,12 +21,11 @@ class CausalLanguageModellingTask final : public Task {
   }
   TargetKind target_kind() const override { return TargetKind::kNone; }
   // Consecutive windows of `max_tokens`. A single token left over is dropped: it predicts nothing.
-  absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
-                             const LabelMap&, EncodedPart* part) const override {
+  void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                    EncodedPart* part) const override {
     const std::vector<uint32_t> tokens = encoder.Encode(example.text, std::numeric_limits<size_t>::max());
     for (size_t begin = 0; begin + 1 < tokens.size(); begin += max_tokens)
       part->AppendTokens(absl::MakeConstSpan(tokens).subspan(begin, max_tokens));
-    return absl::OkStatus();
   }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_PERPLEXITY}; }

@@ -51,8 +51,10 @@ std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSu
 }
 
 std::vector<float> Classifier::Predict(absl::string_view text) {
+  Example example;
+  example.text = std::string(text);
   EncodedPart part;
-  AppendText(*tokenizer_, text, max_length_, &part);
+  task_->AppendTokens(example, TokenizerEncoder(*tokenizer_), max_length_, &part);
   kernels::LossSum loss;
   return task_->Predict(Logits(buffer_.Gather(part, {0}), &loss));
 }

@@ -9,17 +9,6 @@ namespace {
 
 constexpr uint64_t kExamplesPerProgress = 1000;
 
-class TokenizerEncoder final : public TextEncoder {
- public:
-  explicit TokenizerEncoder(const model::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
-  std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
-    return tokenizer_.Encode(text, max_tokens);
-  }
-
- private:
-  const model::Tokenizer& tokenizer_;
-};
-
 template <typename T>
 void AppendRange(const std::vector<T>& from, uint64_t begin, uint64_t end, std::vector<T>* to) {
   to->insert(to->end(), from.begin() + static_cast<int64_t>(begin), from.begin() + static_cast<int64_t>(end));
@@ -40,11 +29,6 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::T
     if (!status.ok()) return Annotate(status, set.Origin(example));
   }
   return part;
-}
-
-void AppendText(const model::Tokenizer& tokenizer, absl::string_view text, size_t max_tokens,
-                EncodedPart* part) {
-  part->AppendTokens(tokenizer.Encode(text, max_tokens));
 }
 
 model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {

@@ -25,9 +25,17 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::T
                                            const std::vector<std::string>& labels,
                                            const Progress& progress = NoProgress);
 
-// Appends the first `max_tokens` tokens of `text` as an example without targets.
-void AppendText(const model::Tokenizer& tokenizer, absl::string_view text, size_t max_tokens,
-                EncodedPart* part);
+// A tokenizer as tasks use it. It must outlive the encoder.
+class TokenizerEncoder final : public TextEncoder {
+ public:
+  explicit TokenizerEncoder(const model::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
+    return tokenizer_.Encode(text, max_tokens);
+  }
+
+ private:
+  const model::Tokenizer& tokenizer_;
+};
 
 // Gathers examples for the model. Memory is reused: a batch is valid until the next one.
 class BatchBuffer {

@@ -48,7 +48,7 @@ TEST_CASE("Each family that a task's rule lists has the task's head") {
   }
 }
 
-TEST_CASE("A text to predict for is encoded as an example of its data would be") {
+TEST_CASE("An example is encoded for a prediction as for training, without targets") {
   ExampleSet set;
   for (const char* text : {"abcdef", "", "ab"}) {
     set.examples.emplace_back();
@@ -56,10 +56,12 @@ TEST_CASE("A text to predict for is encoded as an example of its data would be")
     set.examples.back().labels = {"1"};
   }
   const auto tokenizer = model::MakeByteTokenizer();
-  const auto part = EncodeExamples(set, *tokenizer, 4, *FindTask(TASK_TEXT_CLASSIFICATION), {"1", "2"});
+  const Task& task = *FindTask(TASK_TEXT_CLASSIFICATION);
+  const auto part = EncodeExamples(set, *tokenizer, 4, task, {"1", "2"});
   REQUIRE(part.ok());
   EncodedPart texts;
-  for (const Example& example : set.examples) AppendText(*tokenizer, example.text, 4, &texts);
+  for (const Example& example : set.examples)
+    task.AppendTokens(example, TokenizerEncoder(*tokenizer), 4, &texts);
   CHECK(texts.tokens == part->tokens);
   CHECK(texts.offsets == part->offsets);
   CHECK(texts.offsets.size() == 4);

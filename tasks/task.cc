@@ -1,13 +1,22 @@
 #include "tasks/task.h"
 
+#include "common/base/status.h"
 #include "tasks/statistics.h"
 
 namespace shoal::tasks {
 
+void Task::AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                        EncodedPart* part) const {
+  part->AppendTokens(encoder.Encode(example.text, max_tokens));
+}
+
 absl::Status Task::AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                                  const LabelMap& labels, EncodedPart* part) const {
-  part->AppendTokens(encoder.Encode(example.text, max_tokens));
-  return AppendTargets({example, part->tokens_of(part->size() - 1)}, labels, part);
+  const uint64_t first = part->size();
+  AppendTokens(example, encoder, max_tokens, part);
+  for (uint64_t added = first; added < part->size(); ++added)
+    SHOAL_RETURN_IF_ERROR(AppendTargets({example, part->tokens_of(added)}, labels, part));
+  return absl::OkStatus();
 }
 
 void Task::Count(const Outcome& outcome, EvaluationStatistics* statistics) const {

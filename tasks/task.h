@@ -69,10 +69,13 @@ class Task : public LabelReader {
   virtual absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
                                                             const ExampleSet& training) const = 0;
   virtual TargetKind target_kind() const = 0;
-  // Appends the tokens and the targets of an example: here as one example, with its text cut to `max_tokens`.
-  // A task may override this to make several examples of it, or to encode it in another way. Errors:
-  // INVALID_ARGUMENT, without file and line, for a label that is not one of `labels`; `part` may then hold
-  // some of the example.
+  // Appends the tokens of an example, as for a prediction: here as one example, with its text cut to
+  // `max_tokens`. A task may override this to make several examples of it, or to encode it in another way.
+  virtual void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                            EncodedPart* part) const;
+  // Appends the tokens of an example, and the targets: here AppendTargets of each of AppendTokens' examples.
+  // Errors: INVALID_ARGUMENT, without file and line, for a label that is not one of `labels`; `part` may then
+  // hold some of the example.
   virtual absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                                      const LabelMap& labels, EncodedPart* part) const;
 
