@@ -108,6 +108,25 @@ TEST_CASE("When no scheduler is there, users are told its address and what to do
         "--scheduler HOST:PORT");
 }
 
+// Breaks off its clients' connections, as a scheduler that is killed does.
+class DyingScheduler : public SchedulerService::Service {
+ public:
+  grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest*, SubmitJobResponse*) override {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+  }
+};
+
+TEST_CASE("When a scheduler dies while it takes a job, users are told how to find out whether it has it") {
+  DyingScheduler scheduler;
+  const auto server = Serve(&scheduler);
+  const std::string address = server->address();
+  const absl::Status status = SchedulerClient(address).Submit(SubmitJobRequest()).status();
+  CHECK(absl::IsUnavailable(status));
+  CHECK(status.message() == absl::StrCat("the scheduler at ", address,
+                                         " does not answer: Socket closed; `shoal jobs` shows whether it has "
+                                         "the job"));
+}
+
 // Freezes when it is asked about a job; the user then presses Ctrl-C.
 class FrozenScheduler : public SchedulerService::Service {
  public:

@@ -102,6 +102,7 @@ class LocalTraining {
                                                      "for a new one choose another --out, or remove it"));
     }
     if (flags_.resume && !newest_ && !env_->FileExists(JoinPath(out_, "state"))) {
+      SHOAL_RETURN_IF_ERROR(CheckDataFiles(env_, spec_));
       display_.OnMessage(
           absl::StrCat(out_, " holds nothing to resume: the training starts from the beginning"));
     }

@@ -9,9 +9,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/base/clock.h"
+#include "common/base/plain_text.h"
 #include "common/base/standard_output.h"
 #include "common/job/job_spec.h"
-#include "tools/shoal/plain_text.h"
 #include "tools/shoal/report.h"
 
 namespace shoal::tools {
@@ -45,10 +45,10 @@ std::string GradientNorm(const MetricRecord& metric) {
 }
 
 std::string EvaluationText(const JobSpec& spec, const EvaluationRecord& evaluation) {
-  return absl::StrFormat("version %d: %s %s %.4f  loss %.4f  (%d examples)%s", evaluation.version(),
+  return absl::StrFormat("version %d: %s %s %s  loss %.4f  (%d examples)%s", evaluation.version(),
                          SetName(evaluation.set()), MetricName(spec.evaluation().metric()),
-                         evaluation.metric(), evaluation.loss(), evaluation.statistics().examples(),
-                         evaluation.best() ? "  (best)" : "");
+                         NumberOrDash(evaluation.metric(), 4), evaluation.loss(),
+                         evaluation.statistics().examples(), evaluation.best() ? "  (best)" : "");
 }
 
 // "silent for 2.1 s" counts as the same stall as "silent for 3.4 s"; worker-1 and worker-2 remain different.

@@ -10,11 +10,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "common/base/plain_text.h"
 #include "common/base/units.h"
 #include "common/job/job_spec.h"
 #include "tasks/registry.h"
 #include "tasks/statistics.h"
-#include "tools/shoal/plain_text.h"
 
 namespace shoal::tools {
 namespace {
@@ -34,8 +34,6 @@ std::string LowerName(absl::string_view name, absl::string_view prefix, int numb
 Json ValueOrNull(bool exists, Json value) { return exists ? std::move(value) : Json(nullptr); }
 
 Json NumberOrNull(double value) { return ValueOrNull(std::isfinite(value), value); }
-
-std::string RatioOrDash(double ratio) { return std::isnan(ratio) ? "-" : absl::StrFormat("%.3f", ratio); }
 
 // Whether a log interval has passed: loss and speed say so, since each alone may really be 0.
 bool HasMetrics(const Job& job) { return job.loss() != 0 || job.examples_per_second() != 0; }
@@ -83,6 +81,10 @@ Json ResultJson(const Job& job) {
 
 std::string StateName(JobState state) {
   return LowerName(JobState_Name(state), "JOB_STATE_", static_cast<int>(state));
+}
+
+std::string NumberOrDash(double value, int digits) {
+  return std::isnan(value) ? "-" : absl::StrFormat("%.*f", digits, value);
 }
 
 std::string SetName(EvaluationSet set) {
@@ -168,11 +170,12 @@ void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
     absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
   for (const tasks::LabelReport& report : reports) {
     absl::FPrintF(out, "%-*s  %9s  %6s  %6s  %8d\n", static_cast<int>(width), PlainLine(report.label),
-                  RatioOrDash(report.precision), RatioOrDash(report.recall), RatioOrDash(report.f1),
-                  report.support);
+                  NumberOrDash(report.precision, 3), NumberOrDash(report.recall, 3),
+                  NumberOrDash(report.f1, 3), report.support);
   }
   for (Metric metric : MetricsToReport(task))
-    absl::FPrintF(out, "%s %.4f  ", MetricName(metric), tasks::MetricValue(task, metric, statistics));
+    absl::FPrintF(out, "%s %s  ", MetricName(metric),
+                  NumberOrDash(tasks::MetricValue(task, metric, statistics), 4));
   absl::FPrintF(out, "loss %.4f  (%d examples)\n", tasks::MeanLoss(statistics), statistics.examples());
 }
 

@@ -1,6 +1,6 @@
 // Jobs as text for people and JSON for scripts. What does not exist, or not yet, is null in JSON. Messages
 // may come from a scheduler of another release: values that are unknown here are shown as numbers, and in
-// text no control characters are (tools/shoal/plain_text.h).
+// text no control characters are (common/base/plain_text.h).
 #pragma once
 
 #include <cstdio>
@@ -18,6 +18,8 @@ using Json = nlohmann::ordered_json;
 std::string StateName(JobState state);
 // "training", "validation", "test".
 std::string SetName(EvaluationSet set);
+// A ratio or a metric; "-" for NaN, which means that there is none.
+std::string NumberOrDash(double value, int digits);
 
 // Metrics of an evaluation: those that the task reports, loss and examples. Numbers that are not finite are
 // null. A task that is unknown here (of a newer scheduler) has no metrics of its own.

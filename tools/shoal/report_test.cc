@@ -120,6 +120,18 @@ TEST_CASE("A label without examples has dashes in the table, and null for script
   for (const char* ratio : {"precision", "recall", "f1"}) CHECK(json[1][ratio].is_null());
 }
 
+TEST_CASE("A metric that has no value is a dash") {
+  const std::string printed = PrintedText([](std::FILE* out) {
+    PrintEvaluation(TASK_MULTILABEL_CLASSIFICATION, {"a", "b"}, {}, out);
+  });
+  CHECK_THAT(printed, Contains("micro_f1 -  macro_f1 -  "));
+  EvaluationRecord evaluation;
+  evaluation.set_metric(std::numeric_limits<double>::quiet_NaN());
+  JobEvent event;
+  *event.mutable_evaluation() = evaluation;
+  CHECK_THAT(EventText(Job(), event), Contains("accuracy -  loss"));
+}
+
 TEST_CASE("The time left is shown once the speed is known") {
   Job job;
   job.mutable_spec()->mutable_train()->set_slots(4);

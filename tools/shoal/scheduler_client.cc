@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
@@ -16,8 +17,15 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 // How often a call that waits for its answer looks whether to stop.
 constexpr absl::Duration kStopPoll = absl::Milliseconds(20);
 
-// The status of a call to the scheduler at `address`, worded for users.
-absl::Status Explain(const grpc::Status& answer, const std::string& address) {
+// gRPC's words, which are all that tells a call that was sent from one that was not.
+bool NeverConnected(const grpc::Status& answer) {
+  return answer.error_details().empty() &&
+         absl::StartsWithIgnoreCase(answer.error_message(), "failed to connect");
+}
+
+// The status of a call to the scheduler at `address`, worded for users. `unsure`: added when the scheduler
+// may have carried it out.
+absl::Status Explain(const grpc::Status& answer, const std::string& address, const std::string& unsure) {
   const absl::Status status = FromGrpcStatus(answer);
   if (status.ok()) return status;
   if (IsForeign(answer)) {
@@ -26,16 +34,17 @@ absl::Status Explain(const grpc::Status& answer, const std::string& address) {
   }
   if (absl::IsDeadlineExceeded(status)) {
     return absl::UnavailableError(absl::StrCat("the scheduler at ", address, " has not answered for ",
-                                               absl::FormatDuration(kCallTimeout)));
+                                               absl::FormatDuration(kCallTimeout),
+                                               ": check the network, and the scheduler's log", unsure));
   }
   if (!absl::IsUnavailable(status)) return status;
-  // Without details the words are gRPC's, about its attempts to connect.
-  const bool own = !answer.error_details().empty();
+  if (NeverConnected(answer)) {
+    return absl::UnavailableError(
+        absl::StrCat("no scheduler answers at ", address,
+                     ": start one with `shoal-scheduler`, or give its address with --scheduler HOST:PORT"));
+  }
   return absl::UnavailableError(
-      own ? absl::StrCat("the scheduler at ", address, " does not answer: ", status.message())
-          : absl::StrCat("no scheduler answers at ", address,
-                         ": start one with `shoal-scheduler`, or give its address with --scheduler "
-                         "HOST:PORT"));
+      absl::StrCat("the scheduler at ", address, " does not answer: ", status.message(), unsure));
 }
 
 }  // namespace
@@ -48,7 +57,7 @@ SchedulerClient::SchedulerClient(std::string address, const StopSignal* stop)
 
 template <typename Request, typename Response>
 absl::Status SchedulerClient::Call(Method<Request, Response> method, const Request& request,
-                                   Response* response) {
+                                   Response* response, const std::string& unsure) {
   if (stopped()) return absl::CancelledError("interrupted");
   // Not gRPC's blocking call: no signal would end it before its deadline.
   grpc::CompletionQueue queue;
@@ -62,12 +71,13 @@ absl::Status SchedulerClient::Call(Method<Request, Response> method, const Reque
   while (queue.AsyncNext(&tag, &ok, GrpcDeadline(kStopPoll)) == grpc::CompletionQueue::TIMEOUT) {
     if (stopped()) context.TryCancel();
   }
-  return Explain(status, address_);
+  return Explain(status, address_, unsure);
 }
 
 absl::StatusOr<JobId> SchedulerClient::Submit(const SubmitJobRequest& request) {
   SubmitJobResponse response;
-  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncSubmitJob, request, &response));
+  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncSubmitJob, request, &response,
+                             "; `shoal jobs` shows whether it has the job"));
   return JobId(response.job());
 }
 
@@ -117,7 +127,7 @@ absl::Status SchedulerClient::Watch(JobId job, uint64_t* after, absl::Duration t
   const grpc::Status status = stream->Finish();
   return status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED
              ? absl::UnavailableError("time to look again")
-             : Explain(status, address_);
+             : Explain(status, address_, "");
 }
 
 }  // namespace shoal::tools

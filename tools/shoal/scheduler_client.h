@@ -44,7 +44,8 @@ class SchedulerClient {
   using Method = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (SchedulerService::Stub::*)(
       grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
   template <typename Request, typename Response>
-  absl::Status Call(Method<Request, Response> method, const Request& request, Response* response);
+  absl::Status Call(Method<Request, Response> method, const Request& request, Response* response,
+                    const std::string& unsure = "");
   bool stopped() const { return stop_ != nullptr && stop_->requested(); }
 
   const std::string address_;

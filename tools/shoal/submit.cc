@@ -66,7 +66,7 @@ absl::StatusOr<int> Wait(SchedulerClient* client, JobId id, const StopSignal* st
   return ShowEnd(job, json);
 }
 
-// CANCELLED when `stop` was requested before the scheduler answered.
+// CANCELLED when `stop` was requested while a call waited for its answer.
 absl::StatusOr<int> SubmitAndWait(const SubmitFlags& flags, const SubmitJobRequest& request,
                                   const StopSignal* stop) {
   SchedulerClient client(flags.scheduler, stop);
