@@ -1,5 +1,5 @@
 // For looking at a vocabulary, and for comparisons with other libraries (README.md):
-//   tokenize train VOCAB_SIZE < LINES > MODEL
+//   tokenize train VOCAB_SIZE [--lowercase] < LINES > MODEL
 //   tokenize encode MODEL < LINES          ids of each line, separated by spaces
 //   tokenize export MODEL FOLDER           the Hugging Face files
 #include <cstdlib>
@@ -29,8 +29,9 @@ std::vector<std::string> ReadLines() {
   return lines;
 }
 
-absl::Status Train(const std::string& vocab_size) {
+absl::Status Train(const std::string& vocab_size, LetterCase letter_case) {
   UnigramTrainerOptions options;
+  options.letter_case = letter_case;
   if (!absl::SimpleAtoi(vocab_size, &options.vocab_size)) {
     return absl::InvalidArgumentError(absl::StrCat("VOCAB_SIZE: expected a number, got ", vocab_size));
   }
@@ -66,10 +67,13 @@ absl::Status Export(const std::string& path, const std::string& folder) {
 }
 
 absl::Status Run(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 2 && arguments[0] == "train") return Train(arguments[1]);
+  if (arguments.size() == 2 && arguments[0] == "train") return Train(arguments[1], LetterCase::kKept);
+  if (arguments.size() == 3 && arguments[0] == "train" && arguments[2] == "--lowercase")
+    return Train(arguments[1], LetterCase::kLower);
   if (arguments.size() == 2 && arguments[0] == "encode") return Encode(arguments[1]);
   if (arguments.size() == 3 && arguments[0] == "export") return Export(arguments[1], arguments[2]);
-  return absl::InvalidArgumentError("usage: tokenize train VOCAB_SIZE | encode MODEL | export MODEL FOLDER");
+  return absl::InvalidArgumentError(
+      "usage: tokenize train VOCAB_SIZE [--lowercase] | encode MODEL | export MODEL FOLDER");
 }
 
 }  // namespace

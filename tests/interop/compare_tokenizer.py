@@ -16,7 +16,8 @@ ODD_TEXTS = [
     "\U0001F468\u200D\U0001F469\u200D\U0001F467 family", "\U0001F1E9\U0001F1EA flag", "\u0627\u0644\u0639\u0631\u0628\u064a\u0629",
     "\u0928\u092e\u0938\u094d\u0924\u0947", "\u4f60\u597d\uff0c\u4e16\u754c", "\ud55c\uad6d\uc5b4 \u1112\u1161\u11ab",
     "[CLS] text [SEP]", "[PAD][UNK][MASK]", "[CLS", "CLS]", "\u0000nul\u0001\u001f\u007f\u0080\u0085\u009f",
-    "\u0323\u0301marks", "a\u0315\u0300\u05ae\u0062", "\u1e9b\u0323", "x" * 300, "\u6f22" * 200,
+    "\u0323\u0301marks", "a\u0315\u0300\u05ae\u0062", "\u1e9b\u0323", "\u0130stanbul I\u0307 \u0131", "\u039f\u0394\u039f\u03a3 \u03a3 \u03a3\u03b1",
+    "STRASSE stra\u00dfe STRA\u1e9eE", "\u212a \u212b \u2126 \ufb01", "\u01c5 \u10a0 \u1e9e \U00010400", "x" * 300, "\u6f22" * 200,
 ]
 
 
