@@ -60,9 +60,9 @@ inline ModelConfig SmallDistilBert() {
   return config;
 }
 
-inline ModelConfig SmallWideDeep() {
+inline ModelConfig SmallEncoderNgrams() {
   ModelConfig config = SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS);
-  config.family = MODEL_FAMILY_WIDE_DEEP;
+  config.family = MODEL_FAMILY_ENCODER_NGRAMS;
   config.type_vocab_size = 0;
   config.ngram_buckets = 23;
   config.ngram_length = 3;

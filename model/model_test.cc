@@ -124,7 +124,7 @@ TEST_CASE("Loss and gradients of every parameter agree with float64: RoBERTa and
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: wide and deep") {
-  CheckAgainstOracle(SmallWideDeep());
+  CheckAgainstOracle(SmallEncoderNgrams());
 }
 
 ModelConfig WithDropout(ModelConfig config) {
@@ -134,7 +134,7 @@ ModelConfig WithDropout(ModelConfig config) {
 
 // An encoder, a decoder, and an encoder with n-grams.
 std::vector<ModelConfig> EachKind() {
-  return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallGpt2(), SmallWideDeep()};
+  return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallGpt2(), SmallEncoderNgrams()};
 }
 
 double Norm(const std::vector<float>& a) {
@@ -195,7 +195,7 @@ TEST_CASE("Evaluation finds the loss of training without dropout, with or withou
 TEST_CASE("A model for evaluation alone gives the same logits, in less memory") {
   for (const ModelConfig& config :
        {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS),
-        SmallGpt2(), SmallWideDeep()}) {
+        SmallGpt2(), SmallEncoderNgrams()}) {
     const std::vector<float> theta = RandomTheta(config);
     const Examples examples(config);
     const auto device = NewDevice(1);
@@ -298,7 +298,7 @@ TEST_CASE("A slot cut into micro-batches draws the same dropout masks") {
 TEST_CASE("Groups become final from the last to the first, each once") {
   for (const ModelConfig& config :
        {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS),
-        SmallGpt2(), SmallWideDeep()}) {
+        SmallGpt2(), SmallEncoderNgrams()}) {
     const Examples examples(config);
     const std::vector<float> theta = RandomTheta(config);
     const auto device = NewDevice(1);
@@ -321,7 +321,7 @@ TEST_CASE("Groups become final from the last to the first, each once") {
 TEST_CASE("Layers take turns with the memory of two gradients") {
   for (const ModelConfig& family :
        {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS),
-        SmallGpt2(), SmallWideDeep()}) {
+        SmallGpt2(), SmallEncoderNgrams()}) {
     ModelConfig config = WithDropout(family);
     config.num_hidden_layers = 4;
     const Examples examples(config);
@@ -352,7 +352,7 @@ std::vector<ModelConfig> EveryModel() {
   std::vector<ModelConfig> models;
   for (const ModelConfig& config :
        {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_CLASS),
-        SmallRoberta(), SmallDistilBert(), SmallGpt2(), SmallWideDeep()}) {
+        SmallRoberta(), SmallDistilBert(), SmallGpt2(), SmallEncoderNgrams()}) {
     const Family* const family = FindFamily(config.family, config.norm);
     for (const HeadInfo& head : Heads()) {
       if (FindArchitecture(*family, head.type) == nullptr) continue;
@@ -385,7 +385,7 @@ TEST_CASE("A model of any family, with any of its heads, comes back from a Huggi
 
 TEST_CASE("Weights of a bare model, without its family's prefix, are read, and the head starts anew") {
   for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallRoberta(),
-                                    SmallDistilBert(), SmallGpt2(), SmallWideDeep()}) {
+                                    SmallDistilBert(), SmallGpt2(), SmallEncoderNgrams()}) {
     const TestDir dir;
     const Parameters parameters = MakeParameters(config);
     std::vector<SafetensorsEntry> entries;
@@ -455,14 +455,14 @@ TEST_CASE("Configurations that a family cannot have are refused") {
   config.ngram_buckets = 8;
   CHECK(refused(config));
   for (int64_t length : {0, 4}) {
-    config = SmallWideDeep();
+    config = SmallEncoderNgrams();
     config.ngram_length = length;
     CHECK(refused(config));
   }
-  config = SmallWideDeep();
+  config = SmallEncoderNgrams();
   config.ngram_scale = 0;
   CHECK(refused(config));
-  config = SmallWideDeep();
+  config = SmallEncoderNgrams();
   config.ngram_buckets = 0;
   CHECK(refused(config));
   config = SmallRoberta();

@@ -14,8 +14,8 @@ namespace shoal {
 std::string PrintJob(const JobSpec& job);
 
 // What determines the parameters at a given round, as text: all of a completed job but name, log_every,
-// evaluation, checkpoint and cluster, and but fields that were added later and have their default
-// (FieldRule.added_later). Only the last part of a path counts: file contents are compared by hash. Its
+// evaluation, checkpoint and cluster, and but fields that were added later and say what leaving them out
+// says (FieldRule.added_later). Only the last part of a path counts: file contents are compared by hash. Its
 // SHA-256 is the job's identity: a job is resumed only from checkpoints with the same one
 // (CheckpointManifest.spec_sha256), also from those that earlier versions wrote.
 std::string NumericsText(const JobSpec& job);

@@ -21,10 +21,12 @@ void CompleteFormat(DataSpec* data) {
   const std::string first = data->files_size() > 0         ? data->files(0)
                             : data->train_files_size() > 0 ? data->train_files(0)
                                                            : "";
-  if (absl::EndsWithIgnoreCase(first, ".tsv")) data->set_format(DATA_FORMAT_TSV);
-  if (absl::EndsWithIgnoreCase(first, ".csv")) data->set_format(DATA_FORMAT_CSV);
-  if (absl::EndsWithIgnoreCase(first, ".jsonl")) data->set_format(DATA_FORMAT_JSONL);
-  if (absl::EndsWithIgnoreCase(first, ".txt")) data->set_format(DATA_FORMAT_TEXT);
+  const auto* formats = DataFormat_descriptor();
+  for (int i = 0; i < formats->value_count(); ++i) {
+    const std::string& extension = formats->value(i)->options().GetExtension(shoal::extension);
+    if (absl::EndsWithIgnoreCase(first, extension))
+      data->set_format(static_cast<DataFormat>(formats->value(i)->number()));
+  }
 }
 
 void CompleteData(const JobSpec& job, DataSpec* data) {

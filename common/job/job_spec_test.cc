@@ -118,7 +118,18 @@ TEST_CASE("Every default and every example in job.proto can be read and is in ra
     }
     CHECK((rule.required() || !rule.default_().empty() || !rule.default_help().empty() ||
            !rule.example().empty()));
+    // An older job that was completed with a default would no longer be what it was.
+    if (rule.added_later()) CHECK(rule.default_().empty());
   });
+}
+
+TEST_CASE("Every format of data files has an extension of its own") {
+  std::set<std::string> extensions;
+  const auto* formats = DataFormat_descriptor();
+  for (int i = 0; i < formats->value_count(); ++i)
+    extensions.insert(formats->value(i)->options().GetExtension(shoal::extension));
+  CHECK(extensions.size() == formats->value_count());
+  CHECK(extensions.count("") == 0);
 }
 
 TEST_CASE(
@@ -325,7 +336,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          SetLanguageModel(j);
          j->mutable_model()->set_family(MODEL_FAMILY_BERT);
        }},
-      {"model.family: expected bert, roberta, distilbert or wide-deep with task text-classification",
+      {"model.family: expected bert, roberta, distilbert or encoder-ngrams with task text-classification",
        [](JobSpec* j) { j->mutable_model()->set_family(MODEL_FAMILY_GPT2); }},
       {"model.norm: expected pre with family gpt2, got post",
        [](JobSpec* j) {

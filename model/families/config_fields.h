@@ -22,9 +22,9 @@ using ParsedJson = nlohmann::json;
 // A field's name, and its value when it is left out.
 template <typename T>
 struct ConfigField {
-  const char* name;
-  T ModelConfig::*member;
-  T missing;
+  const char* name = "";
+  T ModelConfig::*member = nullptr;
+  T missing = {};
 };
 
 struct ConfigFields {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "model/families/family.h"
 
@@ -30,6 +32,15 @@ inline constexpr ConfigField<double> kBertNumbers[] = {
     {"hidden_dropout_prob", &ModelConfig::hidden_dropout_prob, 0.1},
     {"attention_probs_dropout_prob", &ModelConfig::attention_probs_dropout_prob, 0.1},
 };
+// BERT's fields, and others after them.
+template <size_t N>
+constexpr std::array<ConfigField<double>, std::size(kBertNumbers) + N> WithBertNumbers(
+    const ConfigField<double> (&others)[N]) {
+  std::array<ConfigField<double>, std::size(kBertNumbers) + N> fields = {};
+  for (size_t i = 0; i < fields.size(); ++i)
+    fields[i] = i < std::size(kBertNumbers) ? kBertNumbers[i] : others[i - std::size(kBertNumbers)];
+  return fields;
+}
 // Refuses decoders, and positions other than learned ones.
 absl::Status ReadBertRest(const ParsedJson& json, ModelConfig* config);
 

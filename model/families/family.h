@@ -55,7 +55,7 @@ struct Family {
 };
 
 // Each is defined in its own file.
-extern const Family kBert, kDistilBert, kGpt2, kRoberta, kRobertaPreLayerNorm, kWideDeep;
+extern const Family kBert, kDistilBert, kGpt2, kRoberta, kRobertaPreLayerNorm, kEncoderNgrams;
 
 // All families.
 absl::Span<const Family* const> Families();

@@ -5,8 +5,8 @@
 namespace shoal::model {
 
 absl::Span<const Family* const> Families() {
-  static constexpr const Family* kFamilies[] = {
-      &kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert, &kGpt2, &kWideDeep};
+  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert,
+                                                &kGpt2, &kEncoderNgrams};
   return kFamilies;
 }
 

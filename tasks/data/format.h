@@ -1,5 +1,5 @@
 // The formats of data files: what records they consist of, and how they are read. Their names, and what a job
-// may say about each, are in proto/job.proto; which one a file's extension means, in common/job/job_spec.cc.
+// may say about each, and the extension of their files, are in proto/job.proto.
 #pragma once
 
 #include <cstdint>

@@ -22,15 +22,11 @@ constexpr ConfigField<int64_t> kIntegers[] = {
     {"ngram_buckets", &ModelConfig::ngram_buckets, kNgramBuckets},
     {"ngram_length", &ModelConfig::ngram_length, kNgramLength},
 };
-constexpr ConfigField<double> kNumbers[] = {
-    {"layer_norm_eps", &ModelConfig::layer_norm_eps, 1e-12},
-    {"initializer_range", &ModelConfig::initializer_range, 0.02},
+constexpr ConfigField<double> kScales[] = {
     {"embedding_scale", &ModelConfig::embedding_scale, kEmbeddingScale},
     {"ngram_scale", &ModelConfig::ngram_scale, kNgramScale},
-    {"hidden_dropout_prob", &ModelConfig::embedding_dropout_prob, 0.1},
-    {"hidden_dropout_prob", &ModelConfig::hidden_dropout_prob, 0.1},
-    {"attention_probs_dropout_prob", &ModelConfig::attention_probs_dropout_prob, 0.1},
 };
+constexpr auto kNumbers = WithBertNumbers(kScales);
 
 constexpr EncoderLayout Layout() {
   EncoderLayout layout;
@@ -70,14 +66,14 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
 }
 
 constexpr HeadType kHeads[] = {HEAD_TYPE_CLASS};
-constexpr Architecture kArchitectures[] = {{"WideDeepForSequenceClassification", kHeads, SequenceHead}};
+constexpr Architecture kArchitectures[] = {{"EncoderNgramsForSequenceClassification", kHeads, SequenceHead}};
 
 constexpr Family Make() {
   Family family;
-  family.family = MODEL_FAMILY_WIDE_DEEP;
+  family.family = MODEL_FAMILY_ENCODER_NGRAMS;
   family.norm = NORM_PLACEMENT_PRE;
-  family.model_type = "shoal-wide-deep";
-  family.root = "wide_deep.";
+  family.model_type = "shoal-encoder-ngrams";
+  family.root = "encoder_ngrams.";
   family.architectures = kArchitectures;
   family.has_ngrams = true;
   family.fields = {kIntegers, kNumbers, "hidden_act", "gelu"};
@@ -89,6 +85,6 @@ constexpr Family Make() {
 
 }  // namespace
 
-const Family kWideDeep = Make();
+const Family kEncoderNgrams = Make();
 
 }  // namespace shoal::model
