@@ -31,18 +31,24 @@ TEST_CASE("CRC-32C of the known vectors of RFC 3720, B.4") {
   CHECK(OfText("") == 0);
 }
 
-TEST_CASE("Vectors, the crc32 instruction and software agree on every length and alignment") {
-  if (!internal::HasHardwareCrc32c()) return;
+// By the definition, bit by bit.
+uint32_t Definition(uint32_t crc, absl::Span<const uint8_t> bytes) {
+  crc = ~crc;
+  for (uint8_t byte : bytes) {
+    crc ^= byte;
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc % 2 == 0 ? 0 : 0x82F63B78u);
+  }
+  return ~crc;
+}
+
+TEST_CASE("The CRC is that of the definition for every length and alignment") {
   const std::vector<uint8_t> bytes = RandomBytes(40000);
-  const absl::Span<const uint8_t> span = bytes;
-  std::vector<size_t> lengths(1700);  // through the boundaries of the short streams
+  std::vector<size_t> lengths(1700);
   std::iota(lengths.begin(), lengths.end(), 0);
-  lengths.insert(lengths.end(), {12287, 12288, 12289, 13056, 24576, 39990});  // and of the long ones
+  lengths.insert(lengths.end(), {12287, 12288, 12289, 13056, 24576, 39990});
   for (size_t length : lengths) {
-    const absl::Span<const uint8_t> piece = span.subspan(length % 8, length);
-    const uint32_t expected = internal::ExtendCrc32cSoftware(5, piece);
-    REQUIRE(internal::ExtendCrc32cHardware(5, piece) == expected);
-    if (internal::HasVectorCrc32c()) REQUIRE(internal::ExtendCrc32cVector(5, piece) == expected);
+    const auto piece = absl::MakeConstSpan(bytes).subspan(length % 8, length);
+    REQUIRE(ExtendCrc32c(5, piece) == Definition(5, piece));
   }
 }
 

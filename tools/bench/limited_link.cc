@@ -9,9 +9,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "common/base/token_bucket.h"
 #include "common/base/wire.h"
 #include "common/protocol/shard_map.h"
+#include "tools/bench/token_bucket.h"
 
 namespace shoal::bench {
 namespace {

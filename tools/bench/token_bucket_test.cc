@@ -1,8 +1,8 @@
-#include "common/base/token_bucket.h"
+#include "tools/bench/token_bucket.h"
 
 #include "catch2/catch.hpp"
 
-namespace shoal {
+namespace shoal::bench {
 namespace {
 
 constexpr double kRate = 8e6;  // a byte takes a microsecond
@@ -38,4 +38,4 @@ TEST_CASE("A sender that is late by less than the burst loses none of the link's
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::bench

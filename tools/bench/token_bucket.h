@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 
-namespace shoal {
+namespace shoal::bench {
 
 // A token bucket (ITU-T I.371's virtual scheduling form). Pure; not thread-safe. Times must not decrease.
 //
@@ -35,4 +35,4 @@ class TokenBucket {
   absl::Time crossed_ = absl::InfinitePast();  // when all bytes sent so far have crossed
 };
 
-}  // namespace shoal
+}  // namespace shoal::bench
