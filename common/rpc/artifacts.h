@@ -8,23 +8,13 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/storage/artifact_folder.h"
+#include "common/storage/artifact_source.h"
 #include "common/storage/file.h"
 #include "common/storage/progress.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/scheduler.grpc.pb.h"
 
 namespace shoal {
-
-// Where a node fetches artifacts and stores them. Calls block.
-class ArtifactSource {
- public:
-  virtual ~ArtifactSource() = default;
-  // The path of a file with exactly the artifact's bytes.
-  virtual absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress) = 0;
-  // Stores `bytes`, for this node and for others. Returns their description under `name`.
-  virtual absl::StatusOr<Artifact> Put(const std::string& name, const std::string& bytes,
-                                       const Progress& progress) = 0;
-};
 
 // A node's folder of artifacts, and the scheduler. Thread-safe.
 class ArtifactStore : public ArtifactSource {

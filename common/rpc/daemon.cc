@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/command_line.h"
+#include "common/base/plain_text.h"
 #include "common/base/process_tuning.h"
 #include "common/base/release.h"
 #include "common/base/standard_output.h"
@@ -55,7 +56,7 @@ int DaemonMain(CLI::App* app, int argc, char** argv, const std::function<absl::S
   if (parsed >= 0) return ExitCodeWithOutput(app->get_name(), parsed);
   const absl::Status status = run();
   if (status.ok()) return kExitOk;
-  std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(), std::string(status.message()).c_str());
+  std::fprintf(stderr, "%s: %s\n", app->get_name().c_str(), PlainLines(status.message()).c_str());
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailure;
 }
 

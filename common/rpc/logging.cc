@@ -84,8 +84,4 @@ absl::Status InitLogging(const LogOptions& options) {
   return absl::OkStatus();
 }
 
-void SetLogName(absl::string_view name) {
-  spdlog::set_default_logger(spdlog::default_logger()->clone(std::string(name)));
-}
-
 }  // namespace shoal

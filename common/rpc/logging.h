@@ -23,7 +23,4 @@ struct LogOptions {
 // stays. Call it again to change options; not while other threads log.
 absl::Status InitLogging(const LogOptions& options);
 
-// From now on lines carry this name, which the scheduler assigned. Not while other threads log.
-void SetLogName(absl::string_view name);
-
 }  // namespace shoal

@@ -19,12 +19,11 @@ TEST_CASE("A record of the log is one line, whatever a peer or a file put into i
   options.to_stderr = false;
   REQUIRE(InitLogging(options).ok());
   spdlog::warn("{}", "worker-1 can't take part: \x1b[2J\nall is well\xff");
-  SetLogName("server-1");
   spdlog::info("second\nline");
   const auto log = PosixEnv()->ReadFile(options.file);
   REQUIRE(log.ok());
   CHECK(absl::StrContains(*log, "warning scheduler worker-1 can't take part: ?[2J all is well?\n"));
-  CHECK(absl::EndsWith(*log, "info server-1 second line\n"));
+  CHECK(absl::EndsWith(*log, "info scheduler second line\n"));
 }
 
 }  // namespace

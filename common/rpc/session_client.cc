@@ -171,6 +171,8 @@ void SessionClient::HandleDirective(uint64_t stream, Directive directive) {
     Happened([stream](SessionCore* core, absl::Time now) { core->Released(now, stream); });
     return read_on();
   }
+  // It would begin what it can't finish. The scheduler offered this before it knew.
+  if (core_.leaving() && directive.has_prepare_job()) return read_on();
   caller_->Post([this, read_on, directive = std::move(directive)] {
     callbacks_.on_directive(directive);
     read_on();

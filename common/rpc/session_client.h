@@ -63,8 +63,8 @@ class SessionClient {
 
   // Asks the scheduler to give this node's work to others; Leave waits for the answer.
   void StartLeaving();
-  // Returns when the scheduler has released or refused the node, at once when it is not joined, or after
-  // `timeout`.
+  // Returns when the scheduler has released or refused the node, at once when it is not joined (when it is
+  // joining, once that has been answered or has timed out), or after `timeout`.
   void Leave(absl::Duration timeout);
 
   // Waits until the scheduler has refused this node for good (the error), or `timeout` has passed (OK).
@@ -73,6 +73,8 @@ class SessionClient {
   // Ends the session; no callback runs after it has returned. Must not be called from a callback.
   void Stop();
 
+  // Whether the scheduler has released or refused the node.
+  bool released() { return released_.WaitFor(absl::ZeroDuration()); }
   // 0 while not joined.
   uint64_t node_id() const { return node_id_.load(std::memory_order_acquire); }
 

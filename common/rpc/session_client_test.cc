@@ -126,6 +126,27 @@ TEST_CASE("The next directive is read after the last was carried out, and none o
   CHECK(fixture.calls.size() == 3);
 }
 
+TEST_CASE("A node that leaves is handed no new job, and other directives as before") {
+  Fixture fixture;
+  fixture.client->StartLeaving();
+  fixture.time.Run();
+  Directive offer, close;
+  offer.mutable_prepare_job()->set_job(1);
+  close.mutable_close_job()->set_job(2);
+  for (const Directive& directive : {offer, close}) {
+    fixture.scheduler.events->OnDirective(directive);
+    fixture.time.Run();
+  }
+  CHECK(fixture.scheduler.reads == 3);
+  CHECK(fixture.calls == std::vector<std::string>{"joined", "opened", "2"});
+  CHECK_FALSE(fixture.client->released());
+  Directive released;
+  released.mutable_released();
+  fixture.scheduler.events->OnDirective(released);
+  fixture.time.Run();
+  CHECK(fixture.client->released());
+}
+
 TEST_CASE("A lease that has ended: state is dropped, then the node joins again") {
   Fixture fixture;
   fixture.time.RunFor(absl::Seconds(1));

@@ -115,6 +115,7 @@ class SessionCore {
   bool IsCurrent(uint64_t stream) const { return stream_ != 0 && stream == stream_; }
   // 0 while not joined.
   uint64_t node_id() const { return joined_.node_id(); }
+  bool leaving() const { return leaving_; }
   size_t queued_reports() const { return queue_.size(); }
 
   std::vector<SessionAction> TakeActions();

@@ -142,7 +142,7 @@ class Play {
       Event();
       Pass(source_->Flip() ? absl::ZeroDuration() : absl::Milliseconds(100));
     }
-    IsRefused() ? CheckRefused() : GetOn();
+    IsRefused() ? CheckRefused() : left_ ? CheckLeft() : GetOn();
     client_->Stop();
     stopped_ = true;
     time_.RunFor(absl::Seconds(10));
@@ -186,6 +186,7 @@ class Play {
       case 6:
         return Report();
       case 7:
+        left_ = true;
         return client_->StartLeaving();
       case 8:
         return Pass(absl::Seconds(1 + source_->Below(3)));
@@ -218,8 +219,9 @@ class Play {
     if (source_->Flip()) directive.mutable_close_job()->set_job(1);
     MutateMessage(source_, &directive);
     if (!scheduler_.stream()->Send(directive)) return;
-    // The session handles Released itself.
-    if (!directive.has_released()) sent_.push_back(directive.SerializeAsString());
+    // The session handles Released itself, and begins nothing any longer when it leaves.
+    const bool dropped = directive.has_released() || (left_ && directive.has_prepare_job());
+    if (!dropped) sent_.push_back(directive.SerializeAsString());
     // What arrived before the end is carried out.
     if (source_->Below(4) == 0) scheduler_.stream()->Close(AnError());
     time_.Run();
@@ -269,6 +271,22 @@ class Play {
     Pass(absl::Minutes(1));
     SHOAL_CHECK(scheduler_.stream() == nullptr && !joined_);
   }
+  // A correct scheduler lets it go; after that it makes no attempt to come back.
+  void CheckLeft() {
+    for (int i = 0; i < 50; ++i) {
+      Serve();
+      Pass(absl::Milliseconds(100));
+    }
+    if (scheduler_.stream() != nullptr) {
+      Directive released;
+      released.mutable_released();
+      SHOAL_CHECK(scheduler_.stream()->Send(released));
+    }
+    const int attempts = scheduler_.attempts();
+    Pass(absl::Minutes(1));
+    SHOAL_CHECK(scheduler_.attempts() == attempts && !scheduler_.joining());
+    SHOAL_CHECK(client_->released());
+  }
   void GetOn() {
     if (scheduler_.stream() != nullptr) scheduler_.stream()->Close(absl::UnavailableError("restarted"));
     Pass(absl::Seconds(3));
@@ -287,7 +305,7 @@ class Play {
   ByteSource* const source_;
   FakeTime time_;
   Scheduler scheduler_;
-  bool joined_ = false, stopped_ = false;
+  bool joined_ = false, stopped_ = false, left_ = false;
   int opened_ = 0;
   std::deque<std::string> sent_;  // directives that the node has to carry out
   std::unique_ptr<SessionClient> client_;
