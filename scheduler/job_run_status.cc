@@ -8,6 +8,7 @@
 #include "common/protocol/same_message.h"
 #include "common/protocol/view_key.h"
 #include "scheduler/job_run.h"
+#include "scheduler/view_roles.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -57,6 +58,11 @@ void JobRun::Load(absl::Time now, const JobStateRecord& record, std::vector<Eval
   metrics_.Load(now, record);
   completion_.Load(record);
   moved_ = now;
+  const std::vector<NodeRef> primaries = Primaries(view());
+  regrouping_ =
+      rollout_.has_view() && std::none_of(primaries.begin(), primaries.end(), [&](const NodeRef& primary) {
+        return context_.members.Find(NodeId(primary.node_id())) != nullptr;
+      });
 }
 
 JobStateRecord JobRun::Record() const {

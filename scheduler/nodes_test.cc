@@ -108,6 +108,29 @@ TEST_CASE("A scheduler that is restarted does not wait for nodes that had left, 
   CHECK(absl::IsFailedPrecondition(h.Open(w)));
 }
 
+TEST_CASE("When all nodes had left before a restart, the job waits for as many servers as at its start") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
+  JobSpec spec = PlainSpec();
+  spec.mutable_cluster()->set_min_servers(2);
+  h.Start({s1, s2}, {w}, spec);
+  REQUIRE(h.CurrentView().shards_size() == 2);
+  NodeReport leaving;
+  leaving.mutable_leaving();
+  for (uint64_t node : {w, s1, s2}) REQUIRE(h.Report(node, leaving).ok());
+  h.Restart();
+  const uint64_t next_s1 = h.Join(NODE_ROLE_SERVER, "s1"), next_w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Prepared(next_s1);
+  h.Prepared(next_w);
+  const uint64_t view = h.CurrentView().view();
+  const uint64_t next_s2 = h.Join(NODE_ROLE_SERVER, "s2");
+  h.Prepared(next_s2);
+  CHECK(h.CurrentView().view() == view + 1);
+  CHECK(h.CurrentView().shards_size() == 2);
+  CHECK(h.CurrentView().shards(1).primary().node_id() == next_s2);
+}
+
 TEST_CASE("A Hello of another cluster, role, name or process is refused, and ends nobody's session") {
   SchedulerOptions options;
   options.new_cluster_id = "here";

@@ -30,6 +30,7 @@ std::vector<NodeId> StallEvidence::AwaitedNodes() const {
   if (!rollout.has_view() || !rollout.IsInstalled()) return NeededNodes();
   std::vector<NodeId> awaited;
   for (const auto& [node, what] : Debtors()) awaited.push_back(node);
+  for (const NodeRef& server : Primaries(rollout.view())) awaited.emplace_back(server.node_id());
   return awaited;
 }
 

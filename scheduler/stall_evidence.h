@@ -37,7 +37,8 @@ struct StallEvidence {
   LastResort::Situation Situation(absl::Time now) const;
   // The nodes that the job needs now: those of the view, or those preparing it.
   std::vector<NodeId> NeededNodes() const;
-  // Those of them that the job is waiting for: with an installed view only its debtors.
+  // Those of them that the job is waiting for: with an installed view only its debtors and the servers, whose
+  // reports say who they are.
   std::vector<NodeId> AwaitedNodes() const;
   // The nodes that the job is waiting for, as far as is known, and for what, as text for users.
   std::map<NodeId, std::string> Debtors() const;

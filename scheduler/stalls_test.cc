@@ -337,6 +337,25 @@ TEST_CASE("After a restart the status names the nodes that are waited for, and n
   REQUIRE(h.Open(s).ok());
   REQUIRE(StallsOf(&h).size() == 1);
   CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1: waits for w to come back"));
+  REQUIRE(h.Open(w).ok());
+  h.Installed(s, h.CurrentView().view());
+  h.Reached(s, 0, 3);
+  h.Pass(absl::Seconds(3), {s, w});
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1, round 3: "));
+}
+
+TEST_CASE("The status names a server whose session is broken rather than who owed it something before") {
+  SchedulerOptions options;
+  options.session_grace = options.lease = absl::Seconds(30);
+  Harness h(options);
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 3);
+  h.Break(s);
+  h.Pass(absl::Seconds(3), {w});
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1, round 3: waits for s to come back"));
 }
 
 TEST_CASE("The status names the slots of a stall and their worker") {
