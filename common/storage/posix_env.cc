@@ -121,15 +121,15 @@ class PosixEnvironment : public Env {
   }
 
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> NewRandomAccessFile(const std::string& path) override {
-    // Otherwise opening a pipe would wait for somebody to write to it.
-    SHOAL_ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_RDONLY | O_NONBLOCK));
     struct stat info;
-    if (fstat(fd.get(), &info) != 0) return Failure(errno, "can't inspect", path);
-    if (S_ISDIR(info.st_mode)) return Failure(EISDIR, "can't read", path);
-    if (!S_ISREG(info.st_mode)) {
+    // Opening a pipe would wait for somebody to write to it.
+    if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
       return absl::InvalidArgumentError(
           absl::StrCat("can't read ", path, ": not a regular file, and it may be read more than once"));
     }
+    SHOAL_ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_RDONLY));
+    if (fstat(fd.get(), &info) != 0) return Failure(errno, "can't inspect", path);
+    if (S_ISDIR(info.st_mode)) return Failure(EISDIR, "can't read", path);
     return std::make_unique<PosixRandomAccessFile>(path, std::move(fd), static_cast<uint64_t>(info.st_size));
   }
 
