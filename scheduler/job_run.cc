@@ -7,19 +7,13 @@
 #include "absl/strings/str_format.h"
 #include "common/base/utf8.h"
 #include "common/job/job_plan_check.h"
+#include "common/protocol/job_states.h"
+#include "common/protocol/slot_text.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/restore_trouble.h"
 #include "scheduler/view_roles.h"
 
 namespace shoal::scheduler {
-namespace {
-
-bool IsOver(JobState state) {
-  return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
-}
-
-}  // namespace
-
 JobRun::JobRun(const SchedulerOptions& options, const Membership& members, const ProgressWatch& watch,
                Outbox* out, JobDefinition definition)
     : history_(JobId(definition.job()), out),
@@ -49,7 +43,7 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
   Save();
 }
 
-bool JobRun::ended() const { return IsOver(state_); }
+bool JobRun::ended() const { return IsEnded(state_); }
 
 void JobRun::Cancel(absl::Time now) { End(now, JOB_STATE_CANCELLED, "cancelled by a user"); }
 
@@ -224,11 +218,8 @@ void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed
   if (RestoreId(report.restore_id()) != rollout_.restore_id() ||
       !rollout_.HasHadSlot(member.id, report.slot()))
     return;
-  const char* const where = report.set() == EVALUATION_SET_TEST         ? "test after round "
-                            : report.set() == EVALUATION_SET_VALIDATION ? "evaluation after round "
-                                                                        : "round ";
   End(now, JOB_STATE_FAILED,
-      absl::StrCat(where, report.round(), ", slot ", report.slot(), ": ",
+      absl::StrCat(SlotText(report.set(), Version(report.round()), Slot(report.slot())), ": ",
                    report.reason().empty() ? "the loss is not a number" : report.reason()));
 }
 

@@ -159,9 +159,10 @@ class JobRun {
   JobStateRecord saved_;  // as stored
 
   // ---- what a restart forgets ----
-  bool placed_ = false;      // all nodes of the view are present
-  bool regrouping_ = false;  // the next view waits for nodes, as the first one does
-  absl::Time moved_;         // when a version was reached or a slot evaluated
+  bool placed_ = false;  // all nodes of the view are present
+  // The next view waits for nodes, as the first one does: all servers have left, or must prepare again.
+  bool regrouping_ = false;
+  absl::Time moved_;  // when a version was reached or a slot evaluated
   std::vector<NodeId> stale_sessions_;
 };
 

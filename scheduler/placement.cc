@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <optional>
 
+#include "scheduler/view_roles.h"
+
 namespace shoal::scheduler {
 namespace {
 
 using Nodes = std::vector<NodeRef>;
 using Cut = std::function<bool(const NodeRef&, const NodeRef&)>;
-
-bool Holds(const Nodes& nodes, const NodeRef& node) {
-  return std::any_of(nodes.begin(), nodes.end(),
-                     [&](const NodeRef& one) { return one.node_id() == node.node_id(); });
-}
 
 int CountCuts(const NodeRef& node, const Nodes& others, const Cut& cut) {
   return static_cast<int>(std::count_if(others.begin(), others.end(), [&](const NodeRef& other) {
@@ -72,8 +69,8 @@ Team AroundOneWorker(const Nodes& servers, const Nodes& workers, const Cut& cut)
 
 std::optional<Team> Try(const Nodes& servers, const Nodes& workers, const Nodes& current, const Cut& cut) {
   const bool usable =
-      !current.empty() &&
-      std::all_of(current.begin(), current.end(), [&](const NodeRef& node) { return Holds(servers, node); });
+      !current.empty() && std::all_of(current.begin(), current.end(),
+                                      [&](const NodeRef& node) { return Contains(servers, node); });
   if (usable && Together(current, cut).size() == current.size()) {
     Team team{current, ReachingAll(workers, current, cut), /*keeps_current=*/true};
     if (!team.workers.empty()) return team;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/protocol/job_states.h"
 #include "common/protocol/queue_length.h"
 #include "common/storage/checkpoint.h"
 #include "scheduler/checkpoint_files.h"
@@ -18,11 +19,6 @@ namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(50);
 constexpr int kEventsAtOnce = 64;
-
-bool IsOver(const Job& job) {
-  return job.state() == JOB_STATE_COMPLETED || job.state() == JOB_STATE_FAILED ||
-         job.state() == JOB_STATE_CANCELLED;
-}
 
 // The checkpoint folder that an action on files works on.
 std::string FolderOf(const Action& action) {
@@ -237,7 +233,7 @@ absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint6
   SHOAL_ASSIGN_OR_RETURN(read.events, options_.store->ReadEvents(job, after, kEventsAtOnce));
   if (!read.events.empty()) return read;
   SHOAL_ASSIGN_OR_RETURN(const Job now, core_.GetJob(job));
-  read.last = IsOver(now);
+  read.last = IsEnded(now.state());
   return read;
 }
 

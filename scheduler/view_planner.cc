@@ -18,11 +18,6 @@ std::string Names(const Nodes& nodes) {
                        [](std::string* out, const NodeRef& node) { absl::StrAppend(out, node.name()); });
 }
 
-bool Has(const Nodes& nodes, const NodeRef& node) {
-  return std::any_of(nodes.begin(), nodes.end(),
-                     [&](const NodeRef& other) { return other.node_id() == node.node_id(); });
-}
-
 bool IsCut(const ViewInputs& inputs, const NodeRef& a, const NodeRef& b) {
   return inputs.cut.count({NodeId(a.node_id()), NodeId(b.node_id())}) > 0;
 }
@@ -39,8 +34,8 @@ Nodes Usable(const ViewInputs& inputs, NodeRole role) {
 Nodes CurrentServers(const ViewInputs& inputs, const Nodes& usable) {
   if (inputs.current->view() == 0 || inputs.restore_wanted) return {};
   Nodes servers = Primaries(*inputs.current);
-  const bool there =
-      std::all_of(servers.begin(), servers.end(), [&](const NodeRef& node) { return Has(usable, node); });
+  const bool there = std::all_of(servers.begin(), servers.end(),
+                                 [&](const NodeRef& node) { return Contains(usable, node); });
   return there ? servers : Nodes();
 }
 
@@ -76,7 +71,7 @@ bool SameSlots(const View& a, const View& b) {
 
 // Why a node that is present loses its work; "": it keeps it, is leaving, or no trouble is known.
 std::string WhyLeftOut(const ViewInputs& inputs, const PlannedNode& node, const Nodes& kept) {
-  if (node.leaving || Has(kept, node.ref)) return "";
+  if (node.leaving || Contains(kept, node.ref)) return "";
   const std::string& name = node.ref.name();
   if (!node.trouble.empty()) return absl::StrCat(name, " ", node.trouble, ": its work goes to others");
   const auto cut = std::find_if(kept.begin(), kept.end(),

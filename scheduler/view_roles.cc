@@ -19,6 +19,11 @@ bool HasSlots(const View& view, NodeId node) {
                      [&](const SlotAssignment& slots) { return slots.worker().node_id() == node.value(); });
 }
 
+bool Contains(const std::vector<NodeRef>& nodes, const NodeRef& node) {
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [&](const NodeRef& one) { return one.node_id() == node.node_id(); });
+}
+
 std::vector<NodeRef> Primaries(const View& view) {
   std::vector<NodeRef> primaries;
   for (const ShardAssignment& shard : view.shards()) primaries.push_back(shard.primary());

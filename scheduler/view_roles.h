@@ -13,6 +13,8 @@ bool HoldsShard(const View& view, NodeId node, uint32_t shard);
 bool HoldsAnyShard(const View& view, NodeId node);
 bool HasSlots(const View& view, NodeId node);
 
+bool Contains(const std::vector<NodeRef>& nodes, const NodeRef& node);
+
 // The servers, by shard.
 std::vector<NodeRef> Primaries(const View& view);
 // The workers, by slots.

@@ -15,7 +15,7 @@ namespace shoal::server {
 // stream.
 class PushBinding {
  public:
-  // Errors: NOT_FOUND when there is no such job.
+  // Errors: FAILED_PRECONDITION when there is no such job.
   using FindJob = std::function<absl::StatusOr<std::shared_ptr<ShardHost>>(JobId)>;
 
   // Returns the job that a contribution for `view` goes to. The first call attaches `stream` to the job

@@ -82,7 +82,7 @@ TEST_CASE("A round of which a peer has told two different norms does not go on, 
   CHECK(shards.servers[0]->Versions(Key(3))->lowest == Version(1));
 }
 
-TEST_CASE("Who asks for norms is asked for his own, and nothing else comes of it") {
+TEST_CASE("A server that asks for norms is asked for its own, and nothing else comes of it") {
   TestShards shards(2);
   shards.deliver_norms = false;
   NormsRequest request;

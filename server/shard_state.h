@@ -13,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/protocol/shard_map.h"
 #include "server/block_state.h"
-#include "server/norm_exchange.h"
+#include "server/norm_ledger.h"
 #include "server/shard_core.h"
 
 namespace shoal::server {
@@ -92,7 +92,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
 
   mutable absl::Mutex mutex_;
   ViewKey view_ ABSL_GUARDED_BY(mutex_);
-  NormExchange norms_ ABSL_GUARDED_BY(mutex_);
+  NormLedger norms_ ABSL_GUARDED_BY(mutex_);
   Round running_ ABSL_GUARDED_BY(mutex_);          // the round of the blocks that are furthest behind
   size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with clipping)
   bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is in progress

@@ -9,17 +9,6 @@
 #include "spdlog/spdlog.h"
 
 namespace shoal::worker {
-namespace {
-
-std::string Describe(const SlotRun& run) {
-  if (run.set == EVALUATION_SET_NONE)
-    return absl::StrCat("round ", run.version.value(), ", slot ", run.slot.value());
-  return absl::StrCat("version ", run.version.value(), ", ",
-                      run.set == EVALUATION_SET_TEST ? "test" : "validation", " slot ", run.slot.value());
-}
-
-}  // namespace
-
 JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link)
     : options_(std::move(options)),
       program_(std::move(program)),
@@ -37,8 +26,7 @@ std::string JobWorker::Cancel() {
   absl::MutexLock lock(&mutex_);
   if (!std::exchange(stopping_, true)) link_->Disconnect();
   changed_.SignalAll();
-  return busy_ && running_ ? absl::StrCat("job ", options_.rounds.job.value(), ", ", Describe(*running_))
-                           : "";
+  return busy_ && running_ ? absl::StrCat("job ", options_.rounds.job.value(), ", ", TextOf(*running_)) : "";
 }
 
 // ---- events ----
@@ -128,7 +116,7 @@ void JobWorker::AddTo(Heartbeat* heartbeat) const {
   activity.set_job(options_.rounds.job.value());
   activity.set_view(rounds_.view().value());
   activity.set_idle_seconds(absl::ToDoubleSeconds(runner_->Now() - progress_));
-  activity.set_detail(Describe(*running_));
+  activity.set_detail(TextOf(*running_));
 }
 
 // ---- runner ----

@@ -197,7 +197,6 @@ Work WorkerCore::TrainWork() const {
   const bool ahead = work.version > base_;
   if (work.version.value() >= target_.version()) return work;
   work.kind = Work::Kind::kTrain;
-  work.is_first_of_round = ahead || std::find(done_.begin(), done_.end(), true) == done_.end();
   uint32_t begin = assigned_.begin;
   while (begin < assigned_.end) {
     if (!ahead && done_[begin]) {

@@ -56,7 +56,6 @@ struct Work {
   std::vector<SlotRange> units;
   std::vector<Slot> slots;  // kEvaluate
   EvaluationSet set = EVALUATION_SET_NONE;
-  bool is_first_of_round = false;  // no slot of this round was done here before
 };
 
 // Not thread-safe. Never blocks. Bad input from the network (an unknown block number, a view with slots that

@@ -79,7 +79,8 @@ std::unique_ptr<JobRunner> WorkerDaemon::MakeRunner(WorkerRounds::Options rounds
                                                     std::unique_ptr<Program> program) const {
   GrpcLinkOptions link;
   link.wire = rounds.wire;
-  for (const BlockSpec& block : CutBlocks(rounds.group_sizes)) link.block_elements.push_back(block.size);
+  for (const BlockSpec& block : CutBlocks(rounds.group_sizes, rounds.max_block_elements))
+    link.block_elements.push_back(block.size);
   link.backoff_seed = rounds.self.value();
   link.executors = options_.session.executors;
   JobWorker::Options options;

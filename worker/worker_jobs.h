@@ -14,7 +14,7 @@
 #include "absl/time/time.h"
 #include "common/base/executor.h"
 #include "common/protocol/view_key.h"
-#include "common/rpc/artifacts.h"
+#include "common/storage/artifact_source.h"
 #include "common/storage/progress.h"
 #include "worker/job_choice.h"
 #include "worker/job_runner.h"

@@ -298,9 +298,8 @@ void WorkerRounds::Fail(const absl::Status& status) {
   NodeReport report;
   JobRefused& refused = *report.mutable_job_refused();
   refused.set_job(options_.job.value());
-  refused.set_reason(absl::StrCat("round ", run_.version.value(), ", slot ", run_.slot.value(), ": ",
-                                  absl::string_view(status.message())));
-  ReportFailure(std::move(report));
+  refused.set_reason(absl::StrCat(TextOf(run_), ": ", absl::string_view(status.message())));
+  ReportFailure(std::move(report), std::string(status.message()));
 }
 
 void WorkerRounds::FailLoss(const char* reason) {
@@ -312,15 +311,13 @@ void WorkerRounds::FailLoss(const char* reason) {
   failed.set_slot(static_cast<uint32_t>(run_.slot.value()));
   failed.set_set(run_.set);
   failed.set_reason(reason);
-  ReportFailure(std::move(report));
+  ReportFailure(std::move(report), reason);
 }
 
 // A slot that is no longer wanted has not failed.
-void WorkerRounds::ReportFailure(NodeReport report) {
+void WorkerRounds::ReportFailure(NodeReport report, const std::string& reason) {
   if (!Wanted()) return;
-  spdlog::error("job {}, round {}, slot {}: {}", options_.job.value(), run_.version.value(),
-                run_.slot.value(),
-                report.has_slot_failed() ? report.slot_failed().reason() : report.job_refused().reason());
+  spdlog::error("job {}, {}: {}", options_.job.value(), TextOf(run_), reason);
   failed_ = std::move(report);
   Report(*failed_);
 }

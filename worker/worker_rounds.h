@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/array_pool.h"
 #include "common/protocol/blocks.h"
+#include "common/protocol/slot_text.h"
 #include "common/protocol/slot_tree.h"
 #include "common/protocol/view_key.h"
 #include "worker/parameter_link.h"
@@ -31,6 +32,8 @@ struct SlotRun {
   Slot slot;
   const float* theta = nullptr;  // all of θ; in training a group may be read once GroupHere is true
 };
+
+inline std::string TextOf(const SlotRun& run) { return SlotText(run.set, run.version, run.slot); }
 
 // A layer group of a node of the slot tree whose value on this worker is final.
 struct ReducedGroup {
@@ -134,7 +137,7 @@ class WorkerRounds {
   void EndWork();
   void Fail(const absl::Status& status);
   void FailLoss(const char* reason);
-  void ReportFailure(NodeReport report);
+  void ReportFailure(NodeReport report, const std::string& reason);
   void Report(NodeReport report);
 
   const Options options_;

@@ -66,12 +66,6 @@ class Coverage {
   // Moves it out; only when complete(). All slots stay covered, so nothing more is added until Clear.
   Value TakeSum() { return std::move(held_.begin()->second.second); }
 
-  // Calls fn(range, value) for what is held, from left to right.
-  template <typename Fn>
-  void ForEach(Fn fn) const {
-    for (const auto& [begin, entry] : held_) fn(entry.first, entry.second);
-  }
-
   // The largest ranges still missing, from left to right.
   std::vector<SlotRange> Missing() const {
     std::vector<SlotRange> out;

@@ -23,6 +23,7 @@
 #include "common/base/status.h"
 #include "common/base/types.h"
 #include "common/job/test_job.h"
+#include "common/protocol/job_states.h"
 #include "common/rpc/artifact_chunks.h"
 #include "common/storage/file.h"
 #include "proto/scheduler.pb.h"
@@ -41,10 +42,6 @@ namespace {
 constexpr int kMaxEvents = 100;
 constexpr size_t kMaxJobs = 6;
 constexpr char kArtifacts[] = "state/artifacts";
-
-bool Ended(JobState state) {
-  return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
-}
 
 // A node's end of a session.
 struct Session : SessionStream {
@@ -184,7 +181,7 @@ class Play {
     CancelJobResponse response;
     const bool known = IsJob(request.job());
     SHOAL_CHECK(service_->CancelJob(nullptr, &request, &response).ok() == known);
-    if (known) SHOAL_CHECK(Ended(node_->GetJob(JobId(request.job()))->state()));
+    if (known) SHOAL_CHECK(IsEnded(node_->GetJob(JobId(request.job()))->state()));
   }
   void Describe() {
     GetJobRequest request;
@@ -202,7 +199,7 @@ class Play {
     while (true) {
       const auto read = node_->ReadEvents(job, from);
       SHOAL_CHECK_OK(read);
-      if (read->last) SHOAL_CHECK(read->events.empty() && Ended(node_->GetJob(job)->state()));
+      if (read->last) SHOAL_CHECK(read->events.empty() && IsEnded(node_->GetJob(job)->state()));
       if (read->events.empty()) return events;
       for (const JobEvent& event : read->events) {
         SHOAL_CHECK(event.sequence() > from);
@@ -339,9 +336,9 @@ class Play {
     SHOAL_CHECK(status.jobs_size() == static_cast<int>(jobs.size()));
     std::map<std::string, uint64_t> folders;
     for (const Job& job : jobs) {
-      if (!Ended(job.state())) SHOAL_CHECK(folders.emplace(job.checkpoint_dir(), job.job()).second);
+      if (!IsEnded(job.state())) SHOAL_CHECK(folders.emplace(job.checkpoint_dir(), job.job()).second);
       JobState& known = states_[job.job()];
-      SHOAL_CHECK(!Ended(known) || known == job.state());
+      SHOAL_CHECK(!IsEnded(known) || known == job.state());
       known = job.state();
     }
     SHOAL_CHECK(jobs.size() == states_.size());

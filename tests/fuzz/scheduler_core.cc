@@ -19,6 +19,7 @@
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "common/job/test_job.h"
+#include "common/protocol/job_states.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 
@@ -59,10 +60,6 @@ EvaluationStatistics Statistics(uint32_t right) {
   statistics.set_loss(1);
   for (uint32_t cell : {right, 0u, 2 - right, 0u}) statistics.add_confusion(cell);
   return statistics;
-}
-
-bool Ended(JobState state) {
-  return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
 }
 
 // A node as the scheduler knows it: what it was told last.
@@ -358,7 +355,7 @@ class Session {
     SHOAL_CHECK(jobs.size() == states.size());
     for (const Job& job : jobs) {
       SHOAL_CHECK(states.count(job.job()) == 1);
-      if (Ended(states[job.job()])) SHOAL_CHECK(job.state() == states[job.job()]);
+      if (IsEnded(states[job.job()])) SHOAL_CHECK(job.state() == states[job.job()]);
     }
   }
 
@@ -414,7 +411,7 @@ class Session {
     for (const Job& job : core_->ListJobs()) {
       SHOAL_CHECK(job.version() <= std::max(job.rounds(), kRounds + 1));
       const auto known = jobs_.find(job.job());
-      if (known != jobs_.end() && Ended(known->second)) SHOAL_CHECK(job.state() == known->second);
+      if (known != jobs_.end() && IsEnded(known->second)) SHOAL_CHECK(job.state() == known->second);
       if (job.state() == JOB_STATE_COMPLETED) SHOAL_CHECK(!job.result().parameters_sha256().empty());
       jobs_[job.job()] = job.state();
     }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/protocol/job_states.h"
 #include "common/storage/checkpoint.h"
 
 namespace shoal::simulation {
@@ -11,10 +12,6 @@ namespace {
 
 // How often the checkpoints of a running job are read again.
 constexpr absl::Duration kReadAgain = absl::Milliseconds(500);
-
-bool IsOver(JobState state) {
-  return state == JOB_STATE_COMPLETED || state == JOB_STATE_FAILED || state == JOB_STATE_CANCELLED;
-}
 
 }  // namespace
 
@@ -83,7 +80,7 @@ void EndChecks::CheckCommitted(const SubmittedJob& job, const JobStateRecord& re
 }
 
 void EndChecks::CheckOver(SubmittedJob* job, const JobStateRecord& record) {
-  if (!IsOver(record.state())) return;
+  if (!IsEnded(record.state())) return;
   scheduler::SchedulerNode* const node = cluster_->scheduler()->node();
   if (node == nullptr) return;
   const auto described = node->GetJob(job->id);

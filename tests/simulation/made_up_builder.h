@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/rpc/artifacts.h"
+#include "common/storage/artifact_source.h"
 #include "tests/simulation/event_queue.h"
 #include "worker/program.h"
 

@@ -17,9 +17,9 @@ namespace shoal::server {
 // different views, changes nothing. When a shard has sent two different values, one of them is wrong and
 // there is no telling which: from then on that shard counts as having sent none, and the round does not go
 // on. Keeps the last two rounds, for peers that ask late.
-class NormExchange {
+class NormLedger {
  public:
-  NormExchange(ShardMap map, uint32_t blocks) : map_(map), blocks_(blocks) {}
+  NormLedger(ShardMap map, uint32_t blocks) : map_(map), blocks_(blocks) {}
 
   // Rounds older than the last two are ignored. Errors: INVALID_ARGUMENT, without effect, when the shard or
   // the number of norms is wrong, or one is negative; DATA_LOSS when different norms (compared bit by bit)

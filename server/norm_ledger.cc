@@ -1,4 +1,4 @@
-#include "server/norm_exchange.h"
+#include "server/norm_ledger.h"
 
 #include <cstring>
 #include <utility>
@@ -16,7 +16,7 @@ bool SameBits(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
-absl::Status NormExchange::Check(uint32_t shard, absl::Span<const double> squared_norms) const {
+absl::Status NormLedger::Check(uint32_t shard, absl::Span<const double> squared_norms) const {
   if (shard >= map_.shards()) {
     return absl::InvalidArgumentError(
         absl::StrCat("norms of shard ", shard, ": there are ", map_.shards(), " shards"));
@@ -35,7 +35,7 @@ absl::Status NormExchange::Check(uint32_t shard, absl::Span<const double> square
   return absl::OkStatus();
 }
 
-absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
+absl::Status NormLedger::Add(Round round, uint32_t shard, std::vector<double> squared_norms) {
   SHOAL_RETURN_IF_ERROR(Check(shard, squared_norms));
   if (!rounds_.empty() && round + 2 <= rounds_.rbegin()->first) return absl::OkStatus();
   const auto at = rounds_[round].find(shard);
@@ -50,7 +50,7 @@ absl::Status NormExchange::Add(Round round, uint32_t shard, std::vector<double> 
   return absl::OkStatus();
 }
 
-const std::vector<double>* NormExchange::Find(Round round, uint32_t shard) const {
+const std::vector<double>* NormLedger::Find(Round round, uint32_t shard) const {
   const auto known = rounds_.find(round);
   if (known == rounds_.end()) return nullptr;
   const auto norms = known->second.find(shard);
@@ -58,7 +58,7 @@ const std::vector<double>* NormExchange::Find(Round round, uint32_t shard) const
   return &norms->second.squared_norms;
 }
 
-std::optional<double> NormExchange::Total(Round round) const {
+std::optional<double> NormLedger::Total(Round round) const {
   for (uint32_t shard = 0; shard < map_.shards(); ++shard) {
     if (map_.CountOf(shard, blocks_) > 0 && Find(round, shard) == nullptr) return std::nullopt;
   }
