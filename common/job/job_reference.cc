@@ -1,10 +1,13 @@
 #include "common/job/job_reference.h"
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "common/job/job_rules.h"
 #include "common/job/job_scalar.h"
 
@@ -15,6 +18,7 @@ using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
 
 constexpr char kIntroduction[] = R"(# The job file
 
@@ -59,10 +63,62 @@ std::string TypeText(const FieldDescriptor* field) {
   }
 }
 
+// What a rule of a task or family has in `field`: the word, number or string, of several the first; "" when
+// it has none.
+std::string FirstOf(const Message& rule, const FieldDescriptor* field) {
+  if (field->is_repeated()) {
+    return rule.GetReflection()->FieldSize(rule, field) == 0 ? "" : FormatScalar(rule, field, 0);
+  }
+  const std::string text = FormatScalar(rule, field);
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_STRING && !text.empty() ? absl::StrCat("`", text, "`")
+                                                                               : text;
+}
+
+// The words of `kinds` by what their rules have in `field`; without those that have nothing there.
+std::map<std::string, std::vector<std::string>> WordsByChoice(const EnumDescriptor* kinds,
+                                                              const FieldDescriptor* extension,
+                                                              const std::string& field) {
+  std::map<std::string, std::vector<std::string>> words;
+  for (int i = 0; i < kinds->value_count(); ++i) {
+    const auto& options = kinds->value(i)->options();
+    const Message& rule = options.GetReflection()->GetMessage(options, extension);
+    const std::string choice = FirstOf(rule, rule.GetDescriptor()->FindFieldByName(field));
+    if (!choice.empty()) words[choice].push_back(WordOf(kinds->value(i)));
+  }
+  return words;
+}
+
+// "pre with family gpt2 or encoder-ngrams, otherwise post": `default_of` of a field (FieldRule). What most
+// have is told last; when some have nothing, there is no "otherwise".
+std::string ChosenText(const std::string& default_of) {
+  const std::vector<std::string> path = absl::StrSplit(default_of, '.');
+  const bool by_task = path[0] == "task_rule";
+  const EnumDescriptor* const kinds = by_task ? TaskType_descriptor() : ModelFamily_descriptor();
+  const auto words =
+      WordsByChoice(kinds, JobSpec::descriptor()->file()->FindExtensionByName(path[0]), path[1]);
+  size_t told = 0;
+  auto most = words.begin();
+  for (auto choice = words.begin(); choice != words.end(); ++choice) {
+    told += choice->second.size();
+    if (choice->second.size() > most->second.size()) most = choice;
+  }
+  const bool has_rest = told == static_cast<size_t>(kinds->value_count());
+  std::vector<std::string> parts;
+  for (auto choice = words.begin(); choice != words.end(); ++choice) {
+    if (choice != most || !has_rest)
+      parts.push_back(absl::StrCat(choice->first, by_task ? " with " : " with family ",
+                                   absl::StrJoin(choice->second, " or ")));
+  }
+  if (has_rest) parts.push_back(absl::StrCat("otherwise ", most->first));
+  return absl::StrJoin(parts, ", ");
+}
+
 std::string DefaultText(const FieldRule& rule) {
   if (rule.required()) return "**required**";
   if (!rule.default_().empty()) return absl::StrCat("`", rule.default_(), "`");
-  return rule.default_help();
+  if (rule.default_of().empty()) return rule.default_help();
+  return absl::StrCat(ChosenText(rule.default_of()), rule.default_help().empty() ? "" : "; ",
+                      rule.default_help());
 }
 
 std::string MeaningText(const FieldRule& rule) {

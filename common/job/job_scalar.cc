@@ -134,7 +134,8 @@ std::string FormatScalar(const Message& message, const FieldDescriptor* field, i
   const Reflection* reflection = message.GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_ENUM:
-      return WordOf(reflection->GetEnum(message, field));
+      return WordOf(field->is_repeated() ? reflection->GetRepeatedEnum(message, field, index)
+                                         : reflection->GetEnum(message, field));
     case FieldDescriptor::CPPTYPE_STRING:
       return field->is_repeated() ? reflection->GetRepeatedString(message, field, index)
                                   : reflection->GetString(message, field);

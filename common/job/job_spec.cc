@@ -99,10 +99,6 @@ bool HasValidation(const JobSpec& job) {
          (job.data().files_size() > 0 && job.data().split().validation() > 0);
 }
 
-bool HasTest(const JobSpec& job) {
-  return job.data().test_files_size() > 0 || (job.data().files_size() > 0 && job.data().split().test() > 0);
-}
-
 bool HigherIsBetter(Metric metric) {
   const auto* value = Metric_descriptor()->FindValueByNumber(metric);
   return value == nullptr || !value->options().GetExtension(lower_is_better);

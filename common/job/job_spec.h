@@ -26,8 +26,6 @@ absl::Status ValidateJob(const JobSpec& job);
 
 // Whether the job has validation or test examples, as far as the job file tells.
 bool HasValidation(const JobSpec& job);
-bool HasTest(const JobSpec& job);
-
 // Whether a greater value of the metric is better.
 bool HigherIsBetter(Metric metric);
 

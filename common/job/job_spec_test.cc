@@ -117,7 +117,7 @@ TEST_CASE("Every default and every example in job.proto can be read and is in ra
       for (const JobProblem& problem : FindFieldProblems(*group)) CHECK(problem.field != field->name());
     }
     CHECK((rule.required() || !rule.default_().empty() || !rule.default_help().empty() ||
-           !rule.example().empty()));
+           !rule.default_of().empty() || !rule.example().empty()));
     // An older job that was completed with a default would no longer be what it was.
     if (rule.added_later()) CHECK(rule.default_().empty());
   });
