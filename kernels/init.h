@@ -13,7 +13,4 @@ namespace shoal::kernels {
 // than 5.8 standard deviations from the mean.
 void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl::Span<float> out);
 
-// The same, uniform in [low, high).
-void FillUniform(uint64_t key, uint64_t first, float low, float high, absl::Span<float> out);
-
 }  // namespace shoal::kernels

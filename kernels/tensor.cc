@@ -15,8 +15,6 @@ absl::string_view DTypeName(DType type) {
       return "bf16";
     case DType::kI32:
       return "i32";
-    case DType::kU8:
-      return "u8";
   }
   return "?";
 }

@@ -17,9 +17,9 @@ namespace shoal::kernels {
 // Backends, and so the memory that a tensor's elements are in.
 enum class DeviceKind : uint8_t { kCpu };
 
-enum class DType : uint8_t { kF32, kBf16, kI32, kU8 };
+enum class DType : uint8_t { kF32, kBf16, kI32 };
 
-constexpr int64_t SizeOf(DType type) { return type == DType::kU8 ? 1 : type == DType::kBf16 ? 2 : 4; }
+constexpr int64_t SizeOf(DType type) { return type == DType::kBf16 ? 2 : 4; }
 absl::string_view DTypeName(DType type);
 
 // The upper half of an f32. Arithmetic is done in f32.
@@ -46,10 +46,6 @@ constexpr DType DTypeOf<Bf16>() {
 template <>
 constexpr DType DTypeOf<int32_t>() {
   return DType::kI32;
-}
-template <>
-constexpr DType DTypeOf<uint8_t>() {
-  return DType::kU8;
 }
 }  // namespace internal
 

@@ -17,9 +17,7 @@
 namespace shoal::model {
 namespace {
 
-constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
 constexpr uint32_t kLeastLength = 3;  // a token between two special ones, as for a job's max_length
-constexpr char kWeightsName[] = "model.safetensors";
 
 absl::string_view BareName(const Parameters& parameters, absl::string_view name) {
   return absl::StripPrefix(name, parameters.root);
@@ -124,7 +122,7 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
 }  // namespace
 
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder, HeadUse use) {
-  const std::string path = JoinPath(folder, kConfigName);
+  const std::string path = JoinPath(folder, kConfigFile);
   SHOAL_ASSIGN_OR_RETURN(const std::string json, env->ReadFile(path));
   absl::StatusOr<ModelConfig> config = ParseModelConfig(json, use);
   if (!config.ok()) return Annotate(config.status(), path);
@@ -134,10 +132,10 @@ absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
 absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, const ModelConfig& config) {
   const auto positions = static_cast<uint32_t>(config.max_position_embeddings);
   if (positions < kLeastLength) {
-    return absl::InvalidArgumentError(absl::StrCat(JoinPath(folder, kConfigName), ": ", positions,
+    return absl::InvalidArgumentError(absl::StrCat(JoinPath(folder, kConfigFile), ": ", positions,
                                                    " positions; expected at least ", kLeastLength));
   }
-  const std::string path = JoinPath(folder, kTokenizerConfigName);
+  const std::string path = JoinPath(folder, kTokenizerConfigFile);
   if (!env->FileExists(path)) return positions;
   SHOAL_ASSIGN_OR_RETURN(const std::string text, env->ReadFile(path));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -165,7 +163,7 @@ absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, 
 }
 
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters) {
-  const std::string path = JoinPath(folder, kWeightsName);
+  const std::string path = JoinPath(folder, kWeightsFile);
   SHOAL_ASSIGN_OR_RETURN(const SafetensorsReader file, SafetensorsReader::Open(env, path));
   absl::StatusOr<LoadedWeights> loaded = Load(file, parameters);
   if (!loaded.ok()) return Annotate(loaded.status(), path);
@@ -177,12 +175,12 @@ absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& 
   const Parameters parameters = MakeParameters(config);
   SHOAL_CHECK(theta.size() == parameters.size);
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
-  SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, kConfigName), PrintModelConfig(config)));
+  SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, kConfigFile), PrintModelConfig(config)));
   std::vector<SafetensorsEntry> entries;
   for (const ParameterInfo& info : parameters.infos) {
     entries.push_back({info.name(), SafetensorsType::kF32, ShapeOf(info), 0});
   }
-  const std::string path = JoinPath(folder, kWeightsName), unfinished = path + ".tmp";
+  const std::string path = JoinPath(folder, kWeightsFile), unfinished = path + ".tmp";
   SHOAL_ASSIGN_OR_RETURN(SafetensorsWriter writer,
                          SafetensorsWriter::Create(env, unfinished, std::move(entries), {{"format", "pt"}}));
   SHOAL_RETURN_IF_ERROR(AppendParameters(parameters, theta, &writer));

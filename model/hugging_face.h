@@ -17,6 +17,11 @@ namespace shoal::model {
 // Neither Shoal nor `transformers` loads a folder without it.
 inline constexpr char kConfigName[] = "config.json";
 
+// The files of a folder, beside the vocabulary (model/tokenizer/tokenizer.h).
+inline constexpr char kConfigFile[] = "config.json";
+inline constexpr char kWeightsFile[] = "model.safetensors";
+inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";  // optional
+
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
                                             HeadUse use = HeadUse::kKept);

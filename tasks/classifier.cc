@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
 }
 
 std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSum* loss) {
-  std::vector<float> logits(config_.labels.size());
+  std::vector<float> logits(LogitRows(task_->target_kind(), batch) * config_.labels.size());
   *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
   return logits;
 }

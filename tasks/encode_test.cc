@@ -1,5 +1,7 @@
 #include "tasks/encode.h"
 
+#include <set>
+
 #include "catch2/catch.hpp"
 #include "common/job/job_rules.h"
 #include "model/families/family.h"
@@ -45,6 +47,23 @@ TEST_CASE("Each family that a task's rule lists has the task's head") {
       }
       CHECK(found > 0);
     }
+  }
+}
+
+TEST_CASE("The placements of norms that a family's rule lists are those that have a recipe") {
+  const auto* families = ModelFamily_descriptor();
+  for (int i = 0; i < families->value_count(); ++i) {
+    const auto family = static_cast<ModelFamily>(families->value(i)->number());
+    INFO(families->value(i)->name());
+    std::set<int> made;
+    for (const model::Family* known : model::Families()) {
+      if (known->family != family) continue;
+      made.insert(known->norm);
+      CHECK(known->fixed_epsilon == RuleOf(family).fixed_epsilon());
+    }
+    CHECK(std::set<int>(RuleOf(family).norms().begin(), RuleOf(family).norms().end()) == made);
+    if (RuleOf(family).fixed_epsilon())
+      CHECK(RuleOf(family).layer_norm_epsilon() == model::ModelConfig().layer_norm_eps);
   }
 }
 

@@ -22,16 +22,6 @@ std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
   return counts;
 }
 
-// Over all pairs of example and label.
-double Accuracy(const EvaluationStatistics& statistics) {
-  double right = 0, all = 0;
-  for (int i = 0; i + kCells <= statistics.confusion_size(); i += kCells) {
-    right += statistics.confusion(i) + statistics.confusion(i + 3);
-    for (int j = 0; j < kCells; ++j) all += statistics.confusion(i + j);
-  }
-  return all > 0 ? right / all : std::numeric_limits<double>::quiet_NaN();
-}
-
 class MultilabelClassificationTask final : public Task {
  public:
   TaskType type() const override { return TASK_MULTILABEL_CLASSIFICATION; }
@@ -53,9 +43,7 @@ class MultilabelClassificationTask final : public Task {
   }
   TargetKind target_kind() const override { return TargetKind::kNumbers; }
 
-  std::vector<Metric> reported_metrics() const override {
-    return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
-  }
+  std::vector<Metric> reported_metrics() const override { return {METRIC_MICRO_F1, METRIC_MACRO_F1}; }
   std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
                                         const EvaluationStatistics& statistics) const override {
     return ReportsOf(CountsOf(statistics), labels);
@@ -90,7 +78,6 @@ class MultilabelClassificationTask final : public Task {
   }
 
   double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {
-    if (metric == METRIC_ACCURACY) return Accuracy(statistics);
     if (metric == METRIC_MACRO_F1) return MacroF1(CountsOf(statistics));
     if (metric == METRIC_MICRO_F1) return MicroF1(CountsOf(statistics));
     return std::numeric_limits<double>::quiet_NaN();

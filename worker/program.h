@@ -20,9 +20,10 @@ namespace shoal::worker {
 struct SlotTask {
   Round round;
   Slot slot;
-  const float* theta = nullptr;  // all of θ; a group may be read only after wait_group
-  float* gradient =
-      nullptr;  // out: the sum of the examples' gradients, flat like θ; every element is written
+  // All of θ, in host memory; a group may be read only after wait_group.
+  const float* theta = nullptr;
+  // Out, in host memory: the sum of the examples' gradients, flat like θ; every element is written.
+  float* gradient = nullptr;
   // Blocks until the group's parameters have arrived; false: the slot is no longer wanted (return CANCELLED).
   std::function<bool(int group)> wait_group;
   // The forward pass of the whole slot has finished.
@@ -35,7 +36,7 @@ struct EvaluationTask {
   EvaluationSet set = EVALUATION_SET_NONE;
   Version version;  // of θ
   Slot slot;
-  const float* theta = nullptr;  // all of it has arrived
+  const float* theta = nullptr;  // in host memory; all of it has arrived
 };
 
 // Its results are pure functions of the job, its data and the task. Used by one thread at a time.

@@ -47,8 +47,6 @@ inline uint32_t UniformBits(uint64_t key, uint64_t index) {
 // 24 random bits as a float in [0, 1).
 constexpr float ToUniformFloat(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
-inline float UniformFloat(uint64_t key, uint64_t index) { return ToUniformFloat(UniformBits(key, index)); }
-
 // The same sequence as UniformBits(key, 0), UniformBits(key, 1), ..., read in sequence.
 // Not thread-safe; cheap to make and to copy.
 class PhiloxStream {

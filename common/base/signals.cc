@@ -87,6 +87,4 @@ bool StopSignal::Wait(absl::Duration timeout) const {
 
 void StopSignal::Request() { WriteByte(write_fd_); }
 
-int StopSignal::signal_number() const { return first_signal.load(); }
-
 }  // namespace shoal

@@ -27,9 +27,6 @@ class StopSignal {
   // Acts as if a first signal had arrived.
   void Request();
 
-  // The first signal that arrived; 0 when none has.
-  int signal_number() const;
-
   // Readable once a stop is requested, for poll(2). Owned by this object; don't read from it.
   int fd() const { return read_fd_; }
 

@@ -20,7 +20,6 @@ namespace {
 enum class WireOp {
   kEncode,          // out[format] = a[f32]
   kDecode,          // out[f32] = a[format]
-  kDecodeAdd,       // out[f32] = a[f32] + b[format]
   kRound,           // out[f32] = round(a[f32])
   kAddRound,        // out[f32] = round(a[f32] + b[f32])
   kDecodeAddRound,  // out[f32] = round(a[f32] + b[format])
@@ -140,8 +139,6 @@ void RunFormat(const WirePass& pass) {
       return Run<F32, None, F32, Format>(pass);
     case WireOp::kDecode:
       return Run<Format, None, F32, F32>(pass);
-    case WireOp::kDecodeAdd:
-      return Run<F32, Format, F32, F32>(pass);
     case WireOp::kRound:
       return Run<F32, None, Format, F32>(pass);
     case WireOp::kAddRound:
@@ -206,11 +203,6 @@ void Decode(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float
     return;
   }
   Dispatch({WireOp::kDecode, format, bytes.data(), nullptr, out.size(), BytesOf(out)});
-}
-
-void DecodeAdd(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float> sum) {
-  SHOAL_CHECK(bytes.size() == EncodedBytes(format, sum.size()));
-  Dispatch({WireOp::kDecodeAdd, format, BytesOf(sum), bytes.data(), sum.size(), BytesOf(sum)});
 }
 
 void RoundToWire(WireFormat format, absl::Span<float> values) {

@@ -29,9 +29,6 @@ void Encode(WireFormat format, absl::Span<const float> values, absl::Span<uint8_
 // out = the values of `bytes`. bytes.size() is EncodedBytes(format, out.size()). No overlap.
 void Decode(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float> out);
 
-// sum += the values of `bytes`, in f32. Sizes as for Decode.
-void DecodeAdd(WireFormat format, absl::Span<const uint8_t> bytes, absl::Span<float> sum);
-
 // values = what the receiver of Encode(values) would decode.
 void RoundToWire(WireFormat format, absl::Span<float> values);
 

@@ -109,14 +109,12 @@ TEST_CASE("A tree node is the rounded sum of its children, whichever way it is c
   for (WireFormat format : kFormats) {
     RoundToWire(format, absl::MakeSpan(left));
     RoundToWire(format, absl::MakeSpan(right));
-    std::vector<float> sum(left.size()), received = left, added = left;
+    std::vector<float> sum(left.size()), received = left;
     AddRoundToWire(format, left, right, absl::MakeSpan(sum));
     DecodeAddRoundToWire(format, Encoded(format, right), absl::MakeSpan(received));
-    DecodeAdd(format, Encoded(format, right), absl::MakeSpan(added));
     for (size_t i = 0; i < sum.size(); ++i) {
       REQUIRE(Bits(sum[i]) == Bits(Oracle(format, left[i] + right[i])));
       REQUIRE(Bits(received[i]) == Bits(sum[i]));
-      REQUIRE(Bits(added[i]) == Bits(left[i] + right[i]));
     }
   }
 }

@@ -66,16 +66,6 @@ void NormalGroup(uint64_t key, uint64_t group, float mean, float deviation, floa
   }
 }
 
-// out = low + v (high - low).
-void UniformGroup(uint64_t key, uint64_t group, float low, float high, float* out) {
-  HWY_ALIGN uint32_t words[kInitGroup];
-  DrawWords(key, group, words);
-  for (int64_t at = 0; at < kInitGroup; at += kRowLanes) {
-    const RowVec v = UniformOf<24>(words + at, 0.0f);
-    hn::StoreU(hn::MulAdd(v, RowSet(high - low), RowSet(low)), RowTag(), out + at);
-  }
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace shoal::kernels
 HWY_AFTER_NAMESPACE();
@@ -85,7 +75,6 @@ namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(NormalGroup);
-HWY_EXPORT(UniformGroup);
 
 using Group = void (*)(uint64_t key, uint64_t group, float a, float b, float* out);
 
@@ -112,10 +101,6 @@ void Fill(Group make, const Numbers& numbers, absl::Span<float> out) {
 
 void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl::Span<float> out) {
   Fill(HWY_DYNAMIC_DISPATCH(NormalGroup), {key, first, mean, deviation}, out);
-}
-
-void FillUniform(uint64_t key, uint64_t first, float low, float high, absl::Span<float> out) {
-  Fill(HWY_DYNAMIC_DISPATCH(UniformGroup), {key, first, low, high}, out);
 }
 
 }  // namespace shoal::kernels

@@ -44,8 +44,8 @@ struct Loaded {
   std::unique_ptr<tasks::Classifier> classifier;
 };
 
-// A folder that is none, or lacks a file of a model, is a wrong argument. A training's folder has the model
-// in a folder of its own.
+// A path that is not a folder, or a folder that lacks a file of a model, is a wrong argument. A training's
+// folder has the model in a folder of its own.
 absl::Status ExplainFolder(const absl::Status& status, const std::string& folder) {
   if (!absl::IsNotFound(status) && !absl::IsFailedPrecondition(status)) return status;
   const std::string inside = JoinPath(folder, "model");

@@ -10,7 +10,6 @@
 #include "common/base/status.h"
 #include "common/job/artifact_names.h"
 #include "common/job/schedule.h"
-#include "kernels/bf16_class.h"
 #include "model/hugging_face.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
@@ -31,8 +30,22 @@ using tasks::Part;
 
 constexpr size_t kMaxPlan_bytes = 8 << 20;  // half of what a message may have
 
+// Whether the vocabulary is that of the model in model.from.
+bool HasVocabularyOfModel(const JobSpec& spec) {
+  return spec.model().has_from() && spec.tokenizer().type() != TOKENIZER_TYPE_BYTES &&
+         !spec.tokenizer().has_path();
+}
+
+// What the job reads in the folder of model.from.
+std::vector<absl::string_view> NamesInFolder(const JobSpec& spec) {
+  std::vector<absl::string_view> names = {model::kConfigFile, model::kWeightsFile};
+  if (!spec.model().has_max_length()) names.push_back(model::kTokenizerConfigFile);
+  if (HasVocabularyOfModel(spec)) names.push_back(model::kVocabularyFile);
+  return names;
+}
+
 // All files that the job reads, each with the field that names it.
-std::map<std::string, std::string> FilesOf(const JobSpec& spec) {
+std::map<std::string, std::string> FilesOf(Env* env, const JobSpec& spec) {
   std::map<std::string, std::string> files;
   const DataSpec& data = spec.data();
   for (const std::string& file : data.files()) files[file] = "data.files";
@@ -41,8 +54,10 @@ std::map<std::string, std::string> FilesOf(const JobSpec& spec) {
   for (const std::string& file : data.test_files()) files[file] = "data.test_files";
   if (spec.tokenizer().has_path()) files[spec.tokenizer().path()] = "tokenizer.path";
   if (spec.model().has_from()) {
-    for (const char* name : {"config.json", "model.safetensors"})
-      files[JoinPath(spec.model().from(), name)] = "model.from";
+    for (absl::string_view name : NamesInFolder(spec)) {
+      const std::string file = JoinPath(spec.model().from(), name);
+      if (name != model::kTokenizerConfigFile || env->FileExists(file)) files[file] = "model.from";
+    }
   }
   return files;
 }
@@ -57,7 +72,7 @@ absl::Status AddDigest(Env* env, const std::string& file, JobPlan* plan) {
 }
 
 absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
-  for (const auto& [file, field] : FilesOf(spec))
+  for (const auto& [file, field] : FilesOf(env, spec))
     SHOAL_RETURN_IF_ERROR(Annotate(AddDigest(env, file, plan), field));
   return absl::OkStatus();
 }
@@ -67,7 +82,7 @@ absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const 
                                                                 const Progress& progress) {
   if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return model::MakeByteTokenizer();
   std::string path = spec.tokenizer().path();
-  if (path.empty() && spec.model().has_from()) {
+  if (HasVocabularyOfModel(spec)) {
     path = JoinPath(spec.model().from(), model::kVocabularyFile);
     if (!env->FileExists(path)) {
       return absl::InvalidArgumentError(
@@ -162,10 +177,15 @@ absl::Status CheckSize(const JobPlan& plan) {
 
 }  // namespace
 
+std::optional<kernels::Bf16Class> Bf16ClassOf(const JobSpec& spec) {
+  if (spec.numerics() == NUMERICS_ANY) return std::nullopt;
+  return spec.numerics() == NUMERICS_AMX_BF16 ? kernels::Bf16Class::kAmx : kernels::Bf16Class::kAvx512;
+}
+
 std::string NumericsOf(const JobSpec& spec) {
   if (spec.train().precision() != PRECISION_BF16) return "f32";
-  return std::string(kernels::Bf16ClassName(
-      spec.numerics() == NUMERICS_AMX_BF16 ? kernels::Bf16Class::kAmx : kernels::Bf16Class::kAvx512));
+  const std::optional<kernels::Bf16Class> bf16_class = Bf16ClassOf(spec);
+  return bf16_class ? std::string(kernels::Bf16ClassName(*bf16_class)) : "any";
 }
 
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress) {

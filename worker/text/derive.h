@@ -1,18 +1,23 @@
 // From a job's files to its plan: vocabulary, labels, encoded examples, parameter table.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "common/storage/file.h"
 #include "common/storage/progress.h"
+#include "kernels/bf16_class.h"
 #include "proto/job.pb.h"
 #include "worker/program.h"
 
 namespace shoal::worker {
 
-// The class of arithmetic of `spec`: "f32", or one of kernels/gemm.h for bf16. Workers of the same class
-// compute the same bits.
+// The class of bf16 products that the job asks for; none: each worker uses its fastest.
+std::optional<kernels::Bf16Class> Bf16ClassOf(const JobSpec& spec);
+
+// The class of arithmetic of `spec`: "f32", for bf16 the name of its class of products, or "any". Workers of
+// the same class compute the same bits.
 std::string NumericsOf(const JobSpec& spec);
 
 // `progress` is called at least every few thousand examples and after each pass over the words of a

@@ -153,9 +153,9 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const model::Mo
 }
 
 absl::Status UseClassOf(const JobSpec& spec, kernels::Device* device) {
-  const bool amx = spec.numerics() == NUMERICS_AMX_BF16 ||
-                   (spec.numerics() == NUMERICS_ANY && device->Computes(kernels::Bf16Class::kAmx));
-  return device->UseBf16Class(amx ? kernels::Bf16Class::kAmx : kernels::Bf16Class::kAvx512);
+  const bool has_amx = device->Computes(kernels::Bf16Class::kAmx);
+  const auto fastest = has_amx ? kernels::Bf16Class::kAmx : kernels::Bf16Class::kAvx512;
+  return device->UseBf16Class(Bf16ClassOf(spec).value_or(fastest));
 }
 
 }  // namespace
@@ -187,7 +187,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
     const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts,
     const Progress& progress) {
   ProgressEnv env(env_, progress);
-  if (plan.numerics() != NumericsOf(spec) && spec.numerics() != NUMERICS_ANY) {
+  if (plan.numerics() != NumericsOf(spec)) {
     return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
                                                       "; this worker would compute in ", NumericsOf(spec)));
   }
