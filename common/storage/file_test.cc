@@ -92,8 +92,7 @@ TEST_CASE("Reading a pipe is an error, and does not wait for somebody to write t
   REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
   const absl::Status status = PosixEnv()->ReadFile(dir / "pipe").status();
   CHECK(absl::IsInvalidArgument(status));
-  CHECK(status.message().find("not a regular file") != std::string::npos);
-  CHECK(PosixEnv()->ReadFile("/dev/null").status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(status.message().find("it is a pipe") != std::string::npos);
 }
 
 TEST_CASE("Reading past the end is an error") {

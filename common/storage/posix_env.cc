@@ -122,10 +122,10 @@ class PosixEnvironment : public Env {
 
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> NewRandomAccessFile(const std::string& path) override {
     struct stat info;
-    // Opening a pipe would wait for somebody to write to it.
-    if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+    // Opening it would wait for somebody to write to it.
+    if (stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("can't read ", path, ": not a regular file, and it may be read more than once"));
+          absl::StrCat("can't read ", path, ": it is a pipe; expected a file, which can be read again"));
     }
     SHOAL_ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_RDONLY));
     if (fstat(fd.get(), &info) != 0) return Failure(errno, "can't inspect", path);
