@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "common/base/crc32c.h"
 #include "common/base/thread_pool.h"
 #include "common/base/wire.h"
 #include "common/protocol/blocks.h"
@@ -24,6 +25,7 @@ struct Arrays {
   std::vector<float> values;
   std::vector<uint8_t> wire;
   std::vector<char> from, to;  // of the copy
+  uint32_t crc = 0;
 
   explicit Arrays(uint64_t elements) : values(elements), wire(2 * elements) {
     for (uint64_t i = 0; i < elements; ++i) values[i] = 0.001f * static_cast<float>(i % 1999);
@@ -41,6 +43,7 @@ const Op kOps[] = {
     {"decode", 6, [](WireFormat format, Arrays& a) { Decode(format, a.wire, absl::MakeSpan(a.values)); }},
     {"decode_add", 10,
      [](WireFormat format, Arrays& a) { DecodeAddRoundToWire(format, a.wire, absl::MakeSpan(a.values)); }},
+    {"crc32c", 2, [](WireFormat, Arrays& a) { a.crc = ExtendCrc32c(a.crc, a.wire); }},
 };
 
 struct Case {

@@ -187,7 +187,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
     const JobSpec& spec, const JobPlan& plan, const std::map<std::string, std::string>& artifacts,
     const Progress& progress) {
   ProgressEnv env(env_, progress);
-  if (plan.numerics() != NumericsOf(spec)) {
+  if (plan.numerics() != NumericsOf(spec) && spec.numerics() != NUMERICS_ANY) {
     return absl::FailedPreconditionError(absl::StrCat("the job's arithmetic is ", plan.numerics(),
                                                       "; this worker would compute in ", NumericsOf(spec)));
   }
