@@ -1,6 +1,7 @@
 #include "scheduler/stall_evidence.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -28,10 +29,10 @@ std::vector<NodeId> StallEvidence::NeededNodes() const {
 
 std::vector<NodeId> StallEvidence::AwaitedNodes() const {
   if (!rollout.has_view() || !rollout.IsInstalled()) return NeededNodes();
-  std::vector<NodeId> awaited;
-  for (const auto& [node, what] : Debtors()) awaited.push_back(node);
-  for (const NodeRef& server : Primaries(rollout.view())) awaited.emplace_back(server.node_id());
-  return awaited;
+  std::set<NodeId> awaited;
+  for (const auto& [node, what] : Debtors()) awaited.insert(node);
+  for (const NodeRef& server : Primaries(rollout.view())) awaited.emplace(server.node_id());
+  return {awaited.begin(), awaited.end()};
 }
 
 absl::Time StallEvidence::LastSign(absl::Time now) const {

@@ -393,7 +393,7 @@ TEST_CASE("The status waits for no node that owes nothing, though its session is
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
                  w2 = h.Join(NODE_ROLE_WORKER, "w2");
   h.Start({s}, {w1, w2}, PlainSpec());
-  const auto& slots = h.CurrentView().slots(0);
+  const SlotAssignment slots = h.CurrentView().slots(0);
   const std::string awaited = slots.worker().name(), other = awaited == "w1" ? "w2" : "w1";
   NodeReport report;
   ShardProgress& progress = *report.mutable_shard_progress();
