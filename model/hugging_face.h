@@ -14,9 +14,6 @@
 
 namespace shoal::model {
 
-// Neither Shoal nor `transformers` loads a folder without it.
-inline constexpr char kConfigName[] = "config.json";
-
 // The files of a folder, beside the vocabulary (model/tokenizer/tokenizer.h).
 inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kWeightsFile[] = "model.safetensors";

@@ -138,6 +138,18 @@ std::string JobRun::DetailOf(const Member& member) const {
   return roll_call_.AwaitsAnswer(member.id) ? "prepares" : "";
 }
 
+// The nodes of the view that are silent are the best suspects, whoever owes something.
+void JobRun::AddSilent(absl::Time now, const std::string& where, const std::string& since,
+                       std::vector<std::string>* stalls) const {
+  for (const auto& [id, member] : context_.members.all()) {
+    if (now - member.last_seen < context_.options.stall_after) continue;
+    if (!HoldsAnyShard(view(), id) && !HasSlots(view(), id)) continue;
+    stalls->push_back(absl::StrCat(
+        where, DetailOf(member), " of ", member.name,
+        absl::StrFormat(", silent for %.1f s; ", absl::ToDoubleSeconds(now - member.last_seen)), since));
+  }
+}
+
 void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
   if (ended()) return;
   const std::string job = absl::StrCat("job ", definition().job());
@@ -159,6 +171,8 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
       reason_.empty() ? AwaitedText(now, evidence.AwaitedNodes(), context_.members) : reason_;
   if (!reason.empty()) return stalls->push_back(absl::StrCat(where, reason, "; ", since));
   const size_t before = stalls->size();
+  AddSilent(now, where, since, stalls);
+  if (stalls->size() > before) return;
   for (const SlotAssignment& slots : view().slots()) {
     const Member* const member = context_.members.Find(NodeId(slots.worker().node_id()));
     if (member == nullptr || !evidence.Misses({slots.slot_begin(), slots.slot_end()})) continue;

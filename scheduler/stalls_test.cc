@@ -388,6 +388,18 @@ TEST_CASE("The status names the round also while a new view is being installed")
   CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1, round 3: "));
 }
 
+TEST_CASE("The status names the node that is silent rather than those that wait for it") {
+  SchedulerOptions options;
+  options.lease = absl::Seconds(30);
+  Harness h(options);
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start(s, w);
+  h.Reached(s, 0, 3);
+  h.Pass(absl::Seconds(5), {w});
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Contains("job 1, round 3: shard 0 of 1 of s, silent for 5.0 s"));
+}
+
 TEST_CASE("The status waits for no node that owes nothing, though its session is broken") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),

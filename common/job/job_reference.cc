@@ -39,6 +39,8 @@ optimizer: {learning_rate: 1e-3}
   file, line, field, what was expected and the nearest valid name. Up to ten mistakes are reported at once.
 - `--set key.path=value` changes a field from the command line, as often as needed: `--set train.slots=4 --set 'evaluation.every=1 epoch'`.
 - Paths are relative to the job file's folder; in `--set`, to the working directory.
+- Values, also those of `--set`, are YAML: a path with ` #`, `[`, `*` or quotes needs quotes of its own,
+  `--set 'data.files="data #2.tsv"'`.
 - A list of one may be written without brackets.
 - An **interval** is a number with its unit, or `never`: `200 rounds`, `1 epoch`, `0.5 epochs`. What happens at an interval happens at its multiples and
   at the end of the training. A round is one update of the parameters; an epoch is one pass over the training examples.

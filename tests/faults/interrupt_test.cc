@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
+#include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
 #include "tests/faults/command.h"
@@ -53,6 +54,46 @@ TEST_CASE("Ctrl-C stops everything, and --resume goes on to the same bits", "[sa
     INFO(field);
     CHECK(ReportIn(broken)[field] == ReportIn(whole)[field]);
   }
+}
+
+TEST_CASE("Ctrl-C says which checkpoint --resume will continue from", "[interrupt]") {
+  const TestDir dir;
+  std::vector<std::string> job = {kTiny, "--set", "train.epochs=1000", "--set", "checkpoint.every=20 rounds"};
+  const auto process = StartTraining(dir, job);
+  WaitForText(dir / "run/metrics.jsonl", "\"round\":110,", process.get());
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  const auto versions = ListCheckpoints(PosixEnv(), dir / "run/checkpoints");
+  REQUIRE((versions.ok() && !versions->empty()));
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(),
+             Contains(absl::StrCat("; --resume continues from the checkpoint of version ",
+                                   versions->back().value(), "\n")));
+}
+
+TEST_CASE("A training whose folder was moved continues from the checkpoints that are in it", "[interrupt]") {
+  const TestDir whole, dir;
+  const std::vector<std::string> job = {kTiny,
+                                        "--set",
+                                        "train.epochs=40",
+                                        "--set",
+                                        "checkpoint.every=50 rounds",
+                                        "--set",
+                                        "evaluation.keep_best=false"};
+  REQUIRE(TrainIn(whole, job).ended == "exit status 0");
+  const auto process = StartTraining(dir, job);
+  WaitForText(dir / "run/metrics.jsonl", "\"round\":110,", process.get());
+  process->Signal(SIGINT);
+  REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  const TestDir other;
+  std::filesystem::rename(dir / "run", other / "run");
+  std::vector<std::string> resumed = job;
+  resumed.push_back("--resume");
+  const EndedProcess result = TrainIn(other, resumed);
+  INFO(result.output);
+  REQUIRE(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("was " + (dir / "run") + " before"));
+  CHECK(ReportIn(other)["parameters_sha256"] == ReportIn(whole)["parameters_sha256"]);
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "run"));
 }
 
 TEST_CASE("A training that is resumed without its scheduler's state keeps its metrics, and has none twice",
@@ -117,8 +158,7 @@ TEST_CASE("A second Ctrl-C does not wait for the daemons, and none outlives it",
   REQUIRE(worker.size() == 1);
   REQUIRE(kill(worker[0], SIGSTOP) == 0);
   process->Signal(SIGINT);
-  WaitForText(dir / "output", "; --resume ", process.get());
-  CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(), Contains("Stopped at round "));
+  WaitForText(dir / "output", "a second Ctrl-C does not wait", process.get());
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(10)));
   CHECK(process->Ended() == "exit status 130");
@@ -132,7 +172,8 @@ TEST_CASE("Ctrl-C while the data is being read says at once what is waited for",
                           "--scheduler-flag=--heartbeat-ms", "--scheduler-flag=100"});
   WaitForText(dir / "output", "worker-1 reads the data", process.get());
   process->Signal(SIGINT);
-  WaitForText(dir / "output", "Waits up to 15s for the daemons to end (worker-1: reads ", process.get());
+  WaitForText(dir / "output", "Stopping: waits up to 15s for the daemons to end (worker-1: reads ",
+              process.get());
   CHECK_THAT(PosixEnv()->ReadFile(dir / "output").value(),
              Contains("configs/jobs/tiny.tsv); a second Ctrl-C"));
   process->Signal(SIGINT);

@@ -19,6 +19,8 @@
 #include "common/base/status.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
+#include "model/hugging_face.h"
+#include "model/tokenizer/tokenizer.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/export_job.h"
@@ -152,10 +154,17 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
 // was cut off has left is not a model.
 absl::Status CheckNoModel(const std::string& folder) {
   if (IsHalfExported(PosixEnv(), folder)) return absl::OkStatus();
-  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}) {
+  for (const char* name : {model::kWeightsFile, "model.safetensors.index.json", "pytorch_model.bin"}) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(
         absl::StrCat(folder, " already holds a model (", name, "): choose another --out, or remove it"));
+  }
+  for (const char* name : {model::kConfigFile, model::kTokenizerConfigFile, model::kVocabularyFile,
+                           "tokenizer.json", "special_tokens_map.json"}) {
+    if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(JoinPath(folder, name),
+                     " was not written by shoal export and would be replaced: choose another --out"));
   }
   return absl::OkStatus();
 }

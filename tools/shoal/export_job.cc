@@ -42,11 +42,11 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
     SHOAL_ASSIGN_OR_RETURN(const std::string tokenizer, FetchTokenizer(env, client, job.plan(), unfinished));
     return tasks::ExportModel(env, unfinished, job.plan(), tokenizer, theta);
   };
-  return WriteWholeFolder(env, folder, model::kConfigName, write);
+  return WriteWholeFolder(env, folder, model::kConfigFile, write);
 }
 
 bool IsHalfExported(Env* env, const std::string& folder) {
-  return IsHalfWritten(env, folder, model::kConfigName);
+  return IsHalfWritten(env, folder, model::kConfigFile);
 }
 
 }  // namespace shoal::tools

@@ -70,15 +70,16 @@ class LocalTraining {
     SHOAL_RETURN_IF_ERROR(started);
     client_ = std::make_unique<SchedulerClient>(cluster_->scheduler(), stop_.get());
     absl::StatusOr<int> code = Train();
-    if (Interrupted(code.status())) {
-      code = TellStop();
+    const bool interrupted = Interrupted(code.status());
+    if (interrupted) {
+      TellWait();
     } else if (!code.ok() && !absl::IsInvalidArgument(code.status())) {
       code = absl::Status(code.status().code(), absl::StrCat(code.status().message(), "\nThe logs are in ",
                                                              JoinPath(out_, "logs")));
     }
     client_.reset();  // otherwise the scheduler would wait for its idle connection
-    cluster_->Stop(code.ok() ? kStopTimeout : kStopTimeoutAfterError);
-    return code;
+    cluster_->Stop(code.ok() || interrupted ? kStopTimeout : kStopTimeoutAfterError);
+    return interrupted ? TellStop() : code;
   }
 
  private:
@@ -101,11 +102,26 @@ class LocalTraining {
                                                      " already holds a training: --resume continues it; "
                                                      "for a new one choose another --out, or remove it"));
     }
+    if (flags_.resume) SHOAL_RETURN_IF_ERROR(ForgetFormerFolder());
     if (flags_.resume && !newest_ && !env_->FileExists(JoinPath(out_, "state"))) {
       SHOAL_RETURN_IF_ERROR(CheckDataFiles(env_, spec_));
       display_.OnMessage(
           absl::StrCat(out_, " holds nothing to resume: the training starts from the beginning"));
     }
+    return absl::OkStatus();
+  }
+
+  // The scheduler's state names checkpoints by their path. In a folder that was moved, or is a copy, they
+  // would not be those of this folder.
+  absl::Status ForgetFormerFolder() {
+    const std::string state = JoinPath(out_, "state"), aside = JoinPath(out_, "state.moved");
+    if (folder_->moved_from().empty() || !env_->FileExists(state)) return absl::OkStatus();
+    SHOAL_RETURN_IF_ERROR(env_->DeleteTree(aside));
+    SHOAL_RETURN_IF_ERROR(env_->Rename(state, aside));
+    display_.OnMessage(
+        absl::StrCat(out_, " was ", folder_->moved_from(), " before: the training continues from ",
+                     newest_ ? "its newest checkpoint" : "the beginning, since it has no checkpoint",
+                     "; the scheduler's state, which names checkpoints there, is now in ", aside));
     return absl::OkStatus();
   }
 
@@ -139,24 +155,22 @@ class LocalTraining {
     return Conclude();
   }
 
-  // From what is known: no answer is waited for. Returns the exit code.
+  // After the daemons have ended: they may still have written a checkpoint. Returns the exit code.
   int TellStop() {
     display_.OnMessage(StopText(std::max(shown_round_, job_.version()), NewestCheckpoint()));
-    if (cluster_ != nullptr) TellWait();
     return stop_->requested() ? kExitInterrupted : kExitReaderGone;
   }
 
-  // Its version, as far as is known; 0 without one. A job that has no checkpoint of its own continues from
-  // the one that it, or its predecessor in the folder, has started from.
+  // Its version; 0 without one.
   uint64_t NewestCheckpoint() const {
-    const uint64_t before = newest_ ? newest_->value() : 0;
-    return job_.checkpoints().empty() ? before : std::max(before, *job_.checkpoints().rbegin());
+    const auto versions = ListCheckpoints(env_, checkpoints_);
+    return versions.ok() && !versions->empty() ? versions->back().value() : 0;
   }
 
   void TellWait() {
     const std::string busy = BusyNodesText(status_);
     display_.OnMessage(
-        absl::StrCat("Waits up to ", absl::FormatDuration(kStopTimeout), " for the daemons to end",
+        absl::StrCat("Stopping: waits up to ", absl::FormatDuration(kStopTimeout), " for the daemons to end",
                      busy.empty() ? "" : absl::StrCat(" (", busy, ")"), "; a second Ctrl-C does not wait"));
   }
 

@@ -5,18 +5,23 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/status.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal::tools {
 namespace {
 
-// Locked while a training runs, and holds its process id; its existence marks the folder as ours.
+// Locked while a training runs. Holds its process id and, on the second line, the folder's own path; its
+// existence marks the folder as ours.
 constexpr char kMark[] = ".shoal-train";
 
 // What a training writes. Without checkpoints: the scheduler checks those itself, and a folder of them may
@@ -59,17 +64,34 @@ absl::Status CheckForms(Env* env, const std::string& folder) {
   return CheckForm(env, JoinPath(folder, "metrics.jsonl"), "event", true);
 }
 
+// The lines of the mark; both are empty in a new one.
+struct Mark {
+  std::string process;
+  std::string folder;
+};
+
+Mark ReadMark(int fd) {
+  char text[PATH_MAX + 32] = {};
+  const ssize_t size = pread(fd, text, sizeof(text), 0);
+  const std::vector<std::string> lines = absl::StrSplit(absl::string_view(text, size > 0 ? size : 0), '\n');
+  return {lines[0], lines.size() > 1 ? lines[1] : ""};
+}
+
+// A folder may have several paths.
+bool IsElsewhere(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  return !path.empty() && path != folder && !std::filesystem::equivalent(path, folder, error);
+}
+
 absl::Status Held(int fd, const std::string& folder) {
-  char text[32] = {};
-  const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
-  const absl::string_view pid = absl::StripAsciiWhitespace(absl::string_view(text, size > 0 ? size : 0));
+  const std::string pid = ReadMark(fd).process;
   return absl::FailedPreconditionError(
       absl::StrCat("another shoal train", pid.empty() ? "" : absl::StrCat(" (process ", pid, ")"),
                    " is using ", folder, ": wait for it, or choose another --out"));
 }
 
-absl::Status WriteProcessId(int fd, const std::string& path) {
-  const std::string text = absl::StrCat(getpid(), "\n");
+absl::Status WriteMark(int fd, const std::string& path, const std::string& folder) {
+  const std::string text = absl::StrCat(getpid(), "\n", folder, "\n");
   if (ftruncate(fd, 0) != 0 || pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     return absl::ErrnoToStatus(errno, absl::StrCat("can't write ", path));
   return absl::OkStatus();
@@ -89,7 +111,9 @@ absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, 
     return absl::ErrnoToStatus(errno, absl::StrCat("can't lock ", path));
   }
   SHOAL_RETURN_IF_ERROR(CheckForms(env, folder));
-  SHOAL_RETURN_IF_ERROR(WriteProcessId(fd, path));
+  const Mark former = ReadMark(fd);
+  if (IsElsewhere(former.folder, folder)) claimed->moved_from_ = former.folder;
+  SHOAL_RETURN_IF_ERROR(WriteMark(fd, path, folder));
   return claimed;
 }
 

@@ -23,10 +23,15 @@ class TrainingFolder {
   TrainingFolder(const TrainingFolder&) = delete;
   TrainingFolder& operator=(const TrainingFolder&) = delete;
 
+  // Where the folder was when it was last claimed, if that was another folder than this one: it has been
+  // moved, or is a copy. Empty: it was here, or is new.
+  const std::string& moved_from() const { return moved_from_; }
+
  private:
   explicit TrainingFolder(int fd) : fd_(fd) {}
 
   const int fd_;
+  std::string moved_from_;
 };
 
 }  // namespace shoal::tools

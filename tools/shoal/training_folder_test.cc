@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -47,6 +48,18 @@ TEST_CASE("A folder with a file named like one that a training writes is refused
   Write(dir / "report.json", R"({"job": 1, "parameters_sha256": ""})");
   Write(dir / "metrics.jsonl", "{\"event\": \"log\"}\n{\"event\": \"cut o");
   CHECK(Claim(dir).ok());
+}
+
+TEST_CASE("A folder that was moved knows where it was, and one that has another path is the same",
+          "[training folder]") {
+  const TestDir dir;
+  REQUIRE(TrainingFolder::Claim(PosixEnv(), dir / "here").value()->moved_from().empty());
+  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "here").value()->moved_from().empty());
+  std::filesystem::create_symlink(dir / "here", dir / "link");
+  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "link").value()->moved_from().empty());
+  std::filesystem::copy(dir / "here", dir / "copy", std::filesystem::copy_options::recursive);
+  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "copy").value()->moved_from() == dir / "link");
+  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "copy").value()->moved_from().empty());
 }
 
 TEST_CASE("A report or metrics of another form is refused in a training's folder, too", "[training folder]") {

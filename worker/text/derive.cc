@@ -56,7 +56,8 @@ std::map<std::string, std::string> FilesOf(Env* env, const JobSpec& spec) {
   if (spec.model().has_from()) {
     for (absl::string_view name : NamesInFolder(spec)) {
       const std::string file = JoinPath(spec.model().from(), name);
-      if (name != model::kTokenizerConfigFile || env->FileExists(file)) files[file] = "model.from";
+      const bool needed = name == model::kConfigFile || name == model::kWeightsFile;
+      if (needed || env->FileExists(file)) files[file] = "model.from";
     }
   }
   return files;
@@ -87,7 +88,8 @@ absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const 
     if (!env->FileExists(path)) {
       return absl::InvalidArgumentError(
           absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, because ", path,
-                       " does not exist"));
+                       " does not exist; only vocabularies of SentencePiece are supported (vocab.txt and "
+                       "tokenizer.json are not)"));
     }
   }
   std::string bytes;
