@@ -11,7 +11,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 
@@ -86,18 +85,25 @@ class SentenceReader {
   }
 
   absl::Status CheckFields(const Fields& fields, absl::string_view line) const {
-    if (word_ == tag_) return Expected("the word and its tag in different columns", fields, line);
-    const size_t needed = std::max(word_, tag_);
-    if (fields.size() < needed) return Expected(absl::StrCat("at least ", needed, " columns"), fields, line);
-    if (fields[word_ - 1].empty()) return Expected(absl::StrCat("a word in column ", word_), fields, line);
-    if (fields[tag_ - 1].empty()) return Expected(absl::StrCat("a tag in column ", tag_), fields, line);
-    return absl::OkStatus();
+    const size_t needed = std::max({word_, tag_, size_t{2}});
+    if (fields.size() < needed) return TooFew(fields.size(), needed, line);
+    if (word_ == tag_) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("column ", word_, " is chosen for the word and for its tag; expected two columns"));
+    }
+    if (fields[word_ - 1].empty()) return Empty(word_, "a word", line);
+    return fields[tag_ - 1].empty() ? Empty(tag_, "a tag", line) : absl::OkStatus();
   }
 
-  absl::Status Expected(absl::string_view what, const Fields& fields, absl::string_view line) const {
-    return absl::InvalidArgumentError(absl::StrCat("expected ", what, ", separated by ",
-                                                   layout_.tabs ? "tabs" : "white space", "; got ",
-                                                   fields.size(), ": '", ToQuoted(line), "'"));
+  absl::Status TooFew(size_t columns, size_t needed, absl::string_view line) const {
+    return absl::InvalidArgumentError(absl::StrCat("expected at least ", needed, " columns, separated by ",
+                                                   layout_.tabs ? "tabs" : "white space", "; got ", columns,
+                                                   ": '", ToQuoted(line), "'"));
+  }
+
+  static absl::Status Empty(size_t column, absl::string_view expected, absl::string_view line) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("column ", column, " is empty; expected ", expected, ": '", ToQuoted(line), "'"));
   }
 
   const TextFile& file_;

@@ -83,11 +83,13 @@ TEST_CASE("A line without the columns is an error with its number and text") {
   CHECK(Read("an\tO\nox O\n") ==
         Lines{"f.conll:2: expected at least 2 columns, separated by tabs; got 1: 'ox O'"});
   CHECK_THAT(Read("an DT O\nox O\n")[0], Contains("f.conll:2") && Contains("at least 3 columns"));
-  CHECK_THAT(Read("an\nox\n")[0], Contains("f.conll:1") && Contains("different columns") && Contains("'an'"));
+  CHECK_THAT(Read("an\nox\n")[0], Contains("f.conll:1: expected at least 2 columns") && Contains("'an'"));
+  CHECK_THAT(Read("an O\n", {1, -2})[0],
+             Contains("f.conll:1: column 1 is chosen for the word and for its tag"));
   CHECK_THAT(Read("an O\n", {1, 4})[0], Contains("f.conll:1: expected at least 4 columns"));
   CHECK_THAT(Read("an O\n", {-3, -1})[0], Contains("f.conll:1: expected at least 3 columns"));
-  CHECK_THAT(Read("an\tO\n\tO\n")[0], Contains("f.conll:2: expected a word in column 1"));
-  CHECK_THAT(Read("an\tO\nox\t\n")[0], Contains("f.conll:2: expected a tag in column 2"));
+  CHECK_THAT(Read("an\tO\n\tO\n")[0], Contains("f.conll:2: column 1 is empty; expected a word"));
+  CHECK_THAT(Read("an\tO\nox\t\n")[0], Contains("f.conll:2: column 2 is empty; expected a tag"));
   CHECK(Read(std::string(100'000, 'x'))[0].size() < 300);
 }
 
