@@ -105,7 +105,8 @@ def report_cases(rng, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--cases", type=int, default=12, help="sentences of each rule, and half as many reports (default: 12)")
+    parser.add_argument("--cases", type=int, default=12,
+                        help="sentences of each rule, and twice the number of reports (default: 12)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     version = importlib.metadata.version("seqeval")
