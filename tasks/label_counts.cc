@@ -11,6 +11,28 @@ double Ratio(double part, double whole) {
   return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN();
 }
 
+double ValueOrZero(double ratio) { return std::isnan(ratio) ? 0 : ratio; }
+
+using WeightOf = double (*)(const LabelReport& report);
+
+LabelReport AverageOf(absl::Span<const LabelCounts> counts, WeightOf weight_of) {
+  double weights = 0, precision = 0, recall = 0, f1 = 0;
+  for (const LabelCounts& count : counts) {
+    const LabelReport report = ReportOf(count);
+    if (std::isnan(report.f1)) continue;
+    const double weight = weight_of(report);
+    weights += weight;
+    precision += weight * ValueOrZero(report.precision);
+    recall += weight * ValueOrZero(report.recall);
+    f1 += weight * report.f1;
+  }
+  LabelReport average = MicroAverage(counts);
+  average.precision = Ratio(precision, weights);
+  average.recall = Ratio(recall, weights);
+  average.f1 = Ratio(f1, weights);
+  return average;
+}
+
 }  // namespace
 
 LabelReport ReportOf(const LabelCounts& counts) {
@@ -34,26 +56,26 @@ std::vector<LabelReport> ReportsOf(absl::Span<const LabelCounts> counts,
   return reports;
 }
 
-double MacroF1(absl::Span<const LabelCounts> counts) {
-  double sum = 0;
-  int labels = 0;
-  for (const LabelCounts& count : counts) {
-    const double f1 = ReportOf(count).f1;
-    if (std::isnan(f1)) continue;
-    sum += f1;
-    ++labels;
-  }
-  return Ratio(sum, labels);
-}
-
-double MicroF1(absl::Span<const LabelCounts> counts) {
+LabelReport MicroAverage(absl::Span<const LabelCounts> counts) {
   LabelCounts all;
   for (const LabelCounts& count : counts) {
     all.true_positive += count.true_positive;
     all.false_positive += count.false_positive;
     all.false_negative += count.false_negative;
   }
-  return ReportOf(all).f1;
+  return ReportOf(all);
 }
+
+LabelReport MacroAverage(absl::Span<const LabelCounts> counts) {
+  return AverageOf(counts, [](const LabelReport&) { return 1.0; });
+}
+
+LabelReport WeightedAverage(absl::Span<const LabelCounts> counts) {
+  return AverageOf(counts, [](const LabelReport& report) { return static_cast<double>(report.support); });
+}
+
+double MacroF1(absl::Span<const LabelCounts> counts) { return MacroAverage(counts).f1; }
+
+double MicroF1(absl::Span<const LabelCounts> counts) { return MicroAverage(counts).f1; }
 
 }  // namespace shoal::tasks

@@ -34,6 +34,13 @@ LabelReport ReportOf(const LabelCounts& counts);
 std::vector<LabelReport> ReportsOf(absl::Span<const LabelCounts> counts,
                                    absl::Span<const std::string> labels);
 
+// Averages over the labels, as in the last rows of scikit-learn's and seqeval's classification_report: labels
+// with neither examples nor predictions are left out, and ratios that the others lack count as 0. `support`
+// and `predicted` are the sums. A ratio is NaN where the average is over nothing.
+LabelReport MicroAverage(absl::Span<const LabelCounts> counts);     // of all decisions together
+LabelReport MacroAverage(absl::Span<const LabelCounts> counts);     // each label counts the same
+LabelReport WeightedAverage(absl::Span<const LabelCounts> counts);  // each label counts by its support
+
 // The mean of the labels' F1, without labels that have none; NaN when none is left.
 double MacroF1(absl::Span<const LabelCounts> counts);
 

@@ -75,6 +75,10 @@ class CsvParser {
 
 }  // namespace
 
+absl::string_view WithoutByteOrderMark(absl::string_view text) {
+  return absl::StripPrefix(text, "\xEF\xBB\xBF");
+}
+
 absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line) {
   return status.ok() ? status : Annotate(status, absl::StrCat(file.name, ":", line));
 }

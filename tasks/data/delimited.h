@@ -17,6 +17,9 @@ struct TextFile {
   absl::string_view text;
 };
 
+// `text` without the byte order mark that it may start with.
+absl::string_view WithoutByteOrderMark(absl::string_view text);
+
 // `status` with "NAME:LINE: " before its message. An OK status stays OK.
 absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line);
 

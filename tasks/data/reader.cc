@@ -5,7 +5,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "tasks/data/delimited.h"
@@ -14,8 +13,6 @@
 
 namespace shoal::tasks {
 namespace {
-
-constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 absl::Status CheckUtf8(const TextFile& file) {
   if (IsValidUtf8(file.text)) return absl::OkStatus();
@@ -73,7 +70,7 @@ absl::StatusOr<ExampleSet> ReadExamples(Env* env,
   Reader reader(data, labels);
   for (const std::string& path : files) {
     SHOAL_ASSIGN_OR_RETURN(const std::string bytes, env->ReadFile(path));
-    SHOAL_RETURN_IF_ERROR(reader.Read({path, absl::StripPrefix(bytes, kByteOrderMark)}));
+    SHOAL_RETURN_IF_ERROR(reader.Read({path, WithoutByteOrderMark(bytes)}));
   }
   return std::move(reader).Take();
 }
