@@ -68,10 +68,14 @@ class Harness {
   // The scheduler is suspended: time passes and nothing is called.
   void Sleep(absl::Duration time) { now_ += time; }
   // Time passes while the `alive` nodes send heartbeats.
+  // In steps as short as a heartbeat in a long time, shorter in a short one.
   void Pass(absl::Duration time, const std::vector<uint64_t>& alive) {
+    Pass(time, alive, absl::Milliseconds(time > absl::Seconds(30) ? 500 : 100));
+  }
+  void Pass(absl::Duration time, const std::vector<uint64_t>& alive, absl::Duration step) {
     const absl::Time end = now_ + time;
     while (now_ < end) {
-      now_ += absl::Milliseconds(100);
+      now_ += step;
       NodeReport heartbeat;
       heartbeat.mutable_heartbeat();
       for (uint64_t node : alive) (void)Report(node, heartbeat);

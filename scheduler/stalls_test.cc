@@ -138,7 +138,7 @@ absl::Duration PassUntilRenewed(Harness* h, const std::vector<uint64_t>& nodes) 
   while (h->ended_sessions().size() == before && h->GetJob().state() != JOB_STATE_FAILED) {
     INFO(h->core().GetStatus(h->now()).ShortDebugString());
     REQUIRE(h->now() - start < absl::Hours(1));
-    h->Pass(absl::Seconds(1), nodes);
+    h->Pass(absl::Seconds(1), nodes, absl::Milliseconds(500));
   }
   if (h->GetJob().state() != JOB_STATE_FAILED) OpenAll(h, nodes);
   return h->now() - start;
