@@ -79,16 +79,17 @@ absl::Status AddedTokens::Add(const AddedToken& token, const Vocabulary& vocabul
   return absl::OkStatus();
 }
 
-PieceTrie AddedTokens::TrieOf(bool normalized, const Normalizer* normalizer) const {
-  absl::flat_hash_map<std::string, uint32_t> contents;
-  for (uint32_t i = 0; i < tokens_.size(); ++i) {
-    if (tokens_[i].normalized != normalized) continue;
-    AlignedText content(tokens_[i].content, 0);
-    if (normalized && normalizer != nullptr) normalizer->Apply(&content);
-    if (!content.text().empty()) contents.emplace(content.text(), i);
+PieceTrie AddedTokens::TrieOf(bool normalized) const {
+  // Of tokens that are spelled alike, a special one counts.
+  absl::flat_hash_map<absl::string_view, uint32_t> indices;
+  for (const bool special : {true, false}) {
+    for (uint32_t i = 0; i < tokens_.size(); ++i) {
+      if (tokens_[i].normalized != normalized || tokens_[i].special != special || spellings_[i].empty()) continue;
+      indices.emplace(spellings_[i], i);
+    }
   }
   std::vector<PieceTrie::Entry> entries;
-  for (const auto& [content, i] : contents) entries.push_back({content, i});
+  for (const auto& [spelling, i] : indices) entries.push_back({spelling, i});
   return PieceTrie(std::move(entries));
 }
 
@@ -98,9 +99,12 @@ absl::StatusOr<AddedTokens> AddedTokens::Make(const std::vector<AddedToken>& tok
   for (const AddedToken& token : tokens) {
     if (token.content.empty() || result.ids_.contains(token.content)) continue;
     SHOAL_RETURN_IF_ERROR(result.Add(token, vocabulary));
+    AlignedText spelling(token.content, 0);
+    if (token.normalized && normalizer != nullptr) normalizer->Apply(&spelling);
+    result.spellings_.push_back(spelling.text());
   }
-  result.raw_ = result.TrieOf(false, nullptr);
-  result.normalized_ = result.TrieOf(true, normalizer);
+  result.raw_ = result.TrieOf(false);
+  result.normalized_ = result.TrieOf(true);
   return result;
 }
 
@@ -120,6 +124,7 @@ std::vector<AddedTokens::Segment> AddedTokens::Find(absl::string_view text, bool
     const AddedToken& token = tokens_[slot];
     if (token.single_word && (HasWordBefore(text, match.begin) || HasWordAt(text, match.end))) continue;
     match = Extent(token, text, match, done);
+    if (match.end <= match.begin) continue;  // all in the white space that the token before took in
     if (match.begin > done) segments.push_back({{done, match.begin}, absl::nullopt});
     segments.push_back({match, token.id});
     done = match.end;
@@ -134,9 +139,9 @@ absl::optional<uint32_t> AddedTokens::IdOf(absl::string_view content) const {
   return it->second;
 }
 
-const std::string* AddedTokens::ContentOf(uint32_t id) const {
+const std::string* AddedTokens::SpellingOf(uint32_t id) const {
   const auto it = slots_.find(id);
-  return it == slots_.end() ? nullptr : &tokens_[it->second].content;
+  return it == slots_.end() ? nullptr : &spellings_[it->second];
 }
 
 }  // namespace shoal::model::pipeline

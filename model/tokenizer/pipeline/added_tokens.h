@@ -51,8 +51,12 @@ class AddedTokens {
   std::vector<Segment> Find(absl::string_view text, bool normalized) const;
 
   absl::optional<uint32_t> IdOf(absl::string_view content) const;
-  const std::string* ContentOf(uint32_t id) const;  // nullptr when no added token has this id
-  bool IsSpecial(absl::string_view content) const { return special_.contains(content); }
+  // How the token is decoded: its content, in normalized form for a token that is normalized; nullptr when no added
+  // token has this id.
+  const std::string* SpellingOf(uint32_t id) const;
+  // Whether `spelling` is the content of a special token. (It is not if normalizing changes the content: as in
+  // `tokenizers`, such a token is never left out.)
+  bool IsSpecial(absl::string_view spelling) const { return special_.contains(spelling); }
   // One more than the largest id, or 0.
   uint32_t end_id() const { return end_id_; }
 
@@ -61,9 +65,10 @@ class AddedTokens {
 
   absl::Status Add(const AddedToken& token, const Vocabulary& vocabulary);
   uint32_t NextId(const AddedToken& token, const Vocabulary& vocabulary) const;
-  PieceTrie TrieOf(bool normalized, const Normalizer* normalizer) const;
+  PieceTrie TrieOf(bool normalized) const;
 
   std::vector<AddedToken> tokens_;
+  std::vector<std::string> spellings_;  // of tokens_
   absl::flat_hash_map<std::string, uint32_t> ids_;
   absl::flat_hash_map<uint32_t, size_t> slots_;  // index into tokens_ by id
   absl::flat_hash_set<std::string> special_;

@@ -46,6 +46,9 @@ class BpeModel : public SubwordModel {
   };
 
   bool IsAffixed() const { return !options_.continuing_prefix.empty() || !options_.end_of_word_suffix.empty(); }
+  bool HasSymbolForAll() const {
+    return unk_id_ != kNone || (options_.byte_fallback && std::count(byte_ids_.begin(), byte_ids_.end(), kNone) == 0);
+  }
   absl::StatusOr<uint32_t> TokenOfMerge(const std::string& token, size_t rank) const;
   void FindWholeTokens();
   void FindCuts(const std::vector<BpeMerge>& merges);
@@ -104,7 +107,8 @@ void BpeModel::FindWholeTokens() {
 }
 
 void BpeModel::FindCuts(const std::vector<BpeMerge>& merges) {
-  if (IsAffixed()) return;
+  // Symbols on both sides of a character without one are adjacent.
+  if (IsAffixed() || !HasSymbolForAll()) return;
   for (const absl::string_view space : kSpaces) {
     if (vocabulary().Find(space).has_value()) cuts_.push_back(space);
   }

@@ -95,7 +95,11 @@ class Strip : public Normalizer {
     while (right_ && end > begin && IsWhiteSpace(CharacterBefore(bytes, end).code)) {
       end -= CharacterBefore(bytes, end).bytes;
     }
-    if (end - begin < bytes.size()) *text = text->Slice({begin, end});
+    if (end - begin == bytes.size()) return;
+    AlignedTextWriter writer(*text);
+    writer.SkipTo(begin);
+    writer.CopyTo(end);
+    *text = std::move(writer).Finish();
   }
 
  private:

@@ -1,11 +1,15 @@
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "model/tokenizer/pipeline/subword_model.h"
 
@@ -64,12 +68,38 @@ ModelOr ParseBpe(JsonObject* fields) {
   return At(*fields, MakeBpe(std::move(vocabulary), merges, options));
 }
 
+// `score` as `tokenizers` reads it: its JSON parser divides the digits, rounded to a double, by a power of ten, which
+// may be a unit in the last place off. That decides between segmentations of the same pieces in another order.
+double AsTokenizersReads(double score) {
+  char text[32];
+  const auto written = std::to_chars(text, text + sizeof(text), std::abs(score), std::chars_format::scientific);
+  uint64_t digits = 0;
+  int exponent = 0;
+  const char* at = text;
+  for (bool in_fraction = false; at < written.ptr && *at != 'e'; ++at) {
+    if (*at == '.') {
+      in_fraction = true;
+    } else {
+      digits = digits * 10 + static_cast<uint64_t>(*at - '0');
+      exponent -= in_fraction;
+    }
+  }
+  int scale = 0;
+  double power = 0;
+  if (at == written.ptr || !absl::SimpleAtoi(absl::string_view(at + 1, written.ptr - at - 1), &scale)) return score;
+  exponent += scale;
+  if (exponent < -300 || exponent > 300) return score;
+  SHOAL_CHECK(absl::SimpleAtod(absl::StrCat("1e", std::abs(exponent)), &power));
+  const double value = static_cast<double>(digits);
+  return std::copysign(exponent < 0 ? value / power : value * power, score);
+}
+
 absl::StatusOr<UnigramPieces::Piece> ParsePiece(const JsonPlace& place) {
   const Json& piece = *place.value;
   if (!piece.is_array() || piece.size() != 2 || !piece[0].is_string() || !piece[1].is_number()) {
     return InvalidAt(place.path, absl::StrCat("is ", Quoted(piece), ", expected a token and its score"));
   }
-  return UnigramPieces::Piece{piece[0].get<std::string>(), piece[1].get<double>()};
+  return UnigramPieces::Piece{piece[0].get<std::string>(), AsTokenizersReads(piece[1].get<double>())};
 }
 
 ModelOr ParseUnigram(JsonObject* fields) {

@@ -196,7 +196,7 @@ absl::optional<uint32_t> PipelineTokenizer::IdOf(absl::string_view token) const 
 }
 
 const std::string* PipelineTokenizer::TokenOf(uint32_t id) const {
-  if (const std::string* const token = parts_->added->ContentOf(id)) return token;
+  if (const std::string* const token = parts_->added->SpellingOf(id)) return token;
   return parts_->model->vocabulary().Text(id);
 }
 

@@ -27,11 +27,15 @@ constexpr struct {
     {'S', R"(\P{White_Space})"},
     {'h', "[0-9A-Fa-f]"},
     {'H', "[^0-9A-Fa-f]"},
-    {'w', R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE])"},
-    {'W', R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE])"},
+    {'w', R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}])"},
+    {'W', R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}])"},
 };
+// Outside of sets, Oniguruma counts Latin-1's superscripts and fractions among \w.
+constexpr absl::string_view kWordsOutsideSets =
+    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE])";
 
-std::string Escape(char c) {
+std::string Escape(char c, bool in_set) {
+  if (c == 'w' && !in_set) return std::string(kWordsOutsideSets);
   for (const auto& [escape, set] : kEscapes) {
     if (c == escape) return std::string(set);
   }
@@ -41,12 +45,15 @@ std::string Escape(char c) {
 // `regex` with Oniguruma's escapes written in ICU's syntax.
 std::string ToIcu(absl::string_view regex) {
   std::string result;
+  int depth = 0;  // of sets
   for (size_t i = 0; i < regex.size(); ++i) {
     if (regex[i] == '\\' && i + 1 < regex.size()) {
-      result += Escape(regex[++i]);
-    } else {
-      result += regex[i];
+      result += Escape(regex[++i], depth > 0);
+      continue;
     }
+    if (regex[i] == '[') ++depth;
+    if (regex[i] == ']' && depth > 0) --depth;
+    result += regex[i];
   }
   return result;
 }
