@@ -19,7 +19,8 @@ bool HasWordAt(absl::string_view text, size_t at) {
 }
 
 size_t SpaceBegin(absl::string_view text, size_t end, size_t limit) {
-  while (end > limit && IsWhiteSpace(CharacterBefore(text, end).code)) end -= CharacterBefore(text, end).bytes;
+  while (end > limit && IsWhiteSpace(CharacterBefore(text, end).code))
+    end -= CharacterBefore(text, end).bytes;
   return end;
 }
 
@@ -63,14 +64,14 @@ uint32_t AddedTokens::NextId(const AddedToken& token, const Vocabulary& vocabula
 absl::Status AddedTokens::Add(const AddedToken& token, const Vocabulary& vocabulary) {
   const uint32_t expected = NextId(token, vocabulary);
   if (token.id != expected) {
-    return absl::InvalidArgumentError(absl::StrCat("added token '", ToQuoted(token.content), "' has the id ", token.id,
-                                                   ", but `tokenizers` would give it ", expected));
+    return absl::InvalidArgumentError(absl::StrCat("added token '", ToQuoted(token.content), "' has the id ",
+                                                   token.id, ", but `tokenizers` would give it ", expected));
   }
   const auto slot = slots_.emplace(token.id, tokens_.size());
   if (!slot.second) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("added tokens '", ToQuoted(token.content), "' and '",
-                     ToQuoted(tokens_[slot.first->second].content), "' have the same id ", token.id));
+    return absl::InvalidArgumentError(absl::StrCat("added tokens '", ToQuoted(token.content), "' and '",
+                                                   ToQuoted(tokens_[slot.first->second].content),
+                                                   "' have the same id ", token.id));
   }
   ids_.emplace(token.content, token.id);
   end_id_ = std::max(end_id_, token.id + 1);
@@ -80,21 +81,17 @@ absl::Status AddedTokens::Add(const AddedToken& token, const Vocabulary& vocabul
 }
 
 PieceTrie AddedTokens::TrieOf(bool normalized) const {
-  // Of tokens that are spelled alike, a special one counts.
-  absl::flat_hash_map<absl::string_view, uint32_t> indices;
-  for (const bool special : {true, false}) {
-    for (uint32_t i = 0; i < tokens_.size(); ++i) {
-      if (tokens_[i].normalized != normalized || tokens_[i].special != special || spellings_[i].empty()) continue;
-      indices.emplace(spellings_[i], i);
-    }
+  absl::flat_hash_map<absl::string_view, uint32_t> indices;  // of tokens that are spelled alike, the last
+  for (uint32_t i = 0; i < tokens_.size(); ++i) {
+    if (tokens_[i].normalized == normalized && !spellings_[i].empty()) indices[spellings_[i]] = i;
   }
   std::vector<PieceTrie::Entry> entries;
   for (const auto& [spelling, i] : indices) entries.push_back({spelling, i});
   return PieceTrie(std::move(entries));
 }
 
-absl::StatusOr<AddedTokens> AddedTokens::Make(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
-                                              const Normalizer* normalizer) {
+absl::StatusOr<AddedTokens> AddedTokens::Make(const std::vector<AddedToken>& tokens,
+                                              const Vocabulary& vocabulary, const Normalizer* normalizer) {
   AddedTokens result;
   for (const AddedToken& token : tokens) {
     if (token.content.empty() || result.ids_.contains(token.content)) continue;

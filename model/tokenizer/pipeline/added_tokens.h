@@ -40,22 +40,23 @@ class AddedTokens {
     absl::optional<uint32_t> id;
   };
 
-  // `tokens` in the order of the file; ones without content or that repeat a content are left out. `normalizer` may be
-  // null. Errors: INVALID_ARGUMENT when an id is not the one that `tokenizers` gives the token: that of the
-  // vocabulary or, for tokens that it lacks, the next after the vocabulary's size and the tokens before it.
+  // `tokens` in the order of the file; ones without content or that repeat a content are left out.
+  // `normalizer` may be null. Errors: INVALID_ARGUMENT when an id is not the one that `tokenizers` gives the
+  // token: that of the vocabulary or, for tokens that it lacks, the next after the vocabulary's size and the
+  // tokens before it.
   static absl::StatusOr<AddedTokens> Make(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
                                           const Normalizer* normalizer);
 
-  // `text` as segments, in order, for the tokens that are not normalized, or for those that are. Of tokens that overlap
-  // the first counts, and of those that begin together the longest. Empty for an empty text.
+  // `text` as segments, in order, for the tokens that are not normalized, or for those that are. Of tokens
+  // that overlap the first counts, and of those that begin together the longest. Empty for an empty text.
   std::vector<Segment> Find(absl::string_view text, bool normalized) const;
 
   absl::optional<uint32_t> IdOf(absl::string_view content) const;
-  // How the token is decoded: its content, in normalized form for a token that is normalized; nullptr when no added
-  // token has this id.
+  // How the token is decoded: its content, in normalized form for a token that is normalized; nullptr when no
+  // added token has this id.
   const std::string* SpellingOf(uint32_t id) const;
-  // Whether `spelling` is the content of a special token. (It is not if normalizing changes the content: as in
-  // `tokenizers`, such a token is never left out.)
+  // Whether `spelling` is the content of a special token. (It is not if normalizing changes the content: as
+  // in `tokenizers`, such a token is never left out.)
   bool IsSpecial(absl::string_view spelling) const { return special_.contains(spelling); }
   // One more than the largest id, or 0.
   uint32_t end_id() const { return end_id_; }
@@ -73,7 +74,7 @@ class AddedTokens {
   absl::flat_hash_map<uint32_t, size_t> slots_;  // index into tokens_ by id
   absl::flat_hash_set<std::string> special_;
   uint32_t end_id_ = 0;
-  PieceTrie raw_{{}};         // of what is looked for in the original text; the values are indices into tokens_
+  PieceTrie raw_{{}};  // of what is looked for in the original text; the values are indices into tokens_
   PieceTrie normalized_{{}};  // in the normalized text
 };
 

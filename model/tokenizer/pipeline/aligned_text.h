@@ -37,7 +37,8 @@ class AlignedText {
   const std::string& text() const { return text_; }
   uint32_t origin() const { return origin_; }
 
-  // The code points from the first of byte range.begin to the last of byte range.end - 1; `range` is not empty.
+  // The code points from the first of byte range.begin to the last of byte range.end - 1; `range` is not
+  // empty.
   TextSpan SpanOf(ByteRange range) const { return {SpanAt(range.begin).begin, SpanAt(range.end - 1).end}; }
 
   // The part `range` of this text, whose SpanOf stays in code points of the original.
@@ -98,7 +99,8 @@ class AlignedTextWriter {
   // of the text that follows.
   void AddBefore(absl::string_view characters) { Write(characters, source_.SpanAt(position_)); }
 
-  // Writes `characters` in place of the source up to byte `end` > position(), all of which they are aligned with.
+  // Writes `characters` in place of the source up to byte `end` > position(), all of which they are aligned
+  // with.
   void ReplaceTo(size_t end, absl::string_view characters) {
     Write(characters, source_.SpanOf({position_, end}));
     position_ = end;

@@ -45,9 +45,12 @@ class BpeModel : public SubwordModel {
     size_t bytes = 0;
   };
 
-  bool IsAffixed() const { return !options_.continuing_prefix.empty() || !options_.end_of_word_suffix.empty(); }
+  bool IsAffixed() const {
+    return !options_.continuing_prefix.empty() || !options_.end_of_word_suffix.empty();
+  }
   bool HasSymbolForAll() const {
-    return unk_id_ != kNone || (options_.byte_fallback && std::count(byte_ids_.begin(), byte_ids_.end(), kNone) == 0);
+    return unk_id_ != kNone ||
+           (options_.byte_fallback && std::count(byte_ids_.begin(), byte_ids_.end(), kNone) == 0);
   }
   absl::StatusOr<uint32_t> TokenOfMerge(const std::string& token, size_t rank) const;
   void FindWholeTokens();
@@ -68,14 +71,15 @@ class BpeModel : public SubwordModel {
   std::array<uint32_t, kTableSize> ids_;
   std::array<uint32_t, 256> byte_ids_;
   MergeTable merges_;
-  std::vector<bool> is_whole_;              // by id: whether the token's text is merged into just the token
-  std::vector<absl::string_view> cuts_;  // spaces before which a piece can be cut, since no merge reaches across
+  std::vector<bool> is_whole_;  // by id: whether the token's text is merged into just the token
+  std::vector<absl::string_view>
+      cuts_;  // spaces before which a piece can be cut, since no merge reaches across
 };
 
 absl::StatusOr<uint32_t> BpeModel::TokenOfMerge(const std::string& token, size_t rank) const {
   if (const auto id = vocabulary().Find(token)) return *id;
-  return absl::InvalidArgumentError(
-      absl::StrCat("merge ", rank, " needs the token '", ToQuoted(token), "', which is not in the vocabulary"));
+  return absl::InvalidArgumentError(absl::StrCat("merge ", rank, " needs the token '", ToQuoted(token),
+                                                 "', which is not in the vocabulary"));
 }
 
 absl::Status BpeModel::AddMerges(const std::vector<BpeMerge>& merges) {
@@ -83,8 +87,8 @@ absl::Status BpeModel::AddMerges(const std::vector<BpeMerge>& merges) {
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto& [first, second] = merges[rank];
     if (second.size() < prefix.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("merge ", rank, ": '", ToQuoted(second),
-                                                     "' is shorter than the continuing prefix"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("merge ", rank, ": '", ToQuoted(second), "' is shorter than the continuing prefix"));
     }
     SHOAL_ASSIGN_OR_RETURN(const uint32_t first_id, TokenOfMerge(first, rank));
     SHOAL_ASSIGN_OR_RETURN(const uint32_t second_id, TokenOfMerge(second, rank));
@@ -116,8 +120,10 @@ void BpeModel::FindCuts(const std::vector<BpeMerge>& merges) {
   for (const auto& [first, second] : merges) {
     const std::string token = first + second;
     const auto is_joined = [&](absl::string_view space) {
-      for (size_t at = token.find(space.data(), 1); at != std::string::npos; at = token.find(space.data(), at + 1)) {
-        if (at < space.size() || absl::string_view(token).substr(at - space.size(), space.size()) != space) return true;
+      for (size_t at = token.find(space.data(), 1); at != std::string::npos;
+           at = token.find(space.data(), at + 1)) {
+        if (at < space.size() || absl::string_view(token).substr(at - space.size(), space.size()) != space)
+          return true;
       }
       return false;
     };
@@ -216,7 +222,8 @@ void BpeModel::Tokenize(absl::string_view piece, std::vector<ModelToken>* tokens
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SubwordModel>> MakeBpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges,
+absl::StatusOr<std::unique_ptr<SubwordModel>> MakeBpe(Vocabulary vocabulary,
+                                                      const std::vector<BpeMerge>& merges,
                                                       const BpeOptions& options) {
   auto model = std::make_unique<BpeModel>(std::move(vocabulary), options);
   SHOAL_RETURN_IF_ERROR(model->AddMerges(merges));

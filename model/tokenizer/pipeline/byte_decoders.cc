@@ -60,7 +60,8 @@ class ByteFallbackDecoder : public Decoder {
     if (token.size() != 6 || !absl::StartsWith(token, "<0x") || token[5] != '>') return absl::nullopt;
     const absl::string_view digits = token.substr(3, 2);
     const auto is_digit = [](char c) { return absl::ascii_isxdigit(static_cast<unsigned char>(c)); };
-    if (!is_digit(digits[0]) || !is_digit(digits[1]) || !absl::SimpleHexAtoi(digits, &byte)) return absl::nullopt;
+    if (!is_digit(digits[0]) || !is_digit(digits[1]) || !absl::SimpleHexAtoi(digits, &byte))
+      return absl::nullopt;
     return static_cast<char>(byte);
   }
 

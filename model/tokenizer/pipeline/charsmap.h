@@ -23,8 +23,8 @@ class Charsmap {
   // Maps nothing.
   Charsmap() = default;
 
-  // `bytes`: the size of the trie in bytes (32 bits), its units of 32 bits, and the replacements, each ended by
-  // a zero; all little-endian. Errors: INVALID_ARGUMENT when they are not that.
+  // `bytes`: the size of the trie in bytes (32 bits), its units of 32 bits, and the replacements, each ended
+  // by a zero; all little-endian. Errors: INVALID_ARGUMENT when they are not that.
   static absl::StatusOr<Charsmap> Parse(absl::string_view bytes);
 
   // The longest, or shortest, string of the map that `text` starts with.

@@ -17,7 +17,7 @@ using DecoderOr = absl::StatusOr<std::unique_ptr<Decoder>>;
 
 // In this order, each on the result of the one before.
 constexpr std::pair<absl::string_view, absl::string_view> kCleanups[] = {
-    {" .", "."},     {" ?", "?"},    {" !", "!"},           {" ,", ","},   {" ' ", "'"},   {" n't", "n't"},
+    {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
     {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
 
 class WordPieceDecoder : public Decoder {
@@ -197,9 +197,11 @@ DecoderOr ParseSequence(JsonObject* fields) {
 }
 
 constexpr ComponentKind<Decoder> kKinds[] = {
-    {"BPEDecoder", ParseBpeDecoder},   {"ByteFallback", ParseByteFallback},   {"ByteLevel", ParseByteLevelDecoder},
-    {"Fuse", ParseFuse},               {"Metaspace", ParseMetaspaceDecoder}, {"Replace", ParseReplace},
-    {"Sequence", ParseSequence},       {"Strip", ParseStrip},                 {"WordPiece", ParseWordPieceDecoder},
+    {"BPEDecoder", ParseBpeDecoder},      {"ByteFallback", ParseByteFallback},
+    {"ByteLevel", ParseByteLevelDecoder}, {"Fuse", ParseFuse},
+    {"Metaspace", ParseMetaspaceDecoder}, {"Replace", ParseReplace},
+    {"Sequence", ParseSequence},          {"Strip", ParseStrip},
+    {"WordPiece", ParseWordPieceDecoder},
 };
 
 }  // namespace

@@ -1,11 +1,12 @@
 // Encodes lines of JSON with a tokenizer's files, for comparison with other libraries.
 //
-//   encode json tokenizer.json | bert vocab.txt | gpt2 vocab.json merges.txt | roberta vocab.json merges.txt |
+//   encode json tokenizer.json | bert vocab.txt | gpt2 vocab.json merges.txt | roberta vocab.json merges.txt
+//   |
 //          sentencepiece spiece.model
 //
-// Input: a line per text, {"text": "...", "pair": "...", "special": true}; all but "text" may be missing. Output: a
-// line per text, {"ids": [...], "type_ids": [...], "offsets": [[begin, end], ...], "sources": [...],
-// "decoded": "..."}. An input that is not that is an error with its line number.
+// Input: a line per text, {"text": "...", "pair": "...", "special": true}; all but "text" may be missing.
+// Output: a line per text, {"ids": [...], "type_ids": [...], "offsets": [[begin, end], ...], "sources":
+// [...], "decoded": "..."}. An input that is not that is an error with its line number.
 //
 //   encode ... --time ROUNDS FILE
 //
@@ -58,7 +59,8 @@ TokenizerOr TakeTokenizer(Arguments* arguments) {
   if (kind == "sentencepiece") return LoadSentencePieceModel(file);
   if (kind != "gpt2" && kind != "roberta") return absl::InvalidArgumentError(kUsage);
   SHOAL_ASSIGN_OR_RETURN(const std::string merges, TakeFile(arguments));
-  return LoadBytePairVocabulary(file, merges, kind == "gpt2" ? BytePairStyle::kGpt2 : BytePairStyle::kRoberta);
+  return LoadBytePairVocabulary(file, merges,
+                                kind == "gpt2" ? BytePairStyle::kGpt2 : BytePairStyle::kRoberta);
 }
 
 Json ToJson(const PipelineTokenizer& tokenizer, const Encoding& encoding) {

@@ -11,7 +11,9 @@ struct TextSpan {
   uint32_t begin = 0;
   uint32_t end = 0;
 
-  friend bool operator==(const TextSpan& a, const TextSpan& b) { return a.begin == b.begin && a.end == b.end; }
+  friend bool operator==(const TextSpan& a, const TextSpan& b) {
+    return a.begin == b.begin && a.end == b.end;
+  }
 };
 
 // Which text a token is of.

@@ -111,8 +111,8 @@ absl::Status JsonObject::Finish() {
   if (!status_.ok()) return status_;
   for (const auto& [name, value] : place_.value->items()) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-    return InvalidAt(PathOf(name),
-                     absl::StrCat("is ", Quoted(value), ", which is not supported", DidYouMean(name, known_)));
+    return InvalidAt(PathOf(name), absl::StrCat("is ", Quoted(value), ", which is not supported",
+                                                DidYouMean(name, known_)));
   }
   return absl::OkStatus();
 }
@@ -120,8 +120,9 @@ absl::Status JsonObject::Finish() {
 absl::Status UnsupportedType(const JsonObject& object, absl::string_view type,
                              absl::Span<const char* const> known) {
   if (type.empty()) return InvalidAt(object.PathOf("type"), "is missing, expected the name of a component");
-  return InvalidAt(object.PathOf("type"), absl::StrCat("is '", ToQuoted(type), "', which is not supported; expected ",
-                                                       absl::StrJoin(known, ", ")));
+  return InvalidAt(object.PathOf("type"),
+                   absl::StrCat("is '", ToQuoted(type), "', which is not supported; expected ",
+                                absl::StrJoin(known, ", ")));
 }
 
 }  // namespace shoal::model::pipeline

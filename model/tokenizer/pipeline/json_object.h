@@ -91,8 +91,8 @@ absl::Status UnsupportedType(const JsonObject& object, absl::string_view type,
 
 // Reads a component of one of `kinds`.
 template <typename Component>
-absl::StatusOr<std::unique_ptr<Component>> ParseComponent(
-    const JsonPlace& place, absl::Span<const ComponentKind<Component>> kinds) {
+absl::StatusOr<std::unique_ptr<Component>> ParseComponent(const JsonPlace& place,
+                                                          absl::Span<const ComponentKind<Component>> kinds) {
   JsonObject object(place);
   const std::string type = object.RequiredString("type");
   std::vector<const char*> known;

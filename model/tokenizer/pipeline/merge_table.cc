@@ -27,7 +27,8 @@ struct MergeTable::Candidate {
 // A doubly linked list over the symbols.
 class MergeTable::Chain {
  public:
-  Chain(const MergeTable& table, Symbols* symbols) : table_(table), symbols_(*symbols), links_(symbols->size()) {
+  Chain(const MergeTable& table, Symbols* symbols)
+      : table_(table), symbols_(*symbols), links_(symbols->size()) {
     std::vector<Candidate> candidates;
     for (size_t i = 0; i < links_.size(); ++i) {
       links_[i] = {i == 0 ? kEnd : i - 1, i + 1 == links_.size() ? kEnd : i + 1};
@@ -96,9 +97,9 @@ void MergeTable::ApplyToFew(Symbols* symbols) const {
   size_t last = symbols->size() - 1;
   for (size_t i = 0; i < last; ++i) merges[i] = Find((*symbols)[i], (*symbols)[i + 1]);
   while (last > 0) {
-    const size_t best = std::min_element(merges, merges + last, [](const Merge& a, const Merge& b) {
-                          return a.rank < b.rank;
-                        }) - merges;
+    const size_t best = std::min_element(merges, merges + last,
+                                         [](const Merge& a, const Merge& b) { return a.rank < b.rank; }) -
+                        merges;
     if (merges[best].rank == kNone) break;
     Symbol& merged = (*symbols)[best];
     merged = {merges[best].result, merged.bytes + (*symbols)[best + 1].bytes};

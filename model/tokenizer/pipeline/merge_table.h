@@ -19,14 +19,14 @@ using Symbols = absl::InlinedVector<Symbol, 32>;
 // Immutable after the last Add; then it may be used by any thread.
 class MergeTable {
  public:
-  // The symbols `first` and `second` become `result`, before merges of a higher rank. Replaces an earlier merge of the
-  // same symbols.
+  // The symbols `first` and `second` become `result`, before merges of a higher rank. Replaces an earlier
+  // merge of the same symbols.
   void Add(uint32_t first, uint32_t second, uint32_t rank, uint32_t result) {
     merges_[Key(first, second)] = {rank, result};
   }
 
-  // Merges adjacent symbols, each time the pair of the lowest rank (the leftmost of these), until none can be.
-  // O(n log n).
+  // Merges adjacent symbols, each time the pair of the lowest rank (the leftmost of these), until none can
+  // be. O(n log n).
   void Apply(Symbols* symbols) const;
 
  private:

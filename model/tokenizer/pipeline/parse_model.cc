@@ -1,16 +1,14 @@
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "model/tokenizer/pipeline/score_digits.h"
 #include "model/tokenizer/pipeline/subword_model.h"
 
 namespace shoal::model::pipeline {
@@ -66,32 +64,6 @@ ModelOr ParseBpe(JsonObject* fields) {
     merges.push_back(std::move(merge));
   }
   return At(*fields, MakeBpe(std::move(vocabulary), merges, options));
-}
-
-// `score` as `tokenizers` reads it: its JSON parser divides the digits, rounded to a double, by a power of ten, which
-// may be a unit in the last place off. That decides between segmentations of the same pieces in another order.
-double AsTokenizersReads(double score) {
-  char text[32];
-  const auto written = std::to_chars(text, text + sizeof(text), std::abs(score), std::chars_format::scientific);
-  uint64_t digits = 0;
-  int exponent = 0;
-  const char* at = text;
-  for (bool in_fraction = false; at < written.ptr && *at != 'e'; ++at) {
-    if (*at == '.') {
-      in_fraction = true;
-    } else {
-      digits = digits * 10 + static_cast<uint64_t>(*at - '0');
-      exponent -= in_fraction;
-    }
-  }
-  int scale = 0;
-  double power = 0;
-  if (at == written.ptr || !absl::SimpleAtoi(absl::string_view(at + 1, written.ptr - at - 1), &scale)) return score;
-  exponent += scale;
-  if (exponent < -300 || exponent > 300) return score;
-  SHOAL_CHECK(absl::SimpleAtod(absl::StrCat("1e", std::abs(exponent)), &power));
-  const double value = static_cast<double>(digits);
-  return std::copysign(exponent < 0 ? value / power : value * power, score);
 }
 
 absl::StatusOr<UnigramPieces::Piece> ParsePiece(const JsonPlace& place) {
@@ -164,7 +136,8 @@ absl::StatusOr<std::vector<BpeMerge>> ParseMergesText(absl::string_view text) {
     ++number;
     line = absl::StripSuffix(line, "\r");
     if (line.empty() || absl::StartsWith(line, "#version")) continue;
-    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(' ', 1));
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(line, absl::MaxSplits(' ', 1));
     if (parts.first.empty() || parts.second.empty() || absl::StrContains(parts.second, " ")) {
       return absl::InvalidArgumentError(absl::StrCat("line ", number, " is '", ToQuoted(line),
                                                      "', expected two tokens separated by a space"));

@@ -57,7 +57,8 @@ absl::StatusOr<Parts> ParseParts(const Json& json) {
   }
   SHOAL_RETURN_IF_ERROR(ParsePart(&file, "normalizer", pipeline::ParseNormalizer, &parts.normalizer));
   SHOAL_RETURN_IF_ERROR(ParsePart(&file, "pre_tokenizer", pipeline::ParsePreTokenizer, &parts.pre_tokenizer));
-  SHOAL_RETURN_IF_ERROR(ParsePart(&file, "post_processor", pipeline::ParsePostProcessor, &parts.post_processor));
+  SHOAL_RETURN_IF_ERROR(
+      ParsePart(&file, "post_processor", pipeline::ParsePostProcessor, &parts.post_processor));
   SHOAL_RETURN_IF_ERROR(ParsePart(&file, "decoder", pipeline::ParseDecoder, &parts.decoder));
   const JsonPlace model = file.Required("model");
   SHOAL_RETURN_IF_ERROR(file.Finish());
@@ -72,7 +73,8 @@ TokenizerOr FromJson(absl::string_view bytes) {
 }
 
 // Special tokens that the vocabulary has.
-std::vector<AddedToken> SpecialTokens(const Vocabulary& vocabulary, const std::vector<const char*>& contents) {
+std::vector<AddedToken> SpecialTokens(const Vocabulary& vocabulary,
+                                      const std::vector<const char*>& contents) {
   std::vector<AddedToken> tokens;
   for (const char* content : contents) {
     const auto id = vocabulary.Find(content);
@@ -154,7 +156,8 @@ TokenizerOr LoadBytePairVocabulary(absl::string_view vocab_json, absl::string_vi
   SHOAL_ASSIGN_OR_RETURN(const auto merges, InFile("merges.txt", pipeline::ParseMergesText(merges_txt)));
   Parts parts;
   SHOAL_RETURN_IF_ERROR(Annotate(AddStyle(style, vocabulary, &parts), "vocab.json"));
-  SHOAL_ASSIGN_OR_RETURN(parts.model, InFile("merges.txt", pipeline::MakeBpe(std::move(vocabulary), merges, {})));
+  SHOAL_ASSIGN_OR_RETURN(parts.model,
+                         InFile("merges.txt", pipeline::MakeBpe(std::move(vocabulary), merges, {})));
   parts.pre_tokenizer = pipeline::MakeByteLevel({});
   parts.decoder = pipeline::MakeByteLevelDecoder();
   return InFile("vocab.json", PipelineTokenizer::Make(std::move(parts)));

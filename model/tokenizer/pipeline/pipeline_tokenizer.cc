@@ -138,10 +138,10 @@ PipelineTokenizer::~PipelineTokenizer() = default;
 
 absl::StatusOr<std::unique_ptr<PipelineTokenizer>> PipelineTokenizer::Make(Parts parts) {
   SHOAL_RETURN_IF_ERROR(CheckGrowth(parts));
-  SHOAL_ASSIGN_OR_RETURN(parts.added, pipeline::AddedTokens::Make(parts.added_tokens, parts.model->vocabulary(),
-                                                                  parts.normalizer.get()));
-  return std::unique_ptr<PipelineTokenizer>(
-      new PipelineTokenizer(std::make_unique<Parts>(std::move(parts))));
+  SHOAL_ASSIGN_OR_RETURN(
+      parts.added,
+      pipeline::AddedTokens::Make(parts.added_tokens, parts.model->vocabulary(), parts.normalizer.get()));
+  return std::unique_ptr<PipelineTokenizer>(new PipelineTokenizer(std::make_unique<Parts>(std::move(parts))));
 }
 
 Encoding PipelineTokenizer::Finish(DraftParts parts, bool add_special_tokens) const {

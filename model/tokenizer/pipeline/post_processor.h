@@ -45,15 +45,16 @@ absl::StatusOr<std::unique_ptr<PostProcessor>> ParseTemplate(JsonObject* fields)
 // [CLS] A [SEP] and [CLS] A [SEP] B [SEP], with type ids 0 and 1.
 std::unique_ptr<PostProcessor> MakeBertProcessing(uint32_t cls_id, uint32_t sep_id);
 
-// Without the spaces of byte-level tokens in their offsets. `add_prefix_space`: the first token's space was added, so it
-// is not in the text.
+// Without the spaces of byte-level tokens in their offsets. `add_prefix_space`: the first token's space was
+// added, so it is not in the text.
 struct TrimOptions {
   bool trim_offsets = true;
   bool add_prefix_space = true;
 };
 
 // <s> A </s> and <s> A </s> </s> B </s>, with type id 0.
-std::unique_ptr<PostProcessor> MakeRobertaProcessing(uint32_t cls_id, uint32_t sep_id, const TrimOptions& trim);
+std::unique_ptr<PostProcessor> MakeRobertaProcessing(uint32_t cls_id, uint32_t sep_id,
+                                                     const TrimOptions& trim);
 
 std::unique_ptr<PostProcessor> MakeByteLevelProcessing(const TrimOptions& trim);
 

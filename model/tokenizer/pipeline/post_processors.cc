@@ -146,13 +146,16 @@ constexpr ComponentKind<PostProcessor> kKinds[] = {
 
 }  // namespace
 
-PostProcessorOr ParsePostProcessor(const JsonPlace& place) { return ParseComponent<PostProcessor>(place, kKinds); }
+PostProcessorOr ParsePostProcessor(const JsonPlace& place) {
+  return ParseComponent<PostProcessor>(place, kKinds);
+}
 
 std::unique_ptr<PostProcessor> MakeBertProcessing(uint32_t cls_id, uint32_t sep_id) {
   return std::make_unique<BertProcessing>(cls_id, sep_id);
 }
 
-std::unique_ptr<PostProcessor> MakeRobertaProcessing(uint32_t cls_id, uint32_t sep_id, const TrimOptions& trim) {
+std::unique_ptr<PostProcessor> MakeRobertaProcessing(uint32_t cls_id, uint32_t sep_id,
+                                                     const TrimOptions& trim) {
   return std::make_unique<RobertaProcessing>(cls_id, sep_id, trim);
 }
 

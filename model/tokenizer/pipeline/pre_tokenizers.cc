@@ -113,7 +113,8 @@ class Split : public Splitter {
 
 class SequencePreTokenizer : public PreTokenizer {
  public:
-  explicit SequencePreTokenizer(std::vector<std::unique_ptr<PreTokenizer>> steps) : steps_(std::move(steps)) {}
+  explicit SequencePreTokenizer(std::vector<std::unique_ptr<PreTokenizer>> steps)
+      : steps_(std::move(steps)) {}
 
   void Apply(Pieces* pieces) const override {
     for (const auto& step : steps_) step->Apply(pieces);

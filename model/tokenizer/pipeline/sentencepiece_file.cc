@@ -30,12 +30,13 @@ constexpr char kUnknownSurface[] = " \u2047 ";
 absl::Status CheckModel(const SentencePieceModel& model) {
   const SentencePieceTrainerSpec& trainer = model.trainer_spec();
   if (trainer.model_type() != SentencePieceTrainerSpec::UNIGRAM) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("trainer_spec.model_type is ", SentencePieceTrainerSpec::ModelType_Name(trainer.model_type()),
-                     ", expected UNIGRAM; use the tokenizer.json of this model"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "trainer_spec.model_type is ", SentencePieceTrainerSpec::ModelType_Name(trainer.model_type()),
+        ", expected UNIGRAM; use the tokenizer.json of this model"));
   }
   if (trainer.treat_whitespace_as_suffix()) {
-    return absl::InvalidArgumentError("trainer_spec.treat_whitespace_as_suffix is true, which is not supported");
+    return absl::InvalidArgumentError(
+        "trainer_spec.treat_whitespace_as_suffix is true, which is not supported");
   }
   for (int id = 0; id < model.pieces_size(); ++id) {
     if (!model.pieces(id).piece().empty() && IsValidUtf8(model.pieces(id).piece())) continue;
@@ -85,7 +86,8 @@ std::vector<std::string> TextsOf(const SentencePieceModel& model, SentencePieceM
   return texts;
 }
 
-std::unique_ptr<pipeline::Decoder> DecoderOf(const SentencePieceModel& model, const SentencePieceSpacing& spacing) {
+std::unique_ptr<pipeline::Decoder> DecoderOf(const SentencePieceModel& model,
+                                             const SentencePieceSpacing& spacing) {
   absl::flat_hash_map<std::string, std::string> surfaces;
   for (const std::string& text : TextsOf(model, SentencePieceModel_Piece_Type_CONTROL)) surfaces[text] = "";
   for (const std::string& text : TextsOf(model, SentencePieceModel_Piece_Type_UNKNOWN)) {

@@ -119,7 +119,8 @@ class SentencePieceDecoder : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Normalizer> MakeSentencePieceNormalizer(Charsmap map, const std::vector<std::string>& verbatim,
+std::unique_ptr<Normalizer> MakeSentencePieceNormalizer(Charsmap map,
+                                                        const std::vector<std::string>& verbatim,
                                                         const SentencePieceSpacing& spacing) {
   return std::make_unique<SentencePieceNormalizer>(std::move(map), verbatim, spacing);
 }

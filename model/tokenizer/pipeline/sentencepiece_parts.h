@@ -18,8 +18,10 @@ struct SentencePieceSpacing {
   bool escape_whitespaces = true;        // spaces are written as U+2581
 };
 
-// The longest strings of `map` are replaced, then spaces are treated. `verbatim`: strings that stay as they are.
-std::unique_ptr<Normalizer> MakeSentencePieceNormalizer(Charsmap map, const std::vector<std::string>& verbatim,
+// The longest strings of `map` are replaced, then spaces are treated. `verbatim`: strings that stay as they
+// are.
+std::unique_ptr<Normalizer> MakeSentencePieceNormalizer(Charsmap map,
+                                                        const std::vector<std::string>& verbatim,
                                                         const SentencePieceSpacing& spacing);
 
 // `surfaces`: what stands for a piece other than itself, such as "" for "</s>".

@@ -74,9 +74,10 @@ struct BpeOptions {
 // The two tokens of a merge, which are joined without the continuing prefix of the second.
 using BpeMerge = std::pair<std::string, std::string>;
 
-// Byte-pair encoding (Sennrich et al. 2016). `merges`: the most preferred first; of equal ones the last counts.
-// Errors: INVALID_ARGUMENT when the vocabulary lacks a token of a merge or what it makes.
-absl::StatusOr<std::unique_ptr<SubwordModel>> MakeBpe(Vocabulary vocabulary, const std::vector<BpeMerge>& merges,
+// Byte-pair encoding (Sennrich et al. 2016). `merges`: the most preferred first; of equal ones the last
+// counts. Errors: INVALID_ARGUMENT when the vocabulary lacks a token of a merge or what it makes.
+absl::StatusOr<std::unique_ptr<SubwordModel>> MakeBpe(Vocabulary vocabulary,
+                                                      const std::vector<BpeMerge>& merges,
                                                       const BpeOptions& options);
 
 // Reads the lines "A B" of a merges.txt; the first may be "#version ...".
@@ -85,10 +86,10 @@ absl::StatusOr<std::vector<BpeMerge>> ParseMergesText(absl::string_view text);
 struct UnigramPieces {
   struct Piece {
     std::string text;
-    double score = 0;          // log probability
-    bool is_segment = true;    // whether a text may be segmented into it
+    double score = 0;        // log probability
+    bool is_segment = true;  // whether a text may be segmented into it
   };
-  std::vector<Piece> pieces;   // by id
+  std::vector<Piece> pieces;  // by id
   absl::optional<uint32_t> unk_id;
   double unk_score = 0;        // of a character that no piece starts with
   bool byte_fallback = false;  // whether unknown text becomes <0xNN> tokens, one per byte

@@ -37,7 +37,8 @@ class TemplateProcessing : public PostProcessor {
     std::vector<DraftToken> tokens;
     if (item.text >= 0) tokens = parts[item.text];
     for (DraftToken& token : tokens) token.type_id = item.type_id;
-    for (const uint32_t id : item.special_ids) tokens.push_back({id, item.type_id, {}, TokenSource::kTemplate});
+    for (const uint32_t id : item.special_ids)
+      tokens.push_back({id, item.type_id, {}, TokenSource::kTemplate});
     return tokens;
   }
 
@@ -47,7 +48,8 @@ class TemplateProcessing : public PostProcessor {
 // special_tokens: {"[CLS]": {"id": "[CLS]", "ids": [101], "tokens": ["[CLS]"]}, ...}
 absl::StatusOr<SpecialIds> ParseSpecialIds(const JsonPlace& place) {
   SpecialIds result;
-  if (!place.value->is_object()) return InvalidAt(place.path, "is no object, expected special tokens by name");
+  if (!place.value->is_object())
+    return InvalidAt(place.path, "is no object, expected special tokens by name");
   for (const auto& [name, value] : place.value->items()) {
     JsonObject token({&value, absl::StrCat(place.path, ".", name), place.depth + 1});
     token.Ignore("id");
@@ -77,7 +79,8 @@ absl::StatusOr<TemplateItem> ParseText(JsonObject* item, int texts) {
   TemplateItem result;
   const std::string name = item->RequiredString("id");
   result.text = name == "B" ? 1 : 0;
-  if (name != "A" && (name != "B" || texts < 2)) item->Reject("id", texts < 2 ? "expected A" : "expected A or B");
+  if (name != "A" && (name != "B" || texts < 2))
+    item->Reject("id", texts < 2 ? "expected A" : "expected A or B");
   result.type_id = item->Integer("type_id", 0);
   SHOAL_RETURN_IF_ERROR(item->Finish());
   return result;
@@ -92,7 +95,8 @@ absl::StatusOr<TemplateItem> ParseItem(const JsonPlace& place, const SpecialIds&
   return is_special ? ParseSpecial(&item, special_ids) : ParseText(&item, texts);
 }
 
-absl::StatusOr<Template> ParseItems(JsonObject* fields, const char* name, const SpecialIds& special_ids, int texts) {
+absl::StatusOr<Template> ParseItems(JsonObject* fields, const char* name, const SpecialIds& special_ids,
+                                    int texts) {
   Template result;
   size_t special_tokens = 0, found_texts = 0;
   for (const JsonPlace& place : fields->Array(name)) {

@@ -1,11 +1,9 @@
 #include "model/tokenizer/pipeline/text_changes.h"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "common/base/status.h"
-#include "unicode/bytestream.h"
 #include "unicode/normalizer2.h"
 #include "unicode/uchar.h"
 #include "unicode/unistr.h"
@@ -22,23 +20,6 @@ const icu::Normalizer2* ComposingInstance(bool compatible) {
   UErrorCode error = U_ZERO_ERROR;
   const icu::Normalizer2* const result =
       compatible ? icu::Normalizer2::getNFKCInstance(error) : icu::Normalizer2::getNFCInstance(error);
-  SHOAL_CHECK(U_SUCCESS(error));
-  return result;
-}
-
-const icu::Normalizer2* InstanceOf(UnicodeForm form) {
-  UErrorCode error = U_ZERO_ERROR;
-  const icu::Normalizer2* result = nullptr;
-  switch (form) {
-    case UnicodeForm::kNfc:
-    case UnicodeForm::kNfkc:
-      return ComposingInstance(form == UnicodeForm::kNfkc);
-    case UnicodeForm::kNfd:
-      result = icu::Normalizer2::getNFDInstance(error);
-      break;
-    case UnicodeForm::kNfkd:
-      result = icu::Normalizer2::getNFKDInstance(error);
-  }
   SHOAL_CHECK(U_SUCCESS(error));
   return result;
 }
@@ -81,7 +62,9 @@ class FormScript {
   // Puts each run of marks into the order of their combining classes.
   void OrderMarks() {
     const auto is_mark = [](EditStep step) { return CombiningClass(step.code) != 0; };
-    const auto by_class = [](EditStep a, EditStep b) { return CombiningClass(a.code) < CombiningClass(b.code); };
+    const auto by_class = [](EditStep a, EditStep b) {
+      return CombiningClass(a.code) < CombiningClass(b.code);
+    };
     for (auto it = steps_.begin(); it != steps_.end();) {
       const auto begin = std::find_if(it, steps_.end(), is_mark);
       it = std::find_if_not(begin, steps_.end(), is_mark);
@@ -126,12 +109,36 @@ class FormScript {
   std::vector<EditStep> steps_;
 };
 
-// Whether `text` is in the form of ICU's newer Unicode, and hence in that of Unicode 9.
-bool IsInForm(UnicodeForm form, absl::string_view text) {
-  if (text.size() > std::numeric_limits<int32_t>::max()) return false;
-  UErrorCode error = U_ZERO_ERROR;
-  const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
-  return InstanceOf(form)->isNormalizedUTF8(piece, error) && U_SUCCESS(error);
+UProperty QuickCheckProperty(UnicodeForm form) {
+  switch (form) {
+    case UnicodeForm::kNfc:
+      return UCHAR_NFC_QUICK_CHECK;
+    case UnicodeForm::kNfd:
+      return UCHAR_NFD_QUICK_CHECK;
+    case UnicodeForm::kNfkc:
+      return UCHAR_NFKC_QUICK_CHECK;
+    case UnicodeForm::kNfkd:
+      return UCHAR_NFKD_QUICK_CHECK;
+  }
+  return UCHAR_NFC_QUICK_CHECK;
+}
+
+// Whether a look at each character says that `text` is in the form of ICU's newer Unicode, and hence in that
+// of Unicode
+// 9. (Not Normalizer2::isNormalized, which takes quadratic time for a long run of marks.)
+bool IsSurelyInForm(UnicodeForm form, absl::string_view text) {
+  const UProperty quick_check = QuickCheckProperty(form);
+  uint8_t last_class = 0;
+  for (size_t i = 0; i < text.size();) {
+    const Character c = CharacterAt(text, i);
+    const auto code = static_cast<UChar32>(c.code);
+    i += c.bytes;
+    const uint8_t combining_class = c.code < 0x300 ? 0 : u_getCombiningClass(code);
+    if (combining_class != 0 && combining_class < last_class) return false;
+    if (c.code >= 0x80 && u_getIntPropertyValue(code, quick_check) != UNORM_YES) return false;
+    last_class = combining_class;
+  }
+  return true;
 }
 
 size_t FindAscii(absl::string_view text, size_t at, bool ascii) {
@@ -161,7 +168,7 @@ void Lowercase(AlignedText* text) {
 
 void ApplyUnicodeForm(UnicodeForm form, AlignedText* text) {
   const std::string& bytes = text->text();
-  if (IsAscii(bytes) || IsInForm(form, bytes)) return;
+  if (IsAscii(bytes) || IsSurelyInForm(form, bytes)) return;
   AlignedTextWriter writer(*text);
   FormScript script(form);
   // ASCII characters never change, and of a run of them only the last can compose with what follows.

@@ -8,7 +8,6 @@
 namespace shoal::model::pipeline {
 namespace {
 
-
 bool IsAsciiLetter(uint32_t code) { return (code | 0x20) - 'a' < 26u; }
 bool IsAsciiDigit(uint32_t code) { return code - '0' < 10u; }
 
@@ -78,8 +77,8 @@ bool IsNumber(uint32_t code) {
 bool IsWordCharacter(uint32_t code) {
   if (code < 0x80) return IsAsciiLetter(code) || IsAsciiDigit(code) || code == '_';
   constexpr uint32_t kMask = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
-  return (CategoryMask(code) & kMask) != 0 || u_isUAlphabetic(static_cast<UChar32>(code)) ||
-         code == 0x200C || code == 0x200D;
+  return (CategoryMask(code) & kMask) != 0 || u_isUAlphabetic(static_cast<UChar32>(code)) || code == 0x200C ||
+         code == 0x200D;
 }
 
 bool IsPunctuation(uint32_t code) {

@@ -62,7 +62,8 @@ class UnigramModel : public SubwordModel {
   }
 
   absl::string_view Spelling(const ModelToken& token, absl::string_view piece) const override {
-    return token.id == unk_id_ ? piece.substr(token.begin, token.end - token.begin) : *vocabulary().Text(token.id);
+    return token.id == unk_id_ ? piece.substr(token.begin, token.end - token.begin)
+                               : *vocabulary().Text(token.id);
   }
 
  private:
@@ -97,8 +98,8 @@ class UnigramModel : public SubwordModel {
     return path;
   }
 
-  // Turns unknown tokens into those of their text, if it is a token after all, or of its bytes; removes them when
-  // there is no unknown token.
+  // Turns unknown tokens into those of their text, if it is a token after all, or of its bytes; removes them
+  // when there is no unknown token.
   void ReplaceUnknown(absl::string_view piece, size_t first, std::vector<ModelToken>* tokens) const {
     const auto is_unknown = [&](const ModelToken& token) { return token.id == unk_id_; };
     if (std::none_of(tokens->begin() + first, tokens->end(), is_unknown)) return;
@@ -126,8 +127,8 @@ class UnigramModel : public SubwordModel {
   }
 
   PieceTrie trie_;
-  std::vector<double> scores_;     // by id
-  std::vector<bool> is_segment_;   // by id
+  std::vector<double> scores_;    // by id
+  std::vector<bool> is_segment_;  // by id
   std::vector<uint32_t> byte_ids_;
   uint32_t unk_id_;
   double unk_score_;
@@ -139,12 +140,12 @@ absl::Status CheckPieces(const UnigramPieces& pieces) {
   for (size_t id = 0; id < pieces.pieces.size(); ++id) {
     const auto& [text, score, is_segment] = pieces.pieces[id];
     if (std::isfinite(score)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("the score of '", ToQuoted(text), "' (id ", id, ") is ", score, ", expected a finite number"));
+    return absl::InvalidArgumentError(absl::StrCat("the score of '", ToQuoted(text), "' (id ", id, ") is ",
+                                                   score, ", expected a finite number"));
   }
   if (pieces.unk_id.has_value() && *pieces.unk_id >= pieces.pieces.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unk_id is ", *pieces.unk_id, ", expected less than the number of pieces, ", pieces.pieces.size()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unk_id is ", *pieces.unk_id, ", expected less than the number of pieces, ", pieces.pieces.size()));
   }
   return absl::OkStatus();
 }
@@ -154,7 +155,8 @@ absl::Status CheckPieces(const UnigramPieces& pieces) {
 absl::StatusOr<std::unique_ptr<SubwordModel>> MakeUnigram(UnigramPieces pieces) {
   SHOAL_RETURN_IF_ERROR(CheckPieces(pieces));
   std::vector<Vocabulary::Entry> entries;
-  for (const auto& piece : pieces.pieces) entries.push_back({piece.text, static_cast<uint32_t>(entries.size())});
+  for (const auto& piece : pieces.pieces)
+    entries.push_back({piece.text, static_cast<uint32_t>(entries.size())});
   SHOAL_ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::Make(std::move(entries)));
   return std::make_unique<UnigramModel>(std::move(vocabulary), pieces);
 }

@@ -14,7 +14,8 @@ namespace {
 PieceTrie TrieOf(const Vocabulary& vocabulary, absl::string_view prefix) {
   std::vector<PieceTrie::Entry> entries;
   for (const auto& [text, id] : vocabulary.entries()) {
-    if (text.size() <= prefix.size() || !absl::StartsWith(text, prefix) || vocabulary.Find(text) != id) continue;
+    if (text.size() <= prefix.size() || !absl::StartsWith(text, prefix) || vocabulary.Find(text) != id)
+      continue;
     entries.push_back({absl::string_view(text).substr(prefix.size()), id});
   }
   return PieceTrie(std::move(entries));
@@ -31,7 +32,8 @@ class WordPieceModel : public SubwordModel {
 
   void Tokenize(absl::string_view piece, std::vector<ModelToken>* tokens) const override {
     const size_t size_before = tokens->size();
-    const bool too_long = piece.size() > max_word_characters_ && CountCharacters(piece) > max_word_characters_;
+    const bool too_long =
+        piece.size() > max_word_characters_ && CountCharacters(piece) > max_word_characters_;
     if (!too_long && Segment(piece, tokens)) return;
     tokens->resize(size_before);
     tokens->push_back({unk_id_, 0, piece.size()});
