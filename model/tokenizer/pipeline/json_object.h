@@ -93,6 +93,7 @@ absl::Status UnsupportedType(const JsonObject& object, absl::string_view type,
 template <typename Component>
 absl::StatusOr<std::unique_ptr<Component>> ParseComponent(const JsonPlace& place,
                                                           absl::Span<const ComponentKind<Component>> kinds) {
+  if (place.depth > kMaxDepth) return InvalidAt(place.path, "is nested too deeply, which is not supported");
   JsonObject object(place);
   const std::string type = object.RequiredString("type");
   std::vector<const char*> known;

@@ -21,6 +21,7 @@ using pipeline::DraftToken;
 using pipeline::ModelToken;
 using pipeline::Parts;
 using pipeline::Pieces;
+using pipeline::PostProcessor;
 
 namespace {
 
@@ -108,9 +109,9 @@ class PipelineTokenizer::Encoder {
     scratch_.clear();
     parts_.model->Tokenize(piece, &scratch_);
     for (const ModelToken& token : scratch_) {
-      // A token may be more bytes than it covers (a suffix), but is not outside of the piece.
-      const size_t end = std::min(range.begin + token.end, range.end);
-      const size_t begin = std::min(range.begin + token.begin, end - 1);
+      // A token may be more bytes than the piece has: a suffix and its byte tokens.
+      const size_t begin = std::min(range.begin + token.begin, range.end - 1);
+      const size_t end = std::min(std::max(range.begin + token.end, begin + 1), range.end);
       Add(token.id, text.SpanOf({begin, end}),
           needs_spaces_ ? parts_.model->Spelling(token, piece) : absl::string_view());
     }
@@ -141,7 +142,14 @@ absl::StatusOr<std::unique_ptr<PipelineTokenizer>> PipelineTokenizer::Make(Parts
   SHOAL_ASSIGN_OR_RETURN(
       parts.added,
       pipeline::AddedTokens::Make(parts.added_tokens, parts.model->vocabulary(), parts.normalizer.get()));
-  return std::unique_ptr<PipelineTokenizer>(new PipelineTokenizer(std::make_unique<Parts>(std::move(parts))));
+  std::unique_ptr<PipelineTokenizer> result(new PipelineTokenizer(std::make_unique<Parts>(std::move(parts))));
+  const PostProcessor* const post_processor = result->parts_->post_processor.get();
+  if (post_processor != nullptr && post_processor->end_id() > result->vocab_size()) {
+    return absl::InvalidArgumentError(absl::StrCat("post_processor adds the token ",
+                                                   post_processor->end_id() - 1, ", expected an id below ",
+                                                   result->vocab_size()));
+  }
+  return result;
 }
 
 Encoding PipelineTokenizer::Finish(DraftParts parts, bool add_special_tokens) const {

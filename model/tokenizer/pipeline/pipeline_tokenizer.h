@@ -25,7 +25,8 @@ struct Parts;
 class PipelineTokenizer {
  public:
   // Errors: INVALID_ARGUMENT when the normalizer, pre-tokenizer or decoder could make a text more than 65536
-  // times as long, or the ids of added tokens are wrong (AddedTokens::Make).
+  // times as long, the ids of added tokens are wrong (AddedTokens::Make), or the post-processor adds an id
+  // that is not below vocab_size().
   static absl::StatusOr<std::unique_ptr<PipelineTokenizer>> Make(pipeline::Parts parts);
   ~PipelineTokenizer();
 

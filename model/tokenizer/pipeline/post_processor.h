@@ -36,6 +36,9 @@ class PostProcessor {
   virtual void Apply(bool add_special_tokens, DraftParts* parts) const = 0;
 
   virtual bool needs_spaces() const { return false; }
+
+  // One more than the largest id that it adds, or 0 when it adds none.
+  virtual uint32_t end_id() const { return 0; }
 };
 
 // Reads a post-processor of tokenizer.json.

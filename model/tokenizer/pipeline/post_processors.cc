@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "model/tokenizer/pipeline/post_processor.h"
+#include "model/tokenizer/pipeline/vocabulary.h"
 
 namespace shoal::model::pipeline {
 namespace {
@@ -41,6 +43,8 @@ class ByteLevelProcessing : public PostProcessor {
 
 DraftToken Special(uint32_t id, uint32_t type_id) { return {id, type_id, {}, TokenSource::kTemplate}; }
 
+uint32_t EndId(std::initializer_list<uint32_t> ids) { return std::max(ids) + 1; }
+
 class BertProcessing : public PostProcessor {
  public:
   BertProcessing(uint32_t cls_id, uint32_t sep_id) : cls_id_(cls_id), sep_id_(sep_id) {}
@@ -53,6 +57,7 @@ class BertProcessing : public PostProcessor {
       part.push_back(Special(sep_id_, i == 0 ? 0 : 1));
     }
   }
+  uint32_t end_id() const override { return EndId({cls_id_, sep_id_}); }
 
  private:
   uint32_t cls_id_, sep_id_;
@@ -76,6 +81,7 @@ class RobertaProcessing : public PostProcessor {
     }
   }
   bool needs_spaces() const override { return trim_.trim_offsets; }
+  uint32_t end_id() const override { return EndId({cls_id_, sep_id_}); }
 
  private:
   uint32_t cls_id_, sep_id_;
@@ -92,6 +98,11 @@ class SequenceProcessing : public PostProcessor {
   bool needs_spaces() const override {
     return std::any_of(steps_.begin(), steps_.end(), [](const auto& step) { return step->needs_spaces(); });
   }
+  uint32_t end_id() const override {
+    uint32_t end = 0;
+    for (const auto& step : steps_) end = std::max(end, step->end_id());
+    return end;
+  }
 
  private:
   std::vector<std::unique_ptr<PostProcessor>> steps_;
@@ -106,7 +117,7 @@ uint32_t ParseTokenId(JsonObject* fields, const char* name) {
   const JsonPlace place = fields->Required(name);
   const Json& value = *place.value;
   if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_number_unsigned() &&
-      value[1].get<uint64_t>() <= UINT32_MAX) {
+      value[1].get<uint64_t>() < kMaxTokenId) {
     return value[1].get<uint32_t>();
   }
   fields->Reject(name, "expected a token and its id");

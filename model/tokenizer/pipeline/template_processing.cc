@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "model/tokenizer/pipeline/post_processor.h"
+#include "model/tokenizer/pipeline/vocabulary.h"
 
 namespace shoal::model::pipeline {
 namespace {
@@ -31,6 +33,15 @@ class TemplateProcessing : public PostProcessor {
     }
     *parts = std::move(result);
   }
+  uint32_t end_id() const override {
+    uint32_t end = 0;
+    for (const Template* items : {&single_, &pair_}) {
+      for (const TemplateItem& item : *items) {
+        for (const uint32_t id : item.special_ids) end = std::max(end, id + 1);
+      }
+    }
+    return end;
+  }
 
  private:
   static std::vector<DraftToken> Fill(const TemplateItem& item, const DraftParts& parts) {
@@ -56,7 +67,7 @@ absl::StatusOr<SpecialIds> ParseSpecialIds(const JsonPlace& place) {
     token.Ignore("tokens");
     std::vector<uint32_t>& ids = result[name];
     for (const JsonPlace& id : token.Array("ids")) {
-      const bool valid = id.value->is_number_unsigned() && id.value->get<uint64_t>() <= UINT32_MAX;
+      const bool valid = id.value->is_number_unsigned() && id.value->get<uint64_t>() < kMaxTokenId;
       if (!valid) return InvalidAt(id.path, absl::StrCat("is ", Quoted(*id.value), ", expected a token id"));
       ids.push_back(id.value->get<uint32_t>());
     }
