@@ -107,7 +107,9 @@ TEST_CASE("A vocab.txt is read as BertTokenizer reads it") {
   constexpr char kVocabulary[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncafe\ncaf\u00e9\n##s\nHi\nhi\n";
   const auto uncased = Ok(LoadBertVocabulary(kVocabulary, {}));
   CHECK(uncased->Encode("Caf\u00e9s [MASK] HI").ids == Ids{2, 5, 7, 4, 9, 3});
-  const auto cased = Ok(LoadBertVocabulary(kVocabulary, {/*do_lower_case=*/false}));
+  BertVocabularyOptions options;
+  options.do_lower_case = false;
+  const auto cased = Ok(LoadBertVocabulary(kVocabulary, options));
   CHECK(cased->Encode("caf\u00e9s Hi").ids == Ids{2, 6, 7, 8, 3});
   CHECK(cased->EncodePair("Hi", "hi").type_ids == Ids{0, 0, 0, 1, 1});
   CHECK(cased->Decode(Ids{2, 6, 7, 8, 3}) == "caf\u00e9s Hi");
