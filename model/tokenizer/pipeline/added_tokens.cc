@@ -122,17 +122,17 @@ std::vector<AddedTokens::Segment> AddedTokens::Find(absl::string_view text, bool
     if (token.single_word && (HasWordBefore(text, match.begin) || HasWordAt(text, match.end))) continue;
     match = Extent(token, text, match, done);
     if (match.end <= match.begin) continue;  // all in the white space that the token before took in
-    if (match.begin > done) segments.push_back({{done, match.begin}, absl::nullopt});
+    if (match.begin > done) segments.push_back({{done, match.begin}, std::nullopt});
     segments.push_back({match, token.id});
     done = match.end;
   }
-  if (done < text.size()) segments.push_back({{done, text.size()}, absl::nullopt});
+  if (done < text.size()) segments.push_back({{done, text.size()}, std::nullopt});
   return segments;
 }
 
-absl::optional<uint32_t> AddedTokens::IdOf(absl::string_view content) const {
+std::optional<uint32_t> AddedTokens::IdOf(absl::string_view content) const {
   const auto it = ids_.find(content);
-  if (it == ids_.end()) return absl::nullopt;
+  if (it == ids_.end()) return std::nullopt;
   return it->second;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 #include "model/tokenizer/piece_trie.h"
 #include "model/tokenizer/pipeline/aligned_text.h"
 #include "model/tokenizer/pipeline/json_object.h"
@@ -37,7 +37,7 @@ class AddedTokens {
   // A part of a text: a token, or text between tokens.
   struct Segment {
     ByteRange range;
-    absl::optional<uint32_t> id;
+    std::optional<uint32_t> id;
   };
 
   // `tokens` in the order of the file; ones without content or that repeat a content are left out.
@@ -51,7 +51,7 @@ class AddedTokens {
   // that overlap the first counts, and of those that begin together the longest. Empty for an empty text.
   std::vector<Segment> Find(absl::string_view text, bool normalized) const;
 
-  absl::optional<uint32_t> IdOf(absl::string_view content) const;
+  std::optional<uint32_t> IdOf(absl::string_view content) const;
   // How the token is decoded: its content, in normalized form for a token that is normalized; nullptr when no
   // added token has this id.
   const std::string* SpellingOf(uint32_t id) const;

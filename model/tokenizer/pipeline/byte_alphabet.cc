@@ -36,10 +36,10 @@ const Alphabet& TheAlphabet() {
 
 absl::string_view ByteCharacter(uint8_t byte) { return TheAlphabet().characters[byte]; }
 
-absl::optional<uint8_t> ByteOfCharacter(uint32_t code) {
+std::optional<uint8_t> ByteOfCharacter(uint32_t code) {
   if (code < 256 && IsVisible(code)) return static_cast<uint8_t>(code);
   if (code >= kFirstOther && code < kFirstOther + kOthers) return TheAlphabet().others[code - kFirstOther];
-  return absl::nullopt;
+  return std::nullopt;
 }
 
 }  // namespace shoal::model::pipeline

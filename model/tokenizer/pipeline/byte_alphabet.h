@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 
 namespace shoal::model::pipeline {
 
@@ -17,6 +17,6 @@ inline constexpr uint32_t kByteLevelSpace = 0x120;
 absl::string_view ByteCharacter(uint8_t byte);
 
 // The byte whose character is `code`.
-absl::optional<uint8_t> ByteOfCharacter(uint32_t code);
+std::optional<uint8_t> ByteOfCharacter(uint32_t code);
 
 }  // namespace shoal::model::pipeline

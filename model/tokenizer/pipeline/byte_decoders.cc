@@ -55,13 +55,13 @@ class ByteFallbackDecoder : public Decoder {
 
  private:
   // The byte of a token <0xNN>.
-  static absl::optional<char> ByteOf(absl::string_view token) {
+  static std::optional<char> ByteOf(absl::string_view token) {
     uint32_t byte = 0;
-    if (token.size() != 6 || !absl::StartsWith(token, "<0x") || token[5] != '>') return absl::nullopt;
+    if (token.size() != 6 || !absl::StartsWith(token, "<0x") || token[5] != '>') return std::nullopt;
     const absl::string_view digits = token.substr(3, 2);
     const auto is_digit = [](char c) { return absl::ascii_isxdigit(static_cast<unsigned char>(c)); };
     if (!is_digit(digits[0]) || !is_digit(digits[1]) || !absl::SimpleHexAtoi(digits, &byte))
-      return absl::nullopt;
+      return std::nullopt;
     return static_cast<char>(byte);
   }
 

@@ -46,8 +46,8 @@ absl::StatusOr<Charsmap> Charsmap::Parse(absl::string_view bytes) {
   return result;
 }
 
-absl::optional<absl::string_view> Charsmap::Replacement(size_t begin) const {
-  if (begin >= replacements_.size() || !IsCharacterBoundary(replacements_, begin)) return absl::nullopt;
+std::optional<absl::string_view> Charsmap::Replacement(size_t begin) const {
+  if (begin >= replacements_.size() || !IsCharacterBoundary(replacements_, begin)) return std::nullopt;
   const size_t end = replacements_.find('\0', begin);
   return absl::string_view(replacements_).substr(begin, end == std::string::npos ? end : end - begin);
 }
@@ -67,8 +67,8 @@ void Charsmap::ForEachPrefix(absl::string_view text, Visit&& visit) const {
   }
 }
 
-absl::optional<Charsmap::Match> Charsmap::FindLongest(absl::string_view text) const {
-  absl::optional<Match> longest;
+std::optional<Charsmap::Match> Charsmap::FindLongest(absl::string_view text) const {
+  std::optional<Match> longest;
   ForEachPrefix(text, [&](const Match& match) {
     longest = match;
     return true;
@@ -76,8 +76,8 @@ absl::optional<Charsmap::Match> Charsmap::FindLongest(absl::string_view text) co
   return longest;
 }
 
-absl::optional<Charsmap::Match> Charsmap::FindShortest(absl::string_view text) const {
-  absl::optional<Match> shortest;
+std::optional<Charsmap::Match> Charsmap::FindShortest(absl::string_view text) const {
+  std::optional<Match> shortest;
   ForEachPrefix(text, [&](const Match& match) {
     shortest = match;
     return false;

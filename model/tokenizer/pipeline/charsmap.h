@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 
 namespace shoal::model::pipeline {
 
@@ -28,8 +28,8 @@ class Charsmap {
   static absl::StatusOr<Charsmap> Parse(absl::string_view bytes);
 
   // The longest, or shortest, string of the map that `text` starts with.
-  absl::optional<Match> FindLongest(absl::string_view text) const;
-  absl::optional<Match> FindShortest(absl::string_view text) const;
+  std::optional<Match> FindLongest(absl::string_view text) const;
+  std::optional<Match> FindShortest(absl::string_view text) const;
 
   // The length of the longest replacement.
   size_t max_replacement_bytes() const { return max_replacement_bytes_; }
@@ -38,7 +38,7 @@ class Charsmap {
   // Calls visit(match) for each string that `text` starts with, the shortest first, until it returns false.
   template <typename Visit>
   void ForEachPrefix(absl::string_view text, Visit&& visit) const;
-  absl::optional<absl::string_view> Replacement(size_t begin) const;
+  std::optional<absl::string_view> Replacement(size_t begin) const;
 
   std::vector<uint32_t> units_;
   std::string replacements_;

@@ -5,10 +5,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 #include "model/tokenizer/pipeline/pipeline_tokenizer.h"
 
 namespace shoal::model {
@@ -19,7 +19,7 @@ absl::StatusOr<std::unique_ptr<PipelineTokenizer>> LoadTokenizerJson(absl::strin
 // What BertTokenizer is given, with its defaults.
 struct BertVocabularyOptions {
   bool do_lower_case = true;
-  absl::optional<bool> strip_accents;  // like do_lower_case when not set
+  std::optional<bool> strip_accents;  // like do_lower_case when not set
   bool tokenize_chinese_chars = true;
 };
 

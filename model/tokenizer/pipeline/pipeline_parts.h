@@ -2,9 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "absl/types/optional.h"
 #include "model/tokenizer/pipeline/added_tokens.h"
 #include "model/tokenizer/pipeline/decoder.h"
 #include "model/tokenizer/pipeline/normalizer.h"
@@ -22,7 +22,7 @@ struct Parts {
   std::unique_ptr<PostProcessor> post_processor;  // may be null: the pair follows the text, with type id 1
   std::unique_ptr<Decoder> decoder;               // may be null: a space between tokens
 
-  absl::optional<AddedTokens> added;  // made from added_tokens by PipelineTokenizer::Make
+  std::optional<AddedTokens> added;  // made from added_tokens by PipelineTokenizer::Make
 };
 
 }  // namespace shoal::model::pipeline

@@ -198,7 +198,7 @@ std::string PipelineTokenizer::Decode(absl::Span<const uint32_t> ids, bool skip_
   return absl::StrJoin(tokens, "");
 }
 
-absl::optional<uint32_t> PipelineTokenizer::IdOf(absl::string_view token) const {
+std::optional<uint32_t> PipelineTokenizer::IdOf(absl::string_view token) const {
   if (const auto id = parts_->added->IdOf(token)) return id;
   return parts_->model->vocabulary().Find(token);
 }

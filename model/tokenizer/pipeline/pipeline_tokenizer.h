@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "model/tokenizer/pipeline/encoding.h"
 
@@ -41,7 +41,7 @@ class PipelineTokenizer {
   // The text of `ids`. Ids that no token has are skipped, and special tokens if so wanted.
   std::string Decode(absl::Span<const uint32_t> ids, bool skip_special_tokens = true) const;
 
-  absl::optional<uint32_t> IdOf(absl::string_view token) const;
+  std::optional<uint32_t> IdOf(absl::string_view token) const;
   // The token's spelling in the vocabulary; nullptr when there is none.
   const std::string* TokenOf(uint32_t id) const;
 

@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 #include "model/tokenizer/pipeline/json_object.h"
 #include "model/tokenizer/pipeline/vocabulary.h"
 
@@ -90,7 +90,7 @@ struct UnigramPieces {
     bool is_segment = true;  // whether a text may be segmented into it
   };
   std::vector<Piece> pieces;  // by id
-  absl::optional<uint32_t> unk_id;
+  std::optional<uint32_t> unk_id;
   double unk_score = 0;        // of a character that no piece starts with
   bool byte_fallback = false;  // whether unknown text becomes <0xNN> tokens, one per byte
   bool float_sums = false;     // whether scores of paths are rounded to float, as SentencePiece does

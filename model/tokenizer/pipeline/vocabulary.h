@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,7 +10,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 #include "absl/types/span.h"
 
 namespace shoal::model::pipeline {
@@ -32,9 +32,9 @@ class Vocabulary {
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
 
-  absl::optional<uint32_t> Find(absl::string_view text) const {
+  std::optional<uint32_t> Find(absl::string_view text) const {
     const auto it = ids_.find(text);
-    if (it == ids_.end()) return absl::nullopt;
+    if (it == ids_.end()) return std::nullopt;
     return it->second;
   }
   // The text of `id`, or nullptr when no token has this id.

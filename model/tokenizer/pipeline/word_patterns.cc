@@ -102,11 +102,11 @@ size_t Llama3End(absl::string_view text, size_t begin, size_t max_digits) {
 
 }  // namespace
 
-absl::optional<WordPattern> FindWordPattern(absl::string_view regex) {
+std::optional<WordPattern> FindWordPattern(absl::string_view regex) {
   if (regex == kGpt2Regex) return WordPattern::kGpt2;
   if (regex == kLlama3Regex) return WordPattern::kLlama3;
   if (regex == kQwen2Regex) return WordPattern::kQwen2;
-  return absl::nullopt;
+  return std::nullopt;
 }
 
 size_t WordEnd(WordPattern pattern, absl::string_view text, size_t begin) {

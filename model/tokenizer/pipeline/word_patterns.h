@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/optional.h"
 
 namespace shoal::model::pipeline {
 
@@ -16,7 +16,7 @@ enum class WordPattern {
 };
 
 // The pattern whose text is exactly `regex`.
-absl::optional<WordPattern> FindWordPattern(absl::string_view regex);
+std::optional<WordPattern> FindWordPattern(absl::string_view regex);
 
 // The end of the word of `text` (valid UTF-8) that begins at byte `begin` < text.size(). The patterns match
 // everywhere, so a text is all words. Linear in the length of the word and the white space after it.
