@@ -358,19 +358,24 @@ TEST_CASE("The status names a server whose session is broken rather than who owe
   CHECK_THAT(StallsOf(&h)[0], Catch::Matchers::StartsWith("job 1, round 3: waits for s to come back"));
 }
 
+// The server reports that its shard has version 3 and lacks these slots.
+void ReportMissing(Harness* h, uint64_t server, SlotRange slots) {
+  NodeReport report;
+  ShardProgress& progress = *report.mutable_shard_progress();
+  progress.set_job(1);
+  progress.set_view(h->CurrentView().view());
+  progress.set_version(3);
+  MissingSlots& missing = *progress.add_missing();
+  missing.set_slot_begin(slots.begin);
+  missing.set_slot_end(slots.end);
+  REQUIRE(h->Report(server, report).ok());
+}
+
 TEST_CASE("The status names the slots of a stall and their worker") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
-  NodeReport report;
-  ShardProgress& progress = *report.mutable_shard_progress();
-  progress.set_job(1);
-  progress.set_view(h.CurrentView().view());
-  progress.set_version(3);
-  MissingSlots& missing = *progress.add_missing();
-  missing.set_slot_begin(1);
-  missing.set_slot_end(2);
-  REQUIRE(h.Report(s, report).ok());
+  ReportMissing(&h, s, {1, 2});
   CHECK(StallsOf(&h).empty());
   h.Pass(absl::Seconds(3), {s, w});
   REQUIRE(StallsOf(&h).size() == 1);
@@ -407,15 +412,7 @@ TEST_CASE("The status waits for no node that owes nothing, though its session is
   h.Start({s}, {w1, w2}, PlainSpec());
   const SlotAssignment slots = h.CurrentView().slots(0);
   const std::string awaited = slots.worker().name(), other = awaited == "w1" ? "w2" : "w1";
-  NodeReport report;
-  ShardProgress& progress = *report.mutable_shard_progress();
-  progress.set_job(1);
-  progress.set_view(h.CurrentView().view());
-  progress.set_version(3);
-  MissingSlots& missing = *progress.add_missing();
-  missing.set_slot_begin(slots.slot_begin());
-  missing.set_slot_end(slots.slot_end());
-  REQUIRE(h.Report(s, report).ok());
+  ReportMissing(&h, s, {slots.slot_begin(), slots.slot_end()});
   h.Pass(absl::Milliseconds(2400), {s, w1, w2});
   h.Break(awaited == "w1" ? w2 : w1);
   h.Pass(absl::Milliseconds(200), {s, awaited == "w1" ? w1 : w2});

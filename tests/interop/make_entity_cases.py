@@ -2,7 +2,7 @@
 
     pip install seqeval==1.2.2
     python3 tests/interop/make_entity_cases.py tasks                     # the tables in the tree
-    python3 tests/interop/make_entity_cases.py /tmp/more --cases 20000   # as many more as wanted
+    python3 tests/interop/make_entity_cases.py out/entity_cases --cases 20000   # as many more as wanted
 
 tasks/entities_test.cc checks the tables in the tree, and those in the folder $SHOAL_ENTITY_CASES.
 """

@@ -81,7 +81,7 @@ class FuseDecoder : public Decoder {
   void Apply(std::vector<std::string>* tokens) const override { *tokens = {absl::StrJoin(*tokens, "")}; }
 };
 
-// Removes up to so many of a character at the ends of each token.
+// Removes at most `start` and `stop` of a character from the beginning and the end of each token.
 class StripDecoder : public Decoder {
  public:
   StripDecoder(std::string content, uint32_t start, uint32_t stop)
