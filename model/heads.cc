@@ -12,6 +12,8 @@ absl::Span<const HeadInfo> Heads() {
        LabelCount::kOne},
       {HEAD_TYPE_LABELS, "any number of labels per text", "multi_label_classification",
        LossKind::kSigmoidCrossEntropy, TargetKind::kNumbers, LabelCount::kOneOrMore},
+      {HEAD_TYPE_TOKEN_CLASSES, "one label per word", "", LossKind::kCrossEntropy, TargetKind::kTokenClasses,
+       LabelCount::kOneOrMore},
       {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, TargetKind::kNone,
        LabelCount::kNone},
   };

@@ -80,8 +80,11 @@ struct Examples {
         tokens.push_back(static_cast<int32_t>(random.UniformInt(config.vocab_size)));
       offsets.push_back(static_cast<int32_t>(tokens.size()));
     }
-    if (HeadOf(config.head).target == TargetKind::kClass) {
+    const TargetKind target = HeadOf(config.head).target;
+    if (target == TargetKind::kClass) {
       for (size_t e = 0; e < lengths.size(); ++e) classes.push_back(static_cast<int32_t>((e + 2) % 3));
+    } else if (target == TargetKind::kTokenClasses) {
+      for (size_t t = 0; t < tokens.size(); ++t) classes.push_back(static_cast<int32_t>(t % 4) - 1);
     } else {
       for (size_t i = 0; i < lengths.size() * config.labels.size(); ++i)
         targets.push_back(static_cast<float>(i % 2));
@@ -110,7 +113,7 @@ class Oracle {
   Oracle(const ModelConfig& config, const Doubles& theta)
       : recipe_(MakeRecipe(config)), theta_(theta), layers_(theta_) {}
 
-  // The sum over the examples, or with a language model over the predicted tokens.
+  // The sum over the examples, or over the tokens that have a label.
   double Loss(const Examples& examples) const {
     double loss = 0;
     for (size_t e = 0; e + 1 < examples.offsets.size(); ++e) {
@@ -139,6 +142,12 @@ class Oracle {
       loss += PlainCrossEntropy(Doubles(row, row + head.words.rows), examples.tokens[i + 1]);
     }
     return loss;
+  }
+
+  double HeadLoss(const TokenClassificationHeadSpec& head, const Examples& examples, size_t example) const {
+    const int32_t begin = examples.offsets[example], end = examples.offsets[example + 1];
+    return layers_.TokenLoss(head, Hidden(examples, example),
+                             absl::MakeConstSpan(examples.classes).subspan(begin, end - begin));
   }
 
   double HeadLoss(const ClassificationHeadSpec& head, const Examples& examples, size_t example) const {

@@ -104,7 +104,7 @@ void CheckAgainstOracle(const ModelConfig& config) {
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: post-norm") {
-  for (HeadType head : {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS}) {
+  for (HeadType head : {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS, HEAD_TYPE_TOKEN_CLASSES}) {
     CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_POST, head));
   }
 }
@@ -132,9 +132,10 @@ ModelConfig WithDropout(ModelConfig config) {
   return config;
 }
 
-// An encoder, a decoder, and an encoder with n-grams.
+// Encoders with a label for each example and for each token, a decoder, and an encoder with n-grams.
 std::vector<ModelConfig> EachKind() {
-  return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallGpt2(), SmallEncoderNgrams()};
+  return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
+          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_TOKEN_CLASSES), SmallGpt2(), SmallEncoderNgrams()};
 }
 
 double Norm(const std::vector<float>& a) {
@@ -280,8 +281,10 @@ TEST_CASE("A slot cut into micro-batches draws the same dropout masks") {
       const std::vector<int32_t> offsets = {0, examples.offsets[e + 1] - examples.offsets[e]};
       step.batch.tokens = absl::MakeConstSpan(examples.tokens).subspan(examples.offsets[e], offsets[1]);
       step.batch.offsets = offsets;
-      step.batch.classes =
-          absl::MakeConstSpan(examples.classes).subspan(std::min(e, examples.classes.size()), 1);
+      const bool of_tokens = HeadOf(config.head).target == TargetKind::kTokenClasses;
+      const size_t first = of_tokens ? static_cast<size_t>(examples.offsets[e]) : e;
+      step.batch.classes = absl::MakeConstSpan(examples.classes)
+                               .subspan(std::min(first, examples.classes.size()), of_tokens ? offsets[1] : 1);
       step.accumulate = e > 0;
       kernels::LossSum sum;
       REQUIRE(model->Forward(step, kGo, &sum));

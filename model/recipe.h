@@ -106,7 +106,13 @@ struct LanguageModelHeadSpec {
   MatrixParameter words;  // [V,C]; tied: the embedding's
 };
 
-using HeadSpec = std::variant<ClassificationHeadSpec, LanguageModelHeadSpec>;
+// A label for each token of the batch that has one: labels(dropout(x))
+struct TokenClassificationHeadSpec {
+  double dropout = 0;
+  LinearSpec labels;  // [L,C]
+};
+
+using HeadSpec = std::variant<ClassificationHeadSpec, LanguageModelHeadSpec, TokenClassificationHeadSpec>;
 
 struct Recipe {
   Parameters parameters;

@@ -29,7 +29,15 @@ void CompleteFormat(DataSpec* data) {
   }
 }
 
+// The columns of these files have no names.
+void CompleteConll(DataSpec* data) {
+  if (data->format() != DATA_FORMAT_CONLL || !data->has_format()) return;
+  if (data->text_size() == 0) data->add_text("1");
+  if (!data->has_label()) data->set_label("-1");
+}
+
 void CompleteData(const JobSpec& job, DataSpec* data) {
+  CompleteConll(data);
   if (data->files_size() > 0 && !data->has_split()) FillDefaults(data->mutable_split());
   const std::string& separator = RuleOf(job.task()).label_separator();
   if (!separator.empty() && !data->has_label_separator()) data->set_label_separator(separator);

@@ -16,6 +16,7 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
 
 constexpr Architecture kArchitectures[] = {
     {"BertForSequenceClassification", kSequenceHeads, SequenceHead},
+    {"BertForTokenClassification", kTokenHeads, AddTokenHead},
 };
 
 constexpr Family Make() {

@@ -57,6 +57,7 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
 
 constexpr Architecture kArchitectures[] = {
     {"DistilBertForSequenceClassification", kSequenceHeads, SequenceHead},
+    {"DistilBertForTokenClassification", kTokenHeads, AddTokenHead},
 };
 
 constexpr Family Make() {

@@ -110,6 +110,14 @@ void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLa
   if (family.norm == NORM_PLACEMENT_PRE) body->stack.last_norm = encoder.LastNorm();
 }
 
+HeadSpec AddTokenHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
+  TokenClassificationHeadSpec head;
+  head.dropout = config.hidden_dropout_prob;
+  head.labels =
+      builder->Linear("classifier", static_cast<int64_t>(config.labels.size()), config.hidden_size);
+  return head;
+}
+
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder) {
   ClassificationHeadSpec head;

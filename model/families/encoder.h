@@ -66,7 +66,11 @@ void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLa
 // The heads of ...ForSequenceClassification.
 inline constexpr HeadType kSequenceHeads[] = {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS};
 
-// Adds the parameters of one of them. The caller sets what differs from BERT's head.
+// The heads of ...ForTokenClassification, which have the same parameters in all of these families.
+inline constexpr HeadType kTokenHeads[] = {HEAD_TYPE_TOKEN_CLASSES};
+HeadSpec AddTokenHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder);
+
+// Adds the parameters of one of kSequenceHeads. The caller sets what differs from BERT's head.
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder);
 

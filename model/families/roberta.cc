@@ -23,9 +23,11 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
 
 constexpr Architecture kArchitectures[] = {
     {"RobertaForSequenceClassification", kSequenceHeads, SequenceHead},
+    {"RobertaForTokenClassification", kTokenHeads, AddTokenHead},
 };
 constexpr Architecture kPreLayerNormArchitectures[] = {
     {"RobertaPreLayerNormForSequenceClassification", kSequenceHeads, SequenceHead},
+    {"RobertaPreLayerNormForTokenClassification", kTokenHeads, AddTokenHead},
 };
 
 void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {

@@ -73,6 +73,36 @@ TEST_CASE("So are those of a head without a dense layer, with a bag of n-grams, 
   }
 }
 
+TEST_CASE("A head for tokens, its loss and its gradients are those of float64") {
+  LayerHarness harness;
+  const TokenClassificationHeadSpec spec = {0, harness.builder.Linear("labels", kLabels, kChannels)};
+  std::vector<int32_t> classes;
+  for (int32_t token = 0; token < harness.rows(); ++token) classes.push_back(token % (kLabels + 1) - 1);
+  harness.batch().classes = classes;
+  const auto plain = [&](const Doubles& theta, const Doubles& x) {
+    return PlainLayers(theta).TokenLoss(spec, x, classes);
+  };
+  CheckHead(harness, spec, plain, plain);
+}
+
+TEST_CASE("A head for tokens gives the logits of labelled tokens, or of all in a batch without labels") {
+  LayerHarness harness;
+  const TokenClassificationHeadSpec spec = {0, harness.builder.Linear("labels", kLabels, kChannels)};
+  const std::unique_ptr<Head> head = MakeHead(harness.plan, spec);
+  Pass pass = harness.Start();
+  pass.training = false;
+  std::vector<float> x = harness.Random(kChannels, 14);
+  std::vector<float> all(harness.rows() * kLabels), one(kLabels);
+  CHECK(head->Evaluate(pass, harness.View(x), absl::MakeSpan(all)).rows == 0);
+  std::vector<int32_t> classes(harness.rows(), -1);
+  classes[2] = 1;
+  pass.batch.classes = classes;
+  CHECK(head->Evaluate(pass, harness.View(x), absl::MakeSpan(one)).rows == 1);
+  CHECK(one == std::vector<float>(all.begin() + 2 * kLabels, all.begin() + 3 * kLabels));
+  classes[2] = -1;
+  CHECK(head->Evaluate(pass, harness.View(x), {}).rows == 0);  // no token has a label
+}
+
 // The matrix is the head's own, not the word embeddings, whose gradient is added to in any case.
 void CheckLanguageModelHead(std::vector<int32_t> offsets) {
   LayerHarness harness(std::move(offsets));

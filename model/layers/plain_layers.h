@@ -148,6 +148,19 @@ class PlainLayers {
     return PlainCrossEntropy(logits, label);
   }
 
+  // The loss of the tokens whose class is not negative; their rows are `x` [T,C].
+  double TokenLoss(const TokenClassificationHeadSpec& spec, const Doubles& x,
+                   absl::Span<const int32_t> classes) const {
+    const Doubles logits = Linear(spec.labels, x);
+    const int64_t labels = spec.labels.weight.rows;
+    double loss = 0;
+    for (size_t t = 0; t < classes.size(); ++t) {
+      const auto row = logits.begin() + static_cast<int64_t>(t) * labels;
+      if (classes[t] >= 0) loss += PlainCrossEntropy(Doubles(row, row + labels), classes[t]);
+    }
+    return loss;
+  }
+
   // The logits of an example, without those of the n-grams.
   Doubles Labels(const ClassificationHeadSpec& spec, absl::Span<const int32_t> tokens,
                  const Doubles& x) const {

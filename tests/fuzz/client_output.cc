@@ -177,7 +177,7 @@ class Client {
   }
 
  private:
-  TaskType ATask() { return static_cast<TaskType>(source_->Below(5)); }  // the last one is unknown
+  TaskType ATask() { return static_cast<TaskType>(source_->Below(6)); }  // the last one is unknown
 
   // `message`, or a changed one, or any other, as it arrives.
   template <typename Message>

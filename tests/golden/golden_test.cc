@@ -38,6 +38,7 @@ constexpr double kFloat32Noise = 1e-6;
 constexpr const char* kDumpsInTree[] = {"bert_sequence",
                                         "bert_regression",
                                         "bert_multilabel",
+                                        "bert_token",
                                         "roberta_sequence",
                                         "roberta_prelayernorm_sequence",
                                         "distilbert_sequence",
@@ -70,7 +71,7 @@ std::vector<int64_t> ReadIntegers(const SafetensorsReader& file, const char* nam
 struct PackedBatch {
   std::vector<int32_t> tokens, types, offsets{0}, classes;
   std::vector<float> targets;
-  std::vector<uint64_t> places;  // positions of the tokens in the padded batch
+  std::vector<uint64_t> logit_places;  // rows of logits in the padded batch, where they are of tokens
 
   model::Batch view() const { return {tokens, types, offsets, classes, targets}; }
 };
@@ -84,18 +85,26 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
   if (file.Find("token_type_ids").ok()) types = ReadIntegers(file, "token_type_ids");
   const uint64_t examples = (*file.Find("input_ids"))->shape[0], length = ids.size() / examples;
   PackedBatch batch;
+  std::vector<uint64_t> places;  // positions of the tokens in the padded batch
   for (uint64_t b = 0; b < examples; ++b) {
     for (uint64_t i = b * length; i < (b + 1) * length; ++i) {
       if (mask[i] == 0) continue;
-      batch.places.push_back(i);
+      places.push_back(i);
       batch.tokens.push_back(static_cast<int32_t>(ids[i]));
       if (!types.empty()) batch.types.push_back(static_cast<int32_t>(types[i]));
     }
     batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
   }
   const TargetKind target = model::HeadOf(head).target;
-  if (target == TargetKind::kNone) return batch;
-  if (target == TargetKind::kClass) {
+  if (target == TargetKind::kNone) {
+    batch.logit_places = places;
+  } else if (target == TargetKind::kTokenClasses) {
+    const std::vector<int64_t> labels = ReadIntegers(file, "labels");
+    for (uint64_t place : places) {
+      batch.classes.push_back(static_cast<int32_t>(labels[place]));
+      if (labels[place] >= 0) batch.logit_places.push_back(place);
+    }
+  } else if (target == TargetKind::kClass) {
     for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
   } else {
     batch.targets = Ok(file.ReadFloats("labels"));
@@ -150,20 +159,20 @@ class Reference {
     rows_ = loss.rows;
     return loss.loss / rows();
   }
-  // The logits of each example, or for a language model of each token, one after another.
+  // The logits of each example, or of each token that has some, one after another.
   std::vector<float> Logits() {
-    std::vector<float> logits(config_.causal() ? batch_.tokens.size() * config_.vocab_size
-                                               : (batch_.offsets.size() - 1) * config_.labels.size());
+    const size_t rows = batch_.logit_places.empty() ? batch_.offsets.size() - 1 : batch_.logit_places.size();
+    std::vector<float> logits(rows * columns());
     model_->Evaluate(theta.data(), batch_.view(), absl::MakeSpan(logits));
     return logits;
   }
-  // The dump's logits without those of padding.
+  // The dump's logits without those of padding and of tokens without a label.
   std::vector<float> RealLogits(const std::vector<float>& padded) const {
-    if (!config_.causal()) return padded;
+    if (batch_.logit_places.empty()) return padded;
     std::vector<float> real;
-    for (uint64_t place : batch_.places) {
-      const auto begin = padded.begin() + static_cast<int64_t>(place) * config_.vocab_size;
-      real.insert(real.end(), begin, begin + config_.vocab_size);
+    for (uint64_t place : batch_.logit_places) {
+      const auto begin = padded.begin() + static_cast<int64_t>(place) * columns();
+      real.insert(real.end(), begin, begin + columns());
     }
     return real;
   }
@@ -176,6 +185,10 @@ class Reference {
   std::vector<float> gradient;
 
  private:
+  int64_t columns() const {
+    return config_.labels.empty() ? config_.vocab_size : static_cast<int64_t>(config_.labels.size());
+  }
+
   const model::ModelConfig config_;
   const model::Parameters parameters_;
   const PackedBatch batch_;

@@ -37,6 +37,8 @@ DUMPS = {
     "bert_multilabel": (transformers.BertForSequenceClassification,
                         ENCODER | dict(num_labels=4, problem_type="multi_label_classification", num_hidden_layers=1,
                                        layer_norm_eps=1e-3), False),
+    "bert_token": (transformers.BertForTokenClassification,
+                   ENCODER | dict(num_labels=5, num_hidden_layers=1, layer_norm_eps=1e-3), False),
     "roberta_prelayernorm_sequence": (transformers.RobertaPreLayerNormForSequenceClassification,
                                       ROBERTA | dict(num_labels=3), False),
     "roberta_sequence": (transformers.RobertaForSequenceClassification,
@@ -76,7 +78,7 @@ def fill(model, rng):
             parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
 
 
-def make_inputs(config, causal, with_types, rng):
+def make_inputs(config, head, with_types, rng):
     """A batch by the model's argument names, padded on the right."""
     batch, longest = len(LENGTHS), max(LENGTHS)
     ids = torch.full((batch, longest), config.pad_token_id)
@@ -90,8 +92,12 @@ def make_inputs(config, causal, with_types, rng):
     inputs = {"input_ids": ids, "attention_mask": mask}
     if with_types:
         inputs["token_type_ids"] = types
-    if causal:
+    if head == "causal":
         inputs["labels"] = ids.masked_fill(mask == 0, -100)
+    elif head == "token":
+        # Without a label: padding, and every third token.
+        labels = torch.arange(batch * longest).reshape(batch, longest)
+        inputs["labels"] = (labels % config.num_labels).masked_fill((mask == 0) | (labels % 3 == 0), -100)
     elif config.problem_type == "regression":
         inputs["labels"] = torch.tensor([[rng.uniform(-2, 2)] for _ in LENGTHS])
     elif config.problem_type == "multi_label_classification":
@@ -102,10 +108,12 @@ def make_inputs(config, causal, with_types, rng):
     return inputs
 
 
-def loss_of(config, causal, logits, labels):
+def loss_of(config, head, logits, labels):
     """The model's own loss, without the cast of a language model's logits to float32 in `transformers`."""
-    if causal:
+    if head == "causal":
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+    if head == "token":
+        return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
     if config.problem_type == "regression":
         return F.mse_loss(logits, labels.double())
     if config.problem_type == "multi_label_classification":
@@ -133,8 +141,8 @@ def dump(name, folder):
     fill(model, rng)
     save_model(model, folder)
 
-    causal = model_class is transformers.GPT2LMHeadModel
-    inputs = make_inputs(config, causal, with_types, rng)
+    head = name.split("_")[-1]
+    inputs = make_inputs(config, head, with_types, rng)
     labels = inputs["labels"]
     save(folder / "inputs.safetensors", inputs)
 
@@ -146,7 +154,7 @@ def dump(name, folder):
         model.zero_grad()
         logits = model(**{key: value for key, value in inputs.items() if key != "labels"}).logits
         assert logits.dtype == torch.float64
-        loss = loss_of(config, causal, logits, labels)
+        loss = loss_of(config, head, logits, labels)
         loss.backward()
         return loss, logits
 
