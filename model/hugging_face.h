@@ -14,7 +14,7 @@
 
 namespace shoal::model {
 
-// The files of a folder, beside the vocabulary (model/tokenizer/tokenizer.h).
+// The files of a folder, beside those of the tokenizer (model/tokenizer/pretrained_tokenizer.h).
 inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kWeightsFile[] = "model.safetensors";
 inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";  // optional

@@ -1,5 +1,7 @@
 #include "tasks/class_labels.h"
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "absl/status/status.h"
@@ -22,6 +24,19 @@ absl::StatusOr<std::vector<std::string>> DistinctLabels(const ExampleSet& traini
                                                    labels.size()));
   }
   return std::vector<std::string>(labels.begin(), labels.end());
+}
+
+std::vector<float> Softmax(absl::Span<const float> logits) {
+  std::vector<float> values(logits.begin(), logits.end());
+  const float largest = *std::max_element(values.begin(), values.end());
+  float sum = 0;
+  for (float& value : values) sum += value = std::exp(value - largest);
+  for (float& value : values) value /= sum;
+  return values;
+}
+
+int LargestLogit(absl::Span<const float> logits) {
+  return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
 }  // namespace shoal::tasks

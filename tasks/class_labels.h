@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "tasks/data/example.h"
 
 namespace shoal::tasks {
@@ -14,5 +15,10 @@ absl::Status CheckNotEmpty(const std::string& label);
 
 // The labels of the training examples, sorted. Errors: INVALID_ARGUMENT when there are fewer than `least`.
 absl::StatusOr<std::vector<std::string>> DistinctLabels(const ExampleSet& training, size_t least);
+
+// The probabilities of the labels of one row of logits, and the label with the largest; of equal ones, the
+// first.
+std::vector<float> Softmax(absl::Span<const float> logits);
+int LargestLogit(absl::Span<const float> logits);
 
 }  // namespace shoal::tasks

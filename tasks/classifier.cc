@@ -8,6 +8,7 @@
 #include "kernels/tensor.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
+#include "model/tokenizer/pretrained_tokenizer.h"
 #include "tasks/data/reader.h"
 #include "tasks/evaluation.h"
 #include "tasks/registry.h"
@@ -27,11 +28,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   }
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
   SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, model::ReadMaxLength(env, folder, classifier->config_));
-  SHOAL_ASSIGN_OR_RETURN(const std::string vocabulary,
-                         env->ReadFile(JoinPath(folder, model::kVocabularyFile)));
-  auto tokenizer = model::LoadTokenizer(vocabulary);
-  if (!tokenizer.ok()) return Annotate(tokenizer.status(), JoinPath(folder, model::kVocabularyFile));
-  classifier->tokenizer_ = *std::move(tokenizer);
+  SHOAL_ASSIGN_OR_RETURN(classifier->tokenizer_, model::ReadTokenizer(env, folder));
   const model::Parameters parameters = model::MakeParameters(classifier->config_);
   SHOAL_ASSIGN_OR_RETURN(model::LoadedWeights weights, model::ReadWeights(env, folder, parameters));
   if (std::find(weights.found.begin(), weights.found.end(), false) != weights.found.end()) {
@@ -50,13 +47,29 @@ std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSu
   return logits;
 }
 
-std::vector<float> Classifier::Predict(absl::string_view text) {
-  Example example;
-  example.text = std::string(text);
+std::vector<float> Classifier::LogitsOf(const EncodedPart& part) {
+  std::vector<float> all;
+  for (uint64_t example = 0; example < part.size(); ++example) {
+    kernels::LossSum loss;
+    const std::vector<float> logits = Logits(buffer_.Gather(part, {example}), &loss);
+    all.insert(all.end(), logits.begin(), logits.end());
+  }
+  return all;
+}
+
+Classifier::Prediction Classifier::Predict(absl::string_view text) {
+  Prediction prediction;
+  const Example example = task_->ExampleOf(std::string(text));
   EncodedPart part;
   task_->AppendTokens(example, TokenizerEncoder(*tokenizer_), max_length_, &part);
-  kernels::LossSum loss;
-  return task_->Predict(Logits(buffer_.Gather(part, {0}), &loss));
+  const std::vector<float> logits = LogitsOf(part);
+  if (task_->target_kind() == TargetKind::kTokenClasses) {
+    prediction.spans = task_->PredictSpans(example, part, config_.labels, logits);
+  } else {
+    prediction.values = task_->Predict(logits);
+  }
+  prediction.text = example.text;
+  return prediction;
 }
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
@@ -70,7 +83,7 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
     const model::Batch batch = buffer_.Gather(part, {example});
     kernels::LossSum loss;
     const std::vector<float> logits = Logits(batch, &loss);
-    CountBatch(*task_, batch, logits, loss, &statistics);
+    CountBatch(*task_, config_.labels, batch, logits, loss, &statistics);
   }
   return statistics;
 }

@@ -31,8 +31,13 @@ class Classifier {
 
   const Task& task() const { return *task_; }
 
-  // A value for each label: Task::Predict.
-  std::vector<float> Predict(absl::string_view text);
+  // What a task predicts of a text.
+  struct Prediction {
+    std::string text;                 // that `spans` are places in: valid UTF-8
+    std::vector<float> values;        // for each label: Task::Predict; empty where each word has a label
+    std::vector<LabelledSpan> spans;  // where each word has a label: Task::PredictSpans
+  };
+  Prediction Predict(absl::string_view text);
 
   // The statistics over the examples in the files. `data`: format, text, label. Errors: those of
   // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
@@ -42,6 +47,8 @@ class Classifier {
  private:
   Classifier() = default;
   std::vector<float> Logits(const model::Batch& batch, kernels::LossSum* loss);
+  // Of all examples, one after another.
+  std::vector<float> LogitsOf(const EncodedPart& part);
 
   const Task* task_ = nullptr;
   model::ModelConfig config_;

@@ -32,6 +32,9 @@ class TokenizerEncoder final : public TextEncoder {
   std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
     return tokenizer_.Encode(text, max_tokens);
   }
+  Encoding EncodeWithOffsets(absl::string_view text) const override {
+    return tokenizer_.EncodeWithOffsets(text);
+  }
 
  private:
   const model::Tokenizer& tokenizer_;

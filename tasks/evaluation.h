@@ -1,6 +1,8 @@
 // Counts a batch that a model has computed for a task's statistics.
 #pragma once
 
+#include <string>
+
 #include "absl/types/span.h"
 #include "kernels/loss.h"
 #include "model/batch.h"
@@ -9,8 +11,9 @@
 
 namespace shoal::tasks {
 
-// Adds the batch to `statistics`. `logits` and `loss`: what Model::Evaluate returned.
-void CountBatch(const Task& task, const model::Batch& batch, absl::Span<const float> logits,
-                const kernels::LossSum& loss, EvaluationStatistics* statistics);
+// Adds the batch to `statistics`. `labels`: those of the model; `logits` and `loss`: what Model::Evaluate
+// returned.
+void CountBatch(const Task& task, absl::Span<const std::string> labels, const model::Batch& batch,
+                absl::Span<const float> logits, const kernels::LossSum& loss, EvaluationStatistics* statistics);
 
 }  // namespace shoal::tasks

@@ -8,11 +8,12 @@
 namespace shoal::tasks {
 
 // Each is in its own file.
-const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling();
+const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling(),
+    &TokenClassification();
 
 absl::Span<const Task* const> Tasks() {
   static const Task* const kTasks[] = {&TextClassification(), &TextRegression(), &MultilabelClassification(),
-                                       &CausalLanguageModelling()};
+                                       &CausalLanguageModelling(), &TokenClassification()};
   return kTasks;
 }
 

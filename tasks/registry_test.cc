@@ -13,6 +13,7 @@ ExampleSet Training(const Task& task) {
   ExampleSet set;
   for (const char* label : {"1", "2"}) {
     set.examples.emplace_back();
+    if (task.reads_words()) set.examples.back().words = {{0, 1}};
     REQUIRE(task.ReadLabels({label}, &set.examples.back()).ok());
   }
   return set;
@@ -22,6 +23,11 @@ ExampleSet Training(const Task& task) {
 class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {7}; }
+  Encoding EncodeWithOffsets(absl::string_view) const override {
+    Encoding encoding;
+    encoding.Append(7, 0, {0, 1}, TokenSource::kFirst);
+    return encoding;
+  }
 };
 
 // The statistics of a model that predicts both correctly.
@@ -43,6 +49,7 @@ EvaluationStatistics Counted(const Task& task) {
     for (size_t i = 0; i < labels->size(); ++i) logits.push_back(static_cast<int32_t>(i) == label ? 2 : 1);
   }
   Outcome outcome;
+  outcome.labels = *labels;
   outcome.offsets = offsets;
   outcome.classes = part.classes;
   outcome.targets = part.targets;
@@ -112,7 +119,8 @@ TEST_CASE("What a task does with labels is what its rule says") {
   for (const Task* task : Tasks()) {
     INFO(TaskType_Name(task->type()));
     CHECK(RuleOf(task->type()).has_classes() == (task->rare_labels() != RareLabels::kKept));
-    CHECK(RuleOf(task->type()).label_separator().empty() == !task->reads_lists());
+    const bool separates = task->reads_lists() && !task->reads_words();
+    CHECK(RuleOf(task->type()).label_separator().empty() == !separates);
   }
 }
 

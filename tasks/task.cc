@@ -1,9 +1,17 @@
 #include "tasks/task.h"
 
+#include <utility>
+
 #include "common/base/status.h"
 #include "tasks/statistics.h"
 
 namespace shoal::tasks {
+
+Example Task::ExampleOf(std::string text) const {
+  Example example;
+  example.text = std::move(text);
+  return example;
+}
 
 void Task::AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                         EncodedPart* part) const {

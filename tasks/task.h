@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/base/encoding.h"
 #include "proto/job.pb.h"
 #include "proto/scheduler.pb.h"
 #include "tasks/data/example.h"
@@ -35,13 +36,22 @@ struct EncodedExample {
 class TextEncoder {
  public:
   virtual ~TextEncoder() = default;
-  // model::Tokenizer::Encode.
+  // As in model::Tokenizer.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
+  virtual Encoding EncodeWithOffsets(absl::string_view text) const = 0;
+};
+
+// A part of a text with a label, as a task predicts it.
+struct LabelledSpan {
+  std::string label;
+  TextSpan place;    // in the text
+  float score = 0;  // probability
 };
 
 // A model's output for a batch.   B: examples, N: tokens, L: labels
 // R: rows of logits: B; with kTokenClasses one for each token whose class is not negative, in order
 struct Outcome {
+  absl::Span<const std::string> labels;  // [L]: those of LabelsOf
   absl::Span<const int32_t> offsets;  // [B+1]: example b is tokens [offsets[b], offsets[b+1])
   absl::Span<const float> logits;     // [R,L]; empty with kNone
   absl::Span<const int32_t> classes;  // [B] with kClass, [N] with kTokenClasses
@@ -69,8 +79,12 @@ class Task : public LabelReader {
   virtual absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
                                                             const ExampleSet& training) const = 0;
   virtual TargetKind target_kind() const = 0;
+  // The example of a text whose labels are to be predicted.
+  virtual Example ExampleOf(std::string text) const;
   // Appends the tokens of an example, as for a prediction: here as one example, with its text cut to
   // `max_tokens`. A task may override this to make several examples of it, or to encode it in another way.
+  // With kTokenClasses `part->classes` then says which tokens a label is predicted for: those that are not
+  // negative.
   virtual void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                             EncodedPart* part) const;
   // Appends the tokens of an example, and the targets: here AppendTargets of each of AppendTokens' examples.
@@ -98,6 +112,13 @@ class Task : public LabelReader {
 
   // A value for each label from a row of logits: probabilities, or the numbers themselves.
   virtual std::vector<float> Predict(absl::Span<const float> logits) const = 0;
+  // With kTokenClasses, the parts of the text that are predicted to have a label, in order. `example`: of
+  // ExampleOf; `part`: of AppendTokens alone; `logits` [R,L] of all of its examples.
+  virtual std::vector<LabelledSpan> PredictSpans(const Example& /*example*/, const EncodedPart& /*part*/,
+                                                 absl::Span<const std::string> /*labels*/,
+                                                 absl::Span<const float> /*logits*/) const {
+    return {};
+  }
 
  protected:
   // For AppendExample: appends the example's targets to `part->classes` or `part->targets`; none with kNone.

@@ -1,6 +1,5 @@
 // One of several labels per text. Statistics: confusion[truth, prediction], row-major; with very many labels
 // confusion[label][true positives, false positives, false negatives, 0], and two zeros at the end.
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -13,11 +12,6 @@
 
 namespace shoal::tasks {
 namespace {
-
-// The label with the largest logit; of equal ones, the first.
-int LargestLogit(absl::Span<const float> logits) {
-  return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-}
 
 // A matrix of more labels exceeds the maximum size of a message (16 MiB: common/rpc/rpc.h), so no worker
 // could report it.
@@ -96,15 +90,7 @@ class TextClassificationTask final : public Task {
     return ReportsOf(CountsOf(statistics), labels);
   }
 
-  // Softmax.
-  std::vector<float> Predict(absl::Span<const float> logits) const override {
-    std::vector<float> values(logits.begin(), logits.end());
-    const float largest = *std::max_element(values.begin(), values.end());
-    float sum = 0;
-    for (float& value : values) sum += value = std::exp(value - largest);
-    for (float& value : values) value /= sum;
-    return values;
-  }
+  std::vector<float> Predict(absl::Span<const float> logits) const override { return Softmax(logits); }
 
  protected:
   absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,

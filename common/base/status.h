@@ -13,6 +13,11 @@ namespace shoal {
 
 // `status` with "context: " before its message; code and payloads stay. An OK status stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
+template <typename T>
+absl::StatusOr<T> Annotate(absl::StatusOr<T> value, absl::string_view context) {
+  if (!value.ok()) return Annotate(value.status(), context);
+  return value;
+}
 
 namespace internal {
 

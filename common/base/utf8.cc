@@ -53,6 +53,11 @@ bool IsValidUtf8(absl::string_view bytes) {
   return true;
 }
 
+size_t CountCodePoints(absl::string_view text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; }));
+}
+
 std::string ToValidUtf8(absl::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {

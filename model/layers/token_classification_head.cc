@@ -76,7 +76,7 @@ class TokenClassificationHead : public Head {
     }
     const kernels::Tensor rows = labelled_logits_.Matrix(static_cast<int64_t>(labelled_.size()));
     SHOAL_CHECK(static_cast<int64_t>(out.size()) == rows.size());
-    kernels::GatherRows(*pass.device, logits, kernels::ViewOf(labelled_), rows);
+    kernels::GatherRows(*pass.device, logits, kernels::ViewOf(absl::MakeConstSpan(labelled_)), rows);
     kernels::CopyToHost(*pass.device, rows, out);
   }
 

@@ -136,7 +136,7 @@ std::vector<NamedFile> HuggingFaceTokenizerFiles(const UnigramTokenizer& tokeniz
   return {{"tokenizer.json", writer.TokenizerJson().dump(1) + "\n"},
           {"tokenizer_config.json", writer.Config(max_length).dump(2) + "\n"},
           {"special_tokens_map.json", writer.SpecialTokensMap().dump(2) + "\n"},
-          {kVocabularyFile, tokenizer.bytes()}};
+          {"sentencepiece.model", tokenizer.bytes()}};
 }
 
 }  // namespace shoal::model

@@ -10,11 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/base/encoding.h"
 
 namespace shoal::model {
-
-// The file in an exported folder whose bytes LoadTokenizer takes (unigram vocabularies only).
-inline constexpr char kVocabularyFile[] = "sentencepiece.model";
 
 // Ids of the pieces with a special role, some or all of which may be the same id; no text is ever encoded to
 // one of them, except `unk`.
@@ -26,7 +24,7 @@ struct SpecialTokens {
   uint32_t mask = 4;  // hides a token (masked language models)
 };
 
-// A file of an export: its name inside the folder and its bytes.
+// A file of a folder: its name inside the folder and its bytes.
 struct NamedFile {
   std::string name;
   std::string bytes;
@@ -37,10 +35,14 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // `text` as ids, with cls first (unigram vocabularies only) and sep last, cut to `max_tokens` (at least 2)
-  // with those two kept. Accepts any bytes: with a unigram vocabulary, bytes that are not UTF-8 become
-  // U+FFFD.
+  // `text` as ids, with the special tokens around it that the vocabulary puts there, cut to `max_tokens` (at
+  // least 2) with those kept. Accepts any bytes; except for a vocabulary of bytes, those that are not UTF-8
+  // are read as U+FFFD.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
+
+  // The same with the place of each token in the text, and not cut. Here each word, which ends at white space
+  // of ASCII, is encoded by itself, and its tokens have the place of the word.
+  virtual Encoding EncodeWithOffsets(absl::string_view text) const;
 
   // The text of `ids` without the special tokens, in the normal form that Encode saw. Ids past the vocabulary
   // are skipped.

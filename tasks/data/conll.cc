@@ -151,7 +151,7 @@ absl::Status ReadConll(const TextFile& file, const DataSpec& data, const LabelRe
   SHOAL_ASSIGN_OR_RETURN(const ConllColumns columns, ConllColumnsOf(data));
   return ForEachTaggedSentence(file, columns, [&](const TaggedSentence& sentence) {
     Record record;
-    record.texts = ToStrings(sentence.words);
+    record.words = ToStrings(sentence.words);
     record.labels = ToStrings(sentence.tags);
     return add(std::move(record), sentence.line);
   });

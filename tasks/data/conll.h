@@ -57,7 +57,7 @@ absl::Status ForEachTaggedSentence(const TextFile& file, const ConllColumns& col
 // column, and for more than one in data.text.
 absl::StatusOr<ConllColumns> ConllColumnsOf(const DataSpec& data);
 
-// A ReadRecords (tasks/data/format.h): one record for each sentence, with its words in `texts` and its tags
+// A ReadRecords (tasks/data/format.h): one record for each sentence, with its words in `words` and its tags
 // in `labels`. Errors: also those of ConllColumnsOf.
 absl::Status ReadConll(const TextFile& file, const DataSpec& data, const LabelReader& labels,
                        const AddRecord& add);

@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "common/base/encoding.h"
+
 namespace shoal::tasks {
 
 // One record of the data; with format text a whole file, or the piece of it that is in a part.
 struct Example {
-  std::string text;                 // the text columns (Record.texts), joined with a space
+  std::string text;                 // the text columns (Record.texts) or words, joined with a space
+  std::vector<TextSpan> words;      // places of the words in the text; only for a task that reads words
   std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none with format text
   double target = 0;                // for a task whose labels are numbers
   std::string group;                // the group column; empty without one

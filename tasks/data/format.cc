@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "tasks/data/conll.h"
 
 namespace shoal::tasks {
 namespace {
@@ -63,6 +64,7 @@ absl::Span<const FormatInfo> Formats() {
       {DATA_FORMAT_CSV, RecordKind::kColumns, ReadCsv},
       {DATA_FORMAT_JSONL, RecordKind::kColumns, ReadJsonLines},
       {DATA_FORMAT_TEXT, RecordKind::kOneText, ReadText},
+      {DATA_FORMAT_CONLL, RecordKind::kColumns, ReadConll},
   };
   return kFormats;
 }

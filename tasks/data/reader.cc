@@ -24,6 +24,23 @@ absl::Status CheckUtf8(const TextFile& file) {
   });
 }
 
+// Sets the text and the words' places in it.
+absl::Status JoinWords(const std::vector<std::string>& words, Example* example) {
+  if (words.empty()) return absl::InvalidArgumentError("there are no words (data.text)");
+  example->text = absl::StrJoin(words, " ");
+  uint32_t begin = 0;
+  for (const std::string& word : words) {
+    const uint32_t end = begin + static_cast<uint32_t>(CountCodePoints(word));
+    if (end == begin) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("word ", example->words.size() + 1, " (data.text) is empty"));
+    }
+    example->words.push_back({begin, end});
+    begin = end + 1;
+  }
+  return absl::OkStatus();
+}
+
 // Appends the examples of file after file.
 class Reader {
  public:
@@ -49,6 +66,7 @@ class Reader {
     Example example;
     auto& texts = record->texts;
     example.text = texts.size() == 1 ? std::move(texts[0]) : absl::StrJoin(texts, " ");
+    if (labels_.reads_words()) SHOAL_RETURN_IF_ERROR(JoinWords(record->words, &example));
     SHOAL_RETURN_IF_ERROR(labels_.ReadLabels(std::move(record->labels), &example));
     example.group = std::move(record->group);
     example.file = static_cast<uint32_t>(set_.files.size() - 1);

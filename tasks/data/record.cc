@@ -42,8 +42,13 @@ absl::StatusOr<size_t> FindColumn(absl::Span<const absl::string_view> header, ab
   return static_cast<size_t>(it - header.begin());
 }
 
+std::vector<std::string> SplitWords(absl::string_view text) {
+  return absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
+}
+
 std::vector<std::string> SplitLabels(absl::string_view field, const DataSpec& data,
                                      const LabelReader& labels) {
+  if (labels.reads_words()) return SplitWords(field);
   if (!labels.reads_lists()) return {std::string(field)};
   std::vector<std::string> parts;
   for (absl::string_view label : absl::StrSplit(field, data.label_separator())) {
@@ -60,6 +65,14 @@ class JsonRecord {
   absl::StatusOr<std::string> String(const std::string& column, absl::string_view field) const {
     SHOAL_ASSIGN_OR_RETURN(const Json* value, Value(column, field));
     return AsString(*value, column, field);
+  }
+
+  // The elements of an array, or the words of a string.
+  absl::StatusOr<std::vector<std::string>> Words(const std::string& column, absl::string_view field) const {
+    SHOAL_ASSIGN_OR_RETURN(auto list, Array(column, field));
+    if (list.has_value()) return *std::move(list);
+    SHOAL_ASSIGN_OR_RETURN(const std::string text, String(column, field));
+    return SplitWords(text);
   }
 
   // The elements of an array, or nullopt when the value is not an array.
@@ -132,6 +145,10 @@ absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& da
   const JsonRecord values(object);
   Record record;
   for (const std::string& column : data.text()) {
+    if (labels.reads_words()) {
+      SHOAL_ASSIGN_OR_RETURN(record.words, values.Words(column, "data.text"));
+      continue;
+    }
     SHOAL_ASSIGN_OR_RETURN(std::string text, values.String(column, "data.text"));
     record.texts.push_back(std::move(text));
   }

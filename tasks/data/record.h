@@ -16,6 +16,7 @@ namespace shoal::tasks {
 
 struct Record {
   std::vector<std::string> texts;   // in the order of data.text; joined with a space, they are the text
+  std::vector<std::string> words;   // instead of texts, for a task that reads words
   std::vector<std::string> labels;  // as LabelReader::ReadLabels takes them
   std::string group;
 };
@@ -37,7 +38,8 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
                                         const LabelReader& labels);
 
 // From a JSON object whose keys are the columns. Values may be strings, numbers or booleans; the label may
-// also be an array of them where `labels` reads lists. Errors: INVALID_ARGUMENT when the line is not a JSON
+// also be an array of them where `labels` reads lists, and the text where it reads words. Instead of an array
+// of words or of their labels a string will do, in which white space separates them. Errors: INVALID_ARGUMENT when the line is not a JSON
 // object, or a column is missing or has another type.
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
                                       const LabelReader& labels);

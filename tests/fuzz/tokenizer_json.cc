@@ -40,7 +40,7 @@ TokenizerOr Load(uint8_t loader, absl::string_view file) {
 }
 
 void CheckEncoding(const model::PipelineTokenizer& tokenizer, absl::string_view text,
-                   const model::Encoding& encoding) {
+                   const Encoding& encoding) {
   const size_t characters = model::pipeline::CountCharacters(model::pipeline::ReplaceInvalidUtf8(text));
   SHOAL_CHECK(encoding.type_ids.size() == encoding.ids.size());
   SHOAL_CHECK(encoding.offsets.size() == encoding.ids.size());
@@ -48,14 +48,14 @@ void CheckEncoding(const model::PipelineTokenizer& tokenizer, absl::string_view 
   for (size_t i = 0; i < encoding.ids.size(); ++i) {
     SHOAL_CHECK(encoding.offsets[i].begin <= characters && encoding.offsets[i].end <= characters);
     // Those of the template are whatever the file says.
-    const bool is_template = encoding.sources[i] == model::TokenSource::kTemplate;
+    const bool is_template = encoding.sources[i] == TokenSource::kTemplate;
     SHOAL_CHECK(is_template || encoding.ids[i] < tokenizer.vocab_size());
   }
 }
 
 void CheckTokenizer(const model::PipelineTokenizer& tokenizer, absl::string_view text) {
   for (const bool special : {false, true}) {
-    const model::Encoding encoding = tokenizer.Encode(text, special);
+    const Encoding encoding = tokenizer.Encode(text, special);
     CheckEncoding(tokenizer, text, encoding);
     CheckEncoding(tokenizer, text, tokenizer.EncodePair(text, text, special));
     tokenizer.Decode(encoding.ids, special);

@@ -64,7 +64,7 @@ absl::Status WriteModelFolder(const std::string& folder, const model::ModelConfi
   SHOAL_ASSIGN_OR_RETURN(
       const std::string vocabulary,
       model::TrainUnigram(std::vector<absl::string_view>(words.begin(), words.end()), options));
-  return env->WriteFileAtomic(JoinPath(folder, model::kVocabularyFile), vocabulary);
+  return env->WriteFileAtomic(JoinPath(folder, "sentencepiece.model"), vocabulary);
 }
 
 std::string JobText(const ClusterOptions& options, const std::string& numerics) {

@@ -20,7 +20,7 @@
 #include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
 #include "model/hugging_face.h"
-#include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/pretrained_tokenizer.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/export_job.h"
@@ -159,8 +159,9 @@ absl::Status CheckNoModel(const std::string& folder) {
     return absl::InvalidArgumentError(
         absl::StrCat(folder, " already holds a model (", name, "): choose another --out, or remove it"));
   }
-  for (const char* name : {model::kConfigFile, model::kTokenizerConfigFile, model::kVocabularyFile,
-                           "tokenizer.json", "special_tokens_map.json"}) {
+  std::vector<std::string> names = {model::kConfigFile};
+  for (const char* name : model::TokenizerFileNames()) names.push_back(name);
+  for (const std::string& name : names) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(
         absl::StrCat(JoinPath(folder, name),

@@ -115,6 +115,38 @@ absl::Status Evaluate(const ModelFlags& flags) {
   return absl::OkStatus();
 }
 
+// The characters at `place` of valid UTF-8.
+std::string CharactersAt(const std::string& text, TextSpan place) {
+  std::string part;
+  uint32_t character = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (i > 0 && (text[i] & 0xC0) != 0x80) ++character;
+    if (character >= place.begin && character < place.end) part += text[i];
+  }
+  return part;
+}
+
+void PrintSpans(const ModelFlags& flags, const tasks::Classifier::Prediction& prediction) {
+  Json json = {{"text", prediction.text}, {"spans", Json::array()}};
+  for (const tasks::LabelledSpan& span : prediction.spans) {
+    const std::string part = CharactersAt(prediction.text, span.place);
+    json["spans"].push_back({{"label", span.label},
+                             {"begin", span.place.begin},
+                             {"end", span.place.end},
+                             {"text", part},
+                             {"value", span.score}});
+    if (!flags.json) {
+      absl::FPrintF(stdout, "%s %.3f [%d,%d) %s\n", span.label, span.score, span.place.begin, span.place.end,
+                    part);
+    }
+  }
+  if (flags.json) {
+    absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  } else {
+    absl::FPrintF(stdout, " %s\n", prediction.text);
+  }
+}
+
 void PrintPrediction(const ModelFlags& flags, const model::ModelConfig& config, const std::string& text,
                      const std::vector<float>& values) {
   std::vector<size_t> order(values.size());
@@ -134,8 +166,11 @@ void PrintPrediction(const ModelFlags& flags, const model::ModelConfig& config, 
 
 absl::Status Predict(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
+  const bool of_words = loaded.classifier->task().target_kind() == TargetKind::kTokenClasses;
   const auto predict = [&](const std::string& text) {
-    PrintPrediction(flags, loaded.classifier->config(), text, loaded.classifier->Predict(text));
+    const tasks::Classifier::Prediction prediction = loaded.classifier->Predict(text);
+    if (of_words) return PrintSpans(flags, prediction);
+    PrintPrediction(flags, loaded.classifier->config(), text, prediction.values);
   };
   for (const std::string& text : flags.texts) predict(text);
   if (!flags.texts.empty()) return absl::OkStatus();

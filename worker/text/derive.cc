@@ -14,6 +14,7 @@
 #include "model/model_config.h"
 #include "model/parameters.h"
 #include "model/tokenizer/byte_tokenizer.h"
+#include "model/tokenizer/pretrained_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
 #include "tasks/batches.h"
@@ -30,29 +31,38 @@ using tasks::Part;
 
 constexpr size_t kMaxPlan_bytes = 8 << 20;  // half of what a message may have
 
-// Whether the vocabulary is that of the model in model.from.
-bool HasVocabularyOfModel(const JobSpec& spec) {
-  return spec.model().has_from() && spec.tokenizer().type() != TOKENIZER_TYPE_BYTES &&
-         !spec.tokenizer().has_path();
+// Where an existing vocabulary is, and the field that says so: both empty when one is made, and for bytes.
+struct GivenVocabulary {
+  std::string path;
+  const char* field = "";
+};
+
+GivenVocabulary VocabularyOf(const JobSpec& spec) {
+  if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return {};
+  if (spec.tokenizer().has_path()) return {spec.tokenizer().path(), "tokenizer.path"};
+  return spec.model().has_from() ? GivenVocabulary{spec.model().from(), "model.from"} : GivenVocabulary();
 }
 
-// What the job reads in the folder of model.from.
+// What the job reads in the folder of model.from beside the vocabulary.
 std::vector<absl::string_view> NamesInFolder(const JobSpec& spec) {
   std::vector<absl::string_view> names = {model::kConfigFile, model::kWeightsFile};
   if (!spec.model().has_max_length()) names.push_back(model::kTokenizerConfigFile);
-  if (HasVocabularyOfModel(spec)) names.push_back(model::kVocabularyFile);
   return names;
 }
 
 // All files that the job reads, each with the field that names it.
-std::map<std::string, std::string> FilesOf(Env* env, const JobSpec& spec) {
+absl::StatusOr<std::map<std::string, std::string>> FilesOf(Env* env, const JobSpec& spec) {
   std::map<std::string, std::string> files;
   const DataSpec& data = spec.data();
   for (const std::string& file : data.files()) files[file] = "data.files";
   for (const std::string& file : data.train_files()) files[file] = "data.train_files";
   for (const std::string& file : data.validation_files()) files[file] = "data.validation_files";
   for (const std::string& file : data.test_files()) files[file] = "data.test_files";
-  if (spec.tokenizer().has_path()) files[spec.tokenizer().path()] = "tokenizer.path";
+  if (const GivenVocabulary given = VocabularyOf(spec); !given.path.empty()) {
+    SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
+                           Annotate(model::TokenizerFilesAt(env, given.path), given.field));
+    for (const std::string& path : paths) files[path] = given.field;
+  }
   if (spec.model().has_from()) {
     for (absl::string_view name : NamesInFolder(spec)) {
       const std::string file = JoinPath(spec.model().from(), name);
@@ -73,7 +83,8 @@ absl::Status AddDigest(Env* env, const std::string& file, JobPlan* plan) {
 }
 
 absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
-  for (const auto& [file, field] : FilesOf(env, spec))
+  SHOAL_ASSIGN_OR_RETURN(const auto files, FilesOf(env, spec));
+  for (const auto& [file, field] : files)
     SHOAL_RETURN_IF_ERROR(Annotate(AddDigest(env, file, plan), field));
   return absl::OkStatus();
 }
@@ -82,31 +93,16 @@ absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const 
                                                                 const ExampleSet& training,
                                                                 const Progress& progress) {
   if (spec.tokenizer().type() == TOKENIZER_TYPE_BYTES) return model::MakeByteTokenizer();
-  std::string path = spec.tokenizer().path();
-  if (HasVocabularyOfModel(spec)) {
-    path = JoinPath(spec.model().from(), model::kVocabularyFile);
-    if (!env->FileExists(path)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tokenizer.path: expected the vocabulary of the model in model.from, because ", path,
-                       " does not exist; only vocabularies of SentencePiece are supported (vocab.txt and "
-                       "tokenizer.json are not)"));
-    }
-  }
-  std::string bytes;
-  if (!path.empty()) {
-    SHOAL_ASSIGN_OR_RETURN(bytes, env->ReadFile(path));
-  } else {
-    std::vector<absl::string_view> lines;
-    for (const tasks::Example& example : training.examples) lines.push_back(example.text);
-    model::UnigramTrainerOptions options;
-    options.vocab_size = spec.tokenizer().vocab_size();
-    if (spec.tokenizer().lowercase()) options.letter_case = model::LetterCase::kLower;
-    options.progress = progress;
-    SHOAL_ASSIGN_OR_RETURN(bytes, model::TrainUnigram(lines, options));
-  }
-  auto tokenizer = model::LoadTokenizer(bytes);
-  if (!tokenizer.ok()) return Annotate(tokenizer.status(), path.empty() ? "the new vocabulary" : path);
-  return tokenizer;
+  const GivenVocabulary given = VocabularyOf(spec);
+  if (!given.path.empty()) return Annotate(model::ReadTokenizer(env, given.path), given.field);
+  std::vector<absl::string_view> lines;
+  for (const tasks::Example& example : training.examples) lines.push_back(example.text);
+  model::UnigramTrainerOptions options;
+  options.vocab_size = spec.tokenizer().vocab_size();
+  if (spec.tokenizer().lowercase()) options.letter_case = model::LetterCase::kLower;
+  options.progress = progress;
+  SHOAL_ASSIGN_OR_RETURN(const std::string bytes, model::TrainUnigram(lines, options));
+  return Annotate(model::LoadTokenizer(bytes), "the new vocabulary");
 }
 
 // ---- model ----

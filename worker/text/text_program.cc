@@ -33,6 +33,7 @@ class TextProgram : public Program {
   TextProgram(kernels::Device* device, const JobSpec& spec, const model::ModelConfig& config, Dataset dataset)
       : spec_(spec),
         task_(tasks::TaskOf(spec)),
+        labels_(config.labels),
         dataset_(std::move(dataset)),
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
         micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
@@ -89,7 +90,7 @@ class TextProgram : public Program {
       const model::Batch batch = buffer_.Gather(part, piece);
       logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * dataset_.labels);
       const kernels::LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
-      tasks::CountBatch(task_, batch, logits_, loss, &statistics);
+      tasks::CountBatch(task_, labels_, batch, logits_, loss, &statistics);
     }
     return statistics;
   }
@@ -112,6 +113,7 @@ class TextProgram : public Program {
 
   const JobSpec spec_;
   const tasks::Task& task_;
+  const std::vector<std::string> labels_;
   const Dataset dataset_;
   const tasks::BatchOrder order_;
   const uint64_t micro_examples_;

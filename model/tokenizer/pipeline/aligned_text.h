@@ -9,7 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "model/tokenizer/pipeline/encoding.h"
+#include "common/base/encoding.h"
 #include "model/tokenizer/pipeline/unicode.h"
 
 namespace shoal::model::pipeline {

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "model/tokenizer/pipeline/encoding.h"
+#include "common/base/encoding.h"
 
 namespace shoal::model {
 

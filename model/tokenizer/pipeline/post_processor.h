@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "model/tokenizer/pipeline/encoding.h"
+#include "common/base/encoding.h"
 #include "model/tokenizer/pipeline/json_object.h"
 
 namespace shoal::model::pipeline {

@@ -1,0 +1,301 @@
+#include "model/tokenizer/pretrained_tokenizer.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "common/base/status.h"
+#include "model/tokenizer/pipeline/pipeline_files.h"
+#include "model/tokenizer/tokenizer_files.pb.h"
+#include "nlohmann/json.hpp"
+
+namespace shoal::model {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using PipelineOr = absl::StatusOr<std::unique_ptr<PipelineTokenizer>>;
+
+constexpr char kConfig[] = "tokenizer_config.json";
+constexpr char kSpecialTokens[] = "special_tokens_map.json";
+constexpr absl::string_view kMagic = "shoal tokenizer files 1\n";
+
+// The files of one vocabulary.
+struct Files {
+  const std::vector<NamedFile>& all;
+
+  const std::string* Find(absl::string_view name) const {
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const NamedFile& file) { return file.name == name; });
+    return found == all.end() ? nullptr : &found->bytes;
+  }
+  // An empty object when there is no such file.
+  absl::StatusOr<Json> Object(absl::string_view name) const {
+    const std::string* const bytes = Find(name);
+    if (bytes == nullptr) return Json::object();
+    Json json = Json::parse(*bytes, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return absl::InvalidArgumentError(absl::StrCat(name, ": not a JSON object"));
+    return json;
+  }
+};
+
+bool BoolOr(const Json& config, const char* name, bool otherwise) {
+  const auto found = config.find(name);
+  return found != config.end() && found->is_boolean() ? found->get<bool>() : otherwise;
+}
+
+// ---- the kinds of vocabularies ----
+
+PipelineOr LoadJson(const Files& files, const Json&) {
+  return LoadTokenizerJson(*files.Find("tokenizer.json"));
+}
+
+PipelineOr LoadVocabularyText(const Files& files, const Json& config) {
+  BertVocabularyOptions options;
+  options.do_lower_case = BoolOr(config, "do_lower_case", true);
+  options.tokenize_chinese_chars = BoolOr(config, "tokenize_chinese_chars", true);
+  const auto strip = config.find("strip_accents");
+  if (strip != config.end() && strip->is_boolean()) options.strip_accents = strip->get<bool>();
+  return LoadBertVocabulary(*files.Find("vocab.txt"), options);
+}
+
+// RoBERTa's vocabulary has special tokens that GPT-2's lacks.
+PipelineOr LoadBytePairs(const Files& files, const Json&) {
+  const std::string& vocabulary = *files.Find("vocab.json");
+  const bool is_roberta = absl::StrContains(vocabulary, "\"<mask>\"");
+  return LoadBytePairVocabulary(vocabulary, *files.Find("merges.txt"),
+                                is_roberta ? BytePairStyle::kRoberta : BytePairStyle::kGpt2);
+}
+
+struct Kind {
+  const char* vocabulary;
+  const char* merges;                                      // null: it has none
+  PipelineOr (*load)(const Files& files, const Json& config);  // null: LoadTokenizer of its bytes
+};
+
+// The first one that is in a folder counts.
+constexpr Kind kKinds[] = {
+    {"sentencepiece.model", nullptr, nullptr},  // what Shoal exports
+    {"tokenizer.json", nullptr, LoadJson},
+    {"vocab.txt", nullptr, LoadVocabularyText},
+    {"vocab.json", "merges.txt", LoadBytePairs},
+    {"spiece.model", nullptr, nullptr},
+};
+
+// ---- special tokens ----
+
+// "[PAD]", or {"content": "[PAD]", ...}; empty when there is none.
+std::string ContentOf(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  if (!found->is_object()) return "";
+  const auto content = found->find("content");
+  return content != found->end() && content->is_string() ? content->get<std::string>() : "";
+}
+
+// Finds the ids of special tokens by what the files call them, or by their usual spellings.
+class SpecialTokenFinder {
+ public:
+  SpecialTokenFinder(const PipelineTokenizer& pipeline, const Json& config, const Json& map)
+      : pipeline_(pipeline), config_(config), map_(map) {}
+
+  SpecialTokens Find() const {
+    SpecialTokens special;
+    special.unk = IdOf({"unk_token"}, {"[UNK]", "<unk>"}, 0);
+    special.pad = IdOf({"pad_token"}, {"[PAD]", "<pad>"}, special.unk);
+    special.cls = IdOf({"cls_token", "bos_token"}, {"[CLS]", "<s>"}, special.unk);
+    special.sep = IdOf({"sep_token", "eos_token"}, {"[SEP]", "</s>", "<|endoftext|>"}, special.unk);
+    special.mask = IdOf({"mask_token"}, {"[MASK]", "<mask>"}, special.unk);
+    return special;
+  }
+
+ private:
+  uint32_t IdOf(std::initializer_list<const char*> fields, std::initializer_list<const char*> spellings,
+                uint32_t otherwise) const {
+    for (const char* field : fields) {
+      for (const Json* object : {&map_, &config_}) {
+        const auto id = pipeline_.IdOf(ContentOf(*object, field));
+        if (id) return *id;
+      }
+    }
+    for (const char* spelling : spellings) {
+      if (const auto id = pipeline_.IdOf(spelling)) return *id;
+    }
+    return otherwise;
+  }
+
+  const PipelineTokenizer& pipeline_;
+  const Json& config_;
+  const Json& map_;
+};
+
+// ---- the tokenizer ----
+
+// Removes tokens of the text from its end, as many as are too many.
+void CutTo(size_t max_tokens, Encoding* encoding) {
+  if (encoding->size() <= max_tokens) return;
+  size_t excess = encoding->size() - max_tokens;
+  std::vector<uint32_t> kept;
+  for (size_t i = encoding->size(); i-- > 0;) {
+    const bool removed = excess > 0 && encoding->sources[i] != TokenSource::kTemplate;
+    if (removed) --excess;
+    if (!removed) kept.push_back(encoding->ids[i]);
+  }
+  std::reverse(kept.begin(), kept.end());
+  kept.resize(std::min(kept.size(), max_tokens));  // of a template that is longer than that
+  encoding->ids = std::move(kept);
+}
+
+class PretrainedTokenizer : public Tokenizer {
+ public:
+  PretrainedTokenizer(std::vector<NamedFile> files, std::unique_ptr<PipelineTokenizer> pipeline,
+                      const SpecialTokens& special)
+      : files_(std::move(files)), pipeline_(std::move(pipeline)), special_(special) {
+    TokenizerFiles message;
+    for (const NamedFile& file : files_) {
+      TokenizerFiles::File& added = *message.add_files();
+      added.set_name(file.name);
+      added.set_content(file.bytes);
+    }
+    bytes_ = absl::StrCat(kMagic, message.SerializeAsString());
+  }
+
+  std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
+    SHOAL_CHECK(max_tokens >= 2);
+    Encoding encoding = pipeline_->Encode(text);
+    CutTo(max_tokens, &encoding);
+    return std::move(encoding.ids);
+  }
+  Encoding EncodeWithOffsets(absl::string_view text) const override { return pipeline_->Encode(text); }
+  std::string Decode(absl::Span<const uint32_t> ids) const override { return pipeline_->Decode(ids); }
+  uint32_t vocab_size() const override { return pipeline_->vocab_size(); }
+  const SpecialTokens& special() const override { return special_; }
+  const std::string& bytes() const override { return bytes_; }
+
+  // Those that it was made from; only the length is the job's.
+  std::vector<NamedFile> ExportFiles(uint32_t max_length) const override {
+    std::vector<NamedFile> files;
+    Json config = Files{files_}.Object(kConfig).value();
+    if (config.empty()) config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    config["model_max_length"] = max_length;
+    for (const NamedFile& file : files_) {
+      if (file.name != kConfig) files.push_back(file);
+    }
+    files.push_back({kConfig, config.dump(2) + "\n"});
+    return files;
+  }
+
+ private:
+  const std::vector<NamedFile> files_;
+  const std::unique_ptr<PipelineTokenizer> pipeline_;
+  const SpecialTokens special_;
+  std::string bytes_;
+};
+
+const Kind* KindIn(const std::vector<std::string>& names) {
+  const auto has = [&](const char* name) {
+    return name == nullptr || std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
+    return has(kind.vocabulary) && has(kind.merges);
+  });
+  return found == std::end(kKinds) ? nullptr : found;
+}
+
+std::string KindsText() {
+  return absl::StrJoin(kKinds, ", ", [](std::string* out, const Kind& kind) {
+    absl::StrAppend(out, kind.vocabulary, kind.merges == nullptr ? "" : " with ",
+                    kind.merges == nullptr ? "" : kind.merges);
+  });
+}
+
+bool IsFolder(Env* env, const std::string& path) { return env->ListDir(path).ok(); }
+
+// Whether the name is that of a vocabulary which needs files beside it.
+const Kind* KindOfFile(absl::string_view name) {
+  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
+    return kind.load != nullptr && name == kind.vocabulary;
+  });
+  return found == std::end(kKinds) ? nullptr : found;
+}
+
+// The files of a vocabulary in `folder`: those that it needs, and those of its configuration that are there.
+absl::StatusOr<std::vector<std::string>> FilesOfKind(Env* env, const std::string& folder, const Kind& kind) {
+  std::vector<std::string> paths = {JoinPath(folder, kind.vocabulary)};
+  if (kind.merges != nullptr) paths.push_back(JoinPath(folder, kind.merges));
+  if (kind.load == nullptr) return paths;
+  for (const char* name : {kConfig, kSpecialTokens}) {
+    if (env->FileExists(JoinPath(folder, name))) paths.push_back(JoinPath(folder, name));
+  }
+  return paths;
+}
+
+}  // namespace
+
+absl::Span<const char* const> TokenizerFileNames() {
+  static constexpr const char* kNames[] = {"sentencepiece.model", "tokenizer.json", "vocab.txt", "vocab.json",
+                                           "merges.txt",          "spiece.model",   kConfig,     kSpecialTokens};
+  return kNames;
+}
+
+absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::string& path) {
+  if (!env->FileExists(path)) return absl::NotFoundError(absl::StrCat(path, " does not exist"));
+  if (!IsFolder(env, path)) {
+    const Kind* const kind = KindOfFile(BaseName(path));
+    return kind == nullptr ? std::vector<std::string>{path} : FilesOfKind(env, DirName(path), *kind);
+  }
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(path));
+  const Kind* const kind = KindIn(names);
+  if (kind != nullptr) return FilesOfKind(env, path, *kind);
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " has no vocabulary; expected one of ", KindsText()));
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::string& path) {
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> paths, TokenizerFilesAt(env, path));
+  std::vector<NamedFile> files;
+  for (const std::string& file : paths) {
+    SHOAL_ASSIGN_OR_RETURN(std::string bytes, env->ReadFile(file));
+    files.push_back({BaseName(file), std::move(bytes)});
+  }
+  auto tokenizer = KindOfFile(files[0].name) == nullptr ? LoadTokenizer(files[0].bytes)
+                                                        : MakePretrainedTokenizer(std::move(files));
+  if (!tokenizer.ok()) return Annotate(tokenizer.status(), paths[0]);
+  return tokenizer;
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<NamedFile> named) {
+  const Files files = {named};
+  std::vector<std::string> names;
+  for (const NamedFile& file : named) names.push_back(file.name);
+  const Kind* const kind = KindIn(names);
+  if (kind == nullptr || kind->load == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no vocabulary among the files ",
+                                                   absl::StrJoin(names, ", "), "; expected one of ",
+                                                   KindsText()));
+  }
+  SHOAL_ASSIGN_OR_RETURN(const Json config, files.Object(kConfig));
+  SHOAL_ASSIGN_OR_RETURN(const Json map, files.Object(kSpecialTokens));
+  SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<PipelineTokenizer> pipeline, kind->load(files, config));
+  const SpecialTokens special = SpecialTokenFinder(*pipeline, config, map).Find();
+  return std::make_unique<PretrainedTokenizer>(std::move(named), std::move(pipeline), special);
+}
+
+bool IsPretrainedTokenizer(absl::string_view bytes) { return absl::StartsWith(bytes, kMagic); }
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> ParsePretrainedTokenizer(absl::string_view bytes) {
+  TokenizerFiles message;
+  if (!absl::ConsumePrefix(&bytes, kMagic) || !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return absl::InvalidArgumentError("not the files of a tokenizer");
+  std::vector<NamedFile> files;
+  for (TokenizerFiles::File& file : *message.mutable_files())
+    files.push_back({std::move(*file.mutable_name()), std::move(*file.mutable_content())});
+  return MakePretrainedTokenizer(std::move(files));
+}
+
+}  // namespace shoal::model

@@ -1,0 +1,300 @@
+// One of several labels per word, such as tags of named entities. A word's label is learned, and predicted, at
+// its first token. A text with more tokens than fit becomes several examples, cut between words; entities are
+// counted in each by itself.
+//
+// Statistics: confusion[kind][true positives, false positives, false negatives] for the kinds of
+// tasks/word_labels.h, then [words with the right label, words].
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/utf8.h"
+#include "tasks/class_labels.h"
+#include "tasks/statistics.h"
+#include "tasks/task.h"
+#include "tasks/word_labels.h"
+
+namespace shoal::tasks {
+namespace {
+
+constexpr int kCells = 3;      // per kind
+constexpr int kWordCells = 2;  // after those
+constexpr int32_t kAsked = 0;  // the class of a token whose label is to be predicted
+constexpr int32_t kNoLabel = -1;
+
+// ---- words ----
+
+// The words of a text without any markup: what white space separates, with each mark of punctuation (of ASCII)
+// and each Chinese character by itself, as BERT's tokenizer splits it.
+std::vector<TextSpan> WordsOf(absl::string_view text) {
+  std::vector<TextSpan> words;
+  bool in_word = false;
+  uint32_t place = 0;
+  const auto add = [&](bool alone) {
+    if (alone || !in_word) words.push_back({place, place});
+    words.back().end = place + 1;
+    in_word = !alone;
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if ((byte & 0xC0) == 0x80) continue;  // inside of a character
+    if (absl::ascii_isspace(byte)) {
+      in_word = false;
+    } else {
+      const bool is_chinese = byte >= 0xE3 && byte <= 0xE9;  // U+3000 to U+9FFF
+      add(absl::ascii_ispunct(byte) || is_chinese);
+    }
+    ++place;
+  }
+  return words;
+}
+
+// The tokens of an example: those of the template around those of the words.
+struct WordTokens {
+  std::vector<uint32_t> before, after;
+  struct Word {
+    uint32_t word = 0;  // index into Example.words
+    std::vector<uint32_t> ids;
+  };
+  std::vector<Word> words;  // without those that have no token
+};
+
+// A token belongs to the first word that it overlaps.
+WordTokens TokensOf(const Example& example, const Encoding& encoding) {
+  WordTokens tokens;
+  uint32_t word = 0;
+  for (size_t i = 0; i < encoding.size(); ++i) {
+    if (encoding.sources[i] == TokenSource::kTemplate) {
+      (tokens.words.empty() ? tokens.before : tokens.after).push_back(encoding.ids[i]);
+      continue;
+    }
+    while (word < example.words.size() && example.words[word].end <= encoding.offsets[i].begin) ++word;
+    if (word == example.words.size()) break;
+    if (tokens.words.empty() || tokens.words.back().word != word) tokens.words.push_back({word, {}});
+    tokens.words.back().ids.push_back(encoding.ids[i]);
+  }
+  return tokens;
+}
+
+// Appends the words as examples of at most `max_tokens` tokens; a word that is longer than that is cut.
+class Appender {
+ public:
+  Appender(const WordTokens& tokens, size_t max_tokens, EncodedPart* part)
+      : tokens_(tokens), room_(RoomIn(tokens, max_tokens)), part_(part) {}
+
+  void Append() {
+    Begin();
+    for (const WordTokens::Word& word : tokens_.words) {
+      const size_t size = std::min(word.ids.size(), room_);
+      if (size > room_ - used_ && used_ > 0) {
+        End();
+        Begin();
+      }
+      used_ += size;
+      ids_.insert(ids_.end(), word.ids.begin(), word.ids.begin() + static_cast<int64_t>(size));
+      part_->words.push_back(word.word);
+      part_->classes.push_back(kAsked);
+      part_->classes.resize(part_->classes.size() + size - 1, kNoLabel);
+    }
+    End();
+  }
+
+ private:
+  static size_t RoomIn(const WordTokens& tokens, size_t max_tokens) {
+    const size_t special = tokens.before.size() + tokens.after.size();
+    return max_tokens > special ? max_tokens - special : 1;
+  }
+  void Begin() {
+    used_ = 0;
+    ids_ = tokens_.before;
+    part_->classes.resize(part_->classes.size() + ids_.size(), kNoLabel);
+  }
+  void End() {
+    ids_.insert(ids_.end(), tokens_.after.begin(), tokens_.after.end());
+    part_->classes.resize(part_->classes.size() + tokens_.after.size(), kNoLabel);
+    part_->AppendTokens(ids_);
+  }
+
+  const WordTokens& tokens_;
+  const size_t room_;  // for words
+  EncodedPart* const part_;
+  std::vector<uint32_t> ids_;
+  size_t used_ = 0;
+};
+
+// ---- statistics ----
+
+std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
+  const auto& cells = statistics.confusion();
+  std::vector<LabelCounts> counts;
+  for (int i = 0; i + kCells + kWordCells <= cells.size(); i += kCells)
+    counts.push_back({cells[i], cells[i + 1], cells[i + 2]});
+  return counts;
+}
+
+void AddTo(EvaluationStatistics* statistics, int cell, uint64_t count) {
+  statistics->set_confusion(cell, statistics->confusion(cell) + count);
+}
+
+void Add(const std::vector<LabelCounts>& counts, uint64_t right, uint64_t words,
+         EvaluationStatistics* statistics) {
+  const int cells = static_cast<int>(counts.size()) * kCells + kWordCells;
+  while (statistics->confusion_size() < cells) statistics->add_confusion(0);
+  int cell = 0;
+  for (const LabelCounts& count : counts) {
+    for (uint64_t number : {count.true_positive, count.false_positive, count.false_negative})
+      AddTo(statistics, cell++, number);
+  }
+  AddTo(statistics, cell++, right);
+  AddTo(statistics, cell, words);
+}
+
+double Accuracy(const EvaluationStatistics& statistics) {
+  const auto& cells = statistics.confusion();
+  const uint64_t words = cells.size() < kWordCells ? 0 : cells[cells.size() - 1];
+  return words == 0 ? std::numeric_limits<double>::quiet_NaN()
+                    : static_cast<double>(cells[cells.size() - 2]) / static_cast<double>(words);
+}
+
+LabelReport Named(LabelReport report, const char* name) {
+  report.label = name;
+  return report;
+}
+
+class TokenClassificationTask final : public Task {
+ public:
+  TaskType type() const override { return TASK_TOKEN_CLASSIFICATION; }
+  HeadType head() const override { return HEAD_TYPE_TOKEN_CLASSES; }
+
+  // ---- labels ----
+
+  bool reads_words() const override { return true; }
+  bool reads_lists() const override { return true; }
+  absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
+    if (labels.size() != example->words.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(example->words.size(), " words (data.text), but ",
+                                                     labels.size(), " labels (data.label)"));
+    }
+    for (const std::string& label : labels) SHOAL_RETURN_IF_ERROR(CheckNotEmpty(label));
+    example->labels = std::move(labels);
+    return absl::OkStatus();
+  }
+  RareLabels rare_labels() const override { return RareLabels::kKept; }
+
+  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&,
+                                                    const ExampleSet& training) const override {
+    SHOAL_ASSIGN_OR_RETURN(std::vector<std::string> labels, DistinctLabels(training, 2));
+    return CompleteWordLabels(std::move(labels));
+  }
+  TargetKind target_kind() const override { return TargetKind::kTokenClasses; }
+
+  // ---- examples ----
+
+  Example ExampleOf(std::string text) const override {
+    Example example;
+    example.text = ToValidUtf8(text);
+    example.words = WordsOf(example.text);
+    return example;
+  }
+
+  void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                    EncodedPart* part) const override {
+    Appender(TokensOf(example, encoder.EncodeWithOffsets(example.text)), max_tokens, part).Append();
+  }
+
+  absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                             const LabelMap& labels, EncodedPart* part) const override {
+    const size_t first_class = part->classes.size();
+    part->words.clear();
+    AppendTokens(example, encoder, max_tokens, part);
+    auto word = part->words.begin();
+    for (size_t i = first_class; i < part->classes.size(); ++i) {
+      if (part->classes[i] != kAsked) continue;
+      SHOAL_ASSIGN_OR_RETURN(part->classes[i], labels.Find(example.labels[*word++]));
+    }
+    return absl::OkStatus();
+  }
+
+  // ---- evaluation ----
+
+  std::vector<Metric> reported_metrics() const override {
+    return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
+  }
+  // With averages in the last rows, as in seqeval's report.
+  std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
+                                        const EvaluationStatistics& statistics) const override {
+    const std::vector<LabelCounts> counts = CountsOf(statistics);
+    std::vector<LabelReport> reports = ReportsOf(counts, WordLabels(labels).kinds());
+    if (reports.empty()) return reports;
+    reports.push_back(Named(MicroAverage(counts), "micro average"));
+    reports.push_back(Named(MacroAverage(counts), "macro average"));
+    reports.push_back(Named(WeightedAverage(counts), "weighted average"));
+    return reports;
+  }
+
+  // ---- prediction ----
+
+  std::vector<float> Predict(absl::Span<const float> logits) const override { return Softmax(logits); }
+
+  // The score of an entity is the mean of those of its words' labels.
+  std::vector<LabelledSpan> PredictSpans(const Example& example, const EncodedPart& part,
+                                         absl::Span<const std::string> labels,
+                                         absl::Span<const float> logits) const override {
+    std::vector<int32_t> predicted;
+    std::vector<float> scores;
+    for (size_t row = 0; row < part.words.size(); ++row) {
+      const std::vector<float> values = Softmax(logits.subspan(row * labels.size(), labels.size()));
+      predicted.push_back(LargestLogit(values));
+      scores.push_back(values[predicted.back()]);
+    }
+    std::vector<LabelledSpan> spans;
+    for (LabelledWords& words : WordLabels(labels).Read(predicted)) {
+      LabelledSpan& span = spans.emplace_back();
+      span.label = std::move(words.label);
+      span.place = {example.words[part.words[words.begin]].begin, example.words[part.words[words.end - 1]].end};
+      for (size_t word = words.begin; word < words.end; ++word) span.score += scores[word];
+      span.score /= static_cast<float>(words.end - words.begin);
+    }
+    return spans;
+  }
+
+ protected:
+  void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
+    const WordLabels labels(outcome.labels);
+    std::vector<LabelCounts> counts(labels.kinds().size());
+    uint64_t right = 0, words = 0;
+    for (int64_t example = 0; example < outcome.examples(); ++example) {
+      std::vector<int32_t> truth, predicted;
+      for (int32_t token = outcome.offsets[example]; token < outcome.offsets[example + 1]; ++token) {
+        if (outcome.classes[token] < 0) continue;
+        truth.push_back(outcome.classes[token]);
+        const auto row = outcome.logits.subspan(words++ * outcome.labels.size(), outcome.labels.size());
+        predicted.push_back(LargestLogit(row));
+        right += truth.back() == predicted.back() ? 1 : 0;
+      }
+      labels.Count(truth, predicted, absl::MakeSpan(counts));
+    }
+    Add(counts, right, words, statistics);
+  }
+
+  double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {
+    if (metric == METRIC_MICRO_F1) return MicroF1(CountsOf(statistics));
+    if (metric == METRIC_MACRO_F1) return MacroF1(CountsOf(statistics));
+    if (metric == METRIC_ACCURACY) return Accuracy(statistics);
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+};
+
+}  // namespace
+
+const Task& TokenClassification() {
+  static const TokenClassificationTask kTask;
+  return kTask;
+}
+
+}  // namespace shoal::tasks
