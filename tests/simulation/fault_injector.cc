@@ -49,7 +49,8 @@ void FaultInjector::InjectIntoCluster(const Fault& fault) {
   static const std::map<absl::string_view, Injection> kInjections = {
       {"flip", &FaultInjector::Damage},     {"tear", &FaultInjector::Damage},
       {"swap", &FaultInjector::Damage},     {"lose", &FaultInjector::Damage},
-      {"join", &FaultInjector::Join},       {"cancel", &FaultInjector::Cancel},
+      {"join", &FaultInjector::Join},       {"visit", &FaultInjector::Join},
+      {"cancel", &FaultInjector::Cancel},
       {"forget", &FaultInjector::Forget},   {"outdate", &FaultInjector::Outdate},
       {"rebuild", &FaultInjector::Rebuild},
   };
@@ -130,7 +131,8 @@ void FaultInjector::Fail(const Fault& fault, Process* process) { process->FailSl
 void FaultInjector::Damage(const Fault& fault) { DamageCheckpoint(fault, state_); }
 
 void FaultInjector::Join(const Fault& fault) {
-  cluster_->StartNode(fault.who == "s" ? NODE_ROLE_SERVER : NODE_ROLE_WORKER);
+  NodeProcess* const node = cluster_->StartNode(fault.who == "s" ? NODE_ROLE_SERVER : NODE_ROLE_WORKER);
+  if (fault.kind == "visit") node->After(LengthOf(fault), [node] { node->Leave(); });
 }
 
 void FaultInjector::Cancel(const Fault& fault) {

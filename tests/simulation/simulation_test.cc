@@ -118,6 +118,26 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("A node may leave at any time, also while it joins; a release that does not come is noticed",
+          "[simulation]") {
+  for (uint64_t number = kFirst; number < 120; number += kStep) {
+    Schedule schedule;
+    schedule.seed = number;
+    schedule.jobs = {number % 9};
+    schedule.servers = schedule.workers = 2;
+    schedule.slowest_ms = 1 + static_cast<int>(number % 20);
+    const int stay = static_cast<int>(number / 2);
+    schedule.faults = {{"visit", number % 2 == 0 ? "w" : "s", "", 20, stay, 0},
+                       {"leave", number % 2 == 0 ? "s0" : "w0", "", 100 + stay * 10, 200, 0}};
+    Check(schedule);
+  }
+  Schedule schedule;
+  schedule.servers = schedule.workers = 2;
+  schedule.faults = {{"swallow", "w0", "released", 0, 200'000, 0}, {"leave", "w0", "", 100, 0, 0},
+                     {"freeze", "s0", "", 100, 60'000, 0}, {"freeze", "s1", "", 100, 60'000, 0}};
+  CHECK_THAT(RunSchedule(schedule).failure, Catch::Matchers::Contains("does not release it"));
+}
+
 TEST_CASE("Of a failing schedule only what makes it fail remains", "[simulation]") {
   Schedule schedule;
   schedule.jobs = {3};
