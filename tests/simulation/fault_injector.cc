@@ -115,7 +115,8 @@ void FaultInjector::Unmount(const Fault& fault, Process* process) {
 
 void FaultInjector::Leave(const Fault& fault, Process* process) {
   NodeProcess* const node = AsNode(process);
-  if (cluster_->Living(node->role()).size() < 2 || node->leaving()) return;
+  const bool is_last = cluster_->Living(node->role()).size() < 2;
+  if ((is_last && fault.length_ms == 0) || node->leaving()) return;
   node->Leave();
   if (fault.length_ms > 0) cluster_->StartNodeAfter(LengthOf(fault), node->role());
 }

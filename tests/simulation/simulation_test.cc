@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
 #include "spdlog/spdlog.h"
+#include "tests/simulation/made_up_job.h"
 #include "tests/simulation/reference.h"
 #include "tests/simulation/run_schedule.h"
 #include "tests/simulation/shrink.h"
@@ -136,6 +137,19 @@ TEST_CASE("A node may leave at any time, also while it joins; a release that doe
   schedule.faults = {{"swallow", "w0", "released", 0, 200'000, 0}, {"leave", "w0", "", 100, 0, 0},
                      {"freeze", "s0", "", 100, 60'000, 0}, {"freeze", "s1", "", 100, 60'000, 0}};
   CHECK_THAT(RunSchedule(schedule).failure, Catch::Matchers::Contains("does not release it"));
+}
+
+TEST_CASE("A job that wanted two nodes of each role goes on with what is left of them", "[simulation]") {
+  for (uint64_t number = kFirst; number < 40; number += kStep) {
+    Schedule schedule;
+    schedule.seed = number;
+    schedule.jobs = {kFirstJobOfTwo + number};
+    schedule.servers = schedule.workers = 2;
+    const int at = 100 + static_cast<int>(number) * 15;
+    // The last one of a role is replaced at once.
+    for (const char* who : {"s0", "s0", "w0", "w0"}) schedule.faults.push_back({"kill", who, "", at, 0, 0});
+    Check(schedule);
+  }
 }
 
 TEST_CASE("Of a failing schedule only what makes it fail remains", "[simulation]") {
