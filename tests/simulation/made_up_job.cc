@@ -118,6 +118,7 @@ MadeUpJob MakeUpJob(uint64_t number) {
   if (number >= kFirstJobOfTwo) {
     job.spec.mutable_cluster()->set_min_servers(2);
     job.spec.mutable_cluster()->set_min_workers(2);
+    job.spec.mutable_train()->set_slots(1 + job.spec.train().slots());
   }
   CompleteJob(&job.spec);
 
