@@ -351,8 +351,8 @@ void JobRun::HelpOn(absl::Time now) {
 
 void JobRun::PlaceNodes(absl::Time now) {
   placed_ = false;
-  if (!rollout_.has_view() || regrouping_) {
-    if (const auto waits = roll_call_.NotReady(now)) return Apply(now, *waits);
+  if (!rollout_.has_view() || regrouping_ || HasLostAllServers()) {
+    if (const auto waits = roll_call_.NotReady(now, /*first=*/!rollout_.has_view())) return Apply(now, *waits);
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
   if (!plan.placed) return Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));
@@ -366,6 +366,14 @@ void JobRun::PlaceNodes(absl::Time now) {
   if (plan.next) BeginView(now, *std::move(plan.next), plan.restores);
 }
 
+// Whoever comes first would otherwise hold all shards, and do all the work, for the rest of the training.
+bool JobRun::HasLostAllServers() const {
+  const std::vector<NodeRef> primaries = Primaries(view());
+  return std::none_of(primaries.begin(), primaries.end(), [this](const NodeRef& primary) {
+    return context_.members.Find(NodeId(primary.node_id())) != nullptr;
+  });
+}
+
 void JobRun::BeginView(absl::Time now, View next, bool restores) {
   if (!rollout_.has_view()) {
     started_unix_ms_ = absl::ToUnixMillis(now);
@@ -373,6 +381,7 @@ void JobRun::BeginView(absl::Time now, View next, bool restores) {
     SetState(now, JOB_STATE_RUNNING, "");
   }
   regrouping_ = false;
+  roll_call_.OnViewBegun();
   if (restores) {
     // An older copy of the store may begin another restore point with this number, but not at this time.
     next.mutable_restore()->set_nonce(

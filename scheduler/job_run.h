@@ -125,6 +125,7 @@ class JobRun {
   Version RestoreLimit() const;
   ViewInputs PlannerInputs(absl::Time now) const;
   StallEvidence Evidence() const;
+  bool HasLostAllServers() const;  // of its view
   void BeginView(absl::Time now, View next, bool restores);
   // The node knows a view that this store does not.
   void OnOutdated(absl::Time now, const Member& member, const JobRefused& report);
@@ -162,8 +163,7 @@ class JobRun {
 
   // ---- what a restart forgets ----
   bool placed_ = false;  // all nodes of the view are present
-  // The next view waits for nodes, as the first one does: all servers have left, or must prepare again.
-  bool regrouping_ = false;
+  bool regrouping_ = false;  // all nodes must prepare again for the next view
   absl::Time moved_;  // when a version was reached or a slot evaluated
   std::vector<NodeId> stale_sessions_;
 };

@@ -58,11 +58,6 @@ void JobRun::Load(absl::Time now, const JobStateRecord& record, std::vector<Eval
   metrics_.Load(now, record);
   completion_.Load(record);
   moved_ = now;
-  const std::vector<NodeRef> primaries = Primaries(view());
-  regrouping_ =
-      rollout_.has_view() && std::none_of(primaries.begin(), primaries.end(), [&](const NodeRef& primary) {
-        return context_.members.Find(NodeId(primary.node_id())) != nullptr;
-      });
 }
 
 JobStateRecord JobRun::Record() const {

@@ -75,7 +75,7 @@ void RollCall::OnOtherPlan(absl::Time now, NodeId worker) {
 
 void RollCall::DropAll() {
   for (auto& [id, node] : nodes_) OnDropped(id);
-  enough_since_ = absl::InfiniteFuture();
+  OnViewBegun();
 }
 
 RollCall::RestoreOutcome RollCall::OnNotLoaded(absl::Time now, NodeId server, const std::string& error,
@@ -196,14 +196,17 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
   }
 }
 
-std::optional<StepResult> RollCall::NotReady(absl::Time now) {
+std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
   const size_t servers = CountUsable(NODE_ROLE_SERVER), workers = CountUsable(NODE_ROLE_WORKER);
   const ClusterSpec& wants = job_.spec().cluster();
+  some_since_ = servers > 0 && workers > 0 ? std::min(some_since_, now) : absl::InfiniteFuture();
   if (servers < wants.min_servers() || workers < wants.min_workers()) {
     enough_since_ = absl::InfiniteFuture();
+    // Others have been gone for as long as a lease, so they may not come back at all.
+    if (!first && now - some_since_ >= context_.options.lease + context_.options.settle) return std::nullopt;
     for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
       const size_t there = role == NODE_ROLE_SERVER ? servers : workers;
-      if (there < Minimum(role) && NobodyCan(now, role))
+      if (there < (first ? Minimum(role) : 1) && NobodyCan(now, role))
         return StepResult{absl::StrCat("no ", RoleText(role), " can take part", RefusalsText(role))};
     }
     return StepResult{

@@ -80,9 +80,13 @@ class RollCall {
   void MakeDue(NodeId node);
   // Sends the job, with its plan, to all nodes that are to be asked now. `except`: derives instead; 0: none.
   void OfferPlan(absl::Time now, NodeId except);
-  // What holds back the first view; nullopt: nothing. Once enough nodes are prepared, those that are still
-  // preparing get some more time.
-  std::optional<StepResult> NotReady(absl::Time now);
+  // What holds back a view whose nodes are chosen afresh: `first`, the job's first one, or one after all
+  // servers were lost; nullopt: nothing. Once enough nodes are prepared, those that are still preparing get
+  // some more time. Without enough, a first view waits for any time; another one, once a server and a worker
+  // are prepared, only as long as it takes the others to come back.
+  std::optional<StepResult> NotReady(absl::Time now, bool first);
+  // A view has begun: the next one that is chosen afresh waits anew.
+  void OnViewBegun() { enough_since_ = some_since_ = absl::InfiniteFuture(); }
 
   // ---- what is known of one node ----
   bool IsPrepared(NodeId node) const { return Find(node).prepared; }
@@ -148,7 +152,8 @@ class RollCall {
 
   // ---- what a restart forgets ----
   std::map<NodeId, Candidate> nodes_;
-  absl::Time enough_since_ = absl::InfiniteFuture();  // since when enough nodes are prepared for a first view
+  // Since when enough nodes are prepared for a view whose nodes are chosen afresh, and one of each role.
+  absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
 };
 

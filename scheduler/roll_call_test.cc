@@ -29,10 +29,10 @@ TEST_CASE("The first view waits for as many nodes as the job wants") {
   f.Offer();
   CHECK(f.Sent(2, Directive::kPrepareJob).back().prepare_job().plan().rounds() == 20);
   f.roll_call.OnPrepared(worker.id);
-  CHECK_THAT(*f.roll_call.NotReady(f.now)->reason, Contains("0 of 1 server and 1 of 1 worker are prepared"));
+  CHECK_THAT(*f.roll_call.NotReady(f.now, /*first=*/true)->reason, Contains("0 of 1 server and 1 of 1 worker are prepared"));
   CHECK(f.roll_call.Debtors() == std::vector<NodeId>{server.id});
   f.roll_call.OnPrepared(server.id);
-  CHECK_FALSE(f.roll_call.NotReady(f.now));
+  CHECK_FALSE(f.roll_call.NotReady(f.now, /*first=*/true));
   CHECK(f.roll_call.Debtors().empty());
 }
 
@@ -43,8 +43,27 @@ TEST_CASE("The first view waits a while for nodes that are still preparing") {
   f.Offer();
   f.roll_call.OnPrepared(worker.id);
   f.roll_call.OnPrepared(server.id);
-  CHECK(f.roll_call.NotReady(f.now));
-  CHECK_FALSE(f.roll_call.NotReady(f.now + f.options.settle));
+  CHECK(f.roll_call.NotReady(f.now, /*first=*/true));
+  CHECK_FALSE(f.roll_call.NotReady(f.now + f.options.settle, true));
+}
+
+TEST_CASE("After all servers were lost, a view waits for enough nodes as long as they may still come back") {
+  Fixture f;
+  f.job.mutable_spec()->mutable_cluster()->set_min_servers(2);
+  const Member &worker = f.Join(1, NODE_ROLE_WORKER), &server = f.Join(2, NODE_ROLE_SERVER);
+  f.Offer();
+  f.roll_call.OnPrepared(worker.id);
+  const absl::Duration patience = f.options.lease + f.options.settle;
+  CHECK(f.roll_call.NotReady(f.now, /*first=*/false));
+  CHECK(f.roll_call.NotReady(f.now + patience, false));  // without a server
+  f.now += patience;
+  f.roll_call.OnPrepared(server.id);
+  CHECK_THAT(*f.roll_call.NotReady(f.now, false)->reason, Contains("1 of 2 servers and 1 of 1 worker"));
+  CHECK_FALSE(f.roll_call.NotReady(f.now + patience, false));
+  CHECK(f.roll_call.NotReady(f.now + patience, /*first=*/true));
+  f.roll_call.OnViewBegun();
+  f.now += 2 * patience;
+  CHECK(f.roll_call.NotReady(f.now, false));
 }
 
 TEST_CASE("An offer is repeated if it is not answered, and in a new session") {

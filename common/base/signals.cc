@@ -20,7 +20,7 @@ namespace {
 // A handler may touch only lock-free atomics.
 std::atomic<bool> installed{false};
 std::atomic<int> pipe_to_wake{-1};
-std::atomic<int> first_signal{0};
+std::atomic<bool> signalled{false};
 
 struct sigaction former_term, former_int;
 
@@ -32,8 +32,7 @@ void WriteByte(int fd) {
 }
 
 void OnSignal(int number) {
-  int none = 0;
-  if (!first_signal.compare_exchange_strong(none, number)) _exit(128 + number);
+  if (signalled.exchange(true)) _exit(128 + number);
   const int saved_errno = errno;
   WriteByte(pipe_to_wake.load());
   errno = saved_errno;
@@ -56,7 +55,7 @@ absl::StatusOr<std::unique_ptr<StopSignal>> StopSignal::Install() {
     installed = false;
     return absl::ErrnoToStatus(error, "pipe for signals");
   }
-  first_signal = 0;
+  signalled = false;
   pipe_to_wake = fds[1];
   struct sigaction action = {};
   action.sa_handler = OnSignal;

@@ -15,8 +15,8 @@
 #define SHOAL_KERNELS_INIT_CPU_ONCE
 namespace shoal::kernels {
 
-// Elements come in groups: element 64 g + 16 w + i is made from word w of counter 16 g + i, so one call of
-// Philox16 gives a group. (Normal numbers use words in pairs.)
+// Elements come in groups, each from one call of Philox16: elements 64 g + 32 p + i and 64 g + 32 p + 16 + i are
+// a pair, made from words 2 p and 2 p + 1 of counter 16 g + i.
 inline constexpr int64_t kInitGroup = 64;
 
 }  // namespace shoal::kernels
@@ -72,35 +72,19 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace shoal::kernels {
-namespace {
 
 HWY_EXPORT(NormalGroup);
 
-using Group = void (*)(uint64_t key, uint64_t group, float a, float b, float* out);
-
-struct Numbers {
-  uint64_t key = 0;
-  uint64_t first = 0;
-  float a = 0;
-  float b = 0;
-};
-
-// Fills elements from `first` on, from whole and partial groups.
-void Fill(Group make, const Numbers& numbers, absl::Span<float> out) {
+// Whole and partial groups.
+void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl::Span<float> out) {
   for (size_t done = 0; done < out.size();) {
-    const uint64_t at = numbers.first + done, skip = at % kInitGroup;
+    const uint64_t at = first + done, skip = at % kInitGroup;
     const size_t count = std::min<size_t>(kInitGroup - skip, out.size() - done);
     HWY_ALIGN float group[kInitGroup];
-    make(numbers.key, at / kInitGroup, numbers.a, numbers.b, group);
+    HWY_DYNAMIC_DISPATCH(NormalGroup)(key, at / kInitGroup, mean, deviation, group);
     std::copy_n(group + skip, count, out.data() + done);
     done += count;
   }
-}
-
-}  // namespace
-
-void FillNormal(uint64_t key, uint64_t first, float mean, float deviation, absl::Span<float> out) {
-  Fill(HWY_DYNAMIC_DISPATCH(NormalGroup), {key, first, mean, deviation}, out);
 }
 
 }  // namespace shoal::kernels

@@ -76,11 +76,12 @@ void Cluster::CutStrays() {
 
 // ---- nodes ----
 
-void Cluster::StartNode(NodeRole role) {
+NodeProcess* Cluster::StartNode(NodeRole role) {
   NodeProcess* const node =
       Add(std::make_unique<NodeProcess>(state_, ++numbers_, role, &network_, &services_));
   nodes_.push_back(node);
   node->Start();
+  return node;
 }
 
 void Cluster::StartNodeAfter(absl::Duration delay, NodeRole role) {

@@ -30,7 +30,7 @@ class Cluster {
   Network* network() { return &network_; }
 
   // ---- nodes, which nothing replaces by itself ----
-  void StartNode(NodeRole role);
+  NodeProcess* StartNode(NodeRole role);
   void StartNodeAfter(absl::Duration delay, NodeRole role);
   std::vector<NodeProcess*> Living(NodeRole role) const;
 

@@ -49,7 +49,8 @@ void FaultInjector::InjectIntoCluster(const Fault& fault) {
   static const std::map<absl::string_view, Injection> kInjections = {
       {"flip", &FaultInjector::Damage},     {"tear", &FaultInjector::Damage},
       {"swap", &FaultInjector::Damage},     {"lose", &FaultInjector::Damage},
-      {"join", &FaultInjector::Join},       {"cancel", &FaultInjector::Cancel},
+      {"join", &FaultInjector::Join},       {"visit", &FaultInjector::Join},
+      {"cancel", &FaultInjector::Cancel},
       {"forget", &FaultInjector::Forget},   {"outdate", &FaultInjector::Outdate},
       {"rebuild", &FaultInjector::Rebuild},
   };
@@ -114,7 +115,8 @@ void FaultInjector::Unmount(const Fault& fault, Process* process) {
 
 void FaultInjector::Leave(const Fault& fault, Process* process) {
   NodeProcess* const node = AsNode(process);
-  if (cluster_->Living(node->role()).size() < 2 || node->leaving()) return;
+  const bool is_last = cluster_->Living(node->role()).size() < 2;
+  if ((is_last && fault.length_ms == 0) || node->leaving()) return;
   node->Leave();
   if (fault.length_ms > 0) cluster_->StartNodeAfter(LengthOf(fault), node->role());
 }
@@ -130,7 +132,8 @@ void FaultInjector::Fail(const Fault& fault, Process* process) { process->FailSl
 void FaultInjector::Damage(const Fault& fault) { DamageCheckpoint(fault, state_); }
 
 void FaultInjector::Join(const Fault& fault) {
-  cluster_->StartNode(fault.who == "s" ? NODE_ROLE_SERVER : NODE_ROLE_WORKER);
+  NodeProcess* const node = cluster_->StartNode(fault.who == "s" ? NODE_ROLE_SERVER : NODE_ROLE_WORKER);
+  if (fault.kind == "visit") node->After(LengthOf(fault), [node] { node->Leave(); });
 }
 
 void FaultInjector::Cancel(const Fault& fault) {

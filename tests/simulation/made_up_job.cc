@@ -115,6 +115,11 @@ MadeUpJob MakeUpJob(uint64_t number) {
     job.spec.mutable_evaluation()->mutable_every()->set_rounds(3);
     job.spec.mutable_evaluation()->set_keep_best(true);
   }
+  if (number >= kFirstJobOfTwo) {
+    job.spec.mutable_cluster()->set_min_servers(2);
+    job.spec.mutable_cluster()->set_min_workers(2);
+    job.spec.mutable_train()->set_slots(1 + job.spec.train().slots());
+  }
   CompleteJob(&job.spec);
 
   JobPlan& plan = job.plan;

@@ -25,6 +25,9 @@ struct MadeUpJob {
   std::optional<BadSlot> bad;  // the job fails there
 };
 
+// Those from this number on want two servers and two workers.
+inline constexpr uint64_t kFirstJobOfTwo = 1000;
+
 // Number 0 has a bit of everything: clipping, AdamW, evaluation, keeping the best version. Each group of
 // parameters is one block.
 MadeUpJob MakeUpJob(uint64_t number);

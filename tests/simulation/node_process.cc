@@ -15,6 +15,10 @@
 namespace shoal::simulation {
 namespace {
 
+constexpr absl::Duration kLeavePatience = absl::Seconds(20);
+// An attempt to join may be lost, the next one after the longest backoff too.
+constexpr absl::Duration kReleasePatience = absl::Seconds(15);
+
 std::string NameOf(NodeRole role, int number) {
   return absl::StrCat(role == NODE_ROLE_SERVER ? "server-" : "worker-", number);
 }
@@ -135,7 +139,24 @@ void NodeProcess::Bury() {
 void NodeProcess::Leave() {
   leaving_ = true;
   session_->StartLeaving();
-  After(absl::Seconds(3), [this] { Die(); });
+  AwaitRelease(absl::ZeroDuration(), absl::ZeroDuration());
+}
+
+void NodeProcess::AwaitRelease(absl::Duration waited, absl::Duration unanswered) {
+  if (session_->released()) return Die();
+  if (unanswered > kReleasePatience) {
+    state_->Fail(absl::StrCat(name(), " leaves, but the scheduler, which it can reach, does not release it"));
+  }
+  if (waited > kLeavePatience) return Die();
+  After(kPoll, [this, waited, unanswered] {
+    AwaitRelease(waited + kPoll, IsSchedulerReachable() ? unanswered + kPoll : absl::ZeroDuration());
+  });
+}
+
+bool NodeProcess::IsSchedulerReachable() const {
+  const Process* const scheduler = network_->Find(kScheduler);
+  return scheduler != nullptr && scheduler->Thaw("") <= state_->queue.now() &&
+         !network_->IsCut(this, scheduler) && !network_->IsCut(scheduler, this);
 }
 
 }  // namespace shoal::simulation

@@ -27,7 +27,8 @@ class NodeProcess : public Process {
   // Destroys what ran here, after the death of the process.
   void Bury();
 
-  // As SIGTERM does: waits for the scheduler to release the node, but not forever.
+  // As SIGTERM does: dies when the scheduler has released the node, but does not wait forever. Fails the run if
+  // no release comes from a scheduler that can be reached.
   void Leave();
   bool leaving() const { return leaving_; }
   // For `length` the worker can't prepare jobs.
@@ -44,6 +45,9 @@ class NodeProcess : public Process {
   std::unique_ptr<worker::JobRunner> MakeRunner(worker::WorkerRounds::Options rounds,
                                                 std::unique_ptr<MadeUpProgram> program);
   void Report(NodeReport report);
+  // `waited`: since Leave; `unanswered`: how much of it, up to now, a scheduler could be reached.
+  void AwaitRelease(absl::Duration waited, absl::Duration unanswered);
+  bool IsSchedulerReachable() const;
 
   RunState* const state_;
   const NodeRole role_;

@@ -125,6 +125,10 @@ Fault RandomFault(Dice* dice) {
     fault.who = AnyNode(dice);
   } else if (fault.kind == "join") {
     fault.who = dice->OneIn(4) ? "s" : "w";
+    if (fault.length_ms % 2 == 0) {
+      fault.kind = "visit";  // likewise
+      fault.length_ms %= 100;
+    }
   } else if (fault.kind == "refuse") {
     fault.who = Who(dice, "w");
     if (fault.length_ms % 2 == 0) fault.kind = "fail";  // likewise

@@ -29,13 +29,14 @@ namespace shoal::simulation {
 //                   end, swaps it with another file, deletes it
 //   leave WHO       SIGTERM; a new process replaces it after `length_ms` (0: never)
 //   join w|s        one more worker or server
+//   visit w|s       one more worker or server, which gets SIGTERM after `length_ms`
 //   refuse wN       the worker can't prepare jobs
 //   fail wN         each slot that the worker computes fails
 //   swallow WHO OTHER
 //                   a bug: of the messages of kind OTHER that the node receives or sends, the `number`-th
 //                   (from 0) is lost although its stream is intact, and so are all that follow within
-//                   `length_ms`. Kinds: the directives prepare, view, target; the reports prepared,
-//                   installed, evaluated, written; contribution, block
+//                   `length_ms`. Kinds: the directives prepare, view, target, released; the
+//                   reports prepared, installed, evaluated, written; contribution, block
 //   cancel jN       a user cancels the job
 //   forget          the scheduler dies and comes back with an empty store; the job is submitted again, to
 //                   continue from its newest checkpoint

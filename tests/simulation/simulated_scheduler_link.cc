@@ -23,6 +23,8 @@ std::string KindOf(const Directive& directive) {
       return "view";
     case Directive::kTarget:
       return "target";
+    case Directive::kReleased:
+      return "released";
     default:
       return "";
   }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
 #include "spdlog/spdlog.h"
+#include "tests/simulation/made_up_job.h"
 #include "tests/simulation/reference.h"
 #include "tests/simulation/run_schedule.h"
 #include "tests/simulation/shrink.h"
@@ -115,6 +116,39 @@ TEST_CASE(
     schedule.servers = schedule.workers = 1;
     CHECK_THAT(RunSchedule(schedule).failure,
                Catch::Matchers::Contains("for no known reason; still missing: "));
+  }
+}
+
+TEST_CASE("A node may leave at any time, also while it joins; a release that does not come is noticed",
+          "[simulation]") {
+  for (uint64_t number = kFirst; number < 120; number += kStep) {
+    Schedule schedule;
+    schedule.seed = number;
+    schedule.jobs = {number % 9};
+    schedule.servers = schedule.workers = 2;
+    schedule.slowest_ms = 1 + static_cast<int>(number % 20);
+    const int stay = static_cast<int>(number / 2);
+    schedule.faults = {{"visit", number % 2 == 0 ? "w" : "s", "", 20, stay, 0},
+                       {"leave", number % 2 == 0 ? "s0" : "w0", "", 100 + stay * 10, 200, 0}};
+    Check(schedule);
+  }
+  Schedule schedule;
+  schedule.servers = schedule.workers = 2;
+  schedule.faults = {{"swallow", "w0", "released", 0, 200'000, 0}, {"leave", "w0", "", 100, 0, 0},
+                     {"freeze", "s0", "", 100, 60'000, 0}, {"freeze", "s1", "", 100, 60'000, 0}};
+  CHECK_THAT(RunSchedule(schedule).failure, Catch::Matchers::Contains("does not release it"));
+}
+
+TEST_CASE("A job that wanted two nodes of each role goes on with what is left of them", "[simulation]") {
+  for (uint64_t number = kFirst; number < 40; number += kStep) {
+    Schedule schedule;
+    schedule.seed = number;
+    schedule.jobs = {kFirstJobOfTwo + number};
+    schedule.servers = schedule.workers = 2;
+    const int at = 100 + static_cast<int>(number) * 15;
+    // The last one of a role is replaced at once.
+    for (const char* who : {"s0", "s0", "w0", "w0"}) schedule.faults.push_back({"kill", who, "", at, 0, 0});
+    Check(schedule);
   }
 }
 
