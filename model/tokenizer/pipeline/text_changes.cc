@@ -124,8 +124,7 @@ UProperty QuickCheckProperty(UnicodeForm form) {
 }
 
 // Whether a look at each character says that `text` is in the form of ICU's newer Unicode, and hence in that
-// of Unicode
-// 9. (Not Normalizer2::isNormalized, which takes quadratic time for a long run of marks.)
+// of Unicode 9, too. (Not Normalizer2::isNormalized, which takes quadratic time for a long run of marks.)
 bool IsSurelyInForm(UnicodeForm form, absl::string_view text) {
   const UProperty quick_check = QuickCheckProperty(form);
   uint8_t last_class = 0;
