@@ -57,6 +57,13 @@ absl::string_view NormalizerName(LetterCase letter_case) {
   return letter_case == LetterCase::kLower ? "shoal_nfkc_lower" : "shoal_nfkc";
 }
 
+std::optional<LetterCase> FindNormalizer(absl::string_view name) {
+  for (const LetterCase letter_case : {LetterCase::kKept, LetterCase::kLower}) {
+    if (name == NormalizerName(letter_case)) return letter_case;
+  }
+  return std::nullopt;
+}
+
 std::string NormalizeText(absl::string_view text, LetterCase letter_case) {
   const std::string nfkc = IsAscii(text) ? std::string(text) : Nfkc(text);
   std::string result;

@@ -1,6 +1,7 @@
 // The normal form of a text, which is all that the vocabulary sees.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -14,6 +15,9 @@ enum class LetterCase { kKept, kLower };
 
 // Name of the normal form in a SentencePiece model's NormalizerSpec.
 absl::string_view NormalizerName(LetterCase letter_case);
+
+// The letter case of the normal form with this name; none when the name is not from NormalizerName.
+std::optional<LetterCase> FindNormalizer(absl::string_view name);
 
 // NFKC, and with kLower each character's lower case; then tab, line and paragraph separators and U+2581
 // become spaces, and control and invisible characters (zero-width space, word joiner, byte order mark, soft
