@@ -8,9 +8,6 @@
 
 namespace shoal::model {
 
-// How SentencePiece writes a space inside a piece: U+2581.
-inline constexpr absl::string_view kSpacePiece = "\xE2\x96\x81";
-
 enum class LetterCase { kKept, kLower };
 
 // Name of the normal form in a SentencePiece model's NormalizerSpec.

@@ -9,8 +9,8 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pipeline/encoding.h"
-#include "model/tokenizer/pipeline/unicode.h"
 
 namespace shoal::model::pipeline {
 

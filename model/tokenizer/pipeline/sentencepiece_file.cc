@@ -13,6 +13,7 @@
 #include "model/tokenizer/pipeline/pipeline_parts.h"
 #include "model/tokenizer/pipeline/sentencepiece_parts.h"
 #include "model/tokenizer/sentencepiece.pb.h"
+#include "model/tokenizer/sentencepiece_constants.h"
 #include "model/tokenizer/text_normalizer.h"
 
 namespace shoal::model {
@@ -23,10 +24,7 @@ using pipeline::Parts;
 using pipeline::SentencePieceSpacing;
 using pipeline::UnigramPieces;
 
-constexpr float kUnknownPenalty = 10;
 constexpr double kUserDefinedPenalty = 0.1;
-// SentencePiece writes an unknown piece so.
-constexpr char kUnknownSurface[] = " \u2047 ";
 
 absl::Status CheckModel(const SentencePieceModel& model) {
   const SentencePieceTrainerSpec& trainer = model.trainer_spec();
@@ -109,7 +107,7 @@ std::unique_ptr<pipeline::Decoder> DecoderOf(const SentencePieceModel& model,
   absl::flat_hash_map<std::string, std::string> surfaces;
   for (const std::string& text : TextsOf(model, SentencePieceModel_Piece_Type_CONTROL)) surfaces[text] = "";
   for (const std::string& text : TextsOf(model, SentencePieceModel_Piece_Type_UNKNOWN)) {
-    surfaces[text] = kUnknownSurface;
+    surfaces[text] = std::string(kUnknownText);
   }
   return pipeline::MakeSentencePieceDecoder(std::move(surfaces), spacing);
 }
