@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "model/tokenizer/byte_alphabet.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pipeline/character_classes.h"
 #include "model/tokenizer/pipeline/pipeline_parts.h"
 
