@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
-#include <iostream>
 #include <iterator>
 #include <random>
 #include <set>
@@ -21,6 +20,7 @@
 #include "absl/types/span.h"
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
+#include "common/storage/shared_folder.h"
 #include "tasks/data/conll.h"
 
 namespace shoal::tasks {
@@ -330,12 +330,8 @@ std::string CountTypes(const std::string& path, const ConllColumns& columns, Tag
 }
 
 TEST_CASE("Three data sets have the entities that their notes say") {
-  const char* const shared = std::getenv("SHOAL_SHARED");
-  const std::string folder = JoinPath(shared == nullptr ? "../shared" : shared, "data");
-  if (!PosixEnv()->FileExists(folder)) {
-    std::cout << "there is no " << folder << ": no data sets are read\n";
-    return;
-  }
+  const std::string folder = SharedFolder("data", "the entities of three data sets");
+  if (folder.empty()) return;
   CHECK(CountTypes(JoinPath(folder, "wnut17/emerging.test.annotated"), {}, TagScheme::kIob2) ==
         "corporation:66 creative-work:142 group:165 location:150 person:429 product:127");
   CHECK(CountTypes(JoinPath(folder, "wikigold/wikigold.conll.txt"), {}, TagScheme::kIo) ==

@@ -53,7 +53,7 @@ bool IsValidUtf8(absl::string_view bytes) {
   return true;
 }
 
-size_t CountCodePoints(absl::string_view text) {
+size_t CountCharacters(absl::string_view text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; }));
 }

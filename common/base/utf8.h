@@ -13,7 +13,7 @@ namespace shoal {
 bool IsValidUtf8(absl::string_view bytes);
 
 // The number of characters of valid UTF-8.
-size_t CountCodePoints(absl::string_view text);
+size_t CountCharacters(absl::string_view text);
 
 // `bytes` with a '?' in place of each byte that is not part of well-formed UTF-8. For what goes into a
 // protobuf string: a message with other bytes in it can be written but not parsed, and errors about damaged

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/status.h"
+#include "model/tokenizer/byte_alphabet.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal::model {
@@ -13,21 +14,6 @@ using Json = nlohmann::ordered_json;
 constexpr uint32_t kEnd = 256;
 constexpr char kEndText[] = "<|endoftext|>";
 
-// The character that represents a byte in vocabularies of byte-level BPE: the byte itself where it is
-// printable, otherwise one of the characters from U+0100 on, in order (Radford et al., 2019).
-std::string CharacterOf(uint32_t byte) {
-  const auto printable = [](uint32_t b) {
-    return (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
-  };
-  uint32_t code = byte;
-  if (!printable(byte)) {
-    code = 0x100;
-    for (uint32_t before = 0; before < byte; ++before) code += printable(before) ? 0 : 1;
-  }
-  if (code < 0x80) return std::string(1, static_cast<char>(code));
-  return {static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 0x3F))};
-}
-
 Json ByteLevel() {
   return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
 }
@@ -35,7 +21,9 @@ Json ByteLevel() {
 // Byte-level BPE without merges.
 Json TokenizerJson() {
   Json vocabulary = Json::object();
-  for (uint32_t byte = 0; byte < kEnd; ++byte) vocabulary[CharacterOf(byte)] = byte;
+  for (uint32_t byte = 0; byte < kEnd; ++byte) {
+    vocabulary[std::string(ByteCharacter(static_cast<uint8_t>(byte)))] = byte;
+  }
   vocabulary[kEndText] = kEnd;
   Json end = {{"id", kEnd},      {"content", kEndText}, {"single_word", false}, {"lstrip", false},
               {"rstrip", false}, {"normalized", false}, {"special", true}};

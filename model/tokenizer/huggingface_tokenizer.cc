@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "model/tokenizer/sentencepiece_constants.h"
 #include "model/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
 

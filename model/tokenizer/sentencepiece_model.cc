@@ -39,9 +39,7 @@ absl::Status CheckSpecs(const SentencePieceModel& model) {
 
 absl::StatusOr<LetterCase> LetterCaseOf(const SentencePieceNormalizerSpec& normalizer) {
   if (normalizer.precompiled_charsmap().empty()) {
-    for (LetterCase letter_case : {LetterCase::kKept, LetterCase::kLower}) {
-      if (normalizer.name() == NormalizerName(letter_case)) return letter_case;
-    }
+    if (const auto letter_case = FindNormalizer(normalizer.name())) return *letter_case;
   }
   return Invalid(absl::StrCat("expected normalization rule '", NormalizerName(LetterCase::kKept), "' or '",
                               NormalizerName(LetterCase::kLower), "', got '", normalizer.name(),

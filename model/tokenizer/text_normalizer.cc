@@ -1,21 +1,15 @@
 #include "model/tokenizer/text_normalizer.h"
 
-#include <algorithm>
-
 #include "common/base/status.h"
+#include "model/tokenizer/characters.h"
 #include "unicode/bytestream.h"
 #include "unicode/normalizer2.h"
-#include "unicode/uchar.h"
 #include "unicode/utf8.h"
 
 namespace shoal::model {
 namespace {
 
 constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
-
-bool IsAscii(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
-}
 
 std::string Nfkc(absl::string_view text) {
   UErrorCode error = U_ZERO_ERROR;
@@ -39,22 +33,17 @@ bool IsDropped(UChar32 c) {
   return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || c == 0x200B || c == 0x2060 || c == 0xFEFF;
 }
 
-// The one character whose lower case, without context, is two characters.
-constexpr UChar32 kDottedCapitalI = 0x130;
-constexpr absl::string_view kDottedSmallI = "i\xCC\x87";  // i, U+0307
-
-void AppendLower(UChar32 c, std::string* out) {
-  if (c == kDottedCapitalI) return static_cast<void>(out->append(kDottedSmallI.data(), kDottedSmallI.size()));
-  char bytes[U8_MAX_LENGTH];
-  int32_t length = 0;
-  U8_APPEND_UNSAFE(bytes, length, u_tolower(c));
-  out->append(bytes, length);
-}
-
 }  // namespace
 
 absl::string_view NormalizerName(LetterCase letter_case) {
   return letter_case == LetterCase::kLower ? "shoal_nfkc_lower" : "shoal_nfkc";
+}
+
+std::optional<LetterCase> FindNormalizer(absl::string_view name) {
+  for (const LetterCase letter_case : {LetterCase::kKept, LetterCase::kLower}) {
+    if (name == NormalizerName(letter_case)) return letter_case;
+  }
+  return std::nullopt;
 }
 
 std::string NormalizeText(absl::string_view text, LetterCase letter_case) {
@@ -75,7 +64,7 @@ std::string NormalizeText(absl::string_view text, LetterCase letter_case) {
       if (c == 0xFFFD) {
         result.append(kReplacement.data(), kReplacement.size());
       } else if (letter_case == LetterCase::kLower) {
-        AppendLower(c, &result);
+        AppendLower(static_cast<uint32_t>(c), &result);
       } else {
         result.append(nfkc, begin, i - begin);
       }

@@ -1,19 +1,20 @@
 // The normal form of a text, which is all that the vocabulary sees.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
 
 namespace shoal::model {
 
-// How SentencePiece writes a space inside a piece: U+2581.
-inline constexpr absl::string_view kSpacePiece = "\xE2\x96\x81";
-
 enum class LetterCase { kKept, kLower };
 
 // Name of the normal form in a SentencePiece model's NormalizerSpec.
 absl::string_view NormalizerName(LetterCase letter_case);
+
+// The letter case of the normal form with this name; none when the name is not from NormalizerName.
+std::optional<LetterCase> FindNormalizer(absl::string_view name);
 
 // NFKC, and with kLower each character's lower case; then tab, line and paragraph separators and U+2581
 // become spaces, and control and invisible characters (zero-width space, word joiner, byte order mark, soft

@@ -21,7 +21,7 @@ void ForEachWord(absl::string_view text, const Visit& visit) {
   while (!text.empty()) {
     const auto space = std::find_if(text.begin(), text.end(), absl::ascii_isspace);
     const absl::string_view word = text.substr(0, static_cast<size_t>(space - text.begin()));
-    const uint32_t end = place + static_cast<uint32_t>(CountCodePoints(word));
+    const uint32_t end = place + static_cast<uint32_t>(CountCharacters(word));
     if (!word.empty()) visit(word, TextSpan{place, end});
     text.remove_prefix(std::min(text.size(), word.size() + 1));
     place = end + 1;

@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "model/tokenizer/sentencepiece_constants.h"
 #include "unicode/utf8.h"
 
 namespace shoal::model {

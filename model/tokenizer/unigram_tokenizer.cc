@@ -8,21 +8,15 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/huggingface_tokenizer.h"
+#include "model/tokenizer/sentencepiece_constants.h"
 #include "model/tokenizer/sentencepiece_model.h"
-#include "unicode/utf8.h"
 
 namespace shoal::model {
 namespace {
 
 constexpr double kLeast = -std::numeric_limits<double>::infinity();
-
-// How much less probable a character without a piece is than the least probable piece, in log probability
-// (SentencePiece's constant).
-constexpr double kUnkPenalty = 10;
-
-// The decoded text of an unknown token (SentencePiece's default).
-constexpr absl::string_view kUnkText = " \xE2\x81\x87 ";
 
 PieceTrie MakeTrie(const std::vector<UnigramPiece>& pieces) {
   std::vector<PieceTrie::Entry> entries;
@@ -38,12 +32,6 @@ double LeastScore(const std::vector<UnigramPiece>& pieces) {
     if (!piece.special) least = std::min(least, piece.score);
   }
   return least;
-}
-
-size_t CharacterBytes(absl::string_view text) {
-  int32_t i = 0;
-  U8_FWD_1(text.data(), i, static_cast<int32_t>(text.size()));
-  return static_cast<size_t>(i);
 }
 
 }  // namespace
@@ -68,7 +56,7 @@ UnigramTokenizer::UnigramTokenizer(std::string bytes, UnigramModel model)
       letter_case_(model.letter_case),
       special_(model.special),
       trie_(MakeTrie(pieces_)),
-      unk_score_(LeastScore(pieces_) - kUnkPenalty) {}
+      unk_score_(LeastScore(pieces_) - kUnknownPenalty) {}
 
 absl::StatusOr<std::unique_ptr<UnigramTokenizer>> UnigramTokenizer::FromBytes(absl::string_view bytes) {
   SHOAL_ASSIGN_OR_RETURN(UnigramModel model, ParseUnigramModel(bytes));
@@ -95,7 +83,7 @@ void UnigramTokenizer::EncodeWord(absl::string_view word, Lattice* lattice,
   lattice->at[0].score = 0;
   for (size_t begin = 0; begin < word.size();) {
     const double score = lattice->at[begin].score;
-    const size_t character = CharacterBytes(word.substr(begin));
+    const size_t character = CharacterAt(word, begin).bytes;
     bool character_has_piece = false;
     trie_.ForEachPrefix(word.substr(begin), [&](size_t length, uint32_t id) {
       lattice->Offer(begin + length, {score + pieces_[id].score, begin, id});
@@ -118,7 +106,7 @@ std::string UnigramTokenizer::Decode(absl::Span<const uint32_t> ids) const {
   std::string text;
   for (uint32_t id : ids) {
     if (id == special_.unk) {
-      absl::StrAppend(&text, kUnkText);
+      absl::StrAppend(&text, kUnknownText);
     } else if (id < pieces_.size() && !pieces_[id].special) {
       absl::StrAppend(&text, pieces_[id].text);
     }

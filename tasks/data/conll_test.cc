@@ -1,8 +1,6 @@
 // Sentences in the test itself, and where $SHOAL_SHARED/data is, the files of three data sets.
 #include "tasks/data/conll.h"
 
-#include <cstdlib>
-#include <iostream>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
+#include "common/storage/shared_folder.h"
 
 namespace shoal::tasks {
 namespace {
@@ -179,12 +178,8 @@ Counts Count(const std::string& path, const ConllColumns& columns) {
 }
 
 TEST_CASE("Files of three data sets have the sentences and tags that their notes say") {
-  const char* const shared = std::getenv("SHOAL_SHARED");
-  const std::string folder = JoinPath(shared == nullptr ? "../shared" : shared, "data");
-  if (!PosixEnv()->FileExists(folder)) {
-    std::cout << "there is no " << folder << ": only the sentences in the test are read\n";
-    return;
-  }
+  const std::string folder = SharedFolder("data", "the files of three data sets");
+  if (folder.empty()) return;
   const ConllColumns uner = {2, 3};
   for (const DataFile& file :
        std::vector<DataFile>{{"wnut17/wnut17train.conll", {}, {3394, 62730, 1975, 1185}},

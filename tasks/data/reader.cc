@@ -30,7 +30,7 @@ absl::Status JoinWords(const std::vector<std::string>& words, Example* example) 
   example->text = absl::StrJoin(words, " ");
   uint32_t begin = 0;
   for (const std::string& word : words) {
-    const uint32_t end = begin + static_cast<uint32_t>(CountCodePoints(word));
+    const uint32_t end = begin + static_cast<uint32_t>(CountCharacters(word));
     if (end == begin) {
       return absl::InvalidArgumentError(
           absl::StrCat("word ", example->words.size() + 1, " (data.text) is empty"));

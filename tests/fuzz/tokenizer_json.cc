@@ -9,8 +9,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pipeline/pipeline_files.h"
-#include "model/tokenizer/pipeline/unicode.h"
 
 namespace shoal {
 namespace {
@@ -41,7 +41,7 @@ TokenizerOr Load(uint8_t loader, absl::string_view file) {
 
 void CheckEncoding(const model::PipelineTokenizer& tokenizer, absl::string_view text,
                    const Encoding& encoding) {
-  const size_t characters = model::pipeline::CountCharacters(model::pipeline::ReplaceInvalidUtf8(text));
+  const size_t characters = CountCharacters(model::ReplaceInvalidUtf8(text));
   SHOAL_CHECK(encoding.type_ids.size() == encoding.ids.size());
   SHOAL_CHECK(encoding.offsets.size() == encoding.ids.size());
   SHOAL_CHECK(encoding.sources.size() == encoding.ids.size());

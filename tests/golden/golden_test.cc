@@ -13,6 +13,7 @@
 #include "common/base/status.h"
 #include "common/storage/file.h"
 #include "common/storage/safetensors.h"
+#include "common/storage/shared_folder.h"
 #include "common/storage/test_dir.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/optimizer.h"
@@ -332,13 +333,9 @@ std::vector<Dump> SupportedDumps(const std::string& folder) {
 // A folder named with SHOAL_GOLDEN may contain any dumps. The default folder need not exist, but must be
 // complete if it does.
 std::vector<Dump> LargerDumps() {
-  const std::string chosen = FromEnvironment("SHOAL_GOLDEN"), shared = FromEnvironment("SHOAL_SHARED");
-  const std::string folder =
-      chosen.empty() ? JoinPath(shared.empty() ? "../shared" : shared, "golden") : chosen;
-  if (chosen.empty() && !PosixEnv()->FileExists(folder)) {
-    std::cout << "there is no " << folder << ": only the dumps in the tree are tested\n";
-    return {};
-  }
+  const std::string chosen = FromEnvironment("SHOAL_GOLDEN");
+  const std::string folder = chosen.empty() ? SharedFolder("golden", "the larger dumps") : chosen;
+  if (folder.empty()) return {};
   std::vector<Dump> dumps = SupportedDumps(folder);
   INFO("no dumps in " << folder);
   REQUIRE(!dumps.empty());

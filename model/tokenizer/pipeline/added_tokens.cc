@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "model/tokenizer/pipeline/character_classes.h"
 
 namespace shoal::model::pipeline {
 namespace {

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/base/encoding.h"
-#include "model/tokenizer/pipeline/unicode.h"
+#include "model/tokenizer/characters.h"
 
 namespace shoal::model::pipeline {
 

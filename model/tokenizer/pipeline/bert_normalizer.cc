@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/tokenizer/pipeline/character_classes.h"
 #include "model/tokenizer/pipeline/normalizer.h"
 #include "model/tokenizer/pipeline/text_changes.h"
 

@@ -6,9 +6,10 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pipeline/merge_table.h"
 #include "model/tokenizer/pipeline/subword_model.h"
-#include "model/tokenizer/pipeline/unicode.h"
+#include "model/tokenizer/sentencepiece_constants.h"
 
 namespace shoal::model::pipeline {
 namespace {
@@ -18,7 +19,7 @@ constexpr uint32_t kNone = 0xFFFFFFFF;
 constexpr uint32_t kTableSize = 0x2800;
 
 // Characters that begin words in vocabularies without a pre-tokenizer.
-constexpr absl::string_view kSpaces[] = {" ", "\u2581"};
+constexpr absl::string_view kSpaces[] = {" ", kSpacePiece};
 
 class BpeModel : public SubwordModel {
  public:

@@ -2,9 +2,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "common/base/utf8.h"
-#include "model/tokenizer/pipeline/byte_alphabet.h"
+#include "model/tokenizer/byte_alphabet.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pipeline/decoder.h"
-#include "model/tokenizer/pipeline/unicode.h"
 
 namespace shoal::model::pipeline {
 namespace {

@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/tokenizer/pipeline/byte_alphabet.h"
+#include "model/tokenizer/byte_alphabet.h"
 #include "model/tokenizer/pipeline/pre_tokenizer.h"
 #include "model/tokenizer/pipeline/word_patterns.h"
 

@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/utf8.h"
-#include "model/tokenizer/pipeline/unicode.h"
+#include "model/tokenizer/characters.h"
 
 namespace shoal::model::pipeline {
 namespace {

@@ -1,12 +1,15 @@
 // Encodes lines of JSON with a tokenizer's files, for comparison with other libraries.
 //
-//   encode json tokenizer.json | bert vocab.txt | gpt2 vocab.json merges.txt | roberta vocab.json merges.txt
-//   |
-//          sentencepiece spiece.model
+//   encode json tokenizer.json
+//   encode bert vocab.txt
+//   encode gpt2 vocab.json merges.txt
+//   encode roberta vocab.json merges.txt
+//   encode sentencepiece spiece.model
 //
-// Input: a line per text, {"text": "...", "pair": "...", "special": true}; all but "text" may be missing.
-// Output: a line per text, {"ids": [...], "type_ids": [...], "offsets": [[begin, end], ...], "sources":
-// [...], "decoded": "..."}. An input that is not that is an error with its line number.
+// Reads a line of JSON per text, {"text": "...", "pair": "...", "special": true}, of which all but "text" may
+// be missing. Any other line is an error with its number. Writes a line per text:
+//
+//   {"ids": [...], "type_ids": [...], "offsets": [[begin, end], ...], "sources": [...], "decoded": "..."}
 //
 //   encode ... --time ROUNDS FILE
 //

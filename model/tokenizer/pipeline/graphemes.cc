@@ -1,6 +1,6 @@
 #include "model/tokenizer/pipeline/graphemes.h"
 
-#include "model/tokenizer/pipeline/unicode.h"
+#include "model/tokenizer/characters.h"
 #include "unicode/uchar.h"
 
 namespace shoal::model::pipeline {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/tokenizer/pipeline/character_classes.h"
 #include "model/tokenizer/pipeline/normalizer.h"
 #include "model/tokenizer/pipeline/pattern.h"
 #include "model/tokenizer/pipeline/text_changes.h"

@@ -10,14 +10,12 @@
 #include "common/base/utf8.h"
 #include "model/tokenizer/pipeline/score_digits.h"
 #include "model/tokenizer/pipeline/subword_model.h"
+#include "model/tokenizer/sentencepiece_constants.h"
 
 namespace shoal::model::pipeline {
 namespace {
 
 using ModelOr = absl::StatusOr<std::unique_ptr<SubwordModel>>;
-
-// SentencePiece's distance from the least probable piece to an unknown character.
-constexpr double kUnknownPenalty = 10;
 
 // `result`, with the path of the model in an error.
 template <typename Result>

@@ -41,7 +41,8 @@ absl::StatusOr<std::unique_ptr<PipelineTokenizer>> LoadBytePairVocabulary(absl::
 
 // SentencePiece's spiece.model or tokenizer.model of type unigram: the ids are those of the SentencePiece
 // library, which differ from a converted tokenizer.json for unusual characters. No template:
-// add_special_tokens has no effect. Control pieces are special.
+// add_special_tokens has no effect. Control pieces are special. Vocabularies that Shoal made are refused:
+// their normal form is not in the file. LoadTokenizer (tokenizer.h) reads them.
 absl::StatusOr<std::unique_ptr<PipelineTokenizer>> LoadSentencePieceModel(absl::string_view bytes);
 
 }  // namespace shoal::model

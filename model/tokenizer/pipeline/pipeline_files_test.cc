@@ -7,6 +7,7 @@
 #include "catch2/catch.hpp"
 #include "model/tokenizer/pipeline/test_cases.h"
 #include "model/tokenizer/sentencepiece.pb.h"
+#include "model/tokenizer/text_normalizer.h"
 
 namespace shoal::model {
 namespace {
@@ -157,6 +158,33 @@ TEST_CASE("A SentencePiece model is used as SentencePiece uses it") {
   CHECK(tokenizer->Encode("a</s>xy").ids == Ids{4, 0});
   CHECK(tokenizer->Decode(Ids{4, 1, 4, 0, 5}) == "a a \u2047 a");
   CHECK(tokenizer->Encode("   ").ids.empty());
+}
+
+// LoadSentencePieceModel's status for a model without a map of characters, with this name of a normal form.
+absl::Status LoadWithNormalizer(absl::string_view name) {
+  SentencePieceModel model = SmallModel();
+  model.mutable_normalizer_spec()->set_name(std::string(name));
+  return LoadSentencePieceModel(model.SerializeAsString()).status();
+}
+
+TEST_CASE("A vocabulary that Shoal made is refused, with the loader that reads it") {
+  for (const LetterCase letter_case : {LetterCase::kKept, LetterCase::kLower}) {
+    const absl::Status status = LoadWithNormalizer(NormalizerName(letter_case));
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK(status.message() ==
+          absl::StrCat("SentencePiece model: normalizer_spec.name is '", NormalizerName(letter_case),
+                       "', so this is a vocabulary that Shoal made; load it with model::LoadTokenizer"));
+  }
+}
+
+TEST_CASE("Without a map of characters a SentencePiece model does not normalize, or is refused") {
+  CHECK(LoadWithNormalizer("").ok());
+  CHECK(LoadWithNormalizer("identity").ok());
+  const absl::Status status = LoadWithNormalizer("nmt_nfkc");
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(status.message() ==
+        "SentencePiece model: normalizer_spec.name is 'nmt_nfkc' without a precompiled_charsmap, expected "
+        "one, or the name 'identity'");
 }
 
 TEST_CASE("SentencePiece models of other types are refused") {

@@ -8,14 +8,15 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
-#include "model/tokenizer/pipeline/byte_alphabet.h"
+#include "model/tokenizer/byte_alphabet.h"
+#include "model/tokenizer/characters.h"
+#include "model/tokenizer/pipeline/character_classes.h"
 #include "model/tokenizer/pipeline/pipeline_parts.h"
 
 namespace shoal::model {
 
 using pipeline::AlignedText;
 using pipeline::ByteRange;
-using pipeline::Character;
 using pipeline::DraftParts;
 using pipeline::DraftToken;
 using pipeline::ModelToken;
@@ -27,12 +28,12 @@ namespace {
 
 constexpr double kMaxGrowth = 65536;
 
-bool IsSpace(uint32_t code) { return code == pipeline::kByteLevelSpace || pipeline::IsWhiteSpace(code); }
+bool IsSpace(uint32_t code) { return code == kByteLevelSpace || pipeline::IsWhiteSpace(code); }
 
 uint32_t LeadingSpaces(absl::string_view text) {
   uint32_t spaces = 0;
   for (size_t at = 0; at < text.size(); ++spaces) {
-    const Character c = pipeline::CharacterAt(text, at);
+    const Character c = CharacterAt(text, at);
     if (!IsSpace(c.code)) break;
     at += c.bytes;
   }
@@ -42,7 +43,7 @@ uint32_t LeadingSpaces(absl::string_view text) {
 uint32_t TrailingSpaces(absl::string_view text) {
   uint32_t spaces = 0;
   for (size_t end = text.size(); end > 0; ++spaces) {
-    const Character c = pipeline::CharacterBefore(text, end);
+    const Character c = CharacterBefore(text, end);
     if (!IsSpace(c.code)) break;
     end -= c.bytes;
   }
@@ -74,7 +75,7 @@ class PipelineTokenizer::Encoder {
         needs_spaces_(parts.post_processor != nullptr && parts.post_processor->needs_spaces()) {}
 
   std::vector<DraftToken> Run(absl::string_view text) && {
-    AlignedText whole(IsValidUtf8(text) ? std::string(text) : pipeline::ReplaceInvalidUtf8(text), 0);
+    AlignedText whole(IsValidUtf8(text) ? std::string(text) : ReplaceInvalidUtf8(text), 0);
     ForEachSegment(std::move(whole), false, [this](AlignedText segment) {
       if (parts_.normalizer != nullptr) parts_.normalizer->Apply(&segment);
       ForEachSegment(std::move(segment), true, [this](AlignedText part) { AddPieces(std::move(part)); });

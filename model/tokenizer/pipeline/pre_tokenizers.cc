@@ -1,6 +1,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/tokenizer/pipeline/character_classes.h"
 #include "model/tokenizer/pipeline/pattern.h"
 #include "model/tokenizer/pipeline/pre_tokenizer.h"
 

@@ -13,6 +13,8 @@
 #include "model/tokenizer/pipeline/pipeline_parts.h"
 #include "model/tokenizer/pipeline/sentencepiece_parts.h"
 #include "model/tokenizer/sentencepiece.pb.h"
+#include "model/tokenizer/sentencepiece_constants.h"
+#include "model/tokenizer/text_normalizer.h"
 
 namespace shoal::model {
 namespace {
@@ -22,10 +24,7 @@ using pipeline::Parts;
 using pipeline::SentencePieceSpacing;
 using pipeline::UnigramPieces;
 
-constexpr float kUnknownPenalty = 10;
 constexpr double kUserDefinedPenalty = 0.1;
-// SentencePiece writes an unknown piece so.
-constexpr char kUnknownSurface[] = " \u2047 ";
 
 absl::Status CheckModel(const SentencePieceModel& model) {
   const SentencePieceTrainerSpec& trainer = model.trainer_spec();
@@ -43,6 +42,23 @@ absl::Status CheckModel(const SentencePieceModel& model) {
     return absl::InvalidArgumentError(absl::StrCat("piece ", id, " is empty or not UTF-8"));
   }
   return absl::OkStatus();
+}
+
+// SentencePiece writes the map of every normal form but "identity" into its models. A form that is only named
+// would be left out without a word.
+absl::Status CheckNormalizer(const SentencePieceNormalizerSpec& normalizer) {
+  const std::string& name = normalizer.name();
+  if (!normalizer.precompiled_charsmap().empty() || name.empty() || name == "identity") {
+    return absl::OkStatus();
+  }
+  if (FindNormalizer(name).has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("normalizer_spec.name is '", name,
+                     "', so this is a vocabulary that Shoal made; load it with model::LoadTokenizer"));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("normalizer_spec.name is '", ToQuoted(name),
+                   "' without a precompiled_charsmap, expected one, or the name 'identity'"));
 }
 
 bool IsSegment(const Piece& piece) {
@@ -91,7 +107,7 @@ std::unique_ptr<pipeline::Decoder> DecoderOf(const SentencePieceModel& model,
   absl::flat_hash_map<std::string, std::string> surfaces;
   for (const std::string& text : TextsOf(model, SentencePieceModel_Piece_Type_CONTROL)) surfaces[text] = "";
   for (const std::string& text : TextsOf(model, SentencePieceModel_Piece_Type_UNKNOWN)) {
-    surfaces[text] = kUnknownSurface;
+    surfaces[text] = std::string(kUnknownText);
   }
   return pipeline::MakeSentencePieceDecoder(std::move(surfaces), spacing);
 }
@@ -99,6 +115,7 @@ std::unique_ptr<pipeline::Decoder> DecoderOf(const SentencePieceModel& model,
 absl::StatusOr<std::unique_ptr<PipelineTokenizer>> FromModel(const SentencePieceModel& model) {
   SHOAL_RETURN_IF_ERROR(CheckModel(model));
   const SentencePieceNormalizerSpec& normalizer = model.normalizer_spec();
+  SHOAL_RETURN_IF_ERROR(CheckNormalizer(normalizer));
   const SentencePieceSpacing spacing{normalizer.add_dummy_prefix(), normalizer.remove_extra_whitespaces(),
                                      normalizer.escape_whitespaces()};
   pipeline::Charsmap map;

@@ -7,11 +7,10 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "model/tokenizer/piece_trie.h"
+#include "model/tokenizer/sentencepiece_constants.h"
 
 namespace shoal::model::pipeline {
 namespace {
-
-constexpr absl::string_view kEscapedSpace = "\u2581";
 
 PieceTrie TrieOf(const std::vector<std::string>& texts) {
   std::vector<PieceTrie::Entry> entries;
@@ -28,7 +27,7 @@ class SentencePieceNormalizer : public Normalizer {
       : map_(std::move(map)),
         verbatim_(TrieOf(verbatim)),
         spacing_(spacing),
-        space_(spacing.escape_whitespaces ? kEscapedSpace : " ") {}
+        space_(spacing.escape_whitespaces ? kSpacePiece : " ") {}
 
   void Apply(AlignedText* text) const override {
     const std::string& bytes = text->text();
@@ -107,9 +106,9 @@ class SentencePieceDecoder : public Decoder {
  private:
   std::string Text(absl::string_view token, bool first) const {
     if (first && (spacing_.add_dummy_prefix || spacing_.remove_extra_whitespaces)) {
-      absl::ConsumePrefix(&token, kEscapedSpace);
+      absl::ConsumePrefix(&token, kSpacePiece);
     }
-    return absl::StrReplaceAll(token, {{kEscapedSpace, " "}});
+    return absl::StrReplaceAll(token, {{kSpacePiece, " "}});
   }
 
   absl::flat_hash_map<std::string, std::string> surfaces_;

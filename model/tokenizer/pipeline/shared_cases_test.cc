@@ -1,10 +1,9 @@
 // The vocabularies in $SHOAL_SHARED/tokenizers against their cases, on every line. Skipped where the folder
 // is missing.
-#include <cstdlib>
-#include <iostream>
 #include <string>
 
 #include "catch2/catch.hpp"
+#include "common/storage/shared_folder.h"
 #include "model/tokenizer/pipeline/test_cases.h"
 
 namespace shoal::model {
@@ -14,17 +13,8 @@ constexpr const char* kKinds[] = {"bpe_llama2",      "bytelevel_gpt2",    "bytel
                                   "bytelevel_qwen2", "bytelevel_roberta", "unigram_t5",
                                   "wordpiece_cased", "wordpiece_uncased"};
 
-// "" when there is none.
-std::string SharedFolder() {
-  const char* const shared = std::getenv("SHOAL_SHARED");
-  const std::string folder = JoinPath(shared == nullptr ? "../shared" : shared, "tokenizers");
-  if (PosixEnv()->ListDir(folder).ok()) return folder;
-  std::cerr << "Skipped: there is no folder " << folder << " (set SHOAL_SHARED)\n";
-  return "";
-}
-
 TEST_CASE("Every shared tokenizer.json gives the ids, offsets and texts of its cases") {
-  const std::string shared = SharedFolder();
+  const std::string shared = SharedFolder("tokenizers", "the cases of tokenizer.json files");
   if (shared.empty()) return;
   for (const char* kind : kKinds) {
     INFO(kind);
@@ -38,7 +28,7 @@ TEST_CASE("Every shared tokenizer.json gives the ids, offsets and texts of its c
 }
 
 TEST_CASE("The shared spiece.model gives what SentencePiece gives") {
-  const std::string shared = SharedFolder();
+  const std::string shared = SharedFolder("tokenizers", "the cases of spiece.model");
   if (shared.empty()) return;
   const std::string folder = JoinPath(shared, "unigram_t5");
   const auto tokenizer =
@@ -48,7 +38,7 @@ TEST_CASE("The shared spiece.model gives what SentencePiece gives") {
 }
 
 TEST_CASE("GPT-2's own files give its ids and its text back") {
-  const std::string shared = SharedFolder();
+  const std::string shared = SharedFolder("tokenizers", "GPT-2's own files");
   if (shared.empty()) return;
   const std::string folder = JoinPath(shared, "gpt2");
   const auto tokenizer = Ok(LoadBytePairVocabulary(Ok(PosixEnv()->ReadFile(JoinPath(folder, "vocab.json"))),

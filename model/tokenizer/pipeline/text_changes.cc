@@ -1,20 +1,18 @@
 #include "model/tokenizer/pipeline/text_changes.h"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "common/base/status.h"
+#include "model/tokenizer/pipeline/character_classes.h"
 #include "unicode/normalizer2.h"
 #include "unicode/uchar.h"
 #include "unicode/unistr.h"
 
 namespace shoal::model::pipeline {
 namespace {
-
-// The one character whose lower case, without context, is two characters: i, U+0307.
-constexpr uint32_t kDottedCapitalI = 0x130;
-
-char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 const icu::Normalizer2* ComposingInstance(bool compatible) {
   UErrorCode error = U_ZERO_ERROR;
@@ -124,8 +122,7 @@ UProperty QuickCheckProperty(UnicodeForm form) {
 }
 
 // Whether a look at each character says that `text` is in the form of ICU's newer Unicode, and hence in that
-// of Unicode
-// 9. (Not Normalizer2::isNormalized, which takes quadratic time for a long run of marks.)
+// of Unicode 9, too. (Not Normalizer2::isNormalized, which takes quadratic time for a long run of marks.)
 bool IsSurelyInForm(UnicodeForm form, absl::string_view text) {
   const UProperty quick_check = QuickCheckProperty(form);
   uint8_t last_class = 0;
@@ -149,16 +146,19 @@ size_t FindAscii(absl::string_view text, size_t at, bool ascii) {
 }  // namespace
 
 void Lowercase(AlignedText* text) {
-  if (IsAscii(text->text())) return text->MapAscii(AsciiLower);
+  if (IsAscii(text->text())) {
+    return text->MapAscii([](char c) { return absl::ascii_tolower(static_cast<unsigned char>(c)); });
+  }
   const std::string& bytes = text->text();
   AlignedTextWriter writer(*text);
+  std::string lower;
   for (size_t i = 0; i < bytes.size();) {
     const Character c = CharacterAt(bytes, i);
-    const auto lower = static_cast<uint32_t>(u_tolower(static_cast<UChar32>(c.code)));
-    if (lower != c.code) {
+    lower.clear();
+    AppendLower(c.code, &lower);
+    if (lower != Part(bytes, {i, i + c.bytes})) {
       writer.CopyTo(i);
-      writer.Replace(Utf8Of(lower));
-      if (c.code == kDottedCapitalI) writer.Add("\u0307");
+      writer.Replace(lower);
     }
     i += c.bytes;
   }

@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/utf8.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/piece_trie.h"
 #include "model/tokenizer/pipeline/subword_model.h"
-#include "model/tokenizer/pipeline/unicode.h"
 
 namespace shoal::model::pipeline {
 namespace {

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 
-#include "model/tokenizer/pipeline/unicode.h"
+#include "absl/strings/ascii.h"
+#include "model/tokenizer/characters.h"
+#include "model/tokenizer/pipeline/character_classes.h"
 
 namespace shoal::model::pipeline {
 namespace {
@@ -38,14 +40,12 @@ size_t RunEnd(absl::string_view text, size_t at, Kind kind, size_t limit = SIZE_
 
 bool IsLineBreak(char c) { return c == '\r' || c == '\n'; }
 
-char AsciiLower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 // The bytes of the contraction ("'s", "'ll") that `text` starts with, or 0.
 size_t ContractionBytes(absl::string_view text, bool any_case) {
   if (text.size() < 2 || text[0] != '\'') return 0;
   const auto letter = [&](size_t i) {
     if (i >= text.size()) return '\0';
-    return any_case ? AsciiLower(text[i]) : text[i];
+    return any_case ? absl::ascii_tolower(static_cast<unsigned char>(text[i])) : text[i];
   };
   const char first = letter(1), second = letter(2);
   if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;

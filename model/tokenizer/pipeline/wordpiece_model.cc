@@ -3,9 +3,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/utf8.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/piece_trie.h"
 #include "model/tokenizer/pipeline/subword_model.h"
-#include "model/tokenizer/pipeline/unicode.h"
 
 namespace shoal::model::pipeline {
 namespace {

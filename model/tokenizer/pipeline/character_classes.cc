@@ -1,9 +1,6 @@
-#include "model/tokenizer/pipeline/unicode.h"
-
-#include <algorithm>
+#include "model/tokenizer/pipeline/character_classes.h"
 
 #include "unicode/uchar.h"
-#include "unicode/utf8.h"
 
 namespace shoal::model::pipeline {
 namespace {
@@ -20,44 +17,6 @@ bool IsAssignedBy(uint32_t code, uint8_t version) {
 }
 
 }  // namespace
-
-Character CharacterBefore(absl::string_view text, size_t end) {
-  size_t begin = end - 1;
-  while (!IsCharacterBoundary(text, begin)) --begin;
-  return CharacterAt(text, begin);
-}
-
-void AppendUtf8(uint32_t code, std::string* out) {
-  char bytes[U8_MAX_LENGTH];
-  size_t length = 0;
-  U8_APPEND_UNSAFE(bytes, length, code);
-  out->append(bytes, length);
-}
-
-std::string Utf8Of(uint32_t code) {
-  std::string result;
-  AppendUtf8(code, &result);
-  return result;
-}
-
-bool IsAscii(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
-}
-
-size_t CountCharacters(absl::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
-}
-
-std::string ReplaceInvalidUtf8(absl::string_view bytes) {
-  std::string result;
-  result.reserve(bytes.size());
-  for (size_t i = 0; i < bytes.size();) {
-    UChar32 code;
-    U8_NEXT_OR_FFFD(bytes.data(), i, bytes.size(), code);
-    AppendUtf8(static_cast<uint32_t>(code), &result);
-  }
-  return result;
-}
 
 bool IsWhiteSpace(uint32_t code) {
   if (code < 0x80) return code == ' ' || code - '\t' < 5u;

@@ -1,10 +1,10 @@
-#include "model/tokenizer/pipeline/byte_alphabet.h"
+#include "model/tokenizer/byte_alphabet.h"
 
 #include <array>
 
-#include "model/tokenizer/pipeline/unicode.h"
+#include "model/tokenizer/characters.h"
 
-namespace shoal::model::pipeline {
+namespace shoal::model {
 namespace {
 
 constexpr uint32_t kFirstOther = 0x100;
@@ -42,4 +42,4 @@ std::optional<uint8_t> ByteOfCharacter(uint32_t code) {
   return std::nullopt;
 }
 
-}  // namespace shoal::model::pipeline
+}  // namespace shoal::model

@@ -8,7 +8,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace shoal::model::pipeline {
+namespace shoal::model {
 
 // The character of a space.
 inline constexpr uint32_t kByteLevelSpace = 0x120;
@@ -19,4 +19,4 @@ absl::string_view ByteCharacter(uint8_t byte);
 // The byte whose character is `code`.
 std::optional<uint8_t> ByteOfCharacter(uint32_t code);
 
-}  // namespace shoal::model::pipeline
+}  // namespace shoal::model
