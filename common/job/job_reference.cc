@@ -133,6 +133,12 @@ std::string Row(const FieldDescriptor* field) {
                       DefaultText(field), " | ", MeaningText(rule), " |\n");
 }
 
+// " (`.tsv`)": what files of a format end in; "" for words that are no formats.
+std::string ExtensionsText(const EnumValueDescriptor* word) {
+  const auto& extensions = word->options().GetExtension(format_rule).extensions();
+  return extensions.empty() ? "" : absl::StrCat(" (`", absl::StrJoin(extensions, "`, `"), "`)");
+}
+
 // The list of a field's words; "" when they have no explanations.
 std::string WordList(const FieldDescriptor* field) {
   std::string list;
@@ -140,7 +146,7 @@ std::string WordList(const FieldDescriptor* field) {
     const EnumValueDescriptor* value = field->enum_type()->value(i);
     const WordRule& rule = RuleOf(value);
     if (rule.help().empty()) continue;
-    absl::StrAppend(&list, "- `", WordOf(value), "`: ", rule.help(),
+    absl::StrAppend(&list, "- `", WordOf(value), "`: ", rule.help(), ExtensionsText(value),
                     rule.unsupported().empty() ? "" : " (not in this version)", "\n");
   }
   return list.empty() ? "" : absl::StrCat("\n`", field->name(), "`:\n", list);

@@ -1,10 +1,11 @@
 #include "common/job/job_spec.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/job/data_files.h"
 #include "common/job/rule_defaults.h"
 
 namespace shoal {
@@ -17,17 +18,10 @@ constexpr uint32_t kHeadSize = 64;  // of BERT and GPT-2, whatever their width
 constexpr uint32_t kIntermediateFactor = 4;
 constexpr uint32_t kDefaultMaxLength = 64;
 
-void CompleteFormat(DataSpec* data) {
-  if (data->has_format()) return;
-  const std::string first = data->files_size() > 0         ? data->files(0)
-                            : data->train_files_size() > 0 ? data->train_files(0)
-                                                           : "";
-  const auto* formats = DataFormat_descriptor();
-  for (int i = 0; i < formats->value_count(); ++i) {
-    const std::string& extension = formats->value(i)->options().GetExtension(shoal::extension);
-    if (absl::EndsWithIgnoreCase(first, extension))
-      data->set_format(static_cast<DataFormat>(formats->value(i)->number()));
-  }
+void CompleteFormat(JobSpec* job) {
+  if (job->data().has_format()) return;
+  const std::optional<DataFormat> format = InferFormat(*job);
+  if (format) job->mutable_data()->set_format(*format);
 }
 
 // The columns of these files have no names.
@@ -70,7 +64,7 @@ void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
 }  // namespace
 
 void CompleteJob(JobSpec* job) {
-  CompleteFormat(job->mutable_data());  // other defaults of data apply with some formats only
+  CompleteFormat(job);  // other defaults of data apply with some formats only
   FillDefaults(job);
   FillRuleDefaults(job);
   CompleteData(job->mutable_data());
