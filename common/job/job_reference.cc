@@ -106,12 +106,13 @@ std::string ChosenText(const DefaultSource& source) {
 
 std::string DefaultText(const FieldDescriptor* field) {
   const FieldRule& rule = RuleOf(field);
+  if (const std::optional<DefaultSource> source = DefaultSourceOf(field)) {
+    const std::string without =
+        rule.without().empty() ? "" : absl::StrCat("; without `", rule.without(), "`");
+    return absl::StrCat(ChosenText(*source), rule.required() ? ", otherwise **required**" : "", without);
+  }
   if (rule.required()) return "**required**";
-  if (!rule.default_().empty()) return absl::StrCat("`", rule.default_(), "`");
-  const std::optional<DefaultSource> source = DefaultSourceOf(field);
-  if (!source) return rule.default_help();
-  const std::string without = rule.without().empty() ? "" : absl::StrCat("; without `", rule.without(), "`");
-  return ChosenText(*source) + without;
+  return rule.default_().empty() ? rule.default_help() : absl::StrCat("`", rule.default_(), "`");
 }
 
 std::string MeaningText(const FieldRule& rule) {

@@ -24,15 +24,7 @@ void CompleteFormat(JobSpec* job) {
   if (format) job->mutable_data()->set_format(*format);
 }
 
-// The columns of these files have no names.
-void CompleteConll(DataSpec* data) {
-  if (data->format() != DATA_FORMAT_CONLL || !data->has_format()) return;
-  if (data->text_size() == 0) data->add_text("1");
-  if (!data->has_label()) data->set_label("-1");
-}
-
 void CompleteData(DataSpec* data) {
-  CompleteConll(data);
   if (data->files_size() > 0 && !data->has_split()) FillDefaults(data->mutable_split());
 }
 

@@ -12,6 +12,8 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
+constexpr int kNoWord = -1;
+
 template <typename Word>
 const Message& RuleOfWord(int word) {
   return RuleOf(static_cast<Word>(word));
@@ -51,6 +53,10 @@ absl::Span<const RuleKind> RuleKinds() {
   static const RuleKind kKinds[] = {
       {"task_rule", "", TaskType_descriptor(), RuleOfWord<TaskType>,
        [](const JobSpec& job) -> int { return job.task(); }},
+      {"format_rule", "format", DataFormat_descriptor(), RuleOfWord<DataFormat>,
+       [](const JobSpec& job) -> int {
+         return job.data().has_format() ? static_cast<int>(job.data().format()) : kNoWord;
+       }},
       {"family_rule", "family", ModelFamily_descriptor(), RuleOfWord<ModelFamily>,
        [](const JobSpec& job) -> int { return job.model().family(); }},
   };

@@ -1,5 +1,5 @@
-// Defaults that a job's task or family makes (FieldRule.default_of): the one source for CompleteJob and for
-// the reference.
+// Defaults that a job's task, data format or family makes (FieldRule.default_of): the one source for
+// CompleteJob and for the reference.
 //
 // Pure functions; any thread.
 #pragma once
@@ -43,8 +43,8 @@ std::optional<DefaultSource> DefaultSourceOf(const google::protobuf::FieldDescri
 std::vector<std::string> ValuesIn(const google::protobuf::Message& rule,
                                   const google::protobuf::FieldDescriptor* field);
 
-// Fills in the defaults that depend on the job's task and family. What is set stays. Groups that are unset
-// stay so.
+// Fills in the defaults that depend on the job's task, data format and family. What is set stays. Groups that
+// are unset stay so.
 void FillRuleDefaults(JobSpec* job);
 
 }  // namespace shoal

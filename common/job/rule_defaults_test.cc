@@ -47,6 +47,7 @@ const Message& GroupIn(const Message& message, const std::string& group) {
 JobSpec JobWith(const RuleKind& kind, const EnumValueDescriptor* word) {
   JobSpec job;
   if (kind.name == "task_rule") job.set_task(static_cast<TaskType>(word->number()));
+  if (kind.name == "format_rule") job.mutable_data()->set_format(static_cast<DataFormat>(word->number()));
   if (kind.name == "family_rule") job.mutable_model()->set_family(static_cast<ModelFamily>(word->number()));
   CompleteJob(&job);
   return job;
@@ -74,9 +75,9 @@ std::string DefaultIn(const std::string& cell, const std::string& noun, const st
   return "";
 }
 
-// The field's value as the reference writes it; "" when it is not set.
+// The field's value as the reference writes it, of several the first; when it is not set, whether it must be.
 std::string ValueOf(const Message& message, const FieldDescriptor* field) {
-  if (!IsSet(message, field)) return "";
+  if (!IsSet(message, field)) return RuleOf(field).required() ? "**required**" : "";
   const std::string text = FormatScalar(message, field, 0);
   return field->cpp_type() == FieldDescriptor::CPPTYPE_STRING ? absl::StrCat("`", text, "`") : text;
 }
@@ -93,7 +94,7 @@ TEST_CASE("Every default_of in job.proto names a rule's field") {
   });
 }
 
-TEST_CASE("With every task and family, a field gets the default that the reference says") {
+TEST_CASE("With every task, format and family, a field gets the default that the reference says") {
   int fields = 0;
   ForEachRuleDefault([&](const FieldDescriptor* field, const std::string& group) {
     const RuleKind& kind = *DefaultSourceOf(field)->kind;
@@ -106,7 +107,7 @@ TEST_CASE("With every task and family, a field gets the default that the referen
     }
     ++fields;
   });
-  CHECK(fields >= 7);
+  CHECK(fields >= 9);
 }
 
 TEST_CASE("A default for jobs without a sibling is not made with it") {
@@ -117,6 +118,18 @@ TEST_CASE("A default for jobs without a sibling is not made with it") {
     INFO(field->full_name());
     if (RuleOf(field).without() == "from") CHECK_FALSE(IsSet(GroupIn(job, group), field));
   });
+}
+
+TEST_CASE("A list gets all columns of its format, and a job without a format none") {
+  JobSpec job;
+  job.mutable_data()->set_format(DATA_FORMAT_CONLL);
+  CompleteJob(&job);
+  const auto& columns = RuleOf(DATA_FORMAT_CONLL).text();
+  CHECK(std::equal(columns.begin(), columns.end(), job.data().text().begin(), job.data().text().end()));
+  JobSpec without;
+  CompleteJob(&without);
+  CHECK_FALSE(without.data().has_format());
+  CHECK(without.data().text().empty());
 }
 
 TEST_CASE("A family's defaults are those of the task's own family") {
