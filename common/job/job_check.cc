@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/utf8.h"
+#include "common/job/data_files.h"
 #include "common/job/job_scalar.h"
 #include "common/job/job_spec.h"
 
@@ -83,21 +84,35 @@ void CheckName(const JobSpec& job, Problems* problems) {
                   ", the first neither '.' nor '-'; got '", ToQuoted(job.name()), "'");
 }
 
-void CheckFilesOnce(const DataSpec& data, Problems* problems) {
+void CheckFilesOnce(const std::vector<DataFile>& files, Problems* problems) {
   std::set<std::string> seen;
-  const auto check = [&](const auto& files, const std::string& field) {
-    for (int i = 0; i < files.size(); ++i) {
-      problems->AddIf(!seen.insert(files[i]).second, absl::StrCat(field, "[", i, "]"), "'", files[i],
-                      "' is listed twice");
-    }
-  };
-  check(data.files(), "data.files");
-  check(data.train_files(), "data.train_files");
-  check(data.validation_files(), "data.validation_files");
-  check(data.test_files(), "data.test_files");
+  for (const DataFile& file : files)
+    problems->AddIf(!seen.insert(file.path).second, file.field, "'", file.path, "' is listed twice");
 }
 
-void CheckFiles(const DataSpec& data, Problems* problems) {
+// "'a.tsv' is tsv", for a file whose extension says it.
+std::string FormatText(const DataFile& file) {
+  return absl::StrCat("'", ToQuoted(file.path), "' is ", Word(*file.format));
+}
+
+// Without a format: why CompleteJob could not infer it.
+void CheckFormat(const JobSpec& job, const std::vector<DataFile>& files, Problems* problems) {
+  if (job.data().has_format() || files.empty()) return;
+  const std::string formats = Alternatives(Words<DataFormat>(RuleOf(job.task()).formats()));
+  problems->AddMissingIf(
+      !files[0].format, "data.format",
+      absl::StrCat("is missing and can't be inferred from the extension of '", ToQuoted(files[0].path),
+                   "'; expected ", formats, " with task ", Word(job.task())));
+  if (const DataFile* other = FileOfOtherFormat(files)) {
+    problems->AddMissingIf(
+        true, other->field,
+        absl::StrCat("by their extensions ", FormatText(*other), " and ", FormatText(files[0]),
+                     "; all files of a job have one format: set data.format"));
+  }
+}
+
+void CheckFiles(const JobSpec& job, Problems* problems) {
+  const DataSpec& data = job.data();
   const bool split = data.files_size() > 0;
   const bool given = data.train_files_size() > 0;
   problems->AddIf(
@@ -110,15 +125,14 @@ void CheckFiles(const DataSpec& data, Problems* problems) {
   const std::string without = "has no effect with 'train_files': only 'files' are split";
   problems->AddIf(given && !split && data.has_split(), "data.split", without);
   problems->AddIf(given && !split && data.has_group(), "data.group", without);
-  problems->AddIf((split || given) && !data.has_format(), "data.format",
-                  "is missing and can't be inferred from the extension of the first file; expected ",
-                  ExpectedText(DataSpec::descriptor()->FindFieldByName("format")));
-  CheckFilesOnce(data, problems);
+  const std::vector<DataFile> files = DataFilesOf(job);
+  CheckFormat(job, files, problems);
+  CheckFilesOnce(files, problems);
 }
 
 void CheckData(const JobSpec& job, Problems* problems) {
   const DataSpec& data = job.data();
-  CheckFiles(data, problems);
+  CheckFiles(job, problems);
   const double sum = data.split().train() + data.split().validation() + data.split().test();
   problems->AddIf(data.has_split() && sum > 1 + kSplitSlack, "data.split",
                   "train, validation and test sum to ", sum, "; expected at most 1");

@@ -1,21 +1,21 @@
 #include "common/job/job_reference.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
 #include "common/job/job_rules.h"
 #include "common/job/job_scalar.h"
+#include "common/job/rule_defaults.h"
 
 namespace shoal {
 namespace {
 
 using google::protobuf::Descriptor;
-using google::protobuf::EnumDescriptor;
 using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
@@ -65,62 +65,54 @@ std::string TypeText(const FieldDescriptor* field) {
   }
 }
 
-// What a rule of a task or family has in `field`: the word, number or string, of several the first; "" when
-// it has none.
+// What a rule has in `field`, of several values the first; "" when it has none.
 std::string FirstOf(const Message& rule, const FieldDescriptor* field) {
-  if (field->is_repeated()) {
-    return rule.GetReflection()->FieldSize(rule, field) == 0 ? "" : FormatScalar(rule, field, 0);
-  }
-  const std::string text = FormatScalar(rule, field);
-  return field->cpp_type() == FieldDescriptor::CPPTYPE_STRING && !text.empty() ? absl::StrCat("`", text, "`")
-                                                                               : text;
+  const std::vector<std::string> values = ValuesIn(rule, field);
+  if (values.empty()) return "";
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_STRING ? absl::StrCat("`", values[0], "`") : values[0];
 }
 
-// The words of `kinds` by what their rules have in `field`; without those that have nothing there.
-std::map<std::string, std::vector<std::string>> WordsByChoice(const EnumDescriptor* kinds,
-                                                              const FieldDescriptor* extension,
-                                                              const std::string& field) {
+// The words whose rules make a default, by what it is.
+std::map<std::string, std::vector<std::string>> WordsByDefault(const DefaultSource& source) {
   std::map<std::string, std::vector<std::string>> words;
-  for (int i = 0; i < kinds->value_count(); ++i) {
-    const auto& options = kinds->value(i)->options();
-    const Message& rule = options.GetReflection()->GetMessage(options, extension);
-    const std::string choice = FirstOf(rule, rule.GetDescriptor()->FindFieldByName(field));
-    if (!choice.empty()) words[choice].push_back(WordOf(kinds->value(i)));
+  for (int i = 0; i < source.kind->words->value_count(); ++i) {
+    const EnumValueDescriptor* word = source.kind->words->value(i);
+    const std::string value = FirstOf(source.kind->rule_of(word->number()), source.field);
+    if (!value.empty()) words[value].push_back(WordOf(word));
   }
   return words;
 }
 
-// "pre with family gpt2 or encoder-ngrams, otherwise post": `default_of` of a field (FieldRule). What most
-// have is told last; when some have nothing, there is no "otherwise".
-std::string ChosenText(const std::string& default_of) {
-  const std::vector<std::string> path = absl::StrSplit(default_of, '.');
-  const bool by_task = path[0] == "task_rule";
-  const EnumDescriptor* const kinds = by_task ? TaskType_descriptor() : ModelFamily_descriptor();
-  const auto words =
-      WordsByChoice(kinds, JobSpec::descriptor()->file()->FindExtensionByName(path[0]), path[1]);
+// "pre with family gpt2 or encoder-ngrams, otherwise post". What most have is told last; when some have
+// nothing, there is no "otherwise".
+std::string ChosenText(const DefaultSource& source) {
+  const auto words = WordsByDefault(source);
+  const std::string with = absl::StrCat(" with ", source.kind->noun, source.kind->noun.empty() ? "" : " ");
   size_t told = 0;
   auto most = words.begin();
   for (auto choice = words.begin(); choice != words.end(); ++choice) {
     told += choice->second.size();
     if (choice->second.size() > most->second.size()) most = choice;
   }
-  const bool has_rest = told == static_cast<size_t>(kinds->value_count());
+  const bool has_rest = told == static_cast<size_t>(source.kind->words->value_count());
   std::vector<std::string> parts;
   for (auto choice = words.begin(); choice != words.end(); ++choice) {
     if (choice != most || !has_rest)
-      parts.push_back(absl::StrCat(choice->first, by_task ? " with " : " with family ",
-                                   absl::StrJoin(choice->second, " or ")));
+      parts.push_back(absl::StrCat(choice->first, with, absl::StrJoin(choice->second, " or ")));
   }
   if (has_rest) parts.push_back(absl::StrCat("otherwise ", most->first));
   return absl::StrJoin(parts, ", ");
 }
 
-std::string DefaultText(const FieldRule& rule) {
+std::string DefaultText(const FieldDescriptor* field) {
+  const FieldRule& rule = RuleOf(field);
+  if (const std::optional<DefaultSource> source = DefaultSourceOf(field)) {
+    const std::string without =
+        rule.without().empty() ? "" : absl::StrCat("; without `", rule.without(), "`");
+    return absl::StrCat(ChosenText(*source), rule.required() ? ", otherwise **required**" : "", without);
+  }
   if (rule.required()) return "**required**";
-  if (!rule.default_().empty()) return absl::StrCat("`", rule.default_(), "`");
-  if (rule.default_of().empty()) return rule.default_help();
-  return absl::StrCat(ChosenText(rule.default_of()), rule.default_help().empty() ? "" : "; ",
-                      rule.default_help());
+  return rule.default_().empty() ? rule.default_help() : absl::StrCat("`", rule.default_(), "`");
 }
 
 std::string MeaningText(const FieldRule& rule) {
@@ -139,7 +131,13 @@ std::string Row(const FieldDescriptor* field) {
   const bool limited = rule.positive() || rule.min() > 0 || rule.max() > 0;
   const std::string range = limited ? RangeText(rule) : "";
   return absl::StrCat("| `", field->name(), "` | ", TypeText(field), range.empty() ? "" : ", ", range, " | ",
-                      DefaultText(rule), " | ", MeaningText(rule), " |\n");
+                      DefaultText(field), " | ", MeaningText(rule), " |\n");
+}
+
+// " (`.tsv`)": what files of a format end in; "" for words that are no formats.
+std::string ExtensionsText(const EnumValueDescriptor* word) {
+  const auto& extensions = word->options().GetExtension(format_rule).extensions();
+  return extensions.empty() ? "" : absl::StrCat(" (`", absl::StrJoin(extensions, "`, `"), "`)");
 }
 
 // The list of a field's words; "" when they have no explanations.
@@ -149,7 +147,7 @@ std::string WordList(const FieldDescriptor* field) {
     const EnumValueDescriptor* value = field->enum_type()->value(i);
     const WordRule& rule = RuleOf(value);
     if (rule.help().empty()) continue;
-    absl::StrAppend(&list, "- `", WordOf(value), "`: ", rule.help(),
+    absl::StrAppend(&list, "- `", WordOf(value), "`: ", rule.help(), ExtensionsText(value),
                     rule.unsupported().empty() ? "" : " (not in this version)", "\n");
   }
   return list.empty() ? "" : absl::StrCat("\n`", field->name(), "`:\n", list);

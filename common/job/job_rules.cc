@@ -83,6 +83,10 @@ const FamilyRule& RuleOf(ModelFamily family) {
   return RuleOfNumber<FamilyRule>(ModelFamily_descriptor(), family, family_rule);
 }
 
+const FormatRule& RuleOf(DataFormat format) {
+  return RuleOfNumber<FormatRule>(DataFormat_descriptor(), format, format_rule);
+}
+
 std::string WordOf(const EnumValueDescriptor* value) {
   const std::string& name = RuleOf(value).name();
   if (!name.empty()) return name;

@@ -37,6 +37,9 @@ const TaskRule& RuleOf(TaskType task);
 // What models of a family are like; empty when there is no such family.
 const FamilyRule& RuleOf(ModelFamily family);
 
+// What files of a format are like; empty when there is no such format.
+const FormatRule& RuleOf(DataFormat format);
+
 // How the value is written in a job file: "inverse_sqrt", "text-classification".
 std::string WordOf(const google::protobuf::EnumValueDescriptor* value);
 

@@ -1,10 +1,12 @@
 #include "common/job/job_spec.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/job/data_files.h"
+#include "common/job/rule_defaults.h"
 
 namespace shoal {
 namespace {
@@ -16,53 +18,28 @@ constexpr uint32_t kHeadSize = 64;  // of BERT and GPT-2, whatever their width
 constexpr uint32_t kIntermediateFactor = 4;
 constexpr uint32_t kDefaultMaxLength = 64;
 
-void CompleteFormat(DataSpec* data) {
-  if (data->has_format()) return;
-  const std::string first = data->files_size() > 0         ? data->files(0)
-                            : data->train_files_size() > 0 ? data->train_files(0)
-                                                           : "";
-  const auto* formats = DataFormat_descriptor();
-  for (int i = 0; i < formats->value_count(); ++i) {
-    const std::string& extension = formats->value(i)->options().GetExtension(shoal::extension);
-    if (absl::EndsWithIgnoreCase(first, extension))
-      data->set_format(static_cast<DataFormat>(formats->value(i)->number()));
-  }
+void CompleteFormat(JobSpec* job) {
+  if (job->data().has_format()) return;
+  const std::optional<DataFormat> format = InferFormat(*job);
+  if (format) job->mutable_data()->set_format(*format);
 }
 
-// The columns of these files have no names.
-void CompleteConll(DataSpec* data) {
-  if (data->format() != DATA_FORMAT_CONLL || !data->has_format()) return;
-  if (data->text_size() == 0) data->add_text("1");
-  if (!data->has_label()) data->set_label("-1");
-}
-
-void CompleteData(const JobSpec& job, DataSpec* data) {
-  CompleteConll(data);
+void CompleteData(DataSpec* data) {
   if (data->files_size() > 0 && !data->has_split()) FillDefaults(data->mutable_split());
-  const std::string& separator = RuleOf(job.task()).label_separator();
-  if (!separator.empty() && !data->has_label_separator()) data->set_label_separator(separator);
 }
 
-void CompleteTokenizer(const JobSpec& job, TokenizerSpec* tokenizer) {
-  const TaskRule& rule = RuleOf(job.task());
-  if (!tokenizer->has_type() && rule.tokenizers_size() > 0) tokenizer->set_type(rule.tokenizers(0));
+void CompleteTokenizer(TokenizerSpec* tokenizer) {
   const bool made = tokenizer->type() == TOKENIZER_TYPE_SENTENCEPIECE && !tokenizer->has_path();
   if (made && !tokenizer->has_vocab_size()) tokenizer->set_vocab_size(kDefaultVocabSize);
 }
 
-void CompleteShape(TaskType task, ModelSpec* model) {
-  const TaskRule& rule = RuleOf(task);
-  if (!model->has_family() && rule.families_size() > 0) model->set_family(rule.families(0));
-  const FamilyRule& family = RuleOf(model->family());
+void CompleteShape(ModelSpec* model) {
   if (!model->has_hidden_size()) model->set_hidden_size(kDefaultHiddenSize);
   if (!model->has_layers()) model->set_layers(kDefaultLayers);
   if (!model->has_heads()) model->set_heads(std::max(1u, model->hidden_size() / kHeadSize));
   if (!model->has_intermediate_size())
     model->set_intermediate_size(kIntermediateFactor * model->hidden_size());
   if (!model->has_max_length()) model->set_max_length(kDefaultMaxLength);
-  if (!model->has_norm() && family.norms_size() > 0) model->set_norm(family.norms(0));
-  if (!model->has_activation()) model->set_activation(family.activation());
-  if (!model->has_layer_norm_epsilon()) model->set_layer_norm_epsilon(family.layer_norm_epsilon());
 }
 
 void CompleteTrain(TrainSpec* train) {
@@ -73,20 +50,19 @@ void CompleteTrain(TrainSpec* train) {
 void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
   if (!evaluation->has_every() && HasValidation(job)) evaluation->mutable_every()->set_epochs(1);
   if (!evaluation->has_every()) evaluation->mutable_every()->set_never(true);
-  const TaskRule& rule = RuleOf(job.task());
-  if (!evaluation->has_metric() && rule.metrics_size() > 0) evaluation->set_metric(rule.metrics(0));
   if (!evaluation->has_keep_best()) evaluation->set_keep_best(!evaluation->every().never());
 }
 
 }  // namespace
 
 void CompleteJob(JobSpec* job) {
-  CompleteFormat(job->mutable_data());  // other defaults of data apply with some formats only
+  CompleteFormat(job);  // other defaults of data apply with some formats only
   FillDefaults(job);
-  CompleteData(*job, job->mutable_data());
-  CompleteTokenizer(*job, job->mutable_tokenizer());
+  FillRuleDefaults(job);
+  CompleteData(job->mutable_data());
+  CompleteTokenizer(job->mutable_tokenizer());
   ModelSpec* model = job->mutable_model();
-  if (!model->has_from()) CompleteShape(job->task(), model);
+  if (!model->has_from()) CompleteShape(model);
   if (!model->has_attention_dropout()) model->set_attention_dropout(model->dropout());
   CompleteTrain(job->mutable_train());
   CompleteEvaluation(*job, job->mutable_evaluation());

@@ -141,6 +141,9 @@ TEST_CASE("Each mistake in a job file is reported with its line, its field and w
        "job.yaml:7: data.split: train, validation and test sum to 1.15; expected at most 1"},
       {"  files: [sections.tsv]", "  files: [sections.tsv, {a: b}]",
        "job.yaml:4: data.files[1]: expected a list of strings, got a mapping"},
+      {"  files: [sections.tsv]", "  files:\n    - sections.tsv\n    - more.jsonl",
+       "job.yaml:6: data.files[1]: by their extensions 'more.jsonl' is jsonl and 'sections.tsv' is tsv; all "
+       "files of a job have one format: set data.format"},
       {"data:\n", "data: all\nignored:\n",
        "job.yaml:3: data: expected fields, one 'name: value' per line, got 'all'"},
       {"name: sections", "name: sections\nlog_every: 50",
@@ -167,6 +170,11 @@ TEST_CASE("A misspelt required field is one problem, not two") {
         "job.yaml:8: train.epoch: unknown field; did you mean 'epochs'?");
   CHECK(ErrorWith("  learning_rate: 1e-3", "  learning_rate: fast") ==
         "job.yaml:11: optimizer.learning_rate: expected a number above 0 and at most 1000, got 'fast'");
+  CHECK(ErrorWith("  files: [sections.tsv]", "  files: [sections.dat]\n  fromat: tsv") ==
+        "job.yaml:5: data.fromat: unknown field; did you mean 'format'?");
+  CHECK(ErrorWith("  files: [sections.tsv]", "  files: [a.tsv, b.csv]\n  format: tvs") ==
+        "job.yaml:5: data.format: expected one of tsv, csv, jsonl, text, conll, got 'tvs'; did you mean "
+        "'tsv'?");
 }
 
 TEST_CASE("Several mistakes are reported together, in the order of the file") {
@@ -174,7 +182,8 @@ TEST_CASE("Several mistakes are reported together, in the order of the file") {
       kJob, {{"text-classification", "text-clasification"}, {"slots: 4", "slots: 5000"}, {"1e-3", "fast"}}));
   CHECK(error ==
         "job.yaml:2: task: expected one of text-classification, text-regression, multilabel-classification, "
-        "causal-language-modelling, got 'text-clasification'; did you mean 'text-classification'?\n"
+        "causal-language-modelling, token-classification, got 'text-clasification'; did you mean "
+        "'text-classification'?\n"
         "job.yaml:9: train.slots: expected a whole number from 1 to 4096, got 5000\n"
         "job.yaml:11: optimizer.learning_rate: expected a number above 0 and at most 1000, got 'fast'");
 }

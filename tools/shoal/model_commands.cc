@@ -1,4 +1,5 @@
 // Commands that use an exported model.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -25,15 +26,19 @@
 namespace shoal::tools {
 namespace {
 
+// Of files whose columns have names, unless flags say others.
+constexpr char kTextColumn[] = "text";
+constexpr char kLabelColumn[] = "label";
+
 struct ModelFlags {
   std::string model;
   bool json = false;
   // eval
   std::vector<std::string> data;
-  std::vector<std::string> text = {"text"};
-  std::string label = "label";
+  std::vector<std::string> text;
+  std::string label;
   std::string format;
-  std::string label_separator = ",";
+  std::string label_separator;
   // predict
   std::vector<std::string> texts;
   size_t top = 1;
@@ -76,26 +81,37 @@ std::vector<std::string> FormatsWithColumns() {
   return words;
 }
 
-// The part of a job that describes how to read data files. Errors: INVALID_ARGUMENT when they have no
-// columns.
+// Errors: INVALID_ARGUMENT when the files have no format of the task, or more than one.
+absl::Status CheckFormat(const ModelFlags& flags, TaskType task, const DataSpec& data) {
+  const auto& formats = RuleOf(task).formats();
+  if (data.has_format() && std::count(formats.begin(), formats.end(), data.format()) > 0)
+    return absl::OkStatus();
+  std::vector<std::string> words;
+  for (const int format : formats)
+    words.push_back(WordOf(DataFormat_descriptor()->FindValueByNumber(format)));
+  return absl::InvalidArgumentError(
+      absl::StrCat("--data: expected files with columns (", absl::StrJoin(words, ", "), "), got ",
+                   absl::StrJoin(flags.data, ", "), "; give the format of all files with --format"));
+}
+
+// The part of a job that describes how to read data files. Errors: those of CheckFormat.
 absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   JobSpec spec;
   spec.set_task(task);
-  for (const std::string& column : flags.text) spec.mutable_data()->add_text(column);
-  for (const std::string& file : flags.data) spec.mutable_data()->add_files(file);
-  spec.mutable_data()->set_label(flags.label);
-  spec.mutable_data()->set_label_separator(flags.label_separator);
+  DataSpec* const data = spec.mutable_data();
+  for (const std::string& column : flags.text) data->add_text(column);
+  for (const std::string& file : flags.data) data->add_files(file);
+  if (!flags.label.empty()) data->set_label(flags.label);
+  if (!flags.label_separator.empty()) data->set_label_separator(flags.label_separator);
   if (!flags.format.empty()) {
     SHOAL_ASSIGN_OR_RETURN(const auto* format, FindWord(DataFormat_descriptor(), flags.format));
-    spec.mutable_data()->set_format(static_cast<DataFormat>(format->number()));
+    data->set_format(static_cast<DataFormat>(format->number()));
   }
   CompleteJob(&spec);
-  if (tasks::FormatOf(spec.data().format()).records != tasks::RecordKind::kColumns) {
-    return absl::InvalidArgumentError(absl::StrCat("--data: expected files with columns (",
-                                                   absl::StrJoin(FormatsWithColumns(), ", "), "), got ",
-                                                   flags.data[0], "; give their format with --format"));
-  }
-  return spec.data();
+  SHOAL_RETURN_IF_ERROR(CheckFormat(flags, task, *data));
+  if (data->text_size() == 0) data->add_text(kTextColumn);
+  if (!data->has_label()) data->set_label(kLabelColumn);
+  return *data;
 }
 
 absl::Status Evaluate(const ModelFlags& flags) {
@@ -186,16 +202,15 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     const auto flags = std::make_shared<ModelFlags>();
     CLI::App* const command = app->add_subcommand("eval", "Evaluate a model on labelled examples");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
-    command->add_option("--data", flags->data, "Files of examples: .tsv, .csv, .jsonl")
-        ->required()
-        ->type_name("FILE");
-    command->add_option("--text", flags->text, "Columns that form the text")->capture_default_str();
-    command->add_option("--label", flags->label, "Column of the label")->capture_default_str();
+    command->add_option("--data", flags->data, "Files of examples")->required()->type_name("FILE");
+    command->add_option("--text", flags->text,
+                        "Columns that form the text (default: text, or those of the format)");
+    command->add_option("--label", flags->label,
+                        "Column of the label (default: label, or that of the format)");
     command->add_option("--format", flags->format, "Format of the files (default: by their extension)")
         ->check(CLI::IsMember(FormatsWithColumns()));
-    command
-        ->add_option("--label-separator", flags->label_separator, "Separates several labels of one example")
-        ->capture_default_str();
+    command->add_option("--label-separator", flags->label_separator,
+                        "Separates several labels of one example (default: that of the task)");
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer("Example:\n  shoal eval out/mine/model --data dev.tsv --text text --label section");
     command->callback([flags, result] { result->Set(Evaluate(*flags)); });
