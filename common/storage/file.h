@@ -55,7 +55,7 @@ absl::Status FileError(int error, absl::string_view text);
 
 // A file system. Thread-safe. Errors carry the path and the system's description ("... : No space left on
 // device"), with the code from FileError: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED (a
-// full disk) and so on.
+// full disk) and so on. A pipe is never opened, which might take forever: INVALID_ARGUMENT.
 class Env {
  public:
   virtual ~Env() = default;
@@ -108,6 +108,10 @@ class Env {
 
 // The operating system's files. Never null, never destroyed.
 Env* PosixEnv();
+
+// Renames `path`, durably, to the first of path + suffix, path + suffix + "-2", ... that does not exist.
+// Returns the new path. The caller is the only one that chooses names there. Errors: the system's.
+absl::StatusOr<std::string> SetAside(Env* env, const std::string& path, absl::string_view suffix);
 
 // The folder part of a path: "a/b" -> "a", "b" -> ".", "/b" -> "/".
 std::string DirName(absl::string_view path);
