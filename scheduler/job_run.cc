@@ -352,7 +352,8 @@ void JobRun::HelpOn(absl::Time now) {
 void JobRun::PlaceNodes(absl::Time now) {
   placed_ = false;
   if (!rollout_.has_view() || regrouping_ || HasLostAllServers()) {
-    if (const auto waits = roll_call_.NotReady(now, /*first=*/!rollout_.has_view())) return Apply(now, *waits);
+    if (const auto waits = roll_call_.NotReady(now, /*first=*/!rollout_.has_view()))
+      return Apply(now, *waits);
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
   if (!plan.placed) return Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));

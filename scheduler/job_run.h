@@ -162,9 +162,9 @@ class JobRun {
   JobStateRecord saved_;  // as stored
 
   // ---- what a restart forgets ----
-  bool placed_ = false;  // all nodes of the view are present
+  bool placed_ = false;      // all nodes of the view are present
   bool regrouping_ = false;  // all nodes must prepare again for the next view
-  absl::Time moved_;  // when a version was reached or a slot evaluated
+  absl::Time moved_;         // when a version was reached or a slot evaluated
   std::vector<NodeId> stale_sessions_;
 };
 

@@ -60,9 +60,9 @@ struct SchedulerOptions {
   absl::Duration lease = absl::Seconds(3);
   // So is a node whose stream broke this long ago and that has not opened another (killed).
   absl::Duration session_grace = absl::Milliseconds(400);
-  // How long a job waits for more nodes before its first view, once enough are prepared. When all servers of a
-  // view are lost, it waits for enough of them again, but with one server and one worker only for a lease and
-  // this.
+  // How long a job waits for more nodes before its first view, once enough are prepared. When all servers of
+  // a view are lost, it waits for enough of them again, but with one server and one worker only for a lease
+  // and this.
   absl::Duration settle = absl::Seconds(2);
   // A node that has not answered the offer of a job for this long is sent it again: a directive may be lost
   // with its stream.

@@ -29,7 +29,8 @@ TEST_CASE("The first view waits for as many nodes as the job wants") {
   f.Offer();
   CHECK(f.Sent(2, Directive::kPrepareJob).back().prepare_job().plan().rounds() == 20);
   f.roll_call.OnPrepared(worker.id);
-  CHECK_THAT(*f.roll_call.NotReady(f.now, /*first=*/true)->reason, Contains("0 of 1 server and 1 of 1 worker are prepared"));
+  CHECK_THAT(*f.roll_call.NotReady(f.now, /*first=*/true)->reason,
+             Contains("0 of 1 server and 1 of 1 worker are prepared"));
   CHECK(f.roll_call.Debtors() == std::vector<NodeId>{server.id});
   f.roll_call.OnPrepared(server.id);
   CHECK_FALSE(f.roll_call.NotReady(f.now, /*first=*/true));

@@ -3,7 +3,8 @@
 namespace shoal::tasks {
 
 void CountBatch(const Task& task, absl::Span<const std::string> labels, const model::Batch& batch,
-                absl::Span<const float> logits, const kernels::LossSum& loss, EvaluationStatistics* statistics) {
+                absl::Span<const float> logits, const kernels::LossSum& loss,
+                EvaluationStatistics* statistics) {
   Outcome outcome;
   outcome.labels = labels;
   outcome.offsets = batch.offsets;

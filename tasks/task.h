@@ -44,7 +44,7 @@ class TextEncoder {
 // A part of a text with a label, as a task predicts it.
 struct LabelledSpan {
   std::string label;
-  TextSpan place;    // in the text
+  TextSpan place;   // in the text
   float score = 0;  // probability
 };
 
@@ -52,11 +52,11 @@ struct LabelledSpan {
 // R: rows of logits: B; with kTokenClasses one for each token whose class is not negative, in order
 struct Outcome {
   absl::Span<const std::string> labels;  // [L]: those of LabelsOf
-  absl::Span<const int32_t> offsets;  // [B+1]: example b is tokens [offsets[b], offsets[b+1])
-  absl::Span<const float> logits;     // [R,L]; empty with kNone
-  absl::Span<const int32_t> classes;  // [B] with kClass, [N] with kTokenClasses
-  absl::Span<const float> targets;    // [B,L] with kNumbers
-  double loss = 0;                    // sum over loss_rows
+  absl::Span<const int32_t> offsets;     // [B+1]: example b is tokens [offsets[b], offsets[b+1])
+  absl::Span<const float> logits;        // [R,L]; empty with kNone
+  absl::Span<const int32_t> classes;     // [B] with kClass, [N] with kTokenClasses
+  absl::Span<const float> targets;       // [B,L] with kNumbers
+  double loss = 0;                       // sum over loss_rows
   int64_t loss_rows = 0;
 
   int64_t examples() const { return static_cast<int64_t>(offsets.size()) - 1; }

@@ -1,6 +1,6 @@
-// One of several labels per word, such as tags of named entities. A word's label is learned, and predicted, at
-// its first token. A text with more tokens than fit becomes several examples, cut between words; entities are
-// counted in each by itself.
+// One of several labels per word, such as tags of named entities. A word's label is learned, and predicted,
+// at its first token. A text with more tokens than fit becomes several examples, cut between words; entities
+// are counted in each by itself.
 //
 // Statistics: confusion[kind][true positives, false positives, false negatives] for the kinds of
 // tasks/word_labels.h, then [words with the right label, words].
@@ -29,8 +29,8 @@ constexpr int32_t kNoLabel = -1;
 
 // ---- words ----
 
-// The words of a text without any markup: what white space separates, with each mark of punctuation (of ASCII)
-// and each Chinese character by itself, as BERT's tokenizer splits it.
+// The words of a text without any markup: what white space separates, with each mark of punctuation (of
+// ASCII) and each Chinese character by itself, as BERT's tokenizer splits it.
 std::vector<TextSpan> WordsOf(absl::string_view text) {
   std::vector<TextSpan> words;
   bool in_word = false;
@@ -256,7 +256,8 @@ class TokenClassificationTask final : public Task {
     for (LabelledWords& words : WordLabels(labels).Read(predicted)) {
       LabelledSpan& span = spans.emplace_back();
       span.label = std::move(words.label);
-      span.place = {example.words[part.words[words.begin]].begin, example.words[part.words[words.end - 1]].end};
+      span.place = {example.words[part.words[words.begin]].begin,
+                    example.words[part.words[words.end - 1]].end};
       for (size_t word = words.begin; word < words.end; ++word) span.score += scores[word];
       span.score /= static_cast<float>(words.end - words.begin);
     }

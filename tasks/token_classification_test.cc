@@ -87,7 +87,8 @@ TEST_CASE("What is wrong with words and labels is told") {
 
 TEST_CASE("A model has all tags of the types of entities, and O; other labels as they are") {
   const auto labels_of = [](const Words& labels) {
-    const ExampleSet set = SetOf({ExampleOf(std::string(2 * labels.size() - 1, ' '), Words(2 * labels.size(), "O"))});
+    const ExampleSet set =
+        SetOf({ExampleOf(std::string(2 * labels.size() - 1, ' '), Words(2 * labels.size(), "O"))});
     ExampleSet training = set;
     training.examples[0].labels = labels;
     return TokenTask().LabelsOf({}, training);
@@ -161,7 +162,10 @@ TEST_CASE("A text to predict is split at white space, and around punctuation") {
   CHECK(TextOf(TokenTask().ExampleOf("  ")) == "");
   const Example chinese = TokenTask().ExampleOf("在Oslo");  // places count characters
   CHECK(chinese.words == std::vector<TextSpan>{{0, 1}, {1, 5}});
-  CHECK(TokenTask().ExampleOf("a\xFF""b").text == "a?b");
+  CHECK(TokenTask()
+            .ExampleOf("a\xFF"
+                       "b")
+            .text == "a?b");
 }
 
 TEST_CASE("What is predicted of words is told with its place in the text, whatever the examples") {
@@ -172,8 +176,7 @@ TEST_CASE("What is predicted of words is told with its place in the text, whatev
   CHECK(part.size() == 4);
   const std::vector<int32_t> predicted = {1, 3, 4, 0, 4};
   std::vector<float> logits(predicted.size() * kLabels.size());
-  for (size_t word = 0; word < predicted.size(); ++word)
-    logits[word * kLabels.size() + predicted[word]] = 10;
+  for (size_t word = 0; word < predicted.size(); ++word) logits[word * kLabels.size() + predicted[word]] = 10;
   const auto spans = TokenTask().PredictSpans(example, part, kLabels, logits);
   REQUIRE(spans.size() == 2);
   CHECK(spans[0].label == "PER");

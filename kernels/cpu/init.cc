@@ -15,8 +15,8 @@
 #define SHOAL_KERNELS_INIT_CPU_ONCE
 namespace shoal::kernels {
 
-// Elements come in groups, each from one call of Philox16: elements 64 g + 32 p + i and 64 g + 32 p + 16 + i are
-// a pair, made from words 2 p and 2 p + 1 of counter 16 g + i.
+// Elements come in groups, each from one call of Philox16: elements 64 g + 32 p + i and 64 g + 32 p + 16 + i
+// are a pair, made from words 2 p and 2 p + 1 of counter 16 g + i.
 inline constexpr int64_t kInitGroup = 64;
 
 }  // namespace shoal::kernels

@@ -113,8 +113,7 @@ void AddEncoder(const Family& family, const ModelConfig& config, const EncoderLa
 HeadSpec AddTokenHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
   TokenClassificationHeadSpec head;
   head.dropout = config.hidden_dropout_prob;
-  head.labels =
-      builder->Linear("classifier", static_cast<int64_t>(config.labels.size()), config.hidden_size);
+  head.labels = builder->Linear("classifier", static_cast<int64_t>(config.labels.size()), config.hidden_size);
   return head;
 }
 

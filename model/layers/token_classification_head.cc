@@ -16,7 +16,8 @@ class TokenClassificationHead : public Head {
       : dropout_(spec.dropout), labels_map_(spec.labels) {
     const int64_t tokens = plan.limits.tokens;
     features_ = plan.Add(Use::kKept, tokens, labels_map_.in());
-    if (plan.activations != kernels::DType::kF32) d_features_ = plan.Add(Use::kBackward, tokens, labels_map_.in());
+    if (plan.activations != kernels::DType::kF32)
+      d_features_ = plan.Add(Use::kBackward, tokens, labels_map_.in());
     logits_ = plan.Add(Use::kKept, tokens, labels_map_.out());
     labelled_logits_ = plan.Add(Use::kForward, tokens, labels_map_.out());
     labelled_.reserve(static_cast<size_t>(tokens));
@@ -56,7 +57,8 @@ class TokenClassificationHead : public Head {
   }
 
   // `d_logits` may be `logits`, or empty.
-  static kernels::LossSum Loss(const Pass& pass, const kernels::Tensor& logits, const kernels::Tensor& d_logits) {
+  static kernels::LossSum Loss(const Pass& pass, const kernels::Tensor& logits,
+                               const kernels::Tensor& d_logits) {
     kernels::CrossEntropyArgs args;
     args.logits = logits;
     args.labels = kernels::ViewOf(pass.batch.classes);
@@ -82,9 +84,9 @@ class TokenClassificationHead : public Head {
 
   const double dropout_;
   const Linear labels_map_;
-  Buffer features_;         // what the labels are computed from
-  Buffer d_features_;       // where the gradient of `hidden` is not f32
-  Buffer logits_;           // of all tokens
+  Buffer features_;    // what the labels are computed from
+  Buffer d_features_;  // where the gradient of `hidden` is not f32
+  Buffer logits_;      // of all tokens
   Buffer labelled_logits_;
   std::vector<int32_t> labelled_;  // tokens
 };

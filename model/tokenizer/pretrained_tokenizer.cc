@@ -73,17 +73,15 @@ PipelineOr LoadBytePairs(const Files& files, const Json&) {
 
 struct Kind {
   const char* vocabulary;
-  const char* merges;                                      // null: it has none
+  const char* merges;                                          // null: it has none
   PipelineOr (*load)(const Files& files, const Json& config);  // null: LoadTokenizer of its bytes
 };
 
 // The first one that is in a folder counts.
 constexpr Kind kKinds[] = {
     {"sentencepiece.model", nullptr, nullptr},  // what Shoal exports
-    {"tokenizer.json", nullptr, LoadJson},
-    {"vocab.txt", nullptr, LoadVocabularyText},
-    {"vocab.json", "merges.txt", LoadBytePairs},
-    {"spiece.model", nullptr, nullptr},
+    {"tokenizer.json", nullptr, LoadJson},       {"vocab.txt", nullptr, LoadVocabularyText},
+    {"vocab.json", "merges.txt", LoadBytePairs}, {"spiece.model", nullptr, nullptr},
 };
 
 // ---- special tokens ----
@@ -201,9 +199,8 @@ const Kind* KindIn(const std::vector<std::string>& names) {
   const auto has = [&](const char* name) {
     return name == nullptr || std::find(names.begin(), names.end(), name) != names.end();
   };
-  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
-    return has(kind.vocabulary) && has(kind.merges);
-  });
+  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                  [&](const Kind& kind) { return has(kind.vocabulary) && has(kind.merges); });
   return found == std::end(kKinds) ? nullptr : found;
 }
 
@@ -238,8 +235,9 @@ absl::StatusOr<std::vector<std::string>> FilesOfKind(Env* env, const std::string
 }  // namespace
 
 absl::Span<const char* const> TokenizerFileNames() {
-  static constexpr const char* kNames[] = {"sentencepiece.model", "tokenizer.json", "vocab.txt", "vocab.json",
-                                           "merges.txt",          "spiece.model",   kConfig,     kSpecialTokens};
+  static constexpr const char* kNames[] = {
+      "sentencepiece.model", "tokenizer.json", "vocab.txt", "vocab.json",
+      "merges.txt",          "spiece.model",   kConfig,     kSpecialTokens};
   return kNames;
 }
 
@@ -252,8 +250,7 @@ absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::s
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(path));
   const Kind* const kind = KindIn(names);
   if (kind != nullptr) return FilesOfKind(env, path, *kind);
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, " has no vocabulary; expected one of ", KindsText()));
+  return absl::InvalidArgumentError(absl::StrCat(path, " has no vocabulary; expected one of ", KindsText()));
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::string& path) {
@@ -290,7 +287,8 @@ bool IsPretrainedTokenizer(absl::string_view bytes) { return absl::StartsWith(by
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> ParsePretrainedTokenizer(absl::string_view bytes) {
   TokenizerFiles message;
-  if (!absl::ConsumePrefix(&bytes, kMagic) || !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+  if (!absl::ConsumePrefix(&bytes, kMagic) ||
+      !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return absl::InvalidArgumentError("not the files of a tokenizer");
   std::vector<NamedFile> files;
   for (TokenizerFiles::File& file : *message.mutable_files())

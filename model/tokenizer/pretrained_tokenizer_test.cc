@@ -44,8 +44,8 @@ TEST_CASE("tokenizer_config.json says how a vocab.txt is read") {
 }
 
 TEST_CASE("Special tokens have the names that the files give them") {
-  const auto tokenizer = Made({{"vocab.txt", kVocabulary},
-                               {"special_tokens_map.json", R"({"pad_token": {"content": "ox"}})"}});
+  const auto tokenizer =
+      Made({{"vocab.txt", kVocabulary}, {"special_tokens_map.json", R"({"pad_token": {"content": "ox"}})"}});
   CHECK(tokenizer->special().pad == 6);
 }
 
@@ -84,7 +84,8 @@ TEST_CASE("A tokenizer comes back from its bytes, and from the folder of an expo
   const TestDir dir;
   for (const NamedFile& file : tokenizer->ExportFiles(77))
     REQUIRE(PosixEnv()->WriteFileAtomic(dir / file.name, file.bytes).ok());
-  CHECK_THAT(PosixEnv()->ReadFile(dir / "tokenizer_config.json").value(), Contains("\"model_max_length\": 77"));
+  CHECK_THAT(PosixEnv()->ReadFile(dir / "tokenizer_config.json").value(),
+             Contains("\"model_max_length\": 77"));
   CHECK(PosixEnv()->ReadFile(dir / "vocab.txt").value() == kVocabulary);
   for (const std::string& path : {dir.path(), std::string(dir / "vocab.txt")}) {
     const auto read = ReadTokenizer(PosixEnv(), path);

@@ -28,9 +28,9 @@ class LabelReader {
   // or is a JSON array. Otherwise a field is one label.
   virtual bool reads_lists() const { return false; }
 
-  // Sets the labels of `example`, whose text and words are set already. `labels`: as written in the data, possibly empty; exactly one unless
-  // reads_lists(); none with format text.
-  // Errors: INVALID_ARGUMENT, without file and line, for a label that the task can't use.
+  // Sets the labels of `example`, whose text and words are set already. `labels`: as written in the data,
+  // possibly empty; exactly one unless reads_lists(); none with format text. Errors: INVALID_ARGUMENT,
+  // without file and line, for a label that the task can't use.
   virtual absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const = 0;
 
   virtual RareLabels rare_labels() const = 0;

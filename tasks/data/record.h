@@ -39,8 +39,8 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
 
 // From a JSON object whose keys are the columns. Values may be strings, numbers or booleans; the label may
 // also be an array of them where `labels` reads lists, and the text where it reads words. Instead of an array
-// of words or of their labels a string will do, in which white space separates them. Errors: INVALID_ARGUMENT when the line is not a JSON
-// object, or a column is missing or has another type.
+// of words or of their labels a string will do, in which white space separates them. Errors: INVALID_ARGUMENT
+// when the line is not a JSON object, or a column is missing or has another type.
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
                                       const LabelReader& labels);
 

@@ -36,14 +36,10 @@ constexpr double kFloat32Noise = 1e-6;
 
 // The dumps in the tree that this test reads. Every one must exist; folders that are not listed (for future
 // families) are ignored.
-constexpr const char* kDumpsInTree[] = {"bert_sequence",
-                                        "bert_regression",
-                                        "bert_multilabel",
-                                        "bert_token",
-                                        "roberta_sequence",
-                                        "roberta_prelayernorm_sequence",
-                                        "distilbert_sequence",
-                                        "gpt2_causal"};
+constexpr const char* kDumpsInTree[] = {"bert_sequence",       "bert_regression",
+                                        "bert_multilabel",     "bert_token",
+                                        "roberta_sequence",    "roberta_prelayernorm_sequence",
+                                        "distilbert_sequence", "gpt2_causal"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.

@@ -50,9 +50,8 @@ void FaultInjector::InjectIntoCluster(const Fault& fault) {
       {"flip", &FaultInjector::Damage},     {"tear", &FaultInjector::Damage},
       {"swap", &FaultInjector::Damage},     {"lose", &FaultInjector::Damage},
       {"join", &FaultInjector::Join},       {"visit", &FaultInjector::Join},
-      {"cancel", &FaultInjector::Cancel},
-      {"forget", &FaultInjector::Forget},   {"outdate", &FaultInjector::Outdate},
-      {"rebuild", &FaultInjector::Rebuild},
+      {"cancel", &FaultInjector::Cancel},   {"forget", &FaultInjector::Forget},
+      {"outdate", &FaultInjector::Outdate}, {"rebuild", &FaultInjector::Rebuild},
   };
   const auto found = kInjections.find(fault.kind);
   if (found != kInjections.end()) (this->*found->second)(fault);

@@ -134,8 +134,10 @@ TEST_CASE("A node may leave at any time, also while it joins; a release that doe
   }
   Schedule schedule;
   schedule.servers = schedule.workers = 2;
-  schedule.faults = {{"swallow", "w0", "released", 0, 200'000, 0}, {"leave", "w0", "", 100, 0, 0},
-                     {"freeze", "s0", "", 100, 60'000, 0}, {"freeze", "s1", "", 100, 60'000, 0}};
+  schedule.faults = {{"swallow", "w0", "released", 0, 200'000, 0},
+                     {"leave", "w0", "", 100, 0, 0},
+                     {"freeze", "s0", "", 100, 60'000, 0},
+                     {"freeze", "s1", "", 100, 60'000, 0}};
   CHECK_THAT(RunSchedule(schedule).failure, Catch::Matchers::Contains("does not release it"));
 }
 

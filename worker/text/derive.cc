@@ -84,8 +84,7 @@ absl::Status AddDigest(Env* env, const std::string& file, JobPlan* plan) {
 
 absl::Status AddDigests(Env* env, const JobSpec& spec, JobPlan* plan) {
   SHOAL_ASSIGN_OR_RETURN(const auto files, FilesOf(env, spec));
-  for (const auto& [file, field] : files)
-    SHOAL_RETURN_IF_ERROR(Annotate(AddDigest(env, file, plan), field));
+  for (const auto& [file, field] : files) SHOAL_RETURN_IF_ERROR(Annotate(AddDigest(env, file, plan), field));
   return absl::OkStatus();
 }
 
