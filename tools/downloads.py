@@ -3,7 +3,6 @@
 A file in the table has a `name`, `bytes` and `sha256`. It is fetched as these say; without them it can only be copied:
   path          in the source repository at its commit
   member        in the zip archive at `path`, or in the wheel of a model; without folders if only one member ends like this
-  text          the file itself: a licence or a list that is in no repository
 """
 import contextlib
 import difflib

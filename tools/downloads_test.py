@@ -65,8 +65,7 @@ TABLE = {
     "data": {
         "fish": entry([fact("herring.txt", HERRING, path="数据/herring.txt"), fact("deep/cod.txt", COD, path="cod.txt")]),
         "tinned-fish": entry([fact("herring.txt", HERRING, path="tin.zip", member="herring.txt"),
-                              fact("cod.txt", COD, path="tin.zip", member="cod.txt"),
-                              fact("made.txt", b"made", text="made")]),
+                              fact("cod.txt", COD, path="tin.zip", member="cod.txt")]),
         "smoked-fish": entry([fact("cod.txt", COD)], changes="Smoked."),
     },
     "models": {
@@ -274,7 +273,6 @@ class GetData(Case):
         asked = self.serve({"/sea/fish/c0ffee/tin.zip": zipped({"tin/herring.txt": HERRING, "tin/cod.txt": COD})})
         self.run_tool(0, "get_data", "tinned-fish", "--out", "here")
         self.assertEqual(read(self.path("here/tinned-fish/cod.txt")), COD)
-        self.assertEqual(read(self.path("here/tinned-fish/made.txt")), b"made")
         self.assertEqual(len(asked), 1)
 
     def test_a_wrong_archive_is_an_error(self):
@@ -375,8 +373,6 @@ class RealTable(unittest.TestCase):
                 if "path" in file:
                     self.assertRegex(values["commit"], "^[0-9a-f]{12,40}$")
                     self.assertTrue(values["source"].startswith("https://github.com/"))
-                if "text" in file:
-                    self.assertEqual(fact(file["name"], file["text"].encode(), text=file["text"]), file)
 
     @unittest.skipUnless(os.path.isdir(os.path.join(SHARED, "data")), f"{SHARED}/data does not exist")
     def test_shared_data_is_what_the_table_says(self):
