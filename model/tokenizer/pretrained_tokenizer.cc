@@ -242,7 +242,8 @@ absl::Span<const char* const> TokenizerFileNames() {
 }
 
 absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::string& path) {
-  if (!env->FileExists(path)) return absl::NotFoundError(absl::StrCat(path, " does not exist"));
+  if (!env->FileExists(path))
+    return absl::NotFoundError(absl::StrCat("can't open ", path, ": there is no such file"));
   if (!IsFolder(env, path)) {
     const Kind* const kind = KindOfFile(BaseName(path));
     return kind == nullptr ? std::vector<std::string>{path} : FilesOfKind(env, DirName(path), *kind);

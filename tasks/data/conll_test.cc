@@ -121,7 +121,7 @@ TEST_CASE("A sentence is a record of words and tags, at its first line") {
   const auto add = [&](absl::StatusOr<Record> record, uint64_t line) {
     REQUIRE(record.ok());
     records.push_back(
-        absl::StrCat(line, ": ", absl::StrJoin(record->texts, "|"), " ", absl::StrJoin(record->labels, "|")));
+        absl::StrCat(line, ": ", absl::StrJoin(record->words, "|"), " ", absl::StrJoin(record->labels, "|")));
     return absl::OkStatus();
   };
   const ReadRecords read = ReadConll;

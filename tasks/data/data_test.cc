@@ -122,11 +122,54 @@ TEST_CASE("Every format of job files is listed once, with columns where a job na
     data.set_format(static_cast<DataFormat>(formats->value(i)->number()));
     const FormatInfo& info = FormatOf(data.format());
     CHECK(info.format == data.format());
-    for (const char* field : {"text", "label", "group"}) {
-      CHECK(Applies(data, DataSpec::descriptor()->FindFieldByName(field)) ==
-            (info.records == RecordKind::kColumns));
-    }
+    const auto applies = [&](const char* field) {
+      return Applies(data, DataSpec::descriptor()->FindFieldByName(field));
+    };
+    for (const char* field : {"text", "label"})
+      CHECK(applies(field) == (info.records == RecordKind::kColumns));
+    // A sentence has no value of its own in these files.
+    CHECK(applies("group") == (applies("text") && data.format() != DATA_FORMAT_CONLL));
   }
+}
+
+TEST_CASE("CoNLL and JSONL give the same words, with their places and labels") {
+  const TestDir dir;
+  const auto read = [](const std::string& file) {
+    JobSpec spec;
+    spec.set_task(TASK_TOKEN_CLASSIFICATION);
+    spec.mutable_data()->add_files(file);
+    if (file.back() == 'l' && file[file.size() - 2] == 'n') {
+      spec.mutable_data()->add_text("words");
+      spec.mutable_data()->set_label("tags");
+    }
+    CompleteJob(&spec);
+    return Read(spec);
+  };
+  for (const std::string& file :
+       {Write(dir, "a.conll", "Zo\xC3\xAB B-PER\nruns O\n\nRain O\n"),
+        Write(dir, "a.jsonl",
+              "{\"words\": [\"Zo\xC3\xAB\", \"runs\"], \"tags\": [\"B-PER\", \"O\"]}\n"
+              "{\"words\": \"Rain\", \"tags\": \"O\"}\n"),
+        Write(dir, "b.jsonl",
+              "{\"words\": \"Zo\xC3\xAB  runs\", \"tags\": \"B-PER O\"}\n"
+              "{\"words\": [\"Rain\"], \"tags\": \"O\"}\n")}) {
+    INFO(file);
+    const auto set = read(file);
+    INFO(set.status());
+    REQUIRE(set.ok());
+    REQUIRE(set->examples.size() == 2);
+    CHECK(set->examples[0].text == "Zo\xC3\xAB runs");
+    CHECK(set->examples[0].words == std::vector<TextSpan>{{0, 3}, {4, 8}});
+    CHECK(set->examples[0].labels == std::vector<std::string>{"B-PER", "O"});
+    CHECK(set->examples[1].text == "Rain");
+  }
+  const auto error = [&](const std::string& line) {
+    return std::string(read(Write(dir, "c.jsonl", line)).status().message());
+  };
+  CHECK_THAT(error("{\"words\": [\"a\", \"\"], \"tags\": \"O O\"}\n"),
+             Contains("c.jsonl:1: word 2 (data.text) is empty"));
+  CHECK_THAT(error("{\"words\": \"a b\", \"tags\": \"O\"}\n"), Contains("2 words (data.text), but 1 labels"));
+  CHECK_THAT(error("{\"words\": [], \"tags\": []}\n"), Contains("there are no words"));
 }
 
 TEST_CASE("TSV, CSV and JSONL give the same examples, with their lines") {

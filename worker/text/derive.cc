@@ -58,11 +58,6 @@ absl::StatusOr<std::map<std::string, std::string>> FilesOf(Env* env, const JobSp
   for (const std::string& file : data.train_files()) files[file] = "data.train_files";
   for (const std::string& file : data.validation_files()) files[file] = "data.validation_files";
   for (const std::string& file : data.test_files()) files[file] = "data.test_files";
-  if (const GivenVocabulary given = VocabularyOf(spec); !given.path.empty()) {
-    SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
-                           Annotate(model::TokenizerFilesAt(env, given.path), given.field));
-    for (const std::string& path : paths) files[path] = given.field;
-  }
   if (spec.model().has_from()) {
     for (absl::string_view name : NamesInFolder(spec)) {
       const std::string file = JoinPath(spec.model().from(), name);
@@ -70,6 +65,12 @@ absl::StatusOr<std::map<std::string, std::string>> FilesOf(Env* env, const JobSp
       if (needed || env->FileExists(file)) files[file] = "model.from";
     }
   }
+  // Without the folder of model.from, config.json is what is missing.
+  const GivenVocabulary given = VocabularyOf(spec);
+  if (given.path.empty() || (!spec.tokenizer().has_path() && !env->FileExists(given.path))) return files;
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
+                         Annotate(model::TokenizerFilesAt(env, given.path), given.field));
+  for (const std::string& path : paths) files[path] = given.field;
   return files;
 }
 

@@ -143,6 +143,52 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
   }
 }
 
+TEST_CASE("Labels of words become a model that predicts them, with a vocabulary of BERT's in its folder") {
+  Workshop workshop;
+  std::string lines;
+  for (int i = 0; i < 10; ++i) lines += "Ada B-PER\nsaw O\nOslo B-LOC\n\nrain O\nfell O\n\n";
+  workshop.Write("data.conll", lines);
+  PosixEnv()->CreateDirs(workshop.dir() / "vocabulary").IgnoreError();
+  workshop.Write("vocabulary/vocab.txt",
+                 "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nada\nsaw\nos\n##lo\nrain\nfell\n");
+  JobSpec job = workshop.Job();
+  job.set_task(TASK_TOKEN_CLASSIFICATION);
+  job.mutable_data()->Clear();
+  job.mutable_data()->add_train_files(workshop.dir() / "data.conll");
+  job.mutable_tokenizer()->Clear();
+  job.mutable_tokenizer()->set_path(workshop.dir() / "vocabulary");
+  const DerivedJob derived = workshop.Derived(job);
+  CHECK(std::vector<std::string>(derived.plan.labels().begin(), derived.plan.labels().end()) ==
+        std::vector<std::string>{"B-LOC", "B-PER", "I-LOC", "I-PER", "O"});
+  CHECK_THAT(derived.plan.model_config(), Contains("\"BertForTokenClassification\""));
+  const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), 11);
+  REQUIRE(dataset.ok());
+  const tasks::EncodedPart& part = (*dataset)[tasks::Part::kTrain];
+  CHECK(std::vector<int32_t>(part.tokens.begin(), part.tokens.begin() + 6) ==
+        std::vector<int32_t>{2, 5, 6, 7, 8, 3});
+  CHECK(std::vector<int32_t>(part.classes.begin(), part.classes.begin() + 6) ==
+        std::vector<int32_t>{-1, 1, 4, 0, -1, -1});
+
+  workshop.Export(derived, "model");
+  CHECK(PosixEnv()->FileExists(workshop.dir() / "model/vocab.txt"));
+  const auto device = kernels::CpuDevice::Create({});
+  REQUIRE(device.ok());
+  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
+  INFO(loaded.status());
+  REQUIRE(loaded.ok());
+  // The model is not trained: whatever it predicts is a part of the text with a label.
+  for (const tasks::LabelledSpan& span : (*loaded)->Predict("Ada saw Oslo").spans) {
+    CHECK((span.label == "PER" || span.label == "LOC"));
+    CHECK(span.place.end <= 12);
+  }
+  DataSpec data = job.data();
+  data.set_format(DATA_FORMAT_CONLL);
+  const auto statistics = (*loaded)->Evaluate(PosixEnv(), {workshop.dir() / "data.conll"}, data);
+  REQUIRE(statistics.ok());
+  CHECK(statistics->examples() == 20);
+  CHECK(statistics->predicted_tokens() == 50);
+}
+
 TEST_CASE("A job starts from a model of any class, whose head it replaces; only a head of ours can be used") {
   Workshop workshop;
   workshop.Export(workshop.Derived(workshop.Job()), "model");
