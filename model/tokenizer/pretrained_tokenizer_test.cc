@@ -8,6 +8,7 @@
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
+#include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/unigram_trainer.h"
 
 namespace shoal::model {
@@ -61,19 +62,19 @@ TEST_CASE("Tokens are told with their places in the text") {
 
 TEST_CASE("The tokens of a unigram vocabulary have the places of their words") {
   UnigramTrainerOptions options;
-  options.vocab_size = 16;
-  const auto model =
-      TrainUnigram({"an ox and an axe", "oxen and axes and foxes", "an ox and foxes"}, options);
+  options.vocab_size = 90;
+  const std::vector<std::string> lines = TestCorpus();
+  const auto model = TrainUnigram(Views(lines), options);
   INFO(model.status());
   REQUIRE(model.ok());
   const auto tokenizer = LoadTokenizer(*model).value();
-  const Encoding encoding = tokenizer->EncodeWithOffsets("\xC3\xA9  ox");
+  const Encoding encoding = tokenizer->EncodeWithOffsets("\xC3\xA9  play");
   CHECK(encoding.sources.front() == TokenSource::kTemplate);
   CHECK(encoding.sources.back() == TokenSource::kTemplate);
   REQUIRE(encoding.size() >= 4);
   CHECK(encoding.offsets[1] == TextSpan{0, 1});
-  CHECK(encoding.offsets[encoding.size() - 2] == TextSpan{3, 5});
-  CHECK(encoding.ids == tokenizer->Encode("\xC3\xA9  ox", 100));
+  CHECK(encoding.offsets[encoding.size() - 2] == TextSpan{3, 7});
+  CHECK(encoding.ids == tokenizer->Encode("\xC3\xA9  play", 100));
 }
 
 TEST_CASE("A tokenizer comes back from its bytes, and from the folder of an export") {

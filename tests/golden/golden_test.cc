@@ -289,7 +289,9 @@ void CheckReload(const std::string& folder, Reference* reference) {
   CHECK(reloaded.gradient == reference->gradient);
 }
 
+// Those that train adapters keep their model in a folder of its own.
 bool IsSupported(const std::string& folder) {
+  if (!PosixEnv()->FileExists(JoinPath(folder, "config.json"))) return false;
   const absl::StatusOr<std::string> text = PosixEnv()->ReadFile(JoinPath(folder, "reference.json"));
   if (!text.ok()) return false;
   const Json reference = Json::parse(*text, nullptr, false);
