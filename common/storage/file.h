@@ -55,7 +55,7 @@ absl::Status FileError(int error, absl::string_view text);
 
 // A file system. Thread-safe. Errors carry the path and the system's description ("... : No space left on
 // device"), with the code from FileError: NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED (a
-// full disk) and so on.
+// full disk) and so on. A pipe is never opened, which might take forever: INVALID_ARGUMENT.
 class Env {
  public:
   virtual ~Env() = default;
