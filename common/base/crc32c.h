@@ -1,6 +1,7 @@
 // CRC-32C (Castagnoli polynomial, reflected, as in iSCSI, RFC 3720): detects damaged payloads, not tampering.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/types/span.h"
@@ -12,5 +13,13 @@ namespace shoal {
 uint32_t ExtendCrc32c(uint32_t crc, absl::Span<const uint8_t> bytes);
 
 inline uint32_t Crc32c(absl::Span<const uint8_t> bytes) { return ExtendCrc32c(0, bytes); }
+
+namespace internal {
+
+// ExtendCrc32c, with at most `max_piece_bytes` (positive, and no more than an int holds) given to the library
+// at once. For tests: the pieces of ExtendCrc32c are larger than what they have memory for.
+uint32_t ExtendInPieces(uint32_t crc, absl::Span<const uint8_t> bytes, size_t max_piece_bytes);
+
+}  // namespace internal
 
 }  // namespace shoal
