@@ -41,15 +41,29 @@ uint32_t Definition(uint32_t crc, absl::Span<const uint8_t> bytes) {
   return ~crc;
 }
 
-TEST_CASE("The CRC is that of the definition for every length and alignment") {
+TEST_CASE("The CRC is that of the definition for every short length at every alignment, and for long ones") {
   const std::vector<uint8_t> bytes = RandomBytes(40000);
   std::vector<size_t> lengths(1700);
   std::iota(lengths.begin(), lengths.end(), 0);
   lengths.insert(lengths.end(), {12287, 12288, 12289, 13056, 24576, 39990});
   for (size_t length : lengths) {
-    const auto piece = absl::MakeConstSpan(bytes).subspan(length % 8, length);
-    REQUIRE(ExtendCrc32c(5, piece) == Definition(5, piece));
+    for (size_t offset = 0; offset < 8; ++offset) {
+      if (length > 300 && offset != length % 8) continue;
+      const auto piece = absl::MakeConstSpan(bytes).subspan(offset, length);
+      INFO(length << " bytes from offset " << offset);
+      REQUIRE(ExtendCrc32c(5, piece) == Definition(5, piece));
+    }
   }
+}
+
+TEST_CASE("The CRC does not depend on the pieces in which the library computes it") {
+  const std::vector<uint8_t> bytes = RandomBytes(300);
+  const uint32_t whole = Definition(5, bytes);
+  for (size_t piece = 1; piece <= 310; ++piece) {
+    INFO("pieces of " << piece << " bytes");
+    REQUIRE(internal::ExtendInPieces(5, bytes, piece) == whole);
+  }
+  CHECK(internal::ExtendInPieces(5, {}, 1) == 5);
 }
 
 TEST_CASE("Extending piece by piece is the CRC of the whole") {

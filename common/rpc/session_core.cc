@@ -206,6 +206,7 @@ void SessionCore::Leave(absl::Time now) {
 }
 
 void SessionCore::EndReleased() {
+  if (phase_ == Phase::kEnded) return;
   phase_ = Phase::kEnded;
   Tell(SessionNews::Kind::kReleased);
 }

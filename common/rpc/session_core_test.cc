@@ -110,6 +110,15 @@ TEST_CASE("A node that is refused for good stops trying") {
   CHECK(core.TakeActions().empty());
 }
 
+TEST_CASE("The refusal of a node is its last news, also when it leaves") {
+  SessionCore core(MakeOptions());
+  core.Start(kStart);
+  core.Joined(kStart, absl::PermissionDeniedError("not from there"));
+  REQUIRE(News(core.TakeActions()) == std::vector{SessionNews::Kind::kRefused});
+  core.Leave(kStart);
+  CHECK(core.TakeActions().empty());
+}
+
 TEST_CASE("A node that was given no id has not joined, and tries again") {
   SessionCore core(MakeOptions());
   core.Start(kStart);

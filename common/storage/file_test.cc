@@ -87,12 +87,18 @@ TEST_CASE("Folders are created with their parents, listed in order, and removed 
   CHECK(env->ReadFile(dir / "none").status().code() == absl::StatusCode::kNotFound);
 }
 
-TEST_CASE("Reading a pipe is an error, and does not wait for somebody to write to it") {
+TEST_CASE("Reading or writing a pipe is an error, and does not wait for somebody at its other end") {
   const TestDir dir;
-  REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
-  const absl::Status status = PosixEnv()->ReadFile(dir / "pipe").status();
-  CHECK(absl::IsInvalidArgument(status));
-  CHECK(status.message().find("it is a pipe") != std::string::npos);
+  const std::string pipe = dir / "pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  Env* const env = PosixEnv();
+  const absl::Status statuses[] = {env->ReadFile(pipe).status(), env->NewWritableFile(pipe).status(),
+                                   env->NewWritableFile(pipe, WriteMode::kAppend).status()};
+  for (const absl::Status& status : statuses) {
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(status.message() == "can't open " + pipe + ": it is a pipe; expected a file");
+  }
+  CHECK(env->IsBeingWritten(pipe));  // that can't be determined
 }
 
 TEST_CASE("Reading past the end is an error") {

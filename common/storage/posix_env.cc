@@ -48,6 +48,10 @@ class Descriptor {
 };
 
 absl::StatusOr<Descriptor> Open(const std::string& path, int flags) {
+  struct stat info;
+  // Opening it, for reading or writing, would wait for a process at its other end.
+  if (stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode))
+    return absl::InvalidArgumentError(absl::StrCat("can't open ", path, ": it is a pipe; expected a file"));
   const int fd = Retry([&] { return open(path.c_str(), flags | O_CLOEXEC, 0666); });
   if (fd < 0) return Failure(errno, "can't open", path);
   return Descriptor(fd);
@@ -121,13 +125,8 @@ class PosixEnvironment : public Env {
   }
 
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> NewRandomAccessFile(const std::string& path) override {
-    struct stat info;
-    // Opening it would wait for somebody to write to it.
-    if (stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("can't read ", path, ": it is a pipe; expected a file, which can be read again"));
-    }
     SHOAL_ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_RDONLY));
+    struct stat info;
     if (fstat(fd.get(), &info) != 0) return Failure(errno, "can't inspect", path);
     if (S_ISDIR(info.st_mode)) return Failure(EISDIR, "can't read", path);
     return std::make_unique<PosixRandomAccessFile>(path, std::move(fd), static_cast<uint64_t>(info.st_size));

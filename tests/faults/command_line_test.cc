@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -195,6 +196,18 @@ TEST_CASE("A folder that a daemon can't write to is refused at the start, with f
         RunCommand({Program("scheduler/shoal-scheduler"), "--listen", "127.0.0.1:0", "--state-dir", folder});
     CHECK(result.ended == "exit status 2");
     CHECK_THAT(result.output, Contains(absl::StrCat("--state-dir ", folder, ": can't ")));
+  }
+}
+
+TEST_CASE("A daemon whose log file is a pipe ends at once and says so, instead of waiting for a reader",
+          "[bad input]") {
+  const TestDir dir;
+  REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  for (const char* daemon : {"scheduler/shoal-scheduler", "server/shoal-server", "worker/shoal-worker"}) {
+    const EndedProcess result =
+        RunCommand({Program(daemon), "--listen", "127.0.0.1:0", "--log-file", dir / "pipe"});
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains(dir / "pipe" + ": it is a pipe; expected a file"));
   }
 }
 

@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/storage/file.h"
 
 namespace shoal::tools {
 namespace {
@@ -41,6 +43,8 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const std::vec
   if (access(arguments[0].c_str(), X_OK) != 0) {
     return absl::NotFoundError(absl::StrCat(arguments[0], ": ", std::strerror(errno)));
   }
+  // First in this way, which does not wait for somebody to read a pipe.
+  SHOAL_RETURN_IF_ERROR(PosixEnv()->NewWritableFile(log_file, WriteMode::kAppend).status());
   const int log = open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0) return absl::ErrnoToStatus(errno, log_file);
   std::vector<char*> pointers;

@@ -1,5 +1,7 @@
 #include "tools/shoal/local_cluster.h"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <string>
 
@@ -11,6 +13,12 @@
 
 namespace shoal::tools {
 namespace {
+
+TEST_CASE("A program whose log would be a pipe is not started, and nobody is waited for to read it") {
+  const TestDir dir;
+  REQUIRE(mkfifo((dir / "log").c_str(), 0600) == 0);
+  CHECK(absl::IsInvalidArgument(ChildProcess::Start({"/bin/true"}, dir / "log").status()));
+}
 
 TEST_CASE("A stop ends the wait for a scheduler that does not come up") {
   const TestDir dir;
