@@ -103,9 +103,18 @@ TEST_CASE("A job whose first file has no format of the task must set it") {
   CHECK(ProblemOf(ClassificationOf({"a.dat", "b.tsv"})) ==
         "data.format: is missing and can't be inferred from the extension of 'a.dat'; expected tsv, csv or "
         "jsonl with task text-classification");
-  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"a.md"})),
-             Catch::Matchers::Contains("data.format: is missing and can't be inferred from the extension of "
-                                       "'a.md'; expected text with task causal-language-modelling"));
+  CHECK(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"a.md"})) ==
+        "data.format: is missing and can't be inferred from the extension of 'a.md'; expected text with task "
+        "causal-language-modelling");
+  CHECK(ProblemOf(JobOf(TASK_TOKEN_CLASSIFICATION, {"train.txt"})) ==
+        "data.format: is missing and can't be inferred from the extension of 'train.txt'; expected conll or "
+        "jsonl with task token-classification");
+}
+
+TEST_CASE("A job without a format misses the columns that each format of its task needs") {
+  const std::string problems = ProblemOf(JobOf(TASK_TEXT_CLASSIFICATION, {"a.dat"}));
+  for (const char* field : {"data.text: is missing", "data.label: is missing", "data.format: is missing"})
+    CHECK_THAT(problems, Catch::Matchers::Contains(field));
 }
 
 TEST_CASE("A job with files of two formats must say which it is") {
@@ -115,6 +124,10 @@ TEST_CASE("A job with files of two formats must say which it is") {
         "one format: set data.format");
   mixed.mutable_data()->set_format(DATA_FORMAT_JSONL);
   CHECK(ProblemOf(mixed) == "");
+  CHECK(
+      ProblemOf(JobOf(TASK_TOKEN_CLASSIFICATION, {"a.conll", "b.jsonl"})) ==
+      "data.files[1]: by their extensions 'b.jsonl' is jsonl and 'a.conll' is conll; all files of a job have "
+      "one format: set data.format");
   JobSpec parts = ClassificationOf({});
   parts.mutable_data()->add_train_files("a.jsonl");
   parts.mutable_data()->add_test_files("t.csv");

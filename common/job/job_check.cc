@@ -12,6 +12,7 @@
 #include "common/job/data_files.h"
 #include "common/job/job_scalar.h"
 #include "common/job/job_spec.h"
+#include "common/job/rule_defaults.h"
 
 namespace shoal {
 namespace {
@@ -28,6 +29,10 @@ class Problems {
   }
   void AddMissingIf(bool wrong, const std::string& field, const std::string& text) {
     if (wrong) list_.push_back({field, text, true});
+  }
+  void ForgetMissing(const std::string& field) {
+    const auto is_it = [&](const JobProblem& problem) { return problem.missing && problem.field == field; };
+    list_.erase(std::remove_if(list_.begin(), list_.end(), is_it), list_.end());
   }
   void Add(std::vector<JobProblem> more) { list_.insert(list_.end(), more.begin(), more.end()); }
   std::vector<JobProblem> Take() { return std::move(list_); }
@@ -95,20 +100,40 @@ std::string FormatText(const DataFile& file) {
   return absl::StrCat("'", ToQuoted(file.path), "' is ", Word(*file.format));
 }
 
+bool IsRequiredWith(DataFormat format, const google::protobuf::FieldDescriptor* field) {
+  JobSpec job;
+  job.mutable_data()->set_format(format);
+  FillRuleDefaults(&job);
+  return RuleOf(field).required() && Applies(job.data(), field) && !IsSet(job.data(), field);
+}
+
+// While a job has no format, it misses only what it would miss with every format of its task.
+void ForgetMissingByFormat(const TaskRule& task, Problems* problems) {
+  const auto* data = DataSpec::descriptor();
+  for (int i = 0; i < data->field_count(); ++i) {
+    const bool required = std::all_of(task.formats().begin(), task.formats().end(), [&](int format) {
+      return IsRequiredWith(static_cast<DataFormat>(format), data->field(i));
+    });
+    if (!required) problems->ForgetMissing(FieldPath("data", data->field(i)->name()));
+  }
+}
+
 // Without a format: why CompleteJob could not infer it.
 void CheckFormat(const JobSpec& job, const std::vector<DataFile>& files, Problems* problems) {
   if (job.data().has_format() || files.empty()) return;
-  const std::string formats = Alternatives(Words<DataFormat>(RuleOf(job.task()).formats()));
-  problems->AddMissingIf(
-      !files[0].format, "data.format",
-      absl::StrCat("is missing and can't be inferred from the extension of '", ToQuoted(files[0].path),
-                   "'; expected ", formats, " with task ", Word(job.task())));
-  if (const DataFile* other = FileOfOtherFormat(files)) {
-    problems->AddMissingIf(
+  ForgetMissingByFormat(RuleOf(job.task()), problems);
+  const DataFile* other = FileOfOtherFormat(files);
+  if (other != nullptr) {
+    return problems->AddMissingIf(
         true, other->field,
         absl::StrCat("by their extensions ", FormatText(*other), " and ", FormatText(files[0]),
                      "; all files of a job have one format: set data.format"));
   }
+  problems->AddMissingIf(
+      true, "data.format",
+      absl::StrCat("is missing and can't be inferred from the extension of '", ToQuoted(files[0].path),
+                   "'; expected ", Alternatives(Words<DataFormat>(RuleOf(job.task()).formats())),
+                   " with task ", Word(job.task())));
 }
 
 void CheckFiles(const JobSpec& job, Problems* problems) {

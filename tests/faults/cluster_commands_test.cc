@@ -124,6 +124,9 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
   result = RunCommand({shoal, "eval", model, "--data", "notes.txt"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("expected files with columns (tsv, csv, jsonl), got notes.txt"));
+  result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "more.jsonl"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("got configs/jobs/tiny.tsv, more.jsonl; give the format of all files"));
   for (const std::string arguments : {"predict $1 x", "eval $1 --data configs/jobs/tiny.tsv"}) {
     result = RunCommand({"/bin/sh", "-c", absl::StrCat("$0 ", arguments, " > /dev/full"), shoal, model});
     CHECK(result.ended == "exit status 1");
