@@ -67,11 +67,12 @@ class Harness {
   }
   // The scheduler is suspended: time passes and nothing is called.
   void Sleep(absl::Duration time) { now_ += time; }
-  // Time passes while the `alive` nodes send heartbeats.
-  // In steps as short as a heartbeat in a long time, shorter in a short one.
+  // Time passes while the `alive` nodes send heartbeats: one each 500 ms in a long time, 100 ms in a short
+  // one.
   void Pass(absl::Duration time, const std::vector<uint64_t>& alive) {
     Pass(time, alive, absl::Milliseconds(time > absl::Seconds(30) ? 500 : 100));
   }
+  // The same, with a heartbeat each `step`.
   void Pass(absl::Duration time, const std::vector<uint64_t>& alive, absl::Duration step) {
     const absl::Time end = now_ + time;
     while (now_ < end) {

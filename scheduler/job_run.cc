@@ -112,6 +112,7 @@ void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared&
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
   if (report.outdated_training() != 0) return OnOutdated(now, member, report);
   derivation_.OnRefused(now, member, report);
+  if (HoldsAnyShard(view(), member.id)) rollout_.WantRestore();  // it has dropped its shards with the job
   const auto refusal = roll_call_.OnRefused(now, member, report, HasSlots(view(), member.id));
   if (refusal.work_failed) rollout_.WantRenewal();
   EndIf(now, refusal.failure);

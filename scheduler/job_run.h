@@ -114,8 +114,8 @@ class JobRun {
   void Announce();
   void Prune();
 
-  void AddSilent(absl::Time now, const std::string& where, const std::string& since,
-                 std::vector<std::string>* stalls) const;
+  std::set<NodeId> AddSilent(absl::Time now, const std::string& where, const std::string& since,
+                             std::vector<std::string>* stalls) const;
   bool has_plan() const { return definition_.has_plan(); }
   const View& view() const { return rollout_.view(); }
   // Where workers must stop, or evaluate.

@@ -1,6 +1,9 @@
 // A job as it is stored, and as users see it.
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -133,16 +136,21 @@ std::string JobRun::DetailOf(const Member& member) const {
   return roll_call_.AwaitsAnswer(member.id) ? "prepares" : "";
 }
 
-// The nodes of the view that are silent are the best suspects, whoever owes something.
-void JobRun::AddSilent(absl::Time now, const std::string& where, const std::string& since,
-                       std::vector<std::string>* stalls) const {
+// The nodes of the view that are silent are the best suspects, whoever owes something. Returns them.
+std::set<NodeId> JobRun::AddSilent(absl::Time now, const std::string& where, const std::string& since,
+                                   std::vector<std::string>* stalls) const {
+  // A node that is well is silent between its heartbeats.
+  const absl::Duration silence = std::max(context_.options.stall_after, 2 * context_.options.heartbeat);
+  std::set<NodeId> silent;
   for (const auto& [id, member] : context_.members.all()) {
-    if (now - member.last_seen < context_.options.stall_after) continue;
+    if (now - member.last_seen < silence) continue;
     if (!HoldsAnyShard(view(), id) && !HasSlots(view(), id)) continue;
+    silent.insert(id);
     stalls->push_back(absl::StrCat(
         where, DetailOf(member), " of ", member.name,
         absl::StrFormat(", silent for %.1f s; ", absl::ToDoubleSeconds(now - member.last_seen)), since));
   }
+  return silent;
 }
 
 void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
@@ -166,11 +174,12 @@ void JobRun::AddStalls(absl::Time now, std::vector<std::string>* stalls) const {
       reason_.empty() ? AwaitedText(now, evidence.AwaitedNodes(), context_.members) : reason_;
   if (!reason.empty()) return stalls->push_back(absl::StrCat(where, reason, "; ", since));
   const size_t before = stalls->size();
-  AddSilent(now, where, since, stalls);
-  if (stalls->size() > before) return;
+  const std::set<NodeId> silent = AddSilent(now, where, since, stalls);
   for (const SlotAssignment& slots : view().slots()) {
     const Member* const member = context_.members.Find(NodeId(slots.worker().node_id()));
-    if (member == nullptr || !evidence.Misses({slots.slot_begin(), slots.slot_end()})) continue;
+    if (member == nullptr || silent.count(member->id) > 0 ||
+        !evidence.Misses({slots.slot_begin(), slots.slot_end()}))
+      continue;
     stalls->push_back(
         absl::StrCat(where, "slots [", slots.slot_begin(), ",", slots.slot_end(), ") of ", member->name,
                      absl::StrFormat(", silent for %.1f s", absl::ToDoubleSeconds(now - member->last_seen)),

@@ -279,5 +279,20 @@ TEST_CASE("A plan with an impossible number of parameters counts as a refusal") 
   CHECK_THAT(h.GetJob().reason(), Catch::Matchers::Contains("too large"));
 }
 
+TEST_CASE("The first view does not wait for a node that is leaving, though it was offered the job") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Submit();
+  h.Prepared(w1, /*derived=*/true);
+  h.Prepared(s);
+  REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
+  CHECK(h.CurrentView().view() == 0);
+  NodeReport leaving;
+  leaving.mutable_leaving();
+  REQUIRE(h.Report(w2, leaving).ok());
+  CHECK(h.CurrentView().view() == 1);
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

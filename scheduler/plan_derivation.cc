@@ -102,10 +102,12 @@ absl::Status PlanDerivation::CheckOrigin(const JobPlan& plan) const {
   const std::string text = PlanText(plan);
   const std::string sha256 = Sha256Hex(text);
   if (sha256 == job_->origin_plan_sha256()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("resume_from: ", job_->origin_checkpoint(),
-                                                    " was trained on different data than this job's (",
-                                                    job_->origin_plan_sha256(), ", this job's: ", sha256,
-                                                    "): ", JobDifferences(text, job_->origin_plan_text())));
+  return absl::FailedPreconditionError(
+      absl::StrCat("resume_from: ", job_->origin_checkpoint(),
+                   " was trained on different data than this job's, or its plan "
+                   "was derived by another release of Shoal (",
+                   job_->origin_plan_sha256(), ", this job's: ", sha256,
+                   "): ", JobDifferences(text, job_->origin_plan_text())));
 }
 
 void PlanDerivation::TakePlan(absl::Time now, const Member& member, const JobPlan& plan) {

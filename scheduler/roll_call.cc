@@ -215,8 +215,10 @@ std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
                      workers, " of ", Count(wants.min_workers(), "worker"), " are prepared", RefusalsText())};
   }
   enough_since_ = std::min(enough_since_, now);
-  const bool all_answered = std::none_of(nodes_.begin(), nodes_.end(),
-                                         [this](const auto& entry) { return AwaitsAnswer(entry.first); });
+  const auto& members = context_.members.all();
+  const bool all_answered = std::none_of(members.begin(), members.end(), [this](const auto& entry) {
+    return !entry.second.leaving && AwaitsAnswer(entry.first);
+  });
   if (all_answered || now - enough_since_ >= context_.options.settle) return std::nullopt;
   return StepResult();
 }

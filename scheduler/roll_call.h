@@ -81,9 +81,9 @@ class RollCall {
   // Sends the job, with its plan, to all nodes that are to be asked now. `except`: derives instead; 0: none.
   void OfferPlan(absl::Time now, NodeId except);
   // What holds back a view whose nodes are chosen afresh: `first`, the job's first one, or one after all
-  // servers were lost; nullopt: nothing. Once enough nodes are prepared, those that are still preparing get
-  // some more time. Without enough, a first view waits for any time; another one, once a server and a worker
-  // are prepared, only as long as it takes the others to come back.
+  // servers were lost; nullopt: nothing. Once enough nodes are prepared, those that are still preparing,
+  // and are not leaving, get some more time. Without enough, a first view waits for any time; another one,
+  // once a server and a worker are prepared, only as long as it takes the others to come back.
   std::optional<StepResult> NotReady(absl::Time now, bool first);
   // A view has begun: the next one that is chosen afresh waits anew.
   void OnViewBegun() { enough_since_ = some_since_ = absl::InfiniteFuture(); }

@@ -108,9 +108,12 @@ absl::Status SchedulerNode::OpenSession(const Hello& hello, SessionStream* strea
   return status.ok() ? carried_out : status;
 }
 
-absl::Status SchedulerNode::Report(NodeId node, const NodeReport& report) {
+absl::Status SchedulerNode::Report(NodeId node, const SessionStream* stream, const NodeReport& report) {
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(Ready());
+  const auto session = sessions_.find(node);
+  if (session == sessions_.end() || session->second != stream)
+    return absl::AbortedError("the node's session is over: report everything in a new one");
   const absl::Status status = core_.Report(Now(), node, report);
   SHOAL_RETURN_IF_ERROR(CarryOut());
   return status;

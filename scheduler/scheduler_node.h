@@ -76,7 +76,10 @@ class SchedulerNode {
   // After an OK result, `stream` gets directives until SessionOver, or until another stream replaces it
   // (which ends it). A refused Hello ends no other stream.
   absl::Status OpenSession(const Hello& hello, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status Report(NodeId node, const NodeReport& report) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `stream`: the session that the report came in. Errors also: ABORTED, with no effect, when that session is
+  // over or another one has replaced it: what the node reported there may no longer be so.
+  absl::Status Report(NodeId node, const SessionStream* stream, const NodeReport& report)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // `stream` has ended; it may be destroyed once this returns.
   void SessionOver(NodeId node, SessionStream* stream) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -115,6 +115,29 @@ TEST_CASE("A node's new session ends its former one") {
   CHECK(fixture.node->GetStatus()->nodes_size() == 1);
 }
 
+TEST_CASE("A report that comes late, of a session that is over, is refused and changes nothing") {
+  FakeSession first, second;  // outlive the node, which ends them
+  Fixture fixture;
+  const JoinRequest request = fixture.Request("worker-1", 1);
+  const auto joined = fixture.node->Join(request);
+  REQUIRE(joined.ok());
+  const NodeId node(joined->node_id());
+  const Hello hello = fixture.HelloOf(request, *joined);
+  NodeReport report;
+  AddQueue("snapshots", 2, 3, report.mutable_heartbeat()->mutable_queues());
+  const auto queues = [&] { return fixture.node->GetStatus()->nodes(0).queues_size(); };
+  CHECK(absl::IsAborted(fixture.node->Report(node, &first, report)));
+  REQUIRE(fixture.node->OpenSession(hello, &first).ok());
+  REQUIRE(fixture.node->OpenSession(hello, &second).ok());
+  CHECK(absl::IsAborted(fixture.node->Report(node, &first, report)));
+  CHECK(queues() == 0);
+  fixture.node->SessionOver(node, &first);
+  CHECK(fixture.node->Report(node, &second, report).ok());
+  CHECK(queues() == 1);
+  fixture.node->SessionOver(node, &second);
+  CHECK(absl::IsAborted(fixture.node->Report(node, &second, report)));
+}
+
 // The status's queue `name`.
 const QueueLength& QueueOf(const ClusterStatus& status, const std::string& name) {
   for (const QueueLength& queue : status.queues()) {
@@ -139,7 +162,7 @@ TEST_CASE("The status says what each node has not read, and how long the schedul
   REQUIRE(fixture.node->Watch(*job, 0, &watcher).ok());
   NodeReport report;
   AddQueue("snapshots", 2, 3, report.mutable_heartbeat()->mutable_queues());
-  REQUIRE(fixture.node->Report(NodeId(joined->node_id()), report).ok());
+  REQUIRE(fixture.node->Report(NodeId(joined->node_id()), &session, report).ok());
 
   const auto status = fixture.node->GetStatus();
   REQUIRE(status->nodes_size() == 2);

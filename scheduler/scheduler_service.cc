@@ -52,7 +52,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
   // ---- gRPC ----
   void OnReadDone(bool ok) noexcept override {
     if (!ok) return End(absl::OkStatus());
-    const absl::Status status = open_ ? node_->Report(id_, report_) : Open();
+    const absl::Status status = open_ ? node_->Report(id_, this, report_) : Open();
     if (!status.ok()) return End(status);
     absl::MutexLock lock(&mutex_);
     StartRead(&report_);

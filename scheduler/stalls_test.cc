@@ -405,6 +405,34 @@ TEST_CASE("The status names the node that is silent rather than those that wait 
   CHECK_THAT(StallsOf(&h)[0], Contains("job 1, round 3: shard 0 of 1 of s, silent for 5.0 s"));
 }
 
+TEST_CASE("The status names the silent nodes first, and then those that owe something, each once") {
+  SchedulerOptions options;
+  options.lease = absl::Seconds(30);
+  Harness h(options);
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),
+                 w2 = h.Join(NODE_ROLE_WORKER, "w2");
+  h.Start({s}, {w1, w2}, PlainSpec());
+  ReportMissing(&h, s, {0, kSlots});
+  h.Pass(absl::Seconds(5), {s, w2});
+  REQUIRE(StallsOf(&h).size() == 2);
+  CHECK_THAT(StallsOf(&h)[0], Contains("of w1, silent for 5.0 s"));
+  CHECK_THAT(StallsOf(&h)[1], Contains("of w2, silent for 0.0 s"));
+}
+
+TEST_CASE("The status calls no node silent that sends its heartbeats, however rare they are") {
+  SchedulerOptions options;
+  options.heartbeat = absl::Seconds(5);
+  options.lease = absl::Seconds(30);
+  Harness h(options);
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, PlainSpec());
+  ReportMissing(&h, s, {1, 2});
+  h.Pass(absl::Seconds(10), {s, w}, options.heartbeat);
+  h.Sleep(absl::Seconds(4));
+  REQUIRE(StallsOf(&h).size() == 1);
+  CHECK_THAT(StallsOf(&h)[0], Contains("slots [0,4) of w, silent for 4.0 s"));
+}
+
 TEST_CASE("The status waits for no node that owes nothing, though its session is broken") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w1 = h.Join(NODE_ROLE_WORKER, "w1"),

@@ -101,7 +101,7 @@ void ViewRollout::Announce(const Membership& members, const std::function<bool(N
     Holder& node = nodes_[NodeId(primary.node_id())];
     const Member* const member = members.Find(NodeId(primary.node_id()));
     if (node.installed == view_.view() || node.told == view_.view()) continue;
-    if (member == nullptr || !member->connected) continue;
+    if (member == nullptr || !member->connected || !prepared(member->id)) continue;
     node.told = view_.view();
     out->Send(member->id, view);
   }

@@ -66,8 +66,8 @@ class ViewRollout {
 
   // ---- steps ----
   void Begin(View view);
-  // Sends the view and the target: to servers first, and to workers, if `prepared`, once all servers hold the
-  // view.
+  // Sends the view and the target to nodes that are `prepared`: to servers first, and to workers once all
+  // servers hold the view.
   void Announce(const Membership& members, const std::function<bool(NodeId)>& prepared, const Target& target,
                 Outbox* out);
 

@@ -92,6 +92,35 @@ TEST_CASE("A lost server sends the job back to its newest checkpoint, on the ser
   CHECK(h.Last(w, Directive::kView)->view().restore().version() == 5);
 }
 
+TEST_CASE(
+    "A server that is told a view of a job that it does not have is offered the job, and then the view") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, /*derived=*/true);
+  h.Prepared(s);
+  REQUIRE(h.CurrentView().view() == 1);
+  const bool has_had_it = GENERATE(false, true);
+  if (has_had_it) {
+    h.Installed(s, 1);
+    h.Reached(s, 0, 3);
+  }
+  h.Clear();
+  h.Refused(s, "job 1 does not run on this server");
+  REQUIRE(h.Open(s).ok());  // before it is offered the job again
+  CHECK(h.Last(s, Directive::kView) == nullptr);
+  h.Pass(absl::Seconds(2), {s, w});
+  REQUIRE(h.Last(s, Directive::kPrepareJob) != nullptr);
+  CHECK(h.Last(s, Directive::kView) == nullptr);
+  h.Prepared(s);
+  REQUIRE(h.Last(s, Directive::kView) != nullptr);
+  // Its state is gone.
+  CHECK(h.Last(s, Directive::kView)->view().restore().restore_id() == 2);
+  h.Installed(s, h.CurrentView().view());
+  CHECK(h.Last(w, Directive::kView)->view().view() == h.CurrentView().view());
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+}
+
 TEST_CASE("A training keeps its id; one of another cluster, or after a lost store, has another") {
   const auto first_view = [](Harness* h) {
     const uint64_t server = h->Join(NODE_ROLE_SERVER, "server-1"), worker = h->Join(NODE_ROLE_WORKER, "w");

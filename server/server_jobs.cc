@@ -41,6 +41,7 @@ Heartbeat ServerJobs::MakeHeartbeat() const {
 void ServerJobs::OnJoined(NodeId self) { self_ = self; }
 
 void ServerJobs::OnSessionOpened() {
+  refused_ = JobId(0);
   std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
@@ -67,7 +68,7 @@ void ServerJobs::OnDirective(const Directive& directive) {
 // another job, even though number and preparation are the same: nothing of this job may leak into it.
 void ServerJobs::Install(const View& view) {
   const auto job = Find(JobId(view.job()));
-  if (!job.ok()) return;
+  if (!job.ok()) return RefuseAbsent(JobId(view.job()), job.status());
   const absl::Status status = (*job)->Install(view);
   if (status.ok()) return;
   DropJob();
@@ -80,6 +81,7 @@ void ServerJobs::Prepare(const PrepareJob& request) {
   const bool same = SameMessage(prepared_, request);
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
+  refused_ = JobId(0);
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
   if (const size_t former = owner_.former(); former >= kMaxFormerJobs) return HoldUp(id, former);
@@ -126,7 +128,15 @@ void ServerJobs::ReportPrepared(JobId job) {
   options_.report(std::move(report));
 }
 
+// The scheduler believes that the job is here, and would wait for the view to be installed. One refusal
+// answers all views that it sends before it knows: each refusal counts, and after a few of them the job
+// fails.
+void ServerJobs::RefuseAbsent(JobId job, const absl::Status& status) {
+  if (refused_ != job) Refuse(job, status);
+}
+
 void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated_training) {
+  refused_ = job;
   spdlog::error("Job {}: {}", job.value(), status.ToString());
   NodeReport report;
   report.mutable_job_refused()->set_job(job.value());

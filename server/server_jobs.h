@@ -64,6 +64,8 @@ class ServerJobs {
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReportPrepared(JobId job);
+  // Refuses a view of a job that is not here.
+  void RefuseAbsent(JobId job, const absl::Status& status);
   // `outdated_training`: see JobRefused.
   void Refuse(JobId job, const absl::Status& status, uint64_t outdated_training = 0);
 
@@ -72,6 +74,8 @@ class ServerJobs {
   NodeId self_;  // session thread only
 
   PrepareJob prepared_;  // the request that made job_; session thread only
+  // The job whose refusal the scheduler is about to get, in this session; 0: none. Session thread only.
+  JobId refused_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);

@@ -70,6 +70,37 @@ TEST_CASE("A view of another training ends the job here, which is refused and ca
   CHECK(server.job()->shard().Versions(KeyOf(other)).ok());
 }
 
+TEST_CASE("A view of a job that is not here is refused, once, until the job is offered or a session begins") {
+  TestServer server;
+  const auto refusals = [&] {
+    server.reports.clear();
+    for (uint64_t view = 1; view <= 3; ++view) server.Give(MakeView(view));
+    for (const NodeReport& report : server.reports) {
+      CHECK(report.job_refused().job() == 1);
+      CHECK(report.job_refused().outdated_training() == 0);  // the store need not be an older copy
+      CHECK_FALSE(report.job_refused().fatal());
+    }
+    return server.reports.size();
+  };
+  Directive prepare, close;
+  *prepare.mutable_prepare_job() = server.request;
+  close.mutable_close_job()->set_job(1);
+  server.node().OnDirective(close);
+  CHECK(refusals() == 1);
+  server.node().OnSessionOpened();
+  CHECK(refusals() == 1);
+  server.node().OnDirective(prepare);
+  server.node().OnDirective(close);
+  CHECK(refusals() == 1);
+  // Refused by itself: the scheduler is about to know.
+  server.node().OnDirective(prepare);
+  server.Give(MakeView(5));
+  server.reports.clear();
+  server.Give(MakeView(4));
+  CHECK(server.reports.size() == 1);
+  CHECK(refusals() == 0);
+}
+
 TEST_CASE("A server whose disk does not let former jobs go takes on no more of them than it has room for") {
   TestServer server;
   Directive directive;

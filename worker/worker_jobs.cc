@@ -54,6 +54,7 @@ void WorkerJobs::OnJoined(NodeId self) {
 
 void WorkerJobs::OnSessionOpened() {
   absl::MutexLock lock(&mutex_);
+  refused_ = JobId(0);
   if (!choice_.held()) return;
   ReportPrepared();
   runner_->OnSessionOpened();
@@ -63,14 +64,15 @@ void WorkerJobs::OnDirective(const Directive& directive) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return;
   if (directive.has_prepare_job()) {
+    refused_ = JobId(0);
     if (choice_.OnPrepare(directive.prepare_job())) return ReportPrepared();
     if (!under_way_ || !choice_.Wants(*under_way_)) PostPreparation();
   } else if (directive.has_close_job()) {
     if (choice_.OnClose(directive.close_job().job())) DropRunner();
   } else if (directive.has_view()) {
-    // Views and targets of other jobs are outdated.
-    if (choice_.Holds(directive.view().job())) OnView(directive.view());
+    OnView(directive.view());
   } else if (directive.has_target()) {
+    // One of another job: its view was refused, or will come again with the target.
     if (choice_.Holds(directive.target().job())) OnTarget(directive.target());
   }
 }
@@ -84,6 +86,7 @@ absl::Status WorkerJobs::CheckTarget(const Target& target) const {
 }
 
 void WorkerJobs::OnView(const View& view) {
+  if (!choice_.Holds(view.job())) return RefuseAbsent(JobId(view.job()));
   absl::Status status = CheckSuccessor(view, view_);
   if (status.ok()) status = CheckTarget(view.target());
   if (!status.ok()) return LeaveJob(status);
@@ -96,6 +99,16 @@ void WorkerJobs::OnTarget(const Target& target) {
   if (!status.ok()) return LeaveJob(status);
   *view_.mutable_target() = target;
   runner_->OnTarget(target);
+}
+
+// The scheduler believes that the job is here, and would wait for its slots. A job that is being prepared
+// will be reported, and its view sent again. One refusal answers all views that are sent before the scheduler
+// knows.
+void WorkerJobs::RefuseAbsent(JobId job) {
+  if (refused_ == job || (choice_.wanted() && JobId(choice_.wanted()->job()) == job)) return;
+  Refuse(job,
+         absl::FailedPreconditionError(absl::StrCat("job ", job.value(), " does not run on this worker")),
+         JobRefused());
 }
 
 // A view or target of another training, or older than an earlier one, belongs to a job with the same number
@@ -296,6 +309,7 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
 
 void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refused) {
   spdlog::error("Refusing job {}: {}", job.value(), status.ToString());
+  refused_ = job;
   refused.set_job(job.value());
   refused.set_reason(refused.fatal()
                          ? std::string(status.message())

@@ -91,6 +91,8 @@ class WorkerJobs {
   void OnTarget(const Target& target) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckTarget(const Target& target) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LeaveJob(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Refuses a view of a job that is not here.
+  void RefuseAbsent(JobId job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Reports the held job, once more in each new session.
   void ReportPrepared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels the runner at once, and lets the preparer destroy it.
@@ -111,12 +113,15 @@ class WorkerJobs {
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `refused` has the details already set.
-  void Refuse(JobId job, const absl::Status& status, JobRefused refused);
+  void Refuse(JobId job, const absl::Status& status, JobRefused refused)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   mutable absl::Mutex mutex_;
   NodeId self_ ABSL_GUARDED_BY(mutex_);
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
+  // The job whose refusal the scheduler is about to get, in this session; 0: none.
+  JobId refused_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);  // of the held job
   View view_ ABSL_GUARDED_BY(mutex_);                          // the runner's latest, with its latest target
   std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // in the preparer, in this lease

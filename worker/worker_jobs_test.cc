@@ -165,6 +165,7 @@ TEST_CASE("A job is prepared, reported, run and closed; another job's views and 
   worker.jobs->OnDirective(ViewOf(1, 5));
   worker.jobs->OnDirective(ViewOf(2, 6));
   CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+  worker.TakeReports();
   worker.jobs->OnSessionOpened();
   CHECK(worker.TakeReports().size() == 1);
   CHECK(worker.runners[0]->sessions == 1);
@@ -174,6 +175,36 @@ TEST_CASE("A job is prepared, reported, run and closed; another job's views and 
   CHECK(worker.runners[0]->cancelled);
   worker.jobs->OnDirective(ViewOf(1, 7));
   CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+}
+
+TEST_CASE("A view of a job that is not here is refused, once, until the job is offered or a session begins") {
+  Worker worker;
+  const auto refusals = [&](int views) {
+    for (int view = 1; view <= views; ++view) worker.jobs->OnDirective(ViewOf(1, view));
+    const auto reports = worker.TakeReports();
+    for (const NodeReport& report : reports) {
+      CHECK(report.job_refused().job() == 1);
+      CHECK(report.job_refused().outdated_training() == 0);  // the store need not be an older copy
+      CHECK_FALSE(report.job_refused().fatal());
+    }
+    return reports.size();
+  };
+  CHECK(refusals(3) == 1);
+  worker.jobs->OnSessionOpened();
+  CHECK(refusals(3) == 1);
+  worker.jobs->OnDirective(Worker::PrepareRequest(1));
+  CHECK(refusals(3) == 0);  // it is being prepared
+  worker.time.Run();
+  REQUIRE(worker.TakeReports().size() == 1);
+  worker.Close(1);
+  CHECK(refusals(3) == 1);
+  // Refused by itself: the scheduler is about to know.
+  worker.Prepare(1);
+  worker.jobs->OnDirective(ViewOf(1, 5));
+  worker.TakeReports();
+  worker.jobs->OnDirective(ViewOf(1, 1, /*training=*/78));
+  CHECK(worker.TakeReports().size() == 1);
+  CHECK(refusals(3) == 0);
 }
 
 TEST_CASE("A view of another training ends the job here, which is refused and prepared again when offered") {

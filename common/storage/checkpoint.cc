@@ -329,12 +329,7 @@ absl::StatusOr<std::string> ReadCheckpointHistory(Env* env, const std::string& c
 }
 
 absl::StatusOr<std::string> SetCheckpointAside(Env* env, const std::string& checkpoint) {
-  const std::string name = absl::StrCat(checkpoint, kDamagedSuffix);
-  std::string free = name;
-  for (int i = 2; env->FileExists(free); ++i) free = absl::StrCat(name, "-", i);
-  SHOAL_RETURN_IF_ERROR(env->Rename(checkpoint, free));
-  SHOAL_RETURN_IF_ERROR(env->SyncDir(DirName(checkpoint)));
-  return free;
+  return SetAside(env, checkpoint, kDamagedSuffix);
 }
 
 absl::Status DeleteCheckpoint(Env* env, const std::string& folder, Version version) {

@@ -74,6 +74,15 @@ absl::StatusOr<std::string> Env::Sha256OfFile(const std::string& path) {
   return sha256.HexDigest();
 }
 
+absl::StatusOr<std::string> SetAside(Env* env, const std::string& path, absl::string_view suffix) {
+  const std::string name = absl::StrCat(path, suffix);
+  std::string free = name;
+  for (int i = 2; env->FileExists(free); ++i) free = absl::StrCat(name, "-", i);
+  SHOAL_RETURN_IF_ERROR(env->Rename(path, free));
+  SHOAL_RETURN_IF_ERROR(env->SyncDir(DirName(path)));
+  return free;
+}
+
 std::string DirName(absl::string_view path) {
   const size_t slash = path.rfind('/');
   if (slash == absl::string_view::npos) return ".";

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -70,20 +71,24 @@ TEST_CASE("Ctrl-C says which checkpoint --resume will continue from", "[interrup
                                    versions->back().value(), "\n")));
 }
 
-TEST_CASE("A training whose folder was moved continues from the checkpoints that are in it", "[interrupt]") {
-  const TestDir whole, dir;
-  const std::vector<std::string> job = {kTiny,
-                                        "--set",
-                                        "train.epochs=40",
-                                        "--set",
-                                        "checkpoint.every=50 rounds",
-                                        "--set",
-                                        "evaluation.keep_best=false"};
-  REQUIRE(TrainIn(whole, job).ended == "exit status 0");
+// Some hundred rounds, with one more setting.
+std::vector<std::string> TinyWith(const std::string& setting) {
+  return {kTiny, "--set", "train.epochs=40", "--set", "evaluation.keep_best=false", "--set", setting};
+}
+
+// Starts the training in DIR/run and interrupts it after round 110.
+void TrainUntilRound110(const TestDir& dir, const std::vector<std::string>& job) {
   const auto process = StartTraining(dir, job);
   WaitForText(dir / "run/metrics.jsonl", "\"round\":110,", process.get());
   process->Signal(SIGINT);
   REQUIRE(process->WaitEnded(absl::Seconds(60)));
+}
+
+TEST_CASE("A training whose folder was moved continues from the checkpoints that are in it", "[interrupt]") {
+  const TestDir whole, dir;
+  const std::vector<std::string> job = TinyWith("checkpoint.every=50 rounds");
+  REQUIRE(TrainIn(whole, job).ended == "exit status 0");
+  TrainUntilRound110(dir, job);
   const TestDir other;
   std::filesystem::rename(dir / "run", other / "run");
   std::vector<std::string> resumed = job;
@@ -91,19 +96,61 @@ TEST_CASE("A training whose folder was moved continues from the checkpoints that
   const EndedProcess result = TrainIn(other, resumed);
   INFO(result.output);
   REQUIRE(result.ended == "exit status 0");
-  CHECK_THAT(result.output, Contains("was " + (dir / "run") + " before"));
+  CHECK_THAT(result.output, Contains("was made in " + (dir / "run") + ", and names checkpoints there"));
   CHECK(ReportIn(other)["parameters_sha256"] == ReportIn(whole)["parameters_sha256"]);
   CHECK_FALSE(PosixEnv()->FileExists(dir / "run"));
+}
+
+// The files in a folder, with their times of writing.
+std::map<std::string, std::filesystem::file_time_type> FilesIn(const std::string& folder) {
+  std::map<std::string, std::filesystem::file_time_type> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    files[entry.path()] = entry.last_write_time();
+  return files;
+}
+
+TEST_CASE("A copy of a training's folder continues from its own checkpoints, and the original stays as it is",
+          "[interrupt]") {
+  const TestDir whole, dir, copy;
+  const std::vector<std::string> job = TinyWith("checkpoint.every=50 rounds");
+  REQUIRE(TrainIn(whole, job).ended == "exit status 0");
+  TrainUntilRound110(dir, job);
+  const auto original = FilesIn(dir / "run");
+  std::filesystem::copy(dir / "run", copy / "run", std::filesystem::copy_options::recursive);
+  // A refusal must not make the copy forget what it is.
+  const EndedProcess refused = TrainIn(copy, job);
+  CHECK(refused.ended == "exit status 2");
+  CHECK_THAT(refused.output, Contains("already holds a training"));
+  std::vector<std::string> resumed = job;
+  resumed.push_back("--resume");
+  const EndedProcess result = TrainIn(copy, resumed);
+  INFO(result.output);
+  REQUIRE(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("continues from its newest checkpoint"));
+  CHECK(ReportIn(copy)["parameters_sha256"] == ReportIn(whole)["parameters_sha256"]);
+  CHECK(FilesIn(dir / "run") == original);
+}
+
+TEST_CASE("A copy of a folder whose training has no checkpoint yet writes none to the original",
+          "[interrupt]") {
+  const TestDir dir, copy;
+  const std::vector<std::string> job = TinyWith("checkpoint.every=never");
+  TrainUntilRound110(dir, job);
+  REQUIRE(ListCheckpoints(PosixEnv(), dir / "run/checkpoints")->empty());
+  std::filesystem::copy(dir / "run", copy / "run", std::filesystem::copy_options::recursive);
+  const EndedProcess result = TrainIn(copy, job);
+  INFO(result.output);
+  REQUIRE(result.ended == "exit status 0");
+  CHECK_THAT(result.output, Contains("starts from the beginning, as it has no checkpoint"));
+  CHECK(ListCheckpoints(PosixEnv(), dir / "run/checkpoints")->empty());
+  CHECK_FALSE(ListCheckpoints(PosixEnv(), copy / "run/checkpoints")->empty());
 }
 
 TEST_CASE("A training that is resumed without its scheduler's state keeps its metrics, and has none twice",
           "[interrupt]") {
   const TestDir dir;
   std::vector<std::string> job = {kTiny, "--set", "train.epochs=40", "--set", "checkpoint.every=50 rounds"};
-  const auto process = StartTraining(dir, job);
-  WaitForText(dir / "run/metrics.jsonl", "\"round\":110,", process.get());
-  process->Signal(SIGINT);
-  REQUIRE(process->WaitEnded(absl::Seconds(60)));
+  TrainUntilRound110(dir, job);
   std::filesystem::remove_all(dir / "run/state");
   job.push_back("--resume");
   REQUIRE(TrainIn(dir, job).ended == "exit status 0");

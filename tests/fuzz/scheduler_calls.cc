@@ -263,7 +263,7 @@ class Play {
     if (session == nullptr) return;
     NodeReport report;
     report.mutable_heartbeat();
-    (void)node_->Report(session->node, Received(report));
+    (void)node_->Report(session->node, session, Received(report));
     if (source_->Below(8) == 0) node_->SessionOver(session->node, session);
   }
   // A worker derives the plan that it was asked for.
@@ -286,7 +286,7 @@ class Play {
       artifact.set_sha256(Sha256Hex("dataset"));
       artifact.set_bytes(7);
     }
-    (void)node_->Report(session->node, Received(report));
+    (void)node_->Report(session->node, session, Received(report));
   }
 
   // ---- artifacts ----

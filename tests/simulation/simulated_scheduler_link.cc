@@ -109,7 +109,7 @@ class SessionAtScheduler : public scheduler::SessionStream,
     if (node == nullptr || !open_) return;
     NodeReport report;
     const absl::Status status =
-        report.ParseFromString(bytes) ? node->Report(id_, report) : absl::InternalError("can't be parsed");
+        report.ParseFromString(bytes) ? node->Report(id_, this, report) : absl::InternalError("can't be parsed");
     if (!status.ok()) End(status);
   }
 

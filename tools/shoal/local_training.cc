@@ -102,8 +102,8 @@ class LocalTraining {
                                                      " already holds a training: --resume continues it; "
                                                      "for a new one choose another --out, or remove it"));
     }
-    if (flags_.resume) SHOAL_RETURN_IF_ERROR(ForgetFormerFolder());
-    if (flags_.resume && !newest_ && !env_->FileExists(JoinPath(out_, "state"))) {
+    SHOAL_ASSIGN_OR_RETURN(const bool has_state, folder_->HasState());
+    if (flags_.resume && !newest_ && !has_state) {
       SHOAL_RETURN_IF_ERROR(CheckDataFiles(env_, spec_));
       display_.OnMessage(
           absl::StrCat(out_, " holds nothing to resume: the training starts from the beginning"));
@@ -111,21 +111,22 @@ class LocalTraining {
     return absl::OkStatus();
   }
 
-  // The scheduler's state names checkpoints by their path. In a folder that was moved, or is a copy, they
-  // would not be those of this folder.
-  absl::Status ForgetFormerFolder() {
-    const std::string state = JoinPath(out_, "state"), aside = JoinPath(out_, "state.moved");
-    if (folder_->moved_from().empty() || !env_->FileExists(state)) return absl::OkStatus();
-    SHOAL_RETURN_IF_ERROR(env_->DeleteTree(aside));
-    SHOAL_RETURN_IF_ERROR(env_->Rename(state, aside));
-    display_.OnMessage(
-        absl::StrCat(out_, " was ", folder_->moved_from(), " before: the training continues from ",
-                     newest_ ? "its newest checkpoint" : "the beginning, since it has no checkpoint",
-                     "; the scheduler's state, which names checkpoints there, is now in ", aside));
+  // A job of another folder's state would train in that folder.
+  absl::Status PrepareState() {
+    SHOAL_ASSIGN_OR_RETURN(const auto former, folder_->PrepareState());
+    if (!former) return absl::OkStatus();
+    const std::string where = former->made_in.empty() ? " does not say in which folder it was made"
+                                                      : absl::StrCat(" was made in ", former->made_in,
+                                                                     ", and names checkpoints there");
+    display_.OnMessage(absl::StrCat("The scheduler's state in ", out_, where, ": it is now ", former->aside,
+                                    ", and the training ",
+                                    newest_ ? "continues from its newest checkpoint"
+                                            : "starts from the beginning, as it has no checkpoint"));
     return absl::OkStatus();
   }
 
   absl::Status StartCluster() {
+    SHOAL_RETURN_IF_ERROR(PrepareState());
     LocalCluster::Options options;
     SHOAL_ASSIGN_OR_RETURN(options.programs, DaemonPrograms::Find());
     options.folder = out_;

@@ -5,28 +5,33 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "absl/memory/memory.h"
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/status.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal::tools {
 namespace {
 
-// Locked while a training runs. Holds its process id and, on the second line, the folder's own path; its
-// existence marks the folder as ours.
+// Locked while a training runs, and holds its process id; its existence marks the folder as ours.
 constexpr char kMark[] = ".shoal-train";
+
+constexpr char kState[] = "state";
+constexpr char kMovedSuffix[] = ".moved";
+// In the state: the path of the folder that it was made in, and a line feed. Never rewritten.
+constexpr char kMadeIn[] = "folder";
 
 // What a training writes. Without checkpoints: the scheduler checks those itself, and a folder of them may
 // come from another cluster to be resumed.
-constexpr const char* kWritten[] = {"report.json", "metrics.jsonl", "model", "logs", "state", "work"};
+constexpr const char* kWritten[] = {"report.json", "metrics.jsonl", "model",      "logs",
+                                    "state",       "work",          "state.moved"};
 
 absl::Status Foreign(const std::string& path) {
   return absl::InvalidArgumentError(
@@ -64,34 +69,31 @@ absl::Status CheckForms(Env* env, const std::string& folder) {
   return CheckForm(env, JoinPath(folder, "metrics.jsonl"), "event", true);
 }
 
-// The lines of the mark; both are empty in a new one.
-struct Mark {
-  std::string process;
-  std::string folder;
-};
-
-Mark ReadMark(int fd) {
-  char text[PATH_MAX + 32] = {};
-  const ssize_t size = pread(fd, text, sizeof(text), 0);
-  const std::vector<std::string> lines = absl::StrSplit(absl::string_view(text, size > 0 ? size : 0), '\n');
-  return {lines[0], lines.size() > 1 ? lines[1] : ""};
+// A folder may have several paths.
+bool IsSameFolder(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return a == b || std::filesystem::equivalent(a, b, error);
 }
 
-// A folder may have several paths.
-bool IsElsewhere(const std::string& path, const std::string& folder) {
-  std::error_code error;
-  return !path.empty() && path != folder && !std::filesystem::equivalent(path, folder, error);
+// Where the state was made; "": it does not say.
+absl::StatusOr<std::string> FolderOfState(Env* env, const std::string& state) {
+  auto text = env->ReadFile(JoinPath(state, kMadeIn));
+  if (absl::IsNotFound(text.status())) return "";
+  if (!text.ok()) return text.status();
+  return std::string(absl::StripSuffix(*text, "\n"));
 }
 
 absl::Status Held(int fd, const std::string& folder) {
-  const std::string pid = ReadMark(fd).process;
+  char text[32] = {};
+  const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+  const absl::string_view pid = absl::StripAsciiWhitespace(absl::string_view(text, size > 0 ? size : 0));
   return absl::FailedPreconditionError(
       absl::StrCat("another shoal train", pid.empty() ? "" : absl::StrCat(" (process ", pid, ")"),
                    " is using ", folder, ": wait for it, or choose another --out"));
 }
 
-absl::Status WriteMark(int fd, const std::string& path, const std::string& folder) {
-  const std::string text = absl::StrCat(getpid(), "\n", folder, "\n");
+absl::Status WriteProcessId(int fd, const std::string& path) {
+  const std::string text = absl::StrCat(getpid(), "\n");
   if (ftruncate(fd, 0) != 0 || pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     return absl::ErrnoToStatus(errno, absl::StrCat("can't write ", path));
   return absl::OkStatus();
@@ -105,16 +107,36 @@ absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, 
   const std::string path = JoinPath(folder, kMark);
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("can't open ", path));
-  auto claimed = absl::WrapUnique(new TrainingFolder(fd));
+  auto claimed = absl::WrapUnique(new TrainingFolder(env, folder, fd));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return Held(fd, folder);
     return absl::ErrnoToStatus(errno, absl::StrCat("can't lock ", path));
   }
   SHOAL_RETURN_IF_ERROR(CheckForms(env, folder));
-  const Mark former = ReadMark(fd);
-  if (IsElsewhere(former.folder, folder)) claimed->moved_from_ = former.folder;
-  SHOAL_RETURN_IF_ERROR(WriteMark(fd, path, folder));
+  SHOAL_RETURN_IF_ERROR(WriteProcessId(fd, path));
   return claimed;
+}
+
+absl::StatusOr<bool> TrainingFolder::HasState() const {
+  SHOAL_ASSIGN_OR_RETURN(const std::string made_in, FolderOfState(env_, JoinPath(folder_, kState)));
+  return IsSameFolder(made_in, folder_);
+}
+
+absl::StatusOr<std::optional<TrainingFolder::FormerState>> TrainingFolder::PrepareState() {
+  SHOAL_ASSIGN_OR_RETURN(const bool is_here, HasState());
+  if (is_here) return std::nullopt;
+  const std::string state = JoinPath(folder_, kState);
+  std::optional<FormerState> former;
+  SHOAL_RETURN_IF_ERROR(env_->CreateDirs(state));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->ListDir(state));
+  if (!names.empty()) {
+    former.emplace();
+    SHOAL_ASSIGN_OR_RETURN(former->made_in, FolderOfState(env_, state));
+    SHOAL_ASSIGN_OR_RETURN(former->aside, SetAside(env_, state, kMovedSuffix));
+    SHOAL_RETURN_IF_ERROR(env_->CreateDirs(state));
+  }
+  SHOAL_RETURN_IF_ERROR(env_->WriteFileAtomic(JoinPath(state, kMadeIn), absl::StrCat(folder_, "\n")));
+  return former;
 }
 
 TrainingFolder::~TrainingFolder() { close(fd_); }

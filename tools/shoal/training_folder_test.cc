@@ -2,11 +2,16 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
+#include "common/storage/fault_env.h"
 #include "common/storage/test_dir.h"
 
 namespace shoal::tools {
@@ -34,7 +39,7 @@ TEST_CASE("A folder is held by one process at a time, and others are told by whi
 
 TEST_CASE("A folder with a file named like one that a training writes is refused, unless a training made it",
           "[training folder]") {
-  for (const char* name : {"report.json", "metrics.jsonl", "model", "logs", "state", "work"}) {
+  for (const char* name : {"report.json", "metrics.jsonl", "model", "logs", "state", "state.moved", "work"}) {
     const TestDir dir;
     Write(dir / name, "mine");
     const absl::Status refused = Claim(dir);
@@ -50,16 +55,112 @@ TEST_CASE("A folder with a file named like one that a training writes is refused
   CHECK(Claim(dir).ok());
 }
 
-TEST_CASE("A folder that was moved knows where it was, and one that has another path is the same",
+// Claims DIR/NAME and prepares its state, with a store in it as the scheduler makes one.
+std::optional<TrainingFolder::FormerState> Train(const TestDir& dir, const std::string& name) {
+  const auto folder = TrainingFolder::Claim(PosixEnv(), dir / name);
+  REQUIRE(folder.ok());
+  const bool had_state = (*folder)->HasState().value();
+  auto former = (*folder)->PrepareState();
+  REQUIRE(former.ok());
+  CHECK((had_state ? !*former : (*folder)->HasState().value()));
+  const std::string store = dir / name + "/state/scheduler.sqlite";
+  if (!PosixEnv()->FileExists(store)) Write(store, "of " + name);
+  return *std::move(former);
+}
+
+std::string StoreIn(const std::string& state) {
+  return PosixEnv()->ReadFile(JoinPath(state, "scheduler.sqlite")).value_or("none");
+}
+
+void Copy(const std::string& from, const std::string& to) {
+  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+}
+
+TEST_CASE("A state stays in its folder, by whatever path that is claimed, and however often",
           "[training folder]") {
   const TestDir dir;
-  REQUIRE(TrainingFolder::Claim(PosixEnv(), dir / "here").value()->moved_from().empty());
-  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "here").value()->moved_from().empty());
+  REQUIRE_FALSE(Train(dir, "here"));
   std::filesystem::create_symlink(dir / "here", dir / "link");
-  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "link").value()->moved_from().empty());
-  std::filesystem::copy(dir / "here", dir / "copy", std::filesystem::copy_options::recursive);
-  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "copy").value()->moved_from() == dir / "link");
-  CHECK(TrainingFolder::Claim(PosixEnv(), dir / "copy").value()->moved_from().empty());
+  for (const char* name : {"here", "link", "here", "link"}) CHECK_FALSE(Train(dir, name));
+  CHECK(StoreIn(dir / "here/state") == "of here");
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "here/state.moved"));
+}
+
+TEST_CASE("The state of a folder that was copied, or moved, is set aside there, also at a later attempt",
+          "[training folder]") {
+  const TestDir dir;
+  REQUIRE_FALSE(Train(dir, "here"));
+  Copy(dir / "here", dir / "copy");
+  // A command that is refused, or ends at this point, claims the folder and does no more.
+  REQUIRE(TrainingFolder::Claim(PosixEnv(), dir / "copy").ok());
+  auto former = Train(dir, "copy");
+  REQUIRE(former);
+  CHECK(former->made_in == dir / "here");
+  CHECK(former->aside == dir / "copy/state.moved");
+  CHECK(StoreIn(former->aside) == "of here");
+  CHECK(StoreIn(dir / "copy/state") == "of copy");
+  CHECK_FALSE(Train(dir, "copy"));
+  CHECK_FALSE(Train(dir, "here"));
+  std::filesystem::rename(dir / "here", dir / "there");
+  former = Train(dir, "there");
+  REQUIRE(former);
+  CHECK(former->made_in == dir / "here");
+}
+
+TEST_CASE("A folder that takes another's place by name has a state of its own", "[training folder]") {
+  const TestDir dir;
+  REQUIRE_FALSE(Train(dir, "here"));
+  std::filesystem::create_symlink(dir / "here", dir / "link");
+  REQUIRE_FALSE(Train(dir, "link"));
+  // The path that the state was made by leads to another folder now.
+  std::filesystem::rename(dir / "here", dir / "former");
+  REQUIRE_FALSE(Train(dir, "here"));
+  const auto former = Train(dir, "former");
+  REQUIRE(former);
+  CHECK(StoreIn(former->aside) == "of here");
+}
+
+TEST_CASE("A state that does not say where it was made is set aside", "[training folder]") {
+  const TestDir dir;
+  REQUIRE_FALSE(Train(dir, "run"));
+  REQUIRE(PosixEnv()->DeleteFile(dir / "run/state/folder").ok());
+  const auto former = Train(dir, "run");
+  REQUIRE(former);
+  CHECK(former->made_in.empty());
+  CHECK(StoreIn(former->aside) == "of run");
+}
+
+TEST_CASE("Nothing is replaced by a state that is set aside", "[training folder]") {
+  const TestDir dir;
+  REQUIRE_FALSE(Train(dir, "here"));
+  Copy(dir / "here", dir / "copy");
+  Write(dir / "copy/state.moved", "mine");
+  const auto former = Train(dir, "copy");
+  REQUIRE(former);
+  CHECK(former->aside == dir / "copy/state.moved-2");
+  CHECK(PosixEnv()->ReadFile(dir / "copy/state.moved").value() == "mine");
+}
+
+TEST_CASE("Whichever operation fails, no other folder's state is left where a scheduler would use it",
+          "[training folder]") {
+  uint64_t failures = 0;
+  for (uint64_t operation = 1;; ++operation) {
+    const TestDir dir;
+    REQUIRE_FALSE(Train(dir, "here"));
+    Copy(dir / "here", dir / "copy");
+    FaultEnv env(PosixEnv());
+    {
+      const auto folder = TrainingFolder::Claim(&env, dir / "copy");
+      REQUIRE(folder.ok());
+      env.SetRules({FaultRule{"", operation, 0, EIO}});
+      if ((*folder)->PrepareState().ok()) break;
+    }
+    ++failures;
+    (void)Train(dir, "copy");
+    CHECK(StoreIn(dir / "copy/state") == "of copy");
+    CHECK(StoreIn(dir / "copy/state.moved") == "of here");
+  }
+  CHECK(failures >= 8);
 }
 
 TEST_CASE("A report or metrics of another form is refused in a training's folder, too", "[training folder]") {
