@@ -108,8 +108,8 @@ class SessionAtScheduler : public scheduler::SessionStream,
     scheduler::SchedulerNode* const node = services_->scheduler(process_);
     if (node == nullptr || !open_) return;
     NodeReport report;
-    const absl::Status status =
-        report.ParseFromString(bytes) ? node->Report(id_, this, report) : absl::InternalError("can't be parsed");
+    const absl::Status status = report.ParseFromString(bytes) ? node->Report(id_, this, report)
+                                                              : absl::InternalError("can't be parsed");
     if (!status.ok()) End(status);
   }
 
