@@ -8,6 +8,7 @@
 #include "kernels/tensor.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
 #include "tasks/data/reader.h"
 #include "tasks/evaluation.h"
@@ -29,6 +30,11 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
   SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, model::ReadMaxLength(env, folder, classifier->config_));
   SHOAL_ASSIGN_OR_RETURN(classifier->tokenizer_, model::ReadTokenizer(env, folder));
+  if (classifier->tokenizer_->vocab_size() > classifier->config_.vocab_size) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder, ": the tokenizer has ids up to ", classifier->tokenizer_->vocab_size() - 1,
+                     ", but the model a vocabulary of ", classifier->config_.vocab_size));
+  }
   const model::Parameters parameters = model::MakeParameters(classifier->config_);
   SHOAL_ASSIGN_OR_RETURN(model::LoadedWeights weights, model::ReadWeights(env, folder, parameters));
   if (std::find(weights.found.begin(), weights.found.end(), false) != weights.found.end()) {
@@ -59,9 +65,10 @@ std::vector<float> Classifier::LogitsOf(const EncodedPart& part) {
 
 Classifier::Prediction Classifier::Predict(absl::string_view text) {
   Prediction prediction;
-  const Example example = task_->ExampleOf(std::string(text));
+  const TokenizerEncoder encoder(*tokenizer_);
+  const Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
   EncodedPart part;
-  task_->AppendTokens(example, TokenizerEncoder(*tokenizer_), max_length_, &part);
+  task_->AppendTokens(example, encoder, max_length_, &part);
   const std::vector<float> logits = LogitsOf(part);
   if (task_->target_kind() == TargetKind::kTokenClasses) {
     prediction.spans = task_->PredictSpans(example, part, config_.labels, logits);

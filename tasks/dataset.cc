@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
@@ -49,7 +50,10 @@ absl::Status CheckPart(const EncodedPart& part, TargetKind kind, uint32_t labels
   const absl::Status bad = absl::InvalidArgumentError("the dataset is damaged: its numbers are inconsistent");
   if (part.offsets.empty() || part.offsets.front() != 0 || part.offsets.back() != part.tokens.size())
     return bad;
-  if (!std::is_sorted(part.offsets.begin(), part.offsets.end())) return bad;
+  // In ascending order, and no example without tokens.
+  if (std::adjacent_find(part.offsets.begin(), part.offsets.end(), std::greater_equal<>()) !=
+      part.offsets.end())
+    return bad;
   for (int32_t token : part.tokens) {
     if (token < 0 || static_cast<uint64_t>(token) >= vocab_size) return bad;
   }

@@ -11,6 +11,7 @@
 #include "common/storage/progress.h"
 #include "model/batch.h"
 #include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/words.h"
 #include "tasks/data/example.h"
 #include "tasks/encoded_part.h"
 #include "tasks/task.h"
@@ -32,9 +33,10 @@ class TokenizerEncoder final : public TextEncoder {
   std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
     return tokenizer_.Encode(text, max_tokens);
   }
-  Encoding EncodeWithOffsets(absl::string_view text) const override {
-    return tokenizer_.EncodeWithOffsets(text);
+  Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const override {
+    return tokenizer_.EncodeWords(text, words);
   }
+  std::vector<TextSpan> SplitWords(absl::string_view text) const override { return model::SplitWords(text); }
 
  private:
   const model::Tokenizer& tokenizer_;

@@ -23,7 +23,8 @@ ExampleSet Training(const Task& task) {
 class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {7}; }
-  Encoding EncodeWithOffsets(absl::string_view) const override {
+  std::vector<TextSpan> SplitWords(absl::string_view) const override { return {{0, 1}}; }
+  Encoding EncodeWords(absl::string_view, absl::Span<const TextSpan>) const override {
     Encoding encoding;
     encoding.Append(7, 0, {0, 1}, TokenSource::kFirst);
     return encoding;

@@ -7,7 +7,7 @@
 
 namespace shoal::tasks {
 
-Example Task::ExampleOf(std::string text) const {
+Example Task::ExampleOf(std::string text, const TextEncoder&) const {
   Example example;
   example.text = std::move(text);
   return example;

@@ -36,9 +36,11 @@ struct EncodedExample {
 class TextEncoder {
  public:
   virtual ~TextEncoder() = default;
-  // As in model::Tokenizer.
+  // These two are those of model::Tokenizer.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
-  virtual Encoding EncodeWithOffsets(absl::string_view text) const = 0;
+  virtual Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const = 0;
+  // As in model/tokenizer/words.h.
+  virtual std::vector<TextSpan> SplitWords(absl::string_view text) const = 0;
 };
 
 // A part of a text with a label, as a task predicts it.
@@ -79,8 +81,8 @@ class Task : public LabelReader {
   virtual absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
                                                             const ExampleSet& training) const = 0;
   virtual TargetKind target_kind() const = 0;
-  // The example of a text whose labels are to be predicted.
-  virtual Example ExampleOf(std::string text) const;
+  // The example of a text, which is valid UTF-8, whose labels are to be predicted.
+  virtual Example ExampleOf(std::string text, const TextEncoder& encoder) const;
   // Appends the tokens of an example, as for a prediction: here as one example, with its text cut to
   // `max_tokens`. A task may override this to make several examples of it, or to encode it in another way.
   // With kTokenClasses `part->classes` then says which tokens a label is predicted for: those that are not

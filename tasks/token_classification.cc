@@ -7,13 +7,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "common/base/utf8.h"
 #include "tasks/class_labels.h"
 #include "tasks/statistics.h"
 #include "tasks/task.h"
@@ -27,33 +24,6 @@ constexpr int kWordCells = 2;  // after those
 constexpr int32_t kAsked = 0;  // the class of a token whose label is to be predicted
 constexpr int32_t kNoLabel = -1;
 
-// ---- words ----
-
-// The words of a text without any markup: what white space separates, with each mark of punctuation (of
-// ASCII) and each Chinese character by itself, as BERT's tokenizer splits it.
-std::vector<TextSpan> WordsOf(absl::string_view text) {
-  std::vector<TextSpan> words;
-  bool in_word = false;
-  uint32_t place = 0;
-  const auto add = [&](bool alone) {
-    if (alone || !in_word) words.push_back({place, place});
-    words.back().end = place + 1;
-    in_word = !alone;
-  };
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if ((byte & 0xC0) == 0x80) continue;  // inside of a character
-    if (absl::ascii_isspace(byte)) {
-      in_word = false;
-    } else {
-      const bool is_chinese = byte >= 0xE3 && byte <= 0xE9;  // U+3000 to U+9FFF
-      add(absl::ascii_ispunct(byte) || is_chinese);
-    }
-    ++place;
-  }
-  return words;
-}
-
 // The tokens of an example: those of the template around those of the words.
 struct WordTokens {
   std::vector<uint32_t> before, after;
@@ -64,7 +34,7 @@ struct WordTokens {
   std::vector<Word> words;  // without those that have no token
 };
 
-// A token belongs to the first word that it overlaps.
+// A token belongs to the first word that it overlaps; one of white space only, to none.
 WordTokens TokensOf(const Example& example, const Encoding& encoding) {
   WordTokens tokens;
   uint32_t word = 0;
@@ -73,8 +43,9 @@ WordTokens TokensOf(const Example& example, const Encoding& encoding) {
       (tokens.words.empty() ? tokens.before : tokens.after).push_back(encoding.ids[i]);
       continue;
     }
-    while (word < example.words.size() && example.words[word].end <= encoding.offsets[i].begin) ++word;
-    if (word == example.words.size()) break;
+    const TextSpan place = encoding.offsets[i];
+    while (word < example.words.size() && example.words[word].end <= place.begin) ++word;
+    if (word == example.words.size() || place.end <= example.words[word].begin) continue;
     if (tokens.words.empty() || tokens.words.back().word != word) tokens.words.push_back({word, {}});
     tokens.words.back().ids.push_back(encoding.ids[i]);
   }
@@ -195,16 +166,16 @@ class TokenClassificationTask final : public Task {
 
   // ---- examples ----
 
-  Example ExampleOf(std::string text) const override {
+  Example ExampleOf(std::string text, const TextEncoder& encoder) const override {
     Example example;
-    example.text = ToValidUtf8(text);
-    example.words = WordsOf(example.text);
+    example.text = std::move(text);
+    example.words = encoder.SplitWords(example.text);
     return example;
   }
 
   void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                     EncodedPart* part) const override {
-    Appender(TokensOf(example, encoder.EncodeWithOffsets(example.text)), max_tokens, part).Append();
+    Appender(TokensOf(example, encoder.EncodeWords(example.text, example.words)), max_tokens, part).Append();
   }
 
   absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "model/tokenizer/byte_tokenizer.h"
+#include "model/tokenizer/words.h"
 #include "tasks/encode.h"
 #include "tasks/evaluation.h"
 #include "tasks/registry.h"
@@ -150,40 +151,50 @@ TEST_CASE("Without words no metric has a value") {
   CHECK(TokenTask().ReportLabels(kLabels, {}).empty());
 }
 
-std::string TextOf(const Example& example) {
-  std::string text;
-  for (const TextSpan& word : example.words)
-    text += example.text.substr(word.begin, word.end - word.begin) + "|";
-  return text;
-}
-
-TEST_CASE("A text to predict is split at white space, and around punctuation") {
-  CHECK(TextOf(TokenTask().ExampleOf("Ada saw Paris, she said.")) == "Ada|saw|Paris|,|she|said|.|");
-  CHECK(TextOf(TokenTask().ExampleOf("  ")) == "");
-  const Example chinese = TokenTask().ExampleOf("在Oslo");  // places count characters
-  CHECK(chinese.words == std::vector<TextSpan>{{0, 1}, {1, 5}});
-  CHECK(TokenTask()
-            .ExampleOf("a\xFF"
-                       "b")
-            .text == "a?b");
-}
-
 TEST_CASE("What is predicted of words is told with its place in the text, whatever the examples") {
   const auto tokenizer = model::MakeByteTokenizer();
-  const Example example = TokenTask().ExampleOf("Ada Lovelace saw Oslo.");
+  const TokenizerEncoder encoder(*tokenizer);
+  const Example example = TokenTask().ExampleOf("(Ada Lovelace saw Oslo.)", encoder);
   EncodedPart part;
-  TokenTask().AppendTokens(example, TokenizerEncoder(*tokenizer), 8, &part);
+  TokenTask().AppendTokens(example, encoder, 8, &part);
   CHECK(part.size() == 4);
-  const std::vector<int32_t> predicted = {1, 3, 4, 0, 4};
+  REQUIRE(part.words.size() == 7);  // with the parentheses and the full stop
+  const std::vector<int32_t> predicted = {4, 1, 3, 4, 0, 4, 4};
   std::vector<float> logits(predicted.size() * kLabels.size());
   for (size_t word = 0; word < predicted.size(); ++word) logits[word * kLabels.size() + predicted[word]] = 10;
   const auto spans = TokenTask().PredictSpans(example, part, kLabels, logits);
   REQUIRE(spans.size() == 2);
   CHECK(spans[0].label == "PER");
-  CHECK(spans[0].place == TextSpan{0, 12});
+  CHECK(spans[0].place == TextSpan{1, 13});
   CHECK(spans[0].score > 0.99f);
   CHECK(spans[1].label == "LOC");
-  CHECK(spans[1].place == TextSpan{17, 21});
+  CHECK(spans[1].place == TextSpan{18, 22});
+}
+
+// Gives a token to each character, and one to the white space before the last word and after it, as
+// byte-level vocabularies do.
+class CharacterEncoder final : public TextEncoder {
+ public:
+  std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {}; }
+  Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan>) const override {
+    Encoding encoding;
+    encoding.Append(1, 0, {}, TokenSource::kTemplate);
+    for (uint32_t i = 0; i < text.size(); ++i) {
+      const TextSpan place = text[i] == ' ' ? TextSpan{i + 1, i + 1} : TextSpan{i, i + 1};
+      encoding.Append(static_cast<unsigned char>(text[i]), 0, place, TokenSource::kFirst);
+    }
+    encoding.Append(2, 0, {}, TokenSource::kTemplate);
+    return encoding;
+  }
+  std::vector<TextSpan> SplitWords(absl::string_view text) const override { return model::SplitWords(text); }
+};
+
+TEST_CASE("Tokens of white space belong to no word, and what ends a text is kept after them") {
+  const CharacterEncoder encoder;
+  EncodedPart part;
+  TokenTask().AppendTokens(TokenTask().ExampleOf("an  ox ", encoder), encoder, 100, &part);
+  CHECK(part.tokens == std::vector<int32_t>{1, 'a', 'n', 'o', 'x', 2});
+  CHECK(part.classes == std::vector<int32_t>{-1, 0, -1, 0, -1, -1});
 }
 
 }  // namespace

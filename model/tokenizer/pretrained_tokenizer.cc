@@ -43,6 +43,11 @@ struct Files {
   }
 };
 
+std::string StringOr(const Json& config, const char* name, const char* otherwise) {
+  const auto found = config.find(name);
+  return found != config.end() && found->is_string() ? found->get<std::string>() : otherwise;
+}
+
 bool BoolOr(const Json& config, const char* name, bool otherwise) {
   const auto found = config.find(name);
   return found != config.end() && found->is_boolean() ? found->get<bool>() : otherwise;
@@ -54,7 +59,21 @@ PipelineOr LoadJson(const Files& files, const Json&) {
   return LoadTokenizerJson(*files.Find("tokenizer.json"));
 }
 
+// Those of other classes are read in other ways.
+absl::Status CheckBertClass(const Json& config) {
+  std::string name = StringOr(config, "tokenizer_class", "BertTokenizer");
+  absl::string_view bare = name;
+  absl::ConsumeSuffix(&bare, "Fast");
+  for (const char* known : {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer",
+                            "PreTrainedTokenizer"}) {
+    if (bare == known) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(kConfig, ": a vocab.txt of the class ", name,
+                                                 " is not supported; expected BertTokenizer"));
+}
+
 PipelineOr LoadVocabularyText(const Files& files, const Json& config) {
+  SHOAL_RETURN_IF_ERROR(CheckBertClass(config));
   BertVocabularyOptions options;
   options.do_lower_case = BoolOr(config, "do_lower_case", true);
   options.tokenize_chinese_chars = BoolOr(config, "tokenize_chinese_chars", true);
@@ -64,7 +83,12 @@ PipelineOr LoadVocabularyText(const Files& files, const Json& config) {
 }
 
 // RoBERTa's vocabulary has special tokens that GPT-2's lacks.
-PipelineOr LoadBytePairs(const Files& files, const Json&) {
+PipelineOr LoadBytePairs(const Files& files, const Json& config) {
+  if (BoolOr(config, "add_prefix_space", false)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        kConfig,
+        ": add_prefix_space with vocab.json and merges.txt is not supported; expected tokenizer.json"));
+  }
   const std::string& vocabulary = *files.Find("vocab.json");
   const bool is_roberta = absl::StrContains(vocabulary, "\"<mask>\"");
   return LoadBytePairVocabulary(vocabulary, *files.Find("merges.txt"),
@@ -80,8 +104,9 @@ struct Kind {
 // The first one that is in a folder counts.
 constexpr Kind kKinds[] = {
     {"sentencepiece.model", nullptr, nullptr},  // what Shoal exports
-    {"tokenizer.json", nullptr, LoadJson},       {"vocab.txt", nullptr, LoadVocabularyText},
-    {"vocab.json", "merges.txt", LoadBytePairs}, {"spiece.model", nullptr, nullptr},
+    {"tokenizer.json", nullptr, LoadJson},      //
+    {"vocab.txt", nullptr, LoadVocabularyText},
+    {"vocab.json", "merges.txt", LoadBytePairs},
 };
 
 // ---- special tokens ----
@@ -89,7 +114,7 @@ constexpr Kind kKinds[] = {
 // "[PAD]", or {"content": "[PAD]", ...}; empty when there is none.
 std::string ContentOf(const Json& object, const char* name) {
   const auto found = object.find(name);
-  if (found == object.end()) return "";
+  if (found == object.end()) return "";  // the name of no token
   if (found->is_string()) return found->get<std::string>();
   if (!found->is_object()) return "";
   const auto content = found->find("content");
@@ -117,7 +142,8 @@ class SpecialTokenFinder {
                 uint32_t otherwise) const {
     for (const char* field : fields) {
       for (const Json* object : {&map_, &config_}) {
-        const auto id = pipeline_.IdOf(ContentOf(*object, field));
+        const std::string name = ContentOf(*object, field);
+        const auto id = name.empty() ? std::nullopt : pipeline_.IdOf(name);
         if (id) return *id;
       }
     }
@@ -169,7 +195,9 @@ class PretrainedTokenizer : public Tokenizer {
     CutTo(max_tokens, &encoding);
     return std::move(encoding.ids);
   }
-  Encoding EncodeWithOffsets(absl::string_view text) const override { return pipeline_->Encode(text); }
+  Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan>) const override {
+    return pipeline_->Encode(text);
+  }
   std::string Decode(absl::Span<const uint32_t> ids) const override { return pipeline_->Decode(ids); }
   uint32_t vocab_size() const override { return pipeline_->vocab_size(); }
   const SpecialTokens& special() const override { return special_; }
@@ -179,7 +207,8 @@ class PretrainedTokenizer : public Tokenizer {
   std::vector<NamedFile> ExportFiles(uint32_t max_length) const override {
     std::vector<NamedFile> files;
     Json config = Files{files_}.Object(kConfig).value();
-    if (config.empty()) config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    if (config.empty() && Files{files_}.Find("tokenizer.json") != nullptr)
+      config["tokenizer_class"] = "PreTrainedTokenizerFast";
     config["model_max_length"] = max_length;
     for (const NamedFile& file : files_) {
       if (file.name != kConfig) files.push_back(file);
@@ -213,7 +242,7 @@ std::string KindsText() {
 
 bool IsFolder(Env* env, const std::string& path) { return env->ListDir(path).ok(); }
 
-// Whether the name is that of a vocabulary which needs files beside it.
+// The kind of vocabulary of this name, of those that consist of several files; null when there is none.
 const Kind* KindOfFile(absl::string_view name) {
   const auto found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
     return kind.load != nullptr && name == kind.vocabulary;
@@ -226,6 +255,10 @@ absl::StatusOr<std::vector<std::string>> FilesOfKind(Env* env, const std::string
   std::vector<std::string> paths = {JoinPath(folder, kind.vocabulary)};
   if (kind.merges != nullptr) paths.push_back(JoinPath(folder, kind.merges));
   if (kind.load == nullptr) return paths;
+  if (kind.load != LoadJson && env->FileExists(JoinPath(folder, "added_tokens.json"))) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, ": added_tokens.json beside ", kind.vocabulary,
+                                                   " is not supported; expected tokenizer.json"));
+  }
   for (const char* name : {kConfig, kSpecialTokens}) {
     if (env->FileExists(JoinPath(folder, name))) paths.push_back(JoinPath(folder, name));
   }
@@ -235,9 +268,9 @@ absl::StatusOr<std::vector<std::string>> FilesOfKind(Env* env, const std::string
 }  // namespace
 
 absl::Span<const char* const> TokenizerFileNames() {
-  static constexpr const char* kNames[] = {
-      "sentencepiece.model", "tokenizer.json", "vocab.txt", "vocab.json",
-      "merges.txt",          "spiece.model",   kConfig,     kSpecialTokens};
+  static constexpr const char* kNames[] = {"sentencepiece.model", "tokenizer.json", "vocab.txt",
+                                           "vocab.json",          "merges.txt",     kConfig,
+                                           kSpecialTokens};
   return kNames;
 }
 
@@ -261,10 +294,12 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::st
     SHOAL_ASSIGN_OR_RETURN(std::string bytes, env->ReadFile(file));
     files.push_back({BaseName(file), std::move(bytes)});
   }
-  auto tokenizer = KindOfFile(files[0].name) == nullptr ? LoadTokenizer(files[0].bytes)
-                                                        : MakePretrainedTokenizer(std::move(files));
-  if (!tokenizer.ok()) return Annotate(tokenizer.status(), paths[0]);
-  return tokenizer;
+  if (KindOfFile(files[0].name) != nullptr) return Annotate(MakePretrainedTokenizer(std::move(files)), path);
+  auto tokenizer = LoadTokenizer(files[0].bytes);
+  if (tokenizer.ok()) return tokenizer;
+  return absl::InvalidArgumentError(absl::StrCat(paths[0], ": ", tokenizer.status().message(),
+                                                 "; a vocabulary of another kind has one of the names ",
+                                                 KindsText()));
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<NamedFile> named) {
@@ -280,6 +315,12 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<N
   SHOAL_ASSIGN_OR_RETURN(const Json config, files.Object(kConfig));
   SHOAL_ASSIGN_OR_RETURN(const Json map, files.Object(kSpecialTokens));
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<PipelineTokenizer> pipeline, kind->load(files, config));
+  const size_t special_tokens = pipeline->Encode("").size();
+  if (special_tokens < 1 || special_tokens > 2) {
+    return absl::InvalidArgumentError(absl::StrCat("puts ", special_tokens,
+                                                   " special tokens around a text (post_processor of "
+                                                   "tokenizer.json); expected one or two"));
+  }
   const SpecialTokens special = SpecialTokenFinder(*pipeline, config, map).Find();
   return std::make_unique<PretrainedTokenizer>(std::move(named), std::move(pipeline), special);
 }

@@ -20,8 +20,9 @@ absl::Span<const char* const> TokenizerFileNames();
 
 // The paths of the files from which ReadTokenizer makes the tokenizer. `path`: a folder, or one file of a
 // vocabulary. Of several vocabularies in a folder the first of these counts: sentencepiece.model (what Shoal
-// exports), tokenizer.json, vocab.txt, vocab.json with merges.txt, spiece.model. Errors: NOT_FOUND for a path
-// that does not exist; INVALID_ARGUMENT that lists these names for a folder without any.
+// exports), tokenizer.json, vocab.txt, vocab.json with merges.txt. Errors: NOT_FOUND for a path
+// that does not exist; INVALID_ARGUMENT that lists these names for a folder without any, and for
+// added_tokens.json, which is read nowhere, beside another vocabulary than tokenizer.json.
 absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::string& path);
 
 // Errors: those of TokenizerFilesAt, of the Env, and of MakePretrainedTokenizer and LoadTokenizer, with the
@@ -32,7 +33,8 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::st
 
 // `files`: a vocabulary (tokenizer.json; vocab.txt; vocab.json and merges.txt), and tokenizer_config.json and
 // special_tokens_map.json if there are such. Errors: those of the loaders in pipeline/pipeline_files.h;
-// INVALID_ARGUMENT for other files, or a configuration that is not JSON.
+// INVALID_ARGUMENT for other files, a configuration that is not JSON or asks for what is not supported, and a
+// tokenizer that puts no special token, or more than two, around a text.
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<NamedFile> files);
 
 // Whether `bytes` are those of Tokenizer::bytes() of such a tokenizer, to judge by their beginning.

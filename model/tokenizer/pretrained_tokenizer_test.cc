@@ -10,6 +10,7 @@
 #include "common/storage/test_dir.h"
 #include "model/tokenizer/test_corpus.h"
 #include "model/tokenizer/unigram_trainer.h"
+#include "model/tokenizer/words.h"
 
 namespace shoal::model {
 namespace {
@@ -52,7 +53,7 @@ TEST_CASE("Special tokens have the names that the files give them") {
 
 TEST_CASE("Tokens are told with their places in the text") {
   const auto tokenizer = Made({{"vocab.txt", kVocabulary}});
-  const Encoding encoding = tokenizer->EncodeWithOffsets("an oxen");
+  const Encoding encoding = tokenizer->EncodeWords("an oxen", SplitWords("an oxen"));
   CHECK(encoding.ids == Ids{2, 5, 6, 7, 3});
   CHECK(encoding.offsets[1] == TextSpan{0, 2});
   CHECK(encoding.offsets[3] == TextSpan{5, 7});
@@ -60,7 +61,7 @@ TEST_CASE("Tokens are told with their places in the text") {
   CHECK(encoding.sources[4] == TokenSource::kTemplate);
 }
 
-TEST_CASE("The tokens of a unigram vocabulary have the places of their words") {
+TEST_CASE("With a unigram vocabulary each word is encoded by itself, and its tokens have its place") {
   UnigramTrainerOptions options;
   options.vocab_size = 90;
   const std::vector<std::string> lines = TestCorpus();
@@ -68,13 +69,30 @@ TEST_CASE("The tokens of a unigram vocabulary have the places of their words") {
   INFO(model.status());
   REQUIRE(model.ok());
   const auto tokenizer = LoadTokenizer(*model).value();
-  const Encoding encoding = tokenizer->EncodeWithOffsets("\xC3\xA9  play");
+  const std::string text = "\xC3\xA9 (play";
+  const std::vector<TextSpan> words = SplitWords(text);
+  const Encoding encoding = tokenizer->EncodeWords(text, words);
   CHECK(encoding.sources.front() == TokenSource::kTemplate);
   CHECK(encoding.sources.back() == TokenSource::kTemplate);
-  REQUIRE(encoding.size() >= 4);
-  CHECK(encoding.offsets[1] == TextSpan{0, 1});
-  CHECK(encoding.offsets[encoding.size() - 2] == TextSpan{3, 7});
-  CHECK(encoding.ids == tokenizer->Encode("\xC3\xA9  play", 100));
+  REQUIRE(encoding.size() >= 5);
+  CHECK(encoding.offsets[1] == words[0]);
+  CHECK(encoding.offsets[encoding.size() - 2] == words[2]);
+  CHECK(encoding.ids == tokenizer->Encode("\xC3\xA9 ( play", 100));
+}
+
+TEST_CASE("Words are split as BERT's basic tokenizer splits them") {
+  const auto split = [](const std::string& text) {
+    std::string words;
+    for (const TextSpan& word : SplitWords(text)) absl::StrAppend(&words, word.begin, "-", word.end, " ");
+    return words;
+  };
+  CHECK(split("") == "");
+  CHECK(split(" \t\r\n") == "");
+  CHECK(split("Ada saw Paris, she said.") == "0-3 4-7 8-13 13-14 15-18 19-23 23-24 ");
+  CHECK(split("\xE2\x80\x9COslo\xE2\x80\x9D\xC2\xA0is $5") ==
+        "0-1 1-5 5-6 7-9 10-11 11-12 ");                                // quotes, no-break space
+  CHECK(split("\xE5\x9C\xA8\xE5\x8C\x97Oslo") == "0-1 1-2 2-6 ");       // ideographs
+  CHECK(split("\xE3\x81\x8B\xE3\x81\xAA\xE3\x80\x80x") == "0-2 3-4 ");  // kana, wide space
 }
 
 TEST_CASE("A tokenizer comes back from its bytes, and from the folder of an export") {
@@ -114,16 +132,42 @@ TEST_CASE("A folder or file without a vocabulary is refused, with what was expec
   CHECK(absl::IsNotFound(ReadTokenizer(PosixEnv(), dir / "none").status()));
   CHECK_THAT(std::string(ReadTokenizer(PosixEnv(), dir.path()).status().message()),
              Contains("has no vocabulary; expected one of sentencepiece.model, tokenizer.json, vocab.txt, "
-                      "vocab.json with merges.txt, spiece.model"));
+                      "vocab.json with merges.txt"));
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "tokenizer.json", "{").ok());
   CHECK_THAT(std::string(ReadTokenizer(PosixEnv(), dir.path()).status().message()),
              Contains(dir / "tokenizer.json"));
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "notes.txt", "words").ok());
-  CHECK_FALSE(ReadTokenizer(PosixEnv(), dir / "notes.txt").ok());
+  CHECK_THAT(std::string(ReadTokenizer(PosixEnv(), dir / "notes.txt").status().message()),
+             Contains("notes.txt: ") && Contains("a vocabulary of another kind has one of the names"));
   CHECK_THAT(std::string(MakePretrainedTokenizer({{"vocab.txt", kVocabulary}, {"tokenizer_config.json", "["}})
                              .status()
                              .message()),
              Contains("tokenizer_config.json: not a JSON object"));
+}
+
+TEST_CASE("What would give other ids than in transformers is refused") {
+  const auto error = [](std::vector<NamedFile> files) {
+    return std::string(MakePretrainedTokenizer(std::move(files)).status().message());
+  };
+  CHECK_THAT(error({{"vocab.txt", kVocabulary},
+                    {"tokenizer_config.json", R"({"tokenizer_class": "BertJapaneseTokenizer"})"}}),
+             Contains("of the class BertJapaneseTokenizer is not supported"));
+  CHECK_THAT(error({{"vocab.json", R"({"a": 0, "<|endoftext|>": 1})"}, {"merges.txt", "#version: 0.2\n"}}),
+             Contains("puts 0 special tokens around a text"));
+  CHECK_THAT(error({{"vocab.json", R"({"<mask>": 0})"},
+                    {"merges.txt", ""},
+                    {"tokenizer_config.json", R"({"add_prefix_space": true})"}}),
+             Contains("add_prefix_space"));
+  const TestDir dir;
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "vocab.txt", kVocabulary).ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "added_tokens.json", "{}").ok());
+  CHECK_THAT(std::string(ReadTokenizer(PosixEnv(), dir.path()).status().message()),
+             Contains("added_tokens.json beside vocab.txt is not supported"));
+}
+
+TEST_CASE("A special token without a name is none") {
+  const auto tokenizer = Made({{"vocab.txt", absl::StrCat(kVocabulary, "\n")}});
+  CHECK(tokenizer->special().pad == 0);
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
 #include "model/tokenizer/tokenizer.h"
 
-#include <algorithm>
 #include <limits>
 
-#include "absl/strings/ascii.h"
-#include "common/base/utf8.h"
 #include "model/tokenizer/byte_tokenizer.h"
+#include "model/tokenizer/characters.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
 #include "model/tokenizer/unigram_tokenizer.h"
 
@@ -14,32 +12,45 @@ namespace {
 
 constexpr size_t kUncut = std::numeric_limits<uint32_t>::max();
 
-// Calls `visit` with each word of `text` and its place.
-template <typename Visit>
-void ForEachWord(absl::string_view text, const Visit& visit) {
-  uint32_t place = 0;
-  while (!text.empty()) {
-    const auto space = std::find_if(text.begin(), text.end(), absl::ascii_isspace);
-    const absl::string_view word = text.substr(0, static_cast<size_t>(space - text.begin()));
-    const uint32_t end = place + static_cast<uint32_t>(CountCharacters(word));
-    if (!word.empty()) visit(word, TextSpan{place, end});
-    text.remove_prefix(std::min(text.size(), word.size() + 1));
-    place = end + 1;
+// Takes the parts of a valid text in order.
+class TextCutter {
+ public:
+  explicit TextCutter(absl::string_view text) : rest_(text) {}
+
+  // `place` begins at or after the end of the part before.
+  absl::string_view Take(TextSpan place) {
+    Characters(place.begin - at_);
+    const absl::string_view part = Characters(place.end - place.begin);
+    at_ = place.end;
+    return part;
   }
-}
+
+ private:
+  absl::string_view Characters(uint32_t count) {
+    size_t bytes = 0;
+    while (count-- > 0 && bytes < rest_.size()) bytes += CharacterAt(rest_, bytes).bytes;
+    const absl::string_view part = rest_.substr(0, bytes);
+    rest_.remove_prefix(bytes);
+    return part;
+  }
+
+  absl::string_view rest_;
+  uint32_t at_ = 0;
+};
 
 }  // namespace
 
-Encoding Tokenizer::EncodeWithOffsets(absl::string_view text) const {
+Encoding Tokenizer::EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const {
   const std::vector<uint32_t> frame = Encode("", 2);  // the last one ends the text, others are before it
   const auto before = static_cast<int64_t>(frame.size()) - 1;
   Encoding encoding;
   for (int64_t i = 0; i < before; ++i) encoding.Append(frame[i], 0, {}, TokenSource::kTemplate);
-  ForEachWord(text, [&](absl::string_view word, TextSpan place) {
-    const std::vector<uint32_t> ids = Encode(word, kUncut);
+  TextCutter cutter(text);
+  for (const TextSpan& word : words) {
+    const std::vector<uint32_t> ids = Encode(cutter.Take(word), kUncut);
     for (auto id = ids.begin() + before; id != ids.end() - 1; ++id)
-      encoding.Append(*id, 0, place, TokenSource::kFirst);
-  });
+      encoding.Append(*id, 0, word, TokenSource::kFirst);
+  }
   encoding.Append(frame.back(), 0, {}, TokenSource::kTemplate);
   return encoding;
 }

@@ -14,8 +14,8 @@
 
 namespace shoal::model {
 
-// Ids of the pieces with a special role, some or all of which may be the same id; no text is ever encoded to
-// one of them, except `unk`.
+// Ids of the pieces with a special role, some or all of which may be the same id. No text is encoded to one
+// of them, except `unk`; but with the tokenizer of a downloaded model a text may spell one.
 struct SpecialTokens {
   uint32_t pad = 0;   // padding
   uint32_t unk = 1;   // characters that the vocabulary lacks
@@ -40,9 +40,10 @@ class Tokenizer {
   // are read as U+FFFD.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
 
-  // The same with the place of each token in the text, and not cut. Here each word, which ends at white space
-  // of ASCII, is encoded by itself, and its tokens have the place of the word.
-  virtual Encoding EncodeWithOffsets(absl::string_view text) const;
+  // The tokens of the words of `text`, which is valid UTF-8, with their places in it, and the special tokens
+  // around them; not cut. `words`: in order, without overlaps. Here each word is encoded by itself, and its
+  // tokens have its place.
+  virtual Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const;
 
   // The text of `ids` without the special tokens, in the normal form that Encode saw. Ids past the vocabulary
   // are skipped.

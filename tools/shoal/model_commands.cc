@@ -18,6 +18,7 @@
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "kernels/cpu/cpu_device.h"
+#include "model/tokenizer/characters.h"
 #include "tasks/classifier.h"
 #include "tasks/data/format.h"
 #include "tools/shoal/commands.h"
@@ -131,21 +132,20 @@ absl::Status Evaluate(const ModelFlags& flags) {
   return absl::OkStatus();
 }
 
-// The characters at `place` of valid UTF-8.
-std::string CharactersAt(const std::string& text, TextSpan place) {
-  std::string part;
-  uint32_t character = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (i > 0 && (text[i] & 0xC0) != 0x80) ++character;
-    if (character >= place.begin && character < place.end) part += text[i];
-  }
-  return part;
+// Where the characters of valid UTF-8 begin, and at last its end.
+std::vector<size_t> CharactersOf(const std::string& text) {
+  std::vector<size_t> begins;
+  for (size_t at = 0; at < text.size(); at += model::CharacterAt(text, at).bytes) begins.push_back(at);
+  begins.push_back(text.size());
+  return begins;
 }
 
 void PrintSpans(const ModelFlags& flags, const tasks::Classifier::Prediction& prediction) {
+  const std::vector<size_t> at = CharactersOf(prediction.text);
   Json json = {{"text", prediction.text}, {"spans", Json::array()}};
   for (const tasks::LabelledSpan& span : prediction.spans) {
-    const std::string part = CharactersAt(prediction.text, span.place);
+    const size_t begin = at[span.place.begin];
+    const std::string part = prediction.text.substr(begin, at[span.place.end] - begin);
     json["spans"].push_back({{"label", span.label},
                              {"begin", span.place.begin},
                              {"end", span.place.end},
@@ -221,7 +221,8 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
-    AddNumberOption(command, "--top", &flags->top, 1, 1'000'000, "How many labels to show");
+    AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
+                    "How many labels to show of a text; models of words show all they find");
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
     command->footer(
         "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/job/artifact_names.h"
+#include "common/job/data_files.h"
 #include "common/job/schedule.h"
 #include "model/hugging_face.h"
 #include "model/model_config.h"
@@ -53,11 +54,7 @@ std::vector<absl::string_view> NamesInFolder(const JobSpec& spec) {
 // All files that the job reads, each with the field that names it.
 absl::StatusOr<std::map<std::string, std::string>> FilesOf(Env* env, const JobSpec& spec) {
   std::map<std::string, std::string> files;
-  const DataSpec& data = spec.data();
-  for (const std::string& file : data.files()) files[file] = "data.files";
-  for (const std::string& file : data.train_files()) files[file] = "data.train_files";
-  for (const std::string& file : data.validation_files()) files[file] = "data.validation_files";
-  for (const std::string& file : data.test_files()) files[file] = "data.test_files";
+  for (const DataFile& file : DataFilesOf(spec)) files[file.path] = file.field;
   if (spec.model().has_from()) {
     for (absl::string_view name : NamesInFolder(spec)) {
       const std::string file = JoinPath(spec.model().from(), name);
