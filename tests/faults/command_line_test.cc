@@ -203,9 +203,11 @@ TEST_CASE("A daemon whose log file is a pipe ends at once and says so, instead o
           "[bad input]") {
   const TestDir dir;
   REQUIRE(mkfifo((dir / "pipe").c_str(), 0600) == 0);
-  for (const char* daemon : {"scheduler/shoal-scheduler", "server/shoal-server", "worker/shoal-worker"}) {
+  for (const auto& [daemon, option] :
+       {std::pair("scheduler/shoal-scheduler", "--listen"), std::pair("server/shoal-server", "--scheduler"),
+        std::pair("worker/shoal-worker", "--scheduler")}) {
     const EndedProcess result =
-        RunCommand({Program(daemon), "--listen", "127.0.0.1:0", "--log-file", dir / "pipe"});
+        RunCommand({Program(daemon), option, "127.0.0.1:1", "--log-file", dir / "pipe"});
     CHECK(result.ended == "exit status 2");
     CHECK_THAT(result.output, Contains(dir / "pipe" + ": it is a pipe; expected a file"));
   }
