@@ -266,7 +266,7 @@ TEST_CASE("A file that is missing is an error with its path and the field that n
   SECTION("data") {
     job = workshop.Job();
     job.mutable_data()->add_test_files(workshop.dir() / "none.tsv");
-    expected = absl::StrCat("data.test_files: can't open ", workshop.dir() / "none.tsv");
+    expected = absl::StrCat("data.test_files[0]: can't open ", workshop.dir() / "none.tsv");
   }
   SECTION("a vocabulary") {
     job = workshop.Job();
