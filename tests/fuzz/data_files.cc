@@ -53,15 +53,22 @@ void CheckLabels(const Example& example, const Task& task) {
   const std::vector<std::string>& labels = example.labels;
   if (task.target_kind() == TargetKind::kNone) return;
   if (!task.reads_lists()) SHOAL_CHECK(labels.size() == 1 && !labels[0].empty());
+  if (task.reads_words()) SHOAL_CHECK(labels.size() == example.words.size() && !labels.empty());
   // A set: each label once.
   if (task.reads_lists() && task.target_kind() == TargetKind::kNumbers)
     SHOAL_CHECK(std::is_sorted(labels.begin(), labels.end()));
 }
 
-// Gives every text one token.
+// Gives every text one token, and every word.
 class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {0}; }
+  Encoding EncodeWords(absl::string_view, absl::Span<const TextSpan> words) const override {
+    Encoding encoding;
+    for (const TextSpan& word : words) encoding.Append(0, 0, word, TokenSource::kFirst);
+    return encoding;
+  }
+  std::vector<TextSpan> SplitWords(absl::string_view) const override { return {}; }
 };
 
 void CheckTargets(const ExampleSet& set, const Task& task, const DataSpec& data) {
