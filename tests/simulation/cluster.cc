@@ -1,5 +1,6 @@
 #include "tests/simulation/cluster.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -94,6 +95,11 @@ std::vector<NodeProcess*> Cluster::Living(NodeRole role) const {
     if (node->role() == role && node->alive()) living.push_back(node);
   }
   return living;
+}
+
+bool Cluster::IsAnyoneLeaving() const {
+  return std::any_of(nodes_.begin(), nodes_.end(),
+                     [](const NodeProcess* node) { return node->alive() && node->leaving(); });
 }
 
 // ---- all processes ----

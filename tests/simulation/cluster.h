@@ -33,6 +33,7 @@ class Cluster {
   NodeProcess* StartNode(NodeRole role);
   void StartNodeAfter(absl::Duration delay, NodeRole role);
   std::vector<NodeProcess*> Living(NodeRole role) const;
+  bool IsAnyoneLeaving() const;
 
   // ---- all processes ----
   // `who` as in a Fault; null: there is no such process.

@@ -15,6 +15,8 @@
 namespace shoal::simulation {
 namespace {
 
+// From its release to its end.
+constexpr absl::Duration kLongestGoodbye = absl::Milliseconds(300);
 constexpr absl::Duration kLeavePatience = absl::Seconds(20);
 // An attempt to join may be lost, the next one after the longest backoff too.
 constexpr absl::Duration kReleasePatience = absl::Seconds(15);
@@ -143,7 +145,9 @@ void NodeProcess::Leave() {
 }
 
 void NodeProcess::AwaitRelease(absl::Duration waited, absl::Duration unanswered) {
-  if (session_->released()) return Die();
+  // What it computes and sends meanwhile is of a view that it is no longer in.
+  if (session_->released())
+    return After(state_->queue.Between(absl::ZeroDuration(), kLongestGoodbye), [this] { Die(); });
   if (unanswered > kReleasePatience) {
     state_->Fail(absl::StrCat(name(), " leaves, but the scheduler, which it can reach, does not release it"));
   }

@@ -27,8 +27,8 @@ class NodeProcess : public Process {
   // Destroys what ran here, after the death of the process.
   void Bury();
 
-  // As SIGTERM does: dies when the scheduler has released the node, but does not wait forever. Fails the run
-  // if no release comes from a scheduler that can be reached.
+  // As SIGTERM does: dies soon after the scheduler has released the node, but does not wait forever. Fails
+  // the run if no release comes from a scheduler that can be reached.
   void Leave();
   bool leaving() const { return leaving_; }
   // For `length` the worker can't prepare jobs.

@@ -28,7 +28,7 @@ std::string StatusOf(const Cluster& cluster) {
 }
 
 void RunToTheEnd(const Cluster& cluster, RunState* state) {
-  while (state->outcome.failure.empty() && !AllOver(*state)) {
+  while (state->outcome.failure.empty() && !(AllOver(*state) && !cluster.IsAnyoneLeaving())) {
     if (state->queue.elapsed() > kLongest) {
       state->Fail(absl::StrCat("the jobs have not ended in ", absl::FormatDuration(kLongest), ": ",
                                StatusOf(cluster)));
