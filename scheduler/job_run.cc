@@ -372,7 +372,8 @@ void JobRun::PlaceNodes(absl::Time now) {
 bool JobRun::HasLostAllServers() const {
   const std::vector<NodeRef> primaries = Primaries(view());
   return std::none_of(primaries.begin(), primaries.end(), [this](const NodeRef& primary) {
-    return context_.members.Find(NodeId(primary.node_id())) != nullptr;
+    const Member* const member = context_.members.Find(NodeId(primary.node_id()));
+    return member != nullptr && !member->leaving;
   });
 }
 

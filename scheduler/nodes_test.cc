@@ -131,6 +131,28 @@ TEST_CASE("When all nodes had left before a restart, the job waits for as many s
   CHECK(h.CurrentView().shards(1).primary().node_id() == next_s2);
 }
 
+TEST_CASE("When all servers leave, one that is there does not get all shards before others could come") {
+  Harness h;
+  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
+                 w = h.Join(NODE_ROLE_WORKER, "w");
+  JobSpec spec = PlainSpec();
+  spec.mutable_cluster()->set_min_servers(2);
+  h.Start({s1, s2}, {w}, spec);
+  NodeReport leaving;
+  leaving.mutable_leaving();
+  REQUIRE(h.Report(s1, leaving).ok());
+  const uint64_t s3 = h.Join(NODE_ROLE_SERVER, "s3");
+  h.Prepared(s3);
+  const uint64_t view = h.CurrentView().view();
+  REQUIRE(h.CurrentView().shards(0).primary().node_id() == s2);
+  REQUIRE(h.Report(s2, leaving).ok());
+  CHECK(h.CurrentView().view() == view);
+  const uint64_t s4 = h.Join(NODE_ROLE_SERVER, "s4");
+  h.Prepared(s4);
+  CHECK(h.CurrentView().view() == view + 1);
+  CHECK(h.CurrentView().shards_size() == 2);
+}
+
 TEST_CASE("A Hello of another cluster, role, name or process is refused, and ends nobody's session") {
   SchedulerOptions options;
   options.new_cluster_id = "here";

@@ -42,7 +42,7 @@ RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, cons
   node.untold |= news;
   // An error in spec or data may be about to fail the job, and would be told as its reason.
   if (!report.fatal() || job_.has_plan()) TellRefusals(now);
-  if (failed && NobodyCan(now, NODE_ROLE_WORKER))
+  if (failed && NobodyCan(now, NODE_ROLE_WORKER, /*started=*/true))
     return {failed, absl::StrCat("no worker can do the work", RefusalsText(NODE_ROLE_WORKER))};
   return {failed, std::nullopt};
 }
@@ -103,8 +103,10 @@ RollCall::RestoreOutcome RollCall::JudgeRestores(absl::Time now) const {
     troubles.insert(node.trouble);
     ++failed;
   }
-  // A good server may be about to come back.
-  if (failed < Minimum(NODE_ROLE_SERVER)) return RestoreOutcome::kOthersTry;
+  // A good server may be about to come back, but not for ever.
+  if (failed == 0 ||
+      (failed < Minimum(NODE_ROLE_SERVER) && now - first_failed_restore_ < context_.options.storage_patience))
+    return RestoreOutcome::kOthersTry;
   const bool storage = troubles.count(RESTORE_TROUBLE_STORAGE) > 0;
   const SchedulerOptions& options = context_.options;
   if (now - first_failed_restore_ < (storage ? options.storage_patience : options.derive_patience))
@@ -206,7 +208,7 @@ std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
     if (!first && now - some_since_ >= context_.options.lease + context_.options.settle) return std::nullopt;
     for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
       const size_t there = role == NODE_ROLE_SERVER ? servers : workers;
-      if (there < (first ? Minimum(role) : 1) && NobodyCan(now, role))
+      if (there < (first ? Minimum(role) : 1) && NobodyCan(now, role, /*started=*/!first))
         return StepResult{absl::StrCat("no ", RoleText(role), " can take part", RefusalsText(role))};
     }
     return StepResult{
@@ -284,7 +286,7 @@ std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
   return nodes;
 }
 
-bool RollCall::NobodyCan(absl::Time now, NodeRole role) const {
+bool RollCall::NobodyCan(absl::Time now, NodeRole role, bool started) const {
   const auto is_unable = [](const Candidate& node) { return node.failures + node.refusals >= kMaxAttempts; };
   absl::Time since = absl::InfiniteFuture();
   for (const auto& [id, node] : nodes_) {
@@ -302,7 +304,9 @@ bool RollCall::NobodyCan(absl::Time now, NodeRole role) const {
     ++unable;
     patience_over |= now - node.unable_since >= context_.options.derive_patience;
   }
-  return patience_over && unable >= std::max(1u, Minimum(role));
+  if (unable == 0 || !patience_over) return false;
+  // Others may be about to come back, but not for ever.
+  return unable >= Minimum(role) || (started && now - since >= context_.options.storage_patience);
 }
 
 std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {

@@ -110,8 +110,9 @@ class RollCall {
   // ---- what is known of all ----
   size_t CountPrepared() const;
   // Whether there are as many nodes of that role as the job wants, and all of them have failed or refused
-  // often enough, for long enough.
-  bool NobodyCan(absl::Time now, NodeRole role) const;
+  // often enough, for long enough. Of a job that has `started`, also when there are fewer, and they have for
+  // longer than others are waited for (storage_patience).
+  bool NobodyCan(absl::Time now, NodeRole role, bool started) const;
   // All members, as input for ViewPlanner.
   std::vector<PlannedNode> PlannedNodes(absl::Time now) const;
   // Which nodes of that role, or of any, can't take part or have failed: "; worker-2 can't take part: ..."

@@ -67,6 +67,22 @@ TEST_CASE("After all servers were lost, a view waits for enough nodes as long as
   CHECK(f.roll_call.NotReady(f.now, false));
 }
 
+TEST_CASE("Fewer nodes than the job wants, all of which fail, end it once it has started, but not soon") {
+  Fixture f;
+  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  for (int i = 0; i < 3; ++i) {
+    f.roll_call.OnPrepared(worker.id);
+    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+  }
+  f.now += f.options.derive_patience;
+  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/true));
+  f.now += f.options.storage_patience;
+  CHECK(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/true));
+  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/false));
+  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_SERVER, /*started=*/true));  // there is none
+}
+
 TEST_CASE("An offer is repeated if it is not answered, and in a new session") {
   Fixture f;
   f.Join(2, NODE_ROLE_WORKER);
