@@ -100,6 +100,11 @@ class Harness {
     Take();
     return *job;
   }
+  void Leave(uint64_t node) {
+    NodeReport report;
+    report.mutable_leaving();
+    REQUIRE(Report(node, report).ok());
+  }
   void Prepared(uint64_t node, bool derived = false, const JobPlan& plan = Plan()) {
     NodeReport report;
     report.mutable_job_prepared()->set_job(1);

@@ -82,9 +82,7 @@ TEST_CASE("A node that leaves gets no more slots, and is released") {
   h.Start(s, w1);
   const uint64_t w2 = h.Join(NODE_ROLE_WORKER, "w2");
   h.Prepared(w2);
-  NodeReport report;
-  report.mutable_leaving();
-  REQUIRE(h.Report(w1, report).ok());
+  h.Leave(w1);
   REQUIRE(h.CurrentView().slots_size() == 1);
   CHECK(h.CurrentView().slots(0).worker().node_id() == w2);
   CHECK(h.Last(w1, Directive::kReleased) != nullptr);
@@ -94,9 +92,7 @@ TEST_CASE("A scheduler that is restarted does not wait for nodes that had left, 
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
-  NodeReport leaving;
-  leaving.mutable_leaving();
-  for (uint64_t node : {w, s}) REQUIRE(h.Report(node, leaving).ok());
+  for (uint64_t node : {w, s}) h.Leave(node);
   h.Restart();
   CHECK(h.core().GetStatus(h.now()).nodes_size() == 0);
   const uint64_t next_s = h.Join(NODE_ROLE_SERVER, "s"), next_w = h.Join(NODE_ROLE_WORKER, "w");
@@ -108,17 +104,24 @@ TEST_CASE("A scheduler that is restarted does not wait for nodes that had left, 
   CHECK(absl::IsFailedPrecondition(h.Open(w)));
 }
 
+// The nodes of a job that wants two servers.
+struct TwoServers {
+  explicit TwoServers(Harness* h)
+      : s1(h->Join(NODE_ROLE_SERVER, "s1")),
+        s2(h->Join(NODE_ROLE_SERVER, "s2")),
+        w(h->Join(NODE_ROLE_WORKER, "w")) {
+    JobSpec spec = PlainSpec();
+    spec.mutable_cluster()->set_min_servers(2);
+    h->Start({s1, s2}, {w}, spec);
+  }
+  const uint64_t s1, s2, w;
+};
+
 TEST_CASE("When all nodes had left before a restart, the job waits for as many servers as at its start") {
   Harness h;
-  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
-                 w = h.Join(NODE_ROLE_WORKER, "w");
-  JobSpec spec = PlainSpec();
-  spec.mutable_cluster()->set_min_servers(2);
-  h.Start({s1, s2}, {w}, spec);
+  const auto [s1, s2, w] = TwoServers(&h);
   REQUIRE(h.CurrentView().shards_size() == 2);
-  NodeReport leaving;
-  leaving.mutable_leaving();
-  for (uint64_t node : {w, s1, s2}) REQUIRE(h.Report(node, leaving).ok());
+  for (uint64_t node : {w, s1, s2}) h.Leave(node);
   h.Restart();
   const uint64_t next_s1 = h.Join(NODE_ROLE_SERVER, "s1"), next_w = h.Join(NODE_ROLE_WORKER, "w");
   h.Prepared(next_s1);
@@ -133,19 +136,13 @@ TEST_CASE("When all nodes had left before a restart, the job waits for as many s
 
 TEST_CASE("When all servers leave, one that is there does not get all shards before others could come") {
   Harness h;
-  const uint64_t s1 = h.Join(NODE_ROLE_SERVER, "s1"), s2 = h.Join(NODE_ROLE_SERVER, "s2"),
-                 w = h.Join(NODE_ROLE_WORKER, "w");
-  JobSpec spec = PlainSpec();
-  spec.mutable_cluster()->set_min_servers(2);
-  h.Start({s1, s2}, {w}, spec);
-  NodeReport leaving;
-  leaving.mutable_leaving();
-  REQUIRE(h.Report(s1, leaving).ok());
+  const auto [s1, s2, w] = TwoServers(&h);
+  h.Leave(s1);
   const uint64_t s3 = h.Join(NODE_ROLE_SERVER, "s3");
   h.Prepared(s3);
   const uint64_t view = h.CurrentView().view();
   REQUIRE(h.CurrentView().shards(0).primary().node_id() == s2);
-  REQUIRE(h.Report(s2, leaving).ok());
+  h.Leave(s2);
   CHECK(h.CurrentView().view() == view);
   const uint64_t s4 = h.Join(NODE_ROLE_SERVER, "s4");
   h.Prepared(s4);
@@ -238,9 +235,7 @@ TEST_CASE("The name of a living node is taken; it is free when that one's lease 
 TEST_CASE("Whoever asks for the name of a node that is leaving is told so, and not to choose another") {
   Harness h;
   const uint64_t first = h.Join(NODE_ROLE_WORKER, "worker-1");
-  NodeReport leaving;
-  leaving.mutable_leaving();
-  REQUIRE(h.Report(first, leaving).ok());
+  h.Leave(first);
   CHECK_THAT(std::string(h.core().Join(h.now(), Process("worker-1", 8)).status().message()),
              Catch::Matchers::EndsWith("which is leaving: the name is free once it has left"));
 }

@@ -288,9 +288,7 @@ TEST_CASE("The first view does not wait for a node that is leaving, though it wa
   h.Prepared(s);
   REQUIRE(h.Last(w2, Directive::kPrepareJob) != nullptr);
   CHECK(h.CurrentView().view() == 0);
-  NodeReport leaving;
-  leaving.mutable_leaving();
-  REQUIRE(h.Report(w2, leaving).ok());
+  h.Leave(w2);
   CHECK(h.CurrentView().view() == 1);
 }
 

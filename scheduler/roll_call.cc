@@ -293,7 +293,7 @@ bool RollCall::NobodyCan(absl::Time now, NodeRole role, bool started) const {
     if (is_unable(node)) since = std::min(since, node.unable_since);
   }
   uint32_t unable = 0;
-  bool patience_over = false;
+  absl::Duration longest;  // for which one of them has been unable
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role || !member.connected || member.leaving) continue;
     const Candidate& node = Find(id);
@@ -302,11 +302,11 @@ bool RollCall::NobodyCan(absl::Time now, NodeRole role, bool started) const {
       continue;
     }
     ++unable;
-    patience_over |= now - node.unable_since >= context_.options.derive_patience;
+    longest = std::max(longest, now - node.unable_since);
   }
-  if (unable == 0 || !patience_over) return false;
+  if (unable == 0 || longest < context_.options.derive_patience) return false;
   // Others may be about to come back, but not for ever.
-  return unable >= Minimum(role) || (started && now - since >= context_.options.storage_patience);
+  return unable >= Minimum(role) || (started && longest >= context_.options.storage_patience);
 }
 
 std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {

@@ -70,7 +70,9 @@ TEST_CASE("After all servers were lost, a view waits for enough nodes as long as
 TEST_CASE("Fewer nodes than the job wants, all of which fail, end it once it has started, but not soon") {
   Fixture f;
   f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
-  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  const Member &worker = f.Join(1, NODE_ROLE_WORKER), &server = f.Join(2, NODE_ROLE_SERVER);
+  for (int i = 0; i < 3; ++i) f.Refused(server);
+  f.now += f.options.storage_patience;  // that one server can't does not count for workers
   for (int i = 0; i < 3; ++i) {
     f.roll_call.OnPrepared(worker.id);
     f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
@@ -80,7 +82,8 @@ TEST_CASE("Fewer nodes than the job wants, all of which fail, end it once it has
   f.now += f.options.storage_patience;
   CHECK(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/true));
   CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/false));
-  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_SERVER, /*started=*/true));  // there is none
+  f.roll_call.OnNodeLost(server.id);
+  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_SERVER, /*started=*/true));
 }
 
 TEST_CASE("An offer is repeated if it is not answered, and in a new session") {

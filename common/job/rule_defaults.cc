@@ -24,7 +24,7 @@ bool NeedsDefault(const Message& message, const FieldDescriptor* field) {
   return !IsSet(message, field) && Applies(message, field) && (rival == nullptr || !IsSet(message, rival));
 }
 
-// Of several values a field that is no list gets the first.
+// A field that is not a list gets the first of several values.
 void Set(const std::vector<std::string>& values, const FieldDescriptor* field, Message* message) {
   for (const std::string& value : values) {
     if (IsSet(*message, field) && !field->is_repeated()) return;
