@@ -49,14 +49,14 @@ void Oracle::OnPassed(absl::string_view what, const std::string& from_cluster,
     Fail(absl::StrCat(what, " of ", from_cluster, " was accepted in ", to_cluster));
 }
 
-void Oracle::OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload) {
+void Oracle::OnAccepted(const ViewKey& serving, const ContributionHeader& header, const Payload& payload) {
   const std::string what =
       absl::StrCat("a contribution of view ", header.view(), ", round ", header.round(), ", block ",
                    header.block(), ", slots ", header.slot_begin(), " to ", header.slot_end());
   if (KeyOf(header) != serving)
-    return Fail(absl::StrCat(what, " (", KeyOf(header).ToString(), ") was added in ", serving.ToString()));
+    return Fail(absl::StrCat(what, " (", KeyOf(header).ToString(), ") was accepted in ", serving.ToString()));
   if (header.round() >= reference_.stats.size())
-    return Fail(absl::StrCat(what, " was added: the reference has no such round"));
+    return Fail(absl::StrCat(what, " was accepted: the reference has no such round"));
   const std::vector<float>& sum = SumOf(header.round(), header.slot_begin(), header.slot_end());
   std::vector<float> values(job_.plan.group_sizes(static_cast<int>(header.block())));
   DecodePayload(header.wire(), payload, absl::MakeSpan(values));

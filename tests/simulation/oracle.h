@@ -33,9 +33,9 @@ class Oracle {
   // ---- provenance ----
   // A worker has computed with these parameters.
   void OnComputed(Version version, const float* theta);
-  // A server that serves `serving` has added a contribution: it must belong to that view and have the bits of
-  // the sum of the slots' gradients.
-  void OnAdded(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
+  // A server that serves `serving` has accepted a contribution, which may be a duplicate: it must belong to
+  // that view and have the bits of the sum of the slots' gradients.
+  void OnAccepted(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);
   // Something that a node of one cluster sent was accepted by a node that is now in the same or another
   // cluster.
   void OnPassed(absl::string_view what, const std::string& from_cluster, const std::string& to_cluster);

@@ -126,9 +126,9 @@ void PushAtWorker::Arrive(const ContributionHeader& header, const Payload& paylo
   if (!result.ok()) return connection_->Close(Connection::kServer, result.status());
   const std::string& server_cluster = connection_->process(Connection::kServer)->cluster();
   Oracle* const oracle = services->Watching(JobId(header.job()), server_cluster, cluster);
-  if (oracle == nullptr || *result != server::ContributionResult::kAdded) return;
+  if (oracle == nullptr) return;
   oracle->OnPassed("a contribution", cluster, server_cluster);
-  if (cluster == server_cluster) oracle->OnAdded((*job)->shard().serving(), header, payload);
+  if (cluster == server_cluster) oracle->OnAccepted((*job)->shard().serving(), header, payload);
 }
 
 }  // namespace
