@@ -42,6 +42,7 @@ void ServerJobs::OnJoined(NodeId self) { self_ = self; }
 
 void ServerJobs::OnSessionOpened() {
   refused_ = JobId(0);
+  if (outdated_) options_.report(*outdated_);
   std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
@@ -52,7 +53,10 @@ void ServerJobs::OnSessionOpened() {
   job->OnSessionOpened();
 }
 
-void ServerJobs::OnLeaseLost() { DropJob(); }
+void ServerJobs::OnLeaseLost() {
+  outdated_.reset();
+  DropJob();
+}
 
 void ServerJobs::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) return Prepare(directive.prepare_job());
@@ -82,6 +86,7 @@ void ServerJobs::Prepare(const PrepareJob& request) {
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   refused_ = JobId(0);
+  outdated_.reset();
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
   if (const size_t former = owner_.former(); former >= kMaxFormerJobs) return HoldUp(id, former);
@@ -143,6 +148,7 @@ void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated
   report.mutable_job_refused()->set_reason(std::string(status.message()));
   report.mutable_job_refused()->set_fatal(absl::IsInvalidArgument(status));
   report.mutable_job_refused()->set_outdated_training(outdated_training);
+  if (outdated_training != 0) outdated_ = report;
   options_.report(std::move(report));
 }
 

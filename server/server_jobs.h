@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -66,7 +67,8 @@ class ServerJobs {
   void ReportPrepared(JobId job);
   // Refuses a view of a job that is not here.
   void RefuseAbsent(JobId job, const absl::Status& status);
-  // `outdated_training`: see JobRefused.
+  // `outdated_training`: see JobRefused. Repeated in each new session until the job is prepared again:
+  // nothing else shows the scheduler that its store is an older copy.
   void Refuse(JobId job, const absl::Status& status, uint64_t outdated_training = 0);
 
   const Options options_;
@@ -76,6 +78,7 @@ class ServerJobs {
   PrepareJob prepared_;  // the request that made job_; session thread only
   // The job whose refusal the scheduler is about to get, in this session; 0: none. Session thread only.
   JobId refused_;
+  std::optional<NodeReport> outdated_;  // the refusal of an outdated training; session thread only
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);

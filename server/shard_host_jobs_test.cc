@@ -43,6 +43,27 @@ TEST_CASE(
   CHECK(server.reports[0].job_refused().outdated_training() == 77);
   CHECK_FALSE(server.reports[0].job_refused().fatal());
   CHECK_FALSE(server.node().Find(JobId(1)).ok());
+  // The report may be lost with its session.
+  const auto reports_in_new_session = [&] {
+    server.reports.clear();
+    server.node().OnSessionOpened();
+    return server.reports;
+  };
+  const auto repeated = reports_in_new_session();
+  REQUIRE(repeated.size() == 1);
+  CHECK(repeated[0].job_refused().outdated_training() == 77);
+  SECTION("until the job is prepared again") {
+    Directive prepare;
+    *prepare.mutable_prepare_job() = server.request;
+    server.node().OnDirective(prepare);
+    const auto reports = reports_in_new_session();
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].has_job_prepared());
+  }
+  SECTION("or the lease is lost") {
+    server.node().OnLeaseLost();
+    CHECK(reports_in_new_session().empty());
+  }
 }
 
 TEST_CASE("A view of another training ends the job here, which is refused and can be prepared again") {

@@ -55,6 +55,7 @@ void WorkerJobs::OnJoined(NodeId self) {
 void WorkerJobs::OnSessionOpened() {
   absl::MutexLock lock(&mutex_);
   refused_ = JobId(0);
+  if (outdated_) options_.report(*outdated_);
   if (!choice_.held()) return;
   ReportPrepared();
   runner_->OnSessionOpened();
@@ -65,6 +66,7 @@ void WorkerJobs::OnDirective(const Directive& directive) {
   if (stopping_) return;
   if (directive.has_prepare_job()) {
     refused_ = JobId(0);
+    outdated_.reset();
     if (choice_.OnPrepare(directive.prepare_job())) return ReportPrepared();
     if (!under_way_ || !choice_.Wants(*under_way_)) PostPreparation();
   } else if (directive.has_close_job()) {
@@ -124,6 +126,7 @@ void WorkerJobs::LeaveJob(const absl::Status& status) {
 
 void WorkerJobs::OnLeaseLost() {
   absl::MutexLock lock(&mutex_);
+  outdated_.reset();
   choice_.Clear();
   under_way_.reset();  // the next lease may be of another cluster: nothing begun before answers it
   DropRunner();
@@ -316,6 +319,7 @@ void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refuse
                          : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
   NodeReport report;
   *report.mutable_job_refused() = std::move(refused);
+  if (report.job_refused().outdated_training() != 0) outdated_ = report;
   options_.report(std::move(report));
 }
 

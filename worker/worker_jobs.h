@@ -112,7 +112,8 @@ class WorkerJobs {
   // Begins a task of this kind; the returned function records its progress.
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `refused` has the details already set.
+  // `refused` has the details already set. An outdated training is reported again in each new session until a
+  // job is prepared: nothing else shows the scheduler that its store is an older copy.
   void Refuse(JobId job, const absl::Status& status, JobRefused refused)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -122,8 +123,9 @@ class WorkerJobs {
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
   // The job whose refusal the scheduler is about to get, in this session; 0: none.
   JobId refused_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);  // of the held job
-  View view_ ABSL_GUARDED_BY(mutex_);                          // the runner's latest, with its latest target
+  std::optional<NodeReport> outdated_ ABSL_GUARDED_BY(mutex_);  // the refusal of an outdated training
+  std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);   // of the held job
+  View view_ ABSL_GUARDED_BY(mutex_);                           // the runner's latest, with its latest target
   std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // in the preparer, in this lease
   std::optional<Task> task_ ABSL_GUARDED_BY(mutex_);             // its current part
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;                  // PrepareWanted is queued or running

@@ -251,6 +251,14 @@ TEST_CASE("A view older than an earlier one is of an older store: the job is dro
   REQUIRE(reports.size() == 1);
   CHECK(reports[0].job_refused().outdated_training() == 77);
   CHECK_FALSE(reports[0].job_refused().fatal());
+  // The report may be lost with its session.
+  worker.jobs->OnSessionOpened();
+  const auto repeated = worker.TakeReports();
+  REQUIRE(repeated.size() == 1);
+  CHECK(repeated[0].job_refused().outdated_training() == 77);
+  worker.jobs->OnLeaseLost();
+  worker.jobs->OnSessionOpened();
+  CHECK(worker.TakeReports().empty());
 }
 
 TEST_CASE("The end of a job waits for no slot; the preparer does, before the next job begins") {
