@@ -89,9 +89,10 @@ class LocalTraining {
   }
 
   absl::Status ChooseFolder() {
-    SHOAL_ASSIGN_OR_RETURN(out_,
-                           AbsolutePath(flags_.out.empty() ? JoinPath("out", spec_.name()) : flags_.out));
-    SHOAL_ASSIGN_OR_RETURN(folder_, TrainingFolder::Claim(env_, out_));
+    SHOAL_ASSIGN_OR_RETURN(
+        folder_,
+        TrainingFolder::Claim(env_, flags_.out.empty() ? JoinPath("out", spec_.name()) : flags_.out));
+    out_ = folder_->path();
     checkpoints_ = JoinPath(out_, "checkpoints");
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Version> versions, ListCheckpoints(env_, checkpoints_));
     if (!versions.empty()) newest_ = versions.back();

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <string>
@@ -101,8 +102,11 @@ absl::Status WriteProcessId(int fd, const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, const std::string& folder) {
-  SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
+absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, const std::string& chosen) {
+  SHOAL_RETURN_IF_ERROR(env->CreateDirs(chosen));
+  std::error_code error;
+  const std::string folder = std::filesystem::canonical(chosen, error).string();
+  if (error) return absl::InvalidArgumentError(absl::StrCat(chosen, ": ", error.message()));
   SHOAL_RETURN_IF_ERROR(CheckMarked(env, folder));
   const std::string path = JoinPath(folder, kMark);
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -129,7 +133,9 @@ absl::StatusOr<std::optional<TrainingFolder::FormerState>> TrainingFolder::Prepa
   std::optional<FormerState> former;
   SHOAL_RETURN_IF_ERROR(env_->CreateDirs(state));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->ListDir(state));
-  if (!names.empty()) {
+  // A command that ended at this point may have left a part of this file alone.
+  const std::string partial = absl::StrCat(kMadeIn, ".tmp");
+  if (std::any_of(names.begin(), names.end(), [&](const std::string& name) { return name != partial; })) {
     former.emplace();
     SHOAL_ASSIGN_OR_RETURN(former->made_in, FolderOfState(env_, state));
     SHOAL_ASSIGN_OR_RETURN(former->aside, SetAside(env_, state, kMovedSuffix));

@@ -16,15 +16,18 @@ namespace shoal::tools {
 // The kernel releases it when the process ends, however it ends.
 class TrainingFolder {
  public:
-  // Creates `folder` if it does not exist. Only what Shoal has written may be replaced: a folder is refused
+  // Creates `chosen` if it does not exist. Only what Shoal has written may be replaced: a folder is refused
   // if no claim has ever marked it and it holds a file or folder with a name that a training writes, or if it
-  // has a report.json or metrics.jsonl of another form. `folder` is an absolute path.
+  // has a report.json or metrics.jsonl of another form.
   // Errors: INVALID_ARGUMENT with the foreign file; FAILED_PRECONDITION with the id of the process that holds
   // the folder; the system's.
-  static absl::StatusOr<std::unique_ptr<TrainingFolder>> Claim(Env* env, const std::string& folder);
+  static absl::StatusOr<std::unique_ptr<TrainingFolder>> Claim(Env* env, const std::string& chosen);
   ~TrainingFolder();
   TrainingFolder(const TrainingFolder&) = delete;
   TrainingFolder& operator=(const TrainingFolder&) = delete;
+
+  // Absolute, without symbolic links: a link that leads elsewhere later changes nothing here.
+  const std::string& path() const { return folder_; }
 
   // The scheduler's state names checkpoints by their paths. In a folder that was moved, or is a copy, these
   // are not the folder's own: a scheduler with that state would write to another training's checkpoints, and

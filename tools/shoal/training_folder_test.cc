@@ -120,6 +120,26 @@ TEST_CASE("A folder that takes another's place by name has a state of its own", 
   CHECK(StoreIn(former->aside) == "of here");
 }
 
+TEST_CASE("A claim by a symbolic link knows the folder itself, so the link may lead elsewhere later",
+          "[training folder]") {
+  const TestDir dir;
+  std::filesystem::create_directory(dir / "here");
+  std::filesystem::create_directory_symlink("here", dir / "link");
+  const auto folder = TrainingFolder::Claim(PosixEnv(), dir / "link/../link/");
+  REQUIRE(folder.ok());
+  CHECK((*folder)->path() == std::filesystem::canonical(dir / "here"));
+}
+
+TEST_CASE("What a command leaves that ends while it creates the state is no former state",
+          "[training folder]") {
+  const TestDir dir;
+  REQUIRE(TrainingFolder::Claim(PosixEnv(), dir / "run").ok());
+  std::filesystem::create_directory(dir / "run/state");
+  Write(dir / "run/state/folder.tmp", "cut o");
+  CHECK_FALSE(Train(dir, "run"));
+  CHECK_FALSE(PosixEnv()->FileExists(dir / "run/state.moved"));
+}
+
 TEST_CASE("A state that does not say where it was made is set aside", "[training folder]") {
   const TestDir dir;
   REQUIRE_FALSE(Train(dir, "run"));
