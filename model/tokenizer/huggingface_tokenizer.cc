@@ -82,7 +82,7 @@ class Writer {
   Json AddedTokens() const {
     Json tokens = Json::array();
     for (uint32_t id = 0; id < tokenizer_.vocab_size(); ++id) {
-      if (!tokenizer_.pieces()[id].special) continue;
+      if (tokenizer_.pieces()[id].is_segment) continue;
       tokens.push_back({{"id", id},
                         {"content", Text(id)},
                         {"single_word", false},
@@ -117,8 +117,8 @@ class Writer {
 
   Json Model() const {
     Json vocab = Json::array();
-    for (const UnigramPiece& piece : tokenizer_.pieces()) {
-      const double score = piece.special ? kSpecialScore : static_cast<double>(piece.score);
+    for (const auto& piece : tokenizer_.pieces()) {
+      const double score = piece.is_segment ? piece.score : kSpecialScore;
       vocab.push_back(Json::array({piece.text, score}));
     }
     return {{"type", "Unigram"},

@@ -1,18 +1,16 @@
-// Reads SentencePiece's model files.
+// Reads the unigram models that Shoal makes, in SentencePiece's file format.
 #pragma once
-
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "model/tokenizer/pipeline/subword_model.h"
 #include "model/tokenizer/text_normalizer.h"
 #include "model/tokenizer/tokenizer.h"
-#include "model/tokenizer/unigram_tokenizer.h"
 
 namespace shoal::model {
 
 struct UnigramModel {
-  std::vector<UnigramPiece> pieces;  // by id
+  pipeline::UnigramPieces unigram;
   LetterCase letter_case = LetterCase::kKept;
   SpecialTokens special;  // pad is sep, and mask is unk, when the model has none
 };

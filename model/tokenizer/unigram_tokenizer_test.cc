@@ -95,7 +95,7 @@ TEST_CASE("Models that are not supported are refused by name") {
   const SentencePieceModel good = HandMade({{"a", -1}});
   SentencePieceModel bad = good;
   bad.mutable_trainer_spec()->set_model_type(SentencePieceTrainerSpec::BPE);
-  refused(bad, "got BPE");
+  refused(bad, "is BPE, expected UNIGRAM");
   bad = good;
   bad.mutable_normalizer_spec()->set_name("nmt_nfkc");
   refused(bad, "got 'nmt_nfkc'");
@@ -113,7 +113,7 @@ TEST_CASE("Models that are not supported are refused by name") {
   refused(bad, "piece 5 is empty");
   bad = good;
   bad.mutable_pieces(5)->set_score(std::numeric_limits<float>::infinity());
-  refused(bad, "piece 5 is not finite");
+  refused(bad, "(id 5) is inf");
   bad = good;
   bad.mutable_pieces(5)->set_type(SentencePieceModel_Piece_Type_USER_DEFINED);
   refused(bad, "piece 5 'a' is user-defined");
