@@ -1,5 +1,6 @@
 // Any number of labels per text. Statistics: confusion[label][true negatives, false positives, false
 // negatives, true positives].
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -54,6 +55,9 @@ class MultilabelClassificationTask final : public Task {
     std::vector<float> values;
     for (float logit : logits) values.push_back(1 / (1 + std::exp(-logit)));
     return values;
+  }
+  size_t Chosen(absl::Span<const float> values) const override {
+    return std::count_if(values.begin(), values.end(), [](float value) { return value > 0.5f; });
   }
 
  protected:

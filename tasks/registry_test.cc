@@ -106,6 +106,11 @@ TEST_CASE("Values of the labels are probabilities, or the number itself") {
   CHECK(FindTask(TASK_TEXT_CLASSIFICATION)->Predict(logits) == std::vector<float>{0.5f, 0.5f});
   CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Predict(logits) == std::vector<float>{0.5f, 0.5f});
   CHECK(FindTask(TASK_TEXT_REGRESSION)->Predict({3.5f}) == std::vector<float>{3.5f});
+  // Of several labels those that the metrics count as predicted; else the best one.
+  const std::vector<float> values = {0.6f, 0.2f, 0.51f, 0.5f};
+  CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Chosen(values) == 2);
+  CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Chosen({0.5f, 0.1f}) == 0);
+  CHECK(FindTask(TASK_TEXT_CLASSIFICATION)->Chosen(values) == 1);
 }
 
 TEST_CASE("A number to predict must be one that float32 holds") {

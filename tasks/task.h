@@ -114,6 +114,8 @@ class Task : public LabelReader {
 
   // A value for each label from a row of logits: probabilities, or the numbers themselves.
   virtual std::vector<float> Predict(absl::Span<const float> logits) const = 0;
+  // How many labels, those of the largest values, are predicted of a text. `values`: of Predict.
+  virtual size_t Chosen(absl::Span<const float> /*values*/) const { return 1; }
   // With kTokenClasses, the parts of the text that are predicted to have a label, in order. `example`: of
   // ExampleOf; `part`: of AppendTokens alone; `logits` [R,L] of all of its examples.
   virtual std::vector<LabelledSpan> PredictSpans(const Example& /*example*/, const EncodedPart& /*part*/,

@@ -39,7 +39,7 @@ void DaemonFlags::AddTo(CLI::App* app) {
   app->add_option("--port-file", port_file, "Write the port to this file once it is being served")
       ->type_name("FILE")
       ->check(EmptyProblem);
-  app->add_option("--log-file", log_file, "Append the log to this file as well")
+  app->add_option("--log-file", log_file, "Append the log to this file as well (not to a pipe)")
       ->type_name("FILE")
       ->check(EmptyProblem);
   app->add_option("--log-level", log_level, "trace, debug, info, warn, error or off")

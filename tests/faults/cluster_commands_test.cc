@@ -159,6 +159,36 @@ nlohmann::json JsonOf(const std::string& command) {
   return json;
 }
 
+TEST_CASE("A model of words trains to the same bits on any cluster, marks parts of texts, and is evaluated",
+          "[cli]") {
+  const std::string job = "configs/jobs/tiny-ner.yaml", shoal = Program("tools/shoal/shoal");
+  const TestDir one, two;
+  const EndedProcess trained = TrainIn(one, {job});
+  INFO(trained.output);
+  REQUIRE(trained.ended == "exit status 0");
+  const nlohmann::json report = ReportIn(one);
+  CHECK(report["test"]["micro_f1"] > 0.9);
+  REQUIRE(TrainIn(two, {job, "--workers", "2", "--servers", "2"}).ended == "exit status 0");
+  CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
+
+  const std::string model = one / "run/model", text = "\u00e4 Mary lives in Quito .";
+  const auto json = JsonOf(absl::StrCat(shoal, " predict ", model, " '", text, "'"));
+  CHECK(json["text"] == text);
+  REQUIRE(json["spans"].size() == 2);
+  const auto& person = json["spans"][0];
+  CHECK(person["label"] == "PER");
+  CHECK(person["text"] == "Mary");
+  CHECK(person["begin"] == 2);  // characters
+  CHECK(person["end"] == 6);
+  EndedProcess result = RunCommand({shoal, "predict", model, "--top", "2", text});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("--top: "));
+  const auto evaluated = JsonOf(absl::StrCat(shoal, " eval ", model, " --data configs/jobs/tiny-ner.conll"));
+  CHECK(evaluated["micro_f1"] > 0.9);
+  result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv"});
+  CHECK(result.ended == "exit status 2");
+}
+
 TEST_CASE("A language model trains from plain text to the same bits on any cluster; it predicts no labels",
           "[cli]") {
   const std::string job = "configs/jobs/tiny-gpt2.yaml";

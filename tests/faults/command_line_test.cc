@@ -274,7 +274,7 @@ TEST_CASE("A data file that is missing is told once, before anything is started 
       TrainIn(dir, {kTiny, "--workers", "2", "--set", absl::StrCat("data.files=[", file, "]")});
   CHECK(result.ended == "exit status 1");
   CHECK(result.output ==
-        absl::StrCat("shoal: data.files: can't open ", file, ": No such file or directory\n"));
+        absl::StrCat("shoal: data.files[0]: can't open ", file, ": No such file or directory\n"));
   CHECK_FALSE(PosixEnv()->FileExists(dir / "run"));
 }
 

@@ -1,6 +1,7 @@
 #include "tools/shoal/job_file.h"
 
 #include "common/base/status.h"
+#include "common/job/data_files.h"
 #include "common/job/job_yaml.h"
 
 namespace shoal::tools {
@@ -19,16 +20,9 @@ absl::StatusOr<JobSpec> ReadJobFile(Env* env, const std::string& path,
 }
 
 absl::Status CheckDataFiles(Env* env, const JobSpec& job) {
-  const DataSpec& data = job.data();
-  const auto check = [env](const char* field, const auto& files) -> absl::Status {
-    for (const std::string& file : files)
-      SHOAL_RETURN_IF_ERROR(Annotate(env->NewRandomAccessFile(file).status(), field));
-    return absl::OkStatus();
-  };
-  SHOAL_RETURN_IF_ERROR(check("data.files", data.files()));
-  SHOAL_RETURN_IF_ERROR(check("data.train_files", data.train_files()));
-  SHOAL_RETURN_IF_ERROR(check("data.validation_files", data.validation_files()));
-  return check("data.test_files", data.test_files());
+  for (const DataFile& file : DataFilesOf(job))
+    SHOAL_RETURN_IF_ERROR(Annotate(env->NewRandomAccessFile(file.path).status(), file.field));
+  return absl::OkStatus();
 }
 
 }  // namespace shoal::tools

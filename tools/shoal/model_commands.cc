@@ -42,7 +42,7 @@ struct ModelFlags {
   std::string label_separator;
   // predict
   std::vector<std::string> texts;
-  size_t top = 1;
+  size_t top = 0;  // 0: as many as are predicted
 };
 
 struct Loaded {
@@ -163,30 +163,36 @@ void PrintSpans(const ModelFlags& flags, const tasks::Classifier::Prediction& pr
   }
 }
 
-void PrintPrediction(const ModelFlags& flags, const model::ModelConfig& config, const std::string& text,
+void PrintPrediction(const ModelFlags& flags, const tasks::Classifier& classifier, const std::string& text,
                      const std::vector<float>& values) {
+  const std::vector<std::string>& labels = classifier.config().labels;
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
-  order.resize(std::min(order.size(), std::max<size_t>(1, flags.top)));
+  order.resize(std::min(order.size(), flags.top > 0 ? flags.top : classifier.task().Chosen(values)));
   if (flags.json) {
     Json json = {{"text", text}, {"predictions", Json::array()}};
-    for (size_t i : order) json["predictions"].push_back({{"label", config.labels[i]}, {"value", values[i]}});
+    for (size_t i : order) json["predictions"].push_back({{"label", labels[i]}, {"value", values[i]}});
     // Replaces what is not UTF-8 instead of failing.
     absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
     return;
   }
-  for (size_t i : order) absl::FPrintF(stdout, "%s %.3f  ", config.labels[i], values[i]);
+  if (order.empty()) absl::FPrintF(stdout, "(no label)  ");
+  for (size_t i : order) absl::FPrintF(stdout, "%s %.3f  ", labels[i], values[i]);
   absl::FPrintF(stdout, " %s\n", text);
 }
 
 absl::Status Predict(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const bool of_words = loaded.classifier->task().target_kind() == TargetKind::kTokenClasses;
+  if (of_words && flags.top > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--top: ", flags.model, " labels words, and every label that it finds is shown"));
+  }
   const auto predict = [&](const std::string& text) {
     const tasks::Classifier::Prediction prediction = loaded.classifier->Predict(text);
     if (of_words) return PrintSpans(flags, prediction);
-    PrintPrediction(flags, loaded.classifier->config(), text, prediction.values);
+    PrintPrediction(flags, *loaded.classifier, text, prediction.values);
   };
   for (const std::string& text : flags.texts) predict(text);
   if (!flags.texts.empty()) return absl::OkStatus();
@@ -222,7 +228,7 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
     AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
-                    "How many labels to show of a text; models of words show all they find");
+                    "How many labels to show of a text (default: those that are predicted)");
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
     command->footer(
         "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "
