@@ -1,5 +1,6 @@
 #include "worker/text/derive.h"
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 #include "common/base/philox.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
+#include "common/storage/progress_env.h"
 #include "common/storage/test_dir.h"
 #include "kernels/cpu/cpu_device.h"
 #include "kernels/init.h"
@@ -36,6 +38,34 @@ std::string Sentences() {
   absl::StrAppend(&lines, "\t0\n");
   return lines;
 }
+
+// Counts how often each file is opened.
+class CountingEnv : public ProgressEnv {
+ public:
+  CountingEnv() : ProgressEnv(PosixEnv(), NoProgress) {}
+
+  absl::StatusOr<std::unique_ptr<RandomAccessFile>> NewRandomAccessFile(const std::string& path) override {
+    ++opened_[path];
+    return ProgressEnv::NewRandomAccessFile(path);
+  }
+
+  // A plan names the files that are read, and no others: a worker whose files differ is refused.
+  void CheckFilesOf(const JobPlan& plan) {
+    std::set<std::string> named;
+    for (const FileDigest& file : plan.files()) {
+      INFO(file.path());
+      CHECK(opened_[file.path()] >= 2);  // for its digest, and by who needs it
+      named.insert(file.path());
+    }
+    for (const auto& [path, times] : opened_) {
+      INFO(path);
+      CHECK(named.count(path) == 1);
+    }
+  }
+
+ private:
+  std::map<std::string, int> opened_;
+};
 
 // A folder with data, in which jobs are derived.
 class Workshop {
@@ -75,7 +105,10 @@ class Workshop {
   absl::StatusOr<DerivedJob> Derive(JobSpec job) const {
     CompleteJob(&job);
     REQUIRE(ValidateJob(job).message() == "");
-    return DeriveTextJob(PosixEnv(), job);
+    CountingEnv env;
+    auto derived = DeriveTextJob(&env, job);
+    if (derived.ok()) env.CheckFilesOf(derived->plan);
+    return derived;
   }
 
   // Derives a job that must succeed.
