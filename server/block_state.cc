@@ -56,7 +56,7 @@ void BlockState::Reserve() {
 
 // ---- contributions ----
 
-absl::Status BlockState::Check(const ContributionHeader& header, const Payload& payload) const {
+absl::StatusOr<PieceMap> BlockState::Check(const ContributionHeader& header, const Payload& payload) const {
   const SlotRange range = {header.slot_begin(), header.slot_end()};
   if (!tree_.IsNode(range)) {
     return absl::InvalidArgumentError(
@@ -71,12 +71,14 @@ absl::Status BlockState::Check(const ContributionHeader& header, const Payload& 
     return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": wire format ", header.wire(),
                                                    ", the job's is ", format_.wire));
   }
-  if (payload.size() != EncodedBytes(format_.wire, format_.size)) {
-    return absl::InvalidArgumentError(absl::StrCat("block ", block_.value(), ": ", payload.size(),
-                                                   " bytes, expected ",
-                                                   EncodedBytes(format_.wire, format_.size)));
+  SHOAL_ASSIGN_OR_RETURN(PieceMap pieces, Annotate(PieceMap::Parse(header.pieces(), format_.size),
+                                                   absl::StrCat("block ", block_.value())));
+  const uint64_t expected = EncodedBytes(format_.wire, pieces.Count(format_.size));
+  if (payload.size() != expected) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("block ", block_.value(), ": ", payload.size(), " bytes, expected ", expected));
   }
-  return absl::OkStatus();
+  return pieces;
 }
 
 absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const {
@@ -95,7 +97,7 @@ absl::StatusOr<bool> BlockState::IsOver(const ContributionHeader& header) const 
 }
 
 absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& header, Payload payload) {
-  SHOAL_RETURN_IF_ERROR(Check(header, payload));
+  SHOAL_ASSIGN_OR_RETURN(PieceMap pieces, Check(header, payload));
   // Reads the whole payload, so not under the lock. Done before the check for duplicates: a flipped bit in
   // the round or slots could make it look like one, and the real contribution would be lost.
   if (BlockChecksum(header, payload.Crc32c()) != header.crc32c()) {
@@ -110,7 +112,8 @@ absl::StatusOr<BlockState::AddResult> BlockState::Add(const ContributionHeader& 
   const auto merge = [&](BlockSum left, BlockSum right) {
     return BlockSum::Merge(format_, std::move(left), std::move(right), &spare);
   };
-  ledger_.Add({header.slot_begin(), header.slot_end()}, BlockSum(std::move(payload), header.stats()), merge);
+  ledger_.Add({header.slot_begin(), header.slot_end()},
+              BlockSum(std::move(payload), std::move(pieces), header.stats()), merge);
   return job_->rounds->IsDue(ledger_.complete()) ? AddResult::kCompleted : AddResult::kAdded;
 }
 

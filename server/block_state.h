@@ -96,7 +96,8 @@ class BlockState {
   std::vector<SlotRange> Missing() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  absl::Status Check(const ContributionHeader& header, const Payload& payload) const;
+  // The pieces that the payload has.
+  absl::StatusOr<PieceMap> Check(const ContributionHeader& header, const Payload& payload) const;
   // Whether it is a duplicate; FAILED_PRECONDITION for a future round.
   absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   kernels::OptimizerStep StepOf(const BlockRecord& record) const;

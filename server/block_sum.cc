@@ -10,6 +10,9 @@
 namespace shoal::server {
 namespace {
 
+constexpr float kZeros[kSumPiece] = {};
+static_assert(kSumPiece % PieceMap::kPiece == 0);
+
 absl::Span<float> Piece(const FloatArray& values, uint64_t begin, uint64_t size) {
   return absl::MakeSpan(values.get() + begin, std::min(kSumPiece, size - begin));
 }
@@ -29,8 +32,37 @@ FloatArray AddPayloads(const SumFormat& format, const Payload& left, const Paylo
 
 }  // namespace
 
+// Of pieces that one of the two lacks, the other one's value is still added to zeros, as a worker would: -0
+// becomes +0.
+FloatArray BlockSum::MergePieces(const SumFormat& format, BlockSum* left, BlockSum* right,
+                                 FloatArray* spare) {
+  if (left->values_ == nullptr) std::swap(left, right);  // addition commutes
+  FloatArray sum = left->values_ != nullptr ? std::move(left->values_) : std::exchange(*spare, nullptr);
+  SHOAL_CHECK(sum != nullptr);
+  const bool in_place = left->payload_.empty();
+  PayloadReader first(format.wire, left->payload_);
+  PayloadReader second(format.wire, right->payload_);
+  for (uint64_t begin = 0; begin < format.size; begin += PieceMap::kPiece) {
+    const bool has_left = left->pieces_.Has(begin / PieceMap::kPiece);
+    const bool has_right = right->pieces_.Has(begin / PieceMap::kPiece);
+    if (!has_left && !has_right) continue;
+    const uint64_t count = std::min(PieceMap::kPiece, format.size - begin);
+    const absl::Span<float> piece = absl::MakeSpan(sum.get() + begin, count);
+    if (!has_left) std::fill(piece.begin(), piece.end(), 0.0f);
+    if (has_left && !in_place) first.Decode(piece);
+    if (has_right && right->values_ == nullptr) {
+      second.DecodeAddRoundToWire(piece);
+    } else {
+      const float* const other = has_right ? right->values_.get() + begin : kZeros;
+      AddRoundToWire(format.wire, piece, absl::MakeConstSpan(other, count), piece);
+    }
+  }
+  return sum;
+}
+
 FloatArray BlockSum::MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right,
                                  FloatArray* spare) {
+  if (!left->pieces_.all() || !right->pieces_.all()) return MergePieces(format, left, right, spare);
   if (left->values_ == nullptr && right->values_ == nullptr) {
     return AddPayloads(format, left->payload_, right->payload_, std::exchange(*spare, nullptr));
   }
@@ -46,7 +78,7 @@ FloatArray BlockSum::MergeValues(const SumFormat& format, BlockSum* left, BlockS
 }
 
 BlockSum BlockSum::Merge(const SumFormat& format, BlockSum left, BlockSum right, FloatArray* spare) {
-  BlockSum sum(Payload(), AddStats(left.stats_, right.stats_));
+  BlockSum sum(Payload(), PieceMap::Union(left.pieces_, right.pieces_), AddStats(left.stats_, right.stats_));
   sum.values_ = MergeValues(format, &left, &right, spare);
   return sum;
 }
@@ -62,13 +94,30 @@ double BlockSum::SquaredNorm(const SumFormat& format) const {
 
 absl::Span<const float> BlockSumReader::Next(uint64_t count) {
   SHOAL_CHECK(count <= kSumPiece);
-  if (sum_.values_ != nullptr) {
-    next_ += count;
-    return absl::MakeConstSpan(sum_.values_.get() + next_ - count, count);
-  }
+  const uint64_t begin = std::exchange(next_, next_ + count);
+  if (!sum_.pieces_.HasAny(begin, next_)) return absl::MakeConstSpan(kZeros, count);
+  if (sum_.values_ != nullptr && sum_.pieces_.all())
+    return absl::MakeConstSpan(sum_.values_.get() + begin, count);
   const absl::Span<float> piece = absl::MakeSpan(scratch_, count);
-  reader_.Decode(piece);
+  if (sum_.pieces_.all()) {
+    reader_.Decode(piece);
+  } else {
+    FillPieces(begin, piece);
+  }
   return piece;
+}
+
+void BlockSumReader::FillPieces(uint64_t begin, absl::Span<float> out) {
+  for (uint64_t at = 0; at < out.size(); at += PieceMap::kPiece) {
+    const absl::Span<float> piece = out.subspan(at, PieceMap::kPiece);
+    if (!sum_.pieces_.Has((begin + at) / PieceMap::kPiece)) {
+      std::fill(piece.begin(), piece.end(), 0.0f);
+    } else if (sum_.values_ == nullptr) {
+      reader_.Decode(piece);
+    } else {
+      std::copy_n(sum_.values_.get() + begin + at, piece.size(), piece.begin());
+    }
+  }
 }
 
 }  // namespace shoal::server

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "common/base/array_pool.h"
 #include "common/protocol/payload.h"
+#include "common/protocol/piece_map.h"
 #include "proto/parameter.pb.h"
 
 namespace shoal::server {
@@ -20,12 +21,13 @@ struct SumFormat {
 
 // Either the payload of one contribution, as received, or float32 values that are representable in the wire
 // format: the first contribution for a range costs no pass over memory, and when one worker has reduced all
-// slots there is no pass at all before the update. Movable; not thread-safe.
+// slots there is no pass at all before the update. Pieces that no contribution has are zeros, and cost
+// nothing. Movable; not thread-safe.
 class BlockSum {
  public:
-  // `payload` has EncodedBytes(wire, size) bytes.
-  BlockSum(Payload payload, ContributionStats stats)
-      : payload_(std::move(payload)), stats_(std::move(stats)) {}
+  // `payload` has EncodedBytes(wire, pieces.Count(size)) bytes.
+  BlockSum(Payload payload, PieceMap pieces, ContributionStats stats)
+      : payload_(std::move(payload)), pieces_(std::move(pieces)), stats_(std::move(stats)) {}
 
   // The parent's value: round_to_wire(left + right). When both are payloads, the result takes over `*spare`,
   // an array of that size. The merges that one contribution triggers take it at most once.
@@ -41,9 +43,11 @@ class BlockSum {
   friend class BlockSumReader;
 
   static FloatArray MergeValues(const SumFormat& format, BlockSum* left, BlockSum* right, FloatArray* spare);
+  static FloatArray MergePieces(const SumFormat& format, BlockSum* left, BlockSum* right, FloatArray* spare);
 
-  FloatArray values_;  // null: payload_ has the values
+  FloatArray values_;  // null: payload_ has the values; else [size], of which those of pieces_ count
   Payload payload_;
+  PieceMap pieces_;
   ContributionStats stats_;
 };
 
@@ -55,10 +59,12 @@ class BlockSumReader {
  public:
   BlockSumReader(WireFormat wire, const BlockSum& sum) : sum_(sum), reader_(wire, sum.payload_) {}
 
-  // The next `count` elements (at most kSumPiece); valid until the next call.
+  // The next `count` elements: kSumPiece, and fewer only at the end. Valid until the next call.
   absl::Span<const float> Next(uint64_t count);
 
  private:
+  void FillPieces(uint64_t begin, absl::Span<float> out);
+
   const BlockSum& sum_;
   PayloadReader reader_;
   uint64_t next_ = 0;

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/wire.h"
-#include "common/protocol/block_checksum.h"
+#include "common/protocol/contribution_payload.h"
 #include "common/rpc/rpc.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "spdlog/spdlog.h"
@@ -154,11 +154,10 @@ grpc::ByteBuffer PushStream::Encoded(BlockContribution contribution) const {
   ContributionHeader& header = contribution.header;
   SetKey(place_.view, &header);
   header.set_wire(shared_->wire);
-  PayloadEncoder encoder(shared_->wire, std::move(contribution.gradient),
-                         absl::MakeConstSpan(contribution.values, contribution.size), shared_->pool.get());
-  const PayloadEncoder::Encoded encoded = encoder.Finish();
-  header.set_crc32c(BlockChecksum(header, encoded.crc32c));
-  return EncodeBlockMessage(header, encoded.payload);
+  const Payload payload = EncodeContribution(std::move(contribution.gradient),
+                                             absl::MakeConstSpan(contribution.values, contribution.size),
+                                             shared_->pool.get(), &header);
+  return EncodeBlockMessage(header, payload);
 }
 
 void PushStream::OnWriteDone(bool ok) noexcept {

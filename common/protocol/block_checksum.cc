@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "absl/strings/string_view.h"
 #include "common/base/crc32c.h"
 
 namespace shoal {
@@ -12,8 +13,12 @@ class FieldChecksum {
  public:
   explicit FieldChecksum(uint32_t crc) : crc_(crc) {}
 
-  void Add32(uint32_t value) { AddBytes(value, 4); }
-  void Add64(uint64_t value) { AddBytes(value, 8); }
+  void Add32(uint32_t value) { AddNumber(value, 4); }
+  void Add64(uint64_t value) { AddNumber(value, 8); }
+  void AddBytes(absl::string_view bytes) {
+    crc_ =
+        ExtendCrc32c(crc_, absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
+  }
   void AddDouble(double value) {
     uint64_t bits;
     std::memcpy(&bits, &value, sizeof(bits));
@@ -22,7 +27,7 @@ class FieldChecksum {
   uint32_t crc() const { return crc_; }
 
  private:
-  void AddBytes(uint64_t value, int bytes) {
+  void AddNumber(uint64_t value, int bytes) {
     uint8_t little_endian[8];
     for (int i = 0; i < bytes; ++i) little_endian[i] = static_cast<uint8_t>(value >> (8 * i));
     crc_ = ExtendCrc32c(crc_, absl::MakeConstSpan(little_endian, bytes));
@@ -47,6 +52,7 @@ uint32_t BlockChecksum(const ContributionHeader& header, uint32_t payload_crc32c
   checksum.Add64(header.stats().examples());
   checksum.Add32(static_cast<uint32_t>(header.wire()));
   checksum.Add64(header.training_id());
+  checksum.AddBytes(header.pieces());
   return checksum.crc();
 }
 

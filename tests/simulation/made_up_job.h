@@ -23,6 +23,7 @@ struct MadeUpJob {
   JobSpec spec;                // completed
   JobPlan plan;                // without artifacts
   std::optional<BadSlot> bad;  // the job fails there
+  bool sparse = false;         // most of a slot's gradient is zero
 };
 
 // Those from this number on want two servers and two workers.

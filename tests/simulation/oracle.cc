@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/sha256.h"
+#include "common/protocol/contribution_payload.h"
 
 namespace shoal::simulation {
 namespace {
@@ -59,8 +60,8 @@ void Oracle::OnAccepted(const ViewKey& serving, const ContributionHeader& header
     return Fail(absl::StrCat(what, " was accepted: the reference has no such round"));
   const std::vector<float>& sum = SumOf(header.round(), header.slot_begin(), header.slot_end());
   std::vector<float> values(job_.plan.group_sizes(static_cast<int>(header.block())));
-  DecodePayload(header.wire(), payload, absl::MakeSpan(values));
-  if (!SameBits(values.data(), sum.data() + OffsetOf(job_.plan, header.block()), values.size()))
+  if (!DecodeContribution(header, payload, absl::MakeSpan(values)).ok() ||
+      !SameBits(values.data(), sum.data() + OffsetOf(job_.plan, header.block()), values.size()))
     Fail(absl::StrCat(what, " differs from the reference"));
 }
 

@@ -4,8 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/wire.h"
-#include "common/protocol/block_checksum.h"
+#include "common/protocol/contribution_payload.h"
 #include "common/protocol/payload.h"
 #include "server/push_binding.h"
 
@@ -90,10 +89,10 @@ void PushAtWorker::Push(worker::BlockContribution contribution) {
   ContributionHeader header = contribution.header;
   SetKey(place_.view, &header);
   header.set_wire(options.wire);
-  std::vector<uint8_t> bytes(EncodedBytes(options.wire, contribution.size));
-  Encode(options.wire, absl::MakeConstSpan(contribution.values, contribution.size), absl::MakeSpan(bytes));
-  const Payload payload = Payload::CopyOf(bytes);
-  header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
+  // As a copy: what ships refers to the gradient, and a delivery may be later than the gradient's memory.
+  const auto values =
+      std::make_shared<std::vector<float>>(contribution.values, contribution.values + contribution.size);
+  const Payload payload = EncodeContribution(values, *values, streams_->pool.get(), &header);
   EventQueue& queue = options.network->queue();
   const int copies = queue.Chance(options.network->weather().doubled) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {

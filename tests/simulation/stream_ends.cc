@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "common/base/status.h"
@@ -38,6 +39,11 @@ void DamageField(EventQueue* queue, Message* message) {
       return reflection->SetEnumValue(message, field, reflection->GetEnumValue(*message, field) ^ 1);
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return reflection->SetDouble(message, field, reflection->GetDouble(*message, field) + bit);
+    case FieldDescriptor::CPPTYPE_STRING: {
+      std::string text = reflection->GetString(*message, field);
+      text[queue->Below(text.size())] ^= static_cast<char>(bit);
+      return reflection->SetString(message, field, text);
+    }
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return DamageField(queue, reflection->MutableMessage(message, field));
     default:

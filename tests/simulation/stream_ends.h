@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/base/array_pool.h"
 #include "common/protocol/payload.h"
 #include "google/protobuf/message.h"
 #include "server/worker_streams.h"
@@ -27,6 +28,7 @@ struct StreamsAtWorker {
 
   const ParameterStreamsOptions options;
   worker::StreamEvents* const events;
+  const std::shared_ptr<ArrayPool> pool = ArrayPool::Create();
   bool alive = true;  // events may be delivered
   std::vector<std::weak_ptr<Connection>> connections;
 };
