@@ -30,7 +30,8 @@ class CausalLanguageModellingTask final : public Task {
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_PERPLEXITY}; }
 
-  std::vector<float> Predict(absl::Span<const float> /*logits*/) const override { return {}; }
+  bool predicts() const override { return false; }
+  Prediction Predict(const PredictionInput&) const override { return {}; }
 
  protected:
   void CountOwn(const Outcome&, EvaluationStatistics*) const override {}

@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   std::unique_ptr<Classifier> classifier(new Classifier);
   SHOAL_ASSIGN_OR_RETURN(classifier->config_, model::ReadModelConfig(env, folder));
   classifier->task_ = &TaskOf(classifier->config_.head);
-  if (classifier->task_->target_kind() == TargetKind::kNone) {
+  if (!classifier->task_->predicts()) {
     return absl::UnimplementedError(absl::StrCat(
         folder,
         " is a language model, and Shoal does not generate text yet; expected a model with labels. "
@@ -63,20 +63,14 @@ std::vector<float> Classifier::LogitsOf(const EncodedPart& part) {
   return all;
 }
 
-Classifier::Prediction Classifier::Predict(absl::string_view text) {
-  Prediction prediction;
+Classifier::OfText Classifier::Predict(absl::string_view text) {
   const TokenizerEncoder encoder(*tokenizer_);
   const Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
   EncodedPart part;
   task_->AppendTokens(example, encoder, max_length_, &part);
   const std::vector<float> logits = LogitsOf(part);
-  if (task_->target_kind() == TargetKind::kTokenClasses) {
-    prediction.spans = task_->PredictSpans(example, part, config_.labels, logits);
-  } else {
-    prediction.values = task_->Predict(logits);
-  }
-  prediction.text = example.text;
-  return prediction;
+  Prediction prediction = task_->Predict({example, part, config_.labels, logits});
+  return {example.text, std::move(prediction)};
 }
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,

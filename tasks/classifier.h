@@ -31,13 +31,11 @@ class Classifier {
 
   const Task& task() const { return *task_; }
 
-  // What a task predicts of a text.
-  struct Prediction {
-    std::string text;                 // that `spans` are places in: valid UTF-8
-    std::vector<float> values;        // for each label: Task::Predict; empty where each word has a label
-    std::vector<LabelledSpan> spans;  // where each word has a label: Task::PredictSpans
+  struct OfText {
+    std::string text;  // with U+FFFD for what is not UTF-8; the prediction's spans are places in it
+    Prediction prediction;
   };
-  Prediction Predict(absl::string_view text);
+  OfText Predict(absl::string_view text);
 
   // The statistics over the examples in the files. `data`: format, text, label. Errors: those of
   // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.

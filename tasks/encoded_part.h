@@ -15,8 +15,8 @@ struct EncodedPart {
   std::vector<int32_t> tokens;          // [N]
   std::vector<int32_t> classes;         // for kClass and kTokenClasses; otherwise empty
   std::vector<float> targets;           // for kNumbers; otherwise empty
-  // With kTokenClasses: the word (Example.words) of each class of the last example that is not negative. Not
-  // part of a dataset.
+  // With kTokenClasses: the word (Example.words) of each class that is not negative, since the caller of
+  // AppendTokens last cleared it. Not part of a dataset.
   std::vector<uint32_t> words;
 
   uint64_t size() const { return offsets.size() - 1; }

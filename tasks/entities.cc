@@ -128,7 +128,7 @@ bool SameType(const Tag& left, const Tag& right) { return left.type == right.typ
 struct EntityRules {
   bool (*starts)(const Tag& before, const Tag& tag);
   bool (*continues)(const Tag& before, const Tag& tag);
-  bool (*ends)(const Tag& last, const Tag& after);  // otherwise the words are no entity
+  bool (*ends)(const Tag& last, const Tag& after);  // otherwise the words are not an entity
 };
 
 bool Always(const Tag&, const Tag&) { return true; }

@@ -106,7 +106,7 @@ TEST_CASE("Labels that are not tags have no scheme") {
   CHECK(Known({"NOUN", "VERB"}).tags.empty());
 }
 
-TEST_CASE("A label that is no tag, among tags, is an error that names it") {
+TEST_CASE("A label that is not a tag, among tags, is an error that names it") {
   CHECK(ErrorOf({"O", "B-PER", "PER"}) ==
         "the label 'PER' is not a tag of an entity; expected 'O', or one of the letters IBESLU, a hyphen and "
         "a type, as in 'B-PER'");

@@ -27,6 +27,12 @@ struct LabelReport {
   uint64_t predicted = 0;  // examples for which it was predicted
 };
 
+// The table of a report.
+struct LabelTable {
+  std::vector<LabelReport> labels;
+  std::vector<LabelReport> averages;  // over them; their `label` says which
+};
+
 LabelReport ReportOf(const LabelCounts& counts);
 
 // One row for each of the counts. Empty when there are fewer labels than counts: they belong to different

@@ -25,7 +25,7 @@ TEST_CASE("Accuracy and F1 of a confusion matrix are those of the formulas") {
   CHECK(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_MACRO_F1, statistics) == Approx((first + second) / 2));
   const std::vector<std::string> labels = {"a", "b", "c"};
   const std::vector<LabelReport> reports =
-      FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(labels, statistics);
+      FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(labels, statistics).labels;
   REQUIRE(reports.size() == 3);
   CHECK(reports[0].precision == Approx(4.0 / 6));
   CHECK(reports[0].recall == Approx(4.0 / 5));
@@ -38,7 +38,7 @@ TEST_CASE("A ratio of nothing has no value, and macro F1 is the mean of those th
   const EvaluationStatistics statistics = Confusion({6, 2, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0});
   const std::vector<std::string> labels = {"a", "b", "c", "d"};
   const std::vector<LabelReport> reports =
-      FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(labels, statistics);
+      FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(labels, statistics).labels;
   REQUIRE(reports.size() == 4);
   CHECK(reports[1].precision == 0);
   CHECK(std::isnan(reports[1].recall));
@@ -79,7 +79,7 @@ TEST_CASE("A classifier of thousands of labels has a few counts per label, and t
             MetricValue(TASK_TEXT_CLASSIFICATION, metric, matrix));
     }
     const std::vector<std::string> names(labels, "label");
-    const auto reports = FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(names, counts);
+    const auto reports = FindTask(TASK_TEXT_CLASSIFICATION)->ReportLabels(names, counts).labels;
     REQUIRE(reports.size() == labels);
     CHECK(reports[0].support == 3);
     CHECK(reports[2].predicted == 3);

@@ -1,6 +1,5 @@
 // Any number of labels per text. Statistics: confusion[label][true negatives, false positives, false
 // negatives, true positives].
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -45,19 +44,19 @@ class MultilabelClassificationTask final : public Task {
   TargetKind target_kind() const override { return TargetKind::kNumbers; }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_MICRO_F1, METRIC_MACRO_F1}; }
-  std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
-                                        const EvaluationStatistics& statistics) const override {
-    return ReportsOf(CountsOf(statistics), labels);
+  LabelTable ReportLabels(absl::Span<const std::string> labels,
+                          const EvaluationStatistics& statistics) const override {
+    return {ReportsOf(CountsOf(statistics), labels), {}};
   }
 
-  // The probability of each label.
-  std::vector<float> Predict(absl::Span<const float> logits) const override {
-    std::vector<float> values;
-    for (float logit : logits) values.push_back(1 / (1 + std::exp(-logit)));
-    return values;
-  }
-  size_t Chosen(absl::Span<const float> values) const override {
-    return std::count_if(values.begin(), values.end(), [](float value) { return value > 0.5f; });
+  // Those that the metrics count as predicted are chosen.
+  Prediction Predict(const PredictionInput& of) const override {
+    Prediction prediction;
+    for (float logit : of.logits) {
+      prediction.values.push_back(1 / (1 + std::exp(-logit)));
+      prediction.chosen += logit > 0 ? 1 : 0;
+    }
+    return prediction;
   }
 
  protected:

@@ -101,16 +101,21 @@ TEST_CASE("A metric of another task, or of none, has no value") {
   CHECK(std::isnan(MetricValue(static_cast<TaskType>(77), METRIC_LOSS, statistics)));
 }
 
+Prediction Predicted(TaskType task, const std::vector<float>& logits) {
+  const Example example;
+  const EncodedPart part;
+  return FindTask(task)->Predict({example, part, std::vector<std::string>(logits.size()), logits});
+}
+
 TEST_CASE("Values of the labels are probabilities, or the number itself") {
-  const std::vector<float> logits = {0, 0};
-  CHECK(FindTask(TASK_TEXT_CLASSIFICATION)->Predict(logits) == std::vector<float>{0.5f, 0.5f});
-  CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Predict(logits) == std::vector<float>{0.5f, 0.5f});
-  CHECK(FindTask(TASK_TEXT_REGRESSION)->Predict({3.5f}) == std::vector<float>{3.5f});
+  CHECK(Predicted(TASK_TEXT_CLASSIFICATION, {0, 0}).values == std::vector<float>{0.5f, 0.5f});
+  CHECK(Predicted(TASK_MULTILABEL_CLASSIFICATION, {0, 0}).values == std::vector<float>{0.5f, 0.5f});
+  CHECK(Predicted(TASK_TEXT_REGRESSION, {3.5f}).values == std::vector<float>{3.5f});
   // Of several labels those that the metrics count as predicted; else the best one.
-  const std::vector<float> values = {0.6f, 0.2f, 0.51f, 0.5f};
-  CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Chosen(values) == 2);
-  CHECK(FindTask(TASK_MULTILABEL_CLASSIFICATION)->Chosen({0.5f, 0.1f}) == 0);
-  CHECK(FindTask(TASK_TEXT_CLASSIFICATION)->Chosen(values) == 1);
+  CHECK(Predicted(TASK_MULTILABEL_CLASSIFICATION, {0.4f, -1, 0.01f, 0}).chosen == 2);
+  CHECK(Predicted(TASK_MULTILABEL_CLASSIFICATION, {-1, -2}).chosen == 0);
+  CHECK(Predicted(TASK_TEXT_CLASSIFICATION, {1, 2}).chosen == 1);
+  CHECK_FALSE(FindTask(TASK_CAUSAL_LANGUAGE_MODELLING)->predicts());
 }
 
 TEST_CASE("A number to predict must be one that float32 holds") {

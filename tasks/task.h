@@ -50,6 +50,22 @@ struct LabelledSpan {
   float score = 0;  // probability
 };
 
+// What a task predicts of a text.
+struct Prediction {
+  std::vector<float> values;  // for each label a probability, or the number itself; empty where parts of the
+                              // text have labels
+  size_t chosen = 0;          // how many of the labels, those of the largest values, are predicted
+  std::vector<LabelledSpan> spans;  // the parts that are predicted to have a label, in order
+};
+
+// What a prediction is made from.   L: labels, R: rows of logits, as in Outcome
+struct PredictionInput {
+  const Example& example;                // of Task::ExampleOf
+  const EncodedPart& part;               // of Task::AppendTokens alone
+  absl::Span<const std::string> labels;  // [L]
+  absl::Span<const float> logits;        // [R,L] of all examples of `part`
+};
+
 // A model's output for a batch.   B: examples, N: tokens, L: labels
 // R: rows of logits: B; with kTokenClasses one for each token whose class is not negative, in order
 struct Outcome {
@@ -105,24 +121,17 @@ class Task : public LabelReader {
   // The metrics that a report shows besides the loss, in this order.
   virtual std::vector<Metric> reported_metrics() const = 0;
   // The report's table; empty when the task has none. `labels`: those of LabelsOf.
-  virtual std::vector<LabelReport> ReportLabels(absl::Span<const std::string> /*labels*/,
-                                                const EvaluationStatistics& /*statistics*/) const {
+  virtual LabelTable ReportLabels(absl::Span<const std::string> /*labels*/,
+                                  const EvaluationStatistics& /*statistics*/) const {
     return {};
   }
 
   // ---- prediction ----
 
-  // A value for each label from a row of logits: probabilities, or the numbers themselves.
-  virtual std::vector<float> Predict(absl::Span<const float> logits) const = 0;
-  // How many labels, those of the largest values, are predicted of a text. `values`: of Predict.
-  virtual size_t Chosen(absl::Span<const float> /*values*/) const { return 1; }
-  // With kTokenClasses, the parts of the text that are predicted to have a label, in order. `example`: of
-  // ExampleOf; `part`: of AppendTokens alone; `logits` [R,L] of all of its examples.
-  virtual std::vector<LabelledSpan> PredictSpans(const Example& /*example*/, const EncodedPart& /*part*/,
-                                                 absl::Span<const std::string> /*labels*/,
-                                                 absl::Span<const float> /*logits*/) const {
-    return {};
-  }
+  // Whether it predicts anything of a text by itself.
+  virtual bool predicts() const { return true; }
+  // Only when it does.
+  virtual Prediction Predict(const PredictionInput& of) const = 0;
 
  protected:
   // For AppendExample: appends the example's targets to `part->classes` or `part->targets`; none with kNone.

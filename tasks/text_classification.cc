@@ -85,12 +85,12 @@ class TextClassificationTask final : public Task {
   TargetKind target_kind() const override { return TargetKind::kClass; }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_ACCURACY, METRIC_MACRO_F1}; }
-  std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
-                                        const EvaluationStatistics& statistics) const override {
-    return ReportsOf(CountsOf(statistics), labels);
+  LabelTable ReportLabels(absl::Span<const std::string> labels,
+                          const EvaluationStatistics& statistics) const override {
+    return {ReportsOf(CountsOf(statistics), labels), {}};
   }
 
-  std::vector<float> Predict(absl::Span<const float> logits) const override { return Softmax(logits); }
+  Prediction Predict(const PredictionInput& of) const override { return {Softmax(of.logits), 1, {}}; }
 
  protected:
   absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,

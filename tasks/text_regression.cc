@@ -68,8 +68,8 @@ class TextRegressionTask final : public Task {
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_MSE, METRIC_PEARSON}; }
 
-  std::vector<float> Predict(absl::Span<const float> logits) const override {
-    return {logits.begin(), logits.end()};
+  Prediction Predict(const PredictionInput& of) const override {
+    return {{of.logits.begin(), of.logits.end()}, 1, {}};
   }
 
  protected:

@@ -1,6 +1,7 @@
 // One of several labels per word, such as tags of named entities. A word's label is learned, and predicted,
-// at its first token. A text with more tokens than fit becomes several examples, cut between words; entities
-// are counted in each by itself.
+// at its first token; one without a token (an uncased BERT drops some characters) is left out, also of the
+// counts. A text with more tokens than fit becomes several examples, cut between words; entities are counted
+// in each by itself.
 //
 // Statistics: confusion[kind][true positives, false positives, false negatives] for the kinds of
 // tasks/word_labels.h, then [words with the right label, words].
@@ -196,43 +197,39 @@ class TokenClassificationTask final : public Task {
   std::vector<Metric> reported_metrics() const override {
     return {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY};
   }
-  // With averages in the last rows, as in seqeval's report.
-  std::vector<LabelReport> ReportLabels(absl::Span<const std::string> labels,
-                                        const EvaluationStatistics& statistics) const override {
+  // With the averages of seqeval's report.
+  LabelTable ReportLabels(absl::Span<const std::string> labels,
+                          const EvaluationStatistics& statistics) const override {
     const std::vector<LabelCounts> counts = CountsOf(statistics);
     std::vector<LabelReport> reports = ReportsOf(counts, WordLabels(labels).kinds());
-    if (reports.empty()) return reports;
-    reports.push_back(Named(MicroAverage(counts), "micro average"));
-    reports.push_back(Named(MacroAverage(counts), "macro average"));
-    reports.push_back(Named(WeightedAverage(counts), "weighted average"));
-    return reports;
+    if (reports.empty()) return {};
+    return {std::move(reports),
+            {Named(MicroAverage(counts), "micro average"), Named(MacroAverage(counts), "macro average"),
+             Named(WeightedAverage(counts), "weighted average")}};
   }
 
   // ---- prediction ----
 
-  std::vector<float> Predict(absl::Span<const float> logits) const override { return Softmax(logits); }
-
   // The score of an entity is the mean of those of its words' labels.
-  std::vector<LabelledSpan> PredictSpans(const Example& example, const EncodedPart& part,
-                                         absl::Span<const std::string> labels,
-                                         absl::Span<const float> logits) const override {
+  Prediction Predict(const PredictionInput& of) const override {
     std::vector<int32_t> predicted;
     std::vector<float> scores;
-    for (size_t row = 0; row < part.words.size(); ++row) {
-      const std::vector<float> values = Softmax(logits.subspan(row * labels.size(), labels.size()));
+    const size_t labels = of.labels.size();
+    for (size_t row = 0; row < of.part.words.size(); ++row) {
+      const std::vector<float> values = Softmax(of.logits.subspan(row * labels, labels));
       predicted.push_back(LargestLogit(values));
       scores.push_back(values[predicted.back()]);
     }
-    std::vector<LabelledSpan> spans;
-    for (LabelledWords& words : WordLabels(labels).Read(predicted)) {
-      LabelledSpan& span = spans.emplace_back();
+    const auto place = [&](size_t row) { return of.example.words[of.part.words[row]]; };
+    Prediction prediction;
+    for (LabelledWords& words : WordLabels(of.labels).Read(predicted)) {
+      LabelledSpan& span = prediction.spans.emplace_back();
       span.label = std::move(words.label);
-      span.place = {example.words[part.words[words.begin]].begin,
-                    example.words[part.words[words.end - 1]].end};
+      span.place = {place(words.begin).begin, place(words.end - 1).end};
       for (size_t word = words.begin; word < words.end; ++word) span.score += scores[word];
       span.score /= static_cast<float>(words.end - words.begin);
     }
-    return spans;
+    return prediction;
   }
 
  protected:

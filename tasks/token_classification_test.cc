@@ -102,7 +102,7 @@ TEST_CASE("A model has all tags of the types of entities, and O; other labels as
   CHECK_THAT(std::string(labels_of({"B-PER", "noun"}).status().message()), Contains("data.label"));
 }
 
-// Counts predictions for the words of one sentence, two words to a batch's example.
+// Counts predictions for the words of one sentence.
 EvaluationStatistics Counted(const Words& labels, const std::vector<int32_t>& truth,
                              const std::vector<int32_t>& predicted) {
   std::vector<float> logits(predicted.size() * labels.size());
@@ -126,29 +126,30 @@ TEST_CASE("Entities are counted as a whole, words one by one") {
   CHECK(task.MetricValue(METRIC_LOSS, statistics) == Approx(1.2));
   EvaluationStatistics twice = statistics;
   AddStatistics(statistics, &twice);
-  const std::vector<LabelReport> reports = task.ReportLabels(kLabels, twice);
-  REQUIRE(reports.size() == 5);
+  const auto [reports, averages] = task.ReportLabels(kLabels, twice);
+  REQUIRE(reports.size() == 2);
   CHECK(reports[0].label == "LOC");
   CHECK(reports[0].recall == 0);
   CHECK(reports[0].support == 2);
   CHECK(reports[1].label == "PER");
   CHECK(reports[1].f1 == 1);
-  CHECK(reports[2].label == "micro average");
-  CHECK(reports[2].precision == Approx(0.5));
-  CHECK(reports[4].support == 4);
+  REQUIRE(averages.size() == 3);
+  CHECK(averages[0].label == "micro average");
+  CHECK(averages[0].precision == Approx(0.5));
+  CHECK(averages[2].support == 4);
 }
 
-TEST_CASE("Labels that are no tags are counted word by word") {
+TEST_CASE("Labels that are not tags are counted word by word") {
   const Words labels = {"NOUN", "VERB"};
   const EvaluationStatistics statistics = Counted(labels, {0, 1, 0, 0}, {0, 1, 1, 0});
   CHECK(TokenTask().MetricValue(METRIC_MICRO_F1, statistics) == Approx(0.75));
-  CHECK(TokenTask().ReportLabels(labels, statistics)[1].precision == Approx(0.5));
+  CHECK(TokenTask().ReportLabels(labels, statistics).labels[1].precision == Approx(0.5));
 }
 
 TEST_CASE("Without words no metric has a value") {
   for (Metric metric : {METRIC_MICRO_F1, METRIC_MACRO_F1, METRIC_ACCURACY, METRIC_LOSS})
     CHECK(std::isnan(TokenTask().MetricValue(metric, {})));
-  CHECK(TokenTask().ReportLabels(kLabels, {}).empty());
+  CHECK(TokenTask().ReportLabels(kLabels, {}).labels.empty());
 }
 
 TEST_CASE("What is predicted of words is told with its place in the text, whatever the examples") {
@@ -162,7 +163,7 @@ TEST_CASE("What is predicted of words is told with its place in the text, whatev
   const std::vector<int32_t> predicted = {4, 1, 3, 4, 0, 4, 4};
   std::vector<float> logits(predicted.size() * kLabels.size());
   for (size_t word = 0; word < predicted.size(); ++word) logits[word * kLabels.size() + predicted[word]] = 10;
-  const auto spans = TokenTask().PredictSpans(example, part, kLabels, logits);
+  const auto spans = TokenTask().Predict({example, part, kLabels, logits}).spans;
   REQUIRE(spans.size() == 2);
   CHECK(spans[0].label == "PER");
   CHECK(spans[0].place == TextSpan{1, 13});

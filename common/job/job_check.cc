@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/utf8.h"
@@ -155,6 +156,18 @@ void CheckFiles(const JobSpec& job, Problems* problems) {
   CheckFilesOnce(files, problems);
 }
 
+// Of a format whose columns have no names.
+void CheckColumnNumbers(const DataSpec& data, Problems* problems) {
+  const auto check = [&](const std::string& field, const std::string& column) {
+    int number = 0;
+    problems->AddIf(!absl::SimpleAtoi(column, &number) || number == 0, field,
+                    "expected the number of a column (", "1: the first, -1: the last) with format ",
+                    Word(data.format()), ", got '", column, "'");
+  };
+  for (int i = 0; i < data.text_size(); ++i) check(absl::StrCat("data.text[", i, "]"), data.text(i));
+  if (data.has_label()) check("data.label", data.label());
+}
+
 void CheckData(const JobSpec& job, Problems* problems) {
   const DataSpec& data = job.data();
   CheckFiles(job, problems);
@@ -167,9 +180,12 @@ void CheckData(const JobSpec& job, Problems* problems) {
                   TasksWith([](const TaskRule& other) { return !other.label_separator().empty(); }));
   const auto* min_class_count = DataSpec::descriptor()->FindFieldByName("min_class_count");
   problems->AddIf(data.min_class_count() > 0 && !rule.has_classes() && Applies(data, min_class_count),
-                  "data.min_class_count", "has no effect with task ", Word(job.task()),
-                  ": there are no classes");
+                  "data.min_class_count", "has no effect with task ", Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return other.has_classes(); }));
   const auto& text = data.text();
+  problems->AddIf(rule.one_text_column() && text.size() > 1, "data.text", "got ", text.size(),
+                  " columns; expected one with task ", Word(job.task()));
+  if (RuleOf(data.format()).text_size() > 0) CheckColumnNumbers(data, problems);
   problems->AddIf(data.has_label() && std::count(text.begin(), text.end(), data.label()) > 0, "data.label",
                   "'", data.label(), "' is also a text column: the model would read the answer");
 }

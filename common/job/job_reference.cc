@@ -134,7 +134,7 @@ std::string Row(const FieldDescriptor* field) {
                       DefaultText(field), " | ", MeaningText(rule), " |\n");
 }
 
-// " (`.tsv`)": what files of a format end in; "" for words that are no formats.
+// " (`.tsv`)": what files of a format end in; "" for words that are not formats.
 std::string ExtensionsText(const EnumValueDescriptor* word) {
   const auto& extensions = word->options().GetExtension(format_rule).extensions();
   return extensions.empty() ? "" : absl::StrCat(" (`", absl::StrJoin(extensions, "`, `"), "`)");

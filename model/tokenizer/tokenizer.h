@@ -40,9 +40,9 @@ class Tokenizer {
   // are read as U+FFFD.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
 
-  // The tokens of the words of `text`, which is valid UTF-8, with their places in it, and the special tokens
-  // around them; not cut. `words`: in order, without overlaps. Here each word is encoded by itself, and its
-  // tokens have its place.
+  // The tokens of `text`, which is valid UTF-8, with their places in it, and the special tokens around them;
+  // not cut. `words`: in order, without overlaps; what is between them may have tokens too, or none. Here
+  // each word is encoded by itself, and its tokens have its place.
   virtual Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const;
 
   // The text of `ids` without the special tokens, in the normal form that Encode saw. Ids past the vocabulary

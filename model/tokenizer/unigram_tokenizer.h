@@ -29,7 +29,7 @@ class UnigramTokenizer : public Tokenizer {
   const std::string& bytes() const override { return bytes_; }
   std::vector<NamedFile> ExportFiles(uint32_t max_length) const override;
 
-  // By id. Those that are no segments are special: never part of an encoded text, except unk.
+  // By id. Those that are not segments are special: never part of an encoded text, except unk.
   const std::vector<pipeline::UnigramPieces::Piece>& pieces() const { return pieces_; }
   LetterCase letter_case() const { return letter_case_; }
 

@@ -119,7 +119,7 @@ TEST_CASE("Models that are not supported are refused by name") {
   refused(bad, "piece 5 'a' is user-defined");
 }
 
-TEST_CASE("Bytes that are no model are refused, whatever they are") {
+TEST_CASE("Bytes that are not a model are refused, whatever they are") {
   CHECK_FALSE(LoadTokenizer("").ok());
   const std::string good = TrainedModel();
   PhiloxStream random(DeriveKey(7, "garbage"));

@@ -138,7 +138,6 @@ absl::Status ForEachTaggedSentence(const TextFile& file, const ConllColumns& col
 
 absl::StatusOr<ConllColumns> ConllColumnsOf(const DataSpec& data) {
   ConllColumns columns;
-  SHOAL_RETURN_IF_ERROR(CheckOneWordColumn(data));
   if (data.text_size() == 1) SHOAL_RETURN_IF_ERROR(ReadColumn(data.text(0), "data.text", &columns.word));
   if (data.has_label()) SHOAL_RETURN_IF_ERROR(ReadColumn(data.label(), "data.label", &columns.tag));
   return columns;

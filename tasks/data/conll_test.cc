@@ -64,7 +64,7 @@ TEST_CASE("Lines may end in CRLF, the last needs no end, and a byte order mark i
   CHECK(Read("an\tO\r\n\t\r\nox\tO\r\n") == Lines{"1: an/O", "3: ox/O"});
 }
 
-TEST_CASE("A line that starts a document is no word, and ends a sentence") {
+TEST_CASE("A line that starts a document is not a word, and ends a sentence") {
   CHECK(Read("-DOCSTART- -X- -X- O\n\nan DT O\n-DOCSTART- O\nox NN O\n") == Lines{"3: an/O", "5: ox/O"});
   CHECK(Read("-DOCSTART-\tO\n\nan\tO\n") == Lines{"3: an/O"});
 }

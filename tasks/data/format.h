@@ -17,7 +17,7 @@ namespace shoal::tasks {
 
 // What the files of a format consist of.
 enum class RecordKind {
-  kColumns,  // records with named values, of which data.text, data.label and data.group choose some
+  kColumns,  // records with named or numbered values, of which data.text, data.label and data.group choose
   kOneText,  // a single record, the whole text; a split cuts it into consecutive pieces
 };
 

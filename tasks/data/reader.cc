@@ -85,6 +85,11 @@ class Reader {
 absl::StatusOr<ExampleSet> ReadExamples(Env* env,
                                         const google::protobuf::RepeatedPtrField<std::string>& files,
                                         const DataSpec& data, const LabelReader& labels) {
+  // Checked of jobs too, but not every caller has one.
+  if (labels.reads_words() && data.text_size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.text: got ", data.text_size(), " columns; expected one, of words"));
+  }
   Reader reader(data, labels);
   for (const std::string& path : files) {
     SHOAL_ASSIGN_OR_RETURN(const std::string bytes, env->ReadFile(path));

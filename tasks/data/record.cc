@@ -110,12 +110,6 @@ class JsonRecord {
 
 }  // namespace
 
-absl::Status CheckOneWordColumn(const DataSpec& data) {
-  if (data.text_size() <= 1) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("data.text has ", data.text_size(),
-                                                 " columns; expected one, because words are in one column"));
-}
-
 absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data) {
   ColumnIndexes indexes;
   indexes.count = header.size();
@@ -149,7 +143,6 @@ absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& da
   const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return absl::InvalidArgumentError("expected a JSON object on one line");
   const JsonRecord values(object);
-  if (labels.reads_words()) SHOAL_RETURN_IF_ERROR(CheckOneWordColumn(data));
   Record record;
   for (const std::string& column : data.text()) {
     if (labels.reads_words()) {

@@ -29,9 +29,6 @@ struct ColumnIndexes {
   size_t count = 0;  // number of columns
 };
 
-// Of a task that reads words. Errors: INVALID_ARGUMENT for more than one column in data.text.
-absl::Status CheckOneWordColumn(const DataSpec& data);
-
 // Errors: INVALID_ARGUMENT when a column is missing (with the nearest name and all columns) or occurs twice.
 absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> header, const DataSpec& data);
 

@@ -1,5 +1,5 @@
-// A data file of any bytes: CSV, TSV, JSON lines or text, chosen by the first byte, read for each task that
-// takes the format. Asserted: examples have the labels that the task needs, which become its targets, and
+// A data file of any bytes, in the format that the first byte chooses, read for each task that takes the
+// format. Asserted: examples have the labels that the task needs, which become its targets, and
 // line numbers within the file, there are no more than the file can hold, and what CSV reads is read back
 // from its quoted form.
 #include <algorithm>
@@ -25,7 +25,8 @@ namespace shoal::tasks {
 namespace {
 
 constexpr char kPath[] = "data";
-constexpr DataFormat kFormats[] = {DATA_FORMAT_CSV, DATA_FORMAT_TSV, DATA_FORMAT_JSONL, DATA_FORMAT_TEXT};
+// Of the first byte: whether examples have a group; the rest chooses the format.
+constexpr uint8_t kGrouped = 0x80;
 
 using Records = std::vector<std::vector<std::string>>;
 
@@ -40,7 +41,7 @@ JobSpec Spec(DataFormat format, const Task& task, bool grouped) {
   spec.mutable_data()->add_files(kPath);
   spec.mutable_data()->set_format(format);
   spec.set_task(task.type());
-  if (FormatOf(format).records == RecordKind::kColumns) {
+  if (FormatOf(format).records == RecordKind::kColumns && RuleOf(format).text().empty()) {
     spec.mutable_data()->add_text("text");
     spec.mutable_data()->set_label("label");
     if (grouped) spec.mutable_data()->set_group("group");
@@ -126,8 +127,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace shoal;
   using namespace shoal::tasks;
   if (size == 0) return 0;
-  const DataFormat format = kFormats[data[0] % 4];
-  const bool grouped = (data[0] & 4) != 0;
+  const bool grouped = (data[0] & kGrouped) != 0;
+  const DataFormat format = Formats()[(data[0] & ~kGrouped) % Formats().size()].format;
   MemoryFiles files;
   std::string& text = files[kPath];
   text.assign(reinterpret_cast<const char*>(data) + 1, size - 1);

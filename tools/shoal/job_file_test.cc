@@ -22,7 +22,7 @@ TEST_CASE("A data file that can't be opened is told with its field, in whichever
   CHECK(CheckDataFiles(PosixEnv(), job).ok());
   *files->Add() = missing;
   CHECK(CheckDataFiles(PosixEnv(), job).message() ==
-        absl::StrCat(field, ": can't open ", missing, ": No such file or directory"));
+        absl::StrCat(field, "[1]: can't open ", missing, ": No such file or directory"));
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ absl::Status Evaluate(const ModelFlags& flags) {
   const std::vector<std::string>& labels = loaded.classifier->config().labels;
   if (flags.json) {
     Json json = EvaluationJson(task, statistics);
-    json["labels"] = LabelsJson(task, labels, statistics);
+    AddLabels(task, labels, statistics, &json);
     absl::FPrintF(stdout, "%s\n", json.dump(2));
   } else {
     PrintEvaluation(task, labels, statistics, stdout);
@@ -140,12 +140,13 @@ std::vector<size_t> CharactersOf(const std::string& text) {
   return begins;
 }
 
-void PrintSpans(const ModelFlags& flags, const tasks::Classifier::Prediction& prediction) {
-  const std::vector<size_t> at = CharactersOf(prediction.text);
-  Json json = {{"text", prediction.text}, {"spans", Json::array()}};
-  for (const tasks::LabelledSpan& span : prediction.spans) {
+void PrintSpans(const ModelFlags& flags, const std::string& text,
+                const std::vector<tasks::LabelledSpan>& spans) {
+  const std::vector<size_t> at = CharactersOf(text);
+  Json json = {{"text", text}, {"spans", Json::array()}};
+  for (const tasks::LabelledSpan& span : spans) {
     const size_t begin = at[span.place.begin];
-    const std::string part = prediction.text.substr(begin, at[span.place.end] - begin);
+    const std::string part = text.substr(begin, at[span.place.end] - begin);
     json["spans"].push_back({{"label", span.label},
                              {"begin", span.place.begin},
                              {"end", span.place.end},
@@ -159,17 +160,17 @@ void PrintSpans(const ModelFlags& flags, const tasks::Classifier::Prediction& pr
   if (flags.json) {
     absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
   } else {
-    absl::FPrintF(stdout, " %s\n", prediction.text);
+    absl::FPrintF(stdout, " %s\n", text);
   }
 }
 
-void PrintPrediction(const ModelFlags& flags, const tasks::Classifier& classifier, const std::string& text,
-                     const std::vector<float>& values) {
-  const std::vector<std::string>& labels = classifier.config().labels;
+void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels, const std::string& text,
+                 const tasks::Prediction& prediction) {
+  const std::vector<float>& values = prediction.values;
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
-  order.resize(std::min(order.size(), flags.top > 0 ? flags.top : classifier.task().Chosen(values)));
+  order.resize(std::min(order.size(), flags.top > 0 ? flags.top : prediction.chosen));
   if (flags.json) {
     Json json = {{"text", text}, {"predictions", Json::array()}};
     for (size_t i : order) json["predictions"].push_back({{"label", labels[i]}, {"value", values[i]}});
@@ -182,22 +183,28 @@ void PrintPrediction(const ModelFlags& flags, const tasks::Classifier& classifie
   absl::FPrintF(stdout, " %s\n", text);
 }
 
+absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& text) {
+  const tasks::Classifier::OfText of = classifier->Predict(text);
+  if (!of.prediction.values.empty()) {
+    PrintLabels(flags, classifier->config().labels, text, of.prediction);
+    return absl::OkStatus();
+  }
+  if (flags.top > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--top: ", flags.model, " labels parts of a text, and all that it finds are shown"));
+  }
+  PrintSpans(flags, of.text, of.prediction.spans);
+  return absl::OkStatus();
+}
+
 absl::Status Predict(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
-  const bool of_words = loaded.classifier->task().target_kind() == TargetKind::kTokenClasses;
-  if (of_words && flags.top > 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--top: ", flags.model, " labels words, and every label that it finds is shown"));
-  }
-  const auto predict = [&](const std::string& text) {
-    const tasks::Classifier::Prediction prediction = loaded.classifier->Predict(text);
-    if (of_words) return PrintSpans(flags, prediction);
-    PrintPrediction(flags, *loaded.classifier, text, prediction.values);
-  };
-  for (const std::string& text : flags.texts) predict(text);
+  for (const std::string& text : flags.texts)
+    SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.classifier.get(), text));
   if (!flags.texts.empty()) return absl::OkStatus();
   // Output that can't be written is reported by main.
-  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);) predict(line);
+  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);)
+    SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.classifier.get(), line));
   return absl::OkStatus();
 }
 

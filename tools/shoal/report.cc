@@ -43,10 +43,22 @@ std::vector<Metric> MetricsToReport(TaskType type) {
   return task == nullptr ? std::vector<Metric>() : task->reported_metrics();
 }
 
-std::vector<tasks::LabelReport> ReportLabels(TaskType type, const std::vector<std::string>& labels,
-                                             const EvaluationStatistics& statistics) {
+tasks::LabelTable ReportLabels(TaskType type, const std::vector<std::string>& labels,
+                               const EvaluationStatistics& statistics) {
   const tasks::Task* const task = tasks::FindTask(type);
-  return task == nullptr ? std::vector<tasks::LabelReport>() : task->ReportLabels(labels, statistics);
+  return task == nullptr ? tasks::LabelTable() : task->ReportLabels(labels, statistics);
+}
+
+Json RowsJson(const std::vector<tasks::LabelReport>& rows) {
+  Json json = Json::array();
+  for (const tasks::LabelReport& row : rows) {
+    json.push_back({{"label", row.label},
+                    {"precision", NumberOrNull(row.precision)},
+                    {"recall", NumberOrNull(row.recall)},
+                    {"f1", NumberOrNull(row.f1)},
+                    {"support", row.support}});
+  }
+  return json;
 }
 
 const EvaluationRecord* TestRecord(const Job& job) {
@@ -100,17 +112,11 @@ Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics) {
   return json;
 }
 
-Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
-                const EvaluationStatistics& statistics) {
-  Json json = Json::array();
-  for (const tasks::LabelReport& report : ReportLabels(task, labels, statistics)) {
-    json.push_back({{"label", report.label},
-                    {"precision", NumberOrNull(report.precision)},
-                    {"recall", NumberOrNull(report.recall)},
-                    {"f1", NumberOrNull(report.f1)},
-                    {"support", report.support}});
-  }
-  return json;
+void AddLabels(TaskType task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics,
+               Json* json) {
+  const tasks::LabelTable table = ReportLabels(task, labels, statistics);
+  (*json)["labels"] = RowsJson(table.labels);
+  if (!table.averages.empty()) (*json)["averages"] = RowsJson(table.averages);
 }
 
 Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
@@ -147,7 +153,7 @@ Json ReportJson(const Job& job) {
   json["workers"] = job.view().slots_size();
   if (const EvaluationRecord* test = TestRecord(job)) {
     json["test"] = EvaluationJson(job.spec().task(), test->statistics());
-    json["labels"] = LabelsJson(job.spec().task(), LabelsOf(job), test->statistics());
+    AddLabels(job.spec().task(), LabelsOf(job), test->statistics(), &json);
   }
   json["validation"] = Json::array();
   for (const EvaluationRecord& evaluation : job.evaluations()) {
@@ -162,16 +168,20 @@ Json ReportJson(const Job& job) {
 
 void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out) {
-  const std::vector<tasks::LabelReport> reports = ReportLabels(task, labels, statistics);
+  const tasks::LabelTable table = ReportLabels(task, labels, statistics);
   size_t width = kLeastLabelWidth;
-  for (const tasks::LabelReport& report : reports)
-    width = std::max(width, std::min(report.label.size(), kMaxLabelWidth));
-  if (!reports.empty())
-    absl::FPrintF(out, "%-*s  precision  recall      f1  examples\n", static_cast<int>(width), "label");
-  for (const tasks::LabelReport& report : reports) {
-    absl::FPrintF(out, "%-*s  %9s  %6s  %6s  %8d\n", static_cast<int>(width), PlainLine(report.label),
-                  NumberOrDash(report.precision, 3), NumberOrDash(report.recall, 3),
-                  NumberOrDash(report.f1, 3), report.support);
+  for (const auto* rows : {&table.labels, &table.averages}) {
+    for (const tasks::LabelReport& row : *rows)
+      width = std::max(width, std::min(row.label.size(), kMaxLabelWidth));
+  }
+  if (!table.labels.empty())
+    absl::FPrintF(out, "%-*s  precision  recall      f1   support\n", static_cast<int>(width), "label");
+  for (const auto* rows : {&table.labels, &table.averages}) {
+    for (const tasks::LabelReport& row : *rows) {
+      absl::FPrintF(out, "%-*s  %9s  %6s  %6s  %8d\n", static_cast<int>(width), PlainLine(row.label),
+                    NumberOrDash(row.precision, 3), NumberOrDash(row.recall, 3), NumberOrDash(row.f1, 3),
+                    row.support);
+    }
   }
   for (Metric metric : MetricsToReport(task))
     absl::FPrintF(out, "%s %s  ", MetricName(metric),

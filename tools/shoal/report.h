@@ -24,10 +24,11 @@ std::string NumberOrDash(double value, int digits);
 // Metrics of an evaluation: those that the task reports, loss and examples. Numbers that are not finite are
 // null. A task that is unknown here (of a newer scheduler) has no metrics of its own.
 Json EvaluationJson(TaskType task, const EvaluationStatistics& statistics);
-// One entry per row of the task's table: label, precision, recall, f1, support. A ratio of nothing (the
-// recall of a label that no example has) is null; in the table, a dash.
-Json LabelsJson(TaskType task, const std::vector<std::string>& labels,
-                const EvaluationStatistics& statistics);
+// Adds "labels", and "averages" if the task has some, each an array with an entry per row of the task's
+// table: label, precision, recall, f1, support. A ratio of nothing (the recall of a label that no example
+// has) is null; in the table, a dash.
+void AddLabels(TaskType task, const std::vector<std::string>& labels, const EvaluationStatistics& statistics,
+               Json* json);
 
 // A line of metrics.jsonl; null for events that have none.
 Json MetricsLine(const JobSpec& spec, const JobEvent& event);

@@ -115,9 +115,26 @@ TEST_CASE("A label without examples has dashes in the table, and null for script
       [&](std::FILE* out) { PrintEvaluation(TASK_TEXT_CLASSIFICATION, labels, statistics, out); });
   CHECK_THAT(printed, Contains("\nseen       1.000   1.000   1.000         3\n") &&
                           Contains("\nrare           -       -       -         0\n"));
-  const Json json = LabelsJson(TASK_TEXT_CLASSIFICATION, labels, statistics);
-  CHECK(json[0]["f1"] == 1);
-  for (const char* ratio : {"precision", "recall", "f1"}) CHECK(json[1][ratio].is_null());
+  Json json;
+  AddLabels(TASK_TEXT_CLASSIFICATION, labels, statistics, &json);
+  CHECK(json["labels"][0]["f1"] == 1);
+  for (const char* ratio : {"precision", "recall", "f1"}) CHECK(json["labels"][1][ratio].is_null());
+  CHECK_FALSE(json.contains("averages"));
+}
+
+TEST_CASE("Averages are beside the labels, which may have the same names") {
+  EvaluationStatistics statistics;
+  for (int cell : {3, 1, 0, 1, 0, 1, 8, 9}) statistics.add_confusion(cell);
+  const std::vector<std::string> labels = {"B-macro average", "B-PER", "I-macro average", "I-PER", "O"};
+  const std::string printed = PrintedText(
+      [&](std::FILE* out) { PrintEvaluation(TASK_TOKEN_CLASSIFICATION, labels, statistics, out); });
+  CHECK_THAT(printed, Contains("support\n") && Contains("\nweighted average "));
+  Json json;
+  AddLabels(TASK_TOKEN_CLASSIFICATION, labels, statistics, &json);
+  REQUIRE(json["labels"].size() == 2);
+  CHECK(json["labels"][1]["label"] == "macro average");
+  REQUIRE(json["averages"].size() == 3);
+  CHECK(json["averages"][0]["support"] == 5);
 }
 
 TEST_CASE("A metric that has no value is a dash") {

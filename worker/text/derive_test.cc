@@ -210,7 +210,7 @@ TEST_CASE("Labels of words become a model that predicts them, with a vocabulary 
   INFO(loaded.status());
   REQUIRE(loaded.ok());
   // The model is not trained: whatever it predicts is a part of the text with a label.
-  for (const tasks::LabelledSpan& span : (*loaded)->Predict("Ada saw Oslo").spans) {
+  for (const tasks::LabelledSpan& span : (*loaded)->Predict("Ada saw Oslo").prediction.spans) {
     CHECK((span.label == "PER" || span.label == "LOC"));
     CHECK(span.place.end <= 12);
   }
@@ -374,9 +374,9 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
     if (i < 50) long_text += "rain ";
     longer_text += "rain ";
   }
-  CHECK(model->Predict(long_text).values == model->Predict(longer_text).values);
-  CHECK(cut->Predict(long_text).values == cut->Predict(longer_text).values);
-  CHECK(model->Predict(long_text).values != cut->Predict(long_text).values);
+  CHECK(model->Predict(long_text).prediction.values == model->Predict(longer_text).prediction.values);
+  CHECK(cut->Predict(long_text).prediction.values == cut->Predict(longer_text).prediction.values);
+  CHECK(model->Predict(long_text).prediction.values != cut->Predict(long_text).prediction.values);
   CHECK(model->Predict("rain").values == cut->Predict("rain").values);
 
   CompleteJob(&job);

@@ -88,7 +88,7 @@ absl::Status EncodeLines(const PipelineTokenizer& tokenizer) {
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
     const Json input = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!IsInput(input)) return absl::InvalidArgumentError(absl::StrCat("line ", number, " is no input"));
+    if (!IsInput(input)) return absl::InvalidArgumentError(absl::StrCat("line ", number, " is not an input"));
     const std::string text = input["text"];
     const bool special = input.value("special", true);
     const Encoding encoding = input.contains("pair")

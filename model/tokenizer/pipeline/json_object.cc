@@ -119,7 +119,7 @@ absl::Status JsonObject::Finish() {
 
 absl::Status UnsupportedType(const JsonObject& object, absl::string_view type,
                              absl::Span<const char* const> known) {
-  // The error that the value is no object or has no type.
+  // The error that the value is not an object or has no type.
   if (const absl::Status status = JsonObject(object).Finish(); type.empty() && !status.ok()) return status;
   return InvalidAt(object.PathOf("type"),
                    absl::StrCat("is '", ToQuoted(type), "', which is not supported; expected ",

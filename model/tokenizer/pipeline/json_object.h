@@ -34,7 +34,7 @@ absl::Status InvalidAt(absl::string_view path, absl::string_view what);
 std::string Quoted(const Json& value);
 
 // The fields of one object. The first error is kept and returned by Finish(); after it (and for a value that
-// is no object) every getter returns its default. One thread.
+// is not an object) every getter returns its default. One thread.
 class JsonObject {
  public:
   explicit JsonObject(JsonPlace place);

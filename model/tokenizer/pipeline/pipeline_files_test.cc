@@ -58,7 +58,7 @@ TEST_CASE("A value of the wrong kind is named with what was expected") {
   CHECK(ErrorOf(R"("decoder": {"type": "Metaspace", "replacement": "ab"})") ==
         "tokenizer.json: decoder.replacement is 'ab', expected one character");
   CHECK(ErrorOf(R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed"})") ==
-        "tokenizer.json: pre_tokenizer.pattern.Regex is '(', which is no regular expression of ICU's syntax "
+        "tokenizer.json: pre_tokenizer.pattern.Regex is '(', which is not a regular expression of ICU's syntax "
         "(U_REGEX_MISMATCHED_PAREN)");
   CHECK(ErrorOf(R"("normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"})") ==
         "tokenizer.json: normalizer.precompiled_charsmap is a map of 3 bytes with a trie of 0, expected a "
@@ -93,7 +93,7 @@ TEST_CASE("A file that could make texts huge is refused") {
   CHECK_THAT(ErrorOf(absl::StrCat("\"normalizer\": ", nested)), Catch::Contains("nested"));
 }
 
-TEST_CASE("Bytes that are no file are an error") {
+TEST_CASE("Bytes that are not a file are an error") {
   for (const char* bytes : {"", "{", "[]", "null", "{}", "\xFF", "{\"model\": null}"}) {
     INFO(bytes);
     CHECK(LoadTokenizerJson(bytes).status().code() == absl::StatusCode::kInvalidArgument);

@@ -121,7 +121,7 @@ absl::StatusOr<std::unique_ptr<Pattern>> MakeRegex(const std::string& regex) {
   std::unique_ptr<icu::RegexPattern> compiled(icu::RegexPattern::compile(pattern, kFlags, where, error));
   if (U_FAILURE(error)) {
     return absl::InvalidArgumentError(absl::StrCat("is '", ToQuoted(regex),
-                                                   "', which is no regular expression of ICU's syntax (",
+                                                   "', which is not a regular expression of ICU's syntax (",
                                                    u_errorName(error), ")"));
   }
   return std::make_unique<RegexMatcher>(std::move(compiled));

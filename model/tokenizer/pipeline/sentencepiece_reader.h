@@ -8,7 +8,7 @@
 
 namespace shoal::model::pipeline {
 
-// Safe for any bytes. Errors: INVALID_ARGUMENT, with the reason, when they are no model, it is not of type
+// Safe for any bytes. Errors: INVALID_ARGUMENT, with the reason, when they are not a model, it is not of type
 // unigram, it ends words rather than beginning them with a space, or a piece is empty or not UTF-8.
 absl::StatusOr<SentencePieceModel> ParseSentencePieceModel(absl::string_view bytes);
 

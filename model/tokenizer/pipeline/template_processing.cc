@@ -60,7 +60,7 @@ class TemplateProcessing : public PostProcessor {
 absl::StatusOr<SpecialIds> ParseSpecialIds(const JsonPlace& place) {
   SpecialIds result;
   if (!place.value->is_object())
-    return InvalidAt(place.path, "is no object, expected special tokens by name");
+    return InvalidAt(place.path, "is not an object, expected special tokens by name");
   for (const auto& [name, value] : place.value->items()) {
     JsonObject token({&value, absl::StrCat(place.path, ".", name), place.depth + 1});
     token.Ignore("id");
