@@ -119,10 +119,11 @@ void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& r
 }
 
 void JobRun::OnOutdated(absl::Time now, const Member& member, const JobRefused& report) {
+  // Of a former training it may be repeated after the node has begun to prepare for this one.
+  if (TrainingId(report.outdated_training()) != TrainingId(view().training_id())) return;
   roll_call_.OnDropped(member.id);
   rollout_.OnDropped(member.id);
-  if (TrainingId(report.outdated_training()) == TrainingId(view().training_id()))
-    BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
+  BeginAnotherTraining(now, absl::StrCat(member.name, " has had a newer view: ", report.reason()));
 }
 
 // Nodes have had views that this store does not know, with the same numbers as those to come, and restore
@@ -263,6 +264,7 @@ void JobRun::Advance(absl::Time now) {
   // Whether the time up to now counts depends on which nodes were present, so this comes before nodes are
   // placed again.
   metrics_.CountRunningTime(now, placed_ && state_ == JOB_STATE_RUNNING);
+  roll_call_.Watch(now);
   if (state_ == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
   // Everything else depends on the plan. A plan that most workers contradict is dropped before anybody is
   // offered it.
@@ -357,7 +359,10 @@ void JobRun::PlaceNodes(absl::Time now) {
       return Apply(now, *waits);
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
-  if (!plan.placed) return Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));
+  if (!plan.placed) {
+    EndIf(now, roll_call_.Hopeless(now, /*started=*/rollout_.has_view()));
+    return ended() ? void() : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));
+  }
   placed_ = true;
   if (!plan.restores && state_ == JOB_STATE_RUNNING) {
     const std::string& write_trouble = checkpoints_.write_trouble();

@@ -33,6 +33,7 @@ struct Flags {
   uint32_t heartbeat_ms = 500;
   uint32_t session_grace_ms = 400;
   uint32_t derive_patience_ms = 10000;
+  bool fixed_nodes = false;
   uint32_t storage_patience_ms = 600000;
 };
 
@@ -48,6 +49,7 @@ absl::Status Run(const Flags& flags) {
   options.core.session_grace = absl::Milliseconds(flags.session_grace_ms);
   options.core.derive_patience = absl::Milliseconds(flags.derive_patience_ms);
   options.core.storage_patience = absl::Milliseconds(flags.storage_patience_ms);
+  options.core.fixed_nodes = flags.fixed_nodes;
   SHOAL_ASSIGN_OR_RETURN(const std::string state_dir, AbsolutePath(flags.state_dir));
   options.core.checkpoint_root = JoinPath(state_dir, "checkpoints");
   if (!flags.checkpoint_dir.empty()) {
@@ -97,6 +99,8 @@ int main(int argc, char** argv) {
   shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
                          shoal::scheduler::kLongestMs,
                          "How long a job waits for a worker that can prepare it once all have refused");
+  app.add_flag("--fixed-nodes", flags.fixed_nodes,
+               "No other nodes will come: a job that those that are there can't do fails soon");
   shoal::AddNumberOption(
       &app, "--storage-patience-ms", &flags.storage_patience_ms, 0, shoal::scheduler::kLongestMs,
       "How long a job that can do nothing else waits, before it fails, for checkpoint storage "

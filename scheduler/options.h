@@ -75,8 +75,10 @@ struct SchedulerOptions {
   absl::Duration PauseAfter(uint32_t failures) const {
     return std::min(refused_again * (1u << std::min(failures, 20u)), refused_again_longest);
   }
-  // When no worker can prepare a job, how long to keep asking, counted from the first refusal.
+  // When no worker can prepare a job, or do its work, how long to keep asking.
   absl::Duration derive_patience = absl::Seconds(10);
+  // No other nodes will come: what those that are there can't do, nobody can.
+  bool fixed_nodes = false;
   // When no checkpoint can be written or read because the disk is full or its storage is missing, how long a
   // job that needs one waits before it fails.
   absl::Duration storage_patience = absl::Minutes(10);

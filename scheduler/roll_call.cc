@@ -13,6 +13,8 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 const char* RoleText(NodeRole role) { return role == NODE_ROLE_SERVER ? "server" : "worker"; }
 
+constexpr NodeRole kRoles[] = {NODE_ROLE_SERVER, NODE_ROLE_WORKER};
+
 }  // namespace
 
 void RollCall::Load(const JobStateRecord& record) {
@@ -22,6 +24,13 @@ void RollCall::Load(const JobStateRecord& record) {
 }
 
 // ---- what has happened ----
+
+void RollCall::OnNodeLost(NodeId node) {
+  nodes_.erase(node);
+  const bool none_left = std::none_of(nodes_.begin(), nodes_.end(),
+                                      [](const auto& entry) { return entry.second.failed_restores > 0; });
+  if (none_left) first_failed_restore_ = absl::InfiniteFuture();
+}
 
 void RollCall::OnPrepared(NodeId node) {
   Candidate& candidate = nodes_[node];
@@ -42,8 +51,6 @@ RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, cons
   node.untold |= news;
   // An error in spec or data may be about to fail the job, and would be told as its reason.
   if (!report.fatal() || job_.has_plan()) TellRefusals(now);
-  if (failed && NobodyCan(now, NODE_ROLE_WORKER, /*started=*/true))
-    return {failed, absl::StrCat("no worker can do the work", RefusalsText(NODE_ROLE_WORKER))};
   return {failed, std::nullopt};
 }
 
@@ -198,6 +205,24 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
   }
 }
 
+// A node whose session is being renewed counts as long as its lease does.
+void RollCall::Watch(absl::Time now) {
+  for (NodeRole role : kRoles) {
+    bool some_unable = false, some_able = false;
+    for (const auto& [id, member] : context_.members.all()) {
+      if (member.join.role() != role || member.leaving) continue;
+      const bool unable = Find(id).IsUnable();
+      some_unable |= unable;
+      some_able |= !unable && context_.watch.Suspect(id) == nullptr;
+    }
+    if (some_unable && !some_able) {
+      nobody_since_.emplace(role, now);
+    } else {
+      nobody_since_.erase(role);
+    }
+  }
+}
+
 std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
   const size_t servers = CountUsable(NODE_ROLE_SERVER), workers = CountUsable(NODE_ROLE_WORKER);
   const ClusterSpec& wants = job_.spec().cluster();
@@ -206,11 +231,7 @@ std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
     enough_since_ = absl::InfiniteFuture();
     // Others have been gone for as long as a lease, so they may not come back at all.
     if (!first && now - some_since_ >= context_.options.lease + context_.options.settle) return std::nullopt;
-    for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
-      const size_t there = role == NODE_ROLE_SERVER ? servers : workers;
-      if (there < (first ? Minimum(role) : 1) && NobodyCan(now, role, /*started=*/!first))
-        return StepResult{absl::StrCat("no ", RoleText(role), " can take part", RefusalsText(role))};
-    }
+    if (Failure hopeless = Hopeless(now, /*started=*/!first)) return StepResult{std::move(hopeless)};
     return StepResult{
         std::nullopt,
         absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
@@ -287,26 +308,32 @@ std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
 }
 
 bool RollCall::NobodyCan(absl::Time now, NodeRole role, bool started) const {
-  const auto is_unable = [](const Candidate& node) { return node.failures + node.refusals >= kMaxAttempts; };
-  absl::Time since = absl::InfiniteFuture();
-  for (const auto& [id, node] : nodes_) {
-    if (is_unable(node)) since = std::min(since, node.unable_since);
-  }
-  uint32_t unable = 0;
-  absl::Duration longest;  // for which one of them has been unable
+  const auto since = nobody_since_.find(role);
+  if (since == nobody_since_.end()) return false;
+  uint32_t unable = 0, failed = 0, suspect = 0;
   for (const auto& [id, member] : context_.members.all()) {
-    if (member.join.role() != role || !member.connected || member.leaving) continue;
+    if (member.join.role() != role || member.leaving) continue;
     const Candidate& node = Find(id);
-    if (!is_unable(node)) {
-      if (IsAwaited(now, id, since)) return false;
-      continue;
-    }
-    ++unable;
-    longest = std::max(longest, now - node.unable_since);
+    ++(node.IsUnable() ? unable : suspect);
+    failed += node.IsUnable() && node.failures > 0 ? 1 : 0;
   }
-  if (unable == 0 || longest < context_.options.derive_patience) return false;
-  // Others may be about to come back, but not for ever.
-  return unable >= Minimum(role) || (started && longest >= context_.options.storage_patience);
+  const SchedulerOptions& options = context_.options;
+  if (!started && !options.fixed_nodes && unable < Minimum(role)) return false;
+  const bool enough = options.fixed_nodes || (started ? failed : unable) >= Minimum(role);
+  return now - since->second >= (enough && suspect == 0 ? options.derive_patience : options.storage_patience);
+}
+
+Failure RollCall::Hopeless(absl::Time now, bool started) const {
+  for (NodeRole role : kRoles) {
+    if (!NobodyCan(now, role, started)) continue;
+    const bool failed = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
+      const Member* const member = context_.members.Find(entry.first);
+      return entry.second.failures > 0 && member != nullptr && member->join.role() == role;
+    });
+    return absl::StrCat("no ", RoleText(role), failed ? " can do the work" : " can take part",
+                        RefusalsText(role));
+  }
+  return std::nullopt;
 }
 
 std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {
@@ -327,7 +354,7 @@ std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {
 std::vector<NodeId> RollCall::Debtors() const {
   std::vector<NodeId> unanswered;
   // Nodes of a role that the job lacks, if their answers could be enough; otherwise it waits for more nodes.
-  for (NodeRole role : {NODE_ROLE_SERVER, NODE_ROLE_WORKER}) {
+  for (NodeRole role : kRoles) {
     size_t there = CountUsable(role);
     if (there >= Minimum(role)) continue;
     for (const auto& [id, member] : context_.members.all()) {

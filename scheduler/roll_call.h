@@ -33,12 +33,12 @@ class RollCall {
 
   // ---- what has happened ----
   void OnSessionOpened(NodeId node) { nodes_[node].offered = false; }
-  void OnNodeLost(NodeId node) { nodes_.erase(node); }
+  void OnNodeLost(NodeId node);
   // The node holds the job, with its plan.
   void OnPrepared(NodeId node);
   struct Refusal {
-    bool work_failed = false;  // work of the view has failed: a new view is needed, if only to retry
-    Failure failure = std::nullopt;
+    bool work_failed = false;        // work of the view has failed: a new view is needed, if only to retry
+    Failure failure = std::nullopt;  // the job is wrong: nobody can take part
   };
   // `at_work`: the node has slots in the current view.
   // Users are told the reason, except, as long as there is no plan, of an error in spec or data.
@@ -73,6 +73,9 @@ class RollCall {
   std::set<NodeId> Close();
 
   // ---- steps ----
+  // First, whenever time has passed or something has happened: notes since when nobody of a role can take
+  // part.
+  void Watch(absl::Time now);
   // Asks the worker, if it is connected, to derive the plan, unless it owes an answer or refused a moment
   // ago. `derivation`: as in PrepareJob.
   void AskToDerive(absl::Time now, const Member& worker, uint32_t derivation);
@@ -109,10 +112,14 @@ class RollCall {
 
   // ---- what is known of all ----
   size_t CountPrepared() const;
-  // Whether there are as many nodes of that role as the job wants, and all of them have failed or refused
-  // often enough, for long enough. Of a job that has `started`, also when there are fewer, and they have for
-  // longer than others are waited for (storage_patience).
+  // Whether nobody of that role has been able to take part for so long that the job must fail: all have
+  // refused or failed kMaxAttempts times in a row, or are suspect. How long depends on whether others may
+  // come that can. `started`: the job has had a view, so some could; then only as many as the job wants that
+  // fail at its work show soon (derive_patience) that nobody can. Otherwise those that could may come back
+  // (storage_patience). Before that, fewer than the job wants are waited for for any time.
   bool NobodyCan(absl::Time now, NodeRole role, bool started) const;
+  // The same of each role: why the job must fail.
+  Failure Hopeless(absl::Time now, bool started) const;
   // All members, as input for ViewPlanner.
   std::vector<PlannedNode> PlannedNodes(absl::Time now) const;
   // Which nodes of that role, or of any, can't take part or have failed: "; worker-2 can't take part: ..."
@@ -135,6 +142,8 @@ class RollCall {
     uint32_t failed_restores = 0;                   // (server)
     RestoreTrouble trouble = RESTORE_TROUBLE_NONE;  // of the last failed restore
     absl::Time aside_until = absl::InfinitePast();  // it owed something while the job made no progress
+
+    bool IsUnable() const { return failures + refusals >= kMaxAttempts; }
   };
 
   const Candidate& Find(NodeId node) const;
@@ -156,6 +165,7 @@ class RollCall {
   // Since when enough nodes are prepared for a view whose nodes are chosen afresh, and one of each role.
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
+  std::map<NodeRole, absl::Time> nobody_since_;               // by role; absent: somebody can take part
 };
 
 }  // namespace shoal::scheduler

@@ -67,23 +67,79 @@ TEST_CASE("After all servers were lost, a view waits for enough nodes as long as
   CHECK(f.roll_call.NotReady(f.now, false));
 }
 
-TEST_CASE("Fewer nodes than the job wants, all of which fail, end it once it has started, but not soon") {
-  Fixture f;
-  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
-  const Member &worker = f.Join(1, NODE_ROLE_WORKER), &server = f.Join(2, NODE_ROLE_SERVER);
-  for (int i = 0; i < 3; ++i) f.Refused(server);
-  f.now += f.options.storage_patience;  // that one server can't does not count for workers
-  for (int i = 0; i < 3; ++i) {
-    f.roll_call.OnPrepared(worker.id);
-    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+// Lets `node` fail its work, or refuse the job, as often as it takes.
+void MakeUnable(Fixture* f, const Member& node, bool at_work) {
+  for (uint32_t i = 0; i < kMaxAttempts; ++i) {
+    if (at_work) f->roll_call.OnPrepared(node.id);
+    f->Refused(node, /*fatal=*/false, at_work);
   }
-  f.now += f.options.derive_patience;
-  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/true));
-  f.now += f.options.storage_patience;
-  CHECK(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/true));
-  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_WORKER, /*started=*/false));
-  f.roll_call.OnNodeLost(server.id);
-  CHECK_FALSE(f.roll_call.NobodyCan(f.now, NODE_ROLE_SERVER, /*started=*/true));
+  f->roll_call.Watch(f->now);
+}
+
+bool NobodyCan(Fixture* f, absl::Duration later, bool started = true, NodeRole role = NODE_ROLE_WORKER) {
+  f->now += later;
+  f->roll_call.Watch(f->now);
+  return f->roll_call.NobodyCan(f->now, role, started);
+}
+
+TEST_CASE(
+    "When as many workers as the job wants fail at its work, it ends soon; fewer end it, but not soon") {
+  Fixture f;
+  const uint32_t wanted = GENERATE(1u, 2u);
+  f.job.mutable_spec()->mutable_cluster()->set_min_workers(wanted);
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  MakeUnable(&f, worker, /*at_work=*/true);
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2));
+  CHECK(NobodyCan(&f, f.options.derive_patience) == (wanted == 1));
+  CHECK(NobodyCan(&f, f.options.storage_patience));
+  CHECK_THAT(*f.roll_call.Hopeless(f.now, /*started=*/true), Contains("no worker can do the work; worker-1"));
+  CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false) == (wanted == 1));
+}
+
+TEST_CASE("A node that has long been unable does not shorten how long those that could are waited for") {
+  Fixture f;
+  const Member &bystander = f.Join(1, NODE_ROLE_WORKER), &worker = f.Join(2, NODE_ROLE_WORKER);
+  f.roll_call.OnPrepared(worker.id);
+  MakeUnable(&f, bystander, GENERATE(false, true));
+  const Member& server = f.Join(3, NODE_ROLE_SERVER);
+  MakeUnable(&f, server, /*at_work=*/false);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+  const NodeId gone = worker.id;
+  SECTION("until they are lost") {
+    f.members.Remove(gone, &f.out);
+    f.roll_call.OnNodeLost(gone);
+  }
+  SECTION("until they leave") { f.members.Leaving(f.members.Find(gone), &f.out); }
+  CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2));
+  CHECK(NobodyCan(&f, f.options.storage_patience));
+}
+
+TEST_CASE("Workers that only refuse end a job that others worked on, but not soon") {
+  Fixture f;
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/false);
+  CHECK_FALSE(NobodyCan(&f, 2 * f.options.derive_patience));
+  CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false));
+  CHECK(NobodyCan(&f, f.options.storage_patience));
+  CHECK_THAT(*f.roll_call.Hopeless(f.now, /*started=*/true), Contains("no worker can take part; worker-1"));
+}
+
+TEST_CASE("Where no other nodes will come, what those that are there can't do ends the job at once") {
+  Fixture f;
+  f.options.fixed_nodes = true;
+  f.options.derive_patience = absl::ZeroDuration();
+  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), GENERATE(false, true));
+  CHECK(NobodyCan(&f, absl::ZeroDuration(), GENERATE(false, true)));
+}
+
+TEST_CASE("A worker whose session is being renewed may still do the work") {
+  Fixture f;
+  const Member &broken = f.Join(1, NODE_ROLE_WORKER), &worker = f.Join(2, NODE_ROLE_WORKER);
+  f.roll_call.OnPrepared(worker.id);
+  f.members.SessionBroken(f.now, f.members.Find(worker.id));
+  MakeUnable(&f, broken, /*at_work=*/true);
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience));
 }
 
 TEST_CASE("An offer is repeated if it is not answered, and in a new session") {
@@ -156,7 +212,11 @@ TEST_CASE("Servers that can't load stand aside, until all have tried often and f
   CHECK_FALSE(f.roll_call.IsPrepared(one.id));
   f.now += f.options.derive_patience;
   CHECK(fail(one, trouble) == expected);
-  f.roll_call.OnLoaded(other.id);
+  SECTION("one has loaded") { f.roll_call.OnLoaded(other.id); }
+  SECTION("all of them are gone, and others have come") {
+    for (const Member* server : {&one, &other}) f.roll_call.OnNodeLost(server->id);
+    f.roll_call.OnPrepared(one.id);  // as a new one with this id
+  }
   CHECK(fail(one, trouble) == Outcome::kOthersTry);
 }
 

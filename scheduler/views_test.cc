@@ -171,6 +171,10 @@ TEST_CASE(
   REQUIRE(h.Report(s, former).ok());
   refuse(w, before.training_id());  // it does not know the new one yet
   h.Prepared(w);
+  // Repeated by a server that counts as one that has prepared, and holds shards.
+  h.Pass(absl::Seconds(1), {s, w});
+  refuse(s, before.training_id());
+  CHECK(h.CurrentView().restore().restore_id() == next.restore().restore_id());
   h.Pass(absl::Seconds(1), {s, w});
   CHECK(h.CurrentView().training_id() == next.training_id());
   h.Installed(s, h.CurrentView().view());

@@ -42,7 +42,7 @@ void ServerJobs::OnJoined(NodeId self) { self_ = self; }
 
 void ServerJobs::OnSessionOpened() {
   refused_ = JobId(0);
-  if (outdated_) options_.report(*outdated_);
+  if (outdated_) ReportOutdated();
   std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
@@ -61,6 +61,7 @@ void ServerJobs::OnLeaseLost() {
 void ServerJobs::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) return Prepare(directive.prepare_job());
   if (directive.has_close_job()) {
+    if (outdated_ && outdated_->job() == directive.close_job().job()) outdated_.reset();
     const auto job = Find(JobId(directive.close_job().job()));
     if (job.ok()) DropJob();
     return;
@@ -71,6 +72,10 @@ void ServerJobs::OnDirective(const Directive& directive) {
 // A view of another training, or one older than this job's (the scheduler's store was replaced), belongs to
 // another job, even though number and preparation are the same: nothing of this job may leak into it.
 void ServerJobs::Install(const View& view) {
+  if (outdated_ && outdated_->job() == view.job()) {
+    if (outdated_->outdated_training() == view.training_id()) return ReportOutdated();
+    outdated_.reset();  // another training has begun
+  }
   const auto job = Find(JobId(view.job()));
   if (!job.ok()) return RefuseAbsent(JobId(view.job()), job.status());
   const absl::Status status = (*job)->Install(view);
@@ -86,7 +91,7 @@ void ServerJobs::Prepare(const PrepareJob& request) {
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
   refused_ = JobId(0);
-  outdated_.reset();
+  if (outdated_ && outdated_->job() != request.job()) outdated_.reset();
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
   if (const size_t former = owner_.former(); former >= kMaxFormerJobs) return HoldUp(id, former);
@@ -148,7 +153,13 @@ void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated
   report.mutable_job_refused()->set_reason(std::string(status.message()));
   report.mutable_job_refused()->set_fatal(absl::IsInvalidArgument(status));
   report.mutable_job_refused()->set_outdated_training(outdated_training);
-  if (outdated_training != 0) outdated_ = report;
+  if (outdated_training != 0) outdated_ = report.job_refused();
+  options_.report(std::move(report));
+}
+
+void ServerJobs::ReportOutdated() {
+  NodeReport report;
+  *report.mutable_job_refused() = *outdated_;
   options_.report(std::move(report));
 }
 

@@ -64,11 +64,12 @@ class ServerJobs {
   void HoldUp(JobId job, size_t former) ABSL_LOCKS_EXCLUDED(mutex_);
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReportOutdated();
   void ReportPrepared(JobId job);
   // Refuses a view of a job that is not here.
   void RefuseAbsent(JobId job, const absl::Status& status);
-  // `outdated_training`: see JobRefused. Repeated in each new session until the job is prepared again:
-  // nothing else shows the scheduler that its store is an older copy.
+  // `outdated_training`: see JobRefused. Repeated in each new session, and for each view of that training,
+  // until it is certain that the scheduler knows: nothing else shows it that its store is an older copy.
   void Refuse(JobId job, const absl::Status& status, uint64_t outdated_training = 0);
 
   const Options options_;
@@ -78,7 +79,7 @@ class ServerJobs {
   PrepareJob prepared_;  // the request that made job_; session thread only
   // The job whose refusal the scheduler is about to get, in this session; 0: none. Session thread only.
   JobId refused_;
-  std::optional<NodeReport> outdated_;  // the refusal of an outdated training; session thread only
+  std::optional<JobRefused> outdated_;  // the refusal of an outdated training; session thread only
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);

@@ -52,9 +52,36 @@ TEST_CASE(
   const auto repeated = reports_in_new_session();
   REQUIRE(repeated.size() == 1);
   CHECK(repeated[0].job_refused().outdated_training() == 77);
-  SECTION("until the job is prepared again") {
-    Directive prepare;
-    *prepare.mutable_prepare_job() = server.request;
+  Directive prepare;
+  *prepare.mutable_prepare_job() = server.request;
+  SECTION("also when the job is prepared again, and for a view of that training") {
+    server.node().OnDirective(prepare);
+    auto reports = reports_in_new_session();
+    REQUIRE(reports.size() == 2);
+    CHECK(reports[0].job_refused().outdated_training() == 77);
+    CHECK(reports[1].has_job_prepared());
+    server.reports.clear();
+    server.Give(MakeView(3));
+    server.time.Run();
+    REQUIRE(server.reports.size() == 1);
+    CHECK(server.reports[0].job_refused().outdated_training() == 77);
+    // One of another training shows that the scheduler knows.
+    View other = MakeView(1);
+    other.set_training_id(78);
+    server.Give(other);
+    server.time.Run();
+    reports = reports_in_new_session();
+    REQUIRE_FALSE(reports.empty());
+    CHECK(reports[0].has_job_prepared());
+  }
+  SECTION("until the job is closed") {
+    Directive close;
+    close.mutable_close_job()->set_job(1);
+    server.node().OnDirective(close);
+    CHECK(reports_in_new_session().empty());
+  }
+  SECTION("or another one is prepared") {
+    prepare.mutable_prepare_job()->set_job(2);
     server.node().OnDirective(prepare);
     const auto reports = reports_in_new_session();
     REQUIRE(reports.size() == 1);

@@ -55,7 +55,7 @@ void WorkerJobs::OnJoined(NodeId self) {
 void WorkerJobs::OnSessionOpened() {
   absl::MutexLock lock(&mutex_);
   refused_ = JobId(0);
-  if (outdated_) options_.report(*outdated_);
+  if (outdated_) ReportOutdated();
   if (!choice_.held()) return;
   ReportPrepared();
   runner_->OnSessionOpened();
@@ -66,10 +66,11 @@ void WorkerJobs::OnDirective(const Directive& directive) {
   if (stopping_) return;
   if (directive.has_prepare_job()) {
     refused_ = JobId(0);
-    outdated_.reset();
+    if (outdated_ && outdated_->job() != directive.prepare_job().job()) outdated_.reset();
     if (choice_.OnPrepare(directive.prepare_job())) return ReportPrepared();
     if (!under_way_ || !choice_.Wants(*under_way_)) PostPreparation();
   } else if (directive.has_close_job()) {
+    if (outdated_ && outdated_->job() == directive.close_job().job()) outdated_.reset();
     if (choice_.OnClose(directive.close_job().job())) DropRunner();
   } else if (directive.has_view()) {
     OnView(directive.view());
@@ -88,6 +89,10 @@ absl::Status WorkerJobs::CheckTarget(const Target& target) const {
 }
 
 void WorkerJobs::OnView(const View& view) {
+  if (outdated_ && outdated_->job() == view.job()) {
+    if (outdated_->outdated_training() == view.training_id()) return ReportOutdated();
+    outdated_.reset();  // another training has begun
+  }
   if (!choice_.Holds(view.job())) return RefuseAbsent(JobId(view.job()));
   absl::Status status = CheckSuccessor(view, view_);
   if (status.ok()) status = CheckTarget(view.target());
@@ -130,6 +135,12 @@ void WorkerJobs::OnLeaseLost() {
   choice_.Clear();
   under_way_.reset();  // the next lease may be of another cluster: nothing begun before answers it
   DropRunner();
+}
+
+void WorkerJobs::ReportOutdated() {
+  NodeReport report;
+  *report.mutable_job_refused() = *outdated_;
+  options_.report(std::move(report));
 }
 
 void WorkerJobs::ReportPrepared() {
@@ -319,7 +330,7 @@ void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refuse
                          : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
   NodeReport report;
   *report.mutable_job_refused() = std::move(refused);
-  if (report.job_refused().outdated_training() != 0) outdated_ = report;
+  if (report.job_refused().outdated_training() != 0) outdated_ = report.job_refused();
   options_.report(std::move(report));
 }
 

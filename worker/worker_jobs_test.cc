@@ -256,7 +256,16 @@ TEST_CASE("A view older than an earlier one is of an older store: the job is dro
   const auto repeated = worker.TakeReports();
   REQUIRE(repeated.size() == 1);
   CHECK(repeated[0].job_refused().outdated_training() == 77);
-  worker.jobs->OnLeaseLost();
+  worker.jobs->OnDirective(ViewOf(1, 9));
+  CHECK(worker.TakeReports()[0].job_refused().outdated_training() == 77);
+  SECTION("until the lease is lost") { worker.jobs->OnLeaseLost(); }
+  SECTION("or the job is closed") { worker.Close(1); }
+  SECTION("or a view of another training comes") {
+    Directive other = ViewOf(1, 1);
+    other.mutable_view()->set_training_id(78);
+    worker.jobs->OnDirective(other);
+    worker.TakeReports();
+  }
   worker.jobs->OnSessionOpened();
   CHECK(worker.TakeReports().empty());
 }

@@ -133,7 +133,7 @@ class LocalTraining {
     options.folder = out_;
     options.worker_threads = ThreadsOfWorker(flags_);
     // No other worker will join: the job fails once the existing ones have refused it often enough.
-    options.scheduler_flags = {"--derive-patience-ms", "0"};
+    options.scheduler_flags = {"--fixed-nodes", "--derive-patience-ms", "0"};
     options.scheduler_flags.insert(options.scheduler_flags.end(), flags_.scheduler_flags.begin(),
                                    flags_.scheduler_flags.end());
     options.server_flags = flags_.server_flags;

@@ -70,12 +70,6 @@ absl::Status CheckForms(Env* env, const std::string& folder) {
   return CheckForm(env, JoinPath(folder, "metrics.jsonl"), "event", true);
 }
 
-// A folder may have several paths.
-bool IsSameFolder(const std::string& a, const std::string& b) {
-  std::error_code error;
-  return a == b || std::filesystem::equivalent(a, b, error);
-}
-
 // Where the state was made; "": it does not say.
 absl::StatusOr<std::string> FolderOfState(Env* env, const std::string& state) {
   auto text = env->ReadFile(JoinPath(state, kMadeIn));
@@ -103,9 +97,10 @@ absl::Status WriteProcessId(int fd, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, const std::string& chosen) {
-  SHOAL_RETURN_IF_ERROR(env->CreateDirs(chosen));
+  SHOAL_ASSIGN_OR_RETURN(const std::string absolute, AbsolutePath(chosen));
+  SHOAL_RETURN_IF_ERROR(env->CreateDirs(absolute));
   std::error_code error;
-  const std::string folder = std::filesystem::canonical(chosen, error).string();
+  const std::string folder = std::filesystem::canonical(absolute, error).string();
   if (error) return absl::InvalidArgumentError(absl::StrCat(chosen, ": ", error.message()));
   SHOAL_RETURN_IF_ERROR(CheckMarked(env, folder));
   const std::string path = JoinPath(folder, kMark);
@@ -123,7 +118,7 @@ absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, 
 
 absl::StatusOr<bool> TrainingFolder::HasState() const {
   SHOAL_ASSIGN_OR_RETURN(const std::string made_in, FolderOfState(env_, JoinPath(folder_, kState)));
-  return IsSameFolder(made_in, folder_);
+  return made_in == folder_;
 }
 
 absl::StatusOr<std::optional<TrainingFolder::FormerState>> TrainingFolder::PrepareState() {

@@ -34,7 +34,7 @@ class TrainingFolder {
   // delete some. So `state` contains the path of the folder that it was made in: a copy takes it along, and
   // no crash can separate the two.
 
-  // Whether there is a state that was made in this folder, by whatever path. Errors: the system's.
+  // Whether there is a state that was made in this folder. Errors: the system's.
   absl::StatusOr<bool> HasState() const;
   struct FormerState {
     std::string made_in;  // "": it does not say

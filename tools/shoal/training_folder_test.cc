@@ -125,9 +125,13 @@ TEST_CASE("A claim by a symbolic link knows the folder itself, so the link may l
   const TestDir dir;
   std::filesystem::create_directory(dir / "here");
   std::filesystem::create_directory_symlink("here", dir / "link");
-  const auto folder = TrainingFolder::Claim(PosixEnv(), dir / "link/../link/");
-  REQUIRE(folder.ok());
-  CHECK((*folder)->path() == std::filesystem::canonical(dir / "here"));
+  std::filesystem::create_directory(dir / "else");
+  std::filesystem::create_directory_symlink("../here", dir / "else/link");
+  for (const char* path : {"link", "link/", "else/link/../../link", "./here/../link"}) {
+    const auto folder = TrainingFolder::Claim(PosixEnv(), dir / path);
+    REQUIRE(folder.ok());
+    CHECK((*folder)->path() == std::filesystem::canonical(dir / "here"));
+  }
 }
 
 TEST_CASE("What a command leaves that ends while it creates the state is no former state",
