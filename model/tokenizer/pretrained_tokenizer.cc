@@ -22,6 +22,7 @@ using PipelineOr = absl::StatusOr<std::unique_ptr<PipelineTokenizer>>;
 
 constexpr char kConfig[] = "tokenizer_config.json";
 constexpr char kSpecialTokens[] = "special_tokens_map.json";
+constexpr char kAddedTokens[] = "added_tokens.json";
 constexpr absl::string_view kMagic = "shoal tokenizer files 1\n";
 
 // The files of one vocabulary.
@@ -97,16 +98,18 @@ PipelineOr LoadBytePairs(const Files& files, const Json& config) {
 
 struct Kind {
   const char* vocabulary;
-  const char* merges;                                          // null: it has none
-  PipelineOr (*load)(const Files& files, const Json& config);  // null: LoadTokenizer of its bytes
+  const char* merges;     // null: it has none
+  bool has_added_tokens;  // among its tokens; otherwise added_tokens.json beside it is refused
+  PipelineOr (*load)(const Files& files, const Json& config);
 };
+
+constexpr char kOurVocabulary[] = "sentencepiece.model";  // as Shoal exports it: counts before all kinds
 
 // The first one that is in a folder counts.
 constexpr Kind kKinds[] = {
-    {"sentencepiece.model", nullptr, nullptr},  // what Shoal exports
-    {"tokenizer.json", nullptr, LoadJson},      //
-    {"vocab.txt", nullptr, LoadVocabularyText},
-    {"vocab.json", "merges.txt", LoadBytePairs},
+    {"tokenizer.json", nullptr, true, LoadJson},
+    {"vocab.txt", nullptr, false, LoadVocabularyText},
+    {"vocab.json", "merges.txt", false, LoadBytePairs},
 };
 
 // ---- special tokens ----
@@ -242,11 +245,10 @@ std::string KindsText() {
 
 bool IsFolder(Env* env, const std::string& path) { return env->ListDir(path).ok(); }
 
-// The kind of vocabulary of this name, of those that consist of several files; null when there is none.
+// The kind of vocabulary of this name; null when there is none.
 const Kind* KindOfFile(absl::string_view name) {
-  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds), [&](const Kind& kind) {
-    return kind.load != nullptr && name == kind.vocabulary;
-  });
+  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                  [&](const Kind& kind) { return name == kind.vocabulary; });
   return found == std::end(kKinds) ? nullptr : found;
 }
 
@@ -254,9 +256,8 @@ const Kind* KindOfFile(absl::string_view name) {
 absl::StatusOr<std::vector<std::string>> FilesOfKind(Env* env, const std::string& folder, const Kind& kind) {
   std::vector<std::string> paths = {JoinPath(folder, kind.vocabulary)};
   if (kind.merges != nullptr) paths.push_back(JoinPath(folder, kind.merges));
-  if (kind.load == nullptr) return paths;
-  if (kind.load != LoadJson && env->FileExists(JoinPath(folder, "added_tokens.json"))) {
-    return absl::InvalidArgumentError(absl::StrCat(folder, ": added_tokens.json beside ", kind.vocabulary,
+  if (!kind.has_added_tokens && env->FileExists(JoinPath(folder, kAddedTokens))) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, ": ", kAddedTokens, " beside ", kind.vocabulary,
                                                    " is not supported; expected tokenizer.json"));
   }
   for (const char* name : {kConfig, kSpecialTokens}) {
@@ -267,11 +268,13 @@ absl::StatusOr<std::vector<std::string>> FilesOfKind(Env* env, const std::string
 
 }  // namespace
 
-absl::Span<const char* const> TokenizerFileNames() {
-  static constexpr const char* kNames[] = {"sentencepiece.model", "tokenizer.json", "vocab.txt",
-                                           "vocab.json",          "merges.txt",     kConfig,
-                                           kSpecialTokens};
-  return kNames;
+std::vector<std::string> TokenizerFileNames() {
+  std::vector<std::string> names = {kOurVocabulary, kConfig, kSpecialTokens};
+  for (const Kind& kind : kKinds) {
+    names.push_back(kind.vocabulary);
+    if (kind.merges != nullptr) names.push_back(kind.merges);
+  }
+  return names;
 }
 
 absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::string& path) {
@@ -282,9 +285,12 @@ absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::s
     return kind == nullptr ? std::vector<std::string>{path} : FilesOfKind(env, DirName(path), *kind);
   }
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env->ListDir(path));
+  const std::string ours = JoinPath(path, kOurVocabulary);
+  if (env->FileExists(ours)) return std::vector<std::string>{ours};
   const Kind* const kind = KindIn(names);
   if (kind != nullptr) return FilesOfKind(env, path, *kind);
-  return absl::InvalidArgumentError(absl::StrCat(path, " has no vocabulary; expected one of ", KindsText()));
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " has no vocabulary; expected one of ", kOurVocabulary, ", ", KindsText()));
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::string& path) {
@@ -307,7 +313,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<N
   std::vector<std::string> names;
   for (const NamedFile& file : named) names.push_back(file.name);
   const Kind* const kind = KindIn(names);
-  if (kind == nullptr || kind->load == nullptr) {
+  if (kind == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("there is no vocabulary among the files ",
                                                    absl::StrJoin(names, ", "), "; expected one of ",
                                                    KindsText()));

@@ -16,7 +16,7 @@ namespace shoal::model {
 // ---- files ----
 
 // Every file that a tokenizer in a folder may consist of, or that ExportFiles writes.
-absl::Span<const char* const> TokenizerFileNames();
+std::vector<std::string> TokenizerFileNames();
 
 // The paths of the files from which ReadTokenizer makes the tokenizer. `path`: a folder, or one file of a
 // vocabulary. Of several vocabularies in a folder the first of these counts: sentencepiece.model (what Shoal

@@ -160,7 +160,7 @@ absl::Status CheckNoModel(const std::string& folder) {
         absl::StrCat(folder, " already holds a model (", name, "): choose another --out, or remove it"));
   }
   std::vector<std::string> names = {model::kConfigFile};
-  for (const char* name : model::TokenizerFileNames()) names.push_back(name);
+  for (std::string& name : model::TokenizerFileNames()) names.push_back(std::move(name));
   for (const std::string& name : names) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(
