@@ -69,6 +69,35 @@ absl::Status AppendParameters(const Parameters& parameters, absl::Span<const flo
   return absl::OkStatus();
 }
 
+// The head starts anew.
+void DropHead(const Parameters& parameters, std::string why, LoadedWeights* loaded) {
+  for (size_t i = 0; i < parameters.infos.size(); ++i) {
+    if (OfHead(parameters, parameters.infos[i])) loaded->found[i] = false;
+  }
+  std::fill(loaded->theta.begin() + static_cast<int64_t>(parameters.head_begin), loaded->theta.end(), 0.0f);
+  loaded->head = std::move(why);
+}
+
+// Brings the first dimension of the parameter into another order: row i becomes rows[i].
+void PermuteRows(const ParameterInfo& info, absl::Span<const size_t> rows, LoadedWeights* loaded) {
+  const uint64_t columns = info.shape_size() > 1 ? info.shape(1) : 1;
+  const auto begin = loaded->theta.begin() + static_cast<int64_t>(info.offset());
+  const std::vector<float> before(begin, begin + static_cast<int64_t>(rows.size() * columns));
+  for (size_t row = 0; row < rows.size(); ++row) {
+    std::copy_n(before.begin() + static_cast<int64_t>(rows[row] * columns), columns,
+                begin + static_cast<int64_t>(row * columns));
+  }
+}
+
+// "a, b, c and 4 more"
+std::string SomeOf(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 6;
+  const absl::Span<const std::string> shown =
+      absl::MakeConstSpan(names).first(std::min(names.size(), kShown));
+  return absl::StrCat(absl::StrJoin(shown, ", "),
+                      names.size() > kShown ? absl::StrCat(" and ", names.size() - kShown, " more") : "");
+}
+
 // The head is used as a whole or not at all: half of it would be noise.
 absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   std::vector<std::string> missing;
@@ -85,35 +114,32 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
     return absl::InvalidArgumentError(
         absl::StrCat("these tensors are missing: ", absl::StrJoin(missing, ", ")));
   }
-  if (whole_head) return absl::OkStatus();
-  for (size_t i = 0; i < parameters.infos.size(); ++i) {
-    if (OfHead(parameters, parameters.infos[i])) loaded->found[i] = false;
-  }
-  std::fill(loaded->theta.begin() + static_cast<int64_t>(parameters.head_begin), loaded->theta.end(), 0.0f);
+  if (!whole_head) DropHead(parameters, "the folder has none for this model", loaded);
   return absl::OkStatus();
 }
 
-absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Parameters& parameters) {
-  absl::flat_hash_map<std::string, const SafetensorsEntry*> entries;
-  for (const SafetensorsEntry& entry : file.entries()) {
-    entries[std::string(BareName(parameters, ModernName(entry.name)))] = &entry;
+absl::StatusOr<LoadedWeights> Load(const WeightTensors& weights, const Parameters& parameters) {
+  absl::flat_hash_map<std::string, const WeightTensors::Tensor*> tensors;
+  for (const WeightTensors::Tensor& tensor : weights.tensors()) {
+    tensors[std::string(BareName(parameters, ModernName(tensor.entry->name)))] = &tensor;
   }
   LoadedWeights loaded;
   loaded.theta.resize(parameters.size);
   loaded.found.resize(parameters.infos.size());
-  absl::flat_hash_set<const SafetensorsEntry*> used;
+  absl::flat_hash_set<const WeightTensors::Tensor*> used;
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     const ParameterInfo& info = parameters.infos[i];
-    const auto found = entries.find(BareName(parameters, info.name()));
-    if (found == entries.end()) continue;
-    if (found->second->shape != ShapeOf(info) && OfHead(parameters, info)) continue;  // of another head
-    SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(file, *found->second, info));
+    const auto found = tensors.find(BareName(parameters, info.name()));
+    if (found == tensors.end()) continue;
+    const auto& [file, entry] = *found->second;
+    if (entry->shape != ShapeOf(info) && OfHead(parameters, info)) continue;  // of another head
+    SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(*file, *entry, info));
     std::copy(values.begin(), values.end(), loaded.theta.begin() + static_cast<int64_t>(info.offset()));
     loaded.found[i] = true;
     used.insert(found->second);
   }
-  for (const SafetensorsEntry& entry : file.entries()) {
-    if (!used.contains(&entry)) loaded.unused.push_back(entry.name);
+  for (const WeightTensors::Tensor& tensor : weights.tensors()) {
+    if (!used.contains(&tensor)) loaded.unused.push_back(tensor.entry->name);
   }
   SHOAL_RETURN_IF_ERROR(SettleHead(parameters, &loaded));
   return loaded;
@@ -124,6 +150,7 @@ absl::StatusOr<LoadedWeights> Load(const SafetensorsReader& file, const Paramete
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder, HeadUse use) {
   const std::string path = JoinPath(folder, kConfigFile);
   SHOAL_ASSIGN_OR_RETURN(const std::string json, env->ReadFile(path));
+  if (IsLfsPointer(json)) return LfsPointerError(path);
   absl::StatusOr<ModelConfig> config = ParseModelConfig(json, use);
   if (!config.ok()) return Annotate(config.status(), path);
   return config;
@@ -163,11 +190,52 @@ absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, 
 }
 
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters) {
-  const std::string path = JoinPath(folder, kWeightsFile);
-  SHOAL_ASSIGN_OR_RETURN(const SafetensorsReader file, SafetensorsReader::Open(env, path));
-  absl::StatusOr<LoadedWeights> loaded = Load(file, parameters);
-  if (!loaded.ok()) return Annotate(loaded.status(), path);
+  SHOAL_ASSIGN_OR_RETURN(const WeightTensors weights, WeightTensors::Open(env, folder));
+  absl::StatusOr<LoadedWeights> loaded = Load(weights, parameters);
+  if (!loaded.ok()) return Annotate(loaded.status(), folder);
   return loaded;
+}
+
+void MatchHead(const ModelConfig* of, const ModelConfig& config, const Parameters& parameters,
+               LoadedWeights* loaded) {
+  const bool has_head = !parameters.infos.empty() && OfHead(parameters, parameters.infos.back());
+  if (!has_head || !loaded->head.empty()) return;
+  if (of == nullptr || of->head != config.head)
+    return DropHead(parameters, "the folder's model predicts something else", loaded);
+  if (config.labels.size() <= 1 || of->labels == config.labels) return;
+  absl::flat_hash_map<absl::string_view, size_t> places;
+  for (size_t i = 0; i < of->labels.size(); ++i) places.emplace(of->labels[i], i);
+  std::vector<size_t> rows;
+  for (const std::string& label : config.labels) {
+    const auto place = places.find(label);
+    if (place != places.end()) rows.push_back(place->second);
+  }
+  if (places.size() != of->labels.size() || rows.size() != config.labels.size() ||
+      of->labels.size() != config.labels.size())
+    return DropHead(parameters, "the folder's model has other labels", loaded);
+  // The last layer of every head: its weight and its bias.
+  for (size_t i = parameters.infos.size() - 2; i < parameters.infos.size(); ++i) {
+    SHOAL_CHECK(parameters.infos[i].shape(0) == rows.size() && !parameters.infos[i].transposed());
+    PermuteRows(parameters.infos[i], rows, loaded);
+  }
+}
+
+std::vector<std::string> DescribeWeights(const std::string& folder, const Parameters& parameters,
+                                         const LoadedWeights& loaded) {
+  std::vector<std::string> fresh;
+  for (size_t i = 0; i < parameters.infos.size(); ++i) {
+    if (!loaded.found[i]) fresh.push_back(parameters.infos[i].name());
+  }
+  std::vector<std::string> lines = {absl::StrCat("from ", folder, ": ",
+                                                 parameters.infos.size() - fresh.size(), " of ",
+                                                 parameters.infos.size(), " tensors of the model")};
+  if (!fresh.empty()) {
+    lines.push_back(absl::StrCat("new: the head, as ", loaded.head, " (", SomeOf(fresh), ")"));
+  }
+  if (!loaded.unused.empty()) {
+    lines.push_back(absl::StrCat("ignored, as the model has no such tensors: ", SomeOf(loaded.unused)));
+  }
+  return lines;
 }
 
 absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& config,

@@ -1,4 +1,4 @@
-// Models as Hugging Face folders: config.json and model.safetensors.
+// Models as Hugging Face folders: config.json and the weights.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@
 #include "common/storage/safetensors.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
+#include "model/weight_tensors.h"
 
 namespace shoal::model {
 
 // The files of a folder, beside those of the tokenizer (model/tokenizer/pretrained_tokenizer.h).
 inline constexpr char kConfigFile[] = "config.json";
-inline constexpr char kWeightsFile[] = "model.safetensors";
 inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";  // optional
 
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
@@ -32,7 +32,8 @@ absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, cons
 struct LoadedWeights {
   std::vector<float> theta;
   std::vector<bool> found;          // by parameter, in the table's order; the others are 0
-  std::vector<std::string> unused;  // tensors in the file that the model does not have
+  std::vector<std::string> unused;  // tensors in the folder that the model does not have
+  std::string head;                 // why the folder's head is not used; "": it is
 };
 
 // A parameter's values as they are in θ, from a file in which it has Hugging Face's shape. Errors:
@@ -40,11 +41,21 @@ struct LoadedWeights {
 absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, const SafetensorsEntry& entry,
                                                  const ParameterInfo& info);
 
-// Reads model.safetensors. Names may lack Parameters::root, as those of bare models do. A missing parameter
-// is an error, except for the head's parameters (Parameters::head_begin): they are used as a whole or not at
-// all, since a job may make a new head. Errors: NOT_FOUND; INVALID_ARGUMENT that names the tensor with
-// both shapes, or the missing parameters.
+// Reads the weights (weight_tensors.h). Names may lack Parameters::root, as those of bare models do. A
+// missing parameter is an error, except for the head's parameters (Parameters::head_begin): they are used as
+// a whole or not at all, since a job may make a new head. Errors: those of WeightTensors; INVALID_ARGUMENT
+// that names the tensor with both shapes, or the missing parameters.
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters);
+
+// Makes the head that was read one for `config`'s labels: the rows of its last layer are brought into their
+// order by name. It is not used when the folder's model (`of`; null: its class has no head that we know)
+// predicts something else, or has other labels.
+void MatchHead(const ModelConfig* of, const ModelConfig& config, const Parameters& parameters,
+               LoadedWeights* loaded);
+
+// What was loaded, what is new and what is ignored, in lines for people.
+std::vector<std::string> DescribeWeights(const std::string& folder, const Parameters& parameters,
+                                         const LoadedWeights& loaded);
 
 // Writes config.json and model.safetensors; `theta` is the parameters in the table's order. Replaces the
 // files durably.

@@ -411,6 +411,123 @@ TEST_CASE("Weights of a bare model, without its family's prefix, are read, and t
   }
 }
 
+TEST_CASE("Weights may be in several files, with an index") {
+  const TestDir dir;
+  const ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS);
+  const std::vector<float> theta = RandomTheta(config);
+  const Parameters parameters = MakeParameters(config);
+  std::string map;
+  const char* const kNames[] = {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
+  for (int shard = 0; shard < 2; ++shard) {
+    std::vector<SafetensorsEntry> entries;
+    std::vector<float> values;
+    for (size_t i = 0; i < parameters.infos.size(); ++i) {
+      const ParameterInfo& info = parameters.infos[i];
+      if (static_cast<int>(i % 2) != shard) continue;
+      entries.push_back({info.name(), SafetensorsType::kF32, {info.shape().begin(), info.shape().end()}, 0});
+      const auto begin = theta.begin() + static_cast<int64_t>(info.offset());
+      values.insert(values.end(), begin, begin + static_cast<int64_t>(entries.back().elements()));
+      absl::StrAppend(&map, map.empty() ? "" : ", ", "\"", info.name(), "\": \"", kNames[shard], "\"");
+    }
+    auto writer = SafetensorsWriter::Create(PosixEnv(), dir / kNames[shard], entries, {});
+    REQUIRE(writer.ok());
+    REQUIRE(writer->Append(values).ok());
+    REQUIRE(writer->Finish().ok());
+  }
+  const auto write_index = [&](const std::string& text) {
+    REQUIRE(PosixEnv()->WriteFileAtomic(dir / "model.safetensors.index.json", text).ok());
+  };
+  const auto error = [&] {
+    return std::string(ReadWeights(PosixEnv(), dir.path(), parameters).status().message());
+  };
+  write_index(absl::StrCat("{\"weight_map\": {", map, "}}"));
+  const auto weights = ReadWeights(PosixEnv(), dir.path(), parameters);
+  INFO(weights.status());
+  REQUIRE(weights.ok());
+  CHECK(weights->theta == theta);
+  CHECK(WeightsFilesAt(PosixEnv(), dir.path())->size() == 3);
+  CHECK(DescribeWeights("F", parameters, *weights).size() == 1);
+  write_index("{\"weight_map\": {\"a\": \"../model.safetensors\"}}");
+  CHECK_THAT(error(), Catch::Contains("expected one of this folder"));
+  write_index("[]");
+  CHECK_THAT(error(), Catch::Contains("index.json: expected an object \"weight_map\""));
+  REQUIRE(PosixEnv()->DeleteFile(dir / kNames[1]).ok());
+  write_index(absl::StrCat("{\"weight_map\": {", map, "}}"));
+  CHECK_THAT(error(), Catch::Contains(kNames[1]));
+}
+
+TEST_CASE("A folder whose weights are a pickle, or a pointer to a file that is not there, says what helps") {
+  const TestDir dir;
+  const Parameters parameters = MakeParameters(SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS));
+  const auto error = [&] {
+    return std::string(ReadWeights(PosixEnv(), dir.path(), parameters).status().message());
+  };
+  CHECK_THAT(error(), Catch::Contains("model.safetensors: No such file"));
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "pytorch_model.bin", "PK").ok());
+  CHECK_THAT(error(), Catch::Contains("pytorch_model.bin is a pickle") && Catch::Contains("python3 -c"));
+  REQUIRE(PosixEnv()
+              ->WriteFileAtomic(dir / "model.safetensors",
+                                "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+              .ok());
+  CHECK_THAT(error(), Catch::Contains("is only a pointer of Git LFS") && Catch::Contains("git lfs pull"));
+}
+
+TEST_CASE("The head of a folder is used row by row as its labels are called, or not at all") {
+  ModelConfig of = SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS);
+  of.labels = {"a", "b", "c"};
+  ModelConfig config = of;
+  const Parameters parameters = MakeParameters(of);
+  LoadedWeights loaded;
+  loaded.theta = RandomTheta(of);
+  loaded.found.assign(parameters.infos.size(), true);
+  const std::vector<float> theta = loaded.theta;
+  const ParameterInfo& weight = parameters.infos[parameters.infos.size() - 2];
+  const ParameterInfo& bias = parameters.infos.back();
+  SECTION("in the same order") {
+    MatchHead(&of, config, parameters, &loaded);
+    CHECK(loaded.theta == theta);
+  }
+  SECTION("in another order") {
+    config.labels = {"c", "a", "b"};
+    MatchHead(&of, config, parameters, &loaded);
+    const size_t rows[] = {2, 0, 1};
+    for (size_t row = 0; row < 3; ++row) {
+      CHECK(loaded.theta[bias.offset() + row] == theta[bias.offset() + rows[row]]);
+      for (uint64_t column = 0; column < weight.shape(1); ++column) {
+        CHECK(loaded.theta[weight.offset() + row * weight.shape(1) + column] ==
+              theta[weight.offset() + rows[row] * weight.shape(1) + column]);
+      }
+    }
+    CHECK(std::equal(theta.begin(), theta.begin() + static_cast<int64_t>(weight.offset()),
+                     loaded.theta.begin()));
+    CHECK(loaded.head.empty());
+  }
+  const auto dropped = [&](const ModelConfig* folder, const std::string& why) {
+    MatchHead(folder, config, parameters, &loaded);
+    CHECK(loaded.head == why);
+    CHECK_FALSE(loaded.found.back());
+    CHECK(loaded.theta.back() == 0);
+    const auto lines = DescribeWeights("F", parameters, loaded);
+    REQUIRE(lines.size() == 2);
+    CHECK_THAT(lines[1], Catch::Contains("new: the head, as " + why + " (") && Catch::Contains(bias.name()));
+  };
+  SECTION("other labels") {
+    config.labels = {"a", "b", "d"};
+    dropped(&of, "the folder's model has other labels");
+  }
+  SECTION("another label twice") {
+    of.labels = {"a", "b", "b"};
+    dropped(&of, "the folder's model has other labels");
+  }
+  SECTION("another kind of head") {
+    of.head = HEAD_TYPE_TOKEN_CLASSES;
+    dropped(&of, "the folder's model predicts something else");
+  }
+  SECTION("a class without a head that we know") {
+    dropped(nullptr, "the folder's model predicts something else");
+  }
+}
+
 TEST_CASE("GPT-2's matrices are transposed in its files") {
   const TestDir dir;
   const ModelConfig config = SmallGpt2();

@@ -37,6 +37,13 @@ std::string RareText(const JobPlan& plan) {
                       plan.rare_examples() == 1 ? " example" : " examples");
 }
 
+std::string CutText(const JobPlan& plan) {
+  if (plan.cut_examples() == 0) return "";
+  return absl::StrCat("; longer than ", plan.max_length(),
+                      " tokens (model.max_length), and cut: ", plan.cut_examples(),
+                      plan.cut_examples() == 1 ? " example" : " examples");
+}
+
 bool IsPresentWorker(const Member& member) {
   return member.is_worker() && member.connected && !member.leaving;
 }
@@ -117,9 +124,11 @@ void PlanDerivation::TakePlan(absl::Time now, const Member& member, const JobPla
   for (auto& [id, worker] : workers_) worker.vote = 0;
   roll_call_->TellRefusals(now);
   context_.history->Message(
-      now, absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
-                        plan.validation_examples(), " validation and ", plan.test_examples(),
-                        " test examples", RareText(plan), LabelsText(plan), "; ", plan.rounds(), " rounds"));
+      now,
+      absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
+                   plan.validation_examples(), " validation and ", plan.test_examples(), " test examples",
+                   RareText(plan), CutText(plan), LabelsText(plan), "; ", plan.rounds(), " rounds"));
+  for (const std::string& note : plan.notes()) context_.history->Message(now, note);
 }
 
 void PlanDerivation::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {

@@ -18,6 +18,7 @@ struct EncodedPart {
   // With kTokenClasses: the word (Example.words) of each class that is not negative, since the caller of
   // AppendTokens last cleared it. Not part of a dataset.
   std::vector<uint32_t> words;
+  uint64_t cut = 0;  // texts of which tokens are missing, for lack of room. Not part of a dataset
 
   uint64_t size() const { return offsets.size() - 1; }
   uint64_t length(uint64_t example) const { return offsets[example + 1] - offsets[example]; }

@@ -15,7 +15,10 @@ Example Task::ExampleOf(std::string text, const TextEncoder&) const {
 
 void Task::AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                         EncodedPart* part) const {
-  part->AppendTokens(encoder.Encode(example.text, max_tokens));
+  const std::vector<uint32_t> tokens = encoder.Encode(example.text, max_tokens);
+  if (tokens.size() == max_tokens && encoder.Encode(example.text, max_tokens + 1).size() > max_tokens)
+    ++part->cut;
+  part->AppendTokens(tokens);
 }
 
 absl::Status Task::AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,

@@ -60,9 +60,11 @@ class Appender {
       : tokens_(tokens), room_(RoomIn(tokens, max_tokens)), part_(part) {}
 
   void Append() {
+    bool cut = false;
     Begin();
     for (const WordTokens::Word& word : tokens_.words) {
       const size_t size = std::min(word.ids.size(), room_);
+      cut |= size < word.ids.size();
       if (size > room_ - used_ && used_ > 0) {
         End();
         Begin();
@@ -74,6 +76,7 @@ class Appender {
       part_->classes.resize(part_->classes.size() + size - 1, kNoLabel);
     }
     End();
+    part_->cut += cut ? 1 : 0;
   }
 
  private:

@@ -44,23 +44,18 @@ GivenVocabulary VocabularyOf(const JobSpec& spec) {
   return spec.model().has_from() ? GivenVocabulary{spec.model().from(), "model.from"} : GivenVocabulary();
 }
 
-// What the job reads in the folder of model.from beside the vocabulary.
-std::vector<absl::string_view> NamesInFolder(const JobSpec& spec) {
-  std::vector<absl::string_view> names = {model::kConfigFile, model::kWeightsFile};
-  if (!spec.model().has_max_length()) names.push_back(model::kTokenizerConfigFile);
-  return names;
-}
-
 // All files that the job reads, each with the field that names it.
 absl::StatusOr<std::map<std::string, std::string>> FilesOf(Env* env, const JobSpec& spec) {
   std::map<std::string, std::string> files;
   for (const DataFile& file : DataFilesOf(spec)) files[file.path] = file.field;
   if (spec.model().has_from()) {
-    for (absl::string_view name : NamesInFolder(spec)) {
-      const std::string file = JoinPath(spec.model().from(), name);
-      const bool needed = name == model::kConfigFile || name == model::kWeightsFile;
-      if (needed || env->FileExists(file)) files[file] = "model.from";
-    }
+    const std::string& folder = spec.model().from();
+    files[JoinPath(folder, model::kConfigFile)] = "model.from";
+    SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> weights,
+                           Annotate(model::WeightsFilesAt(env, folder), "model.from"));
+    for (const std::string& path : weights) files[path] = "model.from";
+    const std::string tokenizer = JoinPath(folder, model::kTokenizerConfigFile);
+    if (!spec.model().has_max_length() && env->FileExists(tokenizer)) files[tokenizer] = "model.from";
   }
   // Without the folder of model.from, config.json is what is missing.
   const GivenVocabulary given = VocabularyOf(spec);
@@ -148,11 +143,15 @@ absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const model::M
 }
 
 // Parameters found in the folder start from its weights.
-absl::Status AddWeights(Env* env, const JobSpec& spec, const model::Parameters& parameters,
-                        DerivedJob* derived) {
+absl::Status AddWeights(Env* env, const JobSpec& spec, const model::ModelConfig& config,
+                        const model::Parameters& parameters, DerivedJob* derived) {
   if (!spec.model().has_from()) return absl::OkStatus();
-  SHOAL_ASSIGN_OR_RETURN(const model::LoadedWeights weights,
-                         model::ReadWeights(env, spec.model().from(), parameters));
+  const std::string& folder = spec.model().from();
+  SHOAL_ASSIGN_OR_RETURN(model::LoadedWeights weights, model::ReadWeights(env, folder, parameters));
+  const auto of = model::ReadModelConfig(env, folder);
+  model::MatchHead(of.ok() ? &*of : nullptr, config, parameters, &weights);
+  for (std::string& line : model::DescribeWeights(folder, parameters, weights))
+    derived->plan.add_notes(std::move(line));
   for (size_t i = 0; i < weights.found.size(); ++i) {
     if (weights.found[i])
       derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
@@ -218,12 +217,13 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
   plan.set_rare_examples(parts.rare_examples);
+  for (const tasks::EncodedPart& part : dataset.part) plan.set_cut_examples(plan.cut_examples() + part.cut);
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(model::PrintModelConfig(config));
   plan.set_max_length(max_length);
   derived.artifacts[kTokenizerArtifact] = tokenizer->bytes();
   derived.artifacts[kDatasetArtifact] = tasks::SerializeDataset(dataset);
-  SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, parameters, &derived));
+  SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, config, parameters, &derived));
   SHOAL_RETURN_IF_ERROR(CheckSize(plan));
   return derived;
 }

@@ -150,8 +150,12 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
   CHECK(LongestExample(scratch) == 12);
   workshop.Export(scratch, "model");
 
-  SECTION("a job that starts from the folder cuts as it says") {
+  CHECK(scratch.plan.cut_examples() == 1);
+  SECTION("a job that starts from the folder cuts as it says, and tells what it takes from there") {
     const DerivedJob tuned = workshop.Derived(workshop.JobFrom("model"));
+    REQUIRE(tuned.plan.notes_size() == 1);
+    CHECK_THAT(tuned.plan.notes(0), Contains("model: ") && Contains(" tensors of the model"));
+    CHECK(tuned.plan.cut_examples() == 1);
     CHECK(tuned.plan.max_length() == 12);
     CHECK(LongestExample(tuned) == 12);
   }
@@ -231,6 +235,8 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
                  absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMaskedLM"}}));
   const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
+  REQUIRE(derived.plan.notes_size() == 2);
+  CHECK_THAT(derived.plan.notes(1), Contains("new: the head, as the folder's model predicts something else"));
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
