@@ -96,6 +96,13 @@ PipelineOr LoadBytePairs(const Files& files, const Json& config) {
                                 is_roberta ? BytePairStyle::kRoberta : BytePairStyle::kGpt2);
 }
 
+PipelineOr LoadSentencePiece(const Files& files, const Json&) {
+  for (const char* name : {"spiece.model", "tokenizer.model"}) {
+    if (const std::string* const bytes = files.Find(name)) return LoadSentencePieceModel(*bytes);
+  }
+  return absl::InvalidArgumentError("there is no SentencePiece model");
+}
+
 struct Kind {
   const char* vocabulary;
   const char* merges;     // null: it has none
@@ -110,6 +117,8 @@ constexpr Kind kKinds[] = {
     {"tokenizer.json", nullptr, true, LoadJson},
     {"vocab.txt", nullptr, false, LoadVocabularyText},
     {"vocab.json", "merges.txt", false, LoadBytePairs},
+    {"spiece.model", nullptr, false, LoadSentencePiece},
+    {"tokenizer.model", nullptr, false, LoadSentencePiece},
 };
 
 // ---- special tokens ----
@@ -291,6 +300,31 @@ absl::StatusOr<std::vector<std::string>> TokenizerFilesAt(Env* env, const std::s
   if (kind != nullptr) return FilesOfKind(env, path, *kind);
   return absl::InvalidArgumentError(
       absl::StrCat(path, " has no vocabulary; expected one of ", kOurVocabulary, ", ", KindsText()));
+}
+
+absl::StatusOr<std::unique_ptr<PipelineTokenizer>> ReadPipeline(Env* env, const std::string& path) {
+  const bool is_folder = IsFolder(env, path);
+  std::vector<std::string> names = {BaseName(path)};
+  if (is_folder) {
+    SHOAL_ASSIGN_OR_RETURN(names, env->ListDir(path));
+  }
+  const Kind* const kind = is_folder ? KindIn(names) : KindOfFile(names[0]);
+  if (kind == nullptr) {
+    if (!env->FileExists(path))
+      return absl::NotFoundError(absl::StrCat("can't open ", path, ": there is no such file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": expected a vocabulary with one of the names ", KindsText()));
+  }
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
+                         FilesOfKind(env, is_folder ? path : DirName(path), *kind));
+  std::vector<NamedFile> named;
+  for (const std::string& file : paths) {
+    SHOAL_ASSIGN_OR_RETURN(std::string bytes, env->ReadFile(file));
+    named.push_back({BaseName(file), std::move(bytes)});
+  }
+  const Files files = {named};
+  SHOAL_ASSIGN_OR_RETURN(const Json config, files.Object(kConfig));
+  return Annotate(kind->load(files, config), path);
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::string& path) {

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/storage/file.h"
+#include "model/tokenizer/pipeline/pipeline_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace shoal::model {
@@ -17,6 +18,11 @@ namespace shoal::model {
 
 // Every file that a tokenizer in a folder may consist of, or that ExportFiles writes.
 std::vector<std::string> TokenizerFileNames();
+
+// The tokenizer of a folder, or of one file with its name, without what a job needs of it (special tokens,
+// export): what `shoal tokenize` shows. Of an export of ours it is the tokenizer.json. Errors: those of
+// ReadTokenizer.
+absl::StatusOr<std::unique_ptr<PipelineTokenizer>> ReadPipeline(Env* env, const std::string& path);
 
 // The paths of the files from which ReadTokenizer makes the tokenizer. `path`: a folder, or one file of a
 // vocabulary. Of several vocabularies in a folder the first of these counts: sentencepiece.model (what Shoal

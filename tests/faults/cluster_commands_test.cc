@@ -189,6 +189,33 @@ TEST_CASE("A model of words trains to the same bits on any cluster, marks parts 
   CHECK(result.ended == "exit status 2");
 }
 
+TEST_CASE("A tokenizer shows what it makes of texts and of pairs", "[cli]") {
+  const TestDir dir;
+  const std::string shoal = Program("tools/shoal/shoal");
+  REQUIRE(
+      PosixEnv()
+          ->WriteFileAtomic(dir / "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\nrose\n##s\n\u00e4\n")
+          .ok());
+  const auto tokenize = [&](const std::string& lines, const std::string& arguments) {
+    return RunCommand(
+        {"/bin/sh", "-c", absl::StrCat("printf '", lines, "' | $0 tokenize ", arguments), shoal});
+  };
+  CHECK(tokenize("Red roses\\n", dir.path()).output == "[CLS] red rose ##s [SEP]\n");
+  const EndedProcess result =
+      tokenize("{\"text\": \"red\", \"pair\": \"\u00e4 rose\"}\\n{\"other\": 1\\n", dir.path() + " --json");
+  CHECK(result.ended == "exit status 0");
+  const std::vector<std::string> lines = absl::StrSplit(result.output, '\n', absl::SkipEmpty());
+  REQUIRE(lines.size() == 2);
+  const auto json = nlohmann::json::parse(lines[0]);
+  CHECK(json["ids"] == std::vector<int>{2, 5, 3, 1, 6, 3});  // its accent is stripped
+  CHECK(json["type_ids"] == std::vector<int>{0, 0, 0, 1, 1, 1});
+  CHECK(json["offsets"][4] == std::vector<int>{2, 6});
+  CHECK(json["decoded"] == "red rose");
+  CHECK(nlohmann::json::parse(lines[1])["ids"][0] == 2);  // a text
+  CHECK(tokenize("x", dir / "none").ended == "exit status 1");
+  CHECK_THAT(tokenize("x", "configs").output, Contains("expected a vocabulary with one of the names"));
+}
+
 TEST_CASE("A language model trains from plain text to the same bits on any cluster; it predicts no labels",
           "[cli]") {
   const std::string job = "configs/jobs/tiny-gpt2.yaml";

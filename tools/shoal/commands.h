@@ -39,5 +39,6 @@ void AddSubmit(CLI::App* app, CommandResult* result);
 void AddClusterCommands(CLI::App* app, CommandResult* result);
 // eval, predict
 void AddModelCommands(CLI::App* app, CommandResult* result);
+void AddTokenize(CLI::App* app, CommandResult* result);
 
 }  // namespace shoal::tools

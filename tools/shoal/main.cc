@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   shoal::tools::AddSubmit(&app, &result);
   shoal::tools::AddClusterCommands(&app, &result);
   shoal::tools::AddModelCommands(&app, &result);
+  shoal::tools::AddTokenize(&app, &result);
   (void)shoal::InitLogging({"shoal", "warn", "", /*to_stderr=*/true});
   shoal::SendGrpcLogsToSpdlog();
   const std::string unknown = UnknownCommand(app, argc, argv);
