@@ -244,6 +244,12 @@ absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& 
   SHOAL_CHECK(theta.size() == parameters.size);
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, kConfigFile), PrintModelConfig(config)));
+  if (config.causal()) {
+    const nlohmann::ordered_json generation = {{"bos_token_id", config.bos_token_id},
+                                               {"eos_token_id", config.eos_token_id}};
+    SHOAL_RETURN_IF_ERROR(
+        env->WriteFileAtomic(JoinPath(folder, kGenerationConfigFile), generation.dump(2) + "\n"));
+  }
   std::vector<SafetensorsEntry> entries;
   for (const ParameterInfo& info : parameters.infos) {
     entries.push_back({info.name(), SafetensorsType::kF32, ShapeOf(info), 0});

@@ -17,7 +17,8 @@ namespace shoal::model {
 
 // The files of a folder, beside those of the tokenizer (model/tokenizer/pretrained_tokenizer.h).
 inline constexpr char kConfigFile[] = "config.json";
-inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";  // optional
+inline constexpr char kGenerationConfigFile[] = "generation_config.json";  // of language models
+inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";    // optional
 
 // Errors: NOT_FOUND without a config.json; those of ParseModelConfig, with the path.
 absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
@@ -57,8 +58,8 @@ void MatchHead(const ModelConfig* of, const ModelConfig& config, const Parameter
 std::vector<std::string> DescribeWeights(const std::string& folder, const Parameters& parameters,
                                          const LoadedWeights& loaded);
 
-// Writes config.json and model.safetensors; `theta` is the parameters in the table's order. Replaces the
-// files durably.
+// Writes config.json, model.safetensors and, of a language model, generation_config.json; `theta` is the
+// parameters in the table's order. Replaces the files durably.
 absl::Status WriteModel(Env* env, const std::string& folder, const ModelConfig& config,
                         absl::Span<const float> theta);
 

@@ -383,6 +383,7 @@ TEST_CASE("A model of any family, with any of its heads, comes back from a Huggi
     REQUIRE(weights.ok());
     CHECK(weights->theta == theta);
     CHECK(weights->unused.empty());
+    CHECK(PosixEnv()->FileExists(dir / "generation_config.json") == config.causal());
   }
 }
 

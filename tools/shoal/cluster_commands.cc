@@ -24,6 +24,7 @@
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/export_job.h"
+#include "tools/shoal/model_card.h"
 #include "tools/shoal/progress.h"
 #include "tools/shoal/report.h"
 #include "tools/shoal/scheduler_client.h"
@@ -159,7 +160,7 @@ absl::Status CheckNoModel(const std::string& folder) {
     return absl::InvalidArgumentError(
         absl::StrCat(folder, " already holds a model (", name, "): choose another --out, or remove it"));
   }
-  std::vector<std::string> names = {model::kConfigFile};
+  std::vector<std::string> names = {model::kConfigFile, model::kGenerationConfigFile, kModelCardFile};
   for (std::string& name : model::TokenizerFileNames()) names.push_back(std::move(name));
   for (const std::string& name : names) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;

@@ -11,6 +11,7 @@
 #include "common/storage/whole_folder.h"
 #include "model/hugging_face.h"
 #include "tasks/classifier.h"
+#include "tools/shoal/model_card.h"
 
 namespace shoal::tools {
 namespace {
@@ -40,7 +41,9 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
   SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta());
   const auto write = [&](const std::string& unfinished) -> absl::Status {
     SHOAL_ASSIGN_OR_RETURN(const std::string tokenizer, FetchTokenizer(env, client, job.plan(), unfinished));
-    return tasks::ExportModel(env, unfinished, job.plan(), tokenizer, theta);
+    SHOAL_RETURN_IF_ERROR(tasks::ExportModel(env, unfinished, job.plan(), tokenizer, theta));
+    return env->WriteFileAtomic(JoinPath(unfinished, kModelCardFile),
+                                ModelCard(job, reader.manifest().version()));
   };
   return WriteWholeFolder(env, folder, model::kConfigFile, write);
 }
