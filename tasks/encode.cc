@@ -7,26 +7,57 @@
 namespace shoal::tasks {
 namespace {
 
-constexpr uint64_t kExamplesPerProgress = 1000;
+// What one thread encodes at a time, and how many of those are encoded between two reports of progress.
+constexpr uint64_t kExamplesPerPiece = 64;
+constexpr int64_t kPiecesPerProgress = 64;
 
 template <typename T>
 void AppendRange(const std::vector<T>& from, uint64_t begin, uint64_t end, std::vector<T>* to) {
   to->insert(to->end(), from.begin() + static_cast<int64_t>(begin), from.begin() + static_cast<int64_t>(end));
 }
 
+// Examples [begin, end) of the set.
+absl::StatusOr<EncodedPart> EncodePiece(const ExampleSet& set, uint64_t begin, uint64_t end,
+                                        const TextEncoder& encoder, size_t max_tokens, const Task& task,
+                                        const LabelMap& labels) {
+  EncodedPart piece;
+  for (uint64_t i = begin; i < end; ++i) {
+    const Example& example = set.examples[i];
+    const absl::Status status = task.AppendExample(example, encoder, max_tokens, labels, &piece);
+    if (!status.ok()) return Annotate(status, set.Origin(example));
+  }
+  return piece;
+}
+
 }  // namespace
 
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::Tokenizer& tokenizer,
                                            size_t max_tokens, const Task& task,
-                                           const std::vector<std::string>& labels, const Progress& progress) {
+                                           const std::vector<std::string>& labels, const Progress& progress,
+                                           ThreadPool* pool) {
   const LabelMap label_map(labels);
   const TokenizerEncoder encoder(tokenizer);
   EncodedPart part;
-  uint64_t count = 0;
-  for (const Example& example : set.examples) {
-    if (count++ % kExamplesPerProgress == 0) progress("encodes the examples");
-    const absl::Status status = task.AppendExample(example, encoder, max_tokens, label_map, &part);
-    if (!status.ok()) return Annotate(status, set.Origin(example));
+  const uint64_t examples = set.examples.size();
+  const int64_t pieces = CutCount(static_cast<int64_t>(examples), kExamplesPerPiece);
+  std::vector<absl::StatusOr<EncodedPart>> encoded(kPiecesPerProgress, EncodedPart());
+  for (int64_t first = 0; first < pieces; first += kPiecesPerProgress) {
+    progress("encodes the examples");
+    const int64_t count = std::min(kPiecesPerProgress, pieces - first);
+    const auto encode = [&](int64_t i, int) {
+      const uint64_t begin = static_cast<uint64_t>(first + i) * kExamplesPerPiece;
+      encoded[i] = EncodePiece(set, begin, std::min(examples, begin + kExamplesPerPiece), encoder, max_tokens,
+                               task, label_map);
+    };
+    if (pool != nullptr) {
+      pool->ParallelFor(count, encode);
+    } else {
+      for (int64_t i = 0; i < count; ++i) encode(i, 0);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      SHOAL_RETURN_IF_ERROR(encoded[i].status());
+      part.Append(*encoded[i]);
+    }
   }
   return part;
 }

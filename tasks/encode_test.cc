@@ -26,6 +26,32 @@ TEST_CASE("A language model's examples are consecutive windows of each text") {
   CHECK(part->targets.empty());
 }
 
+TEST_CASE("Whichever threads encode the examples, the result is the same; the first error counts") {
+  ExampleSet set;
+  for (int i = 0; i < 5000; ++i) {
+    Example& example = set.examples.emplace_back();
+    example.text.assign(1 + i * 7 % 13, static_cast<char>('a' + i % 26));
+    example.labels = {i % 3 == 0 ? "x" : "y"};
+    example.line = static_cast<uint64_t>(i) + 1;
+  }
+  set.files = {"data"};
+  const auto tokenizer = model::MakeByteTokenizer();
+  const Task& task = *FindTask(TASK_TEXT_CLASSIFICATION);
+  ThreadPool pool(3);
+  const auto alone = EncodeExamples(set, *tokenizer, 9, task, {"x", "y"});
+  const auto shared = EncodeExamples(set, *tokenizer, 9, task, {"x", "y"}, NoProgress, &pool);
+  REQUIRE(alone.ok());
+  REQUIRE(shared.ok());
+  CHECK(shared->tokens == alone->tokens);
+  CHECK(shared->offsets == alone->offsets);
+  CHECK(shared->classes == alone->classes);
+  CHECK(shared->cut == alone->cut);
+  CHECK(alone->cut > 100);
+  set.examples[4321].labels = set.examples[4900].labels = {"z"};
+  const auto wrong = EncodeExamples(set, *tokenizer, 9, task, {"x", "y"}, NoProgress, &pool);
+  CHECK_THAT(std::string(wrong.status().message()), Catch::Contains("4322"));
+}
+
 TEST_CASE("A task gives the model the targets that the task's head takes") {
   for (const Task* task : Tasks()) {
     INFO(TaskType_Name(task->type()));

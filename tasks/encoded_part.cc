@@ -9,6 +9,15 @@ void EncodedPart::AppendTokens(absl::Span<const uint32_t> example) {
   offsets.push_back(tokens.size());
 }
 
+void EncodedPart::Append(const EncodedPart& other) {
+  const uint64_t begin = offsets.back();
+  for (size_t i = 1; i < other.offsets.size(); ++i) offsets.push_back(begin + other.offsets[i]);
+  tokens.insert(tokens.end(), other.tokens.begin(), other.tokens.end());
+  classes.insert(classes.end(), other.classes.begin(), other.classes.end());
+  targets.insert(targets.end(), other.targets.begin(), other.targets.end());
+  cut += other.cut;
+}
+
 bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels) {
   const uint64_t classes = kind == TargetKind::kClass          ? part.size()
                            : kind == TargetKind::kTokenClasses ? part.tokens.size()

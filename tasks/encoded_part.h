@@ -28,6 +28,8 @@ struct EncodedPart {
 
   // Appends an example, without its targets.
   void AppendTokens(absl::Span<const uint32_t> example);
+  // Appends all examples of `other`, but not its `words`.
+  void Append(const EncodedPart& other);
 };
 
 // Whether `part` has targets of this kind, exactly as many as its examples need, and no class >= `labels`.

@@ -42,7 +42,8 @@ absl::Status Run(const Flags& flags) {
   options.session.join.set_instruction_set(std::string(kernels::IsaName(device->isa())));
   options.work_dir = flags.node.work_dir;
   options.env = daemon->env();
-  WorkerDaemon node(std::move(options), std::make_unique<TextProgramBuilder>(daemon->env(), device.get()));
+  WorkerDaemon node(std::move(options),
+                    std::make_unique<TextProgramBuilder>(daemon->env(), device.get(), flags.node.threads));
   const absl::Status refused = WaitForStop(
       daemon->stop(), [&] { return node.WaitRefused(absl::Milliseconds(100)); },
       [&] { node.Leave(flags.node.leave_timeout()); });

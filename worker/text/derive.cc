@@ -182,7 +182,8 @@ std::string NumericsOf(const JobSpec& spec) {
   return bf16_class ? std::string(kernels::Bf16ClassName(*bf16_class)) : "any";
 }
 
-absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress) {
+absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress,
+                                         ThreadPool* pool) {
   DerivedJob derived;
   JobPlan& plan = derived.plan;
   const tasks::Task& task = tasks::TaskOf(spec);
@@ -200,7 +201,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   dataset.labels = static_cast<uint32_t>(labels.size());
   for (int i = 0; i < tasks::kNumParts; ++i) {
     SHOAL_ASSIGN_OR_RETURN(dataset.part[i], tasks::EncodeExamples(parts.part[i], *tokenizer, max_length, task,
-                                                                  labels, progress));
+                                                                  labels, progress, pool));
   }
   const tasks::BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(),
                                 spec.train().slot_batch());

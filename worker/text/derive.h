@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/base/thread_pool.h"
 #include "common/storage/file.h"
 #include "common/storage/progress.h"
 #include "kernels/bf16_class.h"
@@ -23,13 +24,15 @@ std::string NumericsOf(const JobSpec& spec);
 // `progress` is called at least every few thousand examples and after each pass over the words of a
 // vocabulary; progress while reading files is up to `env`.
 //
+// `pool`'s threads share the work of encoding; null: the caller's alone.
+//
 // Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
 // and files.
 //
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, too few labels
 // (Task::LabelsOf), too little text for the vocabulary, a model folder that does not match the job, a warm-up
 // longer than the training; NOT_FOUND, with the field that names it, for a missing file.
-absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec,
-                                         const Progress& progress = NoProgress);
+absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress = NoProgress,
+                                         ThreadPool* pool = nullptr);
 
 }  // namespace shoal::worker

@@ -165,7 +165,8 @@ absl::Status UseClassOf(const JobSpec& spec, kernels::Device* device) {
 absl::StatusOr<DerivedJob> TextProgramBuilder::Derive(const JobSpec& spec, const Progress& progress) {
   SHOAL_RETURN_IF_ERROR(UseClassOf(spec, device_));  // first: if it fails, the work would be wasted
   ProgressEnv env(env_, progress);
-  return DeriveTextJob(&env, spec, progress);
+  ThreadPool pool(threads_);
+  return DeriveTextJob(&env, spec, progress, &pool);
 }
 
 absl::StatusOr<bool> TextProgramBuilder::HasData(const JobPlan& plan, const Progress& progress) {

@@ -12,10 +12,11 @@
 
 namespace shoal::worker {
 
-// `env` and `device` must outlive it and its programs.
+// `env` and `device` must outlive it and its programs. `threads`: for deriving.
 class TextProgramBuilder : public ProgramBuilder {
  public:
-  TextProgramBuilder(Env* env, kernels::Device* device) : env_(env), device_(device) {}
+  TextProgramBuilder(Env* env, kernels::Device* device, int threads = 1)
+      : env_(env), device_(device), threads_(threads) {}
 
   absl::StatusOr<DerivedJob> Derive(const JobSpec& spec, const Progress& progress) override;
   absl::StatusOr<bool> HasData(const JobPlan& plan, const Progress& progress) override;
@@ -27,6 +28,7 @@ class TextProgramBuilder : public ProgramBuilder {
  private:
   Env* const env_;
   kernels::Device* const device_;
+  const int threads_;
 };
 
 }  // namespace shoal::worker
