@@ -12,7 +12,13 @@ namespace {
 uint64_t PiecesOf(uint64_t elements) { return (elements + PieceMap::kPiece - 1) / PieceMap::kPiece; }
 
 bool IsZero(const float* values, uint64_t count) {
-  uint32_t any = 0;
+  uint64_t any = 0;
+  if (count == PieceMap::kPiece) {
+    uint64_t bits[PieceMap::kPiece / 2];
+    std::memcpy(bits, values, sizeof(bits));
+    for (uint64_t two : bits) any |= two;
+    return any == 0;
+  }
   for (uint64_t i = 0; i < count; ++i) {
     uint32_t bits;
     std::memcpy(&bits, values + i, sizeof(bits));
