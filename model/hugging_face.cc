@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal::model {
@@ -94,7 +95,8 @@ std::string SomeOf(const std::vector<std::string>& names) {
   constexpr size_t kShown = 6;
   const absl::Span<const std::string> shown =
       absl::MakeConstSpan(names).first(std::min(names.size(), kShown));
-  return absl::StrCat(absl::StrJoin(shown, ", "),
+  const auto quoted = [](std::string* out, const std::string& name) { out->append(ToQuoted(name)); };
+  return absl::StrCat(absl::StrJoin(shown, ", ", quoted),
                       names.size() > kShown ? absl::StrCat(" and ", names.size() - kShown, " more") : "");
 }
 

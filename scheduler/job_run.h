@@ -66,6 +66,8 @@ class JobRun {
   // ---- what has happened ----
   void Cancel(absl::Time now);
   void OnSessionOpened(NodeId node);
+  // The scheduler was suspended for that long.
+  void Awake(absl::Duration asleep) { roll_call_.Awake(asleep); }
   void OnNodeLost(absl::Time now, const Member& member);
   void OnPrepared(absl::Time now, const Member& member, const JobPrepared& report);
   void OnRefused(absl::Time now, const Member& member, const JobRefused& report);

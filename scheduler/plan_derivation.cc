@@ -37,6 +37,15 @@ std::string RareText(const JobPlan& plan) {
                       plan.rare_examples() == 1 ? " example" : " examples");
 }
 
+// Plans that an earlier release derived lack what is only for people.
+bool IsSamePlan(JobPlan a, JobPlan b) {
+  for (JobPlan* plan : {&a, &b}) {
+    plan->clear_cut_examples();
+    plan->clear_notes();
+  }
+  return SameMessage(a, b);
+}
+
 std::string CutText(const JobPlan& plan) {
   if (plan.cut_examples() == 0) return "";
   return absl::StrCat("; longer than ", plan.max_length(),
@@ -85,7 +94,7 @@ void PlanDerivation::OnPrepared(absl::Time now, const Member& member, const JobP
 bool PlanDerivation::OnPlan(absl::Time now, const Member& member, const JobPlan& plan) {
   if (member.id == rederiver_) OnRederived(now, member, plan);
   if (job_->has_plan()) {
-    if (SameMessage(plan, job_->plan())) return true;
+    if (IsSamePlan(plan, job_->plan())) return true;
     roll_call_->OnDropped(member.id);  // it has derived another one in the meantime
     return false;
   }
@@ -308,7 +317,7 @@ bool PlanDerivation::ExpectsArtifact() const {
 }
 
 void PlanDerivation::OnRederived(absl::Time now, const Member& member, const JobPlan& plan) {
-  if (!SameMessage(plan, job_->plan())) {
+  if (!IsSamePlan(plan, job_->plan())) {
     roll_call_->OnOtherPlan(now, member.id);
     GiveUpRederiver(now);
     return context_.history->Warn(

@@ -205,22 +205,38 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
   }
 }
 
-// A node whose session is being renewed counts as long as its lease does.
+// A node whose session is being renewed counts as long as its lease does. One that a restarted scheduler
+// knows from its store, and has not offered the job yet, is only believed to be prepared.
+bool RollCall::IsAble(const Member& member) const {
+  const Candidate& node = Find(member.id);
+  return !member.leaving && node.prepared && node.offered && !node.IsUnable() &&
+         context_.watch.Suspect(member.id) == nullptr;
+}
+
 void RollCall::Watch(absl::Time now) {
   for (NodeRole role : kRoles) {
-    bool some_unable = false, some_able = false;
+    RoleState& state = roles_[role];
+    std::set<NodeId> able;
+    bool some_unable = false;
     for (const auto& [id, member] : context_.members.all()) {
-      if (member.join.role() != role || member.leaving) continue;
-      const bool unable = Find(id).IsUnable();
-      some_unable |= unable;
-      some_able |= !unable && context_.watch.Suspect(id) == nullptr;
+      if (member.join.role() != role) continue;
+      if (IsAble(member)) able.insert(id);
+      some_unable |= !member.leaving && Find(id).IsUnable();
     }
-    if (some_unable && !some_able) {
-      nobody_since_.emplace(role, now);
-    } else {
-      nobody_since_.erase(role);
+    if (!able.empty()) {
+      state.nobody_since = absl::InfiniteFuture();
+    } else if (some_unable && state.nobody_since == absl::InfiniteFuture()) {
+      state.nobody_since = now;
+      state.may_return = std::any_of(state.able.begin(), state.able.end(),
+                                     [this](NodeId was) { return !Find(was).IsUnable(); });
     }
+    // Who was able before nobody was unable counts as well.
+    if (!able.empty() || state.nobody_since != absl::InfiniteFuture()) state.able = std::move(able);
   }
+}
+
+void RollCall::Awake(absl::Duration asleep) {
+  for (auto& [role, state] : roles_) state.nobody_since += asleep;
 }
 
 std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
@@ -308,24 +324,30 @@ std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
 }
 
 bool RollCall::NobodyCan(absl::Time now, NodeRole role, bool started) const {
-  const auto since = nobody_since_.find(role);
-  if (since == nobody_since_.end()) return false;
-  uint32_t unable = 0, failed = 0, suspect = 0;
+  const auto found = roles_.find(role);
+  if (found == roles_.end() || found->second.nobody_since == absl::InfiniteFuture()) return false;
+  uint32_t unable = 0, failed = 0;
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role || member.leaving) continue;
     const Candidate& node = Find(id);
-    ++(node.IsUnable() ? unable : suspect);
+    // Who has not answered yet may be able, and who is retrying is not.
+    if (!node.IsUnable() && context_.watch.Suspect(id) == nullptr) return false;
+    unable += node.IsUnable() ? 1 : 0;
     failed += node.IsUnable() && node.failures > 0 ? 1 : 0;
   }
   const SchedulerOptions& options = context_.options;
-  if (!started && !options.fixed_nodes && unable < Minimum(role)) return false;
-  const bool enough = options.fixed_nodes || (started ? failed : unable) >= Minimum(role);
-  return now - since->second >= (enough && suspect == 0 ? options.derive_patience : options.storage_patience);
+  const absl::Duration return_patience =
+      options.fixed_nodes ? options.lease + options.settle + options.offer_again : options.storage_patience;
+  const bool may_return = found->second.may_return;
+  if (!started && !may_return && unable < Minimum(role)) return false;
+  const uint32_t proof = started && !options.fixed_nodes ? failed : unable;
+  return now - found->second.nobody_since >=
+         (may_return || proof < Minimum(role) ? return_patience : options.derive_patience);
 }
 
 Failure RollCall::Hopeless(absl::Time now, bool started) const {
   for (NodeRole role : kRoles) {
-    if (!NobodyCan(now, role, started)) continue;
+    if (CountUsable(role) >= (started ? 1 : Minimum(role)) || !NobodyCan(now, role, started)) continue;
     const bool failed = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
       const Member* const member = context_.members.Find(entry.first);
       return entry.second.failures > 0 && member != nullptr && member->join.role() == role;

@@ -112,14 +112,21 @@ class RollCall {
 
   // ---- what is known of all ----
   size_t CountPrepared() const;
-  // Whether nobody of that role has been able to take part for so long that the job must fail: all have
-  // refused or failed kMaxAttempts times in a row, or are suspect. How long depends on whether others may
-  // come that can. `started`: the job has had a view, so some could; then only as many as the job wants that
-  // fail at its work show soon (derive_patience) that nobody can. Otherwise those that could may come back
-  // (storage_patience). Before that, fewer than the job wants are waited for for any time.
+  // Whether nobody of that role has been able to take part for so long that the job must fail. Able is who is
+  // prepared and has not failed or refused kMaxAttempts times in a row, and is not suspect; who has not
+  // answered yet is waited for. How long depends on what became of the last ones that were able:
+  //   - they were lost, are leaving or suspect: they may come back (storage_patience; with fixed_nodes after
+  //   a
+  //     lease, if at all);
+  //   - they refused or failed as well, or there have been none: as many as the job wants show soon that
+  //     nobody can (derive_patience). Of a job that has `started` only failures at its work show that;
+  //     others, which could, may come back. Fewer than a job wants that has not started are waited for for
+  //     any time.
   bool NobodyCan(absl::Time now, NodeRole role, bool started) const;
-  // The same of each role: why the job must fail.
+  // Why the job must fail: of a role that it lacks, nobody can.
   Failure Hopeless(absl::Time now, bool started) const;
+  // The scheduler was suspended for that long: nobody was waited for.
+  void Awake(absl::Duration asleep);
   // All members, as input for ViewPlanner.
   std::vector<PlannedNode> PlannedNodes(absl::Time now) const;
   // Which nodes of that role, or of any, can't take part or have failed: "; worker-2 can't take part: ..."
@@ -147,6 +154,7 @@ class RollCall {
   };
 
   const Candidate& Find(NodeId node) const;
+  bool IsAble(const Member& member) const;
   void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
   RestoreOutcome JudgeRestores(absl::Time now) const;
   // PrepareJob without its plan.
@@ -165,7 +173,12 @@ class RollCall {
   // Since when enough nodes are prepared for a view whose nodes are chosen afresh, and one of each role.
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
-  std::map<NodeRole, absl::Time> nobody_since_;               // by role; absent: somebody can take part
+  struct RoleState {
+    std::set<NodeId> able;  // when it was last watched
+    absl::Time nobody_since = absl::InfiniteFuture();
+    bool may_return = false;  // with nobody_since: some that were able are gone rather than unable
+  };
+  std::map<NodeRole, RoleState> roles_;
 };
 
 }  // namespace shoal::scheduler

@@ -67,19 +67,27 @@ TEST_CASE("After all servers were lost, a view waits for enough nodes as long as
   CHECK(f.roll_call.NotReady(f.now, false));
 }
 
-// Lets `node` fail its work, or refuse the job, as often as it takes.
+// The node has answered the offer that it holds the job.
+void Prepare(Fixture* f, const Member& node) {
+  f->now += f->options.refused_again_longest;
+  f->Offer();
+  f->roll_call.OnPrepared(node.id);
+  f->roll_call.Watch(f->now);
+}
+
+// Lets the node fail its work, or refuse the job, as often as it takes.
 void MakeUnable(Fixture* f, const Member& node, bool at_work) {
   for (uint32_t i = 0; i < kMaxAttempts; ++i) {
-    if (at_work) f->roll_call.OnPrepared(node.id);
+    if (at_work) Prepare(f, node);
     f->Refused(node, /*fatal=*/false, at_work);
   }
   f->roll_call.Watch(f->now);
 }
 
-bool NobodyCan(Fixture* f, absl::Duration later, bool started = true, NodeRole role = NODE_ROLE_WORKER) {
+bool NobodyCan(Fixture* f, absl::Duration later, bool started = true) {
   f->now += later;
   f->roll_call.Watch(f->now);
-  return f->roll_call.NobodyCan(f->now, role, started);
+  return f->roll_call.NobodyCan(f->now, NODE_ROLE_WORKER, started);
 }
 
 TEST_CASE(
@@ -94,25 +102,46 @@ TEST_CASE(
   CHECK(NobodyCan(&f, f.options.storage_patience));
   CHECK_THAT(*f.roll_call.Hopeless(f.now, /*started=*/true), Contains("no worker can do the work; worker-1"));
   CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false) == (wanted == 1));
+  // It is trying once more: the job does not lack workers.
+  Prepare(&f, worker);
+  CHECK_FALSE(f.roll_call.Hopeless(f.now, /*started=*/true));
 }
 
 TEST_CASE("A node that has long been unable does not shorten how long those that could are waited for") {
   Fixture f;
   const Member &bystander = f.Join(1, NODE_ROLE_WORKER), &worker = f.Join(2, NODE_ROLE_WORKER);
-  f.roll_call.OnPrepared(worker.id);
-  MakeUnable(&f, bystander, GENERATE(false, true));
+  MakeUnable(&f, bystander, /*at_work=*/GENERATE(false, true));
+  Prepare(&f, worker);
   const Member& server = f.Join(3, NODE_ROLE_SERVER);
   MakeUnable(&f, server, /*at_work=*/false);
   CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
   const NodeId gone = worker.id;
-  SECTION("until they are lost") {
+  const int how = GENERATE(0, 1);
+  if (how == 0) {
     f.members.Remove(gone, &f.out);
     f.roll_call.OnNodeLost(gone);
+  } else {
+    f.members.Leaving(f.members.Find(gone), &f.out);
   }
-  SECTION("until they leave") { f.members.Leaving(f.members.Find(gone), &f.out); }
   CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
-  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2));
-  CHECK(NobodyCan(&f, f.options.storage_patience));
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
+  SECTION("then the job fails") { CHECK(NobodyCan(&f, absl::Seconds(1))); }
+  SECTION("while the scheduler is suspended nobody is waited for") {
+    f.now += absl::Hours(1);
+    f.roll_call.Awake(absl::Hours(1));
+    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
+    CHECK(NobodyCan(&f, absl::Seconds(1)));
+  }
+  SECTION("one that comes may be able; that it has come is no new beginning") {
+    const Member& another = f.Join(4, NODE_ROLE_WORKER);
+    CHECK_FALSE(NobodyCan(&f, absl::Seconds(2)));
+    MakeUnable(&f, another, /*at_work=*/false);
+    CHECK(NobodyCan(&f, absl::ZeroDuration()));
+  }
+  SECTION("one that is able is a new beginning") {
+    Prepare(&f, f.Join(4, NODE_ROLE_WORKER));
+    CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+  }
 }
 
 TEST_CASE("Workers that only refuse end a job that others worked on, but not soon") {
@@ -124,21 +153,36 @@ TEST_CASE("Workers that only refuse end a job that others worked on, but not soo
   CHECK_THAT(*f.roll_call.Hopeless(f.now, /*started=*/true), Contains("no worker can take part; worker-1"));
 }
 
-TEST_CASE("Where no other nodes will come, what those that are there can't do ends the job at once") {
+TEST_CASE("Where no other nodes will come, the job fails at once; those that could have a moment to return") {
   Fixture f;
   f.options.fixed_nodes = true;
   f.options.derive_patience = absl::ZeroDuration();
-  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
-  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), GENERATE(false, true));
-  CHECK(NobodyCan(&f, absl::ZeroDuration(), GENERATE(false, true)));
+  const Member &one = f.Join(1, NODE_ROLE_WORKER), &other = f.Join(2, NODE_ROLE_WORKER);
+  const bool started = GENERATE(false, true);
+  SECTION("all refuse") {
+    MakeUnable(&f, one, /*at_work=*/false);
+    CHECK_FALSE(NobodyCan(&f, absl::Hours(1), started));  // the other one has not answered
+    MakeUnable(&f, other, /*at_work=*/false);
+    CHECK(NobodyCan(&f, absl::ZeroDuration(), started));
+  }
+  SECTION("one refuses, and the other is lost") {
+    Prepare(&f, other);
+    MakeUnable(&f, one, /*at_work=*/false);
+    const NodeId gone = other.id;
+    f.members.Remove(gone, &f.out);
+    f.roll_call.OnNodeLost(gone);
+    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration(), started));
+    CHECK_FALSE(NobodyCan(&f, f.options.lease, started));
+    CHECK(NobodyCan(&f, absl::Seconds(30), started));
+  }
 }
 
 TEST_CASE("A worker whose session is being renewed may still do the work") {
   Fixture f;
   const Member &broken = f.Join(1, NODE_ROLE_WORKER), &worker = f.Join(2, NODE_ROLE_WORKER);
-  f.roll_call.OnPrepared(worker.id);
-  f.members.SessionBroken(f.now, f.members.Find(worker.id));
   MakeUnable(&f, broken, /*at_work=*/true);
+  Prepare(&f, worker);
+  f.members.SessionBroken(f.now, f.members.Find(worker.id));
   CHECK_FALSE(NobodyCan(&f, f.options.storage_patience));
 }
 
@@ -212,10 +256,10 @@ TEST_CASE("Servers that can't load stand aside, until all have tried often and f
   CHECK_FALSE(f.roll_call.IsPrepared(one.id));
   f.now += f.options.derive_patience;
   CHECK(fail(one, trouble) == expected);
-  SECTION("one has loaded") { f.roll_call.OnLoaded(other.id); }
-  SECTION("all of them are gone, and others have come") {
+  if (GENERATE(true, false)) {
+    f.roll_call.OnLoaded(other.id);
+  } else {  // all of them are gone, and others with these ids have come
     for (const Member* server : {&one, &other}) f.roll_call.OnNodeLost(server->id);
-    f.roll_call.OnPrepared(one.id);  // as a new one with this id
   }
   CHECK(fail(one, trouble) == Outcome::kOthersTry);
 }

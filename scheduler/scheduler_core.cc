@@ -130,6 +130,7 @@ void SchedulerCore::NoteTime(absl::Time now) {
     out_.Warn(absl::StrCat("the scheduler was suspended for ", absl::FormatDuration(asleep),
                            ": no lease ends because of that"));
     members_.Awake(now, asleep);
+    for (auto& [id, job] : jobs_) job->Awake(asleep);
   }
   awake_ = now;
 }

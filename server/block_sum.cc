@@ -42,11 +42,20 @@ FloatArray BlockSum::MergePieces(const SumFormat& format, BlockSum* left, BlockS
   const bool in_place = left->payload_.empty();
   PayloadReader first(format.wire, left->payload_);
   PayloadReader second(format.wire, right->payload_);
-  for (uint64_t begin = 0; begin < format.size; begin += PieceMap::kPiece) {
-    const bool has_left = left->pieces_.Has(begin / PieceMap::kPiece);
-    const bool has_right = right->pieces_.Has(begin / PieceMap::kPiece);
+  const auto has = [&](uint64_t begin) {
+    return std::make_pair(left->pieces_.Has(begin / PieceMap::kPiece),
+                          right->pieces_.Has(begin / PieceMap::kPiece));
+  };
+  uint64_t end = 0;
+  for (uint64_t begin = 0; begin < format.size; begin = end) {
+    const auto [has_left, has_right] = has(begin);
+    // As many pieces at once as one or both have, up to kSumPiece elements.
+    end = begin + PieceMap::kPiece;
+    while (end < format.size && end - begin < kSumPiece && has(end) == std::make_pair(has_left, has_right))
+      end += PieceMap::kPiece;
+    end = std::min(end, format.size);
     if (!has_left && !has_right) continue;
-    const uint64_t count = std::min(PieceMap::kPiece, format.size - begin);
+    const uint64_t count = end - begin;
     const absl::Span<float> piece = absl::MakeSpan(sum.get() + begin, count);
     if (!has_left) std::fill(piece.begin(), piece.end(), 0.0f);
     if (has_left && !in_place) first.Decode(piece);

@@ -73,7 +73,10 @@ void ServerJobs::OnDirective(const Directive& directive) {
 // another job, even though number and preparation are the same: nothing of this job may leak into it.
 void ServerJobs::Install(const View& view) {
   if (outdated_ && outdated_->job() == view.job()) {
-    if (outdated_->outdated_training() == view.training_id()) return ReportOutdated();
+    if (outdated_->outdated_training() == view.training_id()) {
+      if (refused_ != JobId(view.job())) ReportOutdated();
+      return;
+    }
     outdated_.reset();  // another training has begun
   }
   const auto job = Find(JobId(view.job()));
@@ -158,6 +161,7 @@ void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated
 }
 
 void ServerJobs::ReportOutdated() {
+  refused_ = JobId(outdated_->job());
   NodeReport report;
   *report.mutable_job_refused() = *outdated_;
   options_.report(std::move(report));

@@ -60,8 +60,9 @@ TEST_CASE(
     REQUIRE(reports.size() == 2);
     CHECK(reports[0].job_refused().outdated_training() == 77);
     CHECK(reports[1].has_job_prepared());
+    server.node().OnDirective(prepare);
     server.reports.clear();
-    server.Give(MakeView(3));
+    for (uint64_t view : {3, 4}) server.Give(MakeView(view));
     server.time.Run();
     REQUIRE(server.reports.size() == 1);
     CHECK(server.reports[0].job_refused().outdated_training() == 77);

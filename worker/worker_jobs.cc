@@ -90,7 +90,10 @@ absl::Status WorkerJobs::CheckTarget(const Target& target) const {
 
 void WorkerJobs::OnView(const View& view) {
   if (outdated_ && outdated_->job() == view.job()) {
-    if (outdated_->outdated_training() == view.training_id()) return ReportOutdated();
+    if (outdated_->outdated_training() == view.training_id()) {
+      if (refused_ != JobId(view.job())) ReportOutdated();
+      return;
+    }
     outdated_.reset();  // another training has begun
   }
   if (!choice_.Holds(view.job())) return RefuseAbsent(JobId(view.job()));
@@ -138,6 +141,7 @@ void WorkerJobs::OnLeaseLost() {
 }
 
 void WorkerJobs::ReportOutdated() {
+  refused_ = JobId(outdated_->job());
   NodeReport report;
   *report.mutable_job_refused() = *outdated_;
   options_.report(std::move(report));

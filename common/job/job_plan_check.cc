@@ -11,6 +11,16 @@ namespace {
 
 // A θ of 4 TiB.
 constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
+// Each becomes an event of the job.
+constexpr int kMaxNotes = 16;
+constexpr size_t kMaxNote_bytes = 4096;
+
+absl::Status CheckNotes(const JobPlan& plan) {
+  bool too_long = plan.notes_size() > kMaxNotes;
+  for (const std::string& note : plan.notes()) too_long |= note.size() > kMaxNote_bytes;
+  return too_long ? absl::InvalidArgumentError("plan: too many notes, or a note that is too long")
+                  : absl::OkStatus();
+}
 
 absl::Status CheckParameters(const JobPlan& plan) {
   uint64_t size = 0, groups = 0;
@@ -59,6 +69,7 @@ absl::Status CheckPlan(const JobSpec& spec, const JobPlan& plan) {
   SHOAL_RETURN_IF_ERROR(ValidateJob(spec));
   if (spec.train().slots() == 0) return absl::InvalidArgumentError("spec: train.slots is 0");
   if (plan.rounds() == 0) return absl::InvalidArgumentError("plan: no rounds");
+  SHOAL_RETURN_IF_ERROR(CheckNotes(plan));
   SHOAL_RETURN_IF_ERROR(CheckParameters(plan));
   return CheckLength(spec, LengthOf(plan));
 }

@@ -7,10 +7,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/protocol/blocks.h"
+#include "common/protocol/piece_map.h"
 #include "google/protobuf/io/coded_stream.h"
 
 namespace shoal {
 namespace {
+
+// The map of the pieces of the largest block fits a header, beside all else.
+static_assert(kMaxBlockElements / PieceMap::kPiece / 8 <= kMaxBlockHeaderBytes / 2);
 
 // Tags of length-delimited fields (protobuf encoding: field number << 3 | 2).
 constexpr uint8_t kHeaderTag = 1 << 3 | 2;

@@ -139,9 +139,6 @@ TEST_CASE("A column that a job chooses is a number that is not 0") {
   CHECK_THAT(std::string(ConllColumnsOf(Columns("text", "2")).status().message()),
              Contains("data.text: 'text' is not the number of a column"));
   CHECK_THAT(std::string(ConllColumnsOf(Columns("1", "0")).status().message()), Contains("data.label: '0'"));
-  DataSpec two = Columns("1", "3");
-  two.add_text("2");
-  CHECK_THAT(std::string(ConllColumnsOf(two).status().message()), Contains("data.text has 2 columns"));
 }
 
 // What a file has, counted by other means: the notes of the data sets, and grep.

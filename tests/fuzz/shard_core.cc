@@ -19,7 +19,9 @@
 #include "common/base/wire.h"
 #include "common/job/job_spec.h"
 #include "common/job/test_job.h"
+#include "common/base/array_pool.h"
 #include "common/protocol/block_checksum.h"
+#include "common/protocol/contribution_payload.h"
 #include "common/protocol/payload.h"
 #include "common/protocol/slot_tree.h"
 #include "common/protocol/view_key.h"
@@ -33,8 +35,8 @@ namespace shoal::server {
 namespace {
 
 constexpr uint64_t kTraining = 77;
-constexpr uint64_t kBlockElements = 16;
-constexpr uint64_t kElements = 40;  // three blocks
+constexpr uint64_t kBlockElements = 48;     // three pieces
+constexpr uint64_t kElements = 120;         // three blocks
 constexpr uint64_t kRounds = 4;
 constexpr uint32_t kSlots = 4;
 constexpr uint32_t kShards = 2;
@@ -83,8 +85,11 @@ class RampSource : public StateSource, public StateReader {
 std::vector<float> NodeValue(WireFormat wire, uint64_t round, SlotRange node, uint64_t block, uint64_t size) {
   std::vector<float> value(size);
   if (node.size() == 1) {
-    for (uint64_t i = 0; i < size; ++i)
-      value[i] = std::sin(static_cast<float>(round + 3 * node.begin + 7 * block + i));
+    for (uint64_t i = 0; i < size; ++i) {
+      // Of the three pieces of a block one is not zero.
+      if ((i / 16 + node.begin + round) % 3 == 0)
+        value[i] = std::sin(static_cast<float>(round + 3 * node.begin + 7 * block + i));
+    }
     RoundToWire(wire, absl::MakeSpan(value));
     return value;
   }
@@ -143,9 +148,8 @@ class Cluster : public ShardEffects {
     push.header.mutable_stats()->set_weight(2 * node.size());
     push.header.mutable_stats()->set_examples(2 * node.size());
     const std::vector<float> values = NodeValue(kind_.wire, round, node, block, job->blocks[block].size);
-    std::vector<uint8_t> bytes(EncodedBytes(kind_.wire, values.size()));
-    Encode(kind_.wire, values, absl::MakeSpan(bytes));
-    push.payload = Payload::CopyOf(bytes);
+    const auto owner = std::make_shared<std::vector<float>>(values);
+    push.payload = EncodeContribution(owner, *owner, pool_.get(), &push.header);
     return push;
   }
 
@@ -170,6 +174,7 @@ class Cluster : public ShardEffects {
 
  private:
   const Kind kind_;
+  const std::shared_ptr<ArrayPool> pool_ = ArrayPool::Create();
   RampSource source_;
   std::set<std::pair<uint32_t, uint32_t>> calls_;  // asking and asked shard: one call at a time
 };

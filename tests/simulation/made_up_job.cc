@@ -127,7 +127,7 @@ MadeUpJob MakeUpJob(uint64_t number) {
   const uint64_t groups = 2 + choices.Below(4);
   uint64_t offset = 0;
   for (uint64_t group = 0; group < groups; ++group) {
-    const uint64_t size = (3 + choices.Below(20)) * (job.sparse ? 4 : 1);
+    const uint64_t size = (3 + choices.Below(20)) * (job.sparse ? 12 : 1);
     plan.add_group_sizes(size);
     const uint64_t first = 1 + choices.Below(size);
     for (const uint64_t part : {first, size - first}) {
@@ -162,7 +162,7 @@ ContributionStats MadeUpGradient(const MadeUpJob& job, uint64_t round, uint64_t 
         0.7 * static_cast<double>(i) + 1.3 * static_cast<double>(slot) + 0.31 * static_cast<double>(round);
     const double wish = phase - std::floor(phase) - 0.4;
     gradient[i] = static_cast<float>(kExamplesPerSlot * (theta[i] - wish) / 3.0);
-    if (job.sparse && (i / 8 + slot + round) % 3 != 0) gradient[i] = 0;
+    if (job.sparse && (i / 32 + slot + round) % 4 != 0) gradient[i] = 0;
     loss += (theta[i] - wish) * (theta[i] - wish);
   }
   ContributionStats stats;

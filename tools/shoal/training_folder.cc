@@ -97,10 +97,9 @@ absl::Status WriteProcessId(int fd, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TrainingFolder>> TrainingFolder::Claim(Env* env, const std::string& chosen) {
-  SHOAL_ASSIGN_OR_RETURN(const std::string absolute, AbsolutePath(chosen));
-  SHOAL_RETURN_IF_ERROR(env->CreateDirs(absolute));
+  SHOAL_RETURN_IF_ERROR(env->CreateDirs(chosen));
   std::error_code error;
-  const std::string folder = std::filesystem::canonical(absolute, error).string();
+  const std::string folder = std::filesystem::canonical(chosen, error).string();
   if (error) return absl::InvalidArgumentError(absl::StrCat(chosen, ": ", error.message()));
   SHOAL_RETURN_IF_ERROR(CheckMarked(env, folder));
   const std::string path = JoinPath(folder, kMark);

@@ -127,7 +127,7 @@ TEST_CASE("A claim by a symbolic link knows the folder itself, so the link may l
   std::filesystem::create_directory_symlink("here", dir / "link");
   std::filesystem::create_directory(dir / "else");
   std::filesystem::create_directory_symlink("../here", dir / "else/link");
-  for (const char* path : {"link", "link/", "else/link/../../link", "./here/../link"}) {
+  for (const char* path : {"link", "link/", "else/link/../link", "./here/../link"}) {
     const auto folder = TrainingFolder::Claim(PosixEnv(), dir / path);
     REQUIRE(folder.ok());
     CHECK((*folder)->path() == std::filesystem::canonical(dir / "here"));

@@ -383,7 +383,7 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
   CHECK(model->Predict(long_text).prediction.values == model->Predict(longer_text).prediction.values);
   CHECK(cut->Predict(long_text).prediction.values == cut->Predict(longer_text).prediction.values);
   CHECK(model->Predict(long_text).prediction.values != cut->Predict(long_text).prediction.values);
-  CHECK(model->Predict("rain").values == cut->Predict("rain").values);
+  CHECK(model->Predict("rain").prediction.values == cut->Predict("rain").prediction.values);
 
   CompleteJob(&job);
   const auto all = model->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job.data());
