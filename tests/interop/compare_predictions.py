@@ -9,14 +9,55 @@ import torch
 import transformers
 
 TEXTS = ["a ferry arrives at the station before noon", "two eggs and some flour", "", "caf\u00e9 \U0001F600 x" * 40]
+# For models of words, whose texts have spaces around each word.
+WORDS = ["Ada Lovelace lives in Quito .", "nobody saw Otto in Bonn", "x", "caf\u00e9 Mary went to Paris , again"]
 TOLERANCE = 1e-4
 
 
-def predict_with_shoal(shoal, model, texts, labels):
-    command = [shoal, "predict", model, "--json", "--top", str(labels)]
+def predict_with_shoal(shoal, model, texts, labels=None):
+    """A JSON object for each text."""
+    command = [shoal, "predict", model, "--json"] + (["--top", str(labels)] if labels else [])
     output = subprocess.run(command, input="\n".join(texts) + "\n", capture_output=True, text=True, check=True).stdout
-    lines = [json.loads(line) for line in output.splitlines()]
-    return [{p["label"]: p["value"] for p in line["predictions"]} for line in lines]
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def spans_with_transformers(model, tokenizer, text):
+    """[(label, begin, end, value)] of IOB2 tags; a word's tag is that of its first token."""
+    words = text.split()
+    inputs = tokenizer(words, is_split_into_words=True, truncation=True, return_tensors="pt")
+    with torch.no_grad():
+        probabilities = model(**inputs).logits[0].double().softmax(-1)
+    first = {}
+    for at, word in enumerate(inputs.word_ids(0)):
+        if word is not None:
+            first.setdefault(word, at)
+    spans, place, open_label = [], 0, None
+    for number, word in enumerate(words):
+        begin = text.index(word, place)
+        place = begin + len(word)
+        value, tag = probabilities[first[number]].max(-1)
+        kind, _, label = model.config.id2label[tag.item()].partition("-")
+        if kind == "I" and label == open_label:
+            spans[-1][2] = place
+            spans[-1][3].append(value.item())
+        elif kind in ("B", "I"):
+            spans.append([label, begin, place, [value.item()]])
+        open_label = label if kind != "O" else None
+    return [(label, begin, end, sum(values) / len(values)) for label, begin, end, values in spans]
+
+
+def compare_spans(arguments, texts):
+    model = transformers.AutoModelForTokenClassification.from_pretrained(arguments.model).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
+    worst = 0.0
+    for text, line in zip(texts, predict_with_shoal(arguments.shoal, arguments.model, texts), strict=True):
+        ours = [(span["label"], span["begin"], span["end"], span["value"]) for span in line["spans"]]
+        theirs = spans_with_transformers(model, tokenizer, text)
+        same = [span[:3] for span in ours] == [span[:3] for span in theirs]
+        difference = max([abs(a[3] - b[3]) for a, b in zip(ours, theirs)], default=0.0) if same else float("inf")
+        worst = max(worst, difference)
+        print(f"{difference:.1e}  {len(ours)} spans  {text[:60]!r}")
+    return worst
 
 
 def predict_with_transformers(model, tokenizer, text):
@@ -29,22 +70,27 @@ def predict_with_transformers(model, tokenizer, text):
     return {model.config.id2label[i]: value for i, value in enumerate(values.tolist())}
 
 
+def compare_labels(arguments, texts):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(arguments.model).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
+    worst = 0.0
+    for text, line in zip(texts, predict_with_shoal(arguments.shoal, arguments.model, texts, model.config.num_labels), strict=True):
+        values = {prediction["label"]: prediction["value"] for prediction in line["predictions"]}
+        theirs = predict_with_transformers(model, tokenizer, text)
+        difference = max(abs(values[label] - theirs[label]) for label in theirs)
+        worst = max(worst, difference)
+        print(f"{difference:.1e}  {text[:60]!r}")
+    return worst
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--shoal", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("texts", nargs="*")
     args = parser.parse_args()
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(args.model).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(args.model)
-    texts = args.texts or TEXTS
-    worst = 0.0
-    ours = predict_with_shoal(args.shoal, args.model, texts, model.config.num_labels)
-    for text, values in zip(texts, ours, strict=True):
-        theirs = predict_with_transformers(model, tokenizer, text)
-        difference = max(abs(values[label] - theirs[label]) for label in theirs)
-        worst = max(worst, difference)
-        print(f"{difference:.1e}  {text[:60]!r}")
+    of_words = transformers.AutoConfig.from_pretrained(args.model).architectures[0].endswith("ForTokenClassification")
+    worst = compare_spans(args, args.texts or WORDS) if of_words else compare_labels(args, args.texts or TEXTS)
     print(f"worst difference {worst:.1e}, tolerance {TOLERANCE:.0e}")
     return 0 if worst <= TOLERANCE else 1
 
