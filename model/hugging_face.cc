@@ -35,6 +35,10 @@ std::string ShapeText(absl::Span<const uint64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ","), "]");
 }
 
+uint64_t ElementsOf(const ParameterInfo& info) {
+  return std::accumulate(info.shape().begin(), info.shape().end(), uint64_t{1}, std::multiplies<uint64_t>());
+}
+
 bool OfHead(const Parameters& parameters, const ParameterInfo& info) {
   return info.offset() >= parameters.head_begin;
 }
@@ -61,21 +65,26 @@ absl::Status AppendParameters(const Parameters& parameters, absl::Span<const flo
                               SafetensorsWriter* writer) {
   for (const ParameterInfo& info : parameters.infos) {
     const std::vector<uint64_t> shape = ShapeOf(info);
-    const uint64_t size =
-        std::accumulate(shape.begin(), shape.end(), uint64_t{1}, std::multiplies<uint64_t>());
-    const absl::Span<const float> values = theta.subspan(info.offset(), size);
+    const absl::Span<const float> values = theta.subspan(info.offset(), ElementsOf(info));
     SHOAL_RETURN_IF_ERROR(info.transposed() ? writer->Append(Transpose(values, shape[1], shape[0]))
                                             : writer->Append(values));
   }
   return absl::OkStatus();
 }
 
-// The head starts anew.
+// What of the head a folder's bare model has too, as its names tell: BERT's pooler.
+bool OfPretrainedHead(const Parameters& parameters, const ParameterInfo& info) {
+  return OfHead(parameters, info) && absl::StartsWith(info.name(), parameters.root);
+}
+
+// The head starts anew, except for what was pretrained.
 void DropHead(const Parameters& parameters, std::string why, LoadedWeights* loaded) {
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
-    if (OfHead(parameters, parameters.infos[i])) loaded->found[i] = false;
+    const ParameterInfo& info = parameters.infos[i];
+    if (!OfHead(parameters, info) || OfPretrainedHead(parameters, info)) continue;
+    loaded->found[i] = false;
+    std::fill_n(loaded->theta.begin() + static_cast<int64_t>(info.offset()), ElementsOf(info), 0.0f);
   }
-  std::fill(loaded->theta.begin() + static_cast<int64_t>(parameters.head_begin), loaded->theta.end(), 0.0f);
   loaded->head = std::move(why);
 }
 
@@ -100,7 +109,7 @@ std::string SomeOf(const std::vector<std::string>& names) {
                       names.size() > kShown ? absl::StrCat(" and ", names.size() - kShown, " more") : "");
 }
 
-// The head is used as a whole or not at all: half of it would be noise.
+// The head is used as a whole or not at all, since half of it would be noise; but see DropHead.
 absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   std::vector<std::string> missing;
   bool whole_head = true;

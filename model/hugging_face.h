@@ -44,8 +44,9 @@ absl::StatusOr<std::vector<float>> ReadParameter(const SafetensorsReader& file, 
 
 // Reads the weights (weight_tensors.h). Names may lack Parameters::root, as those of bare models do. A
 // missing parameter is an error, except for the head's parameters (Parameters::head_begin): they are used as
-// a whole or not at all, since a job may make a new head. Errors: those of WeightTensors; INVALID_ARGUMENT
-// that names the tensor with both shapes, or the missing parameters.
+// a whole or not at all, since a job may make a new head; only what bare models have of it too (BERT's
+// pooler) is used by itself. Errors: those of WeightTensors; INVALID_ARGUMENT that names the tensor with both
+// shapes, or the missing parameters.
 absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, const Parameters& parameters);
 
 // Makes the head that was read one for `config`'s labels: the rows of its last layer are brought into their

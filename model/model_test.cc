@@ -512,9 +512,13 @@ TEST_CASE("The head of a folder is used row by row as its labels are called, or 
     REQUIRE(lines.size() == 2);
     CHECK_THAT(lines[1], Catch::Contains("new: the head, as " + why + " (") && Catch::Contains(bias.name()));
   };
-  SECTION("other labels") {
+  SECTION("other labels; the pooler was pretrained, and stays") {
     config.labels = {"a", "b", "d"};
     dropped(&of, "the folder's model has other labels");
+    const ParameterInfo& pooler = parameters.infos[parameters.infos.size() - 4];
+    REQUIRE(pooler.name() == "bert.pooler.dense.weight");
+    CHECK(loaded.found[loaded.found.size() - 4]);
+    CHECK(loaded.theta[pooler.offset()] == theta[pooler.offset()]);
   }
   SECTION("another label twice") {
     of.labels = {"a", "b", "b"};

@@ -9,10 +9,12 @@
 namespace shoal {
 namespace {
 
-std::optional<DataFormat> FormatByExtension(const std::string& path, const TaskRule& task) {
+// Of these formats the one with the longest extension that the path has.
+template <typename Formats>
+std::optional<DataFormat> FormatAmong(const Formats& formats, const std::string& path) {
   std::optional<DataFormat> format;
   size_t longest = 0;
-  for (const int candidate : task.formats()) {
+  for (const int candidate : formats) {
     for (const std::string& extension : RuleOf(static_cast<DataFormat>(candidate)).extensions()) {
       if (extension.size() <= longest || !absl::EndsWithIgnoreCase(path, extension)) continue;
       longest = extension.size();
@@ -20,6 +22,15 @@ std::optional<DataFormat> FormatByExtension(const std::string& path, const TaskR
     }
   }
   return format;
+}
+
+std::optional<DataFormat> FormatByExtension(const std::string& path, const TaskRule& task) {
+  const auto of_task = FormatAmong(task.formats(), path);
+  if (of_task) return of_task;
+  std::vector<int> all;
+  for (int i = 0; i < DataFormat_descriptor()->value_count(); ++i)
+    all.push_back(DataFormat_descriptor()->value(i)->number());
+  return FormatAmong(all, path);
 }
 
 }  // namespace
@@ -49,8 +60,10 @@ const DataFile* FileOfOtherFormat(const std::vector<DataFile>& files) {
 
 std::optional<DataFormat> InferFormat(const JobSpec& job) {
   const std::vector<DataFile> files = DataFilesOf(job);
-  if (files.empty() || FileOfOtherFormat(files) != nullptr) return std::nullopt;
-  return files[0].format;
+  if (files.empty() || !files[0].format || FileOfOtherFormat(files) != nullptr) return std::nullopt;
+  const auto& formats = RuleOf(job.task()).formats();
+  const bool takes = std::find(formats.begin(), formats.end(), *files[0].format) != formats.end();
+  return takes ? files[0].format : std::nullopt;
 }
 
 }  // namespace shoal

@@ -15,7 +15,7 @@ struct DataFile {
   std::string field;  // where the job lists it: "data.files[1]"
   std::string path;
   // Of the formats of the job's task the one with the longest extension that the path has, in upper or lower
-  // case; nullopt when it has none of them.
+  // case; if it has none of them, of all formats; nullopt when it has none of these either.
   std::optional<DataFormat> format;
 };
 
@@ -26,7 +26,7 @@ std::vector<DataFile> DataFilesOf(const JobSpec& job);
 // first file has no format.
 const DataFile* FileOfOtherFormat(const std::vector<DataFile>& files);
 
-// The format of the first file; nullopt when it has none, or another file has another.
+// The format of the first file; nullopt when it has none of the task's, or another file has another.
 std::optional<DataFormat> InferFormat(const JobSpec& job);
 
 }  // namespace shoal

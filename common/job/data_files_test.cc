@@ -44,6 +44,14 @@ std::string FormatOf(TaskType task, const std::string& file) {
   return WordOf(DataFormat_descriptor()->FindValueByNumber(job.data().format()));
 }
 
+TEST_CASE("A file with the extension of a format that the task does not take is not read as another one") {
+  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"a.txt", "b.jsonl"})),
+             Catch::Contains("'b.jsonl' is jsonl and 'a.txt' is text"));
+  CHECK(FormatOf(TASK_CAUSAL_LANGUAGE_MODELLING, "b.jsonl").empty());
+  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"b.jsonl"})),
+             Catch::Contains("can't be inferred from the extension of 'b.jsonl'; expected text"));
+}
+
 TEST_CASE("Every format has extensions, and no task has one of them in two formats") {
   const auto* tasks = TaskType_descriptor();
   for (int i = 0; i < tasks->value_count(); ++i) {

@@ -26,8 +26,9 @@ Counts CountWholeWords(absl::Span<const absl::string_view> lines, LetterCase let
   return counts;
 }
 
-// The most frequent characters whose occurrences make up `coverage` of all.
-absl::flat_hash_set<std::string> CoveredCharacters(const Counts& words, double coverage) {
+// The most frequent characters whose occurrences make up `coverage` of all; `others`: how many there are
+// besides.
+absl::flat_hash_set<std::string> CoveredCharacters(const Counts& words, double coverage, size_t* others) {
   absl::flat_hash_map<absl::string_view, uint64_t> counts;
   uint64_t all = 0;
   for (const auto& [word, count] : words) {
@@ -47,6 +48,7 @@ absl::flat_hash_set<std::string> CoveredCharacters(const Counts& words, double c
     covered.emplace(c);
     so_far += count;
   }
+  *others = sorted.size() - covered.size();
   return covered;
 }
 
@@ -86,14 +88,14 @@ std::vector<absl::string_view> SplitCharacters(absl::string_view text) {
 TrainingWords CountWords(absl::Span<const absl::string_view> lines, LetterCase letter_case, double coverage,
                          absl::string_view required) {
   const Counts whole = CountWholeWords(lines, letter_case);
-  absl::flat_hash_set<std::string> covered = CoveredCharacters(whole, coverage);
+  TrainingWords result;
+  absl::flat_hash_set<std::string> covered = CoveredCharacters(whole, coverage, &result.left_out);
   covered.emplace(kSpacePiece);
   for (absl::string_view c : SplitCharacters(required)) covered.emplace(c);
 
   Counts stretches;
   for (const auto& [word, count] : whole) AddCovered(word, count, covered, &stretches);
 
-  TrainingWords result;
   for (const auto& [text, count] : stretches) result.words.push_back({text, count});
   std::sort(result.words.begin(), result.words.end(),
             [](const TrainingWord& a, const TrainingWord& b) { return a.text < b.text; });

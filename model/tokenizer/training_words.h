@@ -19,6 +19,7 @@ struct TrainingWord {
 struct TrainingWords {
   std::vector<TrainingWord> words;      // by text
   std::vector<std::string> characters;  // that get a piece: every character of `words` and of `required`
+  size_t left_out = 0;                  // distinct characters of the lines that get none
 };
 
 // The maximum number of characters in a training word: longer ones (scripts without spaces) are cut.

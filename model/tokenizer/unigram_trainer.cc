@@ -108,6 +108,15 @@ std::string SerializeModel(const std::vector<ScoredPiece>& pieces, const Unigram
   return model.SerializeAsString();
 }
 
+// A single long line can push most characters out.
+std::string LeftOutText(const TrainingWords& words, const UnigramTrainerOptions& options) {
+  if (words.left_out == 0) return "";
+  return absl::StrCat(". ", words.left_out,
+                      " of the text's characters have no piece, since all others make up ",
+                      100 * options.character_coverage,
+                      " % of it, and words are cut at them: does one text repeat a few words?");
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lines,
@@ -123,9 +132,9 @@ absl::StatusOr<std::string> TrainUnigram(absl::Span<const absl::string_view> lin
   const size_t wanted = options.vocab_size - kNumSpecialPieces;
   std::vector<ScoredPiece> pieces = FitPieces(words, wanted, options);
   if (pieces.size() < wanted) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tokenizer.vocab_size: the training text is too small for ", options.vocab_size,
-                     " pieces; expected at most ", pieces.size() + kNumSpecialPieces));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tokenizer.vocab_size: the training text is too small for ", options.vocab_size,
+        " pieces; expected at most ", pieces.size() + kNumSpecialPieces, LeftOutText(words, options)));
   }
   return SerializeModel(ChoosePieces(std::move(pieces), wanted), options);
 }

@@ -67,6 +67,15 @@ TEST_CASE("A text too small for the vocabulary is refused with the size it can h
   CHECK(TrainUnigram({"a few words are not enough"}, Size(possible)).ok());
 }
 
+TEST_CASE("A text of which one line leaves most characters without a piece is refused with that reason") {
+  std::vector<std::string> lines = TestCorpus();
+  std::string& last = lines.emplace_back();
+  for (int i = 0; i < 100'000; ++i) last += " word";
+  const auto model = TrainUnigram(Views(lines), Size(100));
+  CHECK_THAT(std::string(model.status().message()),
+             Catch::Contains("of the text's characters have no piece") && Catch::Contains("99.95 % of it"));
+}
+
 TEST_CASE("A vocabulary too small for the characters is refused with the size it needs") {
   const auto model = TrainUnigram(Views(TestCorpus()), Size(16));
   REQUIRE(model.status().code() == absl::StatusCode::kInvalidArgument);

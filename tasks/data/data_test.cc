@@ -62,6 +62,23 @@ Records CsvRecords(absl::string_view text) {
   return records;
 }
 
+TEST_CASE("A compressed file is called so") {
+  for (const auto& [name, begin] :
+       std::vector<std::pair<std::string, std::string>>{{"gzip", std::string("\x1f\x8b\x08\x00\xff", 5)},
+                                                        {"zip", "PK\x03\x04\xff"},
+                                                        {"zstd", "\x28\xb5\x2f\xfd"}}) {
+    const TestDir dir;
+    REQUIRE(PosixEnv()->WriteFileAtomic(dir / "dev.jsonl.gz", begin + "\n").ok());
+    google::protobuf::RepeatedPtrField<std::string> files;
+    *files.Add() = dir / "dev.jsonl.gz";
+    DataSpec data;
+    data.set_format(DATA_FORMAT_JSONL);
+    const auto set = ReadExamples(PosixEnv(), files, data, *FindTask(TASK_TEXT_CLASSIFICATION));
+    CHECK_THAT(std::string(set.status().message()),
+               Catch::Contains("dev.jsonl.gz is compressed with " + name + ": unpack it first"));
+  }
+}
+
 TEST_CASE("CSV is read as RFC 4180 defines it") {
   CHECK(CsvRecords("a,b\r\n1,2\r\n") == Records{{"a", "b"}, {"1", "2"}});
   CHECK(CsvRecords("\"a,b\",\"say \"\"hi\"\"\"\n") == Records{{"a,b", "say \"hi\""}});

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
@@ -42,6 +43,22 @@ absl::Status JoinWords(const std::vector<std::string>& words, Example* example) 
 }
 
 // Appends the examples of file after file.
+// The program that has made the file, by its first bytes, for those that compress; null for all others.
+const char* Compression(absl::string_view text) {
+  constexpr std::pair<const char*, absl::string_view> kMagic[] = {{"gzip", "\x1f\x8b"},
+                                                                  {"zip", "PK\x03\x04"},
+                                                                  {"bzip2", "BZh"},
+                                                                  {"xz",
+                                                                   "\xfd"
+                                                                   "7zXZ"},
+                                                                  {"zstd", "\x28\xb5\x2f\xfd"}};
+  for (const auto& [name, magic] : kMagic) {
+    // A text may begin like this, but is valid UTF-8.
+    if (absl::StartsWith(text, magic) && !IsValidUtf8(text)) return name;
+  }
+  return nullptr;
+}
+
 class Reader {
  public:
   Reader(const DataSpec& data, const LabelReader& labels) : data_(data), labels_(labels) {}
@@ -49,6 +66,10 @@ class Reader {
   absl::Status Read(const TextFile& file) {
     set_.files.push_back(file.name);
     const size_t before = set_.examples.size();
+    if (const char* const compression = Compression(file.text)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(file.name, " is compressed with ", compression, ": unpack it first"));
+    }
     SHOAL_RETURN_IF_ERROR(CheckUtf8(file));
     const auto add = [&](absl::StatusOr<Record> record, uint64_t line) {
       return AtLine(Add(std::move(record), line), file, line);
