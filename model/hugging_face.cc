@@ -88,13 +88,13 @@ void DropHead(const Parameters& parameters, std::string why, LoadedWeights* load
   loaded->head = std::move(why);
 }
 
-// Brings the first dimension of the parameter into another order: row i becomes rows[i].
-void PermuteRows(const ParameterInfo& info, absl::Span<const size_t> rows, LoadedWeights* loaded) {
+// Brings the first dimension of the parameter into another order: row i becomes what was row from[i].
+void PermuteRows(const ParameterInfo& info, absl::Span<const size_t> from, LoadedWeights* loaded) {
   const uint64_t columns = info.shape_size() > 1 ? info.shape(1) : 1;
   const auto begin = loaded->theta.begin() + static_cast<int64_t>(info.offset());
-  const std::vector<float> before(begin, begin + static_cast<int64_t>(rows.size() * columns));
-  for (size_t row = 0; row < rows.size(); ++row) {
-    std::copy_n(before.begin() + static_cast<int64_t>(rows[row] * columns), columns,
+  const std::vector<float> before(begin, begin + static_cast<int64_t>(from.size() * columns));
+  for (size_t row = 0; row < from.size(); ++row) {
+    std::copy_n(before.begin() + static_cast<int64_t>(from[row] * columns), columns,
                 begin + static_cast<int64_t>(row * columns));
   }
 }

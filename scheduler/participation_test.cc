@@ -29,7 +29,7 @@ TEST_CASE(
     h.Refused(w2, "no memory");
     h.Pass(absl::Seconds(8), {w2});
   }
-  CHECK(attempts == 5);  // 10 s after the third one it fails
+  CHECK(attempts == 4);  // 10 s after the third one it fails
   CHECK(h.GetJob().state() == JOB_STATE_FAILED);
   CHECK(h.GetJob().reason() == "no worker can prepare the job; w2 can't take part: no memory");
 }
