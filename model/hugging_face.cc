@@ -83,19 +83,20 @@ void DropHead(const Parameters& parameters, std::string why, LoadedWeights* load
     const ParameterInfo& info = parameters.infos[i];
     if (!OfHead(parameters, info) || OfPretrainedHead(parameters, info)) continue;
     loaded->found[i] = false;
-    std::fill_n(loaded->theta.begin() + static_cast<int64_t>(info.offset()), ElementsOf(info), 0.0f);
+    const auto begin = loaded->theta.begin() + static_cast<int64_t>(info.offset());
+    std::fill(begin, begin + static_cast<int64_t>(ElementsOf(info)), 0.0f);
   }
   loaded->head = std::move(why);
 }
 
 // Brings the first dimension of the parameter into another order: row i becomes what was row from[i].
 void PermuteRows(const ParameterInfo& info, absl::Span<const size_t> from, LoadedWeights* loaded) {
-  const uint64_t columns = info.shape_size() > 1 ? info.shape(1) : 1;
-  const auto begin = loaded->theta.begin() + static_cast<int64_t>(info.offset());
-  const std::vector<float> before(begin, begin + static_cast<int64_t>(from.size() * columns));
-  for (size_t row = 0; row < from.size(); ++row) {
-    std::copy_n(before.begin() + static_cast<int64_t>(from[row] * columns), columns,
-                begin + static_cast<int64_t>(row * columns));
+  const auto columns = static_cast<int64_t>(info.shape_size() > 1 ? info.shape(1) : 1);
+  auto out = loaded->theta.begin() + static_cast<int64_t>(info.offset());
+  const std::vector<float> before(out, out + static_cast<int64_t>(from.size()) * columns);
+  for (size_t row : from) {
+    const auto begin = before.begin() + static_cast<int64_t>(row) * columns;
+    out = std::copy(begin, begin + columns, out);
   }
 }
 
