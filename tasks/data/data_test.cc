@@ -62,6 +62,30 @@ Records CsvRecords(absl::string_view text) {
   return records;
 }
 
+TEST_CASE("Numbers of JSON that are equal are one label") {
+  const TestDir dir;
+  const auto set =
+      Read(Spec({Write(dir, "a.jsonl",
+                       "{\"text\": \"t\", \"label\": 1}\n{\"text\": \"t\", \"label\": 1.0}\n"
+                       "{\"text\": \"t\", \"label\": 10e-1}\n{\"text\": \"t\", \"label\": 1.5}\n"
+                       "{\"text\": \"t\", \"label\": -0.0}\n{\"text\": \"t\", \"label\": 1e300}\n")}));
+  REQUIRE(set.ok());
+  std::vector<std::string> labels;
+  for (const Example& example : set->examples) labels.push_back(example.labels[0]);
+  CHECK(labels == std::vector<std::string>{"1", "1", "1", "1.5", "0", "1e+300"});
+}
+
+TEST_CASE("A line that is not JSON says what is wrong with it") {
+  const TestDir dir;
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"t\", \"label\": NaN}\n"),
+             Contains("NaN is not a number of JSON"));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"t\", \"label\": -Infinity}\n"), Contains("a.jsonl:1: "));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"\\ud800 x\", \"label\": \"a\"}\n"), Contains("surrogate"));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "{\"text\": \"t\"\n"),
+             Contains("expected a JSON object on one line (column "));
+  CHECK_THAT(ErrorOf(dir, "a.jsonl", "[1]\n"), !Contains("("));
+}
+
 TEST_CASE("A compressed file is called so") {
   for (const auto& [name, begin] :
        std::vector<std::pair<std::string, std::string>>{{"gzip", std::string("\x1f\x8b\x08\x00\xff", 5)},

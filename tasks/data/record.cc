@@ -1,6 +1,7 @@
 #include "tasks/data/record.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -58,6 +59,58 @@ std::vector<std::string> SplitLabels(absl::string_view field, const DataSpec& da
 }
 
 // The values of one JSON object.
+// Whether it is a whole number that every number of JSON can tell from its neighbours: 1, 1.0 and 1e0 are one
+// label.
+bool IsWhole(double value) {
+  constexpr double kLargest = 9007199254740992;  // 2^53
+  return std::fabs(value) <= kLargest && value == std::floor(value);
+}
+
+// Finds what is wrong with a text that is not JSON.
+class JsonProblem : public nlohmann::json_sax<Json> {
+ public:
+  // A short text; "" when nothing is wrong.
+  static std::string Of(absl::string_view line) {
+    JsonProblem problem;
+    Json::sax_parse(line.begin(), line.end(), &problem);
+    if (problem.message_.empty()) return "";
+    for (absl::string_view name : {"NaN", "Infinity"}) {
+      const size_t at = line.find(name);
+      // The parser stops at the first letter that can't begin a value.
+      if (at != absl::string_view::npos && problem.position_ >= at && problem.position_ <= at + name.size())
+        return absl::StrCat(name, " is not a number of JSON");
+    }
+    return problem.message_;
+  }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) override {
+    position_ = position;
+    // "[json.exception.parse_error.101] parse error at line 1, column 9: syntax error ... - what; last read:
+    // ..."
+    absl::string_view what = error.what();
+    const size_t reason = what.find(" - ");
+    if (reason != absl::string_view::npos) what.remove_prefix(reason + 3);
+    message_ = absl::StrCat("column ", position, ": ", ToQuoted(what.substr(0, what.find("; last read"))));
+    return false;
+  }
+
+ private:
+  size_t position_ = 0;
+  std::string message_;
+};
+
 class JsonRecord {
  public:
   explicit JsonRecord(const Json& object) : object_(object) {}
@@ -100,6 +153,8 @@ class JsonRecord {
   static absl::StatusOr<std::string> AsString(const Json& value, absl::string_view column,
                                               absl::string_view field) {
     if (value.is_string()) return value.get<std::string>();
+    if (value.is_number_float() && IsWhole(value.get<double>()))
+      return absl::StrCat(static_cast<int64_t>(value.get<double>()));
     if (value.is_number() || value.is_boolean()) return value.dump();
     return absl::InvalidArgumentError(
         absl::StrCat("column '", column, "' (", field, "): expected a string, got ", value.type_name()));
@@ -141,7 +196,11 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
                                       const LabelReader& labels) {
   const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return absl::InvalidArgumentError("expected a JSON object on one line");
+  if (!object.is_object()) {
+    const std::string problem = JsonProblem::Of(line);
+    return absl::InvalidArgumentError(absl::StrCat("expected a JSON object on one line",
+                                                   problem.empty() ? "" : absl::StrCat(" (", problem, ")")));
+  }
   const JsonRecord values(object);
   Record record;
   for (const std::string& column : data.text()) {

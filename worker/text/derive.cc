@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/job/artifact_names.h"
 #include "common/job/data_files.h"
 #include "common/job/schedule.h"
@@ -95,6 +97,19 @@ absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const 
   options.progress = progress;
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, model::TrainUnigram(lines, options));
   return Annotate(model::LoadTokenizer(bytes), "the new vocabulary");
+}
+
+// A warning for labels that are likely to be meant as one.
+void NoteSimilarLabels(const std::vector<std::string>& labels, JobPlan* plan) {
+  std::map<std::string, std::string> seen;  // by what is left without letter case and spaces around it
+  for (const std::string& label : labels) {
+    const std::string bare = absl::AsciiStrToLower(absl::StripAsciiWhitespace(label));
+    const auto [other, is_new] = seen.emplace(bare, label);
+    if (is_new) continue;
+    plan->add_notes(absl::StrCat("labels '", ToQuoted(other->second), "' and '", ToQuoted(label),
+                                 "' differ only in letter case or spaces, and count as two"));
+    return;
+  }
 }
 
 // ---- model ----
@@ -214,6 +229,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_rounds(length.rounds);
   plan.set_rounds_per_epoch(length.rounds_per_epoch);
   for (const std::string& label : labels) plan.add_labels(label);
+  NoteSimilarLabels(labels, &plan);
   plan.set_train_examples(dataset[Part::kTrain].size());
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());

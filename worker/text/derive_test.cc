@@ -286,6 +286,15 @@ TEST_CASE("A plan that no message could carry is an error about its labels") {
   CHECK(derived.status().message().size() < 1000);
 }
 
+TEST_CASE("Labels that differ only in letter case or spaces are pointed out") {
+  Workshop workshop;
+  workshop.Write("data.tsv", Sentences() + "a rose\tred\nan oak\tRed \n");
+  const JobPlan plan = workshop.Derived(workshop.Job()).plan;
+  CHECK(plan.labels_size() == 4);
+  REQUIRE(plan.notes_size() == 1);
+  CHECK(plan.notes(0) == "labels 'Red ' and 'red' differ only in letter case or spaces, and count as two");
+}
+
 TEST_CASE("A plan counts the examples that are left out for their rare labels") {
   Workshop workshop;
   workshop.Write("data.tsv", Sentences() + "a rose\trare\n");
