@@ -21,13 +21,12 @@ namespace shoal::tasks {
 
 // The tokens of each text with its targets, at most `max_tokens` per example of the result (which examples
 // and tokens: Task::AppendExample). `labels`: Task::LabelsOf of the training examples. Errors:
-// INVALID_ARGUMENT, with file and line, for a label that is not one of `labels`. The result does not depend on
-// `pool`, whose threads share the work; null: the caller's alone.
+// INVALID_ARGUMENT, with file and line, for a label that is not one of `labels`. The result does not depend
+// on `pool`, whose threads share the work; null: the caller's alone.
 absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::Tokenizer& tokenizer,
                                            size_t max_tokens, const Task& task,
                                            const std::vector<std::string>& labels,
-                                           const Progress& progress = NoProgress,
-                                           ThreadPool* pool = nullptr);
+                                           const Progress& progress = NoProgress, ThreadPool* pool = nullptr);
 
 // A tokenizer as tasks use it. It must outlive the encoder.
 class TokenizerEncoder final : public TextEncoder {

@@ -15,11 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "common/base/array_pool.h"
 #include "common/base/status.h"
 #include "common/base/wire.h"
 #include "common/job/job_spec.h"
 #include "common/job/test_job.h"
-#include "common/base/array_pool.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/contribution_payload.h"
 #include "common/protocol/payload.h"
@@ -35,8 +35,8 @@ namespace shoal::server {
 namespace {
 
 constexpr uint64_t kTraining = 77;
-constexpr uint64_t kBlockElements = 48;     // three pieces
-constexpr uint64_t kElements = 120;         // three blocks
+constexpr uint64_t kBlockElements = 48;  // three pieces
+constexpr uint64_t kElements = 120;      // three blocks
 constexpr uint64_t kRounds = 4;
 constexpr uint32_t kSlots = 4;
 constexpr uint32_t kShards = 2;

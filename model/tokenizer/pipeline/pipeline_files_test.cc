@@ -57,9 +57,10 @@ TEST_CASE("A value of the wrong kind is named with what was expected") {
   CHECK(ErrorOf(R"("normalizer": 5)") == "tokenizer.json: normalizer is 5, expected an object");
   CHECK(ErrorOf(R"("decoder": {"type": "Metaspace", "replacement": "ab"})") ==
         "tokenizer.json: decoder.replacement is 'ab', expected one character");
-  CHECK(ErrorOf(R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed"})") ==
-        "tokenizer.json: pre_tokenizer.pattern.Regex is '(', which is not a regular expression of ICU's syntax "
-        "(U_REGEX_MISMATCHED_PAREN)");
+  CHECK(
+      ErrorOf(R"("pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed"})") ==
+      "tokenizer.json: pre_tokenizer.pattern.Regex is '(', which is not a regular expression of ICU's syntax "
+      "(U_REGEX_MISMATCHED_PAREN)");
   CHECK(ErrorOf(R"("normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"})") ==
         "tokenizer.json: normalizer.precompiled_charsmap is a map of 3 bytes with a trie of 0, expected a "
         "part of it "
