@@ -360,7 +360,7 @@ void JobRun::PlaceNodes(absl::Time now) {
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
   if (!plan.placed) {
-    EndIf(now, roll_call_.Hopeless(now, /*started=*/rollout_.has_view()));
+    EndIf(now, roll_call_.Hopeless(/*started=*/rollout_.has_view()));
     return ended() ? void() : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));
   }
   placed_ = true;

@@ -236,7 +236,7 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   if (deriver == nullptr) {
     roll_call_->TellRefusals(now);
     const std::string refusals = roll_call_->RefusalsText();
-    if (roll_call_->NobodyCan(now, NODE_ROLE_WORKER, /*started=*/false))
+    if (roll_call_->NobodyCan(NODE_ROLE_WORKER, /*started=*/false))
       return {absl::StrCat("no worker can prepare the job", refusals)};
     return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};
   }

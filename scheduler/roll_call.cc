@@ -209,34 +209,61 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
 // knows from its store, and has not offered the job yet, is only believed to be prepared.
 bool RollCall::IsAble(const Member& member) const {
   const Candidate& node = Find(member.id);
-  return !member.leaving && node.prepared && node.offered && !node.IsUnable() &&
-         context_.watch.Suspect(member.id) == nullptr;
+  return !member.leaving && node.prepared && node.offered && !node.IsUnable();
+}
+
+bool RollCall::Lacks(NodeRole role) const {
+  bool some_unable = false;
+  for (const auto& [id, member] : context_.members.all()) {
+    if (member.join.role() != role || member.leaving) continue;
+    // One that is unable and tries once more shows nothing; a suspect that is prepared does what it can.
+    const bool unable = Find(id).IsUnable();
+    if (!unable && (IsPrepared(id) || context_.watch.Suspect(id) == nullptr)) return false;
+    some_unable |= unable;
+  }
+  return some_unable;
+}
+
+absl::Duration RollCall::ReturnPatience() const {
+  const SchedulerOptions& options = context_.options;
+  return options.fixed_nodes ? options.lease + options.settle + options.offer_again
+                             : options.storage_patience;
 }
 
 void RollCall::Watch(absl::Time now) {
   for (NodeRole role : kRoles) {
     RoleState& state = roles_[role];
-    std::set<NodeId> able;
-    bool some_unable = false;
+    if (state.lacks) {
+      state.lacking += now - state.watched;
+      state.lacked += now - state.watched;
+    }
+    state.watched = now;
+    for (NodeId was : state.able) {
+      const Member* const member = context_.members.Find(was);
+      if (member == nullptr || member->leaving) state.gone = now;
+    }
+    state.able.clear();
     for (const auto& [id, member] : context_.members.all()) {
-      if (member.join.role() != role) continue;
-      if (IsAble(member)) able.insert(id);
-      some_unable |= !member.leaving && Find(id).IsUnable();
+      if (member.join.role() == role && IsAble(member)) state.able.insert(id);
     }
-    if (!able.empty()) {
-      state.nobody_since = absl::InfiniteFuture();
-    } else if (some_unable && state.nobody_since == absl::InfiniteFuture()) {
-      state.nobody_since = now;
-      state.may_return = std::any_of(state.able.begin(), state.able.end(),
-                                     [this](NodeId was) { return !Find(was).IsUnable(); });
+    if (!state.able.empty()) {
+      state.lacked = absl::ZeroDuration();
+      state.may_return = false;
     }
-    // Who was able before nobody was unable counts as well.
-    if (!able.empty() || state.nobody_since != absl::InfiniteFuture()) state.able = std::move(able);
+    state.lacks = Lacks(role);
+    if (!state.lacks) {
+      state.lacking = absl::ZeroDuration();
+    } else if (now - state.gone < ReturnPatience()) {
+      state.may_return = true;
+    }
   }
 }
 
 void RollCall::Awake(absl::Duration asleep) {
-  for (auto& [role, state] : roles_) state.nobody_since += asleep;
+  for (auto& [role, state] : roles_) {
+    state.watched += asleep;
+    state.gone += asleep;
+  }
 }
 
 std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
@@ -247,7 +274,7 @@ std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
     enough_since_ = absl::InfiniteFuture();
     // Others have been gone for as long as a lease, so they may not come back at all.
     if (!first && now - some_since_ >= context_.options.lease + context_.options.settle) return std::nullopt;
-    if (Failure hopeless = Hopeless(now, /*started=*/!first)) return StepResult{std::move(hopeless)};
+    if (Failure hopeless = Hopeless(/*started=*/!first)) return StepResult{std::move(hopeless)};
     return StepResult{
         std::nullopt,
         absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
@@ -323,31 +350,30 @@ std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
   return nodes;
 }
 
-bool RollCall::NobodyCan(absl::Time now, NodeRole role, bool started) const {
+bool RollCall::NobodyCan(NodeRole role, bool started) const {
   const auto found = roles_.find(role);
-  if (found == roles_.end() || found->second.nobody_since == absl::InfiniteFuture()) return false;
+  if (found == roles_.end() || !found->second.lacks || !Lacks(role)) return false;
+  const RoleState& state = found->second;
   uint32_t unable = 0, failed = 0;
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role || member.leaving) continue;
-    const Candidate& node = Find(id);
-    // Who has not answered yet may be able, and who is retrying is not.
-    if (!node.IsUnable() && context_.watch.Suspect(id) == nullptr) return false;
-    unable += node.IsUnable() ? 1 : 0;
-    failed += node.IsUnable() && node.failures > 0 ? 1 : 0;
+    unable += Find(id).IsUnable() ? 1 : 0;
+    failed += Find(id).failures >= kMaxAttempts ? 1 : 0;
   }
   const SchedulerOptions& options = context_.options;
-  const absl::Duration return_patience =
-      options.fixed_nodes ? options.lease + options.settle + options.offer_again : options.storage_patience;
-  const bool may_return = found->second.may_return;
-  if (!started && !may_return && unable < Minimum(role)) return false;
-  const uint32_t proof = started && !options.fixed_nodes ? failed : unable;
-  return now - found->second.nobody_since >=
-         (may_return || proof < Minimum(role) ? return_patience : options.derive_patience);
+  if (options.fixed_nodes && state.may_return) return state.lacked >= ReturnPatience();
+  const bool all_unable = unable >= Minimum(role);
+  if (!started && !all_unable) return false;
+  // Those that have not joined yet do so in a moment, if a job that goes on has that many.
+  if (options.fixed_nodes)
+    return state.lacking >= options.derive_patience + (all_unable ? absl::ZeroDuration() : options.settle);
+  const bool shown = !state.may_return && (started ? failed >= Minimum(role) : all_unable);
+  return state.lacking >= options.derive_patience && (shown || state.lacked >= options.storage_patience);
 }
 
-Failure RollCall::Hopeless(absl::Time now, bool started) const {
+Failure RollCall::Hopeless(bool started) const {
   for (NodeRole role : kRoles) {
-    if (CountUsable(role) >= (started ? 1 : Minimum(role)) || !NobodyCan(now, role, started)) continue;
+    if (CountUsable(role) >= (started ? 1 : Minimum(role)) || !NobodyCan(role, started)) continue;
     const bool failed = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
       const Member* const member = context_.members.Find(entry.first);
       return entry.second.failures > 0 && member != nullptr && member->join.role() == role;

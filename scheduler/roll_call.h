@@ -112,19 +112,19 @@ class RollCall {
 
   // ---- what is known of all ----
   size_t CountPrepared() const;
-  // Whether nobody of that role has been able to take part for so long that the job must fail. Able is who is
-  // prepared and has not failed or refused kMaxAttempts times in a row, and is not suspect; who has not
-  // answered yet is waited for. How long depends on what became of the last ones that were able:
-  //   - they were lost, are leaving or suspect: they may come back (storage_patience; with fixed_nodes after
-  //   a
-  //     lease, if at all);
-  //   - they refused or failed as well, or there have been none: as many as the job wants show soon that
-  //     nobody can (derive_patience). Of a job that has `started` only failures at its work show that;
-  //     others, which could, may come back. Fewer than a job wants that has not started are waited for for
-  //     any time.
-  bool NobodyCan(absl::Time now, NodeRole role, bool started) const;
+  // Whether the job has lacked that role for so long that it must fail. It lacks a role while nodes of it are
+  // there and each has failed or refused kMaxAttempts times in a row, or is suspect and not prepared; who has
+  // not answered yet is waited for, and with no node there a person is. The time is counted from when
+  // somebody was last able: prepared, and not one of those; the last one to come gets derive_patience in any
+  // case. How long depends on what became of the able ones:
+  //   - some were lost, or are leaving, and may come back: storage_patience (with fixed_nodes a moment);
+  //   - they refused or failed as well, or there have been none: as many as the job wants show in
+  //     derive_patience that nobody can. Of a job that has `started` only failures at its work show that;
+  //     others, which could, may come: storage_patience. A job that has not started waits for as many as it
+  //     wants for any time.
+  bool NobodyCan(NodeRole role, bool started) const;
   // Why the job must fail: of a role that it lacks, nobody can.
-  Failure Hopeless(absl::Time now, bool started) const;
+  Failure Hopeless(bool started) const;
   // The scheduler was suspended for that long: nobody was waited for.
   void Awake(absl::Duration asleep);
   // All members, as input for ViewPlanner.
@@ -155,6 +155,9 @@ class RollCall {
 
   const Candidate& Find(NodeId node) const;
   bool IsAble(const Member& member) const;
+  bool Lacks(NodeRole role) const;
+  // How long those that were able are waited for.
+  absl::Duration ReturnPatience() const;
   void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
   RestoreOutcome JudgeRestores(absl::Time now) const;
   // PrepareJob without its plan.
@@ -174,9 +177,14 @@ class RollCall {
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
   struct RoleState {
-    std::set<NodeId> able;  // when it was last watched
-    absl::Time nobody_since = absl::InfiniteFuture();
-    bool may_return = false;  // with nobody_since: some that were able are gone rather than unable
+    // At the last Watch(), which was at `watched`:
+    absl::Time watched;
+    std::set<NodeId> able;
+    bool lacks = false;       // as Lacks()
+    absl::Duration lacking;   // for how long, without a break
+    absl::Duration lacked;    // and in all, since somebody was able
+    bool may_return = false;  // at some time since then `gone` was less than ReturnPatience() ago
+    absl::Time gone = absl::InfinitePast();  // when one that was able was last lost or left
   };
   std::map<NodeRole, RoleState> roles_;
 };

@@ -75,6 +75,24 @@ void Prepare(Fixture* f, const Member& node) {
   f->roll_call.Watch(f->now);
 }
 
+void Lose(Fixture* f, NodeId node) {
+  f->members.Remove(node, &f->out);
+  f->roll_call.OnNodeLost(node);
+  f->roll_call.Watch(f->now);
+}
+
+void MakeSuspect(Fixture* f, NodeId node) {
+  Heartbeat heartbeat;
+  Activity& activity = *heartbeat.add_activities();
+  activity.set_kind(ACTIVITY_COMPUTE);
+  activity.set_job(1);
+  for (double idle : {0.1, 1000.0, 1001.0}) {
+    activity.set_idle_seconds(idle);
+    f->watch.OnHeartbeat(f->now, node, heartbeat, f->members);
+  }
+  REQUIRE(f->watch.Suspect(node) != nullptr);
+}
+
 // Lets the node fail its work, or refuse the job, as often as it takes.
 void MakeUnable(Fixture* f, const Member& node, bool at_work) {
   for (uint32_t i = 0; i < kMaxAttempts; ++i) {
@@ -87,7 +105,7 @@ void MakeUnable(Fixture* f, const Member& node, bool at_work) {
 bool NobodyCan(Fixture* f, absl::Duration later, bool started = true) {
   f->now += later;
   f->roll_call.Watch(f->now);
-  return f->roll_call.NobodyCan(f->now, NODE_ROLE_WORKER, started);
+  return f->roll_call.NobodyCan(NODE_ROLE_WORKER, started);
 }
 
 TEST_CASE(
@@ -100,11 +118,11 @@ TEST_CASE(
   CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2));
   CHECK(NobodyCan(&f, f.options.derive_patience) == (wanted == 1));
   CHECK(NobodyCan(&f, f.options.storage_patience));
-  CHECK_THAT(*f.roll_call.Hopeless(f.now, /*started=*/true), Contains("no worker can do the work; worker-1"));
+  CHECK_THAT(*f.roll_call.Hopeless(/*started=*/true), Contains("no worker can do the work; worker-1"));
   CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false) == (wanted == 1));
   // It is trying once more: the job does not lack workers.
   Prepare(&f, worker);
-  CHECK_FALSE(f.roll_call.Hopeless(f.now, /*started=*/true));
+  CHECK_FALSE(f.roll_call.Hopeless(/*started=*/true));
 }
 
 TEST_CASE("A node that has long been unable does not shorten how long those that could are waited for") {
@@ -136,7 +154,7 @@ TEST_CASE("A node that has long been unable does not shorten how long those that
     const Member& another = f.Join(4, NODE_ROLE_WORKER);
     CHECK_FALSE(NobodyCan(&f, absl::Seconds(2)));
     MakeUnable(&f, another, /*at_work=*/false);
-    CHECK(NobodyCan(&f, absl::ZeroDuration()));
+    CHECK(NobodyCan(&f, f.options.derive_patience));
   }
   SECTION("one that is able is a new beginning") {
     Prepare(&f, f.Join(4, NODE_ROLE_WORKER));
@@ -150,7 +168,71 @@ TEST_CASE("Workers that only refuse end a job that others worked on, but not soo
   CHECK_FALSE(NobodyCan(&f, 2 * f.options.derive_patience));
   CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false));
   CHECK(NobodyCan(&f, f.options.storage_patience));
-  CHECK_THAT(*f.roll_call.Hopeless(f.now, /*started=*/true), Contains("no worker can take part; worker-1"));
+  CHECK_THAT(*f.roll_call.Hopeless(/*started=*/true), Contains("no worker can take part; worker-1"));
+}
+
+TEST_CASE("As long as a worker hangs, is preparing, or nobody at all is there, no patience ends") {
+  Fixture f;
+  const NodeId bystander = f.Join(1, NODE_ROLE_WORKER).id, worker = f.Join(2, NODE_ROLE_WORKER).id;
+  MakeUnable(&f, *f.members.Find(bystander), /*at_work=*/false);
+  Prepare(&f, *f.members.Find(worker));
+  f.options.fixed_nodes = GENERATE(false, true);
+  SECTION("it hangs") { MakeSuspect(&f, worker); }
+  SECTION("it is preparing") { f.roll_call.DropAll(); }
+  SECTION("nobody is there") {
+    Lose(&f, worker);
+    f.now += absl::Seconds(1);
+    Lose(&f, bystander);
+  }
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+  if (f.members.Find(worker) != nullptr) {  // it is restarted
+    Lose(&f, worker);
+    CHECK_FALSE(NobodyCan(&f, absl::Seconds(10)));
+  } else {  // the one that was unable comes first
+    MakeUnable(&f, f.Join(3, NODE_ROLE_WORKER), /*at_work=*/false);
+    CHECK_FALSE(NobodyCan(&f, f.options.fixed_nodes ? absl::ZeroDuration() : absl::Seconds(10)));
+  }
+}
+
+TEST_CASE("Whether a worker was lost before another one became unable, or after it, makes no difference") {
+  Fixture f;
+  const Member &failing = f.Join(1, NODE_ROLE_WORKER), &worker = f.Join(2, NODE_ROLE_WORKER);
+  Prepare(&f, worker);
+  const NodeId gone = worker.id;
+  const bool before = GENERATE(true, false);
+  if (before) Lose(&f, gone);
+  MakeUnable(&f, failing, /*at_work=*/true);
+  if (!before) Lose(&f, gone);
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
+  CHECK(NobodyCan(&f, absl::Seconds(1)));
+}
+
+TEST_CASE("A job that has not started waits for as many workers as it wants for any time") {
+  Fixture f;
+  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
+  const NodeId gone = f.Join(1, NODE_ROLE_WORKER).id;
+  Prepare(&f, *f.members.Find(gone));
+  MakeUnable(&f, f.Join(2, NODE_ROLE_WORKER), /*at_work=*/false);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1), /*started=*/false));
+  Lose(&f, gone);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1), /*started=*/false));
+  // Another one refuses: it gets as long as any.
+  const Member& another = f.Join(3, NODE_ROLE_WORKER);
+  CHECK_FALSE(NobodyCan(&f, absl::Seconds(1), /*started=*/false));
+  MakeUnable(&f, another, /*at_work=*/false);
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2, /*started=*/false));
+  CHECK(NobodyCan(&f, f.options.derive_patience, /*started=*/false));
+}
+
+TEST_CASE("A failure followed by refusals shows no more than refusals do") {
+  Fixture f;
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  Prepare(&f, worker);
+  f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+  for (int i = 0; i < 2; ++i) f.Refused(worker);
+  CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
+  CHECK(NobodyCan(&f, absl::Seconds(1)));
 }
 
 TEST_CASE("Where no other nodes will come, the job fails at once; those that could have a moment to return") {
@@ -163,6 +245,21 @@ TEST_CASE("Where no other nodes will come, the job fails at once; those that cou
     MakeUnable(&f, one, /*at_work=*/false);
     CHECK_FALSE(NobodyCan(&f, absl::Hours(1), started));  // the other one has not answered
     MakeUnable(&f, other, /*at_work=*/false);
+    CHECK(NobodyCan(&f, absl::ZeroDuration(), started));
+  }
+  SECTION("both refuse in turn, fewer than a job that goes on once had") {
+    f.job.mutable_spec()->mutable_cluster()->set_min_workers(3);
+    for (const Member* node : {&one, &other}) MakeUnable(&f, *node, /*at_work=*/false);
+    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration(), started));
+    CHECK(NobodyCan(&f, f.options.settle, started) == started);
+  }
+  SECTION("all refuse after a restart of the scheduler, which knows another one from its store") {
+    JobStateRecord record;
+    record.mutable_view()->add_slots()->mutable_worker()->set_node_id(other.id.value());
+    f.roll_call.Load(record);
+    MakeUnable(&f, one, /*at_work=*/false);
+    CHECK_FALSE(NobodyCan(&f, absl::Hours(1), started));
+    Lose(&f, other.id);
     CHECK(NobodyCan(&f, absl::ZeroDuration(), started));
   }
   SECTION("one refuses, and the other is lost") {
