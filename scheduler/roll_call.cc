@@ -34,7 +34,7 @@ void RollCall::OnNodeLost(NodeId node) {
 
 void RollCall::OnPrepared(NodeId node) {
   Candidate& candidate = nodes_[node];
-  candidate.prepared = true;
+  candidate.prepared = candidate.has_held = true;
   candidate.refused.clear();
   candidate.untold = false;
   candidate.refusals = 0;
@@ -206,10 +206,10 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
 }
 
 // A node whose session is being renewed counts as long as its lease does. One that a restarted scheduler
-// knows from its store, and has not offered the job yet, is only believed to be prepared.
-bool RollCall::IsAble(const Member& member) const {
+// knows from its store is only believed to be prepared until it has said so.
+bool RollCall::HasBeenAble(const Member& member) const {
   const Candidate& node = Find(member.id);
-  return !member.leaving && node.prepared && node.offered && !node.IsUnable();
+  return !member.leaving && node.has_held && !node.IsUnable();
 }
 
 bool RollCall::Lacks(NodeRole role) const {
@@ -244,9 +244,9 @@ void RollCall::Watch(absl::Time now) {
     }
     state.able.clear();
     for (const auto& [id, member] : context_.members.all()) {
-      if (member.join.role() == role && IsAble(member)) state.able.insert(id);
-    }
-    if (!state.able.empty()) {
+      if (member.join.role() != role || !HasBeenAble(member)) continue;
+      state.able.insert(id);
+      if (!IsPrepared(id)) continue;
       state.lacked = absl::ZeroDuration();
       state.may_return = false;
     }

@@ -118,7 +118,7 @@ class RollCall {
   // somebody was last able: prepared, and not one of those; the last one to come gets derive_patience in any
   // case. How long depends on what became of the able ones:
   //   - some were lost, or are leaving, and may come back: storage_patience (with fixed_nodes a moment);
-  //   - they refused or failed as well, or there have been none: as many as the job wants show in
+  //   - all have failed or refused by now, or there have been none: as many as the job wants show in
   //     derive_patience that nobody can. Of a job that has `started` only failures at its work show that;
   //     others, which could, may come: storage_patience. A job that has not started waits for as many as it
   //     wants for any time.
@@ -139,8 +139,9 @@ class RollCall {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    std::string refused;  // why it does not take part, until it does
-    bool untold = false;  // users don't know that yet
+    bool has_held = false;  // has said once that it holds the job
+    std::string refused;    // why it does not take part, until it does
+    bool untold = false;    // users don't know that yet
     uint32_t refusals = 0;
     std::string failure;                            // why its work for the view last failed (worker)
     uint32_t failures = 0;                          // of its work (worker)
@@ -154,7 +155,8 @@ class RollCall {
   };
 
   const Candidate& Find(NodeId node) const;
-  bool IsAble(const Member& member) const;
+  // Whether it has held the job, and has not failed or refused it too often since.
+  bool HasBeenAble(const Member& member) const;
   bool Lacks(NodeRole role) const;
   // How long those that were able are waited for.
   absl::Duration ReturnPatience() const;
@@ -179,12 +181,12 @@ class RollCall {
   struct RoleState {
     // At the last Watch(), which was at `watched`:
     absl::Time watched;
-    std::set<NodeId> able;
+    std::set<NodeId> able;    // as HasBeenAble()
     bool lacks = false;       // as Lacks()
     absl::Duration lacking;   // for how long, without a break
     absl::Duration lacked;    // and in all, since somebody was able
     bool may_return = false;  // at some time since then `gone` was less than ReturnPatience() ago
-    absl::Time gone = absl::InfinitePast();  // when one that was able was last lost or left
+    absl::Time gone = absl::InfinitePast();  // when one of `able` was last lost or left
   };
   std::map<NodeRole, RoleState> roles_;
 };

@@ -178,7 +178,10 @@ TEST_CASE("As long as a worker hangs, is preparing, or nobody at all is there, n
   Prepare(&f, *f.members.Find(worker));
   f.options.fixed_nodes = GENERATE(false, true);
   SECTION("it hangs") { MakeSuspect(&f, worker); }
-  SECTION("it is preparing") { f.roll_call.DropAll(); }
+  SECTION("it is preparing") {
+    f.roll_call.DropAll();
+    f.Offer();
+  }
   SECTION("nobody is there") {
     Lose(&f, worker);
     f.now += absl::Seconds(1);
@@ -229,7 +232,11 @@ TEST_CASE("A failure followed by refusals shows no more than refusals do") {
   const Member& worker = f.Join(1, NODE_ROLE_WORKER);
   Prepare(&f, worker);
   f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
-  for (int i = 0; i < 2; ++i) f.Refused(worker);
+  for (int i = 0; i < 2; ++i) {
+    f.now += f.options.refused_again_longest;
+    f.Offer();
+    f.Refused(worker);
+  }
   CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
   CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
   CHECK(NobodyCan(&f, absl::Seconds(1)));
