@@ -12,6 +12,8 @@ namespace shoal::simulation {
 namespace {
 
 constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
+// How long a server's thread may stand between two steps.
+constexpr absl::Duration kLongestPause = absl::Milliseconds(200);
 
 // ---- at the server ----
 
@@ -50,9 +52,16 @@ class PushAtWorker : public worker::PushStreamHandle, public std::enable_shared_
   void Push(worker::BlockContribution contribution) override;
 
  private:
-  void Deliver(ContributionHeader header, Payload payload);
   // What happens at the server; `cluster` is the worker's when it was sent.
-  void Arrive(const ContributionHeader& header, const Payload& payload, const std::string& cluster);
+  struct Arrival {
+    ContributionHeader header;
+    Payload payload;
+    std::string cluster;
+    absl::Duration pause;  // of the server's thread once it has found the job
+  };
+  void Deliver(Arrival arrival);
+  void Arrive(const Arrival& arrival);
+  void Contribute(server::ShardHost* job, const Arrival& arrival);
   void Over(const absl::Status& status) {
     if (std::exchange(over_, true)) return;
     streams_->options.self->After(kHandOver, [self = shared_from_this(), status] {
@@ -98,36 +107,46 @@ void PushAtWorker::Push(worker::BlockContribution contribution) {
   for (int copy = 0; copy < copies; ++copy) {
     // Contributions of one stream may overtake each other. This is stricter than gRPC, where only the
     // sender's queue reorders.
-    options.self->After(queue.Between(absl::ZeroDuration(), kPushSpread),
-                        [self = shared_from_this(), header, payload] { self->Deliver(header, payload); });
+    Arrival arrival = {header, payload, "", absl::ZeroDuration()};
+    const absl::Duration delay = queue.Between(absl::ZeroDuration(), kPushSpread);
+    if (copy > 0) arrival.pause = queue.Between(absl::ZeroDuration(), kLongestPause);
+    options.self->After(
+        delay, [self = shared_from_this(), arrival = std::move(arrival)] { self->Deliver(arrival); });
   }
 }
 
-void PushAtWorker::Deliver(ContributionHeader header, Payload payload) {
+void PushAtWorker::Deliver(Arrival arrival) {
   if (over_ || !streams_->alive) return;
   const ParameterStreamsOptions& options = streams_->options;
-  DamageByWeather(options.network, &header, &payload);
+  DamageByWeather(options.network, &arrival.header, &arrival.payload);
+  arrival.cluster = options.self->cluster();
   connection_->Send(Connection::kClient,
-                    [self = shared_from_this(), header = std::move(header), payload = std::move(payload),
-                     cluster = options.self->cluster()] { self->Arrive(header, payload, cluster); });
+                    [self = shared_from_this(), arrival = std::move(arrival)] { self->Arrive(arrival); });
 }
 
-void PushAtWorker::Arrive(const ContributionHeader& header, const Payload& payload,
-                          const std::string& cluster) {
-  const Services* const services = streams_->options.services;
-  server::ServerJobs* const node = services->server(connection_->process(Connection::kServer));
+void PushAtWorker::Arrive(const Arrival& arrival) {
+  Process* const process = connection_->process(Connection::kServer);
+  server::ServerJobs* const node = streams_->options.services->server(process);
   if (node == nullptr || at_server_ == nullptr) return;
-  const auto job = at_server_->Bind(node, KeyOf(header));
+  const auto job = at_server_->Bind(node, KeyOf(arrival.header));
   if (!job.ok()) return connection_->Close(Connection::kServer, job.status());
-  const auto result = (*job)->shard().Contribute(header, payload);
+  if (arrival.pause == absl::ZeroDuration()) return Contribute(job->get(), arrival);
+  process->After(arrival.pause,
+                 [self = shared_from_this(), job = *job, arrival] { self->Contribute(job.get(), arrival); });
+}
+
+void PushAtWorker::Contribute(server::ShardHost* job, const Arrival& arrival) {
+  const auto result = job->shard().Contribute(arrival.header, arrival.payload);
   if (absl::IsDataLoss(result.status()))
     return connection_->Send(Connection::kServer, [self = shared_from_this()] { self->Refused(); });
   if (!result.ok()) return connection_->Close(Connection::kServer, result.status());
   const std::string& server_cluster = connection_->process(Connection::kServer)->cluster();
-  Oracle* const oracle = services->Watching(JobId(header.job()), server_cluster, cluster);
+  Oracle* const oracle =
+      streams_->options.services->Watching(JobId(arrival.header.job()), server_cluster, arrival.cluster);
   if (oracle == nullptr) return;
-  oracle->OnPassed("a contribution", cluster, server_cluster);
-  if (cluster == server_cluster) oracle->OnAccepted((*job)->shard().serving(), header, payload);
+  oracle->OnPassed("a contribution", arrival.cluster, server_cluster);
+  if (arrival.cluster == server_cluster)
+    oracle->OnAccepted(job->shard().serving(), arrival.header, arrival.payload);
 }
 
 }  // namespace
