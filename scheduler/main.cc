@@ -23,7 +23,7 @@ namespace {
 // little.
 constexpr int kWindowBytes = 1 << 20;
 // Largest value of a duration flag: one day.
-constexpr int64_t kLongestMs = 24 * 3600 * 1000;
+constexpr int64_t kLongestMs = int64_t{24} * 3600 * 1000;
 
 struct Flags {
   DaemonFlags daemon;

@@ -106,7 +106,7 @@ absl::Status SchedulerCore::Load(absl::Time now, const std::vector<StoredRecord>
           absl::StrCat("the store's record of the state of job ", id.value(), " is lost"));
     std::vector<EvaluationRecord> in_order;
     for (auto& [key, evaluation] : evaluations[id.value()]) in_order.push_back(std::move(evaluation));
-    job->Load(now, std::move(states[id.value()]), std::move(in_order));
+    job->Load(now, states[id.value()], std::move(in_order));
   }
   // Ids are never reused, whatever the counters say.
   if (!members_.all().empty())

@@ -132,7 +132,7 @@ absl::StatusOr<Message> Parse(const grpc::ByteBuffer& buffer) {
 grpc::ByteBuffer EncodeBlockMessage(const google::protobuf::MessageLite& header, const Payload& payload) {
   const size_t header_bytes = header.ByteSizeLong();
   SHOAL_CHECK(header_bytes < kMaxBlockHeaderBytes);
-  uint8_t front[kMaxBlockHeaderBytes + 2 + 2 * kMaxVarintBytes];
+  uint8_t front[kMaxBlockHeaderBytes + 2 + size_t{2} * kMaxVarintBytes];
   uint8_t* end = front;
   *end++ = kHeaderTag;
   end = CodedOutputStream::WriteVarint64ToArray(header_bytes, end);
