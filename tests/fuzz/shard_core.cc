@@ -88,7 +88,7 @@ std::vector<float> NodeValue(WireFormat wire, uint64_t round, SlotRange node, ui
     for (uint64_t i = 0; i < size; ++i) {
       // Of the three pieces of a block one is not zero.
       if ((i / 16 + node.begin + round) % 3 == 0)
-        value[i] = std::sin(static_cast<float>(round + 3 * node.begin + 7 * block + i));
+        value[i] = std::sin(static_cast<float>(round + uint64_t{3} * node.begin + 7 * block + i));
     }
     RoundToWire(wire, absl::MakeSpan(value));
     return value;
@@ -145,8 +145,8 @@ class Cluster : public ShardEffects {
     push.header.set_slot_end(node.end);
     push.header.set_block(static_cast<uint32_t>(block));
     push.header.set_wire(kind_.wire);
-    push.header.mutable_stats()->set_weight(2 * node.size());
-    push.header.mutable_stats()->set_examples(2 * node.size());
+    push.header.mutable_stats()->set_weight(uint64_t{2} * node.size());
+    push.header.mutable_stats()->set_examples(uint64_t{2} * node.size());
     const std::vector<float> values = NodeValue(kind_.wire, round, node, block, job->blocks[block].size);
     const auto owner = std::make_shared<std::vector<float>>(values);
     push.payload = EncodeContribution(owner, *owner, pool_.get(), &push.header);
