@@ -23,6 +23,7 @@
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/contribution_payload.h"
 #include "common/protocol/payload.h"
+#include "common/protocol/piece_map.h"
 #include "common/protocol/slot_tree.h"
 #include "common/protocol/view_key.h"
 #include "proto/parameter.pb.h"
@@ -87,7 +88,7 @@ std::vector<float> NodeValue(WireFormat wire, uint64_t round, SlotRange node, ui
   if (node.size() == 1) {
     for (uint64_t i = 0; i < size; ++i) {
       // Of the three pieces of a block one is not zero.
-      if ((i / 16 + node.begin + round) % 3 == 0)
+      if ((i / PieceMap::kPiece + node.begin + round) % 3 == 0)
         value[i] = std::sin(static_cast<float>(round + uint64_t{3} * node.begin + 7 * block + i));
     }
     RoundToWire(wire, absl::MakeSpan(value));

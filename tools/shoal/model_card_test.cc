@@ -17,7 +17,7 @@ Job Trained() {
   spec.set_name("mine");
   spec.set_task(TASK_TEXT_CLASSIFICATION);
   spec.set_seed(7);
-  spec.mutable_data()->add_files("/home/somebody/data.tsv");
+  spec.mutable_data()->add_files("/folder-of-somebody/data.tsv");
   spec.mutable_data()->add_text("text");
   spec.mutable_data()->set_label("label");
   spec.mutable_train()->set_epochs(2);
@@ -27,7 +27,7 @@ Job Trained() {
   plan.set_rounds(20);
   plan.set_train_examples(90);
   FileDigest& file = *plan.add_files();
-  file.set_path("/home/somebody/data.tsv");
+  file.set_path("/folder-of-somebody/data.tsv");
   file.set_sha256("0123abcd");
   file.set_bytes(17);
   EvaluationRecord& test = *job.add_evaluations();
