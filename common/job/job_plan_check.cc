@@ -13,11 +13,11 @@ namespace {
 constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
 // Each becomes an event of the job.
 constexpr int kMaxNotes = 16;
-constexpr size_t kMaxNote_bytes = 4096;
+constexpr size_t kMaxNoteBytes = 4096;
 
 absl::Status CheckNotes(const JobPlan& plan) {
   bool too_long = plan.notes_size() > kMaxNotes;
-  for (const std::string& note : plan.notes()) too_long |= note.size() > kMaxNote_bytes;
+  for (const std::string& note : plan.notes()) too_long |= note.size() > kMaxNoteBytes;
   return too_long ? absl::InvalidArgumentError("plan: too many notes, or a note that is too long")
                   : absl::OkStatus();
 }
