@@ -201,6 +201,7 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
         now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
   if (rollout_.AddProgress(report)) moved_ = now;
+  roll_call_.OnVersion(rollout_.LowestVersion());
   if (rollout_.IsProven(report)) roll_call_.ForgiveFailures(view());
   metrics_.PublishProgress(now);
 }
@@ -264,7 +265,7 @@ void JobRun::Advance(absl::Time now) {
   // Whether the time up to now counts depends on which nodes were present, so this comes before nodes are
   // placed again.
   metrics_.CountRunningTime(now, placed_ && state_ == JOB_STATE_RUNNING);
-  roll_call_.Watch(now);
+  roll_call_.Watch(now, /*started=*/rollout_.has_view());
   if (state_ == JOB_STATE_QUEUED) SetState(now, JOB_STATE_PREPARING, "");
   // Everything else depends on the plan. A plan that most workers contradict is dropped before anybody is
   // offered it.
@@ -360,8 +361,9 @@ void JobRun::PlaceNodes(absl::Time now) {
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
   if (!plan.placed) {
-    EndIf(now, roll_call_.Hopeless(/*started=*/rollout_.has_view()));
-    return ended() ? void() : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText()));
+    EndIf(now, roll_call_.Hopeless());
+    return ended() ? void()
+                   : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText(), roll_call_.HangingText()));
   }
   placed_ = true;
   if (!plan.restores && state_ == JOB_STATE_RUNNING) {

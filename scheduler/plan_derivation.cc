@@ -132,6 +132,7 @@ void PlanDerivation::TakePlan(absl::Time now, const Member& member, const JobPla
   deriver_ = NodeId(0);
   for (auto& [id, worker] : workers_) worker.vote = 0;
   roll_call_->TellRefusals(now);
+  roll_call_->OnPlan();
   context_.history->Message(
       now,
       absl::StrCat(member.name, " has read the data: ", plan.train_examples(), " training, ",
@@ -236,7 +237,7 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   if (deriver == nullptr) {
     roll_call_->TellRefusals(now);
     const std::string refusals = roll_call_->RefusalsText();
-    if (roll_call_->NobodyCan(NODE_ROLE_WORKER, /*started=*/false))
+    if (roll_call_->NobodyCan(NODE_ROLE_WORKER))
       return {absl::StrCat("no worker can prepare the job", refusals)};
     return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};
   }

@@ -103,9 +103,9 @@ TEST_CASE("A worker that refuses to derive is asked less and less often, until a
     CHECK(f.Offers(1) == i + 1);
     f.now += f.options.PauseAfter(i);
   }
-  f.roll_call.Watch(f.now);
+  f.roll_call.Watch(f.now, /*started=*/false);
   f.now += f.options.derive_patience;
-  f.roll_call.Watch(f.now);
+  f.roll_call.Watch(f.now, /*started=*/false);
   CHECK_FALSE(f.derivation.Derive(f.now).failure);  // once more
   f.Refused(worker);
   CHECK_THAT(*f.derivation.Derive(f.now).failure, Contains("worker-1 can't take part: no such file"));

@@ -74,6 +74,14 @@ void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool fail
   if (failed) node->failure = reason;
 }
 
+void RollCall::OnPlan() {
+  for (auto& [id, node] : nodes_) {
+    node.refusals = 0;
+    node.ask_at = absl::InfinitePast();
+  }
+  roles_.clear();
+}
+
 void RollCall::OnOtherPlan(absl::Time now, NodeId worker) {
   Candidate& node = nodes_[worker];
   if (node.refusals + node.failures == 0) node.unable_since = now;
@@ -130,6 +138,15 @@ void RollCall::OnLoaded(NodeId server) {
 void RollCall::ForgiveFailures(const View& view) {
   for (auto& [id, node] : nodes_) {
     if (node.failures > 0 && node.prepared && HasSlots(view, id)) node.failures = 0;
+  }
+}
+
+void RollCall::OnVersion(Version version) {
+  if (version <= furthest_) return;
+  furthest_ = version;
+  for (auto& [role, state] : roles_) {
+    state.lacked = absl::ZeroDuration();
+    state.may_return = false;
   }
 }
 
@@ -212,56 +229,62 @@ bool RollCall::HasBeenAble(const Member& member) const {
   return !member.leaving && node.has_held && !node.IsUnable();
 }
 
+// One that is unable and tries once more shows nothing. A suspect that holds, or has held, the job does what
+// it can; another one may never answer.
+bool RollCall::MayServe(const Member& member) const {
+  const Candidate& node = Find(member.id);
+  return !node.IsUnable() && (node.prepared || node.has_held || context_.watch.Suspect(member.id) == nullptr);
+}
+
 bool RollCall::Lacks(NodeRole role) const {
+  uint32_t may_serve = 0;
   bool some_unable = false;
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role || member.leaving) continue;
-    // One that is unable and tries once more shows nothing; a suspect that is prepared does what it can.
-    const bool unable = Find(id).IsUnable();
-    if (!unable && (IsPrepared(id) || context_.watch.Suspect(id) == nullptr)) return false;
-    some_unable |= unable;
+    may_serve += MayServe(member) ? 1 : 0;
+    some_unable |= Find(id).IsUnable();
   }
-  return some_unable;
+  if (started_) return some_unable && may_serve == 0;
+  return context_.options.fixed_nodes ? some_unable && may_serve < Minimum(role)
+                                      : CountUnable(role) >= Minimum(role) && may_serve == 0;
 }
 
-absl::Duration RollCall::ReturnPatience() const {
+absl::Duration RollCall::ComingPatience() const {
   const SchedulerOptions& options = context_.options;
   return options.fixed_nodes ? options.lease + options.settle + options.offer_again
                              : options.storage_patience;
 }
 
-void RollCall::Watch(absl::Time now) {
-  for (NodeRole role : kRoles) {
-    RoleState& state = roles_[role];
-    if (state.lacks) {
-      state.lacking += now - state.watched;
-      state.lacked += now - state.watched;
-    }
-    state.watched = now;
-    for (NodeId was : state.able) {
-      const Member* const member = context_.members.Find(was);
-      if (member == nullptr || member->leaving) state.gone = now;
-    }
-    state.able.clear();
-    for (const auto& [id, member] : context_.members.all()) {
-      if (member.join.role() != role || !HasBeenAble(member)) continue;
-      state.able.insert(id);
-      if (!IsPrepared(id)) continue;
-      state.lacked = absl::ZeroDuration();
-      state.may_return = false;
-    }
-    state.lacks = Lacks(role);
-    if (!state.lacks) {
-      state.lacking = absl::ZeroDuration();
-    } else if (now - state.gone < ReturnPatience()) {
-      state.may_return = true;
-    }
+void RollCall::Watch(absl::Time now, bool started) {
+  started_ = started;
+  for (NodeRole role : kRoles) WatchRole(now, role, &roles_[role]);
+  watched_ = now;
+}
+
+void RollCall::WatchRole(absl::Time now, NodeRole role, RoleState* state) const {
+  if (state->lacks) state->lacked += now - watched_;
+  for (NodeId was : state->able) {
+    const Member* const member = context_.members.Find(was);
+    if (member == nullptr || member->leaving) state->gone = now;
   }
+  state->able.clear();
+  const std::set<NodeId> unable = std::exchange(state->unable, {});
+  for (const auto& [id, member] : context_.members.all()) {
+    if (member.join.role() != role) continue;
+    if (HasBeenAble(member)) state->able.insert(id);
+    if (!Find(id).IsUnable()) continue;
+    state->unable.insert(id);
+    if (unable.count(id) == 0) state->last_unable = now;
+  }
+  state->lacks = Lacks(role);
+  if (state->lacks && now - state->gone < ComingPatience()) state->may_return = true;
 }
 
 void RollCall::Awake(absl::Duration asleep) {
+  watched_ += asleep;
+  for (auto& [id, node] : nodes_) node.unable_since += asleep;
   for (auto& [role, state] : roles_) {
-    state.watched += asleep;
+    state.last_unable += asleep;
     state.gone += asleep;
   }
 }
@@ -274,11 +297,11 @@ std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
     enough_since_ = absl::InfiniteFuture();
     // Others have been gone for as long as a lease, so they may not come back at all.
     if (!first && now - some_since_ >= context_.options.lease + context_.options.settle) return std::nullopt;
-    if (Failure hopeless = Hopeless(/*started=*/!first)) return StepResult{std::move(hopeless)};
-    return StepResult{
-        std::nullopt,
-        absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"), " and ",
-                     workers, " of ", Count(wants.min_workers(), "worker"), " are prepared", RefusalsText())};
+    if (Failure hopeless = Hopeless()) return StepResult{std::move(hopeless)};
+    return StepResult{std::nullopt,
+                      absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"),
+                                   " and ", workers, " of ", Count(wants.min_workers(), "worker"),
+                                   " are prepared", RefusalsText(), HangingText())};
   }
   enough_since_ = std::min(enough_since_, now);
   const auto& members = context_.members.all();
@@ -350,36 +373,37 @@ std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
   return nodes;
 }
 
-bool RollCall::NobodyCan(NodeRole role, bool started) const {
+uint32_t RollCall::CountUnable(NodeRole role) const {
+  const auto& members = context_.members.all();
+  const bool by_work = started_ && !context_.options.fixed_nodes;
+  return std::count_if(members.begin(), members.end(), [&](const auto& entry) {
+    if (entry.second.join.role() != role || entry.second.leaving) return false;
+    const Candidate& node = Find(entry.first);
+    return by_work ? node.failures >= kMaxAttempts : node.IsUnable();
+  });
+}
+
+bool RollCall::NobodyCan(NodeRole role) const {
   const auto found = roles_.find(role);
   if (found == roles_.end() || !found->second.lacks || !Lacks(role)) return false;
   const RoleState& state = found->second;
-  uint32_t unable = 0, failed = 0;
-  for (const auto& [id, member] : context_.members.all()) {
-    if (member.join.role() != role || member.leaving) continue;
-    unable += Find(id).IsUnable() ? 1 : 0;
-    failed += Find(id).failures >= kMaxAttempts ? 1 : 0;
-  }
-  const SchedulerOptions& options = context_.options;
-  if (options.fixed_nodes && state.may_return) return state.lacked >= ReturnPatience();
-  const bool all_unable = unable >= Minimum(role);
-  if (!started && !all_unable) return false;
-  // Those that have not joined yet do so in a moment, if a job that goes on has that many.
-  if (options.fixed_nodes)
-    return state.lacking >= options.derive_patience + (all_unable ? absl::ZeroDuration() : options.settle);
-  const bool shown = !state.may_return && (started ? failed >= Minimum(role) : all_unable);
-  return state.lacking >= options.derive_patience && (shown || state.lacked >= options.storage_patience);
+  const bool shown = CountUnable(role) >= Minimum(role) && !state.may_return;
+  return (shown && watched_ - state.last_unable >= context_.options.derive_patience) ||
+         state.lacked >= ComingPatience();
 }
 
-Failure RollCall::Hopeless(bool started) const {
+Failure RollCall::Hopeless() const {
   for (NodeRole role : kRoles) {
-    if (CountUsable(role) >= (started ? 1 : Minimum(role)) || !NobodyCan(role, started)) continue;
+    const size_t usable = CountUsable(role), needed = started_ ? 1 : Minimum(role);
+    if (usable >= needed || !NobodyCan(role)) continue;
     const bool failed = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
       const Member* const member = context_.members.Find(entry.first);
       return entry.second.failures > 0 && member != nullptr && member->join.role() == role;
     });
-    return absl::StrCat("no ", RoleText(role), failed ? " can do the work" : " can take part",
-                        RefusalsText(role));
+    const std::string who = usable == 0
+                                ? absl::StrCat("no ", RoleText(role))
+                                : absl::StrCat("only ", usable, " of ", Count(needed, RoleText(role)));
+    return absl::StrCat(who, failed ? " can do the work" : " can take part", RefusalsText(role));
   }
   return std::nullopt;
 }
@@ -395,6 +419,15 @@ std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {
     } else if (!node.refused.empty()) {
       absl::StrAppend(&text, "; ", member->name, " can't take part: ", node.refused);
     }
+  }
+  return text;
+}
+
+std::string RollCall::HangingText() const {
+  std::string text;
+  for (const auto& [id, member] : context_.members.all()) {
+    const std::string* const trouble = context_.watch.Suspect(id);
+    if (trouble != nullptr && !IsPrepared(id)) absl::StrAppend(&text, "; ", member.name, " ", *trouble);
   }
   return text;
 }

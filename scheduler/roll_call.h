@@ -45,6 +45,8 @@ class RollCall {
   Refusal OnRefused(absl::Time now, const Member& member, const JobRefused& report, bool at_work);
   // Tells users what they have not been told: the job goes on, or waits, without these nodes.
   void TellRefusals(absl::Time now);
+  // There is a plan: from now on nodes are asked to hold it. That they could not derive it counts no more.
+  void OnPlan();
   // The worker has derived another plan than the job's: counts as a refusal.
   void OnOtherPlan(absl::Time now, NodeId worker);
   // The node has dropped the job for a reason on the scheduler's side.
@@ -59,6 +61,8 @@ class RollCall {
   // The server could not load the restore point, and its files are not damaged.
   RestoreOutcome OnNotLoaded(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void OnLoaded(NodeId server);
+  // All shards have that version. If none was further before, this forgets how long nobody was able.
+  void OnVersion(Version version);
   // The nodes of `view` have completed a whole version in it: forgets their failures.
   void ForgiveFailures(const View& view);
   // The node owes something while the job makes no progress: others are preferred until `until`.
@@ -73,9 +77,9 @@ class RollCall {
   std::set<NodeId> Close();
 
   // ---- steps ----
-  // First, whenever time has passed or something has happened: notes since when nobody of a role can take
-  // part.
-  void Watch(absl::Time now);
+  // First, whenever time has passed or something has happened: notes for how long nobody of a role has been
+  // able to take part. `started`: the job has had a view.
+  void Watch(absl::Time now, bool started);
   // Asks the worker, if it is connected, to derive the plan, unless it owes an answer or refused a moment
   // ago. `derivation`: as in PrepareJob.
   void AskToDerive(absl::Time now, const Member& worker, uint32_t derivation);
@@ -113,24 +117,27 @@ class RollCall {
   // ---- what is known of all ----
   size_t CountPrepared() const;
   // Whether the job has lacked that role for so long that it must fail. It lacks a role while nodes of it are
-  // there and each has failed or refused kMaxAttempts times in a row, or is suspect and not prepared; who has
-  // not answered yet is waited for, and with no node there a person is. The time is counted from when
-  // somebody was last able: prepared, and not one of those; the last one to come gets derive_patience in any
-  // case. How long depends on what became of the able ones:
-  //   - some were lost, or are leaving, and may come back: storage_patience (with fixed_nodes a moment);
-  //   - all have failed or refused by now, or there have been none: as many as the job wants show in
-  //     derive_patience that nobody can. Of a job that has `started` only failures at its work show that;
-  //     others, which could, may come: storage_patience. A job that has not started waits for as many as it
-  //     wants for any time.
-  bool NobodyCan(NodeRole role, bool started) const;
+  // there and each is unable, as it has failed or refused kMaxAttempts times in a row, or is suspect and has
+  // never held the job. Who has not answered yet is waited for; who hangs that has held the job, and
+  // somebody when no node is there, is for a person to bring. That ends the job
+  //   - derive_patience after the last node became unable, if as many as the job wants are, and none that was
+  //     able was lost, or is leaving, so that it may come back. Of a job that has started only failures at
+  //     its work count: others, which could, may come;
+  //   - otherwise when, since a version was last completed, it has lacked the role for storage_patience in
+  //     all; with fixed_nodes for a moment. But a job that has not started waits for as many nodes as it
+  //     wants for any time, unless no others will come (fixed_nodes).
+  bool NobodyCan(NodeRole role) const;
   // Why the job must fail: of a role that it lacks, nobody can.
-  Failure Hopeless(bool started) const;
+  Failure Hopeless() const;
   // The scheduler was suspended for that long: nobody was waited for.
   void Awake(absl::Duration asleep);
   // All members, as input for ViewPlanner.
   std::vector<PlannedNode> PlannedNodes(absl::Time now) const;
   // Which nodes of that role, or of any, can't take part or have failed: "; worker-2 can't take part: ..."
   std::string RefusalsText(std::optional<NodeRole> role = std::nullopt) const;
+  // Likewise, which nodes are suspect and so can't answer the offer: "; worker-3 has shown no progress in
+  // ..."
+  std::string HangingText() const;
   // The nodes that owe an answer to the offer of the plan, if those answers could be enough to begin.
   std::vector<NodeId> Debtors() const;
 
@@ -157,9 +164,11 @@ class RollCall {
   const Candidate& Find(NodeId node) const;
   // Whether it has held the job, and has not failed or refused it too often since.
   bool HasBeenAble(const Member& member) const;
-  bool Lacks(NodeRole role) const;
-  // How long those that were able are waited for.
-  absl::Duration ReturnPatience() const;
+  // How long those that are not there, but may come, are waited for.
+  absl::Duration ComingPatience() const;
+  bool MayServe(const Member& member) const;
+  // Those that show that nobody of the role can do what is asked.
+  uint32_t CountUnable(NodeRole role) const;
   void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
   RestoreOutcome JudgeRestores(absl::Time now) const;
   // PrepareJob without its plan.
@@ -179,16 +188,21 @@ class RollCall {
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
   struct RoleState {
-    // At the last Watch(), which was at `watched`:
-    absl::Time watched;
-    std::set<NodeId> able;    // as HasBeenAble()
-    bool lacks = false;       // as Lacks()
-    absl::Duration lacking;   // for how long, without a break
-    absl::Duration lacked;    // and in all, since somebody was able
-    bool may_return = false;  // at some time since then `gone` was less than ReturnPatience() ago
+    std::set<NodeId> able;                   // as HasBeenAble()
+    std::set<NodeId> unable;                 // as Candidate::IsUnable()
+    absl::Time last_unable;                  // when the last of these became unable
+    bool lacks = false;                      // as Lacks()
+    absl::Duration lacked;                   // for how long, in all, since a version was last completed
+    bool may_return = false;                 // at some time since then it lacked, and `gone` was not long ago
     absl::Time gone = absl::InfinitePast();  // when one of `able` was last lost or left
   };
+  bool Lacks(NodeRole role) const;
+  void WatchRole(absl::Time now, NodeRole role, RoleState* state) const;
+  // At the last Watch(), which was at `watched_`:
   std::map<NodeRole, RoleState> roles_;
+  absl::Time watched_ = absl::InfiniteFuture();
+  bool started_ = false;
+  Version furthest_{0};
 };
 
 }  // namespace shoal::scheduler

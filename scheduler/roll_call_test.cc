@@ -13,6 +13,9 @@ struct Fixture : Surroundings {
   JobDefinition job = Definition();
   RollCall roll_call{context, job};
 
+  bool started = true;  // as Watch() is told
+
+  void Watch() { roll_call.Watch(now, started); }
   size_t Offers(uint64_t node) { return Sent(node, Directive::kPrepareJob).size(); }
   void Offer() { roll_call.OfferPlan(now, /*except=*/NodeId(0)); }
   RollCall::Refusal Refused(const Member& member, bool fatal = false, bool at_work = false) {
@@ -72,13 +75,13 @@ void Prepare(Fixture* f, const Member& node) {
   f->now += f->options.refused_again_longest;
   f->Offer();
   f->roll_call.OnPrepared(node.id);
-  f->roll_call.Watch(f->now);
+  f->Watch();
 }
 
 void Lose(Fixture* f, NodeId node) {
   f->members.Remove(node, &f->out);
   f->roll_call.OnNodeLost(node);
-  f->roll_call.Watch(f->now);
+  f->Watch();
 }
 
 void MakeSuspect(Fixture* f, NodeId node) {
@@ -99,13 +102,13 @@ void MakeUnable(Fixture* f, const Member& node, bool at_work) {
     if (at_work) Prepare(f, node);
     f->Refused(node, /*fatal=*/false, at_work);
   }
-  f->roll_call.Watch(f->now);
+  f->Watch();
 }
 
-bool NobodyCan(Fixture* f, absl::Duration later, bool started = true) {
+bool NobodyCan(Fixture* f, absl::Duration later) {
   f->now += later;
-  f->roll_call.Watch(f->now);
-  return f->roll_call.NobodyCan(NODE_ROLE_WORKER, started);
+  f->Watch();
+  return f->roll_call.NobodyCan(NODE_ROLE_WORKER);
 }
 
 TEST_CASE(
@@ -118,11 +121,10 @@ TEST_CASE(
   CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2));
   CHECK(NobodyCan(&f, f.options.derive_patience) == (wanted == 1));
   CHECK(NobodyCan(&f, f.options.storage_patience));
-  CHECK_THAT(*f.roll_call.Hopeless(/*started=*/true), Contains("no worker can do the work; worker-1"));
-  CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false) == (wanted == 1));
+  CHECK_THAT(*f.roll_call.Hopeless(), Contains("no worker can do the work; worker-1"));
   // It is trying once more: the job does not lack workers.
   Prepare(&f, worker);
-  CHECK_FALSE(f.roll_call.Hopeless(/*started=*/true));
+  CHECK_FALSE(f.roll_call.Hopeless());
 }
 
 TEST_CASE("A node that has long been unable does not shorten how long those that could are waited for") {
@@ -156,7 +158,7 @@ TEST_CASE("A node that has long been unable does not shorten how long those that
     MakeUnable(&f, another, /*at_work=*/false);
     CHECK(NobodyCan(&f, f.options.derive_patience));
   }
-  SECTION("one that is able is a new beginning") {
+  SECTION("nobody is waited for as long as one is able") {
     Prepare(&f, f.Join(4, NODE_ROLE_WORKER));
     CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
   }
@@ -166,9 +168,8 @@ TEST_CASE("Workers that only refuse end a job that others worked on, but not soo
   Fixture f;
   MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/false);
   CHECK_FALSE(NobodyCan(&f, 2 * f.options.derive_patience));
-  CHECK(NobodyCan(&f, absl::ZeroDuration(), /*started=*/false));
   CHECK(NobodyCan(&f, f.options.storage_patience));
-  CHECK_THAT(*f.roll_call.Hopeless(/*started=*/true), Contains("no worker can take part; worker-1"));
+  CHECK_THAT(*f.roll_call.Hopeless(), Contains("no worker can take part; worker-1"));
 }
 
 TEST_CASE("As long as a worker hangs, is preparing, or nobody at all is there, no patience ends") {
@@ -212,19 +213,20 @@ TEST_CASE("Whether a worker was lost before another one became unable, or after 
 
 TEST_CASE("A job that has not started waits for as many workers as it wants for any time") {
   Fixture f;
+  f.started = false;
   f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
   const NodeId gone = f.Join(1, NODE_ROLE_WORKER).id;
   Prepare(&f, *f.members.Find(gone));
   MakeUnable(&f, f.Join(2, NODE_ROLE_WORKER), /*at_work=*/false);
-  CHECK_FALSE(NobodyCan(&f, absl::Hours(1), /*started=*/false));
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
   Lose(&f, gone);
-  CHECK_FALSE(NobodyCan(&f, absl::Hours(1), /*started=*/false));
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
   // Another one refuses: it gets as long as any.
   const Member& another = f.Join(3, NODE_ROLE_WORKER);
-  CHECK_FALSE(NobodyCan(&f, absl::Seconds(1), /*started=*/false));
+  CHECK_FALSE(NobodyCan(&f, absl::Seconds(1)));
   MakeUnable(&f, another, /*at_work=*/false);
-  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2, /*started=*/false));
-  CHECK(NobodyCan(&f, f.options.derive_patience, /*started=*/false));
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience / 2));
+  CHECK(NobodyCan(&f, f.options.derive_patience));
 }
 
 TEST_CASE("A failure followed by refusals shows no more than refusals do") {
@@ -247,27 +249,27 @@ TEST_CASE("Where no other nodes will come, the job fails at once; those that cou
   f.options.fixed_nodes = true;
   f.options.derive_patience = absl::ZeroDuration();
   const Member &one = f.Join(1, NODE_ROLE_WORKER), &other = f.Join(2, NODE_ROLE_WORKER);
-  const bool started = GENERATE(false, true);
+  f.started = GENERATE(false, true);
   SECTION("all refuse") {
     MakeUnable(&f, one, /*at_work=*/false);
-    CHECK_FALSE(NobodyCan(&f, absl::Hours(1), started));  // the other one has not answered
+    CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));  // the other one has not answered
     MakeUnable(&f, other, /*at_work=*/false);
-    CHECK(NobodyCan(&f, absl::ZeroDuration(), started));
+    CHECK(NobodyCan(&f, absl::ZeroDuration()));
   }
   SECTION("both refuse in turn, fewer than a job that goes on once had") {
     f.job.mutable_spec()->mutable_cluster()->set_min_workers(3);
     for (const Member* node : {&one, &other}) MakeUnable(&f, *node, /*at_work=*/false);
-    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration(), started));
-    CHECK(NobodyCan(&f, f.options.settle, started) == started);
+    CHECK_FALSE(NobodyCan(&f, f.options.lease));
+    CHECK(NobodyCan(&f, absl::Seconds(30)));
   }
   SECTION("all refuse after a restart of the scheduler, which knows another one from its store") {
     JobStateRecord record;
     record.mutable_view()->add_slots()->mutable_worker()->set_node_id(other.id.value());
     f.roll_call.Load(record);
     MakeUnable(&f, one, /*at_work=*/false);
-    CHECK_FALSE(NobodyCan(&f, absl::Hours(1), started));
+    CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
     Lose(&f, other.id);
-    CHECK(NobodyCan(&f, absl::ZeroDuration(), started));
+    CHECK(NobodyCan(&f, absl::ZeroDuration()));
   }
   SECTION("one refuses, and the other is lost") {
     Prepare(&f, other);
@@ -275,10 +277,98 @@ TEST_CASE("Where no other nodes will come, the job fails at once; those that cou
     const NodeId gone = other.id;
     f.members.Remove(gone, &f.out);
     f.roll_call.OnNodeLost(gone);
-    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration(), started));
-    CHECK_FALSE(NobodyCan(&f, f.options.lease, started));
-    CHECK(NobodyCan(&f, absl::Seconds(30), started));
+    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
+    CHECK_FALSE(NobodyCan(&f, f.options.lease));
+    CHECK(NobodyCan(&f, absl::Seconds(30)));
   }
+}
+
+TEST_CASE(
+    "Where no other nodes will come, a job that can't have as many as it wants does not wait for them") {
+  Fixture f;
+  f.started = false;
+  f.options.fixed_nodes = GENERATE(true, false);
+  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
+  Prepare(&f, f.Join(1, NODE_ROLE_WORKER));
+  MakeUnable(&f, f.Join(2, NODE_ROLE_WORKER), /*at_work=*/false);
+  CHECK_FALSE(NobodyCan(&f, f.options.lease));
+  CHECK(NobodyCan(&f, absl::Hours(1)) == f.options.fixed_nodes);
+  if (f.options.fixed_nodes)
+    CHECK(*f.roll_call.Hopeless() ==
+          "only 1 of 2 workers can take part; worker-2 can't take part: no such file");
+}
+
+TEST_CASE("That a worker could not derive the plan does not show that it can't hold it") {
+  Fixture f;
+  f.started = false;
+  f.options.fixed_nodes = true;
+  f.job.mutable_spec()->mutable_cluster()->set_min_workers(2);
+  const Member& reader = f.Join(1, NODE_ROLE_WORKER);
+  MakeUnable(&f, f.Join(2, NODE_ROLE_WORKER), /*at_work=*/false);
+  f.roll_call.AskToDerive(f.now, reader, /*derivation=*/0);
+  f.now += absl::Hours(1);
+  f.Watch();
+  f.roll_call.OnPrepared(reader.id);
+  f.roll_call.OnPlan();
+  CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
+  f.Offer();
+  CHECK(f.Offers(2) == 1);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+}
+
+// Others that join again and again, work or not, and are lost: what an operating system restarts for ever.
+TEST_CASE("Workers that come and are lost again don't keep a job alive in which nothing is completed") {
+  Fixture f;
+  const bool at_work = GENERATE(true, false);
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), at_work);
+  const bool holds = GENERATE(true, false);
+  bool ended = false;
+  const absl::Time begin = f.now;
+  for (uint64_t id = 2; !ended && f.now - begin < absl::Hours(2); ++id) {
+    const Member& another = f.Join(id, NODE_ROLE_WORKER);
+    if (holds) f.roll_call.OnPrepared(another.id);
+    CHECK_FALSE(NobodyCan(&f, absl::Seconds(2)));
+    Lose(&f, NodeId(id));
+    ended = NobodyCan(&f, absl::Seconds(6));
+  }
+  CHECK(ended);
+  const absl::Duration took = f.now - begin;
+  CHECK((took < absl::Minutes(1)) == (at_work && !holds));
+  CHECK(took < 2 * f.options.storage_patience);
+}
+
+TEST_CASE("A new version forgets how long nobody was able; one that is computed again does not") {
+  Fixture f;
+  f.roll_call.OnVersion(Version(5));
+  const NodeId gone = f.Join(2, NODE_ROLE_WORKER).id;
+  Prepare(&f, *f.members.Find(gone));
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
+  Lose(&f, gone);
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience / 2));
+  const bool further = GENERATE(true, false);
+  f.roll_call.OnVersion(Version(further ? 6 : 5));
+  f.Watch();
+  CHECK(NobodyCan(&f, f.options.storage_patience / 2) == !further);
+}
+
+TEST_CASE("One that has held the job and hangs is not given up, and the reason names it") {
+  Fixture f;
+  const NodeId bystander = f.Join(1, NODE_ROLE_WORKER).id, worker = f.Join(2, NODE_ROLE_WORKER).id;
+  Prepare(&f, *f.members.Find(worker));
+  MakeUnable(&f, *f.members.Find(bystander), /*at_work=*/GENERATE(true, false));
+  f.roll_call.DropAll();
+  f.Offer();
+  MakeSuspect(&f, worker);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+  CHECK_THAT(*f.roll_call.NotReady(f.now, /*first=*/false)->reason,
+             Contains("; worker-2 has shown no progress in computing"));
+  // One that has never held it may never answer.
+  Lose(&f, worker);
+  const NodeId another = f.Join(3, NODE_ROLE_WORKER).id;
+  f.Offer();
+  MakeSuspect(&f, another);
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
+  CHECK(NobodyCan(&f, absl::Seconds(1)));
 }
 
 TEST_CASE("A worker whose session is being renewed may still do the work") {
