@@ -13,7 +13,8 @@
 
 namespace shoal::server {
 
-ServerJobs::ServerJobs(Options options) : options_(std::move(options)), owner_(options_.executors) {}
+ServerJobs::ServerJobs(Options options)
+    : options_(std::move(options)), owner_(options_.executors), refusals_(options_.report) {}
 
 ServerJobs::~ServerJobs() { DropJob(); }
 
@@ -41,8 +42,7 @@ Heartbeat ServerJobs::MakeHeartbeat() const {
 void ServerJobs::OnJoined(NodeId self) { self_ = self; }
 
 void ServerJobs::OnSessionOpened() {
-  refused_ = JobId(0);
-  if (outdated_) ReportOutdated();
+  refusals_.OnSessionOpened();
   std::shared_ptr<ShardHost> job;
   {
     absl::MutexLock lock(&mutex_);
@@ -54,14 +54,14 @@ void ServerJobs::OnSessionOpened() {
 }
 
 void ServerJobs::OnLeaseLost() {
-  outdated_.reset();
+  refusals_.OnLeaseLost();
   DropJob();
 }
 
 void ServerJobs::OnDirective(const Directive& directive) {
   if (directive.has_prepare_job()) return Prepare(directive.prepare_job());
   if (directive.has_close_job()) {
-    if (outdated_ && outdated_->job() == directive.close_job().job()) outdated_.reset();
+    refusals_.OnCloseJob(JobId(directive.close_job().job()));
     const auto job = Find(JobId(directive.close_job().job()));
     if (job.ok()) DropJob();
     return;
@@ -72,13 +72,7 @@ void ServerJobs::OnDirective(const Directive& directive) {
 // A view of another training, or one older than this job's (the scheduler's store was replaced), belongs to
 // another job, even though number and preparation are the same: nothing of this job may leak into it.
 void ServerJobs::Install(const View& view) {
-  if (outdated_ && outdated_->job() == view.job()) {
-    if (outdated_->outdated_training() == view.training_id()) {
-      if (refused_ != JobId(view.job())) ReportOutdated();
-      return;
-    }
-    outdated_.reset();  // another training has begun
-  }
+  if (refusals_.IsOutdated(view)) return;
   const auto job = Find(JobId(view.job()));
   if (!job.ok()) return RefuseAbsent(JobId(view.job()), job.status());
   const absl::Status status = (*job)->Install(view);
@@ -89,12 +83,11 @@ void ServerJobs::Install(const View& view) {
 
 void ServerJobs::Prepare(const PrepareJob& request) {
   const JobId id(request.job());
+  refusals_.OnPrepareJob(id);
   // The number alone is not enough: another cluster numbers its own jobs from the start.
   const bool same = SameMessage(prepared_, request);
   if (same && Find(id).ok()) return ReportPrepared(id);
   DropJob();
-  refused_ = JobId(0);
-  if (outdated_ && outdated_->job() != request.job()) outdated_.reset();
   prepared_ = request;
   // No answer, so it will be offered again; a refusal would blame this job for the other jobs' disk.
   if (const size_t former = owner_.former(); former >= kMaxFormerJobs) return HoldUp(id, former);
@@ -142,29 +135,19 @@ void ServerJobs::ReportPrepared(JobId job) {
 }
 
 // The scheduler believes that the job is here, and would wait for the view to be installed. One refusal
-// answers all views that it sends before it knows: each refusal counts, and after a few of them the job
-// fails.
+// answers all views that it sends before it knows.
 void ServerJobs::RefuseAbsent(JobId job, const absl::Status& status) {
-  if (refused_ != job) Refuse(job, status);
+  if (!refusals_.HasRefused(job)) Refuse(job, status);
 }
 
 void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated_training) {
-  refused_ = job;
   spdlog::error("Job {}: {}", job.value(), status.ToString());
-  NodeReport report;
-  report.mutable_job_refused()->set_job(job.value());
-  report.mutable_job_refused()->set_reason(std::string(status.message()));
-  report.mutable_job_refused()->set_fatal(absl::IsInvalidArgument(status));
-  report.mutable_job_refused()->set_outdated_training(outdated_training);
-  if (outdated_training != 0) outdated_ = report.job_refused();
-  options_.report(std::move(report));
-}
-
-void ServerJobs::ReportOutdated() {
-  refused_ = JobId(outdated_->job());
-  NodeReport report;
-  *report.mutable_job_refused() = *outdated_;
-  options_.report(std::move(report));
+  JobRefused refused;
+  refused.set_job(job.value());
+  refused.set_reason(std::string(status.message()));
+  refused.set_fatal(absl::IsInvalidArgument(status));
+  refused.set_outdated_training(outdated_training);
+  refusals_.Refuse(refused);
 }
 
 void ServerJobs::DropJob() {

@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/executor.h"
 #include "common/protocol/blocks.h"
+#include "common/protocol/job_refusals.h"
 #include "common/storage/file.h"
 #include "proto/scheduler.pb.h"
 #include "server/job_owner.h"
@@ -64,22 +64,18 @@ class ServerJobs {
   void HoldUp(JobId job, size_t former) ABSL_LOCKS_EXCLUDED(mutex_);
   void Install(const View& view);
   void DropJob() ABSL_LOCKS_EXCLUDED(mutex_);
-  void ReportOutdated();
   void ReportPrepared(JobId job);
   // Refuses a view of a job that is not here.
   void RefuseAbsent(JobId job, const absl::Status& status);
-  // `outdated_training`: see JobRefused. Repeated in each new session, and for each view of that training,
-  // until it is certain that the scheduler knows: nothing else shows it that its store is an older copy.
+  // `outdated_training`: see JobRefused.
   void Refuse(JobId job, const absl::Status& status, uint64_t outdated_training = 0);
 
   const Options options_;
   JobOwner owner_;
   NodeId self_;  // session thread only
 
-  PrepareJob prepared_;  // the request that made job_; session thread only
-  // The job whose refusal the scheduler is about to get, in this session; 0: none. Session thread only.
-  JobId refused_;
-  std::optional<JobRefused> outdated_;  // the refusal of an outdated training; session thread only
+  PrepareJob prepared_;    // the request that made job_; session thread only
+  JobRefusals refusals_;   // session thread only
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);

@@ -22,6 +22,7 @@ constexpr absl::Duration kUsualSlotTime = absl::Seconds(10);
 
 WorkerJobs::WorkerJobs(Options options)
     : options_(std::move(options)),
+      refusals_(options_.report),
       preparer_(options_.executors("preparer")),
       watch_(options_.executors("watch")) {}
 
@@ -54,8 +55,7 @@ void WorkerJobs::OnJoined(NodeId self) {
 
 void WorkerJobs::OnSessionOpened() {
   absl::MutexLock lock(&mutex_);
-  refused_ = JobId(0);
-  if (outdated_) ReportOutdated();
+  refusals_.OnSessionOpened();
   if (!choice_.held()) return;
   ReportPrepared();
   runner_->OnSessionOpened();
@@ -65,12 +65,11 @@ void WorkerJobs::OnDirective(const Directive& directive) {
   absl::MutexLock lock(&mutex_);
   if (stopping_) return;
   if (directive.has_prepare_job()) {
-    refused_ = JobId(0);
-    if (outdated_ && outdated_->job() != directive.prepare_job().job()) outdated_.reset();
+    refusals_.OnPrepareJob(JobId(directive.prepare_job().job()));
     if (choice_.OnPrepare(directive.prepare_job())) return ReportPrepared();
     if (!under_way_ || !choice_.Wants(*under_way_)) PostPreparation();
   } else if (directive.has_close_job()) {
-    if (outdated_ && outdated_->job() == directive.close_job().job()) outdated_.reset();
+    refusals_.OnCloseJob(JobId(directive.close_job().job()));
     if (choice_.OnClose(directive.close_job().job())) DropRunner();
   } else if (directive.has_view()) {
     OnView(directive.view());
@@ -89,13 +88,7 @@ absl::Status WorkerJobs::CheckTarget(const Target& target) const {
 }
 
 void WorkerJobs::OnView(const View& view) {
-  if (outdated_ && outdated_->job() == view.job()) {
-    if (outdated_->outdated_training() == view.training_id()) {
-      if (refused_ != JobId(view.job())) ReportOutdated();
-      return;
-    }
-    outdated_.reset();  // another training has begun
-  }
+  if (refusals_.IsOutdated(view)) return;
   if (!choice_.Holds(view.job())) return RefuseAbsent(JobId(view.job()));
   absl::Status status = CheckSuccessor(view, view_);
   if (status.ok()) status = CheckTarget(view.target());
@@ -115,7 +108,7 @@ void WorkerJobs::OnTarget(const Target& target) {
 // will be reported, and its view sent again. One refusal answers all views that are sent before the scheduler
 // knows.
 void WorkerJobs::RefuseAbsent(JobId job) {
-  if (refused_ == job || (choice_.wanted() && JobId(choice_.wanted()->job()) == job)) return;
+  if (refusals_.HasRefused(job) || (choice_.wanted() && JobId(choice_.wanted()->job()) == job)) return;
   Refuse(job,
          absl::FailedPreconditionError(absl::StrCat("job ", job.value(), " does not run on this worker")),
          JobRefused());
@@ -134,17 +127,10 @@ void WorkerJobs::LeaveJob(const absl::Status& status) {
 
 void WorkerJobs::OnLeaseLost() {
   absl::MutexLock lock(&mutex_);
-  outdated_.reset();
+  refusals_.OnLeaseLost();
   choice_.Clear();
   under_way_.reset();  // the next lease may be of another cluster: nothing begun before answers it
   DropRunner();
-}
-
-void WorkerJobs::ReportOutdated() {
-  refused_ = JobId(outdated_->job());
-  NodeReport report;
-  *report.mutable_job_refused() = *outdated_;
-  options_.report(std::move(report));
 }
 
 void WorkerJobs::ReportPrepared() {
@@ -327,15 +313,11 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
 
 void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refused) {
   spdlog::error("Refusing job {}: {}", job.value(), status.ToString());
-  refused_ = job;
   refused.set_job(job.value());
   refused.set_reason(refused.fatal()
                          ? std::string(status.message())
                          : absl::StrCat(absl::string_view(status.message()), " (", options_.place, ")"));
-  NodeReport report;
-  *report.mutable_job_refused() = std::move(refused);
-  if (report.job_refused().outdated_training() != 0) outdated_ = report.job_refused();
-  options_.report(std::move(report));
+  refusals_.Refuse(refused);
 }
 
 }  // namespace shoal::worker

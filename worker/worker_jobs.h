@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/executor.h"
+#include "common/protocol/job_refusals.h"
 #include "common/protocol/view_key.h"
 #include "common/storage/artifact_source.h"
 #include "common/storage/progress.h"
@@ -95,7 +96,6 @@ class WorkerJobs {
   void RefuseAbsent(JobId job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Reports the held job, once more in each new session.
   void ReportPrepared() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ReportOutdated() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cancels the runner at once, and lets the preparer destroy it.
   void DropRunner() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the wanted job prepared, and reports it when the preparer is not free in time.
@@ -113,9 +113,7 @@ class WorkerJobs {
   // Begins a task of this kind; the returned function records its progress.
   Progress Begin(ActivityKind kind, uint64_t job, absl::string_view what) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Hold(const PrepareJob& request, PreparedJob made) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `refused` has the details already set. That a training is outdated is reported again in each new session,
-  // and for each view of it, until it is certain that the scheduler knows: nothing else shows it that its
-  // store is an older copy.
+  // `refused` has the details already set.
   void Refuse(JobId job, const absl::Status& status, JobRefused refused)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -123,9 +121,7 @@ class WorkerJobs {
   mutable absl::Mutex mutex_;
   NodeId self_ ABSL_GUARDED_BY(mutex_);
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
-  // The job whose refusal the scheduler is about to get, in this session; 0: none.
-  JobId refused_ ABSL_GUARDED_BY(mutex_);
-  std::optional<JobRefused> outdated_ ABSL_GUARDED_BY(mutex_);  // the refusal of an outdated training
+  JobRefusals refusals_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);   // of the held job
   View view_ ABSL_GUARDED_BY(mutex_);                           // the runner's latest, with its latest target
   std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // in the preparer, in this lease
