@@ -122,13 +122,13 @@ bool ModelConfig::causal() const {
   return of_this != nullptr && of_this->causal;
 }
 
-ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_size,
+ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, const VocabularyInfo& vocabulary,
                            std::vector<std::string> labels) {
   ModelConfig config;
   config.family = spec.family();
   config.norm = spec.norm();
   config.activation = spec.activation();
-  config.vocab_size = vocab_size;
+  config.vocab_size = vocabulary.size;
   config.hidden_size = spec.hidden_size();
   config.num_hidden_layers = spec.layers();
   config.num_attention_heads = spec.heads();
@@ -139,6 +139,8 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_s
     if (family->set_defaults != nullptr) family->set_defaults(&config);
   }
   config.layer_norm_eps = spec.layer_norm_epsilon();
+  config.pad_token_id = config.causal() ? -1 : vocabulary.pad;
+  if (config.causal()) config.bos_token_id = config.eos_token_id = vocabulary.end;
   ApplySpec(spec, head, std::move(labels), &config);
   return config;
 }

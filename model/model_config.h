@@ -43,8 +43,15 @@ struct ModelConfig {
   bool causal() const;
 };
 
+// What a new model must know of its vocabulary.
+struct VocabularyInfo {
+  int64_t size = 0;
+  int64_t pad = 0;  // the ids of the tokens that fill up an example and that end one
+  int64_t end = 0;
+};
+
 // For a completed spec without `model.from`. `labels` as above.
-ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, int64_t vocab_size,
+ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, const VocabularyInfo& vocabulary,
                            std::vector<std::string> labels);
 
 // Replaces what a job may change in a model that it starts from: dropout, head and labels.

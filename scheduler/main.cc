@@ -73,38 +73,39 @@ absl::Status Run(const Flags& flags) {
   return failed;
 }
 
-}  // namespace
-}  // namespace shoal::scheduler
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CLI::App app("Shoal's scheduler: nodes join it, users submit jobs to it.", "shoal-scheduler");
-  shoal::scheduler::Flags flags;
-  flags.daemon.listen = shoal::kDefaultScheduler;
+  Flags flags;
+  flags.daemon.listen = kDefaultScheduler;
   flags.daemon.AddTo(&app);
   app.add_option("--state-dir", flags.state_dir,
                  "Folder for jobs, nodes and artifacts; a restarted scheduler continues from it")
-      ->check(shoal::EmptyProblem)
+      ->check(EmptyProblem)
       ->capture_default_str();
   app.add_option("--checkpoint-dir", flags.checkpoint_dir,
                  "Folder for checkpoints of jobs that name none, on storage that all servers share "
                  "(default: inside --state-dir)")
-      ->check(shoal::EmptyProblem);
-  shoal::AddNumberOption(&app, "--lease-ms", &flags.lease_ms, 2, shoal::scheduler::kLongestMs,
-                         "A node that has been silent for this long is considered dead");
-  shoal::AddNumberOption(&app, "--heartbeat-ms", &flags.heartbeat_ms, 1, shoal::scheduler::kLongestMs,
-                         "How often nodes report");
-  shoal::AddNumberOption(
-      &app, "--session-grace-ms", &flags.session_grace_ms, 0, shoal::scheduler::kLongestMs,
+      ->check(EmptyProblem);
+  AddNumberOption(&app, "--lease-ms", &flags.lease_ms, 2, kLongestMs,
+                  "A node that has been silent for this long is considered dead");
+  AddNumberOption(&app, "--heartbeat-ms", &flags.heartbeat_ms, 1, kLongestMs, "How often nodes report");
+  AddNumberOption(
+      &app, "--session-grace-ms", &flags.session_grace_ms, 0, kLongestMs,
       "A node whose connection broke this long ago and that has not come back is considered dead");
-  shoal::AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0,
-                         shoal::scheduler::kLongestMs,
-                         "How long a job waits for a worker that can prepare it once all have refused");
+  AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0, kLongestMs,
+                  "How long a job waits for a worker that can prepare it once all have refused");
   app.add_flag("--fixed-nodes", flags.fixed_nodes,
                "No other nodes will come: a job that those that are there can't do fails soon");
-  shoal::AddNumberOption(
-      &app, "--storage-patience-ms", &flags.storage_patience_ms, 0, shoal::scheduler::kLongestMs,
-      "How long a job that can do nothing else waits, before it fails, for checkpoint storage "
-      "that is full or missing");
+  AddNumberOption(&app, "--storage-patience-ms", &flags.storage_patience_ms, 0, kLongestMs,
+                  "How long a job that can do nothing else waits, before it fails, for checkpoint storage "
+                  "that is full or missing");
   app.footer("Example, for a cluster on one machine:\n  shoal-scheduler --state-dir /var/lib/shoal");
-  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::scheduler::Run(flags); });
+  return DaemonMain(&app, argc, argv, [&] { return Run(flags); });
+}
+
+}  // namespace
+}  // namespace shoal::scheduler
+
+int main(int argc, char** argv) {
+  return shoal::RunMain("shoal-scheduler", shoal::scheduler::Main, argc, argv);
 }

@@ -5,6 +5,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/command_line.h"
 #include "common/base/status.h"
 #include "common/rpc/address.h"
 #include "common/rpc/daemon.h"
@@ -58,22 +59,24 @@ absl::Status Run(const Flags& flags) {
   return refused;
 }
 
-}  // namespace
-}  // namespace shoal::server
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CLI::App app("Shoal's parameter server: holds a shard of a job's parameters and updates it.",
                "shoal-server");
-  shoal::server::Flags flags;
+  Flags flags;
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "server");
   app.add_option("--advertise", flags.advertise,
                  "Address at which workers can reach this server (default: the one it listens on)")
       ->type_name("HOST:PORT")
-      ->check(shoal::AddressProblem);
+      ->check(AddressProblem);
   app.footer(
       "Example:\n  shoal-server --scheduler 127.0.0.1:7070 --name server-1\n"
       "On a cluster of machines:\n  shoal-server --scheduler 10.0.0.5:7070 --listen 0.0.0.0:7071 "
       "--allow-remote --advertise 10.0.0.6:7071");
-  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::server::Run(flags); });
+  return DaemonMain(&app, argc, argv, [&] { return Run(flags); });
 }
+
+}  // namespace
+}  // namespace shoal::server
+
+int main(int argc, char** argv) { return shoal::RunMain("shoal-server", shoal::server::Main, argc, argv); }

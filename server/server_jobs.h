@@ -74,8 +74,8 @@ class ServerJobs {
   JobOwner owner_;
   NodeId self_;  // session thread only
 
-  PrepareJob prepared_;    // the request that made job_; session thread only
-  JobRefusals refusals_;   // session thread only
+  PrepareJob prepared_;   // the request that made job_; session thread only
+  JobRefusals refusals_;  // session thread only
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<ShardHost> job_ ABSL_GUARDED_BY(mutex_);

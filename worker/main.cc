@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/command_line.h"
 #include "common/base/status.h"
 #include "common/rpc/daemon.h"
 #include "common/rpc/node_flags.h"
@@ -58,15 +59,17 @@ absl::Status Run(const Flags& flags) {
   return refused;
 }
 
-}  // namespace
-}  // namespace shoal::worker
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CLI::App app("Shoal's worker: computes gradients and pushes them to the parameter servers.",
                "shoal-worker");
-  shoal::worker::Flags flags;
+  Flags flags;
   flags.daemon.AddTo(&app);
   flags.node.AddTo(&app, "worker");
   app.footer("Example:\n  shoal-worker --scheduler 127.0.0.1:7070 --name worker-1 --threads 2");
-  return shoal::DaemonMain(&app, argc, argv, [&] { return shoal::worker::Run(flags); });
+  return DaemonMain(&app, argc, argv, [&] { return Run(flags); });
 }
+
+}  // namespace
+}  // namespace shoal::worker
+
+int main(int argc, char** argv) { return shoal::RunMain("shoal-worker", shoal::worker::Main, argc, argv); }

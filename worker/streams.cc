@@ -67,6 +67,11 @@ void PullStream::Resume() {
   OfferWaiting();
 }
 
+// While a message waits no read is pending, so that only the hold (AddHold) keeps gRPC from ending the stream
+// under it. The hold must be removed exactly once: by the read that fails; but if a message waits when the
+// stream is cancelled there is none, and whoever has taken the message removes it: Cancel() out of
+// `waiting_`, or this function while it offers it. Two callers (a read, a Resume) never offer the same
+// message, since the first one takes it.
 void PullStream::OfferWaiting() {
   while (true) {
     std::optional<PublishedMessage> message;

@@ -147,6 +147,10 @@ WorkerCore::Offer WorkerCore::OfferBlock(ViewId view, Version version, BlockId b
   return Offer::kTake;
 }
 
+// A write outlives what it was begun for: the version may have been located again meanwhile, after a restore
+// under another id. So the write is found under the restore id of the view that it belongs to, and as long as
+// any write is running the ids of former views are kept. Only after the last one can a late report no longer
+// be mistaken for one of the current restore point.
 void WorkerCore::BlockStored(ViewId view, Version version, BlockId block) {
   const auto restore = view_restore_.find(view);
   const RestoreId restore_id = restore == view_restore_.end() ? restore_id_ : restore->second;

@@ -122,8 +122,8 @@ class WorkerJobs {
   NodeId self_ ABSL_GUARDED_BY(mutex_);
   JobChoice choice_ ABSL_GUARDED_BY(mutex_);
   JobRefusals refusals_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);   // of the held job
-  View view_ ABSL_GUARDED_BY(mutex_);                           // the runner's latest, with its latest target
+  std::unique_ptr<JobRunner> runner_ ABSL_GUARDED_BY(mutex_);  // of the held job
+  View view_ ABSL_GUARDED_BY(mutex_);                          // the runner's latest, with its latest target
   std::optional<PrepareJob> under_way_ ABSL_GUARDED_BY(mutex_);  // in the preparer, in this lease
   std::optional<Task> task_ ABSL_GUARDED_BY(mutex_);             // its current part
   bool posted_ ABSL_GUARDED_BY(mutex_) = false;                  // PrepareWanted is queued or running

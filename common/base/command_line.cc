@@ -1,6 +1,7 @@
 #include "common/base/command_line.h"
 
 #include <cstdio>
+#include <exception>
 #include <sstream>
 #include <vector>
 
@@ -67,6 +68,17 @@ int ParseCommandLine(CLI::App* app, int argc, char** argv) {
                  extra ? Suggestion(*app).c_str() : "", name.c_str());
     return kExitUsage;
   }
+}
+
+int RunMain(const char* name, int (*run)(int argc, char** argv), int argc, char** argv) noexcept {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+  } catch (...) {
+    std::fprintf(stderr, "%s: an unknown exception\n", name);
+  }
+  return 1;
 }
 
 }  // namespace shoal

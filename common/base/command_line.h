@@ -40,4 +40,8 @@ CLI::Option* AddNumberOption(CLI::App* app, const std::string& name, T* value, i
 // --version; 2 when the command line is wrong, after a message on standard error.
 int ParseCommandLine(CLI::App* app, int argc, char** argv);
 
+// The whole of a program's main(): the exit code of `run`, or 1 after a message on standard error if it
+// throws, as it does when memory is exhausted.
+int RunMain(const char* name, int (*run)(int argc, char** argv), int argc, char** argv) noexcept;
+
 }  // namespace shoal

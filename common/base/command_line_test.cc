@@ -1,6 +1,7 @@
 #include "common/base/command_line.h"
 
 #include <limits>
+#include <new>
 #include <vector>
 
 #include "catch2/catch.hpp"
@@ -48,6 +49,15 @@ TEST_CASE("A number option keeps its default, takes its value, and makes a wrong
   CHECK(parse({"--nubmer", "1"}, &value) == 2);
   CHECK(parse({"--help"}, &value) == 0);
   CHECK(value == 10);
+}
+
+TEST_CASE("A program that throws ends with exit code 1 rather than a signal") {
+  CHECK(RunMain(
+            "program", [](int argc, char**) { return argc; }, 5, nullptr) == 5);
+  CHECK(RunMain(
+            "program", [](int, char**) -> int { throw std::bad_alloc(); }, 0, nullptr) == 1);
+  CHECK(RunMain(
+            "program", [](int, char**) -> int { throw 7; }, 0, nullptr) == 1);
 }
 
 }  // namespace

@@ -9,28 +9,22 @@
 namespace shoal {
 namespace {
 
-// Of these formats the one with the longest extension that the path has.
-template <typename Formats>
-std::optional<DataFormat> FormatAmong(const Formats& formats, const std::string& path) {
+// The task's format with the longest extension that the path has; if there is none, likewise of all formats.
+std::optional<DataFormat> FormatByExtension(const std::string& path, const TaskRule& task) {
   std::optional<DataFormat> format;
-  size_t longest = 0;
-  for (const int candidate : formats) {
-    for (const std::string& extension : RuleOf(static_cast<DataFormat>(candidate)).extensions()) {
-      if (extension.size() <= longest || !absl::EndsWithIgnoreCase(path, extension)) continue;
-      longest = extension.size();
-      format = static_cast<DataFormat>(candidate);
+  std::pair<bool, size_t> best = {false, 0};  // it is one of the task's; the length of its extension
+  const google::protobuf::EnumDescriptor& formats = *DataFormat_descriptor();
+  for (int i = 0; i < formats.value_count(); ++i) {
+    const auto candidate = static_cast<DataFormat>(formats.value(i)->number());
+    const bool of_task = std::count(task.formats().begin(), task.formats().end(), candidate) > 0;
+    for (const std::string& extension : RuleOf(candidate).extensions()) {
+      const std::pair<bool, size_t> rank = {of_task, extension.size()};
+      if (rank <= best || extension.empty() || !absl::EndsWithIgnoreCase(path, extension)) continue;
+      best = rank;
+      format = candidate;
     }
   }
   return format;
-}
-
-std::optional<DataFormat> FormatByExtension(const std::string& path, const TaskRule& task) {
-  const auto of_task = FormatAmong(task.formats(), path);
-  if (of_task) return of_task;
-  std::vector<int> all;
-  for (int i = 0; i < DataFormat_descriptor()->value_count(); ++i)
-    all.push_back(DataFormat_descriptor()->value(i)->number());
-  return FormatAmong(all, path);
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ class Tokenizer {
 //
 // Errors: INVALID_ARGUMENT when the bytes are neither those of bytes() nor a SentencePiece model, or when the
 // model's type is not unigram, it lacks a piece for unk, cls (bos) or sep (eos), or it is not supported for
-// another reason (sentencepiece_model.h).
+// another reason (unigram_model.h).
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes);
 
 }  // namespace shoal::model

@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "model/tokenizer/huggingface_tokenizer.h"
 #include "model/tokenizer/sentencepiece_constants.h"
-#include "model/tokenizer/sentencepiece_model.h"
+#include "model/tokenizer/unigram_model.h"
 
 namespace shoal::model {
 

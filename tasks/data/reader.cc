@@ -42,7 +42,6 @@ absl::Status JoinWords(const std::vector<std::string>& words, Example* example) 
   return absl::OkStatus();
 }
 
-// Appends the examples of file after file.
 // The program that has made the file, by its first bytes, for those that compress; null for all others.
 const char* Compression(absl::string_view text) {
   constexpr std::pair<const char*, absl::string_view> kMagic[] = {{"gzip", "\x1f\x8b"},

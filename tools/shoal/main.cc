@@ -1,7 +1,6 @@
 // shoal: the command line.
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "common/rpc/rpc.h"
 #include "tools/shoal/commands.h"
 
+namespace shoal::tools {
 namespace {
 
 // Why the first argument is not a command; "" when it is. CLI11 would only say that one is missing.
@@ -25,42 +25,39 @@ std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> commands;
   for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
   if (name[0] == '-' || std::count(commands.begin(), commands.end(), name) > 0) return "";
-  return absl::StrCat("unknown command '", name, "'", shoal::DidYouMean(name, commands),
+  return absl::StrCat("unknown command '", name, "'", DidYouMean(name, commands),
                       " (all: ", absl::StrJoin(commands, ", "), ")");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  shoal::PrepareStandardStreams();
+int Main(int argc, char** argv) {
+  PrepareStandardStreams();
   CLI::App app("Shoal trains Transformer models on machines that may be taken away at any moment.", "shoal");
-  app.set_version_flag("--version", shoal::kBuildVersion);
+  app.set_version_flag("--version", kBuildVersion);
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 error, 2 bad command line or job file, 3 the job has failed, 4 the job was "
       "cancelled, 130 interrupted, 141 the reader of the output closed the pipe.\n"
       "Start here:\n  shoal train configs/jobs/tiny.yaml --out out/tiny");
-  shoal::tools::CommandResult result;
-  shoal::tools::AddTrain(&app, &result);
-  shoal::tools::AddSubmit(&app, &result);
-  shoal::tools::AddClusterCommands(&app, &result);
-  shoal::tools::AddModelCommands(&app, &result);
-  shoal::tools::AddTokenize(&app, &result);
-  (void)shoal::InitLogging({"shoal", "warn", "", /*to_stderr=*/true});
-  shoal::SendGrpcLogsToSpdlog();
+  CommandResult result;
+  AddTrain(&app, &result);
+  AddSubmit(&app, &result);
+  AddClusterCommands(&app, &result);
+  AddModelCommands(&app, &result);
+  AddTokenize(&app, &result);
+  (void)InitLogging({"shoal", "warn", "", /*to_stderr=*/true});
+  SendGrpcLogsToSpdlog();
   const std::string unknown = UnknownCommand(app, argc, argv);
   if (!unknown.empty()) {
     std::fprintf(stderr, "shoal: %s\nTry `shoal --help`.\n", unknown.c_str());
-    return shoal::tools::kExitBadInput;
+    return kExitBadInput;
   }
-  try {
-    const int parsed = shoal::ParseCommandLine(&app, argc, argv);
-    if (parsed >= 0) return shoal::ExitCodeWithOutput("shoal", parsed);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "shoal: %s\n", error.what());
-    return shoal::tools::kExitError;
-  }
-  if (!result.status.ok())
-    std::fprintf(stderr, "shoal: %s\n", shoal::PlainLines(result.status.message()).c_str());
-  return shoal::ExitCodeWithOutput("shoal", result.exit_code);
+  const int parsed = ParseCommandLine(&app, argc, argv);
+  if (parsed >= 0) return ExitCodeWithOutput("shoal", parsed);
+  if (!result.status.ok()) std::fprintf(stderr, "shoal: %s\n", PlainLines(result.status.message()).c_str());
+  return ExitCodeWithOutput("shoal", result.exit_code);
 }
+
+}  // namespace
+}  // namespace shoal::tools
+
+int main(int argc, char** argv) { return shoal::RunMain("shoal", shoal::tools::Main, argc, argv); }

@@ -123,24 +123,18 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
     SHOAL_ASSIGN_OR_RETURN(config,
                            model::ReadModelConfig(env, spec.model().from(), model::HeadUse::kReplaced));
     model::ApplySpec(spec.model(), head, std::move(labels), &config);
-    if (config.causal() && config.vocab_size != tokenizer.vocab_size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model.from: expected a model of bytes with a vocabulary of ", tokenizer.vocab_size(),
-                       ", got one of ", config.vocab_size));
-    }
-    if (config.vocab_size < tokenizer.vocab_size()) {
+    // A vocabulary that comes in files may be smaller than the model's, which is padded to a round number.
+    const bool exact = VocabularyOf(spec).path.empty();
+    if (config.vocab_size < tokenizer.vocab_size() ||
+        (exact && config.vocab_size != tokenizer.vocab_size())) {
       return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(),
                                                      " pieces, but the model of model.from has ",
                                                      config.vocab_size));
     }
   } else {
-    config = model::ConfigFromSpec(spec.model(), head, tokenizer.vocab_size(), std::move(labels));
-    if (config.causal()) {
-      config.pad_token_id = -1;
-      config.bos_token_id = config.eos_token_id = tokenizer.special().sep;
-    } else {
-      config.pad_token_id = tokenizer.special().pad;
-    }
+    const model::SpecialTokens& special = tokenizer.special();
+    config = model::ConfigFromSpec(spec.model(), head, {tokenizer.vocab_size(), special.pad, special.sep},
+                                   std::move(labels));
   }
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   return config;

@@ -25,6 +25,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/base/command_line.h"
 #include "common/base/status.h"
 #include "common/storage/file.h"
 #include "model/tokenizer/pipeline/pipeline_files.h"
@@ -123,11 +124,13 @@ absl::Status Run(Arguments arguments) {
   return option == "--time" ? TimeLines(*tokenizer, arguments) : absl::InvalidArgumentError(kUsage);
 }
 
-}  // namespace
-}  // namespace shoal::model
-
-int main(int argc, char** argv) {
-  const absl::Status status = shoal::model::Run({argv + 1, argv + argc});
+int Main(int argc, char** argv) {
+  const absl::Status status = Run({argv + 1, argv + argc});
   if (!status.ok()) std::cerr << status.message() << '\n';
   return status.ok() ? 0 : 1;
 }
+
+}  // namespace
+}  // namespace shoal::model
+
+int main(int argc, char** argv) { return shoal::RunMain("encode", shoal::model::Main, argc, argv); }

@@ -1,4 +1,4 @@
-#include "model/tokenizer/sentencepiece_model.h"
+#include "model/tokenizer/unigram_model.h"
 
 #include <cstdint>
 #include <string>
