@@ -74,6 +74,10 @@ class CheckpointKeeper {
   // Versions beyond `limit` do not belong to this training: forgets them, and all commits in progress. Their
   // files stay and are found in place when the versions are written again.
   void ForgetBeyond(Version limit);
+  // The scheduler was suspended for that long: nothing was waited for.
+  void Awake(absl::Duration asleep) {
+    for (absl::Time* time : {&write_trouble_since_, &files_since_, &files_told_}) *time += asleep;
+  }
   // The scheduler's work on files has finished: WatchFiles starts measuring again.
   void OnFilesAnswered() { files_since_ = absl::InfiniteFuture(); }
 

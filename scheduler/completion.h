@@ -42,6 +42,11 @@ class Completion {
   void OnEnded(Version version);
   // The servers have gone back to a checkpoint no newer than the kept version.
   void OnRestored() { past_kept_ = false; }
+  // The scheduler was suspended for that long: nothing was waited for.
+  void Awake(absl::Duration asleep) {
+    trained_ += asleep;
+    trouble_.since += asleep;
+  }
   struct Reading {
     bool done = false;  // the result is complete
     Failure failure = std::nullopt;

@@ -201,8 +201,8 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
         now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
   if (rollout_.AddProgress(report)) moved_ = now;
-  roll_call_.OnVersion(rollout_.LowestVersion());
-  if (rollout_.IsProven(report)) roll_call_.ForgiveFailures(view());
+  const bool further = roll_call_.OnVersion(rollout_.LowestVersion());
+  if (rollout_.IsProven(report) && further) roll_call_.ForgiveFailures(view());
   metrics_.PublishProgress(now);
 }
 
@@ -260,6 +260,14 @@ void JobRun::OnArtifactLost(absl::Time now, const std::string& sha256) {
 }
 
 // ---- steps ----
+
+void JobRun::Awake(absl::Duration asleep) {
+  derivation_.Awake(asleep);
+  roll_call_.Awake(asleep);
+  checkpoints_.Awake(asleep);
+  completion_.Awake(asleep);
+  last_resort_.Awake(asleep);
+}
 
 void JobRun::Advance(absl::Time now) {
   // Whether the time up to now counts depends on which nodes were present, so this comes before nodes are
@@ -353,15 +361,22 @@ void JobRun::HelpOn(absl::Time now) {
   history_.Intervene(now, absl::StrCat(why, "; trying to ", remedy));
 }
 
+// When nothing is left but the scheduler's own reading of the result, no node is needed.
+void JobRun::EndIfHopeless(absl::Time now) {
+  if (!completion_.IsReading() && !completion_.HasTrouble()) EndIf(now, roll_call_.Hopeless());
+}
+
 void JobRun::PlaceNodes(absl::Time now) {
   placed_ = false;
   if (!rollout_.has_view() || regrouping_ || HasLostAllServers()) {
-    if (const auto waits = roll_call_.NotReady(now, /*first=*/!rollout_.has_view()))
-      return Apply(now, *waits);
+    if (const auto waits = roll_call_.NotReady(now, /*first=*/!rollout_.has_view())) {
+      EndIfHopeless(now);
+      return ended() ? void() : Apply(now, *waits);
+    }
   }
   ViewPlan plan = PlanView(PlannerInputs(now));
   if (!plan.placed) {
-    EndIf(now, roll_call_.Hopeless());
+    EndIfHopeless(now);
     return ended() ? void()
                    : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText(), roll_call_.HangingText()));
   }

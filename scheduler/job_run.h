@@ -67,7 +67,7 @@ class JobRun {
   void Cancel(absl::Time now);
   void OnSessionOpened(NodeId node);
   // The scheduler was suspended for that long.
-  void Awake(absl::Duration asleep) { roll_call_.Awake(asleep); }
+  void Awake(absl::Duration asleep);
   void OnNodeLost(absl::Time now, const Member& member);
   void OnPrepared(absl::Time now, const Member& member, const JobPrepared& report);
   void OnRefused(absl::Time now, const Member& member, const JobRefused& report);
@@ -140,6 +140,7 @@ class JobRun {
   void EndTraining(absl::Time now, Version version);
   void End(absl::Time now, JobState state, const std::string& reason);
   void EndIf(absl::Time now, const Failure& failure);
+  void EndIfHopeless(absl::Time now);
   void Apply(absl::Time now, const StepResult& result);
   void SetState(absl::Time now, JobState state, const std::string& reason);
   void Explain(const std::string& reason);

@@ -48,6 +48,11 @@ class LastResort {
   // Text for users: "move work off these nodes"; for kGiveUp, all the remedies tried before.
   static std::string Text(Step step);
 
+  // The scheduler was suspended for that long: nothing was waited for.
+  void Awake(absl::Duration asleep) {
+    moved_ += asleep;
+    alive_ += asleep;
+  }
   // Call often, with the current situation. Returns each step once, when it is due.
   Step Advance(absl::Time now, const Situation& situation);
 

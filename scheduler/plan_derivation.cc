@@ -158,14 +158,15 @@ PlanDerivation::Worker PlanDerivation::Find(NodeId node) const {
   return found == workers_.end() ? Worker() : found->second;
 }
 
-std::string PlanDerivation::DataError(absl::Time now) const {
+std::string PlanDerivation::DataError(absl::Time now) {
   absl::Time since = absl::InfiniteFuture();
   for (const auto& [id, worker] : workers_) {
     if (worker.found_error) since = std::min(since, roll_call_->UnableSince(id));
   }
   std::string error;
   std::set<std::string> machines;  // those that found one
-  bool may_ask = false, patience_over = false;
+  bool may_ask = false;
+  absl::Time first_error = absl::InfiniteFuture();
   for (const auto& [id, member] : context_.members.all()) {
     if (!IsPresentWorker(member)) continue;
     const bool asked = roll_call_->CountRefusals(id) > 0;
@@ -173,9 +174,12 @@ std::string PlanDerivation::DataError(absl::Time now) const {
     if (!asked || !Find(id).found_error) continue;
     if (error.empty()) error = roll_call_->ReasonOf(id);
     machines.insert(member.join.machine().empty() ? member.name : member.join.machine());
-    patience_over |= now - roll_call_->UnableSince(id) >= context_.options.derive_patience;
+    first_error = std::min(first_error, roll_call_->UnableSince(id));
   }
-  return machines.size() > 1 || (patience_over && !may_ask) ? error : "";
+  if (may_ask) others_seen_ = now;
+  // Others get as long to come as one that was there a moment ago to come back.
+  const bool over = now - std::max(first_error, others_seen_) >= context_.options.derive_patience;
+  return machines.size() > 1 || (over && !may_ask) ? error : "";
 }
 
 void PlanDerivation::DeriveAnewByMajority(absl::Time now) {
@@ -236,7 +240,7 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   const Member* const deriver = ChooseDeriver(now);
   if (deriver == nullptr) {
     roll_call_->TellRefusals(now);
-    const std::string refusals = roll_call_->RefusalsText();
+    const std::string refusals = absl::StrCat(roll_call_->RefusalsText(), roll_call_->HangingText());
     if (roll_call_->NobodyCan(NODE_ROLE_WORKER))
       return {absl::StrCat("no worker can prepare the job", refusals)};
     return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};

@@ -46,6 +46,8 @@ class PlanDerivation {
   // The scheduler has no artifact of this digest, or it is damaged: a worker derives it again. Ignored if the
   // plan has no such artifact, or another one is lost already.
   void OnArtifactLost(absl::Time now, const std::string& sha256);
+  // The scheduler was suspended for that long: nothing was waited for.
+  void Awake(absl::Duration asleep) { others_seen_ += asleep; }
   // The job has ended.
   void Close();
 
@@ -85,7 +87,7 @@ class PlanDerivation {
   absl::Status CheckOrigin(const JobPlan& plan) const;
   // What is wrong with spec or data, once it is certain that not just one worker's copy is bad: two machines
   // say so, or nobody else can be asked and the patience has run out. Empty: nothing.
-  std::string DataError(absl::Time now) const;
+  std::string DataError(absl::Time now);
   // Chooses a worker to derive the plan; null: none can do it now.
   const Member* ChooseDeriver(absl::Time now);
   // Of the workers that may be asked now, the one that has refused least often; null: none.
@@ -105,6 +107,8 @@ class PlanDerivation {
   bool derived_anew_ = false;
   std::string lost_artifact_;  // its name; "": none
   NodeId rederiver_{0};
+  // When a worker was last there that might have found the data in order, while others had found an error.
+  absl::Time others_seen_ = absl::InfinitePast();
 };
 
 }  // namespace shoal::scheduler

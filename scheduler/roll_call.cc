@@ -65,8 +65,7 @@ void RollCall::TellRefusals(absl::Time now) {
 void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const {
   const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // in a new session
   node->refused = reason;
-  node->prepared = false;
-  node->offered = false;
+  node->Drop();
   if (repeated) return;
   if (node->refusals + node->failures == 0) node->unable_since = now;
   node->ask_at = now + context_.options.PauseAfter(std::max(node->refusals, node->failures));
@@ -77,6 +76,7 @@ void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool fail
 void RollCall::OnPlan() {
   for (auto& [id, node] : nodes_) {
     node.refusals = 0;
+    node.refused.clear();
     node.ask_at = absl::InfinitePast();
   }
   roles_.clear();
@@ -141,13 +141,16 @@ void RollCall::ForgiveFailures(const View& view) {
   }
 }
 
-void RollCall::OnVersion(Version version) {
-  if (version <= furthest_) return;
+bool RollCall::OnVersion(Version version) {
+  if (version <= furthest_) return false;
   furthest_ = version;
-  for (auto& [role, state] : roles_) {
-    state.lacked = absl::ZeroDuration();
-    state.may_return = false;
-  }
+  for (NodeRole role : kRoles) ForgiveLack(role);
+  return true;
+}
+
+void RollCall::ForgiveLack(NodeRole role) {
+  roles_[role].lacked = absl::ZeroDuration();
+  roles_[role].may_return = false;
 }
 
 void RollCall::RetryServers() {
@@ -222,18 +225,18 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
   }
 }
 
-// A node whose session is being renewed counts as long as its lease does. One that a restarted scheduler
-// knows from its store is only believed to be prepared until it has said so.
-bool RollCall::HasBeenAble(const Member& member) const {
-  const Candidate& node = Find(member.id);
-  return !member.leaving && node.has_held && !node.IsUnable();
-}
-
-// One that is unable and tries once more shows nothing. A suspect that holds, or has held, the job does what
-// it can; another one may never answer.
+// A node whose session is being renewed counts as long as its lease does. One that is unable and tries once
+// more shows nothing. A suspect that holds, or has held, the job does what it can; another one may never
+// answer.
 bool RollCall::MayServe(const Member& member) const {
   const Candidate& node = Find(member.id);
-  return !node.IsUnable() && (node.prepared || node.has_held || context_.watch.Suspect(member.id) == nullptr);
+  return !member.leaving && !node.IsUnable() &&
+         (node.prepared || node.has_held || context_.watch.Suspect(member.id) == nullptr);
+}
+
+bool RollCall::Shows(NodeId node) const {
+  const bool by_work = started_ && !context_.options.fixed_nodes;
+  return by_work ? Find(node).failures >= kMaxAttempts : Find(node).IsUnable();
 }
 
 bool RollCall::Lacks(NodeRole role) const {
@@ -246,7 +249,7 @@ bool RollCall::Lacks(NodeRole role) const {
   }
   if (started_) return some_unable && may_serve == 0;
   return context_.options.fixed_nodes ? some_unable && may_serve < Minimum(role)
-                                      : CountUnable(role) >= Minimum(role) && may_serve == 0;
+                                      : CountShowing(role) >= Minimum(role) && may_serve == 0;
 }
 
 absl::Duration RollCall::ComingPatience() const {
@@ -257,36 +260,54 @@ absl::Duration RollCall::ComingPatience() const {
 
 void RollCall::Watch(absl::Time now, bool started) {
   started_ = started;
+  for (NodeRole role : kRoles) {
+    RoleState& state = roles_[role];
+    if (!state.lacks) continue;
+    state.lacked += now - watched_;
+    state.unchanged += now - watched_;
+  }
+  WatchHolders(now);
   for (NodeRole role : kRoles) WatchRole(now, role, &roles_[role]);
   watched_ = now;
 }
 
-void RollCall::WatchRole(absl::Time now, NodeRole role, RoleState* state) const {
-  if (state->lacks) state->lacked += now - watched_;
-  for (NodeId was : state->able) {
-    const Member* const member = context_.members.Find(was);
-    if (member == nullptr || member->leaving) state->gone = now;
+void RollCall::WatchHolders(absl::Time now) {
+  for (auto& [id, node] : nodes_) {
+    if (!node.prepared) continue;
+    node.held_since = std::min(node.held_since, now);
+    if (now - node.held_since < context_.options.storage_patience) continue;
+    node.failures = 0;
+    const Member* const member = context_.members.Find(id);
+    if (member == nullptr || member->leaving || Lacks(member->join.role())) continue;
+    ForgiveLack(member->join.role());
   }
-  state->able.clear();
+}
+
+void RollCall::WatchRole(absl::Time now, NodeRole role, RoleState* state) const {
+  for (NodeId was : std::exchange(state->serving, {})) {
+    const Member* const member = context_.members.Find(was);
+    if (member == nullptr || (!MayServe(*member) && !Shows(was))) state->gone = now;
+  }
   const std::set<NodeId> unable = std::exchange(state->unable, {});
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role) continue;
-    if (HasBeenAble(member)) state->able.insert(id);
+    if (MayServe(member)) state->serving.insert(id);
     if (!Find(id).IsUnable()) continue;
     state->unable.insert(id);
-    if (unable.count(id) == 0) state->last_unable = now;
+    if (unable.count(id) == 0) state->unchanged = absl::ZeroDuration();
   }
   state->lacks = Lacks(role);
   if (state->lacks && now - state->gone < ComingPatience()) state->may_return = true;
 }
 
 void RollCall::Awake(absl::Duration asleep) {
-  watched_ += asleep;
-  for (auto& [id, node] : nodes_) node.unable_since += asleep;
-  for (auto& [role, state] : roles_) {
-    state.last_unable += asleep;
-    state.gone += asleep;
+  for (absl::Time* since : {&watched_, &enough_since_, &some_since_, &first_failed_restore_})
+    *since += asleep;
+  for (auto& [id, node] : nodes_) {
+    node.unable_since += asleep;
+    node.held_since += asleep;
   }
+  for (auto& [role, state] : roles_) state.gone += asleep;
 }
 
 std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
@@ -297,7 +318,6 @@ std::optional<StepResult> RollCall::NotReady(absl::Time now, bool first) {
     enough_since_ = absl::InfiniteFuture();
     // Others have been gone for as long as a lease, so they may not come back at all.
     if (!first && now - some_since_ >= context_.options.lease + context_.options.settle) return std::nullopt;
-    if (Failure hopeless = Hopeless()) return StepResult{std::move(hopeless)};
     return StepResult{std::nullopt,
                       absl::StrCat("waits for nodes: ", servers, " of ", Count(wants.min_servers(), "server"),
                                    " and ", workers, " of ", Count(wants.min_workers(), "worker"),
@@ -373,13 +393,10 @@ std::vector<PlannedNode> RollCall::PlannedNodes(absl::Time now) const {
   return nodes;
 }
 
-uint32_t RollCall::CountUnable(NodeRole role) const {
+uint32_t RollCall::CountShowing(NodeRole role) const {
   const auto& members = context_.members.all();
-  const bool by_work = started_ && !context_.options.fixed_nodes;
   return std::count_if(members.begin(), members.end(), [&](const auto& entry) {
-    if (entry.second.join.role() != role || entry.second.leaving) return false;
-    const Candidate& node = Find(entry.first);
-    return by_work ? node.failures >= kMaxAttempts : node.IsUnable();
+    return entry.second.join.role() == role && !entry.second.leaving && Shows(entry.first);
   });
 }
 
@@ -387,9 +404,8 @@ bool RollCall::NobodyCan(NodeRole role) const {
   const auto found = roles_.find(role);
   if (found == roles_.end() || !found->second.lacks || !Lacks(role)) return false;
   const RoleState& state = found->second;
-  const bool shown = CountUnable(role) >= Minimum(role) && !state.may_return;
-  return (shown && watched_ - state.last_unable >= context_.options.derive_patience) ||
-         state.lacked >= ComingPatience();
+  const bool shown = CountShowing(role) >= Minimum(role) && !state.may_return;
+  return (shown && state.unchanged >= context_.options.derive_patience) || state.lacked >= ComingPatience();
 }
 
 Failure RollCall::Hopeless() const {
@@ -403,7 +419,8 @@ Failure RollCall::Hopeless() const {
     const std::string who = usable == 0
                                 ? absl::StrCat("no ", RoleText(role))
                                 : absl::StrCat("only ", usable, " of ", Count(needed, RoleText(role)));
-    return absl::StrCat(who, failed ? " can do the work" : " can take part", RefusalsText(role));
+    return absl::StrCat(who, failed ? " can do the work" : " can take part", RefusalsText(role),
+                        HangingText());
   }
   return std::nullopt;
 }
@@ -414,8 +431,9 @@ std::string RollCall::RefusalsText(std::optional<NodeRole> role) const {
     const Member* const member = context_.members.Find(id);
     if (member == nullptr || (role && member->join.role() != *role)) continue;
     if (node.failures > 0) {
-      absl::StrAppend(&text, "; ", member->name, " failed ", node.failures,
-                      " times in a row: ", node.failure);
+      absl::StrAppend(&text, "; ", member->name, " failed ", Count(node.failures, "time"),
+                      " in a row: ", node.failure);
+      if (node.refusals > 0) absl::StrAppend(&text, ", then refused: ", node.refused);
     } else if (!node.refused.empty()) {
       absl::StrAppend(&text, "; ", member->name, " can't take part: ", node.refused);
     }

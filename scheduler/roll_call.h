@@ -50,7 +50,7 @@ class RollCall {
   // The worker has derived another plan than the job's: counts as a refusal.
   void OnOtherPlan(absl::Time now, NodeId worker);
   // The node has dropped the job for a reason on the scheduler's side.
-  void OnDropped(NodeId node) { nodes_[node].prepared = nodes_[node].offered = false; }
+  void OnDropped(NodeId node) { nodes_[node].Drop(); }
   // All nodes have dropped the job, and are offered it again.
   void DropAll();
   enum class RestoreOutcome {
@@ -61,9 +61,10 @@ class RollCall {
   // The server could not load the restore point, and its files are not damaged.
   RestoreOutcome OnNotLoaded(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void OnLoaded(NodeId server);
-  // All shards have that version. If none was further before, this forgets how long nobody was able.
-  void OnVersion(Version version);
-  // The nodes of `view` have completed a whole version in it: forgets their failures.
+  // All shards have that version. Returns whether that is further than ever; then this forgets how long
+  // nobody was able.
+  bool OnVersion(Version version);
+  // The nodes of `view` have completed whole versions in it, further ones than ever: forgets their failures.
   void ForgiveFailures(const View& view);
   // The node owes something while the job makes no progress: others are preferred until `until`.
   void SetAside(NodeId node, absl::Time until) { nodes_[node].aside_until = until; }
@@ -78,7 +79,8 @@ class RollCall {
 
   // ---- steps ----
   // First, whenever time has passed or something has happened: notes for how long nobody of a role has been
-  // able to take part. `started`: the job has had a view.
+  // able to take part. A node that has held the job for storage_patience without failing is as good as new.
+  // `started`: the job has had a view.
   void Watch(absl::Time now, bool started);
   // Asks the worker, if it is connected, to derive the plan, unless it owes an answer or refused a moment
   // ago. `derivation`: as in PrepareJob.
@@ -88,9 +90,10 @@ class RollCall {
   // Sends the job, with its plan, to all nodes that are to be asked now. `except`: derives instead; 0: none.
   void OfferPlan(absl::Time now, NodeId except);
   // What holds back a view whose nodes are chosen afresh: `first`, the job's first one, or one after all
-  // servers were lost; nullopt: nothing. Once enough nodes are prepared, those that are still preparing,
-  // and are not leaving, get some more time. Without enough, a first view waits for any time; another one,
-  // once a server and a worker are prepared, only as long as it takes the others to come back.
+  // servers were lost; nullopt: nothing. Whether it may ever end: Hopeless(). Once enough nodes are prepared,
+  // those that are still preparing, and are not leaving, get some more time. Without enough, a first view
+  // waits for any time; another one, once a server and a worker are prepared, only as long as it takes the
+  // others to come back.
   std::optional<StepResult> NotReady(absl::Time now, bool first);
   // A view has begun: the next one that is chosen afresh waits anew.
   void OnViewBegun() { enough_since_ = some_since_ = absl::InfiniteFuture(); }
@@ -119,24 +122,27 @@ class RollCall {
   // Whether the job has lacked that role for so long that it must fail. It lacks a role while nodes of it are
   // there and each is unable, as it has failed or refused kMaxAttempts times in a row, or is suspect and has
   // never held the job. Who has not answered yet is waited for; who hangs that has held the job, and
-  // somebody when no node is there, is for a person to bring. That ends the job
-  //   - derive_patience after the last node became unable, if as many as the job wants are, and none that was
-  //     able was lost, or is leaving, so that it may come back. Of a job that has started only failures at
-  //     its work count: others, which could, may come;
-  //   - otherwise when, since a version was last completed, it has lacked the role for storage_patience in
-  //     all; with fixed_nodes for a moment. But a job that has not started waits for as many nodes as it
-  //     wants for any time, unless no others will come (fixed_nodes).
+  // somebody when no node is there, is for a person to bring. With fixed_nodes a job that has not started
+  // also lacks a role when a node of it is unable and the others are too few.
+  //
+  // The nodes show that nobody can when as many as the job wants are unable; of a job that has started only
+  // by failures at its work, since others, which could, may come, except with fixed_nodes. That ends the job
+  //   - after derive_patience in which it lacked the role, counted from when the last node became unable;
+  //   - but if another node, which was not unable, was lost, left, hung or began to refuse less than
+  //     storage_patience before the job lacked the role, or if the nodes don't show it: when it has lacked
+  //     the role for storage_patience in all (with fixed_nodes for a moment), since the job got further than
+  //     ever or a node of the role held it for storage_patience without failing.
+  // Otherwise a job that has not started waits for as many nodes as it wants for any time.
   bool NobodyCan(NodeRole role) const;
   // Why the job must fail: of a role that it lacks, nobody can.
   Failure Hopeless() const;
-  // The scheduler was suspended for that long: nobody was waited for.
+  // The scheduler was suspended for that long: nothing was waited for.
   void Awake(absl::Duration asleep);
   // All members, as input for ViewPlanner.
   std::vector<PlannedNode> PlannedNodes(absl::Time now) const;
   // Which nodes of that role, or of any, can't take part or have failed: "; worker-2 can't take part: ..."
   std::string RefusalsText(std::optional<NodeRole> role = std::nullopt) const;
-  // Likewise, which nodes are suspect and so can't answer the offer: "; worker-3 has shown no progress in
-  // ..."
+  // Likewise, which nodes hang and so don't answer the offer: "; worker-3 has shown no progress in ..."
   std::string HangingText() const;
   // The nodes that owe an answer to the offer of the plan, if those answers could be enough to begin.
   std::vector<NodeId> Debtors() const;
@@ -146,9 +152,10 @@ class RollCall {
     bool offered = false;  // PrepareJob was sent in this session
     absl::Time offered_at;
     bool prepared = false;
-    bool has_held = false;  // has said once that it holds the job
-    std::string refused;    // why it does not take part, until it does
-    bool untold = false;    // users don't know that yet
+    bool has_held = false;                           // has said once that it holds the job
+    absl::Time held_since = absl::InfiniteFuture();  // that it is prepared, by Watch()
+    std::string refused;                             // why it does not take part, until it does
+    bool untold = false;                             // users don't know that yet
     uint32_t refusals = 0;
     std::string failure;                            // why its work for the view last failed (worker)
     uint32_t failures = 0;                          // of its work (worker)
@@ -158,17 +165,21 @@ class RollCall {
     RestoreTrouble trouble = RESTORE_TROUBLE_NONE;  // of the last failed restore
     absl::Time aside_until = absl::InfinitePast();  // it owed something while the job made no progress
 
+    void Drop() {
+      prepared = offered = false;
+      held_since = absl::InfiniteFuture();
+    }
     bool IsUnable() const { return failures + refusals >= kMaxAttempts; }
   };
 
   const Candidate& Find(NodeId node) const;
-  // Whether it has held the job, and has not failed or refused it too often since.
-  bool HasBeenAble(const Member& member) const;
   // How long those that are not there, but may come, are waited for.
   absl::Duration ComingPatience() const;
   bool MayServe(const Member& member) const;
-  // Those that show that nobody of the role can do what is asked.
-  uint32_t CountUnable(NodeRole role) const;
+  // Whether the node shows that nobody can.
+  bool Shows(NodeId node) const;
+  uint32_t CountShowing(NodeRole role) const;
+  void ForgiveLack(NodeRole role);
   void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
   RestoreOutcome JudgeRestores(absl::Time now) const;
   // PrepareJob without its plan.
@@ -188,21 +199,23 @@ class RollCall {
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
   struct RoleState {
-    std::set<NodeId> able;                   // as HasBeenAble()
-    std::set<NodeId> unable;                 // as Candidate::IsUnable()
-    absl::Time last_unable;                  // when the last of these became unable
-    bool lacks = false;                      // as Lacks()
-    absl::Duration lacked;                   // for how long, in all, since a version was last completed
-    bool may_return = false;                 // at some time since then it lacked, and `gone` was not long ago
-    absl::Time gone = absl::InfinitePast();  // when one of `able` was last lost or left
+    std::set<NodeId> serving;  // as MayServe()
+    std::set<NodeId> unable;   // as Candidate::IsUnable()
+    bool lacks = false;        // as Lacks()
+    absl::Duration lacked;     // for how long, in all, since ForgiveLack()
+    absl::Duration unchanged;  // and since a node was last added to `unable`
+    bool may_return = false;   // at some time since ForgiveLack() it lacked, and `gone` was not long ago
+    absl::Time gone =
+        absl::InfinitePast();  // when one of `serving` last ceased to be, without showing anything
   };
   bool Lacks(NodeRole role) const;
   void WatchRole(absl::Time now, NodeRole role, RoleState* state) const;
+  void WatchHolders(absl::Time now);
   // At the last Watch(), which was at `watched_`:
   std::map<NodeRole, RoleState> roles_;
   absl::Time watched_ = absl::InfiniteFuture();
   bool started_ = false;
-  Version furthest_{0};
+  Version furthest_{0};  // by OnVersion()
 };
 
 }  // namespace shoal::scheduler
