@@ -145,6 +145,7 @@ bool Completion::MayCome(Version restore) const {
 }
 
 Completion::Step Completion::WaitForResult(absl::Time now, Version restore, bool restore_wanted) {
+  trouble_ = Trouble();  // that was another file's
   const std::string what = absl::StrCat("the checkpoint of version ", kept_version_, ", the result,");
   const std::string reason = WithTrouble(absl::StrCat(what, " is being written"));
   const FailedWrite* const failed = checkpoints_->FindFailure(kept());

@@ -201,8 +201,8 @@ void JobRun::OnProgress(absl::Time now, const Member& member, const ShardProgres
         now, absl::StrCat(member.name, " has version ", report.version(), ", but should wait at ", target));
   }
   if (rollout_.AddProgress(report)) moved_ = now;
-  const bool further = roll_call_.OnVersion(rollout_.LowestVersion());
-  if (rollout_.IsProven(report) && further) roll_call_.ForgiveFailures(view());
+  roll_call_.OnVersion(rollout_.LowestVersion());
+  if (rollout_.IsProven(report)) roll_call_.OnProven(view());
   metrics_.PublishProgress(now);
 }
 
@@ -214,7 +214,9 @@ void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluat
   if (RestoreId(report.restore_id()) != rollout_.restore_id() ||
       !rollout_.HasHadSlot(member.id, report.slot()))
     return;
-  if (evaluations_.AddSlot(CurrentTarget(), report)) moved_ = now;
+  if (!evaluations_.AddSlot(CurrentTarget(), report)) return;
+  moved_ = now;
+  roll_call_.OnEvaluated();
 }
 
 void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report) {

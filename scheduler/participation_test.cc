@@ -345,5 +345,38 @@ TEST_CASE("Rounds that are computed again and again don't forgive the failure th
   CHECK(loops < 10);
 }
 
+TEST_CASE("A data error is told although another worker crashes again and again before it can answer") {
+  Harness h;
+  const uint64_t bad = h.Join(NODE_ROLE_WORKER, "bad");
+  h.Submit();
+  h.Refused(bad, "line 7: expected 2 columns", /*fatal=*/true);
+  int crashes = 0;
+  for (; h.GetJob().state() == JOB_STATE_PREPARING; ++crashes) {
+    REQUIRE(crashes < 20);
+    const uint64_t other = h.Join(NODE_ROLE_WORKER, "other-" + std::to_string(crashes));
+    h.Pass(absl::Seconds(20), {bad, other});
+    h.Break(other);
+    h.Pass(absl::Milliseconds(2500), {bad});
+  }
+  CHECK(h.GetJob().reason() == "line 7: expected 2 columns");
+}
+
+TEST_CASE("A worker that has refused to read the data, and then hangs at it, is given up") {
+  Harness h;
+  const uint64_t worker = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  for (int i = 0; i < 3; ++i) {
+    h.Refused(worker, "no such file");
+    h.Pass(absl::Seconds(1 << i) + absl::Milliseconds(300), {worker});
+  }
+  const absl::Time begin = h.now();
+  while (h.GetJob().state() == JOB_STATE_PREPARING && h.now() - begin < absl::Hours(1)) {
+    REQUIRE(h.Report(worker, Beat(ACTIVITY_DERIVE, absl::ToDoubleSeconds(h.now() - begin))).ok());
+    h.Pass(absl::Milliseconds(500), {}, absl::Milliseconds(500));
+  }
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("no worker can prepare the job; w can't take part: no such file"));
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

@@ -166,7 +166,6 @@ std::string PlanDerivation::DataError(absl::Time now) {
   std::string error;
   std::set<std::string> machines;  // those that found one
   bool may_ask = false;
-  absl::Time first_error = absl::InfiniteFuture();
   for (const auto& [id, member] : context_.members.all()) {
     if (!IsPresentWorker(member)) continue;
     const bool asked = roll_call_->CountRefusals(id) > 0;
@@ -174,12 +173,13 @@ std::string PlanDerivation::DataError(absl::Time now) {
     if (!asked || !Find(id).found_error) continue;
     if (error.empty()) error = roll_call_->ReasonOf(id);
     machines.insert(member.join.machine().empty() ? member.name : member.join.machine());
-    first_error = std::min(first_error, roll_call_->UnableSince(id));
   }
-  if (may_ask) others_seen_ = now;
-  // Others get as long to come as one that was there a moment ago to come back.
-  const bool over = now - std::max(first_error, others_seen_) >= context_.options.derive_patience;
-  return machines.size() > 1 || (over && !may_ask) ? error : "";
+  if (error.empty()) alone_ = absl::ZeroDuration();
+  if (is_alone_) alone_ += now - judged_;
+  judged_ = now;
+  is_alone_ = !error.empty() && !may_ask;
+  const bool over = is_alone_ && alone_ >= context_.options.derive_patience;
+  return machines.size() > 1 || over ? error : "";
 }
 
 void PlanDerivation::DeriveAnewByMajority(absl::Time now) {
@@ -238,12 +238,13 @@ StepResult PlanDerivation::Derive(absl::Time now) {
   const std::string data_error = DataError(now);
   if (!data_error.empty()) return {data_error};
   const Member* const deriver = ChooseDeriver(now);
-  if (deriver == nullptr) {
+  if (deriver == nullptr || roll_call_->IsSuspect(now, deriver->id)) {
     roll_call_->TellRefusals(now);
     const std::string refusals = absl::StrCat(roll_call_->RefusalsText(), roll_call_->HangingText());
     if (roll_call_->NobodyCan(NODE_ROLE_WORKER))
       return {absl::StrCat("no worker can prepare the job", refusals)};
-    return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};
+    if (deriver == nullptr)
+      return {std::nullopt, absl::StrCat("waits for a worker that can prepare the job", refusals)};
   }
   deriver_ = deriver->id;
   roll_call_->AskToDerive(now, *deriver, /*derivation=*/0);

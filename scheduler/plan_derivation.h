@@ -47,7 +47,7 @@ class PlanDerivation {
   // plan has no such artifact, or another one is lost already.
   void OnArtifactLost(absl::Time now, const std::string& sha256);
   // The scheduler was suspended for that long: nothing was waited for.
-  void Awake(absl::Duration asleep) { others_seen_ += asleep; }
+  void Awake(absl::Duration asleep) { judged_ += asleep; }
   // The job has ended.
   void Close();
 
@@ -107,8 +107,11 @@ class PlanDerivation {
   bool derived_anew_ = false;
   std::string lost_artifact_;  // its name; "": none
   NodeId rederiver_{0};
-  // When a worker was last there that might have found the data in order, while others had found an error.
-  absl::Time others_seen_ = absl::InfinitePast();
+  // For how long, in all, no worker was there that might find the data in order, while others had found an
+  // error; whether that was so at the last DataError(), and when that was.
+  absl::Duration alone_;
+  bool is_alone_ = false;
+  absl::Time judged_;
 };
 
 }  // namespace shoal::scheduler

@@ -228,5 +228,36 @@ TEST_CASE("A result whose commit is still in progress is waited for") {
   CHECK(h.CurrentView().restore().version() == 10);
 }
 
+TEST_CASE("While a result that was lost is trained again, workers that all fail end the job") {
+  Harness h;
+  uint64_t server = h.Join(NODE_ROLE_SERVER, "s");
+  const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({server}, {w}, PlainSpec());
+  h.Rounds(server, 0, 20);
+  h.Written(server, 0, 20);
+  h.CommitLast();
+  h.EvaluatedAll(w, EVALUATION_SET_TEST, 20);
+  h.Computed(kBroken);  // read again soon
+  h.Break(server);
+  h.Pass(absl::Milliseconds(500), {w});
+  server = h.Join(NODE_ROLE_SERVER, "s2");
+  h.Prepared(server);
+  h.Pass(absl::Milliseconds(200), {server, w});
+  h.Installed(server, h.CurrentView().view(), "theta.0 is damaged", /*damaged=*/true);
+  h.Checked(kDamaged);
+  h.Pass(absl::Milliseconds(300), {server, w});
+  h.Installed(server, h.CurrentView().view());
+  for (int i = 0; i < 3; ++i) {
+    h.Refused(w, "no memory");
+    if (i == 2) break;
+    h.Pass(absl::Seconds(1 << i) + absl::Milliseconds(300), {server, w});
+    h.Prepared(w);
+    h.Installed(server, h.CurrentView().view());
+  }
+  h.Pass(absl::Seconds(30), {server, w});
+  CHECK(h.GetJob().state() == JOB_STATE_FAILED);
+  CHECK_THAT(h.GetJob().reason(), Contains("no worker can do the work"));
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

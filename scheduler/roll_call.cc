@@ -13,6 +13,10 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 const char* RoleText(NodeRole role) { return role == NODE_ROLE_SERVER ? "server" : "worker"; }
 
+// In so many views whole versions are completed without the job getting further than ever, because it goes
+// back each time, before that no longer forgives failures.
+constexpr uint32_t kMaxProvenInVain = 3 * kMaxAttempts;
+
 constexpr NodeRole kRoles[] = {NODE_ROLE_SERVER, NODE_ROLE_WORKER};
 
 }  // namespace
@@ -21,6 +25,7 @@ void RollCall::Load(const JobStateRecord& record) {
   // Nodes of the view hold the job until their lease says otherwise.
   for (const NodeRef& node : Primaries(record.view())) nodes_[NodeId(node.node_id())].prepared = true;
   for (const NodeRef& node : SlotWorkers(record.view())) nodes_[NodeId(node.node_id())].prepared = true;
+  loaded_ = true;
 }
 
 // ---- what has happened ----
@@ -79,7 +84,11 @@ void RollCall::OnPlan() {
     node.refused.clear();
     node.ask_at = absl::InfinitePast();
   }
-  roles_.clear();
+  for (auto& [role, state] : roles_) {
+    const RoleState before = std::exchange(state, RoleState());
+    state.serving = before.serving;
+    state.gone = before.gone;
+  }
 }
 
 void RollCall::OnOtherPlan(absl::Time now, NodeId worker) {
@@ -135,17 +144,24 @@ void RollCall::OnLoaded(NodeId server) {
   first_failed_restore_ = absl::InfiniteFuture();
 }
 
-void RollCall::ForgiveFailures(const View& view) {
+void RollCall::OnProven(const View& view) {
+  if (std::exchange(proven_view_, view.view()) != view.view()) ++proven_in_vain_;
+  if (proven_in_vain_ > kMaxProvenInVain) return;
   for (auto& [id, node] : nodes_) {
     if (node.failures > 0 && node.prepared && HasSlots(view, id)) node.failures = 0;
   }
+  for (NodeRole role : kRoles) ForgiveLack(role);
 }
 
-bool RollCall::OnVersion(Version version) {
-  if (version <= furthest_) return false;
+void RollCall::OnVersion(Version version) {
+  if (version <= furthest_) return;
   furthest_ = version;
+  proven_in_vain_ = 0;
   for (NodeRole role : kRoles) ForgiveLack(role);
-  return true;
+}
+
+void RollCall::OnEvaluated() {
+  for (NodeRole role : kRoles) ForgiveLack(role);
 }
 
 void RollCall::ForgiveLack(NodeRole role) {
@@ -266,32 +282,37 @@ void RollCall::Watch(absl::Time now, bool started) {
     state.lacked += now - watched_;
     state.unchanged += now - watched_;
   }
-  WatchHolders(now);
-  for (NodeRole role : kRoles) WatchRole(now, role, &roles_[role]);
   watched_ = now;
+  // Who was lost before the restart is not known.
+  if (std::exchange(loaded_, false) && started) {
+    for (NodeRole role : kRoles) roles_[role].gone = now;
+  }
+  for (auto& [id, node] : nodes_) {
+    const bool holds = node.prepared && context_.watch.Suspect(id) == nullptr;
+    node.held_since = holds ? std::min(node.held_since, now) : absl::InfiniteFuture();
+  }
+  for (NodeRole role : kRoles) WatchRole(now, role, &roles_[role]);
 }
 
-void RollCall::WatchHolders(absl::Time now) {
-  for (auto& [id, node] : nodes_) {
-    if (!node.prepared) continue;
-    node.held_since = std::min(node.held_since, now);
-    if (now - node.held_since < context_.options.storage_patience) continue;
-    node.failures = 0;
-    const Member* const member = context_.members.Find(id);
-    if (member == nullptr || member->leaving || Lacks(member->join.role())) continue;
-    ForgiveLack(member->join.role());
-  }
+bool RollCall::HoldsForLong(const Member& member) const {
+  return !member.leaving && watched_ - Find(member.id).held_since >= context_.options.storage_patience;
 }
 
 void RollCall::WatchRole(absl::Time now, NodeRole role, RoleState* state) const {
   for (NodeId was : std::exchange(state->serving, {})) {
     const Member* const member = context_.members.Find(was);
-    if (member == nullptr || (!MayServe(*member) && !Shows(was))) state->gone = now;
+    if (member == nullptr || member->leaving || (!MayServe(*member) && !Shows(was))) state->gone = now;
   }
   const std::set<NodeId> unable = std::exchange(state->unable, {});
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role) continue;
-    if (MayServe(member)) state->serving.insert(id);
+    const bool long_held = HoldsForLong(member);
+    if (MayServe(member) || long_held) state->serving.insert(id);
+    // Without others who come, one that holds the job is not enough to start it.
+    if (long_held && (started_ || !context_.options.fixed_nodes)) {
+      state->lacked = absl::ZeroDuration();
+      state->may_return = false;
+    }
     if (!Find(id).IsUnable()) continue;
     state->unable.insert(id);
     if (unable.count(id) == 0) state->unchanged = absl::ZeroDuration();

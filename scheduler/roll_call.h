@@ -61,11 +61,13 @@ class RollCall {
   // The server could not load the restore point, and its files are not damaged.
   RestoreOutcome OnNotLoaded(absl::Time now, NodeId server, const std::string& error, RestoreTrouble trouble);
   void OnLoaded(NodeId server);
-  // All shards have that version. Returns whether that is further than ever; then this forgets how long
-  // nobody was able.
-  bool OnVersion(Version version);
-  // The nodes of `view` have completed whole versions in it, further ones than ever: forgets their failures.
-  void ForgiveFailures(const View& view);
+  // All shards have that version. If that is further than ever, this forgets how long nobody was able.
+  void OnVersion(Version version);
+  // Likewise for a slot that is evaluated for the first time.
+  void OnEvaluated();
+  // The nodes of `view` have completed whole versions in it, perhaps once more: forgets their failures, and
+  // how long nobody was able. Not in ever more views in which the job gets no further.
+  void OnProven(const View& view);
   // The node owes something while the job makes no progress: others are preferred until `until`.
   void SetAside(NodeId node, absl::Time until) { nodes_[node].aside_until = until; }
   // Servers that could not load a restore point may try another one at once.
@@ -79,8 +81,7 @@ class RollCall {
 
   // ---- steps ----
   // First, whenever time has passed or something has happened: notes for how long nobody of a role has been
-  // able to take part. A node that has held the job for storage_patience without failing is as good as new.
-  // `started`: the job has had a view.
+  // able to take part. `started`: the job has had a view.
   void Watch(absl::Time now, bool started);
   // Asks the worker, if it is connected, to derive the plan, unless it owes an answer or refused a moment
   // ago. `derivation`: as in PrepareJob.
@@ -130,8 +131,9 @@ class RollCall {
   //   - after derive_patience in which it lacked the role, counted from when the last node became unable;
   //   - but if another node, which was not unable, was lost, left, hung or began to refuse less than
   //     storage_patience before the job lacked the role, or if the nodes don't show it: when it has lacked
-  //     the role for storage_patience in all (with fixed_nodes for a moment), since the job got further than
-  //     ever or a node of the role held it for storage_patience without failing.
+  //     the role for storage_patience in all (with fixed_nodes for a moment), since the job made progress or
+  //     a node of the role held it for storage_patience without hanging or failing. A restart of the
+  //     scheduler counts as if one was lost then.
   // Otherwise a job that has not started waits for as many nodes as it wants for any time.
   bool NobodyCan(NodeRole role) const;
   // Why the job must fail: of a role that it lacks, nobody can.
@@ -153,7 +155,7 @@ class RollCall {
     absl::Time offered_at;
     bool prepared = false;
     bool has_held = false;                           // has said once that it holds the job
-    absl::Time held_since = absl::InfiniteFuture();  // that it is prepared, by Watch()
+    absl::Time held_since = absl::InfiniteFuture();  // that it is prepared and does not hang, by Watch()
     std::string refused;                             // why it does not take part, until it does
     bool untold = false;                             // users don't know that yet
     uint32_t refusals = 0;
@@ -199,7 +201,7 @@ class RollCall {
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
   struct RoleState {
-    std::set<NodeId> serving;  // as MayServe()
+    std::set<NodeId> serving;  // as MayServe() or HoldsForLong()
     std::set<NodeId> unable;   // as Candidate::IsUnable()
     bool lacks = false;        // as Lacks()
     absl::Duration lacked;     // for how long, in all, since ForgiveLack()
@@ -210,12 +212,16 @@ class RollCall {
   };
   bool Lacks(NodeRole role) const;
   void WatchRole(absl::Time now, NodeRole role, RoleState* state) const;
-  void WatchHolders(absl::Time now);
+  // Whether it has held the job for storage_patience, without hanging.
+  bool HoldsForLong(const Member& member) const;
   // At the last Watch(), which was at `watched_`:
   std::map<NodeRole, RoleState> roles_;
   absl::Time watched_ = absl::InfiniteFuture();
   bool started_ = false;
-  Version furthest_{0};  // by OnVersion()
+  bool loaded_ = false;          // and not watched since
+  Version furthest_{0};          // by OnVersion()
+  uint64_t proven_view_ = 0;     // the last one by OnProven()
+  uint32_t proven_in_vain_ = 0;  // how many have been since furthest_
 };
 
 }  // namespace shoal::scheduler

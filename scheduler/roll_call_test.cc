@@ -433,6 +433,77 @@ TEST_CASE("One that failed, and then holds the job for long, is as good as new")
   CHECK(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)) == !for_long);
 }
 
+TEST_CASE("A worker that fails again and again ends the job, however long each attempt takes") {
+  Fixture f;
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  const absl::Duration takes = GENERATE(absl::Minutes(1), absl::Minutes(9), absl::Minutes(11));
+  const bool hangs = GENERATE(false, true);
+  int failures = 0;
+  for (bool ended = false; !ended; ++failures) {
+    REQUIRE(failures < 10);
+    Prepare(&f, worker);
+    if (hangs) MakeSuspect(&f, worker.id);
+    for (int i = 0; i < 10; ++i) CHECK_FALSE(f.roll_call.Hopeless());
+    f.now += takes;
+    f.Watch();
+    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()) != (failures >= 3));
+    ended = NobodyCan(&f, f.options.PauseAfter(2));
+  }
+  CHECK(failures == 4);
+}
+
+TEST_CASE("Versions that are computed once more forgive, but not in ever more views") {
+  Fixture f;
+  f.roll_call.OnVersion(Version(9));
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  uint64_t view_number = 1;
+  for (bool ended = false; !ended; ++view_number) {
+    REQUIRE(view_number < 50);
+    Prepare(&f, worker);
+    View view;
+    view.set_view(view_number);
+    view.add_slots()->mutable_worker()->set_node_id(1);
+    for (int i = 0; i < 5; ++i) f.roll_call.OnProven(view);
+    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+    f.Watch();
+    ended = NobodyCan(&f, f.options.derive_patience);
+    if (view_number == 20) f.roll_call.OnVersion(Version(10));
+  }
+  CHECK(view_number > 8);
+  CHECK(view_number < 16);
+}
+
+TEST_CASE("A slot that is evaluated forgets how long nobody was able") {
+  Fixture f;
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
+  const NodeId worker = f.Join(2, NODE_ROLE_WORKER).id;
+  Prepare(&f, *f.members.Find(worker));
+  Lose(&f, worker);
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience / 2));
+  f.roll_call.OnEvaluated();
+  f.Watch();
+  CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
+}
+
+TEST_CASE(
+    "One that was lost shortly before the plan came, or before a restart of the scheduler, is waited for") {
+  Fixture f;
+  SECTION("the plan came") {
+    const NodeId gone = f.Join(2, NODE_ROLE_WORKER).id;
+    Lose(&f, gone);
+    f.now += absl::Seconds(10);
+    f.roll_call.OnPlan();
+  }
+  SECTION("a restart") {
+    f.roll_call.Load(JobStateRecord());
+    f.Watch();
+  }
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience));
+  CHECK(NobodyCan(&f, f.options.storage_patience));
+}
+
 TEST_CASE("That another one failed long ago does not shorten the patience with one that begins to refuse") {
   Fixture f;
   const Member& worker = f.Join(2, NODE_ROLE_WORKER);
@@ -507,7 +578,7 @@ TEST_CASE("Failures of work are counted until a whole version clears them") {
   f.roll_call.OnPrepared(worker.id);
   View view;
   view.add_slots()->mutable_worker()->set_node_id(1);
-  f.roll_call.ForgiveFailures(view);
+  f.roll_call.OnProven(view);
   CHECK(f.roll_call.RefusalsText().empty());
 }
 
