@@ -216,7 +216,7 @@ void JobRun::OnEvaluated(absl::Time now, const Member& member, const SlotEvaluat
     return;
   if (!evaluations_.AddSlot(CurrentTarget(), report)) return;
   moved_ = now;
-  roll_call_.OnEvaluated();
+  roll_call_.OnEvaluated(member.id);
 }
 
 void JobRun::OnSlotFailed(absl::Time now, const Member& member, const SlotFailed& report) {

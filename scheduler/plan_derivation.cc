@@ -130,6 +130,8 @@ void PlanDerivation::TakePlan(absl::Time now, const Member& member, const JobPla
   *job_->mutable_plan() = plan;
   SaveDefinition();
   deriver_ = NodeId(0);
+  alone_ = absl::ZeroDuration();
+  is_alone_ = false;
   for (auto& [id, worker] : workers_) worker.vote = 0;
   roll_call_->TellRefusals(now);
   roll_call_->OnPlan();
@@ -174,7 +176,10 @@ std::string PlanDerivation::DataError(absl::Time now) {
     if (error.empty()) error = roll_call_->ReasonOf(id);
     machines.insert(member.join.machine().empty() ? member.name : member.join.machine());
   }
-  if (error.empty()) alone_ = absl::ZeroDuration();
+  // One that has been there for long has not just come to crash again.
+  others_since_ = may_ask ? std::min(others_since_, now) : absl::InfiniteFuture();
+  if (error.empty() || now - others_since_ >= context_.options.storage_patience)
+    alone_ = absl::ZeroDuration();
   if (is_alone_) alone_ += now - judged_;
   judged_ = now;
   is_alone_ = !error.empty() && !may_ask;

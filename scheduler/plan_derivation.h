@@ -47,7 +47,10 @@ class PlanDerivation {
   // plan has no such artifact, or another one is lost already.
   void OnArtifactLost(absl::Time now, const std::string& sha256);
   // The scheduler was suspended for that long: nothing was waited for.
-  void Awake(absl::Duration asleep) { judged_ += asleep; }
+  void Awake(absl::Duration asleep) {
+    judged_ += asleep;
+    others_since_ += asleep;
+  }
   // The job has ended.
   void Close();
 
@@ -112,6 +115,7 @@ class PlanDerivation {
   absl::Duration alone_;
   bool is_alone_ = false;
   absl::Time judged_;
+  absl::Time others_since_ = absl::InfiniteFuture();  // since when there has been such a worker
 };
 
 }  // namespace shoal::scheduler

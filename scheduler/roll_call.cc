@@ -13,8 +13,8 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 const char* RoleText(NodeRole role) { return role == NODE_ROLE_SERVER ? "server" : "worker"; }
 
-// In so many views whole versions are completed without the job getting further than ever, because it goes
-// back each time, before that no longer forgives failures.
+// From so many restore points whole versions are completed without the job getting further than ever before
+// that no longer forgives failures.
 constexpr uint32_t kMaxProvenInVain = 3 * kMaxAttempts;
 
 constexpr NodeRole kRoles[] = {NODE_ROLE_SERVER, NODE_ROLE_WORKER};
@@ -145,7 +145,8 @@ void RollCall::OnLoaded(NodeId server) {
 }
 
 void RollCall::OnProven(const View& view) {
-  if (std::exchange(proven_view_, view.view()) != view.view()) ++proven_in_vain_;
+  const RestoreId from(view.restore().restore_id());
+  if (std::exchange(proven_from_, from) != from) ++proven_in_vain_;
   if (proven_in_vain_ > kMaxProvenInVain) return;
   for (auto& [id, node] : nodes_) {
     if (node.failures > 0 && node.prepared && HasSlots(view, id)) node.failures = 0;
@@ -160,7 +161,8 @@ void RollCall::OnVersion(Version version) {
   for (NodeRole role : kRoles) ForgiveLack(role);
 }
 
-void RollCall::OnEvaluated() {
+void RollCall::OnEvaluated(NodeId node) {
+  nodes_[node].failures = 0;
   for (NodeRole role : kRoles) ForgiveLack(role);
 }
 
@@ -242,12 +244,25 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
 }
 
 // A node whose session is being renewed counts as long as its lease does. One that is unable and tries once
-// more shows nothing. A suspect that holds, or has held, the job does what it can; another one may never
-// answer.
+// more may succeed, unless it hangs. Another suspect that holds, or has held, the job does what it can; one
+// that never has may never answer.
 bool RollCall::MayServe(const Member& member) const {
   const Candidate& node = Find(member.id);
-  return !member.leaving && !node.IsUnable() &&
-         (node.prepared || node.has_held || context_.watch.Suspect(member.id) == nullptr);
+  const bool suspect = context_.watch.Suspect(member.id) != nullptr;
+  if (member.leaving) return false;
+  if (node.IsUnable()) return !suspect && IsTrying(member.id);
+  return !suspect || node.prepared || node.has_held;
+}
+
+bool RollCall::IsTrying(NodeId id) const {
+  const Candidate& node = Find(id);
+  if (node.prepared) return true;
+  const Heartbeat* const last = context_.watch.Last(id);
+  return node.offered && last != nullptr &&
+         std::any_of(last->activities().begin(), last->activities().end(), [&](const Activity& activity) {
+           return activity.job() == job_.job() &&
+                  (activity.kind() == ACTIVITY_DERIVE || activity.kind() == ACTIVITY_PREPARE);
+         });
 }
 
 bool RollCall::Shows(NodeId node) const {
@@ -284,7 +299,7 @@ void RollCall::Watch(absl::Time now, bool started) {
   }
   watched_ = now;
   // Who was lost before the restart is not known.
-  if (std::exchange(loaded_, false) && started) {
+  if (std::exchange(loaded_, false)) {
     for (NodeRole role : kRoles) roles_[role].gone = now;
   }
   for (auto& [id, node] : nodes_) {
@@ -301,15 +316,16 @@ bool RollCall::HoldsForLong(const Member& member) const {
 void RollCall::WatchRole(absl::Time now, NodeRole role, RoleState* state) const {
   for (NodeId was : std::exchange(state->serving, {})) {
     const Member* const member = context_.members.Find(was);
-    if (member == nullptr || member->leaving || (!MayServe(*member) && !Shows(was))) state->gone = now;
+    const bool may_recover =
+        member == nullptr || member->leaving || context_.watch.Suspect(was) != nullptr || !Shows(was);
+    if (may_recover && (member == nullptr || !MayServe(*member))) state->gone = now;
   }
   const std::set<NodeId> unable = std::exchange(state->unable, {});
   for (const auto& [id, member] : context_.members.all()) {
     if (member.join.role() != role) continue;
-    const bool long_held = HoldsForLong(member);
-    if (MayServe(member) || long_held) state->serving.insert(id);
+    if (MayServe(member)) state->serving.insert(id);
     // Without others who come, one that holds the job is not enough to start it.
-    if (long_held && (started_ || !context_.options.fixed_nodes)) {
+    if (HoldsForLong(member) && (started_ || !context_.options.fixed_nodes)) {
       state->lacked = absl::ZeroDuration();
       state->may_return = false;
     }

@@ -63,8 +63,8 @@ class RollCall {
   void OnLoaded(NodeId server);
   // All shards have that version. If that is further than ever, this forgets how long nobody was able.
   void OnVersion(Version version);
-  // Likewise for a slot that is evaluated for the first time.
-  void OnEvaluated();
+  // Likewise for a slot that the node has evaluated for the first time: its failures are forgotten, too.
+  void OnEvaluated(NodeId node);
   // The nodes of `view` have completed whole versions in it, perhaps once more: forgets their failures, and
   // how long nobody was able. Not in ever more views in which the job gets no further.
   void OnProven(const View& view);
@@ -121,19 +121,20 @@ class RollCall {
   // ---- what is known of all ----
   size_t CountPrepared() const;
   // Whether the job has lacked that role for so long that it must fail. It lacks a role while nodes of it are
-  // there and each is unable, as it has failed or refused kMaxAttempts times in a row, or is suspect and has
-  // never held the job. Who has not answered yet is waited for; who hangs that has held the job, and
-  // somebody when no node is there, is for a person to bring. With fixed_nodes a job that has not started
-  // also lacks a role when a node of it is unable and the others are too few.
+  // there and each is unable, as it has failed or refused kMaxAttempts times in a row, and not trying once
+  // more, or hangs (it is suspect) and has never held the job. Who has not answered yet is waited for; who
+  // hangs that has held the job, and somebody when no node is there, is for a person to bring. With
+  // fixed_nodes a job that has not started also lacks a role when a node of it is unable and the others are
+  // too few.
   //
   // The nodes show that nobody can when as many as the job wants are unable; of a job that has started only
   // by failures at its work, since others, which could, may come, except with fixed_nodes. That ends the job
   //   - after derive_patience in which it lacked the role, counted from when the last node became unable;
-  //   - but if another node, which was not unable, was lost, left, hung or began to refuse less than
-  //     storage_patience before the job lacked the role, or if the nodes don't show it: when it has lacked
-  //     the role for storage_patience in all (with fixed_nodes for a moment), since the job made progress or
-  //     a node of the role held it for storage_patience without hanging or failing. A restart of the
-  //     scheduler counts as if one was lost then.
+  //   - but if another node, that was not unable or was trying once more, was lost, left, hung or began to
+  //     refuse less than storage_patience before the job lacked the role, or if the nodes don't show it: when
+  //     it has lacked the role for storage_patience in all (with fixed_nodes for a moment), since the job
+  //     made progress or a node of the role held it for storage_patience without hanging or failing. A
+  //     restart of the scheduler counts as if one was lost then.
   // Otherwise a job that has not started waits for as many nodes as it wants for any time.
   bool NobodyCan(NodeRole role) const;
   // Why the job must fail: of a role that it lacks, nobody can.
@@ -178,6 +179,8 @@ class RollCall {
   // How long those that are not there, but may come, are waited for.
   absl::Duration ComingPatience() const;
   bool MayServe(const Member& member) const;
+  // Whether it holds the job, or prepares it by its last heartbeat.
+  bool IsTrying(NodeId id) const;
   // Whether the node shows that nobody can.
   bool Shows(NodeId node) const;
   uint32_t CountShowing(NodeRole role) const;
@@ -201,7 +204,7 @@ class RollCall {
   absl::Time enough_since_ = absl::InfiniteFuture(), some_since_ = absl::InfiniteFuture();
   absl::Time first_failed_restore_ = absl::InfiniteFuture();  // the first since one was loaded
   struct RoleState {
-    std::set<NodeId> serving;  // as MayServe() or HoldsForLong()
+    std::set<NodeId> serving;  // as MayServe()
     std::set<NodeId> unable;   // as Candidate::IsUnable()
     bool lacks = false;        // as Lacks()
     absl::Duration lacked;     // for how long, in all, since ForgiveLack()
@@ -220,7 +223,7 @@ class RollCall {
   bool started_ = false;
   bool loaded_ = false;          // and not watched since
   Version furthest_{0};          // by OnVersion()
-  uint64_t proven_view_ = 0;     // the last one by OnProven()
+  RestoreId proven_from_{0};     // the restore point of the last one by OnProven()
   uint32_t proven_in_vain_ = 0;  // how many have been since furthest_
 };
 

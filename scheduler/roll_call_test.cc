@@ -419,18 +419,16 @@ TEST_CASE("A worker that a restarted scheduler knows from its store is waited fo
   CHECK(NobodyCan(&f, absl::Seconds(1)));
 }
 
-TEST_CASE("One that failed, and then holds the job for long, is as good as new") {
+TEST_CASE("One that failed, tries once more and is lost meanwhile is waited for") {
   Fixture f;
   MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
   const NodeId worker = f.Join(2, NODE_ROLE_WORKER).id;
   MakeUnable(&f, *f.members.Find(worker), /*at_work=*/true);
   Prepare(&f, *f.members.Find(worker));
-  const bool for_long = GENERATE(true, false);
-  f.now += for_long ? f.options.storage_patience : f.options.derive_patience;
-  f.Watch();
+  CHECK_FALSE(NobodyCan(&f, GENERATE(absl::Seconds(20), absl::Hours(1))));
   Lose(&f, worker);
-  CHECK(NobodyCan(&f, absl::ZeroDuration()) == !for_long);
-  CHECK(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)) == !for_long);
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience));
+  CHECK(NobodyCan(&f, f.options.storage_patience));
 }
 
 TEST_CASE("A worker that fails again and again ends the job, however long each attempt takes") {
@@ -447,13 +445,13 @@ TEST_CASE("A worker that fails again and again ends the job, however long each a
     f.now += takes;
     f.Watch();
     f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
-    CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()) != (failures >= 3));
     ended = NobodyCan(&f, f.options.PauseAfter(2));
   }
-  CHECK(failures == 4);
+  // While it hangs it may recover.
+  CHECK(failures == (hangs ? Approx(6).margin(2) : Approx(4)));
 }
 
-TEST_CASE("Versions that are computed once more forgive, but not in ever more views") {
+TEST_CASE("Versions that are computed once more forgive, but not from ever more restore points") {
   Fixture f;
   f.roll_call.OnVersion(Version(9));
   const Member& worker = f.Join(1, NODE_ROLE_WORKER);
@@ -462,7 +460,8 @@ TEST_CASE("Versions that are computed once more forgive, but not in ever more vi
     REQUIRE(view_number < 50);
     Prepare(&f, worker);
     View view;
-    view.set_view(view_number);
+    view.set_view(3 * view_number);
+    view.mutable_restore()->set_restore_id(view_number);
     view.add_slots()->mutable_worker()->set_node_id(1);
     for (int i = 0; i < 5; ++i) f.roll_call.OnProven(view);
     f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
@@ -474,6 +473,44 @@ TEST_CASE("Versions that are computed once more forgive, but not in ever more vi
   CHECK(view_number < 16);
 }
 
+TEST_CASE("In any number of views from one restore point versions forgive failures") {
+  Fixture f;
+  f.roll_call.OnVersion(Version(90));
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  for (uint64_t number = 1; number < 30; ++number) {
+    Prepare(&f, worker);
+    View view;
+    view.set_view(number);
+    view.mutable_restore()->set_restore_id(2);
+    view.add_slots()->mutable_worker()->set_node_id(1);
+    f.roll_call.OnProven(view);
+    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+    f.Watch();
+    CHECK_FALSE(NobodyCan(&f, f.options.derive_patience));
+  }
+}
+
+TEST_CASE(
+    "One that refused, and is trying once more, is waited for as long as it makes progress, and then hangs") {
+  Fixture f;
+  f.started = false;
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  MakeUnable(&f, worker, /*at_work=*/false);
+  f.now += f.options.PauseAfter(3);
+  f.Watch();
+  f.Offer();
+  Heartbeat heartbeat;
+  Activity& activity = *heartbeat.add_activities();
+  activity.set_kind(ACTIVITY_DERIVE);
+  activity.set_job(1);
+  f.watch.OnHeartbeat(f.now, worker.id, heartbeat, f.members);
+  f.Watch();
+  CHECK_FALSE(NobodyCan(&f, absl::Minutes(20)));
+  MakeSuspect(&f, worker.id);
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience));
+  CHECK(NobodyCan(&f, f.options.storage_patience));
+}
+
 TEST_CASE("A slot that is evaluated forgets how long nobody was able") {
   Fixture f;
   MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
@@ -481,7 +518,7 @@ TEST_CASE("A slot that is evaluated forgets how long nobody was able") {
   Prepare(&f, *f.members.Find(worker));
   Lose(&f, worker);
   CHECK_FALSE(NobodyCan(&f, f.options.storage_patience / 2));
-  f.roll_call.OnEvaluated();
+  f.roll_call.OnEvaluated(worker);
   f.Watch();
   CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
 }
