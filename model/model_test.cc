@@ -563,7 +563,7 @@ TEST_CASE("Configurations that we would compute wrongly are refused with the fie
 }
 
 TEST_CASE("Configurations that a family cannot have are refused") {
-  const auto refused = [](ModelConfig config) { return !CheckModelConfig(config).ok(); };
+  const auto refused = [](const ModelConfig& config) { return !CheckModelConfig(config).ok(); };
   ModelConfig config = SmallGpt2();
   config.norm = NORM_PLACEMENT_POST;
   CHECK(refused(config));

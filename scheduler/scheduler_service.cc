@@ -175,8 +175,9 @@ absl::Status CheckJob(uint64_t job) {
 grpc::Status SchedulerServiceImpl::Join(grpc::ServerContext*, const JoinRequest* request,
                                         JoinResponse* response) noexcept {
   auto joined = node_->Join(*request);
-  if (joined.ok()) *response = *std::move(joined);
-  return ToGrpcStatus(joined.status());
+  if (!joined.ok()) return ToGrpcStatus(joined.status());
+  *response = *std::move(joined);
+  return grpc::Status::OK;
 }
 
 grpc::ServerBidiReactor<NodeReport, Directive>* SchedulerServiceImpl::Session(
@@ -218,8 +219,9 @@ grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequ
   const absl::Status status = CheckJob(request->job());
   if (!status.ok()) return ToGrpcStatus(status);
   auto job = node_->GetJob(JobId(request->job()));
-  if (job.ok()) *response = *std::move(job);
-  return ToGrpcStatus(job.status());
+  if (!job.ok()) return ToGrpcStatus(job.status());
+  *response = *std::move(job);
+  return grpc::Status::OK;
 }
 
 grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*,
@@ -246,8 +248,9 @@ grpc::Status SchedulerServiceImpl::WatchJob(grpc::ServerContext* context, const 
 grpc::Status SchedulerServiceImpl::GetStatus(grpc::ServerContext*, const GetStatusRequest*,
                                              ClusterStatus* response) {
   auto status = node_->GetStatus();
-  if (status.ok()) *response = *std::move(status);
-  return ToGrpcStatus(status.status());
+  if (!status.ok()) return ToGrpcStatus(status.status());
+  *response = *std::move(status);
+  return grpc::Status::OK;
 }
 
 }  // namespace shoal::scheduler

@@ -89,7 +89,7 @@ class Block {
 };
 
 bool SameBits(const FloatArray& a, const FloatArray& b) {
-  return std::memcmp(a.get(), b.get(), kSize * sizeof(float)) == 0;
+  return std::memcmp(static_cast<const void*>(a.get()), b.get(), kSize * sizeof(float)) == 0;
 }
 
 TEST_CASE("A record applied at another block in the same state gives the same bits, round after round") {

@@ -197,7 +197,8 @@ TEST_CASE("A job whose last reference is held by its own thread is destroyed on 
   options.executors = NewThreadExecutor;
   options.peers = &peers;
   absl::Notification destroyed;
-  options.report = [end = std::shared_ptr<void>(nullptr, [&](void*) { destroyed.Notify(); })](NodeReport) {};
+  options.report =
+      [end = std::shared_ptr<void>(nullptr, [&](void*) { destroyed.Notify(); })](const NodeReport&) {};
   JobOwner owner(NewThreadExecutor);
   std::shared_ptr<ShardHost> job = owner.Own(std::make_unique<ShardHost>(std::move(options), *shard_config));
   absl::Notification let_go;
@@ -222,8 +223,8 @@ TEST_CASE("A job whose disk hangs does not keep another one from being destroyed
     options.checkpoint_dir = dir / folder;
     options.executors = NewThreadExecutor;
     options.peers = &peers;
-    options.report = [end = std::shared_ptr<void>(nullptr, [=](void*) { destroyed->Notify(); })](NodeReport) {
-    };
+    options.report =
+        [end = std::shared_ptr<void>(nullptr, [=](void*) { destroyed->Notify(); })](const NodeReport&) {};
     return owner.Own(std::make_unique<ShardHost>(std::move(options), *shard_config));
   };
   absl::Notification first, second;

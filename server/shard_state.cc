@@ -15,7 +15,7 @@
 namespace shoal::server {
 
 ShardState::ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
-                       std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts)
+                       const std::shared_ptr<ArrayPool>& pool, std::vector<BlockStart> starts)
     : job_(std::move(job)),
       place_(place),
       host_(host),

@@ -29,7 +29,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   };
   // `starts`: one for each of the shard's blocks, ascending.
   ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
-             std::shared_ptr<ArrayPool> pool, std::vector<BlockStart> starts);
+             const std::shared_ptr<ArrayPool>& pool, std::vector<BlockStart> starts);
 
   const Place& place() const { return place_; }
   ViewKey view() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -197,7 +197,7 @@ JobWorker::Options MakeOptions(NodeId self) {
   options.rounds.self = self;
   options.rounds.slots = kSlots;
   options.rounds.group_sizes = kGroups;
-  options.rounds.report = [](NodeReport) {};
+  options.rounds.report = [](const NodeReport&) {};
   options.executors = NewThreadExecutor;
   return options;
 }
@@ -211,7 +211,7 @@ std::pair<std::vector<float>, std::map<uint32_t, double>> Train(const std::vecto
   std::vector<std::unique_ptr<JobWorker>> workers;
   for (size_t i = 0; i < slots.size(); ++i) {
     JobWorker::Options options = MakeOptions(NodeId(i + 1));
-    options.rounds.report = [&](NodeReport report) {
+    options.rounds.report = [&](const NodeReport& report) {
       absl::MutexLock lock(&mutex);
       losses[report.slot_evaluated().slot()] = report.slot_evaluated().statistics().loss();
     };

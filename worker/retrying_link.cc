@@ -18,7 +18,8 @@ void LogFailure(const char* what, const StreamPlace& place, const absl::Status& 
 
 }  // namespace
 
-RetryingLink::RetryingLink(Options options, ParameterLinkEvents* events, const StreamsFactory& make_streams)
+RetryingLink::RetryingLink(const Options& options, ParameterLinkEvents* events,
+                           const StreamsFactory& make_streams)
     : events_(events),
       backoff_seed_(options.backoff_seed),
       executor_(options.executors("link")),

@@ -31,7 +31,7 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   };
   using StreamsFactory = std::function<std::unique_ptr<ParameterStreams>(StreamEvents*)>;
   // `events` must outlive the link.
-  RetryingLink(Options options, ParameterLinkEvents* events, const StreamsFactory& make_streams);
+  RetryingLink(const Options& options, ParameterLinkEvents* events, const StreamsFactory& make_streams);
   ~RetryingLink() override;
 
   void SetView(const View& view) override ABSL_LOCKS_EXCLUDED(mutex_);

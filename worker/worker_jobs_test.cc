@@ -105,7 +105,7 @@ struct Worker {
     options.builder = &builder;
     options.artifacts = &artifacts;
     options.report = [this](NodeReport report) { reports.push_back(std::move(report)); };
-    options.make_runner = [this](WorkerRounds::Options rounds, std::unique_ptr<Program>) {
+    options.make_runner = [this](const WorkerRounds::Options& rounds, std::unique_ptr<Program>) {
       runners.push_back(std::make_shared<RunnerLog>());
       runners.back()->self = rounds.self;
       return std::make_unique<FakeRunner>(runners.back());

@@ -10,7 +10,7 @@ namespace shoal {
 namespace {
 
 // A value that shows how it was made: "(a+b)".
-std::string Join(std::string left, std::string right) { return "(" + left + "+" + right + ")"; }
+std::string Join(const std::string& left, const std::string& right) { return "(" + left + "+" + right + ")"; }
 std::string Leaf(uint32_t slot) { return std::to_string(slot); }
 
 std::string Expected(SlotRange node) {

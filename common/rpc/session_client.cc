@@ -116,7 +116,7 @@ void SessionClient::CarryOut(SessionAction action) {
     session_->After(wake->time - session_->Now(),
                     [this] { Happened([](SessionCore* core, absl::Time now) { core->Tick(now); }); });
   } else if (auto* news = std::get_if<SessionNews>(&action)) {
-    HandleNews(std::move(*news));
+    HandleNews(*news);
   } else if (auto* log = std::get_if<SessionLog>(&action)) {
     spdlog::log(log->warning ? spdlog::level::warn : spdlog::level::info, "{}", log->text);
   }
@@ -131,7 +131,7 @@ void SessionClient::SendHeartbeat() {
   for (SessionAction& next : core_.TakeActions()) CarryOut(std::move(next));
 }
 
-void SessionClient::HandleNews(SessionNews news) {
+void SessionClient::HandleNews(const SessionNews& news) {
   switch (news.kind) {
     case SessionNews::Kind::kJoined:
       if (callbacks_.on_joined) caller_->Post([this, joined = news.joined] { callbacks_.on_joined(joined); });

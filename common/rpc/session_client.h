@@ -95,7 +95,7 @@ class SessionClient {
   void Happened(std::function<void(SessionCore* core, absl::Time now)> event);
   void CarryOut(SessionAction action);
   void SendHeartbeat();
-  void HandleNews(SessionNews news);
+  void HandleNews(const SessionNews& news);
   void HandleDirective(uint64_t stream, Directive directive);
 
   const SessionOptions options_;

@@ -20,8 +20,7 @@ absl::StatusOr<std::unique_ptr<UnigramTokenizer>> UnigramTokenizer::FromBytes(ab
   made->pieces_ = model.unigram.pieces;
   made->letter_case_ = model.letter_case;
   made->special_ = model.special;
-  SHOAL_ASSIGN_OR_RETURN(made->model_,
-                         Annotate(pipeline::MakeUnigram(std::move(model.unigram)), "SentencePiece model"));
+  SHOAL_ASSIGN_OR_RETURN(made->model_, Annotate(pipeline::MakeUnigram(model.unigram), "SentencePiece model"));
   return made;
 }
 

@@ -135,7 +135,8 @@ std::shared_ptr<Connection> Network::Connect(
 }
 
 void Network::Call(Process* client, const std::string& address, absl::Duration timeout,
-                   std::function<Answer(Process*)> handle, std::function<void(const absl::Status&)> failed) {
+                   std::function<Answer(Process*)> handle,
+                   const std::function<void(const absl::Status&)>& failed) {
   if (!client->Act()) return;
   const auto over = std::make_shared<bool>(false);
   const auto fail = [client, over, failed](absl::Duration delay, const absl::Status& status) {

@@ -110,7 +110,7 @@ class Network {
   // answer. On an error `failed` runs at the client instead, after `timeout` at the latest.
   using Answer = std::function<void()>;
   void Call(Process* client, const std::string& address, absl::Duration timeout,
-            std::function<Answer(Process*)> handle, std::function<void(const absl::Status&)> failed);
+            std::function<Answer(Process*)> handle, const std::function<void(const absl::Status&)>& failed);
 
   // The process is dead: the other ends of its connections are notified, after the keep-alive time if the
   // machine lost power.

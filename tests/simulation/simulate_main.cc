@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "common/base/command_line.h"
 #include "spdlog/spdlog.h"
 #include "tests/simulation/run_schedule.h"
 #include "tests/simulation/shrink.h"
@@ -84,11 +85,8 @@ int Run(const Flags& flags) {
   return failures == 0 ? 0 : 1;
 }
 
-}  // namespace
-}  // namespace shoal::simulation
-
-int main(int argc, char** argv) {
-  shoal::simulation::Flags flags;
+int Main(int argc, char** argv) {
+  Flags flags;
   CLI::App app(
       "Runs clusters in simulated time, each through a schedule of faults, and compares them with a "
       "sequential reference (tests/simulation/README.md).",
@@ -106,5 +104,10 @@ int main(int argc, char** argv) {
                  "Maximum number of schedules to try when looking for a simpler one that fails; 0: none.")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  return shoal::simulation::Run(flags);
+  return Run(flags);
 }
+
+}  // namespace
+}  // namespace shoal::simulation
+
+int main(int argc, char** argv) { return shoal::RunMain("simulate", shoal::simulation::Main, argc, argv); }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "absl/status/status.h"
+#include "common/base/command_line.h"
 #include "common/base/process_tuning.h"
 #include "common/rpc/logging.h"
 #include "tools/bench/apply_bench.h"
@@ -184,4 +185,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace shoal::bench
 
-int main(int argc, char** argv) { return shoal::bench::Main(argc, argv); }
+int main(int argc, char** argv) { return shoal::RunMain("shoal-bench", shoal::bench::Main, argc, argv); }

@@ -138,7 +138,7 @@ std::unique_ptr<worker::JobWorker> StartWorker(const OverlapOptions& options, co
   worker.rounds.self = kWorker;
   worker.rounds.wire = job.wire;
   worker.rounds.group_sizes = group_sizes;
-  worker.rounds.report = [](NodeReport) {};
+  worker.rounds.report = [](const NodeReport&) {};
   worker.executors = NewThreadExecutor;
   worker::GrpcLinkOptions link;
   link.wire = job.wire;

@@ -84,7 +84,7 @@ ModelOr ParseUnigram(JsonObject* fields) {
   }
   if (pieces.pieces.empty()) return InvalidAt(fields->PathOf("vocab"), "has no pieces");
   pieces.unk_score = min_score - kUnknownPenalty;
-  return At(*fields, MakeUnigram(std::move(pieces)));
+  return At(*fields, MakeUnigram(pieces));
 }
 
 constexpr ComponentKind<SubwordModel> kKinds[] = {

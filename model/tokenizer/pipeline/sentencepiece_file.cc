@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<PipelineTokenizer>> FromBytes(absl::string_view b
       std::move(map), TextsOf(model, SentencePieceModel_Piece_Type_USER_DEFINED), spacing);
   pipeline::UnigramPieces pieces = pipeline::PiecesOf(model);
   pieces.float_sums = true;
-  SHOAL_ASSIGN_OR_RETURN(parts.model, pipeline::MakeUnigram(std::move(pieces)));
+  SHOAL_ASSIGN_OR_RETURN(parts.model, pipeline::MakeUnigram(pieces));
   parts.decoder = DecoderOf(model, spacing);
   return PipelineTokenizer::Make(std::move(parts));
 }

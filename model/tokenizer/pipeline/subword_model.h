@@ -98,6 +98,6 @@ struct UnigramPieces {
 
 // The most probable segmentation (Kudo 2018). Characters without a piece are one unknown token together.
 // Errors: INVALID_ARGUMENT when a score is not finite or unk_id is not that of a piece.
-absl::StatusOr<std::unique_ptr<SubwordModel>> MakeUnigram(UnigramPieces pieces);
+absl::StatusOr<std::unique_ptr<SubwordModel>> MakeUnigram(const UnigramPieces& pieces);
 
 }  // namespace shoal::model::pipeline

@@ -152,7 +152,7 @@ absl::Status CheckPieces(const UnigramPieces& pieces) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SubwordModel>> MakeUnigram(UnigramPieces pieces) {
+absl::StatusOr<std::unique_ptr<SubwordModel>> MakeUnigram(const UnigramPieces& pieces) {
   SHOAL_RETURN_IF_ERROR(CheckPieces(pieces));
   std::vector<Vocabulary::Entry> entries;
   for (const auto& piece : pieces.pieces)
