@@ -323,7 +323,7 @@ TEST_CASE("Rounds that are computed again and again don't forgive the failure th
   Harness h;
   uint64_t server = h.Join(NODE_ROLE_SERVER, "s");
   const uint64_t worker = h.Join(NODE_ROLE_WORKER, "w");
-  h.Start({server}, {worker});
+  h.Start(server, worker);
   int loops = 0;
   for (; loops < 50 && h.GetJob().state() == JOB_STATE_RUNNING; ++loops) {
     h.Rounds(server, 0, 3);
