@@ -1,5 +1,6 @@
 #include "model/model_config.h"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -135,7 +136,8 @@ ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, const Vocabular
   config.intermediate_size = spec.intermediate_size();
   config.max_position_embeddings = spec.max_length();
   if (const Family* const family = FamilyOf(config)) {
-    config.type_vocab_size = family->token_types;
+    const bool has_types = family->token_types > 0;
+    config.type_vocab_size = has_types ? std::max(family->token_types, vocabulary.token_types) : 0;
     if (family->set_defaults != nullptr) family->set_defaults(&config);
   }
   config.layer_norm_eps = spec.layer_norm_epsilon();

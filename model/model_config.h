@@ -48,6 +48,7 @@ struct VocabularyInfo {
   int64_t size = 0;
   int64_t pad = 0;  // the ids of the tokens that fill up an example and that end one
   int64_t end = 0;
+  int64_t token_types = 1;  // that the examples have
 };
 
 // For a completed spec without `model.from`. `labels` as above.

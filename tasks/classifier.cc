@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/job/job_rules.h"
 #include "kernels/tensor.h"
 #include "model/hugging_face.h"
 #include "model/parameters.h"
@@ -63,22 +64,28 @@ std::vector<float> Classifier::LogitsOf(const EncodedPart& part) {
   return all;
 }
 
-Classifier::OfText Classifier::Predict(absl::string_view text) {
+absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
+                                                       std::optional<absl::string_view> pair) {
+  if (pair && !RuleOf(task_->type()).takes_pairs())
+    return absl::InvalidArgumentError("the model labels parts of a text, not pairs of texts");
   const TokenizerEncoder encoder(*tokenizer_);
-  const Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
+  Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
+  if (pair) example.pair = model::ReplaceInvalidUtf8(*pair);
   EncodedPart part;
   task_->AppendTokens(example, encoder, max_length_, &part);
+  SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   const std::vector<float> logits = LogitsOf(part);
   Prediction prediction = task_->Predict({example, part, config_.labels, logits});
-  return {example.text, std::move(prediction)};
+  return OfText{example.text, std::move(prediction)};
 }
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
                                                           const DataSpec& data) {
   const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
   SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, data, *task_));
-  SHOAL_ASSIGN_OR_RETURN(const EncodedPart part,
+  SHOAL_ASSIGN_OR_RETURN(EncodedPart part,
                          EncodeExamples(set, *tokenizer_, max_length_, *task_, config_.labels));
+  SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   EvaluationStatistics statistics;
   for (uint64_t example = 0; example < part.size(); ++example) {
     const model::Batch batch = buffer_.Gather(part, {example});

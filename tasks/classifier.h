@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,12 @@ class Classifier {
     std::string text;  // with U+FFFD for what is not UTF-8; the prediction's spans are places in it
     Prediction prediction;
   };
-  OfText Predict(absl::string_view text);
+  // `pair`: the second text, for a model of pairs. Errors: INVALID_ARGUMENT when the task takes no pairs, or
+  // the model no tokens of a second type.
+  absl::StatusOr<OfText> Predict(absl::string_view text,
+                                 std::optional<absl::string_view> pair = std::nullopt);
 
-  // The statistics over the examples in the files. `data`: format, text, label. Errors: those of
+  // The statistics over the examples in the files. `data`: format, text, pair, label. Errors: those of
   // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
   absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
                                                 const DataSpec& data);

@@ -11,7 +11,8 @@
 namespace shoal::tasks {
 namespace {
 
-constexpr absl::string_view kMagic = "shoal dataset 1\n";  // 16 bytes
+// Without and with token types. 16 bytes each.
+constexpr absl::string_view kMagic = "shoal dataset 1\n", kMagicWithTypes = "shoal dataset 2\n";
 
 template <typename T>
 void AppendArray(const std::vector<T>& values, std::string* out) {
@@ -46,7 +47,7 @@ class ArrayReader {
   absl::string_view rest_;
 };
 
-absl::Status CheckPart(const EncodedPart& part, TargetKind kind, uint32_t labels, uint64_t vocab_size) {
+absl::Status CheckPart(const EncodedPart& part, TargetKind kind, uint32_t labels, const TokenLimits& limits) {
   const absl::Status bad = absl::InvalidArgumentError("the dataset is damaged: its numbers are inconsistent");
   if (part.offsets.empty() || part.offsets.front() != 0 || part.offsets.back() != part.tokens.size())
     return bad;
@@ -55,9 +56,9 @@ absl::Status CheckPart(const EncodedPart& part, TargetKind kind, uint32_t labels
       part.offsets.end())
     return bad;
   for (int32_t token : part.tokens) {
-    if (token < 0 || static_cast<uint64_t>(token) >= vocab_size) return bad;
+    if (token < 0 || static_cast<uint64_t>(token) >= limits.vocab_size) return bad;
   }
-  return HasTargets(part, kind, labels) ? absl::OkStatus() : bad;
+  return HasTypes(part, limits.token_types) && HasTargets(part, kind, labels) ? absl::OkStatus() : bad;
 }
 
 }  // namespace
@@ -70,21 +71,33 @@ uint64_t Dataset::longest() const {
   return longest;
 }
 
+uint64_t Dataset::largest_type() const {
+  int32_t largest = 0;
+  for (const EncodedPart& p : part) {
+    for (const int32_t type : p.types) largest = std::max(largest, type);
+  }
+  return static_cast<uint64_t>(largest);
+}
+
 std::string SerializeDataset(const Dataset& dataset) {
-  std::string bytes(kMagic);
+  const bool typed = dataset.largest_type() > 0;
+  std::string bytes(typed ? kMagicWithTypes : kMagic);
   const std::vector<uint32_t> head = {static_cast<uint32_t>(dataset.task), dataset.labels};
   AppendArray(head, &bytes);
   for (const EncodedPart& part : dataset.part) {
     AppendArray(part.offsets, &bytes);
     AppendArray(part.tokens, &bytes);
+    if (typed) AppendArray(part.types, &bytes);
     AppendArray(part.classes, &bytes);
     AppendArray(part.targets, &bytes);
   }
   return bytes;
 }
 
-absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size) {
-  if (bytes.substr(0, kMagic.size()) != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
+absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, const TokenLimits& limits) {
+  const absl::string_view magic = bytes.substr(0, kMagic.size());
+  const bool typed = magic == kMagicWithTypes;
+  if (!typed && magic != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
   ArrayReader reader(bytes.substr(kMagic.size()));
   std::vector<uint32_t> head;
   Dataset dataset;
@@ -95,13 +108,14 @@ absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_siz
   }
   const Task* const task = FindTask(dataset.task);
   for (EncodedPart& part : dataset.part) {
-    whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) && reader.Read(&part.classes) &&
-            reader.Read(&part.targets);
+    whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) &&
+            (!typed || reader.Read(&part.types)) && reader.Read(&part.classes) && reader.Read(&part.targets);
   }
-  if (!whole || !reader.at_end() || task == nullptr)
+  const bool canonical = !typed || dataset.largest_type() > 0;
+  if (!whole || !reader.at_end() || task == nullptr || !canonical)
     return absl::InvalidArgumentError("the dataset is truncated or damaged");
   for (const EncodedPart& part : dataset.part)
-    SHOAL_RETURN_IF_ERROR(CheckPart(part, task->target_kind(), dataset.labels, vocab_size));
+    SHOAL_RETURN_IF_ERROR(CheckPart(part, task->target_kind(), dataset.labels, limits));
   return dataset;
 }
 

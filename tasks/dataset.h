@@ -20,13 +20,21 @@ struct Dataset {
   const EncodedPart& operator[](Part p) const { return part[static_cast<int>(p)]; }
   // The number of tokens of the longest example.
   uint64_t longest() const;
+  // The largest token type.
+  uint64_t largest_type() const;
 };
 
 // The same dataset gives the same bytes on any machine.
 std::string SerializeDataset(const Dataset& dataset);
 
+// The numbers of tokens and of their types that a model has.
+struct TokenLimits {
+  uint64_t vocab_size = 0;
+  uint64_t token_types = 0;
+};
+
 // Safe for any bytes. Errors: INVALID_ARGUMENT when they are not a dataset, its numbers are inconsistent, or
-// a token is not below `vocab_size`.
-absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, uint64_t vocab_size);
+// a token or its type is not below `limits`.
+absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, const TokenLimits& limits);
 
 }  // namespace shoal::tasks

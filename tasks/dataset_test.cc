@@ -30,7 +30,7 @@ Dataset Three() {
 
 TEST_CASE("A dataset comes back as it was written") {
   const Dataset dataset = Three();
-  const auto read = ParseDataset(SerializeDataset(dataset), 50);
+  const auto read = ParseDataset(SerializeDataset(dataset), {50, 2});
   REQUIRE(read.ok());
   CHECK(read->task == dataset.task);
   CHECK(read->labels == 3);
@@ -42,18 +42,39 @@ TEST_CASE("A dataset comes back as it was written") {
   CHECK(read->longest() == 20);
 }
 
+TEST_CASE("Token types come back too, and must be types of the model; without any the bytes are as before") {
+  Dataset dataset = Three();
+  const std::string untyped = SerializeDataset(dataset);
+  EncodedPart& part = dataset.part[1];
+  part.types.assign(part.tokens.size(), 0);
+  CHECK(SerializeDataset(dataset) == untyped);
+  part.types.back() = 2;
+  const std::string bytes = SerializeDataset(dataset);
+  const auto read = ParseDataset(bytes, {50, 3});
+  REQUIRE(read.ok());
+  CHECK(read->part[0].types.empty());
+  CHECK(read->part[1].types == part.types);
+  CHECK(SerializeDataset(*read) == bytes);
+  CHECK_FALSE(ParseDataset(bytes, {50, 2}).ok());
+  part.types.back() = -1;
+  part.types.front() = 1;
+  CHECK_FALSE(ParseDataset(SerializeDataset(dataset), {50, 3}).ok());
+  part.types.resize(part.types.size() - 1);
+  CHECK_FALSE(ParseDataset(SerializeDataset(dataset), {50, 3}).ok());
+}
+
 TEST_CASE("Damaged bytes, and tokens or labels that are out of range, are errors") {
   const std::string bytes = SerializeDataset(Three());
   for (size_t size = 0; size < bytes.size(); size += 8)
-    CHECK_FALSE(ParseDataset(bytes.substr(0, size), 50).ok());
-  CHECK_FALSE(ParseDataset(bytes + "12345678", 50).ok());
-  CHECK_FALSE(ParseDataset(bytes, 49).ok());
+    CHECK_FALSE(ParseDataset(bytes.substr(0, size), {50, 2}).ok());
+  CHECK_FALSE(ParseDataset(bytes + "12345678", {50, 2}).ok());
+  CHECK_FALSE(ParseDataset(bytes, {49, 2}).ok());
   Dataset bad = Three();
   bad.labels = 2;
-  CHECK_FALSE(ParseDataset(SerializeDataset(bad), 50).ok());
+  CHECK_FALSE(ParseDataset(SerializeDataset(bad), {50, 2}).ok());
   bad = Three();
   bad.part[1].offsets.back() = 1;
-  CHECK_FALSE(ParseDataset(SerializeDataset(bad), 50).ok());
+  CHECK_FALSE(ParseDataset(SerializeDataset(bad), {50, 2}).ok());
 }
 
 TEST_CASE("An epoch's batches hold each training example once, at most slot_batch of them") {

@@ -64,16 +64,20 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::T
 
 model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {
   tokens_.clear();
+  types_.clear();
   offsets_.assign(1, 0);
   classes_.clear();
   targets_.clear();
   for (uint64_t example : examples) {
     AppendRange(part.tokens, part.offsets[example], part.offsets[example + 1], &tokens_);
+    if (!part.types.empty())
+      AppendRange(part.types, part.offsets[example], part.offsets[example + 1], &types_);
     offsets_.push_back(static_cast<int32_t>(tokens_.size()));
     AddTargets(part, example);
   }
   model::Batch batch;
   batch.tokens = tokens_;
+  batch.types = types_;
   batch.offsets = offsets_;
   batch.classes = classes_;
   batch.targets = targets_;

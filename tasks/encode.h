@@ -35,6 +35,9 @@ class TokenizerEncoder final : public TextEncoder {
   std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const override {
     return tokenizer_.Encode(text, max_tokens);
   }
+  Encoding EncodePair(absl::string_view text, absl::string_view pair, size_t max_tokens) const override {
+    return tokenizer_.EncodePair(text, pair, max_tokens);
+  }
   Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const override {
     return tokenizer_.EncodeWords(text, words);
   }
@@ -57,7 +60,7 @@ class BatchBuffer {
 
   TargetKind kind_;
   uint64_t labels_;
-  std::vector<int32_t> tokens_, offsets_, classes_;
+  std::vector<int32_t> tokens_, types_, offsets_, classes_;
   std::vector<float> targets_;
 };
 

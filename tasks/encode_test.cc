@@ -113,5 +113,35 @@ TEST_CASE("An example is encoded for a prediction as for training, without targe
   CHECK(texts.classes.empty());
 }
 
+TEST_CASE("A pair of texts is one example whose second text has tokens of another type") {
+  ExampleSet set;
+  set.files = {"pairs.tsv"};
+  set.examples.resize(3);
+  for (Example& example : set.examples) example.labels = {"x"};
+  set.examples[0].text = "abc";
+  set.examples[1].text = "ab";
+  set.examples[1].pair = "c";
+  set.examples[2].text = "abc";
+  set.examples[2].pair = "defg";
+  const auto tokenizer = model::MakeByteTokenizer();
+  JobSpec spec;
+  spec.set_task(TASK_TEXT_CLASSIFICATION);
+  auto part = EncodeExamples(set, *tokenizer, 6, TaskOf(spec), {"x", "y"});
+  REQUIRE(part.ok());
+  CHECK(part->tokens ==
+        std::vector<int32_t>{'a', 'b', 'c', 256, 'a', 'b', 256, 'c', 256, 'a', 'b', 256, 'd', 'e', 256});
+  CHECK(part->types == std::vector<int32_t>{0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 1});
+  CHECK(part->cut == 1);
+  BatchBuffer buffer(TargetKind::kClass, 2);
+  const model::Batch batch = buffer.Gather(*part, {1, 0});
+  CHECK(std::vector<int32_t>(batch.types.begin(), batch.types.end()) ==
+        std::vector<int32_t>{0, 0, 0, 1, 1, 0, 0, 0, 0});
+  CHECK(FitTypes(2, &*part).ok());
+  CHECK_THAT(std::string(FitTypes(1, &*part).message()),
+             Catch::Matchers::Contains("the model has one type only"));
+  CHECK(FitTypes(0, &*part).ok());  // it distinguishes the texts by the tokens between them
+  CHECK(part->types.empty());
+}
+
 }  // namespace
 }  // namespace shoal::tasks

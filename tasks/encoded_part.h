@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "common/base/target_kind.h"
 
@@ -13,6 +14,7 @@ namespace shoal::tasks {
 struct EncodedPart {
   std::vector<uint64_t> offsets = {0};  // [E+1]: example e is tokens [offsets[e], offsets[e+1])
   std::vector<int32_t> tokens;          // [N]
+  std::vector<int32_t> types;           // [N]: token types; empty: all are 0
   std::vector<int32_t> classes;         // for kClass and kTokenClasses; otherwise empty
   std::vector<float> targets;           // for kNumbers; otherwise empty
   // With kTokenClasses: the word (Example.words) of each class that is not negative, since the caller of
@@ -26,11 +28,18 @@ struct EncodedPart {
     return absl::MakeConstSpan(tokens).subspan(offsets[example], length(example));
   }
 
-  // Appends an example, without its targets.
-  void AppendTokens(absl::Span<const uint32_t> example);
+  // Appends an example, without its targets. `types_of`: as many token types; empty: all are 0.
+  void AppendTokens(absl::Span<const uint32_t> example, absl::Span<const uint32_t> types_of = {});
   // Appends all examples of `other`, but not its `words`.
   void Append(const EncodedPart& other);
 };
+
+// Makes the part fit a model with `token_types` types of tokens: one that has none (DistilBERT) does without.
+// Errors: INVALID_ARGUMENT when a token has a type that the model lacks.
+absl::Status FitTypes(uint64_t token_types, EncodedPart* part);
+
+// Whether there are token types, if any, for all tokens, and none is not below `token_types`.
+bool HasTypes(const EncodedPart& part, uint64_t token_types);
 
 // Whether `part` has targets of this kind, exactly as many as its examples need, and no class >= `labels`.
 bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels);

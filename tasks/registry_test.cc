@@ -23,6 +23,7 @@ ExampleSet Training(const Task& task) {
 class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {7}; }
+  Encoding EncodePair(absl::string_view, absl::string_view, size_t) const override { return {}; }
   std::vector<TextSpan> SplitWords(absl::string_view) const override { return {{0, 1}}; }
   Encoding EncodeWords(absl::string_view, absl::Span<const TextSpan>) const override {
     Encoding encoding;

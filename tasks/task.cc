@@ -15,10 +15,15 @@ Example Task::ExampleOf(std::string text, const TextEncoder&) const {
 
 void Task::AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                         EncodedPart* part) const {
-  const std::vector<uint32_t> tokens = encoder.Encode(example.text, max_tokens);
-  if (tokens.size() == max_tokens && encoder.Encode(example.text, max_tokens + 1).size() > max_tokens)
-    ++part->cut;
-  part->AppendTokens(tokens);
+  const auto encode = [&](size_t most) {
+    if (example.pair) return encoder.EncodePair(example.text, *example.pair, most);
+    Encoding encoding;
+    encoding.ids = encoder.Encode(example.text, most);
+    return encoding;
+  };
+  const Encoding encoding = encode(max_tokens);
+  if (encoding.size() == max_tokens && encode(max_tokens + 1).size() > max_tokens) ++part->cut;
+  part->AppendTokens(encoding.ids, encoding.type_ids);
 }
 
 absl::Status Task::AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,

@@ -36,8 +36,9 @@ struct EncodedExample {
 class TextEncoder {
  public:
   virtual ~TextEncoder() = default;
-  // These two are those of model::Tokenizer.
+  // These three are those of model::Tokenizer.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
+  virtual Encoding EncodePair(absl::string_view text, absl::string_view pair, size_t max_tokens) const = 0;
   virtual Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const = 0;
   // As in model/tokenizer/words.h.
   virtual std::vector<TextSpan> SplitWords(absl::string_view text) const = 0;
@@ -99,10 +100,10 @@ class Task : public LabelReader {
   virtual TargetKind target_kind() const = 0;
   // The example of a text, which is valid UTF-8, whose labels are to be predicted.
   virtual Example ExampleOf(std::string text, const TextEncoder& encoder) const;
-  // Appends the tokens of an example, as for a prediction: here as one example, with its text cut to
-  // `max_tokens`. A task may override this to make several examples of it, or to encode it in another way.
-  // With kTokenClasses `part->classes` then says which tokens a label is predicted for: those that are not
-  // negative.
+  // Appends the tokens of an example, as for a prediction: here as one example, with its text or pair of
+  // texts cut to `max_tokens`. A task may override this to make several examples of it, or to encode it in
+  // another way. With kTokenClasses `part->classes` then says which tokens a label is predicted for: those
+  // that are not negative.
   virtual void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                             EncodedPart* part) const;
   // Appends the tokens of an example, and the targets: here AppendTargets of each of AppendTokens' examples.

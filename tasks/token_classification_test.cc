@@ -177,6 +177,7 @@ TEST_CASE("What is predicted of words is told with its place in the text, whatev
 class CharacterEncoder final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {}; }
+  Encoding EncodePair(absl::string_view, absl::string_view, size_t) const override { return {}; }
   Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan>) const override {
     Encoding encoding;
     encoding.Append(1, 0, {}, TokenSource::kTemplate);

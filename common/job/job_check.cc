@@ -182,12 +182,18 @@ void CheckData(const JobSpec& job, Problems* problems) {
   problems->AddIf(data.min_class_count() > 0 && !rule.has_classes() && Applies(data, min_class_count),
                   "data.min_class_count", "has no effect with task ", Word(job.task()), "; only with ",
                   TasksWith([](const TaskRule& other) { return other.has_classes(); }));
+  problems->AddIf(data.pair_size() > 0 && !rule.takes_pairs(), "data.pair", "has no effect with task ",
+                  Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return other.takes_pairs(); }));
   const auto& text = data.text();
   problems->AddIf(rule.one_text_column() && text.size() > 1, "data.text", "got ", text.size(),
                   " columns; expected one with task ", Word(job.task()));
   if (RuleOf(data.format()).text_size() > 0) CheckColumnNumbers(data, problems);
-  problems->AddIf(data.has_label() && std::count(text.begin(), text.end(), data.label()) > 0, "data.label",
-                  "'", data.label(), "' is also a text column: the model would read the answer");
+  for (const auto& columns : {text, data.pair()}) {
+    problems->AddIf(data.has_label() && std::count(columns.begin(), columns.end(), data.label()) > 0,
+                    "data.label", "'", data.label(),
+                    "' is also a text column: the model would read the answer");
+  }
 }
 
 // Unknown values are already reported for the field itself.

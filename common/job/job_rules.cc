@@ -168,7 +168,8 @@ void ClearUnusedLaterFields(Message* message) {
     if (!IsSet(*message, field)) continue;
     if (IsGroup(field)) {
       ClearUnusedLaterFields(message->GetReflection()->MutableMessage(message, field));
-    } else if (RuleOf(field).added_later() && FormatScalar(*message, field) == FormatScalar(*unset, field)) {
+    } else if (RuleOf(field).added_later() && !field->is_repeated() &&
+               FormatScalar(*message, field) == FormatScalar(*unset, field)) {
       message->GetReflection()->ClearField(message, field);
     }
   }

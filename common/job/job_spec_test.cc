@@ -213,6 +213,17 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_data()->mutable_split()->set_train(std::numeric_limits<double>::quiet_NaN());
        }},
       {"data.label: 'text' is also a text column", [](JobSpec* j) { j->mutable_data()->set_label("text"); }},
+      {"data.label: 'other' is also a text column",
+       [](JobSpec* j) {
+         j->mutable_data()->add_pair("other");
+         j->mutable_data()->set_label("other");
+       }},
+      {"data.pair: has no effect with task token-classification; only with text-classification",
+       [](JobSpec* j) {
+         j->set_task(TASK_TOKEN_CLASSIFICATION);
+         j->mutable_data()->set_files(0, "a.jsonl");
+         j->mutable_data()->add_pair("other");
+       }},
       {"data.label_separator: has no effect with task text-classification; only with "
        "multilabel-classification",
        [](JobSpec* j) { j->mutable_data()->set_label_separator(";"); }},

@@ -289,9 +289,9 @@ TEST_CASE("The numerics text is the same exactly for jobs that compute the same"
     INFO(same);
     CHECK(NumericsText(*Parse(kJob, {{same}, ""})) == text);
   }
-  for (const char* other :
-       {"seed=2", "data.files=others.tsv", "train.slots=8", "train.wire=bf16", "train.epochs=4",
-        "model.dropout=0", "optimizer.beta1=0.8", "schedule.warmup=1 round", "numerics=any"}) {
+  for (const char* other : {"seed=2", "data.files=others.tsv", "data.pair=[title]", "train.slots=8",
+                            "train.wire=bf16", "train.epochs=4", "model.dropout=0", "optimizer.beta1=0.8",
+                            "schedule.warmup=1 round", "numerics=any"}) {
     INFO(other);
     CHECK(NumericsText(*Parse(kJob, {{other}, ""})) != text);
   }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/base/status.h"
+#include "model/tokenizer/cut.h"
 #include "model/tokenizer/pipeline/pipeline_files.h"
 #include "model/tokenizer/tokenizer_files.pb.h"
 #include "nlohmann/json.hpp"
@@ -172,21 +173,6 @@ class SpecialTokenFinder {
 
 // ---- the tokenizer ----
 
-// Removes tokens of the text from its end, as many as are too many.
-void CutTo(size_t max_tokens, Encoding* encoding) {
-  if (encoding->size() <= max_tokens) return;
-  size_t excess = encoding->size() - max_tokens;
-  std::vector<uint32_t> kept;
-  for (size_t i = encoding->size(); i-- > 0;) {
-    const bool removed = excess > 0 && encoding->sources[i] != TokenSource::kTemplate;
-    if (removed) --excess;
-    if (!removed) kept.push_back(encoding->ids[i]);
-  }
-  std::reverse(kept.begin(), kept.end());
-  kept.resize(std::min(kept.size(), max_tokens));  // of a template that is longer than that
-  encoding->ids = std::move(kept);
-}
-
 class PretrainedTokenizer : public Tokenizer {
  public:
   PretrainedTokenizer(std::vector<NamedFile> files, std::unique_ptr<PipelineTokenizer> pipeline,
@@ -206,6 +192,12 @@ class PretrainedTokenizer : public Tokenizer {
     Encoding encoding = pipeline_->Encode(text);
     CutTo(max_tokens, &encoding);
     return std::move(encoding.ids);
+  }
+  Encoding EncodePair(absl::string_view text, absl::string_view pair, size_t max_tokens) const override {
+    SHOAL_CHECK(max_tokens >= 2);
+    Encoding encoding = pipeline_->EncodePair(text, pair);
+    CutTo(max_tokens, &encoding);
+    return encoding;
   }
   Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan>) const override {
     return pipeline_->Encode(text);

@@ -40,6 +40,16 @@ TEST_CASE("A vocab.txt gives ids, with the special tokens around them, cut befor
   CHECK(tokenizer->special().mask == 4);
 }
 
+TEST_CASE("A pair has the template and the types of the files, and its longer text is cut first") {
+  const auto tokenizer = Made({{"vocab.txt", kVocabulary}});
+  const Encoding pair = tokenizer->EncodePair("An", "oxen an", 100);
+  CHECK(pair.ids == Ids{2, 5, 3, 6, 7, 5, 3});
+  CHECK(pair.type_ids == Ids{0, 0, 0, 1, 1, 1, 1});
+  const Encoding cut = tokenizer->EncodePair("An", "oxen an", 6);
+  CHECK(cut.ids == Ids{2, 5, 3, 6, 7, 3});
+  CHECK(cut.type_ids == Ids{0, 0, 0, 1, 1, 1});
+}
+
 TEST_CASE("tokenizer_config.json says how a vocab.txt is read") {
   const auto tokenizer = Made({{"vocab.txt", kVocabulary}, {"tokenizer_config.json", kConfig}});
   CHECK(tokenizer->Encode("OX", 100) == Ids{2, 8, 3});

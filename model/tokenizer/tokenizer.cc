@@ -2,8 +2,10 @@
 
 #include <limits>
 
+#include "common/base/status.h"
 #include "model/tokenizer/byte_tokenizer.h"
 #include "model/tokenizer/characters.h"
+#include "model/tokenizer/cut.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
 #include "model/tokenizer/unigram_tokenizer.h"
 
@@ -38,10 +40,29 @@ class TextCutter {
   uint32_t at_ = 0;
 };
 
+// What Encode puts around a text: the last one ends it, others are before it.
+std::vector<uint32_t> Frame(const Tokenizer& tokenizer) { return tokenizer.Encode("", 2); }
+
 }  // namespace
 
+Encoding Tokenizer::EncodePair(absl::string_view text, absl::string_view pair, size_t max_tokens) const {
+  SHOAL_CHECK(max_tokens >= 2);
+  const size_t before = Frame(*this).size() - 1;
+  Encoding encoding;
+  const auto append = [&](const std::vector<uint32_t>& ids, size_t begin, uint32_t type, TokenSource source) {
+    for (size_t i = begin; i < ids.size(); ++i) {
+      const bool frames = i < before || i + 1 == ids.size();
+      encoding.Append(ids[i], type, {}, frames ? TokenSource::kTemplate : source);
+    }
+  };
+  append(Encode(text, kUncut), 0, 0, TokenSource::kFirst);
+  append(Encode(pair, kUncut), before, 1, TokenSource::kSecond);
+  CutTo(max_tokens, &encoding);
+  return encoding;
+}
+
 Encoding Tokenizer::EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const {
-  const std::vector<uint32_t> frame = Encode("", 2);  // the last one ends the text, others are before it
+  const std::vector<uint32_t> frame = Frame(*this);
   const auto before = static_cast<int64_t>(frame.size()) - 1;
   Encoding encoding;
   for (int64_t i = 0; i < before; ++i) encoding.Append(frame[i], 0, {}, TokenSource::kTemplate);

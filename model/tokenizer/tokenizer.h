@@ -40,6 +40,11 @@ class Tokenizer {
   // are read as U+FFFD.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
 
+  // Two texts as one sequence, with the special tokens and token types that the vocabulary gives them, cut to
+  // `max_tokens` (at least 2; model/tokenizer/cut.h). Here `text` as Encode gives it, type 0, then the tokens
+  // of `pair` and what ends a text, type 1; places are not set.
+  virtual Encoding EncodePair(absl::string_view text, absl::string_view pair, size_t max_tokens) const;
+
   // The tokens of `text`, which is valid UTF-8, with their places in it, and the special tokens around them;
   // not cut. `words`: in order, without overlaps; what is between them may have tokens too, or none. Here
   // each word is encoded by itself, and its tokens have its place.

@@ -72,6 +72,15 @@ TEST_CASE("Long texts are cut with both ends kept") {
   CHECK(tokenizer->Encode("a player for music", 2) == Ids{2, 3});
 }
 
+TEST_CASE("A pair is two texts with a separator after each, the second one of type 1") {
+  const auto tokenizer = Load(HandMade({{"\u2581", -1}, {"a", -2}, {"b", -2}}));
+  const Encoding pair = tokenizer->EncodePair("a", "b b", kNoLimit);
+  CHECK(pair.ids == Ids{2, 5, 6, 3, 5, 7, 5, 7, 3});
+  CHECK(pair.type_ids == Ids{0, 0, 0, 0, 1, 1, 1, 1, 1});
+  CHECK(tokenizer->EncodePair("a", "b b", 7).ids == Ids{2, 5, 6, 3, 5, 7, 3});
+  CHECK(tokenizer->EncodePair("", "", 3).ids == Ids{2, 3, 3});
+}
+
 TEST_CASE("Decoding gives back the normalised text") {
   const auto tokenizer = LoadTokenizer(TrainedModel()).value();
   for (const std::string& line : TestCorpus()) {

@@ -231,6 +231,32 @@ TEST_CASE("TSV, CSV and JSONL give the same examples, with their lines") {
   }
 }
 
+TEST_CASE("Pairs of texts have a second text of its own columns, and are split by both") {
+  const TestDir dir;
+  for (const std::string& file :
+       {Write(dir, "a.tsv", "label\ttext\tmore\tthen\nx\tone\ttwo\tthree\n"),
+        Write(dir, "a.jsonl",
+              "{\"text\": \"one\", \"more\": \"two\", \"then\": \"three\", \"label\": \"x\"}\n")}) {
+    JobSpec spec = Spec({file});
+    CHECK_FALSE(Read(spec)->examples[0].pair.has_value());
+    for (const char* column : {"more", "then"}) spec.mutable_data()->add_pair(column);
+    const auto set = Read(spec);
+    REQUIRE(set.ok());
+    CHECK(set->examples[0].text == "one");
+    CHECK(set->examples[0].pair == "two three");
+    spec.mutable_data()->set_pair(0, "mre");
+    CHECK_THAT(std::string(Read(spec).status().message()),
+               Contains("there is no column 'mre' (data.pair)") && Contains("did you mean 'more'?"));
+  }
+  std::string text = "text\tmore\tlabel\n";
+  for (int i = 0; i < 600; ++i) absl::StrAppend(&text, "the question\tanswer ", i, "\tx\n");
+  JobSpec spec = Spec({Write(dir, "b.tsv", text)});
+  spec.mutable_data()->add_pair("more");
+  const auto parts = ReadParts(PosixEnv(), spec, TaskOf(spec));
+  REQUIRE(parts.ok());
+  CHECK(parts->part[0].examples.size() == Approx(540).margin(30));
+}
+
 TEST_CASE("Wrong data is an error with file, line, and what was expected") {
   const TestDir dir;
   CHECK_THAT(ErrorOf(dir, "a.tsv", "lable\ttext\nx\ty\n"),

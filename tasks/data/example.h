@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace shoal::tasks {
 // One record of the data; with format text a whole file, or the piece of it that is in a part.
 struct Example {
   std::string text;                 // the text columns (Record.texts) or words, joined with a space
+  std::optional<std::string> pair;  // the second text (Record.pair), where examples are pairs
   std::vector<TextSpan> words;      // places of the words in the text; only for a task that reads words
   std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none with format text
   double target = 0;                // for a task whose labels are numbers

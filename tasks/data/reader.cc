@@ -58,6 +58,10 @@ const char* Compression(absl::string_view text) {
   return nullptr;
 }
 
+std::string Joined(std::vector<std::string> texts) {
+  return texts.size() == 1 ? std::move(texts[0]) : absl::StrJoin(texts, " ");
+}
+
 class Reader {
  public:
   Reader(const DataSpec& data, const LabelReader& labels) : data_(data), labels_(labels) {}
@@ -84,8 +88,8 @@ class Reader {
   absl::Status Add(absl::StatusOr<Record> record, uint64_t line) {
     SHOAL_RETURN_IF_ERROR(record.status());
     Example example;
-    auto& texts = record->texts;
-    example.text = texts.size() == 1 ? std::move(texts[0]) : absl::StrJoin(texts, " ");
+    example.text = Joined(std::move(record->texts));
+    if (data_.pair_size() > 0) example.pair = Joined(std::move(record->pair));
     if (labels_.reads_words()) SHOAL_RETURN_IF_ERROR(JoinWords(record->words, &example));
     SHOAL_RETURN_IF_ERROR(labels_.ReadLabels(std::move(record->labels), &example));
     example.group = std::move(record->group);

@@ -172,6 +172,10 @@ absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> he
     SHOAL_ASSIGN_OR_RETURN(const size_t index, FindColumn(header, text, "data.text"));
     indexes.text.push_back(index);
   }
+  for (const std::string& pair : data.pair()) {
+    SHOAL_ASSIGN_OR_RETURN(const size_t index, FindColumn(header, pair, "data.pair"));
+    indexes.pair.push_back(index);
+  }
   SHOAL_ASSIGN_OR_RETURN(indexes.label, FindColumn(header, data.label(), "data.label"));
   if (data.has_group()) {
     SHOAL_ASSIGN_OR_RETURN(indexes.group, FindColumn(header, data.group(), "data.group"));
@@ -188,6 +192,7 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
   }
   Record record;
   for (size_t index : columns.text) record.texts.emplace_back(fields[index]);
+  for (size_t index : columns.pair) record.pair.emplace_back(fields[index]);
   record.labels = SplitLabels(fields[columns.label], data, labels);
   if (columns.group.has_value()) record.group = std::string(fields[*columns.group]);
   return record;
@@ -210,6 +215,10 @@ absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& da
     }
     SHOAL_ASSIGN_OR_RETURN(std::string text, values.String(column, "data.text"));
     record.texts.push_back(std::move(text));
+  }
+  for (const std::string& column : data.pair()) {
+    SHOAL_ASSIGN_OR_RETURN(std::string text, values.String(column, "data.pair"));
+    record.pair.push_back(std::move(text));
   }
   if (data.has_group()) {
     SHOAL_ASSIGN_OR_RETURN(record.group, values.String(data.group(), "data.group"));

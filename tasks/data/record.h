@@ -16,6 +16,7 @@ namespace shoal::tasks {
 
 struct Record {
   std::vector<std::string> texts;   // in the order of data.text; joined with a space, they are the text
+  std::vector<std::string> pair;    // likewise of data.pair
   std::vector<std::string> words;   // instead of texts, for a task that reads words
   std::vector<std::string> labels;  // as LabelReader::ReadLabels takes them
   std::string group;
@@ -23,7 +24,7 @@ struct Record {
 
 // The positions of the columns in a delimited file.
 struct ColumnIndexes {
-  std::vector<size_t> text;
+  std::vector<size_t> text, pair;
   size_t label = 0;
   std::optional<size_t> group;
   size_t count = 0;  // number of columns

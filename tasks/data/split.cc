@@ -29,11 +29,17 @@ double UniformOf(absl::string_view key, uint64_t seed) {
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
+// Equal texts, or pairs of texts, are in the same part.
+std::string KeyOf(const Example& example) {
+  if (!example.pair) return example.text;
+  return absl::StrCat(example.text, absl::string_view("\0", 1), *example.pair);
+}
+
 SplitExamples PartExamples(ExampleSet all, const JobSpec& job) {
   SplitExamples parts;
   for (Part part : kParts) parts[part].files = all.files;
   for (Example& example : all.examples) {
-    const std::string& key = job.data().has_group() ? example.group : example.text;
+    const std::string key = job.data().has_group() ? example.group : KeyOf(example);
     const Part part = PartOf(key, job.seed(), job.data().split());
     if (part != Part::kUnused) parts[part].examples.push_back(std::move(example));
   }

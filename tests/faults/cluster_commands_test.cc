@@ -190,6 +190,33 @@ TEST_CASE("A model of words trains to the same bits on any cluster, marks parts 
   CHECK(result.ended == "exit status 2");
 }
 
+TEST_CASE("A model of pairs of texts is trained, evaluated, and predicts of two texts", "[cli]") {
+  const std::string job = "configs/jobs/tiny-pairs.yaml", shoal = Program("tools/shoal/shoal");
+  const TestDir dir;
+  const EndedProcess trained = TrainIn(dir, {job, "--workers", "2", "--servers", "2"});
+  INFO(trained.output);
+  REQUIRE(trained.ended == "exit status 0");
+  CHECK(ReportIn(dir)["test"]["accuracy"] > 0.9);
+  const std::string model = dir / "run/model", predict = absl::StrCat(shoal, " predict ", model, " --pairs ");
+  const auto of_arguments = JsonOf(predict + "'where is the cup' 'the cup is by the window'");
+  CHECK(of_arguments["text"] == "where is the cup");
+  CHECK(of_arguments["pair"] == "the cup is by the window");
+  CHECK(of_arguments["predictions"][0]["label"] == "answers");
+  CHECK(JsonOf(absl::StrCat("printf 'where is the cup\\tit is a red cup\\n' | ",
+                            predict))["predictions"][0]["label"] == "does not");
+  const auto evaluated = JsonOf(absl::StrCat(
+      shoal, " eval ", model, " --data configs/jobs/tiny-pairs.tsv --text question --pair answer"));
+  CHECK(evaluated["accuracy"] > 0.9);
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"one text"}, std::vector<std::string>{"one", "two", "three"}}) {
+    std::vector<std::string> command = {shoal, "predict", model, "--pairs"};
+    command.insert(command.end(), wrong.begin(), wrong.end());
+    const EndedProcess result = RunCommand(command);
+    CHECK(result.ended == "exit status 2");
+    CHECK_THAT(result.output, Contains("--pairs: expected two texts for each pair"));
+  }
+}
+
 TEST_CASE("A tokenizer shows what it makes of texts and of pairs", "[cli]") {
   const TestDir dir;
   const std::string shoal = Program("tools/shoal/shoal");

@@ -45,6 +45,7 @@ JobSpec Spec(DataFormat format, const Task& task, bool grouped) {
     spec.mutable_data()->add_text("text");
     spec.mutable_data()->set_label("label");
     if (grouped) spec.mutable_data()->set_group("group");
+    if (grouped && RuleOf(task.type()).takes_pairs()) spec.mutable_data()->add_pair("pair");
   }
   CompleteJob(&spec);
   return spec;
@@ -64,6 +65,11 @@ void CheckLabels(const Example& example, const Task& task) {
 class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {0}; }
+  Encoding EncodePair(absl::string_view, absl::string_view, size_t) const override {
+    Encoding encoding;
+    encoding.Append(0, 1, {}, TokenSource::kSecond);
+    return encoding;
+  }
   Encoding EncodeWords(absl::string_view, absl::Span<const TextSpan> words) const override {
     Encoding encoding;
     for (const TextSpan& word : words) encoding.Append(0, 0, word, TokenSource::kFirst);

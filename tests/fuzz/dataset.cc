@@ -11,13 +11,15 @@
 namespace shoal::tasks {
 namespace {
 
-constexpr uint64_t kVocabSize = 100;
+constexpr TokenLimits kLimits = {100, 3};
 
 void CheckPart(const EncodedPart& part) {
   uint64_t tokens = 0;
   for (uint64_t example = 0; example < part.size(); ++example) tokens += part.length(example);
   SHOAL_CHECK(tokens == part.tokens.size());
-  for (int32_t token : part.tokens) SHOAL_CHECK(token >= 0 && static_cast<uint64_t>(token) < kVocabSize);
+  for (int32_t token : part.tokens)
+    SHOAL_CHECK(token >= 0 && static_cast<uint64_t>(token) < kLimits.vocab_size);
+  SHOAL_CHECK(HasTypes(part, kLimits.token_types));
 }
 
 }  // namespace
@@ -27,13 +29,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace shoal;
   using namespace shoal::tasks;
   const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
-  const auto dataset = ParseDataset(bytes, kVocabSize);
+  const auto dataset = ParseDataset(bytes, kLimits);
   if (!dataset.ok()) return 0;
   for (const EncodedPart& part : dataset->part) CheckPart(part);
   SHOAL_CHECK(dataset->longest() <= size);
   const std::string again = SerializeDataset(*dataset);
   SHOAL_CHECK(again.size() == size);
-  const auto parsed = ParseDataset(again, kVocabSize);
+  const auto parsed = ParseDataset(again, kLimits);
   SHOAL_CHECK_OK(parsed);
   SHOAL_CHECK(SerializeDataset(*parsed) == again);
   return 0;

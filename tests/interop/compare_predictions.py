@@ -15,8 +15,9 @@ TOLERANCE = 1e-4
 
 
 def predict_with_shoal(shoal, model, texts, labels=None):
-    """A JSON object for each text."""
+    """A JSON object for each text, or pair of texts with a tab between them."""
     command = [shoal, "predict", model, "--json"] + (["--top", str(labels)] if labels else [])
+    command += ["--pairs"] if any("\t" in text for text in texts) else []
     output = subprocess.run(command, input="\n".join(texts) + "\n", capture_output=True, text=True, check=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 
@@ -61,7 +62,7 @@ def compare_spans(arguments, texts):
 
 
 def predict_with_transformers(model, tokenizer, text):
-    inputs = tokenizer(text, truncation=True, return_tensors="pt")
+    inputs = tokenizer(*text.split("\t"), truncation=True, return_tensors="pt")
     with torch.no_grad():
         logits = model(**inputs).logits[0].double()
     kind = model.config.problem_type or "single_label_classification"

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -36,12 +37,13 @@ struct ModelFlags {
   bool json = false;
   // eval
   std::vector<std::string> data;
-  std::vector<std::string> text;
+  std::vector<std::string> text, pair;
   std::string label;
   std::string format;
   std::string label_separator;
   // predict
   std::vector<std::string> texts;
+  bool pairs = false;
   size_t top = 0;  // 0: as many as are predicted
 };
 
@@ -101,6 +103,7 @@ absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   spec.set_task(task);
   DataSpec* const data = spec.mutable_data();
   for (const std::string& column : flags.text) data->add_text(column);
+  for (const std::string& column : flags.pair) data->add_pair(column);
   for (const std::string& file : flags.data) data->add_files(file);
   if (!flags.label.empty()) data->set_label(flags.label);
   if (!flags.label_separator.empty()) data->set_label_separator(flags.label_separator);
@@ -115,9 +118,17 @@ absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   return *data;
 }
 
+absl::Status CheckTakesPairs(TaskType task, const char* flag) {
+  if (RuleOf(task).takes_pairs()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": a model for ",
+                                                 WordOf(TaskType_descriptor()->FindValueByNumber(task)),
+                                                 " takes no pairs of texts"));
+}
+
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const TaskType task = loaded.classifier->task().type();
+  if (!flags.pair.empty()) SHOAL_RETURN_IF_ERROR(CheckTakesPairs(task, "--pair"));
   SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
                          loaded.classifier->Evaluate(PosixEnv(), flags.data, data));
@@ -165,14 +176,16 @@ void PrintSpans(const ModelFlags& flags, const std::string& text,
 }
 
 void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels, const std::string& text,
-                 const tasks::Prediction& prediction) {
+                 const std::optional<std::string>& pair, const tasks::Prediction& prediction) {
   const std::vector<float>& values = prediction.values;
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
   order.resize(std::min(order.size(), flags.top > 0 ? flags.top : prediction.chosen));
   if (flags.json) {
-    Json json = {{"text", text}, {"predictions", Json::array()}};
+    Json json = {{"text", text}};
+    if (pair) json["pair"] = *pair;
+    json["predictions"] = Json::array();
     for (size_t i : order) json["predictions"].push_back({{"label", labels[i]}, {"value", values[i]}});
     // Replaces what is not UTF-8 instead of failing.
     absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -180,13 +193,14 @@ void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels
   }
   if (order.empty()) absl::FPrintF(stdout, "(no label)  ");
   for (size_t i : order) absl::FPrintF(stdout, "%s %.3f  ", labels[i], values[i]);
-  absl::FPrintF(stdout, " %s\n", text);
+  absl::FPrintF(stdout, " %s%s%s\n", text, pair ? "  |  " : "", pair.value_or(""));
 }
 
-absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& text) {
-  const tasks::Classifier::OfText of = classifier->Predict(text);
+absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& text,
+                        const std::optional<std::string>& pair = std::nullopt) {
+  SHOAL_ASSIGN_OR_RETURN(const tasks::Classifier::OfText of, classifier->Predict(text, pair));
   if (!of.prediction.values.empty()) {
-    PrintLabels(flags, classifier->config().labels, text, of.prediction);
+    PrintLabels(flags, classifier->config().labels, text, pair, of.prediction);
     return absl::OkStatus();
   }
   if (flags.top > 0) {
@@ -197,8 +211,34 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, 
   return absl::OkStatus();
 }
 
+// A line of standard input: the two texts with a tab between them.
+absl::Status PredictPairLine(const ModelFlags& flags, tasks::Classifier* classifier,
+                             const std::string& line) {
+  const size_t tab = line.find('\t');
+  if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--pairs: expected two texts with a tab between them on each line, got: ", line));
+  }
+  return PredictOne(flags, classifier, line.substr(0, tab), line.substr(tab + 1));
+}
+
+absl::Status PredictPairs(const ModelFlags& flags, tasks::Classifier* classifier) {
+  SHOAL_RETURN_IF_ERROR(CheckTakesPairs(classifier->task().type(), "--pairs"));
+  if (flags.texts.size() % 2 != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--pairs: expected two texts for each pair, got ", flags.texts.size(), " in all"));
+  }
+  for (size_t i = 0; i < flags.texts.size(); i += 2)
+    SHOAL_RETURN_IF_ERROR(PredictOne(flags, classifier, flags.texts[i], flags.texts[i + 1]));
+  if (!flags.texts.empty()) return absl::OkStatus();
+  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);)
+    SHOAL_RETURN_IF_ERROR(PredictPairLine(flags, classifier, line));
+  return absl::OkStatus();
+}
+
 absl::Status Predict(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
+  if (flags.pairs) return PredictPairs(flags, loaded.classifier.get());
   for (const std::string& text : flags.texts)
     SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.classifier.get(), text));
   if (!flags.texts.empty()) return absl::OkStatus();
@@ -218,6 +258,7 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("--data", flags->data, "Files of examples")->required()->type_name("FILE");
     command->add_option("--text", flags->text,
                         "Columns that form the text (default: text, or those of the format)");
+    command->add_option("--pair", flags->pair, "Columns that form the second text of a pair (default: none)");
     command->add_option("--label", flags->label,
                         "Column of the label (default: label, or that of the format)");
     command->add_option("--format", flags->format, "Format of the files (default: by their extension)")
@@ -234,12 +275,14 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
+    command->add_flag("--pairs", flags->pairs,
+                      "The texts are pairs: two and two, or two with a tab between them on each line");
     AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
                     "How many labels to show of a text (default: those that are predicted)");
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
     command->footer(
         "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "
-        "--top 3 < texts.txt");
+        "--top 3 < texts.txt\n  shoal predict out/mine/model --pairs \"a question\" \"an answer\"");
     command->callback([flags, result] { result->Set(Predict(*flags)); });
   }
 }

@@ -90,7 +90,10 @@ absl::StatusOr<std::unique_ptr<model::Tokenizer>> MakeTokenizer(Env* env, const 
   const GivenVocabulary given = VocabularyOf(spec);
   if (!given.path.empty()) return Annotate(model::ReadTokenizer(env, given.path), given.field);
   std::vector<absl::string_view> lines;
-  for (const tasks::Example& example : training.examples) lines.push_back(example.text);
+  for (const tasks::Example& example : training.examples) {
+    lines.push_back(example.text);
+    if (example.pair) lines.push_back(*example.pair);
+  }
   model::UnigramTrainerOptions options;
   options.vocab_size = spec.tokenizer().vocab_size();
   if (spec.tokenizer().lowercase()) options.letter_case = model::LetterCase::kLower;
@@ -133,7 +136,9 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
     }
   } else {
     const model::SpecialTokens& special = tokenizer.special();
-    config = model::ConfigFromSpec(spec.model(), head, {tokenizer.vocab_size(), special.pad, special.sep},
+    const int64_t token_types = spec.data().pair_size() > 0 ? 2 : 1;
+    config = model::ConfigFromSpec(spec.model(), head,
+                                   {tokenizer.vocab_size(), special.pad, special.sep, token_types},
                                    std::move(labels));
   }
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
@@ -211,6 +216,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   for (int i = 0; i < tasks::kNumParts; ++i) {
     SHOAL_ASSIGN_OR_RETURN(dataset.part[i], tasks::EncodeExamples(parts.part[i], *tokenizer, max_length, task,
                                                                   labels, progress, pool));
+    SHOAL_RETURN_IF_ERROR(Annotate(
+        tasks::FitTypes(static_cast<uint64_t>(config.type_vocab_size), &dataset.part[i]), "data.pair"));
   }
   const tasks::BatchOrder order(&dataset.part[0], spec.seed(), spec.train().slots(),
                                 spec.train().slot_batch());

@@ -138,7 +138,7 @@ class Workshop {
 };
 
 uint64_t LongestExample(const DerivedJob& job) {
-  const auto dataset = tasks::ParseDataset(job.artifacts.at("dataset"), kVocabulary);
+  const auto dataset = tasks::ParseDataset(job.artifacts.at("dataset"), {kVocabulary, 2});
   REQUIRE(dataset.ok());
   return dataset->longest();
 }
@@ -198,7 +198,7 @@ TEST_CASE("Labels of words become a model that predicts them, with a vocabulary 
   CHECK(std::vector<std::string>(derived.plan.labels().begin(), derived.plan.labels().end()) ==
         std::vector<std::string>{"B-LOC", "B-PER", "I-LOC", "I-PER", "O"});
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForTokenClassification\""));
-  const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), 11);
+  const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), {11, 2});
   REQUIRE(dataset.ok());
   const tasks::EncodedPart& part = (*dataset)[tasks::Part::kTrain];
   CHECK(std::vector<int32_t>(part.tokens.begin(), part.tokens.begin() + 6) ==
@@ -214,7 +214,9 @@ TEST_CASE("Labels of words become a model that predicts them, with a vocabulary 
   INFO(loaded.status());
   REQUIRE(loaded.ok());
   // The model is not trained: whatever it predicts is a part of the text with a label.
-  for (const tasks::LabelledSpan& span : (*loaded)->Predict("Ada saw Oslo").prediction.spans) {
+  const auto predicted = (*loaded)->Predict("Ada saw Oslo");
+  REQUIRE(predicted.ok());
+  for (const tasks::LabelledSpan& span : predicted->prediction.spans) {
     CHECK((span.label == "PER" || span.label == "LOC"));
     CHECK(span.place.end <= 12);
   }
@@ -224,6 +226,40 @@ TEST_CASE("Labels of words become a model that predicts them, with a vocabulary 
   REQUIRE(statistics.ok());
   CHECK(statistics->examples() == 20);
   CHECK(statistics->predicted_tokens() == 50);
+}
+
+TEST_CASE("Pairs of texts need a model with two types of tokens, or with none") {
+  Workshop workshop;
+  std::string lines = "question\ttext\tlabel\n";
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&lines, "red or old\tred rose in the rain\t", i % 2, "\n");
+  workshop.Write("data.tsv", lines);
+  JobSpec job = workshop.Job();
+  job.mutable_tokenizer()->set_vocab_size(32);
+  workshop.Export(workshop.Derived(job), "one-type");
+  job.mutable_data()->add_pair("question");
+  const DerivedJob derived = workshop.Derived(job);
+  const auto config = model::ParseModelConfig(derived.plan.model_config());
+  CHECK(config->type_vocab_size == 2);
+  CHECK(derived.plan.cut_examples() == 40);
+  const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), {32, 2});
+  REQUIRE(dataset.ok());
+  CHECK(dataset->largest_type() == 1);
+  workshop.Export(derived, "pairs");
+  const auto device = kernels::CpuDevice::Create({}).value();
+  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "pairs", device.get());
+  REQUIRE(loaded.ok());
+  const auto values = [&](const char* text, const char* pair) {
+    return (*loaded)->Predict(text, pair)->prediction.values;
+  };
+  CHECK(values("red", "old") != values("old", "red"));
+
+  JobSpec from = workshop.JobFrom("one-type");
+  from.mutable_data()->add_pair("question");
+  CHECK_THAT(std::string(workshop.Derive(from).status().message()),
+             Contains("data.pair: the tokenizer marks the two texts") && Contains("one type only"));
+  job.mutable_model()->set_family(MODEL_FAMILY_DISTILBERT);
+  const DerivedJob untyped = workshop.Derived(job);
+  CHECK(tasks::ParseDataset(untyped.artifacts.at("dataset"), {32, 0})->largest_type() == 0);
 }
 
 TEST_CASE("A job starts from a model of any class, whose head it replaces; only a head of ours can be used") {
@@ -389,10 +425,10 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
     if (i < 50) long_text += "rain ";
     longer_text += "rain ";
   }
-  CHECK(model->Predict(long_text).prediction.values == model->Predict(longer_text).prediction.values);
-  CHECK(cut->Predict(long_text).prediction.values == cut->Predict(longer_text).prediction.values);
-  CHECK(model->Predict(long_text).prediction.values != cut->Predict(long_text).prediction.values);
-  CHECK(model->Predict("rain").prediction.values == cut->Predict("rain").prediction.values);
+  CHECK(model->Predict(long_text)->prediction.values == model->Predict(longer_text)->prediction.values);
+  CHECK(cut->Predict(long_text)->prediction.values == cut->Predict(longer_text)->prediction.values);
+  CHECK(model->Predict(long_text)->prediction.values != cut->Predict(long_text)->prediction.values);
+  CHECK(model->Predict("rain")->prediction.values == cut->Predict("rain")->prediction.values);
 
   CompleteJob(&job);
   const auto all = model->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job.data());

@@ -202,7 +202,9 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
         "version?");
   }
   SHOAL_ASSIGN_OR_RETURN(const std::string bytes, ReadArtifact(&env, artifacts, kDatasetArtifact));
-  SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, config.vocab_size));
+  const tasks::TokenLimits limits = {static_cast<uint64_t>(config.vocab_size),
+                                     static_cast<uint64_t>(config.type_vocab_size)};
+  SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, limits));
   SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));
   return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));
 }
