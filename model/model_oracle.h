@@ -33,6 +33,7 @@ inline ModelConfig SmallConfig(NormPlacement norm, HeadType head,
   config.embedding_dropout_prob = config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0;
   config.labels = {"a", "b", "c"};
   if (HeadOf(head).labels == LabelCount::kOne) config.labels = {"number"};
+  if (HeadOf(head).labels == LabelCount::kNone) config.labels.clear();
   return config;
 }
 
@@ -41,7 +42,6 @@ inline ModelConfig SmallGpt2() {
   config.family = MODEL_FAMILY_GPT2;
   config.type_vocab_size = 0;
   config.pad_token_id = -1;
-  config.labels.clear();
   return config;
 }
 
@@ -148,6 +148,12 @@ class Oracle {
     const int32_t begin = examples.offsets[example], end = examples.offsets[example + 1];
     return layers_.TokenLoss(head, Hidden(examples, example),
                              absl::MakeConstSpan(examples.classes).subspan(begin, end - begin));
+  }
+
+  double HeadLoss(const MaskedLanguageModelHeadSpec& head, const Examples& examples, size_t example) const {
+    const int32_t begin = examples.offsets[example], end = examples.offsets[example + 1];
+    return layers_.MaskedLoss(head, Hidden(examples, example),
+                              absl::MakeConstSpan(examples.classes).subspan(begin, end - begin));
   }
 
   double HeadLoss(const ClassificationHeadSpec& head, const Examples& examples, size_t example) const {

@@ -104,7 +104,8 @@ void CheckAgainstOracle(const ModelConfig& config) {
 }
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: post-norm") {
-  for (HeadType head : {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS, HEAD_TYPE_TOKEN_CLASSES}) {
+  for (HeadType head : {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS, HEAD_TYPE_TOKEN_CLASSES,
+                        HEAD_TYPE_MASKED_TOKEN}) {
     CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_POST, head));
   }
 }
@@ -132,10 +133,12 @@ ModelConfig WithDropout(ModelConfig config) {
   return config;
 }
 
-// Encoders with a label for each example and for each token, a decoder, and an encoder with n-grams.
+// Encoders with a label for each example, for each token and for hidden tokens, a decoder, and an encoder
+// with n-grams.
 std::vector<ModelConfig> EachKind() {
   return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
-          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_TOKEN_CLASSES), SmallGpt2(), SmallEncoderNgrams()};
+          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_TOKEN_CLASSES),
+          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_MASKED_TOKEN), SmallGpt2(), SmallEncoderNgrams()};
 }
 
 double Norm(const std::vector<float>& a) {

@@ -37,6 +37,10 @@ class ParameterBuilder {
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in) { return Linear(name, out, in, {}); }
   // Maps of the same input, [out,in] each, that are computed as one: their weights, then their biases.
   LinearSpec JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out, int64_t in);
+  // Starts at 0; its name is just `name`.
+  VectorParameter Bias(absl::string_view name, int64_t size) {
+    return Vector(name, size, Initializer::ZEROS);
+  }
   NormSpec Norm(absl::string_view name, int64_t size, double epsilon);
 
   // The parameters that follow are the head's.

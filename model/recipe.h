@@ -112,7 +112,18 @@ struct TokenClassificationHeadSpec {
   LinearSpec labels;  // [L,C]
 };
 
-using HeadSpec = std::variant<ClassificationHeadSpec, LanguageModelHeadSpec, TokenClassificationHeadSpec>;
+// What a token was, for each token of the batch that has a label:
+// words(norm(activation(dense(x)))) + bias
+struct MaskedLanguageModelHeadSpec {
+  LinearSpec dense;  // [C,C]
+  kernels::Activation activation = kernels::Activation::kGelu;
+  NormSpec norm;
+  MatrixParameter words;  // [V,C]; tied: the embedding's
+  VectorParameter bias;   // [V]
+};
+
+using HeadSpec = std::variant<ClassificationHeadSpec, LanguageModelHeadSpec, MaskedLanguageModelHeadSpec,
+                              TokenClassificationHeadSpec>;
 
 struct Recipe {
   Parameters parameters;

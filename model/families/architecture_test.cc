@@ -121,9 +121,9 @@ TEST_CASE("A config.json without a class is of the family's first") {
 }
 
 TEST_CASE("A class that a family does not have is refused with those that it has, unless a job replaces it") {
-  const std::string text = R"({"model_type": "bert", "architectures": ["BertForMaskedLM"]})";
+  const std::string text = R"({"model_type": "bert", "architectures": ["BertForPreTraining"]})";
   CHECK_THAT(ErrorOf(ParseModelConfig(text).status()),
-             Contains("\"architectures\": a bert model of the class BertForMaskedLM") &&
+             Contains("\"architectures\": a bert model of the class BertForPreTraining") &&
                  Contains("expected BertForSequenceClassification"));
   ModelConfig config;
   const ParsedJson json = ParsedJson::parse(text);
@@ -132,7 +132,7 @@ TEST_CASE("A class that a family does not have is refused with those that it has
   const auto replaced = ParseModelConfig(text, HeadUse::kReplaced);
   INFO(replaced.status());
   CHECK(replaced.ok());
-  for (const char* list : {"7", "\"BertForMaskedLM\"", "[7]"}) {
+  for (const char* list : {"7", "\"BertForPreTraining\"", "[7]"}) {
     INFO(list);
     CHECK_THAT(
         ErrorOf(ParseModelConfig(absl::StrCat(R"({"model_type": "bert", "architectures": )", list, "}"))

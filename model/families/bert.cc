@@ -14,9 +14,15 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return AddClassificationHead(config, "bert.pooler.dense", "classifier", builder);
 }
 
+HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
+  return AddMaskedHead(config, body, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
+                       "cls.predictions.bias", builder);
+}
+
 constexpr Architecture kArchitectures[] = {
     {"BertForSequenceClassification", kSequenceHeads, SequenceHead},
     {"BertForTokenClassification", kTokenHeads, AddTokenHead},
+    {"BertForMaskedLM", kMaskedHeads, MaskedHead},
 };
 
 constexpr Family Make() {

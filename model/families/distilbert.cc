@@ -55,9 +55,14 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
+HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
+  return AddMaskedHead(config, body, "vocab_transform", "vocab_layer_norm", "vocab_projector.bias", builder);
+}
+
 constexpr Architecture kArchitectures[] = {
     {"DistilBertForSequenceClassification", kSequenceHeads, SequenceHead},
     {"DistilBertForTokenClassification", kTokenHeads, AddTokenHead},
+    {"DistilBertForMaskedLM", kMaskedHeads, MaskedHead},
 };
 
 constexpr Family Make() {

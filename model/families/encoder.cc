@@ -117,6 +117,17 @@ HeadSpec AddTokenHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
+MaskedLanguageModelHeadSpec AddMaskedHead(const ModelConfig& config, const Recipe& body, const char* dense,
+                                          const char* norm, const char* bias, ParameterBuilder* builder) {
+  MaskedLanguageModelHeadSpec head;
+  head.words = body.embedding.words;
+  head.bias = builder->Bias(bias, config.vocab_size);
+  head.dense = builder->Linear(dense, config.hidden_size, config.hidden_size);
+  head.activation = ActivationOf(config).op;
+  head.norm = builder->Norm(norm, config.hidden_size, config.layer_norm_eps);
+  return head;
+}
+
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder) {
   ClassificationHeadSpec head;

@@ -70,6 +70,11 @@ inline constexpr HeadType kSequenceHeads[] = {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER,
 inline constexpr HeadType kTokenHeads[] = {HEAD_TYPE_TOKEN_CLASSES};
 HeadSpec AddTokenHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder);
 
+// The head of ...ForMaskedLM, with the names of its parts.
+inline constexpr HeadType kMaskedHeads[] = {HEAD_TYPE_MASKED_TOKEN};
+MaskedLanguageModelHeadSpec AddMaskedHead(const ModelConfig& config, const Recipe& body, const char* dense,
+                                          const char* norm, const char* bias, ParameterBuilder* builder);
+
 // Adds the parameters of one of kSequenceHeads. The caller sets what differs from BERT's head.
 ClassificationHeadSpec AddClassificationHead(const ModelConfig& config, const char* dense, const char* labels,
                                              ParameterBuilder* builder);

@@ -21,13 +21,19 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
+HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
+  return AddMaskedHead(config, body, "lm_head.dense", "lm_head.layer_norm", "lm_head.bias", builder);
+}
+
 constexpr Architecture kArchitectures[] = {
     {"RobertaForSequenceClassification", kSequenceHeads, SequenceHead},
     {"RobertaForTokenClassification", kTokenHeads, AddTokenHead},
+    {"RobertaForMaskedLM", kMaskedHeads, MaskedHead},
 };
 constexpr Architecture kPreLayerNormArchitectures[] = {
     {"RobertaPreLayerNormForSequenceClassification", kSequenceHeads, SequenceHead},
     {"RobertaPreLayerNormForTokenClassification", kTokenHeads, AddTokenHead},
+    {"RobertaPreLayerNormForMaskedLM", kMaskedHeads, MaskedHead},
 };
 
 void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {

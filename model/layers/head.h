@@ -29,11 +29,7 @@ class Head {
 // `plan`: at the head's step.
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const ClassificationHeadSpec& spec);
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const TokenClassificationHeadSpec& spec);
-
-// Takes a fixed number of rows at a time: from their logits it computes the loss, then the logits' gradient
-// in place, then the gradients of the hidden rows and of the table. So memory for all logits is never needed.
-// Chunks add to the table's gradient in order, and each is a whole block in the definition of products
-// (kernels/gemm.h), so the bits are those of one product.
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec);
+std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const MaskedLanguageModelHeadSpec& spec);
 
 }  // namespace shoal::model

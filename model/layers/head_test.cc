@@ -103,6 +103,64 @@ TEST_CASE("A head for tokens gives the logits of labelled tokens, or of all in a
   CHECK(head->Evaluate(pass, harness.View(x), {}).rows == 0);  // no token has a label
 }
 
+MaskedLanguageModelHeadSpec MaskedSpec(LayerHarness* harness, kernels::Activation activation) {
+  MaskedLanguageModelHeadSpec spec;
+  spec.words = harness->builder.Matrix("words", kWords, kChannels);
+  spec.bias = harness->builder.Bias("bias", kWords);
+  spec.dense = harness->builder.Linear("dense", kChannels, kChannels);
+  spec.norm = harness->builder.Norm("norm", kChannels, 1e-5);
+  spec.activation = activation;
+  return spec;
+}
+
+void CheckMaskedHead(std::vector<int32_t> offsets, int32_t every, kernels::Activation activation) {
+  LayerHarness harness(std::move(offsets));
+  const MaskedLanguageModelHeadSpec spec = MaskedSpec(&harness, activation);
+  std::vector<int32_t> classes;
+  for (int32_t t = 0; t < harness.rows(); ++t) classes.push_back(t % every == 0 ? t % kWords : -1);
+  harness.batch().classes = classes;
+  const auto plain = [&](const Doubles& theta, const Doubles& x) {
+    return PlainLayers(theta).MaskedLoss(spec, x, classes);
+  };
+  CheckHead(harness, spec, plain, plain);
+}
+
+TEST_CASE("A head for hidden tokens, its loss and its gradients are those of float64") {
+  CheckMaskedHead({0, 4, 14, 15}, 3, kernels::Activation::kGelu);
+  CheckMaskedHead({0, 4, 14, 15}, 4, kernels::Activation::kGeluTanh);
+  CheckMaskedHead({0, 200, 600}, 1,
+                  kernels::Activation::kGelu);  // more rows than it has logits for at a time
+}
+
+TEST_CASE("A batch in which no token is hidden has no loss, and its gradients are zeros") {
+  LayerHarness harness;
+  const std::unique_ptr<Head> head = MakeHead(harness.plan, MaskedSpec(&harness, kernels::Activation::kGelu));
+  const std::vector<int32_t> classes(harness.rows(), -1);
+  harness.batch().classes = classes;
+  const Pass pass = harness.Start();
+  std::vector<float> x = harness.Random(kChannels, 14), d_x(x.size(), std::nanf(""));
+  const kernels::LossSum loss = head->Train(pass, harness.View(x), harness.View(d_x));
+  CHECK(loss.rows == 0);
+  CHECK(loss.loss == 0);
+  CHECK(d_x == std::vector<float>(x.size(), 0));
+  harness.CheckGradients(x, d_x, [](const Doubles&, const Doubles&) { return 0.0; });
+}
+
+TEST_CASE("A head for hidden tokens gives their logits, or those of all in a batch without labels") {
+  LayerHarness harness;
+  const std::unique_ptr<Head> head = MakeHead(harness.plan, MaskedSpec(&harness, kernels::Activation::kGelu));
+  Pass pass = harness.Start();
+  pass.training = false;
+  std::vector<float> x = harness.Random(kChannels, 14);
+  std::vector<float> all(harness.rows() * kWords), one(kWords);
+  CHECK(head->Evaluate(pass, harness.View(x), absl::MakeSpan(all)).rows == 0);
+  std::vector<int32_t> classes(harness.rows(), -1);
+  classes[2] = 1;
+  pass.batch.classes = classes;
+  CHECK(head->Evaluate(pass, harness.View(x), absl::MakeSpan(one)).rows == 1);
+  CHECK(one == std::vector<float>(all.begin() + 2 * kWords, all.begin() + 3 * kWords));
+}
+
 // The matrix is the head's own, not the word embeddings, whose gradient is added to in any case.
 void CheckLanguageModelHead(std::vector<int32_t> offsets) {
   LayerHarness harness(std::move(offsets));

@@ -151,14 +151,15 @@ class PlainLayers {
   // The loss of the tokens whose class is not negative; their rows are `x` [T,C].
   double TokenLoss(const TokenClassificationHeadSpec& spec, const Doubles& x,
                    absl::Span<const int32_t> classes) const {
-    const Doubles logits = Linear(spec.labels, x);
-    const int64_t labels = spec.labels.weight.rows;
-    double loss = 0;
-    for (size_t t = 0; t < classes.size(); ++t) {
-      const auto row = logits.begin() + static_cast<int64_t>(t) * labels;
-      if (classes[t] >= 0) loss += PlainCrossEntropy(Doubles(row, row + labels), classes[t]);
-    }
-    return loss;
+    return RowsLoss(Linear(spec.labels, x), spec.labels.weight.rows, classes);
+  }
+
+  // Likewise of the tokens that are hidden.
+  double MaskedLoss(const MaskedLanguageModelHeadSpec& spec, const Doubles& x,
+                    absl::Span<const int32_t> classes) const {
+    Doubles dense = Linear(spec.dense, x);
+    for (double& value : dense) value = PlainActivation(spec.activation, value);
+    return RowsLoss(Linear({spec.words, spec.bias}, Norm(spec.norm, dense)), spec.words.rows, classes);
   }
 
   // The logits of an example, without those of the n-grams.
@@ -191,6 +192,15 @@ class PlainLayers {
   }
 
  private:
+  static double RowsLoss(const Doubles& logits, int64_t columns, absl::Span<const int32_t> classes) {
+    double loss = 0;
+    for (size_t t = 0; t < classes.size(); ++t) {
+      const auto row = logits.begin() + static_cast<int64_t>(t) * columns;
+      if (classes[t] >= 0) loss += PlainCrossEntropy(Doubles(row, row + columns), classes[t]);
+    }
+    return loss;
+  }
+
   // The attention of query `q` over the first `keys` keys; `context` [C] out, for this head.
   static void Attend(const AttentionSpec& spec, const Doubles& qkv, int64_t head, int64_t q, int64_t keys,
                      double* context) {

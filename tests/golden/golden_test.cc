@@ -39,7 +39,8 @@ constexpr double kFloat32Noise = 1e-6;
 constexpr const char* kDumpsInTree[] = {"bert_sequence",       "bert_regression",
                                         "bert_multilabel",     "bert_token",
                                         "roberta_sequence",    "roberta_prelayernorm_sequence",
-                                        "distilbert_sequence", "gpt2_causal"};
+                                        "distilbert_sequence", "gpt2_causal",
+                                        "bert_mlm",            "distilbert_mlm"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.
@@ -338,7 +339,7 @@ std::vector<Dump> LargerDumps() {
   INFO("no dumps in " << folder);
   REQUIRE(!dumps.empty());
   for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "roberta_sequence",
-                               "distilbert_sequence", "gpt2_causal"}) {
+                               "distilbert_sequence", "gpt2_causal", "bert_mlm", "roberta_mlm"}) {
     const bool found = std::any_of(dumps.begin(), dumps.end(), [&](const Dump& dump) {
       return dump.folder == JoinPath(folder, required);
     });

@@ -39,6 +39,11 @@ DUMPS = {
                                        layer_norm_eps=1e-3), False),
     "bert_token": (transformers.BertForTokenClassification,
                    ENCODER | dict(num_labels=5, num_hidden_layers=1, layer_norm_eps=1e-3), False),
+    "bert_mlm": (transformers.BertForMaskedLM,
+                 ENCODER | dict(num_hidden_layers=1, layer_norm_eps=1e-3, hidden_act="gelu_new"), True),
+    "distilbert_mlm": (transformers.DistilBertForMaskedLM,
+                       dict(vocab_size=37, dim=18, n_heads=2, n_layers=1, hidden_dim=21, max_position_embeddings=21,
+                            dropout=0.0, attention_dropout=0.0), False),
     "roberta_prelayernorm_sequence": (transformers.RobertaPreLayerNormForSequenceClassification,
                                       ROBERTA | dict(num_labels=3), False),
     "roberta_sequence": (transformers.RobertaForSequenceClassification,
@@ -94,10 +99,10 @@ def make_inputs(config, head, with_types, rng):
         inputs["token_type_ids"] = types
     if head == "causal":
         inputs["labels"] = ids.masked_fill(mask == 0, -100)
-    elif head == "token":
+    elif head in ("token", "mlm"):
         # Without a label: padding, and every third token.
         labels = torch.arange(batch * longest).reshape(batch, longest)
-        inputs["labels"] = (labels % config.num_labels).masked_fill((mask == 0) | (labels % 3 == 0), -100)
+        inputs["labels"] = (labels % (config.num_labels if head == "token" else config.vocab_size)).masked_fill((mask == 0) | (labels % 3 == 0), -100)
     elif config.problem_type == "regression":
         inputs["labels"] = torch.tensor([[rng.uniform(-2, 2)] for _ in LENGTHS])
     elif config.problem_type == "multi_label_classification":
@@ -112,7 +117,7 @@ def loss_of(config, head, logits, labels):
     """The model's own loss, without the cast of a language model's logits to float32 in `transformers`."""
     if head == "causal":
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
-    if head == "token":
+    if head in ("token", "mlm"):
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
     if config.problem_type == "regression":
         return F.mse_loss(logits, labels.double())
