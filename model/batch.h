@@ -14,7 +14,7 @@ struct Batch {
   absl::Span<const int32_t>
       offsets;  // [B+1], increasing from 0 to N: example b is tokens [offsets[b], offsets[b+1])
   // The targets that the model's head needs (HeadInfo.target); the other is empty; in prediction both are.
-  absl::Span<const int32_t> classes;  // [B] with kClass, [N] with kTokenClasses
+  absl::Span<const int32_t> classes;  // [B] with kClass; [N] where tokens have classes
   absl::Span<const float> targets;    // [B, labels]
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }

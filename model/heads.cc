@@ -14,7 +14,7 @@ absl::Span<const HeadInfo> Heads() {
        LossKind::kSigmoidCrossEntropy, TargetKind::kNumbers, LabelCount::kOneOrMore},
       {HEAD_TYPE_TOKEN_CLASSES, "one label per word", "", LossKind::kCrossEntropy, TargetKind::kTokenClasses,
        LabelCount::kOneOrMore},
-      {HEAD_TYPE_MASKED_TOKEN, "masked tokens", "", LossKind::kCrossEntropy, TargetKind::kTokenClasses,
+      {HEAD_TYPE_MASKED_TOKEN, "hidden tokens", "", LossKind::kCrossEntropy, TargetKind::kHiddenTokens,
        LabelCount::kNone},
       {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, TargetKind::kNone,
        LabelCount::kNone},

@@ -40,9 +40,9 @@ class Model {
   using GroupFinal = absl::FunctionRef<void(int group)>;
 
   // Forward with dropout, loss, and backward through the head, so that logits need not be kept. `loss`: the
-  // sum over the rows that have a label: examples; with HEAD_TYPE_TOKEN_CLASSES tokens; with
-  // HEAD_TYPE_NEXT_TOKEN the tokens after the first of each example. Returns false when the pass was aborted;
-  // then the gradient is undefined.
+  // sum over the rows that have a label: examples; with HEAD_TYPE_TOKEN_CLASSES and
+  // HEAD_TYPE_MASKED_TOKEN tokens; with HEAD_TYPE_NEXT_TOKEN the tokens after the first of each example.
+  // Returns false when the pass was aborted; then the gradient is undefined.
   virtual bool Forward(const MicroBatch& step, WaitGroup wait_group, kernels::LossSum* loss) = 0;
 
   // Computes the rest of the gradient of the last Forward. Calls `group_final` for each group, the last one
@@ -51,8 +51,9 @@ class Model {
 
   // Forward without dropout; the loss is that of the logits. `logits` out: [B, labels]; with
   // HEAD_TYPE_TOKEN_CLASSES [R, labels] of the R tokens that have a label, or [N, labels] in a batch without
-  // targets; with HEAD_TYPE_NEXT_TOKEN [N, vocabulary]; empty when they are not wanted. Returns the loss if
-  // the batch has targets (otherwise `rows` is 0); `correct` only for heads with cross-entropy.
+  // targets; with HEAD_TYPE_MASKED_TOKEN likewise [R, vocabulary]; with HEAD_TYPE_NEXT_TOKEN [N, vocabulary];
+  // empty when they are not wanted. Returns the loss if the batch has targets (otherwise `rows` is 0);
+  // `correct` only for heads with cross-entropy.
   virtual kernels::LossSum Evaluate(const float* theta, const Batch& batch, absl::Span<float> logits) = 0;
 
   // The planned memory, without the kernels' scratch memory.

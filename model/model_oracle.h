@@ -83,7 +83,7 @@ struct Examples {
     const TargetKind target = HeadOf(config.head).target;
     if (target == TargetKind::kClass) {
       for (size_t e = 0; e < lengths.size(); ++e) classes.push_back(static_cast<int32_t>((e + 2) % 3));
-    } else if (target == TargetKind::kTokenClasses) {
+    } else if (HasTokenClasses(target)) {
       for (size_t t = 0; t < tokens.size(); ++t) classes.push_back(static_cast<int32_t>(t % 4) - 1);
     } else {
       for (size_t i = 0; i < lengths.size() * config.labels.size(); ++i)

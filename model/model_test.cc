@@ -284,7 +284,7 @@ TEST_CASE("A slot cut into micro-batches draws the same dropout masks") {
       const std::vector<int32_t> offsets = {0, examples.offsets[e + 1] - examples.offsets[e]};
       step.batch.tokens = absl::MakeConstSpan(examples.tokens).subspan(examples.offsets[e], offsets[1]);
       step.batch.offsets = offsets;
-      const bool of_tokens = HeadOf(config.head).target == TargetKind::kTokenClasses;
+      const bool of_tokens = HasTokenClasses(HeadOf(config.head).target);
       const size_t first = of_tokens ? static_cast<size_t>(examples.offsets[e]) : e;
       step.batch.classes = absl::MakeConstSpan(examples.classes)
                                .subspan(std::min(first, examples.classes.size()), of_tokens ? offsets[1] : 1);

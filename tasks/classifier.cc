@@ -26,7 +26,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
     return absl::UnimplementedError(absl::StrCat(
         folder,
         " is a language model, and Shoal does not generate text yet; expected a model with labels. "
-        "`transformers` loads it (GPT2LMHeadModel)"));
+        "`transformers` loads it (AutoModelForCausalLM)"));
   }
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
   SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, model::ReadMaxLength(env, folder, classifier->config_));
@@ -49,7 +49,11 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
 }
 
 std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSum* loss) {
-  std::vector<float> logits(LogitRows(task_->target_kind(), batch) * config_.labels.size());
+  const bool hides = task_->target_kind() == TargetKind::kHiddenTokens;
+  const int64_t rows = hides ? std::count(batch.classes.begin(), batch.classes.end(), 0)
+                             : LogitRows(task_->target_kind(), batch);
+  std::vector<float> logits(rows *
+                            (hides ? config_.vocab_size : static_cast<int64_t>(config_.labels.size())));
   *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
   return logits;
 }
@@ -75,12 +79,13 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
   task_->AppendTokens(example, encoder, max_length_, &part);
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   const std::vector<float> logits = LogitsOf(part);
-  Prediction prediction = task_->Predict({example, part, config_.labels, logits});
+  Prediction prediction = task_->Predict({example, part, config_.labels, logits, encoder});
   return OfText{example.text, std::move(prediction)};
 }
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
                                                           const DataSpec& data) {
+  if (config_.labels.empty()) return absl::InvalidArgumentError("the model has no labels to compare with");
   const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
   SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, data, *task_));
   SHOAL_ASSIGN_OR_RETURN(EncodedPart part,

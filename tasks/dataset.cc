@@ -11,8 +11,10 @@
 namespace shoal::tasks {
 namespace {
 
-// Without and with token types. 16 bytes each.
-constexpr absl::string_view kMagic = "shoal dataset 1\n", kMagicWithTypes = "shoal dataset 2\n";
+// The second one has more: token types, and what a task that hides tokens needs. 16 bytes each.
+constexpr absl::string_view kMagic = "shoal dataset 1\n", kMagicOfMore = "shoal dataset 2\n";
+
+bool HasMore(const Dataset& dataset) { return dataset.largest_type() > 0 || dataset.vocab_size > 0; }
 
 template <typename T>
 void AppendArray(const std::vector<T>& values, std::string* out) {
@@ -80,14 +82,15 @@ uint64_t Dataset::largest_type() const {
 }
 
 std::string SerializeDataset(const Dataset& dataset) {
-  const bool typed = dataset.largest_type() > 0;
-  std::string bytes(typed ? kMagicWithTypes : kMagic);
-  const std::vector<uint32_t> head = {static_cast<uint32_t>(dataset.task), dataset.labels};
+  const bool more = HasMore(dataset);
+  std::string bytes(more ? kMagicOfMore : kMagic);
+  std::vector<uint32_t> head = {static_cast<uint32_t>(dataset.task), dataset.labels};
+  if (more) head.insert(head.end(), {dataset.mask_token, dataset.vocab_size});
   AppendArray(head, &bytes);
   for (const EncodedPart& part : dataset.part) {
     AppendArray(part.offsets, &bytes);
     AppendArray(part.tokens, &bytes);
-    if (typed) AppendArray(part.types, &bytes);
+    if (more) AppendArray(part.types, &bytes);
     AppendArray(part.classes, &bytes);
     AppendArray(part.targets, &bytes);
   }
@@ -96,24 +99,30 @@ std::string SerializeDataset(const Dataset& dataset) {
 
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, const TokenLimits& limits) {
   const absl::string_view magic = bytes.substr(0, kMagic.size());
-  const bool typed = magic == kMagicWithTypes;
-  if (!typed && magic != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
+  const bool more = magic == kMagicOfMore;
+  if (!more && magic != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
   ArrayReader reader(bytes.substr(kMagic.size()));
   std::vector<uint32_t> head;
   Dataset dataset;
-  bool whole = reader.Read(&head) && head.size() == 2;
+  bool whole = reader.Read(&head) && head.size() == (more ? 4 : 2);
   if (whole) {
     dataset.task = static_cast<TaskType>(head[0]);
     dataset.labels = head[1];
+    if (more) dataset.mask_token = head[2];
+    if (more) dataset.vocab_size = head[3];
   }
   const Task* const task = FindTask(dataset.task);
   for (EncodedPart& part : dataset.part) {
     whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) &&
-            (!typed || reader.Read(&part.types)) && reader.Read(&part.classes) && reader.Read(&part.targets);
+            (!more || reader.Read(&part.types)) && reader.Read(&part.classes) && reader.Read(&part.targets);
   }
-  const bool canonical = !typed || dataset.largest_type() > 0;
+  const bool canonical = more == HasMore(dataset);
   if (!whole || !reader.at_end() || task == nullptr || !canonical)
     return absl::InvalidArgumentError("the dataset is truncated or damaged");
+  const bool hides = task->target_kind() == TargetKind::kHiddenTokens;
+  const uint32_t mask = dataset.mask_token, vocabulary = dataset.vocab_size;
+  if (hides ? mask >= vocabulary || vocabulary > limits.vocab_size : mask > 0 || vocabulary > 0)
+    return absl::InvalidArgumentError("the dataset is damaged: its vocabulary is not the model's");
   for (const EncodedPart& part : dataset.part)
     SHOAL_RETURN_IF_ERROR(CheckPart(part, task->target_kind(), dataset.labels, limits));
   return dataset;

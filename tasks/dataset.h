@@ -15,6 +15,9 @@ namespace shoal::tasks {
 struct Dataset {
   TaskType task = {};
   uint32_t labels = 0;
+  // Of a task that hides tokens (Masking); otherwise 0.
+  uint32_t mask_token = 0;
+  uint32_t vocab_size = 0;
   EncodedPart part[kNumParts];
 
   const EncodedPart& operator[](Part p) const { return part[static_cast<int>(p)]; }

@@ -63,6 +63,37 @@ TEST_CASE("Token types come back too, and must be types of the model; without an
   CHECK_FALSE(ParseDataset(SerializeDataset(dataset), {50, 3}).ok());
 }
 
+TEST_CASE("A data set whose tokens are hidden has a mask token and a vocabulary, and no other has") {
+  Dataset dataset;
+  dataset.task = TASK_MASKED_LANGUAGE_MODELLING;
+  dataset.vocab_size = 50;
+  dataset.mask_token = 4;
+  EncodedPart& part = dataset.part[0];
+  part.AppendTokens({2, 9, 9, 3});
+  part.classes = {-1, 0, 0, -1};
+  const auto parse = [](const Dataset& of) { return ParseDataset(SerializeDataset(of), {50, 1}); };
+  const auto read = parse(dataset);
+  REQUIRE(read.ok());
+  CHECK(read->vocab_size == 50);
+  CHECK(read->mask_token == 4);
+  CHECK(read->part[0].classes == part.classes);
+  const auto refuses = [&](uint32_t mask, uint32_t vocabulary, TaskType task) {
+    Dataset bad = dataset;
+    bad.mask_token = mask;
+    bad.vocab_size = vocabulary;
+    bad.task = task;
+    if (task == TASK_CAUSAL_LANGUAGE_MODELLING) bad.part[0].classes.clear();
+    return !parse(bad).ok();
+  };
+  CHECK(refuses(50, 50, TASK_MASKED_LANGUAGE_MODELLING));
+  CHECK(refuses(4, 51, TASK_MASKED_LANGUAGE_MODELLING));
+  CHECK(refuses(0, 0, TASK_MASKED_LANGUAGE_MODELLING));
+  CHECK(refuses(4, 50, TASK_CAUSAL_LANGUAGE_MODELLING));
+  CHECK_FALSE(refuses(0, 0, TASK_CAUSAL_LANGUAGE_MODELLING));
+  part.classes = {-1, 0, 4, -1};  // a word that no token of the part can have
+  CHECK_FALSE(parse(dataset).ok());
+}
+
 TEST_CASE("Damaged bytes, and tokens or labels that are out of range, are errors") {
   const std::string bytes = SerializeDataset(Three());
   for (size_t size = 0; size < bytes.size(); size += 8)

@@ -62,7 +62,8 @@ absl::StatusOr<EncodedPart> EncodeExamples(const ExampleSet& set, const model::T
   return part;
 }
 
-model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples) {
+model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint64_t> examples,
+                                 const Masking* masking) {
   tokens_.clear();
   types_.clear();
   offsets_.assign(1, 0);
@@ -74,6 +75,10 @@ model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint6
       AppendRange(part.types, part.offsets[example], part.offsets[example + 1], &types_);
     offsets_.push_back(static_cast<int32_t>(tokens_.size()));
     AddTargets(part, example);
+    if (masking != nullptr) {
+      HideTokens(*masking, example, absl::MakeSpan(tokens_).last(part.length(example)),
+                 absl::MakeSpan(classes_).last(part.length(example)));
+    }
   }
   model::Batch batch;
   batch.tokens = tokens_;
@@ -85,7 +90,7 @@ model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint6
 }
 
 void BatchBuffer::AddTargets(const EncodedPart& part, uint64_t example) {
-  if (!part.classes.empty() && kind_ == TargetKind::kTokenClasses) {
+  if (!part.classes.empty() && HasTokenClasses(kind_)) {
     AppendRange(part.classes, part.offsets[example], part.offsets[example + 1], &classes_);
   } else if (!part.classes.empty()) {
     classes_.push_back(part.classes[example]);
@@ -94,7 +99,7 @@ void BatchBuffer::AddTargets(const EncodedPart& part, uint64_t example) {
 }
 
 int64_t LogitRows(TargetKind kind, const model::Batch& batch) {
-  if (kind == TargetKind::kNone) return 0;
+  if (kind == TargetKind::kNone || kind == TargetKind::kHiddenTokens) return 0;
   if (kind != TargetKind::kTokenClasses) return batch.example_count();
   return std::count_if(batch.classes.begin(), batch.classes.end(), [](int32_t label) { return label >= 0; });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "model/tokenizer/words.h"
 #include "tasks/data/example.h"
 #include "tasks/encoded_part.h"
+#include "tasks/masking.h"
 #include "tasks/task.h"
 
 namespace shoal::tasks {
@@ -41,6 +43,11 @@ class TokenizerEncoder final : public TextEncoder {
   Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const override {
     return tokenizer_.EncodeWords(text, words);
   }
+  std::string Decode(absl::Span<const uint32_t> ids) const override { return tokenizer_.Decode(ids); }
+  std::optional<uint32_t> mask_token() const override {
+    const model::SpecialTokens& special = tokenizer_.special();
+    return special.mask == special.unk ? std::nullopt : std::optional<uint32_t>(special.mask);
+  }
   std::vector<TextSpan> SplitWords(absl::string_view text) const override { return model::SplitWords(text); }
 
  private:
@@ -52,8 +59,10 @@ class BatchBuffer {
  public:
   BatchBuffer(TargetKind kind, uint64_t labels) : kind_(kind), labels_(labels) {}
 
-  // `part` has targets of this kind and number of labels, or none.
-  model::Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples);
+  // `part` has targets of this kind and number of labels, or none. With kHiddenTokens `masking` says which
+  // are hidden.
+  model::Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples,
+                      const Masking* masking = nullptr);
 
  private:
   void AddTargets(const EncodedPart& part, uint64_t example);
@@ -64,7 +73,7 @@ class BatchBuffer {
   std::vector<float> targets_;
 };
 
-// The number of rows of logits that Model::Evaluate returns for a batch with targets of this kind.
+// The number of rows of logits that a task with targets of this kind needs of a batch.
 int64_t LogitRows(TargetKind kind, const model::Batch& batch);
 
 }  // namespace shoal::tasks

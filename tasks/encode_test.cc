@@ -57,7 +57,8 @@ TEST_CASE("A task gives the model the targets that the task's head takes") {
     INFO(TaskType_Name(task->type()));
     const model::HeadInfo& head = model::HeadOf(task->head());
     CHECK(head.target == task->target_kind());
-    CHECK((head.labels == model::LabelCount::kNone) == (head.target == TargetKind::kNone));
+    const bool of_text = head.target == TargetKind::kNone || head.target == TargetKind::kHiddenTokens;
+    CHECK((head.labels == model::LabelCount::kNone) == of_text);
   }
 }
 
@@ -141,6 +142,33 @@ TEST_CASE("A pair of texts is one example whose second text has tokens of anothe
              Catch::Matchers::Contains("the model has one type only"));
   CHECK(FitTypes(0, &*part).ok());  // it distinguishes the texts by the tokens between them
   CHECK(part->types.empty());
+}
+
+TEST_CASE("A text for hidden tokens is cut into windows, in which the tokens of words are numbered") {
+  ExampleSet set;
+  set.files = {"a.txt"};
+  set.examples.resize(1);
+  set.examples[0].text = "ab c, de";
+  const auto tokenizer = model::MakeByteTokenizer();
+  JobSpec spec;
+  spec.set_task(TASK_MASKED_LANGUAGE_MODELLING);
+  const auto part = EncodeExamples(set, *tokenizer, 5, TaskOf(spec), {});
+  REQUIRE(part.ok());
+  CHECK(part->tokens == std::vector<int32_t>{'a', 'b', 'c', ',', 256, 'd', 'e', 256});
+  CHECK(part->offsets == std::vector<uint64_t>{0, 5, 8});
+  CHECK(part->classes == std::vector<int32_t>{0, 0, 1, 2, -1, 0, 0, -1});
+  CHECK(part->cut == 0);
+  CHECK(HasTargets(*part, TargetKind::kHiddenTokens, 0));
+  BatchBuffer buffer(TargetKind::kHiddenTokens, 0);
+  Masking masking = {1, true, 99, 100, 7};
+  const model::Batch batch = buffer.Gather(*part, {1, 0}, &masking);
+  CHECK(std::vector<int32_t>(batch.classes.begin(), batch.classes.end()) ==
+        std::vector<int32_t>{'d', 'e', -1, 'a', 'b', 'c', ',', -1});
+  CHECK(LogitRows(TargetKind::kHiddenTokens, batch) == 0);
+  masking.rate = 0;
+  const model::Batch none = buffer.Gather(*part, {1}, &masking);
+  CHECK(std::vector<int32_t>(none.tokens.begin(), none.tokens.end()) == std::vector<int32_t>{'d', 'e', 256});
+  CHECK(std::vector<int32_t>(none.classes.begin(), none.classes.end()) == std::vector<int32_t>(3, -1));
 }
 
 }  // namespace

@@ -45,13 +45,14 @@ bool HasTypes(const EncodedPart& part, uint64_t token_types) {
 }
 
 bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels) {
-  const uint64_t classes = kind == TargetKind::kClass          ? part.size()
-                           : kind == TargetKind::kTokenClasses ? part.tokens.size()
-                                                               : 0;
+  const uint64_t classes = kind == TargetKind::kClass ? part.size()
+                           : HasTokenClasses(kind)    ? part.tokens.size()
+                                                      : 0;
   const uint64_t targets = kind == TargetKind::kNumbers ? part.size() * labels : 0;
   if (part.classes.size() != classes || part.targets.size() != targets) return false;
   return std::all_of(part.classes.begin(), part.classes.end(), [&](int32_t label) {
-    return label < 0 ? kind == TargetKind::kTokenClasses : static_cast<uint64_t>(label) < labels;
+    const uint64_t classes_of = kind == TargetKind::kHiddenTokens ? part.tokens.size() : labels;
+    return label < 0 ? HasTokenClasses(kind) : static_cast<uint64_t>(label) < classes_of;
   });
 }
 

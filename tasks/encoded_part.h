@@ -15,7 +15,7 @@ struct EncodedPart {
   std::vector<uint64_t> offsets = {0};  // [E+1]: example e is tokens [offsets[e], offsets[e+1])
   std::vector<int32_t> tokens;          // [N]
   std::vector<int32_t> types;           // [N]: token types; empty: all are 0
-  std::vector<int32_t> classes;         // for kClass and kTokenClasses; otherwise empty
+  std::vector<int32_t> classes;         // for kClass and where tokens have classes; otherwise empty
   std::vector<float> targets;           // for kNumbers; otherwise empty
   // With kTokenClasses: the word (Example.words) of each class that is not negative, since the caller of
   // AppendTokens last cleared it. Not part of a dataset.

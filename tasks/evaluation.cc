@@ -13,6 +13,7 @@ void CountBatch(const Task& task, absl::Span<const std::string> labels, const mo
   outcome.targets = batch.targets;
   outcome.loss = loss.loss;
   outcome.loss_rows = loss.rows;
+  outcome.correct = loss.correct;
   task.Count(outcome, statistics);
 }
 

@@ -9,11 +9,12 @@ namespace shoal::tasks {
 
 // Each is in its own file.
 const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling(),
-    &TokenClassification();
+    &TokenClassification(), &MaskedLanguageModelling();
 
 absl::Span<const Task* const> Tasks() {
-  static const Task* const kTasks[] = {&TextClassification(), &TextRegression(), &MultilabelClassification(),
-                                       &CausalLanguageModelling(), &TokenClassification()};
+  static const Task* const kTasks[] = {&TextClassification(),       &TextRegression(),
+                                       &MultilabelClassification(), &CausalLanguageModelling(),
+                                       &TokenClassification(),      &MaskedLanguageModelling()};
   return kTasks;
 }
 

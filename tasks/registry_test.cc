@@ -24,6 +24,8 @@ class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {7}; }
   Encoding EncodePair(absl::string_view, absl::string_view, size_t) const override { return {}; }
+  std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
+  std::optional<uint32_t> mask_token() const override { return std::nullopt; }
   std::vector<TextSpan> SplitWords(absl::string_view) const override { return {{0, 1}}; }
   Encoding EncodeWords(absl::string_view, absl::Span<const TextSpan>) const override {
     Encoding encoding;
@@ -105,7 +107,8 @@ TEST_CASE("A metric of another task, or of none, has no value") {
 Prediction Predicted(TaskType task, const std::vector<float>& logits) {
   const Example example;
   const EncodedPart part;
-  return FindTask(task)->Predict({example, part, std::vector<std::string>(logits.size()), logits});
+  return FindTask(task)->Predict(
+      {example, part, std::vector<std::string>(logits.size()), logits, OneToken()});
 }
 
 TEST_CASE("Values of the labels are probabilities, or the number itself") {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,13 @@ struct EncodedExample {
 class TextEncoder {
  public:
   virtual ~TextEncoder() = default;
-  // These three are those of model::Tokenizer.
+  // These four are those of model::Tokenizer.
   virtual std::vector<uint32_t> Encode(absl::string_view text, size_t max_tokens) const = 0;
   virtual Encoding EncodePair(absl::string_view text, absl::string_view pair, size_t max_tokens) const = 0;
   virtual Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const = 0;
+  virtual std::string Decode(absl::Span<const uint32_t> ids) const = 0;
+  // The token that hides another one, also in texts to predict from; nullopt: the vocabulary has none.
+  virtual std::optional<uint32_t> mask_token() const = 0;
   // As in model/tokenizer/words.h.
   virtual std::vector<TextSpan> SplitWords(absl::string_view text) const = 0;
 };
@@ -56,7 +60,9 @@ struct Prediction {
   std::vector<float> values;  // for each label a probability, or the number itself; empty where parts of the
                               // text have labels
   size_t chosen = 0;          // how many of the labels, those of the largest values, are predicted
-  std::vector<LabelledSpan> spans;  // the parts that are predicted to have a label, in order
+  // The parts that are predicted to have a label, in order; with several predictions for a part, the most
+  // probable one first.
+  std::vector<LabelledSpan> spans;
 };
 
 // What a prediction is made from.   L: labels, R: rows of logits, as in Outcome
@@ -64,7 +70,8 @@ struct PredictionInput {
   const Example& example;                // of Task::ExampleOf
   const EncodedPart& part;               // of Task::AppendTokens alone
   absl::Span<const std::string> labels;  // [L]
-  absl::Span<const float> logits;        // [R,L] of all examples of `part`
+  absl::Span<const float> logits;        // [R,L] of all examples of `part`; with kHiddenTokens [R,vocabulary]
+  const TextEncoder& encoder;
 };
 
 // A model's output for a batch.   B: examples, N: tokens, L: labels
@@ -72,11 +79,12 @@ struct PredictionInput {
 struct Outcome {
   absl::Span<const std::string> labels;  // [L]: those of LabelsOf
   absl::Span<const int32_t> offsets;     // [B+1]: example b is tokens [offsets[b], offsets[b+1])
-  absl::Span<const float> logits;        // [R,L]; empty with kNone
-  absl::Span<const int32_t> classes;     // [B] with kClass, [N] with kTokenClasses
+  absl::Span<const float> logits;        // [R,L]; empty with kNone and kHiddenTokens
+  absl::Span<const int32_t> classes;     // [B] with kClass; [N] where tokens have classes
   absl::Span<const float> targets;       // [B,L] with kNumbers
   double loss = 0;                       // sum over loss_rows
   int64_t loss_rows = 0;
+  int64_t correct = 0;  // of these, whose largest logit is the target's (cross-entropy only)
 
   int64_t examples() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };

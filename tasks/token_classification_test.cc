@@ -163,7 +163,7 @@ TEST_CASE("What is predicted of words is told with its place in the text, whatev
   const std::vector<int32_t> predicted = {4, 1, 3, 4, 0, 4, 4};
   std::vector<float> logits(predicted.size() * kLabels.size());
   for (size_t word = 0; word < predicted.size(); ++word) logits[word * kLabels.size() + predicted[word]] = 10;
-  const auto spans = TokenTask().Predict({example, part, kLabels, logits}).spans;
+  const auto spans = TokenTask().Predict({example, part, kLabels, logits, encoder}).spans;
   REQUIRE(spans.size() == 2);
   CHECK(spans[0].label == "PER");
   CHECK(spans[0].place == TextSpan{1, 13});
@@ -188,6 +188,8 @@ class CharacterEncoder final : public TextEncoder {
     encoding.Append(2, 0, {}, TokenSource::kTemplate);
     return encoding;
   }
+  std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
+  std::optional<uint32_t> mask_token() const override { return std::nullopt; }
   std::vector<TextSpan> SplitWords(absl::string_view text) const override { return model::SplitWords(text); }
 };
 

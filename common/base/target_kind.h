@@ -9,12 +9,18 @@ enum class TargetKind {
   kNone,          // it predicts the example's own tokens
   kClass,         // [E]: one of the labels
   kTokenClasses,  // [N]: one of the labels for each token; negative: none for this token
+  kHiddenTokens,  // [N]: in a batch what a hidden token was, in a data set the word of each token, since
+                  // tokens are hidden anew in each round (tasks/masking.h); negative: it is not, or never,
+                  // hidden
   kNumbers,       // [E,L]: a number for each label
 };
 
-// Whether the loss is a sum over tokens, of which an example has any number; otherwise over the examples.
-inline bool IsPerToken(TargetKind kind) {
-  return kind == TargetKind::kNone || kind == TargetKind::kTokenClasses;
+// Whether there is a class for each token.
+inline bool HasTokenClasses(TargetKind kind) {
+  return kind == TargetKind::kTokenClasses || kind == TargetKind::kHiddenTokens;
 }
+
+// Whether the loss is a sum over tokens, of which an example has any number; otherwise over the examples.
+inline bool IsPerToken(TargetKind kind) { return kind == TargetKind::kNone || HasTokenClasses(kind); }
 
 }  // namespace shoal

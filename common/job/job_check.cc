@@ -168,6 +168,12 @@ void CheckColumnNumbers(const DataSpec& data, Problems* problems) {
   if (data.has_label()) check("data.label", data.label());
 }
 
+void CheckMasking(const JobSpec& job, Problems* problems) {
+  problems->AddIf(job.has_masking() && !RuleOf(job.task()).hides_tokens(), "masking",
+                  "has no effect with task ", Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return other.hides_tokens(); }));
+}
+
 void CheckData(const JobSpec& job, Problems* problems) {
   const DataSpec& data = job.data();
   CheckFiles(job, problems);
@@ -315,6 +321,7 @@ std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   if (!TaskType_IsValid(job.task())) return problems.Take();  // all other checks depend on it
   CheckName(job, &problems);
   CheckData(job, &problems);
+  CheckMasking(job, &problems);
   CheckModel(job, &problems);
   CheckTask(job, &problems);
   CheckTrain(job, &problems);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/job/data_files.h"
+#include "common/job/job_rules.h"
 #include "common/job/rule_defaults.h"
 
 namespace shoal {
@@ -60,6 +61,7 @@ void CompleteJob(JobSpec* job) {
   FillDefaults(job);
   FillRuleDefaults(job);
   CompleteData(job->mutable_data());
+  if (RuleOf(job->task()).hides_tokens()) FillDefaults(job->mutable_masking());
   CompleteTokenizer(job->mutable_tokenizer());
   ModelSpec* model = job->mutable_model();
   if (!model->has_from()) CompleteShape(model);

@@ -218,6 +218,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_data()->add_pair("other");
          j->mutable_data()->set_label("other");
        }},
+      {"masking: has no effect with task text-classification; only with masked-language-modelling",
+       [](JobSpec* j) { j->mutable_masking()->set_rate(0.5); }},
       {"data.pair: has no effect with task token-classification; only with text-classification",
        [](JobSpec* j) {
          j->set_task(TASK_TOKEN_CLASSIFICATION);

@@ -52,6 +52,17 @@ TEST_CASE("A worker killed in the middle changes nothing", "[same bits]") {
   CheckSameBits(cluster.WaitForEnd(job), kPrecision);
 }
 
+TEST_CASE("Nor does it in a job for words, for hidden tokens or for pairs of texts", "[same bits]") {
+  const std::string file =
+      GENERATE("configs/jobs/tiny-ner.yaml", "configs/jobs/tiny-mlm.yaml", "configs/jobs/tiny-pairs.yaml");
+  const std::vector<std::string> job_of = {file, kPrecision[0]};
+  TestCluster cluster({2, 2, 1});
+  const JobId job = cluster.Submit(job_of);
+  cluster.WaitForRound(job, 100);
+  cluster.Signal("worker-1", SIGKILL);
+  CheckSameBits(cluster.WaitForEnd(job), job_of);
+}
+
 TEST_CASE("A worker frozen in the middle, and woken when its slots are given away, changes nothing",
           "[same bits]") {
   TestCluster cluster({2, 2, 1});

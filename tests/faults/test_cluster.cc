@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -66,9 +67,11 @@ JobId TestCluster::Submit(const std::vector<std::string>& assignments, const std
   std::vector<std::string> all = kJob;
   all.push_back(absl::StrCat("cluster.min_servers=", shape_.servers));
   all.push_back(absl::StrCat("cluster.min_workers=", shape_.workers));
-  all.insert(all.end(), assignments.begin(), assignments.end());
+  const bool names_file = !assignments.empty() && absl::EndsWith(assignments[0], ".yaml");
+  const std::string file = names_file ? assignments[0] : "configs/jobs/tiny.yaml";
+  all.insert(all.end(), assignments.begin() + (names_file ? 1 : 0), assignments.end());
   SubmitJobRequest request;
-  *request.mutable_spec() = Value(tools::ReadJobFile(PosixEnv(), "configs/jobs/tiny.yaml", all));
+  *request.mutable_spec() = Value(tools::ReadJobFile(PosixEnv(), file, all));
   request.set_resume_from(resume_from);
   return Value(client_->Submit(request));
 }

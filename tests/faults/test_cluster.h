@@ -29,7 +29,8 @@ class TestCluster {
   tools::SchedulerClient& client() { return *client_; }
   std::string folder() const { return dir_.path(); }
 
-  // Submits configs/jobs/tiny.yaml, made longer, with `assignments` applied. The job waits for all nodes of
+  // Submits configs/jobs/tiny.yaml, or the job file that `assignments` begins with, made longer, with the
+  // (other) assignments applied. The job waits for all nodes of
   // the shape. Its result is the last version: a best one from before a fault would prove nothing about the
   // fault.
   JobId Submit(const std::vector<std::string>& assignments = {}, const std::string& resume_from = "");

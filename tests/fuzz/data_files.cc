@@ -75,6 +75,8 @@ class OneToken final : public TextEncoder {
     for (const TextSpan& word : words) encoding.Append(0, 0, word, TokenSource::kFirst);
     return encoding;
   }
+  std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
+  std::optional<uint32_t> mask_token() const override { return std::nullopt; }
   std::vector<TextSpan> SplitWords(absl::string_view) const override { return {}; }
 };
 

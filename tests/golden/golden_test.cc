@@ -36,11 +36,11 @@ constexpr double kFloat32Noise = 1e-6;
 
 // The dumps in the tree that this test reads. Every one must exist; folders that are not listed (for future
 // families) are ignored.
-constexpr const char* kDumpsInTree[] = {"bert_sequence",       "bert_regression",
-                                        "bert_multilabel",     "bert_token",
-                                        "roberta_sequence",    "roberta_prelayernorm_sequence",
-                                        "distilbert_sequence", "gpt2_causal",
-                                        "bert_mlm",            "distilbert_mlm"};
+constexpr const char* kDumpsInTree[] = {
+    "bert_sequence",       "bert_regression",  "bert_multilabel",
+    "bert_token",          "roberta_sequence", "roberta_prelayernorm_sequence",
+    "distilbert_sequence", "gpt2_causal",      "bert_mlm",
+    "distilbert_mlm"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.
@@ -96,7 +96,7 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
   const TargetKind target = model::HeadOf(head).target;
   if (target == TargetKind::kNone) {
     batch.logit_places = places;
-  } else if (target == TargetKind::kTokenClasses) {
+  } else if (HasTokenClasses(target)) {
     const std::vector<int64_t> labels = ReadIntegers(file, "labels");
     for (uint64_t place : places) {
       batch.classes.push_back(static_cast<int32_t>(labels[place]));

@@ -31,6 +31,7 @@ namespace {
 // Of files whose columns have names, unless flags say others.
 constexpr char kTextColumn[] = "text";
 constexpr char kLabelColumn[] = "label";
+constexpr size_t kShownTokens = 5;  // of those that a hidden one may be, without --top
 
 struct ModelFlags {
   std::string model;
@@ -155,7 +156,12 @@ void PrintSpans(const ModelFlags& flags, const std::string& text,
                 const std::vector<tasks::LabelledSpan>& spans) {
   const std::vector<size_t> at = CharactersOf(text);
   Json json = {{"text", text}, {"spans", Json::array()}};
-  for (const tasks::LabelledSpan& span : spans) {
+  const size_t most = flags.top > 0 ? flags.top : kShownTokens;
+  size_t of_place = 0;  // predictions of the same place before this one
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const tasks::LabelledSpan& span = spans[i];
+    of_place = i > 0 && span.place == spans[i - 1].place ? of_place + 1 : 0;
+    if (of_place >= most) continue;
     const size_t begin = at[span.place.begin];
     const std::string part = text.substr(begin, at[span.place.end] - begin);
     json["spans"].push_back({{"label", span.label},
@@ -203,7 +209,7 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, 
     PrintLabels(flags, classifier->config().labels, text, pair, of.prediction);
     return absl::OkStatus();
   }
-  if (flags.top > 0) {
+  if (flags.top > 0 && !RuleOf(classifier->task().type()).hides_tokens()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--top: ", flags.model, " labels parts of a text, and all that it finds are shown"));
   }
@@ -271,14 +277,16 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
   }
   {
     const auto flags = std::make_shared<ModelFlags>();
-    CLI::App* const command = app->add_subcommand("predict", "Predict labels for texts");
+    CLI::App* const command =
+        app->add_subcommand("predict", "Predict labels for texts, or what [MASK] stands for");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
     command->add_flag("--pairs", flags->pairs,
                       "The texts are pairs: two and two, or two with a tab between them on each line");
-    AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
-                    "How many labels to show of a text (default: those that are predicted)");
+    AddNumberOption(
+        command, "--top", &flags->top, 1, 1'000'000,
+        "How many labels to show of a text, or tokens of a [MASK] (default: those that are predicted, 5)");
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
     command->footer(
         "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "

@@ -213,6 +213,15 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   tasks::Dataset dataset;
   dataset.task = spec.task();
   dataset.labels = static_cast<uint32_t>(labels.size());
+  if (task.target_kind() == TargetKind::kHiddenTokens) {
+    const std::optional<uint32_t> mask = tasks::TokenizerEncoder(*tokenizer).mask_token();
+    if (!mask) {
+      return absl::InvalidArgumentError(
+          "tokenizer: has no token to hide others with, such as [MASK] or <mask>");
+    }
+    dataset.mask_token = *mask;
+    dataset.vocab_size = tokenizer->vocab_size();
+  }
   for (int i = 0; i < tasks::kNumParts; ++i) {
     SHOAL_ASSIGN_OR_RETURN(dataset.part[i], tasks::EncodeExamples(parts.part[i], *tokenizer, max_length, task,
                                                                   labels, progress, pool));

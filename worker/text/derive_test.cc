@@ -262,6 +262,49 @@ TEST_CASE("Pairs of texts need a model with two types of tokens, or with none") 
   CHECK(tasks::ParseDataset(untyped.artifacts.at("dataset"), {32, 0})->largest_type() == 0);
 }
 
+TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hide others with") {
+  Workshop workshop;
+  std::string text;
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&text, "red rose in the rain, old oak on the hill.\n");
+  workshop.Write("data.txt", text);
+  JobSpec job = workshop.Job();
+  job.set_task(TASK_MASKED_LANGUAGE_MODELLING);
+  job.clear_data();
+  job.mutable_data()->add_train_files(workshop.dir() / "data.txt");
+  const DerivedJob derived = workshop.Derived(job);
+  const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), {kVocabulary, 1});
+  REQUIRE(dataset.ok());
+  CHECK(dataset->mask_token == 4);
+  CHECK(dataset->vocab_size == kVocabulary);
+  CHECK(dataset->longest() == 12);
+  const auto config = model::ParseModelConfig(derived.plan.model_config());
+  CHECK(config->head == HEAD_TYPE_MASKED_TOKEN);
+  workshop.Export(derived, "masked");
+  const auto device = kernels::CpuDevice::Create({}).value();
+  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "masked", device.get());
+  REQUIRE(loaded.ok());
+  const auto predicted =
+      (*loaded)->Predict("red \u00e4 [MASK] in the [MASK] and much too long to fit [MASK]");
+  REQUIRE(predicted.ok());
+  const auto& spans = predicted->prediction.spans;
+  REQUIRE(spans.size() == 2 * kVocabulary);  // the third one is cut off
+  CHECK(spans[0].place == TextSpan{6, 12});
+  CHECK(spans[kVocabulary].place == TextSpan{20, 26});
+  for (size_t i = 1; i < kVocabulary; ++i) CHECK(spans[i].score <= spans[i - 1].score);
+  CHECK((*loaded)->Predict("nothing hidden")->prediction.spans.empty());
+
+  JobSpec from = workshop.JobFrom("masked");
+  from.set_task(TASK_MASKED_LANGUAGE_MODELLING);
+  *from.mutable_data() = job.data();
+  const DerivedJob again = workshop.Derived(from);
+  CHECK_THAT(again.plan.notes(0), Contains("tensors of the model"));
+  CHECK(again.plan.notes_size() == 1);  // no new head, nothing ignored
+  workshop.Write("maskless/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nred\nrose\n");
+  from.mutable_tokenizer()->set_path(workshop.dir() / "maskless");
+  CHECK_THAT(std::string(workshop.Derive(from).status().message()),
+             Contains("tokenizer: has no token to hide others with"));
+}
+
 TEST_CASE("A job starts from a model of any class, whose head it replaces; only a head of ours can be used") {
   Workshop workshop;
   workshop.Export(workshop.Derived(workshop.Job()), "model");

@@ -26,6 +26,7 @@ namespace shoal::worker {
 namespace {
 
 using tasks::Dataset;
+using tasks::Masking;
 using tasks::Part;
 
 class TextProgram : public Program {
@@ -54,11 +55,12 @@ class TextProgram : public Program {
     step.theta = task.theta;
     step.gradient = task.gradient;
     step.dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
+    const Masking* const masking = MaskingOf("masking", {task.round.value()});
     ContributionStats stats;
     const uint64_t pieces = std::min<uint64_t>(spec_.train().micro_batches(), examples.size());
     for (uint64_t piece = 0; piece < pieces; ++piece) {
       const bool last = piece + 1 == pieces;
-      step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces));
+      step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), masking);
       step.accumulate = piece > 0;
       kernels::LossSum loss;
       if (!model_->Forward(
@@ -87,7 +89,8 @@ class TextProgram : public Program {
     EvaluationStatistics statistics;
     for (uint64_t begin = 0; begin < examples.size(); begin += micro_examples_) {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
-      const model::Batch batch = buffer_.Gather(part, piece);
+      // The same tokens in each evaluation, so that versions can be compared.
+      const model::Batch batch = buffer_.Gather(part, piece, MaskingOf("masking of evaluations", {}));
       logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * dataset_.labels);
       const kernels::LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
       tasks::CountBatch(task_, labels_, batch, logits_, loss, &statistics);
@@ -96,6 +99,14 @@ class TextProgram : public Program {
   }
 
  private:
+  // What is hidden for this purpose; null for a task that hides nothing. Valid until the next call.
+  const Masking* MaskingOf(const char* purpose, std::initializer_list<uint64_t> indices) {
+    if (dataset_.vocab_size == 0) return nullptr;
+    masking_ = {spec_.masking().rate(), spec_.masking().whole_words(), dataset_.mask_token,
+                dataset_.vocab_size, DeriveKey(spec_.seed(), purpose, indices)};
+    return &masking_;
+  }
+
   // Piece `piece` of `pieces` pieces of almost equal size.
   static absl::Span<const uint64_t> Piece(absl::Span<const uint64_t> all, uint64_t piece, uint64_t pieces) {
     const uint64_t begin = all.size() * piece / pieces;
@@ -120,6 +131,7 @@ class TextProgram : public Program {
   const model::Parameters parameters_;
   std::unique_ptr<model::Model> model_;
   tasks::BatchBuffer buffer_;
+  Masking masking_;
   std::vector<float> logits_;
 };
 
