@@ -85,7 +85,6 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
                                                           const DataSpec& data) {
-  if (config_.labels.empty()) return absl::InvalidArgumentError("the model has no labels to compare with");
   const google::protobuf::RepeatedPtrField<std::string> paths(files.begin(), files.end());
   SHOAL_ASSIGN_OR_RETURN(const ExampleSet set, ReadExamples(env, paths, data, *task_));
   SHOAL_ASSIGN_OR_RETURN(EncodedPart part,

@@ -41,8 +41,8 @@ class Classifier {
   absl::StatusOr<OfText> Predict(absl::string_view text,
                                  std::optional<absl::string_view> pair = std::nullopt);
 
-  // The statistics over the examples in the files. `data`: format, text, pair, label. Errors: those of
-  // ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
+  // For a model with labels: the statistics over the examples in the files. `data`: format, text, pair,
+  // label. Errors: those of ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
   absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
                                                 const DataSpec& data);
 

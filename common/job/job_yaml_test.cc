@@ -182,7 +182,8 @@ TEST_CASE("Several mistakes are reported together, in the order of the file") {
       kJob, {{"text-classification", "text-clasification"}, {"slots: 4", "slots: 5000"}, {"1e-3", "fast"}}));
   CHECK(error ==
         "job.yaml:2: task: expected one of text-classification, text-regression, multilabel-classification, "
-        "causal-language-modelling, token-classification, got 'text-clasification'; did you mean "
+        "causal-language-modelling, token-classification, masked-language-modelling, got "
+        "'text-clasification'; did you mean "
         "'text-classification'?\n"
         "job.yaml:9: train.slots: expected a whole number from 1 to 4096, got 5000\n"
         "job.yaml:11: optimizer.learning_rate: expected a number above 0 and at most 1000, got 'fast'");

@@ -129,6 +129,10 @@ absl::Status CheckTakesPairs(TaskType task, const char* flag) {
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const TaskType task = loaded.classifier->task().type();
+  if (loaded.classifier->config().labels.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flags.model, " has no labels to compare with: it names hidden tokens"));
+  }
   if (!flags.pair.empty()) SHOAL_RETURN_IF_ERROR(CheckTakesPairs(task, "--pair"));
   SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,

@@ -299,6 +299,7 @@ TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hi
   const DerivedJob again = workshop.Derived(from);
   CHECK_THAT(again.plan.notes(0), Contains("tensors of the model"));
   CHECK(again.plan.notes_size() == 1);  // no new head, nothing ignored
+  REQUIRE(PosixEnv()->CreateDirs(workshop.dir() / "maskless").ok());
   workshop.Write("maskless/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nred\nrose\n");
   from.mutable_tokenizer()->set_path(workshop.dir() / "maskless");
   CHECK_THAT(std::string(workshop.Derive(from).status().message()),
@@ -311,7 +312,7 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
   const auto text = PosixEnv()->ReadFile(workshop.dir() / "model/config.json");
   REQUIRE(text.ok());
   workshop.Write("model/config.json",
-                 absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMaskedLM"}}));
+                 absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForPreTraining"}}));
   const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
   REQUIRE(derived.plan.notes_size() == 2);
@@ -320,7 +321,8 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
   REQUIRE(device.ok());
   const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
   CHECK(absl::IsInvalidArgument(loaded.status()));
-  CHECK_THAT(std::string(loaded.status().message()), Contains("config.json") && Contains("BertForMaskedLM") &&
+  CHECK_THAT(std::string(loaded.status().message()), Contains("config.json") &&
+                                                         Contains("BertForPreTraining") &&
                                                          Contains("expected BertForSequenceClassification"));
 }
 
