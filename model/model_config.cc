@@ -113,7 +113,10 @@ absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse us
   SHOAL_RETURN_IF_ERROR(ReadFields(json, family.fields, config));
   if (family.read_rest != nullptr) SHOAL_RETURN_IF_ERROR(family.read_rest(json, config));
   config->max_position_embeddings -= FirstPosition(family, *config);
-  return ReadHead(family, json, use, config);
+  SHOAL_RETURN_IF_ERROR(ReadHead(family, json, use, config));
+  // Its output is tied to the embedding, as it is by default; elsewhere the field has no effect.
+  if (config->head == HEAD_TYPE_MASKED_TOKEN) return ExpectBool(json, "tie_word_embeddings", true, true);
+  return absl::OkStatus();
 }
 
 }  // namespace

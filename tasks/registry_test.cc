@@ -97,6 +97,13 @@ TEST_CASE("A task has a value for every metric that its jobs may name or its rep
   }
 }
 
+TEST_CASE("Without a predicted token no metric has a value, so such a version is never the best") {
+  EvaluationStatistics statistics;
+  statistics.set_examples(3);
+  for (const Metric metric : {METRIC_LOSS, METRIC_PERPLEXITY, METRIC_ACCURACY})
+    CHECK(std::isnan(MetricValue(TASK_MASKED_LANGUAGE_MODELLING, metric, statistics)));
+}
+
 TEST_CASE("A metric of another task, or of none, has no value") {
   const EvaluationStatistics statistics = Counted(*FindTask(TASK_TEXT_CLASSIFICATION));
   CHECK(std::isnan(MetricValue(TASK_TEXT_CLASSIFICATION, METRIC_MSE, statistics)));

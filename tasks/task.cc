@@ -1,5 +1,6 @@
 #include "tasks/task.h"
 
+#include <limits>
 #include <utility>
 
 #include "common/base/status.h"
@@ -45,6 +46,8 @@ void Task::Count(const Outcome& outcome, EvaluationStatistics* statistics) const
 }
 
 double Task::MetricValue(Metric metric, const EvaluationStatistics& statistics) const {
+  if (IsPerToken(target_kind()) && statistics.predicted_tokens() == 0)
+    return std::numeric_limits<double>::quiet_NaN();
   return metric == METRIC_LOSS ? MeanLoss(statistics) : OwnMetric(metric, statistics);
 }
 

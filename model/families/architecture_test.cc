@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "catch2/catch.hpp"
 #include "common/base/status.h"
 #include "model/families/family.h"
@@ -118,6 +119,16 @@ TEST_CASE("A config.json without a class is of the family's first") {
     CHECK(ParseModelConfig(absl::StrCat(R"({"model_type": "roberta")", fields, "}"))->head ==
           HEAD_TYPE_CLASS);
   }
+}
+
+TEST_CASE("A head for hidden tokens with an output of its own is refused") {
+  const std::string text =
+      R"({"model_type": "bert", "architectures": ["BertFor%"], "tie_word_embeddings": false})";
+  const auto parse = [&](const char* name) {
+    return ParseModelConfig(absl::StrReplaceAll(text, {{"%", name}})).status();
+  };
+  CHECK_THAT(ErrorOf(parse("MaskedLM")), Contains("tie_word_embeddings"));
+  CHECK(parse("SequenceClassification").ok());
 }
 
 TEST_CASE("A class that a family does not have is refused with those that it has, unless a job replaces it") {

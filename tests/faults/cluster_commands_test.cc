@@ -232,6 +232,13 @@ TEST_CASE("A model of hidden tokens trains to the same bits on any cluster, and 
   CHECK(json["spans"][0]["begin"] == 4);
   CHECK(json["spans"][0]["text"] == "[MASK]");
   CHECK(JsonOf(predict + " 'the [MASK]'")["spans"].size() == 5);
+  const auto at_both_ends = JsonOf(absl::StrCat("echo '[MASK], the [MASK]' | ", predict, " --top 1"));
+  CHECK(at_both_ends["text"] == "[MASK], the [MASK]");
+  CHECK(at_both_ends["spans"].size() == 2);
+  const EndedProcess brackets =
+      RunCommand({Program("tools/shoal/shoal"), "predict", one / "run/model", "[MASK], the [MASK]"});
+  CHECK(brackets.ended == "exit status 2");
+  CHECK_THAT(brackets.output, Contains("give such texts on standard input"));
   const EndedProcess evaluated = RunCommand(
       {Program("tools/shoal/shoal"), "eval", one / "run/model", "--data", "configs/jobs/tiny.tsv"});
   CHECK(evaluated.ended == "exit status 2");

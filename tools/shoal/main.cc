@@ -29,6 +29,18 @@ std::string UnknownCommand(const CLI::App& app, int argc, char** argv) {
                       " (all: ", absl::StrJoin(commands, ", "), ")");
 }
 
+// Why an argument can't be taken as it is; "": all can. CLI11 reads a text like "[a, b]" as a list, with no
+// way to say that it is none.
+std::string BracketProblem(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.size() > 1 && argument.front() == '[' && argument.back() == ']')
+      return absl::StrCat("an argument can't both begin with [ and end with ], got '", argument,
+                          "': give such texts on standard input");
+  }
+  return "";
+}
+
 int Main(int argc, char** argv) {
   PrepareStandardStreams();
   CLI::App app("Shoal trains Transformer models on machines that may be taken away at any moment.", "shoal");
@@ -46,9 +58,9 @@ int Main(int argc, char** argv) {
   AddTokenize(&app, &result);
   (void)InitLogging({"shoal", "warn", "", /*to_stderr=*/true});
   SendGrpcLogsToSpdlog();
-  const std::string unknown = UnknownCommand(app, argc, argv);
-  if (!unknown.empty()) {
-    std::fprintf(stderr, "shoal: %s\nTry `shoal --help`.\n", unknown.c_str());
+  for (const std::string& problem : {UnknownCommand(app, argc, argv), BracketProblem(argc, argv)}) {
+    if (problem.empty()) continue;
+    std::fprintf(stderr, "shoal: %s\nTry `shoal --help`.\n", problem.c_str());
     return kExitBadInput;
   }
   const int parsed = ParseCommandLine(&app, argc, argv);

@@ -12,6 +12,7 @@
 #include "common/base/utf8.h"
 #include "common/job/artifact_names.h"
 #include "common/job/data_files.h"
+#include "common/job/job_rules.h"
 #include "common/job/schedule.h"
 #include "model/hugging_face.h"
 #include "model/model_config.h"
@@ -136,7 +137,9 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
     }
   } else {
     const model::SpecialTokens& special = tokenizer.special();
-    const int64_t token_types = spec.data().pair_size() > 0 ? 2 : 1;
+    // What is trained on hidden tokens may be meant for pairs.
+    const bool of_pairs = spec.data().pair_size() > 0 || RuleOf(spec.task()).hides_tokens();
+    const int64_t token_types = of_pairs ? 2 : 1;
     config = model::ConfigFromSpec(spec.model(), head,
                                    {tokenizer.vocab_size(), special.pad, special.sep, token_types},
                                    std::move(labels));

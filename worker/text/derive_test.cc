@@ -277,8 +277,14 @@ TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hi
   CHECK(dataset->mask_token == 4);
   CHECK(dataset->vocab_size == kVocabulary);
   CHECK(dataset->longest() == 12);
+  // The tokens are those that the vocabulary has for the text in any other job.
+  const auto tokenizer = model::LoadTokenizer(derived.artifacts.at("tokenizer"));
+  const std::vector<uint32_t> expected = (*tokenizer)->Encode(text, 12);
+  const auto first = (*dataset)[tasks::Part::kTrain].tokens_of(0);
+  CHECK(std::vector<uint32_t>(first.begin(), first.end()) == expected);
   const auto config = model::ParseModelConfig(derived.plan.model_config());
   CHECK(config->head == HEAD_TYPE_MASKED_TOKEN);
+  CHECK(config->type_vocab_size == 2);  // so that a job for pairs can start from it
   workshop.Export(derived, "masked");
   const auto device = kernels::CpuDevice::Create({}).value();
   const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "masked", device.get());
