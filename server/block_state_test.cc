@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "catch2/catch.hpp"
 #include "common/base/array_pool.h"
 #include "common/base/status.h"
@@ -89,7 +90,10 @@ class Block {
 };
 
 bool SameBits(const FloatArray& a, const FloatArray& b) {
-  return std::memcmp(static_cast<const void*>(a.get()), b.get(), kSize * sizeof(float)) == 0;
+  const auto bytes = [](const FloatArray& x) {
+    return absl::string_view(reinterpret_cast<const char*>(x.get()), kSize * sizeof(float));
+  };
+  return bytes(a) == bytes(b);
 }
 
 TEST_CASE("A record applied at another block in the same state gives the same bits, round after round") {
