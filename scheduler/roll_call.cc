@@ -13,8 +13,8 @@ std::string Count(uint64_t n, const char* what) { return absl::StrCat(n, " ", wh
 
 const char* RoleText(NodeRole role) { return role == NODE_ROLE_SERVER ? "server" : "worker"; }
 
-// From so many restore points whole versions are completed without the job getting further than ever before
-// that no longer forgives failures.
+// Versions that are computed once more make failures forgotten for this many restore points in a row, unless
+// the job gets further than ever before. Then a job that only ever repeats itself can be failed.
 constexpr uint32_t kMaxProvenInVain = 3 * kMaxAttempts;
 
 constexpr NodeRole kRoles[] = {NODE_ROLE_SERVER, NODE_ROLE_WORKER};
@@ -151,24 +151,23 @@ void RollCall::OnProven(const View& view) {
   for (auto& [id, node] : nodes_) {
     if (node.failures > 0 && node.prepared && HasSlots(view, id)) node.failures = 0;
   }
-  for (NodeRole role : kRoles) ForgiveLack(role);
+  ForgiveLack();
 }
 
 void RollCall::OnVersion(Version version) {
   if (version <= furthest_) return;
   furthest_ = version;
   proven_in_vain_ = 0;
-  for (NodeRole role : kRoles) ForgiveLack(role);
+  ForgiveLack();
 }
 
 void RollCall::OnEvaluated(NodeId node) {
   nodes_[node].failures = 0;
-  for (NodeRole role : kRoles) ForgiveLack(role);
+  ForgiveLack();
 }
 
-void RollCall::ForgiveLack(NodeRole role) {
-  roles_[role].lacked = absl::ZeroDuration();
-  roles_[role].may_return = false;
+void RollCall::ForgiveLack() {
+  for (auto& [role, state] : roles_) state.ForgiveLack();
 }
 
 void RollCall::RetryServers() {
@@ -325,10 +324,7 @@ void RollCall::WatchRole(absl::Time now, NodeRole role, RoleState* state) const 
     if (member.join.role() != role) continue;
     if (MayServe(member)) state->serving.insert(id);
     // Without others who come, one that holds the job is not enough to start it.
-    if (HoldsForLong(member) && (started_ || !context_.options.fixed_nodes)) {
-      state->lacked = absl::ZeroDuration();
-      state->may_return = false;
-    }
+    if (HoldsForLong(member) && (started_ || !context_.options.fixed_nodes)) state->ForgiveLack();
     if (!Find(id).IsUnable()) continue;
     state->unable.insert(id);
     if (unable.count(id) == 0) state->unchanged = absl::ZeroDuration();

@@ -66,7 +66,7 @@ class RollCall {
   // Likewise for a slot that the node has evaluated for the first time: its failures are forgotten, too.
   void OnEvaluated(NodeId node);
   // The nodes of `view` have completed whole versions in it, perhaps once more: forgets their failures, and
-  // how long nobody was able. Not in ever more views in which the job gets no further.
+  // how long nobody was able. Not from ever more restore points without the job getting further.
   void OnProven(const View& view);
   // The node owes something while the job makes no progress: others are preferred until `until`.
   void SetAside(NodeId node, absl::Time until) { nodes_[node].aside_until = until; }
@@ -184,7 +184,7 @@ class RollCall {
   // Whether the node shows that nobody can.
   bool Shows(NodeId node) const;
   uint32_t CountShowing(NodeRole role) const;
-  void ForgiveLack(NodeRole role);
+  void ForgiveLack();
   void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
   RestoreOutcome JudgeRestores(absl::Time now) const;
   // PrepareJob without its plan.
@@ -212,6 +212,11 @@ class RollCall {
     bool may_return = false;   // at some time since ForgiveLack() it lacked, and `gone` was not long ago
     absl::Time gone =
         absl::InfinitePast();  // when one of `serving` last ceased to be, without showing anything
+
+    void ForgiveLack() {
+      lacked = absl::ZeroDuration();
+      may_return = false;
+    }
   };
   bool Lacks(NodeRole role) const;
   void WatchRole(absl::Time now, NodeRole role, RoleState* state) const;

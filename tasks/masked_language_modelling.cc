@@ -20,7 +20,7 @@ namespace {
 // What stands for a hidden word in a text to predict from, whatever the vocabulary calls its mask token.
 constexpr absl::string_view kMask = "[MASK]";
 constexpr uint32_t kMaskLength = 6;
-constexpr size_t kMostProbable = 100;  // that a prediction lists
+constexpr size_t kMaxPredictions = 100;
 
 bool IsTemplate(const Encoding& encoding, size_t token) {
   return encoding.sources[token] == TokenSource::kTemplate;
@@ -65,7 +65,7 @@ void AddTokens(absl::Span<const float> logits, const TextEncoder& encoder, TextS
   const std::vector<float> values = Softmax(logits);
   std::vector<uint32_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
-  const size_t count = std::min(order.size(), kMostProbable);
+  const size_t count = std::min(order.size(), kMaxPredictions);
   std::partial_sort(
       order.begin(), order.begin() + static_cast<int64_t>(count), order.end(),
       [&](uint32_t a, uint32_t b) { return std::pair(-values[a], a) < std::pair(-values[b], b); });
