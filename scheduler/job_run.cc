@@ -363,9 +363,23 @@ void JobRun::HelpOn(absl::Time now) {
   history_.Intervene(now, absl::StrCat(why, "; trying to ", remedy));
 }
 
-// When nothing is left but the scheduler's own reading of the result, no node is needed.
 void JobRun::EndIfHopeless(absl::Time now) {
-  if (!completion_.IsReading() && !completion_.HasTrouble()) EndIf(now, roll_call_.Hopeless());
+  if (!OnlyNeedsFiles()) EndIf(now, roll_call_.Hopeless());
+}
+
+// With every version computed and evaluated, the servers that have the last one write it, and the scheduler
+// commits and reads it.
+bool JobRun::OnlyNeedsFiles() const {
+  if (completion_.IsReading() || completion_.HasTrouble()) return true;
+  const Target target = CurrentTarget();
+  if (state_ != JOB_STATE_TESTING || target.evaluate() != EVALUATION_SET_NONE || rollout_.restore_wanted() ||
+      rollout_.LowestVersion().value() < target.version())
+    return false;
+  if (checkpoints_.IsBeingCommitted(completion_.kept(), /*waiting=*/true)) return true;
+  const std::vector<NodeRef> servers = Primaries(view());
+  return std::all_of(servers.begin(), servers.end(), [this](const NodeRef& server) {
+    return roll_call_.IsPrepared(NodeId(server.node_id()));
+  });
 }
 
 void JobRun::PlaceNodes(absl::Time now) {

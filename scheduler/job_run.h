@@ -141,6 +141,8 @@ class JobRun {
   void End(absl::Time now, JobState state, const std::string& reason);
   void EndIf(absl::Time now, const Failure& failure);
   void EndIfHopeless(absl::Time now);
+  // Whether no node needs to take part any more but those that have the last version.
+  bool OnlyNeedsFiles() const;
   void Apply(absl::Time now, const StepResult& result);
   void SetState(absl::Time now, JobState state, const std::string& reason);
   void Explain(const std::string& reason);

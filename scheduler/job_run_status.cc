@@ -54,7 +54,7 @@ void JobRun::Load(absl::Time now, const JobStateRecord& record, std::vector<Eval
   ended_unix_ms_ = record.ended_unix_ms();
   history_.Load(record);
   derivation_.Load(record);
-  roll_call_.Load(record);
+  roll_call_.Load(now, record);
   rollout_.Load(record);
   evaluations_.Load(record, std::move(evaluations));
   checkpoints_.Load(record);

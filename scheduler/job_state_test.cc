@@ -64,7 +64,7 @@ TEST_CASE("Each field of the stored state belongs to one part, which reads and w
   Completion completion(s.context, job, evaluations, &checkpoints);
   s.history.Load(stored);
   derivation.Load(stored);
-  roll_call.Load(stored);
+  roll_call.Load(absl::UnixEpoch(), stored);
   rollout.Load(stored);
   evaluations.Load(stored, {});
   checkpoints.Load(stored);

@@ -259,5 +259,71 @@ TEST_CASE("While a result that was lost is trained again, workers that all fail 
   CHECK_THAT(h.GetJob().reason(), Contains("no worker can do the work"));
 }
 
+// A job without a test, whose worker computes the last version while another node can't take part.
+struct LastVersion {
+  explicit LastVersion(const SchedulerOptions& options, NodeRole other) : h(options) {
+    JobPlan plan = Plan();
+    plan.set_test_examples(0);
+    s = h.Join(NODE_ROLE_SERVER, "s");
+    w = h.Join(NODE_ROLE_WORKER, "w");
+    h.Submit(PlainSpec());
+    h.Prepared(w, /*derived=*/true, plan);
+    h.Prepared(s);
+    h.Installed(s, 1);
+    bad = h.Join(other, "bad");
+    for (int i = 0; i < 3; ++i) {
+      h.Refused(bad, "no memory");
+      h.Pass(absl::Seconds(1 << i) + absl::Milliseconds(300), {s, w, bad});
+    }
+    h.Rounds(s, 0, 20);
+    REQUIRE(h.GetJob().state() == JOB_STATE_TESTING);
+  }
+  void Finish() {
+    REQUIRE(h.GetJob().state() == JOB_STATE_TESTING);
+    h.CommitLast();
+    REQUIRE(h.results().size() == 1);
+    h.Computed("abc");
+    CHECK(h.GetJob().state() == JOB_STATE_COMPLETED);
+  }
+
+  Harness h;
+  uint64_t s = 0, w = 0, bad = 0;
+};
+
+TEST_CASE("While the last version is being written, no worker is needed") {
+  SchedulerOptions options;
+  options.fixed_nodes = GENERATE(false, true);
+  LastVersion last(options, NODE_ROLE_WORKER);
+  last.h.Break(last.w);
+  const absl::Duration patience = options.fixed_nodes ? absl::Seconds(25) : absl::Minutes(12);
+  for (absl::Duration passed; passed < patience; passed += absl::Milliseconds(500)) {
+    PassWith(&last.h, absl::Milliseconds(500), {last.bad}, {{last.s, Beat(ACTIVITY_WRITE_CHECKPOINT, 0.1)}});
+    REQUIRE(last.h.GetJob().state() == JOB_STATE_TESTING);
+  }
+  last.h.Written(last.s, 0, 20);
+  last.Finish();
+}
+
+TEST_CASE("While it is being committed, no node is needed") {
+  SchedulerOptions options;
+  options.fixed_nodes = true;
+  const bool server = GENERATE(false, true);
+  LastVersion last(options, server ? NODE_ROLE_SERVER : NODE_ROLE_WORKER);
+  last.h.Written(last.s, 0, 20);
+  REQUIRE(last.h.commits().size() == 1);
+  last.h.Break(server ? last.s : last.w);
+  last.h.Pass(absl::Seconds(25), {server ? last.w : last.s, last.bad});
+  last.Finish();
+}
+
+TEST_CASE("When the server that writes it is lost, and others can't take part, the job ends") {
+  SchedulerOptions options;
+  options.fixed_nodes = true;
+  LastVersion last(options, NODE_ROLE_SERVER);
+  last.h.Break(last.s);
+  last.h.Pass(absl::Minutes(1), {last.w, last.bad});
+  CHECK(last.h.GetJob().state() == JOB_STATE_FAILED);
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

@@ -21,11 +21,16 @@ constexpr NodeRole kRoles[] = {NODE_ROLE_SERVER, NODE_ROLE_WORKER};
 
 }  // namespace
 
-void RollCall::Load(const JobStateRecord& record) {
+void RollCall::Load(absl::Time now, const JobStateRecord& record) {
   // Nodes of the view hold the job until their lease says otherwise.
-  for (const NodeRef& node : Primaries(record.view())) nodes_[NodeId(node.node_id())].prepared = true;
-  for (const NodeRef& node : SlotWorkers(record.view())) nodes_[NodeId(node.node_id())].prepared = true;
-  loaded_ = true;
+  for (const auto& nodes : {Primaries(record.view()), SlotWorkers(record.view())}) {
+    for (const NodeRef& node : nodes) {
+      Candidate& candidate = nodes_[NodeId(node.node_id())];
+      candidate.prepared = candidate.has_held = true;
+    }
+  }
+  // Who was lost before the restart is not known.
+  for (NodeRole role : kRoles) roles_[role].gone = now;
 }
 
 // ---- what has happened ----
@@ -68,7 +73,8 @@ void RollCall::TellRefusals(absl::Time now) {
 }
 
 void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const {
-  const bool repeated = node->failures > 0 && !node->prepared && !node->offered;  // in a new session
+  // In a new session a worker says once more that it holds the job, and that it has failed.
+  const bool repeated = node->failures > 0 && !node->offered;
   node->refused = reason;
   node->Drop();
   if (repeated) return;
@@ -242,14 +248,14 @@ void RollCall::OfferPlan(absl::Time now, NodeId except) {
   }
 }
 
-// A node whose session is being renewed counts as long as its lease does. One that is unable and tries once
-// more may succeed, unless it hangs. Another suspect that holds, or has held, the job does what it can; one
-// that never has may never answer.
+// A node whose session is being renewed counts as long as its lease does. One that is unable may succeed
+// while it tries once more; if it hangs then, only if it holds the job. Another suspect that holds, or has
+// held, the job does what it can; one that never has may never answer.
 bool RollCall::MayServe(const Member& member) const {
   const Candidate& node = Find(member.id);
   const bool suspect = context_.watch.Suspect(member.id) != nullptr;
   if (member.leaving) return false;
-  if (node.IsUnable()) return !suspect && IsTrying(member.id);
+  if (node.IsUnable()) return node.prepared || (!suspect && IsTrying(member.id));
   return !suspect || node.prepared || node.has_held;
 }
 
@@ -297,10 +303,6 @@ void RollCall::Watch(absl::Time now, bool started) {
     state.unchanged += now - watched_;
   }
   watched_ = now;
-  // Who was lost before the restart is not known.
-  if (std::exchange(loaded_, false)) {
-    for (NodeRole role : kRoles) roles_[role].gone = now;
-  }
   for (auto& [id, node] : nodes_) {
     const bool holds = node.prepared && context_.watch.Suspect(id) == nullptr;
     node.held_since = holds ? std::min(node.held_since, now) : absl::InfiniteFuture();

@@ -29,7 +29,7 @@ class RollCall {
   // `job`, and whatever `context` refers to, must outlive it.
   RollCall(const JobContext& context, const JobDefinition& job) : context_(context), job_(job) {}
 
-  void Load(const JobStateRecord& record);
+  void Load(absl::Time now, const JobStateRecord& record);
 
   // ---- what has happened ----
   void OnSessionOpened(NodeId node) { nodes_[node].offered = false; }
@@ -121,15 +121,15 @@ class RollCall {
   // ---- what is known of all ----
   size_t CountPrepared() const;
   // Whether the job has lacked that role for so long that it must fail. It lacks a role while nodes of it are
-  // there and each is unable, as it has failed or refused kMaxAttempts times in a row, and not trying once
-  // more, or hangs (it is suspect) and has never held the job. Who has not answered yet is waited for; who
-  // hangs that has held the job, and somebody when no node is there, is for a person to bring. With
-  // fixed_nodes a job that has not started also lacks a role when a node of it is unable and the others are
-  // too few.
+  // there, some unable, and each is unable, as it has failed or refused kMaxAttempts times in a row, and not
+  // trying once more, or hangs (it is suspect) and has never held the job. Who has not answered yet is waited
+  // for; who hangs and holds the job, or has held it and is not unable, and somebody when no node is there,
+  // is for a person to bring. With fixed_nodes a job that has not started also lacks a role when a node of it
+  // is unable and the others are too few.
   //
   // The nodes show that nobody can when as many as the job wants are unable; of a job that has started only
   // by failures at its work, since others, which could, may come, except with fixed_nodes. That ends the job
-  //   - after derive_patience in which it lacked the role, counted from when the last node became unable;
+  //   - after derive_patience in all in which it lacked the role since the last node became unable;
   //   - but if another node, that was not unable or was trying once more, was lost, left, hung or began to
   //     refuse less than storage_patience before the job lacked the role, or if the nodes don't show it: when
   //     it has lacked the role for storage_patience in all (with fixed_nodes for a moment), since the job
@@ -226,7 +226,6 @@ class RollCall {
   std::map<NodeRole, RoleState> roles_;
   absl::Time watched_ = absl::InfiniteFuture();
   bool started_ = false;
-  bool loaded_ = false;          // and not watched since
   Version furthest_{0};          // by OnVersion()
   RestoreId proven_from_{0};     // the restore point of the last one by OnProven()
   uint32_t proven_in_vain_ = 0;  // how many have been since furthest_

@@ -271,7 +271,7 @@ TEST_CASE("Where no other nodes will come, the job fails at once; those that cou
   SECTION("all refuse after a restart of the scheduler, which knows another one from its store") {
     JobStateRecord record;
     record.mutable_view()->add_slots()->mutable_worker()->set_node_id(other.id.value());
-    f.roll_call.Load(record);
+    f.roll_call.Load(f.now, record);
     MakeUnable(&f, one, /*at_work=*/false);
     CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
     Lose(&f, other.id);
@@ -412,7 +412,7 @@ TEST_CASE("A worker that a restarted scheduler knows from its store is waited fo
   const NodeId worker = f.Join(2, NODE_ROLE_WORKER).id;
   JobStateRecord record;
   record.mutable_view()->add_slots()->mutable_worker()->set_node_id(worker.value());
-  f.roll_call.Load(record);
+  f.roll_call.Load(f.now, record);
   MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
   Lose(&f, worker);
   CHECK_FALSE(NobodyCan(&f, f.options.storage_patience - absl::Seconds(1)));
@@ -533,7 +533,7 @@ TEST_CASE(
     f.roll_call.OnPlan();
   }
   SECTION("a restart") {
-    f.roll_call.Load(JobStateRecord());
+    f.roll_call.Load(f.now, JobStateRecord());
     f.Watch();
   }
   MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
@@ -568,6 +568,65 @@ TEST_CASE("A worker whose session is being renewed may still do the work") {
   Prepare(&f, worker);
   f.members.SessionBroken(f.now, f.members.Find(worker.id));
   CHECK_FALSE(NobodyCan(&f, f.options.storage_patience));
+}
+
+TEST_CASE("A worker that tries once more and hangs is for a person, who may restart it") {
+  Fixture f;
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
+  const NodeId worker = f.Join(2, NODE_ROLE_WORKER).id;
+  MakeUnable(&f, *f.members.Find(worker), /*at_work=*/true);
+  Prepare(&f, *f.members.Find(worker));
+  MakeSuspect(&f, worker);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+  SECTION("restarted") { Lose(&f, worker); }
+  SECTION("all drop the job") { f.roll_call.DropAll(); }
+  // The pause before the further attempt counts.
+  const absl::Duration left = f.options.storage_patience - f.options.refused_again_longest;
+  CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
+  CHECK_FALSE(NobodyCan(&f, left - absl::Seconds(1)));
+  CHECK(NobodyCan(&f, absl::Seconds(2)));
+}
+
+TEST_CASE(
+    "A failure that is reported again in a new session, after the worker says that it holds the job, is "
+    "one") {
+  Fixture f;
+  const Member& worker = f.Join(1, NODE_ROLE_WORKER);
+  Prepare(&f, worker);
+  f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+  for (int session = 0; session < 5; ++session) {
+    f.roll_call.OnSessionOpened(worker.id);
+    f.roll_call.OnPrepared(worker.id);
+    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+  }
+  CHECK_THAT(f.roll_call.RefusalsText(), Contains("failed 1 time in a row"));
+  Prepare(&f, worker);  // what comes now is another one
+  f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+  CHECK_THAT(f.roll_call.RefusalsText(), Contains("failed 2 times in a row"));
+}
+
+TEST_CASE("A worker of the stored view has held the job") {
+  Fixture f;
+  const NodeId worker = f.Join(2, NODE_ROLE_WORKER).id;
+  JobStateRecord record;
+  record.mutable_view()->add_slots()->mutable_worker()->set_node_id(worker.value());
+  f.roll_call.Load(f.now, record);
+  f.Watch();
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
+  f.Refused(*f.members.Find(worker), /*fatal=*/false, /*at_work=*/true);
+  f.now += absl::Seconds(2);
+  f.Offer();
+  MakeSuspect(&f, worker);
+  CHECK_FALSE(NobodyCan(&f, absl::Hours(1)));
+}
+
+TEST_CASE("A restart long before a job's turn does not count as one then") {
+  Fixture f;
+  f.roll_call.Load(f.now, JobStateRecord());
+  f.now += absl::Hours(3);
+  MakeUnable(&f, f.Join(1, NODE_ROLE_WORKER), /*at_work=*/true);
+  CHECK_FALSE(NobodyCan(&f, f.options.derive_patience - absl::Seconds(1)));
+  CHECK(NobodyCan(&f, absl::Seconds(2)));
 }
 
 TEST_CASE("An offer is repeated if it is not answered, and in a new session") {
@@ -668,7 +727,7 @@ TEST_CASE("After a restart the nodes of the view are prepared, until the job end
   JobStateRecord record;
   record.mutable_view()->add_shards()->mutable_primary()->set_node_id(1);
   record.mutable_view()->add_slots()->mutable_worker()->set_node_id(2);
-  f.roll_call.Load(record);
+  f.roll_call.Load(f.now, record);
   CHECK(f.roll_call.CountPrepared() == 2);
   CHECK(f.roll_call.Close() == std::set<NodeId>{NodeId(1), NodeId(2)});
   CHECK(f.roll_call.CountPrepared() == 0);
