@@ -37,6 +37,8 @@ struct AttentionShape {
   float scale = 0;      // of scores; 0 means 1/sqrt(D)
   AttentionDropout dropout;
   absl::Span<const int32_t> offsets;  // [B+1], starts at 0, never decreases, ends with N
+  // [B]: only this many of an example's tokens, from its first on, are attended to; at least 1. Empty: all.
+  absl::Span<const int32_t> attended;
 };
 
 struct AttentionForwardArgs {

@@ -28,6 +28,7 @@ struct Problem {
   std::vector<int32_t> offsets;
   bool causal = false;
   float rate = 0;
+  std::vector<int32_t> attended = {};
 
   int64_t tokens() const { return offsets.back(); }
   int64_t channels() const { return heads * head_dim; }
@@ -40,6 +41,7 @@ struct Problem {
     shape.dropout.key = 0x123456789abcdef0u;
     shape.dropout.first_example = 5;
     shape.offsets = offsets;
+    shape.attended = attended;
     return shape;
   }
 };
@@ -70,7 +72,8 @@ std::vector<double> Oracle(const Problem& p, const std::vector<T>& qkv) {
     };
     for (int64_t h = 0; h < p.heads; ++h) {
       for (int64_t i = 0; i < length; ++i) {
-        const int64_t keys = p.causal ? i + 1 : length;
+        const int64_t seen = p.attended.empty() ? length : p.attended[b];
+        const int64_t keys = p.causal ? std::min(seen, i + 1) : seen;
         std::vector<double> weights(keys);
         double sum = 0;
         for (int64_t j = 0; j < keys; ++j) {
@@ -147,7 +150,8 @@ Result Run(Device& device, const Problem& p, const std::vector<float>& qkv, cons
 
 std::string Name(const Problem& p) {
   return "N=" + std::to_string(p.tokens()) + " H=" + std::to_string(p.heads) +
-         " D=" + std::to_string(p.head_dim) + (p.causal ? " causal" : "") + (p.rate > 0 ? " dropout" : "");
+         " D=" + std::to_string(p.head_dim) + (p.causal ? " causal" : "") + (p.rate > 0 ? " dropout" : "") +
+         (p.attended.empty() ? "" : " padded");
 }
 
 std::vector<Problem> Problems() {
@@ -157,6 +161,8 @@ std::vector<Problem> Problems() {
       problems.push_back({2, 8, {0, 1, 6, 6, 23}, causal, rate});
       problems.push_back({1, 20, {0, 130}, causal, rate});
       problems.push_back({1, 32, {0, 17, 17 + 300}, causal, rate});
+      problems.push_back({2, 8, {0, 1, 6, 6, 23}, causal, rate, {1, 3, 0, 9}});
+      problems.push_back({1, 32, {0, 17, 17 + 300}, causal, rate, {17, 150}});
     }
   }
   return problems;

@@ -33,6 +33,21 @@ struct CrossEntropyArgs {
 
 LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args);
 
+// Softmax and cross-entropy down the columns: in each example every column chooses one of the example's rows.
+//   N: rows, B: examples, V: columns
+//   loss(b) = mean over v of log sum exp(x[n,v]) over the example's rows n, - x[label(b,v),v]
+// Rows of LossSum are examples; one is correct when every column's largest logit, the first of equal ones, is
+// its label's.
+struct RowChoiceArgs {
+  ConstTensor logits;   // [N,V] f32
+  ConstTensor offsets;  // [B+1] i32, increasing from 0 to N: example b is rows [offsets[b], offsets[b+1])
+  ConstTensor labels;   // [B V] i32: for each example and column a row of the example, from 0
+  float scale = 1;      // of the gradient
+  Tensor d_logits;      // [N,V] f32 out; may alias logits; optional (evaluation)
+};
+
+LossSum RowChoiceCrossEntropy(Device& device, const RowChoiceArgs& args);
+
 // Mean over the columns of (prediction - target)^2.  N: rows, V: columns
 struct RegressionArgs {
   ConstTensor predictions;  // [N,V] f32|bf16

@@ -193,15 +193,78 @@ TEST_CASE("softmax is that of the formula") {
   }
 }
 
+// Examples of several lengths, one of a single row.
+struct ChoiceProblem {
+  std::vector<int32_t> offsets = {0, 5, 6, 47, 120};
+  std::vector<int32_t> labels = {4, 0, 0, 0, 40, 3, 17, 17};  // [4,2]
+  int64_t rows() const { return offsets.back(); }
+  std::vector<float> Logits() const { return Problem{rows(), 2}.Logits(4); }
+};
+
+double ChoiceFormula(const ChoiceProblem& p, const std::vector<double>& x) {
+  double loss = 0;
+  for (size_t b = 0; b + 1 < p.offsets.size(); ++b) {
+    for (size_t v = 0; v < 2; ++v) {
+      double sum = 0;
+      for (int32_t n = p.offsets[b]; n < p.offsets[b + 1]; ++n) sum += std::exp(x[n * 2 + v]);
+      loss += (std::log(sum) - x[(p.offsets[b] + p.labels[b * 2 + v]) * 2 + v]) / 2;
+    }
+  }
+  return loss;
+}
+
+Result RunChoice(Device& device, const ChoiceProblem& p, const std::vector<float>& logits) {
+  Result r;
+  r.gradient = logits;
+  RowChoiceArgs args;
+  args.logits = ConstTensor(r.gradient.data(), {p.rows(), 2});  // in place
+  args.offsets = ConstTensor(p.offsets.data(), {static_cast<int64_t>(p.offsets.size())});
+  args.labels = ConstTensor(p.labels.data(), {static_cast<int64_t>(p.labels.size())});
+  args.scale = kScale;
+  args.d_logits = Tensor(r.gradient.data(), {p.rows(), 2});
+  r.sum = RowChoiceCrossEntropy(device, args);
+  return r;
+}
+
+TEST_CASE("the cross-entropy of a choice among rows and its gradient are those of the formula") {
+  const auto device = MakeDevice(2);
+  const ChoiceProblem p;
+  const std::vector<float> logits = p.Logits();
+  const Result r = RunChoice(*device, p, logits);
+  CHECK(r.sum.loss == Approx(ChoiceFormula(p, {logits.begin(), logits.end()})).epsilon(1e-6));
+  CHECK(r.sum.rows == 4);
+  CHECK(GradientError(logits, r.gradient,
+                      [&](const std::vector<double>& at) { return kScale * ChoiceFormula(p, at); }) < 1e-6);
+}
+
+TEST_CASE("a choice is correct when both columns are, and the first of equal logits is chosen") {
+  const auto device = MakeDevice();
+  const ChoiceProblem p;
+  std::vector<float> logits(p.rows() * 2);
+  const auto raise = [&](int32_t row, int32_t column) { logits[row * 2 + column] = 3; };
+  CHECK(RunChoice(*device, p, logits).sum.correct == 1);  // of the single row
+  raise(4, 0);                                            // the other column's is the first row
+  CHECK(RunChoice(*device, p, logits).sum.correct == 2);
+  raise(6 + 40, 0);
+  CHECK(RunChoice(*device, p, logits).sum.correct == 2);
+  raise(6 + 3, 1);
+  CHECK(RunChoice(*device, p, logits).sum.correct == 3);
+  raise(6 + 2, 1);
+  CHECK(RunChoice(*device, p, logits).sum.correct == 2);
+}
+
 TEST_CASE("losses have the same bits on any number of threads and instruction set") {
   for (const Problem& p : kProblems) {
     CheckSameBitsEverywhere([&](Device& device) {
       const Result a = RunCrossEntropy(device, p, p.Logits(), p.Labels());
       const Result b = RunMultiLabel(device, p, p.Logits(), Targets(p));
+      const Result choice = RunChoice(device, {}, ChoiceProblem().Logits());
       return Joined({a.gradient,
                      a.row_loss,
                      b.gradient,
                      {static_cast<float>(a.sum.loss), static_cast<float>(b.sum.loss)},
+                     choice.gradient,
+                     {static_cast<float>(choice.sum.loss)},
                      Probabilities(device, p)});
     });
   }

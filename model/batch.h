@@ -13,6 +13,9 @@ struct Batch {
   absl::Span<const int32_t> types;   // [N] token types; empty: all 0
   absl::Span<const int32_t>
       offsets;  // [B+1], increasing from 0 to N: example b is tokens [offsets[b], offsets[b+1])
+  // [B]: how many of an example's tokens, from its first on, are attended to; empty: all. The others are
+  // padding, as `transformers` has it, which tests compare with: Shoal's own batches have none.
+  absl::Span<const int32_t> attended;
   // The targets that the model's head needs (HeadInfo.target); the other is empty; in prediction both are.
   absl::Span<const int32_t> classes;  // [B] with kClass; [N] where tokens have classes
   absl::Span<const float> targets;    // [B, labels]

@@ -16,6 +16,8 @@ absl::Span<const HeadInfo> Heads() {
        LabelCount::kOneOrMore},
       {HEAD_TYPE_MASKED_TOKEN, "hidden tokens", "", LossKind::kCrossEntropy, TargetKind::kHiddenTokens,
        LabelCount::kNone},
+      {HEAD_TYPE_SPAN, "a span of the text", "", LossKind::kCrossEntropy, TargetKind::kSpan,
+       LabelCount::kNone},
       {HEAD_TYPE_NEXT_TOKEN, "the next token", "", LossKind::kCrossEntropy, TargetKind::kNone,
        LabelCount::kNone},
   };

@@ -197,6 +197,12 @@ std::string PrintModelConfig(const ModelConfig& config) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+int64_t LogitColumns(const ModelConfig& config) {
+  const HeadInfo& head = HeadOf(config.head);
+  if (head.target == TargetKind::kSpan) return 2;
+  return head.labels == LabelCount::kNone ? config.vocab_size : static_cast<int64_t>(config.labels.size());
+}
+
 absl::Status CheckModelConfig(const ModelConfig& config) {
   const Family* const family = FamilyOf(config);
   if (family == nullptr) {

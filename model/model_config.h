@@ -70,6 +70,9 @@ enum class HeadUse {
 // with those that are), or an invalid shape.
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json, HeadUse use = HeadUse::kKept);
 
+// The number of columns of the logits that a checked config's head computes.
+int64_t LogitColumns(const ModelConfig& config);
+
 // The classes of `transformers` that ParseModelConfig supports.
 std::vector<std::string> SupportedClasses();
 

@@ -150,6 +150,12 @@ class Oracle {
                              absl::MakeConstSpan(examples.classes).subspan(begin, end - begin));
   }
 
+  double HeadLoss(const SpanHeadSpec& head, const Examples& examples, size_t example) const {
+    const int32_t begin = examples.offsets[example], end = examples.offsets[example + 1];
+    return layers_.SpanLoss(head, Hidden(examples, example),
+                            absl::MakeConstSpan(examples.classes).subspan(begin, end - begin));
+  }
+
   double HeadLoss(const MaskedLanguageModelHeadSpec& head, const Examples& examples, size_t example) const {
     const int32_t begin = examples.offsets[example], end = examples.offsets[example + 1];
     return layers_.MaskedLoss(head, Hidden(examples, example),

@@ -105,7 +105,7 @@ void CheckAgainstOracle(const ModelConfig& config) {
 
 TEST_CASE("Loss and gradients of every parameter agree with float64: post-norm") {
   for (HeadType head : {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER, HEAD_TYPE_LABELS, HEAD_TYPE_TOKEN_CLASSES,
-                        HEAD_TYPE_MASKED_TOKEN}) {
+                        HEAD_TYPE_SPAN, HEAD_TYPE_MASKED_TOKEN}) {
     CheckAgainstOracle(SmallConfig(NORM_PLACEMENT_POST, head));
   }
 }
@@ -138,7 +138,10 @@ ModelConfig WithDropout(ModelConfig config) {
 std::vector<ModelConfig> EachKind() {
   return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
           SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_TOKEN_CLASSES),
-          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_MASKED_TOKEN), SmallGpt2(), SmallEncoderNgrams()};
+          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_SPAN),
+          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_MASKED_TOKEN),
+          SmallGpt2(),
+          SmallEncoderNgrams()};
 }
 
 double Norm(const std::vector<float>& a) {
@@ -263,8 +266,11 @@ TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but f
         const auto begin = gradient.values.begin() + static_cast<int64_t>(info.offset());
         return std::vector<float>(begin, begin + static_cast<int64_t>(size));
       };
-      // Some gradients are 0 up to rounding, such as those of the keys' biases.
-      CHECK(Distance(part(bf16), part(f32)) < 0.1 * Norm(part(f32)) + 1e-3 * Norm(f32.values));
+      // Some gradients are 0 up to rounding, such as those of the keys' biases. Those of a choice among an
+      // example's tokens add up to 0, so most of what the tokens have in common is lost, but not its
+      // roundings.
+      const double rounding = config.head == HEAD_TYPE_SPAN ? 3e-2 : 1e-3;
+      CHECK(Distance(part(bf16), part(f32)) < 0.1 * Norm(part(f32)) + rounding * Norm(f32.values));
     }
   }
 }

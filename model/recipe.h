@@ -112,6 +112,13 @@ struct TokenClassificationHeadSpec {
   LinearSpec labels;  // [L,C]
 };
 
+// The first and the last token of a span of each example (common/base/target_kind.h): ends(dropout(x)), whose
+// two columns choose among the example's tokens.
+struct SpanHeadSpec {
+  double dropout = 0;
+  LinearSpec ends;  // [2,C]
+};
+
 // What a token was, for each token of the batch that has a label:
 // words(norm(activation(dense(x)))) + bias
 struct MaskedLanguageModelHeadSpec {
@@ -123,7 +130,7 @@ struct MaskedLanguageModelHeadSpec {
 };
 
 using HeadSpec = std::variant<ClassificationHeadSpec, LanguageModelHeadSpec, MaskedLanguageModelHeadSpec,
-                              TokenClassificationHeadSpec>;
+                              SpanHeadSpec, TokenClassificationHeadSpec>;
 
 struct Recipe {
   Parameters parameters;

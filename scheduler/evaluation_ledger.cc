@@ -91,6 +91,7 @@ EvaluationRecord EvaluationLedger::Summarize(const Target& target) {
   slots_.clear();
   evaluated_.reset();
   const JobSpec& spec = job_.spec();
+  tasks::Conclude(spec.task(), record.mutable_statistics());
   record.set_loss(tasks::MeanLoss(record.statistics()));
   record.set_metric(tasks::MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
   return record;

@@ -14,6 +14,7 @@ class CausalLanguageModellingTask final : public Task {
   HeadType head() const override { return HEAD_TYPE_NEXT_TOKEN; }
 
   absl::Status ReadLabels(std::vector<std::string>, Example*) const override { return absl::OkStatus(); }
+  bool reads_labels() const override { return false; }
   RareLabels rare_labels() const override { return RareLabels::kKept; }
 
   absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&, const ExampleSet&) const override {

@@ -52,8 +52,7 @@ std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSu
   const bool hides = task_->target_kind() == TargetKind::kHiddenTokens;
   const int64_t rows = hides ? std::count(batch.classes.begin(), batch.classes.end(), 0)
                              : LogitRows(task_->target_kind(), batch);
-  std::vector<float> logits(rows *
-                            (hides ? config_.vocab_size : static_cast<int64_t>(config_.labels.size())));
+  std::vector<float> logits(rows * model::LogitColumns(config_));
   *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
   return logits;
 }
@@ -70,8 +69,11 @@ std::vector<float> Classifier::LogitsOf(const EncodedPart& part) {
 
 absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
                                                        std::optional<absl::string_view> pair) {
-  if (pair && !RuleOf(task_->type()).takes_pairs())
+  const TaskRule& rule = RuleOf(task_->type());
+  if (pair && !rule.takes_pairs())
     return absl::InvalidArgumentError("the model labels parts of a text, not pairs of texts");
+  if (!pair && rule.needs_pairs())
+    return absl::InvalidArgumentError("the model answers questions: expected a question and a text");
   const TokenizerEncoder encoder(*tokenizer_);
   Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
   if (pair) example.pair = model::ReplaceInvalidUtf8(*pair);
@@ -80,7 +82,7 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   const std::vector<float> logits = LogitsOf(part);
   Prediction prediction = task_->Predict({example, part, config_.labels, logits, encoder});
-  return OfText{example.text, std::move(prediction)};
+  return OfText{example.text, example.pair, std::move(prediction)};
 }
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,
@@ -95,8 +97,9 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
     const model::Batch batch = buffer_.Gather(part, {example});
     kernels::LossSum loss;
     const std::vector<float> logits = Logits(batch, &loss);
-    CountBatch(*task_, config_.labels, batch, logits, loss, &statistics);
+    CountBatch(*task_, config_.labels, batch, buffer_.notes(), logits, loss, &statistics);
   }
+  task_->Conclude(&statistics);
   return statistics;
 }
 

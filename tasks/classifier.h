@@ -34,15 +34,17 @@ class Classifier {
 
   struct OfText {
     std::string text;  // with U+FFFD for what is not UTF-8; the prediction's spans are places in it
+    std::optional<std::string> pair;  // likewise
     Prediction prediction;
   };
   // `pair`: the second text, for a model of pairs. Errors: INVALID_ARGUMENT when the task takes no pairs, or
-  // the model no tokens of a second type.
+  // nothing else, or the model no tokens of a second type.
   absl::StatusOr<OfText> Predict(absl::string_view text,
                                  std::optional<absl::string_view> pair = std::nullopt);
 
-  // For a model with labels: the statistics over the examples in the files. `data`: format, text, pair,
-  // label. Errors: those of ReadExamples; INVALID_ARGUMENT for a label that the model does not have.
+  // Except of a language model: the statistics over the examples in the files, concluded. `data`: format,
+  // text, pair, label. Errors: those of ReadExamples; INVALID_ARGUMENT for a label that the model does not
+  // have.
   absl::StatusOr<EvaluationStatistics> Evaluate(Env* env, const std::vector<std::string>& files,
                                                 const DataSpec& data);
 

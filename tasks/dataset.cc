@@ -11,10 +11,18 @@
 namespace shoal::tasks {
 namespace {
 
-// The second one has more: token types, and what a task that hides tokens needs. 16 bytes each.
-constexpr absl::string_view kMagic = "shoal dataset 1\n", kMagicOfMore = "shoal dataset 2\n";
+// 16 bytes each. The second one has more: token types, and what a task that hides tokens needs; the third one
+// also notes.
+constexpr absl::string_view kMagics[] = {"shoal dataset 1\n", "shoal dataset 2\n", "shoal dataset 3\n"};
+constexpr size_t kMagic_bytes = 16;
 
-bool HasMore(const Dataset& dataset) { return dataset.largest_type() > 0 || dataset.vocab_size > 0; }
+// The first format that has all that the dataset has.
+size_t FormatOf(const Dataset& dataset) {
+  const bool notes = std::any_of(std::begin(dataset.part), std::end(dataset.part),
+                                 [](const EncodedPart& part) { return !part.notes.empty(); });
+  if (notes) return 2;
+  return dataset.largest_type() > 0 || dataset.vocab_size > 0 ? 1 : 0;
+}
 
 template <typename T>
 void AppendArray(const std::vector<T>& values, std::string* out) {
@@ -22,6 +30,18 @@ void AppendArray(const std::vector<T>& values, std::string* out) {
   out->append(reinterpret_cast<const char*>(&count), sizeof(count));
   out->append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
   out->resize((out->size() + 7) / 8 * 8);
+}
+
+// The ends of the notes, and all of them one after another.
+void AppendNotes(const std::vector<std::string>& notes, std::string* out) {
+  std::vector<uint64_t> ends;
+  std::vector<char> all;
+  for (const std::string& note : notes) {
+    all.insert(all.end(), note.begin(), note.end());
+    ends.push_back(all.size());
+  }
+  AppendArray(ends, out);
+  AppendArray(all, out);
 }
 
 // Reads what AppendArray wrote.
@@ -42,6 +62,18 @@ class ArrayReader {
     if (padded > rest_.size()) return false;
     rest_.remove_prefix(padded);
     return true;
+  }
+  bool ReadNotes(std::vector<std::string>* notes) {
+    std::vector<uint64_t> ends;
+    std::vector<char> all;
+    if (!Read(&ends) || !Read(&all)) return false;
+    uint64_t begin = 0;
+    for (uint64_t end : ends) {
+      if (end < begin || end > all.size()) return false;
+      notes->emplace_back(all.data() + begin, end - begin);
+      begin = end;
+    }
+    return begin == all.size();
   }
   bool at_end() const { return rest_.empty(); }
 
@@ -82,8 +114,9 @@ uint64_t Dataset::largest_type() const {
 }
 
 std::string SerializeDataset(const Dataset& dataset) {
-  const bool more = HasMore(dataset);
-  std::string bytes(more ? kMagicOfMore : kMagic);
+  const size_t format = FormatOf(dataset);
+  const bool more = format > 0;
+  std::string bytes(kMagics[format]);
   std::vector<uint32_t> head = {static_cast<uint32_t>(dataset.task), dataset.labels};
   if (more) head.insert(head.end(), {dataset.mask_token, dataset.vocab_size});
   AppendArray(head, &bytes);
@@ -93,15 +126,17 @@ std::string SerializeDataset(const Dataset& dataset) {
     if (more) AppendArray(part.types, &bytes);
     AppendArray(part.classes, &bytes);
     AppendArray(part.targets, &bytes);
+    if (format == 2) AppendNotes(part.notes, &bytes);
   }
   return bytes;
 }
 
 absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, const TokenLimits& limits) {
-  const absl::string_view magic = bytes.substr(0, kMagic.size());
-  const bool more = magic == kMagicOfMore;
-  if (!more && magic != kMagic) return absl::InvalidArgumentError("expected a Shoal dataset");
-  ArrayReader reader(bytes.substr(kMagic.size()));
+  const auto* const magic = std::find(std::begin(kMagics), std::end(kMagics), bytes.substr(0, kMagic_bytes));
+  if (magic == std::end(kMagics)) return absl::InvalidArgumentError("expected a Shoal dataset");
+  const auto format = static_cast<size_t>(magic - std::begin(kMagics));
+  const bool more = format > 0;
+  ArrayReader reader(bytes.substr(kMagic_bytes));
   std::vector<uint32_t> head;
   Dataset dataset;
   bool whole = reader.Read(&head) && head.size() == (more ? 4 : 2);
@@ -114,10 +149,10 @@ absl::StatusOr<Dataset> ParseDataset(absl::string_view bytes, const TokenLimits&
   const Task* const task = FindTask(dataset.task);
   for (EncodedPart& part : dataset.part) {
     whole = whole && reader.Read(&part.offsets) && reader.Read(&part.tokens) &&
-            (!more || reader.Read(&part.types)) && reader.Read(&part.classes) && reader.Read(&part.targets);
+            (!more || reader.Read(&part.types)) && reader.Read(&part.classes) && reader.Read(&part.targets) &&
+            (format < 2 || reader.ReadNotes(&part.notes));
   }
-  const bool canonical = more == HasMore(dataset);
-  if (!whole || !reader.at_end() || task == nullptr || !canonical)
+  if (!whole || !reader.at_end() || task == nullptr || format != FormatOf(dataset))
     return absl::InvalidArgumentError("the dataset is truncated or damaged");
   const bool hides = task->target_kind() == TargetKind::kHiddenTokens;
   const uint32_t mask = dataset.mask_token, vocabulary = dataset.vocab_size;

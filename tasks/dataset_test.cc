@@ -63,6 +63,30 @@ TEST_CASE("Token types come back too, and must be types of the model; without an
   CHECK_FALSE(ParseDataset(SerializeDataset(dataset), {50, 3}).ok());
 }
 
+TEST_CASE("Notes come back too, and are as many as examples") {
+  Dataset dataset;
+  dataset.task = TASK_QUESTION_ANSWERING;
+  for (EncodedPart& part : dataset.part) {
+    for (int i = 0; i < 2; ++i) part.AppendTokens({2, 9, 3});
+    part.classes = {-1, kSpanFirst | kSpanLast, -1, -1, 0, -1};
+  }
+  dataset.part[1].notes = {"", std::string("a\0b", 3)};
+  const std::string bytes = SerializeDataset(dataset);
+  CHECK(bytes.substr(0, 15) == "shoal dataset 3");
+  const auto read = ParseDataset(bytes, {50, 1});
+  REQUIRE(read.ok());
+  CHECK(read->part[0].notes.empty());
+  CHECK(read->part[1].notes == dataset.part[1].notes);
+  CHECK(SerializeDataset(*read) == bytes);
+  for (size_t cut = 0; cut < bytes.size(); ++cut)
+    CHECK_FALSE(ParseDataset(bytes.substr(0, cut), {50, 1}).ok());
+  dataset.part[1].notes.pop_back();
+  CHECK_FALSE(ParseDataset(SerializeDataset(dataset), {50, 1}).ok());
+  dataset.part[1].notes.clear();
+  dataset.part[0].classes[1] = kSpanClasses;
+  CHECK_FALSE(ParseDataset(SerializeDataset(dataset), {50, 1}).ok());
+}
+
 TEST_CASE("A data set whose tokens are hidden has a mask token and a vocabulary, and no other has") {
   Dataset dataset;
   dataset.task = TASK_MASKED_LANGUAGE_MODELLING;

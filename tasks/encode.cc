@@ -69,12 +69,14 @@ model::Batch BatchBuffer::Gather(const EncodedPart& part, absl::Span<const uint6
   offsets_.assign(1, 0);
   classes_.clear();
   targets_.clear();
+  notes_.clear();
   for (uint64_t example : examples) {
     AppendRange(part.tokens, part.offsets[example], part.offsets[example + 1], &tokens_);
     if (!part.types.empty())
       AppendRange(part.types, part.offsets[example], part.offsets[example + 1], &types_);
     offsets_.push_back(static_cast<int32_t>(tokens_.size()));
     AddTargets(part, example);
+    if (!part.notes.empty()) notes_.push_back(part.notes[example]);
     if (masking != nullptr) {
       HideTokens(*masking, example, absl::MakeSpan(tokens_).last(part.length(example)),
                  absl::MakeSpan(classes_).last(part.length(example)));
@@ -100,6 +102,7 @@ void BatchBuffer::AddTargets(const EncodedPart& part, uint64_t example) {
 
 int64_t LogitRows(TargetKind kind, const model::Batch& batch) {
   if (kind == TargetKind::kNone || kind == TargetKind::kHiddenTokens) return 0;
+  if (kind == TargetKind::kSpan) return batch.token_count();
   if (kind != TargetKind::kTokenClasses) return batch.example_count();
   return std::count_if(batch.classes.begin(), batch.classes.end(), [](int32_t label) { return label >= 0; });
 }

@@ -63,6 +63,8 @@ class BatchBuffer {
   // are hidden.
   model::Batch Gather(const EncodedPart& part, absl::Span<const uint64_t> examples,
                       const Masking* masking = nullptr);
+  // Of the last batch's examples; empty when there are none.
+  absl::Span<const std::string> notes() const { return notes_; }
 
  private:
   void AddTargets(const EncodedPart& part, uint64_t example);
@@ -71,6 +73,7 @@ class BatchBuffer {
   uint64_t labels_;
   std::vector<int32_t> tokens_, types_, offsets_, classes_;
   std::vector<float> targets_;
+  std::vector<std::string> notes_;
 };
 
 // The number of rows of logits that a task with targets of this kind needs of a batch.

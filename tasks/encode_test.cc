@@ -57,7 +57,8 @@ TEST_CASE("A task gives the model the targets that the task's head takes") {
     INFO(TaskType_Name(task->type()));
     const model::HeadInfo& head = model::HeadOf(task->head());
     CHECK(head.target == task->target_kind());
-    const bool of_text = head.target == TargetKind::kNone || head.target == TargetKind::kHiddenTokens;
+    const bool of_text = head.target == TargetKind::kNone || head.target == TargetKind::kHiddenTokens ||
+                         head.target == TargetKind::kSpan;
     CHECK((head.labels == model::LabelCount::kNone) == of_text);
   }
 }

@@ -26,6 +26,7 @@ void EncodedPart::Append(const EncodedPart& other) {
   tokens.insert(tokens.end(), other.tokens.begin(), other.tokens.end());
   classes.insert(classes.end(), other.classes.begin(), other.classes.end());
   targets.insert(targets.end(), other.targets.begin(), other.targets.end());
+  notes.insert(notes.end(), other.notes.begin(), other.notes.end());
   cut += other.cut;
 }
 
@@ -49,9 +50,12 @@ bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels) {
                            : HasTokenClasses(kind)    ? part.tokens.size()
                                                       : 0;
   const uint64_t targets = kind == TargetKind::kNumbers ? part.size() * labels : 0;
+  if (!part.notes.empty() && part.notes.size() != part.size()) return false;
   if (part.classes.size() != classes || part.targets.size() != targets) return false;
   return std::all_of(part.classes.begin(), part.classes.end(), [&](int32_t label) {
-    const uint64_t classes_of = kind == TargetKind::kHiddenTokens ? part.tokens.size() : labels;
+    const uint64_t classes_of = kind == TargetKind::kHiddenTokens ? part.tokens.size()
+                                : kind == TargetKind::kSpan       ? kSpanClasses
+                                                                  : labels;
     return label < 0 ? HasTokenClasses(kind) : static_cast<uint64_t>(label) < classes_of;
   });
 }

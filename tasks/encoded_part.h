@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +21,9 @@ struct EncodedPart {
   // With kTokenClasses: the word (Example.words) of each class that is not negative, since the caller of
   // AppendTokens last cleared it. Not part of a dataset.
   std::vector<uint32_t> words;
+  // Of each example, what the task needs to judge a prediction (Task::AppendTokens); or none. Only those of
+  // examples to evaluate are part of a dataset.
+  std::vector<std::string> notes;
   uint64_t cut = 0;  // texts of which tokens are missing, for lack of room. Not part of a dataset
 
   uint64_t size() const { return offsets.size() - 1; }
@@ -41,7 +45,8 @@ absl::Status FitTypes(uint64_t token_types, EncodedPart* part);
 // Whether there are token types, if any, for all tokens, and none is not below `token_types`.
 bool HasTypes(const EncodedPart& part, uint64_t token_types);
 
-// Whether `part` has targets of this kind, exactly as many as its examples need, and no class >= `labels`.
+// Whether `part` has targets of this kind, exactly as many as its examples need, and no class that is too
+// large, and as many notes as examples, or none.
 bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels);
 
 }  // namespace shoal::tasks

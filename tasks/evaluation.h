@@ -11,10 +11,10 @@
 
 namespace shoal::tasks {
 
-// Adds the batch to `statistics`. `labels`: those of the model; `logits` and `loss`: what Model::Evaluate
-// returned.
+// Adds the batch to `statistics`. `labels`: those of the model; `notes`: BatchBuffer::notes; `logits` and
+// `loss`: what Model::Evaluate returned.
 void CountBatch(const Task& task, absl::Span<const std::string> labels, const model::Batch& batch,
-                absl::Span<const float> logits, const kernels::LossSum& loss,
-                EvaluationStatistics* statistics);
+                absl::Span<const std::string> notes, absl::Span<const float> logits,
+                const kernels::LossSum& loss, EvaluationStatistics* statistics);
 
 }  // namespace shoal::tasks

@@ -60,7 +60,7 @@ class Window {
 };
 
 // Adds the most probable tokens of a row of logits.
-void AddTokens(absl::Span<const float> logits, const TextEncoder& encoder, TextSpan place,
+void AddTokens(absl::Span<const float> logits, const TextEncoder& encoder, TextSpan place, uint32_t mask,
                std::vector<LabelledSpan>* spans) {
   const std::vector<float> values = Softmax(logits);
   std::vector<uint32_t> order(values.size());
@@ -69,7 +69,8 @@ void AddTokens(absl::Span<const float> logits, const TextEncoder& encoder, TextS
   std::partial_sort(
       order.begin(), order.begin() + static_cast<int64_t>(count), order.end(),
       [&](uint32_t a, uint32_t b) { return std::pair(-values[a], a) < std::pair(-values[b], b); });
-  for (size_t i = 0; i < count; ++i) spans->push_back({encoder.Decode({order[i]}), place, values[order[i]]});
+  for (size_t i = 0; i < count; ++i)
+    spans->push_back({encoder.Decode({order[i]}), place, values[order[i]], mask});
 }
 
 // The number of the word in which each token begins; -1: in none. `words` are in order.
@@ -91,6 +92,7 @@ class MaskedLanguageModellingTask final : public Task {
   HeadType head() const override { return HEAD_TYPE_MASKED_TOKEN; }
 
   absl::Status ReadLabels(std::vector<std::string>, Example*) const override { return absl::OkStatus(); }
+  bool reads_labels() const override { return false; }
   RareLabels rare_labels() const override { return RareLabels::kKept; }
 
   absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&, const ExampleSet&) const override {
@@ -153,6 +155,7 @@ class MaskedLanguageModellingTask final : public Task {
 
   Prediction Predict(const PredictionInput& of) const override {
     Prediction prediction;
+    prediction.alternatives = 5;
     const auto masks = static_cast<size_t>(std::count(of.part.classes.begin(), of.part.classes.end(), 0));
     uint32_t place = 0;
     size_t row = 0;
@@ -160,8 +163,9 @@ class MaskedLanguageModellingTask final : public Task {
     for (absl::string_view piece : absl::StrSplit(of.example.text, kMask)) {
       if (!std::exchange(first, false) && row < masks) {
         const size_t columns = of.logits.size() / masks;
-        AddTokens(of.logits.subspan(row++ * columns, columns), of.encoder, {place, place + kMaskLength},
-                  &prediction.spans);
+        AddTokens(of.logits.subspan(row * columns, columns), of.encoder, {place, place + kMaskLength},
+                  static_cast<uint32_t>(row), &prediction.spans);
+        ++row;
         place += kMaskLength;
       }
       place += static_cast<uint32_t>(

@@ -9,12 +9,13 @@ namespace shoal::tasks {
 
 // Each is in its own file.
 const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling(),
-    &TokenClassification(), &MaskedLanguageModelling();
+    &TokenClassification(), &MaskedLanguageModelling(), &QuestionAnswering();
 
 absl::Span<const Task* const> Tasks() {
   static const Task* const kTasks[] = {&TextClassification(),       &TextRegression(),
                                        &MultilabelClassification(), &CausalLanguageModelling(),
-                                       &TokenClassification(),      &MaskedLanguageModelling()};
+                                       &TokenClassification(),      &MaskedLanguageModelling(),
+                                       &QuestionAnswering()};
   return kTasks;
 }
 
@@ -36,6 +37,10 @@ const Task& TaskOf(HeadType head) {
       std::find_if(Tasks().begin(), Tasks().end(), [&](const Task* task) { return task->head() == head; });
   SHOAL_CHECK(found != Tasks().end());
   return **found;
+}
+
+void Conclude(TaskType type, EvaluationStatistics* statistics) {
+  if (const Task* const task = FindTask(type)) task->Conclude(statistics);
 }
 
 double MetricValue(TaskType type, Metric metric, const EvaluationStatistics& statistics) {

@@ -20,6 +20,9 @@ const Task& TaskOf(const JobSpec& job);
 // The task of a model with this head, whatever job it comes from; the first when there are several.
 const Task& TaskOf(HeadType head);
 
+// Task::Conclude of the job's task, if there is one.
+void Conclude(TaskType type, EvaluationStatistics* statistics);
+
 // Task::MetricValue of the job's task. Also NaN when there is no such task.
 double MetricValue(TaskType type, Metric metric, const EvaluationStatistics& statistics);
 

@@ -14,6 +14,7 @@ ExampleSet Training(const Task& task) {
   for (const char* label : {"1", "2"}) {
     set.examples.emplace_back();
     if (task.reads_words()) set.examples.back().words = {{0, 1}};
+    set.examples.back().id = label;
     REQUIRE(task.ReadLabels({label}, &set.examples.back()).ok());
   }
   return set;
@@ -23,7 +24,11 @@ ExampleSet Training(const Task& task) {
 class OneToken final : public TextEncoder {
  public:
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {7}; }
-  Encoding EncodePair(absl::string_view, absl::string_view, size_t) const override { return {}; }
+  Encoding EncodePair(absl::string_view, absl::string_view, size_t) const override {
+    Encoding encoding;
+    encoding.Append(7, 0, {0, 1}, TokenSource::kSecond);
+    return encoding;
+  }
   std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
   std::optional<uint32_t> mask_token() const override { return std::nullopt; }
   std::vector<TextSpan> SplitWords(absl::string_view) const override { return {{0, 1}}; }
@@ -52,16 +57,19 @@ EvaluationStatistics Counted(const Task& task) {
     if (label < 0) continue;  // not a row
     for (size_t i = 0; i < labels->size(); ++i) logits.push_back(static_cast<int32_t>(i) == label ? 2 : 1);
   }
+  if (task.target_kind() == TargetKind::kSpan) logits.assign(2 * part.tokens.size(), 0);
   Outcome outcome;
   outcome.labels = *labels;
   outcome.offsets = offsets;
   outcome.classes = part.classes;
   outcome.targets = part.targets;
+  outcome.notes = part.notes;
   outcome.logits = logits;
   outcome.loss = 0.5;
   outcome.loss_rows = 2;
   EvaluationStatistics statistics;
   task.Count(outcome, &statistics);
+  task.Conclude(&statistics);
   return statistics;
 }
 

@@ -16,6 +16,16 @@ void AddStatistics(const EvaluationStatistics& right, EvaluationStatistics* left
     if (i == left->sums_size()) left->add_sums(0);
     left->set_sums(i, left->sums(i) + right.sums(i));
   }
+  left->mutable_results()->MergeFrom(right.results());
+}
+
+std::map<uint64_t, ScoredResult> BestResults(const EvaluationStatistics& statistics) {
+  std::map<uint64_t, ScoredResult> best;
+  for (const ScoredResult& result : statistics.results()) {
+    const auto [place, is_new] = best.emplace(result.key(), result);
+    if (!is_new && result.score() > place->second.score()) place->second = result;
+  }
+  return best;
 }
 
 double MeanLoss(const EvaluationStatistics& statistics) {

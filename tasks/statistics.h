@@ -1,6 +1,9 @@
 // The statistics of an evaluation that all tasks share.
 #pragma once
 
+#include <cstdint>
+#include <map>
+
 #include "proto/scheduler.pb.h"
 
 namespace shoal::tasks {
@@ -16,5 +19,8 @@ double MeanLoss(const EvaluationStatistics& statistics);
 
 // Adds 1 to count `cell` of the `cells` counts in `confusion`.
 void CountCell(int cell, int cells, EvaluationStatistics* statistics);
+
+// Of the results with one key the one with the highest score; of equal ones, the first.
+std::map<uint64_t, ScoredResult> BestResults(const EvaluationStatistics& statistics);
 
 }  // namespace shoal::tasks

@@ -51,8 +51,9 @@ class TextEncoder {
 // A part of a text with a label, as a task predicts it.
 struct LabelledSpan {
   std::string label;
-  TextSpan place;   // in the text
-  float score = 0;  // probability
+  TextSpan place;      // in the text
+  float score = 0;     // probability
+  uint32_t group = 0;  // spans of one group are alternatives
 };
 
 // What a task predicts of a text.
@@ -60,9 +61,10 @@ struct Prediction {
   std::vector<float> values;  // for each label a probability, or the number itself; empty where parts of the
                               // text have labels
   size_t chosen = 0;          // how many of the labels, those of the largest values, are predicted
-  // The parts that are predicted to have a label, in order; with several predictions for a part, the most
-  // probable one first.
+  // The parts that are predicted to have a label, in order; of alternatives, the most probable one first.
   std::vector<LabelledSpan> spans;
+  size_t alternatives = 0;  // how many of each group are shown unless more are asked for; 0: there are none
+  bool in_pair = false;     // the spans are parts of the example's pair
 };
 
 // What a prediction is made from.   L: labels, R: rows of logits, as in Outcome
@@ -70,17 +72,19 @@ struct PredictionInput {
   const Example& example;                // of Task::ExampleOf
   const EncodedPart& part;               // of Task::AppendTokens alone
   absl::Span<const std::string> labels;  // [L]
-  absl::Span<const float> logits;        // [R,L] of all examples of `part`; with kHiddenTokens [R,vocabulary]
+  absl::Span<const float> logits;  // [R,columns] of all examples of `part`, L columns if there are labels
   const TextEncoder& encoder;
 };
 
 // A model's output for a batch.   B: examples, N: tokens, L: labels
-// R: rows of logits: B; with kTokenClasses one for each token whose class is not negative, in order
+// R: rows of logits: B; with kTokenClasses one for each token whose class is not negative, in order; with
+// kSpan N
 struct Outcome {
   absl::Span<const std::string> labels;  // [L]: those of LabelsOf
   absl::Span<const int32_t> offsets;     // [B+1]: example b is tokens [offsets[b], offsets[b+1])
-  absl::Span<const float> logits;        // [R,L]; empty with kNone and kHiddenTokens
+  absl::Span<const float> logits;        // [R,L], with kSpan [N,2]; empty with kNone and kHiddenTokens
   absl::Span<const int32_t> classes;     // [B] with kClass; [N] where tokens have classes
+  absl::Span<const std::string> notes;   // [B]: EncodedPart.notes, or empty
   absl::Span<const float> targets;       // [B,L] with kNumbers
   double loss = 0;                       // sum over loss_rows
   int64_t loss_rows = 0;
@@ -111,7 +115,7 @@ class Task : public LabelReader {
   // Appends the tokens of an example, as for a prediction: here as one example, with its text or pair of
   // texts cut to `max_tokens`. A task may override this to make several examples of it, or to encode it in
   // another way. With kTokenClasses `part->classes` then says which tokens a label is predicted for: those
-  // that are not negative.
+  // that are not negative; with kSpan, which may be in a span. A task may add notes for itself.
   virtual void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                             EncodedPart* part) const;
   // Appends the tokens of an example, and the targets: here AppendTargets of each of AppendTokens' examples.
@@ -124,6 +128,9 @@ class Task : public LabelReader {
 
   // Adds a batch to `statistics`. Only the task and tasks/statistics.h interpret them.
   void Count(const Outcome& outcome, EvaluationStatistics* statistics) const;
+  // Once, when the statistics of all examples are added up: before MetricValue and ReportLabels. Makes sums
+  // of what is known only of all parts together.
+  virtual void Conclude(EvaluationStatistics* /*statistics*/) const {}
   // NaN where there is no value: without examples, for the correlation of a constant, for a metric that the
   // task does not have. METRIC_LOSS is the mean loss for every task.
   double MetricValue(Metric metric, const EvaluationStatistics& statistics) const;

@@ -112,7 +112,7 @@ EvaluationStatistics Counted(const Words& labels, const std::vector<int32_t>& tr
   batch.offsets = offsets;
   batch.classes = truth;
   EvaluationStatistics statistics;
-  CountBatch(TokenTask(), labels, batch, logits, {6, static_cast<int64_t>(truth.size()), 0}, &statistics);
+  CountBatch(TokenTask(), labels, batch, {}, logits, {6, static_cast<int64_t>(truth.size()), 0}, &statistics);
   return statistics;
 }
 

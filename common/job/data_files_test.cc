@@ -45,11 +45,29 @@ std::string FormatOf(TaskType task, const std::string& file) {
 }
 
 TEST_CASE("A file with the extension of a format that the task does not take is not read as another one") {
-  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"a.txt", "b.jsonl"})),
-             Catch::Contains("'b.jsonl' is jsonl and 'a.txt' is text"));
-  CHECK(FormatOf(TASK_CAUSAL_LANGUAGE_MODELLING, "b.jsonl").empty());
-  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"b.jsonl"})),
-             Catch::Contains("can't be inferred from the extension of 'b.jsonl'; expected text"));
+  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"a.txt", "b.tsv"})),
+             Catch::Contains("'b.tsv' is tsv and 'a.txt' is text"));
+  CHECK(FormatOf(TASK_CAUSAL_LANGUAGE_MODELLING, "b.tsv").empty());
+  CHECK_THAT(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"b.tsv"})),
+             Catch::Contains("can't be inferred from the extension of 'b.tsv'; expected text"));
+}
+
+TEST_CASE("A language model's texts may be those of a JSON Lines file, without labels") {
+  for (TaskType task : {TASK_CAUSAL_LANGUAGE_MODELLING, TASK_MASKED_LANGUAGE_MODELLING}) {
+    JobSpec job = JobOf(task, {"a.jsonl"});
+    CHECK_THAT(ProblemOf(job), Catch::Contains("data.text: is missing"));
+    job.mutable_data()->add_text("body");
+    CHECK(ProblemOf(job) == "");
+    job.mutable_data()->set_label("title");
+    CHECK_THAT(ProblemOf(job), Catch::Contains("data.label: has no effect with task"));
+  }
+}
+
+TEST_CASE("Questions in the JSON of SQuAD need no columns") {
+  JobSpec job = JobOf(TASK_QUESTION_ANSWERING, {"dev.json"});
+  CHECK(ProblemOf(job) == "");
+  job.mutable_data()->add_pair("context");
+  CHECK_THAT(ProblemOf(job), Catch::Contains("data.pair: has no effect with format squad"));
 }
 
 TEST_CASE("Every format has extensions, and no task has one of them in two formats") {
@@ -112,8 +130,9 @@ TEST_CASE("A job whose first file has no format of the task must set it") {
         "data.format: is missing and can't be inferred from the extension of 'a.dat'; expected tsv, csv or "
         "jsonl with task text-classification");
   CHECK(ProblemOf(JobOf(TASK_CAUSAL_LANGUAGE_MODELLING, {"a.md"})) ==
-        "data.format: is missing and can't be inferred from the extension of 'a.md'; expected text with task "
-        "causal-language-modelling");
+        "data.format: is missing and can't be inferred from the extension of 'a.md'; expected text or jsonl "
+        "with "
+        "task causal-language-modelling");
   CHECK(ProblemOf(JobOf(TASK_TOKEN_CLASSIFICATION, {"train.txt"})) ==
         "data.format: is missing and can't be inferred from the extension of 'train.txt'; expected conll or "
         "jsonl with task token-classification");

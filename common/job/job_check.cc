@@ -188,6 +188,12 @@ void CheckData(const JobSpec& job, Problems* problems) {
   problems->AddIf(data.min_class_count() > 0 && !rule.has_classes() && Applies(data, min_class_count),
                   "data.min_class_count", "has no effect with task ", Word(job.task()), "; only with ",
                   TasksWith([](const TaskRule& other) { return other.has_classes(); }));
+  if (rule.unlabelled()) problems->ForgetMissing("data.label");
+  const auto* label = DataSpec::descriptor()->FindFieldByName("label");
+  const bool other_format = !Holds(rule.formats(), data.format()) || !Applies(data, label);
+  problems->AddIf(data.has_label() && rule.unlabelled() && !other_format, "data.label",
+                  "has no effect with task ", Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return !other.unlabelled(); }));
   problems->AddIf(data.pair_size() > 0 && !rule.takes_pairs(), "data.pair", "has no effect with task ",
                   Word(job.task()), "; only with ",
                   TasksWith([](const TaskRule& other) { return other.takes_pairs(); }));

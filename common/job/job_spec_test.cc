@@ -187,7 +187,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
        [](JobSpec* j) { j->set_name("a/b\n"); }},
       {"name: expected a non-empty string", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
-       "causal-language-modelling, token-classification, masked-language-modelling, got value number 77",
+       "causal-language-modelling, token-classification, masked-language-modelling, "
+       "question-answering, got value number 77",
        [](JobSpec* j) { j->set_task(static_cast<TaskType>(77)); }},
       {"data.train_files: can't be combined with 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},
@@ -329,7 +330,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          SetLanguageModel(j);
          j->mutable_data()->set_label("label");
        }},
-      {"data.format: expected text with task causal-language-modelling",
+      {"data.format: expected text or jsonl with task causal-language-modelling",
        [](JobSpec* j) {
          const DataSpec data = j->data();
          SetLanguageModel(j);

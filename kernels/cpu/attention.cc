@@ -19,6 +19,7 @@ struct Head {
   ConstTensor q, k, v;  // [T,D]
   int64_t row = 0;      // of the example's first token
   int64_t index = 0;    // of the head
+  int64_t keys = 0;     // tokens that are attended to
 
   int64_t length() const { return tile.length; }
 };
@@ -29,6 +30,7 @@ void CheckShape(const AttentionShape& shape, const ConstTensor& qkv, const Const
   SHOAL_CHECK(shape.heads >= 1 && shape.head_dim >= 1);
   SHOAL_CHECK(shape.dropout.rate >= 0 && shape.dropout.rate < 1);
   SHOAL_CHECK(!shape.offsets.empty() && shape.offsets.front() == 0 && shape.offsets.back() == qkv.dim(0));
+  SHOAL_CHECK(shape.attended.empty() || shape.attended.size() + 1 == shape.offsets.size());
   SHOAL_CHECK(qkv.rank() == 2 && qkv.dim(1) == 3 * channels);
   SHOAL_CHECK((qkv.type() == DType::kF32 || qkv.type() == DType::kBf16) && out.type() == qkv.type());
   SHOAL_CHECK(out.rank() == 2 && out.dim(0) == qkv.dim(0) && out.dim(1) == channels);
@@ -64,6 +66,8 @@ Head HeadOf(const AttentionShape& shape, const ConstTensor& qkv, int64_t example
   h.v = HeadColumns(shape, qkv, 2, example, head);
   h.row = shape.offsets[example];
   h.index = head;
+  h.keys = shape.attended.empty() ? h.length() : shape.attended[example];
+  SHOAL_CHECK(h.keys <= h.length() && (h.keys >= 1 || h.length() == 0));
   return h;
 }
 
@@ -115,7 +119,7 @@ AttentionTile At(const Head& head, int64_t query, int64_t key) {
   tile.first_query = query;
   tile.queries = std::min(kAttentionQueryTile, head.length() - query);
   tile.first_key = key;
-  tile.keys = std::min(kAttentionKeyTile, head.length() - key);
+  tile.keys = std::min(kAttentionKeyTile, head.keys - key);
   return tile;
 }
 
@@ -135,7 +139,7 @@ T Keys(const AttentionTile& tile, const T& x) {
 
 // The first key that no query of [query, query + tile) sees.
 int64_t KeyEnd(const Head& head, int64_t query) {
-  return head.tile.causal ? std::min(head.length(), query + kAttentionQueryTile) : head.length();
+  return head.tile.causal ? std::min(head.keys, query + kAttentionQueryTile) : head.keys;
 }
 
 class HeadRunner {
@@ -155,7 +159,7 @@ class HeadRunner {
   };
 
   void Backward(const Gradients& g) {
-    for (int64_t key = 0; key < head_.length(); key += kAttentionKeyTile) {
+    for (int64_t key = 0; key < head_.keys; key += kAttentionKeyTile) {
       // With a causal mask, the first queries that see a tile of keys are those at the same position.
       const int64_t first_query = head_.tile.causal ? key / kAttentionQueryTile * kAttentionQueryTile : 0;
       for (int64_t query = first_query; query < head_.length(); query += kAttentionQueryTile) {
@@ -166,6 +170,10 @@ class HeadRunner {
       StoreRows(work_.Sums(work_.dv, keys.keys), nullptr, Keys(keys, g.dv));
     }
     StoreRows(work_.Sums(work_.dq, head_.length()), nullptr, g.dq);
+    for (int64_t row = head_.keys; row < head_.length(); ++row) {
+      std::fill_n(work_.dk, g.dk.dim(1), 0.0f);
+      for (const Tensor& d : {g.dk, g.dv}) StoreRows(work_.Sums(work_.dk, 1), nullptr, d.Rows(row, row + 1));
+    }
   }
 
  private:

@@ -82,6 +82,36 @@ void CrossEntropyRows(const CrossEntropyArgs& args, int64_t begin, int64_t end, 
   for (int64_t n = begin; n < end; ++n) results[n] = row(args, n);
 }
 
+// A column of an example, copied to `x` [rows]. Returns the loss, and in `correct` whether the label's logit
+// is the first of the largest ones.
+float ChoiceOfColumn(const RowChoiceArgs& args, int64_t b, int64_t column, float* x, int32_t* correct) {
+  const int32_t* const offsets = args.offsets.i32();
+  const int64_t columns = args.logits.dim(1), begin = offsets[b], rows = offsets[b + 1] - begin;
+  const int32_t label = args.labels.i32()[b * columns + column];
+  for (int64_t n = 0; n < rows; ++n) x[n] = RowOf<float>(args.logits, begin + n)[column];
+  const float maximum = RowMaximum(rows, x), sum = ExpSum(rows, x, maximum), at_label = x[label];
+  *correct = FirstEqual(rows, x, maximum) == label ? 1 : 0;
+  if (args.d_logits.present()) {
+    const float scale = args.scale / static_cast<float>(columns);
+    ExpRowScaled(rows, x, maximum, scale / sum, 0.0f, x);
+    x[label] -= scale;
+    for (int64_t n = 0; n < rows; ++n) RowOf<float>(args.d_logits, begin + n)[column] = x[n];
+  }
+  return maximum + LogOf(sum) - at_label;
+}
+
+// `x`: memory for a column of the example. The result's prediction is 1 if all columns are correct, or 0.
+void RowChoice(const RowChoiceArgs& args, int64_t b, float* x, RowResult* result) {
+  const int64_t columns = args.logits.dim(1);
+  *result = {0, 1};
+  for (int64_t column = 0; column < columns; ++column) {
+    int32_t correct = 0;
+    result->loss += ChoiceOfColumn(args, b, column, x, &correct);
+    result->prediction &= correct;
+  }
+  result->loss /= static_cast<float>(columns);
+}
+
 template <class T>
 float SquaredErrorRow(const RegressionArgs& args, int64_t n) {
   const int64_t columns = args.predictions.dim(1);
@@ -150,6 +180,7 @@ namespace shoal::kernels {
 namespace {
 
 HWY_EXPORT(CrossEntropyRows);
+HWY_EXPORT(RowChoice);
 HWY_EXPORT(SquaredErrorRows);
 HWY_EXPORT(SigmoidCrossEntropyRows);
 HWY_EXPORT(SoftmaxRows);
@@ -197,6 +228,24 @@ void Check(const CrossEntropyArgs& args) {
   for (int64_t n = 0; n < rows; ++n) SHOAL_CHECK(labels[n] < args.logits.dim(1));
 }
 
+// Returns the number of rows of the longest example.
+int64_t Check(const RowChoiceArgs& args) {
+  const int64_t examples = args.offsets.dim(0) - 1, columns = args.logits.dim(1);
+  SHOAL_CHECK(args.logits.rank() == 2 && args.logits.type() == DType::kF32 && columns >= 1);
+  SHOAL_CHECK(Alike(args.logits, args.d_logits) && args.labels.rank() == 1);
+  SHOAL_CHECK(args.labels.dim(0) == examples * columns);
+  const int32_t *offsets = args.offsets.i32(), *labels = args.labels.i32();
+  SHOAL_CHECK(offsets[0] == 0 && offsets[examples] == args.logits.dim(0));
+  int64_t longest = 0;
+  for (int64_t b = 0; b < examples; ++b) {
+    const int32_t rows = offsets[b + 1] - offsets[b];
+    longest = std::max<int64_t>(longest, rows);
+    for (int64_t v = 0; v < columns; ++v)
+      SHOAL_CHECK(labels[b * columns + v] >= 0 && labels[b * columns + v] < rows);
+  }
+  return longest;
+}
+
 }  // namespace
 
 LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args) {
@@ -214,6 +263,21 @@ LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args) {
     if (args.row_loss.present()) args.row_loss.f32()[n] = results[n].loss;
     if (args.predictions.present()) args.predictions.i32()[n] = results[n].prediction;
   }
+  return sum;
+}
+
+LossSum RowChoiceCrossEntropy(Device& device, const RowChoiceArgs& args) {
+  const OpTimer timer(device.profile(), "row choice", MovedBytes({args.logits, args.d_logits}));
+  const int64_t longest = Check(args), examples = args.offsets.dim(0) - 1;
+  CpuDevice& cpu = Cpu(device);
+  RowResult* const results = ResultsOf(cpu, examples);
+  cpu.pool().ParallelFor(examples, [&](int64_t b, int thread) {
+    auto* const x = reinterpret_cast<float*>(
+        cpu.scratch().OfThread(thread, longest * static_cast<int64_t>(sizeof(float))));
+    HWY_DYNAMIC_DISPATCH(RowChoice)(args, b, x, results + b);
+  });
+  LossSum sum = SumOf(results, examples);
+  for (int64_t b = 0; b < examples; ++b) sum.correct += results[b].prediction;
   return sum;
 }
 

@@ -14,6 +14,10 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return AddClassificationHead(config, "bert.pooler.dense", "classifier", builder);
 }
 
+HeadSpec SpanHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
+  return AddSpanHead(config, body, builder);
+}
+
 HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
   return AddMaskedHead(config, body, "cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
                        "cls.predictions.bias", builder);
@@ -22,6 +26,7 @@ HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuil
 constexpr Architecture kArchitectures[] = {
     {"BertForSequenceClassification", kSequenceHeads, SequenceHead},
     {"BertForTokenClassification", kTokenHeads, AddTokenHead},
+    {"BertForQuestionAnswering", kSpanHeads, SpanHead},
     {"BertForMaskedLM", kMaskedHeads, MaskedHead},
 };
 

@@ -42,7 +42,7 @@ absl::Status ReadRest(const ParsedJson& json, ModelConfig* config) {
 
 // The head has the dropout of the layers: a job has only one.
 void WriteRest(const ModelConfig& config, Json* json) {
-  (*json)["seq_classif_dropout"] = config.hidden_dropout_prob;
+  for (const char* field : {"seq_classif_dropout", "qa_dropout"}) (*json)[field] = config.hidden_dropout_prob;
 }
 
 void Build(const Family& family, const ModelConfig& config, ParameterBuilder* builder, Recipe* body) {
@@ -55,6 +55,12 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
+HeadSpec SpanHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
+  SpanHeadSpec head = AddSpanHead(config, body, builder);
+  head.dropout = config.hidden_dropout_prob;
+  return head;
+}
+
 HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
   return AddMaskedHead(config, body, "vocab_transform", "vocab_layer_norm", "vocab_projector.bias", builder);
 }
@@ -62,6 +68,7 @@ HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuil
 constexpr Architecture kArchitectures[] = {
     {"DistilBertForSequenceClassification", kSequenceHeads, SequenceHead},
     {"DistilBertForTokenClassification", kTokenHeads, AddTokenHead},
+    {"DistilBertForQuestionAnswering", kSpanHeads, SpanHead},
     {"DistilBertForMaskedLM", kMaskedHeads, MaskedHead},
 };
 

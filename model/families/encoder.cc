@@ -117,6 +117,12 @@ HeadSpec AddTokenHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
+SpanHeadSpec AddSpanHead(const ModelConfig& config, const Recipe&, ParameterBuilder* builder) {
+  SpanHeadSpec head;
+  head.ends = builder->Linear("qa_outputs", 2, config.hidden_size);
+  return head;
+}
+
 MaskedLanguageModelHeadSpec AddMaskedHead(const ModelConfig& config, const Recipe& body, const char* dense,
                                           const char* norm, const char* bias, ParameterBuilder* builder) {
   MaskedLanguageModelHeadSpec head;

@@ -70,6 +70,10 @@ inline constexpr HeadType kSequenceHeads[] = {HEAD_TYPE_CLASS, HEAD_TYPE_NUMBER,
 inline constexpr HeadType kTokenHeads[] = {HEAD_TYPE_TOKEN_CLASSES};
 HeadSpec AddTokenHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder);
 
+// The head of ...ForQuestionAnswering, likewise, but only DistilBERT has dropout in front of it.
+inline constexpr HeadType kSpanHeads[] = {HEAD_TYPE_SPAN};
+SpanHeadSpec AddSpanHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder);
+
 // The head of ...ForMaskedLM, with the names of its parts.
 inline constexpr HeadType kMaskedHeads[] = {HEAD_TYPE_MASKED_TOKEN};
 MaskedLanguageModelHeadSpec AddMaskedHead(const ModelConfig& config, const Recipe& body, const char* dense,

@@ -21,6 +21,10 @@ HeadSpec SequenceHead(const ModelConfig& config, const Recipe&, ParameterBuilder
   return head;
 }
 
+HeadSpec SpanHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
+  return AddSpanHead(config, body, builder);
+}
+
 HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) {
   return AddMaskedHead(config, body, "lm_head.dense", "lm_head.layer_norm", "lm_head.bias", builder);
 }
@@ -28,11 +32,13 @@ HeadSpec MaskedHead(const ModelConfig& config, const Recipe& body, ParameterBuil
 constexpr Architecture kArchitectures[] = {
     {"RobertaForSequenceClassification", kSequenceHeads, SequenceHead},
     {"RobertaForTokenClassification", kTokenHeads, AddTokenHead},
+    {"RobertaForQuestionAnswering", kSpanHeads, SpanHead},
     {"RobertaForMaskedLM", kMaskedHeads, MaskedHead},
 };
 constexpr Architecture kPreLayerNormArchitectures[] = {
     {"RobertaPreLayerNormForSequenceClassification", kSequenceHeads, SequenceHead},
     {"RobertaPreLayerNormForTokenClassification", kTokenHeads, AddTokenHead},
+    {"RobertaPreLayerNormForQuestionAnswering", kSpanHeads, SpanHead},
     {"RobertaPreLayerNormForMaskedLM", kMaskedHeads, MaskedHead},
 };
 

@@ -20,6 +20,7 @@ kernels::AttentionShape Attention::Shape(const Pass& pass) const {
   shape.head_dim = out_.in() / spec_.heads;
   shape.causal = spec_.causal;
   shape.offsets = pass.batch.offsets;
+  shape.attended = pass.batch.attended;
   if (pass.training) {
     shape.dropout.rate = static_cast<float>(spec_.dropout);
     shape.dropout.key = DeriveKey(pass.dropout.key, "attention", {static_cast<uint64_t>(spec_.mask_site)});

@@ -29,6 +29,7 @@ class Head {
 // `plan`: at the head's step.
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const ClassificationHeadSpec& spec);
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const TokenClassificationHeadSpec& spec);
+std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const SpanHeadSpec& spec);
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const LanguageModelHeadSpec& spec);
 std::unique_ptr<Head> MakeHead(const LayerPlan& plan, const MaskedLanguageModelHeadSpec& spec);
 

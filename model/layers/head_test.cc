@@ -103,6 +103,43 @@ TEST_CASE("A head for tokens gives the logits of labelled tokens, or of all in a
   CHECK(head->Evaluate(pass, harness.View(x), {}).rows == 0);  // no token has a label
 }
 
+TEST_CASE("A head for spans, its loss and its gradients are those of float64") {
+  LayerHarness harness;
+  const SpanHeadSpec spec = {0, harness.builder.Linear("ends", 2, kChannels)};
+  std::vector<int32_t> classes(harness.rows(), 0);  // the last example has no span
+  classes[0] = -1;
+  classes[1] = kSpanFirst | kSpanLast;
+  classes[harness.offsets()[1] + 2] = kSpanFirst;
+  classes[harness.offsets()[1] + 5] = kSpanLast;
+  harness.batch().classes = classes;
+  const auto plain = [&](const Doubles& theta, const Doubles& x) {
+    double loss = 0;
+    for (size_t e = 0; e + 1 < harness.offsets().size(); ++e) {
+      const int32_t begin = harness.offsets()[e], end = harness.offsets()[e + 1];
+      loss += PlainLayers(theta).SpanLoss(spec,
+                                          Doubles(x.begin() + begin * kChannels, x.begin() + end * kChannels),
+                                          absl::MakeConstSpan(classes).subspan(begin, end - begin));
+    }
+    return loss;
+  };
+  CheckHead(harness, spec, plain, plain);
+}
+
+TEST_CASE("A head for spans gives the logits of all tokens") {
+  LayerHarness harness;
+  const SpanHeadSpec spec = {0, harness.builder.Linear("ends", 2, kChannels)};
+  const std::unique_ptr<Head> head = MakeHead(harness.plan, spec);
+  Pass pass = harness.Start();
+  pass.training = false;
+  std::vector<float> x = harness.Random(kChannels, 14);
+  std::vector<float> all(harness.rows() * 2), again(all.size());
+  CHECK(head->Evaluate(pass, harness.View(x), absl::MakeSpan(all)).rows == 0);
+  const std::vector<int32_t> classes(harness.rows(), -1);
+  pass.batch.classes = classes;
+  CHECK(head->Evaluate(pass, harness.View(x), absl::MakeSpan(again)).rows == 3);
+  CHECK(all == again);
+}
+
 MaskedLanguageModelHeadSpec MaskedSpec(LayerHarness* harness, kernels::Activation activation) {
   MaskedLanguageModelHeadSpec spec;
   spec.words = harness->builder.Matrix("words", kWords, kChannels);

@@ -154,7 +154,23 @@ class PlainLayers {
     return RowsLoss(Linear(spec.labels, x), spec.labels.weight.rows, classes);
   }
 
-  // Likewise of the tokens that are hidden.
+  // The mean loss of the two choices among an example's tokens, whose rows are `x` [T,C].
+  double SpanLoss(const SpanHeadSpec& spec, const Doubles& x, absl::Span<const int32_t> classes) const {
+    const Doubles logits = Linear(spec.ends, x);
+    double loss = 0;
+    for (int end = 0; end < 2; ++end) {
+      Doubles column;
+      int64_t label = 0;
+      for (size_t t = 0; t < classes.size(); ++t) {
+        column.push_back(logits[t * 2 + end]);
+        if (classes[t] >= 0 && (classes[t] >> end & 1) != 0) label = static_cast<int64_t>(t);
+      }
+      loss += PlainCrossEntropy(column, label) / 2;
+    }
+    return loss;
+  }
+
+  // The loss of the tokens that are hidden; their rows are `x` [T,C].
   double MaskedLoss(const MaskedLanguageModelHeadSpec& spec, const Doubles& x,
                     absl::Span<const int32_t> classes) const {
     Doubles dense = Linear(spec.dense, x);

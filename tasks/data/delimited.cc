@@ -80,7 +80,8 @@ absl::string_view WithoutByteOrderMark(absl::string_view text) {
 }
 
 absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line) {
-  return status.ok() ? status : Annotate(status, absl::StrCat(file.name, ":", line));
+  if (status.ok()) return status;
+  return Annotate(status, line == 0 ? std::string(file.name) : absl::StrCat(file.name, ":", line));
 }
 
 absl::Status ForEachLine(const TextFile& file, const LineVisitor& visit) {

@@ -20,7 +20,7 @@ struct TextFile {
 // `text` without the byte order mark that it may start with.
 absl::string_view WithoutByteOrderMark(absl::string_view text);
 
-// `status` with "NAME:LINE: " before its message. An OK status stays OK.
+// `status` with "NAME:LINE: " before its message; "NAME: " for line 0. An OK status stays OK.
 absl::Status AtLine(const absl::Status& status, const TextFile& file, uint64_t line);
 
 // Called with a line, which may be empty, and its number, from 1.

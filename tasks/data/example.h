@@ -15,18 +15,21 @@ struct Example {
   std::string text;                 // the text columns (Record.texts) or words, joined with a space
   std::optional<std::string> pair;  // the second text (Record.pair), where examples are pairs
   std::vector<TextSpan> words;      // places of the words in the text; only for a task that reads words
-  std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none with format text
+  std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none without labels
+  std::optional<TextSpan> answer;   // place in the pair of one of the labels, the answers to the text
+  bool may_lack_answer = false;     // the data have questions without an answer
+  std::string id;                   // what the data call the example; empty without such a name
   double target = 0;                // for a task whose labels are numbers
   std::string group;                // the group column; empty without one
   uint32_t file = 0;                // index into ExampleSet.files
-  uint64_t line = 0;                // the first of the record, from 1
+  uint64_t line = 0;                // the first of the record, from 1; 0: the format has no lines
 };
 
 struct ExampleSet {
   std::vector<std::string> files;
   std::vector<Example> examples;  // in order of files and lines
 
-  // "FILE:LINE", for messages.
+  // "FILE:LINE", or "FILE: ID", for messages.
   std::string Origin(const Example& example) const;
 };
 

@@ -18,11 +18,12 @@ namespace shoal::tasks {
 // What the files of a format consist of.
 enum class RecordKind {
   kColumns,  // records with named or numbered values, of which data.text, data.label and data.group choose
+  kNamed,    // records whose values the format itself names
   kOneText,  // a single record, the whole text; a split cuts it into consecutive pieces
 };
 
-// Takes the next record of a file, or what is wrong with it, and its first line, from 1. Returns the error,
-// if there is one, with the name of the file and the line.
+// Takes the next record of a file, or what is wrong with it, and its first line, from 1, or 0 in a format
+// without lines. Returns the error, if there is one, with the name of the file and the line.
 using AddRecord = std::function<absl::Status(absl::StatusOr<Record> record, uint64_t line)>;
 
 // Gives the records of `file` to `add`, in order, and returns the first error. A record may span any number

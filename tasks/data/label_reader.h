@@ -24,13 +24,16 @@ class LabelReader {
   // Whether an example is a sequence of words with a label each; it then reads lists, too.
   virtual bool reads_words() const { return false; }
 
+  // Whether examples have labels at all.
+  virtual bool reads_labels() const { return true; }
+
   // Whether an example has any number of labels: its field contains them separated by data.label_separator,
   // or is a JSON array. Otherwise a field is one label.
   virtual bool reads_lists() const { return false; }
 
   // Sets the labels of `example`, whose text and words are set already. `labels`: as written in the data,
-  // possibly empty; exactly one unless reads_lists(); none with format text. Errors: INVALID_ARGUMENT,
-  // without file and line, for a label that the task can't use.
+  // possibly empty; exactly one unless reads_lists(); none unless reads_labels(); with format squad the
+  // answers. Errors: INVALID_ARGUMENT, without file and line, for a label that the task can't use.
   virtual absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const = 0;
 
   virtual RareLabels rare_labels() const = 0;

@@ -89,10 +89,13 @@ class Reader {
     SHOAL_RETURN_IF_ERROR(record.status());
     Example example;
     example.text = Joined(std::move(record->texts));
-    if (data_.pair_size() > 0) example.pair = Joined(std::move(record->pair));
+    if (!record->pair.empty()) example.pair = Joined(std::move(record->pair));
     if (labels_.reads_words()) SHOAL_RETURN_IF_ERROR(JoinWords(record->words, &example));
     SHOAL_RETURN_IF_ERROR(labels_.ReadLabels(std::move(record->labels), &example));
     example.group = std::move(record->group);
+    example.answer = record->answer;
+    example.may_lack_answer = record->may_lack_answer;
+    example.id = std::move(record->id);
     example.file = static_cast<uint32_t>(set_.files.size() - 1);
     example.line = line;
     set_.examples.push_back(std::move(example));

@@ -69,18 +69,18 @@ bool IsWhole(double value) {
 // Finds what is wrong with a text that is not JSON.
 class JsonProblem : public nlohmann::json_sax<Json> {
  public:
-  // A short text; "" when nothing is wrong.
-  static std::string Of(absl::string_view line) {
+  static std::optional<JsonMistake> Of(absl::string_view text) {
     JsonProblem problem;
-    Json::sax_parse(line.begin(), line.end(), &problem);
-    if (problem.message_.empty()) return "";
+    Json::sax_parse(text.begin(), text.end(), &problem);
+    if (problem.message_.empty()) return std::nullopt;
     for (absl::string_view name : {"NaN", "Infinity"}) {
-      const size_t at = line.find(name);
       // The parser stops at the first letter that can't begin a value.
+      const size_t begin = problem.position_ - std::min(problem.position_, name.size());
+      const size_t at = text.find(name, begin);
       if (at != absl::string_view::npos && problem.position_ >= at && problem.position_ <= at + name.size())
-        return absl::StrCat(name, " is not a number of JSON");
+        return JsonMistake{problem.position_, absl::StrCat(name, " is not a number of JSON")};
     }
-    return problem.message_;
+    return JsonMistake{problem.position_, problem.message_};
   }
 
   bool null() override { return true; }
@@ -102,7 +102,7 @@ class JsonProblem : public nlohmann::json_sax<Json> {
     absl::string_view what = error.what();
     const size_t reason = what.find(" - ");
     if (reason != absl::string_view::npos) what.remove_prefix(reason + 3);
-    message_ = absl::StrCat("column ", position, ": ", ToQuoted(what.substr(0, what.find("; last read"))));
+    message_ = ToQuoted(what.substr(0, what.find("; last read")));
     return false;
   }
 
@@ -198,13 +198,16 @@ absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fiel
   return record;
 }
 
+std::optional<JsonMistake> FindJsonMistake(absl::string_view text) { return JsonProblem::Of(text); }
+
 absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& data,
                                       const LabelReader& labels) {
   const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) {
-    const std::string problem = JsonProblem::Of(line);
-    return absl::InvalidArgumentError(absl::StrCat("expected a JSON object on one line",
-                                                   problem.empty() ? "" : absl::StrCat(" (", problem, ")")));
+    const std::optional<JsonMistake> mistake = FindJsonMistake(line);
+    const std::string why =
+        mistake ? absl::StrCat(" (column ", mistake->position, ": ", mistake->message, ")") : "";
+    return absl::InvalidArgumentError(absl::StrCat("expected a JSON object on one line", why));
   }
   const JsonRecord values(object);
   Record record;
@@ -223,6 +226,7 @@ absl::StatusOr<Record> RecordFromJson(absl::string_view line, const DataSpec& da
   if (data.has_group()) {
     SHOAL_ASSIGN_OR_RETURN(record.group, values.String(data.group(), "data.group"));
   }
+  if (!labels.reads_labels()) return record;
   if (labels.reads_lists()) {
     SHOAL_ASSIGN_OR_RETURN(auto list, values.Array(data.label(), "data.label"));
     if (list.has_value()) {

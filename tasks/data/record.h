@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/base/encoding.h"
 #include "proto/job.pb.h"
 #include "tasks/data/label_reader.h"
 
@@ -20,6 +21,10 @@ struct Record {
   std::vector<std::string> words;   // instead of texts, for a task that reads words
   std::vector<std::string> labels;  // as LabelReader::ReadLabels takes them
   std::string group;
+  // As in Example.
+  std::optional<TextSpan> answer;
+  bool may_lack_answer = false;
+  std::string id;
 };
 
 // The positions of the columns in a delimited file.
@@ -37,6 +42,14 @@ absl::StatusOr<ColumnIndexes> FindColumns(absl::Span<const absl::string_view> he
 absl::StatusOr<Record> RecordFromFields(absl::Span<const absl::string_view> fields,
                                         const ColumnIndexes& columns, const DataSpec& data,
                                         const LabelReader& labels);
+
+// What is wrong with a text that is not JSON, and the number of its byte where that shows, from 1; nullopt
+// for JSON.
+struct JsonMistake {
+  size_t position = 0;
+  std::string message;
+};
+std::optional<JsonMistake> FindJsonMistake(absl::string_view text);
 
 // From a JSON object whose keys are the columns. Values may be strings, numbers or booleans; the label may
 // also be an array of them where `labels` reads lists, and the text where it reads words. Instead of an array

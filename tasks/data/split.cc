@@ -39,7 +39,9 @@ SplitExamples PartExamples(ExampleSet all, const JobSpec& job) {
   SplitExamples parts;
   for (Part part : kParts) parts[part].files = all.files;
   for (Example& example : all.examples) {
-    const std::string key = job.data().has_group() ? example.group : KeyOf(example);
+    // Some formats have groups without a column of that name.
+    const bool grouped = job.data().has_group() || !example.group.empty();
+    const std::string key = grouped ? example.group : KeyOf(example);
     const Part part = PartOf(key, job.seed(), job.data().split());
     if (part != Part::kUnused) parts[part].examples.push_back(std::move(example));
   }

@@ -245,6 +245,30 @@ TEST_CASE("A model of hidden tokens trains to the same bits on any cluster, and 
   CHECK_THAT(evaluated.output, Contains("has no labels to compare with"));
 }
 
+TEST_CASE("A model that answers questions trains to the same bits on any cluster, and learns", "[cli]") {
+  const std::string job = "configs/jobs/tiny-qa.yaml", shoal = Program("tools/shoal/shoal");
+  const TestDir one, two;
+  REQUIRE(TrainIn(one, {job}).ended == "exit status 0");
+  const nlohmann::json report = ReportIn(one);
+  CHECK(report["test"]["f1"] > 0.8);
+  REQUIRE(TrainIn(two, {job, "--workers", "3", "--servers", "2"}).ended == "exit status 0");
+  CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
+  CHECK(report["test"] == ReportIn(two)["test"]);
+  const std::string model = one / "run/model", predict = absl::StrCat(shoal, " predict ", model, " --pairs ");
+  const std::string pair = "'Where does Ada live?' 'Ada moved to Oslo in 1973. The house is red.'";
+  const auto answers = JsonOf(absl::StrCat(predict, pair, " --top 3"));
+  CHECK(answers["text"] == "Where does Ada live?");
+  REQUIRE(answers["spans"].size() == 3);
+  CHECK(answers["spans"][0]["text"] == "Oslo");
+  CHECK(answers["spans"][0]["begin"] == 13);
+  CHECK(JsonOf(predict + pair)["spans"].size() == 1);
+  const auto evaluated = JsonOf(absl::StrCat(shoal, " eval ", model, " --data configs/jobs/tiny-qa.json"));
+  CHECK(evaluated["f1"] > 0.8);
+  const EndedProcess alone = RunCommand({shoal, "predict", model, "Where does Ada live?"});
+  CHECK(alone.ended == "exit status 2");
+  CHECK_THAT(alone.output, Contains("give both with --pairs"));
+}
+
 TEST_CASE("A tokenizer shows what it makes of texts and of pairs", "[cli]") {
   const TestDir dir;
   const std::string shoal = Program("tools/shoal/shoal");

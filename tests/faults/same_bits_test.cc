@@ -52,9 +52,10 @@ TEST_CASE("A worker killed in the middle changes nothing", "[same bits]") {
   CheckSameBits(cluster.WaitForEnd(job), kPrecision);
 }
 
-TEST_CASE("Nor does it in a job for words, for hidden tokens or for pairs of texts", "[same bits]") {
-  const std::string file =
-      GENERATE("configs/jobs/tiny-ner.yaml", "configs/jobs/tiny-mlm.yaml", "configs/jobs/tiny-pairs.yaml");
+TEST_CASE("Nor does it in a job for words, for hidden tokens, for pairs of texts or for questions",
+          "[same bits]") {
+  const std::string file = GENERATE("configs/jobs/tiny-ner.yaml", "configs/jobs/tiny-mlm.yaml",
+                                    "configs/jobs/tiny-pairs.yaml", "configs/jobs/tiny-qa.yaml");
   const std::vector<std::string> job_of = {file, kPrecision[0]};
   TestCluster cluster({2, 2, 1});
   const JobId job = cluster.Submit(job_of);

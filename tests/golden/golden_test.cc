@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/base/status.h"
@@ -40,7 +41,7 @@ constexpr const char* kDumpsInTree[] = {
     "bert_sequence",       "bert_regression",  "bert_multilabel",
     "bert_token",          "roberta_sequence", "roberta_prelayernorm_sequence",
     "distilbert_sequence", "gpt2_causal",      "bert_mlm",
-    "distilbert_mlm"};
+    "distilbert_mlm",      "bert_qa",          "distilbert_qa"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.
@@ -67,13 +68,25 @@ std::vector<int64_t> ReadIntegers(const SafetensorsReader& file, const char* nam
 
 // The padded batch of the dump, packed.
 struct PackedBatch {
-  std::vector<int32_t> tokens, types, offsets{0}, classes;
+  std::vector<int32_t> tokens, types, offsets{0}, classes, attended;
   std::vector<float> targets;
   std::vector<uint64_t> logit_places;  // rows of logits in the padded batch, where they are of tokens
 
-  model::Batch view() const { return {tokens, types, offsets, classes, targets}; }
+  model::Batch view() const { return {tokens, types, offsets, attended, classes, targets}; }
 };
 
+std::vector<int32_t> SpanClasses(const SafetensorsReader& file, const std::vector<int32_t>& offsets) {
+  std::vector<int32_t> classes(offsets.back());
+  const std::vector<int64_t> first = ReadIntegers(file, "start_positions"),
+                             last = ReadIntegers(file, "end_positions");
+  for (size_t b = 0; b < first.size(); ++b) {
+    classes[offsets[b] + first[b]] |= kSpanFirst;
+    classes[offsets[b] + last[b]] |= kSpanLast;
+  }
+  return classes;
+}
+
+// `transformers` chooses a span among all tokens of a padded batch, so here the padding stays.
 PackedBatch ReadBatch(const std::string& folder, HeadType head) {
   const SafetensorsReader file =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
@@ -84,18 +97,26 @@ PackedBatch ReadBatch(const std::string& folder, HeadType head) {
   const uint64_t examples = (*file.Find("input_ids"))->shape[0], length = ids.size() / examples;
   PackedBatch batch;
   std::vector<uint64_t> places;  // positions of the tokens in the padded batch
+  const TargetKind target = model::HeadOf(head).target;
   for (uint64_t b = 0; b < examples; ++b) {
+    if (target == TargetKind::kSpan) batch.attended.push_back(0);
     for (uint64_t i = b * length; i < (b + 1) * length; ++i) {
-      if (mask[i] == 0) continue;
+      if (!batch.attended.empty()) {
+        batch.attended.back() += static_cast<int32_t>(mask[i]);
+      } else if (mask[i] == 0) {
+        continue;
+      }
       places.push_back(i);
       batch.tokens.push_back(static_cast<int32_t>(ids[i]));
       if (!types.empty()) batch.types.push_back(static_cast<int32_t>(types[i]));
     }
     batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
   }
-  const TargetKind target = model::HeadOf(head).target;
   if (target == TargetKind::kNone) {
     batch.logit_places = places;
+  } else if (target == TargetKind::kSpan) {
+    batch.logit_places = places;
+    batch.classes = SpanClasses(file, batch.offsets);
   } else if (HasTokenClasses(target)) {
     const std::vector<int64_t> labels = ReadIntegers(file, "labels");
     for (uint64_t place : places) {
@@ -155,12 +176,13 @@ class Reference {
         step, [](int) { return true; }, &loss));
     model_->Backward([](int) {});
     rows_ = loss.rows;
+    if (!batch_.attended.empty()) ForgetPadding();
     return loss.loss / rows();
   }
   // The logits of each example, or of each token that has some, one after another.
   std::vector<float> Logits() {
     const size_t rows = batch_.logit_places.empty() ? batch_.offsets.size() - 1 : batch_.logit_places.size();
-    std::vector<float> logits(rows * columns());
+    std::vector<float> logits(rows * model::LogitColumns(config_));
     model_->Evaluate(theta.data(), batch_.view(), absl::MakeSpan(logits));
     return logits;
   }
@@ -168,9 +190,10 @@ class Reference {
   std::vector<float> RealLogits(const std::vector<float>& padded) const {
     if (batch_.logit_places.empty()) return padded;
     std::vector<float> real;
+    const int64_t columns = model::LogitColumns(config_);
     for (uint64_t place : batch_.logit_places) {
-      const auto begin = padded.begin() + static_cast<int64_t>(place) * columns();
-      real.insert(real.end(), begin, begin + columns());
+      const auto begin = padded.begin() + static_cast<int64_t>(place) * columns;
+      real.insert(real.end(), begin, begin + columns);
     }
     return real;
   }
@@ -183,8 +206,13 @@ class Reference {
   std::vector<float> gradient;
 
  private:
-  int64_t columns() const {
-    return config_.labels.empty() ? config_.vocab_size : static_cast<int64_t>(config_.labels.size());
+  // PyTorch's table of words has no gradient for padding.
+  void ForgetPadding() {
+    const ParameterInfo& words = parameters_.infos.front();
+    REQUIRE(absl::EndsWith(words.name(), "word_embeddings.weight"));
+    std::fill_n(
+        gradient.begin() + static_cast<int64_t>(words.offset()) + config_.pad_token_id * config_.hidden_size,
+        config_.hidden_size, 0.0f);
   }
 
   const model::ModelConfig config_;
@@ -339,7 +367,7 @@ std::vector<Dump> LargerDumps() {
   INFO("no dumps in " << folder);
   REQUIRE(!dumps.empty());
   for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "roberta_sequence",
-                               "distilbert_sequence", "gpt2_causal", "bert_mlm", "roberta_mlm"}) {
+                               "distilbert_sequence", "gpt2_causal", "bert_mlm", "roberta_mlm", "bert_qa"}) {
     const bool found = std::any_of(dumps.begin(), dumps.end(), [&](const Dump& dump) {
       return dump.folder == JoinPath(folder, required);
     });
@@ -349,12 +377,23 @@ std::vector<Dump> LargerDumps() {
   return dumps;
 }
 
+// A row for each example, or token of the padded batch.
+std::vector<float> ReadLogits(const SafetensorsReader& outputs, HeadType head) {
+  if (head != HEAD_TYPE_SPAN) return Ok(outputs.ReadFloats("logits"));
+  const std::vector<float> first = Ok(outputs.ReadFloats("start_logits")),
+                           last = Ok(outputs.ReadFloats("end_logits"));
+  std::vector<float> logits;
+  for (size_t i = 0; i < first.size(); ++i) logits.insert(logits.end(), {first[i], last[i]});
+  return logits;
+}
+
 void CheckDump(const std::string& folder) {
   Reference reference(folder, folder);
   const Json expected = Json::parse(Ok(PosixEnv()->ReadFile(JoinPath(folder, "reference.json"))));
   const SafetensorsReader outputs =
       Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "outputs.safetensors")));
-  CheckClose(reference.Logits(), reference.RealLogits(Ok(outputs.ReadFloats("logits"))), "logits");
+  CheckClose(reference.Logits(), reference.RealLogits(ReadLogits(outputs, reference.config().head)),
+             "logits");
   const double loss = reference.Run(), wanted = expected["loss"];
   INFO("loss " << loss << ", expected " << wanted);
   CHECK(std::fabs(loss - wanted) <= kTolerance * std::fabs(wanted));

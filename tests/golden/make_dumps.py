@@ -41,6 +41,11 @@ DUMPS = {
                    ENCODER | dict(num_labels=5, num_hidden_layers=1, layer_norm_eps=1e-3), False),
     "bert_mlm": (transformers.BertForMaskedLM,
                  ENCODER | dict(num_hidden_layers=1, layer_norm_eps=1e-3, hidden_act="gelu_new"), True),
+    "bert_qa": (transformers.BertForQuestionAnswering,
+                ENCODER | dict(num_hidden_layers=1, layer_norm_eps=1e-3), True),
+    "distilbert_qa": (transformers.DistilBertForQuestionAnswering,
+                      dict(vocab_size=37, dim=18, n_heads=2, n_layers=1, hidden_dim=21, max_position_embeddings=21,
+                           dropout=0.0, attention_dropout=0.0, qa_dropout=0.0), False),
     "distilbert_mlm": (transformers.DistilBertForMaskedLM,
                        dict(vocab_size=37, dim=18, n_heads=2, n_layers=1, hidden_dim=21, max_position_embeddings=21,
                             dropout=0.0, attention_dropout=0.0), False),
@@ -103,6 +108,10 @@ def make_inputs(config, head, with_types, rng):
         # Without a label: padding, and every third token.
         labels = torch.arange(batch * longest).reshape(batch, longest)
         inputs["labels"] = (labels % (config.num_labels if head == "token" else config.vocab_size)).masked_fill((mask == 0) | (labels % 3 == 0), -100)
+    elif head == "qa":
+        # The second example has one token, and the third starts and ends its span with the same one.
+        inputs["start_positions"] = torch.tensor([3, 0, 5, 0])
+        inputs["end_positions"] = torch.tensor([18, 0, 5, 7])
     elif config.problem_type == "regression":
         inputs["labels"] = torch.tensor([[rng.uniform(-2, 2)] for _ in LENGTHS])
     elif config.problem_type == "multi_label_classification":
@@ -119,6 +128,8 @@ def loss_of(config, head, logits, labels):
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
     if head in ("token", "mlm"):
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+    if head == "qa":
+        return (F.cross_entropy(logits[..., 0], labels[:, 0]) + F.cross_entropy(logits[..., 1], labels[:, 1])) / 2
     if config.problem_type == "regression":
         return F.mse_loss(logits, labels.double())
     if config.problem_type == "multi_label_classification":
@@ -148,7 +159,8 @@ def dump(name, folder):
 
     head = name.split("_")[-1]
     inputs = make_inputs(config, head, with_types, rng)
-    labels = inputs["labels"]
+    names = ("start_positions", "end_positions") if head == "qa" else ("labels",)
+    labels = torch.stack([inputs[n] for n in names], dim=-1) if head == "qa" else inputs["labels"]
     save(folder / "inputs.safetensors", inputs)
 
     model.double()
@@ -157,7 +169,8 @@ def dump(name, folder):
     def run():
         """The loss and the logits; the gradients are left in the parameters."""
         model.zero_grad()
-        logits = model(**{key: value for key, value in inputs.items() if key != "labels"}).logits
+        outputs = model(**{key: value for key, value in inputs.items() if key not in names})
+        logits = torch.stack([outputs.start_logits, outputs.end_logits], dim=-1) if head == "qa" else outputs.logits
         assert logits.dtype == torch.float64
         loss = loss_of(config, head, logits, labels)
         loss.backward()
@@ -167,9 +180,10 @@ def dump(name, folder):
         return torch.sqrt(sum((p.grad**2).sum() for p in parameters.values())).item()
 
     loss, logits = run()
-    theirs = model(**inputs | {"labels": labels.double() if labels.is_floating_point() else labels}).loss
+    theirs = model(**{key: value.double() if value.is_floating_point() else value for key, value in inputs.items()}).loss
     assert abs(theirs.item() - loss.item()) < 1e-6 * loss.item(), (name, theirs.item(), loss.item())
-    save(folder / "outputs.safetensors", {"loss": loss.reshape(1), "logits": logits})
+    save(folder / "outputs.safetensors", {"loss": loss.reshape(1)} | (
+        {"start_logits": logits[..., 0].contiguous(), "end_logits": logits[..., 1].contiguous()} if head == "qa" else {"logits": logits}))
     save(folder / "grads.safetensors", {key: p.grad for key, p in parameters.items()})
     reference = {
         "model_class": model_class.__name__,

@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/base/command_line.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/job/job_rules.h"
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
@@ -31,7 +33,6 @@ namespace {
 // Of files whose columns have names, unless flags say others.
 constexpr char kTextColumn[] = "text";
 constexpr char kLabelColumn[] = "label";
-constexpr size_t kShownTokens = 5;  // of those that a hidden one may be, without --top
 
 struct ModelFlags {
   std::string model;
@@ -75,11 +76,11 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
   return loaded;
 }
 
-// The words of the formats whose files have columns: those of examples with labels.
-std::vector<std::string> FormatsWithColumns() {
+// The words of the formats of examples with labels.
+std::vector<std::string> FormatsWithLabels() {
   std::vector<std::string> words;
   for (const tasks::FormatInfo& info : tasks::Formats()) {
-    if (info.records == tasks::RecordKind::kColumns)
+    if (info.records != tasks::RecordKind::kOneText)
       words.push_back(WordOf(DataFormat_descriptor()->FindValueByNumber(info.format)));
   }
   return words;
@@ -94,7 +95,7 @@ absl::Status CheckFormat(const ModelFlags& flags, TaskType task, const DataSpec&
   for (const int format : formats)
     words.push_back(WordOf(DataFormat_descriptor()->FindValueByNumber(format)));
   return absl::InvalidArgumentError(
-      absl::StrCat("--data: expected files with columns (", absl::StrJoin(words, ", "), "), got ",
+      absl::StrCat("--data: expected files with labels (", absl::StrJoin(words, ", "), "), got ",
                    absl::StrJoin(flags.data, ", "), "; give the format of all files with --format"));
 }
 
@@ -129,7 +130,7 @@ absl::Status CheckTakesPairs(TaskType task, const char* flag) {
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const TaskType task = loaded.classifier->task().type();
-  if (loaded.classifier->config().labels.empty()) {
+  if (RuleOf(task).unlabelled()) {
     return absl::InvalidArgumentError(
         absl::StrCat(flags.model, " has no labels to compare with: it names hidden tokens"));
   }
@@ -156,16 +157,20 @@ std::vector<size_t> CharactersOf(const std::string& text) {
   return begins;
 }
 
-void PrintSpans(const ModelFlags& flags, const std::string& text,
-                const std::vector<tasks::LabelledSpan>& spans) {
+void PrintSpans(const ModelFlags& flags, const tasks::Classifier::OfText& of) {
+  const std::vector<tasks::LabelledSpan>& spans = of.prediction.spans;
+  const std::string& text = of.prediction.in_pair ? *of.pair : of.text;
   const std::vector<size_t> at = CharactersOf(text);
-  Json json = {{"text", text}, {"spans", Json::array()}};
-  const size_t most = flags.top > 0 ? flags.top : kShownTokens;
-  size_t of_place = 0;  // predictions of the same place before this one
+  Json json = {{"text", of.text}};
+  if (of.pair) json["pair"] = *of.pair;
+  json["spans"] = Json::array();
+  const bool alternatives = of.prediction.alternatives > 0;
+  const size_t most = flags.top > 0 ? flags.top : of.prediction.alternatives;
+  size_t of_group = 0;  // spans of the same group before this one
   for (size_t i = 0; i < spans.size(); ++i) {
     const tasks::LabelledSpan& span = spans[i];
-    of_place = i > 0 && span.place == spans[i - 1].place ? of_place + 1 : 0;
-    if (of_place >= most) continue;
+    of_group = i > 0 && span.group == spans[i - 1].group ? of_group + 1 : 0;
+    if (alternatives && of_group >= most) continue;
     const size_t begin = at[span.place.begin];
     const std::string part = text.substr(begin, at[span.place.end] - begin);
     json["spans"].push_back({{"label", span.label},
@@ -181,7 +186,7 @@ void PrintSpans(const ModelFlags& flags, const std::string& text,
   if (flags.json) {
     absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
   } else {
-    absl::FPrintF(stdout, " %s\n", text);
+    absl::FPrintF(stdout, " %s%s%s\n", of.text, of.pair ? "  |  " : "", of.pair.value_or(""));
   }
 }
 
@@ -213,23 +218,36 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, 
     PrintLabels(flags, classifier->config().labels, text, pair, of.prediction);
     return absl::OkStatus();
   }
-  if (flags.top > 0 && !RuleOf(classifier->task().type()).hides_tokens()) {
+  if (flags.top > 0 && of.prediction.alternatives == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("--top: ", flags.model, " labels parts of a text, and all that it finds are shown"));
   }
-  PrintSpans(flags, of.text, of.prediction.spans);
+  PrintSpans(flags, of);
   return absl::OkStatus();
 }
 
 // A line of standard input: the two texts with a tab between them.
-absl::Status PredictPairLine(const ModelFlags& flags, tasks::Classifier* classifier,
-                             const std::string& line) {
+absl::Status PredictPairLine(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& line,
+                             uint64_t number) {
   const size_t tab = line.find('\t');
   if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--pairs: expected two texts with a tab between them on each line, got: ", line));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--pairs: line ", number,
+        " of standard input: expected two texts with a tab between them, got: ", ToQuoted(line)));
   }
   return PredictOne(flags, classifier, line.substr(0, tab), line.substr(tab + 1));
+}
+
+// Calls `predict` for the lines of standard input, whose ends may be those of Windows. Output that can't be
+// written is reported by main.
+absl::Status ForEachInputLine(
+    absl::FunctionRef<absl::Status(const std::string& line, uint64_t number)> predict) {
+  uint64_t number = 0;
+  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    SHOAL_RETURN_IF_ERROR(predict(line, ++number));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PredictPairs(const ModelFlags& flags, tasks::Classifier* classifier) {
@@ -241,21 +259,24 @@ absl::Status PredictPairs(const ModelFlags& flags, tasks::Classifier* classifier
   for (size_t i = 0; i < flags.texts.size(); i += 2)
     SHOAL_RETURN_IF_ERROR(PredictOne(flags, classifier, flags.texts[i], flags.texts[i + 1]));
   if (!flags.texts.empty()) return absl::OkStatus();
-  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);)
-    SHOAL_RETURN_IF_ERROR(PredictPairLine(flags, classifier, line));
-  return absl::OkStatus();
+  return ForEachInputLine([&](const std::string& line, uint64_t number) {
+    return line.empty() ? absl::OkStatus() : PredictPairLine(flags, classifier, line, number);
+  });
 }
 
 absl::Status Predict(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
+  const TaskType task = loaded.classifier->task().type();
+  if (!flags.pairs && RuleOf(task).needs_pairs()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flags.model, " answers questions about texts: give both with --pairs \"QUESTION\" \"TEXT\""));
+  }
   if (flags.pairs) return PredictPairs(flags, loaded.classifier.get());
   for (const std::string& text : flags.texts)
     SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.classifier.get(), text));
   if (!flags.texts.empty()) return absl::OkStatus();
-  // Output that can't be written is reported by main.
-  for (std::string line; std::ferror(stdout) == 0 && std::getline(std::cin, line);)
-    SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.classifier.get(), line));
-  return absl::OkStatus();
+  return ForEachInputLine(
+      [&](const std::string& line, uint64_t) { return PredictOne(flags, loaded.classifier.get(), line); });
 }
 
 }  // namespace
@@ -272,7 +293,7 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("--label", flags->label,
                         "Column of the label (default: label, or that of the format)");
     command->add_option("--format", flags->format, "Format of the files (default: by their extension)")
-        ->check(CLI::IsMember(FormatsWithColumns()));
+        ->check(CLI::IsMember(FormatsWithLabels()));
     command->add_option("--label-separator", flags->label_separator,
                         "Separates several labels of one example (default: that of the task)");
     command->add_flag("--json", flags->json, "Print JSON");
@@ -281,16 +302,16 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
   }
   {
     const auto flags = std::make_shared<ModelFlags>();
-    CLI::App* const command =
-        app->add_subcommand("predict", "Predict labels for texts, or what [MASK] stands for");
+    CLI::App* const command = app->add_subcommand(
+        "predict", "Predict labels for texts, answers to questions, or what [MASK] stands for");
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
     command->add_flag("--pairs", flags->pairs,
                       "The texts are pairs: two and two, or two with a tab between them on each line");
-    AddNumberOption(
-        command, "--top", &flags->top, 1, 1'000'000,
-        "How many labels to show of a text, or tokens of a [MASK] (default: those that are predicted, 5)");
+    AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
+                    "How many labels or answers to show of a text, or tokens of a [MASK] (default: those "
+                    "that are predicted, 5)");
     command->add_flag("--json", flags->json, "Print a JSON line for each text");
     command->footer(
         "Examples:\n  shoal predict out/mine/model \"a text\" \"another\"\n  shoal predict out/mine/model "

@@ -138,7 +138,8 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
   } else {
     const model::SpecialTokens& special = tokenizer.special();
     // What is trained on hidden tokens may be meant for pairs.
-    const bool of_pairs = spec.data().pair_size() > 0 || RuleOf(spec.task()).hides_tokens();
+    const TaskRule& rule = RuleOf(spec.task());
+    const bool of_pairs = spec.data().pair_size() > 0 || rule.hides_tokens() || rule.needs_pairs();
     const int64_t token_types = of_pairs ? 2 : 1;
     config = model::ConfigFromSpec(spec.model(), head,
                                    {tokenizer.vocab_size(), special.pad, special.sep, token_types},
@@ -228,6 +229,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   for (int i = 0; i < tasks::kNumParts; ++i) {
     SHOAL_ASSIGN_OR_RETURN(dataset.part[i], tasks::EncodeExamples(parts.part[i], *tokenizer, max_length, task,
                                                                   labels, progress, pool));
+    if (static_cast<Part>(i) == Part::kTrain) dataset.part[i].notes.clear();
     SHOAL_RETURN_IF_ERROR(Annotate(
         tasks::FitTypes(static_cast<uint64_t>(config.type_vocab_size), &dataset.part[i]), "data.pair"));
   }

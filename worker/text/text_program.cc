@@ -35,6 +35,7 @@ class TextProgram : public Program {
       : spec_(spec),
         task_(tasks::TaskOf(spec)),
         labels_(config.labels),
+        columns_(model::LogitColumns(config)),
         dataset_(std::move(dataset)),
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
         micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
@@ -91,9 +92,9 @@ class TextProgram : public Program {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
       // The same tokens in each evaluation, so that versions can be compared.
       const model::Batch batch = buffer_.Gather(part, piece, MaskingOf("masking of evaluations", {}));
-      logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * dataset_.labels);
+      logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * columns_);
       const kernels::LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
-      tasks::CountBatch(task_, labels_, batch, logits_, loss, &statistics);
+      tasks::CountBatch(task_, labels_, batch, buffer_.notes(), logits_, loss, &statistics);
     }
     return statistics;
   }
@@ -125,6 +126,7 @@ class TextProgram : public Program {
   const JobSpec spec_;
   const tasks::Task& task_;
   const std::vector<std::string> labels_;
+  const int64_t columns_;  // of logits
   const Dataset dataset_;
   const tasks::BatchOrder order_;
   const uint64_t micro_examples_;
