@@ -138,7 +138,7 @@ ModelConfig WithDropout(ModelConfig config) {
 std::vector<ModelConfig> EachKind() {
   return {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS),
           SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_TOKEN_CLASSES),
-          SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_SPAN),
+          SmallConfig(NORM_PLACEMENT_PRE, HEAD_TYPE_SPAN),
           SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_MASKED_TOKEN),
           SmallGpt2(),
           SmallEncoderNgrams()};
@@ -269,7 +269,7 @@ TEST_CASE("Loss and gradients of every parameter in bf16 are those of f32, but f
       // Some gradients are 0 up to rounding, such as those of the keys' biases. Those of a choice among an
       // example's tokens add up to 0, so most of what the tokens have in common is lost, but not its
       // roundings.
-      const double rounding = config.head == HEAD_TYPE_SPAN ? 3e-2 : 1e-3;
+      const double rounding = config.head == HEAD_TYPE_SPAN ? 5e-3 : 1e-3;
       CHECK(Distance(part(bf16), part(f32)) < 0.1 * Norm(part(f32)) + rounding * Norm(f32.values));
     }
   }

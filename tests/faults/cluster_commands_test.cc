@@ -255,12 +255,12 @@ TEST_CASE("A model that answers questions trains to the same bits on any cluster
   CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
   CHECK(report["test"] == ReportIn(two)["test"]);
   const std::string model = one / "run/model", predict = absl::StrCat(shoal, " predict ", model, " --pairs ");
-  const std::string pair = "'Where does Ada live?' 'Ada moved to Oslo in 1973. The house is red.'";
+  const std::string pair = "'Where does Ada live?' 'The house is red. Ada moved to Oslo in 1973. Ada keeps bees.'";
   const auto answers = JsonOf(absl::StrCat(predict, pair, " --top 3"));
   CHECK(answers["text"] == "Where does Ada live?");
   REQUIRE(answers["spans"].size() == 3);
   CHECK(answers["spans"][0]["text"] == "Oslo");
-  CHECK(answers["spans"][0]["begin"] == 13);
+  CHECK(answers["spans"][0]["begin"] == 31);
   CHECK(JsonOf(predict + pair)["spans"].size() == 1);
   const auto evaluated = JsonOf(absl::StrCat(shoal, " eval ", model, " --data configs/jobs/tiny-qa.json"));
   CHECK(evaluated["f1"] > 0.8);
