@@ -82,7 +82,7 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   const std::vector<float> logits = LogitsOf(part);
   Prediction prediction = task_->Predict({example, part, config_.labels, logits, encoder});
-  return OfText{example.text, example.pair, std::move(prediction)};
+  return OfText{example.text, example.pair, std::move(prediction), part.cut > 0};
 }
 
 absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::vector<std::string>& files,

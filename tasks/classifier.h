@@ -31,11 +31,13 @@ class Classifier {
   const model::ModelConfig& config() const { return config_; }
 
   const Task& task() const { return *task_; }
+  uint32_t max_length() const { return max_length_; }
 
   struct OfText {
     std::string text;  // with U+FFFD for what is not UTF-8; the prediction's spans are places in it
     std::optional<std::string> pair;  // likewise
     Prediction prediction;
+    bool cut = false;  // some of it was left out, as it has more tokens than max_length()
   };
   // `pair`: the second text, for a model of pairs. Errors: INVALID_ARGUMENT when the task takes no pairs, or
   // nothing else, or the model no tokens of a second type.

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tasks/class_labels.h"
 #include "tasks/statistics.h"
@@ -69,8 +71,12 @@ void AddTokens(absl::Span<const float> logits, const TextEncoder& encoder, TextS
   std::partial_sort(
       order.begin(), order.begin() + static_cast<int64_t>(count), order.end(),
       [&](uint32_t a, uint32_t b) { return std::pair(-values[a], a) < std::pair(-values[b], b); });
-  for (size_t i = 0; i < count; ++i)
-    spans->push_back({encoder.Decode({order[i]}), place, values[order[i]], mask});
+  for (size_t i = 0; i < count; ++i) {
+    std::string word = encoder.Decode({order[i]});
+    // A special token, or one of white space.
+    if (word.empty()) word = absl::StrCat("(token ", order[i], ")");
+    spans->push_back({std::move(word), place, values[order[i]], mask});
+  }
 }
 
 // The number of the word in which each token begins; -1: in none. `words` are in order.

@@ -132,9 +132,9 @@ TEST_CASE("A head for hidden tokens with an output of its own is refused") {
 }
 
 TEST_CASE("A class that a family does not have is refused with those that it has, unless a job replaces it") {
-  const std::string text = R"({"model_type": "bert", "architectures": ["BertForPreTraining"]})";
+  const std::string text = R"({"model_type": "bert", "architectures": ["BertForMultipleChoice"]})";
   CHECK_THAT(ErrorOf(ParseModelConfig(text).status()),
-             Contains("\"architectures\": a bert model of the class BertForPreTraining") &&
+             Contains("\"architectures\": a bert model of the class BertForMultipleChoice") &&
                  Contains("expected BertForSequenceClassification"));
   ModelConfig config;
   const ParsedJson json = ParsedJson::parse(text);
@@ -143,13 +143,20 @@ TEST_CASE("A class that a family does not have is refused with those that it has
   const auto replaced = ParseModelConfig(text, HeadUse::kReplaced);
   INFO(replaced.status());
   CHECK(replaced.ok());
-  for (const char* list : {"7", "\"BertForPreTraining\"", "[7]"}) {
+  for (const char* list : {"7", "\"BertForMultipleChoice\"", "[7]"}) {
     INFO(list);
     CHECK_THAT(
         ErrorOf(ParseModelConfig(absl::StrCat(R"({"model_type": "bert", "architectures": )", list, "}"))
                     .status()),
         Contains("\"architectures\" is not a list of names"));
   }
+}
+
+TEST_CASE("A model as BERT was pretrained is read as one of hidden tokens") {
+  const auto config = ParseModelConfig(R"({"model_type": "bert", "architectures": ["BertForPreTraining"]})");
+  REQUIRE(config.ok());
+  CHECK(config->head == HEAD_TYPE_MASKED_TOKEN);
+  CHECK_THAT(PrintModelConfig(*config), Contains("\"BertForMaskedLM\""));
 }
 
 TEST_CASE("A number of labels that would fill the memory with names is refused") {

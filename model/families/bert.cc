@@ -27,7 +27,7 @@ constexpr Architecture kArchitectures[] = {
     {"BertForSequenceClassification", kSequenceHeads, SequenceHead},
     {"BertForTokenClassification", kTokenHeads, AddTokenHead},
     {"BertForQuestionAnswering", kSpanHeads, SpanHead},
-    {"BertForMaskedLM", kMaskedHeads, MaskedHead},
+    {"BertForMaskedLM", kMaskedHeads, MaskedHead, "BertForPreTraining"},
 };
 
 constexpr Family Make() {

@@ -20,6 +20,9 @@ struct Architecture {
   absl::Span<const HeadType> heads;  // told apart by "problem_type"; the first when that says nothing
   // Declares the head's parameters, after those of `body`.
   HeadSpec (*make_head)(const ModelConfig& config, const Recipe& body, ParameterBuilder* builder) = nullptr;
+  // Another class that has this head, with these names, among others, which are ignored; it is read as this
+  // one.
+  absl::string_view wider_class = {};
 };
 
 struct Family {

@@ -34,7 +34,7 @@ const Architecture* FindArchitecture(const Family& family, HeadType head) {
 
 const Architecture* FindArchitecture(const Family& family, absl::string_view name) {
   for (const Architecture& candidate : family.architectures) {
-    if (candidate.name == name) return &candidate;
+    if (candidate.name == name || (!name.empty() && candidate.wider_class == name)) return &candidate;
   }
   return nullptr;
 }

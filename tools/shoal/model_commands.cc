@@ -214,6 +214,11 @@ void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels
 absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& text,
                         const std::optional<std::string>& pair = std::nullopt) {
   SHOAL_ASSIGN_OR_RETURN(const tasks::Classifier::OfText of, classifier->Predict(text, pair));
+  if (of.cut) {
+    absl::FPrintF(stderr,
+                  "shoal: this text has more than the model's %d tokens, and only some of it was read: %s\n",
+                  classifier->max_length(), ToQuoted(text));
+  }
   if (!of.prediction.values.empty()) {
     PrintLabels(flags, classifier->config().labels, text, pair, of.prediction);
     return absl::OkStatus();

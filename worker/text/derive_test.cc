@@ -318,7 +318,7 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
   const auto text = PosixEnv()->ReadFile(workshop.dir() / "model/config.json");
   REQUIRE(text.ok());
   workshop.Write("model/config.json",
-                 absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForPreTraining"}}));
+                 absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMultipleChoice"}}));
   const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
   REQUIRE(derived.plan.notes_size() == 2);
@@ -328,7 +328,7 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
   const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
   CHECK(absl::IsInvalidArgument(loaded.status()));
   CHECK_THAT(std::string(loaded.status().message()), Contains("config.json") &&
-                                                         Contains("BertForPreTraining") &&
+                                                         Contains("BertForMultipleChoice") &&
                                                          Contains("expected BertForSequenceClassification"));
 }
 
