@@ -119,6 +119,9 @@ absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse us
   return absl::OkStatus();
 }
 
+// Which `transformers` does not know, and keeps.
+constexpr char kTaskField[] = "shoal_task";
+
 }  // namespace
 
 bool ModelConfig::causal() const {
@@ -170,6 +173,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use
   }
   ModelConfig config;
   SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, use, &config));
+  SHOAL_ASSIGN_OR_RETURN(config.task, ReadString(json, kTaskField, ""));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   return config;
 }
@@ -193,6 +197,7 @@ std::string PrintModelConfig(const ModelConfig& config) {
   WriteFields(file, family->fields, &json);
   WriteLabels(config, &json);
   if (family->write_rest != nullptr) family->write_rest(config, &json);
+  if (!config.task.empty()) json[kTaskField] = config.task;
   json["torch_dtype"] = "float32";
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

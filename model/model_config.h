@@ -38,6 +38,7 @@ struct ModelConfig {
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
   std::vector<std::string> labels;  // columns of the logits; as many as the head needs (model/heads.h)
+  std::string task;  // the word of the job's task, where the head is that of another one too; or empty
 
   // Whether a token sees only those before it; depends on the family.
   bool causal() const;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/job/job_rules.h"
 #include "kernels/tensor.h"
 #include "model/hugging_face.h"
@@ -17,11 +18,24 @@
 
 namespace shoal::tasks {
 
+namespace {
+
+absl::StatusOr<const Task*> TaskOfModel(const model::ModelConfig& config, const std::string& folder) {
+  if (config.task.empty()) return &TaskOf(config.head);
+  const auto word = FindWord(TaskType_descriptor(), config.task);
+  const Task* const task = word.ok() ? FindTask(static_cast<TaskType>((*word)->number())) : nullptr;
+  if (task != nullptr && task->head() == config.head) return task;
+  return absl::InvalidArgumentError(absl::StrCat(folder, ": config.json: \"shoal_task\" is ",
+                                                 ToQuoted(config.task), ", which is no task of this model"));
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std::string& folder,
                                                              kernels::Device* device) {
   std::unique_ptr<Classifier> classifier(new Classifier);
   SHOAL_ASSIGN_OR_RETURN(classifier->config_, model::ReadModelConfig(env, folder));
-  classifier->task_ = &TaskOf(classifier->config_.head);
+  SHOAL_ASSIGN_OR_RETURN(classifier->task_, TaskOfModel(classifier->config_, folder));
   if (!classifier->task_->predicts()) {
     return absl::UnimplementedError(absl::StrCat(
         folder,

@@ -53,11 +53,13 @@ TEST_CASE("A ratio of nothing has no value, and macro F1 is the mean of those th
 // The statistics of one example for each pair of truth and prediction, of a classifier with `labels` labels.
 EvaluationStatistics Classified(const std::vector<std::pair<int32_t, int32_t>>& pairs, size_t labels) {
   const std::vector<int32_t> offsets = {0, 1};
+  const std::vector<std::string> names(labels);
   EvaluationStatistics statistics;
   for (const auto& [truth, prediction] : pairs) {
     std::vector<float> logits(labels);
     logits[prediction] = 1;
     Outcome outcome;
+    outcome.labels = names;
     outcome.offsets = offsets;
     outcome.classes = {&truth, 1};
     outcome.logits = logits;

@@ -9,13 +9,13 @@ namespace shoal::tasks {
 
 // Each is in its own file.
 const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling(),
-    &TokenClassification(), &MaskedLanguageModelling(), &QuestionAnswering();
+    &TokenClassification(), &MaskedLanguageModelling(), &QuestionAnswering(), &RelationExtraction();
 
 absl::Span<const Task* const> Tasks() {
   static const Task* const kTasks[] = {&TextClassification(),       &TextRegression(),
                                        &MultilabelClassification(), &CausalLanguageModelling(),
                                        &TokenClassification(),      &MaskedLanguageModelling(),
-                                       &QuestionAnswering()};
+                                       &QuestionAnswering(),        &RelationExtraction()};
   return kTasks;
 }
 

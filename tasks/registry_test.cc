@@ -15,6 +15,7 @@ ExampleSet Training(const Task& task) {
     set.examples.emplace_back();
     if (task.reads_words()) set.examples.back().words = {{0, 1}};
     set.examples.back().id = label;
+    set.examples.back().text = "<e1>a</e1> <e2>b</e2>";
     REQUIRE(task.ReadLabels({label}, &set.examples.back()).ok());
   }
   return set;

@@ -3,12 +3,9 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <utility>
 
-#include "common/base/status.h"
-#include "tasks/class_labels.h"
+#include "tasks/single_label_task.h"
 #include "tasks/statistics.h"
-#include "tasks/task.h"
 
 namespace shoal::tasks {
 namespace {
@@ -49,7 +46,7 @@ std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
   return counts;
 }
 
-void CountPrediction(int truth, int prediction, int labels, EvaluationStatistics* statistics) {
+void CountCells(int truth, int prediction, int labels, EvaluationStatistics* statistics) {
   if (labels <= kMaxMatrixLabels) return CountCell(truth * labels + prediction, labels * labels, statistics);
   const int cells = labels * kCellsPerLabel + kExtraCells;
   if (truth == prediction) return CountCell(truth * kCellsPerLabel, cells, statistics);
@@ -66,23 +63,9 @@ double Accuracy(const EvaluationStatistics& statistics) {
   return all > 0 ? right / all : std::numeric_limits<double>::quiet_NaN();
 }
 
-class TextClassificationTask final : public Task {
+class TextClassificationTask final : public SingleLabelTask {
  public:
   TaskType type() const override { return TASK_TEXT_CLASSIFICATION; }
-  HeadType head() const override { return HEAD_TYPE_CLASS; }
-
-  absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
-    SHOAL_RETURN_IF_ERROR(CheckNotEmpty(labels[0]));
-    example->labels = std::move(labels);
-    return absl::OkStatus();
-  }
-  RareLabels rare_labels() const override { return RareLabels::kRemovedWithExample; }
-
-  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&,
-                                                    const ExampleSet& training) const override {
-    return DistinctLabels(training, 2);
-  }
-  TargetKind target_kind() const override { return TargetKind::kClass; }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_ACCURACY, METRIC_MACRO_F1}; }
   LabelTable ReportLabels(absl::Span<const std::string> labels,
@@ -90,24 +73,10 @@ class TextClassificationTask final : public Task {
     return {ReportsOf(CountsOf(statistics), labels), {}};
   }
 
-  Prediction Predict(const PredictionInput& of) const override { return {Softmax(of.logits), 1, {}}; }
-
  protected:
-  absl::Status AppendTargets(const EncodedExample& example, const LabelMap& labels,
-                             EncodedPart* part) const override {
-    for (const std::string& label : example.example.labels) {
-      SHOAL_ASSIGN_OR_RETURN(const int32_t id, labels.Find(label));
-      part->classes.push_back(id);
-    }
-    return absl::OkStatus();
-  }
-
-  void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override {
-    const int labels = static_cast<int>(static_cast<int64_t>(outcome.logits.size()) / outcome.examples());
-    for (int64_t example = 0; example < outcome.examples(); ++example) {
-      const int prediction = LargestLogit(outcome.logits.subspan(example * labels, labels));
-      CountPrediction(outcome.classes[example], prediction, labels, statistics);
-    }
+  void CountPrediction(int truth, int prediction, absl::Span<const std::string> labels,
+                       EvaluationStatistics* statistics) const override {
+    CountCells(truth, prediction, static_cast<int>(labels.size()), statistics);
   }
 
   double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {

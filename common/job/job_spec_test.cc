@@ -188,7 +188,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"name: expected a non-empty string", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, token-classification, masked-language-modelling, "
-       "question-answering, got value number 77",
+       "question-answering, relation-extraction, got value number 77",
        [](JobSpec* j) { j->set_task(static_cast<TaskType>(77)); }},
       {"data.train_files: can't be combined with 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},

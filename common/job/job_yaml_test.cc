@@ -172,10 +172,10 @@ TEST_CASE("A misspelt required field is one problem, not two") {
         "job.yaml:11: optimizer.learning_rate: expected a number above 0 and at most 1000, got 'fast'");
   CHECK(ErrorWith("  files: [sections.tsv]", "  files: [sections.dat]\n  fromat: tsv") ==
         "job.yaml:5: data.fromat: unknown field; did you mean 'format'?");
-  CHECK(
-      ErrorWith("  files: [sections.tsv]", "  files: [a.tsv, b.csv]\n  format: tvs") ==
-      "job.yaml:5: data.format: expected one of tsv, csv, jsonl, text, conll, squad, got 'tvs'; did you mean "
-      "'tsv'?");
+  CHECK(ErrorWith("  files: [sections.tsv]", "  files: [a.tsv, b.csv]\n  format: tvs") ==
+        "job.yaml:5: data.format: expected one of tsv, csv, jsonl, text, conll, squad, semeval, got 'tvs'; "
+        "did you mean "
+        "'tsv'?");
 }
 
 TEST_CASE("Several mistakes are reported together, in the order of the file") {
@@ -183,7 +183,8 @@ TEST_CASE("Several mistakes are reported together, in the order of the file") {
       kJob, {{"text-classification", "text-clasification"}, {"slots: 4", "slots: 5000"}, {"1e-3", "fast"}}));
   CHECK(error ==
         "job.yaml:2: task: expected one of text-classification, text-regression, multilabel-classification, "
-        "causal-language-modelling, token-classification, masked-language-modelling, question-answering, got "
+        "causal-language-modelling, token-classification, masked-language-modelling, question-answering, "
+        "relation-extraction, got "
         "'text-clasification'; did you mean "
         "'text-classification'?\n"
         "job.yaml:9: train.slots: expected a whole number from 1 to 4096, got 5000\n"

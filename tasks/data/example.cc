@@ -6,7 +6,8 @@
 namespace shoal::tasks {
 
 std::string ExampleSet::Origin(const Example& example) const {
-  if (!example.id.empty()) return absl::StrCat(files[example.file], ": ", ToQuoted(example.id));
+  if (example.line == 0 && !example.id.empty())
+    return absl::StrCat(files[example.file], ": ", ToQuoted(example.id));
   return absl::StrCat(files[example.file], ":", example.line);
 }
 

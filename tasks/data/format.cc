@@ -7,6 +7,7 @@
 
 #include "common/base/status.h"
 #include "tasks/data/conll.h"
+#include "tasks/data/semeval.h"
 #include "tasks/data/squad.h"
 
 namespace shoal::tasks {
@@ -67,6 +68,7 @@ absl::Span<const FormatInfo> Formats() {
       {DATA_FORMAT_TEXT, RecordKind::kOneText, ReadText},
       {DATA_FORMAT_CONLL, RecordKind::kColumns, ReadConll},
       {DATA_FORMAT_SQUAD, RecordKind::kNamed, ReadSquad},
+      {DATA_FORMAT_SEMEVAL, RecordKind::kNamed, ReadSemeval},
   };
   return kFormats;
 }

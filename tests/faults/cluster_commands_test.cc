@@ -255,7 +255,8 @@ TEST_CASE("A model that answers questions trains to the same bits on any cluster
   CHECK(report["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
   CHECK(report["test"] == ReportIn(two)["test"]);
   const std::string model = one / "run/model", predict = absl::StrCat(shoal, " predict ", model, " --pairs ");
-  const std::string pair = "'Where does Ada live?' 'The house is red. Ada moved to Oslo in 1973. Ada keeps bees.'";
+  const std::string pair =
+      "'Where does Ada live?' 'The house is red. Ada moved to Oslo in 1973. Ada keeps bees.'";
   const auto answers = JsonOf(absl::StrCat(predict, pair, " --top 3"));
   CHECK(answers["text"] == "Where does Ada live?");
   REQUIRE(answers["spans"].size() == 3);
@@ -267,6 +268,22 @@ TEST_CASE("A model that answers questions trains to the same bits on any cluster
   const EndedProcess alone = RunCommand({shoal, "predict", model, "Where does Ada live?"});
   CHECK(alone.ended == "exit status 2");
   CHECK_THAT(alone.output, Contains("give both with --pairs"));
+}
+
+TEST_CASE("A model of relations learns, and its export says which task it is of", "[cli]") {
+  const std::string shoal = Program("tools/shoal/shoal");
+  const TestDir dir;
+  REQUIRE(TrainIn(dir, {"configs/jobs/tiny-relations.yaml", "--workers", "2"}).ended == "exit status 0");
+  const nlohmann::json report = ReportIn(dir);
+  CHECK(report["test"]["macro_f1"] > 0.9);
+  const std::string model = dir / "run/model";
+  const auto evaluated =
+      JsonOf(absl::StrCat(shoal, " eval ", model, " --data configs/jobs/tiny-relations.txt"));
+  CHECK(evaluated["macro_f1"] > 0.9);
+  CHECK(evaluated["labels"].size() == 4);  // relations, each in both directions
+  const auto predicted = JsonOf(
+      absl::StrCat(shoal, " predict ", model, " 'the <e1>chair</e1> was made by <e2>Ada</e2> again.'"));
+  CHECK(predicted["predictions"][0]["label"] == "Product-Producer(e1,e2)");
 }
 
 TEST_CASE("A tokenizer shows what it makes of texts and of pairs", "[cli]") {

@@ -145,6 +145,9 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
                                    {tokenizer.vocab_size(), special.pad, special.sep, token_types},
                                    std::move(labels));
   }
+  config.task = tasks::TaskOf(head).type() == spec.task()
+                    ? ""
+                    : WordOf(TaskType_descriptor()->FindValueByNumber(spec.task()));
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   return config;
 }
