@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -111,18 +112,18 @@ bool IsChinese(char32_t code) { return code >= 0x4E00 && code <= 0x9FA5; }
 
 // What the script leaves out.
 bool IsLeftOut(char32_t code) {
-  static const Characters kLeftOut = U"-:_*^/\\~`+=，。：？！“”；’《》…·、「」（）－～『』";
+  static const Characters kLeftOut = U"-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』";
   return kLeftOut.find(code) != Characters::npos;
 }
 
 Characters CmrcCharacters(absl::string_view text) {
-  Characters kept;
-  for (const char32_t code : LowerCharacters(text)) {
-    if (!IsLeftOut(code)) kept += code;
-  }
+  // Spaces that only marks separate from the ends stay.
+  Characters all = LowerCharacters(text), kept;
   const auto space = [](char32_t code) { return IsSpace(code); };
-  kept.erase(std::find_if_not(kept.rbegin(), kept.rend(), space).base(), kept.end());
-  kept.erase(kept.begin(), std::find_if_not(kept.begin(), kept.end(), space));
+  all.erase(std::find_if_not(all.rbegin(), all.rend(), space).base(), all.end());
+  all.erase(all.begin(), std::find_if_not(all.begin(), all.end(), space));
+  std::copy_if(all.begin(), all.end(), std::back_inserter(kept),
+               [](char32_t code) { return !IsLeftOut(code); });
   return kept;
 }
 
@@ -177,6 +178,7 @@ AnswerScores ScoreAnswer(absl::string_view predicted, absl::Span<const std::stri
     best = {best.exact || scores.exact, std::max(best.f1, scores.f1)};
   };
   if (measure == ANSWER_MEASURE_CMRC) {
+    if (answers.empty() && predicted.empty()) return {true, 1};
     for (const std::string& answer : answers) take(CmrcScores(predicted, answer));
     return best;
   }
@@ -192,9 +194,9 @@ AnswerScores ScoreAnswer(absl::string_view predicted, absl::Span<const std::stri
   return best;
 }
 
-AnswerMeasure MeasureOf(absl::string_view question, bool may_lack_answer) {
+AnswerMeasure MeasureOf(absl::string_view text, bool may_lack_answer) {
   size_t chinese = 0, letters = 0;
-  for (const char32_t code : LowerCharacters(question)) {
+  for (const char32_t code : LowerCharacters(text)) {
     chinese += IsChinese(code) ? 1 : 0;
     letters += code >= 'a' && code <= 'z' ? 1 : 0;
   }

@@ -19,12 +19,14 @@ struct AnswerScores {
 //   SQUAD_1, SQUAD_2: of words in lower case without punctuation and articles (Rajpurkar et al., 2016, 2018).
 //     They differ in answers of which nothing is left then.
 //   CMRC: of the longest common part, in Chinese characters and other words, without punctuation (Cui et al.,
-//     2019). The script splits texts that are not Chinese with NLTK, of whose rules only those are here that
-//     separate punctuation.
+//     2019). The script splits what is not Chinese with NLTK, of whose rules only those are here that
+//     separate some marks from words; contractions and quotes, for example, stay whole. To no answers, "" is
+//     right.
 AnswerScores ScoreAnswer(absl::string_view predicted, absl::Span<const std::string> answers,
                          AnswerMeasure measure);
 
-// CMRC for a question in Chinese; otherwise one of SQuAD's.
-AnswerMeasure MeasureOf(absl::string_view question, bool may_lack_answer);
+// CMRC where a question is about a text with more Chinese characters than Latin letters; otherwise one of
+// SQuAD's.
+AnswerMeasure MeasureOf(absl::string_view text, bool may_lack_answer);
 
 }  // namespace shoal::tasks

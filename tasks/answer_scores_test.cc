@@ -54,9 +54,13 @@ TEST_CASE("CMRC's scores are of the longest common run of characters, without pu
   CHECK(score("12,5%", {"12,5"}).f1 == Approx(2.0 / 3));
   CHECK(score("NBA", {"nba"}).exact);
   CHECK(score("\u3002", {"\u5317"}).f1 == 0);
+  CHECK_FALSE(score("\u5317\u2026", {"\u5317"}).exact);         // an ellipsis is none of the marks
+  CHECK_FALSE(score("\u5317 \u300d", {"\u5317\u3002"}).exact);  // spaces are removed first
+  CHECK(score("", {}).exact);
+  CHECK_FALSE(score("\u5317", {}).exact);
 }
 
-TEST_CASE("A question in Chinese has CMRC's measure") {
+TEST_CASE("A text in Chinese has CMRC's measure") {
   CHECK(MeasureOf("\u8c01\u662fMilan\uff1f\u5728\u54ea\u91cc\u51fa\u751f", false) == ANSWER_MEASURE_CMRC);
   CHECK(MeasureOf("What does \u5143 mean?", false) == ANSWER_MEASURE_SQUAD_1);
   CHECK(MeasureOf("Who?", true) == ANSWER_MEASURE_SQUAD_2);

@@ -1,6 +1,7 @@
 #include "tasks/classifier.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,6 +28,13 @@ absl::StatusOr<const Task*> TaskOfModel(const model::ModelConfig& config, const 
   if (task != nullptr && task->head() == config.head) return task;
   return absl::InvalidArgumentError(absl::StrCat(folder, ": config.json: \"shoal_task\" is ",
                                                  ToQuoted(config.task), ", which is no task of this model"));
+}
+
+absl::Status CheckFinite(absl::Span<const float> logits) {
+  if (std::all_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); }))
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the model computes values that are not finite numbers: it is damaged, or its training went wrong");
 }
 
 }  // namespace
@@ -95,6 +103,7 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
   task_->AppendTokens(example, encoder, max_length_, &part);
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   const std::vector<float> logits = LogitsOf(part);
+  SHOAL_RETURN_IF_ERROR(CheckFinite(logits));
   Prediction prediction = task_->Predict({example, part, config_.labels, logits, encoder});
   return OfText{example.text, example.pair, std::move(prediction), part.cut > 0};
 }
@@ -111,6 +120,7 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
     const model::Batch batch = buffer_.Gather(part, {example});
     kernels::LossSum loss;
     const std::vector<float> logits = Logits(batch, &loss);
+    SHOAL_RETURN_IF_ERROR(CheckFinite(logits));
     CountBatch(*task_, config_.labels, batch, buffer_.notes(), logits, loss, &statistics);
   }
   task_->Conclude(&statistics);

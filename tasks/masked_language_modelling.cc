@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tasks/class_labels.h"
+#include "tasks/separate_words.h"
 #include "tasks/statistics.h"
 #include "tasks/task.h"
 
@@ -26,20 +27,6 @@ constexpr size_t kMaxPredictions = 100;
 
 bool IsTemplate(const Encoding& encoding, size_t token) {
   return encoding.sources[token] == TokenSource::kTemplate;
-}
-
-// The text's tokens. A vocabulary of ours encodes each word by itself, and words are then what white space
-// separates, as it does in texts of other tasks: here words that touch are one.
-Encoding EncodeText(const TextEncoder& encoder, absl::string_view text, absl::Span<const TextSpan> words) {
-  std::vector<TextSpan> separate;
-  for (const TextSpan& word : words) {
-    if (!separate.empty() && separate.back().end == word.begin) {
-      separate.back().end = word.end;
-    } else {
-      separate.push_back(word);
-    }
-  }
-  return encoder.EncodeWords(text, separate);
 }
 
 // The ids of an encoded text, and those that the vocabulary puts before and after it.
@@ -122,7 +109,7 @@ class MaskedLanguageModellingTask final : public Task {
     for (absl::string_view piece : pieces) {
       // White space before a mask is part of it, as in `transformers`.
       if (piece.data() != pieces.back().data()) piece = absl::StripTrailingAsciiWhitespace(piece);
-      const Window window(EncodeText(encoder, piece, encoder.SplitWords(piece)));
+      const Window window(EncodeSeparateWords(encoder, piece, encoder.SplitWords(piece)));
       for (uint32_t token : first ? window.before() : absl::Span<const uint32_t>()) append(token, -1);
       if (!first) append(mask, 0);
       first = false;
@@ -141,7 +128,7 @@ class MaskedLanguageModellingTask final : public Task {
   absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                              const LabelMap&, EncodedPart* part) const override {
     const std::vector<TextSpan> words = encoder.SplitWords(example.text);
-    const Encoding encoding = EncodeText(encoder, example.text, words);
+    const Encoding encoding = EncodeSeparateWords(encoder, example.text, words);
     const std::vector<int32_t> word_of = WordsOf(encoding, words);
     const Window all(encoding);
     const size_t before = all.before().size(), after = all.after().size();

@@ -16,7 +16,9 @@
 #include "absl/strings/ascii.h"
 #include "common/base/sha256.h"
 #include "common/base/target_kind.h"
+#include "common/base/utf8.h"
 #include "tasks/answer_scores.h"
+#include "tasks/separate_words.h"
 #include "tasks/statistics.h"
 #include "tasks/task.h"
 
@@ -35,39 +37,53 @@ bool IsOfText(const Encoding& encoding, size_t token) {
 
 // ---- windows ----
 
-// The tokens of a text alone, each with its place.
-Encoding EncodeText(const TextEncoder& encoder, absl::string_view text) {
-  const Encoding words = encoder.EncodeWords(text, encoder.SplitWords(text));
+// Gives the tokens [begin, end), which are those of one word, the parts of it that they stand for, if these
+// make up the word.
+void PlaceInWord(const TextEncoder& encoder, size_t begin, size_t end, Encoding* tokens) {
+  const TextSpan word = tokens->offsets[begin];
+  std::vector<TextSpan> places;
+  uint32_t at = word.begin;
+  for (size_t i = begin; i < end; ++i) {
+    const auto size = static_cast<uint32_t>(CountCharacters(encoder.Decode({tokens->ids[i]})));
+    places.push_back({at, at + size});
+    at += size;
+  }
+  if (at == word.end)
+    std::copy(places.begin(), places.end(), tokens->offsets.begin() + static_cast<int64_t>(begin));
+}
+
+// The places of the tokens of a text, for a vocabulary of ours, which does not tell those of a pair.
+Encoding PlacedTokens(const TextEncoder& encoder, absl::string_view text) {
+  const Encoding words = EncodeSeparateWords(encoder, text, encoder.SplitWords(text));
   Encoding tokens;
   for (size_t i = 0; i < words.size(); ++i) {
-    if (words.sources[i] == TokenSource::kTemplate) continue;
-    tokens.Append(words.ids[i], 0, words.offsets[i], TokenSource::kSecond);
+    if (words.sources[i] != TokenSource::kTemplate)
+      tokens.Append(words.ids[i], 0, words.offsets[i], TokenSource::kSecond);
+  }
+  for (size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
+    while (end < tokens.size() && tokens.offsets[end] == tokens.offsets[begin]) ++end;
+    PlaceInWord(encoder, begin, end, &tokens);
   }
   return tokens;
 }
 
-// Question and text as a pair. A vocabulary of ours does not tell where the tokens of a pair are: then the
-// text is encoded word by word.
+// Question and text as a pair, with the places of the text's tokens.
 Encoding EncodePair(const TextEncoder& encoder, absl::string_view question, absl::string_view text) {
   Encoding pair = encoder.EncodePair(question, text, kUncut);
-  size_t begin = 0, end = 0;  // of the text
+  std::vector<size_t> of_text;
   bool placed = false;
   for (size_t i = 0; i < pair.size(); ++i) {
     if (!IsOfText(pair, i)) continue;
-    if (end == 0) begin = i;
-    end = i + 1;
+    of_text.push_back(i);
     placed |= pair.offsets[i].end > pair.offsets[i].begin;
   }
-  if (end == 0 || placed) return pair;
-  const Encoding tokens = EncodeText(encoder, text);
-  Encoding whole;
-  const auto append = [&whole](const Encoding& of, size_t i, uint32_t type) {
-    whole.Append(of.ids[i], type, of.offsets[i], of.sources[i]);
-  };
-  for (size_t i = 0; i < begin; ++i) append(pair, i, pair.type_ids[i]);
-  for (size_t i = 0; i < tokens.size(); ++i) append(tokens, i, pair.type_ids[begin]);
-  for (size_t i = end; i < pair.size(); ++i) append(pair, i, pair.type_ids[i]);
-  return whole;
+  if (placed || of_text.empty()) return pair;
+  const Encoding tokens = PlacedTokens(encoder, text);
+  if (tokens.size() != of_text.size()) return pair;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens.ids[i] == pair.ids[of_text[i]]) pair.offsets[of_text[i]] = tokens.offsets[i];
+  }
+  return pair;
 }
 
 // The first and the last token that a place has a part of; nullopt: none has.
@@ -117,8 +133,16 @@ class Windows {
     while (at < encoding.size()) after_.push_back(at++);
     CutQuestion(max_tokens);
     const size_t around = before_.size() + after_.size();
-    room_ = max_tokens > around ? max_tokens - around : 1;
+    has_room_ = max_tokens > around;
+    room_ = has_room_ ? max_tokens - around : 1;
+    if (has_room_) return;
+    // What is left can only be no answer, but is as long as a model may expect.
+    after_.clear();
+    before_.resize(std::min(before_.size(), max_tokens - 1));
   }
+
+  // Whether there is room for a token of the text.
+  bool has_room() const { return has_room_; }
 
   // `answer`: its first and last token.
   void Append(const std::optional<std::pair<size_t, size_t>>& answer) {
@@ -184,7 +208,8 @@ class Windows {
   const CharacterIndex characters_;
   EncodedPart* const part_;
   std::vector<size_t> before_, text_, after_;  // tokens
-  size_t room_ = 1;                            // for tokens of the text
+  bool has_room_ = false;
+  size_t room_ = 1;  // for tokens of the text
 };
 
 // ---- spans ----
@@ -199,21 +224,7 @@ struct Scores {
   double NoAnswer() const { return First(0) + Last(0); }
 };
 
-// Calls visit(first, last, score) for all spans that may be an answer; tokens are numbered among those of the
-// text.
-template <typename Visit>
-void ForEachSpan(const Scores& scores, Visit visit) {
-  std::vector<size_t> text;
-  for (size_t token = 0; token < scores.classes.size(); ++token) {
-    if (scores.classes[token] >= 0) text.push_back(token);
-  }
-  for (size_t first = 0; first < text.size(); ++first) {
-    for (size_t last = first; last < std::min(text.size(), first + kLongestAnswer); ++last)
-      visit(first, last, scores.First(text[first]) + scores.Last(text[last]));
-  }
-}
-
-// Where the span is in the window's text, without spaces around it.
+// Where the span is in the window's text, without spaces around it; empty where nothing is left.
 TextSpan PlaceOf(const WindowNote& note, const CharacterIndex& text, size_t first, size_t last) {
   TextSpan place = {note.token_begin(static_cast<int>(first)), note.token_end(static_cast<int>(last))};
   const auto is_space = [&](uint32_t at) {
@@ -222,7 +233,32 @@ TextSpan PlaceOf(const WindowNote& note, const CharacterIndex& text, size_t firs
   };
   while (place.begin < place.end && is_space(place.begin)) ++place.begin;
   while (place.begin < place.end && is_space(place.end - 1)) --place.end;
-  return place;
+  return place.begin < place.end ? place : TextSpan();
+}
+
+// Calls visit(place, score) for all spans that may be an answer: a token without a place is no end of one.
+template <typename Visit>
+void ForEachSpan(const WindowNote& note, const CharacterIndex& text, const Scores& scores, Visit visit) {
+  struct End {
+    size_t token = 0;  // of the window
+    size_t index = 0;  // among those of the text
+  };
+  std::vector<End> ends;
+  size_t index = 0;
+  for (size_t token = 0; token < scores.classes.size(); ++token) {
+    if (scores.classes[token] < 0) continue;
+    const int at = static_cast<int>(index);
+    if (note.token_begin(at) < note.token_end(at)) ends.push_back({token, index});
+    ++index;
+  }
+  for (size_t first = 0; first < ends.size(); ++first) {
+    for (size_t last = first; last < ends.size() && ends[last].index < ends[first].index + kLongestAnswer;
+         ++last) {
+      const TextSpan place = PlaceOf(note, text, ends[first].index, ends[last].index);
+      if (place.begin < place.end)
+        visit(place, scores.First(ends[first].token) + scores.Last(ends[last].token));
+    }
+  }
 }
 
 // The window's note, if it belongs to the window.
@@ -279,8 +315,9 @@ class QuestionAnsweringTask final : public Task {
 
   absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                              const LabelMap&, EncodedPart* part) const override {
-    AppendWindows(example, encoder, max_tokens, part);
-    return absl::OkStatus();
+    if (AppendWindows(example, encoder, max_tokens, part)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.max_length: ", max_tokens, " tokens have no room for a text beside a question"));
   }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_F1, METRIC_EXACT_MATCH}; }
@@ -351,32 +388,34 @@ class QuestionAnsweringTask final : public Task {
   }
 
  private:
-  static void AppendWindows(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+  // Returns whether there is room for the text.
+  static bool AppendWindows(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                             EncodedPart* part) {
     const std::string text = example.pair.value_or("");
     const Encoding encoding = EncodePair(encoder, example.text, text);
     WindowNote question;
     question.set_question(NumberOf(example));
     question.mutable_answers()->Add(example.labels.begin(), example.labels.end());
-    question.set_measure(MeasureOf(example.text, example.may_lack_answer));
+    question.set_measure(MeasureOf(text, example.may_lack_answer));
+    question.set_may_lack_answer(example.may_lack_answer);
     std::optional<std::pair<size_t, size_t>> answer;
     if (example.answer) answer = TokensAt(encoding, *example.answer);
-    Windows(encoding, max_tokens, question, text, part).Append(answer);
+    Windows windows(encoding, max_tokens, question, text, part);
+    windows.Append(answer);
+    return windows.has_room();
   }
 
   // The window's best span, and, where a text may lack an answer, that it has none.
   static void CountWindow(const WindowNote& note, const Scores& scores, EvaluationStatistics* statistics) {
-    std::pair<size_t, size_t> best;
+    const CharacterIndex text(note.text());
+    TextSpan best;
     double largest = -std::numeric_limits<double>::infinity();
-    ForEachSpan(scores, [&](size_t first, size_t last, double score) {
-      if (score > largest) best = {first, last};
+    ForEachSpan(note, text, scores, [&](TextSpan place, double score) {
+      if (score > largest) best = place;
       largest = std::max(largest, score);
     });
-    const CharacterIndex text(note.text());
-    const bool any = note.token_begin_size() > 0;
-    const TextSpan place = any ? PlaceOf(note, text, best.first, best.second) : TextSpan();
-    *statistics->add_results() = ResultOf(note.question(), largest, note, text.Part(place));
-    if (note.measure() == ANSWER_MEASURE_SQUAD_2)
+    *statistics->add_results() = ResultOf(note.question(), largest, note, text.Part(best));
+    if (note.may_lack_answer())
       *statistics->add_results() = ResultOf(note.question() | 1, -scores.NoAnswer(), note, "");
   }
 
@@ -389,9 +428,7 @@ class QuestionAnsweringTask final : public Task {
     if (!note) return;
     *no_answer = std::min(*no_answer, logits.NoAnswer());
     const CharacterIndex text(note->text());
-    ForEachSpan(logits, [&](size_t first, size_t last, double score) {
-      const TextSpan place = PlaceOf(*note, text, first, last);
-      if (place.begin == place.end) return;
+    ForEachSpan(*note, text, logits, [&](TextSpan place, double score) {
       const std::pair<uint32_t, uint32_t> key = {note->begin() + place.begin, note->begin() + place.end};
       const auto [known, is_new] = scores->emplace(key, score);
       if (!is_new) known->second = std::max(known->second, score);

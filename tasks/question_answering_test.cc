@@ -8,6 +8,7 @@
 #include "catch2/catch.hpp"
 #include "common/base/target_kind.h"
 #include "model/tokenizer/words.h"
+#include "tasks/question_answering.pb.h"
 #include "tasks/registry.h"
 #include "tasks/statistics.h"
 
@@ -21,7 +22,7 @@ const Task& QuestionTask() { return *FindTask(TASK_QUESTION_ANSWERING); }
 // The bytes of question and text are their tokens: 1 question 2 text 2.
 class ByteEncoder final : public TextEncoder {
  public:
-  // Without places: like a vocabulary that doesn't know them.
+  // Without places: like a vocabulary that doesn't know them, and has no tokens of white space.
   explicit ByteEncoder(bool places = true) : places_(places) {}
 
   std::vector<uint32_t> Encode(absl::string_view, size_t) const override { return {}; }
@@ -44,13 +45,14 @@ class ByteEncoder final : public TextEncoder {
     encoding.Append(kEnd, 0, {}, TokenSource::kTemplate);
     return encoding;
   }
-  std::string Decode(absl::Span<const uint32_t>) const override { return ""; }
+  std::string Decode(absl::Span<const uint32_t> ids) const override { return {ids.begin(), ids.end()}; }
   std::optional<uint32_t> mask_token() const override { return std::nullopt; }
   std::vector<TextSpan> SplitWords(absl::string_view text) const override { return model::SplitWords(text); }
 
  private:
   void Append(absl::string_view text, uint32_t type, TokenSource source, Encoding* encoding) const {
     for (uint32_t i = 0; i < text.size(); ++i) {
+      if (!places_ && text[i] == ' ') continue;
       const TextSpan place = places_ ? TextSpan{i, i + 1} : TextSpan();
       encoding->Append(static_cast<uint8_t>(text[i]), type, place, source);
     }
@@ -142,15 +144,23 @@ TEST_CASE("A long question leaves half of the tokens to the text") {
   CHECK(part.cut == 1);
 }
 
-TEST_CASE("Any text has a window, however few tokens there may be") {
-  for (size_t max_tokens : {3, 4, 5}) {
-    const EncodedPart part = Encode(ExampleOf("who", "ab", "b"), max_tokens);
-    CHECK(part.size() >= 1);
+TEST_CASE("A window has at least a token of the text, or a job is refused and a prediction is no answer") {
+  const Example example = ExampleOf("who", "ab", "b");
+  CHECK(TextOf(Encode(example, 4), 1) == "[]b]");
+  for (size_t max_tokens : {2, 3}) {
+    const ByteEncoder encoder;
+    EncodedPart part;
+    const absl::Status status =
+        QuestionTask().AppendExample(example, encoder, max_tokens, LabelMap({}), &part);
+    CHECK_THAT(std::string(status.message()), Catch::Contains("model.max_length: "));
+    EncodedPart predicted;
+    QuestionTask().AppendTokens(example, encoder, max_tokens, &predicted);
+    for (uint64_t i = 0; i < predicted.size(); ++i) CHECK(predicted.length(i) <= max_tokens);
   }
   CHECK(Encode(ExampleOf("who", "", ""), 8).size() == 1);
 }
 
-TEST_CASE("With a vocabulary that knows no places, words are the parts of a text") {
+TEST_CASE("With a vocabulary that knows no places, they are found word by word") {
   const EncodedPart part = Encode(ExampleOf("who", "so Max ran.", "Max"), 32, ByteEncoder(/*places=*/false));
   CHECK(TextOf(part, 0) == "[who]soMaxran.]");
   CHECK(AnswerIn(part, 0) == "Max");
@@ -242,6 +252,13 @@ TEST_CASE("Only where questions may lack an answer, it is predicted that one doe
   CHECK(count(true, "", 4) == 0);
 }
 
+TEST_CASE("A question about a text in Chinese may lack an answer, too") {
+  const EncodedPart part = Encode(ExampleOf("q", "\u5317\u4eac", "", /*may_lack_answer=*/true), 16);
+  std::vector<float> logits(2 * part.length(0));
+  logits[0] = logits[1] = 5;
+  CHECK(ExactMatch(Count(part, {logits})) == 1);
+}
+
 TEST_CASE("That a question has no answer is as likely as in the window that says so least") {
   const EncodedPart part = Encode(ExampleOf("q", "ab cd ef gh", "ab", /*may_lack_answer=*/true), 12);
   REQUIRE(part.size() == 2);
@@ -266,6 +283,26 @@ TEST_CASE("Damaged notes count nothing") {
     part.notes[0] = note;
     CHECK(std::isnan(F1(Count(part, {Logits(part, 0, 3, 4, 5)}))));
   }
+}
+
+TEST_CASE("A token without a place is no end of an answer") {
+  EncodedPart part = Encode(ExampleOf("q", "abcd", "bc"), 16);
+  WindowNote note;
+  REQUIRE(note.ParseFromString(part.notes[0]));
+  note.set_token_begin(3, 0);
+  note.set_token_end(3, 0);
+  part.notes[0] = note.SerializeAsString();
+  std::vector<float> logits(2 * part.length(0));
+  logits[2 * 4] = 5;      // b
+  logits[2 * 6 + 1] = 9;  // d, which has no place
+  logits[2 * 5 + 1] = 4;  // c
+  CHECK(ExactMatch(Count(part, {logits})) == 1);
+  const ByteEncoder encoder;
+  const Prediction prediction =
+      QuestionTask().Predict({ExampleOf("q", "abcd", "bc"), part, {}, logits, encoder});
+  CHECK(prediction.spans[0].label == "bc");
+  for (const LabelledSpan& span : prediction.spans)
+    CHECK((span.place.end > span.place.begin || span.place.end == 0));
 }
 
 TEST_CASE("Predictions are places in the text, each once, and that it has no answer") {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status.h"
@@ -50,7 +51,7 @@ absl::StatusOr<const Json*> Get(const Node& node, const char* field, Type type) 
 absl::StatusOr<std::string> GetText(const Node& node, const char* field) {
   SHOAL_ASSIGN_OR_RETURN(const Json* const value, Get(node, field, Type::string));
   auto text = value->get<std::string>();
-  if (text.empty()) return node.Error(absl::StrCat("\"", field, "\" is empty"));
+  if (absl::StripAsciiWhitespace(text).empty()) return node.Error(absl::StrCat("\"", field, "\" is empty"));
   return text;
 }
 
@@ -91,6 +92,11 @@ class SquadReader {
 
  private:
   absl::Status ReadArticle(const Node& article) {
+    if (Find(article, "paragraphs") == nullptr && Find(article, "context") != nullptr) {
+      return article.Error(
+          "is a question by itself, as in data sets for Python; expected articles with \"paragraphs\", as "
+          "SQuAD has them");
+    }
     const Json* const title = Find(article, "title");
     const bool named = title != nullptr && title->is_string() && !title->get<std::string>().empty();
     group_ = named ? title->get<std::string>() : article.where;
@@ -108,9 +114,16 @@ class SquadReader {
     return add_(std::move(record), /*line=*/0);
   }
 
+  // Some files have numbers.
+  static absl::StatusOr<std::string> GetId(const Node& question) {
+    const Json* const id = Find(question, "id");
+    if (id != nullptr && id->is_number_integer()) return id->dump();
+    return GetText(question, "id");
+  }
+
   absl::StatusOr<Record> ReadQuestion(const Node& question, const std::string& context) {
     Record record;
-    SHOAL_ASSIGN_OR_RETURN(record.id, GetText(question, "id"));
+    SHOAL_ASSIGN_OR_RETURN(record.id, GetId(question));
     const Node named = {question.json, absl::StrCat(question.where, " (", ToQuoted(record.id), ")")};
     if (!ids_.insert(record.id).second) return named.Error("another question has the same id");
     SHOAL_ASSIGN_OR_RETURN(std::string text, GetText(named, "question"));

@@ -87,6 +87,13 @@ TEST_CASE("A question of SQuAD 2.0 may have no answer") {
   CHECK(set->examples[1].answer == TextSpan{0, 3});
 }
 
+TEST_CASE("An id may be a number") {
+  const auto set = Read(
+      File("Max ran.", R"({"id": 7, "question": "Who?", "answers": [{"text": "Max", "answer_start": 0}]})"));
+  REQUIRE(set.ok());
+  CHECK(set->examples[0].id == "7");
+}
+
 TEST_CASE("An article without a title is a group by itself") {
   const std::string article = R"({"paragraphs": [{"context": "Max", "qas": [)";
   const auto set =
@@ -123,6 +130,10 @@ TEST_CASE("What is wrong with a file is told with the place") {
              Contains("\"is_impossible\": expected boolean, got string"));
   CHECK_THAT(of_question(absl::StrCat(Question("q", answer), ", ", Question("q", answer))),
              Contains("question 2 (q): another question has the same id"));
+  CHECK_THAT(of_question(Question("q", R"({"text": " ", "answer_start": 3})")),
+             Contains("\"text\" is empty"));
+  CHECK_THAT(ErrorOf(R"({"data": [{"context": "Max", "question": "Who?"}]})"),
+             Contains("article 1: is a question by itself"));
   CHECK_THAT(ErrorOf(File("", Question("q", answer))), Contains("\"context\" is empty"));
 }
 
