@@ -256,12 +256,12 @@ TEST_CASE("A model that answers questions trains to the same bits on any cluster
   CHECK(report["test"] == ReportIn(two)["test"]);
   const std::string model = one / "run/model", predict = absl::StrCat(shoal, " predict ", model, " --pairs ");
   const std::string pair =
-      "'Where does Ada live?' 'The house is red. Ada moved to Oslo in 1973. Ada keeps bees.'";
+      "'Where does Ada live?' 'Ada keeps bees. The house is red. Ada moved to Kyoto in 1973.'";
   const auto answers = JsonOf(absl::StrCat(predict, pair, " --top 3"));
   CHECK(answers["text"] == "Where does Ada live?");
   REQUIRE(answers["spans"].size() == 3);
-  CHECK(answers["spans"][0]["text"] == "Oslo");
-  CHECK(answers["spans"][0]["begin"] == 31);
+  CHECK(answers["spans"][0]["text"] == "Kyoto");
+  CHECK(answers["spans"][0]["begin"] == 47);
   CHECK(JsonOf(predict + pair)["spans"].size() == 1);
   const auto evaluated = JsonOf(absl::StrCat(shoal, " eval ", model, " --data configs/jobs/tiny-qa.json"));
   CHECK(evaluated["f1"] > 0.8);
