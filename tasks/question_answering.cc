@@ -37,21 +37,6 @@ bool IsOfText(const Encoding& encoding, size_t token) {
 
 // ---- windows ----
 
-// Gives the tokens [begin, end), which are those of one word, the parts of it that they stand for, if these
-// make up the word.
-void PlaceInWord(const TextEncoder& encoder, size_t begin, size_t end, Encoding* tokens) {
-  const TextSpan word = tokens->offsets[begin];
-  std::vector<TextSpan> places;
-  uint32_t at = word.begin;
-  for (size_t i = begin; i < end; ++i) {
-    const auto size = static_cast<uint32_t>(CountCharacters(encoder.Decode({tokens->ids[i]})));
-    places.push_back({at, at + size});
-    at += size;
-  }
-  if (at == word.end)
-    std::copy(places.begin(), places.end(), tokens->offsets.begin() + static_cast<int64_t>(begin));
-}
-
 // The places of the tokens of a text, for a vocabulary of ours, which does not tell those of a pair.
 Encoding PlacedTokens(const TextEncoder& encoder, absl::string_view text) {
   const Encoding words = EncodeSeparateWords(encoder, text, encoder.SplitWords(text));
@@ -60,9 +45,12 @@ Encoding PlacedTokens(const TextEncoder& encoder, absl::string_view text) {
     if (words.sources[i] != TokenSource::kTemplate)
       tokens.Append(words.ids[i], 0, words.offsets[i], TokenSource::kSecond);
   }
-  for (size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
-    while (end < tokens.size() && tokens.offsets[end] == tokens.offsets[begin]) ++end;
-    PlaceInWord(encoder, begin, end, &tokens);
+  // A first character that the next token has as well stands for the space before the word, as in
+  // `transformers`.
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    TextSpan& place = tokens.offsets[i];
+    if (place.begin > 0 && place.end == place.begin + 1 && place.begin == tokens.offsets[i + 1].begin)
+      place = {place.begin - 1, place.begin};
   }
   return tokens;
 }

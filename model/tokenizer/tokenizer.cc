@@ -63,17 +63,19 @@ Encoding Tokenizer::EncodePair(absl::string_view text, absl::string_view pair, s
 
 Encoding Tokenizer::EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const {
   const std::vector<uint32_t> frame = Frame(*this);
-  const auto before = static_cast<int64_t>(frame.size()) - 1;
   Encoding encoding;
-  for (int64_t i = 0; i < before; ++i) encoding.Append(frame[i], 0, {}, TokenSource::kTemplate);
+  for (size_t i = 0; i + 1 < frame.size(); ++i) encoding.Append(frame[i], 0, {}, TokenSource::kTemplate);
   TextCutter cutter(text);
-  for (const TextSpan& word : words) {
-    const std::vector<uint32_t> ids = Encode(cutter.Take(word), kUncut);
-    for (auto id = ids.begin() + before; id != ids.end() - 1; ++id)
-      encoding.Append(*id, 0, word, TokenSource::kFirst);
-  }
+  for (const TextSpan& word : words) AppendWord(cutter.Take(word), word, &encoding);
   encoding.Append(frame.back(), 0, {}, TokenSource::kTemplate);
   return encoding;
+}
+
+void Tokenizer::AppendWord(absl::string_view word, TextSpan place, Encoding* encoding) const {
+  const auto before = static_cast<int64_t>(Frame(*this).size()) - 1;
+  const std::vector<uint32_t> ids = Encode(word, kUncut);
+  for (auto id = ids.begin() + before; id != ids.end() - 1; ++id)
+    encoding->Append(*id, 0, place, TokenSource::kFirst);
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes) {

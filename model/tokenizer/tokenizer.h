@@ -47,7 +47,7 @@ class Tokenizer {
 
   // The tokens of `text`, which is valid UTF-8, with their places in it, and the special tokens around them;
   // not cut. `words`: in order, without overlaps; what is between them may have tokens too, or none. Here
-  // each word is encoded by itself, and its tokens have its place.
+  // each word is encoded by itself.
   virtual Encoding EncodeWords(absl::string_view text, absl::Span<const TextSpan> words) const;
 
   // The text of `ids` without the special tokens, in the normal form that Encode saw. Ids past the vocabulary
@@ -63,6 +63,10 @@ class Tokenizer {
   // The files of a Hugging Face folder with which `transformers` encodes texts to the same ids
   // (AutoTokenizer). `max_length`: the maximum number of tokens, written into tokenizer_config.json.
   virtual std::vector<NamedFile> ExportFiles(uint32_t max_length) const = 0;
+
+ protected:
+  // Appends the tokens of a word, which has this place. Here all have the word's place.
+  virtual void AppendWord(absl::string_view word, TextSpan place, Encoding* encoding) const;
 };
 
 // Loads Tokenizer::bytes() or a serialized SentencePiece model. Safe for any bytes.

@@ -1,5 +1,6 @@
 #include "model/tokenizer/unigram_tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -7,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "model/tokenizer/huggingface_tokenizer.h"
 #include "model/tokenizer/sentencepiece_constants.h"
 #include "model/tokenizer/unigram_model.h"
@@ -38,6 +40,28 @@ std::vector<uint32_t> UnigramTokenizer::Encode(absl::string_view text, size_t ma
   if (ids.size() > max_tokens - 1) ids.resize(max_tokens - 1);
   ids.push_back(special_.sep);
   return ids;
+}
+
+void UnigramTokenizer::AppendWord(absl::string_view word, TextSpan place, Encoding* encoding) const {
+  const std::string normal = NormalizeText(word, letter_case_);
+  const bool as_long = CountCharacters(normal) == place.end - place.begin;
+  std::vector<pipeline::ModelToken> tokens;
+  for (absl::string_view part : absl::StrSplit(normal, ' ', absl::SkipEmpty())) {
+    tokens.clear();
+    const std::string segment = absl::StrCat(kSpacePiece, part);
+    model_->Tokenize(segment, &tokens);
+    // The part's first character is the segment's second one.
+    const auto before_part = static_cast<uint32_t>(
+        CountCharacters(absl::string_view(normal).substr(0, part.data() - normal.data())));
+    const auto character = [&](size_t byte) {
+      const auto at = static_cast<uint32_t>(CountCharacters(absl::string_view(segment).substr(0, byte)));
+      return place.begin + before_part + (at == 0 ? 0 : at - 1);
+    };
+    for (const pipeline::ModelToken& token : tokens) {
+      const uint32_t begin = character(token.begin), end = std::max(begin + 1, character(token.end));
+      encoding->Append(token.id, 0, as_long ? TextSpan{begin, end} : place, TokenSource::kFirst);
+    }
+  }
 }
 
 std::string UnigramTokenizer::Decode(absl::Span<const uint32_t> ids) const {

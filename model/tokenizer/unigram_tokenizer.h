@@ -33,6 +33,11 @@ class UnigramTokenizer : public Tokenizer {
   const std::vector<pipeline::UnigramPieces::Piece>& pieces() const { return pieces_; }
   LetterCase letter_case() const { return letter_case_; }
 
+ protected:
+  // A token has the place of its part of the word, if that is as long in its normal form; a U+2581 by itself
+  // has that of the word's first character.
+  void AppendWord(absl::string_view word, TextSpan place, Encoding* encoding) const override;
+
  private:
   UnigramTokenizer() = default;
 

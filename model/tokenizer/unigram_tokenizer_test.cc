@@ -81,6 +81,22 @@ TEST_CASE("A pair is two texts with a separator after each, the second one of ty
   CHECK(tokenizer->EncodePair("", "", 3).ids == Ids{2, 3, 3});
 }
 
+TEST_CASE("Tokens of a word have the places of its parts, unless its normal form is of another length") {
+  const auto tokenizer =
+      Load(HandMade({{"\u2581", -1}, {"a", -2}, {"b", -2}, {"ab", -3}, {"\u2581a", -2.5}}));
+  const auto places = [&](const std::string& text, std::vector<TextSpan> words) {
+    const Encoding encoding = tokenizer->EncodeWords(text, words);
+    CHECK(encoding.size() == encoding.offsets.size());
+    return std::vector<TextSpan>(encoding.offsets.begin() + 1, encoding.offsets.end() - 1);
+  };
+  // "_a" "xy" "b"; "_" and "b"
+  CHECK(places("axyb b", {{0, 4}, {5, 6}}) == std::vector<TextSpan>{{0, 1}, {1, 3}, {3, 4}, {5, 6}, {5, 6}});
+  // The ligature is two characters in its normal form.
+  for (const TextSpan& place : places("a\uFB01b", {{0, 3}})) CHECK(place == TextSpan{0, 3});
+  // The same ids as of the whole text, and as word by word.
+  CHECK(tokenizer->EncodeWords("axyb b", {{0, 4}, {5, 6}}).ids == tokenizer->Encode("axyb b", kNoLimit));
+}
+
 TEST_CASE("Decoding gives back the normalised text") {
   const auto tokenizer = LoadTokenizer(TrainedModel()).value();
   for (const std::string& line : TestCorpus()) {

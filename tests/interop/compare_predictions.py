@@ -11,6 +11,8 @@ import transformers
 TEXTS = ["a ferry arrives at the station before noon", "two eggs and some flour", "", "caf\u00e9 \U0001F600 x" * 40]
 # For models of words, whose texts have spaces around each word.
 WORDS = ["Ada Lovelace lives in Quito .", "nobody saw Otto in Bonn", "x", "caf\u00e9 Mary went to Paris , again"]
+QUESTIONS = ["Where does Ada live?\tAda keeps bees. The house is red. Ada moved to Kyoto in 1973.",
+             "When?\tcaf\u00e9 \U0001F600 x, (1994) ...", "What does Emil keep?\tEmil keeps hens.  "]
 TOLERANCE = 1e-4
 
 
@@ -61,6 +63,35 @@ def compare_spans(arguments, texts):
     return worst
 
 
+def answers_with_transformers(model, tokenizer, question, text):
+    """The probability of each place (begin, end) in the text, and of (0, 0), no answer; for texts that are not cut."""
+    inputs = tokenizer(question, text, return_offsets_mapping=True, return_tensors="pt")
+    places, sources = inputs.pop("offset_mapping")[0].tolist(), inputs.sequence_ids(0)
+    with torch.no_grad():
+        output = model(**inputs)
+    first, last = output.start_logits[0].double().tolist(), output.end_logits[0].double().tolist()
+    tokens = [at for at, source in enumerate(sources) if source == 1]
+    scores = {(0, 0): first[0] + last[0]}
+    for number, begin in enumerate(tokens):
+        for end in tokens[number:number + 30]:
+            part = text[places[begin][0]:places[end][1]]
+            place = places[begin][0] + len(part) - len(part.lstrip()), places[begin][0] + len(part.rstrip())
+            scores[place] = max(scores.get(place, -float("inf")), first[begin] + last[end])
+    return dict(zip(scores, torch.tensor(list(scores.values()), dtype=torch.float64).softmax(0).tolist()))
+
+
+def compare_answers(arguments, texts):
+    model = transformers.AutoModelForQuestionAnswering.from_pretrained(arguments.model).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model)
+    worst = 0.0
+    for text, line in zip(texts, predict_with_shoal(arguments.shoal, arguments.model, texts, 100), strict=True):
+        theirs = answers_with_transformers(model, tokenizer, *text.split("\t"))
+        difference = max(abs(span["value"] - theirs.get((span["begin"], span["end"]), 0)) for span in line["spans"])
+        worst = max(worst, difference)
+        print(f"{difference:.1e}  {line['spans'][0]['text']!r}  {text[:60]!r}")
+    return worst
+
+
 def predict_with_transformers(model, tokenizer, text):
     inputs = tokenizer(*text.split("\t"), truncation=True, return_tensors="pt")
     with torch.no_grad():
@@ -90,8 +121,10 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("texts", nargs="*")
     args = parser.parse_args()
-    of_words = transformers.AutoConfig.from_pretrained(args.model).architectures[0].endswith("ForTokenClassification")
-    worst = compare_spans(args, args.texts or WORDS) if of_words else compare_labels(args, args.texts or TEXTS)
+    kind = transformers.AutoConfig.from_pretrained(args.model).architectures[0].partition("For")[2]
+    compare, texts = {"TokenClassification": (compare_spans, WORDS), "QuestionAnswering": (compare_answers, QUESTIONS)}.get(
+        kind, (compare_labels, TEXTS))
+    worst = compare(args, args.texts or texts)
     print(f"worst difference {worst:.1e}, tolerance {TOLERANCE:.0e}")
     return 0 if worst <= TOLERANCE else 1
 
