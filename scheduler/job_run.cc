@@ -367,18 +367,21 @@ void JobRun::EndIfHopeless(absl::Time now) {
   if (!OnlyNeedsFiles()) EndIf(now, roll_call_.Hopeless());
 }
 
-// With every version computed and evaluated, the servers that have the last one write it, and the scheduler
-// commits and reads it.
+// With every version computed, what comes next (the result, or a test) waits for the servers that have the
+// last one to write it, which one that hangs may never do, and for the scheduler to commit it.
 bool JobRun::OnlyNeedsFiles() const {
   if (completion_.IsReading() || completion_.HasTrouble()) return true;
   const Target target = CurrentTarget();
   if (state_ != JOB_STATE_TESTING || target.evaluate() != EVALUATION_SET_NONE || rollout_.restore_wanted() ||
       rollout_.LowestVersion().value() < target.version())
     return false;
-  if (checkpoints_.IsBeingCommitted(completion_.kept(), /*waiting=*/true)) return true;
+  for (Version version : {completion_.kept(), completion_.last()}) {
+    if (checkpoints_.IsBeingCommitted(version, /*waiting=*/true)) return true;
+  }
   const std::vector<NodeRef> servers = Primaries(view());
   return std::all_of(servers.begin(), servers.end(), [this](const NodeRef& server) {
-    return roll_call_.IsPrepared(NodeId(server.node_id()));
+    const NodeId id(server.node_id());
+    return roll_call_.IsPrepared(id) && context_.watch.Suspect(id) == nullptr;
   });
 }
 

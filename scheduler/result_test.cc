@@ -259,11 +259,12 @@ TEST_CASE("While a result that was lost is trained again, workers that all fail 
   CHECK_THAT(h.GetJob().reason(), Contains("no worker can do the work"));
 }
 
-// A job without a test, whose worker computes the last version while another node can't take part.
+// A job, without a test unless it `tests`, whose worker computes the last version while another node can't
+// take part.
 struct LastVersion {
-  explicit LastVersion(const SchedulerOptions& options, NodeRole other) : h(options) {
+  explicit LastVersion(const SchedulerOptions& options, NodeRole other, bool tests = false) : h(options) {
     JobPlan plan = Plan();
-    plan.set_test_examples(0);
+    if (!tests) plan.set_test_examples(0);
     s = h.Join(NODE_ROLE_SERVER, "s");
     w = h.Join(NODE_ROLE_WORKER, "w");
     h.Submit(PlainSpec());
@@ -314,6 +315,31 @@ TEST_CASE("While it is being committed, no node is needed") {
   last.h.Break(server ? last.s : last.w);
   last.h.Pass(absl::Seconds(25), {server ? last.w : last.s, last.bad});
   last.Finish();
+}
+
+TEST_CASE("When the server that writes it hangs, nobody waits for ever") {
+  SchedulerOptions options;
+  options.fixed_nodes = true;
+  LastVersion last(options, NODE_ROLE_WORKER);
+  last.h.Break(last.w);
+  double idle = 1000;
+  for (int i = 0; i < 10 * 120 && last.h.GetJob().state() == JOB_STATE_TESTING; ++i) {
+    idle += 0.5;
+    PassWith(&last.h, absl::Milliseconds(500), {last.bad}, {{last.s, Beat(ACTIVITY_WRITE_CHECKPOINT, idle)}});
+  }
+  CHECK(last.h.GetJob().state() == JOB_STATE_FAILED);
+}
+
+TEST_CASE("A test needs a worker, whatever is committed") {
+  SchedulerOptions options;
+  options.fixed_nodes = true;
+  LastVersion last(options, NODE_ROLE_WORKER, /*tests=*/true);
+  last.h.Written(last.s, 0, 20);
+  last.h.CommitLast();
+  REQUIRE(last.h.GetJob().state() == JOB_STATE_TESTING);
+  last.h.Break(last.w);
+  last.h.Pass(absl::Minutes(1), {last.s, last.bad});
+  CHECK(last.h.GetJob().state() == JOB_STATE_FAILED);
 }
 
 TEST_CASE("When the server that writes it is lost, and others can't take part, the job ends") {
