@@ -119,7 +119,7 @@ absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse us
   return absl::OkStatus();
 }
 
-// Which `transformers` does not know, and keeps.
+// A field that `transformers` does not know but keeps.
 constexpr char kTaskField[] = "shoal_task";
 
 }  // namespace

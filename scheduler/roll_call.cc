@@ -56,7 +56,14 @@ RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, cons
   const std::string reason = report.reason().empty() ? "no reason given" : report.reason();
   const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
   const bool failed = node.prepared && at_work;
-  CountRefusal(now, reason, failed, &node);
+  const bool told_before = report.view() > 0 && report.view() == node.failed_view;
+  if (told_before) {
+    node.refused = reason;
+    node.Drop();
+  } else {
+    CountRefusal(now, reason, failed, &node);
+  }
+  if (failed) node.failed_view = report.view();
   if (report.fatal() && !member.is_worker()) return {failed, reason};
   node.untold |= news;
   // An error in spec or data may be about to fail the job, and would be told as its reason.
@@ -73,11 +80,8 @@ void RollCall::TellRefusals(absl::Time now) {
 }
 
 void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const {
-  // In a new session a worker says once more that it holds the job, and that it has failed.
-  const bool repeated = node->failures > 0 && !node->offered;
   node->refused = reason;
   node->Drop();
-  if (repeated) return;
   if (node->refusals + node->failures == 0) node->unable_since = now;
   node->ask_at = now + context_.options.PauseAfter(std::max(node->refusals, node->failures));
   ++(failed ? node->failures : node->refusals);

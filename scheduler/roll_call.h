@@ -162,6 +162,7 @@ class RollCall {
     uint32_t refusals = 0;
     std::string failure;                            // why its work for the view last failed (worker)
     uint32_t failures = 0;                          // of its work (worker)
+    uint64_t failed_view = 0;                       // of the last of them, which it tells in each session
     absl::Time unable_since;                        // when the first of these refusals and failures came
     absl::Time ask_at = absl::InfinitePast();       // after a refusal
     uint32_t failed_restores = 0;                   // (server)

@@ -14,6 +14,7 @@ struct Fixture : Surroundings {
   RollCall roll_call{context, job};
 
   bool started = true;  // as Watch() is told
+  uint64_t views = 100;
 
   const Member& Join(uint64_t id, NodeRole role) {
     const Member& member = Surroundings::Join(id, role);
@@ -23,10 +24,13 @@ struct Fixture : Surroundings {
   void Watch() { roll_call.Watch(now, started); }
   size_t Offers(uint64_t node) { return Sent(node, Directive::kPrepareJob).size(); }
   void Offer() { roll_call.OfferPlan(now, /*except=*/NodeId(0)); }
-  RollCall::Refusal Refused(const Member& member, bool fatal = false, bool at_work = false) {
+  // `view`: whose work has failed; 0: a new one.
+  RollCall::Refusal Refused(const Member& member, bool fatal = false, bool at_work = false,
+                            uint64_t view = 0) {
     JobRefused report;
     report.set_reason("no such file");
     report.set_fatal(fatal);
+    if (at_work) report.set_view(view > 0 ? view : ++views);
     return roll_call.OnRefused(now, member, report, at_work);
   }
 };
@@ -595,9 +599,11 @@ TEST_CASE(
   Prepare(&f, worker);
   f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
   for (int session = 0; session < 5; ++session) {
+    f.now += absl::Seconds(session);  // also after the pause
     f.roll_call.OnSessionOpened(worker.id);
+    f.Offer();
     f.roll_call.OnPrepared(worker.id);
-    f.Refused(worker, /*fatal=*/false, /*at_work=*/true);
+    f.Refused(worker, /*fatal=*/false, /*at_work=*/true, f.views);
   }
   CHECK_THAT(f.roll_call.RefusalsText(), Contains("failed 1 time in a row"));
   Prepare(&f, worker);  // what comes now is another one

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "unicode/uchar.h"
 #include "unicode/ustring.h"

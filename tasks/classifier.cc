@@ -26,8 +26,9 @@ absl::StatusOr<const Task*> TaskOfModel(const model::ModelConfig& config, const 
   const auto word = FindWord(TaskType_descriptor(), config.task);
   const Task* const task = word.ok() ? FindTask(static_cast<TaskType>((*word)->number())) : nullptr;
   if (task != nullptr && task->head() == config.head) return task;
-  return absl::InvalidArgumentError(absl::StrCat(folder, ": config.json: \"shoal_task\" is ",
-                                                 ToQuoted(config.task), ", which is no task of this model"));
+  return absl::InvalidArgumentError(absl::StrCat(JoinPath(folder, "config.json"), ": \"shoal_task\": '",
+                                                 ToQuoted(config.task),
+                                                 "' is not a task of this model's head"));
 }
 
 absl::Status CheckFinite(absl::Span<const float> logits) {
@@ -99,6 +100,7 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
   const TokenizerEncoder encoder(*tokenizer_);
   Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
   if (pair) example.pair = model::ReplaceInvalidUtf8(*pair);
+  SHOAL_RETURN_IF_ERROR(task_->CheckExample(example));
   EncodedPart part;
   task_->AppendTokens(example, encoder, max_length_, &part);
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));

@@ -40,7 +40,8 @@ class Classifier {
     bool cut = false;  // some of it was left out, as it has more tokens than max_length()
   };
   // `pair`: the second text, for a model of pairs. Errors: INVALID_ARGUMENT when the task takes no pairs, or
-  // nothing else, the model no tokens of a second type, or it computes values that are not finite.
+  // nothing else, finds nothing to predict (Task::CheckExample), the model has no tokens of a second type, or
+  // it computes values that are not finite.
   absl::StatusOr<OfText> Predict(absl::string_view text,
                                  std::optional<absl::string_view> pair = std::nullopt);
 

@@ -45,8 +45,17 @@ class RelationExtractionTask final : public SingleLabelTask {
   TaskType type() const override { return TASK_RELATION_EXTRACTION; }
 
   absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
-    SHOAL_RETURN_IF_ERROR(CheckMarkers(example->text));
+    SHOAL_RETURN_IF_ERROR(CheckExample(*example));
     return SingleLabelTask::ReadLabels(std::move(labels), example);
+  }
+  absl::Status CheckExample(const Example& example) const override { return CheckMarkers(example.text); }
+
+  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
+                                                    const ExampleSet& training) const override {
+    SHOAL_ASSIGN_OR_RETURN(std::vector<std::string> labels, SingleLabelTask::LabelsOf(data, training));
+    if (!RelationsOf(labels).empty()) return labels;
+    return absl::InvalidArgumentError(
+        "data.label: expected a relation besides Other among the training examples");
   }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_MACRO_F1, METRIC_ACCURACY}; }

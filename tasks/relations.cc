@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace shoal::tasks {
 namespace {
@@ -16,7 +17,7 @@ absl::StatusOr<std::pair<size_t, size_t>> FindPart(absl::string_view text, absl:
   const size_t begin = text.find(open), end = text.find(close);
   const bool once = begin != absl::string_view::npos && end != absl::string_view::npos &&
                     text.rfind(open) == begin && text.rfind(close) == end;
-  if (!once || end < begin) {
+  if (!once || end <= begin + open.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("expected one part of the text between ", open, " and ", close));
   }
@@ -34,7 +35,8 @@ absl::Status CheckMarkers(absl::string_view text) {
 }
 
 absl::string_view RelationOf(absl::string_view label) {
-  const absl::string_view relation = label.substr(0, label.find('('));
+  absl::string_view relation = label;
+  if (!absl::ConsumeSuffix(&relation, "(e1,e2)")) absl::ConsumeSuffix(&relation, "(e2,e1)");
   return absl::EqualsIgnoreCase(relation, "other") ? "" : relation;
 }
 

@@ -41,8 +41,9 @@ EvaluationStatistics Count(const std::vector<std::pair<int, int>>& examples) {
 TEST_CASE("A text has one part with each marker") {
   CHECK(CheckMarkers("The <e1>ear</e1> of an <e2>ox</e2>").ok());
   CHECK(CheckMarkers("<e2>ox</e2><e1>ear</e1>").ok());
-  for (const char* text : {"", "<e1>ear</e1>", "<e2>ox</e2>", "<e1>ear <e2>ox</e2>",
-                           "</e1>ear<e1> <e2>ox</e2>", "<e1>a</e1> <e1>b</e1> <e2>ox</e2>"}) {
+  for (const char* text :
+       {"", "<e1>ear</e1>", "<e2>ox</e2>", "<e1>ear <e2>ox</e2>", "</e1>ear<e1> <e2>ox</e2>",
+        "<e1>a</e1> <e1>b</e1> <e2>ox</e2>", "<e1></e1> <e2>ox</e2>"}) {
     INFO(text);
     CHECK_THAT(std::string(CheckMarkers(text).message()), Contains("expected one part of the text between"));
   }
@@ -58,11 +59,21 @@ TEST_CASE("An example without markers is refused, whatever its format") {
   CHECK_FALSE(RelationTask().ReadLabels({""}, &example).ok());
 }
 
+TEST_CASE("A job without a relation besides Other is refused") {
+  ExampleSet training;
+  for (const char* label : {"Other", "other"}) {
+    training.examples.emplace_back();
+    training.examples.back().labels = {label};
+  }
+  CHECK_FALSE(RelationTask().LabelsOf(DataSpec(), training).ok());
+}
+
 TEST_CASE("Labels of both directions are one relation, and Other is none") {
   CHECK(RelationsOf(kLabels) == std::vector<std::string>{"Cause", "Whole"});
   CHECK(RelationOf("Member-Collection(e2,e1)") == "Member-Collection");
   CHECK(RelationOf("other").empty());
   CHECK(RelationOf("sibling") == "sibling");  // without a direction
+  CHECK(RelationOf("born in (city)") == "born in (city)");
 }
 
 TEST_CASE(

@@ -11,7 +11,7 @@
 namespace shoal::tasks {
 
 // The text's tokens. A vocabulary of ours encodes each word by itself, and words are then what white space
-// separates, as it does in whole texts: those of `words` that touch are one. Places are those of such words.
+// separates, as it does in whole texts: those of `words` that touch are one.
 Encoding EncodeSeparateWords(const TextEncoder& encoder, absl::string_view text,
                              absl::Span<const TextSpan> words);
 

@@ -112,6 +112,8 @@ class Task : public LabelReader {
   virtual TargetKind target_kind() const = 0;
   // The example of a text, which is valid UTF-8, whose labels are to be predicted.
   virtual Example ExampleOf(std::string text, const TextEncoder& encoder) const;
+  // Whether anything can be predicted of it. Errors: INVALID_ARGUMENT.
+  virtual absl::Status CheckExample(const Example& /*example*/) const { return absl::OkStatus(); }
   // Appends the tokens of an example, as for a prediction: here as one example, with its text or pair of
   // texts cut to `max_tokens`. A task may override this to make several examples of it, or to encode it in
   // another way. With kTokenClasses `part->classes` then says which tokens a label is predicted for: those

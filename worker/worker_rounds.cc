@@ -299,6 +299,7 @@ void WorkerRounds::Fail(const absl::Status& status) {
   JobRefused& refused = *report.mutable_job_refused();
   refused.set_job(options_.job.value());
   refused.set_reason(absl::StrCat(TextOf(run_), ": ", absl::string_view(status.message())));
+  refused.set_view(view_.view());
   ReportFailure(std::move(report), std::string(status.message()));
 }
 

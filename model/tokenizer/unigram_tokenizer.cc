@@ -46,21 +46,20 @@ void UnigramTokenizer::AppendWord(absl::string_view word, TextSpan place, Encodi
   const std::string normal = NormalizeText(word, letter_case_);
   const bool as_long = CountCharacters(normal) == place.end - place.begin;
   std::vector<pipeline::ModelToken> tokens;
+  uint32_t part_begin = place.begin;
   for (absl::string_view part : absl::StrSplit(normal, ' ', absl::SkipEmpty())) {
     tokens.clear();
     const std::string segment = absl::StrCat(kSpacePiece, part);
     model_->Tokenize(segment, &tokens);
-    // The part's first character is the segment's second one.
-    const auto before_part = static_cast<uint32_t>(
-        CountCharacters(absl::string_view(normal).substr(0, part.data() - normal.data())));
-    const auto character = [&](size_t byte) {
-      const auto at = static_cast<uint32_t>(CountCharacters(absl::string_view(segment).substr(0, byte)));
-      return place.begin + before_part + (at == 0 ? 0 : at - 1);
-    };
+    uint32_t characters = 0;  // of the segment, before the token; the first one is no character of the word
     for (const pipeline::ModelToken& token : tokens) {
-      const uint32_t begin = character(token.begin), end = std::max(begin + 1, character(token.end));
+      const absl::string_view piece = absl::string_view(segment).substr(token.begin, token.end - token.begin);
+      const uint32_t begin = part_begin + std::max(characters, 1u) - 1;
+      characters += static_cast<uint32_t>(CountCharacters(piece));
+      const uint32_t end = std::max(begin + 1, part_begin + characters - 1);
       encoding->Append(token.id, 0, as_long ? TextSpan{begin, end} : place, TokenSource::kFirst);
     }
+    part_begin += characters;  // the U+2581 stands for the space between parts
   }
 }
 

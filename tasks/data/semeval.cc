@@ -1,10 +1,10 @@
 #include "tasks/data/semeval.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status.h"
 #include "tasks/data/record.h"
@@ -25,6 +25,8 @@ class BlockReader {
       record_ = ReadSentence(line);
     } else if (lines_ == 2 && record_.ok()) {
       record_->labels = {std::string(line)};
+    } else if (lines_ > 2 && StartsBlock(line)) {
+      return add_(absl::InvalidArgumentError("expected an empty line before the next sentence"), number);
     }
     return absl::OkStatus();
   }
@@ -40,6 +42,13 @@ class BlockReader {
   }
 
  private:
+  // A number and a tab.
+  static bool StartsBlock(absl::string_view line) {
+    const size_t tab = line.find('\t');
+    return tab != absl::string_view::npos && tab > 0 &&
+           std::all_of(line.begin(), line.begin() + static_cast<int64_t>(tab), absl::ascii_isdigit);
+  }
+
   static absl::StatusOr<Record> ReadSentence(absl::string_view line) {
     const size_t tab = line.find('\t');
     if (tab == absl::string_view::npos)

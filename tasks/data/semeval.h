@@ -16,7 +16,8 @@ namespace shoal::tasks {
 
 // A ReadRecords (tasks/data/format.h): a record for each sentence, without its quotes; its line is that of
 // the number, its `id`. Errors: INVALID_ARGUMENT for a first line without a tab, an empty sentence, or a
-// sentence without a line that names the relation.
+// sentence without a line that names the relation, and one that follows another without an
+// empty line between them.
 absl::Status ReadSemeval(const TextFile& file, const DataSpec& data, const LabelReader& labels,
                          const AddRecord& add);
 

@@ -54,6 +54,9 @@ TEST_CASE("What is wrong with a block is told with its line") {
              Contains("train.txt:1: expected the relation on the line"));
   CHECK_THAT(ErrorOf(good + "2\t\"a b\"\nOther\n"),
              Contains("train.txt:4: expected one part of the text between <e1>"));
+  const std::string tight = "1\t\"<e1>a</e1> <e2>b</e2>\"\nOther\n";
+  CHECK_THAT(ErrorOf(tight + tight),
+             Contains("train.txt:3: expected an empty line before the next sentence"));
   CHECK_THAT(ErrorOf("\n \n"), Contains("has no examples"));
 }
 

@@ -94,7 +94,7 @@ class SquadReader {
   absl::Status ReadArticle(const Node& article) {
     if (Find(article, "paragraphs") == nullptr && Find(article, "context") != nullptr) {
       return article.Error(
-          "is a question by itself, as in data sets for Python; expected articles with \"paragraphs\", as "
+          "is a question by itself, as in the datasets library; expected articles with \"paragraphs\", as "
           "SQuAD has them");
     }
     const Json* const title = Find(article, "title");
@@ -149,7 +149,9 @@ class SquadReader {
   static absl::Status AddAnswer(const Node& answer, const std::string& context, Record* record) {
     SHOAL_ASSIGN_OR_RETURN(std::string text, GetText(answer, "text"));
     SHOAL_ASSIGN_OR_RETURN(const Json* const start, Get(answer, "answer_start", Type::number_integer));
-    if (!record->answer) record->answer = FindNearest(context, text, start->get<int64_t>());
+    // Of what JSON has, only these can be places.
+    const auto stated = static_cast<int64_t>(std::clamp(start->get<double>(), 0.0, 1e9));
+    if (!record->answer) record->answer = FindNearest(context, text, stated);
     record->labels.push_back(std::move(text));
     return absl::OkStatus();
   }

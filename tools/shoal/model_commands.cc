@@ -163,6 +163,7 @@ void PrintSpans(const ModelFlags& flags, const tasks::Classifier::OfText& of) {
   const std::vector<size_t> at = CharactersOf(text);
   Json json = {{"text", of.text}};
   if (of.pair) json["pair"] = *of.pair;
+  if (of.cut) json["cut"] = true;
   json["spans"] = Json::array();
   const bool alternatives = of.prediction.alternatives > 0;
   const size_t most = flags.top > 0 ? flags.top : of.prediction.alternatives;
@@ -191,15 +192,16 @@ void PrintSpans(const ModelFlags& flags, const tasks::Classifier::OfText& of) {
 }
 
 void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels, const std::string& text,
-                 const std::optional<std::string>& pair, const tasks::Prediction& prediction) {
-  const std::vector<float>& values = prediction.values;
+                 const std::optional<std::string>& pair, const tasks::Classifier::OfText& of) {
+  const std::vector<float>& values = of.prediction.values;
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
-  order.resize(std::min(order.size(), flags.top > 0 ? flags.top : prediction.chosen));
+  order.resize(std::min(order.size(), flags.top > 0 ? flags.top : of.prediction.chosen));
   if (flags.json) {
     Json json = {{"text", text}};
     if (pair) json["pair"] = *pair;
+    if (of.cut) json["cut"] = true;
     json["predictions"] = Json::array();
     for (size_t i : order) json["predictions"].push_back({{"label", labels[i]}, {"value", values[i]}});
     // Replaces what is not UTF-8 instead of failing.
@@ -216,11 +218,12 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, 
   SHOAL_ASSIGN_OR_RETURN(const tasks::Classifier::OfText of, classifier->Predict(text, pair));
   if (of.cut) {
     absl::FPrintF(stderr,
-                  "shoal: this text has more than the model's %d tokens, and only some of it was read: %s\n",
+                  "shoal: the model reads at most %d tokens, of a question half of them, and some of this "
+                  "was left out: %s\n",
                   classifier->max_length(), ToQuoted(text));
   }
   if (!of.prediction.values.empty()) {
-    PrintLabels(flags, classifier->config().labels, text, pair, of.prediction);
+    PrintLabels(flags, classifier->config().labels, text, pair, of);
     return absl::OkStatus();
   }
   if (flags.top > 0 && of.prediction.alternatives == 0) {
