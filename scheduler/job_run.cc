@@ -269,6 +269,7 @@ void JobRun::Awake(absl::Duration asleep) {
   checkpoints_.Awake(asleep);
   completion_.Awake(asleep);
   last_resort_.Awake(asleep);
+  writer_hangs_since_ += asleep;
 }
 
 void JobRun::Advance(absl::Time now) {
@@ -364,12 +365,12 @@ void JobRun::HelpOn(absl::Time now) {
 }
 
 void JobRun::EndIfHopeless(absl::Time now) {
-  if (!OnlyNeedsFiles()) EndIf(now, roll_call_.Hopeless());
+  if (!OnlyNeedsFiles(now)) EndIf(now, roll_call_.Hopeless());
 }
 
 // With every version computed, what comes next (the result, or a test) waits for the servers that have the
-// last one to write it, which one that hangs may never do, and for the scheduler to commit it.
-bool JobRun::OnlyNeedsFiles() const {
+// last one to write it, which one that hangs for long may never do, and for the scheduler to commit it.
+bool JobRun::OnlyNeedsFiles(absl::Time now) {
   if (completion_.IsReading() || completion_.HasTrouble()) return true;
   const Target target = CurrentTarget();
   if (state_ != JOB_STATE_TESTING || target.evaluate() != EVALUATION_SET_NONE || rollout_.restore_wanted() ||
@@ -378,11 +379,14 @@ bool JobRun::OnlyNeedsFiles() const {
   for (Version version : {completion_.kept(), completion_.last()}) {
     if (checkpoints_.IsBeingCommitted(version, /*waiting=*/true)) return true;
   }
-  const std::vector<NodeRef> servers = Primaries(view());
-  return std::all_of(servers.begin(), servers.end(), [this](const NodeRef& server) {
+  bool hangs = false;
+  for (const NodeRef& server : Primaries(view())) {
     const NodeId id(server.node_id());
-    return roll_call_.IsPrepared(id) && context_.watch.Suspect(id) == nullptr;
-  });
+    if (!roll_call_.IsPrepared(id)) return false;
+    hangs |= context_.watch.Suspect(id) != nullptr;
+  }
+  writer_hangs_since_ = hangs ? std::min(writer_hangs_since_, now) : absl::InfiniteFuture();
+  return now - writer_hangs_since_ < context_.options.storage_patience;
 }
 
 void JobRun::PlaceNodes(absl::Time now) {

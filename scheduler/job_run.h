@@ -142,7 +142,7 @@ class JobRun {
   void EndIf(absl::Time now, const Failure& failure);
   void EndIfHopeless(absl::Time now);
   // Whether no node needs to take part any more but those that have the last version.
-  bool OnlyNeedsFiles() const;
+  bool OnlyNeedsFiles(absl::Time now);
   void Apply(absl::Time now, const StepResult& result);
   void SetState(absl::Time now, JobState state, const std::string& reason);
   void Explain(const std::string& reason);
@@ -160,6 +160,8 @@ class JobRun {
   MetricRecorder metrics_;
   Completion completion_;
   LastResort last_resort_;
+  // Since when a server hangs that has the last version, when only files are needed.
+  absl::Time writer_hangs_since_ = absl::InfiniteFuture();
 
   JobState state_ = JOB_STATE_UNSPECIFIED;
   std::string reason_;

@@ -63,7 +63,7 @@ RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, cons
   } else {
     CountRefusal(now, reason, failed, &node);
   }
-  if (failed) node.failed_view = report.view();
+  if (failed && report.view() > 0) node.failed_view = report.view();
   if (report.fatal() && !member.is_worker()) return {failed, reason};
   node.untold |= news;
   // An error in spec or data may be about to fail the job, and would be told as its reason.
@@ -108,7 +108,10 @@ void RollCall::OnOtherPlan(absl::Time now, NodeId worker) {
 }
 
 void RollCall::DropAll() {
-  for (auto& [id, node] : nodes_) OnDropped(id);
+  for (auto& [id, node] : nodes_) {
+    node.Drop();
+    node.failed_view = 0;  // another training may number its views anew
+  }
   OnViewBegun();
 }
 
