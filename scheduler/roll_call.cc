@@ -57,12 +57,9 @@ RollCall::Refusal RollCall::OnRefused(absl::Time now, const Member& member, cons
   const bool news = node.refused != reason && (node.failures == 0 || node.failure != reason);
   const bool failed = node.prepared && at_work;
   const bool told_before = report.view() > 0 && report.view() == node.failed_view;
-  if (told_before) {
-    node.refused = reason;
-    node.Drop();
-  } else {
-    CountRefusal(now, reason, failed, &node);
-  }
+  node.refused = reason;
+  node.Drop();
+  if (!told_before) CountRefusal(now, failed, &node);
   if (failed && report.view() > 0) node.failed_view = report.view();
   if (report.fatal() && !member.is_worker()) return {failed, reason};
   node.untold |= news;
@@ -79,13 +76,11 @@ void RollCall::TellRefusals(absl::Time now) {
   }
 }
 
-void RollCall::CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const {
-  node->refused = reason;
-  node->Drop();
+void RollCall::CountRefusal(absl::Time now, bool failed, Candidate* node) const {
   if (node->refusals + node->failures == 0) node->unable_since = now;
   node->ask_at = now + context_.options.PauseAfter(std::max(node->refusals, node->failures));
   ++(failed ? node->failures : node->refusals);
-  if (failed) node->failure = reason;
+  if (failed) node->failure = node->refused;
 }
 
 void RollCall::OnPlan() {

@@ -186,7 +186,8 @@ class RollCall {
   bool Shows(NodeId node) const;
   uint32_t CountShowing(NodeRole role) const;
   void ForgiveLack();
-  void CountRefusal(absl::Time now, const std::string& reason, bool failed, Candidate* node) const;
+  // Of `node`, which has just refused.
+  void CountRefusal(absl::Time now, bool failed, Candidate* node) const;
   RestoreOutcome JudgeRestores(absl::Time now) const;
   // PrepareJob without its plan.
   Directive Offer() const;

@@ -32,10 +32,11 @@ absl::Status SingleLabelTask::AppendTargets(const EncodedExample& example, const
 
 void SingleLabelTask::CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const {
   const auto labels = static_cast<int64_t>(outcome.labels.size());
-  for (int64_t example = 0; example < outcome.examples(); ++example) {
-    const int prediction = LargestLogit(outcome.logits.subspan(example * labels, labels));
-    CountPrediction(outcome.classes[example], prediction, outcome.labels, statistics);
-  }
+  std::vector<LabelPair> pairs;
+  for (int64_t example = 0; example < outcome.examples(); ++example)
+    pairs.push_back(
+        {outcome.classes[example], LargestLogit(outcome.logits.subspan(example * labels, labels))});
+  CountPredictions(pairs, outcome.labels, statistics);
 }
 
 }  // namespace shoal::tasks

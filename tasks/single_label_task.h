@@ -25,9 +25,14 @@ class SingleLabelTask : public Task {
                              EncodedPart* part) const override;
   void CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const override;
 
-  // Counts one example. `labels`: all; `truth` and `prediction` are indices of it.
-  virtual void CountPrediction(int truth, int prediction, absl::Span<const std::string> labels,
-                               EvaluationStatistics* statistics) const = 0;
+  // Indices of labels.
+  struct LabelPair {
+    int truth = 0;
+    int prediction = 0;
+  };
+  // Counts examples. `labels`: all.
+  virtual void CountPredictions(absl::Span<const LabelPair> pairs, absl::Span<const std::string> labels,
+                                EvaluationStatistics* statistics) const = 0;
 };
 
 }  // namespace shoal::tasks

@@ -74,9 +74,10 @@ class TextClassificationTask final : public SingleLabelTask {
   }
 
  protected:
-  void CountPrediction(int truth, int prediction, absl::Span<const std::string> labels,
-                       EvaluationStatistics* statistics) const override {
-    CountCells(truth, prediction, static_cast<int>(labels.size()), statistics);
+  void CountPredictions(absl::Span<const LabelPair> pairs, absl::Span<const std::string> labels,
+                        EvaluationStatistics* statistics) const override {
+    for (const auto& [truth, prediction] : pairs)
+      CountCells(truth, prediction, static_cast<int>(labels.size()), statistics);
   }
 
   double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {

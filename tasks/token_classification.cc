@@ -3,8 +3,7 @@
 // counts. A text with more tokens than fit becomes several examples, cut between words; entities are counted
 // in each by itself.
 //
-// Statistics: confusion[kind][true positives, false positives, false negatives] for the kinds of
-// tasks/word_labels.h, then [words with the right label, words].
+// Statistics: those of tasks/kind_counts.h, for the kinds of tasks/word_labels.h and for words.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -13,15 +12,13 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "tasks/class_labels.h"
-#include "tasks/statistics.h"
+#include "tasks/kind_counts.h"
 #include "tasks/task.h"
 #include "tasks/word_labels.h"
 
 namespace shoal::tasks {
 namespace {
 
-constexpr int kCells = 3;      // per kind
-constexpr int kWordCells = 2;  // after those
 constexpr int32_t kAsked = 0;  // the class of a token whose label is to be predicted
 constexpr int32_t kNoLabel = -1;
 
@@ -102,45 +99,6 @@ class Appender {
   size_t used_ = 0;
 };
 
-// ---- statistics ----
-
-std::vector<LabelCounts> CountsOf(const EvaluationStatistics& statistics) {
-  const auto& cells = statistics.confusion();
-  std::vector<LabelCounts> counts;
-  for (int i = 0; i + kCells + kWordCells <= cells.size(); i += kCells)
-    counts.push_back({cells[i], cells[i + 1], cells[i + 2]});
-  return counts;
-}
-
-void AddTo(EvaluationStatistics* statistics, int cell, uint64_t count) {
-  statistics->set_confusion(cell, statistics->confusion(cell) + count);
-}
-
-void Add(const std::vector<LabelCounts>& counts, uint64_t right, uint64_t words,
-         EvaluationStatistics* statistics) {
-  const int cells = static_cast<int>(counts.size()) * kCells + kWordCells;
-  while (statistics->confusion_size() < cells) statistics->add_confusion(0);
-  int cell = 0;
-  for (const LabelCounts& count : counts) {
-    for (uint64_t number : {count.true_positive, count.false_positive, count.false_negative})
-      AddTo(statistics, cell++, number);
-  }
-  AddTo(statistics, cell++, right);
-  AddTo(statistics, cell, words);
-}
-
-double Accuracy(const EvaluationStatistics& statistics) {
-  const auto& cells = statistics.confusion();
-  const uint64_t words = cells.size() < kWordCells ? 0 : cells[cells.size() - 1];
-  return words == 0 ? std::numeric_limits<double>::quiet_NaN()
-                    : static_cast<double>(cells[cells.size() - 2]) / static_cast<double>(words);
-}
-
-LabelReport Named(LabelReport report, const char* name) {
-  report.label = name;
-  return report;
-}
-
 class TokenClassificationTask final : public Task {
  public:
   TaskType type() const override { return TASK_TOKEN_CLASSIFICATION; }
@@ -203,7 +161,7 @@ class TokenClassificationTask final : public Task {
   // With the averages of seqeval's report.
   LabelTable ReportLabels(absl::Span<const std::string> labels,
                           const EvaluationStatistics& statistics) const override {
-    const std::vector<LabelCounts> counts = CountsOf(statistics);
+    const std::vector<LabelCounts> counts = KindCounts(statistics);
     std::vector<LabelReport> reports = ReportsOf(counts, WordLabels(labels).kinds());
     if (reports.empty()) return {};
     return {std::move(reports),
@@ -251,13 +209,13 @@ class TokenClassificationTask final : public Task {
       }
       labels.Count(truth, predicted, absl::MakeSpan(counts));
     }
-    Add(counts, right, words, statistics);
+    AddKindCounts(counts, right, words, statistics);
   }
 
   double OwnMetric(Metric metric, const EvaluationStatistics& statistics) const override {
-    if (metric == METRIC_MICRO_F1) return MicroF1(CountsOf(statistics));
-    if (metric == METRIC_MACRO_F1) return MacroF1(CountsOf(statistics));
-    if (metric == METRIC_ACCURACY) return Accuracy(statistics);
+    if (metric == METRIC_MICRO_F1) return MicroF1(KindCounts(statistics));
+    if (metric == METRIC_MACRO_F1) return MacroF1(KindCounts(statistics));
+    if (metric == METRIC_ACCURACY) return RightFraction(statistics);
     return std::numeric_limits<double>::quiet_NaN();
   }
 };
