@@ -371,6 +371,7 @@ void JobRun::EndIfHopeless(absl::Time now) {
 // With every version computed, what comes next (the result, or a test) waits for the servers that have the
 // last one to write it, which one that hangs for long may never do, and for the scheduler to commit it.
 bool JobRun::OnlyNeedsFiles(absl::Time now) {
+  const absl::Time since = std::exchange(writer_hangs_since_, absl::InfiniteFuture());
   if (completion_.IsReading() || completion_.HasTrouble()) return true;
   const Target target = CurrentTarget();
   if (state_ != JOB_STATE_TESTING || target.evaluate() != EVALUATION_SET_NONE || rollout_.restore_wanted() ||
@@ -385,7 +386,7 @@ bool JobRun::OnlyNeedsFiles(absl::Time now) {
     if (!roll_call_.IsPrepared(id)) return false;
     hangs |= context_.watch.Suspect(id) != nullptr;
   }
-  writer_hangs_since_ = hangs ? std::min(writer_hangs_since_, now) : absl::InfiniteFuture();
+  if (hangs) writer_hangs_since_ = std::min(since, now);
   return now - writer_hangs_since_ < context_.options.storage_patience;
 }
 
@@ -404,6 +405,7 @@ void JobRun::PlaceNodes(absl::Time now) {
                    : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText(), roll_call_.HangingText()));
   }
   placed_ = true;
+  writer_hangs_since_ = absl::InfiniteFuture();
   if (!plan.restores && state_ == JOB_STATE_RUNNING) {
     const std::string& write_trouble = checkpoints_.write_trouble();
     const bool both = !write_trouble.empty() && !plan.reason.empty();
