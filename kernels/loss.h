@@ -20,15 +20,19 @@ struct LossSum {
 
 // Softmax and cross-entropy.  N: rows, V: classes
 //   loss(n) = (1 - s) (log sum exp(x) - x[label]) + s (log sum exp(x) - mean of x),  s: label_smoothing
-// as in PyTorch. d_logits = scale * d loss / d logits, and 0 in rows without a label.
+// as in PyTorch. With `focusing` γ it is times (1 - e^-loss)^γ, which is (1 - p)^γ of the label's probability
+// p (Lin et al., 2017: focal loss); with class weights times that of the label. d_logits = scale * d loss / d
+// logits, and 0 in rows without a label.
 struct CrossEntropyArgs {
   ConstTensor logits;  // [N,V] f32|bf16
   ConstTensor labels;  // [N] i32 in [0,V); negative: the row has no label
   float label_smoothing = 0;
-  float scale = 1;     // of the gradient
-  Tensor d_logits;     // [N,V] out, the type of logits; may alias them; optional (evaluation)
-  Tensor row_loss;     // [N] f32 out, 0 where there is no label; optional
-  Tensor predictions;  // [N] i32 out: the largest logit, the first of equal ones; optional
+  float focusing = 0;         // 0: none
+  ConstTensor class_weights;  // [V] f32; optional: all are 1
+  float scale = 1;            // of the gradient
+  Tensor d_logits;            // [N,V] out, the type of logits; may alias them; optional (evaluation)
+  Tensor row_loss;            // [N] f32 out, 0 where there is no label; optional
+  Tensor predictions;         // [N] i32 out: the largest logit, the first of equal ones; optional
 };
 
 LossSum CrossEntropy(Device& device, const CrossEntropyArgs& args);

@@ -11,7 +11,15 @@ namespace {
 
 struct Problem {
   int64_t rows, classes;
-  float smoothing = 0;
+  float smoothing = 0, focusing = 0;
+  bool weighted = false;
+
+  // Of classes.
+  std::vector<float> Weights() const {
+    auto weights = Numbers(classes, 7);
+    for (float& weight : weights) weight = std::fabs(weight) + 0.1f;
+    return weights;
+  }
 
   std::vector<float> Logits(uint32_t seed = 1) const {
     auto x = Numbers(rows * classes, seed);
@@ -26,7 +34,13 @@ struct Problem {
   }
 };
 
-const Problem kProblems[] = {{70, 2}, {67, 33, 0.1f}, {5, 4099}, {3, 1}};
+const Problem kProblems[] = {{70, 2},
+                             {67, 33, 0.1f},
+                             {5, 4099},
+                             {3, 1},
+                             {67, 33, 0, 2.0f},
+                             {40, 3, 0, 0.5f, true},
+                             {50, 4, 0.2f, 0, true}};
 constexpr float kScale = 0.125f;
 
 double CrossEntropyFormula(const Problem& p, const std::vector<double>& x,
@@ -39,7 +53,10 @@ double CrossEntropyFormula(const Problem& p, const std::vector<double>& x,
       sum += std::exp(x[n * p.classes + i]);
       mean += x[n * p.classes + i] / p.classes;
     }
-    loss += std::log(sum) - (1 - p.smoothing) * x[n * p.classes + labels[n]] - p.smoothing * mean;
+    const double of_row =
+        std::log(sum) - (1 - p.smoothing) * x[n * p.classes + labels[n]] - p.smoothing * mean;
+    const double weight = p.weighted ? p.Weights()[labels[n]] : 1.0;
+    loss += weight * of_row * std::pow(1 - std::exp(-of_row), p.focusing);
   }
   return loss;
 }
@@ -57,6 +74,9 @@ Result RunCrossEntropy(Device& device, const Problem& p, const std::vector<float
   args.logits = ConstTensor(r.gradient.data(), {p.rows, p.classes});  // in place
   args.labels = ConstTensor(labels.data(), {p.rows});
   args.label_smoothing = p.smoothing;
+  args.focusing = p.focusing;
+  const std::vector<float> weights = p.Weights();
+  if (p.weighted) args.class_weights = ConstTensor(weights.data(), {p.classes});
   args.scale = kScale;
   args.d_logits = Tensor(r.gradient.data(), {p.rows, p.classes});
   args.row_loss = Tensor(r.row_loss.data(), {p.rows});
@@ -100,6 +120,14 @@ TEST_CASE("cross-entropy of huge logits neither overflows nor loses the label's 
   CHECK(r.row_loss[1] == Approx(std::log1p(std::exp(-1.0))));
   CHECK(WorstError(r.gradient, {kScale, -kScale, 0, -kScale / (1 + std::exp(1.0)),
                                 kScale / (1 + std::exp(1.0)), 0}) < 1e-7);
+}
+
+TEST_CASE("the focal loss of a certain row is 0, and so is its gradient") {
+  const auto device = MakeDevice();
+  const Problem p{2, 3, 0, 0.5f};
+  const Result r = RunCrossEntropy(*device, p, {200, 0, 0, 40, 0, 0}, {0, 0});
+  CHECK(r.row_loss[0] == 0);
+  CHECK(WorstError(r.gradient, {0, 0, 0, 0, 0, 0}) < 1e-7);
 }
 
 TEST_CASE("of equal logits the first is predicted") {

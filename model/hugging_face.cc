@@ -115,7 +115,7 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   std::vector<std::string> missing;
   bool whole_head = true;
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
-    if (loaded->found[i]) continue;
+    if (loaded->found[i] || parameters.infos[i].added()) continue;
     if (OfHead(parameters, parameters.infos[i])) {
       whole_head = false;
     } else {
@@ -235,12 +235,14 @@ void MatchHead(const ModelConfig* of, const ModelConfig& config, const Parameter
 std::vector<std::string> DescribeWeights(const std::string& folder, const Parameters& parameters,
                                          const LoadedWeights& loaded) {
   std::vector<std::string> fresh;
+  size_t own = 0;  // parameters of the model, without what is added to it
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
+    if (parameters.infos[i].added()) continue;
+    ++own;
     if (!loaded.found[i]) fresh.push_back(parameters.infos[i].name());
   }
-  std::vector<std::string> lines = {absl::StrCat("from ", folder, ": ",
-                                                 parameters.infos.size() - fresh.size(), " of ",
-                                                 parameters.infos.size(), " tensors of the model")};
+  std::vector<std::string> lines = {
+      absl::StrCat("from ", folder, ": ", own - fresh.size(), " of ", own, " tensors of the model")};
   if (!fresh.empty()) {
     lines.push_back(absl::StrCat("new: the head, as ", loaded.head, " (", SomeOf(fresh), ")"));
   }

@@ -9,7 +9,9 @@
 #include "kernels/device.h"
 #include "kernels/loss.h"
 #include "model/batch.h"
+#include "model/loss_options.h"
 #include "model/model_config.h"
+#include "model/trained_parameters.h"
 
 namespace shoal::model {
 
@@ -20,7 +22,7 @@ struct MicroBatch {
   Batch batch;
   DropoutSeed dropout;
   // Out, flat like θ: the gradient of the *sum* of the losses. Replaces the contents, or with `accumulate` is
-  // added to them.
+  // added to them. What it is of frozen parameters is undefined.
   float* gradient = nullptr;
   bool accumulate = false;
   // Where each group begins in `gradient`, for callers that move each group away once it is final; empty: as
@@ -66,11 +68,17 @@ enum class Purpose {
   kEvaluation,  // only: a layer's memory is reused by the next one
 };
 
+// What a job changes in training. Must outlive the model.
+struct TrainingOptions {
+  const TrainedParameters* trained = nullptr;  // null: all
+  const LossOptions* loss = nullptr;           // null: none
+};
+
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while
 // statistics, gradients of parameters and a classification head stay f32. `device` must outlive the model.
 // The config is already checked.
 std::unique_ptr<Model> MakeModel(kernels::Device* device, const ModelConfig& config,
                                  const BatchLimits& limits, kernels::DType activations = kernels::DType::kF32,
-                                 Purpose purpose = Purpose::kTraining);
+                                 Purpose purpose = Purpose::kTraining, const TrainingOptions& options = {});
 
 }  // namespace shoal::model

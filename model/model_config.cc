@@ -14,6 +14,7 @@ namespace shoal::model {
 namespace {
 
 constexpr int64_t kLargestSize = int64_t{1} << 31;
+constexpr int64_t kLargestRank = 4096;  // of low-rank additions
 
 const Family* FamilyOf(const ModelConfig& config) { return FindFamily(config.family, config.norm); }
 
@@ -119,8 +120,51 @@ absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse us
   return absl::OkStatus();
 }
 
-// A field that `transformers` does not know but keeps.
+// Fields that `transformers` does not know but keeps.
 constexpr char kTaskField[] = "shoal_task";
+constexpr char kLoraField[] = "shoal_lora";
+
+// As PEFT names them.
+Json LoraJson(const LoraConfig& lora) {
+  return {{"r", lora.rank},
+          {"lora_alpha", lora.alpha},
+          {"lora_dropout", lora.dropout},
+          {"target_modules", lora.targets}};
+}
+
+absl::StatusOr<LoraConfig> ReadLora(const ParsedJson& json) {
+  const ParsedJson* const field = FindField(json, kLoraField);
+  if (field == nullptr) return LoraConfig();
+  LoraConfig lora;
+  const auto invalid = [](const char* what) {
+    return InvalidConfig(absl::StrCat("\"", kLoraField, "\": expected ", what));
+  };
+  if (!field->is_object()) return invalid("an object");
+  const auto number = [&](const char* name) {
+    const ParsedJson* const value = FindField(*field, name);
+    return value != nullptr && value->is_number() ? value->get<double>() : -1;
+  };
+  const double rank = number("r");
+  if (!(rank >= 1 && rank <= kLargestRank)) return invalid("a rank \"r\" of at least 1");
+  lora.rank = static_cast<int64_t>(rank);
+  lora.alpha = number("lora_alpha");
+  lora.dropout = number("lora_dropout");
+  const ParsedJson* const targets = FindField(*field, "target_modules");
+  if (targets == nullptr || !targets->is_array()) return invalid("a list \"target_modules\"");
+  for (const ParsedJson& target : *targets) {
+    if (!target.is_string()) return invalid("names in \"target_modules\"");
+    lora.targets.push_back(target.get<std::string>());
+  }
+  return lora;
+}
+
+absl::Status CheckLora(const LoraConfig& lora) {
+  if (lora.rank == 0) return absl::OkStatus();
+  if (!(lora.rank > 0 && lora.rank <= kLargestRank && lora.alpha > 0 && lora.alpha < 1e6 &&
+        lora.dropout >= 0 && lora.dropout < 1 && !lora.targets.empty()))
+    return InvalidConfig("a low-rank addition has a rank, alpha, dropout or targets that can't be");
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -174,6 +218,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use
   ModelConfig config;
   SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, use, &config));
   SHOAL_ASSIGN_OR_RETURN(config.task, ReadString(json, kTaskField, ""));
+  SHOAL_ASSIGN_OR_RETURN(config.lora, ReadLora(json));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   return config;
 }
@@ -198,6 +243,7 @@ std::string PrintModelConfig(const ModelConfig& config) {
   WriteLabels(config, &json);
   if (family->write_rest != nullptr) family->write_rest(config, &json);
   if (!config.task.empty()) json[kTaskField] = config.task;
+  if (config.lora.rank > 0) json[kLoraField] = LoraJson(config.lora);
   json["torch_dtype"] = "float32";
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -219,6 +265,7 @@ absl::Status CheckModelConfig(const ModelConfig& config) {
   SHOAL_RETURN_IF_ERROR(CheckFamily(*family, config));
   SHOAL_RETURN_IF_ERROR(CheckTokens(*family, config));
   SHOAL_RETURN_IF_ERROR(CheckLabels(config));
+  SHOAL_RETURN_IF_ERROR(CheckLora(config.lora));
   return CheckNumbers(config);
 }
 

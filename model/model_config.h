@@ -12,6 +12,14 @@
 
 namespace shoal::model {
 
+// Low-rank additions to linear maps (LowRankSpec in model/recipe.h).
+struct LoraConfig {
+  int64_t rank = 0;  // 0: there are none
+  double alpha = 0;  // the additions are scaled by alpha / rank
+  double dropout = 0;
+  std::vector<std::string> targets;  // maps, by the end of their names: "query", "output.dense"
+};
+
 // A Transformer with learned positions, of one of the families in model/families.
 struct ModelConfig {
   ModelFamily family = MODEL_FAMILY_BERT;
@@ -39,6 +47,7 @@ struct ModelConfig {
   double attention_probs_dropout_prob = 0.1;
   std::vector<std::string> labels;  // columns of the logits; as many as the head needs (model/heads.h)
   std::string task;  // the word of the job's task, where the head is that of another one too; or empty
+  LoraConfig lora;
 
   // Whether a token sees only those before it; depends on the family.
   bool causal() const;

@@ -1,10 +1,22 @@
 #include "model/parameter_builder.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace shoal::model {
+namespace {
+
+// Whether the map's name is `target`, or ends with it after a point.
+bool IsNamed(absl::string_view name, absl::string_view target) {
+  return absl::EndsWith(name, target) &&
+         (name.size() == target.size() || name[name.size() - target.size() - 1] == '.');
+}
+
+}  // namespace
 
 void ParameterBuilder::SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }
 
@@ -46,7 +58,26 @@ LinearSpec ParameterBuilder::Linear(absl::string_view name, int64_t out, int64_t
   linear.weight = Matrix(absl::StrCat(name, ".weight"), out, in, options.stddev.value_or(stddev_));
   if (options.transposed) out_->infos.back().set_transposed(true);
   linear.bias = Vector(absl::StrCat(name, ".bias"), out, Initializer::ZEROS);
+  AddLowRank(name, out, in, 0, &linear);
   return linear;
+}
+
+void ParameterBuilder::AddLowRank(absl::string_view name, int64_t out, int64_t in, int64_t first_row,
+                                  LinearSpec* linear) {
+  const std::string whole = absl::StrCat(prefix_, name);
+  const auto is_target = [&](const std::string& target) { return IsNamed(whole, target); };
+  if (lora_.rank == 0 || std::none_of(lora_.targets.begin(), lora_.targets.end(), is_target)) return;
+  LowRankSpec low_rank;
+  // The variance of PEFT's, which is uniform in ±1/√in. As B starts at 0, the map starts as it is.
+  low_rank.a = Matrix(absl::StrCat(name, ".lora_A.weight"), lora_.rank, in,
+                      1 / std::sqrt(3 * static_cast<double>(in)));
+  out_->infos.back().set_added(true);
+  low_rank.b = ZeroMatrix(absl::StrCat(name, ".lora_B.weight"), out, lora_.rank);
+  out_->infos.back().set_added(true);
+  low_rank.first_row = first_row;
+  low_rank.scale = lora_.alpha / static_cast<double>(lora_.rank);
+  low_rank.dropout = lora_.dropout;
+  linear->low_rank.push_back(low_rank);
 }
 
 LinearSpec ParameterBuilder::JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out,
@@ -57,6 +88,11 @@ LinearSpec ParameterBuilder::JoinedLinear(std::initializer_list<absl::string_vie
   for (absl::string_view name : names) Matrix(absl::StrCat(name, ".weight"), out, in);
   joined.bias = VectorParameter{out_->size, rows, group()};
   for (absl::string_view name : names) Vector(absl::StrCat(name, ".bias"), out, Initializer::ZEROS);
+  int64_t first_row = 0;
+  for (absl::string_view name : names) {
+    AddLowRank(name, out, in, first_row, &joined);
+    first_row += out;
+  }
   return joined;
 }
 

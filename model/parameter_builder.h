@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "model/model_config.h"
 #include "model/parameters.h"
 #include "model/recipe.h"
 
@@ -20,8 +21,10 @@ class ParameterBuilder {
     std::optional<double> stddev;  // of the initial weights; otherwise the model's
   };
 
-  // Adds to `out`. Matrices start normally distributed, with standard deviation `stddev`.
-  ParameterBuilder(double stddev, Parameters* out) : stddev_(stddev), out_(out) {}
+  // Adds to `out`. Matrices start normally distributed, with standard deviation `stddev`. The linear maps
+  // that `lora` names get low-rank additions, if they are not the head's.
+  ParameterBuilder(double stddev, Parameters* out, LoraConfig lora = {})
+      : stddev_(stddev), out_(out), lora_(std::move(lora)) {}
 
   // The prefix of all names that follow.
   void SetPrefix(std::string prefix);
@@ -44,17 +47,23 @@ class ParameterBuilder {
   NormSpec Norm(absl::string_view name, int64_t size, double epsilon);
 
   // The parameters that follow are the head's.
-  void BeginHead() { out_->head_begin = out_->size; }
+  void BeginHead() {
+    out_->head_begin = out_->size;
+    lora_ = LoraConfig();
+  }
   void EndGroup();
 
  private:
   // Returns its offset.
   uint64_t Add(absl::string_view name, std::initializer_list<int64_t> shape, Initializer::Kind kind);
   VectorParameter Vector(absl::string_view name, int64_t size, Initializer::Kind kind);
+  // The addition to the map `name`, [out,in], at these rows of `linear`, if it gets one.
+  void AddLowRank(absl::string_view name, int64_t out, int64_t in, int64_t first_row, LinearSpec* linear);
   int group() const { return static_cast<int>(out_->group_sizes.size()); }
 
   const double stddev_;
   Parameters* const out_;
+  LoraConfig lora_;
   std::string prefix_;
   uint64_t group_begin_ = 0;
 };

@@ -16,10 +16,21 @@
 
 namespace shoal::model {
 
-// y = x W^T (+ bias)
+// A low-rank addition to a linear map (LoRA; Hu et al., 2021): of its rows `first_row` and those after it,
+// y += scale * (dropout(x) A^T) B^T.   R: rank
+struct LowRankSpec {
+  MatrixParameter a;      // [R,in]
+  MatrixParameter b;      // [rows,R]
+  int64_t first_row = 0;  // of the map's weight
+  double scale = 1;
+  double dropout = 0;
+};
+
+// y = x W^T (+ bias), and its low-rank additions
 struct LinearSpec {
-  MatrixParameter weight;               // [out,in]
-  std::optional<VectorParameter> bias;  // [out]
+  MatrixParameter weight;                  // [out,in]
+  std::optional<VectorParameter> bias;     // [out]
+  std::vector<LowRankSpec> low_rank = {};  // of rows that don't overlap
 };
 
 // Layer normalization of rows.

@@ -18,9 +18,10 @@ namespace {
 class TransformerModel : public Model {
  public:
   TransformerModel(kernels::Device* device, const Recipe& recipe, const BatchLimits& limits,
-                   kernels::DType activations, Purpose purpose)
+                   kernels::DType activations, Purpose purpose, const TrainingOptions& options)
       : device_(device),
         parameters_(recipe.parameters),
+        options_(options),
         plan_{&buffers_, limits, activations, purpose == Purpose::kTraining,
               static_cast<int>(recipe.stack.sublayers.size()) + 1},
         embedding_(plan_, recipe.embedding),
@@ -41,8 +42,10 @@ class TransformerModel : public Model {
                 step.gradient_offsets.size() == parameters_.group_begins.size());
     pass_.gradient_offsets = step.gradient_offsets;
     pass_.group_begins = parameters_.group_begins;
+    pass_.trained = options_.trained;
+    pass_.loss = options_.loss;
     if (!RunStack(pass_, wait_group)) return false;
-    if (!step.accumulate) ClearSharedGradients();
+    if (!step.accumulate && pass_.first_trained_group() == 0) ClearSharedGradients();
     *loss = head_->Train(pass_, stack_.Output(pass_.tokens()), stack_.OutputGradient(pass_.tokens()));
     return true;
   }
@@ -54,7 +57,7 @@ class TransformerModel : public Model {
     };
     const Stack::InputGradient d_input = stack_.Backward(pass_, begin);
     begin(0);
-    embedding_.Backward(pass_, d_input.d_x, d_input.d_x_more);
+    if (pass_.first_trained_group() == 0) embedding_.Backward(pass_, d_input.d_x, d_input.d_x_more);
     group_final(0);
     device_->EvenOutScratch();
   }
@@ -100,6 +103,7 @@ class TransformerModel : public Model {
 
   kernels::Device* const device_;
   const Parameters parameters_;
+  const TrainingOptions options_;
   BufferSet buffers_;
   const LayerPlan plan_;
   Embedding embedding_;
@@ -111,10 +115,12 @@ class TransformerModel : public Model {
 }  // namespace
 
 std::unique_ptr<Model> MakeModel(kernels::Device* device, const ModelConfig& config,
-                                 const BatchLimits& limits, kernels::DType activations, Purpose purpose) {
+                                 const BatchLimits& limits, kernels::DType activations, Purpose purpose,
+                                 const TrainingOptions& options) {
   SHOAL_CHECK_OK(CheckModelConfig(config));
   SHOAL_CHECK(activations == kernels::DType::kF32 || activations == kernels::DType::kBf16);
-  return std::make_unique<TransformerModel>(device, MakeRecipe(config), limits, activations, purpose);
+  return std::make_unique<TransformerModel>(device, MakeRecipe(config), limits, activations, purpose,
+                                            options);
 }
 
 }  // namespace shoal::model

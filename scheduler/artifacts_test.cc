@@ -11,7 +11,7 @@ namespace {
 
 JobPlan PlanWithArtifacts(const std::string& of) {
   JobPlan plan = Plan();
-  for (const char* name : {"dataset", "tokenizer"}) {
+  for (const char* name : {"dataset", "tokenizer", "frozen"}) {
     Artifact& artifact = *plan.add_artifacts();
     artifact.set_name(name);
     artifact.set_sha256(of + name);
@@ -19,7 +19,9 @@ JobPlan PlanWithArtifacts(const std::string& of) {
   return plan;
 }
 
-TEST_CASE("Artifacts that no job needs are deleted when the next one's turn comes; a tokenizer is exported") {
+TEST_CASE(
+    "Artifacts that no job needs are deleted when the next one's turn comes, but not those that an export "
+    "needs") {
   Harness h;
   const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
@@ -27,10 +29,10 @@ TEST_CASE("Artifacts that no job needs are deleted when the next one's turn come
   h.Prepared(w, /*derived=*/true, PlanWithArtifacts("a-"));
   h.Submit(Spec(), "second");
   h.Restart();
-  CHECK(h.kept_artifacts() == std::set<std::string>{"a-dataset", "a-tokenizer"});
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-dataset", "a-frozen", "a-tokenizer"});
   REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
   h.Take();
-  CHECK(h.kept_artifacts() == std::set<std::string>{"a-tokenizer"});
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-frozen", "a-tokenizer"});
 }
 
 TEST_CASE(

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "common/base/command_line.h"
+#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/status.h"
 #include "common/base/timer_queue.h"
@@ -14,7 +15,6 @@
 #include "scheduler/scheduler_node.h"
 #include "scheduler/scheduler_service.h"
 #include "scheduler/sqlite_store.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -65,7 +65,7 @@ absl::Status Run(const Flags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({&service}, kWindowBytes));
   absl::Status failed;
   while (failed.ok() && !daemon->stop().requested()) failed = node->WaitFailed(absl::Milliseconds(100));
-  spdlog::info("Stopping");
+  LogInfo("Stopping");
   constexpr absl::Duration kGrace = absl::Seconds(2);
   daemon->ExitWithin(kGrace + Daemon::kExitPatience, failed);
   node->Stop();

@@ -264,8 +264,7 @@ std::vector<NodeId> PlanDerivation::Debtors() const {
 
 void PlanDerivation::AddNeededArtifacts(bool ended, std::set<std::string>* sha256) const {
   for (const Artifact& artifact : job_->plan().artifacts()) {
-    // Export needs the vocabulary.
-    if (!ended || artifact.name() == kTokenizerArtifact) sha256->insert(artifact.sha256());
+    if (!ended || IsForExport(artifact.name())) sha256->insert(artifact.sha256());
   }
 }
 

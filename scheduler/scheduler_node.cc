@@ -6,13 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/protocol/job_states.h"
 #include "common/protocol/queue_length.h"
 #include "common/storage/checkpoint.h"
 #include "scheduler/checkpoint_files.h"
 #include "scheduler/directive_queue.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -246,9 +246,9 @@ absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const Artifa
   if (!damaged && !absl::IsNotFound(status)) return status;
   if (damaged) {
     if (artifacts_.Verify(sha256).ok()) return status;  // a good one has replaced it since
-    spdlog::error("Deleting an artifact: {}", std::string(status.message()));
+    LogError("Deleting an artifact: ", status.message());
     const absl::Status deleted = artifacts_.Delete(sha256);
-    if (!deleted.ok()) spdlog::error("The artifact can't be deleted: {}", deleted.ToString());
+    if (!deleted.ok()) LogError("The artifact can't be deleted: ", deleted.ToString());
   }
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(Ready());
@@ -268,8 +268,9 @@ absl::Status SchedulerNode::CarryOut() {
     // Not FAILED_PRECONDITION, which a node would take for a refusal.
     if (absl::IsFailedPrecondition(failed_)) failed_ = absl::UnavailableError(failed_.message());
     if (!failed_.ok()) {
-      spdlog::critical("{}: the scheduler is stopping, since it must not act on what is not stored",
-                       failed_.ToString());
+      WriteLog(LogLevel::kCritical,
+               absl::StrCat(failed_.ToString(),
+                            ": the scheduler is stopping, since it must not act on what is not stored"));
       failure_.Notify();
       break;
     }
@@ -298,14 +299,14 @@ void SchedulerNode::CarryOut(Action action) {
       }
     }
   } else if (const auto* line = std::get_if<LogLine>(&action)) {
-    const auto level = line->level == LogLine::Level::kInfo      ? spdlog::level::info
-                       : line->level == LogLine::Level::kWarning ? spdlog::level::warn
-                                                                 : spdlog::level::err;
-    spdlog::log(level, "{}", line->text);
+    const auto level = line->level == LogLine::Level::kInfo      ? LogLevel::kInfo
+                       : line->level == LogLine::Level::kWarning ? LogLevel::kWarning
+                                                                 : LogLevel::kError;
+    WriteLog(level, line->text);
   } else if (const auto* keep = std::get_if<KeepArtifacts>(&action)) {
     // At once: later actions may have a worker upload some of them again.
     const absl::Status status = artifacts_.KeepOnly(keep->sha256);
-    if (!status.ok()) spdlog::warn("Can't delete an artifact that no job needs: {}", status.ToString());
+    if (!status.ok()) LogWarning("Can't delete an artifact that no job needs: ", status.ToString());
   } else if (!std::holds_alternative<Persist>(action) && !std::holds_alternative<Erase>(action)) {
     PostWorkOnFiles(std::move(action));
   }
@@ -321,7 +322,7 @@ void SchedulerNode::PostWorkOnFiles(Action action) {
   auto work = [this, action = std::move(action)] { WorkOnFiles(action); };
   if (!may_be_left_out) return files_.Post(folder, std::move(work));
   if (!files_.PostIfRoom(folder, std::move(work))) {
-    spdlog::warn("{} hangs: parts of a version that can't be completed stay there for now", folder);
+    LogWarning(folder, " hangs: parts of a version that can't be completed stay there for now");
   }
 }
 
@@ -353,15 +354,15 @@ void SchedulerNode::WorkOnFiles(const Action& action) {
     (void)CarryOut();  // WaitFailed reports the error
   } else if (const auto* remove = std::get_if<DeleteCheckpointFiles>(&action)) {
     const absl::Status status = DeleteCheckpoint(options_.env, remove->folder, remove->version);
-    if (!status.ok()) spdlog::warn("Can't delete an old checkpoint: {}", status.ToString());
+    if (!status.ok()) LogWarning("Can't delete an old checkpoint: ", status.ToString());
   } else if (const auto* parts = std::get_if<DeletePartsOfVersion>(&action)) {
     const absl::Status status =
         DeleteCheckpointParts(options_.env, parts->folder, parts->version, parts->restore_id);
-    if (!status.ok()) spdlog::warn("Can't delete what is left of a checkpoint: {}", status.ToString());
+    if (!status.ok()) LogWarning("Can't delete what is left of a checkpoint: ", status.ToString());
   } else if (const auto* leftovers = std::get_if<DeletePartialFiles>(&action)) {
     const absl::Status status =
         DeletePartialCheckpoints(options_.env, leftovers->folder, leftovers->before_restore);
-    if (!status.ok()) spdlog::warn("Can't delete what is left of a checkpoint: {}", status.ToString());
+    if (!status.ok()) LogWarning("Can't delete what is left of a checkpoint: ", status.ToString());
   } else if (const auto* compute = std::get_if<ComputeResult>(&action)) {
     const auto sha256 = VerifyOrSetAside(options_.env, compute->checkpoint);
     absl::MutexLock lock(&mutex_);

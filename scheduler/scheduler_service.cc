@@ -7,10 +7,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/event.h"
+#include "common/base/log.h"
 #include "common/rpc/artifact_chunks.h"
 #include "common/rpc/rpc.h"
 #include "scheduler/directive_queue.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::scheduler {
 namespace {
@@ -32,7 +32,7 @@ class SessionReactor : public grpc::ServerBidiReactor<NodeReport, Directive>, pu
     if (end_) return;
     const absl::Status status = queue_.Push(directive);
     if (!status.ok()) {
-      spdlog::warn("Node {} loses its session: {}", id_.value(), std::string(status.message()));
+      LogWarning("Node ", id_.value(), " loses its session: ", status.message());
       end_ = status;
       context_->TryCancel();  // a write in progress would never end
     }

@@ -29,7 +29,7 @@ BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, st
       format_{job_->wire, job_->blocks[block.value()].size},
       pool_(std::move(pool)),
       tree_(job_->slots),
-      decay_(DecayRanges(*job_, job_->blocks[block.value()])),
+      ranges_(UpdateRanges(*job_, job_->blocks[block.value()])),
       ledger_(tree_),
       theta_(std::move(start.theta)),
       moments_(std::move(start.moments)),
@@ -181,12 +181,13 @@ PublishedVersion BlockState::Update(const BlockRecord& record) {
 void BlockState::UpdatePiece(const kernels::OptimizerStep& step, uint64_t begin,
                              absl::Span<const float> gradient, float* out) {
   const uint64_t end = begin + gradient.size();
-  for (const DecayRange& range : decay_) {
+  for (const UpdateRange& range : ranges_) {
     const uint64_t first = std::max(begin, range.begin), last = std::min(end, range.end);
     if (first >= last) continue;
     const uint64_t size = last - first;
     kernels::OptimizerStep part = step;
     part.decay = range.decay;
+    part.learning_rate *= range.rate_factor;
     kernels::OptimizerArrays arrays;
     arrays.parameters = absl::MakeConstSpan(theta_.get() + first, size);
     arrays.gradient = gradient.subspan(first - begin, size);

@@ -118,7 +118,7 @@ class BlockState {
   const SumFormat format_;
   const std::shared_ptr<ArrayPool> pool_;
   const SlotTree tree_;
-  const std::vector<DecayRange> decay_;
+  const std::vector<UpdateRange> ranges_;
 
   mutable absl::Mutex mutex_;
   Coverage<BlockSum> ledger_ ABSL_GUARDED_BY(mutex_);

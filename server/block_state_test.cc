@@ -21,6 +21,7 @@ namespace shoal::server {
 namespace {
 
 constexpr uint64_t kSize = 5000;  // elements: more than one piece
+constexpr uint64_t kSlow = 700;   // of them, that learn slowly
 constexpr uint32_t kSlots = 4;
 
 std::shared_ptr<const ShardConfig> Job() {
@@ -31,8 +32,13 @@ std::shared_ptr<const ShardConfig> Job() {
   JobPlan plan;
   ParameterInfo& weight = *plan.add_parameters();
   weight.set_name("weight");
-  weight.add_shape(kSize);
+  weight.add_shape(kSize - kSlow);
   weight.set_decay(true);
+  ParameterInfo& slow = *plan.add_parameters();
+  slow.set_name("slow");
+  slow.add_shape(kSlow);
+  slow.set_offset(kSize - kSlow);
+  slow.set_rate_factor(1e-6);
   plan.add_group_sizes(kSize);
   plan.set_rounds(8);
   plan.set_rounds_per_epoch(4);
@@ -117,6 +123,19 @@ TEST_CASE("A record applied at another block in the same state gives the same bi
     REQUIRE(right.ok());
     CHECK(left->payload_crc32c == right->payload_crc32c);
   }
+}
+
+TEST_CASE("Parameters learn at their own rates") {
+  Block block(Job());
+  block.AddAll(0);
+  const FloatArray before = block.state.Snapshot().theta;
+  block.state.Apply(block.state.Close(Round(0)));
+  const FloatArray after = block.state.Snapshot().theta;
+  const auto change = [&](uint64_t i) { return std::fabs(after.get()[i] - before.get()[i]); };
+  uint64_t changed = 0;
+  for (uint64_t i = 0; i < kSize - kSlow; ++i) changed += change(i) > 1e-3 ? 1 : 0;
+  CHECK(changed > 9 * (kSize - kSlow) / 10);  // the gradients of a few are 0
+  for (uint64_t i = kSize - kSlow; i < kSize; ++i) CHECK(change(i) < 1e-6);
 }
 
 TEST_CASE("A block to which a record is applied drops what it has added itself") {

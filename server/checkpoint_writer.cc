@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/job/checkpoint_plan.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 namespace {
@@ -60,7 +60,7 @@ void CheckpointWriter::Add(std::shared_ptr<const ShardSnapshot> snapshot) {
   if (given_up != nullptr) {
     const ShardWritten written = NewWritten(
         *given_up, absl::AbortedError("dropped: the disk can't keep up with the job's checkpoints"));
-    spdlog::warn("Job {}: checkpoint of version {} {}", written.job(), written.version(), written.error());
+    LogWarning("Job ", written.job(), ": checkpoint of version ", written.version(), " ", written.error());
     Report(written);
   }
   if (std::exchange(posted_, true)) return;
@@ -71,7 +71,7 @@ void CheckpointWriter::Add(std::shared_ptr<const ShardSnapshot> snapshot) {
 void CheckpointWriter::AddLost(const ShardSnapshot& snapshot, const absl::Status& why) {
   absl::MutexLock lock(&mutex_);
   const ShardWritten written = NewWritten(snapshot, why);
-  spdlog::error("Job {}: checkpoint of version {}: {}", written.job(), written.version(), written.error());
+  LogError("Job ", written.job(), ": checkpoint of version ", written.version(), ": ", written.error());
   Report(written);
 }
 
@@ -128,8 +128,8 @@ void CheckpointWriter::OnWritten(SnapshotQueue::Snapshot snapshot,
   writing_.reset();
   ShardWritten written = NewWritten(*snapshot, shard);
   if (!shard.ok() && full_since_ == absl::InfiniteFuture()) {  // only once for a disk that stays full
-    spdlog::error("Job {}: checkpoint of version {}: {}", written.job(), written.version(),
-                  shard.status().ToString());
+    LogError("Job ", written.job(), ": checkpoint of version ", written.version(), ": ",
+             shard.status().ToString());
   }
   if (IsRetried(*snapshot, shard.status())) {
     written.set_retried(true);

@@ -12,7 +12,6 @@
 #include "common/rpc/node_flags.h"
 #include "server/parameter_service.h"
 #include "server/server_daemon.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 namespace {

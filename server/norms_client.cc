@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/protocol/view_key.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 namespace {
@@ -160,8 +160,8 @@ absl::Duration NormsClient::NoteAnswer(Peer* peer, Round round, const absl::Stat
 
 void NormsClient::NoteReachable(Peer* peer) {
   if (!peer->error.ok()) {
-    spdlog::info("Job {}: {} at {} answers again", options_.job.value(), peer->node.name(),
-                 peer->node.address());
+    LogInfo("Job ", options_.job.value(), ": ", peer->node.name(), " at ", peer->node.address(),
+            " answers again");
   }
   peer->error = absl::OkStatus();
   peer->backoff.Reset();
@@ -169,8 +169,8 @@ void NormsClient::NoteReachable(Peer* peer) {
 
 void NormsClient::NoteUnreachable(Peer* peer, const absl::Status& status) {
   if (peer->error.ok()) {
-    spdlog::warn("Job {}: {} at {} can't be reached; retrying: {}", options_.job.value(), peer->node.name(),
-                 peer->node.address(), status.ToString());
+    LogWarning("Job ", options_.job.value(), ": ", peer->node.name(), " at ", peer->node.address(),
+               " can't be reached; retrying: ", status.ToString());
   }
   peer->error = status;
 }
@@ -179,8 +179,8 @@ void NormsClient::NoteRefusal(Peer* peer, Round round, const absl::Status& statu
   peer->error = absl::Status(status.code(),
                              absl::StrCat("norms of round ", round.value(), " refused: ", status.message()));
   if (peer->warned != round) {
-    spdlog::warn("Job {}: {} at {}: {}", options_.job.value(), peer->node.name(), peer->node.address(),
-                 peer->error.ToString());
+    LogWarning("Job ", options_.job.value(), ": ", peer->node.name(), " at ", peer->node.address(), ": ",
+               peer->error.ToString());
   }
   peer->warned = round;
 }

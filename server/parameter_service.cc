@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/protocol/block_checksum.h"
 #include "common/protocol/block_message.h"
@@ -17,7 +18,6 @@
 #include "grpcpp/alarm.h"
 #include "server/push_reply.h"
 #include "server/subscription.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 namespace {
@@ -284,7 +284,7 @@ grpc::ServerUnaryReactor* ParameterServiceImpl::GetNorms(grpc::CallbackServerCon
   if (status.ok()) {
     auto known = (*job)->shard().GetNorms(*request);
     status = known.status();
-    if (absl::IsInvalidArgument(status)) spdlog::warn("Refused {}: {}", context->peer(), status.ToString());
+    if (absl::IsInvalidArgument(status)) LogWarning("Refused ", context->peer(), ": ", status.ToString());
     if (known.ok()) *response = *std::move(known);
   }
   reactor->Finish(ToGrpcStatus(status));

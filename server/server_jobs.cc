@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/protocol/queue_length.h"
 #include "common/protocol/same_message.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 
@@ -108,7 +108,7 @@ void ServerJobs::Prepare(const PrepareJob& request) {
   } catch (const std::bad_alloc& error) {
     return Refuse(id, NotEnoughMemory(error, "the job"));
   }
-  spdlog::info("Job {}: {} blocks in all", id.value(), made->job().blocks.size());
+  LogInfo("Job ", id.value(), ": ", made->job().blocks.size(), " blocks in all");
   {
     absl::MutexLock lock(&mutex_);
     job_ = std::move(made);
@@ -121,7 +121,7 @@ void ServerJobs::HoldUp(JobId job, size_t former) {
       absl::StrCat("waits for ", former,
                    " former jobs to release their memory: the disk with their checkpoints "
                    "does not respond");
-  spdlog::error("Job {} {}", job.value(), why);
+  LogError("Job ", job.value(), " ", why);
   absl::MutexLock lock(&mutex_);
   held_up_.set_kind(ACTIVITY_PREPARE);
   held_up_.set_job(job.value());
@@ -141,7 +141,7 @@ void ServerJobs::RefuseAbsent(JobId job, const absl::Status& status) {
 }
 
 void ServerJobs::Refuse(JobId job, const absl::Status& status, uint64_t outdated_training) {
-  spdlog::error("Job {}: {}", job.value(), status.ToString());
+  LogError("Job ", job.value(), ": ", status.ToString());
   JobRefused refused;
   refused.set_job(job.value());
   refused.set_reason(std::string(status.message()));

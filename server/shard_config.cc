@@ -66,17 +66,19 @@ absl::StatusOr<std::shared_ptr<const ShardConfig>> MakeShardConfig(JobId id, con
   return job;
 }
 
-std::vector<DecayRange> DecayRanges(const ShardConfig& job, const BlockSpec& block) {
-  std::vector<DecayRange> ranges;
+std::vector<UpdateRange> UpdateRanges(const ShardConfig& job, const BlockSpec& block) {
+  std::vector<UpdateRange> ranges;
   const uint64_t end = block.offset + block.size;
   for (const ParameterInfo& parameter : job.parameters) {
     const uint64_t begin = std::max(parameter.offset(), block.offset);
     const uint64_t stop = std::min(parameter.offset() + ElementsOf(parameter), end);
     if (begin >= stop) continue;
-    if (!ranges.empty() && ranges.back().decay == parameter.decay()) {
+    const double rate_factor = RateFactor(parameter);
+    if (!ranges.empty() && ranges.back().decay == parameter.decay() &&
+        ranges.back().rate_factor == rate_factor) {
       ranges.back().end = stop - block.offset;
     } else {
-      ranges.push_back({begin - block.offset, stop - block.offset, parameter.decay()});
+      ranges.push_back({begin - block.offset, stop - block.offset, parameter.decay(), rate_factor});
     }
   }
   return ranges;

@@ -34,11 +34,12 @@ struct ShardConfig {
   bool clips() const { return clip_norm > 0; }
 };
 
-// A range of a block in which either all parameters or none have weight decay.
-struct DecayRange {
+// A range of a block whose parameters are updated alike.
+struct UpdateRange {
   uint64_t begin = 0;  // elements, within the block
   uint64_t end = 0;
-  bool decay = true;
+  bool decay = true;       // whether they have weight decay
+  double rate_factor = 1;  // of the learning rate
 };
 
 // Checks spec and plan, which came over the network. `max_block_elements` lets tests and simulations use
@@ -46,7 +47,7 @@ struct DecayRange {
 absl::StatusOr<std::shared_ptr<const ShardConfig>> MakeShardConfig(
     JobId job, const JobSpec& spec, const JobPlan& plan, uint64_t max_block_elements = kMaxBlockElements);
 
-// Covers the whole block, cut where weight decay starts or ends.
-std::vector<DecayRange> DecayRanges(const ShardConfig& job, const BlockSpec& block);
+// Covers the whole block, cut where something changes.
+std::vector<UpdateRange> UpdateRanges(const ShardConfig& job, const BlockSpec& block);
 
 }  // namespace shoal::server

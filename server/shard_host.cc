@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/protocol/queue_length.h"
 #include "common/protocol/view_key.h"
 #include "common/storage/checkpoint.h"
 #include "common/storage/restore_trouble.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::server {
 namespace {
@@ -132,9 +132,9 @@ void ShardHost::Restore() {
     restoring_.reset();
   }
   if (status.ok()) {
-    spdlog::info("Job {}: serving view {}", this->id().value(), view.view());
+    LogInfo("Job ", this->id().value(), ": serving view ", view.view());
   } else {
-    spdlog::error("Job {}: view {} can't be served: {}", this->id().value(), view.view(), status.ToString());
+    LogError("Job ", this->id().value(), ": view ", view.view(), " can't be served: ", status.ToString());
   }
   ReportInstalled();
 }

@@ -10,9 +10,11 @@
 #include "common/job/job_rules.h"
 #include "kernels/tensor.h"
 #include "model/hugging_face.h"
+#include "model/lora.h"
 #include "model/parameters.h"
 #include "model/tokenizer/characters.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
+#include "model/trained_parameters.h"
 #include "tasks/data/reader.h"
 #include "tasks/evaluation.h"
 #include "tasks/registry.h"
@@ -29,6 +31,13 @@ absl::StatusOr<const Task*> TaskOfModel(const model::ModelConfig& config, const 
   return absl::InvalidArgumentError(absl::StrCat(JoinPath(folder, "config.json"), ": \"shoal_task\": '",
                                                  ToQuoted(config.task),
                                                  "' is not a task of this model's head"));
+}
+
+// All parameters of the model.
+absl::StatusOr<std::vector<float>> WholeTheta(const model::ModelConfig& config, const TrainedModel& trained) {
+  SHOAL_ASSIGN_OR_RETURN(const model::TrainedParameters parameters,
+                         model::TrainedParameters::OfPlan(model::MakeParameters(config), trained.plan));
+  return Annotate(parameters.Whole(trained.theta, model::FloatsOf(trained.frozen)), "the checkpoint");
 }
 
 absl::Status CheckFinite(absl::Span<const float> logits) {
@@ -129,14 +138,12 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
   return statistics;
 }
 
-absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
-                         absl::string_view tokenizer, absl::Span<const float> theta) {
+absl::Status ExportModel(Env* env, const std::string& folder, const TrainedModel& trained) {
+  const JobPlan& plan = trained.plan;
   SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ParseModelConfig(plan.model_config()));
-  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> loaded, model::LoadTokenizer(tokenizer));
-  if (theta.size() != model::MakeParameters(config).size) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the checkpoint has ", theta.size(), " parameters, the model ", model::MakeParameters(config).size));
-  }
+  SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> loaded,
+                         model::LoadTokenizer(trained.tokenizer));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, WholeTheta(config, trained));
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   // Plans of older versions don't have it: their texts were cut to the number of positions.
   const auto max_length =
@@ -144,7 +151,18 @@ absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& pla
   for (const model::NamedFile& file : loaded->ExportFiles(max_length)) {
     SHOAL_RETURN_IF_ERROR(env->WriteFileAtomic(JoinPath(folder, file.name), file.bytes));
   }
-  return model::WriteModel(env, folder, config, theta);
+  if (config.lora.rank == 0) return model::WriteModel(env, folder, config, theta);
+  return model::WriteModel(env, folder, model::WithoutLora(config), model::MergeLora(config, theta));
+}
+
+absl::Status ExportAdapter(Env* env, const std::string& folder, const TrainedModel& trained,
+                           const std::string& base) {
+  SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config,
+                         model::ParseModelConfig(trained.plan.model_config()));
+  if (config.lora.rank == 0)
+    return absl::InvalidArgumentError("the job trained no low-rank additions: its job file has no 'lora'");
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, WholeTheta(config, trained));
+  return model::WriteAdapter(env, folder, config, theta, base);
 }
 
 }  // namespace shoal::tasks

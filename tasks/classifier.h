@@ -66,9 +66,22 @@ class Classifier {
   BatchBuffer buffer_{TargetKind::kNone, 0};
 };
 
-// Writes a folder that `transformers` and Classifier can load. `tokenizer`: the plan's artifact. Errors:
-// INVALID_ARGUMENT when `theta` does not have the size of the plan's model; those of the Env.
-absl::Status ExportModel(Env* env, const std::string& folder, const JobPlan& plan,
-                         absl::string_view tokenizer, absl::Span<const float> theta);
+// A job's model. `tokenizer`, `frozen`: the plan's artifacts, empty if it has none; `theta`: of a checkpoint.
+struct TrainedModel {
+  const JobPlan& plan;
+  absl::string_view tokenizer;
+  absl::string_view frozen;
+  absl::Span<const float> theta;
+};
+
+// Writes a folder that `transformers` and Classifier can load; low-rank additions become part of the maps
+// that they are for. Errors: INVALID_ARGUMENT when there are more or fewer parameters than the plan's model
+// has; those of the Env.
+absl::Status ExportModel(Env* env, const std::string& folder, const TrainedModel& trained);
+
+// Writes the low-rank additions and the head alone, in PEFT's layout. `base`: the folder of the model that
+// they were made for. Errors: as above; INVALID_ARGUMENT when the model has none.
+absl::Status ExportAdapter(Env* env, const std::string& folder, const TrainedModel& trained,
+                           const std::string& base);
 
 }  // namespace shoal::tasks

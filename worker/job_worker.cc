@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
+#include "common/base/log.h"
 #include "common/protocol/queue_length.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::worker {
 JobWorker::JobWorker(Options options, std::unique_ptr<Program> program, const LinkFactory& make_link)
@@ -36,7 +36,7 @@ void JobWorker::OnView(const View& view) {
   if (stopping_) return;
   const absl::Status status = rounds_.OnView(view);
   if (!status.ok()) {
-    spdlog::error("{}", std::string(status.message()));
+    LogError(status.message());
     NodeReport report;
     report.mutable_job_refused()->set_job(options_.rounds.job.value());
     report.mutable_job_refused()->set_reason(std::string(status.message()));

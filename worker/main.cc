@@ -7,11 +7,11 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/command_line.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/rpc/daemon.h"
 #include "common/rpc/node_flags.h"
 #include "kernels/cpu/cpu_device.h"
-#include "spdlog/spdlog.h"
 #include "worker/text/text_program.h"
 #include "worker/worker_daemon.h"
 
@@ -34,7 +34,7 @@ absl::Status Run(const Flags& flags) {
                          kernels::CpuDeviceOptions::FromEnvironment(flags.node.threads));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<kernels::CpuDevice> device,
                          kernels::CpuDevice::Create(device_options));
-  spdlog::info("Computing with {}", device->Describe());
+  LogInfo("Computing with ", device->Describe());
   // A worker serves only its health check.
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server, daemon->Serve({}));
   WorkerDaemon::Options options;
@@ -52,8 +52,8 @@ absl::Status Run(const Flags& flags) {
   const absl::Status stopped = node.Stop(kSlotPatience);
   if (!stopped.ok()) {
     // Nothing that is running needs to survive, and a hanging thread can't be joined.
-    spdlog::error("Exiting with work still running: {}", std::string(stopped.message()));
-    spdlog::shutdown();
+    LogError("Exiting with work still running: ", stopped.message());
+    EndLog();
     std::_Exit(kExitFailure);
   }
   return refused;

@@ -2,8 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/protocol/shard_map.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::worker {
 namespace {
@@ -12,8 +13,9 @@ void LogFailure(const char* what, const StreamPlace& place, const absl::Status& 
   if (status.ok()) return;
   // Servers end the streams when a view or a job ends: not worth a warning.
   const bool expected = absl::IsFailedPrecondition(status);
-  spdlog::log(expected ? spdlog::level::debug : spdlog::level::warn, "{} shard {} at {}: {}; trying again",
-              what, place.shard, place.address, std::string(status.message()));
+  WriteLog(expected ? LogLevel::kDebug : LogLevel::kWarning,
+           absl::StrCat(what, " shard ", place.shard, " at ", place.address, ": ", status.message(),
+                        "; trying again"));
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "common/protocol/contribution_payload.h"
 #include "common/rpc/rpc.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
-#include "spdlog/spdlog.h"
 #include "worker/published_check.h"
 
 namespace shoal::worker {

@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/event.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/protocol/blocks.h"
-#include "spdlog/spdlog.h"
 #include "worker/grpc_link.h"
 #include "worker/job_worker.h"
 
@@ -39,7 +39,7 @@ WorkerDaemon::WorkerDaemon(Options options, std::unique_ptr<ProgramBuilder> buil
         };
         jobs.executors = options_.session.executors;
         jobs.on_stuck = [this](const absl::Status& status) {
-          spdlog::error("{}", std::string(status.message()));
+          LogError(status.message());
           absl::MutexLock lock(&mutex_);
           stuck_ = status;
         };

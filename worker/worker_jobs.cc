@@ -6,11 +6,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/large_memory.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/job/job_plan_check.h"
 #include "common/job/job_spec.h"
 #include "common/protocol/queue_length.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::worker {
 namespace {
@@ -172,7 +172,7 @@ void WorkerJobs::DropRunner() {
   });
   watch_->After(kUsualSlotTime, [this, retirement] {
     absl::MutexLock lock(&mutex_);
-    if (retired_ < retirement) spdlog::warn("Waiting for the previous job to end: {}", retiring_);
+    if (retired_ < retirement) LogWarning("Waiting for the previous job to end: ", retiring_);
   });
 }
 
@@ -210,8 +210,8 @@ void WorkerJobs::PrepareWanted() {
       started_ = preparations_;
       request = *under_way_;
     }
-    spdlog::info("Preparing job {} ({})", request.job(),
-                 request.derive() ? "deriving its plan" : "from its plan");
+    LogInfo("Preparing job ", request.job(), " (", (request.derive() ? "deriving its plan" : "from its plan"),
+            ")");
     bool differs = false;
     const absl::StatusOr<bool> has_data = HasData(request, &differs);
     absl::StatusOr<PreparedJob> made = has_data.ok() ? MakeOrExplain(request) : has_data.status();
@@ -244,7 +244,7 @@ absl::Status WorkerJobs::Hold(const PrepareJob& request, PreparedJob made) {
     return NotEnoughMemory(error, "the job");
   }
   choice_.OnPrepared(request, made.prepared);
-  spdlog::info("Job {} is prepared", made.prepared.job());
+  LogInfo("Job ", made.prepared.job(), " is prepared");
   ReportPrepared();
   return absl::OkStatus();
 }
@@ -312,7 +312,7 @@ Progress WorkerJobs::Begin(ActivityKind kind, uint64_t job, absl::string_view wh
 }
 
 void WorkerJobs::Refuse(JobId job, const absl::Status& status, JobRefused refused) {
-  spdlog::error("Refusing job {}: {}", job.value(), status.ToString());
+  LogError("Refusing job ", job.value(), ": ", status.ToString());
   refused.set_job(job.value());
   refused.set_reason(refused.fatal()
                          ? std::string(status.message())

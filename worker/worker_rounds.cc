@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/protocol/shard_map.h"
 #include "common/protocol/view_key.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal::worker {
 namespace {
@@ -318,7 +318,7 @@ void WorkerRounds::FailLoss(const char* reason) {
 // A slot that is no longer wanted has not failed.
 void WorkerRounds::ReportFailure(NodeReport report, const std::string& reason) {
   if (!Wanted()) return;
-  spdlog::error("job {}, {}: {}", options_.job.value(), TextOf(run_), reason);
+  LogError("job ", options_.job.value(), ", ", TextOf(run_), ": ", reason);
   failed_ = std::move(report);
   Report(*failed_);
 }

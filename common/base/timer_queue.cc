@@ -5,8 +5,9 @@
 #include <new>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
-#include "spdlog/spdlog.h"
+#include "common/base/log.h"
 
 namespace shoal {
 namespace {
@@ -20,8 +21,9 @@ void RunTask(const std::function<void()>& task) {
   try {
     task();
   } catch (const std::bad_alloc& error) {
-    spdlog::critical("Out of memory ({}): exiting. Give the process more memory, or the job fewer slots",
-                     error.what());
+    WriteLog(LogLevel::kCritical,
+             absl::StrCat("Out of memory (", error.what(),
+                          "): exiting. Give the process more memory, or the job fewer slots"));
     std::_Exit(1);
   }
 }

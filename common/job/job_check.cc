@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/utf8.h"
 #include "common/job/data_files.h"
+#include "common/job/frozen_part.h"
 #include "common/job/job_scalar.h"
 #include "common/job/job_spec.h"
 #include "common/job/rule_defaults.h"
@@ -20,6 +21,8 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 63;  // fits a folder, a host name and a Kubernetes label
 constexpr double kSplitSlack = 1e-9;  // 0.9 + 0.05 + 0.05 is not 1 in binary
+constexpr double kMaxClassWeight = 1e6;
+constexpr char kBalanced[] = "balanced";
 
 class Problems {
  public:
@@ -166,6 +169,42 @@ void CheckColumnNumbers(const DataSpec& data, Problems* problems) {
   };
   for (int i = 0; i < data.text_size(); ++i) check(absl::StrCat("data.text[", i, "]"), data.text(i));
   if (data.has_label()) check("data.label", data.label());
+}
+
+void CheckFreeze(const JobSpec& job, Problems* problems) {
+  const auto& freeze = job.train().freeze();
+  problems->AddIf(!freeze.empty() && !job.model().has_from(), "train.freeze",
+                  "needs 'model.from': parameters that start at random would never learn");
+  problems->AddIf(!freeze.empty() && job.has_lora(), "train.freeze",
+                  "has no effect with 'lora', which freezes all of the model's own parameters but the head");
+  problems->AddIf(job.has_lora() && !job.model().has_from(), "lora",
+                  "needs 'model.from': the model that it adds to");
+  for (int i = 0; i < freeze.size(); ++i) {
+    const auto part = ParseFrozenPart(freeze[i]);
+    problems->AddIf(!part.ok(), absl::StrCat("train.freeze[", i, "]"),
+                    absl::string_view(part.status().message()));
+  }
+}
+
+void CheckLoss(const JobSpec& job, Problems* problems) {
+  problems->AddIf(job.has_loss() && !RuleOf(job.task()).chooses_label(), "loss", "has no effect with task ",
+                  Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return other.chooses_label(); }));
+  const LossSpec& loss = job.loss();
+  problems->AddIf(loss.label_smoothing() > 0 && loss.focusing() > 0, "loss.focusing",
+                  "can't be combined with 'label_smoothing'");
+  const std::vector<std::string> weights(loss.class_weights().begin(), loss.class_weights().end());
+  if (weights == std::vector<std::string>{kBalanced}) return;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    double weight = 0;
+    const size_t equals = weights[i].rfind('=');
+    const bool is_weight = equals != std::string::npos && equals > 0 &&
+                           absl::SimpleAtod(weights[i].substr(equals + 1), &weight) && weight >= 0 &&
+                           weight <= kMaxClassWeight;
+    problems->AddIf(!is_weight, absl::StrCat("loss.class_weights[", i, "]"), "expected ", kBalanced,
+                    " alone, or LABEL=WEIGHT with a number of at most ", kMaxClassWeight, ", got '",
+                    ToQuoted(weights[i]), "'");
+  }
 }
 
 void CheckMasking(const JobSpec& job, Problems* problems) {
@@ -328,6 +367,8 @@ std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   CheckName(job, &problems);
   CheckData(job, &problems);
   CheckMasking(job, &problems);
+  CheckFreeze(job, &problems);
+  CheckLoss(job, &problems);
   CheckModel(job, &problems);
   CheckTask(job, &problems);
   CheckTrain(job, &problems);

@@ -14,6 +14,7 @@ constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
 // Each becomes an event of the job.
 constexpr int kMaxNotes = 16;
 constexpr size_t kMaxNoteBytes = 4096;
+constexpr double kMaxRateFactor = 1e12;
 
 absl::Status CheckNotes(const JobPlan& plan) {
   bool too_long = plan.notes_size() > kMaxNotes;
@@ -33,6 +34,10 @@ absl::Status CheckParameters(const JobPlan& plan) {
     if (elements == 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("plan: parameter ", parameter.name(), " has no elements"));
+    }
+    if (!(RateFactor(parameter) > 0 && RateFactor(parameter) < kMaxRateFactor)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: parameter ", parameter.name(), " has a learning rate that can't be"));
     }
     size += elements;
     if (size > kMaxParameters) return absl::InvalidArgumentError("plan: too many parameters");
@@ -59,6 +64,10 @@ uint64_t ElementsOf(const ParameterInfo& parameter) {
     elements *= dimension;
   }
   return elements;
+}
+
+double RateFactor(const ParameterInfo& parameter) {
+  return parameter.rate_factor() == 0 ? 1 : parameter.rate_factor();
 }
 
 TrainingLength LengthOf(const JobPlan& plan) {

@@ -12,6 +12,9 @@ namespace shoal {
 // The elements of a parameter of a checked plan.
 uint64_t ElementsOf(const ParameterInfo& parameter);
 
+// What the learning rate is multiplied by for this parameter.
+double RateFactor(const ParameterInfo& parameter);
+
 TrainingLength LengthOf(const JobPlan& plan);
 
 // Errors: INVALID_ARGUMENT when `spec` is not a complete and valid job, the parameters are not contiguous or

@@ -219,6 +219,46 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_data()->add_pair("other");
          j->mutable_data()->set_label("other");
        }},
+      {"train.freeze: needs 'model.from'", [](JobSpec* j) { j->mutable_train()->add_freeze("embeddings"); }},
+      {"train.freeze[1]: expected embeddings, layers, layers 0-3, layer 5 (counted from 0) or weights, got "
+       "'layers 3-1'",
+       [](JobSpec* j) {
+         j->mutable_model()->set_from("folder");
+         j->mutable_train()->add_freeze("layer 0");
+         j->mutable_train()->add_freeze("layers 3-1");
+       }},
+      {"train.freeze: has no effect with 'lora'",
+       [](JobSpec* j) {
+         j->mutable_model()->set_from("folder");
+         j->mutable_lora()->add_targets("query");
+         j->mutable_train()->add_freeze("weights");
+       }},
+      {"lora: needs 'model.from'", [](JobSpec* j) { j->mutable_lora()->add_targets("query"); }},
+      {"lora.targets: is missing",
+       [](JobSpec* j) {
+         j->mutable_model()->set_from("folder");
+         j->mutable_lora()->set_rank(4);
+       }},
+      {"loss: has no effect with task text-regression; only with text-classification, token-classification "
+       "or "
+       "relation-extraction",
+       [](JobSpec* j) {
+         j->set_task(TASK_TEXT_REGRESSION);
+         j->mutable_loss()->set_label_smoothing(0.1);
+       }},
+      {"loss.focusing: can't be combined with 'label_smoothing'",
+       [](JobSpec* j) {
+         j->mutable_loss()->set_label_smoothing(0.1);
+         j->mutable_loss()->set_focusing(2);
+       }},
+      {"loss.class_weights[1]: expected balanced alone, or LABEL=WEIGHT with a number of at most 1e+06, got "
+       "'balanced'",
+       [](JobSpec* j) {
+         j->mutable_loss()->add_class_weights("a=2");
+         j->mutable_loss()->add_class_weights("balanced");
+       }},
+      {"optimizer.layer_decay: expected a number above 0 and at most 1, got 2",
+       [](JobSpec* j) { j->mutable_optimizer()->set_layer_decay(2); }},
       {"masking: has no effect with task text-classification; only with masked-language-modelling",
        [](JobSpec* j) { j->mutable_masking()->set_rate(0.5); }},
       {"data.pair: has no effect with task token-classification; only with text-classification",

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/sha256.h"
 #include "common/job/job_print.h"
 #include "common/storage/file.h"
@@ -19,10 +20,14 @@ std::string DigestOf(const JobPlan& plan) {
     for (uint64_t dimension : parameter.shape()) sha256.Add(absl::StrCat(dimension, "x"));
     sha256.Add(absl::StrFormat("@%d decay %d init %d %a;", parameter.offset(), parameter.decay(),
                                static_cast<int>(parameter.init().kind()), parameter.init().stddev()));
+    if (parameter.rate_factor() != 0) sha256.Add(absl::StrFormat("rate %a;", parameter.rate_factor()));
   }
   for (uint64_t size : plan.group_sizes()) sha256.Add(absl::StrCat("group ", size, ";"));
   return sha256.HexDigest();
 }
+
+// All bits of the number.
+void AppendExact(std::string* out, float number) { absl::StrAppendFormat(out, "%a", number); }
 
 std::string LabelsDigest(const JobPlan& plan) {
   Sha256 sha256;
@@ -47,6 +52,8 @@ std::string PlanText(const JobPlan& plan) {
   }
   absl::StrAppend(&text, "model: SHA-256 ", Sha256Hex(plan.model_config()), "\n");
   absl::StrAppend(&text, "parameters: SHA-256 ", DigestOf(plan), "\n");
+  if (plan.class_weights_size() > 0)
+    absl::StrAppend(&text, "class_weights: ", absl::StrJoin(plan.class_weights(), " ", AppendExact), "\n");
   absl::StrAppend(&text, "max_length: ", plan.max_length(), "\n");
   absl::StrAppend(&text, "rounds: ", plan.rounds(), "\nrounds_per_epoch: ", plan.rounds_per_epoch(), "\n");
   absl::StrAppend(&text, "numerics: ", YamlString(plan.numerics()), "\n");

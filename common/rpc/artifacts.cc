@@ -9,12 +9,12 @@
 #include "absl/time/clock.h"
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/rpc/artifact_chunks.h"
 #include "common/rpc/rpc.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -34,7 +34,7 @@ absl::Status TryFor(absl::Duration patience, const std::function<absl::Status(ab
     if (status.ok() || !IsTransient(status)) return status;
     const absl::Duration delay = backoff.NextDelay();
     if (MonotonicNow() + delay > deadline) return status;
-    spdlog::warn("{}; trying again", status.ToString());
+    LogWarning(status.ToString(), "; trying again");
     absl::SleepFor(delay);
   }
 }
@@ -52,7 +52,7 @@ absl::StatusOr<std::string> ArtifactStore::Fetch(const Artifact& artifact, const
   if (here.ok()) return path;
   if (!absl::IsNotFound(here)) {
     if (!absl::IsDataLoss(here)) return here;
-    spdlog::warn("{}; fetching it again", std::string(here.message()));
+    LogWarning(here.message(), "; fetching it again");
   }
   const absl::Status status = TryFor(
       options_.patience, [&](absl::Duration timeout) { return FetchOnce(artifact, timeout, progress); });

@@ -8,13 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/command_line.h"
+#include "common/base/log.h"
 #include "common/base/plain_text.h"
 #include "common/base/process_tuning.h"
 #include "common/base/release.h"
 #include "common/base/standard_output.h"
 #include "common/base/status.h"
 #include "common/rpc/logging.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const DaemonFlags& flags, 
     SHOAL_ASSIGN_OR_RETURN(std::vector<FaultRule> rules, ParseFaultRules(flags.fault));
     daemon->faults_ = std::make_unique<FaultEnv>(PosixEnv(), std::move(rules));
     daemon->env_ = daemon->faults_.get();
-    spdlog::warn("Injecting faults into file operations: {}", flags.fault);
+    LogWarning("Injecting faults into file operations: ", flags.fault);
   }
   return daemon;
 }
@@ -91,9 +91,9 @@ absl::Status Daemon::PrepareFolder(absl::string_view flag, const std::string& fo
 void Daemon::ExitWithin(absl::Duration patience, const absl::Status& result) {
   exit_ = std::thread([this, patience, result] {
     if (over_.WaitFor(patience)) return;
-    spdlog::error("Threads are still running after {} (a disk that does not answer?): exiting anyway{}{}",
-                  absl::FormatDuration(patience), result.ok() ? "" : "; ", std::string(result.message()));
-    spdlog::shutdown();
+    LogError("Threads are still running after ", absl::FormatDuration(patience),
+             " (a disk that does not answer?): exiting anyway", (result.ok() ? "" : "; "), result.message());
+    EndLog();
     std::_Exit(result.ok() ? kExitOk : kExitFailure);
   });
 }
@@ -109,7 +109,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> Daemon::Serve(std::vector<grpc::Servi
   options.services = std::move(services);
   options.window_bytes = window_bytes;
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<RpcServer> server, StartServer(options));
-  spdlog::info("Serving on {}, version {}", server->address(), kBuildVersion);
+  LogInfo("Serving on ", server->address(), ", version ", kBuildVersion);
   if (!flags_.port_file.empty()) {
     SHOAL_RETURN_IF_ERROR(PosixEnv()->WriteFileAtomic(flags_.port_file, absl::StrCat(server->port(), "\n")));
   }

@@ -1,17 +1,21 @@
 #include "common/rpc/grpc_log.h"
 
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/rpc/rpc.h"
 #include "grpc/support/log.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
 
-thread_local bool errors_reported = false;
+// Aligned as what mold puts behind it, the table of addresses: with less, that may begin on another page than
+// the thread's memory before it, which is not mapped, and then the program does not start ("cannot apply
+// additional memory protection after relocation").
+alignas(16) thread_local bool errors_reported = false;
 
 void LogGrpcMessage(gpr_log_func_args* args) {
   const bool warn = args->severity == GPR_LOG_SEVERITY_ERROR && !errors_reported;
-  spdlog::log(warn ? spdlog::level::warn : spdlog::level::debug, "gRPC: {}", args->message);
+  WriteLog(warn ? LogLevel::kWarning : LogLevel::kDebug, absl::StrCat("gRPC: ", args->message));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The log of a process. After InitLogging, use spdlog::info(...) and so on from any thread.
+// The log of a process: sets up what common/base/log.h writes to.
 //
 // Lines: 2026-01-31T12:00:00.123Z info worker-1 message. A message stays on its line, without control
 // characters (common/base/plain_text.h).

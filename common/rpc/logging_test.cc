@@ -7,9 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "catch2/catch.hpp"
+#include "common/base/log.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -21,8 +21,8 @@ TEST_CASE("A record of the log is one line, whatever a peer or a file put into i
   options.file = dir / "log";
   options.to_stderr = false;
   REQUIRE(InitLogging(options).ok());
-  spdlog::warn("{}", "worker-1 can't take part: \x1b[2J\nall is well\xff");
-  spdlog::info("second\nline");
+  LogWarning("worker-1 can't take part: \x1b[2J\nall is well\xff");
+  LogInfo("second\nline");
   const auto log = PosixEnv()->ReadFile(options.file);
   REQUIRE(log.ok());
   CHECK(absl::StrContains(*log, "warning scheduler worker-1 can't take part: ?[2J all is well?\n"));

@@ -7,12 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/command_line.h"
+#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/release.h"
 #include "common/base/timer_queue.h"
 #include "common/rpc/address.h"
 #include "common/rpc/rpc.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -71,7 +71,7 @@ absl::Status WaitForStop(const StopSignal& stop, const std::function<absl::Statu
     const absl::Status status = refused();
     if (!status.ok()) return status;
   }
-  spdlog::info("Leaving the cluster");
+  LogInfo("Leaving the cluster");
   leave();
   return absl::OkStatus();
 }

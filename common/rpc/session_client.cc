@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "common/base/log.h"
 #include "common/protocol/queue_length.h"
 #include "common/rpc/grpc_scheduler_link.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -54,8 +54,8 @@ void SessionClient::StartLeaving() {
 void SessionClient::Leave(absl::Duration timeout) {
   StartLeaving();
   if (!released_.WaitFor(timeout)) {
-    spdlog::warn("The scheduler has not released this node within {}: leaving anyway",
-                 absl::FormatDuration(timeout));
+    LogWarning("The scheduler has not released this node within ", absl::FormatDuration(timeout),
+               ": leaving anyway");
   }
 }
 
@@ -118,7 +118,7 @@ void SessionClient::CarryOut(SessionAction action) {
   } else if (auto* news = std::get_if<SessionNews>(&action)) {
     HandleNews(*news);
   } else if (auto* log = std::get_if<SessionLog>(&action)) {
-    spdlog::log(log->warning ? spdlog::level::warn : spdlog::level::info, "{}", log->text);
+    WriteLog(log->warning ? LogLevel::kWarning : LogLevel::kInfo, log->text);
   }
 }
 

@@ -10,10 +10,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/base/units.h"
-#include "spdlog/spdlog.h"
 
 namespace shoal {
 namespace {
@@ -55,7 +55,7 @@ void ArtifactFolder::DeleteLeftovers() {
   if (!names.ok()) return;  // not created yet; any other error will come back when it matters
   for (const std::string& name : *names) {
     if (!IsPartial(name) || env_->IsBeingWritten(JoinPath(folder_, name))) continue;
-    spdlog::info("Deleting {}, left behind by a process that died", JoinPath(folder_, name));
+    LogInfo("Deleting ", JoinPath(folder_, name), ", left behind by a process that died");
     env_->DeleteFile(JoinPath(folder_, name)).IgnoreError();  // another process may be quicker
   }
 }

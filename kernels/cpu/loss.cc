@@ -34,6 +34,7 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 HWY_INLINE float LogOf(float x) { return hn::GetLane(Log(RowTag(), RowSet(x))); }
+HWY_INLINE float ExpOf(float x) { return hn::GetLane(Exp(RowTag(), RowSet(x))); }
 
 // log sum exp(x) - x[label], smoothed.
 template <class T>
@@ -45,17 +46,42 @@ float SmoothedLoss(const CrossEntropyArgs& args, const T* x, float log_sum, floa
   return (1 - smoothing) * loss + smoothing * (log_sum - mean);
 }
 
+// What a row's loss, and its gradient, are multiplied by.
+struct RowFactors {
+  float loss = 1;
+  float gradient = 1;
+};
+
+// With p = e^-loss the derivative of (1 - p)^γ loss is that of the loss times
+// (1 - p)^γ + γ (1 - p)^(γ-1) p loss.
+RowFactors FactorsOf(const CrossEntropyArgs& args, int32_t label, float loss) {
+  RowFactors factors;
+  if (args.focusing > 0) {
+    const float p = ExpOf(-loss), rest = 1 - p;
+    // At p = 1 both are 0, as is the loss.
+    const float power = rest > 0 ? ExpOf(args.focusing * LogOf(rest)) : 0.0f;
+    factors.loss = power;
+    factors.gradient = rest > 0 ? power + args.focusing * (power / rest) * (p * loss) : 0.0f;
+  }
+  if (args.class_weights.present()) {
+    const float weight = args.class_weights.f32()[label];
+    factors.loss *= weight;
+    factors.gradient *= weight;
+  }
+  return factors;
+}
+
 // d_x = scale (exp(x - maximum) / sum - smoothing / V), less scale (1 - smoothing) at the label.
 template <class T>
-void CrossEntropyGradient(const CrossEntropyArgs& args, int32_t label, float maximum, float sum, const T* x,
-                          T* d_x) {
+void CrossEntropyGradient(const CrossEntropyArgs& args, float scale, int32_t label, float maximum, float sum,
+                          const T* x, T* d_x) {
   const int64_t classes = args.logits.dim(1);
-  const float factor = args.scale / sum;
-  const float shift = -args.scale * args.label_smoothing / static_cast<float>(classes);
+  const float factor = scale / sum;
+  const float shift = -scale * args.label_smoothing / static_cast<float>(classes);
   float at_label = ValueOf(x[label]);  // kept in f32 to the end, since it may be a small difference
   ExpRowScaled(1, &at_label, maximum, factor, shift, &at_label);
   ExpRowScaled(classes, x, maximum, factor, shift, d_x);
-  Assign(at_label - args.scale * (1 - args.label_smoothing), d_x[label]);
+  Assign(at_label - scale * (1 - args.label_smoothing), d_x[label]);
 }
 
 template <class T>
@@ -72,8 +98,10 @@ RowResult CrossEntropyRow(const CrossEntropyArgs& args, int64_t n) {
     return result;
   }
   const float sum = ExpSum(classes, x, maximum);
-  result.loss = SmoothedLoss(args, x, maximum + LogOf(sum), ValueOf(x[label]));
-  if (d_x != nullptr) CrossEntropyGradient(args, label, maximum, sum, x, d_x);
+  const float loss = SmoothedLoss(args, x, maximum + LogOf(sum), ValueOf(x[label]));
+  const RowFactors factors = FactorsOf(args, label, loss);
+  result.loss = loss * factors.loss;
+  if (d_x != nullptr) CrossEntropyGradient(args, args.scale * factors.gradient, label, maximum, sum, x, d_x);
   return result;
 }
 

@@ -6,8 +6,8 @@ namespace shoal::model {
 
 Attention::Attention(const LayerPlan& plan, const AttentionSpec& spec)
     : spec_(spec),
-      qkv_map_(spec.qkv),
-      out_(spec.out),
+      qkv_map_(plan, spec.qkv),
+      out_(plan, spec.out),
       qkv_(plan.AddActivation(Use::kKept, qkv_map_.out())),
       statistics_(plan.Add(Use::kKept, plan.limits.tokens, 2 * spec.heads)),
       context_(plan.AddActivation(Use::kKept, out_.in())),

@@ -150,7 +150,7 @@ class ClassificationHead : public Head {
   kernels::LossSum Loss(const Pass& pass, const kernels::Tensor& logits,
                         const kernels::Tensor& d_logits) const {
     if (spec_.loss == LossKind::kCrossEntropy) {
-      kernels::CrossEntropyArgs args;
+      kernels::CrossEntropyArgs args = ClassLossArgs(pass);
       args.logits = logits;
       args.labels = kernels::ViewOf(pass.batch.classes);
       args.scale = ngrams_ ? 0.5f : 1.0f;

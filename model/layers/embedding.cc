@@ -72,7 +72,7 @@ void Embedding::Backward(const Pass& pass, const kernels::ConstTensor& d_x,
     d_sum = scaled;
   }
   const auto table = [&](const MatrixParameter& rows, const kernels::ConstTensor& ids) {
-    kernels::EmbeddingBackward(*pass.device, {ids, d_sum, pass.Gradient(rows)});
+    if (pass.Trains(rows)) kernels::EmbeddingBackward(*pass.device, {ids, d_sum, pass.Gradient(rows)});
   };
   table(spec_.words, kernels::ViewOf(pass.batch.tokens));
   table(spec_.positions, Positions(pass));

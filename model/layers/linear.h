@@ -5,21 +5,26 @@
 
 #include "kernels/gemm.h"
 #include "kernels/tensor.h"
+#include "model/layers/buffers.h"
+#include "model/layers/low_rank.h"
 #include "model/layers/pass.h"
 #include "model/recipe.h"
 
 namespace shoal::model {
 
-// y = x W^T (+ bias).   x [N,in], y [N,out], W [out,in]
+// y = x W^T (+ bias), with its low-rank additions.   x [N,in], y [N,out], W [out,in]
 class Linear {
  public:
-  explicit Linear(const LinearSpec& spec) : spec_(spec) {}
+  // For a spec without low-rank additions.
+  explicit Linear(const LinearSpec& spec);
+  Linear(const LayerPlan& plan, const LinearSpec& spec) : spec_(spec), low_rank_(plan, spec) {}
 
   void Forward(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
   // Without the bias.
   void ForwardProduct(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
 
-  // The weight's gradient, from that of y. For rows in several calls: all but the first are `more` of them.
+  // The weight's gradient, from that of y, unless it is frozen. For rows in several calls: all but the first
+  // are `more` of them.
   void BackwardWeight(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_y,
                       bool more = false) const;
   // The gradient of the bias, where no kernel adds it to bias_gradient().
@@ -27,6 +32,8 @@ class Linear {
   // The gradient of x, `d_x` [N,in] out.
   void BackwardInput(const Pass& pass, const kernels::ConstTensor& d_y, const kernels::Tensor& d_x) const;
 
+  // Whether it is more than one product, so that no kernel computes it together with what follows.
+  bool has_additions() const { return low_rank_.present(); }
   int64_t in() const { return spec_.weight.columns; }
   int64_t out() const { return spec_.weight.rows; }
   int group() const { return spec_.weight.group; }
@@ -43,6 +50,7 @@ class Linear {
   kernels::GemmArgs Product(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const;
 
   const LinearSpec spec_;
+  const LowRank low_rank_;
 };
 
 }  // namespace shoal::model

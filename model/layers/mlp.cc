@@ -6,14 +6,20 @@ namespace shoal::model {
 
 Mlp::Mlp(const LayerPlan& plan, const MlpSpec& spec)
     : activation_(spec.activation),
-      up_map_(spec.up),
-      out_(spec.out),
+      up_map_(plan, spec.up),
+      out_(plan, spec.out),
       up_(plan.AddActivation(Use::kKept, up_map_.out())),
       activated_(plan.AddActivation(Use::kForward, up_map_.out())),
       reactivated_(plan.AddActivation(Use::kBackward, up_map_.out())),
       d_up_(plan.AddActivation(Use::kBackward, up_map_.out())) {}
 
 kernels::ConstTensor Mlp::Forward(const Pass& pass, const kernels::ConstTensor& x) {
+  if (up_map_.has_additions()) {
+    const kernels::Tensor up = up_.Matrix(pass.tokens()), activated = activated_.Matrix(pass.tokens());
+    up_map_.ForwardProduct(pass, x, up);
+    kernels::ActivationForward(*pass.device, {activation_, up, up_map_.bias(pass), activated});
+    return activated;
+  }
   kernels::LinearActivationArgs args;
   args.x = x;
   args.weight = up_map_.weight(pass);

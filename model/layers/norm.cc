@@ -27,6 +27,7 @@ void Norm::Forward(const Pass& pass, const kernels::Tensor& y) const {
 }
 
 void Norm::Forward(const Pass& pass, const ResidualSum& from, const kernels::Tensor& y) const {
+  if (from.linear->has_additions()) return ForwardInParts(pass, from, y);
   kernels::LinearResidualNormArgs args;
   args.x = from.x;
   args.weight = from.linear->weight(pass);
@@ -36,6 +37,16 @@ void Norm::Forward(const Pass& pass, const ResidualSum& from, const kernels::Ten
   args.norm.dropout = from.dropout;
   args.norm.sum = sum(pass.tokens());
   kernels::LinearResidualNorm(*pass.device, args);
+}
+
+void Norm::ForwardInParts(const Pass& pass, const ResidualSum& from, const kernels::Tensor& y) const {
+  kernels::NormForwardArgs args = ForwardArgs(pass, y);
+  from.linear->ForwardProduct(pass, from.x, sum(pass.tokens()));
+  args.bias = from.linear->bias(pass);
+  args.residual = from.residual;
+  args.dropout = from.dropout;
+  args.sum = sum(pass.tokens());
+  kernels::NormForward(*pass.device, args);
 }
 
 kernels::NormBackwardArgs Norm::BackwardArgs(const Pass& pass, const Gradients& gradients) const {

@@ -46,6 +46,8 @@ class Norm {
   int group() const { return spec_.weight.group; }
 
  private:
+  // The same as Forward, with a linear map that has additions.
+  void ForwardInParts(const Pass& pass, const ResidualSum& from, const kernels::Tensor& y) const;
   kernels::NormForwardArgs ForwardArgs(const Pass& pass, const kernels::Tensor& y) const;
   kernels::NormBackwardArgs BackwardArgs(const Pass& pass, const Gradients& gradients) const;
 

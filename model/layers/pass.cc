@@ -17,6 +17,16 @@ kernels::Tensor Pass::Gradient(const VectorParameter& vector) const {
   return of_vector;
 }
 
+kernels::CrossEntropyArgs ClassLossArgs(const Pass& pass) {
+  kernels::CrossEntropyArgs args;
+  if (!pass.training || pass.loss == nullptr) return args;
+  args.label_smoothing = pass.loss->label_smoothing;
+  args.focusing = pass.loss->focusing;
+  if (!pass.loss->class_weights.empty())
+    args.class_weights = kernels::ViewOf(absl::MakeConstSpan(pass.loss->class_weights));
+  return args;
+}
+
 kernels::Dropout DropoutAt(const Pass& pass, double rate, const char* site, int64_t index) {
   kernels::Dropout dropout;
   if (!pass.training) return dropout;

@@ -6,14 +6,18 @@
 
 #include "kernels/device.h"
 #include "kernels/dropout.h"
+#include "kernels/loss.h"
 #include "kernels/tensor.h"
 #include "model/batch.h"
+#include "model/loss_options.h"
 #include "model/parameters.h"
+#include "model/trained_parameters.h"
 
 namespace shoal::model {
 
 // Borrowed. A pass writes each parameter's gradient once: it replaces the old value, or with `accumulate`
 // adds to it. Gradients of group 0 are always added to, since several layers may share their parameters.
+// Those of frozen parameters are undefined, but may be written.
 struct Pass {
   kernels::Device* device = nullptr;  // whose memory holds θ and the gradient
   const float* theta = nullptr;
@@ -25,9 +29,17 @@ struct Pass {
   bool accumulate = false;
   absl::Span<const uint64_t> gradient_offsets;  // of groups; empty: as in θ
   absl::Span<const uint64_t> group_begins;      // in θ
+  const TrainedParameters* trained = nullptr;   // null: all
+  const LossOptions* loss = nullptr;            // null: none
 
   int64_t tokens() const { return batch.token_count(); }
   bool adds_to(int group) const { return accumulate || group == 0; }
+  // The lowest one in which a parameter is not frozen.
+  int first_trained_group() const { return trained == nullptr ? 0 : trained->first_group(); }
+  // Whether any of its elements is not frozen.
+  bool Trains(const MatrixParameter& matrix) const {
+    return trained == nullptr || trained->Holds(matrix.offset, matrix.rows * matrix.columns);
+  }
 
   kernels::ConstTensor Value(const VectorParameter& vector) const {
     return kernels::ConstTensor(theta + vector.offset, {vector.size}).On(device->kind());
@@ -46,6 +58,9 @@ struct Pass {
  private:
   float* GradientAt(uint64_t offset, int group) const;
 };
+
+// Arguments for the cross-entropy over a job's classes, with the options of training.
+kernels::CrossEntropyArgs ClassLossArgs(const Pass& pass);
 
 // Dropout of [N,C]; none outside of training. Each `site` draws different masks; `index` distinguishes layers
 // (or sub-layers).

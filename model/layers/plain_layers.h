@@ -68,6 +68,13 @@ class PlainLayers {
         y[r * out + o] = sum;
       }
     }
+    for (const LowRankSpec& part : spec.low_rank) {
+      const Doubles inner = Linear({part.a, {}}, x), added = Linear({part.b, {}}, inner);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t o = 0; o < part.b.rows; ++o)
+          y[r * out + part.first_row + o] += part.scale * added[r * part.b.rows + o];
+      }
+    }
     return y;
   }
 

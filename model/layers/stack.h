@@ -42,6 +42,8 @@ class Stack {
     kernels::ConstTensor d_x;       // [N,C]
     kernels::ConstTensor d_x_more;  // [N,C]; may be absent
   };
+  // Stops at the lowest group of which a parameter trains; the gradient of the input is then absent, unless
+  // that is group 0.
   InputGradient Backward(const Pass& pass, BeginGroup begin);
 
  private:

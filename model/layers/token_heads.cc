@@ -83,7 +83,7 @@ class TokenClassificationHead final : public TokenHead {
  protected:
   kernels::LossSum Loss(const Pass& pass, const kernels::Tensor& logits,
                         const kernels::Tensor& d_logits) override {
-    kernels::CrossEntropyArgs args;
+    kernels::CrossEntropyArgs args = ClassLossArgs(pass);
     args.logits = logits;
     args.labels = kernels::ViewOf(pass.batch.classes);
     args.d_logits = d_logits;

@@ -1,4 +1,5 @@
 // The command line as people and scripts use it: its output and its exit codes.
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -157,6 +158,48 @@ nlohmann::json JsonOf(const std::string& command) {
   const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
   REQUIRE_FALSE(json.is_discarded());
   return json;
+}
+
+// Fine-tunes the model in `model` with low-rank additions.
+std::string LoraJob(const std::string& model) {
+  return absl::StrCat("name: lora\ntask: text-classification\ndata: {files: [",
+                      std::filesystem::absolute("configs/jobs/tiny.tsv").string(),
+                      "], text: text, label: label}\n", "model: {from: ", model,
+                      "}\ntrain: {epochs: 2, slots: 4, slot_batch: 4}\n",
+                      "optimizer: {learning_rate: 5e-3}\n",
+                      "lora: {rank: 2, targets: [query, value, intermediate.dense, output.dense]}\n");
+}
+
+TEST_CASE("A model is fine-tuned with low-rank additions, to the same bits on any cluster", "[cli]") {
+  const TestDir first, one, two, out;
+  REQUIRE(TrainIn(first, {kTiny, "--set", "train.epochs=2"}).ended == "exit status 0");
+  REQUIRE(PosixEnv()->WriteFileAtomic(out / "lora.yaml", LoraJob(first / "run/model")).ok());
+  const EndedProcess trained = TrainIn(one, {out / "lora.yaml"});
+  INFO(trained.output);
+  REQUIRE(trained.ended == "exit status 0");
+  CHECK_THAT(trained.output, Contains("trained: 24 of 61 tensors"));
+  REQUIRE(TrainIn(two, {out / "lora.yaml", "--workers", "3", "--servers", "2"}).ended == "exit status 0");
+  CHECK(ReportIn(one)["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
+  CHECK(ReportIn(one)["test"] == ReportIn(two)["test"]);
+  CHECK(ReportIn(one)["test"]["accuracy"] >= ReportIn(first)["test"]["accuracy"]);
+  const auto evaluated = JsonOf(absl::StrCat(Program("tools/shoal/shoal"), " eval ", one / "run/model",
+                                             " --data configs/jobs/tiny.tsv"));
+  CHECK(evaluated["accuracy"] > 0.9);
+
+  TestCluster cluster({1, 1, 1});
+  const auto shoal = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), Program("tools/shoal/shoal"));
+    arguments.insert(arguments.end(), {"--scheduler", cluster.processes().scheduler()});
+    return RunCommand(arguments);
+  };
+  REQUIRE(shoal({"submit", out / "lora.yaml", "--wait"}).ended == "exit status 0");
+  REQUIRE(shoal({"export", "1", "--out", out / "adapter", "--adapter"}).ended == "exit status 0");
+  CHECK(PosixEnv()->FileExists(out / "adapter/adapter_config.json"));
+  CHECK(PosixEnv()->FileExists(out / "adapter/adapter_model.safetensors"));
+  CHECK_THAT(shoal({"export", "1", "--out", out / "adapter"}).output, Contains("already holds a model"));
+  REQUIRE(shoal({"submit", kTiny, "--wait", "--set", "train.epochs=1"}).ended == "exit status 0");
+  CHECK_THAT(shoal({"export", "2", "--out", out / "none", "--adapter"}).output,
+             Contains("the job trained no low-rank additions"));
 }
 
 TEST_CASE("A model of words trains to the same bits on any cluster, marks parts of texts, and is evaluated",

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/fake_executor.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 #include "common/job/test_job.h"
@@ -24,7 +25,6 @@
 #include "server/push_binding.h"
 #include "server/server_jobs.h"
 #include "server/worker_streams.h"
-#include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/memory_files.h"
 #include "tests/fuzz/message_mutator.h"
@@ -327,7 +327,7 @@ class Nodes {
 }  // namespace shoal
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  spdlog::set_level(spdlog::level::off);
+  SilenceLog();
   shoal::ByteSource source(data, size);
   shoal::Nodes nodes(&source);
   nodes.Play();

@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/fake_executor.h"
+#include "common/base/log.h"
 #include "common/base/release.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
@@ -30,7 +31,6 @@
 #include "scheduler/memory_store.h"
 #include "scheduler/scheduler_node.h"
 #include "scheduler/scheduler_service.h"
-#include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 #include "tests/fuzz/path_check.h"
@@ -363,7 +363,7 @@ class Play {
 }  // namespace shoal::scheduler
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  spdlog::set_level(spdlog::level::off);
+  SilenceLog();
   shoal::ByteSource source(data, size);
   shoal::scheduler::Play(&source).Run();
   return 0;

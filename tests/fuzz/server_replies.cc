@@ -23,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/fake_executor.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/base/types.h"
 #include "common/base/wire.h"
@@ -37,7 +38,6 @@
 #include "proto/scheduler.pb.h"
 #include "server/norms_client.h"
 #include "server/peer_link.h"
-#include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 #include "worker/job_worker.h"
@@ -637,7 +637,7 @@ class Play : public server::PeerLink {
 }  // namespace shoal
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  spdlog::set_level(spdlog::level::off);
+  SilenceLog();
   shoal::ByteSource source(data, size);
   if (source.Below(4) == 0) {
     shoal::server_part::Play(&source).Run();

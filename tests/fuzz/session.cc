@@ -15,11 +15,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/fake_executor.h"
+#include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/rpc/scheduler_link.h"
 #include "common/rpc/session_client.h"
 #include "proto/scheduler.pb.h"
-#include "spdlog/spdlog.h"
 #include "tests/fuzz/byte_source.h"
 #include "tests/fuzz/message_mutator.h"
 
@@ -315,7 +315,7 @@ class Play {
 }  // namespace shoal
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  spdlog::set_level(spdlog::level::off);
+  SilenceLog();
   shoal::ByteSource source(data, size);
   shoal::Play(&source).Run();
   return 0;

@@ -6,30 +6,24 @@
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
-#include "common/base/status.h"
 #include "common/storage/file.h"
 #include "common/storage/safetensors.h"
 #include "common/storage/shared_folder.h"
 #include "common/storage/test_dir.h"
-#include "kernels/cpu/cpu_device.h"
-#include "kernels/optimizer.h"
-#include "model/heads.h"
 #include "model/hugging_face.h"
-#include "model/model.h"
+#include "model/lora.h"
 #include "model/model_config.h"
-#include "nlohmann/json.hpp"
+#include "model/parameters.h"
+#include "tests/golden/reference.h"
 
-namespace shoal {
+namespace shoal::golden {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr double kTolerance = 1e-4;
 // A gradient that is 0 in exact arithmetic (a key bias shifts all scores of a query equally) is rounding
 // noise in the dump too: our value must be float32 noise, relative to the norm over all parameters.
 constexpr double kNoise = 1e-12;
@@ -41,7 +35,8 @@ constexpr const char* kDumpsInTree[] = {
     "bert_sequence",       "bert_regression",  "bert_multilabel",
     "bert_token",          "roberta_sequence", "roberta_prelayernorm_sequence",
     "distilbert_sequence", "gpt2_causal",      "bert_mlm",
-    "distilbert_mlm",      "bert_qa",          "distilbert_qa"};
+    "distilbert_mlm",      "bert_qa",          "distilbert_qa",
+    "bert_token_lora"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.
@@ -50,186 +45,12 @@ std::string FromEnvironment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-template <typename T>
-T Ok(absl::StatusOr<T> result) {
-  INFO(result.status().ToString());
-  REQUIRE(result.ok());
-  return *std::move(result);
-}
-
-std::vector<int64_t> ReadIntegers(const SafetensorsReader& file, const char* name) {
-  const SafetensorsEntry& entry = *Ok(file.Find(name));
-  REQUIRE(entry.type == SafetensorsType::kI64);
-  std::vector<int64_t> values(entry.elements());
-  const absl::Span<char> bytes(reinterpret_cast<char*>(values.data()), values.size() * sizeof(int64_t));
-  REQUIRE(file.ReadBytes(entry, 0, bytes).ok());
-  return values;
-}
-
-// The padded batch of the dump, packed.
-struct PackedBatch {
-  std::vector<int32_t> tokens, types, offsets{0}, classes, attended;
-  std::vector<float> targets;
-  std::vector<uint64_t> logit_places;  // rows of logits in the padded batch, where they are of tokens
-
-  model::Batch view() const { return {tokens, types, offsets, attended, classes, targets}; }
-};
-
-std::vector<int32_t> SpanClasses(const SafetensorsReader& file, const std::vector<int32_t>& offsets) {
-  std::vector<int32_t> classes(offsets.back());
-  const std::vector<int64_t> first = ReadIntegers(file, "start_positions"),
-                             last = ReadIntegers(file, "end_positions");
-  for (size_t b = 0; b < first.size(); ++b) {
-    classes[offsets[b] + first[b]] |= kSpanFirst;
-    classes[offsets[b] + last[b]] |= kSpanLast;
-  }
-  return classes;
-}
-
-// `transformers` chooses a span among all tokens of a padded batch, so here the padding stays.
-PackedBatch ReadBatch(const std::string& folder, HeadType head) {
-  const SafetensorsReader file =
-      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "inputs.safetensors")));
-  const std::vector<int64_t> ids = ReadIntegers(file, "input_ids"),
-                             mask = ReadIntegers(file, "attention_mask");
-  std::vector<int64_t> types;
-  if (file.Find("token_type_ids").ok()) types = ReadIntegers(file, "token_type_ids");
-  const uint64_t examples = (*file.Find("input_ids"))->shape[0], length = ids.size() / examples;
-  PackedBatch batch;
-  std::vector<uint64_t> places;  // positions of the tokens in the padded batch
-  const TargetKind target = model::HeadOf(head).target;
-  for (uint64_t b = 0; b < examples; ++b) {
-    if (target == TargetKind::kSpan) batch.attended.push_back(0);
-    for (uint64_t i = b * length; i < (b + 1) * length; ++i) {
-      if (!batch.attended.empty()) {
-        batch.attended.back() += static_cast<int32_t>(mask[i]);
-      } else if (mask[i] == 0) {
-        continue;
-      }
-      places.push_back(i);
-      batch.tokens.push_back(static_cast<int32_t>(ids[i]));
-      if (!types.empty()) batch.types.push_back(static_cast<int32_t>(types[i]));
-    }
-    batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
-  }
-  if (target == TargetKind::kNone) {
-    batch.logit_places = places;
-  } else if (target == TargetKind::kSpan) {
-    batch.logit_places = places;
-    batch.classes = SpanClasses(file, batch.offsets);
-  } else if (HasTokenClasses(target)) {
-    const std::vector<int64_t> labels = ReadIntegers(file, "labels");
-    for (uint64_t place : places) {
-      batch.classes.push_back(static_cast<int32_t>(labels[place]));
-      if (labels[place] >= 0) batch.logit_places.push_back(place);
-    }
-  } else if (target == TargetKind::kClass) {
-    for (int64_t label : ReadIntegers(file, "labels")) batch.classes.push_back(static_cast<int32_t>(label));
-  } else {
-    batch.targets = Ok(file.ReadFloats("labels"));
-  }
-  return batch;
-}
-
-double Norm(absl::Span<const float> x) {
-  double sum = 0;
-  for (float value : x) sum += static_cast<double>(value) * value;
-  return std::sqrt(sum);
-}
-
-void CheckClose(absl::Span<const float> got, absl::Span<const float> expected, const std::string& what) {
-  REQUIRE(got.size() == expected.size());
-  double squared = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    squared += (static_cast<double>(got[i]) - expected[i]) * (static_cast<double>(got[i]) - expected[i]);
-  }
-  const double norm = Norm(expected);
-  INFO(what << ": difference " << std::sqrt(squared) << ", norm " << norm);
-  CHECK(std::sqrt(squared) <= kTolerance * norm);
-}
-
-// A model with its θ, the dump's batch, and the gradient of the last run.
-class Reference {
- public:
-  // `inputs`: the dump with the batch.
-  Reference(const std::string& folder, const std::string& inputs)
-      : config_(Ok(model::ReadModelConfig(PosixEnv(), folder))),
-        parameters_(model::MakeParameters(config_)),
-        batch_(ReadBatch(inputs, config_.head)) {
-    device_ = Ok(kernels::CpuDevice::Create(Ok(kernels::CpuDeviceOptions::FromEnvironment(/*threads=*/2))));
-    const model::Batch batch = batch_.view();
-    model_ = model::MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()});
-    model::LoadedWeights weights = Ok(model::ReadWeights(PosixEnv(), folder, parameters_));
-    for (bool found : weights.found) REQUIRE(found);
-    theta = std::move(weights.theta);
-    gradient.resize(theta.size());
-  }
-
-  // Mean loss; the gradient of the sum goes to `gradient`.
-  double Run() {
-    model::MicroBatch step;
-    step.theta = theta.data();
-    step.batch = batch_.view();
-    step.gradient = gradient.data();
-    kernels::LossSum loss;
-    REQUIRE(model_->Forward(
-        step, [](int) { return true; }, &loss));
-    model_->Backward([](int) {});
-    rows_ = loss.rows;
-    if (!batch_.attended.empty()) ForgetPadding();
-    return loss.loss / rows();
-  }
-  // The logits of each example, or of each token that has some, one after another.
-  std::vector<float> Logits() {
-    const size_t rows = batch_.logit_places.empty() ? batch_.offsets.size() - 1 : batch_.logit_places.size();
-    std::vector<float> logits(rows * model::LogitColumns(config_));
-    model_->Evaluate(theta.data(), batch_.view(), absl::MakeSpan(logits));
-    return logits;
-  }
-  // The dump's logits without those of padding and of tokens without a label.
-  std::vector<float> RealLogits(const std::vector<float>& padded) const {
-    if (batch_.logit_places.empty()) return padded;
-    std::vector<float> real;
-    const int64_t columns = model::LogitColumns(config_);
-    for (uint64_t place : batch_.logit_places) {
-      const auto begin = padded.begin() + static_cast<int64_t>(place) * columns;
-      real.insert(real.end(), begin, begin + columns);
-    }
-    return real;
-  }
-  // The number of rows over which Run's loss is the mean.
-  double rows() const { return static_cast<double>(rows_); }
-  const model::ModelConfig& config() const { return config_; }
-  const model::Parameters& parameters() const { return parameters_; }
-
-  std::vector<float> theta;
-  std::vector<float> gradient;
-
- private:
-  // PyTorch's table of words has no gradient for padding.
-  void ForgetPadding() {
-    const ParameterInfo& words = parameters_.infos.front();
-    REQUIRE(absl::EndsWith(words.name(), "word_embeddings.weight"));
-    std::fill_n(
-        gradient.begin() + static_cast<int64_t>(words.offset()) + config_.pad_token_id * config_.hidden_size,
-        config_.hidden_size, 0.0f);
-  }
-
-  const model::ModelConfig config_;
-  const model::Parameters parameters_;
-  const PackedBatch batch_;
-  int64_t rows_ = 0;
-  std::unique_ptr<kernels::Device> device_;
-  std::unique_ptr<model::Model> model_;
-};
-
 // Returns, by element of θ, whether the gradient is 0 in exact arithmetic. By element, because GPT-2's key
 // biases share a parameter with the query and value biases.
 std::vector<bool> CheckGradients(const std::string& folder, Reference* reference) {
   std::vector<bool> zeros;
   const double global_norm = Norm(reference->gradient) / reference->rows();
-  const SafetensorsReader file =
-      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "grads.safetensors")));
+  const SafetensorsReader file = OpenTensors(folder, "grads.safetensors");
   REQUIRE(file.entries().size() == reference->parameters().infos.size());
   for (const ParameterInfo& info : reference->parameters().infos) {
     const std::vector<float> expected = Ok(model::ReadParameter(file, *Ok(file.Find(info.name())), info));
@@ -249,55 +70,18 @@ std::vector<bool> CheckGradients(const std::string& folder, Reference* reference
   return zeros;
 }
 
-// One AdamW update as a server computes it, in ranges with and without decay. Returns the norm before
-// clipping.
-double Update(const Json& training, uint64_t step, Reference* reference, std::vector<float>* m,
-              std::vector<float>* v) {
-  kernels::OptimizerConfig config;
-  config.kind = kernels::OptimizerKind::kAdamW;
-  config.beta1 = training["betas"][0];
-  config.beta2 = training["betas"][1];
-  config.epsilon = training["eps"];
-  config.weight_decay = training["weight_decay"];
-  const double scale = 1.0 / reference->rows();
-  const double norm = std::sqrt(kernels::SquaredNorm(reference->gradient)) * scale;
-  kernels::OptimizerStep update;
-  update.step = step + 1;
-  const double steps = static_cast<double>(step);
-  update.learning_rate = training["lr"].get<double>() * std::min((steps + 1) / 3, (10 - steps) / 7);
-  update.gradient_scale = scale * std::min(1.0, training["clip_global_norm"].get<double>() / norm);
-  for (const ParameterInfo& info : reference->parameters().infos) {
-    uint64_t size = 1;
-    for (uint64_t dimension : info.shape()) size *= dimension;
-    update.decay = info.decay();
-    const auto part = [&](std::vector<float>* x) { return absl::MakeSpan(*x).subspan(info.offset(), size); };
-    kernels::UpdateParameters(
-        config, update,
-        {part(&reference->theta), part(&reference->gradient), part(m), part(v), part(&reference->theta)});
-  }
-  return norm;
-}
-
 // Parameters whose gradient is noise are not compared: Adam divides by the gradient's size, so they can end
 // up anywhere. They don't change the losses.
 void CheckTraining(const std::string& folder, const Json& expected, const std::vector<bool>& zeros,
                    Reference* reference) {
-  std::vector<float> m(reference->theta.size()), v(reference->theta.size());
-  const auto check_loss = [&](uint64_t step) {
-    const double loss = reference->Run(), wanted = expected["losses"][step];
-    INFO("loss before update " << step << ": " << loss << ", expected " << wanted);
-    CHECK(std::fabs(loss - wanted) <= kTolerance * std::fabs(wanted));
-  };
   for (uint64_t step = 0; step < 10; ++step) {
-    check_loss(step);
-    const double norm = Update(expected["training"], step, reference, &m, &v),
-                 wanted = expected["grad_norms"][step];
+    CheckLoss(expected, step, reference);
+    const double norm = reference->Update(expected["training"], step), wanted = expected["grad_norms"][step];
     INFO("gradient norm of update " << step << ": " << norm << ", expected " << wanted);
     CHECK(std::fabs(norm - wanted) <= 10 * kTolerance * wanted);
   }
-  check_loss(10);
-  const SafetensorsReader trained =
-      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "trained.safetensors")));
+  CheckLoss(expected, 10, reference);
+  const SafetensorsReader trained = OpenTensors(folder, "trained.safetensors");
   for (const ParameterInfo& info : reference->parameters().infos) {
     std::vector<float> wanted = Ok(model::ReadParameter(trained, *Ok(trained.Find(info.name())), info));
     for (size_t i = 0; i < wanted.size(); ++i) {
@@ -318,9 +102,10 @@ void CheckReload(const std::string& folder, Reference* reference) {
   CHECK(reloaded.gradient == reference->gradient);
 }
 
-// Those that train adapters keep their model in a folder of its own.
+// Those with low-rank additions keep the model that they are for in a folder of its own.
+bool HasAdditions(const std::string& folder) { return PosixEnv()->FileExists(JoinPath(folder, "adapter")); }
+
 bool IsSupported(const std::string& folder) {
-  if (!PosixEnv()->FileExists(JoinPath(folder, "config.json"))) return false;
   const absl::StatusOr<std::string> text = PosixEnv()->ReadFile(JoinPath(folder, "reference.json"));
   if (!text.ok()) return false;
   const Json reference = Json::parse(*text, nullptr, false);
@@ -366,8 +151,9 @@ std::vector<Dump> LargerDumps() {
   std::vector<Dump> dumps = SupportedDumps(folder);
   INFO("no dumps in " << folder);
   REQUIRE(!dumps.empty());
-  for (const char* required : {"bert_sequence", "bert_regression", "bert_multilabel", "roberta_sequence",
-                               "distilbert_sequence", "gpt2_causal", "bert_mlm", "roberta_mlm", "bert_qa"}) {
+  for (const char* required :
+       {"bert_sequence", "bert_regression", "bert_multilabel", "roberta_sequence", "distilbert_sequence",
+        "gpt2_causal", "bert_mlm", "roberta_mlm", "bert_qa", "bert_token_lora"}) {
     const bool found = std::any_of(dumps.begin(), dumps.end(), [&](const Dump& dump) {
       return dump.folder == JoinPath(folder, required);
     });
@@ -375,6 +161,70 @@ std::vector<Dump> LargerDumps() {
     REQUIRE((!chosen.empty() || found));
   }
   return dumps;
+}
+
+// ---- low-rank additions ----
+
+// The name in PEFT's files of a parameter of the model: in adapters, or in gradients, where those of the head
+// stand in another module.
+std::string AdapterName(const ParameterInfo& info) { return absl::StrCat("base_model.model.", info.name()); }
+std::string GradientName(const ParameterInfo& info) {
+  if (info.added()) return AdapterName(info);
+  const size_t point = info.name().rfind('.');
+  return absl::StrCat("base_model.model.", info.name().substr(0, point), ".modules_to_save",
+                      info.name().substr(point));
+}
+
+// The model of a dump with its additions as they start.
+Reference WithAdditions(const std::string& folder) {
+  const std::string base = JoinPath(folder, "base"), adapter = JoinPath(folder, "adapter");
+  const Json json = ReadJson(adapter, "adapter_config.json");
+  model::ModelConfig config = Ok(model::ReadModelConfig(PosixEnv(), base));
+  config.lora = {json["r"], json["lora_alpha"], json["lora_dropout"], json["target_modules"]};
+  REQUIRE(model::CheckLoraTargets(config).ok());
+  const model::Parameters parameters = model::MakeParameters(config);
+  std::vector<float> theta = Ok(model::ReadWeights(PosixEnv(), base, parameters)).theta;
+  const SafetensorsReader file = OpenTensors(adapter, "adapter_model.safetensors");
+  std::vector<bool> trains;
+  for (const ParameterInfo& info : parameters.infos) {
+    trains.push_back(file.Find(AdapterName(info)).ok());
+    if (!trains.back()) continue;
+    const std::vector<float> values = Ok(model::ReadParameter(file, *Ok(file.Find(AdapterName(info))), info));
+    std::copy(values.begin(), values.end(), theta.begin() + static_cast<int64_t>(info.offset()));
+  }
+  REQUIRE(static_cast<size_t>(std::count(trains.begin(), trains.end(), true)) == file.entries().size());
+  return Reference(config, std::move(theta), trains, folder);
+}
+
+void CheckAdditions(const std::string& folder) {
+  Reference reference = WithAdditions(folder);
+  const Json expected = ReadJson(folder, "reference.json");
+  const SafetensorsReader outputs = OpenTensors(folder, "outputs.safetensors");
+  CheckClose(reference.Logits(), reference.RealLogits(Ok(outputs.ReadFloats("logits"))), "logits");
+  CheckLoss(expected, 0, &reference);
+  const SafetensorsReader gradients = OpenTensors(folder, "grads.safetensors");
+  for (size_t i = 0; i < reference.parameters().infos.size(); ++i) {
+    if (!reference.trains(i)) continue;
+    const ParameterInfo& info = reference.parameters().infos[i];
+    const std::vector<float> wanted =
+        Ok(model::ReadParameter(gradients, *Ok(gradients.Find(GradientName(info))), info));
+    std::vector<float> mean(reference.gradient.begin() + info.offset(),
+                            reference.gradient.begin() + info.offset() + wanted.size());
+    for (float& value : mean) value /= static_cast<float>(reference.rows());
+    CheckClose(mean, wanted, info.name());
+  }
+  for (uint64_t step = 0; step < 10; ++step) {
+    CheckLoss(expected, step, &reference);
+    reference.Update(expected["training"], step);
+  }
+  CheckLoss(expected, 10, &reference);
+  const model::ModelConfig without = model::WithoutLora(reference.config());
+  const std::vector<float> merged = model::MergeLora(reference.config(), reference.theta);
+  const std::vector<float> wanted =
+      Ok(model::ReadWeights(PosixEnv(), JoinPath(folder, "merged_after_training"),
+                            model::MakeParameters(without)))
+          .theta;
+  CheckClose(merged, wanted, "the model with its additions after training");
 }
 
 // A row for each example, or token of the padded batch.
@@ -389,9 +239,8 @@ std::vector<float> ReadLogits(const SafetensorsReader& outputs, HeadType head) {
 
 void CheckDump(const std::string& folder) {
   Reference reference(folder, folder);
-  const Json expected = Json::parse(Ok(PosixEnv()->ReadFile(JoinPath(folder, "reference.json"))));
-  const SafetensorsReader outputs =
-      Ok(SafetensorsReader::Open(PosixEnv(), JoinPath(folder, "outputs.safetensors")));
+  const Json expected = ReadJson(folder, "reference.json");
+  const SafetensorsReader outputs = OpenTensors(folder, "outputs.safetensors");
   CheckClose(reference.Logits(), reference.RealLogits(ReadLogits(outputs, reference.config().head)),
              "logits");
   const double loss = reference.Run(), wanted = expected["loss"];
@@ -406,10 +255,16 @@ TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[
   static const std::vector<Dump> in_tree = DumpsInTree(), larger = LargerDumps();  // sections rerun this
   for (const std::vector<Dump>* dumps : {&in_tree, &larger}) {
     for (const Dump& dump : *dumps) {
-      DYNAMIC_SECTION(dump.name) { CheckDump(dump.folder); }
+      DYNAMIC_SECTION(dump.name) {
+        if (HasAdditions(dump.folder)) {
+          CheckAdditions(dump.folder);
+        } else {
+          CheckDump(dump.folder);
+        }
+      }
     }
   }
 }
 
 }  // namespace
-}  // namespace shoal
+}  // namespace shoal::golden

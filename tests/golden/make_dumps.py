@@ -11,6 +11,7 @@ import tempfile
 os.environ["MKL_CBWR"] = "COMPATIBLE"
 os.environ["ATEN_CPU_CAPABILITY"] = "default"
 
+import peft
 import torch
 import torch.nn.functional as F
 import transformers
@@ -61,6 +62,14 @@ DUMPS = {
                     dict(vocab_size=37, n_embd=18, n_head=2, n_layer=2, n_inner=21, n_positions=21, pad_token_id=0,
                          bos_token_id=1, eos_token_id=2, layer_norm_epsilon=1e-3, embd_pdrop=0.0, resid_pdrop=0.0,
                          attn_pdrop=0.0), False),
+}
+
+# Name: the model's class, its configuration, and that of its low-rank additions.
+LORA_DUMPS = {
+    "bert_token_lora": (transformers.BertForTokenClassification,
+                        ENCODER | dict(num_labels=5, layer_norm_eps=1e-3),
+                        dict(r=3, lora_alpha=5, target_modules=["query", "value", "attention.output.dense",
+                                                                "intermediate.dense"])),
 }
 
 STEPS = 10
@@ -141,12 +150,79 @@ def save(path, tensors):
     save_file({name: t.detach().float() if t.is_floating_point() else t for name, t in tensors.items()}, path)
 
 
-def save_model(model, folder):
-    """Writes only config.json and model.safetensors of the files that `save_pretrained` writes."""
+def save_model(model, folder, names=("config.json", "model.safetensors")):
+    """Writes only these of the files that `save_pretrained` writes."""
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as everything:
         model.save_pretrained(everything)
-        for name in ("config.json", "model.safetensors"):
+        for name in names:
             (folder / name).write_bytes((pathlib.Path(everything) / name).read_bytes())
+
+
+def train(parameters, run, reference):
+    """Ten updates; writes the losses, and the gradient norms, to `reference`."""
+    decayed = [p for p in parameters.values() if p.dim() > 1]
+    others = [p for p in parameters.values() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": TRAINING["weight_decay"]},
+                                   {"params": others, "weight_decay": 0.0}],
+                                  betas=tuple(TRAINING["betas"]), eps=TRAINING["eps"], foreach=False)
+    reference |= {"losses": [], "grad_norms": []}
+    for step in range(STEPS):
+        loss, _ = run()
+        norm = gradient_norm(parameters)
+        reference["losses"].append(loss.item())
+        reference["grad_norms"].append(norm)
+        for parameter in parameters.values():
+            parameter.grad *= min(1.0, TRAINING["clip_global_norm"] / norm)
+        for group in optimizer.param_groups:
+            group["lr"] = TRAINING["lr"] * min((step + 1) / 3, (STEPS - step) / 7)
+        optimizer.step()
+    reference["losses"].append(run()[0].item())
+
+
+def gradient_norm(parameters):
+    return torch.sqrt(sum((p.grad**2).sum() for p in parameters.values())).item()
+
+
+def dump_lora(name, folder):
+    model_class, fields, lora = LORA_DUMPS[name]
+    rng = random.Random(name)
+    config = model_class.config_class(**fields, attn_implementation="eager")
+    base = model_class(config).eval()
+    fill(base, rng)
+    save_model(base, folder / "base")
+    model = peft.get_peft_model(base, peft.LoraConfig(task_type="TOKEN_CLS", lora_dropout=0.0, **lora)).eval()
+    parameters = {key: p for key, p in model.named_parameters() if p.requires_grad}
+    with torch.no_grad():
+        for parameter in parameters.values():
+            values = [rng.uniform(-0.45, 0.45) for _ in range(parameter.numel())]
+            parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
+    save_model(model, folder / "adapter", ("adapter_config.json", "adapter_model.safetensors"))
+    inputs = make_inputs(config, "token", True, rng)
+    save(folder / "inputs.safetensors", inputs)
+    model.double()
+
+    def run():
+        model.zero_grad()
+        logits = model(**{key: value for key, value in inputs.items() if key != "labels"}).logits
+        loss = loss_of(config, "token", logits, inputs["labels"])
+        loss.backward()
+        return loss, logits
+
+    loss, logits = run()
+    save(folder / "outputs.safetensors", {"loss": loss.reshape(1), "logits": logits})
+    save(folder / "grads.safetensors", {key: p.grad for key, p in parameters.items()})
+    reference = {
+        "model_class": model_class.__name__,
+        "transformers": transformers.__version__,
+        "torch": torch.__version__.split("+")[0],
+        "peft": peft.__version__,
+        "loss": loss.item(),
+        "training": TRAINING,
+    }
+    train(parameters, run, reference)
+    save_model(model.merge_and_unload().float(), folder / "merged_after_training")
+    (folder / "reference.json").write_text(json.dumps(reference, indent=1) + "\n")
 
 
 def dump(name, folder):
@@ -176,63 +252,43 @@ def dump(name, folder):
         loss.backward()
         return loss, logits
 
-    def gradient_norm():
-        return torch.sqrt(sum((p.grad**2).sum() for p in parameters.values())).item()
-
     loss, logits = run()
     theirs = model(**{key: value.double() if value.is_floating_point() else value for key, value in inputs.items()}).loss
     assert abs(theirs.item() - loss.item()) < 1e-6 * loss.item(), (name, theirs.item(), loss.item())
     save(folder / "outputs.safetensors", {"loss": loss.reshape(1)} | (
         {"start_logits": logits[..., 0].contiguous(), "end_logits": logits[..., 1].contiguous()} if head == "qa" else {"logits": logits}))
-    save(folder / "grads.safetensors", {key: p.grad for key, p in parameters.items()})
+    save(folder / "grads.safetensors", {key.replace(".default", ""): p.grad for key, p in parameters.items()})
     reference = {
         "model_class": model_class.__name__,
         "transformers": transformers.__version__,
         "torch": torch.__version__.split("+")[0],
         "loss": loss.item(),
-        "grad_global_norm": gradient_norm(),
+        "grad_global_norm": gradient_norm(parameters),
         "training": TRAINING,
-        "losses": [],
-        "grad_norms": [],
     }
-
-    decayed = [p for p in parameters.values() if p.dim() > 1]
-    others = [p for p in parameters.values() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": TRAINING["weight_decay"]},
-                                   {"params": others, "weight_decay": 0.0}],
-                                  betas=tuple(TRAINING["betas"]), eps=TRAINING["eps"], foreach=False)
-    for step in range(STEPS):
-        loss, _ = run()
-        norm = gradient_norm()
-        reference["losses"].append(loss.item())
-        reference["grad_norms"].append(norm)
-        for parameter in parameters.values():
-            parameter.grad *= min(1.0, TRAINING["clip_global_norm"] / norm)
-        for group in optimizer.param_groups:
-            group["lr"] = TRAINING["lr"] * min((step + 1) / 3, (STEPS - step) / 7)
-        optimizer.step()
-    reference["losses"].append(run()[0].item())
+    train(parameters, run, reference)
     save(folder / "trained.safetensors", parameters)
     (folder / "reference.json").write_text(json.dumps(reference, indent=1) + "\n")
 
 
 def main():
+    known = [*DUMPS, *LORA_DUMPS]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent / "dumps",
                         help="the folder to write to (default: dumps next to this script)")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"dumps to make (default: all): {', '.join(DUMPS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"dumps to make (default: all): {', '.join(known)}")
     arguments = parser.parse_args()
-    unknown = sorted(set(arguments.names) - set(DUMPS))
+    unknown = sorted(set(arguments.names) - set(known))
     if unknown:
-        parser.error(f"no dump is called {', '.join(unknown)}; there are {', '.join(DUMPS)}")
+        parser.error(f"no dump is called {', '.join(unknown)}; there are {', '.join(known)}")
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for name in arguments.names or DUMPS:
+    for name in arguments.names or known:
         folder = arguments.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        dump(name, folder)
-        print(f"{folder}: {sum(f.stat().st_size for f in folder.iterdir())} bytes")
+        (dump if name in DUMPS else dump_lora)(name, folder)
+        print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file())} bytes")
 
 
 if __name__ == "__main__":

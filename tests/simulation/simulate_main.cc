@@ -9,7 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "common/base/command_line.h"
-#include "spdlog/spdlog.h"
+#include "common/base/log.h"
 #include "tests/simulation/run_schedule.h"
 #include "tests/simulation/shrink.h"
 
@@ -54,7 +54,7 @@ int RunMany(const Flags& flags, uint64_t first, uint64_t step) {
 }
 
 int Run(const Flags& flags) {
-  spdlog::set_level(flags.log ? spdlog::level::info : spdlog::level::off);
+  if (!flags.log) SilenceLog();
   if (!flags.schedule.empty()) {
     const auto schedule = ParseSchedule(flags.schedule);
     if (!schedule.ok()) {

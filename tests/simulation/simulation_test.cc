@@ -10,7 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
-#include "spdlog/spdlog.h"
+#include "common/base/log.h"
 #include "tests/simulation/made_up_job.h"
 #include "tests/simulation/reference.h"
 #include "tests/simulation/run_schedule.h"
@@ -38,7 +38,7 @@ const uint64_t kFirst = Environment("TEST_SHARD_INDEX", 0);
 const uint64_t kStep = Environment("TEST_TOTAL_SHARDS", 1) * kThinning;
 
 Outcome Check(const Schedule& schedule) {
-  spdlog::set_level(spdlog::level::off);
+  SilenceLog();
   const Outcome outcome = RunSchedule(schedule);
   if (outcome.failure.empty()) return outcome;
   const Schedule small = Shrink(schedule, 300);

@@ -20,6 +20,7 @@
 #include "common/storage/checkpoint.h"
 #include "common/storage/file.h"
 #include "model/hugging_face.h"
+#include "model/lora.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
 #include "tools/shoal/command_parts.h"
 #include "tools/shoal/commands.h"
@@ -43,6 +44,7 @@ struct ClusterFlags {
   bool follow = false;   // logs
   std::string out;       // export
   uint64_t version = 0;  // export
+  bool adapter = false;  // export
 };
 using Flags = std::shared_ptr<ClusterFlags>;
 
@@ -155,12 +157,14 @@ absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const 
 // was cut off has left is not a model.
 absl::Status CheckNoModel(const std::string& folder) {
   if (IsHalfExported(PosixEnv(), folder)) return absl::OkStatus();
-  for (const char* name : {model::kWeightsFile, "model.safetensors.index.json", "pytorch_model.bin"}) {
+  for (const char* name : {model::kWeightsFile, "model.safetensors.index.json", "pytorch_model.bin",
+                           model::kAdapterWeightsFile}) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
     return absl::InvalidArgumentError(
         absl::StrCat(folder, " already holds a model (", name, "): choose another --out, or remove it"));
   }
-  std::vector<std::string> names = {model::kConfigFile, model::kGenerationConfigFile, kModelCardFile};
+  std::vector<std::string> names = {model::kConfigFile, model::kGenerationConfigFile, kModelCardFile,
+                                    model::kAdapterConfigFile};
   for (std::string& name : model::TokenizerFileNames()) names.push_back(std::move(name));
   for (const std::string& name : names) {
     if (!PosixEnv()->FileExists(JoinPath(folder, name))) continue;
@@ -176,11 +180,13 @@ absl::Status Export(const ClusterFlags& flags) {
   SchedulerClient client(flags.scheduler);
   SHOAL_ASSIGN_OR_RETURN(const Job job, client.GetJob(JobId(flags.job)));
   SHOAL_ASSIGN_OR_RETURN(const std::string checkpoint, CheckpointToExport(flags, job));
-  SHOAL_RETURN_IF_ERROR(ExportJob(PosixEnv(), &client, job, checkpoint, flags.out));
+  SHOAL_RETURN_IF_ERROR(ExportJob(PosixEnv(), &client, job, checkpoint, flags.out,
+                                  flags.adapter ? ExportLayout::kAdapter : ExportLayout::kModel));
   if (flags.json) {
     PrintJson({{"job", flags.job}, {"model", flags.out}, {"checkpoint", checkpoint}});
   } else {
-    absl::FPrintF(stdout, "%s: the model of %s\n", flags.out, PlainLine(checkpoint));
+    absl::FPrintF(stdout, "%s: the %s of %s\n", flags.out, flags.adapter ? "adapter" : "model",
+                  PlainLine(checkpoint));
   }
   return absl::OkStatus();
 }
@@ -227,6 +233,8 @@ void AddExport(CLI::App* app, CommandResult* result) {
       ->check(NoFolderProblem);
   AddNumberOption(command, "--version", &flags->version, 1, kAnyNumber,
                   "A checkpoint's version (default: the result, or the newest)");
+  command->add_flag("--adapter", flags->adapter,
+                    "Write only what 'lora' in the job added, in the layout of PEFT");
   command->footer("Example:\n  shoal export 1 --out models/mine");
   command->callback([flags, result] { result->Set(Export(*flags)); });
 }

@@ -15,17 +15,21 @@
 #include "common/job/job_rules.h"
 #include "common/job/schedule.h"
 #include "model/hugging_face.h"
+#include "model/lora.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 #include "model/tokenizer/byte_tokenizer.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
+#include "model/trained_parameters.h"
 #include "tasks/batches.h"
 #include "tasks/data/split.h"
 #include "tasks/dataset.h"
 #include "tasks/encode.h"
 #include "tasks/registry.h"
+#include "worker/text/class_weights.h"
+#include "worker/text/trained_choice.h"
 
 namespace shoal::worker {
 namespace {
@@ -148,7 +152,9 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
   config.task = tasks::TaskOf(head).type() == spec.task()
                     ? ""
                     : WordOf(TaskType_descriptor()->FindValueByNumber(spec.task()));
+  if (spec.has_lora()) config.lora = model::LoraOf(spec.lora());
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
+  SHOAL_RETURN_IF_ERROR(model::CheckLoraTargets(config));
   return config;
 }
 
@@ -163,9 +169,21 @@ absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const model::M
   return spec.model().max_length();
 }
 
-// Parameters found in the folder start from its weights.
-absl::Status AddWeights(Env* env, const JobSpec& spec, const model::ModelConfig& config,
-                        const model::Parameters& parameters, DerivedJob* derived) {
+// "trained: 4 of 40 tensors, 75653 of 22565381 parameters"
+std::string TrainedText(const model::Parameters& parameters, const model::TrainedParameters& trained) {
+  return absl::StrCat("trained: ", trained.infos().size(), " of ", parameters.infos.size(), " tensors, ",
+                      trained.size(), " of ", parameters.size, " parameters");
+}
+
+// The parameters that are trained. Those found in the folder of model.from start from its weights.
+absl::Status AddParameters(Env* env, const JobSpec& spec, const model::ModelConfig& config,
+                           DerivedJob* derived) {
+  model::Parameters parameters = model::MakeParameters(config);
+  SetRateFactors(spec, &parameters);
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<bool> trains, ChooseTrained(spec, parameters));
+  const model::TrainedParameters trained(parameters, trains);
+  for (const ParameterInfo& info : trained.infos()) *derived->plan.add_parameters() = info;
+  for (uint64_t size : trained.group_sizes()) derived->plan.add_group_sizes(size);
   if (!spec.model().has_from()) return absl::OkStatus();
   const std::string& folder = spec.model().from();
   SHOAL_ASSIGN_OR_RETURN(model::LoadedWeights weights, model::ReadWeights(env, folder, parameters));
@@ -173,12 +191,16 @@ absl::Status AddWeights(Env* env, const JobSpec& spec, const model::ModelConfig&
   model::MatchHead(of.ok() ? &*of : nullptr, config, parameters, &weights);
   for (std::string& line : model::DescribeWeights(folder, parameters, weights))
     derived->plan.add_notes(std::move(line));
+  int next = 0;
   for (size_t i = 0; i < weights.found.size(); ++i) {
-    if (weights.found[i])
-      derived->plan.mutable_parameters(i)->mutable_init()->set_kind(Initializer::ARTIFACT);
+    if (!trains[i]) continue;
+    ParameterInfo& parameter = *derived->plan.mutable_parameters(next++);
+    if (weights.found[i]) parameter.mutable_init()->set_kind(Initializer::ARTIFACT);
   }
-  derived->artifacts[kWeightsArtifact].assign(reinterpret_cast<const char*>(weights.theta.data()),
-                                              weights.theta.size() * sizeof(float));
+  derived->artifacts[kWeightsArtifact] = model::BytesOf(trained.Trained(weights.theta));
+  if (trained.all()) return absl::OkStatus();
+  derived->artifacts[kFrozenArtifact] = model::BytesOf(trained.Frozen(weights.theta));
+  derived->plan.add_notes(TrainedText(parameters, trained));
   return absl::OkStatus();
 }
 
@@ -241,9 +263,9 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   const TrainingLength length = LengthOf(spec.train(), order.rounds_per_epoch());
   SHOAL_RETURN_IF_ERROR(CheckLength(spec, length));
 
-  const model::Parameters parameters = model::MakeParameters(config);
-  for (const ParameterInfo& info : parameters.infos) *plan.add_parameters() = info;
-  for (uint64_t size : parameters.group_sizes) plan.add_group_sizes(size);
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> class_weights,
+                         ClassWeights(spec.loss(), labels, dataset[Part::kTrain].classes));
+  for (float weight : class_weights) plan.add_class_weights(weight);
   plan.set_rounds(length.rounds);
   plan.set_rounds_per_epoch(length.rounds_per_epoch);
   for (const std::string& label : labels) plan.add_labels(label);
@@ -258,7 +280,7 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_max_length(max_length);
   derived.artifacts[kTokenizerArtifact] = tokenizer->bytes();
   derived.artifacts[kDatasetArtifact] = tasks::SerializeDataset(dataset);
-  SHOAL_RETURN_IF_ERROR(AddWeights(env, spec, config, parameters, &derived));
+  SHOAL_RETURN_IF_ERROR(AddParameters(env, spec, config, &derived));
   SHOAL_RETURN_IF_ERROR(CheckSize(plan));
   return derived;
 }

@@ -26,12 +26,13 @@ std::string NumericsOf(const JobSpec& spec);
 //
 // `pool`'s threads share the work of encoding; null: the caller's alone.
 //
-// Artifacts: "tokenizer", "dataset", and with model.from "weights" (θ as float32). A pure function of spec
-// and files.
+// Artifacts: those of common/job/artifact_names.h; "weights" with model.from alone, "frozen" if some of its
+// parameters are. A pure function of spec and files.
 //
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, too few labels
-// (Task::LabelsOf), too little text for the vocabulary, a model folder that does not match the job, a warm-up
-// longer than the training; NOT_FOUND, with the field that names it, for a missing file.
+// (Task::LabelsOf), a layer, linear map or weighted label that there is not, too little text for the
+// vocabulary, a model folder that does not match the job, a warm-up longer than the training; NOT_FOUND, with
+// the field that names it, for a missing file.
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress = NoProgress,
                                          ThreadPool* pool = nullptr);
 

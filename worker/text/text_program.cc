@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "common/base/philox.h"
 #include "common/base/status.h"
@@ -15,6 +14,7 @@
 #include "model/model.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
+#include "model/trained_parameters.h"
 #include "tasks/batches.h"
 #include "tasks/dataset.h"
 #include "tasks/encode.h"
@@ -31,7 +31,10 @@ using tasks::Part;
 
 class TextProgram : public Program {
  public:
-  TextProgram(kernels::Device* device, const JobSpec& spec, const model::ModelConfig& config, Dataset dataset)
+  // `theta`: all of the model's parameters, of which only those that are not `trained` count; empty when all
+  // are.
+  TextProgram(kernels::Device* device, const JobSpec& spec, const model::ModelConfig& config, Dataset dataset,
+              model::TrainedParameters trained, std::vector<float> theta, model::LossOptions loss)
       : spec_(spec),
         task_(tasks::TaskOf(spec)),
         labels_(config.labels),
@@ -40,21 +43,25 @@ class TextProgram : public Program {
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
         micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
                         spec.train().micro_batches()),
-        parameters_(model::MakeParameters(config)),
+        trained_(std::move(trained)),
+        theta_(std::move(theta)),
+        gradient_(theta_.size()),
+        loss_(std::move(loss)),
         buffer_(task_.target_kind(), dataset_.labels) {
     model::BatchLimits limits;
     limits.examples = static_cast<int64_t>(micro_examples_);
     limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
     const bool is_bf16 = spec.train().precision() == PRECISION_BF16;
-    model_ = model::MakeModel(device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32);
+    model_ = model::MakeModel(device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32,
+                              model::Purpose::kTraining, {trained_.all() ? nullptr : &trained_, &loss_});
   }
 
   absl::Status RunSlot(const SlotTask& task) override {
     const std::vector<uint64_t> examples = order_.Examples(task.round, task.slot);
     if (examples.empty()) return RunEmptySlot(task);
     model::MicroBatch step;
-    step.theta = task.theta;
-    step.gradient = task.gradient;
+    step.theta = trained_.all() ? task.theta : theta_.data();
+    step.gradient = trained_.all() ? task.gradient : gradient_.data();
     step.dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
     const Masking* const masking = MaskingOf("masking", {task.round.value()});
     ContributionStats stats;
@@ -65,7 +72,7 @@ class TextProgram : public Program {
       step.accumulate = piece > 0;
       kernels::LossSum loss;
       if (!model_->Forward(
-              step, [&](int group) { return task.wait_group(group); }, &loss)) {
+              step, [&](int group) { return Await(task, group); }, &loss)) {
         return absl::CancelledError("the slot is no longer needed");
       }
       stats.set_weight(stats.weight() + loss.rows);
@@ -74,7 +81,7 @@ class TextProgram : public Program {
       stats.set_loss(stats.loss() + loss.loss);
       if (last) task.set_stats(stats);
       model_->Backward([&](int group) {
-        if (last) task.group_final(group);
+        if (last) Finish(task, group);
       });
       step.dropout.first_token += static_cast<uint32_t>(step.batch.token_count());
       step.dropout.first_example += static_cast<uint32_t>(step.batch.example_count());
@@ -87,19 +94,38 @@ class TextProgram : public Program {
         dataset_[task.set == EVALUATION_SET_TEST ? Part::kTest : Part::kValidation];
     std::vector<uint64_t> examples;
     for (uint64_t i = task.slot.value(); i < part.size(); i += spec_.train().slots()) examples.push_back(i);
+    const float* const theta = Whole(task.theta);
     EvaluationStatistics statistics;
     for (uint64_t begin = 0; begin < examples.size(); begin += micro_examples_) {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
       // The same tokens in each evaluation, so that versions can be compared.
       const model::Batch batch = buffer_.Gather(part, piece, MaskingOf("masking of evaluations", {}));
       logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * columns_);
-      const kernels::LossSum loss = model_->Evaluate(task.theta, batch, absl::MakeSpan(logits_));
+      const kernels::LossSum loss = model_->Evaluate(theta, batch, absl::MakeSpan(logits_));
       tasks::CountBatch(task_, labels_, batch, buffer_.notes(), logits_, loss, &statistics);
     }
     return statistics;
   }
 
  private:
+  int groups() const { return static_cast<int>(trained_.group_sizes().size()); }
+
+  // What the task calls θ are the trained parameters alone; the model needs all.
+  bool Await(const SlotTask& task, int group) {
+    if (!task.wait_group(group)) return false;
+    if (!trained_.all()) trained_.Join(group, task.theta, theta_.data());
+    return true;
+  }
+  void Finish(const SlotTask& task, int group) {
+    if (!trained_.all()) trained_.Extract(group, gradient_.data(), task.gradient);
+    task.group_final(group);
+  }
+  const float* Whole(const float* theta) {
+    if (trained_.all()) return theta;
+    for (int group = 0; group < groups(); ++group) trained_.Join(group, theta, theta_.data());
+    return theta_.data();
+  }
+
   // What is hidden for this purpose; null for a task that hides nothing. Valid until the next call.
   const Masking* MaskingOf(const char* purpose, std::initializer_list<uint64_t> indices) {
     if (dataset_.vocab_size == 0) return nullptr;
@@ -116,10 +142,9 @@ class TextProgram : public Program {
 
   // Fewer examples than slots: this one has nothing to add.
   absl::Status RunEmptySlot(const SlotTask& task) {
-    std::fill(task.gradient, task.gradient + parameters_.size, 0.0f);
+    std::fill(task.gradient, task.gradient + trained_.size(), 0.0f);
     task.set_stats(ContributionStats());
-    for (int group = static_cast<int>(parameters_.group_sizes.size()) - 1; group >= 0; --group)
-      task.group_final(group);
+    for (int group = groups() - 1; group >= 0; --group) task.group_final(group);
     return absl::OkStatus();
   }
 
@@ -130,7 +155,10 @@ class TextProgram : public Program {
   const Dataset dataset_;
   const tasks::BatchOrder order_;
   const uint64_t micro_examples_;
-  const model::Parameters parameters_;
+  const model::TrainedParameters trained_;
+  // All parameters and their gradient, where some are frozen; otherwise empty.
+  std::vector<float> theta_, gradient_;
+  const model::LossOptions loss_;
   std::unique_ptr<model::Model> model_;
   tasks::BatchBuffer buffer_;
   Masking masking_;
@@ -158,14 +186,18 @@ absl::Status CheckFits(const JobSpec& spec, const JobPlan& plan, const model::Mo
                      dataset[Part::kTest].size(), " for the test; the plan says ", plan.train_examples(),
                      ", ", plan.validation_examples(), ", ", plan.test_examples()));
   }
-  const model::Parameters parameters = model::MakeParameters(config);
-  if (!std::equal(parameters.group_sizes.begin(), parameters.group_sizes.end(), plan.group_sizes().begin(),
-                  plan.group_sizes().end())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the plan's parameter groups are not those of its model: expected ",
-        absl::StrJoin(parameters.group_sizes, " "), ", got ", absl::StrJoin(plan.group_sizes(), " ")));
+  if (plan.class_weights_size() > 0 &&
+      static_cast<size_t>(plan.class_weights_size()) != config.labels.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("the plan has weights for ", plan.class_weights_size(),
+                                                   " labels; the model has ", config.labels.size()));
   }
   return absl::OkStatus();
+}
+
+model::LossOptions LossOptionsOf(const JobSpec& spec, const JobPlan& plan) {
+  return {static_cast<float>(spec.loss().label_smoothing()),
+          static_cast<float>(spec.loss().focusing()),
+          {plan.class_weights().begin(), plan.class_weights().end()}};
 }
 
 absl::Status UseClassOf(const JobSpec& spec, kernels::Device* device) {
@@ -220,7 +252,15 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
                                      static_cast<uint64_t>(config.type_vocab_size)};
   SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, limits));
   SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));
-  return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset));
+  SHOAL_ASSIGN_OR_RETURN(model::TrainedParameters trained,
+                         model::TrainedParameters::OfPlan(model::MakeParameters(config), plan));
+  std::vector<float> theta;
+  if (!trained.all()) {
+    SHOAL_ASSIGN_OR_RETURN(const std::string frozen, ReadArtifact(&env, artifacts, kFrozenArtifact));
+    SHOAL_ASSIGN_OR_RETURN(theta, trained.Whole(std::vector<float>(trained.size()), model::FloatsOf(frozen)));
+  }
+  return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset), std::move(trained),
+                                       std::move(theta), LossOptionsOf(spec, plan));
 }
 
 }  // namespace shoal::worker

@@ -1,0 +1,210 @@
+#include "model/lora.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <set>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "common/base/status.h"
+#include "common/base/utf8.h"
+#include "common/storage/safetensors.h"
+#include "model/heads.h"
+#include "model/recipe.h"
+#include "nlohmann/json.hpp"
+
+namespace shoal::model {
+namespace {
+
+// What precedes each tensor's name in PEFT's file.
+constexpr char kAdapterPrefix[] = "base_model.model.";
+
+uint64_t ElementsOf(const ParameterInfo& info) {
+  return std::accumulate(info.shape().begin(), info.shape().end(), uint64_t{1}, std::multiplies<uint64_t>());
+}
+
+bool IsNumber(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+}
+
+// A map's name after the number of its layer: "attention.self.query".
+std::string NameInLayer(absl::string_view name) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, '.');
+  size_t begin = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (IsNumber(parts[i])) begin = i + 1;
+  }
+  return absl::StrJoin(parts.begin() + static_cast<int64_t>(begin), parts.end(), ".");
+}
+
+// The maps that can have additions: those of the layers.
+std::set<std::string> MapsOf(const Parameters& parameters) {
+  std::set<std::string> maps;
+  for (const ParameterInfo& info : parameters.infos) {
+    absl::string_view name = info.name();
+    const bool in_layer =
+        info.offset() >= parameters.group_begins[1] && info.offset() < parameters.head_begin;
+    if (in_layer && info.shape_size() == 2 && !info.added() && absl::ConsumeSuffix(&name, ".weight"))
+      maps.insert(NameInLayer(name));
+  }
+  return maps;
+}
+
+bool HasTarget(const Parameters& parameters, const std::string& target) {
+  const auto is_of_target = [&](const ParameterInfo& info) {
+    return absl::EndsWith(absl::StrCat(".", info.name()), absl::StrCat(".", target, ".lora_A.weight"));
+  };
+  return std::any_of(parameters.infos.begin(), parameters.infos.end(), is_of_target);
+}
+
+// The linear maps of the layers.
+std::vector<LinearSpec> LinearsOf(const Recipe& recipe) {
+  std::vector<LinearSpec> linears;
+  for (const SublayerSpec& sublayer : recipe.stack.sublayers) {
+    if (const auto* const attention = std::get_if<AttentionSpec>(&sublayer.branch)) {
+      linears.insert(linears.end(), {attention->qkv, attention->out});
+    } else {
+      const auto& mlp = std::get<MlpSpec>(sublayer.branch);
+      linears.insert(linears.end(), {mlp.up, mlp.out});
+    }
+  }
+  return linears;
+}
+
+// Adds scale * B A to the rows of W, in θ.
+void AddProduct(const MatrixParameter& weight, const LowRankSpec& addition, std::vector<float>* theta) {
+  std::vector<double> row(weight.columns);
+  for (int64_t i = 0; i < addition.b.rows; ++i) {
+    std::fill(row.begin(), row.end(), 0);
+    for (int64_t r = 0; r < addition.a.rows; ++r) {
+      const double b = (*theta)[addition.b.offset + i * addition.b.columns + r];
+      for (int64_t c = 0; c < weight.columns; ++c)
+        row[c] += b * (*theta)[addition.a.offset + r * weight.columns + c];
+    }
+    float* const w = &(*theta)[weight.offset + (addition.first_row + i) * weight.columns];
+    for (int64_t c = 0; c < weight.columns; ++c) w[c] = static_cast<float>(w[c] + addition.scale * row[c]);
+  }
+}
+
+// PEFT's name for what the model is for; null where it has none.
+nlohmann::ordered_json PeftTask(HeadType head) {
+  switch (head) {
+    case HEAD_TYPE_CLASS:
+    case HEAD_TYPE_NUMBER:
+    case HEAD_TYPE_LABELS:
+      return "SEQ_CLS";
+    case HEAD_TYPE_TOKEN_CLASSES:
+      return "TOKEN_CLS";
+    case HEAD_TYPE_SPAN:
+      return "QUESTION_ANS";
+    case HEAD_TYPE_NEXT_TOKEN:
+      return "CAUSAL_LM";
+    default:
+      return nullptr;
+  }
+}
+
+// The modules of the head, which are trained and saved whole: "classifier".
+std::vector<std::string> HeadModules(const Parameters& parameters) {
+  std::vector<std::string> modules;
+  for (const ParameterInfo& info : parameters.infos) {
+    if (info.offset() < parameters.head_begin) continue;
+    const std::string module = info.name().substr(0, info.name().rfind('.'));
+    if (std::find(modules.begin(), modules.end(), module) == modules.end()) modules.push_back(module);
+  }
+  return modules;
+}
+
+std::string AdapterConfig(const ModelConfig& config, const Parameters& parameters, const std::string& base) {
+  const std::vector<std::string> modules = HeadModules(parameters);
+  nlohmann::ordered_json json = {{"peft_type", "LORA"},
+                                 {"task_type", PeftTask(config.head)},
+                                 {"base_model_name_or_path", base},
+                                 {"r", config.lora.rank},
+                                 {"lora_alpha", config.lora.alpha},
+                                 {"lora_dropout", config.lora.dropout},
+                                 {"target_modules", config.lora.targets},
+                                 {"bias", "none"},
+                                 {"fan_in_fan_out", false},
+                                 {"inference_mode", true},
+                                 {"init_lora_weights", true}};
+  json["fan_in_fan_out"] = std::any_of(parameters.infos.begin(), parameters.infos.end(),
+                                       [](const ParameterInfo& info) { return info.transposed(); });
+  json["modules_to_save"] =
+      modules.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(modules);
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+LoraConfig LoraOf(const LoraSpec& spec) {
+  return {spec.rank(), spec.alpha(), spec.dropout(), {spec.targets().begin(), spec.targets().end()}};
+}
+
+absl::Status CheckLoraTargets(const ModelConfig& config) {
+  const Parameters parameters = MakeParameters(config);
+  for (const std::string& target : config.lora.targets) {
+    if (HasTarget(parameters, target)) continue;
+    return absl::InvalidArgumentError(absl::StrCat("lora.targets: the model's layers have no linear map '",
+                                                   ToQuoted(target), "'; they have ",
+                                                   absl::StrJoin(MapsOf(parameters), ", ")));
+  }
+  return absl::OkStatus();
+}
+
+ModelConfig WithoutLora(const ModelConfig& config) {
+  ModelConfig without = config;
+  without.lora = LoraConfig();
+  return without;
+}
+
+std::vector<float> MergeLora(const ModelConfig& config, absl::Span<const float> theta) {
+  const Recipe recipe = MakeRecipe(config);
+  SHOAL_CHECK(theta.size() == recipe.parameters.size);
+  std::vector<float> merged(theta.begin(), theta.end());
+  for (const LinearSpec& linear : LinearsOf(recipe)) {
+    for (const LowRankSpec& addition : linear.low_rank) AddProduct(linear.weight, addition, &merged);
+  }
+  std::vector<float> kept;
+  for (const ParameterInfo& info : recipe.parameters.infos) {
+    if (info.added()) continue;
+    const auto begin = merged.begin() + static_cast<int64_t>(info.offset());
+    kept.insert(kept.end(), begin, begin + static_cast<int64_t>(ElementsOf(info)));
+  }
+  return kept;
+}
+
+absl::Status WriteAdapter(Env* env, const std::string& folder, const ModelConfig& config,
+                          absl::Span<const float> theta, const std::string& base) {
+  const Parameters parameters = MakeParameters(config);
+  SHOAL_CHECK(config.lora.rank > 0 && theta.size() == parameters.size);
+  SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
+  SHOAL_RETURN_IF_ERROR(
+      env->WriteFileAtomic(JoinPath(folder, kAdapterConfigFile), AdapterConfig(config, parameters, base)));
+  std::vector<SafetensorsEntry> entries;
+  std::vector<absl::Span<const float>> values;
+  for (const ParameterInfo& info : parameters.infos) {
+    if (!info.added() && info.offset() < parameters.head_begin) continue;
+    entries.push_back({absl::StrCat(kAdapterPrefix, info.name()),
+                       SafetensorsType::kF32,
+                       {info.shape().begin(), info.shape().end()},
+                       0});
+    values.push_back(theta.subspan(info.offset(), ElementsOf(info)));
+  }
+  const std::string path = JoinPath(folder, kAdapterWeightsFile), unfinished = path + ".tmp";
+  SHOAL_ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                         SafetensorsWriter::Create(env, unfinished, std::move(entries), {{"format", "pt"}}));
+  for (absl::Span<const float> tensor : values) SHOAL_RETURN_IF_ERROR(writer.Append(tensor));
+  SHOAL_RETURN_IF_ERROR(writer.Finish().status());
+  SHOAL_RETURN_IF_ERROR(env->Rename(unfinished, path));
+  return env->SyncDir(folder);
+}
+
+}  // namespace shoal::model

@@ -1,0 +1,141 @@
+#include "model/trained_parameters.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status.h"
+
+namespace shoal::model {
+namespace {
+
+uint64_t ElementsOf(const ParameterInfo& info) {
+  return std::accumulate(info.shape().begin(), info.shape().end(), uint64_t{1}, std::multiplies<uint64_t>());
+}
+
+}  // namespace
+
+TrainedParameters::TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains)
+    : whole_size_(parameters.size) {
+  SHOAL_CHECK(trains.size() == parameters.infos.size());
+  group_sizes_.resize(parameters.group_sizes.size());
+  size_t group = 0;
+  for (size_t i = 0; i < trains.size(); ++i) {
+    const ParameterInfo& info = parameters.infos[i];
+    while (group + 1 < group_sizes_.size() && parameters.group_begins[group + 1] <= info.offset()) ++group;
+    if (!trains[i]) continue;
+    const uint64_t size = ElementsOf(info);
+    infos_.push_back(info);
+    infos_.back().set_offset(size_);
+    Range* const last = ranges_.empty() ? nullptr : &ranges_.back();
+    if (last != nullptr && last->group == static_cast<int>(group) &&
+        last->whole + last->size == info.offset()) {
+      last->size += size;
+    } else {
+      ranges_.push_back({info.offset(), size_, size, static_cast<int>(group)});
+    }
+    group_sizes_[group] += size;
+    size_ += size;
+  }
+  SHOAL_CHECK(!ranges_.empty());
+}
+
+absl::StatusOr<TrainedParameters> TrainedParameters::OfPlan(const Parameters& parameters,
+                                                            const JobPlan& plan) {
+  std::vector<bool> trains(parameters.infos.size());
+  int next = 0;
+  for (size_t i = 0; i < trains.size() && next < plan.parameters_size(); ++i) {
+    trains[i] = parameters.infos[i].name() == plan.parameters(next).name();
+    if (trains[i]) ++next;
+  }
+  if (next < plan.parameters_size() || next == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the plan's parameters are not those of its model: it has no ",
+        next < plan.parameters_size() ? plan.parameters(next).name() : std::string("parameters")));
+  }
+  TrainedParameters trained(parameters, trains);
+  if (!std::equal(trained.group_sizes_.begin(), trained.group_sizes_.end(), plan.group_sizes().begin(),
+                  plan.group_sizes().end())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the plan's parameter groups are not those of its model: expected ",
+        absl::StrJoin(trained.group_sizes_, " "), ", got ", absl::StrJoin(plan.group_sizes(), " ")));
+  }
+  return trained;
+}
+
+bool TrainedParameters::Holds(uint64_t offset, uint64_t size) const {
+  // The first range that ends after `offset`.
+  const auto range = std::upper_bound(
+      ranges_.begin(), ranges_.end(), offset,
+      [](uint64_t element, const Range& candidate) { return element < candidate.whole + candidate.size; });
+  return range != ranges_.end() && range->whole < offset + size;
+}
+
+void TrainedParameters::Join(int group, const float* trained, float* theta) const {
+  for (const Range& range : ranges_) {
+    if (range.group == group) std::copy_n(trained + range.trained, range.size, theta + range.whole);
+  }
+}
+
+void TrainedParameters::Extract(int group, const float* theta, float* trained) const {
+  for (const Range& range : ranges_) {
+    if (range.group == group) std::copy_n(theta + range.whole, range.size, trained + range.trained);
+  }
+}
+
+std::vector<float> TrainedParameters::Trained(absl::Span<const float> theta) const {
+  SHOAL_CHECK(theta.size() == whole_size_);
+  std::vector<float> trained(size_);
+  for (const Range& range : ranges_)
+    std::copy_n(theta.begin() + range.whole, range.size,
+                trained.begin() + static_cast<int64_t>(range.trained));
+  return trained;
+}
+
+std::vector<float> TrainedParameters::Frozen(absl::Span<const float> theta) const {
+  SHOAL_CHECK(theta.size() == whole_size_);
+  std::vector<float> frozen;
+  frozen.reserve(frozen_size());
+  uint64_t next = 0;
+  for (const Range& range : ranges_) {
+    frozen.insert(frozen.end(), theta.begin() + next, theta.begin() + range.whole);
+    next = range.whole + range.size;
+  }
+  frozen.insert(frozen.end(), theta.begin() + next, theta.end());
+  return frozen;
+}
+
+absl::StatusOr<std::vector<float>> TrainedParameters::Whole(absl::Span<const float> trained,
+                                                            absl::Span<const float> frozen) const {
+  if (trained.size() != size_ || frozen.size() != frozen_size()) {
+    return absl::InvalidArgumentError(absl::StrCat("got ", trained.size(), " trained and ", frozen.size(),
+                                                   " frozen parameters, expected ", size_, " and ",
+                                                   frozen_size()));
+  }
+  std::vector<float> theta;
+  theta.reserve(whole_size_);
+  uint64_t used = 0;  // of `frozen`
+  for (const Range& range : ranges_) {
+    const uint64_t gap = range.whole - theta.size();
+    theta.insert(theta.end(), frozen.begin() + used, frozen.begin() + used + gap);
+    used += gap;
+    theta.insert(theta.end(), trained.begin() + range.trained, trained.begin() + range.trained + range.size);
+  }
+  theta.insert(theta.end(), frozen.begin() + used, frozen.end());
+  return theta;
+}
+
+std::string BytesOf(absl::Span<const float> parameters) {
+  return {reinterpret_cast<const char*>(parameters.data()), parameters.size() * sizeof(float)};
+}
+
+std::vector<float> FloatsOf(absl::string_view bytes) {
+  std::vector<float> parameters(bytes.size() / sizeof(float));
+  std::memcpy(parameters.data(), bytes.data(), parameters.size() * sizeof(float));
+  return parameters;
+}
+
+}  // namespace shoal::model

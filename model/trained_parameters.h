@@ -1,0 +1,70 @@
+// Which parameters of a model a job trains. The others are frozen: they keep the values that they start with,
+// are part of no checkpoint, and never travel between workers and servers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "model/parameters.h"
+#include "proto/scheduler.pb.h"
+
+namespace shoal::model {
+
+// Two flat orders of the same model: θ has all parameters; trained θ has those that train, in the order of θ,
+// and in the same groups, which may be empty. Immutable; any thread.
+class TrainedParameters {
+ public:
+  // `trains`: for each of parameters.infos.
+  TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains);
+
+  // From a plan's parameters, which are all or some of the model's, in their order. Errors: INVALID_ARGUMENT
+  // for others, and for groups of other sizes.
+  static absl::StatusOr<TrainedParameters> OfPlan(const Parameters& parameters, const JobPlan& plan);
+
+  // As a plan has them: with their offsets in trained θ.
+  const std::vector<ParameterInfo>& infos() const { return infos_; }
+  const std::vector<uint64_t>& group_sizes() const { return group_sizes_; }  // in trained θ
+  uint64_t size() const { return size_; }                                    // of trained θ
+  uint64_t frozen_size() const { return whole_size_ - size_; }
+  bool all() const { return frozen_size() == 0; }
+  // The lowest group of which a parameter trains.
+  int first_group() const { return ranges_.front().group; }
+  // Whether any of these elements of θ trains.
+  bool Holds(uint64_t offset, uint64_t size) const;
+
+  // Copies a group's trained elements from trained θ into θ, or back.
+  void Join(int group, const float* trained, float* theta) const;
+  void Extract(int group, const float* theta, float* trained) const;
+
+  // The frozen elements of θ, in order, or the trained ones.
+  std::vector<float> Frozen(absl::Span<const float> theta) const;
+  std::vector<float> Trained(absl::Span<const float> theta) const;
+  // θ from both. Errors: INVALID_ARGUMENT that gives the sizes, where they are not these.
+  absl::StatusOr<std::vector<float>> Whole(absl::Span<const float> trained,
+                                           absl::Span<const float> frozen) const;
+
+ private:
+  // Consecutive trained elements of one group.
+  struct Range {
+    uint64_t whole = 0;    // where they begin in θ
+    uint64_t trained = 0;  // and in trained θ
+    uint64_t size = 0;
+    int group = 0;
+  };
+
+  std::vector<ParameterInfo> infos_;
+  std::vector<uint64_t> group_sizes_;
+  std::vector<Range> ranges_;  // ascending, not empty
+  uint64_t size_ = 0;
+  uint64_t whole_size_ = 0;
+};
+
+// Parameters as the bytes of an artifact (float32), and back.
+std::string BytesOf(absl::Span<const float> parameters);
+std::vector<float> FloatsOf(absl::string_view bytes);
+
+}  // namespace shoal::model

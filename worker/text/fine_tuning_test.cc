@@ -1,0 +1,265 @@
+// What a job trains of the model that it starts from, and with which loss.
+#include <cmath>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "catch2/catch.hpp"
+#include "common/job/job_spec.h"
+#include "common/storage/file.h"
+#include "kernels/cpu/cpu_device.h"
+#include "model/model_config.h"
+#include "model/parameters.h"
+#include "model/trained_parameters.h"
+#include "worker/text/class_weights.h"
+#include "worker/text/text_program.h"
+#include "worker/text/trained_choice.h"
+#include "worker/text/workshop.h"
+
+namespace shoal::worker {
+namespace {
+
+using Catch::Matchers::Contains;
+
+// With a model of two layers in the folder "model".
+class TuningWorkshop : public Workshop {
+ public:
+  TuningWorkshop() {
+    JobSpec job = Job();
+    job.mutable_model()->set_layers(2);
+    Export(Derived(job), "model");
+  }
+};
+
+std::vector<std::string> NamesOf(const JobPlan& plan) {
+  std::vector<std::string> names;
+  for (const ParameterInfo& info : plan.parameters()) names.push_back(info.name());
+  return names;
+}
+
+model::Parameters ParametersOf(const JobPlan& plan) {
+  const auto config = model::ParseModelConfig(plan.model_config());
+  REQUIRE(config.ok());
+  return model::MakeParameters(*config);
+}
+
+uint64_t Elements(const JobPlan& plan) {
+  return std::accumulate(plan.group_sizes().begin(), plan.group_sizes().end(), uint64_t{0});
+}
+
+TEST_CASE("Of a job that freezes parts of its model only the others are in the plan") {
+  const TuningWorkshop workshop;
+  JobSpec job = workshop.JobFrom("model");
+  const DerivedJob whole = workshop.Derived(job);
+  CHECK(whole.artifacts.count("frozen") == 0);
+  job.mutable_train()->add_freeze("embeddings");
+  job.mutable_train()->add_freeze("layer 0");
+  const DerivedJob derived = workshop.Derived(job);
+  for (const std::string& name : NamesOf(derived.plan)) {
+    CHECK_FALSE(absl::StrContains(name, "embeddings"));
+    CHECK_FALSE(absl::StrContains(name, "layer.0."));
+  }
+  REQUIRE(derived.plan.group_sizes_size() == 4);
+  CHECK(derived.plan.group_sizes(0) == 0);
+  CHECK(derived.plan.group_sizes(1) == 0);
+  CHECK(derived.plan.group_sizes(2) == whole.plan.group_sizes(2));
+  CHECK(derived.plan.group_sizes(3) == whole.plan.group_sizes(3));
+  CHECK(derived.artifacts.at("weights").size() == Elements(derived.plan) * sizeof(float));
+  CHECK(derived.artifacts.at("frozen").size() ==
+        (Elements(whole.plan) - Elements(derived.plan)) * sizeof(float));
+  CHECK(derived.plan.parameters(0).init().kind() == Initializer::ARTIFACT);
+  CHECK_THAT(derived.plan.notes(1), Contains("trained: ") && Contains("of 41 tensors"));
+
+  job.mutable_train()->set_freeze(1, "layers 1-2");
+  CHECK_THAT(std::string(workshop.Derive(job).status().message()),
+             Contains("train.freeze[1]: 'layers 1-2': the model has layers 0-1"));
+  job.mutable_train()->set_freeze(1, "layers");
+  CHECK(Elements(workshop.Derived(job).plan) == whole.plan.group_sizes(3));
+}
+
+TEST_CASE("With frozen weights the biases are trained, and the head") {
+  const TuningWorkshop workshop;
+  JobSpec job = workshop.JobFrom("model");
+  job.mutable_train()->add_freeze("weights");
+  const DerivedJob derived = workshop.Derived(job);
+  int weights = 0;
+  for (const std::string& name : NamesOf(derived.plan)) {
+    const bool of_head = absl::StrContains(name, "pooler") || absl::StrContains(name, "classifier");
+    CHECK((of_head || absl::EndsWith(name, ".bias")));
+    weights += absl::EndsWith(name, ".weight") ? 1 : 0;
+  }
+  CHECK(weights == 2);
+}
+
+JobSpec LoraJob(const Workshop& workshop) {
+  JobSpec job = workshop.JobFrom("model");
+  job.mutable_lora()->set_rank(2);
+  job.mutable_lora()->add_targets("query");
+  job.mutable_lora()->add_targets("output.dense");
+  return job;
+}
+
+TEST_CASE("Of a job with low-rank additions these and the head are in the plan") {
+  const TuningWorkshop workshop;
+  JobSpec job = LoraJob(workshop);
+  const DerivedJob derived = workshop.Derived(job);
+  int additions = 0;
+  for (const ParameterInfo& info : derived.plan.parameters()) {
+    const bool added = absl::StrContains(info.name(), "lora_");
+    CHECK(
+        (added || absl::StrContains(info.name(), "pooler") || absl::StrContains(info.name(), "classifier")));
+    CHECK(info.added() == added);
+    additions += added ? 1 : 0;
+    // B starts at 0, so that the model starts as it is.
+    if (absl::StrContains(info.name(), "lora_B")) CHECK(info.init().kind() == Initializer::ZEROS);
+    if (absl::StrContains(info.name(), "lora_A")) CHECK(info.init().kind() == Initializer::NORMAL);
+  }
+  CHECK(additions == 2 * 3 * 2);  // of two layers query, attention.output.dense and output.dense: A and B
+  CHECK_THAT(derived.plan.notes(0), Contains(": 41 of 41 tensors of the model"));
+  job.mutable_lora()->add_targets("keys");
+  CHECK_THAT(std::string(workshop.Derive(job).status().message()),
+             Contains("no linear map 'keys'") && Contains("attention.self.key"));
+}
+
+TEST_CASE("Rates fall from the head down, and the head may have one of its own") {
+  const TuningWorkshop workshop;
+  JobSpec job = workshop.JobFrom("model");
+  job.mutable_optimizer()->set_learning_rate(1e-3);
+  CHECK(workshop.Derived(job).plan.parameters(0).rate_factor() == 0);
+  job.mutable_optimizer()->set_layer_decay(0.5);
+  job.mutable_optimizer()->set_head_learning_rate(3e-3);
+  std::map<std::string, double> factors;
+  const DerivedJob derived = workshop.Derived(job);
+  for (const ParameterInfo& info : derived.plan.parameters()) factors[info.name()] = info.rate_factor();
+  CHECK(factors.at("classifier.weight") == Approx(3));
+  CHECK(factors.at("bert.encoder.layer.1.output.dense.weight") == 0.5);
+  CHECK(factors.at("bert.encoder.layer.0.output.dense.weight") == 0.25);
+  CHECK(factors.at("bert.embeddings.word_embeddings.weight") == 0.125);
+}
+
+TEST_CASE("Weights of labels have mean 1 over the training examples") {
+  const std::vector<int32_t> classes = {0, 0, 0, 1, -1, 0};
+  LossSpec spec;
+  CHECK(ClassWeights(spec, {"a", "b"}, classes)->empty());
+  spec.add_class_weights("balanced");
+  CHECK(*ClassWeights(spec, {"a", "b"}, classes) == std::vector<float>{0.625f, 2.5f});
+  CHECK(ClassWeights(spec, {"a", "b", "c"}, classes)->at(2) == 0);
+  spec.set_class_weights(0, "b=4");
+  CHECK(*ClassWeights(spec, {"a", "b"}, classes) == std::vector<float>{0.625f, 2.5f});
+  spec.set_class_weights(0, "c=4");
+  CHECK_THAT(std::string(ClassWeights(spec, {"a", "b"}, classes).status().message()),
+             Contains("loss.class_weights[0]: 'c' is not a label"));
+  spec.set_class_weights(0, "a=0");
+  spec.add_class_weights("b=0");
+  CHECK_THAT(std::string(ClassWeights(spec, {"a", "b"}, classes).status().message()), Contains("weight 0"));
+  spec.set_class_weights(1, "a=1");
+  CHECK_THAT(std::string(ClassWeights(spec, {"a", "b"}, classes).status().message()),
+             Contains("loss.class_weights[1]: 'a' is named twice"));
+}
+
+// The program of a derived job.
+class Run {
+ public:
+  Run(Workshop* workshop, JobSpec spec) : derived(workshop->Derived(spec)) {
+    CompleteJob(&spec);
+    std::map<std::string, std::string> files;
+    for (const auto& [name, bytes] : derived.artifacts) {
+      workshop->Write(name, bytes);
+      files[name] = workshop->dir() / name;
+    }
+    auto device = kernels::CpuDevice::Create({});
+    REQUIRE(device.ok());
+    device_ = *std::move(device);
+    auto program = TextProgramBuilder(PosixEnv(), device_.get()).Build(spec, derived.plan, files, NoProgress);
+    INFO(program.status());
+    REQUIRE(program.ok());
+    program_ = *std::move(program);
+  }
+
+  // Of slot 0 in round 0.
+  std::vector<float> Gradient(const std::vector<float>& theta) {
+    std::vector<float> gradient(theta.size(), std::nanf(""));
+    SlotTask task;
+    task.theta = theta.data();
+    task.gradient = gradient.data();
+    task.wait_group = [](int) { return true; };
+    task.set_stats = [this](const ContributionStats& stats) { loss = stats.loss(); };
+    task.group_final = [](int) {};
+    REQUIRE(program_->RunSlot(task).ok());
+    return gradient;
+  }
+
+  const DerivedJob derived;
+  double loss = 0;  // of the last gradient
+
+ private:
+  std::unique_ptr<kernels::Device> device_;
+  std::unique_ptr<Program> program_;
+};
+
+TEST_CASE("A program with frozen parts computes the gradient of the others as without") {
+  TuningWorkshop workshop;
+  JobSpec job = workshop.JobFrom("model");
+  job.mutable_model()->set_dropout(0);
+  Run whole(&workshop, job);
+  const std::vector<float> theta = model::FloatsOf(whole.derived.artifacts.at("weights"));
+  const std::vector<float> gradient = whole.Gradient(theta);
+  job.mutable_train()->add_freeze("embeddings");
+  job.mutable_train()->add_freeze("layers 0-0");
+  Run part(&workshop, job);
+  const auto trained = model::TrainedParameters::OfPlan(ParametersOf(whole.derived.plan), part.derived.plan);
+  REQUIRE(trained.ok());
+  CHECK(part.Gradient(trained->Trained(theta)) == trained->Trained(gradient));
+  CHECK(part.loss == whole.loss);
+}
+
+TEST_CASE("A program with low-rank additions starts as the model that they are for") {
+  TuningWorkshop workshop;
+  JobSpec plain = workshop.JobFrom("model"), job = LoraJob(workshop);
+  plain.mutable_model()->set_dropout(0);
+  job.mutable_model()->set_dropout(0);
+  Run whole(&workshop, plain), run(&workshop, job);
+  whole.Gradient(model::FloatsOf(whole.derived.artifacts.at("weights")));
+  // A with any values, B 0.
+  std::vector<float> theta = model::FloatsOf(run.derived.artifacts.at("weights"));
+  for (const ParameterInfo& info : run.derived.plan.parameters()) {
+    if (!absl::StrContains(info.name(), "lora_A")) continue;
+    std::fill_n(theta.begin() + static_cast<int64_t>(info.offset()), info.shape(0) * info.shape(1), 0.5f);
+  }
+  const std::vector<float> gradient = run.Gradient(theta);
+  CHECK(run.loss == Approx(whole.loss).epsilon(1e-6));
+  for (const ParameterInfo& info : run.derived.plan.parameters()) {
+    if (!absl::StrContains(info.name(), "lora_")) continue;
+    double squares = 0;
+    for (uint64_t i = 0; i < info.shape(0) * info.shape(1); ++i)
+      squares += std::pow(gradient[info.offset() + i], 2);
+    CHECK((squares > 0) == absl::StrContains(info.name(), "lora_B"));  // as B is 0, A has none yet
+  }
+}
+
+TEST_CASE("The options of a loss reach the program") {
+  Workshop workshop;
+  JobSpec job = workshop.Job();
+  job.mutable_model()->set_dropout(0);
+  const auto run = [&](const JobSpec& spec) {
+    Run program(&workshop, spec);
+    std::vector<float> theta(Elements(program.derived.plan));
+    kernels::FillNormal(DeriveKey(1, "test"), 0, 0, 0.5f, absl::MakeSpan(theta));
+    program.Gradient(theta);
+    return program.loss;
+  };
+  const double plain = run(job);
+  JobSpec smooth = job, focal = job, weighted = job;
+  smooth.mutable_loss()->set_label_smoothing(0.2);
+  focal.mutable_loss()->set_focusing(2);
+  weighted.mutable_loss()->add_class_weights("1=0");
+  CHECK(run(smooth) != plain);
+  CHECK(run(focal) < plain);
+  CHECK(run(weighted) != plain);
+}
+
+}  // namespace
+}  // namespace shoal::worker
