@@ -21,6 +21,7 @@ struct HeadInfo {
   const char* problem_type = "";
   LossKind loss = LossKind::kCrossEntropy;
   TargetKind target = TargetKind::kClass;  // of its batches (model/batch.h)
+  const char* peft_task = "";              // what PEFT calls it; empty: it has no name for it
   LabelCount labels = LabelCount::kOneOrMore;
 };
 

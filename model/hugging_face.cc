@@ -1,8 +1,6 @@
 #include "model/hugging_face.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -11,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "common/base/parameter_info.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "nlohmann/json.hpp"
@@ -33,14 +32,6 @@ std::string ModernName(absl::string_view name) {
 
 std::string ShapeText(absl::Span<const uint64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ","), "]");
-}
-
-uint64_t ElementsOf(const ParameterInfo& info) {
-  return std::accumulate(info.shape().begin(), info.shape().end(), uint64_t{1}, std::multiplies<uint64_t>());
-}
-
-bool OfHead(const Parameters& parameters, const ParameterInfo& info) {
-  return info.offset() >= parameters.head_begin;
 }
 
 // The shape in a file.
@@ -74,14 +65,14 @@ absl::Status AppendParameters(const Parameters& parameters, absl::Span<const flo
 
 // What of the head a folder's bare model has too, as its names tell: BERT's pooler.
 bool OfPretrainedHead(const Parameters& parameters, const ParameterInfo& info) {
-  return OfHead(parameters, info) && absl::StartsWith(info.name(), parameters.root);
+  return parameters.OfHead(info) && absl::StartsWith(info.name(), parameters.root);
 }
 
 // The head starts anew, except for what was pretrained.
 void DropHead(const Parameters& parameters, std::string why, LoadedWeights* loaded) {
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     const ParameterInfo& info = parameters.infos[i];
-    if (!OfHead(parameters, info) || OfPretrainedHead(parameters, info)) continue;
+    if (!parameters.OfHead(info) || OfPretrainedHead(parameters, info)) continue;
     loaded->found[i] = false;
     const auto begin = loaded->theta.begin() + static_cast<int64_t>(info.offset());
     std::fill(begin, begin + static_cast<int64_t>(ElementsOf(info)), 0.0f);
@@ -116,7 +107,7 @@ absl::Status SettleHead(const Parameters& parameters, LoadedWeights* loaded) {
   bool whole_head = true;
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     if (loaded->found[i] || parameters.infos[i].added()) continue;
-    if (OfHead(parameters, parameters.infos[i])) {
+    if (parameters.OfHead(parameters.infos[i])) {
       whole_head = false;
     } else {
       missing.push_back(parameters.infos[i].name());
@@ -144,7 +135,7 @@ absl::StatusOr<LoadedWeights> Load(const WeightTensors& weights, const Parameter
     const auto found = tensors.find(BareName(parameters, info.name()));
     if (found == tensors.end()) continue;
     const auto& [file, entry] = *found->second;
-    if (entry->shape != ShapeOf(info) && OfHead(parameters, info)) continue;  // of another head
+    if (entry->shape != ShapeOf(info) && parameters.OfHead(info)) continue;  // of another head
     SHOAL_ASSIGN_OR_RETURN(const std::vector<float> values, ReadParameter(*file, *entry, info));
     std::copy(values.begin(), values.end(), loaded.theta.begin() + static_cast<int64_t>(info.offset()));
     loaded.found[i] = true;
@@ -210,7 +201,7 @@ absl::StatusOr<LoadedWeights> ReadWeights(Env* env, const std::string& folder, c
 
 void MatchHead(const ModelConfig* of, const ModelConfig& config, const Parameters& parameters,
                LoadedWeights* loaded) {
-  const bool has_head = !parameters.infos.empty() && OfHead(parameters, parameters.infos.back());
+  const bool has_head = !parameters.infos.empty() && parameters.OfHead(parameters.infos.back());
   if (!has_head || !loaded->head.empty()) return;
   if (of == nullptr || of->head != config.head)
     return DropHead(parameters, "the folder's model predicts something else", loaded);

@@ -1,8 +1,6 @@
 #include "model/lora.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
 #include <set>
 #include <utility>
 #include <variant>
@@ -13,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/base/parameter_info.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "common/storage/safetensors.h"
@@ -25,10 +24,6 @@ namespace {
 
 // What precedes each tensor's name in PEFT's file.
 constexpr char kAdapterPrefix[] = "base_model.model.";
-
-uint64_t ElementsOf(const ParameterInfo& info) {
-  return std::accumulate(info.shape().begin(), info.shape().end(), uint64_t{1}, std::multiplies<uint64_t>());
-}
 
 bool IsNumber(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
@@ -93,53 +88,54 @@ void AddProduct(const MatrixParameter& weight, const LowRankSpec& addition, std:
   }
 }
 
-// PEFT's name for what the model is for; null where it has none.
-nlohmann::ordered_json PeftTask(HeadType head) {
-  switch (head) {
-    case HEAD_TYPE_CLASS:
-    case HEAD_TYPE_NUMBER:
-    case HEAD_TYPE_LABELS:
-      return "SEQ_CLS";
-    case HEAD_TYPE_TOKEN_CLASSES:
-      return "TOKEN_CLS";
-    case HEAD_TYPE_SPAN:
-      return "QUESTION_ANS";
-    case HEAD_TYPE_NEXT_TOKEN:
-      return "CAUSAL_LM";
-    default:
-      return nullptr;
-  }
+// What `name` is in: "classifier" of "classifier.weight".
+std::string ModuleOf(const std::string& name) { return name.substr(0, name.rfind('.')); }
+
+// The outermost module that is the head's alone: PEFT takes no module inside of another that it saves.
+std::string OuterModule(const Parameters& parameters, absl::string_view name) {
+  const size_t begin = absl::StartsWith(name, parameters.root) ? parameters.root.size() : 0;
+  return std::string(name.substr(0, name.find('.', begin)));
 }
 
-// The modules of the head, which are trained and saved whole: "classifier".
-std::vector<std::string> HeadModules(const Parameters& parameters) {
-  std::vector<std::string> modules;
+// The maps that have additions, and the modules that are trained as a whole.
+struct Modules {
+  std::vector<std::string> targets, saved;
+};
+
+Modules ModulesOf(const Parameters& parameters) {
+  Modules modules;
+  const auto add = [](const std::string& module, std::vector<std::string>* to) {
+    if (std::find(to->begin(), to->end(), module) == to->end()) to->push_back(module);
+  };
   for (const ParameterInfo& info : parameters.infos) {
-    if (info.offset() < parameters.head_begin) continue;
-    const std::string module = info.name().substr(0, info.name().rfind('.'));
-    if (std::find(modules.begin(), modules.end(), module) == modules.end()) modules.push_back(module);
+    if (info.added()) {
+      add(ModuleOf(ModuleOf(info.name())), &modules.targets);
+    } else if (parameters.OfHead(info)) {
+      add(OuterModule(parameters, info.name()), &modules.saved);
+    }
   }
   return modules;
 }
 
 std::string AdapterConfig(const ModelConfig& config, const Parameters& parameters, const std::string& base) {
-  const std::vector<std::string> modules = HeadModules(parameters);
-  nlohmann::ordered_json json = {{"peft_type", "LORA"},
-                                 {"task_type", PeftTask(config.head)},
-                                 {"base_model_name_or_path", base},
-                                 {"r", config.lora.rank},
-                                 {"lora_alpha", config.lora.alpha},
-                                 {"lora_dropout", config.lora.dropout},
-                                 {"target_modules", config.lora.targets},
-                                 {"bias", "none"},
-                                 {"fan_in_fan_out", false},
-                                 {"inference_mode", true},
-                                 {"init_lora_weights", true}};
-  json["fan_in_fan_out"] = std::any_of(parameters.infos.begin(), parameters.infos.end(),
-                                       [](const ParameterInfo& info) { return info.transposed(); });
-  json["modules_to_save"] =
-      modules.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(modules);
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  using Json = nlohmann::ordered_json;
+  const Modules modules = ModulesOf(parameters);
+  const std::string task = HeadOf(config.head).peft_task;
+  const bool transposed = std::any_of(parameters.infos.begin(), parameters.infos.end(),
+                                      [](const ParameterInfo& info) { return info.transposed(); });
+  const Json json = {{"peft_type", "LORA"},
+                     {"task_type", task.empty() ? Json(nullptr) : Json(task)},
+                     {"base_model_name_or_path", base},
+                     {"r", config.lora.rank},
+                     {"lora_alpha", config.lora.alpha},
+                     {"lora_dropout", config.lora.dropout},
+                     {"target_modules", modules.targets},
+                     {"modules_to_save", modules.saved.empty() ? Json(nullptr) : Json(modules.saved)},
+                     {"bias", "none"},
+                     {"fan_in_fan_out", transposed},
+                     {"inference_mode", true},
+                     {"init_lora_weights", true}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -185,13 +181,16 @@ absl::Status WriteAdapter(Env* env, const std::string& folder, const ModelConfig
                           absl::Span<const float> theta, const std::string& base) {
   const Parameters parameters = MakeParameters(config);
   SHOAL_CHECK(config.lora.rank > 0 && theta.size() == parameters.size);
+  // It would have to save the output, which is the embedding.
+  if (config.head == HEAD_TYPE_MASKED_TOKEN)
+    return absl::UnimplementedError("PEFT has no adapters of models for hidden tokens");
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(folder, kAdapterConfigFile), AdapterConfig(config, parameters, base)));
   std::vector<SafetensorsEntry> entries;
   std::vector<absl::Span<const float>> values;
   for (const ParameterInfo& info : parameters.infos) {
-    if (!info.added() && info.offset() < parameters.head_begin) continue;
+    if (!info.added() && !parameters.OfHead(info)) continue;
     entries.push_back({absl::StrCat(kAdapterPrefix, info.name()),
                        SafetensorsType::kF32,
                        {info.shape().begin(), info.shape().end()},

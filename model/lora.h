@@ -31,8 +31,8 @@ ModelConfig WithoutLora(const ModelConfig& config);
 std::vector<float> MergeLora(const ModelConfig& config, absl::Span<const float> theta);
 
 // Writes the additions and the head to `folder` in PEFT's layout, which PeftModel.from_pretrained puts on top
-// of the model that they were made for. `base`: where that model is, for the file. The config must have
-// additions.
+// of the model that they were made for. `base`: what that model is called, for the file. The config must have
+// additions. Errors: UNIMPLEMENTED for a model that predicts hidden tokens; those of the Env.
 absl::Status WriteAdapter(Env* env, const std::string& folder, const ModelConfig& config,
                           absl::Span<const float> theta, const std::string& base);
 

@@ -68,7 +68,7 @@ enum class Purpose {
   kEvaluation,  // only: a layer's memory is reused by the next one
 };
 
-// What a job changes in training. Must outlive the model.
+// What a job changes in training. What it points to must outlive the model.
 struct TrainingOptions {
   const TrainedParameters* trained = nullptr;  // null: all
   const LossOptions* loss = nullptr;           // null: none

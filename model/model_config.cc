@@ -123,6 +123,7 @@ absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse us
 // Fields that `transformers` does not know but keeps.
 constexpr char kTaskField[] = "shoal_task";
 constexpr char kLoraField[] = "shoal_lora";
+constexpr char kThresholdField[] = "shoal_threshold";
 
 // As PEFT names them.
 Json LoraJson(const LoraConfig& lora) {
@@ -158,11 +159,25 @@ absl::StatusOr<LoraConfig> ReadLora(const ParsedJson& json) {
   return lora;
 }
 
+absl::StatusOr<double> ReadThreshold(const ParsedJson& json) {
+  const ParsedJson* const field = FindField(json, kThresholdField);
+  if (field == nullptr) return 0.0;
+  const double threshold = field->is_number() ? field->get<double>() : -1;
+  if (threshold >= 0 && threshold <= 1) return threshold;
+  return InvalidConfig(absl::StrCat("\"", kThresholdField, "\": expected a number from 0 to 1"));
+}
+
 absl::Status CheckLora(const LoraConfig& lora) {
   if (lora.rank == 0) return absl::OkStatus();
-  if (!(lora.rank > 0 && lora.rank <= kLargestRank && lora.alpha > 0 && lora.alpha < 1e6 &&
-        lora.dropout >= 0 && lora.dropout < 1 && !lora.targets.empty()))
-    return InvalidConfig("a low-rank addition has a rank, alpha, dropout or targets that can't be");
+  const std::tuple<bool, const char*, double> limits[] = {
+      {lora.rank > 0 && lora.rank <= kLargestRank, "rank", static_cast<double>(lora.rank)},
+      {lora.alpha > 0 && lora.alpha < 1e6, "alpha", lora.alpha},
+      {lora.dropout >= 0 && lora.dropout < 1, "dropout", lora.dropout},
+      {!lora.targets.empty(), "number of targets", 0},
+  };
+  for (const auto& [fits, name, value] : limits) {
+    if (!fits) return InvalidConfig(absl::StrCat("the ", name, " of the low-rank additions is ", value));
+  }
   return absl::OkStatus();
 }
 
@@ -203,6 +218,8 @@ void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> la
   config->embedding_dropout_prob = spec.dropout();
   config->hidden_dropout_prob = spec.dropout();
   config->attention_probs_dropout_prob = spec.attention_dropout();
+  config->threshold = 0;
+  config->lora = LoraConfig();
 }
 
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use) {
@@ -219,6 +236,7 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use
   SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, use, &config));
   SHOAL_ASSIGN_OR_RETURN(config.task, ReadString(json, kTaskField, ""));
   SHOAL_ASSIGN_OR_RETURN(config.lora, ReadLora(json));
+  SHOAL_ASSIGN_OR_RETURN(config.threshold, ReadThreshold(json));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   return config;
 }
@@ -243,6 +261,7 @@ std::string PrintModelConfig(const ModelConfig& config) {
   WriteLabels(config, &json);
   if (family->write_rest != nullptr) family->write_rest(config, &json);
   if (!config.task.empty()) json[kTaskField] = config.task;
+  if (config.threshold > 0) json[kThresholdField] = config.threshold;
   if (config.lora.rank > 0) json[kLoraField] = LoraJson(config.lora);
   json["torch_dtype"] = "float32";
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -46,7 +46,8 @@ struct ModelConfig {
   double hidden_dropout_prob = 0.1;
   double attention_probs_dropout_prob = 0.1;
   std::vector<std::string> labels;  // columns of the logits; as many as the head needs (model/heads.h)
-  std::string task;  // the word of the job's task, where the head is that of another one too; or empty
+  std::string task;      // the word of the job's task, where the head is that of another one too; or empty
+  double threshold = 0;  // of the task's predictions (tasks/task.h); 0: none
   LoraConfig lora;
 
   // Whether a token sees only those before it; depends on the family.
@@ -65,7 +66,8 @@ struct VocabularyInfo {
 ModelConfig ConfigFromSpec(const ModelSpec& spec, HeadType head, const VocabularyInfo& vocabulary,
                            std::vector<std::string> labels);
 
-// Replaces what a job may change in a model that it starts from: dropout, head and labels.
+// Replaces what a job may change in a model that it starts from: dropout, head and labels, and what belongs
+// to them.
 void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> labels, ModelConfig* config);
 
 // What becomes of the head that a config.json names.

@@ -1,6 +1,7 @@
 // Where the parameters of a model are in flat θ.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -33,6 +34,14 @@ struct Parameters {
   uint64_t size = 0;                   // elements of θ
   uint64_t head_begin = 0;             // from here on they are the head's, which a job may replace
   std::string root;                    // prefix of names, which a bare model (without a head) lacks: "bert."
+
+  int layers() const { return static_cast<int>(group_sizes.size()) - 2; }
+  // The group of an element of θ.
+  int GroupOf(uint64_t offset) const {
+    const auto next = std::upper_bound(group_begins.begin(), group_begins.end(), offset);
+    return static_cast<int>(next - group_begins.begin()) - 1;
+  }
+  bool OfHead(const ParameterInfo& info) const { return info.offset() >= head_begin; }
 };
 
 // Pure. Weights start normally distributed, biases at 0, norms at 1 and 0 (details in model/families). Weight

@@ -2,31 +2,23 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
-#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/parameter_info.h"
 #include "common/base/status.h"
 
 namespace shoal::model {
-namespace {
-
-uint64_t ElementsOf(const ParameterInfo& info) {
-  return std::accumulate(info.shape().begin(), info.shape().end(), uint64_t{1}, std::multiplies<uint64_t>());
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TrainedParameters::TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains)
     : whole_size_(parameters.size) {
   SHOAL_CHECK(trains.size() == parameters.infos.size());
   group_sizes_.resize(parameters.group_sizes.size());
-  size_t group = 0;
   for (size_t i = 0; i < trains.size(); ++i) {
     const ParameterInfo& info = parameters.infos[i];
-    while (group + 1 < group_sizes_.size() && parameters.group_begins[group + 1] <= info.offset()) ++group;
     if (!trains[i]) continue;
+    const int group = parameters.GroupOf(info.offset());
     const uint64_t size = ElementsOf(info);
     infos_.push_back(info);
     infos_.back().set_offset(size_);
@@ -35,7 +27,7 @@ TrainedParameters::TrainedParameters(const Parameters& parameters, const std::ve
         last->whole + last->size == info.offset()) {
       last->size += size;
     } else {
-      ranges_.push_back({info.offset(), size_, size, static_cast<int>(group)});
+      ranges_.push_back({info.offset(), size_, size, group});
     }
     group_sizes_[group] += size;
     size_ += size;
@@ -66,7 +58,7 @@ absl::StatusOr<TrainedParameters> TrainedParameters::OfPlan(const Parameters& pa
   return trained;
 }
 
-bool TrainedParameters::Holds(uint64_t offset, uint64_t size) const {
+bool TrainedParameters::AnyTrains(uint64_t offset, uint64_t size) const {
   // The first range that ends after `offset`.
   const auto range = std::upper_bound(
       ranges_.begin(), ranges_.end(), offset,
@@ -74,37 +66,37 @@ bool TrainedParameters::Holds(uint64_t offset, uint64_t size) const {
   return range != ranges_.end() && range->whole < offset + size;
 }
 
-void TrainedParameters::Join(int group, const float* trained, float* theta) const {
+void TrainedParameters::Join(int group, const float* trained, float* whole) const {
   for (const Range& range : ranges_) {
-    if (range.group == group) std::copy_n(trained + range.trained, range.size, theta + range.whole);
+    if (range.group == group) std::copy_n(trained + range.trained, range.size, whole + range.whole);
   }
 }
 
-void TrainedParameters::Extract(int group, const float* theta, float* trained) const {
+void TrainedParameters::Extract(int group, const float* whole, float* trained) const {
   for (const Range& range : ranges_) {
-    if (range.group == group) std::copy_n(theta + range.whole, range.size, trained + range.trained);
+    if (range.group == group) std::copy_n(whole + range.whole, range.size, trained + range.trained);
   }
 }
 
-std::vector<float> TrainedParameters::Trained(absl::Span<const float> theta) const {
-  SHOAL_CHECK(theta.size() == whole_size_);
+std::vector<float> TrainedParameters::Trained(absl::Span<const float> whole) const {
+  SHOAL_CHECK(whole.size() == whole_size_);
   std::vector<float> trained(size_);
   for (const Range& range : ranges_)
-    std::copy_n(theta.begin() + range.whole, range.size,
+    std::copy_n(whole.begin() + range.whole, range.size,
                 trained.begin() + static_cast<int64_t>(range.trained));
   return trained;
 }
 
-std::vector<float> TrainedParameters::Frozen(absl::Span<const float> theta) const {
-  SHOAL_CHECK(theta.size() == whole_size_);
+std::vector<float> TrainedParameters::Frozen(absl::Span<const float> whole) const {
+  SHOAL_CHECK(whole.size() == whole_size_);
   std::vector<float> frozen;
   frozen.reserve(frozen_size());
   uint64_t next = 0;
   for (const Range& range : ranges_) {
-    frozen.insert(frozen.end(), theta.begin() + next, theta.begin() + range.whole);
+    frozen.insert(frozen.end(), whole.begin() + next, whole.begin() + range.whole);
     next = range.whole + range.size;
   }
-  frozen.insert(frozen.end(), theta.begin() + next, theta.end());
+  frozen.insert(frozen.end(), whole.begin() + next, whole.end());
   return frozen;
 }
 
@@ -134,7 +126,7 @@ std::string BytesOf(absl::Span<const float> parameters) {
 
 std::vector<float> FloatsOf(absl::string_view bytes) {
   std::vector<float> parameters(bytes.size() / sizeof(float));
-  std::memcpy(parameters.data(), bytes.data(), parameters.size() * sizeof(float));
+  if (!parameters.empty()) std::memcpy(parameters.data(), bytes.data(), parameters.size() * sizeof(float));
   return parameters;
 }
 

@@ -1,5 +1,6 @@
 // Which parameters of a model a job trains. The others are frozen: they keep the values that they start with,
-// are part of no checkpoint, and never travel between workers and servers.
+// are part of no checkpoint, and never travel between workers and servers. So what the rest of the system
+// calls θ are those that a job trains.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@
 
 namespace shoal::model {
 
-// Two flat orders of the same model: θ has all parameters; trained θ has those that train, in the order of θ,
-// and in the same groups, which may be empty. Immutable; any thread.
+// Two flat orders: that of the whole model, which model.h calls θ, and that of the trained parameters alone,
+// in the same order and in the same groups, some of which may be empty. Immutable; any thread.
 class TrainedParameters {
  public:
   // `trains`: for each of parameters.infos.
@@ -25,33 +26,33 @@ class TrainedParameters {
   // for others, and for groups of other sizes.
   static absl::StatusOr<TrainedParameters> OfPlan(const Parameters& parameters, const JobPlan& plan);
 
-  // As a plan has them: with their offsets in trained θ.
+  // As a plan has them: with their offsets among the trained ones.
   const std::vector<ParameterInfo>& infos() const { return infos_; }
-  const std::vector<uint64_t>& group_sizes() const { return group_sizes_; }  // in trained θ
-  uint64_t size() const { return size_; }                                    // of trained θ
+  const std::vector<uint64_t>& group_sizes() const { return group_sizes_; }  // of trained elements
+  uint64_t size() const { return size_; }
   uint64_t frozen_size() const { return whole_size_ - size_; }
-  bool all() const { return frozen_size() == 0; }
+  bool all_train() const { return frozen_size() == 0; }
   // The lowest group of which a parameter trains.
   int first_group() const { return ranges_.front().group; }
-  // Whether any of these elements of θ trains.
-  bool Holds(uint64_t offset, uint64_t size) const;
+  // Whether any of these elements of the whole model trains.
+  bool AnyTrains(uint64_t offset, uint64_t size) const;
 
-  // Copies a group's trained elements from trained θ into θ, or back.
-  void Join(int group, const float* trained, float* theta) const;
-  void Extract(int group, const float* theta, float* trained) const;
+  // Copies a group's trained elements into the whole model, or from it.
+  void Join(int group, const float* trained, float* whole) const;
+  void Extract(int group, const float* whole, float* trained) const;
 
-  // The frozen elements of θ, in order, or the trained ones.
-  std::vector<float> Frozen(absl::Span<const float> theta) const;
-  std::vector<float> Trained(absl::Span<const float> theta) const;
-  // θ from both. Errors: INVALID_ARGUMENT that gives the sizes, where they are not these.
+  // The trained elements of a whole model, or the frozen ones.
+  std::vector<float> Trained(absl::Span<const float> whole) const;
+  std::vector<float> Frozen(absl::Span<const float> whole) const;
+  // The whole model from both. Errors: INVALID_ARGUMENT that gives the sizes, where they are not these.
   absl::StatusOr<std::vector<float>> Whole(absl::Span<const float> trained,
                                            absl::Span<const float> frozen) const;
 
  private:
   // Consecutive trained elements of one group.
   struct Range {
-    uint64_t whole = 0;    // where they begin in θ
-    uint64_t trained = 0;  // and in trained θ
+    uint64_t whole = 0;    // where they begin in the whole model
+    uint64_t trained = 0;  // and among the trained ones
     uint64_t size = 0;
     int group = 0;
   };
@@ -63,7 +64,7 @@ class TrainedParameters {
   uint64_t whole_size_ = 0;
 };
 
-// Parameters as the bytes of an artifact (float32), and back.
+// Parameters as the bytes of an artifact (float32), and back; what does not fill a float is left out.
 std::string BytesOf(absl::Span<const float> parameters);
 std::vector<float> FloatsOf(absl::string_view bytes);
 

@@ -22,17 +22,26 @@ JobPlan PlanWithArtifacts(const std::string& of) {
 TEST_CASE(
     "Artifacts that no job needs are deleted when the next one's turn comes, but not those that an export "
     "needs") {
+  const bool has_checkpoint = GENERATE(true, false);
   Harness h;
-  const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
+  const uint64_t server = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Submit();
   CHECK(h.kept_artifacts().empty());
   h.Prepared(w, /*derived=*/true, PlanWithArtifacts("a-"));
+  h.Prepared(server);
+  h.Installed(server, 1);
+  if (has_checkpoint) {
+    h.Reached(server, 0, 5);
+    h.Written(server, 0, 5);
+    h.CommitLast();
+  }
   h.Submit(Spec(), "second");
   h.Restart();
   CHECK(h.kept_artifacts() == std::set<std::string>{"a-dataset", "a-frozen", "a-tokenizer"});
   REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
   h.Take();
-  CHECK(h.kept_artifacts() == std::set<std::string>{"a-frozen", "a-tokenizer"});
+  CHECK(h.kept_artifacts() ==
+        (has_checkpoint ? std::set<std::string>{"a-frozen", "a-tokenizer"} : std::set<std::string>()));
 }
 
 TEST_CASE(

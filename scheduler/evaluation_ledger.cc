@@ -91,10 +91,19 @@ EvaluationRecord EvaluationLedger::Summarize(const Target& target) {
   slots_.clear();
   evaluated_.reset();
   const JobSpec& spec = job_.spec();
-  tasks::Conclude(spec.task(), record.mutable_statistics());
+  tasks::Conclude(spec.task(), ThresholdFor(record), record.mutable_statistics());
   record.set_loss(tasks::MeanLoss(record.statistics()));
   record.set_metric(tasks::MetricValue(spec.task(), spec.evaluation().metric(), record.statistics()));
   return record;
+}
+
+std::optional<double> EvaluationLedger::ThresholdFor(const EvaluationRecord& record) const {
+  if (record.set() == EVALUATION_SET_VALIDATION) return std::nullopt;
+  for (const EvaluationRecord& other : evaluations_) {
+    if (other.set() == EVALUATION_SET_VALIDATION && other.version() == record.version())
+      return tasks::ThresholdOf(job_.spec().task(), other.statistics());
+  }
+  return std::nullopt;
 }
 
 EvaluationLedger::Verdict EvaluationLedger::Judge(absl::Time now, const Target& target) {

@@ -67,6 +67,8 @@ class EvaluationLedger {
   bool IsOutOfPatience() const;
   // Combines all slots, then forgets them.
   EvaluationRecord Summarize(const Target& target);
+  // Chosen on the validation examples with the same version; none for those themselves.
+  std::optional<double> ThresholdFor(const EvaluationRecord& record) const;
   void Append(EvaluationRecord record);
 
   const JobContext context_;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/base/wire.h"
 #include "common/protocol/same_message.h"
 #include "common/protocol/view_key.h"
 #include "scheduler/job_run.h"
@@ -102,6 +103,8 @@ Job JobRun::Describe(bool full) const {
   job.set_ended_unix_ms(ended_unix_ms_);
   job.set_version((ended() ? completion_.last() : rollout_.LowestVersion()).value());
   job.set_rounds(definition.plan().rounds());
+  for (uint64_t size : definition.plan().group_sizes()) job.set_parameters(job.parameters() + size);
+  job.set_bytes_per_round(2 * EncodedBytes(definition.spec().train().wire(), job.parameters()));
   job.set_loss(metrics_.last().loss());
   job.set_examples_per_second(metrics_.last().examples_per_second());
   for (const EvaluationRecord& evaluation : evaluations_.all()) {

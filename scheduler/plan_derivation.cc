@@ -262,9 +262,10 @@ std::vector<NodeId> PlanDerivation::Debtors() const {
 
 // ---- artifacts ----
 
-void PlanDerivation::AddNeededArtifacts(bool ended, std::set<std::string>* sha256) const {
+void PlanDerivation::AddNeededArtifacts(bool ended, bool has_checkpoint,
+                                        std::set<std::string>* sha256) const {
   for (const Artifact& artifact : job_->plan().artifacts()) {
-    if (!ended || IsForExport(artifact.name())) sha256->insert(artifact.sha256());
+    if (!ended || (has_checkpoint && IsForExport(artifact.name()))) sha256->insert(artifact.sha256());
   }
 }
 

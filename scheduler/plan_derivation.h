@@ -70,8 +70,9 @@ class PlanDerivation {
   std::vector<NodeId> Debtors() const;
   // Whether an artifact is lost that a worker, present or yet to join, may still derive.
   bool ExpectsArtifact() const;
-  // Adds the plan's artifacts; for a job that has ended, only those that export needs.
-  void AddNeededArtifacts(bool ended, std::set<std::string>* sha256) const;
+  // Adds the plan's artifacts; for a job that has ended only those that an export needs, and none if it left
+  // nothing to export.
+  void AddNeededArtifacts(bool ended, bool has_checkpoint, std::set<std::string>* sha256) const;
 
  private:
   struct Worker {

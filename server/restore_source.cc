@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/parameter_info.h"
 #include "common/base/philox.h"
 #include "common/base/status.h"
-#include "common/job/job_plan_check.h"
 #include "common/protocol/shard_map.h"
 #include "common/storage/checkpoint.h"
 #include "kernels/init.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/parameter_info.h"
 #include "common/base/status.h"
 #include "common/job/artifact_names.h"
 #include "common/job/job_plan_check.h"

@@ -55,12 +55,12 @@ TEST_CASE("A block is cut where weight decay or the learning rate changes") {
     info.add_shape(size);
     info.set_offset(plan.parameters_size() == 1 ? 0 : plan.group_sizes(0));
     info.set_decay(decay);
-    info.set_rate_factor(rate_factor);
+    if (rate_factor != 1 || decay) info.set_rate_factor(rate_factor);  // unset: 1
     if (plan.group_sizes().empty()) plan.add_group_sizes(0);
     plan.set_group_sizes(0, plan.group_sizes(0) + size);
   };
-  add(10, true, 0);
-  add(20, true, 1);  // as 0
+  add(10, true, 1);
+  add(20, true, 1);
   add(30, false, 1);
   add(40, false, 0.5);
   const auto job = MakeShardConfig(JobId(1), Spec(0), plan);
@@ -71,7 +71,10 @@ TEST_CASE("A block is cut where weight decay or the learning rate changes") {
   CHECK((ranges[0].begin == 0 && ranges[0].end == 30 && ranges[0].decay && ranges[0].rate_factor == 1));
   CHECK((ranges[1].begin == 30 && ranges[1].end == 60 && !ranges[1].decay && ranges[1].rate_factor == 1));
   CHECK((ranges[2].begin == 60 && ranges[2].end == 100 && !ranges[2].decay && ranges[2].rate_factor == 0.5));
-  for (double bad : {-1.0, std::nan(""), 1e300}) {
+  plan.add_class_weights(-1);
+  CHECK(absl::IsInvalidArgument(MakeShardConfig(JobId(1), Spec(0), plan).status()));
+  plan.clear_class_weights();
+  for (double bad : {-1.0, 0.0, std::nan(""), 1e300}) {
     plan.mutable_parameters(0)->set_rate_factor(bad);
     CHECK(absl::IsInvalidArgument(MakeShardConfig(JobId(1), Spec(0), plan).status()));
   }

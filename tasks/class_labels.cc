@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/portable_math.h"
 
 namespace shoal::tasks {
 
@@ -37,6 +38,13 @@ std::vector<float> Softmax(absl::Span<const float> logits) {
 
 int LargestLogit(absl::Span<const float> logits) {
   return static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+double LargestProbability(absl::Span<const float> logits) {
+  const double largest = logits[LargestLogit(logits)];
+  double sum = 0;
+  for (float logit : logits) sum += PortableExp(logit - largest);
+  return 1 / sum;
 }
 
 }  // namespace shoal::tasks

@@ -115,7 +115,7 @@ absl::StatusOr<Classifier::OfText> Classifier::Predict(absl::string_view text,
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));
   const std::vector<float> logits = LogitsOf(part);
   SHOAL_RETURN_IF_ERROR(CheckFinite(logits));
-  Prediction prediction = task_->Predict({example, part, config_.labels, logits, encoder});
+  Prediction prediction = task_->Predict({example, part, config_.labels, logits, encoder, config_.threshold});
   return OfText{example.text, example.pair, std::move(prediction), part.cut > 0};
 }
 
@@ -134,13 +134,15 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
     SHOAL_RETURN_IF_ERROR(CheckFinite(logits));
     CountBatch(*task_, config_.labels, batch, buffer_.notes(), logits, loss, &statistics);
   }
-  task_->Conclude(&statistics);
+  task_->Conclude(config_.threshold > 0 ? std::optional<double>(config_.threshold) : std::nullopt,
+                  &statistics);
   return statistics;
 }
 
 absl::Status ExportModel(Env* env, const std::string& folder, const TrainedModel& trained) {
   const JobPlan& plan = trained.plan;
-  SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ParseModelConfig(plan.model_config()));
+  SHOAL_ASSIGN_OR_RETURN(model::ModelConfig config, model::ParseModelConfig(plan.model_config()));
+  config.threshold = trained.threshold;
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> loaded,
                          model::LoadTokenizer(trained.tokenizer));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, WholeTheta(config, trained));
@@ -161,7 +163,13 @@ absl::Status ExportAdapter(Env* env, const std::string& folder, const TrainedMod
                          model::ParseModelConfig(trained.plan.model_config()));
   if (config.lora.rank == 0)
     return absl::InvalidArgumentError("the job trained no low-rank additions: its job file has no 'lora'");
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, WholeTheta(config, trained));
+  SHOAL_ASSIGN_OR_RETURN(const model::TrainedParameters parameters,
+                         model::TrainedParameters::OfPlan(model::MakeParameters(config), trained.plan));
+  // Of the frozen parameters none is written.
+  SHOAL_ASSIGN_OR_RETURN(
+      const std::vector<float> theta,
+      Annotate(parameters.Whole(trained.theta, std::vector<float>(parameters.frozen_size())),
+               "the checkpoint"));
   return model::WriteAdapter(env, folder, config, theta, base);
 }
 

@@ -72,6 +72,7 @@ struct TrainedModel {
   absl::string_view tokenizer;
   absl::string_view frozen;
   absl::Span<const float> theta;
+  double threshold = 0;  // Task::ThresholdOf its validation; 0: none
 };
 
 // Writes a folder that `transformers` and Classifier can load; low-rank additions become part of the maps
@@ -79,8 +80,8 @@ struct TrainedModel {
 // has; those of the Env.
 absl::Status ExportModel(Env* env, const std::string& folder, const TrainedModel& trained);
 
-// Writes the low-rank additions and the head alone, in PEFT's layout. `base`: the folder of the model that
-// they were made for. Errors: as above; INVALID_ARGUMENT when the model has none.
+// Writes the low-rank additions and the head alone, in PEFT's layout. `base`: what the model that they were
+// made for is called. Errors: as above; INVALID_ARGUMENT when the model has none.
 absl::Status ExportAdapter(Env* env, const std::string& folder, const TrainedModel& trained,
                            const std::string& base);
 

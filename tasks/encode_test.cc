@@ -22,6 +22,7 @@ TEST_CASE("A language model's examples are consecutive windows of each text") {
   REQUIRE(part.ok());
   CHECK(part->tokens == std::vector<int32_t>{'a', 'b', 'c', 'd', 'e', 'f', 255, 256});
   CHECK(part->offsets == std::vector<uint64_t>{0, 3, 6, 8});  // 256 alone would predict nothing
+  CHECK(part->notes == std::vector<std::string>{"6 7", "", "1 2"});
   CHECK(part->classes.empty());
   CHECK(part->targets.empty());
 }

@@ -56,7 +56,7 @@ bool HasTargets(const EncodedPart& part, TargetKind kind, uint64_t labels) {
     const uint64_t classes_of = kind == TargetKind::kHiddenTokens ? part.tokens.size()
                                 : kind == TargetKind::kSpan       ? kSpanClasses
                                                                   : labels;
-    return label < 0 ? HasTokenClasses(kind) : static_cast<uint64_t>(label) < classes_of;
+    return label < 0 || static_cast<uint64_t>(label) < classes_of;
   });
 }
 

@@ -128,6 +128,11 @@ TEST_CASE("Loss and perplexity of a language model are per predicted token") {
   CHECK(all.examples() == 2);
   CHECK(MeanLoss(all) == 3);
   CHECK(MetricValue(TASK_CAUSAL_LANGUAGE_MODELLING, METRIC_PERPLEXITY, all) == Approx(std::exp(3.0)));
+  CHECK(std::isnan(MetricValue(TASK_CAUSAL_LANGUAGE_MODELLING, METRIC_BITS_PER_BYTE, all)));
+  all.add_confusion(100);  // bytes
+  all.add_confusion(25);   // tokens
+  CHECK(MetricValue(TASK_CAUSAL_LANGUAGE_MODELLING, METRIC_BITS_PER_BYTE, all) ==
+        Approx(3.0 / std::log(2.0) / 4));
 }
 
 }  // namespace

@@ -310,7 +310,7 @@ class QuestionAnsweringTask final : public Task {
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_F1, METRIC_EXACT_MATCH}; }
 
-  void Conclude(EvaluationStatistics* statistics) const override {
+  void Conclude(std::optional<double>, EvaluationStatistics* statistics) const override {
     double exact = 0, f1 = 0, questions = 0;
     const std::map<uint64_t, ScoredResult> best = BestResults(*statistics);
     for (auto result = best.begin(); result != best.end();) {

@@ -189,7 +189,7 @@ EvaluationStatistics Count(const EncodedPart& part, const std::vector<std::vecto
     QuestionTask().Count(outcome, &one);
     AddStatistics(one, &statistics);
   }
-  QuestionTask().Conclude(&statistics);
+  QuestionTask().Conclude(std::nullopt, &statistics);
   return statistics;
 }
 

@@ -9,13 +9,14 @@ namespace shoal::tasks {
 
 // Each is in its own file.
 const Task &TextClassification(), &TextRegression(), &MultilabelClassification(), &CausalLanguageModelling(),
-    &TokenClassification(), &MaskedLanguageModelling(), &QuestionAnswering(), &RelationExtraction();
+    &TokenClassification(), &MaskedLanguageModelling(), &QuestionAnswering(), &RelationExtraction(),
+    &IntentClassification();
 
 absl::Span<const Task* const> Tasks() {
-  static const Task* const kTasks[] = {&TextClassification(),       &TextRegression(),
-                                       &MultilabelClassification(), &CausalLanguageModelling(),
-                                       &TokenClassification(),      &MaskedLanguageModelling(),
-                                       &QuestionAnswering(),        &RelationExtraction()};
+  static const Task* const kTasks[] = {
+      &TextClassification(),      &TextRegression(),      &MultilabelClassification(),
+      &CausalLanguageModelling(), &TokenClassification(), &MaskedLanguageModelling(),
+      &QuestionAnswering(),       &RelationExtraction(),  &IntentClassification()};
   return kTasks;
 }
 
@@ -39,8 +40,13 @@ const Task& TaskOf(HeadType head) {
   return **found;
 }
 
-void Conclude(TaskType type, EvaluationStatistics* statistics) {
-  if (const Task* const task = FindTask(type)) task->Conclude(statistics);
+void Conclude(TaskType type, std::optional<double> threshold, EvaluationStatistics* statistics) {
+  if (const Task* const task = FindTask(type)) task->Conclude(threshold, statistics);
+}
+
+std::optional<double> ThresholdOf(TaskType type, const EvaluationStatistics& statistics) {
+  const Task* const task = FindTask(type);
+  return task == nullptr ? std::nullopt : task->ThresholdOf(statistics);
 }
 
 double MetricValue(TaskType type, Metric metric, const EvaluationStatistics& statistics) {

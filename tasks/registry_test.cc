@@ -62,15 +62,19 @@ EvaluationStatistics Counted(const Task& task) {
   Outcome outcome;
   outcome.labels = *labels;
   outcome.offsets = offsets;
+  // One of two intents is out of scope.
+  if (task.type() == TASK_INTENT_CLASSIFICATION) part.classes.back() = -1;
   outcome.classes = part.classes;
   outcome.targets = part.targets;
-  outcome.notes = part.notes;
+  // Of a language model, which predicts nothing of a single token: the bytes and tokens of each text.
+  const std::vector<std::string> of_texts = {"7 2", "7 2"};
+  outcome.notes = task.target_kind() == TargetKind::kNone ? of_texts : part.notes;
   outcome.logits = logits;
   outcome.loss = 0.5;
   outcome.loss_rows = 2;
   EvaluationStatistics statistics;
   task.Count(outcome, &statistics);
-  task.Conclude(&statistics);
+  task.Conclude(std::nullopt, &statistics);
   return statistics;
 }
 

@@ -33,9 +33,11 @@ absl::Status SingleLabelTask::AppendTargets(const EncodedExample& example, const
 void SingleLabelTask::CountOwn(const Outcome& outcome, EvaluationStatistics* statistics) const {
   const auto labels = static_cast<int64_t>(outcome.labels.size());
   std::vector<LabelPair> pairs;
-  for (int64_t example = 0; example < outcome.examples(); ++example)
+  for (int64_t example = 0; example < outcome.examples(); ++example) {
+    if (outcome.classes[example] < 0) continue;  // none of this task's, but the data may come from elsewhere
     pairs.push_back(
         {outcome.classes[example], LargestLogit(outcome.logits.subspan(example * labels, labels))});
+  }
   CountPredictions(pairs, outcome.labels, statistics);
 }
 

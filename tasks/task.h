@@ -74,6 +74,7 @@ struct PredictionInput {
   absl::Span<const std::string> labels;  // [L]
   absl::Span<const float> logits;  // [R,columns] of all examples of `part`, L columns if there are labels
   const TextEncoder& encoder;
+  double threshold = 0;  // Task::ThresholdOf the model's validation; 0: none
 };
 
 // A model's output for a batch.   B: examples, N: tokens, L: labels
@@ -131,13 +132,24 @@ class Task : public LabelReader {
   // Adds a batch to `statistics`. Only the task and tasks/statistics.h interpret them.
   void Count(const Outcome& outcome, EvaluationStatistics* statistics) const;
   // Once, when the statistics of all examples are added up: before MetricValue and ReportLabels. Makes sums
-  // of what is known only of all parts together.
-  virtual void Conclude(EvaluationStatistics* /*statistics*/) const {}
+  // of what is known only of all parts together. `threshold`: that of the validation examples (ThresholdOf),
+  // for others; none for themselves, or if there are none.
+  virtual void Conclude(std::optional<double> /*threshold*/, EvaluationStatistics* /*statistics*/) const {}
+  // What the task chose to tell predictions from none by, in concluded statistics; or none.
+  virtual std::optional<double> ThresholdOf(const EvaluationStatistics& /*statistics*/) const {
+    return std::nullopt;
+  }
   // NaN where there is no value: without examples, for the correlation of a constant, for a metric that the
   // task does not have. METRIC_LOSS is the mean loss for every task.
   double MetricValue(Metric metric, const EvaluationStatistics& statistics) const;
   // The metrics that a report shows besides the loss, in this order.
   virtual std::vector<Metric> reported_metrics() const = 0;
+  // How often examples of each label (rows) were predicted to have each label (columns), row-major; empty
+  // when the statistics do not say.
+  virtual std::vector<uint64_t> ConfusionMatrix(size_t /*labels*/,
+                                                const EvaluationStatistics& /*statistics*/) const {
+    return {};
+  }
   // The report's table; empty when the task has none. `labels`: those of LabelsOf.
   virtual LabelTable ReportLabels(absl::Span<const std::string> /*labels*/,
                                   const EvaluationStatistics& /*statistics*/) const {

@@ -68,6 +68,12 @@ class TextClassificationTask final : public SingleLabelTask {
   TaskType type() const override { return TASK_TEXT_CLASSIFICATION; }
 
   std::vector<Metric> reported_metrics() const override { return {METRIC_ACCURACY, METRIC_MACRO_F1}; }
+  std::vector<uint64_t> ConfusionMatrix(size_t labels,
+                                        const EvaluationStatistics& statistics) const override {
+    const auto& cells = statistics.confusion();
+    if (static_cast<size_t>(cells.size()) != labels * labels) return {};
+    return {cells.begin(), cells.end()};
+  }
   LabelTable ReportLabels(absl::Span<const std::string> labels,
                           const EvaluationStatistics& statistics) const override {
     return {ReportsOf(CountsOf(statistics), labels), {}};

@@ -7,7 +7,7 @@ namespace shoal {
 // E: examples, N: their tokens, L: labels.
 enum class TargetKind {
   kNone,          // it predicts the example's own tokens
-  kClass,         // [E]: one of the labels
+  kClass,         // [E]: one of the labels; negative: none
   kTokenClasses,  // [N]: one of the labels for each token; negative: none for this token
   kHiddenTokens,  // [N]: in a batch what a hidden token was, in a data set the word of each token, since
                   // tokens are hidden anew in each round (tasks/masking.h); negative: it is not, or never,

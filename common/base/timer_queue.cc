@@ -5,7 +5,6 @@
 #include <new>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
@@ -20,10 +19,10 @@ constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
 void RunTask(const std::function<void()>& task) {
   try {
     task();
-  } catch (const std::bad_alloc& error) {
+  } catch (const std::bad_alloc&) {
+    // A text that needs no memory.
     WriteLog(LogLevel::kCritical,
-             absl::StrCat("Out of memory (", error.what(),
-                          "): exiting. Give the process more memory, or the job fewer slots"));
+             "Out of memory: exiting. Give the process more memory, or the job fewer slots");
     std::_Exit(1);
   }
 }

@@ -17,10 +17,12 @@ absl::StatusOr<FrozenPart> ParseFrozenPart(absl::string_view text) {
   if (text == "layers") return FrozenPart{FrozenPart::Kind::kLayers, 0, FrozenPart::kLastLayer};
   FrozenPart part = {FrozenPart::Kind::kLayers};
   absl::string_view numbers = text;
-  if (absl::ConsumePrefix(&numbers, "layers ") || absl::ConsumePrefix(&numbers, "layer ")) {
+  const bool one = absl::ConsumePrefix(&numbers, "layer ");
+  if (one || absl::ConsumePrefix(&numbers, "layers ")) {
     const std::vector<absl::string_view> ends = absl::StrSplit(numbers, '-');
-    if (ends.size() <= 2 && absl::SimpleAtoi(ends.front(), &part.first) &&
-        absl::SimpleAtoi(ends.back(), &part.last) && part.first <= part.last)
+    if (ends.size() == (one ? 1 : 2) && absl::SimpleAtoi(ends.front(), &part.first) &&
+        absl::SimpleAtoi(ends.back(), &part.last) && part.first <= part.last &&
+        part.last != FrozenPart::kLastLayer)
       return part;
   }
   return absl::InvalidArgumentError(

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/utf8.h"
+#include "common/job/class_weight.h"
 #include "common/job/data_files.h"
 #include "common/job/frozen_part.h"
 #include "common/job/job_scalar.h"
@@ -21,8 +22,6 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 63;  // fits a folder, a host name and a Kubernetes label
 constexpr double kSplitSlack = 1e-9;  // 0.9 + 0.05 + 0.05 is not 1 in binary
-constexpr double kMaxClassWeight = 1e6;
-constexpr char kBalanced[] = "balanced";
 
 class Problems {
  public:
@@ -186,6 +185,16 @@ void CheckFreeze(const JobSpec& job, Problems* problems) {
   }
 }
 
+void CheckRates(const OptimizerSpec& optimizer, Problems* problems) {
+  constexpr double kMost = 1e6;
+  problems->AddIf(optimizer.has_head_learning_rate() &&
+                      !(optimizer.head_learning_rate() <= kMost * optimizer.learning_rate() &&
+                        optimizer.learning_rate() <= kMost * optimizer.head_learning_rate()),
+                  "optimizer.head_learning_rate", "expected at most ", kMost,
+                  " times learning_rate, and at least the same part of it, got ",
+                  optimizer.head_learning_rate(), " and ", optimizer.learning_rate());
+}
+
 void CheckLoss(const JobSpec& job, Problems* problems) {
   problems->AddIf(job.has_loss() && !RuleOf(job.task()).chooses_label(), "loss", "has no effect with task ",
                   Word(job.task()), "; only with ",
@@ -193,17 +202,12 @@ void CheckLoss(const JobSpec& job, Problems* problems) {
   const LossSpec& loss = job.loss();
   problems->AddIf(loss.label_smoothing() > 0 && loss.focusing() > 0, "loss.focusing",
                   "can't be combined with 'label_smoothing'");
-  const std::vector<std::string> weights(loss.class_weights().begin(), loss.class_weights().end());
-  if (weights == std::vector<std::string>{kBalanced}) return;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    double weight = 0;
-    const size_t equals = weights[i].rfind('=');
-    const bool is_weight = equals != std::string::npos && equals > 0 &&
-                           absl::SimpleAtod(weights[i].substr(equals + 1), &weight) && weight >= 0 &&
-                           weight <= kMaxClassWeight;
-    problems->AddIf(!is_weight, absl::StrCat("loss.class_weights[", i, "]"), "expected ", kBalanced,
-                    " alone, or LABEL=WEIGHT with a number of at most ", kMaxClassWeight, ", got '",
-                    ToQuoted(weights[i]), "'");
+  const auto& weights = loss.class_weights();
+  if (weights.size() == 1 && weights[0] == kBalancedWeights) return;
+  for (int i = 0; i < weights.size(); ++i) {
+    const auto weight = ParseClassWeight(weights[i]);
+    problems->AddIf(!weight.ok(), absl::StrCat("loss.class_weights[", i, "]"),
+                    absl::string_view(weight.status().message()));
   }
 }
 
@@ -281,6 +285,11 @@ void CheckFamily(const ModelSpec& model, Problems* problems) {
 
 void CheckModel(const JobSpec& job, Problems* problems) {
   const ModelSpec& model = job.model();
+  problems->AddIf(RuleOf(job.task()).needs_vocabulary() &&
+                      job.tokenizer().type() == TOKENIZER_TYPE_SENTENCEPIECE && !job.tokenizer().has_path() &&
+                      !model.has_from(),
+                  "tokenizer.path", "is missing; expected a folder with a vocabulary, as task ",
+                  Word(job.task()), " makes none: what it would make loses white space");
   problems->AddIf(job.tokenizer().has_path() && job.tokenizer().has_vocab_size(), "tokenizer.vocab_size",
                   "has no effect with 'path': the size is that of the given vocabulary");
   problems->AddIf(job.tokenizer().lowercase() && (job.tokenizer().has_path() || model.has_from()),
@@ -368,6 +377,7 @@ std::vector<JobProblem> FindJobProblems(const JobSpec& job) {
   CheckData(job, &problems);
   CheckMasking(job, &problems);
   CheckFreeze(job, &problems);
+  CheckRates(job.optimizer(), &problems);
   CheckLoss(job, &problems);
   CheckModel(job, &problems);
   CheckTask(job, &problems);

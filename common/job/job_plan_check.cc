@@ -1,16 +1,16 @@
 #include "common/job/job_plan_check.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/parameter_info.h"
 #include "common/base/status.h"
 #include "common/job/job_spec.h"
 
 namespace shoal {
 namespace {
 
-// A θ of 4 TiB.
-constexpr uint64_t kMaxParameters = uint64_t{1} << 40;
 // Each becomes an event of the job.
 constexpr int kMaxNotes = 16;
 constexpr size_t kMaxNoteBytes = 4096;
@@ -21,6 +21,15 @@ absl::Status CheckNotes(const JobPlan& plan) {
   for (const std::string& note : plan.notes()) too_long |= note.size() > kMaxNoteBytes;
   return too_long ? absl::InvalidArgumentError("plan: too many notes, or a note that is too long")
                   : absl::OkStatus();
+}
+
+absl::Status CheckClassWeights(const JobPlan& plan) {
+  for (float weight : plan.class_weights()) {
+    if (!(weight >= 0 && std::isfinite(weight)))
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: a class weight of ", weight, "; expected at least 0"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckParameters(const JobPlan& plan) {
@@ -37,7 +46,8 @@ absl::Status CheckParameters(const JobPlan& plan) {
     }
     if (!(RateFactor(parameter) > 0 && RateFactor(parameter) < kMaxRateFactor)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("plan: parameter ", parameter.name(), " has a learning rate that can't be"));
+          absl::StrCat("plan: parameter ", parameter.name(), ": a learning rate times ",
+                       RateFactor(parameter), "; expected a factor above 0 and below ", kMaxRateFactor));
     }
     size += elements;
     if (size > kMaxParameters) return absl::InvalidArgumentError("plan: too many parameters");
@@ -55,21 +65,6 @@ absl::Status CheckParameters(const JobPlan& plan) {
 
 }  // namespace
 
-// A result above kMaxParameters means: too many to count.
-uint64_t ElementsOf(const ParameterInfo& parameter) {
-  uint64_t elements = 1;
-  for (uint64_t dimension : parameter.shape()) {
-    if (dimension == 0) return 0;
-    if (dimension > kMaxParameters / elements) return kMaxParameters + 1;
-    elements *= dimension;
-  }
-  return elements;
-}
-
-double RateFactor(const ParameterInfo& parameter) {
-  return parameter.rate_factor() == 0 ? 1 : parameter.rate_factor();
-}
-
 TrainingLength LengthOf(const JobPlan& plan) {
   return {plan.rounds(), std::max<uint64_t>(plan.rounds_per_epoch(), 1)};
 }
@@ -79,6 +74,7 @@ absl::Status CheckPlan(const JobSpec& spec, const JobPlan& plan) {
   if (spec.train().slots() == 0) return absl::InvalidArgumentError("spec: train.slots is 0");
   if (plan.rounds() == 0) return absl::InvalidArgumentError("plan: no rounds");
   SHOAL_RETURN_IF_ERROR(CheckNotes(plan));
+  SHOAL_RETURN_IF_ERROR(CheckClassWeights(plan));
   SHOAL_RETURN_IF_ERROR(CheckParameters(plan));
   return CheckLength(spec, LengthOf(plan));
 }

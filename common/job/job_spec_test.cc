@@ -188,7 +188,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
       {"name: expected a non-empty string", [](JobSpec* j) { j->set_name(""); }},
       {"task: expected one of text-classification, text-regression, multilabel-classification, "
        "causal-language-modelling, token-classification, masked-language-modelling, "
-       "question-answering, relation-extraction, got value number 77",
+       "question-answering, relation-extraction, intent-classification, got value number 77",
        [](JobSpec* j) { j->set_task(static_cast<TaskType>(77)); }},
       {"data.train_files: can't be combined with 'files'",
        [](JobSpec* j) { j->mutable_data()->add_train_files("t.tsv"); }},
@@ -227,6 +227,16 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_train()->add_freeze("layer 0");
          j->mutable_train()->add_freeze("layers 3-1");
        }},
+      {"train.freeze[0]: expected embeddings",
+       [](JobSpec* j) {
+         j->mutable_model()->set_from("folder");
+         j->mutable_train()->add_freeze("layer 4294967295");
+       }},
+      {"optimizer.head_learning_rate: expected at most 1e+06 times learning_rate",
+       [](JobSpec* j) {
+         j->mutable_optimizer()->set_learning_rate(1e-10);
+         j->mutable_optimizer()->set_head_learning_rate(1000);
+       }},
       {"train.freeze: has no effect with 'lora'",
        [](JobSpec* j) {
          j->mutable_model()->set_from("folder");
@@ -251,8 +261,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_loss()->set_label_smoothing(0.1);
          j->mutable_loss()->set_focusing(2);
        }},
-      {"loss.class_weights[1]: expected balanced alone, or LABEL=WEIGHT with a number of at most 1e+06, got "
-       "'balanced'",
+      {"loss.class_weights[1]: expected balanced alone, or LABEL=WEIGHT with a number from 0 to 1000000, "
+       "got 'balanced'",
        [](JobSpec* j) {
          j->mutable_loss()->add_class_weights("a=2");
          j->mutable_loss()->add_class_weights("balanced");

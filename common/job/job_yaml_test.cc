@@ -184,7 +184,8 @@ TEST_CASE("Several mistakes are reported together, in the order of the file") {
   CHECK(error ==
         "job.yaml:2: task: expected one of text-classification, text-regression, multilabel-classification, "
         "causal-language-modelling, token-classification, masked-language-modelling, question-answering, "
-        "relation-extraction, got "
+        "relation-extraction, "
+        "intent-classification, got "
         "'text-clasification'; did you mean "
         "'text-classification'?\n"
         "job.yaml:9: train.slots: expected a whole number from 1 to 4096, got 5000\n"

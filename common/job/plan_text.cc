@@ -20,7 +20,7 @@ std::string DigestOf(const JobPlan& plan) {
     for (uint64_t dimension : parameter.shape()) sha256.Add(absl::StrCat(dimension, "x"));
     sha256.Add(absl::StrFormat("@%d decay %d init %d %a;", parameter.offset(), parameter.decay(),
                                static_cast<int>(parameter.init().kind()), parameter.init().stddev()));
-    if (parameter.rate_factor() != 0) sha256.Add(absl::StrFormat("rate %a;", parameter.rate_factor()));
+    if (parameter.has_rate_factor()) sha256.Add(absl::StrFormat("rate %a;", parameter.rate_factor()));
   }
   for (uint64_t size : plan.group_sizes()) sha256.Add(absl::StrCat("group ", size, ";"));
   return sha256.HexDigest();
@@ -52,8 +52,10 @@ std::string PlanText(const JobPlan& plan) {
   }
   absl::StrAppend(&text, "model: SHA-256 ", Sha256Hex(plan.model_config()), "\n");
   absl::StrAppend(&text, "parameters: SHA-256 ", DigestOf(plan), "\n");
-  if (plan.class_weights_size() > 0)
-    absl::StrAppend(&text, "class_weights: ", absl::StrJoin(plan.class_weights(), " ", AppendExact), "\n");
+  if (plan.class_weights_size() > 0) {
+    absl::StrAppend(&text, "class_weights: SHA-256 ",
+                    Sha256Hex(absl::StrJoin(plan.class_weights(), " ", AppendExact)), "\n");
+  }
   absl::StrAppend(&text, "max_length: ", plan.max_length(), "\n");
   absl::StrAppend(&text, "rounds: ", plan.rounds(), "\nrounds_per_epoch: ", plan.rounds_per_epoch(), "\n");
   absl::StrAppend(&text, "numerics: ", YamlString(plan.numerics()), "\n");

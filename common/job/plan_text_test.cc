@@ -49,6 +49,8 @@ TEST_CASE("The text of a plan depends on everything that determines bits, but no
       [](JobPlan* plan) { plan->mutable_parameters(0)->mutable_shape()->SwapElements(0, 1); },
       [](JobPlan* plan) { plan->set_group_sizes(0, 4), plan->add_group_sizes(4); },
       [](JobPlan* plan) { plan->set_train_examples(99); },
+      [](JobPlan* plan) { plan->mutable_parameters(0)->set_rate_factor(0.5); },
+      [](JobPlan* plan) { plan->add_class_weights(2); },
       [](JobPlan* plan) { plan->set_rounds(21); },
       [](JobPlan* plan) { plan->set_rounds_per_epoch(11); },
       [](JobPlan* plan) { plan->set_max_length(3); },

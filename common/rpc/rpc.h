@@ -30,7 +30,7 @@ bool IsForeign(const grpc::Status& status);
 // The deadline is `timeout` from now. Every RPC gets one.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
 
-// gRPC's own messages go to spdlog instead of stderr, its errors as warnings: nothing else tells of those
+// gRPC's own messages go to the log instead of stderr, its errors as warnings: nothing else tells of those
 // that belong to no call, such as a port that accepts no more connections. Only those of a server that can't
 // be started are for debugging: StartServer's status says what failed. Once per process.
 void SendGrpcLogsToSpdlog();

@@ -38,7 +38,7 @@ struct Pass {
   int first_trained_group() const { return trained == nullptr ? 0 : trained->first_group(); }
   // Whether any of its elements is not frozen.
   bool Trains(const MatrixParameter& matrix) const {
-    return trained == nullptr || trained->Holds(matrix.offset, matrix.rows * matrix.columns);
+    return trained == nullptr || trained->AnyTrains(matrix.offset, matrix.rows * matrix.columns);
   }
 
   kernels::ConstTensor Value(const VectorParameter& vector) const {

@@ -4,7 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "model/tokenizer/portable_math.h"
+#include "common/base/portable_math.h"
 #include "model/tokenizer/sentencepiece_constants.h"
 #include "unicode/uscript.h"
 #include "unicode/utf8.h"

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "model/tokenizer/portable_math.h"
+#include "common/base/portable_math.h"
 
 namespace shoal::model {
 namespace {

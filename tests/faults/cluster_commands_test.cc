@@ -329,6 +329,22 @@ TEST_CASE("A model of relations learns, and its export says which task it is of"
   CHECK(predicted["predictions"][0]["label"] == "Product-Producer(e1,e2)");
 }
 
+TEST_CASE("A model of intents says what is out of its scope", "[cli]") {
+  const TestDir dir;
+  REQUIRE(TrainIn(dir, {"configs/jobs/tiny-intents.yaml"}).ended == "exit status 0");
+  const nlohmann::json report = ReportIn(dir);
+  CHECK(report["test"]["accuracy"] > 0.7);
+  CHECK(report["test"]["out_of_scope_recall"] > 0.7);
+  const std::string shoal = Program("tools/shoal/shoal"), model = dir / "run/model";
+  CHECK(JsonOf(absl::StrCat(shoal, " predict ", model, " 'play a song by Ada'"))["predictions"][0]["label"] ==
+        "play_music");
+  const auto all = JsonOf(absl::StrCat(shoal, " eval ", model, " --data configs/jobs/tiny-intents.tsv"));
+  CHECK(all["accuracy"] > 0.7);
+  CHECK(all["out_of_scope_recall"] > 0.6);
+  for (const char* name : {"loss", "accuracy", "out_of_scope_recall"})
+    CHECK(PosixEnv()->FileExists(JoinPath(dir / "run/plots", absl::StrCat(name, ".svg"))));
+}
+
 TEST_CASE("A tokenizer shows what it makes of texts and of pairs", "[cli]") {
   const TestDir dir;
   const std::string shoal = Program("tools/shoal/shoal");

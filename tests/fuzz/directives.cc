@@ -327,7 +327,7 @@ class Nodes {
 }  // namespace shoal
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  SilenceLog();
+  shoal::SilenceLog();
   shoal::ByteSource source(data, size);
   shoal::Nodes nodes(&source);
   nodes.Play();

@@ -363,7 +363,7 @@ class Play {
 }  // namespace shoal::scheduler
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  SilenceLog();
+  shoal::SilenceLog();
   shoal::ByteSource source(data, size);
   shoal::scheduler::Play(&source).Run();
   return 0;

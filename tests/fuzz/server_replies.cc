@@ -637,7 +637,7 @@ class Play : public server::PeerLink {
 }  // namespace shoal
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  SilenceLog();
+  shoal::SilenceLog();
   shoal::ByteSource source(data, size);
   if (source.Below(4) == 0) {
     shoal::server_part::Play(&source).Run();

@@ -315,7 +315,7 @@ class Play {
 }  // namespace shoal
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  SilenceLog();
+  shoal::SilenceLog();
   shoal::ByteSource source(data, size);
   shoal::Play(&source).Run();
   return 0;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/storage/file.h"
@@ -166,7 +167,7 @@ std::vector<Dump> LargerDumps() {
 // ---- low-rank additions ----
 
 // The name in PEFT's files of a parameter of the model: in adapters, or in gradients, where those of the head
-// stand in another module.
+// are in another module.
 std::string AdapterName(const ParameterInfo& info) { return absl::StrCat("base_model.model.", info.name()); }
 std::string GradientName(const ParameterInfo& info) {
   if (info.added()) return AdapterName(info);
@@ -196,8 +197,36 @@ Reference WithAdditions(const std::string& folder) {
   return Reference(config, std::move(theta), trains, folder);
 }
 
+// What we write is what PEFT wrote, but for its settings that a reader does not need.
+void CheckAdapter(const std::string& folder, const Reference& reference) {
+  const TestDir dir;
+  REQUIRE(model::WriteAdapter(PosixEnv(), dir.path(), reference.config(), reference.theta, "base").ok());
+  const SafetensorsReader ours = OpenTensors(dir.path(), "adapter_model.safetensors"),
+                          theirs = OpenTensors(JoinPath(folder, "adapter"), "adapter_model.safetensors");
+  CHECK(ours.entries().size() == theirs.entries().size());
+  for (const SafetensorsEntry& entry : theirs.entries()) {
+    INFO(entry.name);
+    CHECK(Ok(ours.Find(entry.name))->shape == entry.shape);
+    CHECK(Ok(ours.ReadFloats(entry.name)) == Ok(theirs.ReadFloats(entry.name)));
+  }
+  const Json written = ReadJson(dir.path(), "adapter_config.json"),
+             expected = ReadJson(JoinPath(folder, "adapter"), "adapter_config.json");
+  for (const char* field :
+       {"peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "bias", "fan_in_fan_out"})
+    CHECK(written[field] == expected[field]);
+  // Ours are whole names, which a name in PEFT's list ends.
+  for (const std::string target : written["target_modules"]) {
+    INFO(target);
+    bool found = false;
+    for (const std::string name : expected["target_modules"])
+      found |= absl::EndsWith(target, absl::StrCat(".", name));
+    CHECK(found);
+  }
+}
+
 void CheckAdditions(const std::string& folder) {
   Reference reference = WithAdditions(folder);
+  CheckAdapter(folder, reference);
   const Json expected = ReadJson(folder, "reference.json");
   const SafetensorsReader outputs = OpenTensors(folder, "outputs.safetensors");
   CheckClose(reference.Logits(), reference.RealLogits(Ok(outputs.ReadFloats("logits"))), "logits");

@@ -67,9 +67,12 @@ DUMPS = {
 # Name: the model's class, its configuration, and that of its low-rank additions.
 LORA_DUMPS = {
     "bert_token_lora": (transformers.BertForTokenClassification,
-                        ENCODER | dict(num_labels=5, layer_norm_eps=1e-3),
-                        dict(r=3, lora_alpha=5, target_modules=["query", "value", "attention.output.dense",
-                                                                "intermediate.dense"])),
+                        ENCODER | dict(num_labels=5, layer_norm_eps=1e-3), "token",
+                        dict(task_type="TOKEN_CLS", r=3, lora_alpha=5,
+                             target_modules=["query", "value", "attention.output.dense", "intermediate.dense"])),
+    "gpt2_causal_lora": (*DUMPS["gpt2_causal"][:2], "causal",
+                         dict(task_type="CAUSAL_LM", r=2, lora_alpha=6, fan_in_fan_out=True,
+                              target_modules=["c_attn", "c_proj"])),
 }
 
 STEPS = 10
@@ -185,33 +188,37 @@ def gradient_norm(parameters):
 
 
 def dump_lora(name, folder):
-    model_class, fields, lora = LORA_DUMPS[name]
+    model_class, fields, head, lora = LORA_DUMPS[name]
     rng = random.Random(name)
     config = model_class.config_class(**fields, attn_implementation="eager")
     base = model_class(config).eval()
     fill(base, rng)
     save_model(base, folder / "base")
-    model = peft.get_peft_model(base, peft.LoraConfig(task_type="TOKEN_CLS", lora_dropout=0.0, **lora)).eval()
+    model = peft.get_peft_model(base, peft.LoraConfig(lora_dropout=0.0, **lora)).eval()
     parameters = {key: p for key, p in model.named_parameters() if p.requires_grad}
     with torch.no_grad():
         for parameter in parameters.values():
             values = [rng.uniform(-0.45, 0.45) for _ in range(parameter.numel())]
             parameter.copy_(torch.tensor(values, dtype=torch.float64).reshape(parameter.shape))
     save_model(model, folder / "adapter", ("adapter_config.json", "adapter_model.safetensors"))
-    inputs = make_inputs(config, "token", True, rng)
+    path = folder / "adapter" / "adapter_config.json"
+    adapter = json.loads(path.read_text())
+    adapter["target_modules"].sort()  # PEFT keeps them in a set
+    path.write_text(json.dumps(adapter, indent=2) + "\n")
+    inputs = make_inputs(config, head, head == "token", rng)
     save(folder / "inputs.safetensors", inputs)
     model.double()
 
     def run():
         model.zero_grad()
         logits = model(**{key: value for key, value in inputs.items() if key != "labels"}).logits
-        loss = loss_of(config, "token", logits, inputs["labels"])
+        loss = loss_of(config, head, logits, inputs["labels"])
         loss.backward()
         return loss, logits
 
     loss, logits = run()
     save(folder / "outputs.safetensors", {"loss": loss.reshape(1), "logits": logits})
-    save(folder / "grads.safetensors", {key: p.grad for key, p in parameters.items()})
+    save(folder / "grads.safetensors", {key.replace(".default", ""): p.grad for key, p in parameters.items()})
     reference = {
         "model_class": model_class.__name__,
         "transformers": transformers.__version__,
@@ -257,7 +264,7 @@ def dump(name, folder):
     assert abs(theirs.item() - loss.item()) < 1e-6 * loss.item(), (name, theirs.item(), loss.item())
     save(folder / "outputs.safetensors", {"loss": loss.reshape(1)} | (
         {"start_logits": logits[..., 0].contiguous(), "end_logits": logits[..., 1].contiguous()} if head == "qa" else {"logits": logits}))
-    save(folder / "grads.safetensors", {key.replace(".default", ""): p.grad for key, p in parameters.items()})
+    save(folder / "grads.safetensors", {key: p.grad for key, p in parameters.items()})
     reference = {
         "model_class": model_class.__name__,
         "transformers": transformers.__version__,

@@ -27,7 +27,7 @@ uint64_t Environment(const char* variable, uint64_t otherwise) {
 
 // Every n-th schedule runs. The release build runs all; AddressSanitizer is far too slow for that.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr uint64_t kThinning = 20;
+constexpr uint64_t kThinning = 60;
 #else
 constexpr uint64_t kThinning = 1;
 #endif

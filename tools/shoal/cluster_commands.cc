@@ -183,7 +183,8 @@ absl::Status Export(const ClusterFlags& flags) {
   SHOAL_RETURN_IF_ERROR(ExportJob(PosixEnv(), &client, job, checkpoint, flags.out,
                                   flags.adapter ? ExportLayout::kAdapter : ExportLayout::kModel));
   if (flags.json) {
-    PrintJson({{"job", flags.job}, {"model", flags.out}, {"checkpoint", checkpoint}});
+    PrintJson(
+        {{"job", flags.job}, {flags.adapter ? "adapter" : "model", flags.out}, {"checkpoint", checkpoint}});
   } else {
     absl::FPrintF(stdout, "%s: the %s of %s\n", flags.out, flags.adapter ? "adapter" : "model",
                   PlainLine(checkpoint));

@@ -12,12 +12,14 @@
 #include "model/hugging_face.h"
 #include "model/lora.h"
 #include "tasks/classifier.h"
+#include "tasks/registry.h"
 #include "tools/shoal/model_card.h"
 
 namespace shoal::tools {
 namespace {
 
-constexpr absl::Duration kFetchTimeout = absl::Minutes(2);
+// As long as workers have: frozen parameters may be gigabytes.
+constexpr absl::Duration kFetchTimeout = absl::Minutes(10);
 
 // The plan's artifact of this name; "" when it has none. `folder` is used for a while.
 absl::StatusOr<std::string> FetchArtifact(Env* env, SchedulerClient* client, const JobPlan& plan,
@@ -34,8 +36,20 @@ absl::StatusOr<std::string> FetchArtifact(Env* env, SchedulerClient* client, con
   return bytes;
 }
 
-// The file that is written last.
-const char* LastFile(ExportLayout layout) {
+// What was chosen on the validation examples with this version; 0: nothing.
+double ThresholdOf(const Job& job, uint64_t version) {
+  for (const EvaluationRecord& evaluation : job.evaluations()) {
+    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() == version)
+      return tasks::ThresholdOf(job.spec().task(), evaluation.statistics()).value_or(0);
+  }
+  return 0;
+}
+
+// What the model that the job started from is called. Where it is on this machine means nothing on another.
+std::string BaseOf(const Job& job) { return BaseName(job.spec().model().from()); }
+
+// The file without which nobody loads the folder.
+const char* MarkerOf(ExportLayout layout) {
   return layout == ExportLayout::kAdapter ? model::kAdapterConfigFile : model::kConfigFile;
 }
 
@@ -50,15 +64,19 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
       return FetchArtifact(env, client, job.plan(), name, unfinished);
     };
     SHOAL_ASSIGN_OR_RETURN(const std::string tokenizer, fetch(kTokenizerArtifact));
-    SHOAL_ASSIGN_OR_RETURN(const std::string frozen, fetch(kFrozenArtifact));
-    const tasks::TrainedModel trained = {job.plan(), tokenizer, frozen, theta};
+    std::string frozen;  // an adapter has none of them
+    if (layout == ExportLayout::kModel) {
+      SHOAL_ASSIGN_OR_RETURN(frozen, fetch(kFrozenArtifact));
+    }
+    const tasks::TrainedModel trained = {job.plan(), tokenizer, frozen, theta,
+                                         ThresholdOf(job, reader.manifest().version())};
     SHOAL_RETURN_IF_ERROR(layout == ExportLayout::kModel
                               ? tasks::ExportModel(env, unfinished, trained)
-                              : tasks::ExportAdapter(env, unfinished, trained, job.spec().model().from()));
+                              : tasks::ExportAdapter(env, unfinished, trained, BaseOf(job)));
     return env->WriteFileAtomic(JoinPath(unfinished, kModelCardFile),
                                 ModelCard(job, reader.manifest().version()));
   };
-  return WriteWholeFolder(env, folder, LastFile(layout), write);
+  return WriteWholeFolder(env, folder, MarkerOf(layout), write);
 }
 
 bool IsHalfExported(Env* env, const std::string& folder) {

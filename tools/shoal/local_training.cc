@@ -30,6 +30,7 @@
 #include "tools/shoal/job_file.h"
 #include "tools/shoal/local_cluster.h"
 #include "tools/shoal/metrics_file.h"
+#include "tools/shoal/plots.h"
 #include "tools/shoal/progress.h"
 #include "tools/shoal/prospects.h"
 #include "tools/shoal/report.h"
@@ -150,7 +151,7 @@ class LocalTraining {
     SHOAL_ASSIGN_OR_RETURN(const JobId job, FindOrSubmit());
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
     SHOAL_ASSIGN_OR_RETURN(metrics_,
-                           MetricsFile::Open(env_, JoinPath(out_, "metrics.jsonl"), job_.origin_version()));
+                           MetricsFile::Open(env_, JoinPath(out_, kMetricsFile), job_.origin_version()));
     started_ = absl::Now();
     SHOAL_RETURN_IF_ERROR(Follow(job));
     SHOAL_ASSIGN_OR_RETURN(job_, client_->GetJob(job));
@@ -263,11 +264,20 @@ class LocalTraining {
     const bool completed = job_.state() == JOB_STATE_COMPLETED;
     if (completed) {
       SHOAL_RETURN_IF_ERROR(saved);
-      SHOAL_RETURN_IF_ERROR(ExportJob(env_, client_.get(), job_, job_.result().checkpoint(), model));
+      const auto write = [&](const std::string& folder, ExportLayout layout) {
+        return ExportJob(env_, client_.get(), job_, job_.result().checkpoint(), folder, layout);
+      };
+      SHOAL_RETURN_IF_ERROR(write(model, ExportLayout::kModel));
+      if (job_.spec().has_lora()) {
+        const absl::Status adapter = write(JoinPath(out_, "adapter"), ExportLayout::kAdapter);
+        if (!absl::IsUnimplemented(adapter)) SHOAL_RETURN_IF_ERROR(adapter);
+      }
     }
     const int code = ShowEnd(job_, flags_.json);
     if (completed && !flags_.json) absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", report, model);
     saved.Update(metrics_->status());
+    const auto metrics = env_->ReadFile(JoinPath(out_, kMetricsFile));
+    saved.Update(metrics.ok() ? WritePlots(env_, JoinPath(out_, "plots"), *metrics, job_) : metrics.status());
     SHOAL_RETURN_IF_ERROR(saved);
     return code;
   }

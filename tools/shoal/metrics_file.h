@@ -13,6 +13,8 @@
 
 namespace shoal::tools {
 
+inline constexpr char kMetricsFile[] = "metrics.jsonl";
+
 // Lines as MetricsLine (tools/shoal/report.h) makes them. Not thread-safe.
 class MetricsFile {
  public:

@@ -21,6 +21,7 @@ namespace {
 
 // How much of a cluster's id is shown: enough to tell two clusters apart.
 constexpr size_t kShownIdCharacters = 8;
+constexpr double kMega = 1e6;  // bytes
 // The width of a table's column of labels. A longer label shifts its row; as the width of all rows, one such
 // label among thousands would make the table gigabytes long.
 constexpr size_t kLeastLabelWidth = 5, kMaxLabelWidth = 60;
@@ -212,6 +213,8 @@ Json JobJson(const Job& job) {
                {"rounds", ValueOrNull(job.rounds() > 0, job.rounds())},
                {"loss", ValueOrNull(HasMetrics(job), job.loss())},
                {"examples_per_second", ValueOrNull(HasMetrics(job), job.examples_per_second())}};
+  json["parameters"] = ValueOrNull(job.parameters() > 0, job.parameters());
+  json["bytes_per_round"] = ValueOrNull(job.parameters() > 0, job.bytes_per_round());
   json["submitted_unix_ms"] = job.submitted_unix_ms();
   json["ended_unix_ms"] = ValueOrNull(job.ended_unix_ms() > 0, job.ended_unix_ms());
   json["checkpoint_dir"] = job.checkpoint_dir();
@@ -221,12 +224,15 @@ Json JobJson(const Job& job) {
 }
 
 void PrintJobs(const std::vector<Job>& jobs, std::FILE* out) {
-  absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %8s  %s\n", "job", "name", "state", "round", "loss", "");
+  absl::FPrintF(out, "%5s  %-24s  %-10s  %15s  %9s  %8s  %s\n", "job", "name", "state", "round", "MB/round",
+                "loss", "");
   for (const Job& job : jobs) {
-    absl::FPrintF(out, "%5d  %-24s  %-10s  %15s  %8s  %s\n", job.job(), PlainLine(job.name()),
-                  StateName(job.state()),
-                  job.rounds() > 0 ? absl::StrCat(job.version(), "/", job.rounds()) : "-",
-                  HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", PlainLine(job.reason()));
+    absl::FPrintF(
+        out, "%5d  %-24s  %-10s  %15s  %9s  %8s  %s\n", job.job(), PlainLine(job.name()),
+        StateName(job.state()), job.rounds() > 0 ? absl::StrCat(job.version(), "/", job.rounds()) : "-",
+        job.parameters() > 0 ? absl::StrFormat("%.2f", static_cast<double>(job.bytes_per_round()) / kMega)
+                             : "-",
+        HasMetrics(job) ? absl::StrFormat("%.4f", job.loss()) : "-", PlainLine(job.reason()));
   }
 }
 

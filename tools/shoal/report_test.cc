@@ -86,6 +86,17 @@ TEST_CASE("What nodes say neither rewrites the terminal nor adds lines to the st
   }
 }
 
+TEST_CASE("A job shows how much a worker sends and receives in a round") {
+  Job job = QueuedJob();
+  CHECK_THAT(PrintedJob(job), Contains("MB/round"));
+  CHECK(JobJson(job)["bytes_per_round"].is_null());
+  job.set_parameters(77000);
+  job.set_bytes_per_round(616000);
+  CHECK_THAT(PrintedJob(job), Contains(" 0.62 "));
+  CHECK(JobJson(job)["parameters"] == 77000);
+  CHECK(JobJson(job)["bytes_per_round"] == 616000);
+}
+
 TEST_CASE("An event is one line, whatever it says") {
   JobEvent event;
   event.set_message(kEvil);
@@ -183,7 +194,7 @@ TEST_CASE("What a job does not have yet is null, and a dash for people") {
   CHECK(JobJson(job)["rounds"] == 10);
   CHECK(JobJson(job)["loss"] == 0.5);
   CHECK(JobJson(job)["examples_per_second"] == 100);
-  CHECK_THAT(PrintedJob(job), Contains("0/10    0.5000"));
+  CHECK_THAT(PrintedJob(job), Contains("0/10          -    0.5000"));
 }
 
 TEST_CASE("The report of a job without a result has all of its fields, and null for what it lacks") {

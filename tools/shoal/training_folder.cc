@@ -31,8 +31,8 @@ constexpr char kMadeIn[] = "folder";
 
 // What a training writes. Without checkpoints: the scheduler checks those itself, and a folder of them may
 // come from another cluster to be resumed.
-constexpr const char* kWritten[] = {"report.json", "metrics.jsonl", "model",      "logs",
-                                    "state",       "work",          "state.moved"};
+constexpr const char* kWritten[] = {"report.json", "metrics.jsonl", "model", "adapter",    "logs",
+                                    "plots",       "state",         "work",  "state.moved"};
 
 absl::Status Foreign(const std::string& path) {
   return absl::InvalidArgumentError(

@@ -39,7 +39,8 @@ TEST_CASE("A folder is held by one process at a time, and others are told by whi
 
 TEST_CASE("A folder with a file named like one that a training writes is refused, unless a training made it",
           "[training folder]") {
-  for (const char* name : {"report.json", "metrics.jsonl", "model", "logs", "state", "state.moved", "work"}) {
+  for (const char* name : {"report.json", "metrics.jsonl", "model", "adapter", "logs", "plots", "state",
+                           "state.moved", "work"}) {
     const TestDir dir;
     Write(dir / name, "mine");
     const absl::Status refused = Claim(dir);

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
+#include "common/job/class_weight.h"
 
 namespace shoal::worker {
 namespace {
@@ -17,18 +17,16 @@ absl::StatusOr<std::vector<double>> GivenWeights(const LossSpec& spec,
   std::vector<double> weights(labels.size(), 1);
   std::vector<bool> given(labels.size());
   for (int i = 0; i < spec.class_weights_size(); ++i) {
-    const std::string& text = spec.class_weights(i);
-    const size_t equals = text.rfind('=');
-    const std::string label = text.substr(0, equals);
-    const auto found = std::find(labels.begin(), labels.end(), label);
+    SHOAL_ASSIGN_OR_RETURN(const ClassWeight weight, ParseClassWeight(spec.class_weights(i)));
+    const auto found = std::find(labels.begin(), labels.end(), weight.label);
     const size_t place = found - labels.begin();
     if (found == labels.end() || given[place]) {
       return absl::InvalidArgumentError(
-          absl::StrCat("loss.class_weights[", i, "]: '", ToQuoted(label), "' ",
+          absl::StrCat("loss.class_weights[", i, "]: '", ToQuoted(weight.label), "' ",
                        found == labels.end() ? "is not a label of the training examples" : "is named twice"));
     }
-    given[place] = absl::SimpleAtod(text.substr(equals + 1), &weights[place]);
-    SHOAL_CHECK(given[place]);  // the job is checked
+    given[place] = true;
+    weights[place] = weight.weight;
   }
   return weights;
 }
@@ -46,7 +44,7 @@ absl::StatusOr<std::vector<float>> ClassWeights(const LossSpec& spec, const std:
     ++all;
   }
   std::vector<double> weights(labels.size());
-  if (spec.class_weights(0) == "balanced") {
+  if (spec.class_weights(0) == kBalancedWeights) {
     // A label may occur nowhere: words after max_length are left out.
     for (size_t i = 0; i < labels.size(); ++i) weights[i] = counts[i] > 0 ? 1 / counts[i] : 0;
   } else {

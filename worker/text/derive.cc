@@ -135,9 +135,11 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
     const bool exact = VocabularyOf(spec).path.empty();
     if (config.vocab_size < tokenizer.vocab_size() ||
         (exact && config.vocab_size != tokenizer.vocab_size())) {
-      return absl::InvalidArgumentError(absl::StrCat("tokenizer: ", tokenizer.vocab_size(),
-                                                     " pieces, but the model of model.from has ",
-                                                     config.vocab_size));
+      const bool bytes = spec.tokenizer().type() == TOKENIZER_TYPE_BYTES;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tokenizer: ", tokenizer.vocab_size(), " pieces, but the model of model.from has ",
+          config.vocab_size,
+          bytes ? "; with `tokenizer: {type: sentencepiece}` the vocabulary is the folder's" : ""));
     }
   } else {
     const model::SpecialTokens& special = tokenizer.special();
@@ -179,7 +181,7 @@ std::string TrainedText(const model::Parameters& parameters, const model::Traine
 absl::Status AddParameters(Env* env, const JobSpec& spec, const model::ModelConfig& config,
                            DerivedJob* derived) {
   model::Parameters parameters = model::MakeParameters(config);
-  SetRateFactors(spec, &parameters);
+  SHOAL_RETURN_IF_ERROR(SetRateFactors(spec, &parameters));
   SHOAL_ASSIGN_OR_RETURN(const std::vector<bool> trains, ChooseTrained(spec, parameters));
   const model::TrainedParameters trained(parameters, trains);
   for (const ParameterInfo& info : trained.infos()) *derived->plan.add_parameters() = info;
@@ -198,7 +200,7 @@ absl::Status AddParameters(Env* env, const JobSpec& spec, const model::ModelConf
     if (weights.found[i]) parameter.mutable_init()->set_kind(Initializer::ARTIFACT);
   }
   derived->artifacts[kWeightsArtifact] = model::BytesOf(trained.Trained(weights.theta));
-  if (trained.all()) return absl::OkStatus();
+  if (trained.all_train()) return absl::OkStatus();
   derived->artifacts[kFrozenArtifact] = model::BytesOf(trained.Frozen(weights.theta));
   derived->plan.add_notes(TrainedText(parameters, trained));
   return absl::OkStatus();

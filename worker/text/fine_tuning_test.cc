@@ -11,6 +11,7 @@
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "kernels/cpu/cpu_device.h"
+#include "model/lora.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
 #include "model/trained_parameters.h"
@@ -119,6 +120,14 @@ TEST_CASE("Of a job with low-rank additions these and the head are in the plan")
   }
   CHECK(additions == 2 * 3 * 2);  // of two layers query, attention.output.dense and output.dense: A and B
   CHECK_THAT(derived.plan.notes(0), Contains(": 41 of 41 tensors of the model"));
+  const auto config = model::ParseModelConfig(derived.plan.model_config());
+  REQUIRE(config.ok());
+  const std::vector<float> theta(model::MakeParameters(*config).size);
+  CHECK(model::WriteAdapter(PosixEnv(), workshop.dir() / "adapter", *config, theta, "model").ok());
+  const auto adapter = PosixEnv()->ReadFile(workshop.dir() / "adapter/adapter_config.json");
+  REQUIRE(adapter.ok());
+  CHECK_THAT(*adapter, Contains("\"bert.pooler\"") && Contains("\"classifier\"") &&
+                           Contains("\"bert.encoder.layer.1.attention.self.query\""));
   job.mutable_lora()->add_targets("keys");
   CHECK_THAT(std::string(workshop.Derive(job).status().message()),
              Contains("no linear map 'keys'") && Contains("attention.self.key"));
@@ -128,7 +137,7 @@ TEST_CASE("Rates fall from the head down, and the head may have one of its own")
   const TuningWorkshop workshop;
   JobSpec job = workshop.JobFrom("model");
   job.mutable_optimizer()->set_learning_rate(1e-3);
-  CHECK(workshop.Derived(job).plan.parameters(0).rate_factor() == 0);
+  CHECK_FALSE(workshop.Derived(job).plan.parameters(0).has_rate_factor());
   job.mutable_optimizer()->set_layer_decay(0.5);
   job.mutable_optimizer()->set_head_learning_rate(3e-3);
   std::map<std::string, double> factors;
@@ -138,6 +147,9 @@ TEST_CASE("Rates fall from the head down, and the head may have one of its own")
   CHECK(factors.at("bert.encoder.layer.1.output.dense.weight") == 0.5);
   CHECK(factors.at("bert.encoder.layer.0.output.dense.weight") == 0.25);
   CHECK(factors.at("bert.embeddings.word_embeddings.weight") == 0.125);
+  job.mutable_optimizer()->set_layer_decay(1e-5);
+  CHECK_THAT(std::string(workshop.Derive(job).status().message()),
+             Contains("optimizer.layer_decay: with 2 layers 1e-05 leaves"));
 }
 
 TEST_CASE("Weights of labels have mean 1 over the training examples") {
@@ -252,13 +264,20 @@ TEST_CASE("The options of a loss reach the program") {
     return program.loss;
   };
   const double plain = run(job);
-  JobSpec smooth = job, focal = job, weighted = job;
+  JobSpec smooth = job, focal = job, weighted = job, doubled = job;
   smooth.mutable_loss()->set_label_smoothing(0.2);
   focal.mutable_loss()->set_focusing(2);
-  weighted.mutable_loss()->add_class_weights("1=0");
+  weighted.mutable_loss()->add_class_weights("0=0");
+  doubled.mutable_loss()->add_class_weights("0=3");
+  doubled.mutable_loss()->add_class_weights("1=3");
   CHECK(run(smooth) != plain);
   CHECK(run(focal) < plain);
-  CHECK(run(weighted) != plain);
+  CHECK(run(doubled) == Approx(plain));  // weights are scaled to mean 1
+  // Of the 41 examples 20 have the label 1: with weight 41/20 they alone count.
+  weighted.mutable_loss()->add_class_weights("1=7");
+  JobSpec other = job;
+  other.mutable_loss()->add_class_weights("1=0");
+  CHECK(run(weighted) * 20 / 41 + run(other) * 21 / 41 == Approx(plain));
 }
 
 }  // namespace

@@ -52,16 +52,17 @@ class TextProgram : public Program {
     limits.examples = static_cast<int64_t>(micro_examples_);
     limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
     const bool is_bf16 = spec.train().precision() == PRECISION_BF16;
-    model_ = model::MakeModel(device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32,
-                              model::Purpose::kTraining, {trained_.all() ? nullptr : &trained_, &loss_});
+    model_ =
+        model::MakeModel(device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32,
+                         model::Purpose::kTraining, {trained_.all_train() ? nullptr : &trained_, &loss_});
   }
 
   absl::Status RunSlot(const SlotTask& task) override {
     const std::vector<uint64_t> examples = order_.Examples(task.round, task.slot);
     if (examples.empty()) return RunEmptySlot(task);
     model::MicroBatch step;
-    step.theta = trained_.all() ? task.theta : theta_.data();
-    step.gradient = trained_.all() ? task.gradient : gradient_.data();
+    step.theta = trained_.all_train() ? task.theta : theta_.data();
+    step.gradient = trained_.all_train() ? task.gradient : gradient_.data();
     step.dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
     const Masking* const masking = MaskingOf("masking", {task.round.value()});
     ContributionStats stats;
@@ -113,15 +114,15 @@ class TextProgram : public Program {
   // What the task calls θ are the trained parameters alone; the model needs all.
   bool Await(const SlotTask& task, int group) {
     if (!task.wait_group(group)) return false;
-    if (!trained_.all()) trained_.Join(group, task.theta, theta_.data());
+    if (!trained_.all_train()) trained_.Join(group, task.theta, theta_.data());
     return true;
   }
   void Finish(const SlotTask& task, int group) {
-    if (!trained_.all()) trained_.Extract(group, gradient_.data(), task.gradient);
+    if (!trained_.all_train()) trained_.Extract(group, gradient_.data(), task.gradient);
     task.group_final(group);
   }
   const float* Whole(const float* theta) {
-    if (trained_.all()) return theta;
+    if (trained_.all_train()) return theta;
     for (int group = 0; group < groups(); ++group) trained_.Join(group, theta, theta_.data());
     return theta_.data();
   }
@@ -255,7 +256,7 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
   SHOAL_ASSIGN_OR_RETURN(model::TrainedParameters trained,
                          model::TrainedParameters::OfPlan(model::MakeParameters(config), plan));
   std::vector<float> theta;
-  if (!trained.all()) {
+  if (!trained.all_train()) {
     SHOAL_ASSIGN_OR_RETURN(const std::string frozen, ReadArtifact(&env, artifacts, kFrozenArtifact));
     SHOAL_ASSIGN_OR_RETURN(theta, trained.Whole(std::vector<float>(trained.size()), model::FloatsOf(frozen)));
   }

@@ -1,10 +1,10 @@
 // Logarithm and exponential with the same bits on every machine.
 //
 // Which variant libm runs depends on the processor; these use only IEEE operations. Relative error below
-// 1e-14, which is more than enough for the scores of a vocabulary.
+// 1e-14.
 #pragma once
 
-namespace shoal::model {
+namespace shoal {
 
 // Natural logarithm of a normal x > 0.
 double PortableLog(double x);
@@ -15,4 +15,4 @@ double PortableExp(double x);
 // d/dx log Γ(x), x > 0.
 double Digamma(double x);
 
-}  // namespace shoal::model
+}  // namespace shoal

@@ -1,10 +1,10 @@
-#include "model/tokenizer/portable_math.h"
+#include "common/base/portable_math.h"
 
 #include <cmath>
 
 #include "catch2/catch.hpp"
 
-namespace shoal::model {
+namespace shoal {
 namespace {
 
 TEST_CASE("Logarithm and exponential agree with libm") {
@@ -27,4 +27,4 @@ TEST_CASE("Digamma has its known values") {
 }
 
 }  // namespace
-}  // namespace shoal::model
+}  // namespace shoal

@@ -1,8 +1,8 @@
-#include "model/tokenizer/portable_math.h"
+#include "common/base/portable_math.h"
 
 #include <cmath>
 
-namespace shoal::model {
+namespace shoal {
 namespace {
 
 constexpr double kLn2High = 0x1.62e42fefa38p-1;  // low bits are zero, so that k * kLn2High is exact
@@ -45,4 +45,4 @@ double Digamma(double x) {
          (127.0 / 30720) * xx4 * xx4;
 }
 
-}  // namespace shoal::model
+}  // namespace shoal
