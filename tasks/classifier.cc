@@ -63,6 +63,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
   classifier->buffer_ = BatchBuffer(classifier->task_->target_kind(), classifier->config_.labels.size());
   SHOAL_ASSIGN_OR_RETURN(classifier->max_length_, model::ReadMaxLength(env, folder, classifier->config_));
   SHOAL_ASSIGN_OR_RETURN(classifier->tokenizer_, model::ReadTokenizer(env, folder));
+  SHOAL_RETURN_IF_ERROR(Annotate(model::CheckForEncoders(*classifier->tokenizer_), folder));
   if (classifier->tokenizer_->vocab_size() > classifier->config_.vocab_size) {
     return absl::InvalidArgumentError(
         absl::StrCat(folder, ": the tokenizer has ids up to ", classifier->tokenizer_->vocab_size() - 1,

@@ -249,9 +249,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_model()->set_from("folder");
          j->mutable_lora()->set_rank(4);
        }},
-      {"loss: has no effect with task text-regression; only with text-classification, token-classification "
-       "or "
-       "relation-extraction",
+      {"loss: has no effect with task text-regression; only with text-classification, token-classification, "
+       "relation-extraction or intent-classification",
        [](JobSpec* j) {
          j->set_task(TASK_TEXT_REGRESSION);
          j->mutable_loss()->set_label_smoothing(0.1);

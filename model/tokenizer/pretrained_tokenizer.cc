@@ -348,10 +348,10 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<N
   SHOAL_ASSIGN_OR_RETURN(const Json map, files.Object(kSpecialTokens));
   SHOAL_ASSIGN_OR_RETURN(std::unique_ptr<PipelineTokenizer> pipeline, kind->load(files, config));
   const size_t special_tokens = pipeline->Encode("").size();
-  if (special_tokens < 1 || special_tokens > 2) {
+  if (special_tokens > 2) {
     return absl::InvalidArgumentError(absl::StrCat("puts ", special_tokens,
                                                    " special tokens around a text (post_processor of "
-                                                   "tokenizer.json); expected one or two"));
+                                                   "tokenizer.json); expected at most two"));
   }
   const SpecialTokens special = SpecialTokenFinder(*pipeline, config, map).Find();
   return std::make_unique<PretrainedTokenizer>(std::move(named), std::move(pipeline), special);

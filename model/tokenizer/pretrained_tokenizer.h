@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ReadTokenizer(Env* env, const std::st
 // `files`: a vocabulary (tokenizer.json; vocab.txt; vocab.json and merges.txt), and tokenizer_config.json and
 // special_tokens_map.json if there are such. Errors: those of the loaders in pipeline/pipeline_files.h;
 // INVALID_ARGUMENT for other files, a configuration that is not JSON or asks for what is not supported, and a
-// tokenizer that puts no special token, or more than two, around a text.
+// tokenizer that puts more than two special tokens around a text.
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakePretrainedTokenizer(std::vector<NamedFile> files);
 
 // Whether `bytes` are those of Tokenizer::bytes() of such a tokenizer, to judge by their beginning.

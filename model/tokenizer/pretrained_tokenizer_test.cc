@@ -162,8 +162,6 @@ TEST_CASE("What would give other ids than in transformers is refused") {
   CHECK_THAT(error({{"vocab.txt", kVocabulary},
                     {"tokenizer_config.json", R"({"tokenizer_class": "BertJapaneseTokenizer"})"}}),
              Contains("of the class BertJapaneseTokenizer is not supported"));
-  CHECK_THAT(error({{"vocab.json", R"({"a": 0, "<|endoftext|>": 1})"}, {"merges.txt", "#version: 0.2\n"}}),
-             Contains("puts 0 special tokens around a text"));
   CHECK_THAT(error({{"vocab.json", R"({"<mask>": 0})"},
                     {"merges.txt", ""},
                     {"tokenizer_config.json", R"({"add_prefix_space": true})"}}),
@@ -173,6 +171,19 @@ TEST_CASE("What would give other ids than in transformers is refused") {
   REQUIRE(PosixEnv()->WriteFileAtomic(dir / "added_tokens.json", "{}").ok());
   CHECK_THAT(std::string(ReadTokenizer(PosixEnv(), dir.path()).status().message()),
              Contains("added_tokens.json beside vocab.txt is not supported"));
+}
+
+TEST_CASE("The vocabulary of a decoder, which frames no text, is for causal models only") {
+  const auto gpt2 = MakePretrainedTokenizer(
+      {{"vocab.json", R"({"a": 0, "b": 1, "<|endoftext|>": 2})"}, {"merges.txt", "#version: 0.2\n"}});
+  REQUIRE(gpt2.ok());
+  CHECK((*gpt2)->Encode("ab", 10) == std::vector<uint32_t>{0, 1});
+  CHECK((*gpt2)->Encode("aba", 2) == std::vector<uint32_t>{0, 1});
+  CHECK_THAT(std::string(CheckForEncoders(**gpt2).message()),
+             Contains("puts no special tokens around a text"));
+  const auto bert = MakePretrainedTokenizer({{"vocab.txt", kVocabulary}});
+  REQUIRE(bert.ok());
+  CHECK(CheckForEncoders(**bert).ok());
 }
 
 TEST_CASE("A special token without a name is none") {

@@ -78,6 +78,14 @@ void Tokenizer::AppendWord(absl::string_view word, TextSpan place, Encoding* enc
     encoding->Append(*id, 0, place, TokenSource::kFirst);
 }
 
+absl::Status CheckForEncoders(const Tokenizer& tokenizer) {
+  if (!tokenizer.Encode("", 2).empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "puts no special tokens around a text (post_processor of tokenizer.json); expected one or two, as "
+      "models "
+      "other than causal ones need");
+}
+
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes) {
   std::unique_ptr<Tokenizer> of_bytes = MakeByteTokenizer();
   if (bytes == of_bytes->bytes()) return of_bytes;

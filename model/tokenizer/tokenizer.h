@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -68,6 +69,10 @@ class Tokenizer {
   // Appends the tokens of a word, which has this place. Here all have the word's place.
   virtual void AppendWord(absl::string_view word, TextSpan place, Encoding* encoding) const;
 };
+
+// Whether models that read whole texts can use the tokenizer. Errors: INVALID_ARGUMENT when it puts no
+// special tokens around a text, as those of decoders: then nothing stands for the text.
+absl::Status CheckForEncoders(const Tokenizer& tokenizer);
 
 // Loads Tokenizer::bytes() or a serialized SentencePiece model. Safe for any bytes.
 //
