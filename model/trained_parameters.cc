@@ -9,8 +9,6 @@
 #include "common/base/status.h"
 
 namespace shoal::model {
-namespace {}  // namespace
-
 TrainedParameters::TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains)
     : whole_size_(parameters.size) {
   SHOAL_CHECK(trains.size() == parameters.infos.size());

@@ -103,7 +103,7 @@ std::optional<double> EvaluationLedger::ThresholdFor(const EvaluationRecord& rec
     if (other.set() == EVALUATION_SET_VALIDATION && other.version() == record.version())
       return tasks::ThresholdOf(job_.spec().task(), other.statistics());
   }
-  return std::nullopt;
+  return 0;
 }
 
 EvaluationLedger::Verdict EvaluationLedger::Judge(absl::Time now, const Target& target) {

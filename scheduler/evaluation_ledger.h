@@ -67,7 +67,8 @@ class EvaluationLedger {
   bool IsOutOfPatience() const;
   // Combines all slots, then forgets them.
   EvaluationRecord Summarize(const Target& target);
-  // Chosen on the validation examples with the same version; none for those themselves.
+  // Chosen on the validation examples with the same version, or 0 if they were not evaluated; none for those
+  // themselves.
   std::optional<double> ThresholdFor(const EvaluationRecord& record) const;
   void Append(EvaluationRecord record);
 

@@ -176,5 +176,55 @@ TEST_CASE(
   CHECK_THAT(h.GetJob().reason(), Contains("version 20, the result: block 3: a parameter is infinite"));
 }
 
+// Statistics of intents: of the texts in scope all are right with a high probability, and of those out of
+// scope this many have a low one.
+EvaluationStatistics Intents(int low) {
+  constexpr int kBins = 1000, kCells = 3;
+  EvaluationStatistics statistics;
+  statistics.set_examples(2);
+  statistics.set_predicted_tokens(1);
+  for (int i = 0; i < kBins * kCells; ++i) statistics.add_confusion(0);
+  statistics.set_confusion(900 * kCells, 1);
+  statistics.set_confusion(low * kCells + 2, 1);
+  return statistics;
+}
+
+void EvaluatedIntents(Harness* h, uint64_t worker, EvaluationSet set, uint64_t version, int low) {
+  for (uint32_t slot = 0; slot < kSlots; ++slot) {
+    NodeReport report;
+    SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
+    evaluated.set_job(1);
+    evaluated.set_restore_id(h->CurrentView().restore().restore_id());
+    evaluated.set_version(version);
+    evaluated.set_set(set);
+    evaluated.set_slot(slot);
+    *evaluated.mutable_statistics() = Intents(low);
+    REQUIRE(h->Report(worker, report).ok());
+  }
+}
+
+TEST_CASE("The test is judged by the threshold of the validation of its version, not by its own") {
+  const bool validated = GENERATE(true, false);
+  JobSpec spec = Spec();
+  spec.set_task(TASK_INTENT_CLASSIFICATION);
+  spec.mutable_evaluation()->set_metric(METRIC_ACCURACY);
+  spec.mutable_evaluation()->set_keep_best(false);
+  if (!validated) spec.mutable_evaluation()->mutable_every()->set_never(true);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, spec);
+  for (uint64_t version : {10, 20}) {
+    h.Reached(s, 0, version);
+    if (validated) EvaluatedIntents(&h, w, EVALUATION_SET_VALIDATION, version, /*low=*/300);
+  }
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  EvaluatedIntents(&h, w, EVALUATION_SET_TEST, 20, /*low=*/800);
+  REQUIRE(h.GetJob().evaluations_size() == (validated ? 3 : 1));
+  const EvaluationStatistics test = h.GetJob().evaluations(validated ? 2 : 0).statistics();
+  REQUIRE(test.sums_size() == 1);
+  CHECK(test.sums(0) == (validated ? 0.301 : 0));  // 0.801 would be best for the test
+}
+
 }  // namespace
 }  // namespace shoal::scheduler

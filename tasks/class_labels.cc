@@ -41,6 +41,7 @@ int LargestLogit(absl::Span<const float> logits) {
 }
 
 double LargestProbability(absl::Span<const float> logits) {
+  if (!std::all_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); })) return 0;
   const double largest = logits[LargestLogit(logits)];
   double sum = 0;
   for (float logit : logits) sum += PortableExp(logit - largest);

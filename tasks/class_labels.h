@@ -20,7 +20,7 @@ absl::StatusOr<std::vector<std::string>> DistinctLabels(const ExampleSet& traini
 // first.
 std::vector<float> Softmax(absl::Span<const float> logits);
 int LargestLogit(absl::Span<const float> logits);
-// The largest probability, with the same bits on any machine.
+// The largest probability, with the same bits on any machine; 0 where a logit is not finite.
 double LargestProbability(absl::Span<const float> logits);
 
 }  // namespace shoal::tasks

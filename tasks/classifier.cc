@@ -135,8 +135,7 @@ absl::StatusOr<EvaluationStatistics> Classifier::Evaluate(Env* env, const std::v
     SHOAL_RETURN_IF_ERROR(CheckFinite(logits));
     CountBatch(*task_, config_.labels, batch, buffer_.notes(), logits, loss, &statistics);
   }
-  task_->Conclude(config_.threshold > 0 ? std::optional<double>(config_.threshold) : std::nullopt,
-                  &statistics);
+  task_->Conclude(config_.threshold, &statistics);
   return statistics;
 }
 

@@ -133,7 +133,7 @@ class Task : public LabelReader {
   void Count(const Outcome& outcome, EvaluationStatistics* statistics) const;
   // Once, when the statistics of all examples are added up: before MetricValue and ReportLabels. Makes sums
   // of what is known only of all parts together. `threshold`: that of the validation examples (ThresholdOf),
-  // for others; none for themselves, or if there are none.
+  // or 0, for others; none for themselves.
   virtual void Conclude(std::optional<double> /*threshold*/, EvaluationStatistics* /*statistics*/) const {}
   // What the task chose to tell predictions from none by, in concluded statistics; or none.
   virtual std::optional<double> ThresholdOf(const EvaluationStatistics& /*statistics*/) const {

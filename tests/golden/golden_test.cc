@@ -214,13 +214,26 @@ void CheckAdapter(const std::string& folder, const Reference& reference) {
   for (const char* field :
        {"peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "bias", "fan_in_fan_out"})
     CHECK(written[field] == expected[field]);
-  // Ours are whole names, which a name in PEFT's list ends.
-  for (const std::string target : written["target_modules"]) {
-    INFO(target);
-    bool found = false;
-    for (const std::string name : expected["target_modules"])
-      found |= absl::EndsWith(target, absl::StrCat(".", name));
-    CHECK(found);
+  // Ours are whole names of maps, each of which one of PEFT's ends, and each of those ends one of ours.
+  const std::vector<std::string> ours_of = written["target_modules"], theirs_of = expected["target_modules"];
+  const auto ends = [](const std::string& whole, const std::string& end) {
+    return absl::EndsWith(whole, absl::StrCat(".", end));
+  };
+  for (const std::string& whole : ours_of) {
+    INFO(whole);
+    CHECK(std::any_of(theirs_of.begin(), theirs_of.end(), [&](const auto& end) { return ends(whole, end); }));
+  }
+  for (const std::string& end : theirs_of) {
+    INFO(end);
+    CHECK(std::any_of(ours_of.begin(), ours_of.end(), [&](const auto& whole) { return ends(whole, end); }));
+  }
+  // PEFT lists each head that a model of the task may have.
+  if (written["modules_to_save"].is_null()) {
+    CHECK(expected["modules_to_save"].is_null());
+  } else {
+    for (const std::string module : written["modules_to_save"])
+      CHECK(std::count(expected["modules_to_save"].begin(), expected["modules_to_save"].end(), module) == 1);
+    CHECK_FALSE(written["modules_to_save"].empty());
   }
 }
 

@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "common/base/status.h"
 #include "common/job/artifact_names.h"
@@ -36,17 +38,24 @@ absl::StatusOr<std::string> FetchArtifact(Env* env, SchedulerClient* client, con
   return bytes;
 }
 
-// What was chosen on the validation examples with this version; 0: nothing.
+// What was chosen on the validation examples with this version, or with the last one before it that was
+// evaluated, or else the first one after it; 0: nothing.
 double ThresholdOf(const Job& job, uint64_t version) {
+  const EvaluationRecord* nearest = nullptr;
   for (const EvaluationRecord& evaluation : job.evaluations()) {
-    if (evaluation.set() == EVALUATION_SET_VALIDATION && evaluation.version() == version)
-      return tasks::ThresholdOf(job.spec().task(), evaluation.statistics()).value_or(0);
+    if (evaluation.set() != EVALUATION_SET_VALIDATION) continue;
+    if (nearest == nullptr || evaluation.version() <= version) nearest = &evaluation;
   }
-  return 0;
+  if (nearest == nullptr) return 0;
+  return tasks::ThresholdOf(job.spec().task(), nearest->statistics()).value_or(0);
 }
 
 // What the model that the job started from is called. Where it is on this machine means nothing on another.
-std::string BaseOf(const Job& job) { return BaseName(job.spec().model().from()); }
+std::string BaseOf(const Job& job) {
+  absl::string_view folder = job.spec().model().from();
+  while (absl::ConsumeSuffix(&folder, "/")) continue;
+  return BaseName(std::string(folder));
+}
 
 // The file without which nobody loads the folder.
 const char* MarkerOf(ExportLayout layout) {

@@ -37,6 +37,20 @@ TEST_CASE("A line chart shows its finite points between round numbers") {
   CHECK(LineChart("", "", {{many}}).size() < 60000);
 }
 
+TEST_CASE("A line chart ends, whatever the values are") {
+  const double sum = (.1 + .2 + .3) / 3, other = (.3 + .2 + .1) / 3;
+  REQUIRE(sum != other);  // in the last digit
+  const double values[][2] = {{sum, other},   {0.9999999999999998, 1}, {1.7e308, 1.6e308}, {1e99, -1e99},
+                              {1e-300, 0},    {5e-324, 1e-323},        {-3, -3},           {0, 0},
+                              {123456, 1e-9}, {1e15, 1e15 + 1}};
+  for (const auto& pair : values) {
+    INFO(pair[0] << " " << pair[1]);
+    const std::string chart = LineChart("", "", {{{"", {{1, pair[0]}, {2, pair[1]}}}}});
+    CHECK(chart.size() < 6000);
+    CHECK(Count(chart, "nan") + Count(chart, "inf") == 0);
+  }
+}
+
 TEST_CASE("A confusion matrix shows how often one label was taken for another") {
   const std::vector<std::string> labels = {"cat", "d<g"};
   const std::string chart = ConfusionChart("test", labels, {3, 1, 0, 4});

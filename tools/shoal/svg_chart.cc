@@ -38,17 +38,21 @@ std::string Document(double width, double height, absl::string_view title, const
       width, height, Text(width / 2, 24, "middle", title, 15), body);
 }
 
-// A range of values with steps of 1, 2 or 5 times a power of ten, at most 8 of them.
+// A range of values with steps of 1, 2 or 5 times a power of ten, at most 10 of them.
 struct Axis {
-  double low = 0, high = 1, step = 1;
+  double low = 0, step = 1;
+  int steps = 1;
 
-  double Part(double value) const { return (value - low) / (high - low); }
+  double Tick(int i) const { return low + i * step; }
+  double Part(double value) const { return (value - low) / (steps * step); }
 };
 
 Axis AxisOf(double lowest, double highest) {
-  constexpr double kSteps = 8;
-  if (!(highest > lowest)) {
-    const double around = std::max(std::fabs(lowest) * 0.1, 1e-6);
+  constexpr double kSteps = 8, kLeastWidth = 1e-9;  // of the width of a range in its values
+  const double size = std::max(std::fabs(lowest), std::fabs(highest));
+  // Values that differ in their last digits only are one value.
+  if (!(highest - lowest > kLeastWidth * size)) {
+    const double around = std::max(size * 0.1, 1e-6);
     lowest -= around;
     highest += around;
   }
@@ -57,10 +61,16 @@ Axis AxisOf(double lowest, double highest) {
   for (double factor : {5.0, 2.0, 1.0}) {
     if (factor * power >= rough) step = factor * power;
   }
-  return {std::floor(lowest / step) * step, std::ceil(highest / step) * step, step};
+  const double first = std::floor(lowest / step), last = std::ceil(highest / step);
+  return {first * step, step, static_cast<int>(last - first)};
 }
 
-bool IsFinite(const ChartPoint& point) { return std::isfinite(point.x) && std::isfinite(point.y); }
+// Far below the largest double, so that sums and differences of them are finite, too.
+constexpr double kLargest = 1e100;
+
+bool IsFinite(const ChartPoint& point) {
+  return std::fabs(point.x) < kLargest && std::fabs(point.y) < kLargest;
+}
 
 // The finite points, without those that could not be seen.
 std::vector<ChartPoint> Shown(const ChartLine& line) {
@@ -85,14 +95,16 @@ std::string Grid(const Axis& x, const Axis& y, absl::string_view x_name) {
     absl::StrAppendFormat(&body, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/>\n",
                           x1, y1, x2, y2);
   };
-  for (double value = x.low; value <= x.high + kSlack * x.step; value += x.step) {
-    line(PlaceX(x, value), kTop, PlaceX(x, value), kHeight - kBottom);
-    body += Text(PlaceX(x, value), kHeight - kBottom + 16, "middle", absl::StrFormat("%g", value));
+  for (int i = 0; i <= x.steps; ++i) {
+    const double at = PlaceX(x, x.Tick(i));
+    line(at, kTop, at, kHeight - kBottom);
+    body += Text(at, kHeight - kBottom + 16, "middle", absl::StrFormat("%g", x.Tick(i)));
   }
-  for (double value = y.low; value <= y.high + kSlack * y.step; value += y.step) {
-    const double shown = std::fabs(value) < kSlack * y.step ? 0 : value;
-    line(kLeft, PlaceY(y, value), kWidth - kRight, PlaceY(y, value));
-    body += Text(kLeft - 6, PlaceY(y, value) + 4, "end", absl::StrFormat("%.4g", shown));
+  for (int i = 0; i <= y.steps; ++i) {
+    const double value = y.Tick(i), at = PlaceY(y, value);
+    line(kLeft, at, kWidth - kRight, at);
+    body += Text(kLeft - 6, at + 4, "end",
+                 absl::StrFormat("%.4g", std::fabs(value) < kSlack * y.step ? 0 : value));
   }
   return body + Text((kLeft + kWidth - kRight) / 2, kHeight - 10, "middle", x_name);
 }
@@ -144,8 +156,8 @@ std::string ConfusionChart(absl::string_view title, absl::Span<const std::string
   const size_t size = labels.size();
   SHOAL_CHECK(counts.size() == size * size);
   if (size == 0 || size > kMaxLabels) return "";
-  constexpr double kAll = 720, kLargest = 64, kReadable = 9, kForNumbers = 22;
-  const double cell = std::max(2.0, std::min(kLargest, kAll / static_cast<double>(size)));
+  constexpr double kAll = 720, kLargestCell = 64, kReadable = 9, kForNumbers = 22;
+  const double cell = std::max(2.0, std::min(kLargestCell, kAll / static_cast<double>(size)));
   const bool named = cell >= kReadable;
   const double left = named ? 160 : 40, top = 60, font = std::min(12.0, cell);
   std::string body = Text(left, 46, "start", "rows: the right label; columns: the predicted one");
