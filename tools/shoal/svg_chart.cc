@@ -48,10 +48,11 @@ struct Axis {
 };
 
 Axis AxisOf(double lowest, double highest) {
-  constexpr double kSteps = 8, kLeastWidth = 1e-9;  // of the width of a range in its values
+  constexpr double kSteps = 8;
+  constexpr double kLeastWidth = 1e-9, kLeastRange = 1e-100;  // relative to the values, and absolute
   const double size = std::max(std::fabs(lowest), std::fabs(highest));
-  // Values that differ in their last digits only are one value.
-  if (!(highest - lowest > kLeastWidth * size)) {
+  // Values that differ in their last digits only are one value, and so are those that are almost 0.
+  if (!(highest - lowest > std::max(kLeastWidth * size, kLeastRange))) {
     const double around = std::max(size * 0.1, 1e-6);
     lowest -= around;
     highest += around;
