@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 
 namespace shoal::model {
+
 TrainedParameters::TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains)
     : whole_size_(parameters.size) {
   SHOAL_CHECK(trains.size() == parameters.infos.size());
@@ -21,8 +22,7 @@ TrainedParameters::TrainedParameters(const Parameters& parameters, const std::ve
     infos_.push_back(info);
     infos_.back().set_offset(size_);
     Range* const last = ranges_.empty() ? nullptr : &ranges_.back();
-    if (last != nullptr && last->group == static_cast<int>(group) &&
-        last->whole + last->size == info.offset()) {
+    if (last != nullptr && last->group == group && last->whole + last->size == info.offset()) {
       last->size += size;
     } else {
       ranges_.push_back({info.offset(), size_, size, group});

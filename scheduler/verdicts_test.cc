@@ -24,20 +24,28 @@ JobSpec LanguageModelSpec() {
   return spec;
 }
 
-void EvaluatedWith(Harness* h, uint64_t worker, uint64_t version, double loss) {
+// Every slot of version's set reports the same statistics.
+void EvaluatedAs(Harness* h, uint64_t worker, EvaluationSet set, uint64_t version,
+                 const EvaluationStatistics& statistics) {
   for (uint32_t slot = 0; slot < kSlots; ++slot) {
     NodeReport report;
     SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
     evaluated.set_job(1);
     evaluated.set_restore_id(h->CurrentView().restore().restore_id());
     evaluated.set_version(version);
-    evaluated.set_set(EVALUATION_SET_VALIDATION);
+    evaluated.set_set(set);
     evaluated.set_slot(slot);
-    evaluated.mutable_statistics()->set_examples(1);
-    evaluated.mutable_statistics()->set_predicted_tokens(1);
-    evaluated.mutable_statistics()->set_loss(loss);
+    *evaluated.mutable_statistics() = statistics;
     REQUIRE(h->Report(worker, report).ok());
   }
+}
+
+void EvaluatedWith(Harness* h, uint64_t worker, uint64_t version, double loss) {
+  EvaluationStatistics statistics;
+  statistics.set_examples(1);
+  statistics.set_predicted_tokens(1);
+  statistics.set_loss(loss);
+  EvaluatedAs(h, worker, EVALUATION_SET_VALIDATION, version, statistics);
 }
 
 TEST_CASE("The target moves only after the verdict, which needs every slot") {
@@ -189,20 +197,6 @@ EvaluationStatistics Intents(int low) {
   return statistics;
 }
 
-void EvaluatedIntents(Harness* h, uint64_t worker, EvaluationSet set, uint64_t version, int low) {
-  for (uint32_t slot = 0; slot < kSlots; ++slot) {
-    NodeReport report;
-    SlotEvaluated& evaluated = *report.mutable_slot_evaluated();
-    evaluated.set_job(1);
-    evaluated.set_restore_id(h->CurrentView().restore().restore_id());
-    evaluated.set_version(version);
-    evaluated.set_set(set);
-    evaluated.set_slot(slot);
-    *evaluated.mutable_statistics() = Intents(low);
-    REQUIRE(h->Report(worker, report).ok());
-  }
-}
-
 TEST_CASE("The test is judged by the threshold of the validation of its version, not by its own") {
   const bool validated = GENERATE(true, false);
   JobSpec spec = Spec();
@@ -215,11 +209,11 @@ TEST_CASE("The test is judged by the threshold of the validation of its version,
   h.Start({s}, {w}, spec);
   for (uint64_t version : {10, 20}) {
     h.Reached(s, 0, version);
-    if (validated) EvaluatedIntents(&h, w, EVALUATION_SET_VALIDATION, version, /*low=*/300);
+    if (validated) EvaluatedAs(&h, w, EVALUATION_SET_VALIDATION, version, Intents(/*low=*/300));
   }
   h.Written(s, 0, 20);
   h.CommitLast();
-  EvaluatedIntents(&h, w, EVALUATION_SET_TEST, 20, /*low=*/800);
+  EvaluatedAs(&h, w, EVALUATION_SET_TEST, 20, Intents(/*low=*/800));
   REQUIRE(h.GetJob().evaluations_size() == (validated ? 3 : 1));
   const EvaluationStatistics test = h.GetJob().evaluations(validated ? 2 : 0).statistics();
   REQUIRE(test.sums_size() == 1);

@@ -112,7 +112,7 @@ std::string Grid(const Axis& x, const Axis& y, absl::string_view x_name) {
 
 std::string LineBody(const std::vector<ChartPoint>& points, const Axis& x, const Axis& y,
                      const char* colour) {
-  constexpr size_t kDotted = 60;  // up to so many points are marked
+  constexpr size_t kDotted = 60;  // a line of more points shows none of them
   std::string body, path;
   for (const ChartPoint& point : points) {
     absl::StrAppendFormat(&path, "%.1f,%.1f ", PlaceX(x, point.x), PlaceY(y, point.y));
