@@ -31,8 +31,11 @@ std::vector<Rule> Rules() {
   adam_w.weight_decay = 0.1;
   OptimizerConfig adam = adam_w;
   adam.kind = OptimizerKind::kAdam;
+  OptimizerConfig lamb = adam_w;
+  lamb.kind = OptimizerKind::kLamb;
   return {{"SGD", sgd},   {"momentum", momentum}, {"nesterov", nesterov},
-          {"Adam", adam}, {"AdamW", adam_w},      {"AdamW without decay", adam_w, false}};
+          {"Adam", adam}, {"AdamW", adam_w},      {"AdamW without decay", adam_w, false},
+          {"LAMB", lamb}};
 }
 
 OptimizerStep StepOf(const Rule& rule, int t) {
@@ -41,6 +44,7 @@ OptimizerStep StepOf(const Rule& rule, int t) {
   step.learning_rate = 0.01 * t;
   step.gradient_scale = 0.25;
   step.decay = rule.decay;
+  step.trust_ratio = rule.config.kind == OptimizerKind::kLamb ? 0.7 : 1;
   return step;
 }
 
@@ -50,7 +54,8 @@ struct State {
   std::vector<float> parameters = Numbers(kSize, 1), first, second;
 
   explicit State(const Rule& rule)
-      : first(MomentCount(rule.config) >= 1 ? kSize : 0), second(MomentCount(rule.config) >= 2 ? kSize : 0) {}
+      : first(KeepsFirstMoment(rule.config) ? kSize : 0),
+        second(KeepsSecondMoment(rule.config) ? kSize : 0) {}
 };
 
 // One step of elements [begin, end), in place.
@@ -76,7 +81,7 @@ double Formula(const Rule& rule, int64_t i) {
     double g = GradientOf(t)[i] * 0.25;
     if (c.kind == OptimizerKind::kAdamW) {
       p -= lr * decay * p;
-    } else {
+    } else if (c.kind != OptimizerKind::kLamb) {
       g += decay * p;
     }
     if (c.kind == OptimizerKind::kSgd) {
@@ -87,7 +92,8 @@ double Formula(const Rule& rule, int64_t i) {
     m = c.beta1 * m + (1 - c.beta1) * g;
     v = c.beta2 * v + (1 - c.beta2) * g * g;
     const double m_hat = m / (1 - std::pow(c.beta1, t)), v_hat = v / (1 - std::pow(c.beta2, t));
-    p -= lr * m_hat / (std::sqrt(v_hat) + c.epsilon);
+    const double direction = m_hat / (std::sqrt(v_hat) + c.epsilon);
+    p -= c.kind == OptimizerKind::kLamb ? lr * 0.7 * (direction + decay * p) : lr * direction;
   }
   return p;
 }
@@ -125,6 +131,143 @@ TEST_CASE("an update has the same bits however it is cut and on every instructio
       return Joined({state.parameters, state.first, state.second});
     });
   }
+}
+
+TEST_CASE("LAMB's norms are those of the parameters and of the step that it would take, and change nothing") {
+  OptimizerConfig config;
+  config.kind = OptimizerKind::kLamb;
+  config.weight_decay = 0.1;
+  const Rule rule = {"LAMB", config};
+  State state(rule);
+  for (int t = 1; t <= 2; ++t) Step(rule, t, 0, kSize, state);
+  State before = state;
+  const std::vector<float> gradient = GradientOf(3);
+  std::vector<float> r(kSize);
+  OptimizerStep step = StepOf(rule, 3);
+  const LambNorms norms = LambSquaredNorms(config, step,
+                                           {state.parameters, gradient, absl::MakeSpan(state.first),
+                                            absl::MakeSpan(state.second), absl::MakeSpan(r)});
+  CHECK(SameBits(Joined({state.parameters, state.first, state.second}),
+                 Joined({before.parameters, before.first, before.second})));
+  CHECK(norms.parameters == SquaredNorm(state.parameters));
+  Step(rule, 3, 0, kSize, state);
+  double moved = 0;
+  for (int64_t i = 0; i < kSize; ++i)
+    moved += std::pow(double{before.parameters[i]} - state.parameters[i], 2);
+  CHECK(norms.update == Approx(moved / std::pow(step.learning_rate * 0.7, 2)).epsilon(1e-4));
+}
+
+// ---- Adafactor ----
+
+OptimizerConfig Adafactor() {
+  OptimizerConfig config;
+  config.kind = OptimizerKind::kAdafactor;
+  config.weight_decay = 0.1;
+  return config;
+}
+
+// One step of `size` elements of a matrix, from `place` on.
+OptimizerStep AdafactorStep(int t, RowPlace place) {
+  OptimizerStep step = StepOf({"Adafactor", Adafactor()}, t);
+  step.place = place;
+  return step;
+}
+
+// The parameters after some steps.
+std::vector<float> AfterAdafactor(RowPlace place, int64_t size) {
+  const OptimizerConfig config = Adafactor();
+  std::vector<float> parameters = Numbers(size, 1), out(size), moment(SecondMomentSize(config, place, size));
+  for (int t = 1; t <= kSteps; ++t) {
+    const std::vector<float> gradient = Numbers(size, 100 + t);
+    UpdateParameters(config, AdafactorStep(t, place),
+                     {parameters, gradient, {}, absl::MakeSpan(moment), absl::MakeSpan(out)});
+    parameters = out;
+  }
+  return parameters;
+}
+
+// The published rule for a matrix, or for what of it lies at `place`, in f64.
+std::vector<double> AdafactorFormula(RowPlace place, int64_t size) {
+  const std::vector<float> start = Numbers(size, 1);
+  std::vector<double> p(start.begin(), start.end()), v(size);
+  const auto row = [&](int64_t i) { return (place.column + i) / place.columns; };
+  const auto column = [&](int64_t i) { return (place.column + i) % place.columns; };
+  const size_t rows = row(size - 1) + 1;
+  const bool factored = place.columns > 1 && rows > 1;
+  std::vector<double> r(rows), c(place.columns);
+  for (int t = 1; t <= kSteps; ++t) {
+    const std::vector<float> gradient = Numbers(size, 100 + t);
+    const double b = 1 - std::pow(t, -0.8), lr = 0.01 * t;
+    std::vector<double> row_sum(rows), column_sum(place.columns), row_count(rows),
+        column_count(place.columns);
+    for (int64_t i = 0; i < size; ++i) {
+      const double square = std::pow(gradient[i] * 0.25, 2) + 1e-30;
+      row_sum[row(i)] += square;
+      column_sum[column(i)] += square;
+      ++row_count[row(i)];
+      ++column_count[column(i)];
+      v[i] = b * v[i] + (1 - b) * square;
+    }
+    double mean = 0;
+    for (size_t i = 0; i < rows; ++i) {
+      r[i] = b * r[i] + (1 - b) * row_sum[i] / row_count[i];
+      mean += r[i] / static_cast<double>(rows);
+    }
+    for (size_t j = 0; j < place.columns; ++j) c[j] = b * c[j] + (1 - b) * column_sum[j] / column_count[j];
+    std::vector<double> u(size);
+    double square = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      u[i] = gradient[i] * 0.25 / std::sqrt(factored ? r[row(i)] * c[column(i)] / mean : v[i]);
+      square += u[i] * u[i] / static_cast<double>(size);
+    }
+    for (int64_t i = 0; i < size; ++i) p[i] -= lr * 0.1 * p[i] + lr * u[i] / std::max(1.0, std::sqrt(square));
+  }
+  return p;
+}
+
+TEST_CASE("Adafactor's parameters after some steps are those of the published rule") {
+  for (const auto& [place, size] :
+       {std::pair(RowPlace{37, 0}, int64_t{37 * 21}), std::pair(RowPlace{}, int64_t{100}),
+        std::pair(RowPlace{64, 60}, int64_t{200}), std::pair(RowPlace{64, 10}, int64_t{54}),
+        std::pair(RowPlace{50, 10}, int64_t{145}), std::pair(RowPlace{50, 30}, int64_t{90})}) {
+    INFO(place.columns << " columns, from " << place.column << ", " << size);
+    CHECK(WorstError(AfterAdafactor(place, size), AdafactorFormula(place, size)) < 1e-5);
+  }
+}
+
+TEST_CASE("Adafactor keeps a matrix's second moment as that of its rows and columns") {
+  const OptimizerConfig config = Adafactor();
+  CHECK_FALSE(KeepsFirstMoment(config));
+  CHECK(SecondMomentSize(config, {384, 0}, 384 * 100) == 384 + 100);
+  CHECK(SecondMomentSize(config, {384, 383}, 2) == 384 + 2);
+  CHECK(SecondMomentSize(config, {384, 0}, 384) == 384);  // a row
+  CHECK(SecondMomentSize(config, {}, 384) == 384);        // a vector
+}
+
+TEST_CASE("Adafactor's step has the same bits on every instruction set, and in place of the gradient") {
+  CheckSameBitsEverywhere([&](Device&) { return AfterAdafactor({37, 5}, 37 * 21); });
+  const OptimizerConfig config = Adafactor();
+  const std::vector<float> parameters = Numbers(kSize, 1), gradient = Numbers(kSize, 2);
+  const auto step = [&](const std::vector<float>& from, std::vector<float>* out) {
+    std::vector<float> moment(SecondMomentSize(config, {59, 0}, kSize));
+    UpdateParameters(config, AdafactorStep(1, {59, 0}),
+                     {parameters, from, {}, absl::MakeSpan(moment), absl::MakeSpan(*out)});
+  };
+  std::vector<float> apart(kSize), in_place = gradient;
+  step(gradient, &apart);
+  step(in_place, &in_place);
+  CHECK(SameBits(apart, in_place));
+}
+
+TEST_CASE("an average moves by its share of the difference, with the same bits everywhere") {
+  const std::vector<float> parameters = Numbers(kSize, 1), before = Numbers(kSize, 2);
+  CheckSameBitsEverywhere([&](Device&) {
+    std::vector<float> average = before;
+    UpdateAverage(0.9, parameters, absl::MakeSpan(average));
+    for (int64_t i = 0; i < kSize; i += 31)
+      CHECK(average[i] == Approx(0.9 * before[i] + 0.1 * parameters[i]));
+    return average;
+  });
 }
 
 TEST_CASE("the squared norm is in f64 and says when an element is not finite") {

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "kernels/device.h"
 #include "kernels/loss.h"
+#include "model/adversary.h"
 #include "model/batch.h"
 #include "model/loss_options.h"
 #include "model/model_config.h"
@@ -25,6 +26,9 @@ struct MicroBatch {
   // added to them. What it is of frozen parameters is undefined.
   float* gradient = nullptr;
   bool accumulate = false;
+  // With TrainingOptions::adversary: how many passes over this batch, forward and backward, came right
+  // before.
+  int ascent = 0;
   // Where each group begins in `gradient`, for callers that move each group away once it is final; empty: as
   // in θ. Layers (and the head) whose numbers differ by two or more may share memory, but not with
   // `accumulate`.
@@ -70,8 +74,9 @@ enum class Purpose {
 
 // What a job changes in training. What it points to must outlive the model.
 struct TrainingOptions {
-  const TrainedParameters* trained = nullptr;  // null: all
-  const LossOptions* loss = nullptr;           // null: none
+  const TrainedParameters* trained = nullptr;   // null: all
+  const LossOptions* loss = nullptr;            // null: none
+  const AdversaryOptions* adversary = nullptr;  // null: none; only where the embeddings are trained
 };
 
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while

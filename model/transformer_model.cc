@@ -22,7 +22,11 @@ class TransformerModel : public Model {
       : device_(device),
         parameters_(recipe.parameters),
         options_(options),
-        plan_{&buffers_, limits, activations, purpose == Purpose::kTraining,
+        plan_{&buffers_,
+              limits,
+              activations,
+              purpose == Purpose::kTraining,
+              options.adversary != nullptr,
               static_cast<int>(recipe.stack.sublayers.size()) + 1},
         embedding_(plan_, recipe.embedding),
         stack_(plan_, recipe.stack),
@@ -44,6 +48,8 @@ class TransformerModel : public Model {
     pass_.group_begins = parameters_.group_begins;
     pass_.trained = options_.trained;
     pass_.loss = options_.loss;
+    pass_.adversary = options_.adversary;
+    pass_.ascent = step.ascent;
     if (!RunStack(pass_, wait_group)) return false;
     if (!step.accumulate && pass_.first_trained_group() == 0) ClearSharedGradients();
     *loss = head_->Train(pass_, stack_.Output(pass_.tokens()), stack_.OutputGradient(pass_.tokens()));

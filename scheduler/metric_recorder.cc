@@ -10,6 +10,13 @@
 #include "common/protocol/contribution_stats.h"
 
 namespace shoal::scheduler {
+namespace {
+
+// Then no round may ever be good again. The help of optimizer.skip_not_finite names it.
+constexpr uint64_t kMaxSkippedInARow = 100;
+constexpr uint64_t kMaxSkippedTold = 10;
+
+}  // namespace
 
 void MetricRecorder::Start(absl::Time now, Version version) {
   recorded_version_ = version.value();
@@ -20,6 +27,9 @@ void MetricRecorder::Load(absl::Time now, const JobStateRecord& record) {
   recorded_version_ = record.recorded_version();
   examples_ = record.examples();
   tokens_ = record.tokens();
+  skipped_rounds_ = record.skipped_rounds();
+  skipped_in_a_row_ = record.skipped_in_a_row();
+  window_.set_skipped_in_a_row(skipped_in_a_row_);
   running_ms_ = record.running_ms();
   has_last_ = record.has_last_metric();
   last_ = record.last_metric();
@@ -33,6 +43,8 @@ void MetricRecorder::SaveTo(JobStateRecord* record) const {
   record->set_recorded_version(recorded_version_);
   record->set_examples(examples_);
   record->set_tokens(tokens_);
+  record->set_skipped_rounds(skipped_rounds_);
+  record->set_skipped_in_a_row(skipped_in_a_row_);
   record->set_running_ms(running_ms_);
   if (has_last_) *record->mutable_last_metric() = last_;
   if (stored_window_) *record->mutable_window() = *stored_window_;
@@ -60,13 +72,31 @@ Failure MetricRecorder::AddRounds(absl::Time now, const ShardProgress& report) {
     const uint64_t next = window_.version().value(), round = report.rounds(i).round();
     if (round >= length.rounds || !window_.Add(at, report.rounds(i))) continue;
     if (round > next) TellLost(now, next, round);
-    if (!std::isfinite(report.rounds(i).stats().loss()))
+    if (report.rounds(i).skipped()) {
+      TellSkipped(now, report.rounds(i));
+      if (window_.skipped_in_a_row() >= kMaxSkippedInARow) {
+        return absl::StrCat("round ", round, ": it and the ", kMaxSkippedInARow - 1,
+                            " rounds before it were skipped: no loss or gradient was usable");
+      }
+    } else if (!std::isfinite(report.rounds(i).stats().loss())) {
       return absl::StrCat("round ", round, ": the loss is not a finite number");
+    }
     if (IsDue(job_.spec().log_every(), length, window_.version())) Record(at);
   }
   const uint64_t stored = std::max(recorded_version_, stored_window_ ? stored_window_->version() : 0);
   if (window_.version().value() >= stored + kMaxRoundsUnstored) stored_window_ = window_.Save(now);
   return std::nullopt;
+}
+
+void MetricRecorder::TellSkipped(absl::Time now, const RoundStats& round) {
+  const uint64_t count = skipped_rounds_ + window_.skipped();
+  if (count > kMaxSkippedTold) return;
+  const bool finite = std::isfinite(round.stats().loss()) && std::isfinite(round.gradient_norm());
+  context_.history->Warn(
+      now, absl::StrCat("round ", round.round(), " was skipped: ",
+                        finite ? absl::StrCat("its gradient norm, ", round.gradient_norm(), ", is an outlier")
+                               : "its loss or gradient is not finite",
+                        count == kMaxSkippedTold ? "; further ones are only counted" : ""));
 }
 
 // The scheduler was away for longer than servers keep statistics.
@@ -88,6 +118,8 @@ void MetricRecorder::Record(absl::Time now) {
   recorded_version_ = window_.version().value();
   examples_ += window_.examples();
   tokens_ += window_.tokens();
+  skipped_rounds_ += window_.skipped();
+  skipped_in_a_row_ = window_.skipped_in_a_row();
   CountMilliseconds();
   Restart(now);
   stored_window_.reset();
@@ -116,6 +148,7 @@ JobResult MetricRecorder::Totals() const {
   totals.set_train_seconds(static_cast<double>(running_ms_) / 1000);
   totals.set_examples(examples_);
   totals.set_tokens(tokens_);
+  totals.set_skipped_rounds(skipped_rounds_);
   return totals;
 }
 

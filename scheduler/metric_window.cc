@@ -17,7 +17,7 @@ double PerSecond(uint64_t count, absl::Duration time) {
 void MetricWindow::Start(absl::Time now, Version next) {
   start_ = now;
   next_ = next;
-  examples_ = tokens_ = weight_ = 0;
+  examples_ = tokens_ = weight_ = skipped_ = 0;
   loss_ = 0;
   if (total_.examples == 0) recent_.assign(1, Moment{now, 0, 0});
 }
@@ -28,6 +28,8 @@ MetricWindowRecord MetricWindow::Save(absl::Time now) const {
   record.set_examples(examples_);
   record.set_tokens(tokens_);
   record.set_weight(weight_);
+  record.set_skipped(skipped_);
+  record.set_skipped_in_a_row(skipped_in_a_row_);
   record.set_loss(loss_);
   record.set_learning_rate(learning_rate_);
   record.set_gradient_norm(gradient_norm_);
@@ -40,6 +42,8 @@ void MetricWindow::Load(absl::Time now, const MetricWindowRecord& record) {
   examples_ = record.examples();
   tokens_ = record.tokens();
   weight_ = record.weight();
+  skipped_ = record.skipped();
+  skipped_in_a_row_ = record.skipped_in_a_row();
   loss_ = record.loss();
   learning_rate_ = record.learning_rate();
   gradient_norm_ = record.gradient_norm();
@@ -51,8 +55,14 @@ bool MetricWindow::Add(absl::Time now, const RoundStats& round) {
   next_ = OutputOf(Round(round.round()));
   examples_ += round.stats().examples();
   tokens_ += round.stats().tokens();
-  weight_ += round.stats().weight();
-  loss_ += round.stats().loss();
+  if (round.skipped()) {
+    ++skipped_;
+    ++skipped_in_a_row_;
+  } else {
+    weight_ += round.stats().weight();
+    loss_ += round.stats().loss();
+    skipped_in_a_row_ = 0;
+  }
   learning_rate_ = round.learning_rate();
   gradient_norm_ = round.gradient_norm();
   total_ = {now, total_.examples + round.stats().examples(), total_.tokens + round.stats().tokens()};
@@ -69,6 +79,7 @@ MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) con
   record.set_loss(weight_ > 0 ? loss_ / static_cast<double>(weight_) : 0);
   record.set_learning_rate(learning_rate_);
   record.set_gradient_norm(gradient_norm_);
+  record.set_skipped(skipped_);
   record.set_examples_per_second(PerSecond(examples_, now - start_));
   record.set_tokens_per_second(PerSecond(tokens_, now - start_));
   const bool is_short = now - start_ < kRecent && !recent_.empty() && recent_.front().time < start_;

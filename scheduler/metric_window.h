@@ -31,9 +31,14 @@ class MetricWindow {
   Version version() const { return next_; }
   uint64_t examples() const { return examples_; }
   uint64_t tokens() const { return tokens_; }
+  uint64_t skipped() const { return skipped_; }
+  // The last rounds so far; earlier windows count, too.
+  uint64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  void set_skipped_in_a_row(uint64_t count) { skipped_in_a_row_ = count; }
 
-  // Means over the window. Speeds, too, unless it is shorter than the few seconds of Progress: rounds arrive
-  // several at a time, so a window between two of them may have taken no time at all.
+  // Means over the window; the loss without rounds that were skipped. Speeds, too, unless it is shorter than
+  // the few seconds of Progress: rounds arrive several at a time, so a window between two of them may have
+  // taken no time at all.
   MetricRecord Record(absl::Time now, uint64_t rounds_per_epoch) const;
   // Means over the window; speeds over the last few seconds.
   MetricRecord Progress(absl::Time now, uint64_t rounds_per_epoch) const;
@@ -52,6 +57,8 @@ class MetricWindow {
   uint64_t examples_ = 0;
   uint64_t tokens_ = 0;
   uint64_t weight_ = 0;
+  uint64_t skipped_ = 0;
+  uint64_t skipped_in_a_row_ = 0;
   double loss_ = 0;
   double learning_rate_ = 0;
   double gradient_norm_ = 0;

@@ -14,10 +14,16 @@ namespace shoal::server {
 namespace {
 
 // For snapshots.
-FloatArray CopyOf(const std::shared_ptr<ArrayPool>& pool, const FloatArray& from, uint64_t size) {
-  FloatArray copy = pool->Acquire(size);
-  std::memcpy(copy.get(), from.get(), size * sizeof(float));
+StateArray CopyOf(const std::shared_ptr<ArrayPool>& pool, const StateArray& from) {
+  StateArray copy = {pool->Acquire(from.size), from.size};
+  std::memcpy(copy.values.get(), from.values.get(), from.size * sizeof(float));
   return copy;
+}
+
+// Grows over the first rounds, so that the average of a short training is not one of its start.
+double AverageDecay(double decay, Round round) {
+  const double t = static_cast<double>(round.value() + 1);
+  return std::min(decay, (1 + t) / (10 + t));
 }
 
 }  // namespace
@@ -29,16 +35,17 @@ BlockState::BlockState(std::shared_ptr<const ShardConfig> job, BlockId block, st
       format_{job_->wire, job_->blocks[block.value()].size},
       pool_(std::move(pool)),
       tree_(job_->slots),
-      ranges_(UpdateRanges(*job_, job_->blocks[block.value()])),
+      ranges_(job_->ranges[block.value()]),
       ledger_(tree_),
       theta_(std::move(start.theta)),
-      moments_(std::move(start.moments)),
+      arrays_(std::move(start.arrays)),
       version_(start.version.value()),
       published_version_(start.version.value()) {
   published_.reserve(job_->rounds->versions_kept());
   published_.push_back(Finish(
       start.version, Encoder(theta_, PayloadEncoder::Memory(format_.wire, format_.size, pool_.get()))));
   absl::MutexLock lock(&mutex_);
+  if (job_->average) AppendAverage(AverageMemory(), &published_.back());  // it may be evaluated again
   Reserve();
 }
 
@@ -46,6 +53,7 @@ void BlockState::ReserveUpdate() {
   if (next_theta_ == nullptr) next_theta_ = pool_->Acquire(format_.size);
   if (next_encoded_ == nullptr)
     next_encoded_ = PayloadEncoder::Memory(format_.wire, format_.size, pool_.get());
+  if (next_average_ == nullptr && job_->publishes_average(version() + 1)) next_average_ = AverageMemory();
 }
 
 void BlockState::Reserve() {
@@ -123,10 +131,41 @@ ContributionStats BlockState::CompleteStats() const {
   return ledger_.sum().stats();
 }
 
-double BlockState::CompleteSquaredNorm() const {
+std::vector<double> BlockState::CompleteSquaredNorms() {
   absl::MutexLock lock(&mutex_);
   SHOAL_CHECK(ledger_.complete() && !closed_);
-  return ledger_.sum().SquaredNorm(format_);
+  std::vector<double> norms = {ledger_.sum().SquaredNorm(format_)};
+  if (!job_->adapts_to_norms()) return norms;
+  float* const scratch = next_theta_.get();
+  Gather(format_, ledger_.sum(), scratch);
+  const kernels::OptimizerStep step = StepOf(RoundFrom(version()), ledger_.sum().stats(), RoundVerdict());
+  for (const UpdateRange& range : ranges_) {
+    if (!range.decay) continue;
+    const kernels::LambNorms of_range = NormsOf(range, step, scratch);
+    norms.push_back(of_range.parameters);
+    norms.push_back(of_range.update);
+  }
+  return norms;
+}
+
+kernels::LambNorms BlockState::NormsOf(const UpdateRange& range, const kernels::OptimizerStep& step,
+                                       float* scratch) {
+  kernels::LambNorms sum;
+  for (uint64_t begin = range.begin; begin < range.end; begin += kSumPiece) {
+    const uint64_t size = std::min(kSumPiece, range.end - begin);
+    const kernels::LambNorms piece = LambSquaredNorms(
+        job_->optimizer, StepOf(step, range), ArraysOf(range, begin, size, scratch + begin, scratch + begin));
+    sum.parameters += piece.parameters;
+    sum.update += piece.update;
+  }
+  return sum;
+}
+
+std::vector<float> BlockState::RecentNorms() const {
+  absl::MutexLock lock(&mutex_);
+  if (!job_->recent_norms) return {};
+  const absl::Span<const float> norms = arrays_[*job_->recent_norms].span();
+  return {norms.begin(), norms.end()};
 }
 
 std::vector<SlotRange> BlockState::Missing() const {
@@ -155,46 +194,92 @@ void BlockState::Apply(const BlockRecord& record) {
   applied_ = std::move(applied);
 }
 
-kernels::OptimizerStep BlockState::StepOf(const BlockRecord& record) const {
-  const uint64_t weight = record.sum.stats().weight();
+kernels::OptimizerStep BlockState::StepOf(Round round, const ContributionStats& stats,
+                                          const RoundVerdict& verdict) const {
   kernels::OptimizerStep step;
-  step.step = record.round.value() + 1;
-  step.learning_rate = LearningRate(job_->spec, job_->length, record.round);
-  step.gradient_scale = weight == 0 ? 0 : record.clip / static_cast<double>(weight);
+  step.step = round.value() + 1;
+  step.learning_rate = LearningRate(job_->spec, job_->length, round);
+  step.gradient_scale = stats.weight() == 0 ? 0 : verdict.clip / static_cast<double>(stats.weight());
   return step;
 }
 
-PublishedVersion BlockState::Update(const BlockRecord& record) {
-  const kernels::OptimizerStep step = StepOf(record);
-  FloatArray next = std::move(next_theta_);
-  PayloadEncoder encoder = Encoder(next, std::move(next_encoded_));
-  BlockSumReader reader(format_.wire, record.sum);
-  for (uint64_t begin = 0; begin < format_.size; begin += kSumPiece) {
-    const uint64_t count = std::min(kSumPiece, format_.size - begin);
-    UpdatePiece(step, begin, reader.Next(count), next.get());
-    encoder.Add(count);
-  }
-  theta_ = std::move(next);
-  return Finish(OutputOf(record.round), std::move(encoder));
+kernels::OptimizerStep BlockState::StepOf(const kernels::OptimizerStep& step,
+                                          const UpdateRange& range) const {
+  kernels::OptimizerStep of_range = step;
+  of_range.decay = range.decay;
+  of_range.learning_rate *= range.rate_factor;
+  of_range.place = range.place;
+  return of_range;
 }
 
-void BlockState::UpdatePiece(const kernels::OptimizerStep& step, uint64_t begin,
-                             absl::Span<const float> gradient, float* out) {
-  const uint64_t end = begin + gradient.size();
+kernels::OptimizerArrays BlockState::ArraysOf(const UpdateRange& range, uint64_t begin, uint64_t size,
+                                              const float* gradient, float* out) {
+  kernels::OptimizerArrays arrays;
+  arrays.parameters = absl::MakeConstSpan(theta_.get() + begin, size);
+  arrays.gradient = absl::MakeConstSpan(gradient, size);
+  arrays.out = absl::MakeSpan(out, size);
+  if (job_->first_moment) arrays.first_moment = arrays_[*job_->first_moment].span().subspan(begin, size);
+  if (job_->second_moment) {
+    arrays.second_moment = arrays_[*job_->second_moment].span().subspan(
+        range.second_moment + (begin - range.begin), SecondMomentSize(job_->optimizer, range.place, size));
+  }
+  return arrays;
+}
+
+PublishedVersion BlockState::Update(const BlockRecord& record) {
+  FloatArray next = std::move(next_theta_);
+  PayloadEncoder encoder = Encoder(next, std::move(next_encoded_));
+  if (record.verdict.skipped) {
+    std::memcpy(next.get(), theta_.get(), format_.size * sizeof(float));
+  } else if (job_->updates_whole_tensors()) {
+    UpdateWhole(record, next.get());
+  } else {
+    UpdateInPieces(record, next.get(), &encoder);
+  }
+  theta_ = std::move(next);
+  if (!record.verdict.skipped) UpdateAverageAndNorms(record);
+  PublishedVersion version = Finish(OutputOf(record.round), std::move(encoder));
+  if (job_->publishes_average(version.version)) AppendAverage(std::move(next_average_), &version);
+  return version;
+}
+
+void BlockState::UpdateInPieces(const BlockRecord& record, float* out, PayloadEncoder* encoder) {
+  const kernels::OptimizerStep step = StepOf(record.round, record.sum.stats(), record.verdict);
+  BlockSumReader reader(format_.wire, record.sum);
+  for (uint64_t begin = 0; begin < format_.size; begin += kSumPiece) {
+    const absl::Span<const float> gradient = reader.Next(std::min(kSumPiece, format_.size - begin));
+    for (const UpdateRange& range : ranges_) {
+      const uint64_t first = std::max(begin, range.begin),
+                     last = std::min(begin + gradient.size(), range.end);
+      if (first >= last) continue;
+      kernels::OptimizerStep of_range = StepOf(step, range);
+      if (job_->adapts_to_norms() && range.decay)
+        of_range.trust_ratio = record.verdict.trust_ratios[range.parameter];
+      UpdateParameters(job_->optimizer, of_range,
+                       ArraysOf(range, first, last - first, gradient.data() + (first - begin), out + first));
+    }
+    encoder->Add(gradient.size());
+  }
+}
+
+void BlockState::UpdateWhole(const BlockRecord& record, float* out) {
+  const kernels::OptimizerStep step = StepOf(record.round, record.sum.stats(), record.verdict);
+  Gather(format_, record.sum, out);
   for (const UpdateRange& range : ranges_) {
-    const uint64_t first = std::max(begin, range.begin), last = std::min(end, range.end);
-    if (first >= last) continue;
-    const uint64_t size = last - first;
-    kernels::OptimizerStep part = step;
-    part.decay = range.decay;
-    part.learning_rate *= range.rate_factor;
-    kernels::OptimizerArrays arrays;
-    arrays.parameters = absl::MakeConstSpan(theta_.get() + first, size);
-    arrays.gradient = gradient.subspan(first - begin, size);
-    if (!moments_.empty()) arrays.first_moment = absl::MakeSpan(moments_[0].get() + first, size);
-    if (moments_.size() > 1) arrays.second_moment = absl::MakeSpan(moments_[1].get() + first, size);
-    arrays.out = absl::MakeSpan(out + first, size);
-    kernels::UpdateParameters(job_->optimizer, part, arrays);
+    float* const from = out + range.begin;
+    UpdateParameters(job_->optimizer, StepOf(step, range),
+                     ArraysOf(range, range.begin, range.end - range.begin, from, from));
+  }
+}
+
+void BlockState::UpdateAverageAndNorms(const BlockRecord& record) {
+  if (job_->average) {
+    kernels::UpdateAverage(AverageDecay(job_->average_decay, record.round),
+                           absl::MakeConstSpan(theta_.get(), format_.size), arrays_[*job_->average].span());
+  }
+  if (job_->recent_norms) {
+    arrays_[*job_->recent_norms].span()[record.round.value() % kRecentNorms] =
+        static_cast<float>(record.verdict.gradient_norm);
   }
 }
 
@@ -209,6 +294,29 @@ PayloadEncoder BlockState::Encoder(const FloatArray& theta, FloatArray memory) c
 PublishedVersion BlockState::Finish(Version version, PayloadEncoder encoder) const {
   PayloadEncoder::Encoded encoded = encoder.Finish();
   return {version, format_.wire, encoded.crc32c, std::move(encoded.payload)};
+}
+
+// A copy, as the average goes on changing: for f32 of the average itself.
+FloatArray BlockState::AverageMemory() const {
+  if (format_.wire == WIRE_FORMAT_F32) return pool_->Acquire(format_.size);
+  return PayloadEncoder::Memory(format_.wire, format_.size, pool_.get());
+}
+
+void BlockState::AppendAverage(FloatArray memory, PublishedVersion* version) const {
+  absl::Span<const float> average = arrays_[*job_->average].span();
+  FloatArray owner;
+  if (format_.wire == WIRE_FORMAT_F32) {
+    std::memcpy(memory.get(), average.data(), average.size() * sizeof(float));
+    average = absl::MakeConstSpan(memory.get(), average.size());
+    owner = std::exchange(memory, nullptr);
+  }
+  std::vector<grpc::Slice> slices = version->payload.slices();
+  const Payload encoded =
+      PayloadEncoder(format_.wire, std::move(owner), average, std::move(memory)).Finish().payload;
+  slices.insert(slices.end(), encoded.slices().begin(), encoded.slices().end());
+  version->payload = Payload(std::move(slices));
+  version->payload_crc32c = version->payload.Crc32c();
+  version->with_average = true;
 }
 
 void BlockState::Publish(Version version) {
@@ -237,7 +345,7 @@ BlockSnapshot BlockState::Snapshot() const {
   snapshot.block = block_;
   snapshot.size = format_.size;
   snapshot.theta = theta_;
-  for (const FloatArray& moment : moments_) snapshot.moments.push_back(CopyOf(pool_, moment, format_.size));
+  for (const StateArray& array : arrays_) snapshot.arrays.push_back(CopyOf(pool_, array));
   return snapshot;
 }
 

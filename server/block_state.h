@@ -1,4 +1,4 @@
-// One block at its primary server: master parameters, optimizer moments, the ledger of the running round,
+// One block at its primary server: master parameters, moments, the ledger of the running round,
 // published versions.
 #pragma once
 
@@ -17,6 +17,7 @@
 #include "common/protocol/payload.h"
 #include "server/block_sum.h"
 #include "server/published.h"
+#include "server/round_verdict.h"
 #include "server/shard_config.h"
 
 namespace shoal::server {
@@ -25,7 +26,7 @@ namespace shoal::server {
 struct BlockStart {
   Version version;
   FloatArray theta;
-  std::vector<FloatArray> moments;  // in the order of ShardConfig::moment_names
+  std::vector<StateArray> arrays;  // in the order of ShardConfig::array_names
 };
 
 // The outcome of a round for a block: together with the job and the block's state it determines the update,
@@ -33,8 +34,8 @@ struct BlockStart {
 // Movable; copies share the memory of the sum, which must not change.
 struct BlockRecord {
   Round round;
-  BlockSum sum;     // of all slots, with their statistics
-  double clip = 1;  // factor for the gradient, from the norms of all blocks of the job
+  BlockSum sum;  // of all slots, with their statistics
+  RoundVerdict verdict;
 };
 
 // A round t takes four steps: contributions are added until the sum is complete; Close takes the sum out as a
@@ -65,11 +66,13 @@ class BlockState {
 
   // Statistics of the complete round. Call only between kCompleted and Close.
   ContributionStats CompleteStats() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Squared norm of the sum. Call only between kCompleted and Close.
-  double CompleteSquaredNorm() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The squared norms that the shards exchange (NormCount). Call only between kCompleted and Close.
+  std::vector<double> CompleteSquaredNorms() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The gradient norms of earlier rounds, as the block keeps them; empty when the job needs none.
+  std::vector<float> RecentNorms() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Takes out the complete sum of `round`, the running one, without a copy. Call once per round, after
-  // kCompleted; then set the record's clip factor and call Apply.
+  // kCompleted; then set the record's verdict and call Apply.
   BlockRecord Close(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Turns version t into t+1 with the record of round t, the running one; then call Publish. The record may
@@ -82,7 +85,7 @@ class BlockState {
   // policy keeps; the one before these is dropped. From then on the next round may complete.
   void Publish(Version version) ABSL_LOCKS_EXCLUDED(published_mutex_);
 
-  // θ at version() with a copy of the moments. Call between Apply and Publish, while the moments can't
+  // θ at version() with a copy of the arrays. Call between Apply and Publish, while the arrays can't
   // change. Throws std::bad_alloc.
   BlockSnapshot Snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -100,17 +103,37 @@ class BlockState {
   absl::StatusOr<PieceMap> Check(const ContributionHeader& header, const Payload& payload) const;
   // Whether it is a duplicate; FAILED_PRECONDITION for a future round.
   absl::StatusOr<bool> IsOver(const ContributionHeader& header) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  kernels::OptimizerStep StepOf(const BlockRecord& record) const;
-  // Writes θ of the next version, updates the moments, and returns the version.
+  // What is the same for all elements.
+  kernels::OptimizerStep StepOf(Round round, const ContributionStats& stats,
+                                const RoundVerdict& verdict) const;
+  kernels::OptimizerStep StepOf(const kernels::OptimizerStep& step, const UpdateRange& range) const;
+  // The arrays of `size` elements of a range, from `begin` on, which is in the block; `gradient` and `out`
+  // begin there.
+  kernels::OptimizerArrays ArraysOf(const UpdateRange& range, uint64_t begin, uint64_t size,
+                                    const float* gradient, float* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Writes θ of the next version, updates the arrays, and returns the version.
   PublishedVersion Update(const BlockRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void UpdatePiece(const kernels::OptimizerStep& step, uint64_t begin, absl::Span<const float> gradient,
-                   float* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The rules of tensors need a range's whole gradient at once; the others are applied piece by piece, while
+  // the piece is in a cache.
+  void UpdateInPieces(const BlockRecord& record, float* out, PayloadEncoder* encoder)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateWhole(const BlockRecord& record, float* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sums of a range's norms, with the direction of its update written to `scratch`, which has the block's
+  // size.
+  kernels::LambNorms NormsOf(const UpdateRange& range, const kernels::OptimizerStep& step, float* scratch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of what is kept beside θ, with the parameters of the new version.
+  void UpdateAverageAndNorms(const BlockRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Allocates what the running round's update will need.
   void ReserveUpdate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same, and what a sum may need.
   void Reserve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Encodes θ for the workers.
   PayloadEncoder Encoder(const FloatArray& theta, FloatArray memory) const;
+  // The memory in which a version's average is published.
+  FloatArray AverageMemory() const;
+  void AppendAverage(FloatArray memory, PublishedVersion* version) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PublishedVersion Finish(Version version, PayloadEncoder encoder) const;
 
   const std::shared_ptr<const ShardConfig> job_;
@@ -118,15 +141,16 @@ class BlockState {
   const SumFormat format_;
   const std::shared_ptr<ArrayPool> pool_;
   const SlotTree tree_;
-  const std::vector<UpdateRange> ranges_;
+  const std::vector<UpdateRange>& ranges_;  // of job_
 
   mutable absl::Mutex mutex_;
   Coverage<BlockSum> ledger_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // Close has taken the sum out of ledger_
   FloatArray theta_ ABSL_GUARDED_BY(mutex_);
-  std::vector<FloatArray> moments_ ABSL_GUARDED_BY(mutex_);
+  std::vector<StateArray> arrays_ ABSL_GUARDED_BY(mutex_);
   FloatArray next_theta_ ABSL_GUARDED_BY(mutex_);    // for the next version; null: not allocated yet
   FloatArray next_encoded_ ABSL_GUARDED_BY(mutex_);  // the same; also null for f32
+  FloatArray next_average_ ABSL_GUARDED_BY(mutex_);  // the same; also null when it is not published
   FloatArray spare_sum_ ABSL_GUARDED_BY(mutex_);     // for the next sum of two contributions
   std::atomic<uint64_t> version_;                    // written with mutex_ held
   std::atomic<uint64_t> published_version_;          // the newest, written with published_mutex_ held

@@ -78,13 +78,12 @@ class Block {
  private:
   BlockStart Start() {
     BlockStart start;
-    const auto array = [&](float scale) {
-      FloatArray values = pool_->Acquire(kSize);
-      for (uint64_t i = 0; i < kSize; ++i) values.get()[i] = scale * static_cast<float>(i);
-      return values;
-    };
-    start.theta = array(0.001f);
-    for (size_t i = 0; i < job_->moment_names.size(); ++i) start.moments.push_back(array(0));
+    start.theta = pool_->Acquire(kSize);
+    for (uint64_t i = 0; i < kSize; ++i) start.theta.get()[i] = 0.001f * static_cast<float>(i);
+    for (uint64_t size : ArraySizes(*job_, BlockId(0))) {
+      start.arrays.push_back({pool_->Acquire(size), size});
+      for (float& value : start.arrays.back().span()) value = 0;
+    }
     return start;
   }
 
@@ -108,14 +107,14 @@ TEST_CASE("A record applied at another block in the same state gives the same bi
   for (uint64_t round = 0; round < 3; ++round) {
     first.AddAll(round);
     BlockRecord record = first.state.Close(Round(round));
-    record.clip = 0.5;
+    record.verdict.clip = 0.5;
     CHECK(record.sum.stats().weight() == kSlots);
     second.state.Apply(record);
     first.state.Apply(record);
     const BlockSnapshot a = first.state.Snapshot(), b = second.state.Snapshot();
     CHECK(SameBits(a.theta, b.theta));
-    REQUIRE(a.moments.size() == 2);
-    for (size_t i = 0; i < 2; ++i) CHECK(SameBits(a.moments[i], b.moments[i]));
+    REQUIRE(a.arrays.size() == 2);
+    for (size_t i = 0; i < 2; ++i) CHECK(SameBits(a.arrays[i].values, b.arrays[i].values));
     for (Block* block : {&first, &second}) block->state.Publish(Version(round + 1));
     const auto left = first.state.Published(Version(round + 1)),
                right = second.state.Published(Version(round + 1));

@@ -129,4 +129,12 @@ void BlockSumReader::FillPieces(uint64_t begin, absl::Span<float> out) {
   }
 }
 
+void Gather(const SumFormat& format, const BlockSum& sum, float* out) {
+  BlockSumReader reader(format.wire, sum);
+  for (uint64_t begin = 0; begin < format.size; begin += kSumPiece) {
+    const absl::Span<const float> piece = reader.Next(std::min(kSumPiece, format.size - begin));
+    std::copy(piece.begin(), piece.end(), out + begin);
+  }
+}
+
 }  // namespace shoal::server

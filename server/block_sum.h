@@ -71,4 +71,7 @@ class BlockSumReader {
   alignas(64) float scratch_[kSumPiece];
 };
 
+// Writes all elements to `out`, of format.size.
+void Gather(const SumFormat& format, const BlockSum& sum, float* out);
+
 }  // namespace shoal::server

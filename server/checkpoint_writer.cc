@@ -111,13 +111,12 @@ absl::StatusOr<CheckpointShard> CheckpointWriter::Write(const ShardSnapshot& sna
   file.restore_id = snapshot.restore_id;
   file.shard = snapshot.shard;
   file.shards = snapshot.shards;
-  file.moment_names = options_.job->moment_names;
+  file.array_names = options_.job->array_names;
   for (const BlockSnapshot& block : snapshot.blocks) {
     BlockToWrite& out = file.blocks.emplace_back();
     out.block = block.block;
     out.theta = absl::MakeConstSpan(block.theta.get(), block.size);
-    for (const FloatArray& moment : block.moments)
-      out.moments.push_back(absl::MakeConstSpan(moment.get(), block.size));
+    for (const StateArray& array : block.arrays) out.arrays.push_back(array.span());
   }
   return WriteShardFile(&env_, options_.folder, file);
 }

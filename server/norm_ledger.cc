@@ -16,15 +16,21 @@ bool SameBits(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
+// Of all the shard's blocks.
+uint64_t NormLedger::CountOf(uint32_t shard) const {
+  uint64_t count = 0;
+  for (BlockId block : map_.BlocksOf(shard, counts_.size())) count += counts_[block.value()];
+  return count;
+}
+
 absl::Status NormLedger::Check(uint32_t shard, absl::Span<const double> squared_norms) const {
   if (shard >= map_.shards()) {
     return absl::InvalidArgumentError(
         absl::StrCat("norms of shard ", shard, ": there are ", map_.shards(), " shards"));
   }
-  if (squared_norms.size() != map_.CountOf(shard, blocks_)) {
+  if (squared_norms.size() != CountOf(shard)) {
     return absl::InvalidArgumentError(absl::StrCat("norms of shard ", shard, ": got ", squared_norms.size(),
-                                                   ", expected one for each of its ",
-                                                   map_.CountOf(shard, blocks_), " blocks"));
+                                                   ", expected ", CountOf(shard)));
   }
   for (double squared_norm : squared_norms) {
     if (squared_norm < 0) {
@@ -58,14 +64,20 @@ const std::vector<double>* NormLedger::Find(Round round, uint32_t shard) const {
   return &norms->second.squared_norms;
 }
 
-std::optional<double> NormLedger::Total(Round round) const {
+std::optional<std::vector<absl::Span<const double>>> NormLedger::All(Round round) const {
   for (uint32_t shard = 0; shard < map_.shards(); ++shard) {
-    if (map_.CountOf(shard, blocks_) > 0 && Find(round, shard) == nullptr) return std::nullopt;
+    if (CountOf(shard) > 0 && Find(round, shard) == nullptr) return std::nullopt;
   }
-  double total = 0;
-  for (uint32_t b = 0; b < blocks_; ++b)
-    total += (*Find(round, map_.ShardOf(BlockId(b))))[map_.PlaceOf(BlockId(b))];
-  return total;
+  std::vector<absl::Span<const double>> all(counts_.size());
+  for (uint32_t shard = 0; shard < map_.shards(); ++shard) {
+    const double* next = CountOf(shard) > 0 ? Find(round, shard)->data() : nullptr;
+    for (BlockId block : map_.BlocksOf(shard, counts_.size())) {
+      const uint64_t count = counts_[block.value()];
+      all[block.value()] = {next, count};
+      next += count;
+    }
+  }
+  return all;
 }
 
 }  // namespace shoal::server

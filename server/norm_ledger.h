@@ -1,9 +1,10 @@
-// Global-norm clipping: which shards' squared norms are known for a round.
+// Which shards' squared norms are known for a round.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,7 +20,8 @@ namespace shoal::server {
 // on. Keeps the last two rounds, for peers that ask late.
 class NormLedger {
  public:
-  NormLedger(ShardMap map, uint32_t blocks) : map_(map), blocks_(blocks) {}
+  // `counts`: the number of norms of each of the job's blocks.
+  NormLedger(ShardMap map, std::vector<uint64_t> counts) : map_(map), counts_(std::move(counts)) {}
 
   // Rounds older than the last two are ignored. Errors: INVALID_ARGUMENT, without effect, when the shard or
   // the number of norms is wrong, or one is negative; DATA_LOSS when different norms (compared bit by bit)
@@ -31,14 +33,16 @@ class NormLedger {
   // The shard's norms for the round; nullptr when they are unknown or disputed.
   const std::vector<double>* Find(Round round, uint32_t shard) const;
 
-  // Sum over all blocks in block order (f64), once all shards' norms are known.
-  std::optional<double> Total(Round round) const;
+  // The norms of each of the job's blocks, once all shards' are known. Valid until the next call of Add.
+  std::optional<std::vector<absl::Span<const double>>> All(Round round) const;
 
  private:
   absl::Status Check(uint32_t shard, absl::Span<const double> squared_norms) const;
 
+  uint64_t CountOf(uint32_t shard) const;
+
   ShardMap map_;
-  uint32_t blocks_;
+  std::vector<uint64_t> counts_;
   struct Known {
     std::vector<double> squared_norms;
     bool disputed = false;

@@ -213,6 +213,7 @@ class PullReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     header.set_version(next->published.version.value());
     header.set_block(next->block.value());
     header.set_wire(next->published.wire);
+    header.set_with_average(next->published.with_average);
     header.set_crc32c(BlockChecksum(header, next->published.payload_crc32c));
     outgoing_ = EncodeBlockMessage(header, next->published.payload);
     writing_ = true;

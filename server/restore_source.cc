@@ -22,8 +22,8 @@ class CheckpointBlocks : public StateReader {
 
   absl::Status Read(BlockId block, const BlockContents& out) override {
     SHOAL_RETURN_IF_ERROR(reader_.ReadBlock("theta", block, out.theta));
-    for (size_t i = 0; i < out.moments.size(); ++i) {
-      SHOAL_RETURN_IF_ERROR(reader_.ReadBlock(reader_.moment_names()[i], block, out.moments[i]));
+    for (size_t i = 0; i < out.arrays.size(); ++i) {
+      SHOAL_RETURN_IF_ERROR(reader_.ReadBlock(reader_.array_names()[i], block, out.arrays[i]));
     }
     return absl::OkStatus();
   }
@@ -39,7 +39,7 @@ class CheckpointShardFile : public StateReader {
       : reader_(std::move(reader)), file_(&reader_, shard) {}
 
   absl::Status Read(BlockId, const BlockContents& out) override {
-    return file_.ReadNext(out.theta, out.moments);
+    return file_.ReadNext(out.theta, out.arrays);
   }
   bool in_order() const override { return true; }
 
@@ -56,6 +56,20 @@ bool IsWholeShard(absl::Span<const BlockId> blocks, uint32_t shards, uint64_t to
   return blocks == absl::MakeConstSpan(map.BlocksOf(map.ShardOf(blocks[0]), total));
 }
 
+// Whether a checkpoint has the job's blocks, and of each what the job keeps.
+bool HasArraysOf(const ShardConfig& job, const CheckpointReader& reader) {
+  if (reader.array_names() != job.array_names || reader.block_sizes().size() != job.blocks.size())
+    return false;
+  for (size_t b = 0; b < job.blocks.size(); ++b) {
+    const std::vector<uint64_t> sizes = ArraySizes(job, BlockId(b));
+    if (reader.block_sizes()[b] != job.blocks[b].size) return false;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      if (reader.SizeOf(job.array_names[i], BlockId(b)) != sizes[i]) return false;
+    }
+  }
+  return true;
+}
+
 class InitialState : public StateReader {
  public:
   // `weights`: θ as float32, or null when no parameter comes from it.
@@ -70,6 +84,7 @@ class InitialState : public StateReader {
       if (begin >= end) continue;
       SHOAL_RETURN_IF_ERROR(Fill(parameter, begin, out.theta.subspan(begin - range.offset, end - begin)));
     }
+    if (job_->average) std::copy(out.theta.begin(), out.theta.end(), out.arrays[*job_->average].begin());
     return absl::OkStatus();
   }
 
@@ -116,15 +131,13 @@ absl::StatusOr<std::unique_ptr<StateReader>> RestoreSource::Open(const RestorePo
     return absl::DataLossError(absl::StrCat(restore.checkpoint(), " has version ",
                                             reader.manifest().version(), ", expected ", restore.version()));
   }
-  std::vector<uint64_t> sizes;
-  for (const BlockSpec& block : job_->blocks) sizes.push_back(block.size);
-  if (reader.block_sizes() != sizes || reader.moment_names() != job_->moment_names) {
+  if (!HasArraysOf(*job_, reader)) {
     return absl::FailedPreconditionError(absl::StrCat(
         restore.checkpoint(),
         " belongs to a different model or optimizer: its blocks have different sizes or moments"));
   }
   const int shards = reader.manifest().shards_size();
-  if (!IsWholeShard(blocks, shards, sizes.size()))
+  if (!IsWholeShard(blocks, shards, job_->blocks.size()))
     return std::make_unique<CheckpointBlocks>(std::move(reader));
   return std::make_unique<CheckpointShardFile>(std::move(reader), static_cast<int>(blocks[0].value()));
 }

@@ -14,7 +14,7 @@ constexpr uint64_t kBlocks = 5;
 
 std::shared_ptr<const ShardConfig> Job() {
   auto job = std::make_shared<ShardConfig>();
-  job->moment_names = {"momentum"};
+  job->array_names = {"momentum"};
   for (uint64_t block = 0; block < kBlocks; ++block) job->blocks.push_back({4 * block, 4});
   return job;
 }
@@ -30,7 +30,7 @@ std::string Commit(const std::string& folder) {
     file.version = Version(8);
     file.shard = shard;
     file.shards = 2;
-    file.moment_names = {"momentum"};
+    file.array_names = {"momentum"};
     for (uint64_t block = 0; block < kBlocks; ++block) {
       values.emplace_back(4, static_cast<float>(block));
       values.emplace_back(4, -static_cast<float>(block));

@@ -66,7 +66,7 @@ TEST_CASE("A block is cut where weight decay or the learning rate changes") {
   const auto job = MakeShardConfig(JobId(1), Spec(0), plan);
   REQUIRE(job.ok());
   REQUIRE((*job)->blocks.size() == 1);
-  const std::vector<UpdateRange> ranges = UpdateRanges(**job, (*job)->blocks[0]);
+  const std::vector<UpdateRange>& ranges = (*job)->ranges[0];
   REQUIRE(ranges.size() == 3);
   CHECK((ranges[0].begin == 0 && ranges[0].end == 30 && ranges[0].decay && ranges[0].rate_factor == 1));
   CHECK((ranges[1].begin == 30 && ranges[1].end == 60 && !ranges[1].decay && ranges[1].rate_factor == 1));

@@ -40,10 +40,10 @@ absl::StatusOr<BlockStart> LoadBlock(const ShardConfig& job, BlockId block, Vers
   start.theta = pool->Acquire(size);
   BlockContents contents;
   contents.theta = absl::MakeSpan(start.theta.get(), size);
-  for (size_t i = 0; i < job.moment_names.size(); ++i) {
-    start.moments.push_back(pool->Acquire(size));
-    contents.moments.push_back(absl::MakeSpan(start.moments.back().get(), size));
-    std::fill(contents.moments.back().begin(), contents.moments.back().end(), 0.0f);
+  for (uint64_t array_size : ArraySizes(job, block)) {
+    start.arrays.push_back({pool->Acquire(array_size), array_size});
+    contents.arrays.push_back(start.arrays.back().span());
+    std::fill(contents.arrays.back().begin(), contents.arrays.back().end(), 0.0f);
   }
   SHOAL_RETURN_IF_ERROR(Annotate(reader->Read(block, contents), absl::StrCat("block ", block.value())));
   return start;

@@ -94,8 +94,10 @@ inline std::vector<float> NodeValue(uint64_t round, SlotRange node, uint64_t blo
 // Several shards of one job working together, in one thread. The effects of all of them are recorded.
 class TestShards : public ShardEffects {
  public:
-  explicit TestShards(uint32_t shards, double clip_norm = 1, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW) {
-    auto made = MakeShardConfig(JobId(1), Spec(clip_norm, optimizer), Plan(), kBlockElements);
+  explicit TestShards(uint32_t shards, double clip_norm = 1, OptimizerType optimizer = OPTIMIZER_TYPE_ADAMW)
+      : TestShards(shards, Spec(clip_norm, optimizer), Plan()) {}
+  TestShards(uint32_t shards, const JobSpec& spec, const JobPlan& plan) {
+    auto made = MakeShardConfig(JobId(1), spec, plan, kBlockElements);
     SHOAL_CHECK_OK(made);
     job = *made;
     for (uint32_t i = 0; i < shards; ++i)
@@ -129,10 +131,22 @@ class TestShards : public ShardEffects {
     return Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
   }
   absl::StatusOr<ContributionResult> Push(uint64_t round, SlotRange node, uint64_t block) {
+    return Push(round, node, block, Content(round, node, block));
+  }
+  absl::StatusOr<ContributionResult> Push(uint64_t round, SlotRange node, uint64_t block,
+                                          const Payload& payload) {
     ContributionHeader header = Header(round, node, block);
-    Payload payload = Content(round, node, block);
     header.set_crc32c(BlockChecksum(header, payload.Crc32c()));
     return ServerOf(block).Contribute(header, payload);
+  }
+  // All slots of a round, with a gradient that is `value` everywhere.
+  void PushConstant(uint64_t round, float value) {
+    for (uint64_t block = 0; block < job->blocks.size(); ++block) {
+      const std::vector<float> values(job->blocks[block].size, value);
+      const Payload payload =
+          Payload::CopyOf({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)});
+      REQUIRE(Push(round, {0, kSlots}, block, payload).ok());
+    }
   }
   // These nodes of every block.
   void PushAll(uint64_t round, const std::vector<SlotRange>& nodes) {
@@ -147,7 +161,7 @@ class TestShards : public ShardEffects {
       const auto published = ServerOf(block).Published(KeyOf(view), BlockId(block), Version(version));
       REQUIRE(published.ok());
       std::vector<float> values(job->blocks[block].size);
-      DecodePayload(published->wire, published->payload, absl::MakeSpan(values));
+      PayloadReader(published->wire, published->payload).Decode(absl::MakeSpan(values));
       theta.insert(theta.end(), values.begin(), values.end());
     }
     return theta;

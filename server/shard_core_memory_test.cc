@@ -65,7 +65,7 @@ TEST_CASE("A snapshot for which there is no memory is given up with its reason; 
   for (uint64_t block = 0; block + 1 < shards.job->blocks.size(); ++block)
     REQUIRE(shards.Push(1, {0, 4}, block).ok());
   {
-    const NoMemory no_memory(1);  // θ of the next version, or one of two moments
+    const NoMemory no_memory(1);  // θ of the next version, or one of two arrays
     REQUIRE(shards.Push(1, {0, 4}, shards.job->blocks.size() - 1).ok());
   }
   CHECK(shards.snapshots.empty());

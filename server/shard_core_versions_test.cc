@@ -41,7 +41,7 @@ TEST_CASE("Progress, statistics and snapshots come once per version, complete") 
   for (const auto& snapshot : shards.snapshots) {
     CHECK(snapshot->version == Version(2));
     for (const BlockSnapshot& block : snapshot->blocks) {
-      CHECK(block.moments.size() == 2);
+      CHECK(block.arrays.size() == 2);
       blocks[block.block.value()] = block.theta;
     }
   }

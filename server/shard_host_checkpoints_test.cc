@@ -42,7 +42,7 @@ TEST_CASE(
   }
   REQUIRE(written.size() == 2);
   CHECK(written[0].error().empty());
-  CHECK(written[0].block_crc32c_size() == 6);  // two blocks: θ and two moments
+  CHECK(written[0].block_crc32c_size() == 6);  // two blocks: θ and two arrays
   CHECK_FALSE(written[0].not_finite());
   CHECK_THAT(written[1].error(),
              Catch::Matchers::Contains("block 1: a parameter is infinite or not a number"));

@@ -69,7 +69,7 @@ inline std::shared_ptr<const ShardSnapshot> Snapshot(uint64_t version) {
       return FloatArray(new float[kBlockElements](), [](const float* a) { delete[] a; });
     };
     block.theta = array();
-    block.moments = {array(), array()};
+    block.arrays = {{array(), kBlockElements}, {array(), kBlockElements}};
   }
   return snapshot;
 }

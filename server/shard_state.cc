@@ -1,8 +1,6 @@
 #include "server/shard_state.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,13 +11,24 @@
 #include "common/protocol/block_checksum.h"
 
 namespace shoal::server {
+namespace {
+
+// By block.
+std::vector<uint64_t> NormCounts(const ShardConfig& job) {
+  std::vector<uint64_t> counts;
+  for (uint64_t block = 0; block < job.blocks.size(); ++block)
+    counts.push_back(NormCount(job, BlockId(block)));
+  return counts;
+}
+
+}  // namespace
 
 ShardState::ShardState(std::shared_ptr<const ShardConfig> job, Place place, ShardEffects* host,
                        const std::shared_ptr<ArrayPool>& pool, std::vector<BlockStart> starts)
     : job_(std::move(job)),
       place_(place),
       host_(host),
-      norms_(ShardMap(place.shards), static_cast<uint32_t>(job_->blocks.size())),
+      norms_(ShardMap(place.shards), NormCounts(*job_)),
       running_(RoundFrom(starts.front().version)) {
   const std::vector<BlockId> ids = Blocks();
   SHOAL_CHECK(ids.size() == starts.size());
@@ -65,7 +74,7 @@ absl::StatusOr<ContributionResult> ShardState::Contribute(const ContributionHead
 // ---- the update of a round ----
 
 void ShardState::OnComplete(BlockState* block, Round round) {
-  if (!job_->clips()) return Update(block, round, 1, std::numeric_limits<double>::quiet_NaN());
+  if (!job_->exchanges_norms()) return Update(block, round, RoundVerdict());
   {
     absl::MutexLock lock(&mutex_);
     if (++complete_ < blocks_.size()) return;
@@ -75,15 +84,17 @@ void ShardState::OnComplete(BlockState* block, Round round) {
 }
 
 void ShardState::CollectNorms(Round round) {
-  std::vector<double> squared_norms(blocks_.size());
-  host_->ParallelFor(blocks_.size(),
-                     [&](uint64_t i) { squared_norms[i] = blocks_[i]->CompleteSquaredNorm(); });
+  std::vector<std::vector<double>> of_blocks(blocks_.size());
+  host_->ParallelFor(blocks_.size(), [&](uint64_t i) { of_blocks[i] = blocks_[i]->CompleteSquaredNorms(); });
+  std::vector<double> squared_norms;
+  for (const std::vector<double>& norms : of_blocks)
+    squared_norms.insert(squared_norms.end(), norms.begin(), norms.end());
   {
     absl::MutexLock lock(&mutex_);
     SHOAL_CHECK_OK(norms_.Add(round, place_.shard, std::move(squared_norms)));
   }
   AskNorms(round);
-  UpdateWhenClippable(round);
+  UpdateOnceJudged(round);
 }
 
 void ShardState::AskNorms(Round round) {
@@ -155,14 +166,14 @@ absl::Status ShardState::OnNorms(const Norms& norms) {
     SHOAL_RETURN_IF_ERROR(CheckReached(round));
     SHOAL_RETURN_IF_ERROR(
         norms_.Add(round, norms.shard(), {norms.squared_norms().begin(), norms.squared_norms().end()}));
-    complete = round == running_ && norms_.Total(round).has_value();
+    complete = round == running_ && norms_.All(round).has_value();
   }
-  if (complete) host_->Execute([self = shared_from_this(), round] { self->UpdateWhenClippable(round); });
+  if (complete) host_->Execute([self = shared_from_this(), round] { self->UpdateOnceJudged(round); });
   return absl::OkStatus();
 }
 
 absl::Status ShardState::CheckPeer(uint32_t shard) const {
-  if (!job_->clips()) return absl::InvalidArgumentError("norms in a job that does not clip");
+  if (!job_->exchanges_norms()) return absl::InvalidArgumentError("norms in a job that exchanges none");
   if (shard < place_.shards && shard != place_.shard) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("norms of shard ", shard, ": expected one of ",
                                                  place_.shards, " other than the receiver's, ",
@@ -176,23 +187,16 @@ absl::Status ShardState::CheckReached(Round round) const {
       absl::StrCat("norms of round ", round.value(), ", but this shard is in round ", running_.value()));
 }
 
-void ShardState::UpdateWhenClippable(Round round) {
-  double total;
+void ShardState::UpdateOnceJudged(Round round) {
+  RoundVerdict verdict;
   {
     absl::MutexLock lock(&mutex_);
-    const std::optional<double> known = norms_.Total(round);
-    if (!known || round != running_ || updating_) return;
+    const auto norms = norms_.All(round);
+    if (!norms || round != running_ || updating_) return;
     updating_ = true;
-    total = *known;
+    verdict = JudgeRound(*job_, blocks_.front()->CompleteStats(), *norms, blocks_.front()->RecentNorms());
   }
-  UpdateAll(round, total);
-}
-
-void ShardState::UpdateAll(Round round, double total_squared_norm) {
-  const uint64_t weight = blocks_.front()->CompleteStats().weight();
-  const double norm = weight == 0 ? 0 : std::sqrt(total_squared_norm) / static_cast<double>(weight);
-  const double clip = norm > job_->clip_norm ? job_->clip_norm / norm : 1;
-  host_->ParallelFor(blocks_.size(), [&](uint64_t i) { Update(blocks_[i].get(), round, clip, norm); });
+  host_->ParallelFor(blocks_.size(), [&](uint64_t i) { Update(blocks_[i].get(), round, verdict); });
 }
 
 bool ShardState::MayUpdate(Round round) const {
@@ -206,15 +210,14 @@ void ShardState::ResumeUpdates() {
     absl::MutexLock lock(&mutex_);
     updates.swap(held_);
   }
-  for (const HeldUpdate& update : updates)
-    Update(update.block, update.round, update.clip, update.gradient_norm);
+  for (const HeldUpdate& update : updates) Update(update.block, update.round, update.verdict);
 }
 
-void ShardState::Update(BlockState* block, Round round, double clip, double gradient_norm) {
+void ShardState::Update(BlockState* block, Round round, const RoundVerdict& verdict) {
   if (!MayUpdate(round)) {
     {
       absl::MutexLock lock(&mutex_);
-      held_.push_back({block, round, clip, gradient_norm});
+      held_.push_back({block, round, verdict});
     }
     if (MayUpdate(round)) ResumeUpdates();  // room was made in between
     return;
@@ -222,12 +225,12 @@ void ShardState::Update(BlockState* block, Round round, double clip, double grad
   ContributionStats stats;
   {
     BlockRecord record = block->Close(round);
-    record.clip = clip;
+    record.verdict = verdict;
     stats = record.sum.stats();
     block->Apply(record);
   }  // frees the sum before a snapshot needs memory
-  // The block's next update can't start until it is published below, so the moments do not change.
-  Reached(block, round, stats, gradient_norm);
+  // The block's next update can't start until it is published below, so what it keeps does not change.
+  Reached(block, round, stats, verdict);
   block->Publish(OutputOf(round));
   host_->OnPublished(view().view, block->block());
 }
@@ -247,7 +250,7 @@ absl::StatusOr<std::optional<BlockSnapshot>> ShardState::SnapshotOf(BlockState* 
 }
 
 void ShardState::Reached(BlockState* block, Round round, const ContributionStats& stats,
-                         double gradient_norm) {
+                         const RoundVerdict& verdict) {
   const Version version = OutputOf(round);
   const absl::StatusOr<std::optional<BlockSnapshot>> copy = SnapshotOf(block, version);
   absl::Status lost;
@@ -257,7 +260,6 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
     absl::MutexLock lock(&mutex_);
     Arrivals& arrivals = arrivals_[version];
     arrivals.stats = stats;
-    arrivals.gradient_norm = gradient_norm;
     arrivals.lost.Update(copy.status());
     if (!copy.ok() || copy->has_value()) {
       if (arrivals.snapshot == nullptr) {
@@ -279,7 +281,8 @@ void ShardState::Reached(BlockState* block, Round round, const ContributionStats
       of_round.set_round(round.value());
       *of_round.mutable_stats() = arrivals.stats;
       of_round.set_learning_rate(LearningRate(job_->spec, job_->length, round));
-      of_round.set_gradient_norm(arrivals.gradient_norm);
+      of_round.set_gradient_norm(verdict.gradient_norm);
+      of_round.set_skipped(verdict.skipped);
     }
     snapshot = std::move(arrivals.snapshot);
     lost = arrivals.lost;

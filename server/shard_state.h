@@ -52,7 +52,6 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   // Collected until the whole shard has reached a version.
   struct Arrivals {
     size_t blocks = 0;  // how many have reached it
-    double gradient_norm = 0;
     ContributionStats stats;
     std::shared_ptr<ShardSnapshot> snapshot;  // when a checkpoint is due; has no blocks when lost
     absl::Status lost;                        // why
@@ -62,8 +61,7 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   struct HeldUpdate {
     BlockState* block = nullptr;
     Round round;
-    double clip = 1;
-    double gradient_norm = 0;
+    RoundVerdict verdict;
   };
 
   absl::StatusOr<BlockState*> Find(uint64_t block) const;
@@ -72,12 +70,11 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   void OnComplete(BlockState* block, Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void CollectNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
   void AskNorms(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
-  void UpdateWhenClippable(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
-  void UpdateAll(Round round, double total_squared_norm);
-  void Update(BlockState* block, Round round, double clip, double gradient_norm) ABSL_LOCKS_EXCLUDED(mutex_);
+  void UpdateOnceJudged(Round round) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Update(BlockState* block, Round round, const RoundVerdict& verdict) ABSL_LOCKS_EXCLUDED(mutex_);
   bool MayUpdate(Round round) const;
   absl::StatusOr<std::optional<BlockSnapshot>> SnapshotOf(BlockState* block, Version version) const;
-  void Reached(BlockState* block, Round round, const ContributionStats& stats, double gradient_norm)
+  void Reached(BlockState* block, Round round, const ContributionStats& stats, const RoundVerdict& verdict)
       ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status CheckReached(Round round) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Lacks(Round round, uint32_t peer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -94,8 +91,8 @@ class ShardState : public std::enable_shared_from_this<ShardState> {
   ViewKey view_ ABSL_GUARDED_BY(mutex_);
   NormLedger norms_ ABSL_GUARDED_BY(mutex_);
   Round running_ ABSL_GUARDED_BY(mutex_);          // the round of the blocks that are furthest behind
-  size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with clipping)
-  bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // UpdateAll of running_ is in progress
+  size_t complete_ ABSL_GUARDED_BY(mutex_) = 0;    // blocks whose sum of running_ is complete (with norms)
+  bool updating_ ABSL_GUARDED_BY(mutex_) = false;  // running_ is being applied, after its verdict
   std::vector<HeldUpdate> held_ ABSL_GUARDED_BY(mutex_);
   std::map<Version, Arrivals> arrivals_ ABSL_GUARDED_BY(mutex_);
 };

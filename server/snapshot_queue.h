@@ -20,7 +20,7 @@ enum class CheckpointUse {
 
 // Bounded: a disk that can't keep up with the job's checkpoints must not use up the machine's memory. At most
 // kMaxWaiting snapshots wait, besides the last version's; together with the one being written and the one
-// being taken, that is (kMaxWaiting + 3) times the shard's parameters and moments in float32. When there are
+// being taken, that is (kMaxWaiting + 3) times the shard's parameters and arrays in float32. When there are
 // too many, one is dropped: among the least important, the one whose version has the fewest factors of two;
 // among equals, the oldest. A checkpoint is complete only when all shards have written it, so this rule makes
 // servers of different speeds keep the same versions, though none knows what the others drop. A candidate is

@@ -15,7 +15,7 @@ SnapshotQueue::Snapshot Of(uint64_t version) {
   snapshot->version = Version(version);
   snapshot->blocks.resize(1);
   snapshot->blocks[0].size = 100;
-  snapshot->blocks[0].moments.resize(2);
+  snapshot->blocks[0].arrays = {{nullptr, 100}, {nullptr, 100}};
   return snapshot;
 }
 

@@ -13,10 +13,10 @@
 
 namespace shoal::server {
 
-// A block's state, to be filled in by the reader. Borrowed; the spans have the block's size.
+// A block's state, to be filled in by the reader. Borrowed.
 struct BlockContents {
   absl::Span<float> theta;
-  std::vector<absl::Span<float>> moments;  // in the order of ShardConfig::moment_names; initially zero
+  std::vector<absl::Span<float>> arrays;  // in the order of ShardConfig::array_names; initially zero
 };
 
 // State of one restore point, block by block. Thread-safe, unless in_order().

@@ -19,6 +19,7 @@ absl::StatusOr<std::vector<std::string>> DistinctLabels(const ExampleSet& traini
   std::set<std::string> labels;
   for (const Example& example : training.examples)
     labels.insert(example.labels.begin(), example.labels.end());
+  labels.erase("");  // of words that don't count
   if (labels.size() < least) {
     return absl::InvalidArgumentError(absl::StrCat("data.label: expected at least ", least,
                                                    " different labels among the training examples, got ",

@@ -22,7 +22,14 @@ class RelationExtractionTask final : public SingleLabelTask {
 
   absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
     SHOAL_RETURN_IF_ERROR(CheckExample(*example));
+    example->text = WithPlainMarkers(example->text);  // so that a vocabulary made from it has them
     return SingleLabelTask::ReadLabels(std::move(labels), example);
+  }
+  void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
+                    EncodedPart* part) const override {
+    Example plain = example;
+    plain.text = WithPlainMarkers(example.text);
+    SingleLabelTask::AppendTokens(plain, encoder, max_tokens, part);
   }
   absl::Status CheckExample(const Example& example) const override { return CheckMarkers(example.text); }
 

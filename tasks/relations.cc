@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 
 namespace shoal::tasks {
@@ -32,6 +33,10 @@ absl::Status CheckMarkers(absl::string_view text) {
   if (!two.ok()) return two.status();
   if (one->second <= two->first || two->second <= one->first) return absl::OkStatus();
   return absl::InvalidArgumentError("the parts <e1> and <e2> of the text overlap");
+}
+
+std::string WithPlainMarkers(absl::string_view text) {
+  return absl::StrReplaceAll(text, {{"<e1>", "$ "}, {"</e1>", " $"}, {"<e2>", "# "}, {"</e2>", " #"}});
 }
 
 absl::string_view RelationOf(absl::string_view label) {

@@ -15,6 +15,10 @@ namespace shoal::tasks {
 // inside the other.
 absl::Status CheckMarkers(absl::string_view text);
 
+// The text as models see it: with "$" around the first part and "#" around the second one, which vocabularies
+// have as pieces of their own (as R-BERT does: Wu and He, 2019). A text without markers stays as it is.
+std::string WithPlainMarkers(absl::string_view text);
+
 // The relation of a label, without its direction: "Cause-Effect"; "" for Other, in any letter case.
 absl::string_view RelationOf(absl::string_view label);
 

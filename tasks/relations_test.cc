@@ -38,6 +38,11 @@ EvaluationStatistics Count(const std::vector<std::pair<int, int>>& examples) {
   return statistics;
 }
 
+TEST_CASE("Models see markers that vocabularies have as pieces") {
+  CHECK(WithPlainMarkers("The <e1>cat</e1> on a <e2>mat</e2>.") == "The $ cat $ on a # mat #.");
+  CHECK(WithPlainMarkers("The $ cat $") == "The $ cat $");
+}
+
 TEST_CASE("A text has one part with each marker") {
   CHECK(CheckMarkers("The <e1>ear</e1> of an <e2>ox</e2>").ok());
   CHECK(CheckMarkers("<e2>ox</e2><e1>ear</e1>").ok());

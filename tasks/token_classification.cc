@@ -148,7 +148,9 @@ class TokenClassificationTask final : public Task {
     auto word = part->words.begin();
     for (size_t i = first_class; i < part->classes.size(); ++i) {
       if (part->classes[i] != kAsked) continue;
-      SHOAL_ASSIGN_OR_RETURN(part->classes[i], labels.Find(example.labels[*word++]));
+      const std::string& label = example.labels[*word++];
+      part->classes[i] = kNoLabel;
+      if (!label.empty()) SHOAL_ASSIGN_OR_RETURN(part->classes[i], labels.Find(label));
     }
     return absl::OkStatus();
   }

@@ -88,16 +88,16 @@ ViewKey JobWorker::key() const {
   return rounds_.key();
 }
 
-bool JobWorker::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {
-  float* values = nullptr;
+bool JobWorker::OnBlock(const PublishedHeader& header, const BlockStore& store) {
+  BlockMemory memory;
   {
     absl::MutexLock lock(&mutex_);
     if (stopping_) return true;
-    const WorkerCore::Offer offer = rounds_.OfferBlock(header, &values);
+    const WorkerCore::Offer offer = rounds_.OfferBlock(header, &memory);
     if (offer == WorkerCore::Offer::kWait) return false;
     if (offer == WorkerCore::Offer::kDrop) return true;
   }
-  store(values);
+  store(memory);
   absl::MutexLock lock(&mutex_);
   if (stopping_) return true;
   rounds_.BlockStored(header);

@@ -44,8 +44,7 @@ class JobWorker : public JobRunner, public ParameterLinkEvents {
   void AddTo(Heartbeat* heartbeat) const override ABSL_LOCKS_EXCLUDED(mutex_);
 
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override ABSL_LOCKS_EXCLUDED(mutex_);
-  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  bool OnBlock(const PublishedHeader& header, const BlockStore& store) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnOutOfRange(ViewId view) override ABSL_LOCKS_EXCLUDED(mutex_);
   Version PullFrom() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnPushReopened(ViewId view, uint32_t shard) override ABSL_LOCKS_EXCLUDED(mutex_);

@@ -159,7 +159,8 @@ class TestServers::Link : public ParameterLink {
         header.set_view(view.value());
         header.set_version(version);
         header.set_block(b);
-        while (!events_->OnBlock(header, [&](float* out) { std::copy(values.begin(), values.end(), out); })) {
+        while (!events_->OnBlock(
+            header, [&](const BlockMemory& to) { std::copy(values.begin(), values.end(), to.theta); })) {
           std::this_thread::yield();  // the run that uses the buffer will end
         }
       }
@@ -238,7 +239,7 @@ class LateLink : public ParameterLink {
     events_->OnPushReopened(kView, 0);
     PublishedHeader header;
     header.set_view(kView.value());
-    events_->OnBlock(header, [](float*) { FAIL_CHECK("the block is not wanted"); });
+    events_->OnBlock(header, [](const BlockMemory&) { FAIL_CHECK("the block is not wanted"); });
   }
 
   void SetView(const View&) override {}
@@ -269,7 +270,7 @@ class PromptLink : public ParameterLink {
         header.set_view(view.value());
         header.set_version(from.value());
         header.set_block(block);
-        events_->OnBlock(header, [&](float* out) { std::fill_n(out, kGroups[block], 0.0f); });
+        events_->OnBlock(header, [&](const BlockMemory& to) { std::fill_n(to.theta, kGroups[block], 0.0f); });
       }
     });
   }

@@ -26,9 +26,9 @@ class ParameterLinkEvents {
  public:
   virtual ~ParameterLinkEvents() = default;
   virtual void OnVersions(ViewId view, uint32_t shard, Version lowest) = 0;
-  // `store` writes the block's elements to its argument. Returns false when the block's buffer is in use: the
+  // Returns false when the block's buffer is in use: the
   // link then keeps the block, stops reading its stream, and offers the block again after Resume().
-  virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
+  virtual bool OnBlock(const PublishedHeader& header, const BlockStore& store) = 0;
   virtual void OnOutOfRange(ViewId view) = 0;
   // The version from which a broken pull stream continues.
   virtual Version PullFrom() = 0;

@@ -32,7 +32,7 @@ class StreamEvents {
   // A pull has delivered an intact block; it is offered next.
   virtual void OnDelivery(const StreamPlace& place) = 0;
   // As in ParameterLinkEvents.
-  virtual bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) = 0;
+  virtual bool OnBlock(const PublishedHeader& header, const BlockStore& store) = 0;
   // The stream has ended: its last call, even if it was cancelled.
   virtual void OnPullDone(const StreamPlace& place, const absl::Status& status) = 0;
   virtual void OnPushDone(const StreamPlace& place, const absl::Status& status) = 0;

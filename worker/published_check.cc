@@ -13,7 +13,8 @@ absl::Status CheckPublished(const PublishedMessage& message, const ViewKey& view
   if (header.block() >= block_elements.size() || !WireFormat_IsValid(header.wire())) {
     return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " is not one of the job's"));
   }
-  const uint64_t expected = EncodedBytes(header.wire(), block_elements[header.block()]);
+  const uint64_t expected =
+      EncodedBytes(header.wire(), block_elements[header.block()]) * (header.with_average() ? 2 : 1);
   if (message.payload.size() != expected) {
     return absl::InvalidArgumentError(absl::StrCat("block ", header.block(), " has ", message.payload.size(),
                                                    " bytes, expected ", expected));

@@ -58,7 +58,7 @@ class RetryingLink final : public ParameterLink, private StreamEvents {
   };
 
   void OnDelivery(const StreamPlace& place) override ABSL_LOCKS_EXCLUDED(mutex_);
-  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override {
+  bool OnBlock(const PublishedHeader& header, const BlockStore& store) override {
     return events_->OnBlock(header, store);
   }
   void OnPullDone(const StreamPlace& place, const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mutex_);

@@ -54,7 +54,7 @@ class FakeStreams : public ParameterStreams {
 
 struct Link : ParameterLinkEvents {
   void OnVersions(ViewId, uint32_t shard, Version lowest) override { versions.push_back({shard, lowest}); }
-  bool OnBlock(const PublishedHeader&, const std::function<void(float*)>&) override { return true; }
+  bool OnBlock(const PublishedHeader&, const BlockStore&) override { return true; }
   void OnOutOfRange(ViewId) override { ++out_of_range; }
   Version PullFrom() override { return Version(7); }
   void OnPushReopened(ViewId, uint32_t shard) override { reopened.push_back(shard); }

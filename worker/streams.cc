@@ -36,9 +36,8 @@ void PullStream::Start(const std::shared_ptr<grpc::Channel>& channel, const Pull
 
 bool PullStream::Offer(const PublishedMessage& message) {
   const uint64_t elements = shared_->block_elements[message.header.block()];
-  return shared_->events->OnBlock(message.header, [&](float* out) {
-    DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
-  });
+  return shared_->events->OnBlock(message.header,
+                                  [&](const BlockMemory& to) { StoreBlock(message, elements, to); });
 }
 
 void PullStream::OnReadDone(bool ok) noexcept {

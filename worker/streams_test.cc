@@ -79,9 +79,7 @@ class Pulling : public StreamEvents {
   }
 
   void OnDelivery(const StreamPlace&) override {}
-  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>&) override {
-    return on_block(header.block());
-  }
+  bool OnBlock(const PublishedHeader& header, const BlockStore&) override { return on_block(header.block()); }
   void OnPullDone(const StreamPlace&, const absl::Status&) override { done.Notify(); }
   void OnPushDone(const StreamPlace&, const absl::Status&) override {}
   void OnVersionsDone(const StreamPlace&, const absl::StatusOr<Version>&) override {}

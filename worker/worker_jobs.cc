@@ -284,6 +284,8 @@ absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::Make(const PrepareJob& reque
   rounds.job = JobId(request.job());
   rounds.slots = request.spec().train().slots();
   rounds.wire = request.spec().train().wire();
+  rounds.averages = request.spec().optimizer().ema_decay() > 0;
+  rounds.skips_not_finite = request.spec().optimizer().skip_not_finite();
   rounds.group_sizes.assign(plan.group_sizes().begin(), plan.group_sizes().end());
   rounds.max_block_elements = options_.max_block_elements;
   rounds.report = options_.report;

@@ -55,8 +55,12 @@ WorkerRounds::WorkerRounds(Options options, ParameterLink* link)
     elements_ += size;
   }
   for (uint32_t b = 0; b < blocks_.size(); ++b) group_blocks_[blocks_[b].group].push_back(b);
-  theta_.resize(core_.memories());
-  for (FloatArray& theta : theta_) theta = pool_->Acquire(elements_);
+  versions_.resize(core_.memories());
+  for (VersionMemory& memory : versions_) {
+    memory.theta = pool_->Acquire(elements_);
+    if (options_.averages) memory.average = pool_->Acquire(elements_);
+    memory.has_average.resize(blocks_.size());
+  }
 }
 
 // ---- control plane ----
@@ -107,10 +111,15 @@ void WorkerRounds::OnPushReopened(ViewId view, uint32_t shard) {
   for (const Held& held : held_) PushHeld(held, static_cast<int>(shard));
 }
 
-WorkerCore::Offer WorkerRounds::OfferBlock(const PublishedHeader& header, float** values) {
+WorkerCore::Offer WorkerRounds::OfferBlock(const PublishedHeader& header, BlockMemory* memory) {
   const Version version(header.version());
   const auto offer = core_.OfferBlock(ViewId(header.view()), version, BlockId(header.block()));
-  if (offer == WorkerCore::Offer::kTake) *values = theta(version) + blocks_[header.block()].offset;
+  if (offer != WorkerCore::Offer::kTake) return offer;
+  VersionMemory& of_version = versions_[core_.MemoryOf(version)];
+  const uint64_t offset = blocks_[header.block()].offset;
+  memory->theta = of_version.theta.get() + offset;
+  if (options_.averages) memory->average = of_version.average.get() + offset;
+  of_version.has_average[header.block()] = header.with_average();
   return offer;
 }
 
@@ -180,11 +189,24 @@ std::optional<SlotRun> WorkerRounds::NextSlot() {
     run_.set = work_.set;
     run_.version = work_.version;
     run_.slot = evaluates ? work_.slots[next_] : Slot(slot_);
-    run_.theta = theta(work_.version);
     bad_loss_ = nullptr;
-    if (Wanted() && (evaluates || core_.Assigned(run_.slot))) return run_;
+    const absl::StatusOr<const float*> parameters = Parameters();
+    if (!parameters.ok()) {
+      Fail(parameters.status());
+    } else if (Wanted() && (evaluates || core_.Assigned(run_.slot))) {
+      run_.theta = *parameters;
+      return run_;
+    }
     evaluates ? EndWork() : GiveUpUnit();
   }
+}
+
+absl::StatusOr<const float*> WorkerRounds::Parameters() const {
+  const VersionMemory& memory = versions_[core_.MemoryOf(work_.version)];
+  if (!options_.averages || work_.kind != Work::Kind::kEvaluate) return memory.theta.get();
+  if (std::find(memory.has_average.begin(), memory.has_average.end(), false) == memory.has_average.end())
+    return memory.average.get();
+  return absl::InternalError("servers have sent no average of the parameters");
 }
 
 void WorkerRounds::BeginUnit() {
@@ -233,7 +255,7 @@ bool WorkerRounds::AllGroupsHere() const {
 }
 
 void WorkerRounds::SetStats(const ContributionStats& stats) {
-  bad_loss_ = BadLoss(stats.loss());
+  if (!options_.skips_not_finite) bad_loss_ = BadLoss(stats.loss());
   reducer_->SetStats(stats);
 }
 

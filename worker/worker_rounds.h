@@ -1,4 +1,4 @@
-// The rounds of one job on one worker: carries out what WorkerCore decides. Owns the two copies of θ, the
+// The rounds of one job on one worker: carries out what WorkerCore decides. Owns the two versions of θ, the
 // held contributions and the running slots; has no thread, lock, network or clock.
 //
 // worker/job_worker.h puts threads around it; the simulation drives it by events.
@@ -19,6 +19,7 @@
 #include "common/protocol/slot_text.h"
 #include "common/protocol/slot_tree.h"
 #include "common/protocol/view_key.h"
+#include "worker/block_memory.h"
 #include "worker/parameter_link.h"
 #include "worker/unit_reducer.h"
 #include "worker/worker_core.h"
@@ -30,7 +31,9 @@ struct SlotRun {
   EvaluationSet set = EVALUATION_SET_NONE;  // NONE: training
   Version version;                          // of the parameters to compute with
   Slot slot;
-  const float* theta = nullptr;  // all of θ; in training a group may be read once GroupHere is true
+  // All of θ, in an evaluation its average if the job has one; in training a group may be read once GroupHere
+  // is true.
+  const float* theta = nullptr;
 };
 
 inline std::string TextOf(const SlotRun& run) { return SlotText(run.set, run.version, run.slot); }
@@ -56,7 +59,9 @@ class WorkerRounds {
     NodeId self;
     uint32_t slots = 1;
     WireFormat wire = WIRE_FORMAT_F32;
-    std::vector<uint64_t> group_sizes;                // elements
+    bool averages = false;              // what is evaluated is the average of θ, which servers send with it
+    bool skips_not_finite = false;      // a loss that is not finite is pushed: the servers skip the round
+    std::vector<uint64_t> group_sizes;  // elements
     uint64_t max_block_elements = kMaxBlockElements;  // smaller in simulations, for more blocks
     // Sends a report to the scheduler; never blocks.
     std::function<void(NodeReport)> report;
@@ -80,8 +85,8 @@ class WorkerRounds {
   void OnOutOfRange(ViewId view);
   Version PullFrom() const { return core_.PullFrom(); }
   void OnPushReopened(ViewId view, uint32_t shard);
-  // kTake: write the block's elements to *values, then call BlockStored (even after a new view).
-  WorkerCore::Offer OfferBlock(const PublishedHeader& header, float** values);
+  // kTake: write the block's elements to *memory, then call BlockStored (even after a new view).
+  WorkerCore::Offer OfferBlock(const PublishedHeader& header, BlockMemory* memory);
   void BlockStored(const PublishedHeader& header);
 
   // ---- running slots ----
@@ -129,7 +134,8 @@ class WorkerRounds {
   void DropOverlapping(const ReducedGroup& reduced);
   // Pushes the blocks of `held` that belong to `shard`, or all of them.
   void PushHeld(const Held& held, int shard);
-  float* theta(Version version) const { return theta_[core_.MemoryOf(version)].get(); }
+  // Of the version of work_; an error for an evaluation when servers have sent no average.
+  absl::StatusOr<const float*> Parameters() const;
   void BeginUnit();
   void EndUnit();
   // Pushes what has been reduced of the unit so far as smaller nodes; the work is over.
@@ -148,7 +154,13 @@ class WorkerRounds {
   std::vector<std::vector<uint32_t>> group_blocks_;  // by group
   uint64_t elements_ = 0;                            // of θ
   const std::shared_ptr<ArrayPool> pool_;
-  std::vector<FloatArray> theta_;  // by WorkerCore::MemoryOf
+  // A version's parameters.
+  struct VersionMemory {
+    FloatArray theta;
+    FloatArray average;             // null: the job has none
+    std::vector<bool> has_average;  // by block
+  };
+  std::vector<VersionMemory> versions_;  // by WorkerCore::MemoryOf
 
   WorkerCore core_;
   View view_;

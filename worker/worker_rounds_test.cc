@@ -73,8 +73,8 @@ struct Job {
     PublishedHeader header;
     header.set_view(view);
     header.set_version(version);
-    float* values = nullptr;
-    REQUIRE(rounds.OfferBlock(header, &values) == WorkerCore::Offer::kTake);
+    BlockMemory memory;
+    REQUIRE(rounds.OfferBlock(header, &memory) == WorkerCore::Offer::kTake);
     std::fill_n(values, 8, 0.0f);
     rounds.BlockStored(header);
   }

@@ -196,6 +196,9 @@ void CheckRates(const OptimizerSpec& optimizer, Problems* problems) {
 }
 
 void CheckLoss(const JobSpec& job, Problems* problems) {
+  problems->AddIf(job.data().ignored_labels_size() > 0 && !RuleOf(job.task()).chooses_label(),
+                  "data.ignored_labels", "has no effect with task ", Word(job.task()), "; only with ",
+                  TasksWith([](const TaskRule& other) { return other.chooses_label(); }));
   problems->AddIf(job.has_loss() && !RuleOf(job.task()).chooses_label(), "loss", "has no effect with task ",
                   Word(job.task()), "; only with ",
                   TasksWith([](const TaskRule& other) { return other.chooses_label(); }));
@@ -321,6 +324,12 @@ void CheckTrain(const JobSpec& job, Problems* problems) {
                   "amx-bf16 needs train.precision bf16");
   problems->AddIf(job.optimizer().nesterov() && job.optimizer().momentum() == 0, "optimizer.nesterov",
                   "needs momentum above 0");
+  problems->AddIf(job.has_adversarial() && (job.has_lora() || !train.freeze().empty()), "adversarial",
+                  "has no effect with ", job.has_lora() ? "'lora'" : "'train.freeze'",
+                  ": it needs the gradients of the embeddings");
+  problems->AddIf(job.optimizer().type() == OPTIMIZER_TYPE_LAMB && job.optimizer().clip_norm() > 0,
+                  "optimizer.clip_norm",
+                  "has no effect with type lamb, whose step has a length of its own; leave ", "it out");
 }
 
 void CheckWarmup(const JobSpec& job, Problems* problems) {

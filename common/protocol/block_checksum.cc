@@ -64,6 +64,7 @@ uint32_t BlockChecksum(const PublishedHeader& header, uint32_t payload_crc32c) {
   checksum.Add32(header.block());
   checksum.Add32(static_cast<uint32_t>(header.wire()));
   checksum.Add64(header.training_id());
+  checksum.Add32(header.with_average() ? 1 : 0);
   return checksum.crc();
 }
 

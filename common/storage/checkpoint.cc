@@ -69,13 +69,13 @@ absl::StatusOr<uint32_t> Checksum(absl::Span<const float> values, bool finite) {
 absl::StatusOr<std::vector<Tensor>> TensorsOf(const ShardFile& file) {
   std::vector<Tensor> tensors;
   for (const BlockToWrite& block : file.blocks) {
-    SHOAL_CHECK(block.moments.size() == file.moment_names.size());
+    SHOAL_CHECK(block.arrays.size() == file.array_names.size());
     const auto crc = Checksum(block.theta, /*finite=*/true);
     if (!crc.ok()) return Annotate(crc.status(), absl::StrCat("block ", block.block.value()));
     tensors.push_back({TensorName(kTheta, block.block), block.theta, *crc});
-    for (size_t i = 0; i < block.moments.size(); ++i) {
-      SHOAL_ASSIGN_OR_RETURN(const uint32_t of_moment, Checksum(block.moments[i], /*finite=*/false));
-      tensors.push_back({TensorName(file.moment_names[i], block.block), block.moments[i], of_moment});
+    for (size_t i = 0; i < block.arrays.size(); ++i) {
+      SHOAL_ASSIGN_OR_RETURN(const uint32_t of_array, Checksum(block.arrays[i], /*finite=*/false));
+      tensors.push_back({TensorName(file.array_names[i], block.block), block.arrays[i], of_array});
     }
   }
   return tensors;
@@ -167,7 +167,7 @@ absl::Status VerifyWritten(Env* env, const std::string& path, CheckpointManifest
   for (int i = 0; i < manifest->shards_size(); ++i) {
     manifest->mutable_shards(i)->set_header_sha256(Sha256Hex(reader.HeaderOf(i)));
   }
-  manifest->mutable_moments()->Assign(reader.moment_names().begin(), reader.moment_names().end());
+  manifest->mutable_moments()->Assign(reader.array_names().begin(), reader.array_names().end());
   return absl::OkStatus();
 }
 

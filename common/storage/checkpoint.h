@@ -56,7 +56,8 @@ std::string PartialCheckpointName(Version version, RestoreId restore_id);
 struct BlockToWrite {
   BlockId block;
   absl::Span<const float> theta;
-  std::vector<absl::Span<const float>> moments;  // one for each of ShardFile::moment_names
+  // What the servers keep beside θ, one for each of ShardFile::array_names; of any size but 0.
+  std::vector<absl::Span<const float>> arrays;
 };
 
 struct ShardFile {
@@ -66,7 +67,7 @@ struct ShardFile {
   RestoreId restore_id;  // the restore point that the servers run from
   uint32_t shard = 0;
   uint32_t shards = 1;
-  std::vector<std::string> moment_names;  // "exp_avg", "exp_avg_sq"; "momentum"
+  std::vector<std::string> array_names;  // "exp_avg", "exp_avg_sq"; "momentum"
   std::vector<BlockToWrite> blocks;
 };
 
@@ -150,17 +151,21 @@ class CheckpointReader {
   // Sizes in elements of all blocks, in the order of θ.
   const std::vector<uint64_t>& block_sizes() const { return block_sizes_; }
   // What a block holds besides θ, in order.
-  const std::vector<std::string>& moment_names() const { return moment_names_; }
+  const std::vector<std::string>& array_names() const { return array_names_; }
 
   // The file's bytes before its tensors.
   absl::string_view HeaderOf(int shard) const { return files_[shard]->header(); }
 
-  // Reads one block's tensor: `name` is "theta" or a moment's. Checks its CRC. Errors: INVALID_ARGUMENT when
+  // Reads one block's tensor: `name` is "theta" or an array's. Checks its CRC. Errors: INVALID_ARGUMENT when
   // there is no such tensor, or it has another size; DATA_LOSS when the bytes are damaged; those of the file.
   absl::Status ReadBlock(absl::string_view name, BlockId block, absl::Span<float> out) const;
 
-  // All of θ, in order: float32.
-  absl::StatusOr<std::vector<float>> ReadTheta() const;
+  // The number of elements of such a tensor; 0: there is none.
+  uint64_t SizeOf(absl::string_view name, BlockId block) const;
+
+  // All of θ, in order: float32. `name`: of an array that belongs to it element by element, to read instead,
+  // such as its average.
+  absl::StatusOr<std::vector<float>> ReadTheta(absl::string_view name = "theta") const;
 
   // Reads everything once, and compares all digests and checksums. Returns the SHA-256, in hexadecimal, of θ
   // as float32, little-endian, in order: what a job reports as parameters_sha256. Errors: DATA_LOSS that
@@ -186,7 +191,7 @@ class CheckpointReader {
   std::string path_;
   CheckpointManifest manifest_;
   std::vector<std::unique_ptr<SafetensorsReader>> files_;
-  std::vector<std::string> moment_names_;
+  std::vector<std::string> array_names_;
   absl::flat_hash_map<std::string, Location> tensors_;
   std::vector<uint64_t> block_sizes_;
 };
@@ -197,9 +202,9 @@ class ShardFileReader {
   // `checkpoint` must outlive it.
   ShardFileReader(const CheckpointReader* checkpoint, int shard);
 
-  // Reads the shard's next block: `theta` and `moments` have its size. After the last block it compares the
+  // Reads the shard's next block: `theta` and `arrays` have the sizes of its tensors. After the last block it compares the
   // file's digest. Errors: as CheckpointReader::ReadBlock.
-  absl::Status ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> moments);
+  absl::Status ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> arrays);
 
  private:
   absl::Status ReadTensor(absl::string_view name, absl::Span<float> out);

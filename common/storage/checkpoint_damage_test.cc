@@ -35,7 +35,7 @@ absl::StatusOr<CheckpointShard> Write(const std::string& folder, uint32_t shard,
   file.version = Version(contents.version);
   file.shard = shard;
   file.shards = kShards;
-  file.moment_names = {"momentum"};
+  file.array_names = {"momentum"};
   for (uint64_t block = 0; block < kBlocks; ++block) values.push_back(Values(block, contents.first));
   for (uint64_t block = shard; block < kBlocks; block += kShards) {
     file.blocks.push_back({BlockId(block), values[block], {absl::MakeConstSpan(values[block])}});

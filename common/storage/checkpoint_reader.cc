@@ -120,15 +120,15 @@ absl::Status CheckpointReader::AddTensor(int index, int position) {
   return absl::OkStatus();
 }
 
-// Each file must hold its shard's blocks in order, θ before its moments, and nothing else.
+// Each file must hold its shard's blocks in order, θ before its arrays, and nothing else.
 absl::Status CheckpointReader::IndexBlocks() {
   if (files_.empty()) return Damaged(path_, "no shards");
   const ShardMap map(static_cast<uint32_t>(files_.size()));
   for (const SafetensorsEntry& entry : files_[0]->entries()) {
     absl::string_view name = entry.name;
-    if (absl::ConsumeSuffix(&name, ".0") && name != kTheta) moment_names_.emplace_back(name);
+    if (absl::ConsumeSuffix(&name, ".0") && name != kTheta) array_names_.emplace_back(name);
   }
-  const size_t tensors_per_block = 1 + moment_names_.size();
+  const size_t tensors_per_block = 1 + array_names_.size();
   size_t tensors = 0;
   for (const auto& file : files_) tensors += file->entries().size();
   if (tensors == 0 || tensors % tensors_per_block != 0) return Damaged(path_, "a block is not complete");
@@ -136,18 +136,16 @@ absl::Status CheckpointReader::IndexBlocks() {
   for (uint64_t block = 0; block < tensors / tensors_per_block; ++block) {
     const std::vector<SafetensorsEntry>& entries = files_[map.ShardOf(BlockId(block))]->entries();
     const size_t first = map.PlaceOf(BlockId(block)) * tensors_per_block;
-    const uint64_t size = first < entries.size() ? entries[first].elements() : 0;
     for (size_t i = 0; i < tensors_per_block; ++i) {
-      const std::string name = TensorName(i == 0 ? kTheta : moment_names_[i - 1], block);
-      if (first + i >= entries.size() || entries[first + i].name != name ||
-          entries[first + i].elements() != size) {
+      const std::string name = TensorName(i == 0 ? kTheta : array_names_[i - 1], block);
+      if (first + i >= entries.size() || entries[first + i].name != name)
         return Damaged(path_, absl::StrCat("tensor ", name, " is not where it belongs"));
-      }
+      const uint64_t size = entries[first + i].elements();
+      if (size == 0 || size > kMaxBlockElementsRead)
+        return Damaged(path_, absl::StrCat("tensor ", name, " has ", size, " elements"));
     }
-    if (size == 0 || size > kMaxBlockElementsRead)
-      return Damaged(path_, absl::StrCat("block ", block, " has ", size, " elements"));
-    block_sizes_.push_back(size);
-    elements += size;
+    block_sizes_.push_back(entries[first].elements());
+    elements += block_sizes_.back();
   }
   if (elements == manifest_.parameters()) return absl::OkStatus();
   return Damaged(path_, absl::StrCat("its blocks hold ", elements, " parameters, the manifest says ",
@@ -169,12 +167,17 @@ absl::Status CheckpointReader::ReadBlock(absl::string_view name, BlockId block, 
                  absl::StrCat("tensor ", tensor, " does not match its checksum"));
 }
 
-absl::StatusOr<std::vector<float>> CheckpointReader::ReadTheta() const {
+uint64_t CheckpointReader::SizeOf(absl::string_view name, BlockId block) const {
+  const auto found = tensors_.find(TensorName(name, block.value()));
+  return found == tensors_.end() ? 0 : found->second.entry->elements();
+}
+
+absl::StatusOr<std::vector<float>> CheckpointReader::ReadTheta(absl::string_view name) const {
   std::vector<float> theta(manifest_.parameters());
   uint64_t offset = 0;
   for (size_t block = 0; block < block_sizes_.size(); ++block) {
     SHOAL_RETURN_IF_ERROR(
-        ReadBlock(kTheta, BlockId(block), absl::MakeSpan(theta.data() + offset, block_sizes_[block])));
+        ReadBlock(name, BlockId(block), absl::MakeSpan(theta.data() + offset, block_sizes_[block])));
     offset += block_sizes_[block];
   }
   return theta;
@@ -187,13 +190,13 @@ absl::StatusOr<std::string> CheckpointReader::Verify() const {
   for (int i = 0; i < manifest_.shards_size(); ++i) shards.emplace_back(this, i);
   Sha256 sha256;
   std::vector<float> theta;
-  std::vector<std::vector<float>> moments(moment_names_.size());
+  std::vector<std::vector<float>> arrays(array_names_.size());
   for (size_t block = 0; block < block_sizes_.size(); ++block) {
     theta.resize(block_sizes_[block]);
     std::vector<absl::Span<float>> spans;
-    for (std::vector<float>& moment : moments) {
-      moment.resize(block_sizes_[block]);
-      spans.push_back(absl::MakeSpan(moment));
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      arrays[i].resize(SizeOf(array_names_[i], BlockId(block)));
+      spans.push_back(absl::MakeSpan(arrays[i]));
     }
     SHOAL_RETURN_IF_ERROR(shards[map.ShardOf(BlockId(block))].ReadNext(absl::MakeSpan(theta), spans));
     sha256.Add(TextOf(theta));
@@ -209,15 +212,14 @@ ShardFileReader::ShardFileReader(const CheckpointReader* checkpoint, int shard)
   sha256_.Add(checkpoint->HeaderOf(shard));
 }
 
-absl::Status ShardFileReader::ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> moments) {
-  if (moments.size() != checkpoint_->moment_names().size() || next_ == blocks_.size()) {
+absl::Status ShardFileReader::ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> arrays) {
+  if (arrays.size() != checkpoint_->array_names().size() || next_ == blocks_.size()) {
     return absl::InvalidArgumentError(absl::StrCat(checkpoint_->path(), ": there is no block ", next_,
-                                                   " of shard ", shard_, " with ", moments.size(),
-                                                   " moments"));
+                                                   " of shard ", shard_, " with ", arrays.size(), " arrays"));
   }
   SHOAL_RETURN_IF_ERROR(ReadTensor(kTheta, theta));
-  for (size_t i = 0; i < moments.size(); ++i) {
-    SHOAL_RETURN_IF_ERROR(ReadTensor(checkpoint_->moment_names()[i], moments[i]));
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    SHOAL_RETURN_IF_ERROR(ReadTensor(checkpoint_->array_names()[i], arrays[i]));
   }
   if (++next_ < blocks_.size()) return absl::OkStatus();
   const CheckpointShard& shard = checkpoint_->manifest().shards(shard_);

@@ -21,33 +21,33 @@ std::vector<float> Theta(uint64_t block) {
 
 absl::StatusOr<CheckpointShard> WriteShard(Env* env, const std::string& folder, uint32_t shard,
                                            uint64_t writer = 1) {
-  const std::vector<float> first = Theta(shard), second = Theta(shard + 3), moment(8, 0.5f);
+  const std::vector<float> first = Theta(shard), second = Theta(shard + 3), array(8, 0.5f);
   ShardFile file;
   file.job = 7;
   file.writer = writer;
   file.version = Version(120);
   file.shard = shard;
   file.shards = 3;
-  file.moment_names = {"momentum"};
-  file.blocks = {{BlockId(shard), first, {absl::MakeConstSpan(moment).first(first.size())}},
-                 {BlockId(shard + 3), second, {absl::MakeConstSpan(moment)}}};
-  file.blocks[1].moments = {absl::MakeConstSpan(second)};
+  file.array_names = {"momentum"};
+  file.blocks = {{BlockId(shard), first, {absl::MakeConstSpan(array).first(first.size())}},
+                 {BlockId(shard + 3), second, {absl::MakeConstSpan(array)}}};
+  file.blocks[1].arrays = {absl::MakeConstSpan(second)};
   return WriteShardFile(env, folder, file);
 }
 
 // The same blocks in one shard.
 absl::StatusOr<CheckpointShard> WriteWhole(Env* env, const std::string& folder) {
-  std::vector<std::vector<float>> thetas, moments;
+  std::vector<std::vector<float>> thetas, arrays;
   for (uint64_t block = 0; block < 6; ++block) {
     thetas.push_back(Theta(block));
-    moments.push_back(block < 3 ? std::vector<float>(thetas.back().size(), 0.5f) : thetas.back());
+    arrays.push_back(block < 3 ? std::vector<float>(thetas.back().size(), 0.5f) : thetas.back());
   }
   ShardFile file;
   file.job = 7;
   file.version = Version(120);
-  file.moment_names = {"momentum"};
+  file.array_names = {"momentum"};
   for (uint64_t block = 0; block < 6; ++block) {
-    file.blocks.push_back({BlockId(block), thetas[block], {absl::MakeConstSpan(moments[block])}});
+    file.blocks.push_back({BlockId(block), thetas[block], {absl::MakeConstSpan(arrays[block])}});
   }
   return WriteShardFile(env, folder, file);
 }
@@ -84,11 +84,11 @@ TEST_CASE("A committed checkpoint reads back, and θ's digest is that of its byt
   CHECK(*reader->ReadTheta() == expected);
   const std::string bytes(reinterpret_cast<const char*>(expected.data()), expected.size() * sizeof(float));
   CHECK(*reader->Verify() == Sha256Hex(bytes));
-  std::vector<float> moment(8);
-  CHECK(reader->ReadBlock("momentum", BlockId(3), absl::MakeSpan(moment)).ok());
-  CHECK(moment == Theta(3));
-  CHECK(absl::IsInvalidArgument(reader->ReadBlock("theta", BlockId(0), absl::MakeSpan(moment))));
-  CHECK(absl::IsInvalidArgument(reader->ReadBlock("exp_avg", BlockId(0), absl::MakeSpan(moment))));
+  std::vector<float> array(8);
+  CHECK(reader->ReadBlock("momentum", BlockId(3), absl::MakeSpan(array)).ok());
+  CHECK(array == Theta(3));
+  CHECK(absl::IsInvalidArgument(reader->ReadBlock("theta", BlockId(0), absl::MakeSpan(array))));
+  CHECK(absl::IsInvalidArgument(reader->ReadBlock("exp_avg", BlockId(0), absl::MakeSpan(array))));
 }
 
 TEST_CASE("An existing version is not taken for one of another training, nor for one with other bits") {

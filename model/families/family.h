@@ -58,7 +58,7 @@ struct Family {
 };
 
 // Each is defined in its own file.
-extern const Family kBert, kDistilBert, kGpt2, kRoberta, kRobertaPreLayerNorm, kEncoderNgrams;
+extern const Family kBert, kDistilBert, kElectra, kGpt2, kRoberta, kRobertaPreLayerNorm, kEncoderNgrams;
 
 // All families.
 absl::Span<const Family* const> Families();

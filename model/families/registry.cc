@@ -5,7 +5,7 @@
 namespace shoal::model {
 
 absl::Span<const Family* const> Families() {
-  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert,
+  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert, &kElectra,
                                                 &kGpt2, &kEncoderNgrams};
   return kFamilies;
 }

@@ -83,6 +83,7 @@ struct LayerPlan {
   BatchLimits limits;
   kernels::DType activations = kernels::DType::kF32;  // f32|bf16
   bool training = true;
+  bool adversarial = false;  // with memory for perturbations of the tokens' vectors
   int head = 0;
   int step = 0;  // in which this layer runs forward
 
@@ -102,6 +103,10 @@ struct LayerPlan {
     return buffers->Add(limits.tokens, columns, activations, lifetime);
   }
   Buffer Add(Use use, int64_t rows, int64_t columns, kernels::DType type) const;
+  // An f32 buffer that keeps its contents from pass to pass.
+  Buffer AddOfWholePass(int64_t rows, int64_t columns) const {
+    return buffers->Add(rows, columns, kernels::DType::kF32, {0, 2 * head});
+  }
 };
 
 }  // namespace shoal::model

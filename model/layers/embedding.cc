@@ -1,6 +1,8 @@
 #include "model/layers/embedding.h"
 
+#include "common/base/philox.h"
 #include "kernels/elementwise.h"
+#include "kernels/perturbation.h"
 #include "kernels/token_ids.h"
 
 namespace shoal::model {
@@ -10,7 +12,9 @@ Embedding::Embedding(const LayerPlan& plan, const EmbeddingSpec& spec)
       d_x_(plan.AddActivation(Use::kBackward, spec.words.columns)),
       d_sum_(plan.AddActivation(Use::kBackward, spec.words.columns)),
       positions_(plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32)),
-      no_types_(plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32)) {
+      no_types_(plan.Add(Use::kKept, plan.limits.tokens, 1, kernels::DType::kI32)),
+      perturbation_(plan.adversarial ? plan.AddOfWholePass(plan.limits.tokens, spec.words.columns)
+                                     : Buffer()) {
   if (spec.norm) norm_.emplace(plan, *spec.norm, plan.AddActivation(Use::kKept, spec.words.columns));
 }
 
@@ -39,9 +43,22 @@ void Embedding::Forward(const Pass& pass, const kernels::Tensor& x) {
   if (spec_.types) args.tables[2] = {pass.Value(*spec_.types), Types(pass)};
   args.y = norm_ ? norm_->sum(pass.tokens()) : x;
   kernels::EmbeddingForward(*pass.device, args);
+  if (pass.adversary != nullptr) Perturb(pass, args.y);
   if (spec_.scale != 1) kernels::Scale(*pass.device, args.y, static_cast<float>(spec_.scale), args.y);
   if (norm_) norm_->Forward(pass, x);
   Drop(pass, DropoutOf(pass), x);
+}
+
+void Embedding::Perturb(const Pass& pass, const kernels::Tensor& sum) const {
+  const kernels::Tensor perturbation = perturbation_.Matrix(pass.tokens());
+  if (pass.ascent == 0 && pass.adversary->random_start) {
+    kernels::RandomPerturbation(*pass.device, DeriveKey(pass.dropout.key, "perturbation"),
+                                pass.dropout.first_token, kernels::ViewOf(pass.batch.offsets),
+                                pass.adversary->radius, perturbation);
+  } else if (pass.ascent == 0) {
+    return kernels::SetZero(*pass.device, perturbation);
+  }
+  kernels::AddPerturbation(*pass.device, perturbation, sum);
 }
 
 kernels::ConstTensor Embedding::SumGradient(const Pass& pass, kernels::ConstTensor d_x,
@@ -70,6 +87,10 @@ void Embedding::Backward(const Pass& pass, const kernels::ConstTensor& d_x,
     const kernels::Tensor scaled = d_sum_.Matrix(pass.tokens());
     kernels::Scale(*pass.device, d_sum, static_cast<float>(spec_.scale), scaled);
     d_sum = scaled;
+  }
+  if (pass.adversary != nullptr) {
+    kernels::StepPerturbation(*pass.device, {d_sum, kernels::ViewOf(pass.batch.offsets), pass.adversary->step,
+                                             pass.adversary->radius, perturbation_.Matrix(pass.tokens())});
   }
   const auto table = [&](const MatrixParameter& rows, const kernels::ConstTensor& ids) {
     if (pass.Trains(rows)) kernels::EmbeddingBackward(*pass.device, {ids, d_sum, pass.Gradient(rows)});

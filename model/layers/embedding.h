@@ -10,9 +10,9 @@
 
 namespace shoal::model {
 
-// From token ids to the input of the stack: dropout(norm(scale * (word + position + type))),
-// with types and norm where the recipe has them. Positions count from the start of each example. Not
-// thread-safe.
+// From token ids to the input of the stack: dropout(norm(scale * (word + position + type + perturbation))),
+// with types and norm where the recipe has them, and a perturbation in adversarial training. Positions count
+// from the start of each example. Not thread-safe.
 class Embedding {
  public:
   Embedding(const LayerPlan& plan, const EmbeddingSpec& spec);
@@ -31,6 +31,8 @@ class Embedding {
   // Token types; all 0 when the batch has none.
   kernels::ConstTensor Types(const Pass& pass) const;
   kernels::Dropout DropoutOf(const Pass& pass) const { return DropoutAt(pass, spec_.dropout, "embeddings"); }
+  // Adds the perturbation of this pass.
+  void Perturb(const Pass& pass, const kernels::Tensor& sum) const;
   // Gradient of the sum of the table rows.
   kernels::ConstTensor SumGradient(const Pass& pass, kernels::ConstTensor d_x,
                                    kernels::ConstTensor d_x_more) const;
@@ -39,6 +41,7 @@ class Embedding {
   std::optional<Norm> norm_;
   const Buffer d_x_, d_sum_;
   const Buffer positions_, no_types_;  // [N] i32
+  const Buffer perturbation_;          // [N,C] f32, kept from pass to pass
 };
 
 }  // namespace shoal::model

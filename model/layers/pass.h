@@ -8,6 +8,7 @@
 #include "kernels/dropout.h"
 #include "kernels/loss.h"
 #include "kernels/tensor.h"
+#include "model/adversary.h"
 #include "model/batch.h"
 #include "model/loss_options.h"
 #include "model/parameters.h"
@@ -31,6 +32,8 @@ struct Pass {
   absl::Span<const uint64_t> group_begins;      // in θ
   const TrainedParameters* trained = nullptr;   // null: all
   const LossOptions* loss = nullptr;            // null: none
+  const AdversaryOptions* adversary = nullptr;  // null: none
+  int ascent = 0;                               // how many passes over this batch came before
 
   int64_t tokens() const { return batch.token_count(); }
   bool adds_to(int group) const { return accumulate || group == 0; }

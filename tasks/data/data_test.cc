@@ -366,5 +366,28 @@ TEST_CASE("Labels that are rarer than min_class_count are left out with their ex
   CHECK(parts->rare_examples == 1);
 }
 
+TEST_CASE("Examples with an ignored label are left out, and words lose only the label") {
+  const TestDir dir;
+  JobSpec spec = Spec({Write(dir, "a.tsv", "label\ttext\na\tone\nunsure\ttwo\nb\tthree\n")});
+  spec.mutable_data()->add_ignored_labels("unsure");
+  const auto read = ReadExamples(PosixEnv(), spec.data().files(), spec.data(), TaskOf(spec));
+  REQUIRE(read.ok());
+  REQUIRE(read->examples.size() == 2);
+  CHECK(read->examples[1].text == "three");
+  CHECK(read->examples[1].line == 4);
+  spec.set_task(TASK_TOKEN_CLASSIFICATION);
+  spec.mutable_data()->clear_files();
+  spec.mutable_data()->add_files(Write(dir, "a.conll", "one a\ntwo unsure\n\nthree b\n"));
+  spec.mutable_data()->set_format(DATA_FORMAT_CONLL);
+  spec.mutable_data()->clear_text();
+  spec.mutable_data()->add_text("1");
+  spec.mutable_data()->set_label("-1");
+  const auto words = ReadExamples(PosixEnv(), spec.data().files(), spec.data(), TaskOf(spec));
+  REQUIRE(words.ok());
+  CHECK(words->examples[0].text == "one two");
+  CHECK(words->examples[0].labels == std::vector<std::string>{"a", ""});
+  CHECK(*TaskOf(spec).LabelsOf(spec.data(), *words) == std::vector<std::string>{"a", "b"});
+}
+
 }  // namespace
 }  // namespace shoal::tasks

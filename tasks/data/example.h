@@ -15,7 +15,9 @@ struct Example {
   std::string text;                 // the text columns (Record.texts) or words, joined with a space
   std::optional<std::string> pair;  // the second text (Record.pair), where examples are pairs
   std::vector<TextSpan> words;      // places of the words in the text; only for a task that reads words
-  std::vector<std::string> labels;  // as read by the task (tasks/data/label_reader.h); none without labels
+  // As read by the task (tasks/data/label_reader.h); none without labels. That of a word is empty if it is one
+  // of data.ignored_labels.
+  std::vector<std::string> labels;
   std::optional<TextSpan> answer;   // place in the pair of one of the labels, the answers to the text
   bool may_lack_answer = false;     // the data have questions without an answer
   std::string id;                   // what the data call the example; empty without such a name

@@ -1,5 +1,6 @@
 #include "tasks/data/reader.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -92,6 +93,7 @@ class Reader {
     if (!record->pair.empty()) example.pair = Joined(std::move(record->pair));
     if (labels_.reads_words()) SHOAL_RETURN_IF_ERROR(JoinWords(record->words, &example));
     SHOAL_RETURN_IF_ERROR(labels_.ReadLabels(std::move(record->labels), &example));
+    if (IsIgnored(&example)) return absl::OkStatus();
     example.group = std::move(record->group);
     example.answer = record->answer;
     example.may_lack_answer = record->may_lack_answer;
@@ -100,6 +102,17 @@ class Reader {
     example.line = line;
     set_.examples.push_back(std::move(example));
     return absl::OkStatus();
+  }
+
+  // By its label. Of words only the labels are removed: the others need the text.
+  bool IsIgnored(Example* example) const {
+    const auto& ignored = data_.ignored_labels();
+    for (std::string& label : example->labels) {
+      if (std::find(ignored.begin(), ignored.end(), label) == ignored.end()) continue;
+      if (!labels_.reads_words()) return true;
+      label.clear();
+    }
+    return false;
   }
 
   const DataSpec& data_;

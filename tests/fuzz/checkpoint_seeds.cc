@@ -32,7 +32,7 @@ std::map<std::string, std::string> MakeCheckpoint(const std::string& history) {
     file.version = Version(4);
     file.shard = shard;
     file.shards = kShards;
-    file.moment_names = {"momentum"};
+    file.array_names = {"momentum"};
     for (size_t block = shard; block < blocks.size(); block += kShards)
       file.blocks.push_back({BlockId(block), blocks[block], {absl::MakeConstSpan(blocks[block])}});
     const auto written = WriteShardFile(PosixEnv(), dir.path(), file);

@@ -92,6 +92,7 @@ PublishedAtClient PullAtServer::MessageOf(BlockId block, const server::Published
   message.header.set_version(published.version.value());
   message.header.set_block(static_cast<uint32_t>(block.value()));
   message.header.set_wire(published.wire);
+  message.header.set_with_average(published.with_average);
   message.header.set_crc32c(BlockChecksum(message.header, published.payload_crc32c));
   message.payload = published.payload;
   message.cluster = process()->cluster();
@@ -205,8 +206,8 @@ void PullAtWorker::Offer() {
 bool PullAtWorker::OfferOne(const PublishedAtClient& message) {
   const ParameterStreamsOptions& options = streams_->options;
   const uint64_t elements = options.block_elements[message.header.block()];
-  const bool taken = streams_->events->OnBlock(message.header, [&](float* out) {
-    DecodePayload(message.header.wire(), message.payload, absl::MakeSpan(out, elements));
+  const bool taken = streams_->events->OnBlock(message.header, [&](const worker::BlockMemory& to) {
+    StoreBlock({message.header, message.payload}, elements, to);
   });
   if (!taken) return false;
   Oracle* const oracle =

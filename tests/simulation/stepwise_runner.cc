@@ -59,14 +59,14 @@ void StepwiseRunner::OnOutOfRange(ViewId view) {
   Changed();
 }
 
-bool StepwiseRunner::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {
+bool StepwiseRunner::OnBlock(const PublishedHeader& header, const worker::BlockStore& store) {
   if (cancelled_) return true;
-  float* values = nullptr;
-  const worker::WorkerCore::Offer offer = rounds_.OfferBlock(header, &values);
+  worker::BlockMemory memory;
+  const worker::WorkerCore::Offer offer = rounds_.OfferBlock(header, &memory);
   if (offer == worker::WorkerCore::Offer::kWait) return false;
   if (offer == worker::WorkerCore::Offer::kDrop) return true;
-  store(values);
-  if (oracle_ != nullptr && process_->alive()) oracle_->OnTaken(rounds_.key(), header, values);
+  store(memory);
+  if (oracle_ != nullptr && process_->alive()) oracle_->OnTaken(rounds_.key(), header, memory.theta);
   rounds_.BlockStored(header);
   Changed();
   return true;

@@ -33,7 +33,7 @@ class StepwiseRunner : public worker::JobRunner, public worker::ParameterLinkEve
   void AddTo(Heartbeat* heartbeat) const override;
 
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override;
-  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override;
+  bool OnBlock(const PublishedHeader& header, const worker::BlockStore& store) override;
   void OnOutOfRange(ViewId view) override;
   Version PullFrom() override { return rounds_.PullFrom(); }
   void OnPushReopened(ViewId view, uint32_t shard) override {

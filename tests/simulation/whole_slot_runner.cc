@@ -61,10 +61,10 @@ void WholeSlotRunner::OnReport(const NodeReport& report) {
     oracle_->Fail(report.job_refused().reason());
 }
 
-bool WholeSlotRunner::OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) {
-  return events_->OnBlock(header, [&](float* values) {
-    store(values);
-    if (oracle_ != nullptr && process_->alive()) oracle_->OnTaken(worker_->key(), header, values);
+bool WholeSlotRunner::OnBlock(const PublishedHeader& header, const worker::BlockStore& store) {
+  return events_->OnBlock(header, [&](const worker::BlockMemory& memory) {
+    store(memory);
+    if (oracle_ != nullptr && process_->alive()) oracle_->OnTaken(worker_->key(), header, memory.theta);
   });
 }
 

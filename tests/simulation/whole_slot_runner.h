@@ -32,7 +32,7 @@ class WholeSlotRunner : public worker::JobRunner, public worker::ParameterLinkEv
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override {
     events_->OnVersions(view, shard, lowest);
   }
-  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override;
+  bool OnBlock(const PublishedHeader& header, const worker::BlockStore& store) override;
   void OnOutOfRange(ViewId view) override { events_->OnOutOfRange(view); }
   Version PullFrom() override { return events_->PullFrom(); }
   void OnPushReopened(ViewId view, uint32_t shard) override { events_->OnPushReopened(view, shard); }

@@ -61,6 +61,7 @@ grpc::ByteBuffer Publication(const server::PublishedVersion& published) {
   SetKey(kView, &header);
   header.set_version(published.version.value());
   header.set_wire(published.wire);
+  header.set_with_average(published.with_average);
   header.set_crc32c(BlockChecksum(header, published.payload_crc32c));
   return EncodeBlockMessage(header, published.payload);
 }

@@ -13,6 +13,7 @@
 #include "tools/bench/kernels_bench.h"
 #include "tools/bench/overlap_bench.h"
 #include "tools/bench/pushpull_bench.h"
+#include "tools/bench/tokenize_bench.h"
 #include "tools/bench/train_bench.h"
 
 namespace shoal::bench {
@@ -27,6 +28,7 @@ struct Bench {
   KernelsOptions kernels;
   OverlapOptions overlap;
   PushPullOptions pushpull;
+  TokenizeOptions tokenize;
   TrainOptions train;
   absl::Status status;
 };
@@ -40,6 +42,15 @@ void AddApply(CLI::App& app, Bench& bench) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->callback([&bench] { bench.status = RunApply(bench.apply); });
+}
+
+void AddTokenize(CLI::App& app, Bench& bench) {
+  CLI::App* command = app.add_subcommand("tokenize", "tokens per second of tokenizers, on one thread");
+  TokenizeOptions& options = bench.tokenize;
+  command->add_option("tokenizers", options.tokenizers, "folders, or files such as tokenizer.json")->required();
+  command->add_option("--text", options.texts, "files whose lines are encoded")->required();
+  command->add_option("--repeats", options.repeats)->check(CLI::PositiveNumber)->capture_default_str();
+  command->callback([&bench] { bench.status = RunTokenize(bench.tokenize); });
 }
 
 void AddCodecs(CLI::App& app, Bench& bench) {
@@ -171,6 +182,7 @@ int Main(int argc, char** argv) {
   AddKernels(app, bench);
   AddOverlap(app, bench);
   AddPushPull(app, bench);
+  AddTokenize(app, bench);
   AddTrain(app, bench);
   try {
     app.parse(argc, argv);

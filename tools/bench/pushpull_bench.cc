@@ -69,7 +69,7 @@ class BenchWorker : public worker::ParameterLinkEvents {
     mutex_.Await(absl::Condition(&here));
   }
 
-  bool OnBlock(const PublishedHeader& header, const std::function<void(float*)>& store) override {
+  bool OnBlock(const PublishedHeader& header, const BlockStore& store) override {
     store(theta_.get() + blocks_[header.block()].offset);
     absl::MutexLock lock(&mutex_);
     ++arrived_;

@@ -43,6 +43,7 @@ struct ModelFlags {
   std::string label;
   std::string format;
   std::string label_separator;
+  std::vector<std::string> ignored_labels;
   // predict
   std::vector<std::string> texts;
   bool pairs = false;
@@ -109,6 +110,7 @@ absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   for (const std::string& file : flags.data) data->add_files(file);
   if (!flags.label.empty()) data->set_label(flags.label);
   if (!flags.label_separator.empty()) data->set_label_separator(flags.label_separator);
+  for (const std::string& label : flags.ignored_labels) data->add_ignored_labels(label);
   if (!flags.format.empty()) {
     SHOAL_ASSIGN_OR_RETURN(const auto* format, FindWord(DataFormat_descriptor(), flags.format));
     data->set_format(static_cast<DataFormat>(format->number()));
@@ -304,6 +306,8 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
         ->check(CLI::IsMember(FormatsWithLabels()));
     command->add_option("--label-separator", flags->label_separator,
                         "Separates several labels of one example (default: that of the task)");
+    command->add_option("--ignored-labels", flags->ignored_labels,
+                        "Labels whose examples, or words, don't count (default: none)");
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer("Example:\n  shoal eval out/mine/model --data dev.tsv --text text --label section");
     command->callback([flags, result] { result->Set(Evaluate(*flags)); });

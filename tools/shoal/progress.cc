@@ -39,7 +39,12 @@ std::string MetricText(const Job& job, const MetricRecord& metric) {
                          metric.learning_rate(), metric.examples_per_second());
 }
 
-// "" for a job that does not clip.
+std::string Skipped(const MetricRecord& metric) {
+  if (metric.skipped() == 0) return "";
+  return absl::StrCat("  ", metric.skipped(), metric.skipped() == 1 ? " round skipped" : " rounds skipped");
+}
+
+// "" for a job that does not need it.
 std::string GradientNorm(const MetricRecord& metric) {
   return metric.gradient_norm() > 0 ? absl::StrFormat("  gradient norm %.3g", metric.gradient_norm()) : "";
 }
@@ -70,7 +75,8 @@ std::string AnyText(const Job& job, const JobEvent& event) {
       return absl::StrCat("job is ", StateName(event.state().state()),
                           event.state().reason().empty() ? "" : ": ", event.state().reason());
     case JobEvent::kMetric:
-      return absl::StrCat(MetricText(job, event.metric()), GradientNorm(event.metric()));
+      return absl::StrCat(MetricText(job, event.metric()), GradientNorm(event.metric()),
+                          Skipped(event.metric()));
     case JobEvent::kProgress:
       return absl::StrCat(MetricText(job, event.progress()), TimeLeft(job, event.progress()));
     case JobEvent::kEvaluation:

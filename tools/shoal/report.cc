@@ -81,6 +81,7 @@ Json ResultJson(const Job& job) {
                {"version", result.version()},
                {"rounds", result.rounds()},
                {"stopped_early", result.stopped_early()},
+               {"skipped_rounds", result.skipped_rounds()},
                {"seconds", result.train_seconds()},
                {"examples", result.examples()},
                {"tokens", result.tokens()},
@@ -129,6 +130,7 @@ Json MetricsLine(const JobSpec& spec, const JobEvent& event) {
             {"loss", NumberOrNull(metric.loss())},
             {"learning_rate", metric.learning_rate()},
             {"gradient_norm", NumberOrNull(metric.gradient_norm())},
+            {"skipped", metric.skipped()},
             {"examples_per_second", metric.examples_per_second()},
             {"tokens_per_second", metric.tokens_per_second()},
             {"unix_ms", event.unix_ms()}};

@@ -29,6 +29,19 @@ using tasks::Dataset;
 using tasks::Masking;
 using tasks::Part;
 
+// The passes over each batch.
+int PassesOf(const JobSpec& spec) {
+  if (!spec.has_adversarial()) return 1;
+  return spec.adversarial().type() == ADVERSARIAL_TYPE_FGM ? 2 : static_cast<int>(spec.adversarial().steps());
+}
+
+model::AdversaryOptions AdversaryOf(const JobSpec& spec) {
+  const AdversarialSpec& adversarial = spec.adversarial();
+  if (adversarial.type() == ADVERSARIAL_TYPE_FGM)
+    return {adversarial.epsilon(), adversarial.epsilon(), false};
+  return {adversarial.step_size(), adversarial.epsilon(), true};
+}
+
 class TextProgram : public Program {
  public:
   // `theta`: all of the model's parameters, of which only those that are not `trained` count; empty when all
@@ -47,14 +60,17 @@ class TextProgram : public Program {
         theta_(std::move(theta)),
         gradient_(theta_.size()),
         loss_(std::move(loss)),
+        passes_(PassesOf(spec)),
+        adversary_(AdversaryOf(spec)),
         buffer_(task_.target_kind(), dataset_.labels) {
     model::BatchLimits limits;
     limits.examples = static_cast<int64_t>(micro_examples_);
     limits.tokens = static_cast<int64_t>(micro_examples_ * dataset_.longest());
     const bool is_bf16 = spec.train().precision() == PRECISION_BF16;
-    model_ =
-        model::MakeModel(device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32,
-                         model::Purpose::kTraining, {trained_.all_train() ? nullptr : &trained_, &loss_});
+    model_ = model::MakeModel(
+        device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32,
+        model::Purpose::kTraining,
+        {trained_.all_train() ? nullptr : &trained_, &loss_, passes_ > 1 ? &adversary_ : nullptr});
   }
 
   absl::Status RunSlot(const SlotTask& task) override {
@@ -68,22 +84,14 @@ class TextProgram : public Program {
     ContributionStats stats;
     const uint64_t pieces = std::min<uint64_t>(spec_.train().micro_batches(), examples.size());
     for (uint64_t piece = 0; piece < pieces; ++piece) {
-      const bool last = piece + 1 == pieces;
       step.batch = buffer_.Gather(dataset_[Part::kTrain], Piece(examples, piece, pieces), masking);
-      step.accumulate = piece > 0;
-      kernels::LossSum loss;
-      if (!model_->Forward(
-              step, [&](int group) { return Await(task, group); }, &loss)) {
-        return absl::CancelledError("the slot is no longer needed");
-      }
-      stats.set_weight(stats.weight() + loss.rows);
       stats.set_examples(stats.examples() + step.batch.example_count());
       stats.set_tokens(stats.tokens() + step.batch.token_count());
-      stats.set_loss(stats.loss() + loss.loss);
-      if (last) task.set_stats(stats);
-      model_->Backward([&](int group) {
-        if (last) Finish(task, group);
-      });
+      for (step.ascent = 0; step.ascent < passes_; ++step.ascent) {
+        step.accumulate = piece > 0 || step.ascent > 0;
+        const bool last = piece + 1 == pieces && step.ascent + 1 == passes_;
+        if (!RunPass(task, step, last, &stats)) return absl::CancelledError("the slot is no longer needed");
+      }
       step.dropout.first_token += static_cast<uint32_t>(step.batch.token_count());
       step.dropout.first_example += static_cast<uint32_t>(step.batch.example_count());
     }
@@ -110,6 +118,23 @@ class TextProgram : public Program {
 
  private:
   int groups() const { return static_cast<int>(trained_.group_sizes().size()); }
+
+  // Forward and backward. The loss counts once for each pass, so that the gradient is of their mean. False
+  // when it was aborted. `last`: of the slot.
+  bool RunPass(const SlotTask& task, const model::MicroBatch& step, bool last, ContributionStats* stats) {
+    kernels::LossSum loss;
+    if (!model_->Forward(
+            step, [&](int group) { return Await(task, group); }, &loss)) {
+      return false;
+    }
+    stats->set_weight(stats->weight() + loss.rows);
+    stats->set_loss(stats->loss() + loss.loss);
+    if (last) task.set_stats(*stats);
+    model_->Backward([&](int group) {
+      if (last) Finish(task, group);
+    });
+    return true;
+  }
 
   // What the task calls θ are the trained parameters alone; the model needs all.
   bool Await(const SlotTask& task, int group) {
@@ -160,6 +185,8 @@ class TextProgram : public Program {
   // All parameters and their gradient, where some are frozen; otherwise empty.
   std::vector<float> theta_, gradient_;
   const model::LossOptions loss_;
+  const int passes_;  // over each micro-batch: more than 1 in adversarial training
+  const model::AdversaryOptions adversary_;
   std::unique_ptr<model::Model> model_;
   tasks::BatchBuffer buffer_;
   Masking masking_;
