@@ -11,7 +11,7 @@
 #include "model/batch.h"
 #include "model/loss_options.h"
 #include "model/model_config.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 
 namespace shoal::model {
 
@@ -70,8 +70,8 @@ enum class Purpose {
 
 // What a job changes in training. What it points to must outlive the model.
 struct TrainingOptions {
-  const TrainedParameters* trained = nullptr;  // null: all
-  const LossOptions* loss = nullptr;           // null: none
+  const TrainableParameters* trainable = nullptr;  // null: all
+  const LossOptions* loss = nullptr;               // null: none
 };
 
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while

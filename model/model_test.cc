@@ -21,7 +21,7 @@
 #include "model/lora.h"
 #include "model/model_oracle.h"
 #include "model/parameters.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 
 namespace shoal::model {
 namespace {
@@ -216,23 +216,23 @@ TEST_CASE("Frozen parameters change no gradient of the others") {
       std::vector<bool> trains;
       for (const ParameterInfo& info : parameters.infos) trains.push_back(!is_frozen(info));
       if (std::count(trains.begin(), trains.end(), true) == 0) continue;
-      const TrainedParameters trained(parameters, trains);
+      const TrainableParameters trainable(parameters, trains);
       const auto device = NewDevice(1);
       const auto model =
           MakeModel(device.get(), config,
                     {static_cast<int64_t>(examples.tokens.size()), examples.view().example_count()},
-                    kernels::DType::kF32, Purpose::kTraining, {&trained});
+                    kernels::DType::kF32, Purpose::kTraining, {&trainable});
       std::vector<float> gradient(theta.size(), std::nanf(""));
       kernels::LossSum loss;
       REQUIRE(model->Forward(Step(theta, examples.view(), &gradient), kGo, &loss));
       std::vector<int> groups;
       model->Backward([&](int group) { groups.push_back(group); });
       CHECK(groups == std::vector<int>{3, 2, 1, 0});
-      CHECK(trained.Trained(gradient) == trained.Trained(whole));
+      CHECK(trainable.Trainable(gradient) == trainable.Trainable(whole));
       // The products of frozen weights, which are most of the work, are not computed.
       for (size_t i = 0; i < trains.size(); ++i) {
         const ParameterInfo& info = parameters.infos[i];
-        const bool table = absl::StrContains(info.name(), "embeddings.") && trained.first_group() == 0;
+        const bool table = absl::StrContains(info.name(), "embeddings.") && trainable.first_group() == 0;
         if (trains[i] || info.added() || info.shape_size() < 2 || table) continue;
         INFO(info.name());
         CHECK(std::isnan(gradient[info.offset()]));
@@ -241,43 +241,43 @@ TEST_CASE("Frozen parameters change no gradient of the others") {
   }
 }
 
-TEST_CASE("Trained and frozen parameters are split and joined") {
+TEST_CASE("Trainable and frozen parameters are split and joined") {
   const ModelConfig config = SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS);
   const Parameters parameters = MakeParameters(config);
   std::vector<bool> trains;
   for (size_t i = 0; i < parameters.infos.size(); ++i) trains.push_back(i % 3 == 1);
-  const TrainedParameters trained(parameters, trains);
-  const std::vector<float> theta = RandomTheta(config), part = trained.Trained(theta),
-                           frozen = trained.Frozen(theta);
-  CHECK(part.size() == trained.size());
-  CHECK(frozen.size() == trained.frozen_size());
+  const TrainableParameters trainable(parameters, trains);
+  const std::vector<float> theta = RandomTheta(config), part = trainable.Trainable(theta),
+                           frozen = trainable.Frozen(theta);
+  CHECK(part.size() == trainable.size());
+  CHECK(frozen.size() == trainable.frozen_size());
   CHECK(part.size() + frozen.size() == theta.size());
-  CHECK(*trained.Whole(part, FloatsOf(BytesOf(frozen))) == theta);
-  CHECK_FALSE(trained.Whole(frozen, part).ok());
+  CHECK(*trainable.Whole(part, FloatsOf(BytesOf(frozen))) == theta);
+  CHECK_FALSE(trainable.Whole(frozen, part).ok());
   std::vector<float> joined(theta.size()), extracted(part.size());
   for (int group = 0; group < 4; ++group) {
-    trained.Join(group, part.data(), joined.data());
-    trained.Extract(group, theta.data(), extracted.data());
+    trainable.Join(group, part.data(), joined.data());
+    trainable.Extract(group, theta.data(), extracted.data());
   }
   CHECK(extracted == part);
-  CHECK(trained.Trained(joined) == part);
+  CHECK(trainable.Trainable(joined) == part);
 
   JobPlan plan;
-  for (const ParameterInfo& info : trained.infos()) *plan.add_parameters() = info;
-  for (uint64_t size : trained.group_sizes()) plan.add_group_sizes(size);
-  const auto of_plan = TrainedParameters::OfPlan(parameters, plan);
+  for (const ParameterInfo& info : trainable.infos()) *plan.add_parameters() = info;
+  for (uint64_t size : trainable.group_sizes()) plan.add_group_sizes(size);
+  const auto of_plan = TrainableParameters::OfPlan(parameters, plan);
   REQUIRE(of_plan.ok());
-  CHECK(of_plan->Trained(theta) == part);
+  CHECK(of_plan->Trainable(theta) == part);
   plan.set_group_sizes(1, plan.group_sizes(1) + 1);
-  CHECK_FALSE(TrainedParameters::OfPlan(parameters, plan).ok());
+  CHECK_FALSE(TrainableParameters::OfPlan(parameters, plan).ok());
   plan.mutable_parameters(2)->set_name("another");
-  CHECK_THAT(std::string(TrainedParameters::OfPlan(parameters, plan).status().message()),
+  CHECK_THAT(std::string(TrainableParameters::OfPlan(parameters, plan).status().message()),
              Catch::Matchers::Contains("another"));
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     const ParameterInfo& info = parameters.infos[i];
     uint64_t size = 1;
     for (uint64_t dimension : info.shape()) size *= dimension;
-    CHECK(trained.AnyTrains(info.offset(), size) == trains[i]);
+    CHECK(trainable.AnyTrains(info.offset(), size) == trains[i]);
   }
 }
 

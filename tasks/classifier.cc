@@ -14,7 +14,7 @@
 #include "model/parameters.h"
 #include "model/tokenizer/characters.h"
 #include "model/tokenizer/pretrained_tokenizer.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 #include "tasks/data/reader.h"
 #include "tasks/evaluation.h"
 #include "tasks/registry.h"
@@ -35,8 +35,8 @@ absl::StatusOr<const Task*> TaskOfModel(const model::ModelConfig& config, const 
 
 // All parameters of the model.
 absl::StatusOr<std::vector<float>> WholeTheta(const model::ModelConfig& config, const TrainedModel& trained) {
-  SHOAL_ASSIGN_OR_RETURN(const model::TrainedParameters parameters,
-                         model::TrainedParameters::OfPlan(model::MakeParameters(config), trained.plan));
+  SHOAL_ASSIGN_OR_RETURN(const model::TrainableParameters parameters,
+                         model::TrainableParameters::OfPlan(model::MakeParameters(config), trained.plan));
   return Annotate(parameters.Whole(trained.theta, model::FloatsOf(trained.frozen)), "the checkpoint");
 }
 
@@ -163,8 +163,8 @@ absl::Status ExportAdapter(Env* env, const std::string& folder, const TrainedMod
                          model::ParseModelConfig(trained.plan.model_config()));
   if (config.lora.rank == 0)
     return absl::InvalidArgumentError("the job trained no low-rank additions: its job file has no 'lora'");
-  SHOAL_ASSIGN_OR_RETURN(const model::TrainedParameters parameters,
-                         model::TrainedParameters::OfPlan(model::MakeParameters(config), trained.plan));
+  SHOAL_ASSIGN_OR_RETURN(const model::TrainableParameters parameters,
+                         model::TrainableParameters::OfPlan(model::MakeParameters(config), trained.plan));
   // Of the frozen parameters none is written.
   SHOAL_ASSIGN_OR_RETURN(
       const std::vector<float> theta,

@@ -29,7 +29,7 @@ const std::set<std::string> kTestHeaders = {"model/layers/branch_harness.h", "mo
                                             "model/layers/plain_layers.h", "model/model_oracle.h"};
 
 // Sources whose work is the parameters of a model in the host's memory, as files and messages have them.
-const std::set<std::string> kHostSources = {"model/lora.cc", "model/trained_parameters.cc"};
+const std::set<std::string> kHostSources = {"model/lora.cc", "model/trainable_parameters.cc"};
 
 // The lines of code in `sources` that match kAcrossTheBorder.
 std::vector<std::string> LinesAcross(const std::map<std::string, std::string>& sources) {

@@ -14,10 +14,10 @@
 #include "model/lora.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 #include "worker/text/class_weights.h"
 #include "worker/text/text_program.h"
-#include "worker/text/trained_choice.h"
+#include "worker/text/trainable_choice.h"
 #include "worker/text/workshop.h"
 
 namespace shoal::worker {
@@ -222,9 +222,10 @@ TEST_CASE("A program with frozen parts computes the gradient of the others as wi
   job.mutable_train()->add_freeze("embeddings");
   job.mutable_train()->add_freeze("layers 0-0");
   Run part(&workshop, job);
-  const auto trained = model::TrainedParameters::OfPlan(ParametersOf(whole.derived.plan), part.derived.plan);
-  REQUIRE(trained.ok());
-  CHECK(part.Gradient(trained->Trained(theta)) == trained->Trained(gradient));
+  const auto trainable =
+      model::TrainableParameters::OfPlan(ParametersOf(whole.derived.plan), part.derived.plan);
+  REQUIRE(trainable.ok());
+  CHECK(part.Gradient(trainable->Trainable(theta)) == trainable->Trainable(gradient));
   CHECK(part.loss == whole.loss);
 }
 

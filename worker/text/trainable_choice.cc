@@ -1,4 +1,4 @@
-#include "worker/text/trained_choice.h"
+#include "worker/text/trainable_choice.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -28,7 +28,7 @@ bool IsIn(const FrozenPart& part, const ParameterInfo& info, int group) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<bool>> ChooseTrained(const JobSpec& spec, const model::Parameters& parameters) {
+absl::StatusOr<std::vector<bool>> ChooseTrainable(const JobSpec& spec, const model::Parameters& parameters) {
   std::vector<bool> trains(parameters.infos.size(), true);
   const auto freeze = [&](const auto& is_frozen) {
     for (size_t i = 0; i < trains.size(); ++i) {
