@@ -181,9 +181,10 @@ absl::Status WriteAdapter(Env* env, const std::string& folder, const ModelConfig
                           absl::Span<const float> theta, const std::string& base) {
   const Parameters parameters = MakeParameters(config);
   SHOAL_CHECK(config.lora.rank > 0 && theta.size() == parameters.size);
-  // It would have to save the output, which is the embedding.
   if (config.head == HEAD_TYPE_MASKED_TOKEN)
-    return absl::UnimplementedError("PEFT has no adapters of models for hidden tokens");
+    return absl::UnimplementedError(
+        "can't write an adapter of a model that predicts hidden tokens: PEFT would have to save its output "
+        "layer, which is the embedding table");
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(folder, kAdapterConfigFile), AdapterConfig(config, parameters, base)));

@@ -549,7 +549,7 @@ TEST_CASE("A model of any family, with any of its heads, comes back from a Huggi
   }
 }
 
-TEST_CASE("Weights of a bare model, without its family's prefix, are read, and the head starts anew") {
+TEST_CASE("Weights of a bare model, without its family's prefix, are read, and the head is initialized") {
   for (const ModelConfig& config : {SmallConfig(NORM_PLACEMENT_POST, HEAD_TYPE_CLASS), SmallRoberta(),
                                     SmallDistilBert(), SmallGpt2(), SmallEncoderNgrams()}) {
     const TestDir dir;

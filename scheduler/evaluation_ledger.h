@@ -30,7 +30,7 @@ class EvaluationLedger {
   void SaveTo(JobStateRecord* record) const;
   // Takes over an earlier job's evaluations: computes this job's metric from their statistics, and which of
   // them was the best so far at its time. The job has checkpoints only of the versions `within_reach`.
-  void JudgeAnew(const ResumePoint& resume, const std::set<Version>& within_reach);
+  void Rejudge(const ResumePoint& resume, const std::set<Version>& within_reach);
 
   // Where training stops for an evaluation, or ends. Requires the plan.
   Target NextTarget() const;

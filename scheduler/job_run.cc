@@ -37,7 +37,7 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
   SetState(now, JOB_STATE_QUEUED, "waits for its turn");
   if (resume) {
     checkpoints_.TellForeign(now, *resume);
-    if (!resume->directory.empty()) evaluations_.JudgeAnew(*resume, checkpoints_.Versions());
+    if (!resume->directory.empty()) evaluations_.Rejudge(*resume, checkpoints_.Versions());
   }
   moved_ = now;
   Save();
@@ -106,7 +106,7 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   derivation_.OnPrepared(now, member, report);
   // While preparing, it may have dropped what it had been sent.
-  if (roll_call_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
+  if (roll_call_.IsPrepared(member.id)) rollout_.OnPrepared(member.id);
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {

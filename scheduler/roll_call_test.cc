@@ -162,7 +162,7 @@ TEST_CASE("A node that has long been unable does not shorten how long those that
     CHECK_FALSE(NobodyCan(&f, absl::ZeroDuration()));
     CHECK(NobodyCan(&f, absl::Seconds(1)));
   }
-  SECTION("one that comes may be able; that it has come is no new beginning") {
+  SECTION("one that comes may be able; that it has come does not start the wait again") {
     const Member& another = f.Join(4, NODE_ROLE_WORKER);
     CHECK_FALSE(NobodyCan(&f, absl::Seconds(2)));
     MakeUnable(&f, another, /*at_work=*/false);
@@ -347,7 +347,7 @@ TEST_CASE("Workers that come and are lost again don't keep a job alive in which 
   CHECK(f.now - begin < 2 * f.options.storage_patience);
 }
 
-TEST_CASE("A new version forgets how long nobody was able; one that is computed again does not") {
+TEST_CASE("A new version forgets how long nobody was able; one that is recomputed does not") {
   Fixture f;
   f.roll_call.OnVersion(Version(5));
   const NodeId gone = f.Join(2, NODE_ROLE_WORKER).id;

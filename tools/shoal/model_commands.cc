@@ -315,8 +315,9 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
-    command->add_flag("--pairs", flags->pairs,
-                      "The texts are pairs: two and two, or two with a tab between them on each line");
+    command->add_flag(
+        "--pairs", flags->pairs,
+        "The texts come in pairs: two arguments for each, or two texts separated by a tab on each line");
     AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
                     "How many labels or answers to show of a text, or tokens of a [MASK] (default: those "
                     "that are predicted, 5)");

@@ -49,10 +49,10 @@ struct Axis {
 
 Axis AxisOf(double lowest, double highest) {
   constexpr double kSteps = 8;
-  constexpr double kLeastWidth = 1e-9, kLeastRange = 1e-100;  // relative to the values, and absolute
+  constexpr double kMinWidth = 1e-9, kMinRange = 1e-100;  // relative to the values, and absolute
   const double size = std::max(std::fabs(lowest), std::fabs(highest));
   // Values that differ in their last digits only are one value, and so are those that are almost 0.
-  if (!(highest - lowest > std::max(kLeastWidth * size, kLeastRange))) {
+  if (!(highest - lowest > std::max(kMinWidth * size, kMinRange))) {
     const double around = std::max(size * 0.1, 1e-6);
     lowest -= around;
     highest += around;
@@ -67,10 +67,10 @@ Axis AxisOf(double lowest, double highest) {
 }
 
 // Far below the largest double, so that sums and differences of them are finite, too.
-constexpr double kLargest = 1e100;
+constexpr double kMaxValue = 1e100;
 
 bool IsFinite(const ChartPoint& point) {
-  return std::fabs(point.x) < kLargest && std::fabs(point.y) < kLargest;
+  return std::fabs(point.x) < kMaxValue && std::fabs(point.y) < kMaxValue;
 }
 
 // The finite points, without those that could not be seen.
@@ -157,8 +157,8 @@ std::string ConfusionChart(absl::string_view title, absl::Span<const std::string
   const size_t size = labels.size();
   SHOAL_CHECK(counts.size() == size * size);
   if (size == 0 || size > kMaxLabels) return "";
-  constexpr double kAll = 720, kLargestCell = 64, kReadable = 9, kForNumbers = 22;
-  const double cell = std::max(2.0, std::min(kLargestCell, kAll / static_cast<double>(size)));
+  constexpr double kAll = 720, kMaxCell = 64, kReadable = 9, kForNumbers = 22;
+  const double cell = std::max(2.0, std::min(kMaxCell, kAll / static_cast<double>(size)));
   const bool named = cell >= kReadable;
   const double left = named ? 160 : 40, top = 60, font = std::min(12.0, cell);
   std::string body = Text(left, 46, "start", "rows: the right label; columns: the predicted one");

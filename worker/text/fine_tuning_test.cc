@@ -149,7 +149,7 @@ TEST_CASE("Rates fall from the head down, and the head may have one of its own")
   CHECK(factors.at("bert.embeddings.word_embeddings.weight") == 0.125);
   job.mutable_optimizer()->set_layer_decay(1e-5);
   CHECK_THAT(std::string(workshop.Derive(job).status().message()),
-             Contains("optimizer.layer_decay: with 2 layers 1e-05 leaves"));
+             Contains("optimizer.layer_decay: 1e-05 with 2 layers leaves"));
 }
 
 TEST_CASE("Weights of labels have mean 1 over the training examples") {
