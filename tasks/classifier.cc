@@ -82,10 +82,7 @@ absl::StatusOr<std::unique_ptr<Classifier>> Classifier::Load(Env* env, const std
 }
 
 std::vector<float> Classifier::Logits(const model::Batch& batch, kernels::LossSum* loss) {
-  const bool hides = task_->target_kind() == TargetKind::kHiddenTokens;
-  const int64_t rows = hides ? std::count(batch.classes.begin(), batch.classes.end(), 0)
-                             : LogitRows(task_->target_kind(), batch);
-  std::vector<float> logits(rows * model::LogitColumns(config_));
+  std::vector<float> logits(LogitRows(task_->target_kind(), batch) * model::LogitColumns(config_));
   *loss = model_->Evaluate(theta_.data(), batch, absl::MakeSpan(logits));
   return logits;
 }

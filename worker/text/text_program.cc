@@ -101,7 +101,7 @@ class TextProgram : public Program {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
       // The same tokens in each evaluation, so that versions can be compared.
       const model::Batch batch = buffer_.Gather(part, piece, MaskingOf("masking of evaluations", {}));
-      logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * columns_);
+      logits_.resize(LogitRows(batch) * columns_);
       const kernels::LossSum loss = model_->Evaluate(theta, batch, absl::MakeSpan(logits_));
       tasks::CountBatch(task_, labels_, batch, buffer_.notes(), logits_, loss, &statistics);
     }
@@ -127,9 +127,14 @@ class TextProgram : public Program {
     return theta_.data();
   }
 
+  int64_t LogitRows(const model::Batch& batch) const {
+    const TargetKind kind = task_.target_kind();
+    return tasks::EvaluationNeedsLogits(kind) ? tasks::LogitRows(kind, batch) : 0;
+  }
+
   // What is hidden for this purpose; null for a task that hides nothing. Valid until the next call.
   const Masking* MaskingOf(const char* purpose, std::initializer_list<uint64_t> indices) {
-    if (dataset_.vocab_size == 0) return nullptr;
+    if (!dataset_.hides_tokens()) return nullptr;
     masking_ = {spec_.masking().rate(), spec_.masking().whole_words(), dataset_.mask_token,
                 dataset_.vocab_size, DeriveKey(spec_.seed(), purpose, indices)};
     return &masking_;
