@@ -238,9 +238,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
                          MakeTokenizer(env, spec, parts[Part::kTrain], progress));
-  if (!RuleOf(spec.task()).needs_vocabulary())
-    SHOAL_RETURN_IF_ERROR(Annotate(model::CheckForEncoders(*tokenizer), "tokenizer"));
   SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
+  if (!config.causal()) SHOAL_RETURN_IF_ERROR(Annotate(model::CheckForEncoders(*tokenizer), "tokenizer"));
   SHOAL_ASSIGN_OR_RETURN(const uint32_t max_length, MaxLength(env, spec, config));
 
   tasks::Dataset dataset;
