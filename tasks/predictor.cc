@@ -93,9 +93,11 @@ absl::StatusOr<Predictor::OfText> Predictor::Predict(absl::string_view text,
                                                      std::optional<absl::string_view> pair) {
   const TaskRule& rule = RuleOf(task_->type());
   if (pair && !rule.takes_pairs())
-    return absl::InvalidArgumentError("the model labels parts of a text, not pairs of texts");
+    return absl::InvalidArgumentError(
+        absl::StrCat("a model for ", WordOf(task_->type()), " takes no pairs of texts"));
   if (!pair && rule.needs_pairs())
-    return absl::InvalidArgumentError("the model answers questions: expected a question and a text");
+    return absl::InvalidArgumentError(
+        absl::StrCat("a model for ", WordOf(task_->type()), " takes pairs of texts, got one text"));
   const TokenizerEncoder encoder(*tokenizer_);
   Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
   if (pair) example.pair = model::ReplaceInvalidUtf8(*pair);

@@ -122,9 +122,8 @@ absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
 
 absl::Status CheckTakesPairs(TaskType task, const char* flag) {
   if (RuleOf(task).takes_pairs()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": a model for ",
-                                                 WordOf(TaskType_descriptor()->FindValueByNumber(task)),
-                                                 " takes no pairs of texts"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": a model for ", WordOf(task), " takes no pairs of texts"));
 }
 
 absl::Status Evaluate(const ModelFlags& flags) {
@@ -132,7 +131,7 @@ absl::Status Evaluate(const ModelFlags& flags) {
   const TaskType task = loaded.predictor->task().type();
   if (RuleOf(task).unlabelled()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(flags.model, " has no labels to compare with: it names hidden tokens"));
+        absl::StrCat(flags.model, ": a model for ", WordOf(task), " has no labels to compare with"));
   }
   if (!flags.pair.empty()) SHOAL_RETURN_IF_ERROR(CheckTakesPairs(task, "--pair"));
   SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
@@ -217,10 +216,10 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Predictor* predictor, co
                         const std::optional<std::string>& pair = std::nullopt) {
   SHOAL_ASSIGN_OR_RETURN(const tasks::Predictor::OfText of, predictor->Predict(text, pair));
   if (of.cut) {
-    absl::FPrintF(stderr,
-                  "shoal: the model reads at most %d tokens, of a question half of them, and some of this "
-                  "was left out: %s\n",
-                  predictor->max_length(), ToQuoted(text));
+    const bool of_question = RuleOf(predictor->task().type()).needs_pairs();
+    absl::FPrintF(stderr, "shoal: the model reads at most %d tokens%s, and some of this was left out: %s\n",
+                  predictor->max_length(), of_question ? " (of a question half of them)" : "",
+                  ToQuoted(text));
   }
   if (!of.prediction.values.empty()) {
     PrintLabels(flags, predictor->config().labels, text, pair, of);

@@ -151,9 +151,7 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
                                    {tokenizer.vocab_size(), special.pad, special.sep, token_types},
                                    std::move(labels));
   }
-  config.task = tasks::TaskOf(head).type() == spec.task()
-                    ? ""
-                    : WordOf(TaskType_descriptor()->FindValueByNumber(spec.task()));
+  config.task = tasks::TaskOf(head).type() == spec.task() ? "" : WordOf(spec.task());
   if (spec.has_lora()) config.lora = model::LoraOf(spec.lora());
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   SHOAL_RETURN_IF_ERROR(model::CheckLoraTargets(config));

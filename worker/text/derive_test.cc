@@ -182,6 +182,8 @@ TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hi
   CHECK(spans[kVocabulary].place == TextSpan{20, 26});
   for (size_t i = 1; i < kVocabulary; ++i) CHECK(spans[i].score <= spans[i - 1].score);
   CHECK((*loaded)->Predict("nothing hidden")->prediction.spans.empty());
+  CHECK_THAT(std::string((*loaded)->Predict("a [MASK]", "a pair").status().message()),
+             Contains("a model for masked-language-modelling takes no pairs of texts"));
 
   JobSpec from = harness.JobFrom("masked");
   from.set_task(TASK_MASKED_LANGUAGE_MODELLING);
