@@ -21,8 +21,8 @@ struct MicroBatch {
   const float* theta = nullptr;
   Batch batch;
   DropoutSeed dropout;
-  // Out, flat like θ: the gradient of the *sum* of the losses. Replaces the contents, or with `accumulate` is
-  // added to them. What it is of frozen parameters is undefined.
+  // Out, flat like θ: the gradient of the *sum* of the losses, which replaces the contents, or with
+  // `accumulate` is added to them. The elements of frozen parameters are undefined.
   float* gradient = nullptr;
   bool accumulate = false;
   // Where each group begins in `gradient`, for callers that move each group away once it is final; empty: as
