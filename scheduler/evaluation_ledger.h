@@ -67,8 +67,8 @@ class EvaluationLedger {
   bool IsOutOfPatience() const;
   // Combines all slots, then forgets them.
   EvaluationRecord Summarize(const Target& target);
-  // The threshold (Task::ThresholdOf) for an evaluation: the one chosen on the validation examples at the same
-  // version, or 0 if they were not evaluated; nullopt for the evaluation of the validation examples.
+  // The threshold (Task::ThresholdOf) for an evaluation: the one chosen on the validation examples at the
+  // same version, or 0 if they were not evaluated; nullopt for the evaluation of the validation examples.
   std::optional<double> ThresholdFor(const EvaluationRecord& record) const;
   void Append(EvaluationRecord record);
 
