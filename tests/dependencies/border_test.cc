@@ -27,7 +27,8 @@ constexpr const char* kAcrossTheBorder[] = {
 
 // Headers of tests, which compare elements.
 const std::set<std::string> kTestHeaders = {"model/layers/branch_harness.h", "model/layers/layer_harness.h",
-                                            "model/layers/plain_layers.h", "model/model_oracle.h"};
+                                            "model/layers/plain_layers.h", "model/model_harness.h",
+                                            "model/model_oracle.h"};
 
 // Sources whose work is the parameters of a model in the host's memory, as files and messages have them.
 const std::set<std::string> kHostSources = {"model/hugging_face.cc", "model/lora.cc",
