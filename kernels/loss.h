@@ -20,9 +20,9 @@ struct LossSum {
 
 // Softmax and cross-entropy.  N: rows, V: classes
 //   loss(n) = (1 - s) (log sum exp(x) - x[label]) + s (log sum exp(x) - mean of x),  s: label_smoothing
-// as in PyTorch. With `focusing` γ it is times (1 - e^-loss)^γ, which is (1 - p)^γ of the label's probability
-// p (Lin et al., 2017: focal loss); with class weights times that of the label. d_logits = scale * d loss / d
-// logits, and 0 in rows without a label.
+// as in PyTorch. With `focusing` γ it is multiplied by (1 - e^-loss)^γ, which without label smoothing is
+// (1 - p)^γ for the label's probability p (focal loss; Lin et al., 2017). With class weights it is multiplied
+// by the label's. d_logits = scale * d loss / d logits, and 0 in rows without a label.
 struct CrossEntropyArgs {
   ConstTensor logits;  // [N,V] f32|bf16
   ConstTensor labels;  // [N] i32 in [0,V); negative: the row has no label

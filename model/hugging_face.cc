@@ -17,7 +17,7 @@
 namespace shoal::model {
 namespace {
 
-constexpr uint32_t kLeastLength = 3;  // a token between two special ones, as for a job's max_length
+constexpr uint32_t kMinLength = 3;  // a token between two special ones, as for a job's max_length
 
 absl::string_view BareName(const Parameters& parameters, absl::string_view name) {
   return absl::StripPrefix(name, parameters.root);
@@ -68,7 +68,7 @@ bool OfPretrainedHead(const Parameters& parameters, const ParameterInfo& info) {
   return parameters.OfHead(info) && absl::StartsWith(info.name(), parameters.root);
 }
 
-// The head starts anew, except for what was pretrained.
+// The head is initialized, except for what was pretrained.
 void DropHead(const Parameters& parameters, std::string why, LoadedWeights* loaded) {
   for (size_t i = 0; i < parameters.infos.size(); ++i) {
     const ParameterInfo& info = parameters.infos[i];
@@ -161,9 +161,9 @@ absl::StatusOr<ModelConfig> ReadModelConfig(Env* env, const std::string& folder,
 
 absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, const ModelConfig& config) {
   const auto positions = static_cast<uint32_t>(config.max_position_embeddings);
-  if (positions < kLeastLength) {
+  if (positions < kMinLength) {
     return absl::InvalidArgumentError(absl::StrCat(JoinPath(folder, kConfigFile), ": ", positions,
-                                                   " positions; expected at least ", kLeastLength));
+                                                   " positions; expected at least ", kMinLength));
   }
   const std::string path = JoinPath(folder, kTokenizerConfigFile);
   if (!env->FileExists(path)) return positions;
@@ -173,9 +173,9 @@ absl::StatusOr<uint32_t> ReadMaxLength(Env* env, const std::string& folder, cons
   const auto length = json.find("model_max_length");
   if (length == json.end() || length->is_null()) return positions;
   // Tokenizers without a limit have 1e30 here.
-  if (!length->is_number() || !(length->get<double>() >= kLeastLength)) {
+  if (!length->is_number() || !(length->get<double>() >= kMinLength)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": \"model_max_length\": expected a number of at least ", kLeastLength));
+        absl::StrCat(path, ": \"model_max_length\": expected a number of at least ", kMinLength));
   }
   return static_cast<uint32_t>(std::min<double>(length->get<double>(), positions));
 }

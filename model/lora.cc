@@ -44,8 +44,7 @@ std::set<std::string> MapsOf(const Parameters& parameters) {
   std::set<std::string> maps;
   for (const ParameterInfo& info : parameters.infos) {
     absl::string_view name = info.name();
-    const bool in_layer =
-        info.offset() >= parameters.group_begins[1] && info.offset() < parameters.head_begin;
+    const bool in_layer = parameters.GroupOf(info.offset()) > 0 && !parameters.OfHead(info);
     if (in_layer && info.shape_size() == 2 && !info.added() && absl::ConsumeSuffix(&name, ".weight"))
       maps.insert(NameInLayer(name));
   }
@@ -59,19 +58,9 @@ bool HasTarget(const Parameters& parameters, const std::string& target) {
   return std::any_of(parameters.infos.begin(), parameters.infos.end(), is_of_target);
 }
 
-// The linear maps of the layers.
-std::vector<LinearSpec> LinearsOf(const Recipe& recipe) {
-  std::vector<LinearSpec> linears;
-  for (const SublayerSpec& sublayer : recipe.stack.sublayers) {
-    if (const auto* const attention = std::get_if<AttentionSpec>(&sublayer.branch)) {
-      linears.insert(linears.end(), {attention->qkv, attention->out});
-    } else {
-      const auto& mlp = std::get<MlpSpec>(sublayer.branch);
-      linears.insert(linears.end(), {mlp.up, mlp.out});
-    }
-  }
-  return linears;
-}
+// The linear maps of each kind of layer.
+std::vector<LinearSpec> LinearsOf(const AttentionSpec& attention) { return {attention.qkv, attention.out}; }
+std::vector<LinearSpec> LinearsOf(const MlpSpec& mlp) { return {mlp.up, mlp.out}; }
 
 // Adds scale * B A to the rows of W, in θ.
 void AddProduct(const MatrixParameter& weight, const LowRankSpec& addition, std::vector<float>* theta) {
@@ -165,8 +154,11 @@ std::vector<float> MergeLora(const ModelConfig& config, absl::Span<const float> 
   const Recipe recipe = MakeRecipe(config);
   SHOAL_CHECK(theta.size() == recipe.parameters.size);
   std::vector<float> merged(theta.begin(), theta.end());
-  for (const LinearSpec& linear : LinearsOf(recipe)) {
-    for (const LowRankSpec& addition : linear.low_rank) AddProduct(linear.weight, addition, &merged);
+  for (const SublayerSpec& sublayer : recipe.stack.sublayers) {
+    const auto linears = std::visit([](const auto& branch) { return LinearsOf(branch); }, sublayer.branch);
+    for (const LinearSpec& linear : linears) {
+      for (const LowRankSpec& addition : linear.low_rank) AddProduct(linear.weight, addition, &merged);
+    }
   }
   std::vector<float> kept;
   for (const ParameterInfo& info : recipe.parameters.infos) {
@@ -181,9 +173,10 @@ absl::Status WriteAdapter(Env* env, const std::string& folder, const ModelConfig
                           absl::Span<const float> theta, const std::string& base) {
   const Parameters parameters = MakeParameters(config);
   SHOAL_CHECK(config.lora.rank > 0 && theta.size() == parameters.size);
-  // It would have to save the output, which is the embedding.
   if (config.head == HEAD_TYPE_MASKED_TOKEN)
-    return absl::UnimplementedError("PEFT has no adapters of models for hidden tokens");
+    return absl::UnimplementedError(
+        "can't write an adapter of a model that predicts hidden tokens: PEFT would have to save its output "
+        "layer, which is the embedding table");
   SHOAL_RETURN_IF_ERROR(env->CreateDirs(folder));
   SHOAL_RETURN_IF_ERROR(
       env->WriteFileAtomic(JoinPath(folder, kAdapterConfigFile), AdapterConfig(config, parameters, base)));

@@ -12,7 +12,7 @@
 #include "model/batch.h"
 #include "model/loss_options.h"
 #include "model/model_config.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 
 namespace shoal::model {
 
@@ -22,8 +22,8 @@ struct MicroBatch {
   const float* theta = nullptr;
   Batch batch;
   DropoutSeed dropout;
-  // Out, flat like θ: the gradient of the *sum* of the losses. Replaces the contents, or with `accumulate` is
-  // added to them. What it is of frozen parameters is undefined.
+  // Out, flat like θ: the gradient of the *sum* of the losses, which replaces the contents, or with
+  // `accumulate` is added to them. The elements of frozen parameters are undefined.
   float* gradient = nullptr;
   bool accumulate = false;
   // With TrainingOptions::adversary: how many passes over this batch, forward and backward, came right
@@ -74,9 +74,9 @@ enum class Purpose {
 
 // What a job changes in training. What it points to must outlive the model.
 struct TrainingOptions {
-  const TrainedParameters* trained = nullptr;   // null: all
-  const LossOptions* loss = nullptr;            // null: none
-  const AdversaryOptions* adversary = nullptr;  // null: none; only where the embeddings are trained
+  const TrainableParameters* trainable = nullptr;  // null: all
+  const LossOptions* loss = nullptr;               // null: none
+  const AdversaryOptions* adversary = nullptr;     // null: none; only where the embeddings are trained
 };
 
 // `activations`: f32; or bf16, which also rounds weights to bf16 for their products (kernels/gemm.h), while

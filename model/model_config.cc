@@ -13,8 +13,8 @@
 namespace shoal::model {
 namespace {
 
-constexpr int64_t kLargestSize = int64_t{1} << 31;
-constexpr int64_t kLargestRank = 4096;  // of low-rank additions
+constexpr int64_t kMaxSize = int64_t{1} << 31;
+constexpr int64_t kMaxRank = 4096;  // of low-rank additions
 
 const Family* FamilyOf(const ModelConfig& config) { return FindFamily(config.family, config.norm); }
 
@@ -34,7 +34,7 @@ absl::Status CheckSizes(const Family& family, const ModelConfig& config) {
        least(HeadOf(config.head).labels != LabelCount::kNone)},
   };
   for (const auto& [name, size, smallest] : sizes) {
-    if (size < smallest || size > kLargestSize) return InvalidConfig(absl::StrCat(name, " is ", size));
+    if (size < smallest || size > kMaxSize) return InvalidConfig(absl::StrCat(name, " is ", size));
   }
   return absl::OkStatus();
 }
@@ -146,7 +146,7 @@ absl::StatusOr<LoraConfig> ReadLora(const ParsedJson& json) {
     return value != nullptr && value->is_number() ? value->get<double>() : -1;
   };
   const double rank = number("r");
-  if (!(rank >= 1 && rank <= kLargestRank)) return invalid("a rank \"r\" of at least 1");
+  if (!(rank >= 1 && rank <= kMaxRank)) return invalid("a rank \"r\" of at least 1");
   lora.rank = static_cast<int64_t>(rank);
   lora.alpha = number("lora_alpha");
   lora.dropout = number("lora_dropout");
@@ -170,7 +170,7 @@ absl::StatusOr<double> ReadThreshold(const ParsedJson& json) {
 absl::Status CheckLora(const LoraConfig& lora) {
   if (lora.rank == 0) return absl::OkStatus();
   const std::tuple<bool, const char*, double> limits[] = {
-      {lora.rank > 0 && lora.rank <= kLargestRank, "rank", static_cast<double>(lora.rank)},
+      {lora.rank > 0 && lora.rank <= kMaxRank, "rank", static_cast<double>(lora.rank)},
       {lora.alpha > 0 && lora.alpha < 1e6, "alpha", lora.alpha},
       {lora.dropout >= 0 && lora.dropout < 1, "dropout", lora.dropout},
       {!lora.targets.empty(), "number of targets", 0},

@@ -46,12 +46,12 @@ class TransformerModel : public Model {
                 step.gradient_offsets.size() == parameters_.group_begins.size());
     pass_.gradient_offsets = step.gradient_offsets;
     pass_.group_begins = parameters_.group_begins;
-    pass_.trained = options_.trained;
+    pass_.trainable = options_.trainable;
     pass_.loss = options_.loss;
     pass_.adversary = options_.adversary;
     pass_.ascent = step.ascent;
     if (!RunStack(pass_, wait_group)) return false;
-    if (!step.accumulate && pass_.first_trained_group() == 0) ClearSharedGradients();
+    if (!step.accumulate && pass_.first_trainable_group() == 0) ClearSharedGradients();
     *loss = head_->Train(pass_, stack_.Output(pass_.tokens()), stack_.OutputGradient(pass_.tokens()));
     return true;
   }
@@ -63,7 +63,7 @@ class TransformerModel : public Model {
     };
     const Stack::InputGradient d_input = stack_.Backward(pass_, begin);
     begin(0);
-    if (pass_.first_trained_group() == 0) embedding_.Backward(pass_, d_input.d_x, d_input.d_x_more);
+    if (pass_.first_trainable_group() == 0) embedding_.Backward(pass_, d_input.d_x, d_input.d_x_more);
     group_final(0);
     device_->EvenOutScratch();
   }

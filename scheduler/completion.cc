@@ -67,6 +67,11 @@ Target Completion::NextTarget() const {
 
 CheckpointNeeds Completion::Needs() const { return {CheckpointNeeds::Phase::kTesting, {kept(), last()}}; }
 
+bool Completion::IsBeingCommitted() const {
+  return checkpoints_->IsBeingCommitted(kept(), /*waiting=*/true) ||
+         checkpoints_->IsBeingCommitted(last(), /*waiting=*/true);
+}
+
 bool Completion::NeedsTest() const { return job_.plan().test_examples() > 0 && !evaluations_.IsTested(); }
 
 // ---- the result is read ----

@@ -1,6 +1,7 @@
 // How a job gets its result once training is over: "A job's life", step 4, in docs/protocol.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -46,6 +47,11 @@ class Completion {
   void Awake(absl::Duration asleep) {
     trained_ += asleep;
     trouble_.since += asleep;
+    writer_hangs_since_ += asleep;
+  }
+  // `hangs`: only files are still needed, and a server that is to write them hangs.
+  void NoteWriter(absl::Time now, bool hangs) {
+    writer_hangs_since_ = hangs ? std::min(writer_hangs_since_, now) : absl::InfiniteFuture();
   }
   struct Reading {
     bool done = false;  // the result is complete
@@ -73,6 +79,12 @@ class Completion {
   CheckpointNeeds Needs() const;
   bool IsReading() const { return reading_; }
   bool HasTrouble() const { return trouble_.failures > 0; }
+  // Whether a checkpoint that it waits for is complete, and is being committed.
+  bool IsBeingCommitted() const;
+  // Whether the servers are still waited for to write what is needed: one that hangs may never do.
+  bool MayBeWritten(absl::Time now) const {
+    return now - writer_hangs_since_ < context_.options.storage_patience;
+  }
   const JobResult* result() const { return has_result_ ? &result_ : nullptr; }
 
  private:
@@ -108,6 +120,7 @@ class Completion {
   absl::Time trained_ = absl::InfinitePast();  // when training was over, by this process's clock
   bool reading_ = false;
   Trouble trouble_;
+  absl::Time writer_hangs_since_ = absl::InfiniteFuture();
 };
 
 }  // namespace shoal::scheduler

@@ -126,6 +126,40 @@ TEST_CASE("A result that was not written is trained again once; one that is not 
   }
 }
 
+TEST_CASE(
+    "Servers that are to write the result are waited for; ones that hang, as long as storage may take") {
+  Fixture f;
+  const absl::Duration patience = f.options.storage_patience;
+  CHECK(f.completion.MayBeWritten(f.now + 10 * patience));
+  f.completion.NoteWriter(f.now, true);
+  f.completion.NoteWriter(f.now + patience / 2, true);
+  CHECK(f.completion.MayBeWritten(f.now + patience - absl::Seconds(1)));
+  CHECK_FALSE(f.completion.MayBeWritten(f.now + patience));
+  SECTION("it recovers") {
+    f.completion.NoteWriter(f.now + patience, false);
+    f.completion.NoteWriter(f.now + patience, true);
+    CHECK(f.completion.MayBeWritten(f.now + patience));
+  }
+  SECTION("the scheduler was suspended") {
+    f.completion.Awake(absl::Seconds(1));
+    CHECK(f.completion.MayBeWritten(f.now + patience));
+  }
+}
+
+TEST_CASE("A checkpoint that all servers have written is being committed until it is") {
+  Fixture f;
+  f.completion.EndTraining(f.now, Version(20));
+  CHECK_FALSE(f.completion.IsBeingCommitted());
+  ShardWritten report;
+  report.set_version(20);
+  report.set_restore_id(1);
+  f.checkpoints.OnWritten(f.now, f.server, report, f.completion.Needs());
+  CHECK(f.completion.IsBeingCommitted());
+  REQUIRE(f.checkpoints.OnCommitted(f.now, f.All<CommitCheckpointFiles>().back(),
+                                    std::string("folder/version"), f.completion.Needs()));
+  CHECK_FALSE(f.completion.IsBeingCommitted());
+}
+
 TEST_CASE("A result that is lost repeatedly fails the job") {
   Fixture f;
   f.restore = Version(20);  // nothing more will come from there

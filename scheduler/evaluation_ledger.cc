@@ -25,7 +25,7 @@ void EvaluationLedger::Append(EvaluationRecord record) {
   evaluations_.push_back(std::move(record));
 }
 
-void EvaluationLedger::JudgeAnew(const ResumePoint& resume, const std::set<Version>& within_reach) {
+void EvaluationLedger::Rejudge(const ResumePoint& resume, const std::set<Version>& within_reach) {
   const Metric metric = job_.spec().evaluation().metric();
   for (EvaluationRecord evaluation : resume.evaluations) {
     if (resume.metric != metric) {

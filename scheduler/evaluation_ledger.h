@@ -30,7 +30,7 @@ class EvaluationLedger {
   void SaveTo(JobStateRecord* record) const;
   // Takes over an earlier job's evaluations: computes this job's metric from their statistics, and which of
   // them was the best so far at its time. The job has checkpoints only of the versions `within_reach`.
-  void JudgeAnew(const ResumePoint& resume, const std::set<Version>& within_reach);
+  void Rejudge(const ResumePoint& resume, const std::set<Version>& within_reach);
 
   // Where training stops for an evaluation, or ends. Requires the plan.
   Target NextTarget() const;
@@ -67,8 +67,8 @@ class EvaluationLedger {
   bool IsOutOfPatience() const;
   // Combines all slots, then forgets them.
   EvaluationRecord Summarize(const Target& target);
-  // Chosen on the validation examples with the same version, or 0 if they were not evaluated; none for those
-  // themselves.
+  // The threshold (Task::ThresholdOf) for an evaluation: the one chosen on the validation examples at the
+  // same version, or 0 if they were not evaluated; nullopt for the evaluation of the validation examples.
   std::optional<double> ThresholdFor(const EvaluationRecord& record) const;
   void Append(EvaluationRecord record);
 

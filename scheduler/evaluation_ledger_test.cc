@@ -104,7 +104,7 @@ TEST_CASE("The best of an earlier job's verdicts can be kept only if its checkpo
     record.set_version(version);
     record.set_metric(metric);
   }
-  f.ledger.JudgeAnew(resume, {Version(10)});
+  f.ledger.Rejudge(resume, {Version(10)});
   CHECK(f.ledger.BestSoFar()->version() == 5);
   CHECK(f.ledger.BestToKeep()->version() == 10);
   CHECK(Stored(f.ledger).out_of_reach_size() == 1);

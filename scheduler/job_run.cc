@@ -37,7 +37,7 @@ void JobRun::Create(absl::Time now, const std::optional<ResumePoint>& resume) {
   SetState(now, JOB_STATE_QUEUED, "waits for its turn");
   if (resume) {
     checkpoints_.TellForeign(now, *resume);
-    if (!resume->directory.empty()) evaluations_.JudgeAnew(*resume, checkpoints_.Versions());
+    if (!resume->directory.empty()) evaluations_.Rejudge(*resume, checkpoints_.Versions());
   }
   moved_ = now;
   Save();
@@ -106,7 +106,7 @@ void JobRun::OnNodeLost(absl::Time now, const Member& member) {
 void JobRun::OnPrepared(absl::Time now, const Member& member, const JobPrepared& report) {
   derivation_.OnPrepared(now, member, report);
   // While preparing, it may have dropped what it had been sent.
-  if (roll_call_.IsPrepared(member.id)) rollout_.OnPreparedAnew(member.id);
+  if (roll_call_.IsPrepared(member.id)) rollout_.OnPrepared(member.id);
 }
 
 void JobRun::OnRefused(absl::Time now, const Member& member, const JobRefused& report) {
@@ -269,7 +269,6 @@ void JobRun::Awake(absl::Duration asleep) {
   checkpoints_.Awake(asleep);
   completion_.Awake(asleep);
   last_resort_.Awake(asleep);
-  writer_hangs_since_ += asleep;
 }
 
 void JobRun::Advance(absl::Time now) {
@@ -365,29 +364,34 @@ void JobRun::HelpOn(absl::Time now) {
 }
 
 void JobRun::EndIfHopeless(absl::Time now) {
-  if (!OnlyNeedsFiles(now)) EndIf(now, roll_call_.Hopeless());
+  const Needed needed = WhatIsNeeded();
+  completion_.NoteWriter(now, needed == Needed::kWriters && WriterHangs());
+  const bool may_come =
+      needed == Needed::kScheduler || (needed == Needed::kWriters && completion_.MayBeWritten(now));
+  if (!may_come) EndIf(now, roll_call_.Hopeless());
 }
 
 // With every version computed, what comes next (the result, or a test) waits for the servers that have the
-// last one to write it, which one that hangs for long may never do, and for the scheduler to commit it.
-bool JobRun::OnlyNeedsFiles(absl::Time now) {
-  const absl::Time since = std::exchange(writer_hangs_since_, absl::InfiniteFuture());
-  if (completion_.IsReading() || completion_.HasTrouble()) return true;
+// last one to write it, and for the scheduler to commit it.
+JobRun::Needed JobRun::WhatIsNeeded() const {
+  if (completion_.IsReading() || completion_.HasTrouble()) return Needed::kScheduler;
   const Target target = CurrentTarget();
   if (state_ != JOB_STATE_TESTING || target.evaluate() != EVALUATION_SET_NONE || rollout_.restore_wanted() ||
       rollout_.LowestVersion().value() < target.version())
-    return false;
-  for (Version version : {completion_.kept(), completion_.last()}) {
-    if (checkpoints_.IsBeingCommitted(version, /*waiting=*/true)) return true;
-  }
-  bool hangs = false;
-  for (const NodeRef& server : Primaries(view())) {
-    const NodeId id(server.node_id());
-    if (!roll_call_.IsPrepared(id)) return false;
-    hangs |= context_.watch.Suspect(id) != nullptr;
-  }
-  if (hangs) writer_hangs_since_ = std::min(since, now);
-  return now - writer_hangs_since_ < context_.options.storage_patience;
+    return Needed::kNodes;
+  if (completion_.IsBeingCommitted()) return Needed::kScheduler;
+  const std::vector<NodeRef> writers = Primaries(view());
+  const bool prepared = std::all_of(writers.begin(), writers.end(), [this](const NodeRef& writer) {
+    return roll_call_.IsPrepared(NodeId(writer.node_id()));
+  });
+  return prepared ? Needed::kWriters : Needed::kNodes;
+}
+
+bool JobRun::WriterHangs() const {
+  const std::vector<NodeRef> writers = Primaries(view());
+  return std::any_of(writers.begin(), writers.end(), [this](const NodeRef& writer) {
+    return context_.watch.Suspect(NodeId(writer.node_id())) != nullptr;
+  });
 }
 
 void JobRun::PlaceNodes(absl::Time now) {
@@ -405,7 +409,7 @@ void JobRun::PlaceNodes(absl::Time now) {
                    : Explain(absl::StrCat(plan.reason, roll_call_.RefusalsText(), roll_call_.HangingText()));
   }
   placed_ = true;
-  writer_hangs_since_ = absl::InfiniteFuture();
+  completion_.NoteWriter(now, /*hangs=*/false);
   if (!plan.restores && state_ == JOB_STATE_RUNNING) {
     const std::string& write_trouble = checkpoints_.write_trouble();
     const bool both = !write_trouble.empty() && !plan.reason.empty();

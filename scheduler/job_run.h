@@ -141,8 +141,11 @@ class JobRun {
   void End(absl::Time now, JobState state, const std::string& reason);
   void EndIf(absl::Time now, const Failure& failure);
   void EndIfHopeless(absl::Time now);
-  // Whether no node needs to take part any more but those that have the last version.
-  bool OnlyNeedsFiles(absl::Time now);
+  // What the job needs to go on: nodes that take part; only those that have the last version, to write it; or
+  // none, because the scheduler itself has to commit or read a checkpoint.
+  enum class Needed { kNodes, kWriters, kScheduler };
+  Needed WhatIsNeeded() const;
+  bool WriterHangs() const;
   void Apply(absl::Time now, const StepResult& result);
   void SetState(absl::Time now, JobState state, const std::string& reason);
   void Explain(const std::string& reason);
@@ -160,8 +163,6 @@ class JobRun {
   MetricRecorder metrics_;
   Completion completion_;
   LastResort last_resort_;
-  // Since when a server hangs that has the last version, when only files are needed.
-  absl::Time writer_hangs_since_ = absl::InfiniteFuture();
 
   JobState state_ = JOB_STATE_UNSPECIFIED;
   std::string reason_;

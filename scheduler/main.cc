@@ -23,7 +23,7 @@ namespace {
 // little.
 constexpr int kWindowBytes = 1 << 20;
 // Largest value of a duration flag: one day.
-constexpr int64_t kLongestMs = int64_t{24} * 3600 * 1000;
+constexpr int64_t kMaxMs = int64_t{24} * 3600 * 1000;
 
 struct Flags {
   DaemonFlags daemon;
@@ -86,17 +86,17 @@ int Main(int argc, char** argv) {
                  "Folder for checkpoints of jobs that name none, on storage that all servers share "
                  "(default: inside --state-dir)")
       ->check(EmptyProblem);
-  AddNumberOption(&app, "--lease-ms", &flags.lease_ms, 2, kLongestMs,
+  AddNumberOption(&app, "--lease-ms", &flags.lease_ms, 2, kMaxMs,
                   "A node that has been silent for this long is considered dead");
-  AddNumberOption(&app, "--heartbeat-ms", &flags.heartbeat_ms, 1, kLongestMs, "How often nodes report");
+  AddNumberOption(&app, "--heartbeat-ms", &flags.heartbeat_ms, 1, kMaxMs, "How often nodes report");
   AddNumberOption(
-      &app, "--session-grace-ms", &flags.session_grace_ms, 0, kLongestMs,
+      &app, "--session-grace-ms", &flags.session_grace_ms, 0, kMaxMs,
       "A node whose connection broke this long ago and that has not come back is considered dead");
-  AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0, kLongestMs,
+  AddNumberOption(&app, "--derive-patience-ms", &flags.derive_patience_ms, 0, kMaxMs,
                   "How long a job waits for a worker that can prepare it once all have refused");
   app.add_flag("--fixed-nodes", flags.fixed_nodes,
                "No other nodes will come: a job that those that are there can't do fails soon");
-  AddNumberOption(&app, "--storage-patience-ms", &flags.storage_patience_ms, 0, kLongestMs,
+  AddNumberOption(&app, "--storage-patience-ms", &flags.storage_patience_ms, 0, kMaxMs,
                   "How long a job that can do nothing else waits, before it fails, for checkpoint storage "
                   "that is full or missing");
   app.footer("Example, for a cluster on one machine:\n  shoal-scheduler --state-dir /var/lib/shoal");

@@ -319,7 +319,7 @@ TEST_CASE("A data error of one worker does not fail a job when the one that read
   CHECK(h.GetJob().state() == JOB_STATE_PREPARING);
 }
 
-TEST_CASE("Rounds that are computed again and again don't forgive the failure that follows them") {
+TEST_CASE("Rounds that are recomputed again and again don't forgive the failure that follows them") {
   Harness h;
   uint64_t server = h.Join(NODE_ROLE_SERVER, "s");
   const uint64_t worker = h.Join(NODE_ROLE_WORKER, "w");

@@ -105,7 +105,7 @@ void RollCall::OnOtherPlan(absl::Time now, NodeId worker) {
 void RollCall::DropAll() {
   for (auto& [id, node] : nodes_) {
     node.Drop();
-    node.failed_view = 0;  // another training may number its views anew
+    node.failed_view = 0;  // another training may use the same numbers of views
   }
   OnViewBegun();
 }

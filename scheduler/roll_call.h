@@ -96,7 +96,7 @@ class RollCall {
   // waits for any time; another one, once a server and a worker are prepared, only as long as it takes the
   // others to come back.
   std::optional<StepResult> NotReady(absl::Time now, bool first);
-  // A view has begun: the next one that is chosen afresh waits anew.
+  // A view has begun: the next one that is chosen afresh waits again.
   void OnViewBegun() { enough_since_ = some_since_ = absl::InfiniteFuture(); }
 
   // ---- what is known of one node ----

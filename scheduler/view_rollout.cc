@@ -26,7 +26,7 @@ void ViewRollout::SaveTo(JobStateRecord* record) const {
   record->set_restore_wanted(restore_wanted_);
 }
 
-void ViewRollout::OnPreparedAnew(NodeId node) {
+void ViewRollout::OnPrepared(NodeId node) {
   nodes_[node].told = 0;
   nodes_[node].target.Clear();
 }

@@ -36,10 +36,10 @@ class ViewRollout {
   bool renew_wanted() const { return renew_wanted_; }
 
   // ---- what has happened ----
-  void OnSessionOpened(NodeId node) { OnPreparedAnew(node); }
+  void OnSessionOpened(NodeId node) { OnPrepared(node); }
   void OnNodeLost(NodeId node) { nodes_.erase(node); }
   // The node has prepared, and may have dropped the view and the target that it was sent before.
-  void OnPreparedAnew(NodeId node);
+  void OnPrepared(NodeId node);
   // The node has dropped the job.
   void OnDropped(NodeId node) { nodes_[node].installed = 0; }
   void OnInstalled(NodeId node, uint64_t view);

@@ -75,7 +75,7 @@ TEST_CASE(
   f.Announce();
   CHECK(f.Views(2) == 2);
   CHECK(f.Views(3) == 1);
-  f.rollout.OnPreparedAnew(NodeId(3));  // it has dropped the view
+  f.rollout.OnPrepared(NodeId(3));  // it has dropped the view
   f.Announce();
   CHECK(f.Views(3) == 2);
 }

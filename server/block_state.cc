@@ -179,7 +179,7 @@ BlockRecord BlockState::Close(Round round) {
   absl::MutexLock lock(&mutex_);
   SHOAL_CHECK(ledger_.complete() && !closed_ && InputOf(round) == version());
   closed_ = true;
-  return {round, ledger_.TakeSum()};
+  return {round, ledger_.TakeSum(), RoundVerdict()};
 }
 
 void BlockState::Apply(const BlockRecord& record) {

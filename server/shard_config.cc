@@ -75,7 +75,12 @@ std::vector<UpdateRange> RangesOf(const ShardConfig& job, const BlockSpec& block
       ranges.back().end = stop - block.offset;
       continue;
     }
-    UpdateRange range = {begin - block.offset, stop - block.offset, parameter.decay(), rate_factor, i};
+    UpdateRange range;
+    range.begin = begin - block.offset;
+    range.end = stop - block.offset;
+    range.decay = parameter.decay();
+    range.rate_factor = rate_factor;
+    range.parameter = i;
     range.place = PlaceIn(parameter, begin);
     range.second_moment = of_tensors ? second_moment : range.begin;
     second_moment += SecondMomentSize(job.optimizer, range.place, stop - begin);

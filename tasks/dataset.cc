@@ -21,7 +21,7 @@ size_t FormatOf(const Dataset& dataset) {
   const bool notes = std::any_of(std::begin(dataset.part), std::end(dataset.part),
                                  [](const EncodedPart& part) { return !part.notes.empty(); });
   if (notes) return 2;
-  return dataset.largest_type() > 0 || dataset.vocab_size > 0 ? 1 : 0;
+  return dataset.largest_type() > 0 || dataset.hides_tokens() ? 1 : 0;
 }
 
 template <typename T>

@@ -20,6 +20,7 @@ struct Dataset {
   uint32_t vocab_size = 0;
   EncodedPart part[kNumParts];
 
+  bool hides_tokens() const { return vocab_size > 0; }
   const EncodedPart& operator[](Part p) const { return part[static_cast<int>(p)]; }
   // The number of tokens of the longest example.
   uint64_t longest() const;

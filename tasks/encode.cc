@@ -101,10 +101,13 @@ void BatchBuffer::AddTargets(const EncodedPart& part, uint64_t example) {
 }
 
 int64_t LogitRows(TargetKind kind, const model::Batch& batch) {
-  if (kind == TargetKind::kNone || kind == TargetKind::kHiddenTokens) return 0;
-  if (kind == TargetKind::kSpan) return batch.token_count();
-  if (kind != TargetKind::kTokenClasses) return batch.example_count();
+  if (kind == TargetKind::kNone || kind == TargetKind::kSpan) return batch.token_count();
+  if (!HasTokenClasses(kind)) return batch.example_count();
   return std::count_if(batch.classes.begin(), batch.classes.end(), [](int32_t label) { return label >= 0; });
+}
+
+bool EvaluationNeedsLogits(TargetKind kind) {
+  return kind != TargetKind::kNone && kind != TargetKind::kHiddenTokens;
 }
 
 }  // namespace shoal::tasks

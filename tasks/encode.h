@@ -76,7 +76,11 @@ class BatchBuffer {
   std::vector<std::string> notes_;
 };
 
-// The number of rows of logits that a task with targets of this kind needs of a batch.
+// The number of rows of logits that a head with targets of this kind has for a batch.
 int64_t LogitRows(TargetKind kind, const model::Batch& batch);
+
+// Whether evaluation needs the logits. Otherwise, where they have a column for each token of the vocabulary,
+// the loss and the count of correct predictions are enough.
+bool EvaluationNeedsLogits(TargetKind kind);
 
 }  // namespace shoal::tasks

@@ -166,7 +166,8 @@ TEST_CASE("A text for hidden tokens is cut into windows, in which the tokens of 
   const model::Batch batch = buffer.Gather(*part, {1, 0}, &masking);
   CHECK(std::vector<int32_t>(batch.classes.begin(), batch.classes.end()) ==
         std::vector<int32_t>{'d', 'e', -1, 'a', 'b', 'c', ',', -1});
-  CHECK(LogitRows(TargetKind::kHiddenTokens, batch) == 0);
+  CHECK(LogitRows(TargetKind::kHiddenTokens, batch) == 6);
+  CHECK_FALSE(EvaluationNeedsLogits(TargetKind::kHiddenTokens));
   masking.rate = 0;
   const model::Batch none = buffer.Gather(*part, {1}, &masking);
   CHECK(std::vector<int32_t>(none.tokens.begin(), none.tokens.end()) == std::vector<int32_t>{'d', 'e', 256});

@@ -1,4 +1,4 @@
-// Names tokens that are hidden anew in each round (tasks/masking.h). Statistics: confusion[0] counts those
+// Predicts hidden tokens, redrawn in each round (tasks/masking.h). Statistics: confusion[0] counts those
 // that are predicted correctly.
 #include <algorithm>
 #include <cmath>

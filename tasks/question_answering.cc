@@ -26,8 +26,8 @@ namespace shoal::tasks {
 namespace {
 
 constexpr size_t kUncut = 1u << 31;
-constexpr size_t kOverlap = 128;         // tokens that consecutive windows have in common, if there is room
-constexpr size_t kLongestAnswer = 30;    // tokens
+constexpr size_t kOverlap = 128;  // tokens that consecutive windows have in common, if there is room
+constexpr size_t kMaxAnswerTokens = 30;
 constexpr size_t kMaxPredictions = 100;  // that a prediction lists
 constexpr char kNoAnswer[] = "(no answer)";
 
@@ -224,7 +224,8 @@ TextSpan PlaceOf(const WindowNote& note, const CharacterIndex& text, size_t firs
   return place.begin < place.end ? place : TextSpan();
 }
 
-// Calls visit(place, score) for all spans that may be an answer: a token without a place is no end of one.
+// Calls visit(place, score) for all spans that may be an answer: a token without a place is not an end of
+// one.
 template <typename Visit>
 void ForEachSpan(const WindowNote& note, const CharacterIndex& text, const Scores& scores, Visit visit) {
   struct End {
@@ -240,7 +241,7 @@ void ForEachSpan(const WindowNote& note, const CharacterIndex& text, const Score
     ++index;
   }
   for (size_t first = 0; first < ends.size(); ++first) {
-    for (size_t last = first; last < ends.size() && ends[last].index < ends[first].index + kLongestAnswer;
+    for (size_t last = first; last < ends.size() && ends[last].index < ends[first].index + kMaxAnswerTokens;
          ++last) {
       const TextSpan place = PlaceOf(note, text, ends[first].index, ends[last].index);
       if (place.begin < place.end)

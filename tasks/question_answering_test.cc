@@ -144,7 +144,9 @@ TEST_CASE("A long question leaves half of the tokens to the text") {
   CHECK(part.cut == 1);
 }
 
-TEST_CASE("A window has at least a token of the text, or a job is refused and a prediction is no answer") {
+TEST_CASE(
+    "A window has at least a token of the text, or a job is refused, and the prediction is that there is no "
+    "answer") {
   const Example example = ExampleOf("who", "ab", "b");
   CHECK(TextOf(Encode(example, 4), 1) == "[]b]");
   for (size_t max_tokens : {2, 3}) {
@@ -285,7 +287,7 @@ TEST_CASE("Damaged notes count nothing") {
   }
 }
 
-TEST_CASE("A token without a place is no end of an answer") {
+TEST_CASE("A token without a place is not an end of an answer") {
   EncodedPart part = Encode(ExampleOf("q", "abcd", "bc"), 16);
   WindowNote note;
   REQUIRE(note.ParseFromString(part.notes[0]));

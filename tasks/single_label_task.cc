@@ -34,7 +34,8 @@ void SingleLabelTask::CountOwn(const Outcome& outcome, EvaluationStatistics* sta
   const auto labels = static_cast<int64_t>(outcome.labels.size());
   std::vector<LabelPair> pairs;
   for (int64_t example = 0; example < outcome.examples(); ++example) {
-    if (outcome.classes[example] < 0) continue;  // none of this task's, but the data may come from elsewhere
+    // This task gives each example a label, but the dataset may have been made by another program.
+    if (outcome.classes[example] < 0) continue;
     pairs.push_back(
         {outcome.classes[example], LargestLogit(outcome.logits.subspan(example * labels, labels))});
   }

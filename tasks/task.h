@@ -131,11 +131,12 @@ class Task : public LabelReader {
 
   // Adds a batch to `statistics`. Only the task and tasks/statistics.h interpret them.
   void Count(const Outcome& outcome, EvaluationStatistics* statistics) const;
-  // Once, when the statistics of all examples are added up: before MetricValue and ReportLabels. Makes sums
-  // of what is known only of all parts together. `threshold`: that of the validation examples (ThresholdOf),
-  // or 0, for others; none for themselves.
+  // Called once, when the statistics of all examples are added up, before MetricValue and ReportLabels:
+  // counts what only all of them together tell. `threshold`: the one that was chosen on the validation
+  // examples (ThresholdOf), or 0 if they were not evaluated; nullopt when these are the validation examples.
   virtual void Conclude(std::optional<double> /*threshold*/, EvaluationStatistics* /*statistics*/) const {}
-  // What the task chose to tell predictions from none by, in concluded statistics; or none.
+  // The threshold below which no label is predicted, chosen on these concluded statistics; nullopt: the task
+  // has none.
   virtual std::optional<double> ThresholdOf(const EvaluationStatistics& /*statistics*/) const {
     return std::nullopt;
   }

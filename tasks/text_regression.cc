@@ -15,11 +15,11 @@ namespace shoal::tasks {
 namespace {
 
 constexpr int kSums = 6;
-constexpr float kLargest = std::numeric_limits<float>::max();
+constexpr float kMaxFloat = std::numeric_limits<float>::max();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // False for NaN.
-bool FitsFloat(double value) { return std::abs(value) <= kLargest; }
+bool FitsFloat(double value) { return std::abs(value) <= kMaxFloat; }
 
 void AddPair(double x, double y, EvaluationStatistics* statistics) {
   while (statistics->sums_size() < kSums) statistics->add_sums(0);
@@ -52,7 +52,7 @@ class TextRegressionTask final : public Task {
     SHOAL_RETURN_IF_ERROR(CheckNotEmpty(labels[0]));
     if (!absl::SimpleAtod(labels[0], &example->target) || !FitsFloat(example->target)) {
       return absl::InvalidArgumentError(absl::StrCat("the label (data.label): expected a number within ±",
-                                                     kLargest, " (float32) for text-regression, got '",
+                                                     kMaxFloat, " (float32) for text-regression, got '",
                                                      ToQuoted(labels[0]), "'"));
     }
     example->labels = std::move(labels);

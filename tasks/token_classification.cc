@@ -150,7 +150,8 @@ class TokenClassificationTask final : public Task {
       if (part->classes[i] != kAsked) continue;
       const std::string& label = example.labels[*word++];
       part->classes[i] = kNoLabel;
-      if (!label.empty()) SHOAL_ASSIGN_OR_RETURN(part->classes[i], labels.Find(label));
+      if (label.empty()) continue;
+      SHOAL_ASSIGN_OR_RETURN(part->classes[i], labels.Find(label));
     }
     return absl::OkStatus();
   }

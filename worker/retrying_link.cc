@@ -72,7 +72,7 @@ void RetryingLink::AskVersions() {
 void RetryingLink::Open(Version from) {
   absl::MutexLock lock(&mutex_);
   CancelStreams();
-  // Blocks that are merely sent again are no progress: the scheduler must notice that nothing moves.
+  // Blocks that are merely sent again are not progress: the scheduler must notice that nothing moves.
   repeats_ = std::exchange(refused_, false) && from <= from_;
   from_ = from;
   for (Shard& shard : shards_) {

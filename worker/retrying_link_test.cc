@@ -156,7 +156,7 @@ TEST_CASE("A server whose versions are gone each time is asked for its versions 
   CHECK(link.out_of_range < 80);
 }
 
-TEST_CASE("Parameters that come again, as a server refuses what follows, are no progress") {
+TEST_CASE("Parameters that come again, as a server refuses what follows, are not progress") {
   Link link;
   const auto idle = [&] {
     Heartbeat heartbeat;

@@ -484,7 +484,7 @@ TEST_CASE("A next job that waits too long for the previous one requests the end 
   worker.Prepare(1);
 }
 
-TEST_CASE("The same request again, during a long preparation, is no reason to end the process") {
+TEST_CASE("The same request again, during a long preparation, does not end the process") {
   Worker worker;
   worker.builder.on_build = [&](const Progress&) {
     worker.jobs->OnDirective(Worker::PrepareRequest(1));

@@ -75,7 +75,7 @@ struct Job {
     header.set_version(version);
     BlockMemory memory;
     REQUIRE(rounds.OfferBlock(header, &memory) == WorkerCore::Offer::kTake);
-    std::fill_n(values, 8, 0.0f);
+    std::fill_n(memory.theta, 8, 0.0f);
     rounds.BlockStored(header);
   }
 

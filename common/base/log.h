@@ -1,4 +1,4 @@
-// Writes to the process's log, which common/rpc/logging.h sets up. A header of a few lines: spdlog's own
+// Writes to the process's log, which common/rpc/log_setup.h sets up. A header of a few lines: spdlog's own
 // takes longer to compile than most sources that log. Any thread.
 #pragma once
 

@@ -9,12 +9,12 @@ namespace shoal {
 namespace {
 
 // Feistel networks over few bits mix badly, so small n use a larger domain.
-constexpr int kLeastBits = 6;
+constexpr int kMinBits = 6;
 // Even, so that halves of different widths end where they began.
 constexpr uint32_t kRounds = 8;
 
 int BitsFor(uint64_t n) {
-  int bits = kLeastBits;
+  int bits = kMinBits;
   while (bits < 64 && (n - 1) >> bits != 0) ++bits;
   return bits;
 }

@@ -1,7 +1,5 @@
-// Logarithm and exponential with the same bits on every machine.
-//
-// Which variant libm runs depends on the processor; these use only IEEE operations. Relative error below
-// 1e-14.
+// Logarithm and exponential that give the same bits on every machine: they use IEEE operations alone, whereas
+// libm chooses its code by the processor. Relative error below 1e-14.
 #pragma once
 
 namespace shoal {

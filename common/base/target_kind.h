@@ -9,9 +9,9 @@ enum class TargetKind {
   kNone,          // it predicts the example's own tokens
   kClass,         // [E]: one of the labels; negative: none
   kTokenClasses,  // [N]: one of the labels for each token; negative: none for this token
-  kHiddenTokens,  // [N]: in a batch what a hidden token was, in a data set the word of each token, since
-                  // tokens are hidden anew in each round (tasks/masking.h); negative: it is not, or never,
-                  // hidden
+  kHiddenTokens,  // [N]: in a batch what a hidden token was; in a data set the word of each token, since
+                  // the hidden ones are redrawn in each round (tasks/masking.h); negative: it is not, or
+                  // never, hidden
   kSpan,          // [N]: what a token is to the span that an example has, see below; negative: it can't be
                   // in one
   kNumbers,       // [E,L]: a number for each label

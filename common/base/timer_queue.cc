@@ -12,7 +12,7 @@ namespace shoal {
 namespace {
 
 // Longer than any process lives, but short enough that no time point overflows.
-constexpr absl::Duration kLongest = absl::Hours(24 * 365 * 10);
+constexpr absl::Duration kMaxDelay = absl::Hours(24 * 365 * 10);
 
 // Tasks that can do without the memory catch the error themselves. The others may have left work half
 // done, so the process exits; what it has acknowledged is durable, and other nodes take over.
@@ -36,7 +36,7 @@ TimerQueue::~TimerQueue() { Stop(); }
 absl::Time TimerQueue::Now() const { return MonotonicNow(); }
 
 void TimerQueue::After(absl::Duration delay, std::function<void()> task) {
-  const auto wait = absl::ToChronoNanoseconds(std::min(delay, kLongest));
+  const auto wait = absl::ToChronoNanoseconds(std::min(delay, kMaxDelay));
   const std::lock_guard<std::mutex> lock(mutex_);
   if (stopping_) return;
   tasks_.emplace(std::chrono::steady_clock::now() + wait, std::move(task));

@@ -186,13 +186,13 @@ void CheckFreeze(const JobSpec& job, Problems* problems) {
 }
 
 void CheckRates(const OptimizerSpec& optimizer, Problems* problems) {
-  constexpr double kMost = 1e6;
+  constexpr double kMaxRatio = 1e6;
   problems->AddIf(optimizer.has_head_learning_rate() &&
-                      !(optimizer.head_learning_rate() <= kMost * optimizer.learning_rate() &&
-                        optimizer.learning_rate() <= kMost * optimizer.head_learning_rate()),
-                  "optimizer.head_learning_rate", "expected at most ", kMost,
-                  " times learning_rate, and at least the same part of it, got ",
-                  optimizer.head_learning_rate(), " and ", optimizer.learning_rate());
+                      !(optimizer.head_learning_rate() <= kMaxRatio * optimizer.learning_rate() &&
+                        optimizer.learning_rate() <= kMaxRatio * optimizer.head_learning_rate()),
+                  "optimizer.head_learning_rate", "expected ", 1 / kMaxRatio, " to ", kMaxRatio,
+                  " times learning_rate (", optimizer.learning_rate(), "), got ",
+                  optimizer.head_learning_rate());
 }
 
 void CheckLoss(const JobSpec& job, Problems* problems) {

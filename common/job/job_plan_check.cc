@@ -45,9 +45,9 @@ absl::Status CheckParameters(const JobPlan& plan) {
           absl::StrCat("plan: parameter ", parameter.name(), " has no elements"));
     }
     if (!(RateFactor(parameter) > 0 && RateFactor(parameter) < kMaxRateFactor)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("plan: parameter ", parameter.name(), ": a learning rate times ",
-                       RateFactor(parameter), "; expected a factor above 0 and below ", kMaxRateFactor));
+      return absl::InvalidArgumentError(absl::StrCat("plan: parameter ", parameter.name(),
+                                                     " has a learning rate factor of ", RateFactor(parameter),
+                                                     "; expected one above 0 and below ", kMaxRateFactor));
     }
     size += elements;
     if (size > kMaxParameters) return absl::InvalidArgumentError("plan: too many parameters");

@@ -1,5 +1,6 @@
 #include "common/job/job_reference.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -8,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "common/job/job_rules.h"
 #include "common/job/job_scalar.h"
 #include "common/job/rule_defaults.h"
@@ -24,8 +27,8 @@ constexpr char kIntroduction[] = R"(# The job file
 
 <!-- Made from proto/job.proto: bazel run //common/job:job_reference > docs/job-file.md -->
 
-A job file is a YAML mapping that describes one training run. `shoal train` and `shoal submit` read it; `configs/jobs` has examples.
-The smallest one:
+A job file is a YAML mapping that describes one training run. `shoal train` and `shoal submit` read
+it; `configs/jobs` has examples. The smallest one:
 
 ```yaml
 name: sections
@@ -35,17 +38,60 @@ train: {epochs: 3}
 optimizer: {learning_rate: 1e-3}
 ```
 
-- It is read strictly. Unknown, repeated or missing fields, values of the wrong type and combinations that can't work are errors, reported with
-  file, line, field, what was expected and the nearest valid name. Up to ten mistakes are reported at once.
-- `--set key.path=value` changes a field from the command line, as often as needed: `--set train.slots=4 --set 'evaluation.every=1 epoch'`.
+- It is read strictly. Unknown, repeated or missing fields, values of the wrong type and
+  combinations that can't work are errors, reported with file, line, field, what was expected and
+  the nearest valid name. Up to ten mistakes are reported at once.
+- `--set key.path=value` changes a field from the command line, as often as needed:
+  `--set train.slots=4 --set 'evaluation.every=1 epoch'`.
 - Paths are relative to the job file's folder; in `--set`, to the working directory.
-- Values, also those of `--set`, are YAML: a path with ` #`, `[`, `*` or quotes needs quotes of its own,
-  `--set 'data.files="data #2.tsv"'`.
+- Values, also those of `--set`, are YAML: a path with ` #`, `[`, `*` or quotes needs quotes of its
+  own, `--set 'data.files="data #2.tsv"'`.
 - A list of one may be written without brackets.
-- An **interval** is a number with its unit, or `never`: `200 rounds`, `1 epoch`, `0.5 epochs`. What happens at an interval happens at its multiples and
-  at the end of the training. A round is one update of the parameters; an epoch is one pass over the training examples.
-- The job, its data and its seed determine every bit of the result; the numbers of workers, servers and threads don't affect it.
+- An **interval** is a number with its unit, or `never`: `200 rounds`, `1 epoch`, `0.5 epochs`. What
+  happens at an interval happens at its multiples and at the end of the training. A round is one
+  update of the parameters; an epoch is one pass over the training examples.
+- The job, its data and its seed determine every bit of the result; the numbers of workers, servers
+  and threads don't affect it.
 )";
+
+// The width of prose in pages; tables are not wrapped.
+constexpr size_t kColumns = 100;
+
+size_t CountCharacters(absl::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; });
+}
+
+// Splits the text at spaces that are not in `code`.
+std::vector<std::string> UnbreakableParts(const std::string& text) {
+  std::vector<std::string> parts;
+  bool in_code = false;
+  for (absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (in_code) {
+      absl::StrAppend(&parts.back(), " ", word);
+    } else {
+      parts.emplace_back(word);
+    }
+    if (std::count(word.begin(), word.end(), '`') % 2 == 1) in_code = !in_code;
+  }
+  return parts;
+}
+
+// Breaks the text into lines; all but the first one begin with `indent`.
+std::string Wrapped(const std::string& text, absl::string_view indent = "") {
+  std::string wrapped;
+  size_t column = 0;
+  for (const std::string& part : UnbreakableParts(text)) {
+    const size_t width = CountCharacters(part);
+    if (column > 0 && column + 1 + width > kColumns) {
+      absl::StrAppend(&wrapped, "\n", indent, part);
+      column = indent.size() + width;
+    } else {
+      absl::StrAppend(&wrapped, column > 0 ? " " : "", part);
+      column += (column > 0 ? 1 : 0) + width;
+    }
+  }
+  return wrapped;
+}
 
 std::string TypeText(const FieldDescriptor* field) {
   if (field->is_repeated()) return RuleOf(field).path() ? "list of paths" : "list of strings";
@@ -147,8 +193,9 @@ std::string WordList(const FieldDescriptor* field) {
     const EnumValueDescriptor* value = field->enum_type()->value(i);
     const WordRule& rule = RuleOf(value);
     if (rule.help().empty()) continue;
-    absl::StrAppend(&list, "- `", WordOf(value), "`: ", rule.help(), ExtensionsText(value),
-                    rule.unsupported().empty() ? "" : " (not in this version)", "\n");
+    const std::string item = absl::StrCat("- `", WordOf(value), "`: ", rule.help(), ExtensionsText(value),
+                                          rule.unsupported().empty() ? "" : " (not in this version)");
+    absl::StrAppend(&list, Wrapped(item, "  "), "\n");
   }
   return list.empty() ? "" : absl::StrCat("\n`", field->name(), "`:\n", list);
 }
@@ -166,8 +213,9 @@ void AppendGroup(const Descriptor* group, const std::string& path, std::string* 
     if (!IsGroup(field)) continue;
     const std::string inner = FieldPath(path, field->name());
     const std::string& when = RuleOf(field).default_help();
-    absl::StrAppend(out, "\n## `", inner, "`\n", RuleOf(field).help(), when.empty() ? "" : " Default: ", when,
-                    when.empty() ? "" : ".", "\n");
+    const std::string help =
+        absl::StrCat(RuleOf(field).help(), when.empty() ? "" : " Default: ", when, when.empty() ? "" : ".");
+    absl::StrAppend(out, "\n## `", inner, "`\n", Wrapped(help), "\n");
     AppendGroup(field->message_type(), inner, out);
   }
 }

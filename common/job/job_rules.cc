@@ -94,6 +94,11 @@ std::string WordOf(const EnumValueDescriptor* value) {
   return absl::AsciiStrToLower(value->name().substr(std::min(prefix.size(), value->name().size())));
 }
 
+std::string WordOf(TaskType task) {
+  const EnumValueDescriptor* const value = TaskType_descriptor()->FindValueByNumber(task);
+  return value == nullptr ? absl::StrCat(static_cast<int>(task)) : WordOf(value);
+}
+
 std::string SupportedWords(const EnumDescriptor* words) {
   std::vector<std::string> supported;
   for (const EnumValueDescriptor* value : ValuesOf(words)) {

@@ -42,6 +42,8 @@ const FormatRule& RuleOf(DataFormat format);
 
 // How the value is written in a job file: "inverse_sqrt", "text-classification".
 std::string WordOf(const google::protobuf::EnumValueDescriptor* value);
+// The same of a task; its number when there is no such task.
+std::string WordOf(TaskType task);
 
 // The value that is written `word`. Errors: INVALID_ARGUMENT with the valid words and the nearest one.
 absl::StatusOr<const google::protobuf::EnumValueDescriptor*> FindWord(

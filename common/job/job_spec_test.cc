@@ -232,7 +232,7 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          j->mutable_model()->set_from("folder");
          j->mutable_train()->add_freeze("layer 4294967295");
        }},
-      {"optimizer.head_learning_rate: expected at most 1e+06 times learning_rate",
+      {"optimizer.head_learning_rate: expected 1e-06 to 1e+06 times learning_rate",
        [](JobSpec* j) {
          j->mutable_optimizer()->set_learning_rate(1e-10);
          j->mutable_optimizer()->set_head_learning_rate(1000);

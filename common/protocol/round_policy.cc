@@ -7,7 +7,7 @@ class Synchronous : public RoundPolicy {
  public:
   // A block reaches t+2 only when every slot of round t+1 is in, and each of these has seen version t+1 of
   // all blocks. So the versions of a job's blocks differ by one at most, and a slot that is lost in round t
-  // can be computed again.
+  // can be recomputed.
   uint32_t versions_kept() const override { return 2; }
 
   Round NextToStart(Version base, bool done) const override { return RoundFrom(done ? base + 1 : base); }

@@ -14,7 +14,7 @@
 #include "common/base/release.h"
 #include "common/base/standard_output.h"
 #include "common/base/status.h"
-#include "common/rpc/logging.h"
+#include "common/rpc/log_setup.h"
 
 namespace shoal {
 namespace {

@@ -6,7 +6,9 @@
 namespace shoal::model {
 namespace {
 
-kernels::ConstTensor ColumnsOf(const kernels::ConstTensor& y, const LowRankSpec& spec) {
+// `y`: a Tensor or a ConstTensor [N,out].
+template <typename T>
+T ColumnsOf(const T& y, const LowRankSpec& spec) {
   return y.Columns(spec.first_row, spec.first_row + spec.b.rows);
 }
 
@@ -19,7 +21,7 @@ LowRank::LowRank(const LayerPlan& plan, const LinearSpec& spec) {
     parts_.push_back({part, plan.AddActivation(Use::kKept, rank)});
   dropped_ = plan.AddActivation(Use::kForward, in);
   sum_ = plan.AddActivation(Use::kForward, spec.weight.rows);
-  dropped_again_ = plan.AddActivation(Use::kBackward, in);
+  dropped_in_backward_ = plan.AddActivation(Use::kBackward, in);
   d_inner_ = plan.AddActivation(Use::kBackward, rank);
   d_x_ = plan.AddActivation(Use::kBackward, in);
 }
@@ -53,7 +55,7 @@ void LowRank::Forward(const Pass& pass, const kernels::ConstTensor& x, const ker
     kernels::GemmArgs up;
     up.a = inner;
     up.b = pass.Value(part.spec.b);
-    up.c = sum.Columns(part.spec.first_row, part.spec.first_row + part.spec.b.rows);
+    up.c = ColumnsOf(sum, part.spec);
     up.trans_b = true;
     kernels::Gemm(*pass.device, up);
   }
@@ -86,7 +88,7 @@ void LowRank::BackwardWeights(const Pass& pass, const kernels::ConstTensor& x,
   };
   for (const Part& part : parts_) {
     product(ColumnsOf(d_y, part.spec), part.inner.Matrix(pass.tokens()), part.spec.b);
-    product(InnerGradient(pass, part, d_y), Dropped(pass, part, x, dropped_again_), part.spec.a);
+    product(InnerGradient(pass, part, d_y), Dropped(pass, part, x, dropped_in_backward_), part.spec.a);
   }
 }
 

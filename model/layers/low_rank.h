@@ -40,14 +40,14 @@ class LowRank {
   // dropout(x), in `memory` if there is dropout.
   kernels::ConstTensor Dropped(const Pass& pass, const Part& part, const kernels::ConstTensor& x,
                                const Buffer& memory) const;
-  // The gradient of `inner`, times the scale. Made anew by each caller, since it is little work.
+  // The gradient of `inner`, times the scale. Recomputed for each caller, since it is little work.
   kernels::Tensor InnerGradient(const Pass& pass, const Part& part, const kernels::ConstTensor& d_y) const;
 
   std::vector<Part> parts_;
-  Buffer dropped_, dropped_again_;  // [N,in], in forward and in backward
-  Buffer sum_;                      // [N,out] of all parts
-  Buffer d_inner_;                  // [N,R]
-  Buffer d_x_;                      // [N,in] of one part
+  Buffer dropped_, dropped_in_backward_;  // [N,in]
+  Buffer sum_;                            // [N,out] of all parts
+  Buffer d_inner_;                        // [N,R]
+  Buffer d_x_;                            // [N,in] of one part
 };
 
 }  // namespace shoal::model

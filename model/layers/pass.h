@@ -12,7 +12,7 @@
 #include "model/batch.h"
 #include "model/loss_options.h"
 #include "model/parameters.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 
 namespace shoal::model {
 
@@ -28,20 +28,20 @@ struct Pass {
   DropoutSeed dropout;
   float* gradient = nullptr;
   bool accumulate = false;
-  absl::Span<const uint64_t> gradient_offsets;  // of groups; empty: as in θ
-  absl::Span<const uint64_t> group_begins;      // in θ
-  const TrainedParameters* trained = nullptr;   // null: all
-  const LossOptions* loss = nullptr;            // null: none
-  const AdversaryOptions* adversary = nullptr;  // null: none
-  int ascent = 0;                               // how many passes over this batch came before
+  absl::Span<const uint64_t> gradient_offsets;     // of groups; empty: as in θ
+  absl::Span<const uint64_t> group_begins;         // in θ
+  const TrainableParameters* trainable = nullptr;  // null: all
+  const LossOptions* loss = nullptr;               // null: none
+  const AdversaryOptions* adversary = nullptr;     // null: none
+  int ascent = 0;                                  // how many passes over this batch came before
 
   int64_t tokens() const { return batch.token_count(); }
   bool adds_to(int group) const { return accumulate || group == 0; }
   // The lowest one in which a parameter is not frozen.
-  int first_trained_group() const { return trained == nullptr ? 0 : trained->first_group(); }
+  int first_trainable_group() const { return trainable == nullptr ? 0 : trainable->first_group(); }
   // Whether any of its elements is not frozen.
   bool Trains(const MatrixParameter& matrix) const {
-    return trained == nullptr || trained->AnyTrains(matrix.offset, matrix.rows * matrix.columns);
+    return trainable == nullptr || trainable->AnyTrains(matrix.offset, matrix.rows * matrix.columns);
   }
 
   kernels::ConstTensor Value(const VectorParameter& vector) const {

@@ -96,7 +96,7 @@ Stack::InputGradient Stack::Backward(const Pass& pass, BeginGroup begin) {
   gradients.d_y = d_input;
   gradients.d_sum = d_residual;
   for (size_t i = sublayers_.size(); i-- > 0;) {
-    if (NormBehind(i).group() < pass.first_trained_group()) return {};
+    if (NormBehind(i).group() < pass.first_trainable_group()) return {};
     begin(NormBehind(i).group());
     const kernels::ConstTensor d_branch =
         NormBehind(i).Backward(pass, SumOf(pass, i, {}), gradients, d_branch_.Matrix(pass.tokens()));
@@ -106,7 +106,7 @@ Stack::InputGradient Stack::Backward(const Pass& pass, BeginGroup begin) {
     (pre_norm() ? gradients.d_sum_more : gradients.d_y_more) = d_residual;
   }
   if (!pre_norm()) return {d_input, d_residual};
-  if (norms_[0].group() < pass.first_trained_group()) return {};
+  if (norms_[0].group() < pass.first_trainable_group()) return {};
   begin(norms_[0].group());
   norms_[0].Backward(pass, gradients);
   return {d_residual, {}};

@@ -82,8 +82,7 @@ absl::Status CheckForEncoders(const Tokenizer& tokenizer) {
   if (!tokenizer.Encode("", 2).empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       "puts no special tokens around a text (post_processor of tokenizer.json); expected one or two, as "
-      "models "
-      "other than causal ones need");
+      "models other than causal ones need");
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(absl::string_view bytes) {

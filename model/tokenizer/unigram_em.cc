@@ -11,7 +11,7 @@ namespace shoal::model {
 namespace {
 
 constexpr uint32_t kNoPiece = 0xFFFFFFFF;
-constexpr double kLeast = -std::numeric_limits<double>::infinity();
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
 // Each character multiplies a path's probability by e^4. All paths through a word have the same number of
 // characters, so no ratio changes. With kMaxWordCharacters no product leaves the range of a double, so no
@@ -19,7 +19,7 @@ constexpr double kLeast = -std::numeric_limits<double>::infinity();
 constexpr double kLift = 4;
 
 // Smallest expected count that keeps a piece (SentencePiece's constant).
-constexpr double kLeastExpected = 0.5;
+constexpr double kMinExpected = 0.5;
 
 struct Edge {
   uint32_t begin;  // bytes
@@ -86,8 +86,8 @@ void UnigramEm::Step() {
   std::vector<char> keep(pieces_.size());
   double total = 0;
   for (size_t i = 0; i < pieces_.size(); ++i) {
-    keep[i] = lengths_[i] == 1 || expected[i] >= kLeastExpected;
-    expected[i] = std::max(expected[i], kLeastExpected);
+    keep[i] = lengths_[i] == 1 || expected[i] >= kMinExpected;
+    expected[i] = std::max(expected[i], kMinExpected);
     if (keep[i]) total += expected[i];
   }
   const double log_total = Digamma(total);
@@ -98,11 +98,11 @@ void UnigramEm::Step() {
 }
 
 std::vector<uint32_t> UnigramEm::BestPath(absl::string_view text, uint32_t excluded) const {
-  std::vector<double> best(text.size() + 1, kLeast);
+  std::vector<double> best(text.size() + 1, kMinusInfinity);
   std::vector<Edge> last(text.size() + 1);
   best[0] = 0;
   for (uint32_t begin = 0; begin < text.size(); ++begin) {
-    if (best[begin] == kLeast) continue;
+    if (best[begin] == kMinusInfinity) continue;
     trie_.ForEachPrefix(text.substr(begin), [&](size_t length, uint32_t piece) {
       const double score = best[begin] + pieces_[piece].score;
       if (piece == excluded || score <= best[begin + length]) return;
@@ -111,7 +111,7 @@ std::vector<uint32_t> UnigramEm::BestPath(absl::string_view text, uint32_t exclu
     });
   }
   std::vector<uint32_t> path;
-  if (best[text.size()] == kLeast) return path;
+  if (best[text.size()] == kMinusInfinity) return path;
   for (size_t end = text.size(); end > 0; end = last[end].begin) path.push_back(last[end].piece);
   std::reverse(path.begin(), path.end());
   return path;

@@ -51,7 +51,8 @@ void UnigramTokenizer::AppendWord(absl::string_view word, TextSpan place, Encodi
     tokens.clear();
     const std::string segment = absl::StrCat(kSpacePiece, part);
     model_->Tokenize(segment, &tokens);
-    uint32_t characters = 0;  // of the segment, before the token; the first one is no character of the word
+    // Of the segment, before the token; the first one is not a character of the word.
+    uint32_t characters = 0;
     for (const pipeline::ModelToken& token : tokens) {
       const absl::string_view piece = absl::string_view(segment).substr(token.begin, token.end - token.begin);
       const uint32_t begin = part_begin + std::max(characters, 1u) - 1;

@@ -62,8 +62,8 @@ std::vector<std::string> SplitLabels(absl::string_view field, const DataSpec& da
 // Whether it is a whole number that every number of JSON can tell from its neighbours: 1, 1.0 and 1e0 are one
 // label.
 bool IsWhole(double value) {
-  constexpr double kLargest = 9007199254740992;  // 2^53
-  return std::fabs(value) <= kLargest && value == std::floor(value);
+  constexpr double kMaxWhole = 9007199254740992;  // 2^53
+  return std::fabs(value) <= kMaxWhole && value == std::floor(value);
 }
 
 // Finds what is wrong with a text that is not JSON.

@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kAcrossTheBorder[] = {
     // pointers to a tensor's elements, and to those of θ and its gradient
     ".data()", "->data()", "f32()", "bf16()", "i32()", ".as<", "theta[", "gradient[", "*theta", "*gradient",
+    "theta.begin(", "theta.end(", "gradient.begin(", "gradient.end(",
     // what reads or writes through them
     "memcpy", "memset", "copy_n", "fill_n", "reinterpret_cast", "const_cast", "static_cast<float*>",
     // work on a part of an op
@@ -26,10 +27,12 @@ constexpr const char* kAcrossTheBorder[] = {
 
 // Headers of tests, which compare elements.
 const std::set<std::string> kTestHeaders = {"model/layers/branch_harness.h", "model/layers/layer_harness.h",
-                                            "model/layers/plain_layers.h", "model/model_oracle.h"};
+                                            "model/layers/plain_layers.h", "model/model_harness.h",
+                                            "model/model_oracle.h"};
 
 // Sources whose work is the parameters of a model in the host's memory, as files and messages have them.
-const std::set<std::string> kHostSources = {"model/lora.cc", "model/trained_parameters.cc"};
+const std::set<std::string> kHostSources = {"model/hugging_face.cc", "model/lora.cc",
+                                            "model/trainable_parameters.cc"};
 
 // The lines of code in `sources` that match kAcrossTheBorder.
 std::vector<std::string> LinesAcross(const std::map<std::string, std::string>& sources) {

@@ -1,8 +1,12 @@
-// Everything that docs and comments refer to exists: links, files, Bazel targets, test cases.
+// Everything that docs and comments refer to exists: links, files, Bazel targets, test cases. Pages name all
+// that they are to list, are not too wide, and say the same in both languages.
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "catch2/catch.hpp"
+#include "common/base/utf8.h"
 #include "common/storage/file.h"
 #include "tests/dependencies/checkout.h"
 
@@ -121,6 +126,85 @@ TEST_CASE("Every test case that docs/faults.md quotes is there") {
   }
   CHECK(quotes > 20);
   CheckNothing(wrong);
+}
+
+// Prose alone: the lines that are not in a table or in a block of code, each with its number.
+std::map<int, absl::string_view> ProseOf(absl::string_view page) {
+  std::map<int, absl::string_view> prose;
+  bool in_code = false;
+  int number = 0;
+  for (const absl::string_view line : absl::StrSplit(page, '\n')) {
+    ++number;
+    if (absl::StartsWith(line, "```")) in_code = !in_code;
+    if (!in_code && !absl::StartsWith(line, "|") && !absl::StartsWith(line, "    ")) prose[number] = line;
+  }
+  return prose;
+}
+
+TEST_CASE("Prose is at most 100 columns wide") {
+  std::vector<std::string> wrong;
+  for (const auto& [page, text] : ReadFiles({".md"})) {
+    for (const auto& [number, line] : ProseOf(text)) {
+      if (CountCharacters(line) > 100)
+        wrong.push_back(absl::StrCat(page, ":", number, ": ", CountCharacters(line), " columns"));
+    }
+  }
+  CheckNothing(wrong);
+  // What the search leaves out, and what it does not.
+  const std::string wide(101, 'x');
+  CHECK(ProseOf(absl::StrCat("```\n", wide, "\n```\n| ", wide, "\n    ", wide)).size() == 1);
+  CHECK(ProseOf(absl::StrCat("```\n```\n- ", wide)).count(3) == 1);
+}
+
+// Numbers that a translation writes with the same digits: with a point or a comma, or of three digits.
+std::multiset<std::string> FiguresOf(const std::string& page) {
+  std::multiset<std::string> figures;
+  for (const std::smatch& match : Matches(page, std::regex(R"(\d+(?:[.,]\d+)+|\d{3,})")))
+    figures.insert(match[0]);
+  return figures;
+}
+
+size_t TableRowsOf(const std::string& page) { return Matches(page, std::regex(R"((?:^|\n)\|)")).size(); }
+
+TEST_CASE("README.md and its translation have the same figures, and tables of as many rows") {
+  const auto pages = ReadFiles({"README.md", "README.zh.md"});
+  const std::string &english = pages.at("README.md"), &chinese = pages.at("README.zh.md");
+  const std::multiset<std::string> figures = FiguresOf(english), translated = FiguresOf(chinese);
+  std::vector<std::string> different;
+  std::set_symmetric_difference(figures.begin(), figures.end(), translated.begin(), translated.end(),
+                                std::back_inserter(different));
+  CheckNothing(different);
+  CHECK(figures.size() > 50);
+  CHECK(TableRowsOf(english) == TableRowsOf(chinese));
+  CHECK(TableRowsOf(english) > 15);
+}
+
+// Checks that `page` names each of `files` by `name_of` it.
+void CheckLists(const std::string& page, const std::vector<fs::path>& files,
+                const std::function<std::string(const fs::path&)>& name_of) {
+  const auto text = PosixEnv()->ReadFile(CheckoutRoot() / page);
+  REQUIRE(text.ok());
+  std::vector<std::string> wrong;
+  for (const fs::path& file : files) {
+    if (!absl::StrContains(*text, absl::StrCat("`", name_of(file), "`")))
+      wrong.push_back(absl::StrCat(page, " does not name ", std::string(file)));
+  }
+  CHECK(files.size() > 5);
+  CheckNothing(wrong);
+}
+
+TEST_CASE("configs/README.md names all jobs, and tasks/README.md all tasks") {
+  std::vector<fs::path> jobs, tasks;
+  for (const auto& [file, text] : ReadFiles({".yaml"})) {
+    if (absl::StartsWith(file, "configs/jobs/")) jobs.emplace_back(file);
+  }
+  for (const auto& [file, text] : ReadFiles({".cc"})) {
+    if (absl::StartsWith(file, "tasks/") && absl::StrContains(text, "TaskType type() const override"))
+      tasks.emplace_back(file);
+  }
+  CheckLists("configs/README.md", jobs,
+             [](const fs::path& job) { return job.lexically_relative("configs"); });
+  CheckLists("tasks/README.md", tasks, [](const fs::path& task) { return task.filename(); });
 }
 
 }  // namespace

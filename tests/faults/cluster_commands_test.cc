@@ -178,6 +178,8 @@ TEST_CASE("A model is fine-tuned with low-rank additions, to the same bits on an
   INFO(trained.output);
   REQUIRE(trained.ended == "exit status 0");
   CHECK_THAT(trained.output, Contains("trained: 24 of 61 tensors"));
+  CHECK_THAT(trained.output,
+             Contains(absl::StrCat("Adapter: ", one / "run/adapter\nPlots:   ", one / "run/plots\n")));
   REQUIRE(TrainIn(two, {out / "lora.yaml", "--workers", "3", "--servers", "2"}).ended == "exit status 0");
   CHECK(ReportIn(one)["parameters_sha256"] == ReportIn(two)["parameters_sha256"]);
   CHECK(ReportIn(one)["test"] == ReportIn(two)["test"]);
@@ -260,6 +262,13 @@ TEST_CASE("A model of pairs of texts is trained, evaluated, and predicts of two 
   }
 }
 
+std::string MaskedLoraJob(const std::string& model) {
+  return absl::StrCat(
+      "name: lora\ntask: masked-language-modelling\ndata: {files: [",
+      std::filesystem::absolute("configs/jobs/tiny-gpt2.txt").string(), "]}\nmodel: {from: ", model,
+      "}\ntrain: {epochs: 1}\noptimizer: {learning_rate: 1e-3}\n", "lora: {targets: [query]}\n");
+}
+
 TEST_CASE("A model of hidden tokens trains to the same bits on any cluster, and learns", "[cli]") {
   const std::string job = "configs/jobs/tiny-mlm.yaml";
   const TestDir one, two;
@@ -286,6 +295,14 @@ TEST_CASE("A model of hidden tokens trains to the same bits on any cluster, and 
       {Program("tools/shoal/shoal"), "eval", one / "run/model", "--data", "configs/jobs/tiny.tsv"});
   CHECK(evaluated.ended == "exit status 2");
   CHECK_THAT(evaluated.output, Contains("has no labels to compare with"));
+
+  const TestDir additions;
+  REQUIRE(PosixEnv()->WriteFileAtomic(additions / "lora.yaml", MaskedLoraJob(one / "run/model")).ok());
+  const EndedProcess tuned = TrainIn(additions, {additions / "lora.yaml"});
+  INFO(tuned.output);
+  CHECK(tuned.ended == "exit status 0");
+  CHECK_THAT(tuned.output, Contains("there is no adapter: can't write an adapter of a model that predicts"));
+  CHECK_THAT(tuned.output, Contains("Model:   ") && !Contains("Adapter: "));
 }
 
 TEST_CASE("A model that answers questions trains to the same bits on any cluster, and learns", "[cli]") {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
+#include <iterator>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,14 +32,13 @@ namespace {
 constexpr double kNoise = 1e-12;
 constexpr double kFloat32Noise = 1e-6;
 
-// The dumps in the tree that this test reads. Every one must exist; folders that are not listed (for future
-// families) are ignored.
+// The dumps in the tree, listed so that a missing one is noticed.
 constexpr const char* kDumpsInTree[] = {
     "bert_sequence",       "bert_regression",  "bert_multilabel",
     "bert_token",          "roberta_sequence", "roberta_prelayernorm_sequence",
     "distilbert_sequence", "gpt2_causal",      "bert_mlm",
     "distilbert_mlm",      "bert_qa",          "distilbert_qa",
-    "bert_token_lora"};
+    "bert_token_lora",     "gpt2_causal_lora"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.
@@ -291,6 +292,12 @@ void CheckDump(const std::string& folder) {
   const std::vector<bool> zeros = CheckGradients(folder, &reference);
   CheckTraining(folder, expected, zeros, &reference);
   CheckReload(folder, &reference);
+}
+
+TEST_CASE("Every dump in the tree is listed", "[golden]") {
+  const std::set<std::string> listed(std::begin(kDumpsInTree), std::end(kDumpsInTree));
+  const std::vector<std::string> folders = Ok(PosixEnv()->ListDir(kTree));
+  CHECK(std::set<std::string>(folders.begin(), folders.end()) == listed);
 }
 
 TEST_CASE("Logits, loss, gradients and ten AdamW updates agree with PyTorch", "[golden]") {

@@ -132,14 +132,14 @@ Reference::Reference(const model::ModelConfig& config, std::vector<float> start,
       config_(config),
       parameters_(model::MakeParameters(config)),
       trains_(trains.empty() ? AllOf(config) : trains),
-      trained_(parameters_, trains_),
+      trainable_(parameters_, trains_),
       batch_(ReadBatch(inputs, config.head)),
       m_(parameters_.size),
       v_(parameters_.size) {
   device_ = Ok(kernels::CpuDevice::Create(Ok(kernels::CpuDeviceOptions::FromEnvironment(/*threads=*/2))));
   const model::Batch batch = batch_.view();
   model_ = model::MakeModel(device_.get(), config_, {batch.token_count(), batch.example_count()},
-                            kernels::DType::kF32, model::Purpose::kTraining, {&trained_});
+                            kernels::DType::kF32, model::Purpose::kTraining, {&trainable_});
   gradient.resize(parameters_.size);
 }
 
@@ -184,7 +184,7 @@ void Reference::ForgetPadding() {
 }
 
 double Reference::GradientNorm() const {
-  return std::sqrt(kernels::SquaredNorm(trained_.Trained(gradient))) / rows();
+  return std::sqrt(kernels::SquaredNorm(trainable_.Trainable(gradient))) / rows();
 }
 
 double Reference::Update(const Json& training, uint64_t step) {

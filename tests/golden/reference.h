@@ -17,7 +17,7 @@
 #include "model/model.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 #include "nlohmann/json.hpp"
 
 namespace shoal::golden {
@@ -86,7 +86,7 @@ class Reference {
   const model::ModelConfig config_;
   const model::Parameters parameters_;
   const std::vector<bool> trains_;
-  const model::TrainedParameters trained_;
+  const model::TrainableParameters trainable_;
   const PackedBatch batch_;
   int64_t rows_ = 0;
   std::vector<float> m_, v_;  // of Update

@@ -16,7 +16,7 @@ namespace shoal::simulation {
 namespace {
 
 // From its release to its end.
-constexpr absl::Duration kLongestGoodbye = absl::Milliseconds(300);
+constexpr absl::Duration kMaxGoodbye = absl::Milliseconds(300);
 constexpr absl::Duration kLeavePatience = absl::Seconds(20);
 // An attempt to join may be lost, the next one after the longest backoff too.
 constexpr absl::Duration kReleasePatience = absl::Seconds(15);
@@ -147,7 +147,7 @@ void NodeProcess::Leave() {
 void NodeProcess::AwaitRelease(absl::Duration waited, absl::Duration unanswered) {
   // What it computes and sends meanwhile is of a view that it is no longer in.
   if (session_->released())
-    return After(state_->queue.Between(absl::ZeroDuration(), kLongestGoodbye), [this] { Die(); });
+    return After(state_->queue.Between(absl::ZeroDuration(), kMaxGoodbye), [this] { Die(); });
   if (unanswered > kReleasePatience) {
     state_->Fail(absl::StrCat(name(), " leaves, but the scheduler, which it can reach, does not release it"));
   }

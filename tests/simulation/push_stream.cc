@@ -13,7 +13,7 @@ namespace {
 
 constexpr absl::Duration kPushSpread = absl::Milliseconds(1);
 // How long a server's thread may stand between two steps.
-constexpr absl::Duration kLongestPause = absl::Milliseconds(200);
+constexpr absl::Duration kMaxPause = absl::Milliseconds(200);
 
 // ---- at the server ----
 
@@ -109,7 +109,7 @@ void PushAtWorker::Push(worker::BlockContribution contribution) {
     // sender's queue reorders.
     Arrival arrival = {header, payload, "", absl::ZeroDuration()};
     const absl::Duration delay = queue.Between(absl::ZeroDuration(), kPushSpread);
-    if (copy > 0) arrival.pause = queue.Between(absl::ZeroDuration(), kLongestPause);
+    if (copy > 0) arrival.pause = queue.Between(absl::ZeroDuration(), kMaxPause);
     options.self->After(
         delay, [self = shared_from_this(), arrival = std::move(arrival)] { self->Deliver(arrival); });
   }

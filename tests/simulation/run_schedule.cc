@@ -12,8 +12,8 @@
 namespace shoal::simulation {
 namespace {
 
-constexpr absl::Duration kLongest = absl::Seconds(200);  // maximum for a schedule: longer means a hang
-constexpr size_t kMaxEvents = 20000;                     // pending at one time: more means an unbounded queue
+constexpr absl::Duration kMaxDuration = absl::Seconds(200);  // maximum for a schedule: longer means a hang
+constexpr size_t kMaxEvents = 20000;  // pending at one time: more means an unbounded queue
 
 bool AllOver(const RunState& state) {
   return std::all_of(state.jobs.begin(), state.jobs.end(), [](const SubmittedJob& job) { return job.over; });
@@ -29,8 +29,8 @@ std::string StatusOf(const Cluster& cluster) {
 
 void RunToTheEnd(const Cluster& cluster, RunState* state) {
   while (state->outcome.failure.empty() && !(AllOver(*state) && !cluster.IsAnyoneLeaving())) {
-    if (state->queue.elapsed() > kLongest) {
-      state->Fail(absl::StrCat("the jobs have not ended in ", absl::FormatDuration(kLongest), ": ",
+    if (state->queue.elapsed() > kMaxDuration) {
+      state->Fail(absl::StrCat("the jobs have not ended in ", absl::FormatDuration(kMaxDuration), ": ",
                                StatusOf(cluster)));
     }
     if (state->queue.waiting() > kMaxEvents) state->Fail("a queue grows without bound");

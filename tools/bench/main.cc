@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "common/base/command_line.h"
 #include "common/base/process_tuning.h"
-#include "common/rpc/logging.h"
+#include "common/rpc/log_setup.h"
 #include "tools/bench/apply_bench.h"
 #include "tools/bench/cluster_bench.h"
 #include "tools/bench/codecs_bench.h"

@@ -13,7 +13,7 @@
 #include "common/storage/whole_folder.h"
 #include "model/hugging_face.h"
 #include "model/lora.h"
-#include "tasks/classifier.h"
+#include "tasks/export.h"
 #include "tasks/registry.h"
 #include "tools/shoal/model_card.h"
 
@@ -72,9 +72,9 @@ absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const 
     const auto fetch = [&](absl::string_view name) {
       return FetchArtifact(env, client, job.plan(), name, unfinished);
     };
-    SHOAL_ASSIGN_OR_RETURN(const std::string tokenizer, fetch(kTokenizerArtifact));
-    std::string frozen;  // an adapter has none of them
+    std::string tokenizer, frozen;  // neither is part of an adapter
     if (layout == ExportLayout::kModel) {
+      SHOAL_ASSIGN_OR_RETURN(tokenizer, fetch(kTokenizerArtifact));
       SHOAL_ASSIGN_OR_RETURN(frozen, fetch(kFrozenArtifact));
     }
     const tasks::TrainedModel trained = {job.plan(), tokenizer, frozen, theta,

@@ -258,26 +258,39 @@ class LocalTraining {
     return live;
   }
 
+  // Exports the result; returns the lines that say where. For an adapter that can't be written, a message
+  // says why: the model is whole without it.
+  absl::StatusOr<std::string> Export() {
+    const auto write = [&](const std::string& folder, ExportLayout layout) {
+      return ExportJob(env_, client_.get(), job_, job_.result().checkpoint(), folder, layout);
+    };
+    const std::string model = JoinPath(out_, "model"), adapter = JoinPath(out_, "adapter");
+    SHOAL_RETURN_IF_ERROR(write(model, ExportLayout::kModel));
+    const std::string line = absl::StrCat("Model:   ", model, "\n");
+    if (!job_.spec().has_lora()) return line;
+    const absl::Status status = write(adapter, ExportLayout::kAdapter);
+    if (status.ok()) return absl::StrCat(line, "Adapter: ", adapter, "\n");
+    if (!absl::IsUnimplemented(status)) return status;
+    display_.OnMessage(absl::StrCat("there is no adapter: ", status.message()));
+    return line;
+  }
+
   absl::StatusOr<int> Conclude() {
-    const std::string report = JoinPath(out_, "report.json"), model = JoinPath(out_, "model");
+    const std::string report = JoinPath(out_, "report.json"), plots = JoinPath(out_, "plots");
     absl::Status saved = env_->WriteFileAtomic(report, ReportJson(job_).dump(2) + "\n");
-    const bool completed = job_.state() == JOB_STATE_COMPLETED;
-    if (completed) {
+    std::string exported;
+    if (job_.state() == JOB_STATE_COMPLETED) {
       SHOAL_RETURN_IF_ERROR(saved);
-      const auto write = [&](const std::string& folder, ExportLayout layout) {
-        return ExportJob(env_, client_.get(), job_, job_.result().checkpoint(), folder, layout);
-      };
-      SHOAL_RETURN_IF_ERROR(write(model, ExportLayout::kModel));
-      if (job_.spec().has_lora()) {
-        const absl::Status adapter = write(JoinPath(out_, "adapter"), ExportLayout::kAdapter);
-        if (!absl::IsUnimplemented(adapter)) SHOAL_RETURN_IF_ERROR(adapter);
-      }
+      SHOAL_ASSIGN_OR_RETURN(exported, Export());
     }
     const int code = ShowEnd(job_, flags_.json);
-    if (completed && !flags_.json) absl::FPrintF(stdout, "Report: %s\nModel:  %s\n", report, model);
     saved.Update(metrics_->status());
     const auto metrics = env_->ReadFile(JoinPath(out_, kMetricsFile));
-    saved.Update(metrics.ok() ? WritePlots(env_, JoinPath(out_, "plots"), *metrics, job_) : metrics.status());
+    saved.Update(metrics.ok() ? WritePlots(env_, plots, *metrics, job_) : metrics.status());
+    if (!exported.empty() && !flags_.json) {
+      absl::FPrintF(stdout, "Report:  %s\n%s", report, exported);
+      if (saved.ok()) absl::FPrintF(stdout, "Plots:   %s\n", plots);
+    }
     SHOAL_RETURN_IF_ERROR(saved);
     return code;
   }

@@ -12,7 +12,7 @@
 #include "common/base/plain_text.h"
 #include "common/base/release.h"
 #include "common/base/standard_output.h"
-#include "common/rpc/logging.h"
+#include "common/rpc/log_setup.h"
 #include "common/rpc/rpc.h"
 #include "tools/shoal/commands.h"
 

@@ -11,11 +11,6 @@
 namespace shoal::tools {
 namespace {
 
-std::string TaskWord(const JobSpec& spec) {
-  const auto* const word = TaskType_descriptor()->FindValueByNumber(spec.task());
-  return word == nullptr ? "unknown" : WordOf(word);
-}
-
 // "| test | accuracy | 0.8578 |", a line for each figure of an evaluation of this version.
 std::string Figures(const Job& job, uint64_t version) {
   std::string lines;
@@ -57,8 +52,8 @@ std::string ModelCard(const Job& job, uint64_t version) {
   const bool is_result = job.has_result() && job.result().version() == version;
   std::string card =
       absl::StrCat("---\nlibrary_name: transformers\ntags: [shoal]\n---\n# ", PlainLine(job.spec().name()),
-                   "\n", TaskWord(job.spec()), ", trained by Shoal ", kBuildVersion, ": version ", version,
-                   " of ", plan.rounds(), " rounds.\n");
+                   "\n", WordOf(job.spec().task()), ", trained by Shoal ", kBuildVersion, ": version ",
+                   version, " of ", plan.rounds(), " rounds.\n");
   if (is_result)
     absl::StrAppend(&card, "SHA-256 of the parameters: `", job.result().parameters_sha256(), "`.\n");
   const std::string figures = Figures(job, version);

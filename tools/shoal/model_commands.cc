@@ -22,8 +22,8 @@
 #include "common/storage/file.h"
 #include "kernels/cpu/cpu_device.h"
 #include "model/tokenizer/characters.h"
-#include "tasks/classifier.h"
 #include "tasks/data/format.h"
+#include "tasks/predictor.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"
 
@@ -52,7 +52,7 @@ struct ModelFlags {
 
 struct Loaded {
   std::unique_ptr<kernels::Device> device;
-  std::unique_ptr<tasks::Classifier> classifier;
+  std::unique_ptr<tasks::Predictor> predictor;
 };
 
 // A path that is not a folder, or a folder that lacks a file of a model, is a wrong argument. A training's
@@ -71,9 +71,9 @@ absl::StatusOr<Loaded> Load(const std::string& folder) {
       const kernels::CpuDeviceOptions options,
       kernels::CpuDeviceOptions::FromEnvironment(std::max(1u, std::thread::hardware_concurrency())));
   SHOAL_ASSIGN_OR_RETURN(loaded.device, kernels::CpuDevice::Create(options));
-  auto classifier = tasks::Classifier::Load(PosixEnv(), folder, loaded.device.get());
-  SHOAL_RETURN_IF_ERROR(ExplainFolder(classifier.status(), folder));
-  loaded.classifier = *std::move(classifier);
+  auto predictor = tasks::Predictor::Load(PosixEnv(), folder, loaded.device.get());
+  SHOAL_RETURN_IF_ERROR(ExplainFolder(predictor.status(), folder));
+  loaded.predictor = *std::move(predictor);
   return loaded;
 }
 
@@ -124,23 +124,22 @@ absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
 
 absl::Status CheckTakesPairs(TaskType task, const char* flag) {
   if (RuleOf(task).takes_pairs()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": a model for ",
-                                                 WordOf(TaskType_descriptor()->FindValueByNumber(task)),
-                                                 " takes no pairs of texts"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": a model for ", WordOf(task), " takes no pairs of texts"));
 }
 
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
-  const TaskType task = loaded.classifier->task().type();
+  const TaskType task = loaded.predictor->task().type();
   if (RuleOf(task).unlabelled()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(flags.model, " has no labels to compare with: it names hidden tokens"));
+        absl::StrCat(flags.model, ": a model for ", WordOf(task), " has no labels to compare with"));
   }
   if (!flags.pair.empty()) SHOAL_RETURN_IF_ERROR(CheckTakesPairs(task, "--pair"));
   SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
-                         loaded.classifier->Evaluate(PosixEnv(), flags.data, data));
-  const std::vector<std::string>& labels = loaded.classifier->config().labels;
+                         loaded.predictor->Evaluate(PosixEnv(), flags.data, data));
+  const std::vector<std::string>& labels = loaded.predictor->config().labels;
   if (flags.json) {
     Json json = EvaluationJson(task, statistics);
     AddLabels(task, labels, statistics, &json);
@@ -159,7 +158,7 @@ std::vector<size_t> CharactersOf(const std::string& text) {
   return begins;
 }
 
-void PrintSpans(const ModelFlags& flags, const tasks::Classifier::OfText& of) {
+void PrintSpans(const ModelFlags& flags, const tasks::Predictor::OfText& of) {
   const std::vector<tasks::LabelledSpan>& spans = of.prediction.spans;
   const std::string& text = of.prediction.in_pair ? *of.pair : of.text;
   const std::vector<size_t> at = CharactersOf(text);
@@ -194,7 +193,7 @@ void PrintSpans(const ModelFlags& flags, const tasks::Classifier::OfText& of) {
 }
 
 void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels, const std::string& text,
-                 const std::optional<std::string>& pair, const tasks::Classifier::OfText& of) {
+                 const std::optional<std::string>& pair, const tasks::Predictor::OfText& of) {
   const std::vector<float>& values = of.prediction.values;
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
@@ -215,17 +214,17 @@ void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels
   absl::FPrintF(stdout, " %s%s%s\n", text, pair ? "  |  " : "", pair.value_or(""));
 }
 
-absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& text,
+absl::Status PredictOne(const ModelFlags& flags, tasks::Predictor* predictor, const std::string& text,
                         const std::optional<std::string>& pair = std::nullopt) {
-  SHOAL_ASSIGN_OR_RETURN(const tasks::Classifier::OfText of, classifier->Predict(text, pair));
+  SHOAL_ASSIGN_OR_RETURN(const tasks::Predictor::OfText of, predictor->Predict(text, pair));
   if (of.cut) {
-    absl::FPrintF(stderr,
-                  "shoal: the model reads at most %d tokens, of a question half of them, and some of this "
-                  "was left out: %s\n",
-                  classifier->max_length(), ToQuoted(text));
+    const bool of_question = RuleOf(predictor->task().type()).needs_pairs();
+    absl::FPrintF(stderr, "shoal: the model reads at most %d tokens%s, and some of this was left out: %s\n",
+                  predictor->max_length(), of_question ? " (of a question half of them)" : "",
+                  ToQuoted(text));
   }
   if (!of.prediction.values.empty()) {
-    PrintLabels(flags, classifier->config().labels, text, pair, of);
+    PrintLabels(flags, predictor->config().labels, text, pair, of);
     return absl::OkStatus();
   }
   if (flags.top > 0 && of.prediction.alternatives == 0) {
@@ -237,7 +236,7 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Classifier* classifier, 
 }
 
 // A line of standard input: the two texts with a tab between them.
-absl::Status PredictPairLine(const ModelFlags& flags, tasks::Classifier* classifier, const std::string& line,
+absl::Status PredictPairLine(const ModelFlags& flags, tasks::Predictor* predictor, const std::string& line,
                              uint64_t number) {
   const size_t tab = line.find('\t');
   if (tab == std::string::npos || line.find('\t', tab + 1) != std::string::npos) {
@@ -245,7 +244,7 @@ absl::Status PredictPairLine(const ModelFlags& flags, tasks::Classifier* classif
         "--pairs: line ", number,
         " of standard input: expected two texts with a tab between them, got: ", ToQuoted(line)));
   }
-  return PredictOne(flags, classifier, line.substr(0, tab), line.substr(tab + 1));
+  return PredictOne(flags, predictor, line.substr(0, tab), line.substr(tab + 1));
 }
 
 // Calls `predict` for the lines of standard input, whose ends may be those of Windows. Output that can't be
@@ -260,33 +259,33 @@ absl::Status ForEachInputLine(
   return absl::OkStatus();
 }
 
-absl::Status PredictPairs(const ModelFlags& flags, tasks::Classifier* classifier) {
-  SHOAL_RETURN_IF_ERROR(CheckTakesPairs(classifier->task().type(), "--pairs"));
+absl::Status PredictPairs(const ModelFlags& flags, tasks::Predictor* predictor) {
+  SHOAL_RETURN_IF_ERROR(CheckTakesPairs(predictor->task().type(), "--pairs"));
   if (flags.texts.size() % 2 != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("--pairs: expected two texts for each pair, got ", flags.texts.size(), " in all"));
   }
   for (size_t i = 0; i < flags.texts.size(); i += 2)
-    SHOAL_RETURN_IF_ERROR(PredictOne(flags, classifier, flags.texts[i], flags.texts[i + 1]));
+    SHOAL_RETURN_IF_ERROR(PredictOne(flags, predictor, flags.texts[i], flags.texts[i + 1]));
   if (!flags.texts.empty()) return absl::OkStatus();
   return ForEachInputLine([&](const std::string& line, uint64_t number) {
-    return line.empty() ? absl::OkStatus() : PredictPairLine(flags, classifier, line, number);
+    return line.empty() ? absl::OkStatus() : PredictPairLine(flags, predictor, line, number);
   });
 }
 
 absl::Status Predict(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
-  const TaskType task = loaded.classifier->task().type();
+  const TaskType task = loaded.predictor->task().type();
   if (!flags.pairs && RuleOf(task).needs_pairs()) {
     return absl::InvalidArgumentError(absl::StrCat(
         flags.model, " answers questions about texts: give both with --pairs \"QUESTION\" \"TEXT\""));
   }
-  if (flags.pairs) return PredictPairs(flags, loaded.classifier.get());
+  if (flags.pairs) return PredictPairs(flags, loaded.predictor.get());
   for (const std::string& text : flags.texts)
-    SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.classifier.get(), text));
+    SHOAL_RETURN_IF_ERROR(PredictOne(flags, loaded.predictor.get(), text));
   if (!flags.texts.empty()) return absl::OkStatus();
   return ForEachInputLine(
-      [&](const std::string& line, uint64_t) { return PredictOne(flags, loaded.classifier.get(), line); });
+      [&](const std::string& line, uint64_t) { return PredictOne(flags, loaded.predictor.get(), line); });
 }
 
 }  // namespace
@@ -319,8 +318,9 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
     command->add_option("model", flags->model, "Folder of an exported model")->required()->type_name("DIR");
     command->add_option("texts", flags->texts, "Texts (default: the lines of standard input)")
         ->type_name("TEXT");
-    command->add_flag("--pairs", flags->pairs,
-                      "The texts are pairs: two and two, or two with a tab between them on each line");
+    command->add_flag(
+        "--pairs", flags->pairs,
+        "The texts come in pairs: two arguments for each, or two texts separated by a tab on each line");
     AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
                     "How many labels or answers to show of a text, or tokens of a [MASK] (default: those "
                     "that are predicted, 5)");

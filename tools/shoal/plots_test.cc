@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
+#include "common/base/utf8.h"
 #include "common/storage/file.h"
 #include "common/storage/test_dir.h"
 #include "tools/shoal/svg_chart.h"
@@ -60,6 +61,12 @@ TEST_CASE("A confusion matrix shows how often one label was taken for another") 
   CHECK(ConfusionChart("", {}, {}).empty());
   const std::vector<std::string> too_many(1000, "x");
   CHECK(ConfusionChart("", too_many, std::vector<uint64_t>(1000000)).empty());
+}
+
+TEST_CASE("A long label is cut between two of its characters") {
+  const std::string chart = ConfusionChart("test", {"x標標標標標標標標標標"}, {1});
+  CHECK(IsValidUtf8(chart));
+  CHECK_THAT(chart, Contains(">x標標標標標標標...</text>"));
 }
 
 TEST_CASE("The plots of a job are those that it has values for") {

@@ -24,7 +24,7 @@ constexpr size_t kShownIdCharacters = 8;
 constexpr double kMega = 1e6;  // bytes
 // The width of a table's column of labels. A longer label shifts its row; as the width of all rows, one such
 // label among thousands would make the table gigabytes long.
-constexpr size_t kLeastLabelWidth = 5, kMaxLabelWidth = 60;
+constexpr size_t kMinLabelWidth = 5, kMaxLabelWidth = 60;
 
 // "running" for JOB_STATE_RUNNING. A scheduler of a newer release may send a number without a name.
 std::string LowerName(absl::string_view name, absl::string_view prefix, int number) {
@@ -172,7 +172,7 @@ Json ReportJson(const Job& job) {
 void PrintEvaluation(TaskType task, const std::vector<std::string>& labels,
                      const EvaluationStatistics& statistics, std::FILE* out) {
   const tasks::LabelTable table = ReportLabels(task, labels, statistics);
-  size_t width = kLeastLabelWidth;
+  size_t width = kMinLabelWidth;
   for (const auto* rows : {&table.labels, &table.averages}) {
     for (const tasks::LabelReport& row : *rows)
       width = std::max(width, std::min(row.label.size(), kMaxLabelWidth));

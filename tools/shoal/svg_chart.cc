@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "common/base/plain_text.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 
 namespace shoal::tools {
 namespace {
@@ -18,6 +19,7 @@ constexpr double kWidth = 760, kHeight = 420;                       // of a line
 constexpr double kLeft = 64, kRight = 20, kTop = 40, kBottom = 46;  // around what is drawn
 constexpr size_t kMaxPoints = 2000;                                 // of a line; more could not be seen
 constexpr size_t kMaxLabels = 400;
+constexpr size_t kMaxLabel_bytes = 24;
 constexpr const char* kColours[] = {"#1f5fa8", "#c2452d", "#3a8a4f", "#8a5bb5", "#b5871f", "#4f4f4f"};
 
 // The text as XML.
@@ -49,10 +51,10 @@ struct Axis {
 
 Axis AxisOf(double lowest, double highest) {
   constexpr double kSteps = 8;
-  constexpr double kLeastWidth = 1e-9, kLeastRange = 1e-100;  // relative to the values, and absolute
+  constexpr double kMinWidth = 1e-9, kMinRange = 1e-100;  // relative to the values, and absolute
   const double size = std::max(std::fabs(lowest), std::fabs(highest));
   // Values that differ in their last digits only are one value, and so are those that are almost 0.
-  if (!(highest - lowest > std::max(kLeastWidth * size, kLeastRange))) {
+  if (!(highest - lowest > std::max(kMinWidth * size, kMinRange))) {
     const double around = std::max(size * 0.1, 1e-6);
     lowest -= around;
     highest += around;
@@ -67,10 +69,10 @@ Axis AxisOf(double lowest, double highest) {
 }
 
 // Far below the largest double, so that sums and differences of them are finite, too.
-constexpr double kLargest = 1e100;
+constexpr double kMaxValue = 1e100;
 
 bool IsFinite(const ChartPoint& point) {
-  return std::fabs(point.x) < kLargest && std::fabs(point.y) < kLargest;
+  return std::fabs(point.x) < kMaxValue && std::fabs(point.y) < kMaxValue;
 }
 
 // The finite points, without those that could not be seen.
@@ -157,8 +159,8 @@ std::string ConfusionChart(absl::string_view title, absl::Span<const std::string
   const size_t size = labels.size();
   SHOAL_CHECK(counts.size() == size * size);
   if (size == 0 || size > kMaxLabels) return "";
-  constexpr double kAll = 720, kLargestCell = 64, kReadable = 9, kForNumbers = 22;
-  const double cell = std::max(2.0, std::min(kLargestCell, kAll / static_cast<double>(size)));
+  constexpr double kAll = 720, kMaxCell = 64, kReadable = 9, kForNumbers = 22;
+  const double cell = std::max(2.0, std::min(kMaxCell, kAll / static_cast<double>(size)));
   const bool named = cell >= kReadable;
   const double left = named ? 160 : 40, top = 60, font = std::min(12.0, cell);
   std::string body = Text(left, 46, "start", "rows: the right label; columns: the predicted one");
@@ -167,7 +169,8 @@ std::string ConfusionChart(absl::string_view title, absl::Span<const std::string
     uint64_t sum = 0;
     for (uint64_t count : of_row) sum += count;
     const double y = top + static_cast<double>(row) * cell;
-    if (named) body += Text(left - 6, y + cell / 2 + font / 3, "end", labels[row].substr(0, 24), font);
+    if (named)
+      body += Text(left - 6, y + cell / 2 + font / 3, "end", CutUtf8(labels[row], kMaxLabel_bytes), font);
     for (size_t column = 0; column < size; ++column) {
       if (of_row[column] == 0) continue;
       const double part = static_cast<double>(of_row[column]) / static_cast<double>(sum);
@@ -189,7 +192,7 @@ std::string ConfusionChart(absl::string_view title, absl::Span<const std::string
   for (size_t column = 0; named && column < size; ++column) {
     const double x = left + (static_cast<double>(column) + 0.5) * cell, y = top + side + 10;
     absl::StrAppendFormat(&body, "<g transform=\"translate(%.1f,%.1f) rotate(50)\">%s</g>\n", x, y,
-                          Text(0, 0, "start", labels[column].substr(0, 24), font));
+                          Text(0, 0, "start", CutUtf8(labels[column], kMaxLabel_bytes), font));
   }
   return Document(left + side + 120, top + side + (named ? 150 : 30), title, body);
 }

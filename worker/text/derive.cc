@@ -22,14 +22,14 @@
 #include "model/tokenizer/pretrained_tokenizer.h"
 #include "model/tokenizer/tokenizer.h"
 #include "model/tokenizer/unigram_trainer.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 #include "tasks/batches.h"
 #include "tasks/data/split.h"
 #include "tasks/dataset.h"
 #include "tasks/encode.h"
 #include "tasks/registry.h"
 #include "worker/text/class_weights.h"
-#include "worker/text/trained_choice.h"
+#include "worker/text/trainable_choice.h"
 
 namespace shoal::worker {
 namespace {
@@ -151,9 +151,7 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
                                    {tokenizer.vocab_size(), special.pad, special.sep, token_types},
                                    std::move(labels));
   }
-  config.task = tasks::TaskOf(head).type() == spec.task()
-                    ? ""
-                    : WordOf(TaskType_descriptor()->FindValueByNumber(spec.task()));
+  config.task = tasks::TaskOf(head).type() == spec.task() ? "" : WordOf(spec.task());
   if (spec.has_lora()) config.lora = model::LoraOf(spec.lora());
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   SHOAL_RETURN_IF_ERROR(model::CheckLoraTargets(config));
@@ -172,20 +170,20 @@ absl::StatusOr<uint32_t> MaxLength(Env* env, const JobSpec& spec, const model::M
 }
 
 // "trained: 4 of 40 tensors, 75653 of 22565381 parameters"
-std::string TrainedText(const model::Parameters& parameters, const model::TrainedParameters& trained) {
-  return absl::StrCat("trained: ", trained.infos().size(), " of ", parameters.infos.size(), " tensors, ",
-                      trained.size(), " of ", parameters.size, " parameters");
+std::string TrainableText(const model::Parameters& parameters, const model::TrainableParameters& trainable) {
+  return absl::StrCat("trained: ", trainable.infos().size(), " of ", parameters.infos.size(), " tensors, ",
+                      trainable.size(), " of ", parameters.size, " parameters");
 }
 
-// The parameters that are trained. Those found in the folder of model.from start from its weights.
+// The trainable parameters. Those found in the folder of model.from start from its weights.
 absl::Status AddParameters(Env* env, const JobSpec& spec, const model::ModelConfig& config,
                            DerivedJob* derived) {
   model::Parameters parameters = model::MakeParameters(config);
   SHOAL_RETURN_IF_ERROR(SetRateFactors(spec, &parameters));
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<bool> trains, ChooseTrained(spec, parameters));
-  const model::TrainedParameters trained(parameters, trains);
-  for (const ParameterInfo& info : trained.infos()) *derived->plan.add_parameters() = info;
-  for (uint64_t size : trained.group_sizes()) derived->plan.add_group_sizes(size);
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<bool> trains, ChooseTrainable(spec, parameters));
+  const model::TrainableParameters trainable(parameters, trains);
+  for (const ParameterInfo& info : trainable.infos()) *derived->plan.add_parameters() = info;
+  for (uint64_t size : trainable.group_sizes()) derived->plan.add_group_sizes(size);
   if (!spec.model().has_from()) return absl::OkStatus();
   const std::string& folder = spec.model().from();
   SHOAL_ASSIGN_OR_RETURN(model::LoadedWeights weights, model::ReadWeights(env, folder, parameters));
@@ -199,10 +197,10 @@ absl::Status AddParameters(Env* env, const JobSpec& spec, const model::ModelConf
     ParameterInfo& parameter = *derived->plan.mutable_parameters(next++);
     if (weights.found[i]) parameter.mutable_init()->set_kind(Initializer::ARTIFACT);
   }
-  derived->artifacts[kWeightsArtifact] = model::BytesOf(trained.Trained(weights.theta));
-  if (trained.all_train()) return absl::OkStatus();
-  derived->artifacts[kFrozenArtifact] = model::BytesOf(trained.Frozen(weights.theta));
-  derived->plan.add_notes(TrainedText(parameters, trained));
+  derived->artifacts[kWeightsArtifact] = model::BytesOf(trainable.Trainable(weights.theta));
+  if (trainable.all_train()) return absl::OkStatus();
+  derived->artifacts[kFrozenArtifact] = model::BytesOf(trainable.Frozen(weights.theta));
+  derived->plan.add_notes(TrainableText(parameters, trainable));
   return absl::OkStatus();
 }
 
@@ -238,9 +236,8 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
                          MakeTokenizer(env, spec, parts[Part::kTrain], progress));
-  if (!RuleOf(spec.task()).needs_vocabulary())
-    SHOAL_RETURN_IF_ERROR(Annotate(model::CheckForEncoders(*tokenizer), "tokenizer"));
   SHOAL_ASSIGN_OR_RETURN(const model::ModelConfig config, MakeConfig(env, spec, *tokenizer, labels));
+  if (!config.causal()) SHOAL_RETURN_IF_ERROR(Annotate(model::CheckForEncoders(*tokenizer), "tokenizer"));
   SHOAL_ASSIGN_OR_RETURN(const uint32_t max_length, MaxLength(env, spec, config));
 
   tasks::Dataset dataset;

@@ -30,9 +30,9 @@ std::string NumericsOf(const JobSpec& spec);
 // parameters are. A pure function of spec and files.
 //
 // Errors: those of ReadParts; INVALID_ARGUMENT for a label that no training example has, too few labels
-// (Task::LabelsOf), a layer, linear map or weighted label that there is not, too little text for the
-// vocabulary, a model folder that does not match the job, a warm-up longer than the training; NOT_FOUND, with
-// the field that names it, for a missing file.
+// (Task::LabelsOf), a spec that freezes a layer, adds to a linear map or weights a label that the model does
+// not have, too little text for the vocabulary, a model folder that does not match the job, a warm-up longer
+// than the training; NOT_FOUND, with the field that names it, for a missing file.
 absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Progress& progress = NoProgress,
                                          ThreadPool* pool = nullptr);
 

@@ -11,10 +11,10 @@
 #include "common/storage/file.h"
 #include "kernels/cpu/cpu_device.h"
 #include "model/hugging_face.h"
-#include "tasks/classifier.h"
 #include "tasks/dataset.h"
+#include "tasks/predictor.h"
+#include "worker/text/derive_harness.h"
 #include "worker/text/text_program.h"
-#include "worker/text/workshop.h"
 
 namespace shoal::worker {
 namespace {
@@ -28,15 +28,15 @@ uint64_t LongestExample(const DerivedJob& job) {
 }
 
 TEST_CASE("Examples are cut to the job's max_length, which the exported folder keeps") {
-  const Workshop workshop;
-  const DerivedJob scratch = workshop.Derived(workshop.Job());
+  const DeriveHarness harness;
+  const DerivedJob scratch = harness.Derived(harness.Job());
   CHECK(scratch.plan.max_length() == 12);
   CHECK(LongestExample(scratch) == 12);
-  workshop.Export(scratch, "model");
+  harness.Export(scratch, "model");
 
   CHECK(scratch.plan.cut_examples() == 1);
   SECTION("a job that starts from the folder cuts as it says, and tells what it takes from there") {
-    const DerivedJob tuned = workshop.Derived(workshop.JobFrom("model"));
+    const DerivedJob tuned = harness.Derived(harness.JobFrom("model"));
     REQUIRE(tuned.plan.notes_size() == 1);
     CHECK_THAT(tuned.plan.notes(0), Contains("model: ") && Contains(" tensors of the model"));
     CHECK(tuned.plan.cut_examples() == 1);
@@ -44,20 +44,20 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
     CHECK(LongestExample(tuned) == 12);
   }
   SECTION("a shorter max_length of such a job holds for its data and for its export, not for positions") {
-    JobSpec job = workshop.JobFrom("model");
+    JobSpec job = harness.JobFrom("model");
     job.mutable_model()->set_max_length(7);
-    const DerivedJob tuned = workshop.Derived(job);
+    const DerivedJob tuned = harness.Derived(job);
     CHECK(LongestExample(tuned) == 7);
-    workshop.Export(tuned, "tuned");
-    CHECK(workshop.Derived(workshop.JobFrom("tuned")).plan.max_length() == 7);
-    job.mutable_model()->set_from(workshop.dir() / "tuned");
+    harness.Export(tuned, "tuned");
+    CHECK(harness.Derived(harness.JobFrom("tuned")).plan.max_length() == 7);
+    job.mutable_model()->set_from(harness.dir() / "tuned");
     job.mutable_model()->set_max_length(12);
-    CHECK(LongestExample(workshop.Derived(job)) == 12);
+    CHECK(LongestExample(harness.Derived(job)) == 12);
   }
   SECTION("a longer one than the model's positions is an error") {
-    JobSpec job = workshop.JobFrom("model");
+    JobSpec job = harness.JobFrom("model");
     job.mutable_model()->set_max_length(13);
-    const absl::Status status = workshop.Derive(job).status();
+    const absl::Status status = harness.Derive(job).status();
     CHECK(absl::IsInvalidArgument(status));
     CHECK_THAT(std::string(status.message()),
                Contains("model.max_length: expected at most the 12 positions") && Contains("got 13"));
@@ -65,20 +65,20 @@ TEST_CASE("Examples are cut to the job's max_length, which the exported folder k
 }
 
 TEST_CASE("Labels of words become a model that predicts them, with a vocabulary of BERT's in its folder") {
-  Workshop workshop;
+  DeriveHarness harness;
   std::string lines;
   for (int i = 0; i < 10; ++i) lines += "Ada B-PER\nsaw O\nOslo B-LOC\n\nrain O\nfell O\n\n";
-  workshop.Write("data.conll", lines);
-  PosixEnv()->CreateDirs(workshop.dir() / "vocabulary").IgnoreError();
-  workshop.Write("vocabulary/vocab.txt",
-                 "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nada\nsaw\nos\n##lo\nrain\nfell\n");
-  JobSpec job = workshop.Job();
+  harness.Write("data.conll", lines);
+  PosixEnv()->CreateDirs(harness.dir() / "vocabulary").IgnoreError();
+  harness.Write("vocabulary/vocab.txt",
+                "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nada\nsaw\nos\n##lo\nrain\nfell\n");
+  JobSpec job = harness.Job();
   job.set_task(TASK_TOKEN_CLASSIFICATION);
   job.mutable_data()->Clear();
-  job.mutable_data()->add_train_files(workshop.dir() / "data.conll");
+  job.mutable_data()->add_train_files(harness.dir() / "data.conll");
   job.mutable_tokenizer()->Clear();
-  job.mutable_tokenizer()->set_path(workshop.dir() / "vocabulary");
-  const DerivedJob derived = workshop.Derived(job);
+  job.mutable_tokenizer()->set_path(harness.dir() / "vocabulary");
+  const DerivedJob derived = harness.Derived(job);
   CHECK(std::vector<std::string>(derived.plan.labels().begin(), derived.plan.labels().end()) ==
         std::vector<std::string>{"B-LOC", "B-PER", "I-LOC", "I-PER", "O"});
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForTokenClassification\""));
@@ -90,11 +90,11 @@ TEST_CASE("Labels of words become a model that predicts them, with a vocabulary 
   CHECK(std::vector<int32_t>(part.classes.begin(), part.classes.begin() + 6) ==
         std::vector<int32_t>{-1, 1, 4, 0, -1, -1});
 
-  workshop.Export(derived, "model");
-  CHECK(PosixEnv()->FileExists(workshop.dir() / "model/vocab.txt"));
+  harness.Export(derived, "model");
+  CHECK(PosixEnv()->FileExists(harness.dir() / "model/vocab.txt"));
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
-  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
+  const auto loaded = tasks::Predictor::Load(PosixEnv(), harness.dir() / "model", device->get());
   INFO(loaded.status());
   REQUIRE(loaded.ok());
   // The model is not trained: whatever it predicts is a part of the text with a label.
@@ -106,56 +106,56 @@ TEST_CASE("Labels of words become a model that predicts them, with a vocabulary 
   }
   DataSpec data = job.data();
   data.set_format(DATA_FORMAT_CONLL);
-  const auto statistics = (*loaded)->Evaluate(PosixEnv(), {workshop.dir() / "data.conll"}, data);
+  const auto statistics = (*loaded)->Evaluate(PosixEnv(), {harness.dir() / "data.conll"}, data);
   REQUIRE(statistics.ok());
   CHECK(statistics->examples() == 20);
   CHECK(statistics->predicted_tokens() == 50);
 }
 
 TEST_CASE("Pairs of texts need a model with two types of tokens, or with none") {
-  Workshop workshop;
+  DeriveHarness harness;
   std::string lines = "question\ttext\tlabel\n";
   for (int i = 0; i < 40; ++i) absl::StrAppend(&lines, "red or old\tred rose in the rain\t", i % 2, "\n");
-  workshop.Write("data.tsv", lines);
-  JobSpec job = workshop.Job();
+  harness.Write("data.tsv", lines);
+  JobSpec job = harness.Job();
   job.mutable_tokenizer()->set_vocab_size(32);
-  workshop.Export(workshop.Derived(job), "one-type");
+  harness.Export(harness.Derived(job), "one-type");
   job.mutable_data()->add_pair("question");
-  const DerivedJob derived = workshop.Derived(job);
+  const DerivedJob derived = harness.Derived(job);
   const auto config = model::ParseModelConfig(derived.plan.model_config());
   CHECK(config->type_vocab_size == 2);
   CHECK(derived.plan.cut_examples() == 40);
   const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), {32, 2});
   REQUIRE(dataset.ok());
   CHECK(dataset->largest_type() == 1);
-  workshop.Export(derived, "pairs");
+  harness.Export(derived, "pairs");
   const auto device = kernels::CpuDevice::Create({}).value();
-  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "pairs", device.get());
+  const auto loaded = tasks::Predictor::Load(PosixEnv(), harness.dir() / "pairs", device.get());
   REQUIRE(loaded.ok());
   const auto values = [&](const char* text, const char* pair) {
     return (*loaded)->Predict(text, pair)->prediction.values;
   };
   CHECK(values("red", "old") != values("old", "red"));
 
-  JobSpec from = workshop.JobFrom("one-type");
+  JobSpec from = harness.JobFrom("one-type");
   from.mutable_data()->add_pair("question");
-  CHECK_THAT(std::string(workshop.Derive(from).status().message()),
+  CHECK_THAT(std::string(harness.Derive(from).status().message()),
              Contains("data.pair: the tokenizer marks the two texts") && Contains("one type only"));
   job.mutable_model()->set_family(MODEL_FAMILY_DISTILBERT);
-  const DerivedJob untyped = workshop.Derived(job);
+  const DerivedJob untyped = harness.Derived(job);
   CHECK(tasks::ParseDataset(untyped.artifacts.at("dataset"), {32, 0})->largest_type() == 0);
 }
 
 TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hide others with") {
-  Workshop workshop;
+  DeriveHarness harness;
   std::string text;
   for (int i = 0; i < 40; ++i) absl::StrAppend(&text, "red rose in the rain, old oak on the hill.\n");
-  workshop.Write("data.txt", text);
-  JobSpec job = workshop.Job();
+  harness.Write("data.txt", text);
+  JobSpec job = harness.Job();
   job.set_task(TASK_MASKED_LANGUAGE_MODELLING);
   job.clear_data();
-  job.mutable_data()->add_train_files(workshop.dir() / "data.txt");
-  const DerivedJob derived = workshop.Derived(job);
+  job.mutable_data()->add_train_files(harness.dir() / "data.txt");
+  const DerivedJob derived = harness.Derived(job);
   const auto dataset = tasks::ParseDataset(derived.artifacts.at("dataset"), {kVocabulary, 1});
   REQUIRE(dataset.ok());
   CHECK(dataset->mask_token == 4);
@@ -169,9 +169,9 @@ TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hi
   const auto config = model::ParseModelConfig(derived.plan.model_config());
   CHECK(config->head == HEAD_TYPE_MASKED_TOKEN);
   CHECK(config->type_vocab_size == 2);  // so that a job for pairs can start from it
-  workshop.Export(derived, "masked");
+  harness.Export(derived, "masked");
   const auto device = kernels::CpuDevice::Create({}).value();
-  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "masked", device.get());
+  const auto loaded = tasks::Predictor::Load(PosixEnv(), harness.dir() / "masked", device.get());
   REQUIRE(loaded.ok());
   const auto predicted =
       (*loaded)->Predict("red \u00e4 [MASK] in the [MASK] and much too long to fit [MASK]");
@@ -182,34 +182,36 @@ TEST_CASE("A job that hides tokens has a text's windows, and needs a token to hi
   CHECK(spans[kVocabulary].place == TextSpan{20, 26});
   for (size_t i = 1; i < kVocabulary; ++i) CHECK(spans[i].score <= spans[i - 1].score);
   CHECK((*loaded)->Predict("nothing hidden")->prediction.spans.empty());
+  CHECK_THAT(std::string((*loaded)->Predict("a [MASK]", "a pair").status().message()),
+             Contains("a model for masked-language-modelling takes no pairs of texts"));
 
-  JobSpec from = workshop.JobFrom("masked");
+  JobSpec from = harness.JobFrom("masked");
   from.set_task(TASK_MASKED_LANGUAGE_MODELLING);
   *from.mutable_data() = job.data();
-  const DerivedJob again = workshop.Derived(from);
+  const DerivedJob again = harness.Derived(from);
   CHECK_THAT(again.plan.notes(0), Contains("tensors of the model"));
   CHECK(again.plan.notes_size() == 1);  // no new head, nothing ignored
-  REQUIRE(PosixEnv()->CreateDirs(workshop.dir() / "maskless").ok());
-  workshop.Write("maskless/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nred\nrose\n");
-  from.mutable_tokenizer()->set_path(workshop.dir() / "maskless");
-  CHECK_THAT(std::string(workshop.Derive(from).status().message()),
+  REQUIRE(PosixEnv()->CreateDirs(harness.dir() / "maskless").ok());
+  harness.Write("maskless/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nred\nrose\n");
+  from.mutable_tokenizer()->set_path(harness.dir() / "maskless");
+  CHECK_THAT(std::string(harness.Derive(from).status().message()),
              Contains("tokenizer: has no token to hide others with"));
 }
 
 TEST_CASE("A job starts from a model of any class, whose head it replaces; only a head of ours can be used") {
-  Workshop workshop;
-  workshop.Export(workshop.Derived(workshop.Job()), "model");
-  const auto text = PosixEnv()->ReadFile(workshop.dir() / "model/config.json");
+  DeriveHarness harness;
+  harness.Export(harness.Derived(harness.Job()), "model");
+  const auto text = PosixEnv()->ReadFile(harness.dir() / "model/config.json");
   REQUIRE(text.ok());
-  workshop.Write("model/config.json",
-                 absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMultipleChoice"}}));
-  const DerivedJob derived = workshop.Derived(workshop.JobFrom("model"));
+  harness.Write("model/config.json",
+                absl::StrReplaceAll(*text, {{"BertForSequenceClassification", "BertForMultipleChoice"}}));
+  const DerivedJob derived = harness.Derived(harness.JobFrom("model"));
   CHECK_THAT(derived.plan.model_config(), Contains("\"BertForSequenceClassification\""));
   REQUIRE(derived.plan.notes_size() == 2);
   CHECK_THAT(derived.plan.notes(1), Contains("new: the head, as the folder's model predicts something else"));
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
-  const auto loaded = tasks::Classifier::Load(PosixEnv(), workshop.dir() / "model", device->get());
+  const auto loaded = tasks::Predictor::Load(PosixEnv(), harness.dir() / "model", device->get());
   CHECK(absl::IsInvalidArgument(loaded.status()));
   CHECK_THAT(std::string(loaded.status().message()), Contains("config.json") &&
                                                          Contains("BertForMultipleChoice") &&
@@ -217,16 +219,16 @@ TEST_CASE("A job starts from a model of any class, whose head it replaces; only 
 }
 
 TEST_CASE("A program is built only from plan, dataset and model of the same job") {
-  Workshop workshop;
-  JobSpec job = workshop.Job();
+  DeriveHarness harness;
+  JobSpec job = harness.Job();
   CompleteJob(&job);
-  const DerivedJob derived = workshop.Derived(job);
-  workshop.Write("dataset", derived.artifacts.at("dataset"));
+  const DerivedJob derived = harness.Derived(job);
+  harness.Write("dataset", derived.artifacts.at("dataset"));
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   TextProgramBuilder builder(PosixEnv(), device->get());
   const auto error = [&](const JobPlan& plan) {
-    const auto built = builder.Build(job, plan, {{"dataset", workshop.dir() / "dataset"}}, NoProgress);
+    const auto built = builder.Build(job, plan, {{"dataset", harness.dir() / "dataset"}}, NoProgress);
     return std::string(built.status().message());
   };
   CHECK(error(derived.plan) == "");
@@ -243,9 +245,9 @@ TEST_CASE("A program is built only from plan, dataset and model of the same job"
 }
 
 TEST_CASE("A plan that no message could carry is an error about its labels") {
-  Workshop workshop;
-  workshop.Write("data.tsv", Sentences() + absl::StrCat("a rose\t", std::string(9'000'000, 'x'), "\n"));
-  JobSpec job = workshop.Job();
+  DeriveHarness harness;
+  harness.Write("data.tsv", Sentences() + absl::StrCat("a rose\t", std::string(9'000'000, 'x'), "\n"));
+  JobSpec job = harness.Job();
   CompleteJob(&job);
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
@@ -258,49 +260,49 @@ TEST_CASE("A plan that no message could carry is an error about its labels") {
 }
 
 TEST_CASE("Labels that differ only in letter case or spaces are pointed out") {
-  Workshop workshop;
-  workshop.Write("data.tsv", Sentences() + "a rose\tred\nan oak\tRed \n");
-  const JobPlan plan = workshop.Derived(workshop.Job()).plan;
+  DeriveHarness harness;
+  harness.Write("data.tsv", Sentences() + "a rose\tred\nan oak\tRed \n");
+  const JobPlan plan = harness.Derived(harness.Job()).plan;
   CHECK(plan.labels_size() == 4);
   REQUIRE(plan.notes_size() == 1);
   CHECK(plan.notes(0) == "labels 'Red ' and 'red' differ only in letter case or spaces, and count as two");
 }
 
 TEST_CASE("A plan counts the examples that are left out for their rare labels") {
-  Workshop workshop;
-  workshop.Write("data.tsv", Sentences() + "a rose\trare\n");
-  JobSpec job = workshop.Job();
-  CHECK(workshop.Derived(job).plan.rare_examples() == 0);
+  DeriveHarness harness;
+  harness.Write("data.tsv", Sentences() + "a rose\trare\n");
+  JobSpec job = harness.Job();
+  CHECK(harness.Derived(job).plan.rare_examples() == 0);
   job.mutable_data()->set_min_class_count(2);
-  const JobPlan plan = workshop.Derived(job).plan;
+  const JobPlan plan = harness.Derived(job).plan;
   CHECK(plan.rare_examples() == 1);
   CHECK(plan.labels_size() == 2);
 }
 
 TEST_CASE("A file that is missing is an error with its path and the field that names it") {
-  const Workshop workshop;
-  JobSpec job = workshop.JobFrom("none");
-  std::string expected = absl::StrCat("model.from: can't open ", workshop.dir() / "none/config.json");
+  const DeriveHarness harness;
+  JobSpec job = harness.JobFrom("none");
+  std::string expected = absl::StrCat("model.from: can't open ", harness.dir() / "none/config.json");
   SECTION("a model") {}
   SECTION("data") {
-    job = workshop.Job();
-    job.mutable_data()->add_test_files(workshop.dir() / "none.tsv");
-    expected = absl::StrCat("data.test_files[0]: can't open ", workshop.dir() / "none.tsv");
+    job = harness.Job();
+    job.mutable_data()->add_test_files(harness.dir() / "none.tsv");
+    expected = absl::StrCat("data.test_files[0]: can't open ", harness.dir() / "none.tsv");
   }
   SECTION("a vocabulary") {
-    job = workshop.Job();
+    job = harness.Job();
     job.clear_tokenizer();
-    job.mutable_tokenizer()->set_path(workshop.dir() / "none.model");
-    expected = absl::StrCat("tokenizer.path: can't open ", workshop.dir() / "none.model");
+    job.mutable_tokenizer()->set_path(harness.dir() / "none.model");
+    expected = absl::StrCat("tokenizer.path: can't open ", harness.dir() / "none.model");
   }
-  const absl::Status status = workshop.Derive(job).status();
+  const absl::Status status = harness.Derive(job).status();
   CHECK(absl::IsNotFound(status));
   CHECK_THAT(std::string(status.message()), Contains(expected));
 }
 
 TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
-  const Workshop workshop;
-  JobSpec job = workshop.Job();
+  const DeriveHarness harness;
+  JobSpec job = harness.Job();
   CompleteJob(&job);
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
@@ -308,19 +310,19 @@ TEST_CASE("Deriving reports its progress, file by file and pass by pass") {
   TextProgramBuilder builder(PosixEnv(), device->get());
   REQUIRE(builder.Derive(job, [&](absl::string_view what) { said.insert(std::string(what)); }).ok());
   CHECK(said == std::set<std::string>{"encodes the examples", "makes the vocabulary",
-                                      absl::StrCat("reads ", workshop.dir() / "data.tsv")});
+                                      absl::StrCat("reads ", harness.dir() / "data.tsv")});
 }
 
 TEST_CASE("A folder's max_length is its tokenizer's, and at most its positions") {
-  Workshop workshop;
-  workshop.Export(workshop.Derived(workshop.Job()), "model");
+  DeriveHarness harness;
+  harness.Export(harness.Derived(harness.Job()), "model");
   const auto max_length = [&]() -> absl::StatusOr<uint32_t> {
-    const auto config = model::ReadModelConfig(PosixEnv(), workshop.dir() / "model");
+    const auto config = model::ReadModelConfig(PosixEnv(), harness.dir() / "model");
     REQUIRE(config.ok());
-    return model::ReadMaxLength(PosixEnv(), workshop.dir() / "model", *config);
+    return model::ReadMaxLength(PosixEnv(), harness.dir() / "model", *config);
   };
   const auto with = [&](const std::string& json) {
-    workshop.Write("model/tokenizer_config.json", json);
+    harness.Write("model/tokenizer_config.json", json);
     return max_length();
   };
   CHECK(*max_length() == 12);
@@ -335,26 +337,26 @@ TEST_CASE("A folder's max_length is its tokenizer's, and at most its positions")
     CHECK(absl::IsInvalidArgument(length.status()));
     CHECK_THAT(std::string(length.status().message()), Contains("tokenizer_config.json"));
   }
-  REQUIRE(PosixEnv()->DeleteFile(workshop.dir() / "model/tokenizer_config.json").ok());
+  REQUIRE(PosixEnv()->DeleteFile(harness.dir() / "model/tokenizer_config.json").ok());
   CHECK(*max_length() == 12);
 }
 
 TEST_CASE("A loaded model cuts longer texts as its training did") {
-  const Workshop workshop;
-  JobSpec job = workshop.Job();
-  DerivedJob derived = workshop.Derived(job);
-  workshop.Export(derived, "model");
+  const DeriveHarness harness;
+  JobSpec job = harness.Job();
+  DerivedJob derived = harness.Derived(job);
+  harness.Export(derived, "model");
   derived.plan.set_max_length(7);  // the same parameters
-  workshop.Export(derived, "short");
+  harness.Export(derived, "short");
   const auto device = kernels::CpuDevice::Create({});
   REQUIRE(device.ok());
   const auto load = [&](const char* name) {
-    auto classifier = tasks::Classifier::Load(PosixEnv(), workshop.dir() / name, device->get());
-    INFO(classifier.status());
-    REQUIRE(classifier.ok());
-    return *std::move(classifier);
+    auto predictor = tasks::Predictor::Load(PosixEnv(), harness.dir() / name, device->get());
+    INFO(predictor.status());
+    REQUIRE(predictor.ok());
+    return *std::move(predictor);
   };
-  const std::unique_ptr<tasks::Classifier> model = load("model"), cut = load("short");
+  const std::unique_ptr<tasks::Predictor> model = load("model"), cut = load("short");
   std::string long_text, longer_text;
   for (int i = 0; i < 100; ++i) {
     if (i < 50) long_text += "rain ";
@@ -366,8 +368,8 @@ TEST_CASE("A loaded model cuts longer texts as its training did") {
   CHECK(model->Predict("rain")->prediction.values == cut->Predict("rain")->prediction.values);
 
   CompleteJob(&job);
-  const auto all = model->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job.data());
-  const auto all_cut = cut->Evaluate(PosixEnv(), {workshop.dir() / "data.tsv"}, job.data());
+  const auto all = model->Evaluate(PosixEnv(), {harness.dir() / "data.tsv"}, job.data());
+  const auto all_cut = cut->Evaluate(PosixEnv(), {harness.dir() / "data.tsv"}, job.data());
   REQUIRE(all.ok());
   REQUIRE(all_cut.ok());
   CHECK(all->examples() == 41);

@@ -14,11 +14,11 @@
 #include "model/lora.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 #include "worker/text/class_weights.h"
+#include "worker/text/derive_harness.h"
 #include "worker/text/text_program.h"
-#include "worker/text/trained_choice.h"
-#include "worker/text/workshop.h"
+#include "worker/text/trainable_choice.h"
 
 namespace shoal::worker {
 namespace {
@@ -26,9 +26,9 @@ namespace {
 using Catch::Matchers::Contains;
 
 // With a model of two layers in the folder "model".
-class TuningWorkshop : public Workshop {
+class TuningHarness : public DeriveHarness {
  public:
-  TuningWorkshop() {
+  TuningHarness() {
     JobSpec job = Job();
     job.mutable_model()->set_layers(2);
     Export(Derived(job), "model");
@@ -52,13 +52,13 @@ uint64_t Elements(const JobPlan& plan) {
 }
 
 TEST_CASE("Of a job that freezes parts of its model only the others are in the plan") {
-  const TuningWorkshop workshop;
-  JobSpec job = workshop.JobFrom("model");
-  const DerivedJob whole = workshop.Derived(job);
+  const TuningHarness harness;
+  JobSpec job = harness.JobFrom("model");
+  const DerivedJob whole = harness.Derived(job);
   CHECK(whole.artifacts.count("frozen") == 0);
   job.mutable_train()->add_freeze("embeddings");
   job.mutable_train()->add_freeze("layer 0");
-  const DerivedJob derived = workshop.Derived(job);
+  const DerivedJob derived = harness.Derived(job);
   for (const std::string& name : NamesOf(derived.plan)) {
     CHECK_FALSE(absl::StrContains(name, "embeddings"));
     CHECK_FALSE(absl::StrContains(name, "layer.0."));
@@ -75,17 +75,17 @@ TEST_CASE("Of a job that freezes parts of its model only the others are in the p
   CHECK_THAT(derived.plan.notes(1), Contains("trained: ") && Contains("of 41 tensors"));
 
   job.mutable_train()->set_freeze(1, "layers 1-2");
-  CHECK_THAT(std::string(workshop.Derive(job).status().message()),
+  CHECK_THAT(std::string(harness.Derive(job).status().message()),
              Contains("train.freeze[1]: 'layers 1-2': the model has layers 0-1"));
   job.mutable_train()->set_freeze(1, "layers");
-  CHECK(Elements(workshop.Derived(job).plan) == whole.plan.group_sizes(3));
+  CHECK(Elements(harness.Derived(job).plan) == whole.plan.group_sizes(3));
 }
 
 TEST_CASE("With frozen weights the biases are trained, and the head") {
-  const TuningWorkshop workshop;
-  JobSpec job = workshop.JobFrom("model");
+  const TuningHarness harness;
+  JobSpec job = harness.JobFrom("model");
   job.mutable_train()->add_freeze("weights");
-  const DerivedJob derived = workshop.Derived(job);
+  const DerivedJob derived = harness.Derived(job);
   int weights = 0;
   for (const std::string& name : NamesOf(derived.plan)) {
     const bool of_head = absl::StrContains(name, "pooler") || absl::StrContains(name, "classifier");
@@ -95,8 +95,8 @@ TEST_CASE("With frozen weights the biases are trained, and the head") {
   CHECK(weights == 2);
 }
 
-JobSpec LoraJob(const Workshop& workshop) {
-  JobSpec job = workshop.JobFrom("model");
+JobSpec LoraJob(const DeriveHarness& harness) {
+  JobSpec job = harness.JobFrom("model");
   job.mutable_lora()->set_rank(2);
   job.mutable_lora()->add_targets("query");
   job.mutable_lora()->add_targets("output.dense");
@@ -104,9 +104,9 @@ JobSpec LoraJob(const Workshop& workshop) {
 }
 
 TEST_CASE("Of a job with low-rank additions these and the head are in the plan") {
-  const TuningWorkshop workshop;
-  JobSpec job = LoraJob(workshop);
-  const DerivedJob derived = workshop.Derived(job);
+  const TuningHarness harness;
+  JobSpec job = LoraJob(harness);
+  const DerivedJob derived = harness.Derived(job);
   int additions = 0;
   for (const ParameterInfo& info : derived.plan.parameters()) {
     const bool added = absl::StrContains(info.name(), "lora_");
@@ -123,33 +123,33 @@ TEST_CASE("Of a job with low-rank additions these and the head are in the plan")
   const auto config = model::ParseModelConfig(derived.plan.model_config());
   REQUIRE(config.ok());
   const std::vector<float> theta(model::MakeParameters(*config).size);
-  CHECK(model::WriteAdapter(PosixEnv(), workshop.dir() / "adapter", *config, theta, "model").ok());
-  const auto adapter = PosixEnv()->ReadFile(workshop.dir() / "adapter/adapter_config.json");
+  CHECK(model::WriteAdapter(PosixEnv(), harness.dir() / "adapter", *config, theta, "model").ok());
+  const auto adapter = PosixEnv()->ReadFile(harness.dir() / "adapter/adapter_config.json");
   REQUIRE(adapter.ok());
   CHECK_THAT(*adapter, Contains("\"bert.pooler\"") && Contains("\"classifier\"") &&
                            Contains("\"bert.encoder.layer.1.attention.self.query\""));
   job.mutable_lora()->add_targets("keys");
-  CHECK_THAT(std::string(workshop.Derive(job).status().message()),
+  CHECK_THAT(std::string(harness.Derive(job).status().message()),
              Contains("no linear map 'keys'") && Contains("attention.self.key"));
 }
 
 TEST_CASE("Rates fall from the head down, and the head may have one of its own") {
-  const TuningWorkshop workshop;
-  JobSpec job = workshop.JobFrom("model");
+  const TuningHarness harness;
+  JobSpec job = harness.JobFrom("model");
   job.mutable_optimizer()->set_learning_rate(1e-3);
-  CHECK_FALSE(workshop.Derived(job).plan.parameters(0).has_rate_factor());
+  CHECK_FALSE(harness.Derived(job).plan.parameters(0).has_rate_factor());
   job.mutable_optimizer()->set_layer_decay(0.5);
   job.mutable_optimizer()->set_head_learning_rate(3e-3);
   std::map<std::string, double> factors;
-  const DerivedJob derived = workshop.Derived(job);
+  const DerivedJob derived = harness.Derived(job);
   for (const ParameterInfo& info : derived.plan.parameters()) factors[info.name()] = info.rate_factor();
   CHECK(factors.at("classifier.weight") == Approx(3));
   CHECK(factors.at("bert.encoder.layer.1.output.dense.weight") == 0.5);
   CHECK(factors.at("bert.encoder.layer.0.output.dense.weight") == 0.25);
   CHECK(factors.at("bert.embeddings.word_embeddings.weight") == 0.125);
   job.mutable_optimizer()->set_layer_decay(1e-5);
-  CHECK_THAT(std::string(workshop.Derive(job).status().message()),
-             Contains("optimizer.layer_decay: with 2 layers 1e-05 leaves"));
+  CHECK_THAT(std::string(harness.Derive(job).status().message()),
+             Contains("optimizer.layer_decay: 1e-05 with 2 layers leaves"));
 }
 
 TEST_CASE("Weights of labels have mean 1 over the training examples") {
@@ -175,12 +175,12 @@ TEST_CASE("Weights of labels have mean 1 over the training examples") {
 // The program of a derived job.
 class Run {
  public:
-  Run(Workshop* workshop, JobSpec spec) : derived(workshop->Derived(spec)) {
+  Run(DeriveHarness* harness, JobSpec spec) : derived(harness->Derived(spec)) {
     CompleteJob(&spec);
     std::map<std::string, std::string> files;
     for (const auto& [name, bytes] : derived.artifacts) {
-      workshop->Write(name, bytes);
-      files[name] = workshop->dir() / name;
+      harness->Write(name, bytes);
+      files[name] = harness->dir() / name;
     }
     auto device = kernels::CpuDevice::Create({});
     REQUIRE(device.ok());
@@ -213,27 +213,28 @@ class Run {
 };
 
 TEST_CASE("A program with frozen parts computes the gradient of the others as without") {
-  TuningWorkshop workshop;
-  JobSpec job = workshop.JobFrom("model");
+  TuningHarness harness;
+  JobSpec job = harness.JobFrom("model");
   job.mutable_model()->set_dropout(0);
-  Run whole(&workshop, job);
+  Run whole(&harness, job);
   const std::vector<float> theta = model::FloatsOf(whole.derived.artifacts.at("weights"));
   const std::vector<float> gradient = whole.Gradient(theta);
   job.mutable_train()->add_freeze("embeddings");
   job.mutable_train()->add_freeze("layers 0-0");
-  Run part(&workshop, job);
-  const auto trained = model::TrainedParameters::OfPlan(ParametersOf(whole.derived.plan), part.derived.plan);
-  REQUIRE(trained.ok());
-  CHECK(part.Gradient(trained->Trained(theta)) == trained->Trained(gradient));
+  Run part(&harness, job);
+  const auto trainable =
+      model::TrainableParameters::OfPlan(ParametersOf(whole.derived.plan), part.derived.plan);
+  REQUIRE(trainable.ok());
+  CHECK(part.Gradient(trainable->Trainable(theta)) == trainable->Trainable(gradient));
   CHECK(part.loss == whole.loss);
 }
 
 TEST_CASE("A program with low-rank additions starts as the model that they are for") {
-  TuningWorkshop workshop;
-  JobSpec plain = workshop.JobFrom("model"), job = LoraJob(workshop);
+  TuningHarness harness;
+  JobSpec plain = harness.JobFrom("model"), job = LoraJob(harness);
   plain.mutable_model()->set_dropout(0);
   job.mutable_model()->set_dropout(0);
-  Run whole(&workshop, plain), run(&workshop, job);
+  Run whole(&harness, plain), run(&harness, job);
   whole.Gradient(model::FloatsOf(whole.derived.artifacts.at("weights")));
   // A with any values, B 0.
   std::vector<float> theta = model::FloatsOf(run.derived.artifacts.at("weights"));
@@ -253,11 +254,11 @@ TEST_CASE("A program with low-rank additions starts as the model that they are f
 }
 
 TEST_CASE("The options of a loss reach the program") {
-  Workshop workshop;
-  JobSpec job = workshop.Job();
+  DeriveHarness harness;
+  JobSpec job = harness.Job();
   job.mutable_model()->set_dropout(0);
   const auto run = [&](const JobSpec& spec) {
-    Run program(&workshop, spec);
+    Run program(&harness, spec);
     std::vector<float> theta(Elements(program.derived.plan));
     kernels::FillNormal(DeriveKey(1, "test"), 0, 0, 0.5f, absl::MakeSpan(theta));
     program.Gradient(theta);

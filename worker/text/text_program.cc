@@ -14,7 +14,7 @@
 #include "model/model.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 #include "tasks/batches.h"
 #include "tasks/dataset.h"
 #include "tasks/encode.h"
@@ -44,10 +44,10 @@ model::AdversaryOptions AdversaryOf(const JobSpec& spec) {
 
 class TextProgram : public Program {
  public:
-  // `theta`: all of the model's parameters, of which only those that are not `trained` count; empty when all
-  // are.
+  // `theta`: all of the model's parameters, of which only those that are not `trainable` count; empty when
+  // all are.
   TextProgram(kernels::Device* device, const JobSpec& spec, const model::ModelConfig& config, Dataset dataset,
-              model::TrainedParameters trained, std::vector<float> theta, model::LossOptions loss)
+              model::TrainableParameters trainable, std::vector<float> theta, model::LossOptions loss)
       : spec_(spec),
         task_(tasks::TaskOf(spec)),
         labels_(config.labels),
@@ -56,7 +56,7 @@ class TextProgram : public Program {
         order_(&dataset_.part[0], spec.seed(), spec.train().slots(), spec.train().slot_batch()),
         micro_examples_((spec.train().slot_batch() + spec.train().micro_batches() - 1) /
                         spec.train().micro_batches()),
-        trained_(std::move(trained)),
+        trainable_(std::move(trainable)),
         theta_(std::move(theta)),
         gradient_(theta_.size()),
         loss_(std::move(loss)),
@@ -70,15 +70,15 @@ class TextProgram : public Program {
     model_ = model::MakeModel(
         device, config, limits, is_bf16 ? kernels::DType::kBf16 : kernels::DType::kF32,
         model::Purpose::kTraining,
-        {trained_.all_train() ? nullptr : &trained_, &loss_, passes_ > 1 ? &adversary_ : nullptr});
+        {trainable_.all_train() ? nullptr : &trainable_, &loss_, passes_ > 1 ? &adversary_ : nullptr});
   }
 
   absl::Status RunSlot(const SlotTask& task) override {
     const std::vector<uint64_t> examples = order_.Examples(task.round, task.slot);
     if (examples.empty()) return RunEmptySlot(task);
     model::MicroBatch step;
-    step.theta = trained_.all_train() ? task.theta : theta_.data();
-    step.gradient = trained_.all_train() ? task.gradient : gradient_.data();
+    step.theta = trainable_.all_train() ? task.theta : theta_.data();
+    step.gradient = trainable_.all_train() ? task.gradient : gradient_.data();
     step.dropout.key = DeriveKey(spec_.seed(), "dropout", {task.round.value(), task.slot.value()});
     const Masking* const masking = MaskingOf("masking", {task.round.value()});
     ContributionStats stats;
@@ -109,7 +109,7 @@ class TextProgram : public Program {
       const auto piece = absl::MakeConstSpan(examples).subspan(begin, micro_examples_);
       // The same tokens in each evaluation, so that versions can be compared.
       const model::Batch batch = buffer_.Gather(part, piece, MaskingOf("masking of evaluations", {}));
-      logits_.resize(tasks::LogitRows(task_.target_kind(), batch) * columns_);
+      logits_.resize(LogitRows(batch) * columns_);
       const kernels::LossSum loss = model_->Evaluate(theta, batch, absl::MakeSpan(logits_));
       tasks::CountBatch(task_, labels_, batch, buffer_.notes(), logits_, loss, &statistics);
     }
@@ -117,7 +117,7 @@ class TextProgram : public Program {
   }
 
  private:
-  int groups() const { return static_cast<int>(trained_.group_sizes().size()); }
+  int groups() const { return static_cast<int>(trainable_.group_sizes().size()); }
 
   // Forward and backward. The loss counts once for each pass, so that the gradient is of their mean. False
   // when it was aborted. `last`: of the slot.
@@ -136,25 +136,30 @@ class TextProgram : public Program {
     return true;
   }
 
-  // What the task calls θ are the trained parameters alone; the model needs all.
+  // What the task calls θ are the trainable parameters alone; the model needs all.
   bool Await(const SlotTask& task, int group) {
     if (!task.wait_group(group)) return false;
-    if (!trained_.all_train()) trained_.Join(group, task.theta, theta_.data());
+    if (!trainable_.all_train()) trainable_.Join(group, task.theta, theta_.data());
     return true;
   }
   void Finish(const SlotTask& task, int group) {
-    if (!trained_.all_train()) trained_.Extract(group, gradient_.data(), task.gradient);
+    if (!trainable_.all_train()) trainable_.Extract(group, gradient_.data(), task.gradient);
     task.group_final(group);
   }
   const float* Whole(const float* theta) {
-    if (trained_.all_train()) return theta;
-    for (int group = 0; group < groups(); ++group) trained_.Join(group, theta, theta_.data());
+    if (trainable_.all_train()) return theta;
+    for (int group = 0; group < groups(); ++group) trainable_.Join(group, theta, theta_.data());
     return theta_.data();
+  }
+
+  int64_t LogitRows(const model::Batch& batch) const {
+    const TargetKind kind = task_.target_kind();
+    return tasks::EvaluationNeedsLogits(kind) ? tasks::LogitRows(kind, batch) : 0;
   }
 
   // What is hidden for this purpose; null for a task that hides nothing. Valid until the next call.
   const Masking* MaskingOf(const char* purpose, std::initializer_list<uint64_t> indices) {
-    if (dataset_.vocab_size == 0) return nullptr;
+    if (!dataset_.hides_tokens()) return nullptr;
     masking_ = {spec_.masking().rate(), spec_.masking().whole_words(), dataset_.mask_token,
                 dataset_.vocab_size, DeriveKey(spec_.seed(), purpose, indices)};
     return &masking_;
@@ -168,7 +173,7 @@ class TextProgram : public Program {
 
   // Fewer examples than slots: this one has nothing to add.
   absl::Status RunEmptySlot(const SlotTask& task) {
-    std::fill(task.gradient, task.gradient + trained_.size(), 0.0f);
+    std::fill(task.gradient, task.gradient + trainable_.size(), 0.0f);
     task.set_stats(ContributionStats());
     for (int group = groups() - 1; group >= 0; --group) task.group_final(group);
     return absl::OkStatus();
@@ -181,7 +186,7 @@ class TextProgram : public Program {
   const Dataset dataset_;
   const tasks::BatchOrder order_;
   const uint64_t micro_examples_;
-  const model::TrainedParameters trained_;
+  const model::TrainableParameters trainable_;
   // All parameters and their gradient, where some are frozen; otherwise empty.
   std::vector<float> theta_, gradient_;
   const model::LossOptions loss_;
@@ -280,14 +285,15 @@ absl::StatusOr<std::unique_ptr<Program>> TextProgramBuilder::Build(
                                      static_cast<uint64_t>(config.type_vocab_size)};
   SHOAL_ASSIGN_OR_RETURN(tasks::Dataset dataset, tasks::ParseDataset(bytes, limits));
   SHOAL_RETURN_IF_ERROR(CheckFits(spec, plan, config, dataset));
-  SHOAL_ASSIGN_OR_RETURN(model::TrainedParameters trained,
-                         model::TrainedParameters::OfPlan(model::MakeParameters(config), plan));
+  SHOAL_ASSIGN_OR_RETURN(model::TrainableParameters trainable,
+                         model::TrainableParameters::OfPlan(model::MakeParameters(config), plan));
   std::vector<float> theta;
-  if (!trained.all_train()) {
+  if (!trainable.all_train()) {
     SHOAL_ASSIGN_OR_RETURN(const std::string frozen, ReadArtifact(&env, artifacts, kFrozenArtifact));
-    SHOAL_ASSIGN_OR_RETURN(theta, trained.Whole(std::vector<float>(trained.size()), model::FloatsOf(frozen)));
+    SHOAL_ASSIGN_OR_RETURN(theta,
+                           trainable.Whole(std::vector<float>(trainable.size()), model::FloatsOf(frozen)));
   }
-  return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset), std::move(trained),
+  return std::make_unique<TextProgram>(device_, spec, config, std::move(dataset), std::move(trainable),
                                        std::move(theta), LossOptionsOf(spec, plan));
 }
 

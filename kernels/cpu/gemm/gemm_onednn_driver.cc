@@ -14,8 +14,8 @@ namespace {
 constexpr int64_t kTileRows = 256;
 constexpr int64_t kTileColumns = 768;
 // The minimum for a call whose sums are as defined.
-constexpr int64_t kLeastRows = 16;
-constexpr int64_t kLeastColumns = 16;
+constexpr int64_t kMinRows = 16;
+constexpr int64_t kMinColumns = 16;
 
 MatmulShape ShapeOf(const GemmProblem& problem) {
   MatmulShape shape;
@@ -43,7 +43,7 @@ void MultiplyByBlocks(OnednnGemm& onednn, int thread, const GemmProblem& problem
 void OnednnGemmTile(GemmEngine& engine, int thread, const GemmProblem& problem, Range m, Range n) {
   GemmProblem part = PartOf(problem, m, n);
   part.bias = nullptr;
-  if (m.size() < kLeastRows || n.size() < kLeastColumns) {
+  if (m.size() < kMinRows || n.size() < kMinColumns) {
     OwnGemmOnThread(engine, thread, part);
   } else {
     MultiplyByBlocks(engine.onednn(), thread, part);

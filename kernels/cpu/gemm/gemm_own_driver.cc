@@ -17,7 +17,7 @@ constexpr int64_t kPackColumns = 128;
 // Enough items, each small enough, that threads finish at about the same time; each multiplies several panels
 // of A by B's block while that is in L2.
 constexpr int64_t kItems = 28;
-constexpr int64_t kLeastPanels = 2;
+constexpr int64_t kMinPanels = 2;
 constexpr int64_t kMaxPanels = 5;
 
 int64_t RoundUp(int64_t n, int64_t unit) { return CutCount(n, unit) * unit; }
@@ -102,7 +102,7 @@ void MultiplyTile(const GemmProblem& problem, const Pass& pass, Range m, Range n
 
 int64_t TileRows(const GemmProblem& problem, int64_t panel_rows, int64_t column_tiles) {
   const int64_t rows = RoundUp(CutCount(problem.m * column_tiles, kItems), panel_rows);
-  return std::clamp(rows, kLeastPanels * panel_rows, kMaxPanels * panel_rows);
+  return std::clamp(rows, kMinPanels * panel_rows, kMaxPanels * panel_rows);
 }
 
 void RunPass(GemmEngine& engine, const GemmProblem& problem, const Pass& pass, int64_t tile_columns,

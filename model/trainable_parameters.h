@@ -15,20 +15,20 @@
 
 namespace shoal::model {
 
-// Two flat orders: that of the whole model, which model.h calls θ, and that of the trained parameters alone,
-// in the same order and in the same groups, some of which may be empty. Immutable; any thread.
-class TrainedParameters {
+// Two flat orders: that of the whole model, which model.h calls θ, and that of the trainable parameters
+// alone, in the same order and in the same groups, some of which may be empty. Immutable; any thread.
+class TrainableParameters {
  public:
   // `trains`: for each of parameters.infos.
-  TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains);
+  TrainableParameters(const Parameters& parameters, const std::vector<bool>& trains);
 
   // From a plan's parameters, which are all or some of the model's, in their order. Errors: INVALID_ARGUMENT
   // for others, and for groups of other sizes.
-  static absl::StatusOr<TrainedParameters> OfPlan(const Parameters& parameters, const JobPlan& plan);
+  static absl::StatusOr<TrainableParameters> OfPlan(const Parameters& parameters, const JobPlan& plan);
 
-  // As a plan has them: with their offsets among the trained ones.
+  // As a plan has them: with their offsets among the trainable ones.
   const std::vector<ParameterInfo>& infos() const { return infos_; }
-  const std::vector<uint64_t>& group_sizes() const { return group_sizes_; }  // of trained elements
+  const std::vector<uint64_t>& group_sizes() const { return group_sizes_; }  // of trainable elements
   uint64_t size() const { return size_; }
   uint64_t frozen_size() const { return whole_size_ - size_; }
   bool all_train() const { return frozen_size() == 0; }
@@ -37,22 +37,22 @@ class TrainedParameters {
   // Whether any of these elements of the whole model trains.
   bool AnyTrains(uint64_t offset, uint64_t size) const;
 
-  // Copies a group's trained elements into the whole model, or from it.
-  void Join(int group, const float* trained, float* whole) const;
-  void Extract(int group, const float* whole, float* trained) const;
+  // Copies a group's trainable elements into the whole model, or from it.
+  void Join(int group, const float* trainable, float* whole) const;
+  void Extract(int group, const float* whole, float* trainable) const;
 
-  // The trained elements of a whole model, or the frozen ones.
-  std::vector<float> Trained(absl::Span<const float> whole) const;
+  // The trainable elements of a whole model, or the frozen ones.
+  std::vector<float> Trainable(absl::Span<const float> whole) const;
   std::vector<float> Frozen(absl::Span<const float> whole) const;
   // The whole model from both. Errors: INVALID_ARGUMENT that gives the sizes, where they are not these.
-  absl::StatusOr<std::vector<float>> Whole(absl::Span<const float> trained,
+  absl::StatusOr<std::vector<float>> Whole(absl::Span<const float> trainable,
                                            absl::Span<const float> frozen) const;
 
  private:
-  // Consecutive trained elements of one group.
+  // Consecutive trainable elements of one group.
   struct Range {
-    uint64_t whole = 0;    // where they begin in the whole model
-    uint64_t trained = 0;  // and among the trained ones
+    uint64_t whole = 0;      // where they begin in the whole model
+    uint64_t trainable = 0;  // and among the trainable ones
     uint64_t size = 0;
     int group = 0;
   };

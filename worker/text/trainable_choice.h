@@ -13,7 +13,7 @@ namespace shoal::worker {
 // For each of parameters.infos, whether it trains: all but those of train.freeze, or with low-rank additions
 // only these; and the head. Errors: INVALID_ARGUMENT, naming the field, for a layer that the model does not
 // have, and when none trains.
-absl::StatusOr<std::vector<bool>> ChooseTrained(const JobSpec& spec, const model::Parameters& parameters);
+absl::StatusOr<std::vector<bool>> ChooseTrainable(const JobSpec& spec, const model::Parameters& parameters);
 
 // Sets rate_factor of all infos: that of optimizer.layer_decay, or for the head that of
 // optimizer.head_learning_rate. Errors: INVALID_ARGUMENT when the embeddings would hardly learn.

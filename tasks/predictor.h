@@ -9,7 +9,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "common/storage/file.h"
 #include "kernels/device.h"
 #include "model/model.h"
@@ -21,12 +20,12 @@
 namespace shoal::tasks {
 
 // Not thread-safe.
-class Classifier {
+class Predictor {
  public:
-  // From a folder exported by Shoal. `device` must outlive the result. Errors: NOT_FOUND or INVALID_ARGUMENT,
-  // naming the file; UNIMPLEMENTED for a language model.
-  static absl::StatusOr<std::unique_ptr<Classifier>> Load(Env* env, const std::string& folder,
-                                                          kernels::Device* device);
+  // From a folder that ExportModel (tasks/export.h) wrote. `device` must outlive the result. Errors:
+  // NOT_FOUND or INVALID_ARGUMENT, naming the file; UNIMPLEMENTED for a language model.
+  static absl::StatusOr<std::unique_ptr<Predictor>> Load(Env* env, const std::string& folder,
+                                                         kernels::Device* device);
 
   const model::ModelConfig& config() const { return config_; }
 
@@ -52,7 +51,7 @@ class Classifier {
                                                 const DataSpec& data);
 
  private:
-  Classifier() = default;
+  Predictor() = default;
   std::vector<float> Logits(const model::Batch& batch, kernels::LossSum* loss);
   // Of all examples, one after another.
   std::vector<float> LogitsOf(const EncodedPart& part);
@@ -65,24 +64,5 @@ class Classifier {
   std::unique_ptr<model::Model> model_;
   BatchBuffer buffer_{TargetKind::kNone, 0};
 };
-
-// A job's model. `tokenizer`, `frozen`: the plan's artifacts, empty if it has none; `theta`: of a checkpoint.
-struct TrainedModel {
-  const JobPlan& plan;
-  absl::string_view tokenizer;
-  absl::string_view frozen;
-  absl::Span<const float> theta;
-  double threshold = 0;  // Task::ThresholdOf its validation; 0: none
-};
-
-// Writes a folder that `transformers` and Classifier can load; low-rank additions become part of the maps
-// that they are for. Errors: INVALID_ARGUMENT when there are more or fewer parameters than the plan's model
-// has; those of the Env.
-absl::Status ExportModel(Env* env, const std::string& folder, const TrainedModel& trained);
-
-// Writes the low-rank additions and the head alone, in PEFT's layout. `base`: what the model that they were
-// made for is called. Errors: as above; INVALID_ARGUMENT when the model has none.
-absl::Status ExportAdapter(Env* env, const std::string& folder, const TrainedModel& trained,
-                           const std::string& base);
 
 }  // namespace shoal::tasks

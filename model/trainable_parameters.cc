@@ -1,4 +1,4 @@
-#include "model/trained_parameters.h"
+#include "model/trainable_parameters.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,7 +10,7 @@
 
 namespace shoal::model {
 
-TrainedParameters::TrainedParameters(const Parameters& parameters, const std::vector<bool>& trains)
+TrainableParameters::TrainableParameters(const Parameters& parameters, const std::vector<bool>& trains)
     : whole_size_(parameters.size) {
   SHOAL_CHECK(trains.size() == parameters.infos.size());
   group_sizes_.resize(parameters.group_sizes.size());
@@ -33,8 +33,8 @@ TrainedParameters::TrainedParameters(const Parameters& parameters, const std::ve
   SHOAL_CHECK(!ranges_.empty());
 }
 
-absl::StatusOr<TrainedParameters> TrainedParameters::OfPlan(const Parameters& parameters,
-                                                            const JobPlan& plan) {
+absl::StatusOr<TrainableParameters> TrainableParameters::OfPlan(const Parameters& parameters,
+                                                                const JobPlan& plan) {
   std::vector<bool> trains(parameters.infos.size());
   int next = 0;
   for (size_t i = 0; i < trains.size() && next < plan.parameters_size(); ++i) {
@@ -46,17 +46,17 @@ absl::StatusOr<TrainedParameters> TrainedParameters::OfPlan(const Parameters& pa
         "the plan's parameters are not those of its model: it has no ",
         next < plan.parameters_size() ? plan.parameters(next).name() : std::string("parameters")));
   }
-  TrainedParameters trained(parameters, trains);
-  if (!std::equal(trained.group_sizes_.begin(), trained.group_sizes_.end(), plan.group_sizes().begin(),
+  TrainableParameters trainable(parameters, trains);
+  if (!std::equal(trainable.group_sizes_.begin(), trainable.group_sizes_.end(), plan.group_sizes().begin(),
                   plan.group_sizes().end())) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the plan's parameter groups are not those of its model: expected ",
-        absl::StrJoin(trained.group_sizes_, " "), ", got ", absl::StrJoin(plan.group_sizes(), " ")));
+        absl::StrJoin(trainable.group_sizes_, " "), ", got ", absl::StrJoin(plan.group_sizes(), " ")));
   }
-  return trained;
+  return trainable;
 }
 
-bool TrainedParameters::AnyTrains(uint64_t offset, uint64_t size) const {
+bool TrainableParameters::AnyTrains(uint64_t offset, uint64_t size) const {
   // The first range that ends after `offset`.
   const auto range = std::upper_bound(
       ranges_.begin(), ranges_.end(), offset,
@@ -64,28 +64,28 @@ bool TrainedParameters::AnyTrains(uint64_t offset, uint64_t size) const {
   return range != ranges_.end() && range->whole < offset + size;
 }
 
-void TrainedParameters::Join(int group, const float* trained, float* whole) const {
+void TrainableParameters::Join(int group, const float* trainable, float* whole) const {
   for (const Range& range : ranges_) {
-    if (range.group == group) std::copy_n(trained + range.trained, range.size, whole + range.whole);
+    if (range.group == group) std::copy_n(trainable + range.trainable, range.size, whole + range.whole);
   }
 }
 
-void TrainedParameters::Extract(int group, const float* whole, float* trained) const {
+void TrainableParameters::Extract(int group, const float* whole, float* trainable) const {
   for (const Range& range : ranges_) {
-    if (range.group == group) std::copy_n(whole + range.whole, range.size, trained + range.trained);
+    if (range.group == group) std::copy_n(whole + range.whole, range.size, trainable + range.trainable);
   }
 }
 
-std::vector<float> TrainedParameters::Trained(absl::Span<const float> whole) const {
+std::vector<float> TrainableParameters::Trainable(absl::Span<const float> whole) const {
   SHOAL_CHECK(whole.size() == whole_size_);
-  std::vector<float> trained(size_);
+  std::vector<float> trainable(size_);
   for (const Range& range : ranges_)
     std::copy_n(whole.begin() + range.whole, range.size,
-                trained.begin() + static_cast<int64_t>(range.trained));
-  return trained;
+                trainable.begin() + static_cast<int64_t>(range.trainable));
+  return trainable;
 }
 
-std::vector<float> TrainedParameters::Frozen(absl::Span<const float> whole) const {
+std::vector<float> TrainableParameters::Frozen(absl::Span<const float> whole) const {
   SHOAL_CHECK(whole.size() == whole_size_);
   std::vector<float> frozen;
   frozen.reserve(frozen_size());
@@ -98,10 +98,10 @@ std::vector<float> TrainedParameters::Frozen(absl::Span<const float> whole) cons
   return frozen;
 }
 
-absl::StatusOr<std::vector<float>> TrainedParameters::Whole(absl::Span<const float> trained,
-                                                            absl::Span<const float> frozen) const {
-  if (trained.size() != size_ || frozen.size() != frozen_size()) {
-    return absl::InvalidArgumentError(absl::StrCat("got ", trained.size(), " trained and ", frozen.size(),
+absl::StatusOr<std::vector<float>> TrainableParameters::Whole(absl::Span<const float> trainable,
+                                                              absl::Span<const float> frozen) const {
+  if (trainable.size() != size_ || frozen.size() != frozen_size()) {
+    return absl::InvalidArgumentError(absl::StrCat("got ", trainable.size(), " trainable and ", frozen.size(),
                                                    " frozen parameters, expected ", size_, " and ",
                                                    frozen_size()));
   }
@@ -112,7 +112,8 @@ absl::StatusOr<std::vector<float>> TrainedParameters::Whole(absl::Span<const flo
     const uint64_t gap = range.whole - theta.size();
     theta.insert(theta.end(), frozen.begin() + used, frozen.begin() + used + gap);
     used += gap;
-    theta.insert(theta.end(), trained.begin() + range.trained, trained.begin() + range.trained + range.size);
+    theta.insert(theta.end(), trainable.begin() + range.trainable,
+                 trainable.begin() + range.trainable + range.size);
   }
   theta.insert(theta.end(), frozen.begin() + used, frozen.end());
   return theta;

@@ -1,4 +1,4 @@
-#include "common/rpc/logging.h"
+#include "common/rpc/log_setup.h"
 
 #include <ctime>
 #include <memory>

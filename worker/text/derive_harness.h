@@ -16,7 +16,7 @@
 #include "common/storage/progress_env.h"
 #include "common/storage/test_dir.h"
 #include "kernels/init.h"
-#include "tasks/classifier.h"
+#include "tasks/export.h"
 #include "worker/text/derive.h"
 
 namespace shoal::worker {
@@ -62,9 +62,9 @@ class CountingEnv : public ProgressEnv {
 };
 
 // A folder with data, in which jobs are derived.
-class Workshop {
+class DeriveHarness {
  public:
-  Workshop() { Write("data.tsv", Sentences()); }
+  DeriveHarness() { Write("data.tsv", Sentences()); }
 
   void Write(const std::string& name, const std::string& bytes) {
     REQUIRE(PosixEnv()->WriteFileAtomic(dir_ / name, bytes).ok());

@@ -1,4 +1,4 @@
-#include "worker/text/trained_choice.h"
+#include "worker/text/trainable_choice.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -28,7 +28,7 @@ bool IsIn(const FrozenPart& part, const ParameterInfo& info, int group) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<bool>> ChooseTrained(const JobSpec& spec, const model::Parameters& parameters) {
+absl::StatusOr<std::vector<bool>> ChooseTrainable(const JobSpec& spec, const model::Parameters& parameters) {
   std::vector<bool> trains(parameters.infos.size(), true);
   const auto freeze = [&](const auto& is_frozen) {
     for (size_t i = 0; i < trains.size(); ++i) {
@@ -55,7 +55,7 @@ absl::StatusOr<std::vector<bool>> ChooseTrained(const JobSpec& spec, const model
 }
 
 absl::Status SetRateFactors(const JobSpec& spec, model::Parameters* parameters) {
-  constexpr double kLeast = 1e-9;
+  constexpr double kMinFactor = 1e-9;
   const OptimizerSpec& optimizer = spec.optimizer();
   if (!optimizer.has_layer_decay() && !optimizer.has_head_learning_rate()) return absl::OkStatus();
   // Of the embeddings, the layers, and what follows them.
@@ -63,10 +63,11 @@ absl::Status SetRateFactors(const JobSpec& spec, model::Parameters* parameters) 
   double factor = 1;
   for (size_t group = factors.size() - 1; optimizer.has_layer_decay() && group-- > 0;)
     factors[group] = factor *= optimizer.layer_decay();
-  if (factor < kLeast) {
-    return absl::InvalidArgumentError(absl::StrCat("optimizer.layer_decay: with ", parameters->layers(),
-                                                   " layers ", optimizer.layer_decay(),
-                                                   " leaves a learning rate of nothing for the embeddings"));
+  if (factor < kMinFactor) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("optimizer.layer_decay: ", optimizer.layer_decay(), " with ", parameters->layers(),
+                     " layers leaves the embeddings a learning rate of ", factor,
+                     " times optimizer.learning_rate; expected at least ", kMinFactor, " times"));
   }
   const double of_head =
       optimizer.has_head_learning_rate() ? optimizer.head_learning_rate() / optimizer.learning_rate() : 1;
