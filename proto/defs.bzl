@@ -2,6 +2,13 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_library")
 
+# Moves the include of descriptor.pb.h, which a .proto file with options has, from the header to the source: it
+# takes a fifth of the time of each source that includes the header, and only few read options.
+_MOVE_DESCRIPTOR = (
+    "move() { grep -q 'protobuf/descriptor.pb.h' $$1 || return 0; sed -i '/protobuf.descriptor.pb.h/d' $$1; " +
+    "sed -i '1i #include <google/protobuf/descriptor.pb.h>' $$2; }; move"
+)
+
 def shoal_proto_library(name, srcs, deps = [], services = False, visibility = None):
     """Messages (and with services = True gRPC stubs) of `srcs`, included as "<package>/<file>.pb.h".
 
@@ -22,11 +29,15 @@ def shoal_proto_library(name, srcs, deps = [], services = False, visibility = No
     command = "protoc -I. --cpp_out=$(GENDIR)"
     if services:
         command += " --grpc_out=$(GENDIR) --plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin"
+    command += " " + " ".join([native.package_name() + "/" + s for s in srcs])
+    for src in srcs:
+        base = "$(GENDIR)/%s/%s.pb" % (native.package_name(), src[:-len(".proto")])
+        command += " && %s %s.h %s.cc" % (_MOVE_DESCRIPTOR, base, base)
     native.genrule(
         name = name + "_gen",
         srcs = [name + "_srcs"],
         outs = outs,
-        cmd = command + " " + " ".join([native.package_name() + "/" + s for s in srcs]),
+        cmd = command,
     )
     cc_library(
         name = name,

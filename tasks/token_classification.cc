@@ -21,6 +21,7 @@ namespace {
 
 constexpr int32_t kAsked = 0;  // the class of a token whose label is to be predicted
 constexpr int32_t kNoLabel = -1;
+constexpr int32_t kContinued = -2;  // of a token that goes on with a word, if it is to have its label
 
 // The tokens of an example: those of the template around those of the words.
 struct WordTokens {
@@ -53,8 +54,9 @@ WordTokens TokensOf(const Example& example, const Encoding& encoding) {
 // Appends the words as examples of at most `max_tokens` tokens; a word that is longer than that is cut.
 class Appender {
  public:
-  Appender(const WordTokens& tokens, size_t max_tokens, EncodedPart* part)
-      : tokens_(tokens), room_(RoomIn(tokens, max_tokens)), part_(part) {}
+  // `continued`: the class of a word's tokens after the first.
+  Appender(const WordTokens& tokens, size_t max_tokens, int32_t continued, EncodedPart* part)
+      : tokens_(tokens), room_(RoomIn(tokens, max_tokens)), continued_(continued), part_(part) {}
 
   void Append() {
     bool cut = false;
@@ -70,7 +72,7 @@ class Appender {
       ids_.insert(ids_.end(), word.ids.begin(), word.ids.begin() + static_cast<int64_t>(size));
       part_->words.push_back(word.word);
       part_->classes.push_back(kAsked);
-      part_->classes.resize(part_->classes.size() + size - 1, kNoLabel);
+      part_->classes.resize(part_->classes.size() + size - 1, continued_);
     }
     End();
     part_->cut += cut ? 1 : 0;
@@ -94,6 +96,7 @@ class Appender {
 
   const WordTokens& tokens_;
   const size_t room_;  // for words
+  const int32_t continued_;
   EncodedPart* const part_;
   std::vector<uint32_t> ids_;
   size_t used_ = 0;
@@ -137,7 +140,9 @@ class TokenClassificationTask final : public Task {
 
   void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                     EncodedPart* part) const override {
-    Appender(TokensOf(example, encoder.EncodeWords(example.text, example.words)), max_tokens, part).Append();
+    Appender(TokensOf(example, encoder.EncodeWords(example.text, example.words)), max_tokens,
+             example.labels_every_token ? kContinued : kNoLabel, part)
+        .Append();
   }
 
   absl::Status AppendExample(const Example& example, const TextEncoder& encoder, size_t max_tokens,
@@ -147,11 +152,16 @@ class TokenClassificationTask final : public Task {
     AppendTokens(example, encoder, max_tokens, part);
     auto word = part->words.begin();
     for (size_t i = first_class; i < part->classes.size(); ++i) {
-      if (part->classes[i] != kAsked) continue;
-      const std::string& label = example.labels[*word++];
-      part->classes[i] = kNoLabel;
-      if (label.empty()) continue;
-      SHOAL_ASSIGN_OR_RETURN(part->classes[i], labels.Find(label));
+      int32_t& target = part->classes[i];
+      if (target == kContinued) {
+        target = part->classes[i - 1];
+      } else if (target == kAsked) {
+        const std::string& label = example.labels[*word++];
+        target = kNoLabel;  // of an ignored label
+        if (!label.empty()) {
+          SHOAL_ASSIGN_OR_RETURN(target, labels.Find(label));
+        }
+      }
     }
     return absl::OkStatus();
   }

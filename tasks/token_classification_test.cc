@@ -61,6 +61,16 @@ TEST_CASE("Each word's label is at its first token, and all else has none") {
   CHECK(LogitRows(TokenTask().target_kind(), batch) == 3);
 }
 
+TEST_CASE("All tokens of a word learn its label if they are to") {
+  ExampleSet set = SetOf({ExampleOf("an ox ab", {"O", "B-LOC", "I-LOC"})});
+  set.examples[0].labels[2] = "";  // ignored
+  set.examples[0].labels_every_token = true;
+  const auto part = EncodeExamples(set, *model::MakeByteTokenizer(), 10, TokenTask(), kLabels);
+  REQUIRE(part.ok());
+  CHECK(part->tokens == std::vector<int32_t>{'a', 'n', 'o', 'x', 'a', 'b', 256});
+  CHECK(part->classes == std::vector<int32_t>{4, 4, 0, 0, -1, -1, -1});
+}
+
 TEST_CASE("A text that is too long becomes several examples, cut between words, and loses none of them") {
   const ExampleSet set =
       SetOf({ExampleOf("abc de fgh i jklmnopq r", {"O", "B-LOC", "O", "B-PER", "I-PER", "O"})});

@@ -41,6 +41,7 @@ std::vector<DataFile> DataFilesOf(const JobSpec& job) {
   add(job.data().train_files(), "data.train_files");
   add(job.data().validation_files(), "data.validation_files");
   add(job.data().test_files(), "data.test_files");
+  add(job.data().replay().files(), "data.replay.files");
   return files;
 }
 

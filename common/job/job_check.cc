@@ -196,6 +196,10 @@ void CheckRates(const OptimizerSpec& optimizer, Problems* problems) {
 }
 
 void CheckLoss(const JobSpec& job, Problems* problems) {
+  problems->AddIf(job.data().has_labelled_tokens() && job.task() != TASK_TOKEN_CLASSIFICATION,
+                  "data.labelled_tokens", "has no effect with task ", Word(job.task()));
+  problems->AddIf(job.data().has_replay() && RuleOf(job.task()).unlabelled(), "data.replay",
+                  "has no effect with task ", Word(job.task()), ": list its files among the training files");
   problems->AddIf(job.data().ignored_labels_size() > 0 && !RuleOf(job.task()).chooses_label(),
                   "data.ignored_labels", "has no effect with task ", Word(job.task()), "; only with ",
                   TasksWith([](const TaskRule& other) { return other.chooses_label(); }));

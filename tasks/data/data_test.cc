@@ -366,6 +366,35 @@ TEST_CASE("Labels that are rarer than min_class_count are left out with their ex
   CHECK(parts->rare_examples == 1);
 }
 
+TEST_CASE("Of data to replay a fraction is added to the training examples, the same in any order") {
+  const TestDir dir;
+  std::string old = "label\ttext\n", reversed = "label\ttext\n";
+  for (int i = 0; i < 200; ++i) {
+    absl::StrAppend(&old, "a\told text ", i, "\n");
+    absl::StrAppend(&reversed, "a\told text ", 199 - i, "\n");
+  }
+  JobSpec spec = Spec({});
+  spec.mutable_data()->clear_split();
+  spec.mutable_data()->add_train_files(Write(dir, "new.tsv", "label\ttext\nb\tone\nc\ttwo\n"));
+  spec.mutable_data()->mutable_replay()->add_files(Write(dir, "old.tsv", old));
+  spec.mutable_data()->mutable_replay()->set_fraction(0.25);
+  const auto texts = [&] {
+    const auto parts = ReadParts(PosixEnv(), spec, TaskOf(spec));
+    REQUIRE(parts.ok());
+    const ExampleSet& training = (*parts)[Part::kTrain];
+    CHECK(training.examples[1].text == "two");
+    CHECK(training.files[training.examples.back().file] == spec.data().replay().files(0));
+    std::set<std::string> chosen;
+    for (size_t i = 2; i < training.examples.size(); ++i) chosen.insert(training.examples[i].text);
+    return chosen;
+  };
+  const std::set<std::string> chosen = texts();
+  CHECK(chosen.size() > 30);
+  CHECK(chosen.size() < 70);
+  spec.mutable_data()->mutable_replay()->set_files(0, Write(dir, "reversed.tsv", reversed));
+  CHECK(texts() == chosen);
+}
+
 TEST_CASE("Examples with an ignored label are left out, and words lose only the label") {
   const TestDir dir;
   JobSpec spec = Spec({Write(dir, "a.tsv", "label\ttext\na\tone\nunsure\ttwo\nb\tthree\n")});

@@ -22,6 +22,7 @@ struct Example {
   bool may_lack_answer = false;     // the data have questions without an answer
   std::string id;                   // what the data call the example; empty without such a name
   double target = 0;                // for a task whose labels are numbers
+  bool labels_every_token = false;  // of a word: data.labelled_tokens
   std::string group;                // the group column; empty without one
   uint32_t file = 0;                // index into ExampleSet.files
   uint64_t line = 0;                // the first of the record, from 1; 0: the format has no lines

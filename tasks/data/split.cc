@@ -18,10 +18,10 @@ namespace {
 
 constexpr Part kParts[] = {Part::kTrain, Part::kValidation, Part::kTest};
 
-// 53 bits of SHA-256(seed as decimal number, "/split/", key), in [0, 1).
-double UniformOf(absl::string_view key, uint64_t seed) {
+// 53 bits of SHA-256(seed as decimal number, "/", purpose, "/", key), in [0, 1).
+double UniformOf(absl::string_view key, uint64_t seed, absl::string_view purpose = "split") {
   Sha256 hash;
-  hash.Add(absl::StrCat(seed, "/split/"));
+  hash.Add(absl::StrCat(seed, "/", purpose, "/"));
   hash.Add(key);
   const Sha256Digest digest = hash.Digest();
   uint64_t bits = 0;
@@ -129,6 +129,20 @@ uint64_t RemoveRareLabels(const DataSpec& data, RareLabels what, absl::Span<Exam
   return removed;
 }
 
+// Adds the examples that data.replay chooses.
+absl::Status AddReplayed(Env* env, const JobSpec& job, const LabelReader& labels, ExampleSet* training) {
+  const ReplaySpec& replay = job.data().replay();
+  SHOAL_ASSIGN_OR_RETURN(ExampleSet old, ReadExamples(env, replay.files(), job.data(), labels));
+  const uint32_t first_file = static_cast<uint32_t>(training->files.size());
+  training->files.insert(training->files.end(), old.files.begin(), old.files.end());
+  for (Example& example : old.examples) {
+    if (UniformOf(KeyOf(example), job.seed(), "replay") >= replay.fraction()) continue;
+    example.file += first_file;
+    training->examples.push_back(std::move(example));
+  }
+  return absl::OkStatus();
+}
+
 bool IsAskedFor(const DataSpec& data, Part part) {
   const bool split = data.files_size() > 0;
   if (part == Part::kValidation)
@@ -185,6 +199,7 @@ absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const Labe
         RemoveRareLabels(job.data(), labels.rare_labels(), {&parts.part[0], &parts.part[1], &parts.part[2]});
   }
   for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parts[part].examples.size()));
+  if (job.data().has_replay()) SHOAL_RETURN_IF_ERROR(AddReplayed(env, job, labels, &parts[Part::kTrain]));
   return parts;
 }
 
