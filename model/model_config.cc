@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status.h"
@@ -124,6 +125,9 @@ absl::Status ReadFamily(const Family& family, const ParsedJson& json, HeadUse us
 constexpr char kTaskField[] = "shoal_task";
 constexpr char kLoraField[] = "shoal_lora";
 constexpr char kThresholdField[] = "shoal_threshold";
+constexpr char kAdaptersField[] = "shoal_adapters";
+// Behind the model type, so that `transformers` does not load the model without them.
+constexpr char kAdaptersSuffix[] = "-with-adapters";
 
 // As PEFT names them.
 Json LoraJson(const LoraConfig& lora) {
@@ -157,6 +161,25 @@ absl::StatusOr<LoraConfig> ReadLora(const ParsedJson& json) {
     lora.targets.push_back(target.get<std::string>());
   }
   return lora;
+}
+
+absl::StatusOr<AdapterConfig> ReadAdapters(const ParsedJson& json) {
+  const ParsedJson* const field = FindField(json, kAdaptersField);
+  const auto invalid = [](const char* what) {
+    return InvalidConfig(absl::StrCat("\"", kAdaptersField, "\": expected ", what));
+  };
+  if (field == nullptr || !field->is_object()) return invalid("an object");
+  AdapterConfig adapters;
+  const ParsedJson* const size = FindField(*field, "size");
+  if (size == nullptr || !size->is_number_integer() || size->get<int64_t>() < 1 ||
+      size->get<int64_t>() > kMaxSize)
+    return invalid("a \"size\" of at least 1");
+  adapters.size = size->get<int64_t>();
+  const ParsedJson* const placement = FindField(*field, "placement");
+  if (placement == nullptr || !placement->is_string()) return invalid("a \"placement\"");
+  if (!AdapterPlacement_Parse(placement->get<std::string>(), &adapters.placement))
+    return invalid("a known \"placement\"");
+  return adapters;
 }
 
 absl::StatusOr<double> ReadThreshold(const ParsedJson& json) {
@@ -225,7 +248,9 @@ void ApplySpec(const ModelSpec& spec, HeadType head, std::vector<std::string> la
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use) {
   const ParsedJson json = ParsedJson::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return InvalidConfig("config.json is not a JSON object");
-  SHOAL_ASSIGN_OR_RETURN(const std::string type, ReadString(json, "model_type", ""));
+  SHOAL_ASSIGN_OR_RETURN(std::string type, ReadString(json, "model_type", ""));
+  const bool has_adapters = absl::EndsWith(type, kAdaptersSuffix);
+  if (has_adapters) type.resize(type.size() - (sizeof(kAdaptersSuffix) - 1));
   const Family* const family = FindFamily(type);
   if (family == nullptr) {
     const auto append = [](std::string* out, const Family* known) { out->append(known->model_type); };
@@ -236,6 +261,9 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view text, HeadUse use
   SHOAL_RETURN_IF_ERROR(ReadFamily(*family, json, use, &config));
   SHOAL_ASSIGN_OR_RETURN(config.task, ReadString(json, kTaskField, ""));
   SHOAL_ASSIGN_OR_RETURN(config.lora, ReadLora(json));
+  if (has_adapters) {
+    SHOAL_ASSIGN_OR_RETURN(config.adapters, ReadAdapters(json));
+  }
   SHOAL_ASSIGN_OR_RETURN(config.threshold, ReadThreshold(json));
   SHOAL_RETURN_IF_ERROR(CheckModelConfig(config));
   return config;
@@ -254,7 +282,7 @@ std::string PrintModelConfig(const ModelConfig& config) {
   SHOAL_CHECK(family != nullptr);
   Json json;
   WriteArchitecture(*family, config, &json);
-  json["model_type"] = family->model_type;
+  json["model_type"] = absl::StrCat(family->model_type, config.adapters.size > 0 ? kAdaptersSuffix : "");
   ModelConfig file = config;
   file.max_position_embeddings += FirstPosition(*family, config);
   WriteFields(file, family->fields, &json);
@@ -263,6 +291,10 @@ std::string PrintModelConfig(const ModelConfig& config) {
   if (!config.task.empty()) json[kTaskField] = config.task;
   if (config.threshold > 0) json[kThresholdField] = config.threshold;
   if (config.lora.rank > 0) json[kLoraField] = LoraJson(config.lora);
+  if (config.adapters.size > 0) {
+    json[kAdaptersField] = {{"size", config.adapters.size},
+                            {"placement", AdapterPlacement_Name(config.adapters.placement)}};
+  }
   json["torch_dtype"] = "float32";
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -20,6 +20,12 @@ struct LoraConfig {
   std::vector<std::string> targets;  // maps, by the end of their names: "query", "output.dense"
 };
 
+// Bottleneck adapters in the layers (BottleneckSpec in model/recipe.h).
+struct AdapterConfig {
+  int64_t size = 0;  // 0: there are none
+  AdapterPlacement placement = ADAPTER_PLACEMENT_BOTH;
+};
+
 // A Transformer with learned positions, of one of the families in model/families.
 struct ModelConfig {
   ModelFamily family = MODEL_FAMILY_BERT;
@@ -49,6 +55,7 @@ struct ModelConfig {
   std::string task;      // the word of the job's task, where the head is that of another one too; or empty
   double threshold = 0;  // of the task's predictions (tasks/task.h); 0: none
   LoraConfig lora;
+  AdapterConfig adapters;
 
   // Whether a token sees only those before it; depends on the family.
   bool causal() const;

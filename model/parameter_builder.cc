@@ -62,6 +62,23 @@ LinearSpec ParameterBuilder::Linear(absl::string_view name, int64_t out, int64_t
   return linear;
 }
 
+LinearSpec ParameterBuilder::SublayerOut(SublayerKind kind, absl::string_view name, int64_t out, int64_t in,
+                                         const LinearOptions& options) {
+  LinearSpec linear = Linear(name, out, in, options);
+  const bool everywhere = adapters_.placement == ADAPTER_PLACEMENT_BOTH;
+  if (adapters_.size == 0 || !(everywhere || kind == SublayerKind::kFeedForward)) return linear;
+  const size_t first = out_->infos.size();
+  BottleneckSpec bottleneck;
+  bottleneck.down = Matrix(absl::StrCat(name, ".adapter.down.weight"), adapters_.size, out);
+  bottleneck.down_bias = Vector(absl::StrCat(name, ".adapter.down.bias"), adapters_.size, Initializer::ZEROS);
+  // So that the model starts as it is.
+  bottleneck.up = ZeroMatrix(absl::StrCat(name, ".adapter.up.weight"), out, adapters_.size);
+  bottleneck.up_bias = Vector(absl::StrCat(name, ".adapter.up.bias"), out, Initializer::ZEROS);
+  for (size_t i = first; i < out_->infos.size(); ++i) out_->infos[i].set_added(true);
+  linear.bottleneck = bottleneck;
+  return linear;
+}
+
 void ParameterBuilder::AddLowRank(absl::string_view name, int64_t out, int64_t in, int64_t first_row,
                                   LinearSpec* linear) {
   const std::string whole = absl::StrCat(prefix_, name);

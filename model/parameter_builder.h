@@ -22,9 +22,9 @@ class ParameterBuilder {
   };
 
   // Adds to `out`. Matrices start normally distributed, with standard deviation `stddev`. The linear maps
-  // that `lora` names get low-rank additions, if they are not the head's.
-  ParameterBuilder(double stddev, Parameters* out, LoraConfig lora = {})
-      : stddev_(stddev), out_(out), lora_(std::move(lora)) {}
+  // that `lora` names get low-rank additions, if they are not the head's, and those of SublayerOut adapters.
+  ParameterBuilder(double stddev, Parameters* out, LoraConfig lora = {}, AdapterConfig adapters = {})
+      : stddev_(stddev), out_(out), lora_(std::move(lora)), adapters_(adapters) {}
 
   // The prefix of all names that follow.
   void SetPrefix(std::string prefix);
@@ -38,6 +38,10 @@ class ParameterBuilder {
   // `name`.weight and `name`.bias, as for all below.
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in, const LinearOptions& options);
   LinearSpec Linear(absl::string_view name, int64_t out, int64_t in) { return Linear(name, out, in, {}); }
+  enum class SublayerKind { kAttention, kFeedForward };
+  // The last map of a sub-layer, with its adapter.
+  LinearSpec SublayerOut(SublayerKind kind, absl::string_view name, int64_t out, int64_t in,
+                         const LinearOptions& options = {});
   // Maps of the same input, [out,in] each, that are computed as one: their weights, then their biases.
   LinearSpec JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out, int64_t in);
   // Starts at 0; its name is just `name`.
@@ -64,6 +68,7 @@ class ParameterBuilder {
   const double stddev_;
   Parameters* const out_;
   LoraConfig lora_;
+  const AdapterConfig adapters_;
   std::string prefix_;
   uint64_t group_begin_ = 0;
 };

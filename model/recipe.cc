@@ -13,7 +13,7 @@ Recipe MakeRecipe(const ModelConfig& config) {
   Recipe recipe;
   recipe.parameters.root = family->root;
   recipe.stack.placement = family->norm;
-  ParameterBuilder builder(config.initializer_range, &recipe.parameters, config.lora);
+  ParameterBuilder builder(config.initializer_range, &recipe.parameters, config.lora, config.adapters);
   family->build(*family, config, &builder, &recipe);
   builder.BeginHead();
   builder.SetPrefix("");

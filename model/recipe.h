@@ -26,11 +26,20 @@ struct LowRankSpec {
   double dropout = 0;
 };
 
-// y = x W^T (+ bias), and its low-rank additions
+// A bottleneck adapter behind a linear map (Houlsby et al., 2019): h + up(gelu(down(h))).   S: its size
+struct BottleneckSpec {
+  MatrixParameter down;       // [S,out]
+  VectorParameter down_bias;  // [S]
+  MatrixParameter up;         // [out,S]
+  VectorParameter up_bias;    // [out]
+};
+
+// y = x W^T (+ bias), and its low-rank additions; then a bottleneck adapter, if there is one
 struct LinearSpec {
   MatrixParameter weight;                  // [out,in]
   std::optional<VectorParameter> bias;     // [out]
   std::vector<LowRankSpec> low_rank = {};  // of rows that don't overlap
+  std::optional<BottleneckSpec> bottleneck = {};
 };
 
 // Layer normalization of rows.

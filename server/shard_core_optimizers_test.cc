@@ -56,6 +56,7 @@ TEST_CASE("LAMB's step of a parameter in several blocks is as long as the parame
   JobSpec spec = SpecOf(OPTIMIZER_TYPE_LAMB);
   spec.mutable_optimizer()->set_weight_decay(0.1);
   spec.mutable_schedule()->set_type(SCHEDULE_TYPE_CONSTANT);
+  spec.mutable_schedule()->clear_end_factor();
   TestShards shards(2, spec, MatrixPlan());
   for (uint64_t round = 0; round < 3; ++round) {
     shards.PushAll(round, {{0, 4}});

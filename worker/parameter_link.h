@@ -9,6 +9,7 @@
 #include "common/base/types.h"
 #include "proto/parameter.pb.h"
 #include "proto/scheduler.pb.h"
+#include "worker/block_memory.h"
 #include "worker/unit_reducer.h"
 
 namespace shoal::worker {

@@ -174,6 +174,10 @@ void CheckFreeze(const JobSpec& job, Problems* problems) {
   const auto& freeze = job.train().freeze();
   problems->AddIf(!freeze.empty() && !job.model().has_from(), "train.freeze",
                   "needs 'model.from': parameters that start at random would never learn");
+  problems->AddIf(job.has_adapters() && !job.model().has_from(), "adapters", "needs 'model.from'");
+  problems->AddIf(job.has_adapters() && (job.has_lora() || !freeze.empty()), "adapters",
+                  "has no effect with ", job.has_lora() ? "'lora'" : "'train.freeze'",
+                  ": each says alone what is trained");
   problems->AddIf(!freeze.empty() && job.has_lora(), "train.freeze",
                   "has no effect with 'lora', which freezes all of the model's own parameters but the head");
   problems->AddIf(job.has_lora() && !job.model().has_from(), "lora",
@@ -328,8 +332,8 @@ void CheckTrain(const JobSpec& job, Problems* problems) {
                   "amx-bf16 needs train.precision bf16");
   problems->AddIf(job.optimizer().nesterov() && job.optimizer().momentum() == 0, "optimizer.nesterov",
                   "needs momentum above 0");
-  problems->AddIf(job.has_adversarial() && (job.has_lora() || !train.freeze().empty()), "adversarial",
-                  "has no effect with ", job.has_lora() ? "'lora'" : "'train.freeze'",
+  problems->AddIf(job.has_adversarial() && (job.has_lora() || job.has_adapters() || !train.freeze().empty()),
+                  "adversarial", "has no effect with 'lora', 'adapters' or 'train.freeze'",
                   ": it needs the gradients of the embeddings");
   problems->AddIf(job.optimizer().type() == OPTIMIZER_TYPE_LAMB && job.optimizer().clip_norm() > 0,
                   "optimizer.clip_norm",

@@ -14,6 +14,7 @@
 #include "common/job/job_rules.h"
 #include "common/job/job_scalar.h"
 #include "common/job/rule_defaults.h"
+#include "google/protobuf/descriptor.pb.h"
 
 namespace shoal {
 namespace {

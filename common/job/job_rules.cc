@@ -11,6 +11,7 @@
 #include "common/base/nearest_name.h"
 #include "common/base/utf8.h"
 #include "common/job/job_scalar.h"
+#include "google/protobuf/descriptor.pb.h"
 
 namespace shoal {
 

@@ -8,6 +8,7 @@
 #include "common/job/data_files.h"
 #include "common/job/job_rules.h"
 #include "common/job/rule_defaults.h"
+#include "google/protobuf/descriptor.pb.h"
 
 namespace shoal {
 namespace {

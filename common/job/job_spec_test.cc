@@ -391,7 +391,8 @@ TEST_CASE("A job that can't run is refused with the field and what was expected"
          SetLanguageModel(j);
          j->mutable_model()->set_family(MODEL_FAMILY_BERT);
        }},
-      {"model.family: expected bert, roberta, distilbert or encoder-ngrams with task text-classification",
+      {"model.family: expected bert, roberta, distilbert, electra or encoder-ngrams with task "
+       "text-classification",
        [](JobSpec* j) { j->mutable_model()->set_family(MODEL_FAMILY_GPT2); }},
       {"model.norm: expected pre with family gpt2, got post",
        [](JobSpec* j) {

@@ -22,8 +22,10 @@ TEST_CASE("The checksum is the payload's CRC continued over the header's little-
   header.set_wire(WIRE_FORMAT_F16);
   header.set_crc32c(99);  // ignored
   header.set_training_id(0x1112131415161718);
-  const std::vector<uint8_t> bytes = {8, 7, 6, 5, 4,  3,  2,  1,  2, 0, 0, 0, 0,  0,  0,  0,  3,  0,  0,  0,
-                                      0, 0, 0, 0, 13, 12, 11, 10, 2, 0, 0, 0, 24, 23, 22, 21, 20, 19, 18, 17};
+  header.set_with_average(true);
+  const std::vector<uint8_t> bytes = {8, 7, 6,  5,  4,  3,  2,  1,  2,  0,  0,  0,  0,  0, 0,
+                                      0, 3, 0,  0,  0,  0,  0,  0,  0,  13, 12, 11, 10, 2, 0,
+                                      0, 0, 24, 23, 22, 21, 20, 19, 18, 17, 1,  0,  0,  0};
   CHECK(BlockChecksum(header, kPayloadCrc32c) == ExtendCrc32c(kPayloadCrc32c, bytes));
   Norms norms;
   norms.set_shard(1);

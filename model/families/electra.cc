@@ -1,5 +1,5 @@
-// ELECTRA's discriminator (Clark et al., 2020), where its embeddings are as wide as its layers: BERT without a
-// pooler, whose head for sequences has a layer of its own.
+// ELECTRA's discriminator (Clark et al., 2020), where its embeddings are as wide as its layers: BERT without
+// a pooler, whose head for sequences has a layer of its own.
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "model/families/encoder.h"
@@ -46,8 +46,8 @@ absl::Status ReadRest(const ParsedJson& json, ModelConfig* config) {
     return InvalidConfig(absl::StrCat(kEmbeddingSize, " is not an integer"));
   const int64_t embedding_size = size == nullptr ? kMissingEmbeddingSize : size->get<int64_t>();
   if (embedding_size == config->hidden_size) return absl::OkStatus();
-  return InvalidConfig(absl::StrCat(kEmbeddingSize, " ", embedding_size, " is not supported: expected hidden_size, ",
-                                    config->hidden_size));
+  return InvalidConfig(absl::StrCat(kEmbeddingSize, " ", embedding_size,
+                                    " is not supported: expected hidden_size, ", config->hidden_size));
 }
 
 void WriteRest(const ModelConfig& config, Json* json) { (*json)[kEmbeddingSize] = config.hidden_size; }

@@ -46,6 +46,7 @@ class EncoderBuilder {
 
  private:
   using Branch = decltype(SublayerSpec::branch);
+  using SublayerKind = ParameterBuilder::SublayerKind;
 
   int64_t hidden() const { return config_.hidden_size; }
   MatrixParameter Table(const char* name, int64_t rows) {
@@ -67,7 +68,7 @@ class EncoderBuilder {
   AttentionSpec Attention(int64_t layer) {
     AttentionSpec attention;
     attention.qkv = builder_.JoinedLinear({layout_.query, layout_.key, layout_.value}, hidden(), hidden());
-    attention.out = builder_.Linear(layout_.attention_out, hidden(), hidden());
+    attention.out = builder_.SublayerOut(SublayerKind::kAttention, layout_.attention_out, hidden(), hidden());
     attention.heads = config_.num_attention_heads;
     attention.dropout = config_.attention_probs_dropout_prob;
     attention.mask_site = layer;
@@ -77,7 +78,8 @@ class EncoderBuilder {
   MlpSpec Mlp() {
     MlpSpec mlp;
     mlp.up = builder_.Linear(layout_.up, config_.intermediate_size, hidden());
-    mlp.out = builder_.Linear(layout_.down, hidden(), config_.intermediate_size);
+    mlp.out =
+        builder_.SublayerOut(SublayerKind::kFeedForward, layout_.down, hidden(), config_.intermediate_size);
     mlp.activation = ActivationOf(config_).op;
     return mlp;
   }

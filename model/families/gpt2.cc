@@ -54,7 +54,8 @@ void AddLayer(const ModelConfig& config, int64_t layer, ParameterBuilder* builde
   AttentionSpec attention;
   sublayer.norm = builder->Norm("ln_1", hidden, config.layer_norm_eps);
   attention.qkv = builder->Linear("attn.c_attn", 3 * hidden, hidden, plain);
-  attention.out = builder->Linear("attn.c_proj", hidden, hidden, residual);
+  attention.out = builder->SublayerOut(ParameterBuilder::SublayerKind::kAttention, "attn.c_proj", hidden,
+                                       hidden, residual);
   attention.heads = config.num_attention_heads;
   attention.causal = true;
   attention.dropout = config.attention_probs_dropout_prob;
@@ -65,7 +66,8 @@ void AddLayer(const ModelConfig& config, int64_t layer, ParameterBuilder* builde
   MlpSpec mlp;
   sublayer.norm = builder->Norm("ln_2", hidden, config.layer_norm_eps);
   mlp.up = builder->Linear("mlp.c_fc", inner, hidden, plain);
-  mlp.out = builder->Linear("mlp.c_proj", hidden, inner, residual);
+  mlp.out = builder->SublayerOut(ParameterBuilder::SublayerKind::kFeedForward, "mlp.c_proj", hidden, inner,
+                                 residual);
   mlp.activation = ActivationOf(config).op;
   sublayer.branch = mlp;
   sublayers->push_back(sublayer);

@@ -5,8 +5,8 @@
 namespace shoal::model {
 
 absl::Span<const Family* const> Families() {
-  static constexpr const Family* kFamilies[] = {&kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert, &kElectra,
-                                                &kGpt2, &kEncoderNgrams};
+  static constexpr const Family* kFamilies[] = {
+      &kBert, &kRobertaPreLayerNorm, &kRoberta, &kDistilBert, &kElectra, &kGpt2, &kEncoderNgrams};
   return kFamilies;
 }
 

@@ -5,7 +5,9 @@
 
 namespace shoal::model {
 
-Linear::Linear(const LinearSpec& spec) : spec_(spec) { SHOAL_CHECK(spec.low_rank.empty()); }
+Linear::Linear(const LinearSpec& spec) : Linear(LayerPlan(), spec) {
+  SHOAL_CHECK(spec.low_rank.empty() && !spec.bottleneck);
+}
 
 kernels::GemmArgs Linear::Product(const Pass& pass, const kernels::ConstTensor& x,
                                   const kernels::Tensor& y) const {
@@ -18,6 +20,7 @@ kernels::GemmArgs Linear::Product(const Pass& pass, const kernels::ConstTensor& 
 }
 
 void Linear::Forward(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const {
+  if (bottleneck_.present()) return ForwardProduct(pass, x, y);
   kernels::GemmArgs gemm = Product(pass, x, y);
   gemm.bias = bias(pass);
   kernels::Gemm(*pass.device, gemm);
@@ -25,14 +28,19 @@ void Linear::Forward(const Pass& pass, const kernels::ConstTensor& x, const kern
 }
 
 void Linear::ForwardProduct(const Pass& pass, const kernels::ConstTensor& x, const kernels::Tensor& y) const {
-  kernels::Gemm(*pass.device, Product(pass, x, y));
-  low_rank_.Forward(pass, x, y);
+  const kernels::Tensor product = bottleneck_.present() ? bottleneck_.Input(pass) : y;
+  kernels::GemmArgs gemm = Product(pass, x, product);
+  if (bottleneck_.present() && spec_.bias) gemm.bias = pass.Value(*spec_.bias);
+  kernels::Gemm(*pass.device, gemm);
+  low_rank_.Forward(pass, x, product);
+  if (bottleneck_.present()) bottleneck_.Forward(pass, y);
 }
 
 void Linear::BackwardWeight(const Pass& pass, const kernels::ConstTensor& x, const kernels::ConstTensor& d_y,
                             bool more) const {
   if (low_rank_.present()) low_rank_.BackwardWeights(pass, x, d_y);
   if (!pass.Trains(spec_.weight)) return;
+  SHOAL_CHECK(!bottleneck_.present());  // a map with an adapter is frozen
   kernels::GemmArgs gemm;
   gemm.a = d_y;
   gemm.b = x;
@@ -48,12 +56,13 @@ void Linear::BackwardBias(const Pass& pass, const kernels::ConstTensor& d_y) con
 
 void Linear::BackwardInput(const Pass& pass, const kernels::ConstTensor& d_y,
                            const kernels::Tensor& d_x) const {
+  const kernels::ConstTensor d_product = bottleneck_.present() ? bottleneck_.Backward(pass, d_y) : d_y;
   kernels::GemmArgs gemm;
-  gemm.a = d_y;
+  gemm.a = d_product;
   gemm.b = pass.Value(spec_.weight);
   gemm.c = d_x;
   kernels::Gemm(*pass.device, gemm);
-  low_rank_.BackwardInput(pass, d_y, d_x);
+  low_rank_.BackwardInput(pass, d_product, d_x);
 }
 
 }  // namespace shoal::model

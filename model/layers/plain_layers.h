@@ -75,6 +75,11 @@ class PlainLayers {
           y[r * out + part.first_row + o] += part.scale * added[r * part.b.rows + o];
       }
     }
+    if (!spec.bottleneck) return y;
+    Doubles down = Linear({spec.bottleneck->down, spec.bottleneck->down_bias}, y);
+    for (double& value : down) value = PlainActivation(kernels::Activation::kGelu, value);
+    const Doubles added = Linear({spec.bottleneck->up, spec.bottleneck->up_bias}, down);
+    for (size_t i = 0; i < y.size(); ++i) y[i] += added[i];
     return y;
   }
 

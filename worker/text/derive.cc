@@ -153,6 +153,14 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
   }
   config.task = tasks::TaskOf(head).type() == spec.task() ? "" : WordOf(spec.task());
   if (spec.has_lora()) config.lora = model::LoraOf(spec.lora());
+  if (spec.has_adapters()) {
+    const auto size = static_cast<int64_t>(spec.adapters().size());
+    if (config.adapters.size > 0 && config.adapters.size != size) {
+      return absl::InvalidArgumentError(absl::StrCat("adapters.size: expected ", config.adapters.size,
+                                                     ", the size of those in model.from, got ", size));
+    }
+    config.adapters = {size, spec.adapters().placement()};
+  }
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   SHOAL_RETURN_IF_ERROR(model::CheckLoraTargets(config));
   return config;

@@ -11,6 +11,7 @@
 #include "common/job/job_spec.h"
 #include "common/storage/file.h"
 #include "kernels/cpu/cpu_device.h"
+#include "kernels/test_numbers.h"
 #include "model/lora.h"
 #include "model/model_config.h"
 #include "model/parameters.h"
@@ -251,6 +252,66 @@ TEST_CASE("A program with low-rank additions starts as the model that they are f
       squares += std::pow(gradient[info.offset() + i], 2);
     CHECK((squares > 0) == absl::StrContains(info.name(), "lora_B"));  // as B is 0, A has none yet
   }
+}
+
+TEST_CASE("A job with adapters trains them and the head, and starts as the model that they are for") {
+  TuningHarness harness;
+  JobSpec plain = harness.JobFrom("model"), job = plain;
+  plain.mutable_model()->set_dropout(0);
+  job.mutable_model()->set_dropout(0);
+  job.mutable_adapters()->set_size(4);
+  for (AdapterPlacement placement : {ADAPTER_PLACEMENT_BOTH, ADAPTER_PLACEMENT_FEED_FORWARD}) {
+    job.mutable_adapters()->set_placement(placement);
+    Run whole(&harness, plain), run(&harness, job);
+    int adapters = 0;
+    for (const ParameterInfo& info : run.derived.plan.parameters()) {
+      adapters += absl::StrContains(info.name(), ".adapter.down.weight") ? 1 : 0;
+      CHECK((absl::StrContains(info.name(), ".adapter.") || absl::StrContains(info.name(), "classifier") ||
+             absl::StrContains(info.name(), "pooler")));
+    }
+    CHECK(adapters == (placement == ADAPTER_PLACEMENT_BOTH ? 4 : 2));
+    std::vector<float> theta = model::FloatsOf(run.derived.artifacts.at("weights"));
+    for (const ParameterInfo& info : run.derived.plan.parameters()) {
+      if (!absl::StrContains(info.name(), "adapter.down.weight")) continue;
+      std::fill_n(theta.begin() + static_cast<int64_t>(info.offset()), info.shape(0) * info.shape(1), 0.5f);
+    }
+    whole.Gradient(model::FloatsOf(whole.derived.artifacts.at("weights")));
+    run.Gradient(theta);
+    CHECK(run.loss == Approx(whole.loss).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("Adversarial training computes the examples also where their loss is higher") {
+  TuningHarness harness;
+  JobSpec plain = harness.JobFrom("model");
+  plain.mutable_model()->set_dropout(0);
+  JobSpec fgm = plain, freelb = plain, none = plain;
+  fgm.mutable_adversarial()->set_epsilon(0.5);
+  none.mutable_adversarial()->set_epsilon(1e-9);
+  freelb.mutable_adversarial()->set_type(ADVERSARIAL_TYPE_FREELB);
+  freelb.mutable_adversarial()->set_epsilon(0.5);
+  freelb.mutable_adversarial()->set_steps(4);
+  freelb.mutable_adversarial()->set_step_size(0.2);
+  const auto run = [&](const JobSpec& spec) {
+    Run program(&harness, spec);
+    const std::vector<float> theta = model::FloatsOf(program.derived.artifacts.at("weights"));
+    std::vector<float> gradient = program.Gradient(theta);
+    return std::pair(program.loss, gradient);
+  };
+  const auto [loss, gradient] = run(plain);
+  const auto [fgm_loss, fgm_gradient] = run(fgm);
+  const auto [none_loss, none_gradient] = run(none);
+  CHECK(fgm_loss > 2 * loss * 1.001);
+  CHECK(none_loss == Approx(2 * loss));
+  std::vector<double> twice;
+  for (float value : gradient) twice.push_back(2.0 * value);
+  CHECK(kernels::WorstError(none_gradient, twice) < 1e-4);
+  CHECK(kernels::WorstError(fgm_gradient, twice) > 1e-3);
+  const auto [freelb_loss, freelb_gradient] = run(freelb);
+  CHECK(freelb_loss > 4 * loss);
+  CHECK(run(freelb).second == freelb_gradient);
+  freelb.mutable_train()->set_micro_batches(4);  // the same perturbations
+  CHECK(run(freelb).first == Approx(freelb_loss));
 }
 
 TEST_CASE("The options of a loss reach the program") {

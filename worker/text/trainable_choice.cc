@@ -47,7 +47,8 @@ absl::StatusOr<std::vector<bool>> ChooseTrainable(const JobSpec& spec, const mod
     }
     freeze([&](const ParameterInfo& info, int group) { return IsIn(part, info, group); });
   }
-  if (spec.has_lora()) freeze([](const ParameterInfo& info, int) { return !info.added(); });
+  if (spec.has_lora() || spec.has_adapters())
+    freeze([](const ParameterInfo& info, int) { return !info.added(); });
   if (std::find(trains.begin(), trains.end(), true) == trains.end())
     return absl::InvalidArgumentError(
         "train.freeze: nothing is left to train: the model's head has no parameters");
