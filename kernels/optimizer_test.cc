@@ -235,6 +235,29 @@ TEST_CASE("Adafactor's parameters after some steps are those of the published ru
   }
 }
 
+// Five steps by transformers 5.24's Adafactor(lr=0.01, scale_parameter=False, relative_step=False,
+// warmup_init=False, weight_decay=0.1), in float64, of linspace(-1, 1, 12) as 3 rows with gradients sin(i +
+// t).
+TEST_CASE("Adafactor's parameters are those of transformers") {
+  const std::vector<double> expected = {-0.9963901215995145,  -0.8020842103746154,  -0.6170230982129009,
+                                        -0.44860859790364493, -0.28439609159099466, -0.10793314151490263,
+                                        0.08392664556458436,  0.2825954741265542,   0.4701510281089718,
+                                        0.6449900688773192,   0.8081244205371667,   0.9773845199104797};
+  std::vector<float> parameters, gradient(12), out(12), moment(SecondMomentSize(Adafactor(), {4, 0}, 12));
+  for (int i = 0; i < 12; ++i) parameters.push_back(static_cast<float>(-1 + 2.0 * i / 11));
+  for (int t = 1; t <= 5; ++t) {
+    for (int i = 0; i < 12; ++i) gradient[i] = static_cast<float>(std::sin(i + t));
+    OptimizerStep step;
+    step.step = t;
+    step.learning_rate = 0.01;
+    step.place = {4, 0};
+    UpdateParameters(Adafactor(), step,
+                     {parameters, gradient, {}, absl::MakeSpan(moment), absl::MakeSpan(out)});
+    parameters = out;
+  }
+  CHECK(WorstError(parameters, expected) < 1e-6);
+}
+
 TEST_CASE("Adafactor keeps a matrix's second moment as that of its rows and columns") {
   const OptimizerConfig config = Adafactor();
   CHECK_FALSE(KeepsFirstMoment(config));

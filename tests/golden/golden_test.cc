@@ -34,11 +34,11 @@ constexpr double kFloat32Noise = 1e-6;
 
 // The dumps in the tree, listed so that a missing one is noticed.
 constexpr const char* kDumpsInTree[] = {
-    "bert_sequence",       "bert_regression",  "bert_multilabel",
-    "bert_token",          "roberta_sequence", "roberta_prelayernorm_sequence",
-    "distilbert_sequence", "gpt2_causal",      "bert_mlm",
-    "distilbert_mlm",      "bert_qa",          "distilbert_qa",
-    "bert_token_lora",     "gpt2_causal_lora"};
+    "bert_sequence",    "bert_regression",     "bert_multilabel",
+    "bert_token",       "roberta_sequence",    "roberta_prelayernorm_sequence",
+    "electra_sequence", "distilbert_sequence", "gpt2_causal",
+    "bert_mlm",         "distilbert_mlm",      "bert_qa",
+    "distilbert_qa",    "bert_token_lora",     "gpt2_causal_lora"};
 constexpr char kTree[] = "tests/golden/dumps";
 
 // Empty when the variable is not set.
