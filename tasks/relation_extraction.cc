@@ -22,15 +22,9 @@ class RelationExtractionTask final : public SingleLabelTask {
 
   absl::Status ReadLabels(std::vector<std::string> labels, Example* example) const override {
     SHOAL_RETURN_IF_ERROR(CheckExample(*example));
-    example->text = WithPlainMarkers(example->text);  // so that a vocabulary made from it has them
     return SingleLabelTask::ReadLabels(std::move(labels), example);
   }
-  void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
-                    EncodedPart* part) const override {
-    Example plain = example;
-    plain.text = WithPlainMarkers(example.text);
-    SingleLabelTask::AppendTokens(plain, encoder, max_tokens, part);
-  }
+  void RewriteText(std::string* text) const override { *text = WithPlainMarkers(*text); }
   absl::Status CheckExample(const Example& example) const override { return CheckMarkers(example.text); }
 
   absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,

@@ -16,10 +16,12 @@ Example Task::ExampleOf(std::string text, const TextEncoder&) const {
 
 void Task::AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                         EncodedPart* part) const {
+  std::string text = example.text;
+  RewriteText(&text);
   const auto encode = [&](size_t most) {
-    if (example.pair) return encoder.EncodePair(example.text, *example.pair, most);
+    if (example.pair) return encoder.EncodePair(text, *example.pair, most);
     Encoding encoding;
-    encoding.ids = encoder.Encode(example.text, most);
+    encoding.ids = encoder.Encode(text, most);
     return encoding;
   };
   const Encoding encoding = encode(max_tokens);

@@ -121,6 +121,8 @@ class Task : public LabelReader {
   // that are not negative; with kSpan, which may be in a span. A task may add notes for itself.
   virtual void AppendTokens(const Example& example, const TextEncoder& encoder, size_t max_tokens,
                             EncodedPart* part) const;
+  // Makes of a text what tokens, and a vocabulary, are made from; of one that it has made, the same.
+  virtual void RewriteText(std::string* /*text*/) const {}
   // Appends the tokens of an example, and the targets: here AppendTargets of each of AppendTokens' examples.
   // Errors: INVALID_ARGUMENT, without file and line, for a label that is not one of `labels`; `part` may then
   // hold some of the example.

@@ -37,7 +37,7 @@ TEST_CASE("Sentences and their relations are read, whatever ends the lines") {
     INFO(set.status());
     REQUIRE(set.ok());
     REQUIRE(set->examples.size() == 2);
-    CHECK(set->examples[0].text == "An $ ear $ of an # \"ox\" #.");
+    CHECK(set->examples[0].text == "An <e1>ear</e1> of an <e2>\"ox\"</e2>.");
     CHECK(set->examples[0].labels == std::vector<std::string>{"Whole(e2,e1)"});
     CHECK(set->examples[0].id == "1");
     CHECK_THAT(set->Origin(set->examples[1]), Contains("train.txt:7"));

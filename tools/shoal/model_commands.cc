@@ -23,6 +23,7 @@
 #include "kernels/cpu/cpu_device.h"
 #include "model/tokenizer/characters.h"
 #include "tasks/data/format.h"
+#include "tasks/data/reader.h"
 #include "tasks/predictor.h"
 #include "tools/shoal/commands.h"
 #include "tools/shoal/report.h"
@@ -44,6 +45,7 @@ struct ModelFlags {
   std::string format;
   std::string label_separator;
   std::vector<std::string> ignored_labels;
+  std::string predictions;  // a file
   // predict
   std::vector<std::string> texts;
   bool pairs = false;
@@ -128,6 +130,8 @@ absl::Status CheckTakesPairs(TaskType task, const char* flag) {
       absl::StrCat(flag, ": a model for ", WordOf(task), " takes no pairs of texts"));
 }
 
+absl::Status WritePredictions(const ModelFlags& flags, const DataSpec& data, tasks::Predictor* predictor);
+
 absl::Status Evaluate(const ModelFlags& flags) {
   SHOAL_ASSIGN_OR_RETURN(const Loaded loaded, Load(flags.model));
   const TaskType task = loaded.predictor->task().type();
@@ -147,7 +151,7 @@ absl::Status Evaluate(const ModelFlags& flags) {
   } else {
     PrintEvaluation(task, labels, statistics, stdout);
   }
-  return absl::OkStatus();
+  return flags.predictions.empty() ? absl::OkStatus() : WritePredictions(flags, data, loaded.predictor.get());
 }
 
 // Where the characters of valid UTF-8 begin, and at last its end.
@@ -158,14 +162,12 @@ std::vector<size_t> CharactersOf(const std::string& text) {
   return begins;
 }
 
-void PrintSpans(const ModelFlags& flags, const tasks::Predictor::OfText& of) {
+// The spans to show, and of those of one group not more than the flags say.
+Json SpansOf(const ModelFlags& flags, const tasks::Predictor::OfText& of) {
   const std::vector<tasks::LabelledSpan>& spans = of.prediction.spans;
   const std::string& text = of.prediction.in_pair ? *of.pair : of.text;
   const std::vector<size_t> at = CharactersOf(text);
-  Json json = {{"text", of.text}};
-  if (of.pair) json["pair"] = *of.pair;
-  if (of.cut) json["cut"] = true;
-  json["spans"] = Json::array();
+  Json shown = Json::array();
   const bool alternatives = of.prediction.alternatives > 0;
   const size_t most = flags.top > 0 ? flags.top : of.prediction.alternatives;
   size_t of_group = 0;  // spans of the same group before this one
@@ -174,44 +176,60 @@ void PrintSpans(const ModelFlags& flags, const tasks::Predictor::OfText& of) {
     of_group = i > 0 && span.group == spans[i - 1].group ? of_group + 1 : 0;
     if (alternatives && of_group >= most) continue;
     const size_t begin = at[span.place.begin];
-    const std::string part = text.substr(begin, at[span.place.end] - begin);
-    json["spans"].push_back({{"label", span.label},
-                             {"begin", span.place.begin},
-                             {"end", span.place.end},
-                             {"text", part},
-                             {"value", span.score}});
-    if (!flags.json) {
-      absl::FPrintF(stdout, "%s %.3f [%d,%d) %s\n", span.label, span.score, span.place.begin, span.place.end,
-                    part);
-    }
+    shown.push_back({{"label", span.label},
+                     {"begin", span.place.begin},
+                     {"end", span.place.end},
+                     {"text", text.substr(begin, at[span.place.end] - begin)},
+                     {"value", span.score}});
   }
-  if (flags.json) {
-    absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
-  } else {
-    absl::FPrintF(stdout, " %s%s%s\n", of.text, of.pair ? "  |  " : "", of.pair.value_or(""));
-  }
+  return shown;
 }
 
-void PrintLabels(const ModelFlags& flags, const std::vector<std::string>& labels, const std::string& text,
-                 const std::optional<std::string>& pair, const tasks::Predictor::OfText& of) {
+// The labels to show.
+Json LabelsOf(const ModelFlags& flags, const std::vector<std::string>& labels,
+              const tasks::Predictor::OfText& of) {
   const std::vector<float>& values = of.prediction.values;
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] > values[b]; });
   order.resize(std::min(order.size(), flags.top > 0 ? flags.top : of.prediction.chosen));
-  if (flags.json) {
-    Json json = {{"text", text}};
-    if (pair) json["pair"] = *pair;
-    if (of.cut) json["cut"] = true;
-    json["predictions"] = Json::array();
-    for (size_t i : order) json["predictions"].push_back({{"label", labels[i]}, {"value", values[i]}});
-    // Replaces what is not UTF-8 instead of failing.
-    absl::FPrintF(stdout, "%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
-    return;
+  Json shown = Json::array();
+  for (size_t i : order) shown.push_back({{"label", labels[i]}, {"value", values[i]}});
+  return shown;
+}
+
+Json PredictionJson(const ModelFlags& flags, const tasks::Predictor& predictor,
+                    const tasks::Predictor::OfText& of) {
+  Json json = {{"text", of.text}};
+  if (of.pair) json["pair"] = *of.pair;
+  if (of.cut) json["cut"] = true;
+  if (of.prediction.values.empty()) {
+    json["spans"] = SpansOf(flags, of);
+  } else {
+    json["predictions"] = LabelsOf(flags, predictor.config().labels, of);
   }
-  if (order.empty()) absl::FPrintF(stdout, "(no label)  ");
-  for (size_t i : order) absl::FPrintF(stdout, "%s %.3f  ", labels[i], values[i]);
-  absl::FPrintF(stdout, " %s%s%s\n", text, pair ? "  |  " : "", pair.value_or(""));
+  return json;
+}
+
+// A line; what is not UTF-8 is replaced instead of failing.
+std::string LineOf(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void PrintPrediction(const Json& json) {
+  if (json.contains("spans")) {
+    for (const Json& span : json["spans"]) {
+      absl::FPrintF(stdout, "%s %.3f [%d,%d) %s\n", span["label"].get<std::string>(),
+                    span["value"].get<double>(), span["begin"].get<int>(), span["end"].get<int>(),
+                    span["text"].get<std::string>());
+    }
+  } else {
+    if (json["predictions"].empty()) absl::FPrintF(stdout, "(no label)  ");
+    for (const Json& label : json["predictions"])
+      absl::FPrintF(stdout, "%s %.3f  ", label["label"].get<std::string>(), label["value"].get<double>());
+  }
+  const std::string pair = json.contains("pair") ? "  |  " + json["pair"].get<std::string>() : "";
+  absl::FPrintF(stdout, " %s%s\n", json["text"].get<std::string>(), pair);
 }
 
 absl::Status PredictOne(const ModelFlags& flags, tasks::Predictor* predictor, const std::string& text,
@@ -223,16 +241,32 @@ absl::Status PredictOne(const ModelFlags& flags, tasks::Predictor* predictor, co
                   predictor->max_length(), of_question ? " (of a question half of them)" : "",
                   ToQuoted(text));
   }
-  if (!of.prediction.values.empty()) {
-    PrintLabels(flags, predictor->config().labels, text, pair, of);
-    return absl::OkStatus();
-  }
-  if (flags.top > 0 && of.prediction.alternatives == 0) {
+  if (flags.top > 0 && of.prediction.values.empty() && of.prediction.alternatives == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("--top: ", flags.model, " labels parts of a text, and all that it finds are shown"));
   }
-  PrintSpans(flags, of);
+  const Json json = PredictionJson(flags, *predictor, of);
+  if (flags.json) {
+    absl::FPrintF(stdout, "%s", LineOf(json));
+  } else {
+    PrintPrediction(json);
+  }
   return absl::OkStatus();
+}
+
+// A line of JSON for each example, with what the data say of it.
+absl::Status WritePredictions(const ModelFlags& flags, const DataSpec& data, tasks::Predictor* predictor) {
+  SHOAL_ASSIGN_OR_RETURN(const tasks::ExampleSet set,
+                         tasks::ReadExamples(PosixEnv(), data.files(), data, predictor->task()));
+  std::string lines;
+  for (const tasks::Example& example : set.examples) {
+    const auto of = predictor->Predict(example.text, example.pair);
+    if (!of.ok()) return Annotate(of.status(), set.Origin(example));
+    Json json = {{"id", example.id}, {"labels", example.labels}};
+    json.update(PredictionJson(flags, *predictor, *of));
+    lines += LineOf(json);
+  }
+  return PosixEnv()->WriteFileAtomic(flags.predictions, lines);
 }
 
 // A line of standard input: the two texts with a tab between them.
@@ -307,6 +341,12 @@ void AddModelCommands(CLI::App* app, CommandResult* result) {
                         "Separates several labels of one example (default: that of the task)");
     command->add_option("--ignored-labels", flags->ignored_labels,
                         "Labels whose examples, or words, don't count (default: none)");
+    command
+        ->add_option("--predictions", flags->predictions,
+                     "Write a JSON line with the predictions for each example to this file")
+        ->type_name("FILE");
+    AddNumberOption(command, "--top", &flags->top, 1, 1'000'000,
+                    "How many labels or answers of an example to write (default: as of predict)");
     command->add_flag("--json", flags->json, "Print JSON");
     command->footer("Example:\n  shoal eval out/mine/model --data dev.tsv --text text --label section");
     command->callback([flags, result] { result->Set(Evaluate(*flags)); });

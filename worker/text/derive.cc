@@ -240,8 +240,10 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   const tasks::Task& task = tasks::TaskOf(spec);
   SHOAL_RETURN_IF_ERROR(AddDigests(env, spec, &plan));
   SHOAL_ASSIGN_OR_RETURN(tasks::SplitExamples parts, tasks::ReadParts(env, spec, task));
-  for (tasks::Example& example : parts[Part::kTrain].examples)
+  for (tasks::Example& example : parts[Part::kTrain].examples) {
     example.labels_every_token = spec.data().labelled_tokens() == LABELLED_TOKENS_ALL;
+    task.RewriteText(&example.text);
+  }
   SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> labels,
                          task.LabelsOf(spec.data(), parts[Part::kTrain]));
   SHOAL_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
