@@ -8,7 +8,7 @@ namespace shoal {
 inline constexpr char kTokenizerArtifact[] = "tokenizer";  // the vocabulary (model/tokenizer)
 inline constexpr char kDatasetArtifact[] = "dataset";      // the examples as numbers (tasks/dataset.h)
 inline constexpr char kWeightsArtifact[] = "weights";      // of `model.from`: θ as float32
-inline constexpr char kFrozenArtifact[] = "frozen";        // likewise: the parameters that the job does not train
+inline constexpr char kFrozenArtifact[] = "frozen";        // likewise: what the job does not train
 
 // Whether the artifact is needed to export a job that has ended.
 inline bool IsForExport(absl::string_view name) {
