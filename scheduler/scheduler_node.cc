@@ -242,10 +242,12 @@ absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint6
 
 absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take) {
   const absl::Status status = artifacts_.Read(sha256, take);
-  const bool damaged = absl::IsDataLoss(status) || IsUnreadable(status);
-  if (!damaged && !absl::IsNotFound(status)) return status;
+  const bool damaged = absl::IsDataLoss(status), unreadable = IsUnreadable(status);
+  if (!damaged && !unreadable && !absl::IsNotFound(status)) return status;
+  // A good one may have replaced it since.
+  if (!absl::IsNotFound(status) && artifacts_.Verify(sha256).ok()) return status;
+  // One that only can't be read may be readable again, and the only copy.
   if (damaged) {
-    if (artifacts_.Verify(sha256).ok()) return status;  // a good one has replaced it since
     LogError("Deleting an artifact: ", status.message());
     const absl::Status deleted = artifacts_.Delete(sha256);
     if (!deleted.ok()) LogError("The artifact can't be deleted: ", deleted.ToString());

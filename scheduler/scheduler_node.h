@@ -101,8 +101,8 @@ class SchedulerNode {
   absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ArtifactFolder& artifacts() { return artifacts_; }
-  // Passes an artifact to `take`. A damaged one is deleted, and a missing one that a job needs is derived
-  // again. Errors: as ArtifactFolder::Read.
+  // Passes an artifact to `take`. A damaged one is deleted, and one that is missing, or can't be read, is
+  // derived again if the running job needs it. Errors: as ArtifactFolder::Read.
   absl::Status SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
