@@ -45,6 +45,24 @@ TEST_CASE(
         (has_checkpoint ? std::set<std::string>{"a-frozen", "a-tokenizer"} : std::set<std::string>()));
 }
 
+TEST_CASE("What an export needs stays while a job's first commit ends after the job, and the commit counts") {
+  Harness h;
+  const uint64_t server = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, /*derived=*/true, PlanWithArtifacts("a-"));
+  h.Prepared(server);
+  h.Installed(server, 1);
+  h.Reached(server, 0, 5);
+  h.Written(server, 0, 5);
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  h.Take();
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-frozen", "a-tokenizer"});
+  h.CommitLast();
+  h.Restart();
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-frozen", "a-tokenizer"});
+  CHECK(h.GetJob().checkpoints_size() == 1);
+}
+
 TEST_CASE(
     "A restarted scheduler deletes nothing that a worker uploads for a plan that it does not know yet") {
   Harness h;

@@ -236,6 +236,7 @@ void JobRun::OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& 
   JobEvent event;
   event.set_checkpoint(commit.manifest.version());
   history_.Add(now, std::move(event));
+  Save();  // nothing else does when the job has ended
 }
 
 void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health) {

@@ -60,7 +60,7 @@ class JobRun {
   // Whether a worker may be uploading artifacts for a plan that is not known yet.
   bool is_deriving() const { return state_ == JOB_STATE_PREPARING && !has_plan(); }
   void AddNeededArtifacts(std::set<std::string>* sha256) const {
-    derivation_.AddNeededArtifacts(ended(), !checkpoints_.Versions().empty(), sha256);
+    derivation_.AddNeededArtifacts(ended(), checkpoints_.HasAny(), sha256);
   }
 
   // ---- what has happened ----

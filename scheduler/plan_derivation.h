@@ -71,7 +71,7 @@ class PlanDerivation {
   // Whether an artifact is lost that a worker, present or yet to join, may still derive.
   bool ExpectsArtifact(const View& view) const;
   // Adds the plan's artifacts; for a job that has ended only those that an export needs, and none if it left
-  // nothing to export.
+  // nothing to export. `has_checkpoint`: or may still get one.
   void AddNeededArtifacts(bool ended, bool has_checkpoint, std::set<std::string>* sha256) const;
 
  private:
