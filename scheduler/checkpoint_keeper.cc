@@ -334,6 +334,15 @@ std::set<Version> CheckpointKeeper::Versions() const {
   return versions;
 }
 
+std::set<Version> CheckpointKeeper::OwnVersions() const {
+  std::set<Version> versions;
+  for (const auto& [version, stored] : checkpoints_) {
+    if (!stored.foreign() || stored.directory() == JoinPath(job_.checkpoint_dir(), CheckpointName(version)))
+      versions.insert(version);
+  }
+  return versions;
+}
+
 const FailedWrite* CheckpointKeeper::FindFailure(Version version) const {
   const auto found = failures_.find(version);
   return found == failures_.end() ? nullptr : &found->second;

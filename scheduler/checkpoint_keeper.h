@@ -96,6 +96,8 @@ class CheckpointKeeper {
   // The newest checkpoint that is not beyond `limit`, or else the start.
   RestorePoint NextRestore(Version limit) const;
   std::set<Version> Versions() const;
+  // Those in the job's own folder, under the names that versions have there.
+  std::set<Version> OwnVersions() const;
   // Whether there is a checkpoint, or a commit in progress may still make one.
   bool HasAny() const { return !checkpoints_.empty() || IsCommitting(); }
   // Why the version can't be obtained from the current restore point; null: it still may be.

@@ -116,7 +116,7 @@ Job JobRun::Describe(bool full) const {
   job.set_checkpoint_dir(definition.checkpoint_dir());
   job.set_interventions(history_.interventions());
   job.set_origin_version(definition.origin_version());
-  for (Version version : checkpoints_.Versions()) job.add_checkpoints(version.value());
+  for (Version version : checkpoints_.OwnVersions()) job.add_checkpoints(version.value());
   if (!full) return job;
   *job.mutable_spec() = definition.spec();
   if (has_plan()) *job.mutable_plan() = definition.plan();

@@ -88,6 +88,23 @@ TEST_CASE("A job that continues another keeps the best version, whichever job wr
   CHECK(h.results()[0].checkpoint == "copies/10");
 }
 
+TEST_CASE("Of the checkpoints that a job continues from, users are shown those in its own folder") {
+  Harness h;
+  const bool same_folder = GENERATE(true, false);
+  ResumePoint resume = From(Spec(), {10, 15});
+  if (same_folder) {
+    resume.directory = "checkpoints-of-id/version-15";
+    resume.others[0].directory = "checkpoints-of-id/version-10";
+    resume.others[1].directory = resume.directory;
+  }
+  uint64_t s, w;
+  RunResumed(&h, resume, &s, &w);
+  CHECK(h.GetJob().checkpoints_size() == (same_folder ? 2 : 0));
+  h.Written(s, 0, 20);
+  h.CommitLast("checkpoints-of-id/version-20");
+  CHECK(h.GetJob().checkpoints_size() == (same_folder ? 3 : 1));
+}
+
 TEST_CASE("A version that was the best in its time is marked so after a resume, though it is pruned") {
   Harness h;
   ResumePoint resume = From(Spec(), {10, 15});
