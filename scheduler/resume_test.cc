@@ -155,15 +155,19 @@ TEST_CASE("A resume with another metric judges the old evaluations again, from t
   CHECK_FALSE(job.evaluations(1).best());
 }
 
-TEST_CASE("Old evaluations without statistics count only if the metric is the same") {
+TEST_CASE("Old evaluations without statistics, or without counts, count only if the metric is the same") {
   Harness h;
   JobSpec spec = Spec();
-  const bool same = GENERATE(true, false);
+  const bool same = GENERATE(true, false), without_counts = GENERATE(true, false);
   spec.mutable_evaluation()->set_metric(same ? METRIC_LOSS : METRIC_ACCURACY);
   ResumePoint resume = From(spec, {5, 10, 15});
   resume.metric = METRIC_LOSS;
   resume.evaluations = {Verdict(5, 8, 0.5, true)};
-  resume.evaluations[0].clear_statistics();
+  if (without_counts) {
+    resume.evaluations[0].mutable_statistics()->clear_confusion();
+  } else {
+    resume.evaluations[0].clear_statistics();
+  }
   h.Submit(spec, "id", resume);
   CHECK(h.GetJob().evaluations(0).best() == same);
 }

@@ -92,6 +92,40 @@ TEST_CASE("Job lists, the status and state events carry verdicts without their s
   }
 }
 
+TEST_CASE("A job of 2,000 labels fits into a message, however often it is evaluated") {
+  constexpr int kLabels = 2000;
+  EvaluationStatistics statistics;
+  statistics.set_examples(kLabels);
+  statistics.mutable_confusion()->Resize(kLabels * kLabels, 0);
+  for (int label = 0; label < kLabels; ++label) statistics.set_confusion(label * kLabels + label, 1);
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_rounds(5);
+  spec.mutable_evaluation()->set_keep_best(false);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, spec);
+  for (uint64_t version : {5, 10, 15, 20}) {
+    h.Reached(s, 0, version);
+    EvaluatedAs(&h, w, EVALUATION_SET_VALIDATION, version, statistics);
+  }
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  EvaluatedAs(&h, w, EVALUATION_SET_TEST, 20, statistics);
+  for (int i = 0; i < 2; ++i) {
+    const Job job = h.GetJob();
+    CHECK(job.ByteSizeLong() < size_t{16} << 20);
+    REQUIRE(job.evaluations_size() == 5);
+    CHECK(job.evaluations(0).best());
+    for (const EvaluationRecord& record : job.evaluations()) {
+      const bool needed = record.version() == 5 || record.set() == EVALUATION_SET_TEST;
+      CHECK(record.statistics().confusion().empty() != needed);
+      CHECK(record.statistics().examples() == kLabels * kSlots);
+      CHECK(record.metric() == 1);
+    }
+    h.Restart();
+  }
+}
+
 TEST_CASE("A slot without a finite loss ends the job, and names round and slot") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");

@@ -161,6 +161,8 @@ Json ReportJson(const Job& job) {
     if (evaluation.set() != EVALUATION_SET_VALIDATION) continue;
     Json entry = {{"round", evaluation.version()}};
     entry.update(EvaluationJson(job.spec().task(), evaluation.statistics()));
+    // Known even where the counts are not (Job.evaluations).
+    entry[MetricName(job.spec().evaluation().metric())] = NumberOrNull(evaluation.metric());
     entry["best"] = evaluation.best();
     json["validation"].push_back(std::move(entry));
   }
