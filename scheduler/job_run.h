@@ -99,7 +99,7 @@ class JobRun {
 
   // ---- for users ----
   uint64_t last_event() const { return history_.last_sequence(); }
-  // Includes spec, plan, view and the statistics of evaluations if `full`.
+  // Includes spec, plan, view and evaluations if `full`.
   Job Describe(bool full) const;
   std::string DetailOf(const Member& member) const;
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;

@@ -185,10 +185,14 @@ absl::StatusOr<Job> SchedulerNode::GetJob(JobId job) {
   return core_.GetJob(job);
 }
 
-absl::StatusOr<std::vector<Job>> SchedulerNode::ListJobs() {
+absl::StatusOr<ListJobsResponse> SchedulerNode::ListJobs(JobId after) {
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(failed_);
-  return core_.ListJobs();
+  ListJobsResponse response;
+  bool more = false;
+  for (Job& job : core_.ListJobs(after, &more)) *response.add_jobs() = std::move(job);
+  response.set_more(more);
+  return response;
 }
 
 absl::StatusOr<ClusterStatus> SchedulerNode::GetStatus() {

@@ -87,7 +87,7 @@ class SchedulerNode {
   absl::StatusOr<JobId> Submit(const SubmitJobRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Cancel(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Job> GetJob(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<std::vector<Job>> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<ListJobsResponse> ListJobs(JobId after = JobId(0)) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<ClusterStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns the sequence after which to read events: `after`, or that of the newest event if the history ends
   // before it because an older copy of the store was put back. Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more

@@ -77,7 +77,7 @@ TEST_CASE("Training stops early when the patience has run out") {
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
 }
 
-TEST_CASE("Job lists, the status and state events carry verdicts without their statistics") {
+TEST_CASE("Job lists and the status carry no verdicts") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -85,11 +85,8 @@ TEST_CASE("Job lists, the status and state events carry verdicts without their s
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10);
   REQUIRE(h.GetJob().evaluations_size() == 1);
   CHECK(h.GetJob().evaluations(0).has_statistics());
-  for (const Job& job : {h.core().ListJobs().at(0), h.core().GetStatus(h.now()).jobs(0)}) {
-    REQUIRE(job.evaluations_size() == 1);
-    CHECK(job.evaluations(0).version() == 10);
-    CHECK_FALSE(job.evaluations(0).has_statistics());
-  }
+  for (const Job& job : {h.core().ListJobs().at(0), h.core().GetStatus(h.now()).jobs(0)})
+    CHECK(job.evaluations().empty());
 }
 
 TEST_CASE("A job of 2,000 labels fits into a message, however often it is evaluated") {

@@ -319,6 +319,7 @@ Json StatusJson(const ClusterStatus& status) {
   }
   json["jobs"] = Json::array();
   for (const Job& job : status.jobs()) json["jobs"].push_back(JobJson(job));
+  json["older_jobs"] = status.older_jobs();
   json["stalls"] = std::vector<std::string>(status.stalls().begin(), status.stalls().end());
   json["queues"] = QueuesJson(status.queues());
   return json;
@@ -336,6 +337,8 @@ void PrintStatus(const ClusterStatus& status, std::FILE* out) {
   }
   absl::FPrintF(out, "\n");
   PrintJobs({status.jobs().begin(), status.jobs().end()}, out);
+  if (status.older_jobs() > 0)
+    absl::FPrintF(out, "and %d older ones that have ended (shoal jobs)\n", status.older_jobs());
   for (const std::string& stall : status.stalls()) absl::FPrintF(out, "\n! %s\n", PlainLine(stall));
 }
 

@@ -172,6 +172,14 @@ TEST_CASE("A report has the metric of an evaluation whose counts were dropped") 
   CHECK(entry["examples"] == 4);
 }
 
+TEST_CASE("A status says how many jobs that have ended it leaves out") {
+  ClusterStatus status;
+  CHECK_THAT(PrintedStatus(status), !Contains("older"));
+  status.set_older_jobs(7);
+  CHECK_THAT(PrintedStatus(status), Contains("\nand 7 older ones that have ended (shoal jobs)\n"));
+  CHECK(StatusJson(status)["older_jobs"] == 7);
+}
+
 TEST_CASE("The time left is shown once the speed is known") {
   Job job;
   job.mutable_spec()->mutable_train()->set_slots(4);
