@@ -1,4 +1,5 @@
 // What is derived from the data: kept, deleted, and derived again when it is lost.
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -42,6 +43,24 @@ TEST_CASE(
   h.Take();
   CHECK(h.kept_artifacts() ==
         (has_checkpoint ? std::set<std::string>{"a-frozen", "a-tokenizer"} : std::set<std::string>()));
+}
+
+TEST_CASE("What an export needs stays while a job's first commit ends after the job, and the commit counts") {
+  Harness h;
+  const uint64_t server = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit();
+  h.Prepared(w, /*derived=*/true, PlanWithArtifacts("a-"));
+  h.Prepared(server);
+  h.Installed(server, 1);
+  h.Reached(server, 0, 5);
+  h.Written(server, 0, 5);
+  REQUIRE(h.core().Cancel(h.now(), JobId(1)).ok());
+  h.Take();
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-frozen", "a-tokenizer"});
+  h.CommitLast();
+  h.Restart();
+  CHECK(h.kept_artifacts() == std::set<std::string>{"a-frozen", "a-tokenizer"});
+  CHECK(h.GetJob().checkpoints_size() == 1);
 }
 
 TEST_CASE(
@@ -103,6 +122,51 @@ TEST_CASE("An artifact that is lost is derived again, by a worker without slots 
     REQUIRE(h.Last(idle, Directive::kPrepareJob) != nullptr);
     CHECK_FALSE(h.Last(idle, Directive::kPrepareJob)->prepare_job().derive());
   }
+}
+
+// Workers without the data, of which all but one have the artifacts of the job, answer what they are offered.
+// Counts how often each is asked to derive.
+void AnswerOffers(Harness* h, uint64_t without_artifacts, std::map<uint64_t, int>* asked) {
+  std::map<uint64_t, bool> offers;  // whether it is to derive
+  for (const auto& [worker, count] : *asked) {
+    if (const Directive* const offer = h->Last(worker, Directive::kPrepareJob))
+      offers[worker] = offer->prepare_job().derive();
+  }
+  h->Clear();
+  for (const auto& [worker, derive] : offers) {
+    (*asked)[worker] += derive ? 1 : 0;
+    if (derive || worker == without_artifacts) {
+      h->Refused(worker, derive ? "data.tsv: No such file" : "there is no artifact a-dataset");
+    } else {
+      h->Prepared(worker);
+    }
+  }
+}
+
+TEST_CASE("A worker that can't derive what is lost is taken away from its slots once, not again and again") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), first = h.Join(NODE_ROLE_WORKER, "w-1"),
+                 second = h.Join(NODE_ROLE_WORKER, "w-2");
+  h.Submit();
+  h.Prepared(first, /*derived=*/true, PlanWithArtifacts("a-"));
+  h.Prepared(second);
+  h.Prepared(s);
+  h.Installed(s, 1);
+  const uint64_t idle = h.Join(NODE_ROLE_WORKER, "idle");
+  h.Clear();
+  h.core().ArtifactLost(h.now(), "a-dataset");
+  h.Take();
+  std::map<uint64_t, int> asked = {{first, 0}, {second, 0}, {idle, 0}};
+  for (int i = 0; i < 3000; ++i) {
+    h.Pass(absl::Milliseconds(100), {s, first, second, idle});
+    h.Installed(s, h.CurrentView().view());
+    AnswerOffers(&h, idle, &asked);
+  }
+  CHECK(asked[first] == 1);
+  CHECK(asked[second] == 1);
+  CHECK(asked[idle] > 3);  // the data may be there some day
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+  CHECK(h.CurrentView().slots_size() == 2);
 }
 
 }  // namespace

@@ -279,9 +279,9 @@ bool CheckpointKeeper::Lose(absl::Time now, Version version, const absl::Status&
 
 // ---- the scheduler's own work on files ----
 
-bool CheckpointKeeper::IsAtWork() const {
-  return IsChecking() || std::any_of(commits_.begin(), commits_.end(),
-                                     [](const auto& commit) { return !commit.second.waits(); });
+bool CheckpointKeeper::IsCommitting() const {
+  return std::any_of(commits_.begin(), commits_.end(),
+                     [](const auto& commit) { return !commit.second.waits(); });
 }
 
 Failure CheckpointKeeper::WatchFiles(absl::Time now, bool reads_result, bool waits) {
@@ -331,6 +331,15 @@ RestorePoint CheckpointKeeper::NextRestore(Version limit) const {
 std::set<Version> CheckpointKeeper::Versions() const {
   std::set<Version> versions;
   for (const auto& [version, stored] : checkpoints_) versions.insert(version);
+  return versions;
+}
+
+std::set<Version> CheckpointKeeper::OwnVersions() const {
+  std::set<Version> versions;
+  for (const auto& [version, stored] : checkpoints_) {
+    if (!stored.foreign() || stored.directory() == JoinPath(job_.checkpoint_dir(), CheckpointName(version)))
+      versions.insert(version);
+  }
   return versions;
 }
 

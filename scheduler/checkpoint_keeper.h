@@ -96,6 +96,10 @@ class CheckpointKeeper {
   // The newest checkpoint that is not beyond `limit`, or else the start.
   RestorePoint NextRestore(Version limit) const;
   std::set<Version> Versions() const;
+  // Those in the job's own folder, under the names that versions have there.
+  std::set<Version> OwnVersions() const;
+  // Whether there is a checkpoint, or a commit in progress may still make one.
+  bool HasAny() const { return !checkpoints_.empty() || IsCommitting(); }
   // Why the version can't be obtained from the current restore point; null: it still may be.
   const FailedWrite* FindFailure(Version version) const;
   // Whether a commit is in progress or, if `waiting`, waits to be retried; from any restore point.
@@ -135,7 +139,8 @@ class CheckpointKeeper {
   void DeleteParts(Version version);
   // Reports an error once, not again for each version.
   void TellError(absl::Time now, const std::string& text, const std::string& error);
-  bool IsAtWork() const;
+  bool IsCommitting() const;
+  bool IsAtWork() const { return IsChecking() || IsCommitting(); }
   void ForgetWritten(RestoreId restore_id, uint32_t shards);
 
   const JobContext context_;

@@ -10,10 +10,23 @@
 #include "tasks/statistics.h"
 
 namespace shoal::scheduler {
+namespace {
+
+// What tasks compute metrics and labels' reports from; the threshold of a task is in `sums`, which stay.
+void ClearCounts(EvaluationStatistics* statistics) {
+  EvaluationStatistics former;  // takes the memory along, which clearing a field keeps
+  former.Swap(statistics);
+  former.clear_confusion();
+  former.clear_results();
+  *statistics = former;
+}
+
+}  // namespace
 
 void EvaluationLedger::Load(const JobStateRecord& record, std::vector<EvaluationRecord> evaluations) {
   out_of_reach_.assign(record.out_of_reach().begin(), record.out_of_reach().end());
   evaluations_ = std::move(evaluations);
+  DropCounts();  // an earlier release kept them all
 }
 
 void EvaluationLedger::SaveTo(JobStateRecord* record) const {
@@ -21,8 +34,32 @@ void EvaluationLedger::SaveTo(JobStateRecord* record) const {
 }
 
 void EvaluationLedger::Append(EvaluationRecord record) {
-  context_.out->Save(kEvaluationTable, RecordKey(job_.job(), evaluations_.size()), record);
   evaluations_.push_back(std::move(record));
+  Save(evaluations_.size() - 1);
+  DropCounts();
+}
+
+void EvaluationLedger::Save(size_t index) {
+  context_.out->Save(kEvaluationTable, RecordKey(job_.job(), index), evaluations_[index]);
+}
+
+void EvaluationLedger::DropCounts() {
+  const EvaluationRecord *const best = BestSoFar(), *const kept = BestToKeep();
+  size_t bytes = 0;
+  for (const bool first : {true, false}) {
+    for (size_t i = evaluations_.size(); i-- > 0;) {
+      EvaluationRecord& record = evaluations_[i];
+      const bool needed = &record == best || &record == kept || record.set() == EVALUATION_SET_TEST;
+      if (needed != first) continue;
+      const size_t whole = record.ByteSizeLong();
+      bytes += whole;
+      if (bytes <= kMaxBytes) continue;
+      ClearCounts(record.mutable_statistics());
+      const size_t without = record.ByteSizeLong();
+      if (without < whole) Save(i);
+      bytes -= whole - without;
+    }
+  }
 }
 
 void EvaluationLedger::Rejudge(const ResumePoint& resume, const std::set<Version>& within_reach) {

@@ -21,8 +21,14 @@ namespace shoal::scheduler {
 // The evaluations of a job, each one record of the table "evaluation". It owns `out_of_reach` of the state. A
 // restart forgets the slots of an incomplete evaluation: workers report them in their new sessions. Pure; not
 // thread-safe.
+//
+// Counts, such as confusion matrices of many labels, may be long, and users get all evaluations in one
+// message: together they have at most kMaxBytes. Beyond that, the counts are dropped from the records for
+// good: first the oldest, last those of the best version and of the test.
 class EvaluationLedger {
  public:
+  static constexpr size_t kMaxBytes = 8 << 20;
+
   // `job`, and whatever `context` refers to, must outlive it.
   EvaluationLedger(const JobContext& context, const JobDefinition& job) : context_(context), job_(job) {}
 
@@ -71,6 +77,8 @@ class EvaluationLedger {
   // same version, or 0 if they were not evaluated; nullopt for the evaluation of the validation examples.
   std::optional<double> ThresholdFor(const EvaluationRecord& record) const;
   void Append(EvaluationRecord record);
+  void Save(size_t index);
+  void DropCounts();
 
   const JobContext context_;
   const JobDefinition& job_;

@@ -1,6 +1,9 @@
 #include "scheduler/evaluation_ledger.h"
 
 #include <limits>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "catch2/catch.hpp"
 #include "scheduler/part_harness.h"
@@ -76,6 +79,51 @@ TEST_CASE("A verdict is stored and reported, and says whether it is the best") {
   after.Load(Stored(f.ledger), f.ledger.all());
   CHECK(after.BestSoFar()->version() == 10);
   CHECK_FALSE(after.IsTested());
+}
+
+TEST_CASE("Of long statistics, those of the best version and the newest keep their counts") {
+  constexpr int kLabels = 1024;  // 1 MiB
+  Fixture f;
+  f.job.mutable_spec()->mutable_evaluation()->mutable_every()->set_rounds(2);
+  for (uint64_t version = 2; version <= 20; version += 2) {
+    const Target target = f.ledger.NextTarget();
+    SlotEvaluated long_one = f.Slot(version, 0, 1);
+    EvaluationStatistics& statistics = *long_one.mutable_statistics();
+    statistics.clear_confusion();
+    statistics.mutable_confusion()->Resize(kLabels * kLabels, 0);
+    statistics.set_confusion(version == 4 ? 0 : 1, 5);
+    statistics.add_sums(0.5);
+    REQUIRE(f.ledger.AddSlot(target, long_one));
+    for (uint32_t slot = 1; slot < kSlots; ++slot) {
+      SlotEvaluated report = f.Slot(version, slot, 1);
+      report.mutable_statistics()->clear_confusion();
+      REQUIRE(f.ledger.AddSlot(target, report));
+    }
+    f.ledger.Judge(f.now, target);
+  }
+  const auto check = [](const std::vector<EvaluationRecord>& all) {
+    REQUIRE(all.size() == 10);
+    size_t bytes = 0;
+    for (const EvaluationRecord& record : all) {
+      const EvaluationStatistics& statistics = record.statistics();
+      const bool kept = record.version() == 4 || record.version() > 8;
+      CHECK(statistics.confusion_size() == (kept ? kLabels * kLabels : 0));
+      CHECK(statistics.sums_size() == 1);
+      CHECK(statistics.examples() == 2 * kSlots);
+      CHECK(record.metric() == (record.version() == 4 ? 1 : 0));
+      bytes += record.ByteSizeLong();
+    }
+    CHECK(bytes <= EvaluationLedger::kMaxBytes);
+  };
+  check(f.ledger.all());
+  std::map<std::string, EvaluationRecord> stored;
+  for (const Persist& persist : f.All<Persist>()) {
+    if (persist.record.table == kEvaluationTable)
+      REQUIRE(stored[persist.record.key].ParseFromString(persist.record.value));
+  }
+  std::vector<EvaluationRecord> in_order;
+  for (const auto& [key, record] : stored) in_order.push_back(record);
+  check(in_order);
 }
 
 TEST_CASE("Training ends when the patience has run out") {

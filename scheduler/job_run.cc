@@ -172,7 +172,7 @@ void JobRun::StandAside(absl::Time now, NodeId server, const std::string& error,
   using Outcome = RollCall::RestoreOutcome;
   const Outcome outcome = roll_call_.OnNotLoaded(now, server, error, trouble);
   // A lost artifact may be what all servers lack.
-  if (outcome == Outcome::kOthersTry || derivation_.ExpectsArtifact()) return;
+  if (outcome == Outcome::kOthersTry || derivation_.ExpectsArtifact(view())) return;
   const Version version = rollout_.restore_version();
   if (outcome == Outcome::kAllFailed || checkpoints_.Find(version) == nullptr)
     return End(now, JOB_STATE_FAILED, error);
@@ -236,6 +236,7 @@ void JobRun::OnCheckpointCommitted(absl::Time now, const CommitCheckpointFiles& 
   JobEvent event;
   event.set_checkpoint(commit.manifest.version());
   history_.Add(now, std::move(event));
+  Save();  // nothing else does when the job has ended
 }
 
 void JobRun::OnCheckpointChecked(absl::Time now, Version version, const absl::Status& health) {

@@ -60,7 +60,7 @@ class JobRun {
   // Whether a worker may be uploading artifacts for a plan that is not known yet.
   bool is_deriving() const { return state_ == JOB_STATE_PREPARING && !has_plan(); }
   void AddNeededArtifacts(std::set<std::string>* sha256) const {
-    derivation_.AddNeededArtifacts(ended(), !checkpoints_.Versions().empty(), sha256);
+    derivation_.AddNeededArtifacts(ended(), checkpoints_.HasAny(), sha256);
   }
 
   // ---- what has happened ----
@@ -99,7 +99,7 @@ class JobRun {
 
   // ---- for users ----
   uint64_t last_event() const { return history_.last_sequence(); }
-  // Includes spec, plan, view and the statistics of evaluations if `full`.
+  // Includes spec, plan, view and evaluations if `full`.
   Job Describe(bool full) const;
   std::string DetailOf(const Member& member) const;
   void AddStalls(absl::Time now, std::vector<std::string>* stalls) const;

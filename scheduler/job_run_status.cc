@@ -107,17 +107,13 @@ Job JobRun::Describe(bool full) const {
   job.set_bytes_per_round(2 * EncodedBytes(definition.spec().train().wire(), job.parameters()));
   job.set_loss(metrics_.last().loss());
   job.set_examples_per_second(metrics_.last().examples_per_second());
-  for (const EvaluationRecord& evaluation : evaluations_.all()) {
-    EvaluationRecord& added = *job.add_evaluations();
-    added = evaluation;
-    if (!full) added.clear_statistics();  // confusion matrices of many labels, for each of many jobs
-  }
   if (completion_.result() != nullptr) *job.mutable_result() = *completion_.result();
   job.set_checkpoint_dir(definition.checkpoint_dir());
   job.set_interventions(history_.interventions());
   job.set_origin_version(definition.origin_version());
-  for (Version version : checkpoints_.Versions()) job.add_checkpoints(version.value());
+  for (Version version : checkpoints_.OwnVersions()) job.add_checkpoints(version.value());
   if (!full) return job;
+  for (const EvaluationRecord& evaluation : evaluations_.all()) *job.add_evaluations() = evaluation;
   *job.mutable_spec() = definition.spec();
   if (has_plan()) *job.mutable_plan() = definition.plan();
   if (rollout_.has_view()) *job.mutable_view() = view();

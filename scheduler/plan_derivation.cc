@@ -283,12 +283,19 @@ void PlanDerivation::OnArtifactLost(absl::Time now, const std::string& sha256) {
       LogLine::Level::kError);
 }
 
-// Prefers a worker without slots: reading the data then takes no work away from the job.
+// Reading the data takes a worker with slots away from its work: in vain only once.
+bool PlanDerivation::MayRederive(NodeId node, const View& view) const {
+  const Worker worker = Find(node);
+  return worker.derive_refusals == 0 || !(worker.left_its_work || HasSlots(view, node));
+}
+
+// Prefers a worker without slots.
 const Member* PlanDerivation::ChooseRederiver(absl::Time now, const View& view) const {
   const Member* chosen = nullptr;
   std::optional<std::tuple<bool, uint32_t>> least;
   for (const auto& [id, member] : context_.members.all()) {
-    if (!IsPresentWorker(member) || context_.watch.Suspect(id) != nullptr || now < Find(id).may_derive_at)
+    if (!IsPresentWorker(member) || context_.watch.Suspect(id) != nullptr || now < Find(id).may_derive_at ||
+        !MayRederive(id, view))
       continue;
     const std::tuple<bool, uint32_t> rank = {HasSlots(view, id), roll_call_->CountRefusals(id)};
     if (least && rank >= *least) continue;
@@ -305,6 +312,7 @@ void PlanDerivation::DeriveLostArtifacts(absl::Time now, const View& view) {
     member = ChooseRederiver(now, view);
     rederiver_ = member == nullptr ? NodeId(0) : member->id;
     if (member == nullptr) return;
+    workers_[rederiver_].left_its_work = HasSlots(view, rederiver_);
     roll_call_->MakeDue(rederiver_);
   }
   roll_call_->AskToDerive(now, *member, derivations_);
@@ -316,12 +324,12 @@ void PlanDerivation::GiveUpRederiver(absl::Time now) {
   rederiver_ = NodeId(0);
 }
 
-bool PlanDerivation::ExpectsArtifact() const {
+bool PlanDerivation::ExpectsArtifact(const View& view) const {
   if (lost_artifact_.empty()) return false;
   bool none = true;
   for (const auto& [id, member] : context_.members.all()) {
     if (!IsPresentWorker(member)) continue;
-    if (Find(id).derive_refusals < kMaxAttempts) return true;
+    if (Find(id).derive_refusals < kMaxAttempts && MayRederive(id, view)) return true;
     none = false;
   }
   return none;

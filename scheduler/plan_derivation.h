@@ -69,9 +69,9 @@ class PlanDerivation {
   // The nodes that owe the plan.
   std::vector<NodeId> Debtors() const;
   // Whether an artifact is lost that a worker, present or yet to join, may still derive.
-  bool ExpectsArtifact() const;
+  bool ExpectsArtifact(const View& view) const;
   // Adds the plan's artifacts; for a job that has ended only those that an export needs, and none if it left
-  // nothing to export.
+  // nothing to export. `has_checkpoint`: or may still get one.
   void AddNeededArtifacts(bool ended, bool has_checkpoint, std::set<std::string>* sha256) const;
 
  private:
@@ -80,6 +80,7 @@ class PlanDerivation {
     int vote = 0;              // 1: its data are the plan's; -1: they differ; 0: no data
     absl::Time may_derive_at = absl::InfinitePast();  // after it could not derive lost artifacts
     uint32_t derive_refusals = 0;                     // refusals to derive these
+    bool left_its_work = false;                       // it had slots when it was asked to
   };
 
   Worker Find(NodeId node) const;
@@ -96,6 +97,7 @@ class PlanDerivation {
   const Member* ChooseDeriver(absl::Time now);
   // Of the workers that may be asked now, the one that has refused least often; null: none.
   const Member* NextDeriver(absl::Time now) const;
+  bool MayRederive(NodeId node, const View& view) const;
   const Member* ChooseRederiver(absl::Time now, const View& view) const;
   // The worker can't do it: others are asked first.
   void GiveUpRederiver(absl::Time now);

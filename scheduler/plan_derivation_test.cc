@@ -191,19 +191,30 @@ TEST_CASE("A lost artifact is derived again by a worker without slots, with the 
   f.derivation.OnArtifactLost(f.now, "unknown");
   f.derivation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Offers(2) == 0);
-  CHECK_FALSE(f.derivation.ExpectsArtifact());
+  CHECK_FALSE(f.derivation.ExpectsArtifact(view));
   f.derivation.OnArtifactLost(f.now, "digest");
   f.derivation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Sent(2, Directive::kPrepareJob).back().prepare_job().derivation() == 1);
   CHECK(f.derivation.rederiver() == idle.id);
   f.Plan(idle);  // another one
   CHECK(f.Said("worker-2 has different data than the job"));
-  CHECK(f.derivation.ExpectsArtifact());
+  CHECK(f.derivation.ExpectsArtifact(view));
   f.derivation.DeriveLostArtifacts(f.now, view);
   CHECK(f.Offers(1) == 1);
+  SECTION("a worker with slots can't do it either, and is not asked again") {
+    f.Refused(*f.members.Find(NodeId(1)));
+    f.Refused(idle);
+    CHECK(f.derivation.ExpectsArtifact(view));  // from the idle one
+    f.members.Remove(idle.id, &f.out);
+    f.now += absl::Hours(1);
+    f.derivation.DeriveLostArtifacts(f.now, view);
+    CHECK(f.Offers(1) == 1);
+    CHECK_FALSE(f.derivation.ExpectsArtifact(view));
+    return;
+  }
   f.Plan(*f.members.Find(NodeId(1)), plan);
   CHECK(f.Said("worker-1 has derived dataset again"));
-  CHECK_FALSE(f.derivation.ExpectsArtifact());
+  CHECK_FALSE(f.derivation.ExpectsArtifact(view));
   CHECK(Stored(f.derivation).derivations() == 1);
 }
 

@@ -1,6 +1,7 @@
 // User requests: jobs that wait, are cancelled, or are refused.
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
@@ -63,6 +64,33 @@ TEST_CASE("A job beyond the maximum number of unfinished jobs is refused until o
   CHECK(h.Submit(Spec(), "job-3") == JobId(4));  // submitted before
   REQUIRE(h.core().Cancel(h.now(), JobId(9)).ok());
   CHECK(h.core().Submit(h.now(), request, std::nullopt).ok());
+}
+
+TEST_CASE("However many jobs have ended, each list of jobs fits into a message") {
+  Harness h;
+  SubmitJobRequest request = Harness::Request();
+  request.set_checkpoint_dir(std::string(4000, 'x'));
+  const size_t jobs = SchedulerCore::kMaxListBytes / 4000 + 100;
+  for (size_t i = 0; i < jobs; ++i) {
+    request.set_request_id(absl::StrCat("job-", i));
+    const auto job = h.core().Submit(h.now(), request, std::nullopt);
+    REQUIRE(job.ok());
+    REQUIRE(h.core().Cancel(h.now(), *job).ok());
+    h.Take();
+  }
+  h.Submit(Spec(), "waits");
+  const ClusterStatus status = h.core().GetStatus(h.now());
+  CHECK(static_cast<size_t>(status.jobs_size()) == SchedulerCore::kMaxEndedJobs + 1);
+  CHECK(status.older_jobs() == jobs - SchedulerCore::kMaxEndedJobs);
+  CHECK(status.jobs(0).job() == status.older_jobs() + 1);
+  CHECK(status.jobs().rbegin()->state() == JOB_STATE_PREPARING);
+  bool more = false;
+  const std::vector<Job> first = h.core().ListJobs(JobId(0), &more);
+  CHECK(more);
+  const std::vector<Job> others = h.core().ListJobs(JobId(first.back().job()), &more);
+  CHECK_FALSE(more);
+  CHECK(others.front().job() == first.back().job() + 1);
+  CHECK(first.size() + others.size() == jobs + 1);
 }
 
 TEST_CASE("Requests that are too long or contain zero bytes are refused") {

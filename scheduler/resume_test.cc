@@ -88,6 +88,23 @@ TEST_CASE("A job that continues another keeps the best version, whichever job wr
   CHECK(h.results()[0].checkpoint == "copies/10");
 }
 
+TEST_CASE("Of the checkpoints that a job continues from, users are shown those in its own folder") {
+  Harness h;
+  const bool same_folder = GENERATE(true, false);
+  ResumePoint resume = From(Spec(), {10, 15});
+  if (same_folder) {
+    resume.directory = "checkpoints-of-id/version-15";
+    resume.others[0].directory = "checkpoints-of-id/version-10";
+    resume.others[1].directory = resume.directory;
+  }
+  uint64_t s, w;
+  RunResumed(&h, resume, &s, &w);
+  CHECK(h.GetJob().checkpoints_size() == (same_folder ? 2 : 0));
+  h.Written(s, 0, 20);
+  h.CommitLast("checkpoints-of-id/version-20");
+  CHECK(h.GetJob().checkpoints_size() == (same_folder ? 3 : 1));
+}
+
 TEST_CASE("A version that was the best in its time is marked so after a resume, though it is pruned") {
   Harness h;
   ResumePoint resume = From(Spec(), {10, 15});
@@ -138,15 +155,19 @@ TEST_CASE("A resume with another metric judges the old evaluations again, from t
   CHECK_FALSE(job.evaluations(1).best());
 }
 
-TEST_CASE("Old evaluations without statistics count only if the metric is the same") {
+TEST_CASE("Old evaluations without statistics, or without counts, count only if the metric is the same") {
   Harness h;
   JobSpec spec = Spec();
-  const bool same = GENERATE(true, false);
+  const bool same = GENERATE(true, false), without_counts = GENERATE(true, false);
   spec.mutable_evaluation()->set_metric(same ? METRIC_LOSS : METRIC_ACCURACY);
   ResumePoint resume = From(spec, {5, 10, 15});
   resume.metric = METRIC_LOSS;
   resume.evaluations = {Verdict(5, 8, 0.5, true)};
-  resume.evaluations[0].clear_statistics();
+  if (without_counts) {
+    resume.evaluations[0].mutable_statistics()->clear_confusion();
+  } else {
+    resume.evaluations[0].clear_statistics();
+  }
   h.Submit(spec, "id", resume);
   CHECK(h.GetJob().evaluations(0).best() == same);
 }

@@ -470,10 +470,27 @@ absl::StatusOr<uint64_t> SchedulerCore::LastEvent(JobId job) const {
   return found->last_event();
 }
 
-std::vector<Job> SchedulerCore::ListJobs() const {
+std::vector<Job> SchedulerCore::ListJobs(JobId after, bool* more) const {
   std::vector<Job> jobs;
-  for (const auto& [id, job] : jobs_) jobs.push_back(job->Describe(/*full=*/false));
+  size_t bytes = 0;
+  auto next = jobs_.upper_bound(after);
+  for (; next != jobs_.end() && bytes < kMaxListBytes; ++next) {
+    jobs.push_back(next->second->Describe(/*full=*/false));
+    bytes += jobs.back().ByteSizeLong();
+  }
+  if (more != nullptr) *more = next != jobs_.end();
   return jobs;
+}
+
+void SchedulerCore::AddJobs(ClusterStatus* status) const {
+  size_t ended = jobs_.size() - UnfinishedJobs();
+  for (const auto& [id, job] : jobs_) {
+    if (job->ended() && ended-- > kMaxEndedJobs) {
+      status->set_older_jobs(status->older_jobs() + 1);
+    } else {
+      *status->add_jobs() = job->Describe(/*full=*/false);
+    }
+  }
 }
 
 ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
@@ -481,7 +498,7 @@ ClusterStatus SchedulerCore::GetStatus(absl::Time now) const {
   status.set_build(kBuildVersion);
   status.set_protocol_version(kProtocolVersion);
   status.set_cluster_id(counters_.cluster_id());
-  for (Job& job : ListJobs()) *status.add_jobs() = std::move(job);
+  AddJobs(&status);
   const JobRun* const active = Active();
   for (const auto& [id, member] : members_.all()) {
     NodeStatus& node = *status.add_nodes();

@@ -76,7 +76,12 @@ class SchedulerCore {
   absl::StatusOr<Job> GetJob(JobId job) const;
   // The sequence of the newest event in the job's history; 0: none yet.
   absl::StatusOr<uint64_t> LastEvent(JobId job) const;
-  std::vector<Job> ListJobs() const;  // without spec and plan
+  // The jobs after `after`, in order, without spec, plan, view and evaluations: as many as are certain to fit
+  // into a message. Sets `more`, if not null, to whether there are others.
+  static constexpr size_t kMaxListBytes = 4 << 20;
+  std::vector<Job> ListJobs(JobId after = JobId(0), bool* more = nullptr) const;
+  // Of the jobs that have ended, the status has only the last ones.
+  static constexpr size_t kMaxEndedJobs = 100;
   ClusterStatus GetStatus(absl::Time now) const;
 
   // ---- results of actions ----
@@ -107,6 +112,7 @@ class SchedulerCore {
   absl::Status Dispatch(absl::Time now, Member* member, const NodeReport& report);
   absl::Status CheckRequest(const SubmitJobRequest& request) const;
   size_t UnfinishedJobs() const;
+  void AddJobs(ClusterStatus* status) const;
   absl::Status CheckQueue() const;
   absl::Status CheckFolderIsFree(const std::string& checkpoint_dir) const;
   JobRun* Find(JobId job);

@@ -185,10 +185,14 @@ absl::StatusOr<Job> SchedulerNode::GetJob(JobId job) {
   return core_.GetJob(job);
 }
 
-absl::StatusOr<std::vector<Job>> SchedulerNode::ListJobs() {
+absl::StatusOr<ListJobsResponse> SchedulerNode::ListJobs(JobId after) {
   absl::MutexLock lock(&mutex_);
   SHOAL_RETURN_IF_ERROR(failed_);
-  return core_.ListJobs();
+  ListJobsResponse response;
+  bool more = false;
+  for (Job& job : core_.ListJobs(after, &more)) *response.add_jobs() = std::move(job);
+  response.set_more(more);
+  return response;
 }
 
 absl::StatusOr<ClusterStatus> SchedulerNode::GetStatus() {
@@ -242,10 +246,12 @@ absl::StatusOr<SchedulerNode::Events> SchedulerNode::ReadEvents(JobId job, uint6
 
 absl::Status SchedulerNode::SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take) {
   const absl::Status status = artifacts_.Read(sha256, take);
-  const bool damaged = absl::IsDataLoss(status) || IsUnreadable(status);
-  if (!damaged && !absl::IsNotFound(status)) return status;
+  const bool damaged = absl::IsDataLoss(status), unreadable = IsUnreadable(status);
+  if (!damaged && !unreadable && !absl::IsNotFound(status)) return status;
+  // A good one may have replaced it since.
+  if (!absl::IsNotFound(status) && artifacts_.Verify(sha256).ok()) return status;
+  // One that only can't be read may be readable again, and the only copy.
   if (damaged) {
-    if (artifacts_.Verify(sha256).ok()) return status;  // a good one has replaced it since
     LogError("Deleting an artifact: ", status.message());
     const absl::Status deleted = artifacts_.Delete(sha256);
     if (!deleted.ok()) LogError("The artifact can't be deleted: ", deleted.ToString());

@@ -87,7 +87,7 @@ class SchedulerNode {
   absl::StatusOr<JobId> Submit(const SubmitJobRequest& request) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Cancel(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<Job> GetJob(JobId job) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<std::vector<Job>> ListJobs() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<ListJobsResponse> ListJobs(JobId after = JobId(0)) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<ClusterStatus> GetStatus() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns the sequence after which to read events: `after`, or that of the newest event if the history ends
   // before it because an older copy of the store was put back. Errors: NOT_FOUND; RESOURCE_EXHAUSTED for more
@@ -101,8 +101,8 @@ class SchedulerNode {
   absl::StatusOr<Events> ReadEvents(JobId job, uint64_t after) ABSL_LOCKS_EXCLUDED(mutex_);
 
   ArtifactFolder& artifacts() { return artifacts_; }
-  // Passes an artifact to `take`. A damaged one is deleted, and a missing one that a job needs is derived
-  // again. Errors: as ArtifactFolder::Read.
+  // Passes an artifact to `take`. A damaged one is deleted, and one that is missing, or can't be read, is
+  // derived again if the running job needs it. Errors: as ArtifactFolder::Read.
   absl::Status SendArtifact(const std::string& sha256, const ArtifactFolder::TakePiece& take)
       ABSL_LOCKS_EXCLUDED(mutex_);
 

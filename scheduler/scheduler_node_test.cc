@@ -15,6 +15,8 @@
 #include "common/base/sha256.h"
 #include "common/job/test_job.h"
 #include "common/protocol/queue_length.h"
+#include "common/storage/checkpoint.h"
+#include "common/storage/fault_env.h"
 #include "common/storage/test_dir.h"
 #include "scheduler/directive_queue.h"
 #include "scheduler/memory_store.h"
@@ -38,6 +40,7 @@ struct Fixture {
   TestDir dir;
   FakeTime time;
   StoredTables tables;
+  FaultEnv env{PosixEnv()};
   MemoryStore* store = nullptr;
   std::unique_ptr<SchedulerNode> node;
 
@@ -49,7 +52,7 @@ struct Fixture {
     SchedulerNode::Options options;
     options.store = std::move(memory);
     options.artifact_dir = dir / "artifacts";
-    options.env = PosixEnv();
+    options.env = &env;
     options.executors = time.factory();
     auto started = SchedulerNode::Start(std::move(options));
     REQUIRE(started.ok());
@@ -296,6 +299,26 @@ TEST_CASE("An artifact that is damaged is deleted when it is requested, and is n
   REQUIRE(PosixEnv()->WriteFileAtomic(path, damaged).ok());
   CHECK(absl::IsDataLoss(fixture.node->SendArtifact(digest, take)));
   CHECK(absl::IsNotFound(fixture.node->SendArtifact(digest, take)));
+}
+
+TEST_CASE("An artifact that can't be read for a while is not deleted") {
+  Fixture fixture;
+  const std::string digest = Sha256Hex("abcdef");
+  REQUIRE(fixture.node->artifacts()
+              .Put(digest, 6,
+                   [given = false](std::string* piece) mutable {
+                     *piece = "abcdef";
+                     return !std::exchange(given, true);
+                   })
+              .ok());
+  FaultRule rule;
+  rule.path_contains = digest;
+  rule.nth_operation = 1;
+  rule.error = EIO;
+  fixture.env.SetRules({rule, rule});  // the first two attempts to open it
+  const auto take = [](uint64_t, absl::string_view) { return true; };
+  CHECK(IsUnreadable(fixture.node->SendArtifact(digest, take)));
+  CHECK(fixture.node->SendArtifact(digest, take).ok());
 }
 
 // While it exists, no file of this process can grow.

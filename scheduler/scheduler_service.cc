@@ -224,11 +224,11 @@ grpc::Status SchedulerServiceImpl::GetJob(grpc::ServerContext*, const GetJobRequ
   return grpc::Status::OK;
 }
 
-grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest*,
+grpc::Status SchedulerServiceImpl::ListJobs(grpc::ServerContext*, const ListJobsRequest* request,
                                             ListJobsResponse* response) {
-  auto jobs = node_->ListJobs();
+  auto jobs = node_->ListJobs(JobId(request->after()));
   if (!jobs.ok()) return ToGrpcStatus(jobs.status());
-  for (Job& job : *jobs) *response->add_jobs() = std::move(job);
+  *response = *std::move(jobs);
   return grpc::Status::OK;
 }
 

@@ -30,7 +30,8 @@ class SchedulerServiceImpl : public SchedulerServiceBase {
   grpc::Status CancelJob(grpc::ServerContext*, const CancelJobRequest* request,
                          CancelJobResponse*) noexcept override;
   grpc::Status GetJob(grpc::ServerContext*, const GetJobRequest* request, Job* response) override;
-  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest*, ListJobsResponse* response) override;
+  grpc::Status ListJobs(grpc::ServerContext*, const ListJobsRequest* request,
+                        ListJobsResponse* response) override;
   grpc::Status WatchJob(grpc::ServerContext* context, const WatchJobRequest* request,
                         grpc::ServerWriter<JobEvent>* writer) override;
   grpc::Status GetStatus(grpc::ServerContext*, const GetStatusRequest*, ClusterStatus* response) override;

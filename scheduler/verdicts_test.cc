@@ -77,7 +77,7 @@ TEST_CASE("Training stops early when the patience has run out") {
   CHECK(h.GetJob().state() == JOB_STATE_TESTING);
 }
 
-TEST_CASE("Job lists, the status and state events carry verdicts without their statistics") {
+TEST_CASE("Job lists and the status carry no verdicts") {
   Harness h;
   const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
   h.Start(s, w);
@@ -85,10 +85,41 @@ TEST_CASE("Job lists, the status and state events carry verdicts without their s
   h.EvaluatedAll(w, EVALUATION_SET_VALIDATION, 10);
   REQUIRE(h.GetJob().evaluations_size() == 1);
   CHECK(h.GetJob().evaluations(0).has_statistics());
-  for (const Job& job : {h.core().ListJobs().at(0), h.core().GetStatus(h.now()).jobs(0)}) {
-    REQUIRE(job.evaluations_size() == 1);
-    CHECK(job.evaluations(0).version() == 10);
-    CHECK_FALSE(job.evaluations(0).has_statistics());
+  for (const Job& job : {h.core().ListJobs().at(0), h.core().GetStatus(h.now()).jobs(0)})
+    CHECK(job.evaluations().empty());
+}
+
+TEST_CASE("A job of 2,000 labels fits into a message, however often it is evaluated") {
+  constexpr int kLabels = 2000;
+  EvaluationStatistics statistics;
+  statistics.set_examples(kLabels);
+  statistics.mutable_confusion()->Resize(kLabels * kLabels, 0);
+  for (int label = 0; label < kLabels; ++label) statistics.set_confusion(label * kLabels + label, 1);
+  JobSpec spec = Spec();
+  spec.mutable_evaluation()->mutable_every()->set_rounds(5);
+  spec.mutable_evaluation()->set_keep_best(false);
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Start({s}, {w}, spec);
+  for (uint64_t version : {5, 10, 15, 20}) {
+    h.Reached(s, 0, version);
+    EvaluatedAs(&h, w, EVALUATION_SET_VALIDATION, version, statistics);
+  }
+  h.Written(s, 0, 20);
+  h.CommitLast();
+  EvaluatedAs(&h, w, EVALUATION_SET_TEST, 20, statistics);
+  for (int i = 0; i < 2; ++i) {
+    const Job job = h.GetJob();
+    CHECK(job.ByteSizeLong() < size_t{16} << 20);
+    REQUIRE(job.evaluations_size() == 5);
+    CHECK(job.evaluations(0).best());
+    for (const EvaluationRecord& record : job.evaluations()) {
+      const bool needed = record.version() == 5 || record.set() == EVALUATION_SET_TEST;
+      CHECK(record.statistics().confusion().empty() != needed);
+      CHECK(record.statistics().examples() == kLabels * kSlots);
+      CHECK(record.metric() == 1);
+    }
+    h.Restart();
   }
 }
 

@@ -19,6 +19,7 @@ ServerJobs::Options ServerDaemon::NodeOptions() {
   options.peers = &peers_;
   options.report = [this](NodeReport report) { session_->Send(std::move(report)); };
   options.fetch = [this](const Artifact& artifact, const Progress& progress) {
+    artifacts_.MakeRoom({artifact});
     return artifacts_.Fetch(artifact, progress);
   };
   return options;

@@ -68,12 +68,12 @@ EvaluationStatistics Classified(const std::vector<std::pair<int32_t, int32_t>>& 
   return statistics;
 }
 
-// 4,096 labels are the fewest that have no matrix, and 4 * 4,096 is a square.
-TEST_CASE("A classifier of thousands of labels has a few counts per label, and the metrics of a matrix") {
+// 401 labels are the fewest that have no matrix, and 4 * 4,096 is a square.
+TEST_CASE("A classifier of very many labels has a few counts per label, and the metrics of a matrix") {
   const std::vector<std::pair<int32_t, int32_t>> pairs = {{0, 0}, {0, 0}, {0, 2}, {2, 2}, {2, 0}, {1, 2}};
   const EvaluationStatistics matrix = Classified(pairs, 3);
   CHECK(matrix.confusion_size() == 9);
-  for (size_t labels : {4096, 10000}) {
+  for (size_t labels : {401, 4096, 10000}) {
     const EvaluationStatistics counts = Classified(pairs, labels);
     CHECK(counts.confusion_size() < 5 * static_cast<int>(labels));
     for (Metric metric : {METRIC_ACCURACY, METRIC_MACRO_F1}) {

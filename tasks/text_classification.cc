@@ -10,9 +10,9 @@
 namespace shoal::tasks {
 namespace {
 
-// A matrix of more labels exceeds the maximum size of a message (16 MiB: common/rpc/rpc.h), so no worker
-// could report it.
-constexpr int kMaxMatrixLabels = 4095;
+// No chart shows more (tools/shoal/svg_chart.cc), and what a job keeps of its evaluations would soon exceed
+// the maximum size of a message.
+constexpr int kMaxMatrixLabels = 400;
 
 // With two cells more than a multiple of four, counts by label are never taken for a matrix: a square is 0 or
 // 1 modulo 4.

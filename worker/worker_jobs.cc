@@ -8,6 +8,7 @@
 #include "common/base/large_memory.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
+#include "common/job/artifact_names.h"
 #include "common/job/job_plan_check.h"
 #include "common/job/job_spec.h"
 #include "common/protocol/queue_length.h"
@@ -277,7 +278,9 @@ absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::Make(const PrepareJob& reque
   SHOAL_RETURN_IF_ERROR(CheckPlan(request.spec(), plan));
   const Progress progress = Begin(ACTIVITY_PREPARE, request.job(), "fetches artifacts");
   std::map<std::string, std::string> files;
+  options_.artifacts->MakeRoom({plan.artifacts().begin(), plan.artifacts().end()});
   for (const Artifact& artifact : plan.artifacts()) {
+    if (!IsForWorkers(artifact.name())) continue;
     SHOAL_ASSIGN_OR_RETURN(files[artifact.name()], options_.artifacts->Fetch(artifact, progress));
   }
   WorkerRounds::Options& rounds = made.rounds;

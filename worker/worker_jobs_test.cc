@@ -88,7 +88,9 @@ class FakeBuilder : public ProgramBuilder {
 
 class FakeArtifacts : public ArtifactSource {
  public:
+  void MakeRoom(const std::vector<Artifact>& wanted) override { made_room_for = wanted; }
   absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress&) override {
+    fetched.push_back(artifact.name());
     return "/cache/" + artifact.name();
   }
   absl::StatusOr<Artifact> Put(const std::string& name, const std::string&, const Progress&) override {
@@ -96,6 +98,9 @@ class FakeArtifacts : public ArtifactSource {
     artifact.set_name(name);
     return artifact;
   }
+
+  std::vector<Artifact> made_room_for;
+  std::vector<std::string> fetched;
 };
 
 struct Worker {
@@ -175,6 +180,17 @@ TEST_CASE("A job is prepared, reported, run and closed; another job's views and 
   CHECK(worker.runners[0]->cancelled);
   worker.jobs->OnDirective(ViewOf(1, 7));
   CHECK(worker.runners[0]->views == std::vector<uint64_t>{5});
+}
+
+TEST_CASE("A worker fetches what it reads, and leaves the others of the plan to those who share its folder") {
+  Worker worker;
+  Directive request = Worker::PrepareRequest(1);
+  for (const char* name : {"dataset", "weights", "frozen"})
+    request.mutable_prepare_job()->mutable_plan()->add_artifacts()->set_name(name);
+  worker.jobs->OnDirective(request);
+  worker.time.Run();
+  CHECK(worker.artifacts.fetched == std::vector<std::string>{"dataset", "frozen"});
+  CHECK(worker.artifacts.made_room_for.size() == 3);
 }
 
 TEST_CASE("A view of a job that is not here is refused, once, until the job is offered or a session begins") {

@@ -10,6 +10,9 @@ inline constexpr char kDatasetArtifact[] = "dataset";      // the examples as nu
 inline constexpr char kWeightsArtifact[] = "weights";      // of `model.from`: θ as float32
 inline constexpr char kFrozenArtifact[] = "frozen";        // likewise: what the job does not train
 
+// Whether workers read the artifact: θ comes from servers.
+inline bool IsForWorkers(absl::string_view name) { return name != kWeightsArtifact; }
+
 // Whether the artifact is needed to export a job that has ended.
 inline bool IsForExport(absl::string_view name) {
   return name == kTokenizerArtifact || name == kFrozenArtifact;

@@ -55,6 +55,16 @@ void CompleteEvaluation(const JobSpec& job, EvaluationSpec* evaluation) {
   if (!evaluation->has_keep_best()) evaluation->set_keep_best(!evaluation->every().never());
 }
 
+// What says in another way that a field has no effect: a job is the same, for who resumes it, without it.
+void UnsetWithoutEffect(JobSpec* job) {
+  OptimizerSpec* const optimizer = job->mutable_optimizer();
+  if (optimizer->layer_decay() == 1) optimizer->clear_layer_decay();
+  if (optimizer->head_learning_rate() == optimizer->learning_rate()) optimizer->clear_head_learning_rate();
+  LossSpec plain;
+  FillDefaults(&plain);
+  if (job->loss().SerializeAsString() == plain.SerializeAsString()) job->clear_loss();
+}
+
 }  // namespace
 
 void CompleteJob(JobSpec* job) {
@@ -69,6 +79,7 @@ void CompleteJob(JobSpec* job) {
   if (!model->has_attention_dropout()) model->set_attention_dropout(model->dropout());
   CompleteTrain(job->mutable_train());
   CompleteEvaluation(*job, job->mutable_evaluation());
+  UnsetWithoutEffect(job);
 }
 
 absl::Status ValidateJob(const JobSpec& job) {

@@ -13,8 +13,9 @@
 
 namespace shoal {
 
-// Fills in all defaults, including those that depend on other fields. What is set stays. Idempotent. `job`
-// may hold anything. With model.from the shape's fields stay unset: they are in that folder's config.json.
+// Fills in all defaults, including those that depend on other fields. What is set stays, except where a field
+// that was added later says the same as without it (FieldRule.added_later). Idempotent. `job` may hold
+// anything. With model.from the shape's fields stay unset: they are in that folder's config.json.
 void CompleteJob(JobSpec* job);
 
 // All problems of a completed job. When there are none it can run, as far as one can tell without its files.

@@ -288,14 +288,17 @@ TEST_CASE("A printed job reads back as the same job") {
 TEST_CASE("The numerics text is the same exactly for jobs that compute the same") {
   const JobSpec job = *Parse(kJob);
   const std::string text = NumericsText(job);
-  for (const char* same : {"name=other", "log_every=1 round", "evaluation.every=never", "checkpoint.keep=9",
-                           "cluster.min_workers=2", "data.files=/elsewhere/sections.tsv"}) {
+  for (const char* same :
+       {"name=other", "log_every=1 round", "evaluation.every=never", "checkpoint.keep=9",
+        "cluster.min_workers=2", "data.files=/elsewhere/sections.tsv", "optimizer.layer_decay=1",
+        "optimizer.head_learning_rate=0.001", "loss.label_smoothing=0", "tokenizer.lowercase=false"}) {
     INFO(same);
     CHECK(NumericsText(*Parse(kJob, {{same}, ""})) == text);
   }
-  for (const char* other : {"seed=2", "data.files=others.tsv", "data.pair=[title]", "train.slots=8",
-                            "train.wire=bf16", "train.epochs=4", "model.dropout=0", "optimizer.beta1=0.8",
-                            "schedule.warmup=1 round", "numerics=any"}) {
+  for (const char* other :
+       {"seed=2", "data.files=others.tsv", "data.pair=[title]", "train.slots=8", "train.wire=bf16",
+        "train.epochs=4", "model.dropout=0", "optimizer.beta1=0.8", "schedule.warmup=1 round", "numerics=any",
+        "optimizer.layer_decay=0.9", "optimizer.head_learning_rate=0.002", "loss.label_smoothing=0.1"}) {
     INFO(other);
     CHECK(NumericsText(*Parse(kJob, {{other}, ""})) != text);
   }

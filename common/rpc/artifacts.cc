@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,8 @@ namespace shoal {
 namespace {
 
 constexpr size_t kChunkBytes = 1 << 20;
+// How many artifacts' order of use is known.
+constexpr size_t kMaxRemembered = 1000;
 
 bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
@@ -46,7 +49,27 @@ ArtifactStore::ArtifactStore(Options options)
       folder_(options_.env, options_.folder),
       stub_(SchedulerService::NewStub(options_.channel)) {}
 
+void ArtifactStore::NoteUse(const std::string& sha256) {
+  absl::MutexLock lock(&mutex_);
+  used_.erase(std::remove(used_.begin(), used_.end(), sha256), used_.end());
+  used_.push_back(sha256);
+  if (used_.size() > kMaxRemembered) used_.erase(used_.begin());
+}
+
+void ArtifactStore::MakeRoom(const std::vector<Artifact>& wanted) {
+  std::set<std::string> kept;
+  uint64_t room = options_.max_bytes;
+  for (const Artifact& artifact : wanted) {
+    const bool is_here = options_.env->FileExists(folder_.PathOf(artifact.sha256()));
+    if (kept.insert(artifact.sha256()).second && !is_here) room -= std::min(room, artifact.bytes());
+  }
+  absl::MutexLock lock(&mutex_);
+  const absl::Status status = folder_.ShrinkTo(room, kept, used_);
+  if (!status.ok()) LogWarning("Can't delete an artifact that was not used for long: ", status.message());
+}
+
 absl::StatusOr<std::string> ArtifactStore::Fetch(const Artifact& artifact, const Progress& progress) {
+  NoteUse(artifact.sha256());
   const absl::Status here = folder_.Verify(artifact.sha256(), progress);
   const std::string path = folder_.PathOf(artifact.sha256());
   if (here.ok()) return path;
@@ -95,6 +118,7 @@ absl::StatusOr<Artifact> ArtifactStore::Put(const std::string& name, const std::
   artifact.set_name(name);
   artifact.set_sha256(Sha256Hex(bytes));
   artifact.set_bytes(bytes.size());
+  NoteUse(artifact.sha256());
   if (!folder_.Verify(artifact.sha256(), progress).ok()) {
     size_t taken = 0;
     const absl::Status stored = folder_.Put(artifact.sha256(), bytes.size(), [&](std::string* piece) {

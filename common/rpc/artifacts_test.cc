@@ -1,7 +1,10 @@
 #include "common/rpc/artifacts.h"
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "catch2/catch.hpp"
 #include "common/base/sha256.h"
@@ -50,10 +53,12 @@ class ArtifactService : public SchedulerService::Service {
   std::unique_ptr<RpcServer> server_;
 };
 
+constexpr uint64_t kMaxBytes = 10;  // of a node's artifacts
+
 struct Cluster {
   std::unique_ptr<ArtifactStore> NewStore(const std::string& name) const {
-    return std::make_unique<ArtifactStore>(
-        ArtifactStore::Options{PosixEnv(), dir / name, NewChannel(scheduler.address()), absl::Seconds(10)});
+    return std::make_unique<ArtifactStore>(ArtifactStore::Options{
+        PosixEnv(), dir / name, NewChannel(scheduler.address()), absl::Seconds(10), kMaxBytes});
   }
 
   const TestDir dir;
@@ -94,6 +99,35 @@ TEST_CASE("Fetching an artifact says when the scheduler's copy is damaged") {
   // A node with an intact copy repairs it.
   REQUIRE(cluster.NewStore("first")->Put("dataset", "abcdef").ok());
   CHECK(store->Fetch(*put).ok());
+}
+
+TEST_CASE("A node has no more artifacts than it may: those used longest ago make room for what a job wants") {
+  Cluster cluster;
+  const auto all = cluster.NewStore("first");
+  std::vector<Artifact> put;
+  for (const char* bytes : {"aaaa", "bbbb", "cccc", "dddddd", "eeeeee"})
+    put.push_back(*all->Put("dataset", bytes));
+  const auto store = cluster.NewStore("second"), other = cluster.NewStore("second");
+  const auto have = [&](const std::vector<int>& wanted) {
+    std::vector<Artifact> artifacts;
+    for (int i : wanted) artifacts.push_back(put[i]);
+    store->MakeRoom(artifacts);
+    for (const Artifact& artifact : artifacts) REQUIRE(store->Fetch(artifact).ok());
+    std::string here;  // the first letters of all files
+    const auto names = PosixEnv()->ListDir(cluster.dir / "second");
+    for (const std::string& name : *names)
+      here += PosixEnv()->ReadFile(JoinPath(cluster.dir / "second", name))->front();
+    std::sort(here.begin(), here.end());
+    return here;
+  };
+  CHECK(have({0, 1}) == "ab");
+  CHECK(have({0}) == "ab");
+  CHECK(have({2}) == "ac");
+  CHECK(have({3, 4}) == "de");  // alone more than the limit
+  CHECK(have({4}) == "e");
+  REQUIRE(other->Fetch(put[1]).ok());
+  CHECK(have({0}) == "ae");  // it does not know of the other process's use
+  CHECK(other->Fetch(put[1]).ok());
 }
 
 TEST_CASE("An artifact that the scheduler does not have is not found") {

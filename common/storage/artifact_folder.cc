@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <random>
 #include <utility>
 #include <vector>
@@ -146,14 +147,45 @@ absl::Status ArtifactFolder::Delete(const std::string& sha256) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-absl::Status ArtifactFolder::KeepOnly(const std::set<std::string>& sha256) {
-  const auto names = env_->ListDir(folder_);
-  if (absl::IsNotFound(names.status())) return absl::OkStatus();  // not created yet
+absl::StatusOr<std::vector<std::string>> ArtifactFolder::List() const {
+  auto names = env_->ListDir(folder_);
+  if (absl::IsNotFound(names.status())) return std::vector<std::string>();  // not created yet
   SHOAL_RETURN_IF_ERROR(names.status());
+  const auto is_other = [](const std::string& name) { return !CheckDigest(name).ok(); };
+  names->erase(std::remove_if(names->begin(), names->end(), is_other), names->end());
+  return names;
+}
+
+absl::Status ArtifactFolder::KeepOnly(const std::set<std::string>& sha256) {
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<std::string> names, List());
   absl::Status first;
-  for (const std::string& name : *names) {
-    if (!CheckDigest(name).ok() || sha256.count(name) > 0) continue;
+  for (const std::string& name : names) {
+    if (sha256.count(name) == 0) first.Update(Delete(name));
+  }
+  return first;
+}
+
+absl::Status ArtifactFolder::ShrinkTo(uint64_t bytes, const std::set<std::string>& kept,
+                                      const std::vector<std::string>& used) {
+  SHOAL_ASSIGN_OR_RETURN(std::vector<std::string> names, List());
+  std::map<std::string, uint64_t> sizes;  // of a file that another process deletes: 0
+  uint64_t total = 0;
+  for (const std::string& name : names) {
+    sizes[name] = env_->FileSize(PathOf(name)).value_or(0);
+    total += sizes[name];
+  }
+  const auto place = [&](const std::string& name) {
+    const auto found = std::find(used.begin(), used.end(), name);
+    return found == used.end() ? -1 : found - used.begin();
+  };
+  std::stable_sort(names.begin(), names.end(),
+                   [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
+  absl::Status first;
+  for (const std::string& name : names) {
+    if (total <= bytes) break;
+    if (kept.count(name) > 0) continue;
     first.Update(Delete(name));
+    total -= sizes[name];
   }
   return first;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -49,6 +50,10 @@ class ArtifactFolder {
   absl::Status Delete(const std::string& sha256);
   // Deletes all artifacts but these. Errors: the Env's, for the first that could not be deleted.
   absl::Status KeepOnly(const std::set<std::string>& sha256);
+  // Deletes artifacts other than `kept` until all have at most `bytes`: first those that are not in `used`,
+  // then those in it, in their order. Errors: as KeepOnly.
+  absl::Status ShrinkTo(uint64_t bytes, const std::set<std::string>& kept,
+                        const std::vector<std::string>& used);
 
   std::string PathOf(const std::string& sha256) const { return JoinPath(folder_, sha256); }
 
@@ -57,6 +62,8 @@ class ArtifactFolder {
   absl::Status PutPartial(const std::string& partial, const std::string& sha256, uint64_t bytes,
                           const NextPiece& next);
   void DeleteLeftovers();
+  // The artifacts in the folder. Errors: the Env's.
+  absl::StatusOr<std::vector<std::string>> List() const;
   absl::StatusOr<std::unique_ptr<RandomAccessFile>> Open(const std::string& sha256) const;
 
   Env* const env_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/storage/progress.h"
@@ -13,6 +14,8 @@ namespace shoal {
 class ArtifactSource {
  public:
   virtual ~ArtifactSource() = default;
+  // These are wanted now; to make room for them, others may be deleted.
+  virtual void MakeRoom(const std::vector<Artifact>& /*wanted*/) {}
   // The path of a file with exactly the artifact's bytes.
   virtual absl::StatusOr<std::string> Fetch(const Artifact& artifact, const Progress& progress) = 0;
   // Stores `bytes`, for this node and for others. Returns their description under `name`.

@@ -3,12 +3,16 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
+#include "common/storage/file.h"
+#include "common/storage/test_dir.h"
 #include "tests/faults/test_cluster.h"
+#include "tools/shoal/export_job.h"
 
 namespace shoal {
 namespace {
@@ -62,6 +66,38 @@ TEST_CASE("Nor does it in a job for words, for hidden tokens, for pairs of texts
   cluster.WaitForRound(job, 100);
   cluster.Signal("worker-1", SIGKILL);
   CheckSameBits(cluster.WaitForEnd(job), job_of);
+}
+
+// Writes a job that fine-tunes a model, trained and exported before, with low-rank additions.
+std::string WriteLoraJob(const TestDir& dir) {
+  TestCluster cluster({});
+  const Job job = cluster.WaitForEnd(cluster.Submit());
+  const std::string model = dir / "model";
+  REQUIRE(tools::ExportJob(PosixEnv(), &cluster.client(), job, job.result().checkpoint(), model).ok());
+  const std::string yaml = absl::StrCat(
+      "name: lora\ntask: text-classification\ndata: {files: [",
+      std::filesystem::absolute("configs/jobs/tiny.tsv").string(),
+      "], text: text, label: label, split: {train: 0.8, validation: 0.1, test: 0.1}}\nmodel: {from: ", model,
+      "}\ntrain: {epochs: 6, slots: 4, slot_batch: 4}\nlog_every: 5 rounds\n",
+      "optimizer: {learning_rate: 5e-3, clip_norm: 1, layer_decay: 0.8}\n",
+      "lora: {rank: 2, targets: [query, value, intermediate.dense, output.dense]}\n");
+  REQUIRE(PosixEnv()->WriteFileAtomic(dir / "lora.yaml", yaml).ok());
+  return dir / "lora.yaml";
+}
+
+TEST_CASE("Nor does the loss of a worker, or of a server, in a fine-tuning with low-rank additions",
+          "[same bits]") {
+  const TestDir dir;
+  const std::vector<std::string> job_of = {WriteLoraJob(dir), kPrecision[0]};
+  for (const char* lost : {"worker-1", "server-1"}) {
+    TestCluster cluster({2, 2, 1});
+    const JobId job = cluster.Submit(job_of);
+    cluster.WaitForRound(job, 100);
+    cluster.Signal(lost, SIGKILL);
+    const Job ended = cluster.WaitForEnd(job);
+    CheckSameBits(ended, job_of);
+    CHECK(ended.view().view() > 1);
+  }
 }
 
 TEST_CASE("A worker frozen in the middle, and woken when its slots are given away, changes nothing",

@@ -235,7 +235,7 @@ class Client {
     const Json json = CheckJson(StatusJson(status));
     SHOAL_CHECK(json["nodes"].size() == status.nodes_size() && json["jobs"].size() == status.jobs_size());
     SHOAL_CHECK(json["stalls"].size() == status.stalls_size());
-    size_t lines = 5 + status.jobs_size() + 2 * status.stalls_size();
+    size_t lines = 5 + status.jobs_size() + (status.older_jobs() > 0) + 2 * status.stalls_size();
     for (int i = 0; i < status.nodes_size(); ++i) {
       SHOAL_CHECK(json["nodes"][i]["detail"] == status.nodes(i).detail());
       lines += 1 + LinesOfTroubles(status.nodes(i));

@@ -1,6 +1,8 @@
 #include "tests/simulation/made_up_job.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -91,6 +93,19 @@ std::optional<BadSlot> BadSlotOf(Choices* choices, const MadeUpJob& job) {
   return bad;
 }
 
+// As fine-tuning has them: parts that learn at other rates, and a group of which nothing is trained.
+void AddFineTuning(Choices* choices, JobPlan* plan) {
+  if (choices->OneIn(3)) {
+    for (ParameterInfo& parameter : *plan->mutable_parameters())
+      parameter.set_rate_factor(0.3 * static_cast<double>(1 + choices->Below(6)));
+  }
+  if (!choices->OneIn(3)) return;
+  plan->add_group_sizes(0);
+  const auto at = static_cast<int>(choices->Below(static_cast<uint64_t>(plan->group_sizes_size())));
+  auto* const sizes = plan->mutable_group_sizes();
+  std::rotate(sizes->begin() + at, sizes->end() - 1, sizes->end());
+}
+
 double LossOf(const MadeUpJob& job, EvaluationSet set, uint64_t round, uint64_t slot, double loss) {
   const bool bad = job.bad && job.bad->set == set && job.bad->slot == slot &&
                    (set != EVALUATION_SET_NONE || job.bad->round == round);
@@ -150,7 +165,12 @@ MadeUpJob MakeUpJob(uint64_t number) {
   if (!job.spec.evaluation().every().never()) plan.set_validation_examples(slots * kExamplesPerSlot);
   if (!choices.OneIn(3)) plan.set_test_examples(slots * kExamplesPerSlot);
   plan.set_numerics("f32");
-  if (number != 0) job.bad = BadSlotOf(&choices, job);
+  if (number != 0) {
+    job.bad = BadSlotOf(&choices, job);
+    AddFineTuning(&choices, &plan);  // later choices come last: what a number meant stays as it was
+  }
+  std::copy_if(plan.group_sizes().begin(), plan.group_sizes().end(), std::back_inserter(job.blocks),
+               [](uint64_t size) { return size > 0; });
   return job;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "proto/scheduler.pb.h"
@@ -24,13 +25,14 @@ struct MadeUpJob {
   JobPlan plan;                // without artifacts
   std::optional<BadSlot> bad;  // the job fails there
   bool sparse = false;         // most of a slot's gradient is zero
+  // Elements of each block: a group is one block, and an empty group none.
+  std::vector<uint64_t> blocks;
 };
 
 // Those from this number on want two servers and two workers.
 inline constexpr uint64_t kFirstJobOfTwo = 1000;
 
-// Number 0 has a bit of everything: clipping, AdamW, evaluation, keeping the best version. Each group of
-// parameters is one block.
+// Number 0 has a bit of everything: clipping, AdamW, evaluation, keeping the best version.
 MadeUpJob MakeUpJob(uint64_t number);
 
 // The gradient sum of one slot: floats that need rounding, so that a different order of additions would show.

@@ -5,6 +5,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/release.h"
+#include "common/protocol/blocks.h"
 #include "tests/simulation/simulated_peer_link.h"
 #include "tests/simulation/simulated_scheduler_link.h"
 #include "tests/simulation/simulated_streams.h"
@@ -116,7 +117,8 @@ std::unique_ptr<worker::JobRunner> NodeProcess::MakeRunner(worker::WorkerRounds:
   streams.network = network_;
   streams.services = services_;
   streams.wire = rounds.wire;
-  streams.block_elements = rounds.group_sizes;
+  for (const BlockSpec& block : CutBlocks(rounds.group_sizes, rounds.max_block_elements))
+    streams.block_elements.push_back(block.size);
   Oracle* const oracle = services_->oracle(rounds.job, cluster());
   const auto make_link = [streams](worker::ParameterLinkEvents* events) {
     return NewRetryingLink(streams, events);

@@ -15,9 +15,9 @@ bool SameBits(const float* a, const float* b, uint64_t size) {
   return std::memcmp(a, b, size * sizeof(float)) == 0;
 }
 
-uint64_t OffsetOf(const JobPlan& plan, uint64_t block) {
+uint64_t OffsetOf(const MadeUpJob& job, uint64_t block) {
   uint64_t offset = 0;
-  for (uint64_t b = 0; b < block; ++b) offset += plan.group_sizes(static_cast<int>(b));
+  for (uint64_t b = 0; b < block; ++b) offset += job.blocks[b];
   return offset;
 }
 
@@ -59,9 +59,9 @@ void Oracle::OnAccepted(const ViewKey& serving, const ContributionHeader& header
   if (header.round() >= reference_.stats.size())
     return Fail(absl::StrCat(what, " was accepted: the reference has no such round"));
   const std::vector<float>& sum = SumOf(header.round(), header.slot_begin(), header.slot_end());
-  std::vector<float> values(job_.plan.group_sizes(static_cast<int>(header.block())));
+  std::vector<float> values(job_.blocks[header.block()]);
   if (!DecodeContribution(header, payload, absl::MakeSpan(values)).ok() ||
-      !SameBits(values.data(), sum.data() + OffsetOf(job_.plan, header.block()), values.size()))
+      !SameBits(values.data(), sum.data() + OffsetOf(job_, header.block()), values.size()))
     Fail(absl::StrCat(what, " differs from the reference"));
 }
 
@@ -75,7 +75,7 @@ void Oracle::OnNorms(const ViewKey& serving, absl::Span<const BlockId> blocks, c
     return Fail(absl::StrCat(what, ": ", norms.squared_norms_size(), " of ", blocks.size(), " blocks"));
   const std::vector<float>& sum = SumOf(norms.round(), 0, job_.spec.train().slots());
   for (size_t i = 0; i < blocks.size(); ++i) {
-    if (norms.squared_norms(static_cast<int>(i)) != ReferenceSquaredNorm(job_.plan, sum, blocks[i].value()))
+    if (norms.squared_norms(static_cast<int>(i)) != ReferenceSquaredNorm(job_, sum, blocks[i].value()))
       Fail(absl::StrCat(what, " differ from the reference"));
   }
 }
@@ -87,8 +87,7 @@ void Oracle::OnTaken(const ViewKey& followed, const PublishedHeader& header, con
   if (header.version() >= reference_.published.size())
     return Fail(absl::StrCat(what, " was published: the reference has no such version"));
   const std::vector<float>& expected = reference_.published[header.version()];
-  if (!SameBits(values, expected.data() + OffsetOf(job_.plan, header.block()),
-                job_.plan.group_sizes(static_cast<int>(header.block()))))
+  if (!SameBits(values, expected.data() + OffsetOf(job_, header.block()), job_.blocks[header.block()]))
     Fail(absl::StrCat(what, " was published, and differs from the reference"));
 }
 

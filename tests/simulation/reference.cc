@@ -38,9 +38,9 @@ Floats Sum(const MadeUpJob& job, uint64_t round, uint64_t begin, uint64_t end, c
   return ToWire(job.spec, sum);
 }
 
-double SquaredNorm(const JobPlan& plan, const Floats& x) {
+double SquaredNorm(const MadeUpJob& job, const Floats& x) {
   double norm = 0;
-  for (int b = 0; b < plan.group_sizes_size(); ++b) norm += ReferenceSquaredNorm(plan, x, uint64_t(b));
+  for (size_t b = 0; b < job.blocks.size(); ++b) norm += ReferenceSquaredNorm(job, x, b);
   return norm;
 }
 
@@ -55,10 +55,11 @@ struct State {
 };
 
 // As documented in kernels/optimizer.h.
-void Update(const OptimizerSpec& o, double rate, double scale, uint64_t t, const Floats& sum,
-            const std::vector<bool>& decays, State* s) {
+void Update(const OptimizerSpec& o, double peak, double scale, uint64_t t, const Floats& sum,
+            const std::vector<bool>& decays, const std::vector<double>& factors, State* s) {
   const bool decoupled = o.type() == OPTIMIZER_TYPE_ADAMW;
   for (size_t i = 0; i < sum.size(); ++i) {
+    const double rate = peak * factors[i];
     const double decay = decays[i] ? o.weight_decay() : 0;
     float &p = s->theta[i], &m = s->first[i], &v = s->second[i];
     const float g = std::fma(p, decoupled ? 0.0f : float(decay), sum[i] * float(scale));
@@ -121,9 +122,12 @@ Reference RunReference(const MadeUpJob& job) {
   Reference out;
   State s;
   std::vector<bool> decays;
+  std::vector<double> factors;
   for (const ParameterInfo& parameter : plan.parameters()) {
     s.theta.insert(s.theta.end(), parameter.shape(0), parameter.init().kind() == Initializer::ONES);
     decays.insert(decays.end(), parameter.shape(0), parameter.decay());
+    factors.insert(factors.end(), parameter.shape(0),
+                   parameter.has_rate_factor() ? parameter.rate_factor() : 1);
   }
   s.first.resize(s.theta.size());
   s.second.resize(s.theta.size());
@@ -139,11 +143,11 @@ Reference RunReference(const MadeUpJob& job) {
       out.failure = FailureAt("round ", round, job);
       return out;
     }
-    const double norm = std::sqrt(SquaredNorm(plan, sum)) / double(stats.weight());
+    const double norm = std::sqrt(SquaredNorm(job, sum)) / double(stats.weight());
     const double limit = spec.optimizer().clip_norm();
     Update(spec.optimizer(), Rate(spec, double(plan.rounds()), double(round)),
            (limit > 0 && norm > limit ? limit / norm : 1) / double(stats.weight()), round + 1, sum, decays,
-           &s);
+           factors, &s);
     over = out.rounds == plan.rounds();
     bool is_best = false;
     if (plan.validation_examples() > 0 && (over || out.rounds % evaluation.every().rounds() == 0)) {
@@ -184,11 +188,11 @@ Floats ReferenceSum(const MadeUpJob& job, const Reference& reference, uint64_t r
 }
 
 // 16 interleaved sums, added by halves.
-double ReferenceSquaredNorm(const JobPlan& plan, const Floats& sum, uint64_t block) {
+double ReferenceSquaredNorm(const MadeUpJob& job, const Floats& sum, uint64_t block) {
   const float* x = sum.data();
-  for (uint64_t b = 0; b < block; ++b) x += plan.group_sizes(int(b));
+  for (uint64_t b = 0; b < block; ++b) x += job.blocks[b];
   double s[16] = {};
-  for (uint64_t j = 0; j < plan.group_sizes(int(block)); ++j)
+  for (uint64_t j = 0; j < job.blocks[block]; ++j)
     s[j % 16] = std::fma(double{x[j]}, double{x[j]}, s[j % 16]);
   for (int width = 8; width > 0; width /= 2)
     for (int j = 0; j < width; ++j) s[j] += s[j + width];

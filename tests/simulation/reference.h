@@ -28,6 +28,6 @@ std::vector<float> ReferenceSum(const MadeUpJob& job, const Reference& reference
                                 uint64_t begin, uint64_t end);
 
 // The squared norm of a block of such a sum.
-double ReferenceSquaredNorm(const JobPlan& plan, const std::vector<float>& sum, uint64_t block);
+double ReferenceSquaredNorm(const MadeUpJob& job, const std::vector<float>& sum, uint64_t block);
 
 }  // namespace shoal::simulation

@@ -225,7 +225,8 @@ TEST_CASE("Schedules that once failed", "[simulation]") {
 }
 
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
-  int early = 0, older = 0, clipped = 0, bf16 = 0, unevaluated = 0, blocks = 0, bad = 0;
+  int early = 0, older = 0, clipped = 0, bf16 = 0, unevaluated = 0, blocks = 0, bad = 0, factors = 0,
+      empty = 0;
   for (uint64_t number = 0; number < 400; ++number) {
     const MadeUpJob job = MakeUpJob(number);
     const Reference reference = RunReference(job);
@@ -236,7 +237,9 @@ TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
     clipped += job.spec.optimizer().clip_norm() > 0;
     bf16 += job.spec.train().wire() == WIRE_FORMAT_BF16;
     unevaluated += job.spec.evaluation().every().never();
-    blocks += job.plan.group_sizes_size() >= 4;  // several a shard: schedules have at most 3 servers
+    blocks += job.blocks.size() >= 4;  // several a shard: schedules have at most 3 servers
+    factors += job.plan.parameters(0).has_rate_factor();
+    empty += static_cast<int>(job.blocks.size()) < job.plan.group_sizes_size();
   }
   CHECK(early > 10);
   CHECK(older > 40);
@@ -245,6 +248,8 @@ TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   CHECK(unevaluated > 10);
   CHECK(blocks > 100);
   CHECK(bad > 20);
+  CHECK(factors > 100);
+  CHECK(empty > 100);
 }
 
 TEST_CASE("A schedule is a pure function of what is written down", "[simulation]") {

@@ -142,9 +142,10 @@ absl::Status Cancel(const ClusterFlags& flags) {
 // The result's checkpoint, or the newest; or that of the requested version.
 absl::StatusOr<std::string> CheckpointToExport(const ClusterFlags& flags, const Job& job) {
   uint64_t version = flags.version;
-  if (version == 0 && !job.result().checkpoint().empty()) return job.result().checkpoint();
-  if (version == 0 && job.checkpoints().empty())
-    return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint yet"));
+  const bool is_result = version == 0 || version == job.result().version();
+  if (is_result && !job.result().checkpoint().empty()) return job.result().checkpoint();
+  if (job.checkpoints().empty())
+    return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint of its own yet"));
   if (version == 0) version = *job.checkpoints().rbegin();
   if (std::find(job.checkpoints().begin(), job.checkpoints().end(), version) == job.checkpoints().end()) {
     return absl::NotFoundError(absl::StrCat("job ", flags.job, " has no checkpoint of version ", version,

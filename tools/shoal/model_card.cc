@@ -17,8 +17,10 @@ std::string Figures(const Job& job, uint64_t version) {
   for (const EvaluationRecord& evaluation : job.evaluations()) {
     if (evaluation.version() != version) continue;
     const Json figures = EvaluationJson(job.spec().task(), evaluation.statistics());
-    for (const auto& [name, value] : figures.items())
+    for (const auto& [name, value] : figures.items()) {
+      if (value.is_null()) continue;
       absl::StrAppend(&lines, "| ", SetName(evaluation.set()), " | ", name, " | ", value.dump(), " |\n");
+    }
   }
   return lines;
 }

@@ -163,6 +163,8 @@ Json ReportJson(const Job& job) {
     if (evaluation.set() != EVALUATION_SET_VALIDATION) continue;
     Json entry = {{"round", evaluation.version()}};
     entry.update(EvaluationJson(job.spec().task(), evaluation.statistics()));
+    // Known even where the counts are not (Job.evaluations).
+    entry[MetricName(job.spec().evaluation().metric())] = NumberOrNull(evaluation.metric());
     entry["best"] = evaluation.best();
     json["validation"].push_back(std::move(entry));
   }
@@ -319,6 +321,7 @@ Json StatusJson(const ClusterStatus& status) {
   }
   json["jobs"] = Json::array();
   for (const Job& job : status.jobs()) json["jobs"].push_back(JobJson(job));
+  json["older_jobs"] = status.older_jobs();
   json["stalls"] = std::vector<std::string>(status.stalls().begin(), status.stalls().end());
   json["queues"] = QueuesJson(status.queues());
   return json;
@@ -336,6 +339,8 @@ void PrintStatus(const ClusterStatus& status, std::FILE* out) {
   }
   absl::FPrintF(out, "\n");
   PrintJobs({status.jobs().begin(), status.jobs().end()}, out);
+  if (status.older_jobs() > 0)
+    absl::FPrintF(out, "and %d older ones that have ended (shoal jobs)\n", status.older_jobs());
   for (const std::string& stall : status.stalls()) absl::FPrintF(out, "\n! %s\n", PlainLine(stall));
 }
 

@@ -160,6 +160,26 @@ TEST_CASE("A metric that has no value is a dash") {
   CHECK_THAT(EventText(Job(), event), Contains("accuracy -  loss"));
 }
 
+TEST_CASE("A report has the metric of an evaluation whose counts were dropped") {
+  Job job = QueuedJob();
+  EvaluationRecord& evaluation = *job.add_evaluations();
+  evaluation.set_set(EVALUATION_SET_VALIDATION);
+  evaluation.set_metric(0.75);
+  evaluation.mutable_statistics()->set_examples(4);
+  const Json entry = ReportJson(job)["validation"][0];
+  CHECK(entry["accuracy"] == 0.75);
+  CHECK(entry["macro_f1"].is_null());
+  CHECK(entry["examples"] == 4);
+}
+
+TEST_CASE("A status says how many jobs that have ended it leaves out") {
+  ClusterStatus status;
+  CHECK_THAT(PrintedStatus(status), !Contains("older"));
+  status.set_older_jobs(7);
+  CHECK_THAT(PrintedStatus(status), Contains("\nand 7 older ones that have ended (shoal jobs)\n"));
+  CHECK(StatusJson(status)["older_jobs"] == 7);
+}
+
 TEST_CASE("The time left is shown once the speed is known") {
   Job job;
   job.mutable_spec()->mutable_train()->set_slots(4);

@@ -97,9 +97,16 @@ absl::StatusOr<Job> SchedulerClient::GetJob(JobId job) {
 }
 
 absl::StatusOr<std::vector<Job>> SchedulerClient::ListJobs() {
+  std::vector<Job> jobs;
+  ListJobsRequest request;
   ListJobsResponse response;
-  SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncListJobs, ListJobsRequest(), &response));
-  return std::vector<Job>(response.jobs().begin(), response.jobs().end());
+  do {
+    response.Clear();
+    SHOAL_RETURN_IF_ERROR(Call(&SchedulerService::Stub::AsyncListJobs, request, &response));
+    for (Job& job : *response.mutable_jobs()) jobs.push_back(std::move(job));
+    if (!jobs.empty()) request.set_after(jobs.back().job());
+  } while (response.more() && response.jobs_size() > 0);
+  return jobs;
 }
 
 absl::StatusOr<ClusterStatus> SchedulerClient::GetStatus() {
