@@ -163,13 +163,13 @@ absl::StatusOr<LoraConfig> ReadLora(const ParsedJson& json) {
   return lora;
 }
 
-absl::StatusOr<AdapterConfig> ReadAdapters(const ParsedJson& json) {
+absl::StatusOr<BottleneckConfig> ReadAdapters(const ParsedJson& json) {
   const ParsedJson* const field = FindField(json, kAdaptersField);
   const auto invalid = [](const char* what) {
     return InvalidConfig(absl::StrCat("\"", kAdaptersField, "\": expected ", what));
   };
   if (field == nullptr || !field->is_object()) return invalid("an object");
-  AdapterConfig adapters;
+  BottleneckConfig adapters;
   const ParsedJson* const size = FindField(*field, "size");
   if (size == nullptr || !size->is_number_integer() || size->get<int64_t>() < 1 ||
       size->get<int64_t>() > kMaxSize)

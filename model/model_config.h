@@ -21,7 +21,7 @@ struct LoraConfig {
 };
 
 // Bottleneck adapters in the layers (BottleneckSpec in model/recipe.h).
-struct AdapterConfig {
+struct BottleneckConfig {
   int64_t size = 0;  // 0: there are none
   AdapterPlacement placement = ADAPTER_PLACEMENT_BOTH;
 };
@@ -55,7 +55,7 @@ struct ModelConfig {
   std::string task;      // the word of the job's task, where the head is that of another one too; or empty
   double threshold = 0;  // of the task's predictions (tasks/task.h); 0: none
   LoraConfig lora;
-  AdapterConfig adapters;
+  BottleneckConfig adapters;
 
   // Whether a token sees only those before it; depends on the family.
   bool causal() const;

@@ -23,7 +23,7 @@ class ParameterBuilder {
 
   // Adds to `out`. Matrices start normally distributed, with standard deviation `stddev`. The linear maps
   // that `lora` names get low-rank additions, if they are not the head's, and those of SublayerOut adapters.
-  ParameterBuilder(double stddev, Parameters* out, LoraConfig lora = {}, AdapterConfig adapters = {})
+  ParameterBuilder(double stddev, Parameters* out, LoraConfig lora = {}, BottleneckConfig adapters = {})
       : stddev_(stddev), out_(out), lora_(std::move(lora)), adapters_(adapters) {}
 
   // The prefix of all names that follow.
@@ -41,7 +41,10 @@ class ParameterBuilder {
   enum class SublayerKind { kAttention, kFeedForward };
   // The last map of a sub-layer, with its adapter.
   LinearSpec SublayerOut(SublayerKind kind, absl::string_view name, int64_t out, int64_t in,
-                         const LinearOptions& options = {});
+                         const LinearOptions& options);
+  LinearSpec SublayerOut(SublayerKind kind, absl::string_view name, int64_t out, int64_t in) {
+    return SublayerOut(kind, name, out, in, {});
+  }
   // Maps of the same input, [out,in] each, that are computed as one: their weights, then their biases.
   LinearSpec JoinedLinear(std::initializer_list<absl::string_view> names, int64_t out, int64_t in);
   // Starts at 0; its name is just `name`.
@@ -68,7 +71,7 @@ class ParameterBuilder {
   const double stddev_;
   Parameters* const out_;
   LoraConfig lora_;
-  const AdapterConfig adapters_;
+  const BottleneckConfig adapters_;
   std::string prefix_;
   uint64_t group_begin_ = 0;
 };

@@ -58,14 +58,16 @@ kernels::RowPlace PlaceIn(const ParameterInfo& parameter, uint64_t element) {
   return {columns, (element - parameter.offset()) % columns};
 }
 
-// The ranges of a block, cut where something changes.
-std::vector<UpdateRange> RangesOf(const ShardConfig& job, const BlockSpec& block) {
+// The ranges of a block, cut where something changes. `first`: the first parameter that is not before the
+// block; becomes that of the next block.
+std::vector<UpdateRange> RangesOf(const ShardConfig& job, const BlockSpec& block, size_t* first) {
   std::vector<UpdateRange> ranges;
   const bool of_tensors = job.adapts_to_norms() || job.updates_whole_tensors();
   const uint64_t end = block.offset + block.size;
   uint64_t second_moment = 0;
-  for (size_t i = 0; i < job.parameters.size(); ++i) {
+  for (size_t i = *first; i < job.parameters.size() && job.parameters[i].offset() < end; ++i) {
     const ParameterInfo& parameter = job.parameters[i];
+    *first = i;
     const uint64_t begin = std::max(parameter.offset(), block.offset);
     const uint64_t stop = std::min(parameter.offset() + ElementsOf(parameter), end);
     if (begin >= stop) continue;
@@ -110,7 +112,8 @@ absl::StatusOr<std::shared_ptr<const ShardConfig>> MakeShardConfig(JobId id, con
   const std::vector<uint64_t> groups(plan.group_sizes().begin(), plan.group_sizes().end());
   job->blocks = CutBlocks(groups, max_block_elements);
   job->parameters.assign(plan.parameters().begin(), plan.parameters().end());
-  for (const BlockSpec& block : job->blocks) job->ranges.push_back(RangesOf(*job, block));
+  size_t first = 0;
+  for (const BlockSpec& block : job->blocks) job->ranges.push_back(RangesOf(*job, block, &first));
   for (const Artifact& artifact : plan.artifacts()) {
     if (artifact.name() == kWeightsArtifact) job->weights = artifact;
   }

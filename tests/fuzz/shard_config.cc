@@ -54,7 +54,7 @@ void CheckJob(const ShardConfig& job) {
   }
   for (size_t i = 0; i < job.blocks.size() && i < kMaxCheckedBlocks; ++i) {
     uint64_t covered = 0;
-    for (const UpdateRange& range : UpdateRanges(job, job.blocks[i])) {
+    for (const UpdateRange& range : job.ranges[i]) {
       SHOAL_CHECK(range.begin == covered && range.end > range.begin);
       covered = range.end;
     }

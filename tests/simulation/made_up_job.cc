@@ -168,6 +168,8 @@ MadeUpJob MakeUpJob(uint64_t number) {
   if (number != 0) {
     job.bad = BadSlotOf(&choices, job);
     AddFineTuning(&choices, &plan);  // later choices come last: what a number meant stays as it was
+    if (choices.OneIn(4)) job.spec.mutable_optimizer()->set_ema_decay(0.6);
+    job.spec.mutable_optimizer()->set_skip_not_finite(choices.OneIn(3));
   }
   std::copy_if(plan.group_sizes().begin(), plan.group_sizes().end(), std::back_inserter(job.blocks),
                [](uint64_t size) { return size > 0; });

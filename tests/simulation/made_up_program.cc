@@ -28,7 +28,7 @@ absl::Status MadeUpProgram::RunSlot(const worker::SlotTask& task) {
 }
 
 absl::StatusOr<EvaluationStatistics> MadeUpProgram::EvaluateSlot(const worker::EvaluationTask& task) {
-  if (oracle_ != nullptr) oracle_->OnComputed(task.version, task.theta);
+  if (oracle_ != nullptr) oracle_->OnEvaluated(task.version, task.theta);
   return MadeUpEvaluation(job_, task.set, task.slot.value(), absl::MakeConstSpan(task.theta, elements()));
 }
 

@@ -44,6 +44,13 @@ void Oracle::OnComputed(Version version, const float* theta) {
     Fail(absl::StrCat("a slot was computed with parameters other than those of version ", v));
 }
 
+void Oracle::OnEvaluated(Version version, const float* parameters) {
+  const auto& all = reference_.averages.empty() ? reference_.published : reference_.averages;
+  const uint64_t v = version.value();
+  if (v >= all.size() || !SameBits(parameters, all[v].data(), all[v].size()))
+    Fail(absl::StrCat("parameters were evaluated that are not those of version ", v));
+}
+
 void Oracle::OnPassed(absl::string_view what, const std::string& from_cluster,
                       const std::string& to_cluster) {
   if (from_cluster != to_cluster)
@@ -136,17 +143,20 @@ void Oracle::CheckMetrics(const Job& job, const std::vector<JobEvent>& events) {
   for (const JobEvent& event : events) {
     if (!event.has_metric()) continue;
     double loss = 0;
-    uint64_t weight = 0;
+    uint64_t weight = 0, skipped_rounds = 0;
     const uint64_t first = next;
     for (; next < event.metric().round() && next < reference_.stats.size(); ++next) {
       const ContributionStats& stats = reference_.stats[next];
-      loss += stats.loss();
-      weight += stats.weight();
+      const bool skipped = std::isnan(stats.loss());
+      loss += skipped ? 0 : stats.loss();
+      weight += skipped ? 0 : stats.weight();
+      skipped_rounds += skipped ? 1 : 0;
       tokens += stats.tokens();
       examples += stats.examples();
     }
-    const double mean = loss / static_cast<double>(weight);
-    if (event.metric().loss() != mean || event.metric().round() != next) {
+    const double mean = weight == 0 ? 0 : loss / static_cast<double>(weight);
+    if (event.metric().loss() != mean || event.metric().round() != next ||
+        event.metric().skipped() != skipped_rounds) {
       return Fail(absl::StrCat("metrics of rounds ", first, " to ", event.metric().round(), ": loss ",
                                event.metric().loss(), ", expected ", mean));
     }

@@ -33,6 +33,8 @@ class Oracle {
   // ---- provenance ----
   // A worker has computed with these parameters.
   void OnComputed(Version version, const float* theta);
+  // The same of an evaluation slot.
+  void OnEvaluated(Version version, const float* parameters);
   // A server that serves `serving` has accepted a contribution, which may be a duplicate: it must belong to
   // that view and have the bits of the sum of the slots' gradients.
   void OnAccepted(const ViewKey& serving, const ContributionHeader& header, const Payload& payload);

@@ -1,5 +1,6 @@
 #include "tests/simulation/reference.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -51,7 +52,7 @@ double Power(double base, uint64_t n) {
 }
 
 struct State {
-  Floats theta, first, second;
+  Floats theta, first, second, average;
 };
 
 // As documented in kernels/optimizer.h.
@@ -75,6 +76,12 @@ void Update(const OptimizerSpec& o, double peak, double scale, uint64_t t, const
     p = std::fma(-(m / root), float(rate / (1 - Power(o.beta1(), t))),
                  p * float(decoupled ? 1 - rate * decay : 1));
   }
+}
+
+void Average(double decay, double t, State* s) {
+  const double of_round = std::min(decay, (1 + t) / (10 + t));
+  for (size_t i = 0; i < s->theta.size(); ++i)
+    s->average[i] = std::fma(s->theta[i] - s->average[i], float(1 - of_round), s->average[i]);
 }
 
 double Rate(const JobSpec& spec, double rounds, double round) {
@@ -131,29 +138,39 @@ Reference RunReference(const MadeUpJob& job) {
   }
   s.first.resize(s.theta.size());
   s.second.resize(s.theta.size());
+  s.average = s.theta;
+  Floats kept_average;
+  const double decay = spec.optimizer().ema_decay();
   uint32_t without_best = 0;
   double best = 0;
   for (bool over = false; !over;) {
     ContributionStats stats;
     const uint64_t round = out.rounds++;
     out.published.push_back(ToWire(spec, s.theta));
+    if (decay > 0) out.averages.push_back(ToWire(spec, s.average));
     const Floats sum = Sum(job, round, 0, spec.train().slots(), out.published.back(), &stats);
     out.stats.push_back(stats);
-    if (std::isnan(stats.loss())) {
+    const bool skipped = std::isnan(stats.loss()) && spec.optimizer().skip_not_finite();
+    if (std::isnan(stats.loss()) && !skipped) {
       out.failure = FailureAt("round ", round, job);
       return out;
     }
     const double norm = std::sqrt(SquaredNorm(job, sum)) / double(stats.weight());
     const double limit = spec.optimizer().clip_norm();
-    Update(spec.optimizer(), Rate(spec, double(plan.rounds()), double(round)),
-           (limit > 0 && norm > limit ? limit / norm : 1) / double(stats.weight()), round + 1, sum, decays,
-           factors, &s);
+    if (!skipped) {
+      Update(spec.optimizer(), Rate(spec, double(plan.rounds()), double(round)),
+             (limit > 0 && norm > limit ? limit / norm : 1) / double(stats.weight()), round + 1, sum, decays,
+             factors, &s);
+      Average(decay, double(round + 1), &s);
+    }
     over = out.rounds == plan.rounds();
     bool is_best = false;
     if (plan.validation_examples() > 0 && (over || out.rounds % evaluation.every().rounds() == 0)) {
-      EvaluationRecord record = Evaluate(job, EVALUATION_SET_VALIDATION, out.rounds, ToWire(spec, s.theta));
+      const Floats& evaluated = decay > 0 ? s.average : s.theta;
+      EvaluationRecord record = Evaluate(job, EVALUATION_SET_VALIDATION, out.rounds, ToWire(spec, evaluated));
       if (std::isnan(record.loss())) {
         out.published.push_back(ToWire(spec, s.theta));
+        if (decay > 0) out.averages.push_back(ToWire(spec, s.average));
         out.failure = FailureAt("evaluation after round ", out.rounds, job);
         return out;
       }
@@ -167,12 +184,15 @@ Reference RunReference(const MadeUpJob& job) {
     }
     if (is_best || !evaluation.keep_best()) {
       out.kept = s.theta;
+      kept_average = s.average;
       out.kept_version = out.rounds;
     }
   }
   out.published.push_back(ToWire(spec, s.theta));
+  if (decay > 0) out.averages.push_back(ToWire(spec, s.average));
   if (plan.test_examples() == 0) return out;
-  const EvaluationRecord test = Evaluate(job, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, out.kept));
+  const EvaluationRecord test =
+      Evaluate(job, EVALUATION_SET_TEST, out.kept_version, ToWire(spec, decay > 0 ? kept_average : out.kept));
   if (std::isnan(test.loss())) {
     out.failure = FailureAt("test after round ", out.kept_version, job);
   } else {

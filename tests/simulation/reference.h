@@ -16,6 +16,7 @@ struct Reference {
   uint64_t rounds = 0;                        // rounds trained: fewer than planned when the job stops early
   std::vector<ContributionStats> stats;       // by round
   std::vector<std::vector<float>> published;  // by version: θ as workers receive it
+  std::vector<std::vector<float>> averages;   // likewise, of what is evaluated if it is not θ
   std::vector<EvaluationRecord> evaluations;  // in order
   std::string failure;                        // why the job fails; empty: it is completed
 };

@@ -2,6 +2,7 @@
 // reference's bits, evaluations and metrics. A failing schedule is shrunk and printed with the command that
 // replays it.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <set>
@@ -226,7 +227,7 @@ TEST_CASE("Schedules that once failed", "[simulation]") {
 
 TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   int early = 0, older = 0, clipped = 0, bf16 = 0, unevaluated = 0, blocks = 0, bad = 0, factors = 0,
-      empty = 0;
+      empty = 0, averages = 0, skipped = 0;
   for (uint64_t number = 0; number < 400; ++number) {
     const MadeUpJob job = MakeUpJob(number);
     const Reference reference = RunReference(job);
@@ -238,6 +239,9 @@ TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
     bf16 += job.spec.train().wire() == WIRE_FORMAT_BF16;
     unevaluated += job.spec.evaluation().every().never();
     blocks += job.blocks.size() >= 4;  // several a shard: schedules have at most 3 servers
+    averages += job.spec.optimizer().ema_decay() > 0;
+    for (const ContributionStats& stats : reference.stats)
+      skipped += std::isnan(stats.loss()) && reference.failure.empty();
     factors += job.plan.parameters(0).has_rate_factor();
     empty += static_cast<int>(job.blocks.size()) < job.plan.group_sizes_size();
   }
@@ -250,6 +254,8 @@ TEST_CASE("The made-up jobs are of all kinds", "[simulation]") {
   CHECK(bad > 20);
   CHECK(factors > 100);
   CHECK(empty > 100);
+  CHECK(averages > 50);
+  CHECK(skipped > 3);
 }
 
 TEST_CASE("A schedule is a pure function of what is written down", "[simulation]") {

@@ -138,7 +138,7 @@ void StepwiseRunner::End() {
 }
 
 void StepwiseRunner::Evaluate() {
-  if (oracle_ != nullptr) oracle_->OnComputed(run_->version, run_->theta);
+  if (oracle_ != nullptr) oracle_->OnEvaluated(run_->version, run_->theta);
   const worker::SlotRun run = *std::exchange(run_, std::nullopt);
   busy_ = false;
   rounds_.EndEvaluation(

@@ -70,7 +70,7 @@ class LimitedLink : public worker::ParameterLink, public worker::ParameterLinkEv
   void OnVersions(ViewId view, uint32_t shard, Version lowest) override {
     events_->OnVersions(view, shard, lowest);
   }
-  bool OnBlock(const PublishedHeader& header, const BlockStore& store) override {
+  bool OnBlock(const PublishedHeader& header, const worker::BlockStore& store) override {
     const BlockKey key = {header.view(), header.block(), header.version()};
     if (!HasCrossed(key)) return false;
     if (!events_->OnBlock(header, store)) return false;

@@ -49,12 +49,12 @@ class Ends : public worker::ParameterLinkEvents {
     PublishedHeader header;
     header.set_version(1);
     header.set_block(accepted);
-    to_worker->OnBlock(header, [](float*) {});
+    to_worker->OnBlock(header, [](const worker::BlockMemory&) {});
   }
 
   // ---- ParameterLinkEvents ----
   void OnVersions(ViewId, uint32_t, Version) override {}
-  bool OnBlock(const PublishedHeader&, const std::function<void(float*)>&) override {
+  bool OnBlock(const PublishedHeader&, const worker::BlockStore&) override {
     accepted += ready ? 1 : 0;
     return ready;
   }

@@ -69,8 +69,8 @@ class BenchWorker : public worker::ParameterLinkEvents {
     mutex_.Await(absl::Condition(&here));
   }
 
-  bool OnBlock(const PublishedHeader& header, const BlockStore& store) override {
-    store(theta_.get() + blocks_[header.block()].offset);
+  bool OnBlock(const PublishedHeader& header, const worker::BlockStore& store) override {
+    store({theta_.get() + blocks_[header.block()].offset});
     absl::MutexLock lock(&mutex_);
     ++arrived_;
     return true;
