@@ -84,7 +84,6 @@ class InitialState : public StateReader {
       if (begin >= end) continue;
       SHOAL_RETURN_IF_ERROR(Fill(parameter, begin, out.theta.subspan(begin - range.offset, end - begin)));
     }
-    if (job_->average) std::copy(out.theta.begin(), out.theta.end(), out.arrays[*job_->average].begin());
     return absl::OkStatus();
   }
 

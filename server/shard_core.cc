@@ -46,6 +46,8 @@ absl::StatusOr<BlockStart> LoadBlock(const ShardConfig& job, BlockId block, Vers
     std::fill(contents.arrays.back().begin(), contents.arrays.back().end(), 0.0f);
   }
   SHOAL_RETURN_IF_ERROR(Annotate(reader->Read(block, contents), absl::StrCat("block ", block.value())));
+  if (job.average && version == Version(0))
+    std::copy(contents.theta.begin(), contents.theta.end(), contents.arrays[*job.average].begin());
   return start;
 }
 

@@ -73,7 +73,7 @@ TEST_CASE("Adafactor's state is small, and part of snapshots") {
   REQUIRE(shards.snapshots.size() == 1);
   const BlockSnapshot& first = shards.snapshots[0]->blocks[0];
   REQUIRE(first.arrays.size() == 1);
-  CHECK(first.arrays[0].size == 2 + 7);  // 2 rows and a part of the third make 3
+  CHECK(first.arrays[0].size == 3 + 7);  // two rows, and a part of the third
 }
 
 // ---- averages ----
