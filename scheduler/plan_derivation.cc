@@ -117,7 +117,13 @@ absl::Status PlanDerivation::CheckOrigin(const JobPlan& plan) const {
   if (job_->origin_plan_sha256().empty()) return absl::OkStatus();
   const std::string text = PlanText(plan);
   const std::string sha256 = Sha256Hex(text);
-  if (sha256 == job_->origin_plan_sha256()) return absl::OkStatus();
+  if (job_->origin_version() > plan.rounds()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "resume_from: ", job_->origin_checkpoint(), " has ", job_->origin_version(),
+        " rounds of training behind it, this job has only ", plan.rounds(), " (train.epochs, train.rounds)"));
+  }
+  if (sha256 == job_->origin_plan_sha256() || DifferOnlyInLength(text, job_->origin_plan_text()))
+    return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("resume_from: ", job_->origin_checkpoint(),
                    " was trained on different data than this job's, or its plan "

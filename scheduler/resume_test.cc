@@ -209,13 +209,48 @@ TEST_CASE(
                                       Contains("examples.training: 99 here, 100 there"));
 }
 
+// The schedule's rate does not depend on the length.
+JobSpec ConstantSpec(uint64_t rounds) {
+  JobSpec spec = Spec();
+  spec.mutable_train()->set_rounds(rounds);
+  spec.mutable_schedule()->set_type(SCHEDULE_TYPE_CONSTANT);
+  spec.mutable_schedule()->clear_end_factor();
+  return spec;
+}
+
+TEST_CASE("A training goes on for longer if its schedule does not depend on the length") {
+  Harness h;
+  const uint64_t s = h.Join(NODE_ROLE_SERVER, "s"), w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(ConstantSpec(30), "id", From(ConstantSpec(20), {20}));
+  JobPlan longer = Plan();
+  longer.set_rounds(30);
+  h.Prepared(w, /*derived=*/true, longer);
+  h.Prepared(s);
+  CHECK(h.GetJob().state() == JOB_STATE_RUNNING);
+  CHECK(h.CurrentView().restore().version() == 20);
+}
+
+TEST_CASE("A training that has gone on for longer than a job is refused when the data has been read") {
+  Harness h;
+  const uint64_t w = h.Join(NODE_ROLE_WORKER, "w");
+  h.Submit(ConstantSpec(15), "id", From(ConstantSpec(20), {20}));
+  JobPlan shorter = Plan();
+  shorter.set_rounds(15);
+  h.Prepared(w, /*derived=*/true, shorter);
+  for (int second = 0; second < 12; ++second) {
+    if (h.Last(w, Directive::kPrepareJob) != nullptr) h.Prepared(w, /*derived=*/true, shorter);
+    h.Pass(absl::Seconds(1), {w});
+  }
+  CHECK_THAT(h.GetJob().reason(), Contains("has 20 rounds of training behind it, this job has only 15"));
+}
+
 TEST_CASE("A checkpoint of another job is refused with the fields that differ") {
   Harness h;
   JobSpec other = Spec();
   other.mutable_train()->set_rounds(40);
   const auto refused = h.core().Submit(h.now(), Harness::Request(other), From(Spec(), {10})).status();
   CHECK(absl::IsFailedPrecondition(refused));
-  CHECK_THAT(std::string(refused.message()), Contains("train.rounds: 40 here, 20 there"));
+  CHECK_THAT(std::string(refused.message()), Contains("train.rounds: 40 here, 20 there (a training can get"));
   ResumePoint old = From(Spec(), {10});  // of format 1
   old.numerics_text.clear();
   CHECK_THAT(std::string(h.core().Submit(h.now(), Harness::Request(other), old).status().message()),

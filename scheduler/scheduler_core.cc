@@ -53,15 +53,26 @@ absl::Status LeaseOver(NodeId node) {
       absl::StrCat("node ", node.value(), " is unknown here, or its lease has ended: join again"));
 }
 
+// For a job that was to be longer.
+const char* LengthHint(absl::string_view differences) {
+  if (!absl::StrContains(differences, "train.epochs") && !absl::StrContains(differences, "train.rounds"))
+    return "";
+  return " (a training can get another length only if nothing else differs and its learning rate does not "
+         "depend on the length: schedule.type constant or inverse_sqrt)";
+}
+
 absl::Status CheckNumerics(const JobDefinition& job, const ResumePoint& resume) {
   if (resume.directory.empty() || resume.spec_sha256 == job.spec_sha256()) return absl::OkStatus();
+  const std::string ours = NumericsText(job.spec());
+  if (!resume.numerics_text.empty() && DifferOnlyInLength(ours, resume.numerics_text))
+    return absl::OkStatus();
   const std::string differences =
       resume.numerics_text.empty() ? absl::StrCat("model, data, optimizer, schedule, seed or slots differ (",
                                                   resume.spec_sha256.substr(0, 12),
                                                   ", this job's: ", job.spec_sha256().substr(0, 12), ")")
-                                   : JobDifferences(NumericsText(job.spec()), resume.numerics_text);
-  return absl::FailedPreconditionError(
-      absl::StrCat("resume_from: ", resume.directory, " belongs to another job: ", differences));
+                                   : JobDifferences(ours, resume.numerics_text);
+  return absl::FailedPreconditionError(absl::StrCat(
+      "resume_from: ", resume.directory, " belongs to another job: ", differences, LengthHint(differences)));
 }
 
 }  // namespace

@@ -107,6 +107,19 @@ std::string JobDifferences(absl::string_view here, absl::string_view there) {
   return absl::StrJoin(differences, "; ");
 }
 
+bool DifferOnlyInLength(absl::string_view here, absl::string_view there) {
+  Fields ours = FieldsOf(here), theirs = FieldsOf(there);
+  for (Fields* fields : {&ours, &theirs}) {
+    const std::string schedule = ValueIn(*fields, "schedule.type");
+    if (schedule == "linear" || schedule == "cosine") return false;
+    const auto is_length = [](const auto& field) {
+      return field.first == "train.epochs" || field.first == "train.rounds" || field.first == "rounds";
+    };
+    fields->erase(std::remove_if(fields->begin(), fields->end(), is_length), fields->end());
+  }
+  return ours == theirs;
+}
+
 std::string YamlString(absl::string_view text) {
   if (IsPlain(text)) return std::string(text);
   std::string quoted = "\"";

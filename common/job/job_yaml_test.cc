@@ -362,6 +362,15 @@ numerics: strict
 TEST_CASE("The difference of two jobs names each field with both values") {
   const std::string text = NumericsText(*Parse(kJob));
   CHECK(JobDifferences(text, text).empty());
+  const auto numerics = [](const std::vector<std::string>& set) {
+    return NumericsText(*Parse(kJob, {set, ""}));
+  };
+  const std::string constant = numerics({"schedule.type=constant"});
+  CHECK(DifferOnlyInLength(numerics({"schedule.type=constant", "train.epochs=9"}), constant));
+  CHECK_FALSE(DifferOnlyInLength(numerics({"schedule.type=constant", "train.epochs=9", "seed=4"}), constant));
+  CHECK_FALSE(DifferOnlyInLength(numerics({"schedule.type=linear"}),
+                                 numerics({"schedule.type=linear", "train.epochs=9"})));
+  CHECK_FALSE(DifferOnlyInLength(constant, numerics({"schedule.type=linear"})));
   CHECK(JobDifferences(NumericsText(*Parse(kJob, {{"train.epochs=8"}, ""})), text) ==
         "train.epochs: 8 here, 3 there");
   CHECK(JobDifferences(NumericsText(*Parse(kJob, {{"seed=2", "data.group=source"}, ""})), text) ==

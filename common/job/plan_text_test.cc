@@ -68,6 +68,10 @@ TEST_CASE("The text of a plan depends on everything that determines bits, but no
 TEST_CASE("Plans of different data are told apart by the file that differs") {
   JobPlan changed = Plan();
   changed.mutable_files(0)->set_sha256("89ab");
+  JobPlan longer = Plan();
+  longer.set_rounds(longer.rounds() + 5);
+  CHECK(DifferOnlyInLength(PlanText(longer), PlanText(Plan())));
+  CHECK_FALSE(DifferOnlyInLength(PlanText(changed), PlanText(Plan())));
   CHECK(JobDifferences(PlanText(changed), PlanText(Plan())) ==
         "data.file 1 data.tsv: SHA-256 89ab here, SHA-256 0123 there");
 }

@@ -182,9 +182,10 @@ class LocalTraining {
     SHOAL_ASSIGN_OR_RETURN(const std::vector<Job> jobs, client_->ListJobs());
     if (!jobs.empty()) {
       SHOAL_ASSIGN_OR_RETURN(const Job last, client_->GetJob(JobId(jobs.back().job())));
-      const std::string differences = JobDifferences(NumericsText(spec_), NumericsText(last.spec()));
+      const std::string ours = NumericsText(spec_), theirs = NumericsText(last.spec());
+      const std::string differences = JobDifferences(ours, theirs);
       const bool same = differences.empty();
-      if (!same && newest_) {
+      if (!same && newest_ && !DifferOnlyInLength(ours, theirs)) {
         return absl::InvalidArgumentError(absl::StrCat(flags_.job_file, " differs from the job in ", out_,
                                                        ", so it can't resume it: ", differences));
       }
@@ -192,7 +193,8 @@ class LocalTraining {
       // A job that has not started may be waiting for more nodes than this command starts.
       const bool fits = last.view().view() > 0 || SameMessage(last.spec().cluster(), spec_.cluster());
       if (same && fits && !ended) return JobId(last.job());
-      if (!ended) SHOAL_RETURN_IF_ERROR(client_->Cancel(JobId(last.job())));
+      if (!ended && last.state() != JOB_STATE_COMPLETED)
+        SHOAL_RETURN_IF_ERROR(client_->Cancel(JobId(last.job())));
     }
     SubmitJobRequest request;
     request.set_request_id(absl::StrCat("train-", jobs.size() + 1));
