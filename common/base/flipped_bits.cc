@@ -41,6 +41,12 @@ void FlipField(Message* message, const FieldDescriptor* field, absl::FunctionRef
     case FieldDescriptor::CPPTYPE_ENUM:
       return FlipEach<int>([&] { return reflection->GetEnumValue(*message, field); },
                            [&](int value) { reflection->SetEnumValue(message, field, value); }, fn);
+    case FieldDescriptor::CPPTYPE_BOOL: {
+      const bool value = reflection->GetBool(*message, field);
+      reflection->SetBool(message, field, !value);
+      fn();
+      return reflection->SetBool(message, field, value);
+    }
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return ForEachFlippedBit(reflection->MutableMessage(message, field), fn);
     default:

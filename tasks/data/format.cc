@@ -7,6 +7,7 @@
 
 #include "common/base/status.h"
 #include "tasks/data/conll.h"
+#include "tasks/data/lines.h"
 #include "tasks/data/semeval.h"
 #include "tasks/data/squad.h"
 
@@ -69,6 +70,7 @@ absl::Span<const FormatInfo> Formats() {
       {DATA_FORMAT_CONLL, RecordKind::kColumns, ReadConll},
       {DATA_FORMAT_SQUAD, RecordKind::kNamed, ReadSquad},
       {DATA_FORMAT_SEMEVAL, RecordKind::kNamed, ReadSemeval},
+      {DATA_FORMAT_LINES, RecordKind::kNamed, ReadLines},
   };
   return kFormats;
 }

@@ -35,6 +35,8 @@ void DamageField(EventQueue* queue, Message* message) {
       return reflection->SetUInt32(message, field, reflection->GetUInt32(*message, field) ^ bit);
     case FieldDescriptor::CPPTYPE_UINT64:
       return reflection->SetUInt64(message, field, reflection->GetUInt64(*message, field) ^ bit);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection->SetBool(message, field, !reflection->GetBool(*message, field));
     case FieldDescriptor::CPPTYPE_ENUM:
       return reflection->SetEnumValue(message, field, reflection->GetEnumValue(*message, field) ^ 1);
     case FieldDescriptor::CPPTYPE_DOUBLE:
