@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/job/job_print.h"
 #include "common/storage/checkpoint.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -51,12 +52,18 @@ absl::StatusOr<ResumePoint> ReadResumePoint(Env* env, const std::string& path) {
   return point;
 }
 
-// Whether job and data are the same: then versions have the same bits, whichever job wrote them. Format 1
-// does not record the data.
+// Whether job and data are the same, but for a length that changes no version: then versions have the same
+// bits, whichever job wrote them. Format 1 does not record the data.
 bool IsSameTraining(const CheckpointManifest& manifest, const ResumePoint& point) {
+  const auto same = [](const std::string& sha256, const std::string& text, const std::string& other_sha256,
+                       const std::string& other_text) {
+    return sha256 == other_sha256 ||
+           (!text.empty() && !other_text.empty() && DifferOnlyInLength(text, other_text));
+  };
   const bool data_known = !manifest.plan_sha256().empty() && !point.plan_sha256.empty();
-  return manifest.spec_sha256() == point.spec_sha256 &&
-         (!data_known || manifest.plan_sha256() == point.plan_sha256);
+  return same(manifest.spec_sha256(), manifest.numerics_text(), point.spec_sha256, point.numerics_text) &&
+         (!data_known ||
+          same(manifest.plan_sha256(), manifest.plan_text(), point.plan_sha256, point.plan_text));
 }
 
 // `path`, then the older checkpoints beside it; or, if it is a folder of checkpoints, those in it. Newest

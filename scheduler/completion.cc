@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/job/checkpoint_plan.h"
 #include "common/job/job_plan_check.h"
 #include "common/storage/checkpoint.h"
 
@@ -159,6 +160,9 @@ Completion::Step Completion::WaitForResult(absl::Time now, Version restore, bool
   if (checkpoints_->IsHopeless(now, kept(), trained_))  // nor could it be after more rounds
     return Fails(absl::StrCat(what, " could not be written: ", checkpoints_->write_trouble()));
   if (MayCome(restore) || restore_wanted) return Waits(reason);
+  if (!IsCheckpointDue(job_.spec(), LengthOf(job_.plan()), kept()))
+    return Fails(
+        absl::StrCat(what, " is lost: an earlier job wrote it, of another length or with other evaluations"));
   ++rewrites_;
   const bool not_written = failed != nullptr && failed->kind() == FailedWrite::NOT_WRITTEN;
   if (rewrites_ >= (not_written ? kMaxFailedResults : kMaxAttempts)) {

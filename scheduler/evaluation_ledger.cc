@@ -53,7 +53,8 @@ void EvaluationLedger::DropCounts() {
       if (needed != first) continue;
       const size_t whole = record.ByteSizeLong();
       bytes += whole;
-      if (bytes <= kMaxBytes) continue;
+      const bool empty = record.statistics().confusion().empty() && record.statistics().results().empty();
+      if (bytes <= kMaxBytes || empty) continue;
       ClearCounts(record.mutable_statistics());
       const size_t without = record.ByteSizeLong();
       if (without < whole) Save(i);

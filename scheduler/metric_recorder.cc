@@ -74,6 +74,7 @@ Failure MetricRecorder::AddRounds(absl::Time now, const ShardProgress& report) {
     if (round > next) TellLost(now, next, round);
     if (report.rounds(i).skipped()) {
       TellSkipped(now, report.rounds(i));
+      stored_window_ = window_.Save(now);  // so that it is not told again after a restart
       if (window_.skipped_in_a_row() >= kMaxSkippedInARow) {
         return absl::StrCat("round ", round, ": it and the ", kMaxSkippedInARow - 1,
                             " rounds before it were skipped: no loss or gradient was usable");

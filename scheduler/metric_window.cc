@@ -1,6 +1,7 @@
 #include "scheduler/metric_window.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace shoal::scheduler {
 namespace {
@@ -52,6 +53,7 @@ void MetricWindow::Load(absl::Time now, const MetricWindowRecord& record) {
 
 bool MetricWindow::Add(absl::Time now, const RoundStats& round) {
   if (OutputOf(Round(round.round())) <= next_) return false;
+  if (Round(round.round()) > RoundFrom(next_)) skipped_in_a_row_ = 0;  // those between are not known
   next_ = OutputOf(Round(round.round()));
   examples_ += round.stats().examples();
   tokens_ += round.stats().tokens();
@@ -76,7 +78,9 @@ MetricRecord MetricWindow::Record(absl::Time now, uint64_t rounds_per_epoch) con
   record.set_round(next_.value());
   record.set_epoch(static_cast<double>(next_.value()) /
                    static_cast<double>(std::max<uint64_t>(1, rounds_per_epoch)));
-  record.set_loss(weight_ > 0 ? loss_ / static_cast<double>(weight_) : 0);
+  const bool all_skipped = weight_ == 0 && skipped_ > 0;
+  record.set_loss(all_skipped ? std::numeric_limits<double>::quiet_NaN()
+                              : (weight_ > 0 ? loss_ / static_cast<double>(weight_) : 0));
   record.set_learning_rate(learning_rate_);
   record.set_gradient_norm(gradient_norm_);
   record.set_skipped(skipped_);

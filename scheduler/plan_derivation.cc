@@ -122,7 +122,10 @@ absl::Status PlanDerivation::CheckOrigin(const JobPlan& plan) const {
         "resume_from: ", job_->origin_checkpoint(), " has ", job_->origin_version(),
         " rounds of training behind it, this job has only ", plan.rounds(), " (train.epochs, train.rounds)"));
   }
-  if (sha256 == job_->origin_plan_sha256() || DifferOnlyInLength(text, job_->origin_plan_text()))
+  const ScheduleType schedule = job_->spec().schedule().type();
+  const bool any_length = schedule == SCHEDULE_TYPE_CONSTANT || schedule == SCHEDULE_TYPE_INVERSE_SQRT;
+  if (sha256 == job_->origin_plan_sha256() ||
+      (any_length && DifferOnlyInLength(text, job_->origin_plan_text())))
     return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("resume_from: ", job_->origin_checkpoint(),

@@ -55,7 +55,9 @@ RoundVerdict JudgeRound(const ShardConfig& job, const ContributionStats& stats,
   for (absl::Span<const double> of_block : norms) total += of_block[0];
   RoundVerdict verdict;
   const double weight = static_cast<double>(stats.weight());
-  verdict.gradient_norm = stats.weight() == 0 ? 0 : std::sqrt(total) / weight;
+  // Without weight the gradient is 0, unless the sum is not finite.
+  verdict.gradient_norm =
+      stats.weight() == 0 ? (std::isfinite(total) ? 0 : total) : std::sqrt(total) / weight;
   if (job.clip_norm > 0 && verdict.gradient_norm > job.clip_norm)
     verdict.clip = job.clip_norm / verdict.gradient_norm;
   verdict.skipped = IsSkipped(job, stats, verdict.gradient_norm, recent_norms);

@@ -102,6 +102,11 @@ absl::StatusOr<Predictor::OfText> Predictor::Predict(absl::string_view text,
   Example example = task_->ExampleOf(model::ReplaceInvalidUtf8(text), encoder);
   if (pair) example.pair = model::ReplaceInvalidUtf8(*pair);
   SHOAL_RETURN_IF_ERROR(task_->CheckExample(example));
+  return Predict(example);
+}
+
+absl::StatusOr<Predictor::OfText> Predictor::Predict(const Example& example) {
+  const TokenizerEncoder encoder(*tokenizer_);
   EncodedPart part;
   task_->AppendTokens(example, encoder, max_length_, &part);
   SHOAL_RETURN_IF_ERROR(FitTypes(static_cast<uint64_t>(config_.type_vocab_size), &part));

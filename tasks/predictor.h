@@ -44,6 +44,9 @@ class Predictor {
   absl::StatusOr<OfText> Predict(absl::string_view text,
                                  std::optional<absl::string_view> pair = std::nullopt);
 
+  // The same of an example of a file, with its words.
+  absl::StatusOr<OfText> Predict(const Example& example);
+
   // Except of a language model: the statistics over the examples in the files, concluded. `data`: format,
   // text, pair, label. Errors: those of ReadExamples; INVALID_ARGUMENT for a label that the model does not
   // have.

@@ -122,10 +122,13 @@ class TokenClassificationTask final : public Task {
   }
   RareLabels rare_labels() const override { return RareLabels::kKept; }
 
-  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec&,
+  absl::StatusOr<std::vector<std::string>> LabelsOf(const DataSpec& data,
                                                     const ExampleSet& training) const override {
     SHOAL_ASSIGN_OR_RETURN(std::vector<std::string> labels, DistinctLabels(training, 2));
-    return CompleteWordLabels(std::move(labels));
+    SHOAL_ASSIGN_OR_RETURN(labels, CompleteWordLabels(std::move(labels)));
+    for (const std::string& ignored : data.ignored_labels())
+      labels.erase(std::remove(labels.begin(), labels.end(), ignored), labels.end());
+    return labels;
   }
   TargetKind target_kind() const override { return TargetKind::kTokenClasses; }
 

@@ -278,9 +278,12 @@ absl::StatusOr<WorkerJobs::PreparedJob> WorkerJobs::Make(const PrepareJob& reque
   SHOAL_RETURN_IF_ERROR(CheckPlan(request.spec(), plan));
   const Progress progress = Begin(ACTIVITY_PREPARE, request.job(), "fetches artifacts");
   std::map<std::string, std::string> files;
-  options_.artifacts->MakeRoom({plan.artifacts().begin(), plan.artifacts().end()});
+  std::vector<Artifact> wanted;
   for (const Artifact& artifact : plan.artifacts()) {
-    if (!IsForWorkers(artifact.name())) continue;
+    if (IsForWorkers(artifact.name())) wanted.push_back(artifact);
+  }
+  options_.artifacts->MakeRoom(wanted);
+  for (const Artifact& artifact : wanted) {
     SHOAL_ASSIGN_OR_RETURN(files[artifact.name()], options_.artifacts->Fetch(artifact, progress));
   }
   WorkerRounds::Options& rounds = made.rounds;

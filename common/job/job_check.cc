@@ -176,8 +176,8 @@ void CheckFreeze(const JobSpec& job, Problems* problems) {
                   "needs 'model.from': parameters that start at random would never learn");
   problems->AddIf(job.has_adapters() && !job.model().has_from(), "adapters", "needs 'model.from'");
   problems->AddIf(job.has_adapters() && (job.has_lora() || !freeze.empty()), "adapters",
-                  "has no effect with ", job.has_lora() ? "'lora'" : "'train.freeze'",
-                  ": each says alone what is trained");
+                  "can't be combined with ", job.has_lora() ? "'lora'" : "'train.freeze'",
+                  ": each chooses what is trained");
   problems->AddIf(!freeze.empty() && job.has_lora(), "train.freeze",
                   "has no effect with 'lora', which freezes all of the model's own parameters but the head");
   problems->AddIf(job.has_lora() && !job.model().has_from(), "lora",
@@ -202,6 +202,8 @@ void CheckRates(const OptimizerSpec& optimizer, Problems* problems) {
 void CheckLoss(const JobSpec& job, Problems* problems) {
   problems->AddIf(job.data().has_labelled_tokens() && job.task() != TASK_TOKEN_CLASSIFICATION,
                   "data.labelled_tokens", "has no effect with task ", Word(job.task()));
+  problems->AddIf(job.data().has_replay() && !job.model().has_from(), "data.replay",
+                  "needs 'model.from': a model that was trained on these examples");
   problems->AddIf(job.data().has_replay() && RuleOf(job.task()).unlabelled(), "data.replay",
                   "has no effect with task ", Word(job.task()), ": list its files among the training files");
   problems->AddIf(job.data().ignored_labels_size() > 0 && !RuleOf(job.task()).chooses_label(),
@@ -333,8 +335,9 @@ void CheckTrain(const JobSpec& job, Problems* problems) {
   problems->AddIf(job.optimizer().nesterov() && job.optimizer().momentum() == 0, "optimizer.nesterov",
                   "needs momentum above 0");
   problems->AddIf(job.has_adversarial() && (job.has_lora() || job.has_adapters() || !train.freeze().empty()),
-                  "adversarial", "has no effect with 'lora', 'adapters' or 'train.freeze'",
-                  ": it needs the gradients of the embeddings");
+                  "adversarial",
+                  "is not supported with 'lora', 'adapters' or 'train.freeze', as it needs the gradients of "
+                  "the embeddings");
   problems->AddIf(job.optimizer().type() == OPTIMIZER_TYPE_LAMB && job.optimizer().clip_norm() > 0,
                   "optimizer.clip_norm",
                   "has no effect with type lamb, whose step has a length of its own; leave ", "it out");

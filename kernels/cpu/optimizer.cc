@@ -32,8 +32,9 @@ struct UpdateScalars {
   int64_t rows = 0;           // Adafactor: the pieces of rows at `place`; 0: not factored
 };
 
-// Added to squared gradients by Adafactor.
+// Adafactor: added to squared gradients, and their largest value, so that sums of them are finite.
 constexpr float kSquareFloor = 1e-30f;
+constexpr float kMaxSquare = 1e30f;
 
 }  // namespace shoal::kernels
 #endif
@@ -201,7 +202,7 @@ void FactoredMoment(const UpdateScalars& s, const OptimizerArrays& arrays) {
     RowSum sum;
     ForRow(count, [&](int64_t i, int64_t part, auto lanes) HWY_ATTR {
       const RowVec g = hn::Mul(lanes.Load(arrays.gradient.data() + first + i), RowSet(s.gradient_scale));
-      const RowVec square = hn::Mul(g, g);
+      const RowVec square = hn::Min(hn::Mul(g, g), RowSet(kMaxSquare));
       sum.Add(part, square);
       float* to = of_columns + column + i;
       lanes.Store(hn::MulAdd(square, RowSet(s.one_minus_beta2), lanes.Load(to)), to);
@@ -296,11 +297,11 @@ double PowerOfMinusFourFifths(double x) {
   return 1 / (root * root * root * root);
 }
 
-// 0 for vectors, and for elements of a single row, of which the factors would be the moment itself.
+// 0 for vectors, and where the factors would have as many elements as the moment itself.
 uint64_t FactoredRows(const OptimizerConfig& config, const RowPlace& place, uint64_t size) {
   if (config.kind != OptimizerKind::kAdafactor || place.columns <= 1) return 0;
   const uint64_t rows = (place.column + size + place.columns - 1) / place.columns;
-  return rows >= 2 ? rows : 0;
+  return rows >= 2 && rows + place.columns < size ? rows : 0;
 }
 
 UpdateScalars ScalarsOf(const OptimizerConfig& config, const OptimizerStep& step, uint64_t size) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@ struct Example {
   std::string text;                 // the text columns (Record.texts) or words, joined with a space
   std::optional<std::string> pair;  // the second text (Record.pair), where examples are pairs
   std::vector<TextSpan> words;      // places of the words in the text; only for a task that reads words
-  // As read by the task (tasks/data/label_reader.h); none without labels. That of a word is empty if it is one
-  // of data.ignored_labels.
+  // As read by the task (tasks/data/label_reader.h); none without labels. That of a word is empty if it is
+  // one of data.ignored_labels.
   std::vector<std::string> labels;
   std::optional<TextSpan> answer;   // place in the pair of one of the labels, the answers to the text
   bool may_lack_answer = false;     // the data have questions without an answer
@@ -30,7 +31,8 @@ struct Example {
 
 struct ExampleSet {
   std::vector<std::string> files;
-  std::vector<Example> examples;  // in order of files and lines
+  std::vector<Example> examples;         // in order of files and lines
+  std::set<std::string> ignored_labels;  // those of data.ignored_labels that occur
 
   // "FILE:LINE", or "FILE: ID", for messages.
   std::string Origin(const Example& example) const;

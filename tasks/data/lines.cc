@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/storage/file.h"
@@ -47,6 +48,10 @@ std::string LabelOfFile(absl::string_view path, const DataSpec& data) {
 
 absl::Status ReadLines(const TextFile& file, const DataSpec& data, const LabelReader&, const AddRecord& add) {
   const std::string label = LabelOfFile(file.name, data);
+  if (label.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file.name, ": the file's name has nothing that the other files' names lack: no label"));
+  }
   return ForEachLine(file, [&](absl::string_view line, uint64_t number) {
     const absl::string_view text = absl::StripAsciiWhitespace(line);
     if (text.empty()) return absl::OkStatus();

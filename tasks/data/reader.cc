@@ -105,10 +105,11 @@ class Reader {
   }
 
   // By its label. Of words only the labels are removed: the others need the text.
-  bool IsIgnored(Example* example) const {
+  bool IsIgnored(Example* example) {
     const auto& ignored = data_.ignored_labels();
     for (std::string& label : example->labels) {
       if (std::find(ignored.begin(), ignored.end(), label) == ignored.end()) continue;
+      set_.ignored_labels.insert(label);
       if (!labels_.reads_words()) return true;
       label.clear();
     }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/sha256.h"
@@ -38,6 +39,7 @@ std::string KeyOf(const Example& example) {
 SplitExamples PartExamples(ExampleSet all, const JobSpec& job) {
   SplitExamples parts;
   for (Part part : kParts) parts[part].files = all.files;
+  parts[Part::kTrain].ignored_labels = all.ignored_labels;
   for (Example& example : all.examples) {
     // Some formats have groups without a column of that name.
     const bool grouped = job.data().has_group() || !example.group.empty();
@@ -130,15 +132,40 @@ uint64_t RemoveRareLabels(const DataSpec& data, RareLabels what, absl::Span<Exam
 }
 
 // Adds the examples that data.replay chooses.
-absl::Status AddReplayed(Env* env, const JobSpec& job, const LabelReader& labels, ExampleSet* training) {
+absl::Status AddReplayed(Env* env, const JobSpec& job, const LabelReader& labels, SplitExamples* parts) {
   const ReplaySpec& replay = job.data().replay();
   SHOAL_ASSIGN_OR_RETURN(ExampleSet old, ReadExamples(env, replay.files(), job.data(), labels));
-  const uint32_t first_file = static_cast<uint32_t>(training->files.size());
-  training->files.insert(training->files.end(), old.files.begin(), old.files.end());
+  ExampleSet& training = (*parts)[Part::kTrain];
+  absl::flat_hash_set<std::string> known, elsewhere;
+  for (const Example& example : training.examples) known.insert(example.labels.begin(), example.labels.end());
+  for (Part part : {Part::kValidation, Part::kTest}) {
+    for (const Example& example : (*parts)[part].examples) elsewhere.insert(KeyOf(example));
+  }
+  const auto is_new = [&](const std::string& label) {
+    return labels.reads_labels() && !known.contains(label);
+  };
+  const uint32_t first_file = static_cast<uint32_t>(training.files.size());
+  training.files.insert(training.files.end(), old.files.begin(), old.files.end());
+  parts->replayable_examples = old.examples.size();
   for (Example& example : old.examples) {
     if (UniformOf(KeyOf(example), job.seed(), "replay") >= replay.fraction()) continue;
+    if (elsewhere.contains(KeyOf(example)) ||
+        std::any_of(example.labels.begin(), example.labels.end(), is_new))
+      continue;
     example.file += first_file;
-    training->examples.push_back(std::move(example));
+    training.examples.push_back(std::move(example));
+    ++parts->replayed_examples;
+  }
+  return absl::OkStatus();
+}
+
+// A label that occurs nowhere is a typo.
+absl::Status CheckIgnored(const DataSpec& data, const SplitExamples& parts) {
+  for (const std::string& label : data.ignored_labels()) {
+    const auto has = [&](const ExampleSet& set) { return set.ignored_labels.count(label) > 0; };
+    if (std::any_of(std::begin(parts.part), std::end(parts.part), has)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.ignored_labels: no example has the label '", label, "'"));
   }
   return absl::OkStatus();
 }
@@ -199,7 +226,8 @@ absl::StatusOr<SplitExamples> ReadParts(Env* env, const JobSpec& job, const Labe
         RemoveRareLabels(job.data(), labels.rare_labels(), {&parts.part[0], &parts.part[1], &parts.part[2]});
   }
   for (Part part : kParts) SHOAL_RETURN_IF_ERROR(CheckPart(job.data(), part, parts[part].examples.size()));
-  if (job.data().has_replay()) SHOAL_RETURN_IF_ERROR(AddReplayed(env, job, labels, &parts[Part::kTrain]));
+  SHOAL_RETURN_IF_ERROR(CheckIgnored(job.data(), parts));
+  if (job.data().has_replay()) SHOAL_RETURN_IF_ERROR(AddReplayed(env, job, labels, &parts));
   return parts;
 }
 

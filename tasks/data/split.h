@@ -20,6 +20,7 @@ absl::string_view NameOf(Part part);
 
 struct SplitExamples {
   ExampleSet part[kNumParts];
+  uint64_t replayed_examples = 0, replayable_examples = 0;  // of data.replay: added, and in its files
   uint64_t rare_examples = 0;  // left out because their labels are rarer than data.min_class_count
   ExampleSet& operator[](Part p) { return part[static_cast<int>(p)]; }
   const ExampleSet& operator[](Part p) const { return part[static_cast<int>(p)]; }
@@ -33,7 +34,7 @@ Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 // without one, of the text or pair of texts itself, so that one that occurs twice is never in two parts. With
 // format text each text is cut into consecutive pieces, one per part. Labels rarer than data.min_class_count
 // in all parts together are dropped as `labels`, the job's task, says. Examples of data.replay are added to
-// those for training, after them.
+// those for training, after them, if their label occurs there and their text is in no other part.
 //
 // Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for another part that
 // the job asks for.

@@ -154,9 +154,9 @@ void Oracle::CheckMetrics(const Job& job, const std::vector<JobEvent>& events) {
       tokens += stats.tokens();
       examples += stats.examples();
     }
-    const double mean = weight == 0 ? 0 : loss / static_cast<double>(weight);
-    if (event.metric().loss() != mean || event.metric().round() != next ||
-        event.metric().skipped() != skipped_rounds) {
+    const double mean = loss / static_cast<double>(weight);  // not a number if all were skipped
+    const bool same = event.metric().loss() == mean || (weight == 0 && std::isnan(event.metric().loss()));
+    if (!same || event.metric().round() != next || event.metric().skipped() != skipped_rounds) {
       return Fail(absl::StrCat("metrics of rounds ", first, " to ", event.metric().round(), ": loss ",
                                event.metric().loss(), ", expected ", mean));
     }

@@ -67,7 +67,8 @@ const char* MarkerOf(ExportLayout layout) {
 absl::Status ExportJob(Env* env, SchedulerClient* client, const Job& job, const std::string& checkpoint,
                        const std::string& folder, ExportLayout layout) {
   SHOAL_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(env, checkpoint));
-  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta, reader.ReadTheta(job.spec().optimizer().ema_decay() > 0 ? "average" : "theta"));
+  SHOAL_ASSIGN_OR_RETURN(const std::vector<float> theta,
+                         reader.ReadTheta(job.spec().optimizer().ema_decay() > 0 ? "average" : "theta"));
   const auto write = [&](const std::string& unfinished) -> absl::Status {
     const auto fetch = [&](absl::string_view name) {
       return FetchArtifact(env, client, job.plan(), name, unfinished);

@@ -189,6 +189,11 @@ class LocalTraining {
         return absl::InvalidArgumentError(absl::StrCat(flags_.job_file, " differs from the job in ", out_,
                                                        ", so it can't resume it: ", differences));
       }
+      if (newest_ && spec_.train().has_rounds() && newest_->value() > spec_.train().rounds()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("train.rounds: the training in ", out_, " has gone on for ", newest_->value(),
+                         " rounds, this job has only ", spec_.train().rounds()));
+      }
       const bool ended = last.state() == JOB_STATE_FAILED || last.state() == JOB_STATE_CANCELLED;
       // A job that has not started may be waiting for more nodes than this command starts.
       const bool fits = last.view().view() > 0 || SameMessage(last.spec().cluster(), spec_.cluster());

@@ -140,6 +140,9 @@ absl::Status Evaluate(const ModelFlags& flags) {
         absl::StrCat(flags.model, ": a model for ", WordOf(task), " has no labels to compare with"));
   }
   if (!flags.pair.empty()) SHOAL_RETURN_IF_ERROR(CheckTakesPairs(task, "--pair"));
+  if (flags.top > 0 && flags.predictions.empty())
+    return absl::InvalidArgumentError("--top: has no effect without --predictions");
+  if (!flags.predictions.empty()) SHOAL_RETURN_IF_ERROR(PosixEnv()->WriteFileAtomic(flags.predictions, ""));
   SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
                          loaded.predictor->Evaluate(PosixEnv(), flags.data, data));
@@ -260,9 +263,11 @@ absl::Status WritePredictions(const ModelFlags& flags, const DataSpec& data, tas
                          tasks::ReadExamples(PosixEnv(), data.files(), data, predictor->task()));
   std::string lines;
   for (const tasks::Example& example : set.examples) {
-    const auto of = predictor->Predict(example.text, example.pair);
+    const auto of = predictor->Predict(example);
     if (!of.ok()) return Annotate(of.status(), set.Origin(example));
     Json json = {{"id", example.id}, {"labels", example.labels}};
+    if (!example.words.empty()) json["words"] = Json::array();
+    for (const TextSpan& word : example.words) json["words"].push_back({word.begin, word.end});
     json.update(PredictionJson(flags, *predictor, *of));
     lines += LineOf(json);
   }

@@ -34,8 +34,8 @@ std::string TimeLeft(const Job& job, const MetricRecord& metric) {
 }
 
 std::string MetricText(const Job& job, const MetricRecord& metric) {
-  return absl::StrFormat("round %d/%d (epoch %.2f)  loss %.4f  learning rate %.2e  %.0f examples/s",
-                         metric.round(), job.plan().rounds(), metric.epoch(), metric.loss(),
+  return absl::StrFormat("round %d/%d (epoch %.2f)  loss %s  learning rate %.2e  %.0f examples/s",
+                         metric.round(), job.plan().rounds(), metric.epoch(), NumberOrDash(metric.loss(), 4),
                          metric.learning_rate(), metric.examples_per_second());
 }
 

@@ -122,6 +122,22 @@ void NoteSimilarLabels(const std::vector<std::string>& labels, JobPlan* plan) {
 
 // ---- model ----
 
+// Those of a job that goes on with a model that has some must be the same: without them, or with other parts
+// of the model trained, it would be another model.
+absl::Status SetAdapters(const JobSpec& spec, model::ModelConfig* config) {
+  const model::BottleneckConfig wanted = {static_cast<int64_t>(spec.adapters().size()),
+                                          spec.adapters().placement()};
+  const model::BottleneckConfig there = config->adapters;
+  if (there.size > 0 &&
+      (!spec.has_adapters() || wanted.size != there.size || wanted.placement != there.placement)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "adapters: the model in model.from has adapters; expected the same ones here, size ", there.size,
+        " and placement ", WordOf(AdapterPlacement_descriptor()->FindValueByNumber(there.placement))));
+  }
+  if (spec.has_adapters()) config->adapters = wanted;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
                                               const model::Tokenizer& tokenizer,
                                               std::vector<std::string> labels) {
@@ -153,14 +169,7 @@ absl::StatusOr<model::ModelConfig> MakeConfig(Env* env, const JobSpec& spec,
   }
   config.task = tasks::TaskOf(head).type() == spec.task() ? "" : WordOf(spec.task());
   if (spec.has_lora()) config.lora = model::LoraOf(spec.lora());
-  if (spec.has_adapters()) {
-    const auto size = static_cast<int64_t>(spec.adapters().size());
-    if (config.adapters.size > 0 && config.adapters.size != size) {
-      return absl::InvalidArgumentError(absl::StrCat("adapters.size: expected ", config.adapters.size,
-                                                     ", the size of those in model.from, got ", size));
-    }
-    config.adapters = {size, spec.adapters().placement()};
-  }
+  SHOAL_RETURN_IF_ERROR(SetAdapters(spec, &config));
   SHOAL_RETURN_IF_ERROR(Annotate(model::CheckModelConfig(config), "model"));
   SHOAL_RETURN_IF_ERROR(model::CheckLoraTargets(config));
   return config;
@@ -287,6 +296,9 @@ absl::StatusOr<DerivedJob> DeriveTextJob(Env* env, const JobSpec& spec, const Pr
   plan.set_validation_examples(dataset[Part::kValidation].size());
   plan.set_test_examples(dataset[Part::kTest].size());
   plan.set_rare_examples(parts.rare_examples);
+  if (spec.data().has_replay())
+    plan.add_notes(absl::StrCat("replayed: ", parts.replayed_examples, " of ", parts.replayable_examples,
+                                " old examples"));
   for (const tasks::EncodedPart& part : dataset.part) plan.set_cut_examples(plan.cut_examples() + part.cut);
   plan.set_numerics(NumericsOf(spec));
   plan.set_model_config(model::PrintModelConfig(config));
