@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "catch2/catch.hpp"
 #include "common/storage/checkpoint.h"
 #include "common/storage/fault_env.h"
@@ -33,9 +34,10 @@ std::string Commit(const std::string& folder, uint64_t version, const Training& 
   commit.folder = folder;
   commit.manifest.set_job(training.job);
   commit.manifest.set_spec_sha256(training.spec);
-  commit.manifest.set_numerics_text("seed: 1\n");
+  // The texts of other trainings differ.
+  commit.manifest.set_numerics_text(training.spec == Training().spec ? "seed: 1\n" : training.spec);
   commit.manifest.set_plan_sha256(training.plan);
-  commit.manifest.set_plan_text("labels: 2\n");
+  commit.manifest.set_plan_text(training.plan == Training().plan ? "labels: 2\n" : training.plan);
   commit.manifest.set_version(version);
   commit.manifest.set_parameters(4);
   *commit.manifest.add_shards() = *shard;
@@ -56,6 +58,24 @@ std::vector<uint64_t> Versions(const std::vector<ResumePoint::Checkpoint>& check
   for (const ResumePoint::Checkpoint& checkpoint : checkpoints)
     versions.push_back(checkpoint.version.value());
   return versions;
+}
+
+TEST_CASE("Versions of trainings that differ only in a length that changes none are one training's") {
+  const auto spec = [](const char* schedule, int rounds) {
+    return absl::StrCat("train:\n  rounds: ", rounds, "\nschedule:\n  type: ", schedule, "\n");
+  };
+  const TestDir dir;
+  Commit(dir / "constant", 5, {spec("constant", 5)});
+  Commit(dir / "constant", 10, {spec("constant", 10)});
+  const auto newest = FindResumePoint(PosixEnv(), dir / "constant");
+  REQUIRE(newest.ok());
+  CHECK(newest->others.size() == 2);
+  CHECK(CheckCheckpointFolder(PosixEnv(), dir / "constant", *newest).ok());
+  Commit(dir / "linear", 5, {spec("linear", 5)});
+  Commit(dir / "linear", 10, {spec("linear", 10)});
+  const auto linear = FindResumePoint(PosixEnv(), dir / "linear");
+  REQUIRE(linear.ok());
+  CHECK(linear->others.size() == 1);
 }
 
 TEST_CASE("A folder is free only for a job that continues from its newest checkpoint") {

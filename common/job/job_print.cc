@@ -108,15 +108,15 @@ std::string JobDifferences(absl::string_view here, absl::string_view there) {
 }
 
 bool DifferOnlyInLength(absl::string_view here, absl::string_view there) {
-  Fields ours = FieldsOf(here), theirs = FieldsOf(there);
-  for (Fields* fields : {&ours, &theirs}) {
-    const std::string schedule = ValueIn(*fields, "schedule.type");
-    if (schedule == "linear" || schedule == "cosine") return false;
-    const auto is_length = [](const auto& field) {
-      return field.first == "train.epochs" || field.first == "train.rounds" || field.first == "rounds";
-    };
-    fields->erase(std::remove_if(fields->begin(), fields->end(), is_length), fields->end());
-  }
+  const std::string schedule = ValueIn(FieldsOf(here), "schedule.type");
+  if (schedule == "linear" || schedule == "cosine") return false;
+  const auto is_length = [](absl::string_view line) {
+    const absl::string_view field = absl::StripLeadingAsciiWhitespace(line);
+    return absl::StartsWith(field, "epochs: ") || absl::StartsWith(field, "rounds: ");
+  };
+  std::vector<absl::string_view> ours = absl::StrSplit(here, '\n'), theirs = absl::StrSplit(there, '\n');
+  for (std::vector<absl::string_view>* lines : {&ours, &theirs})
+    lines->erase(std::remove_if(lines->begin(), lines->end(), is_length), lines->end());
   return ours == theirs;
 }
 

@@ -173,7 +173,8 @@ TEST_CASE("A misspelt required field is one problem, not two") {
   CHECK(ErrorWith("  files: [sections.tsv]", "  files: [sections.dat]\n  fromat: tsv") ==
         "job.yaml:5: data.fromat: unknown field; did you mean 'format'?");
   CHECK(ErrorWith("  files: [sections.tsv]", "  files: [a.tsv, b.csv]\n  format: tvs") ==
-        "job.yaml:5: data.format: expected one of tsv, csv, jsonl, text, conll, squad, semeval, got 'tvs'; "
+        "job.yaml:5: data.format: expected one of tsv, csv, jsonl, text, conll, squad, semeval, lines, got "
+        "'tvs'; "
         "did you mean "
         "'tsv'?");
 }

@@ -136,22 +136,16 @@ absl::Status AddReplayed(Env* env, const JobSpec& job, const LabelReader& labels
   const ReplaySpec& replay = job.data().replay();
   SHOAL_ASSIGN_OR_RETURN(ExampleSet old, ReadExamples(env, replay.files(), job.data(), labels));
   ExampleSet& training = (*parts)[Part::kTrain];
-  absl::flat_hash_set<std::string> known, elsewhere;
-  for (const Example& example : training.examples) known.insert(example.labels.begin(), example.labels.end());
+  absl::flat_hash_set<std::string> elsewhere;
   for (Part part : {Part::kValidation, Part::kTest}) {
     for (const Example& example : (*parts)[part].examples) elsewhere.insert(KeyOf(example));
   }
-  const auto is_new = [&](const std::string& label) {
-    return labels.reads_labels() && !known.contains(label);
-  };
   const uint32_t first_file = static_cast<uint32_t>(training.files.size());
   training.files.insert(training.files.end(), old.files.begin(), old.files.end());
   parts->replayable_examples = old.examples.size();
   for (Example& example : old.examples) {
     if (UniformOf(KeyOf(example), job.seed(), "replay") >= replay.fraction()) continue;
-    if (elsewhere.contains(KeyOf(example)) ||
-        std::any_of(example.labels.begin(), example.labels.end(), is_new))
-      continue;
+    if (elsewhere.contains(KeyOf(example))) continue;
     example.file += first_file;
     training.examples.push_back(std::move(example));
     ++parts->replayed_examples;

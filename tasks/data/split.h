@@ -34,7 +34,7 @@ Part PartOf(absl::string_view key, uint64_t seed, const SplitSpec& split);
 // without one, of the text or pair of texts itself, so that one that occurs twice is never in two parts. With
 // format text each text is cut into consecutive pieces, one per part. Labels rarer than data.min_class_count
 // in all parts together are dropped as `labels`, the job's task, says. Examples of data.replay are added to
-// those for training, after them, if their label occurs there and their text is in no other part.
+// those for training, after them, unless their text is in another part.
 //
 // Errors: those of ReadExamples; INVALID_ARGUMENT when nothing is left for training, or for another part that
 // the job asks for.
