@@ -31,8 +31,8 @@ struct RowPlace {
   uint64_t column = 0;   // of the first element
 };
 
-// The second moment's number of floats for `size` elements at `place`: as many, but fewer with Adafactor where
-// that helps: the means of each (piece of a) row, then those of each column.
+// The second moment's number of floats for `size` elements at `place`: as many, but fewer with Adafactor
+// where that helps: the means of each (piece of a) row, then those of each column.
 uint64_t SecondMomentSize(const OptimizerConfig& config, const RowPlace& place, uint64_t size);
 
 // What changes from round to round, or between ranges of parameters.

@@ -26,8 +26,8 @@ std::string NumericsText(const JobSpec& job);
 std::string JobDifferences(absl::string_view here, absl::string_view there);
 
 // Whether two such texts differ only in the length of the training, and in both the parameters at a round are
-// the same: those of jobs whose schedule does not depend on the length (of PlanText any that differ only in the
-// number of rounds). Then one job may go on from the other's checkpoints.
+// the same: those of jobs whose schedule does not depend on the length (of PlanText any that differ only in
+// the number of rounds). Then one job may go on from the other's checkpoints.
 bool DifferOnlyInLength(absl::string_view here, absl::string_view there);
 
 // The text as a YAML scalar that reads back as this string: plain where possible, else in double quotes.

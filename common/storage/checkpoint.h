@@ -202,8 +202,8 @@ class ShardFileReader {
   // `checkpoint` must outlive it.
   ShardFileReader(const CheckpointReader* checkpoint, int shard);
 
-  // Reads the shard's next block: `theta` and `arrays` have the sizes of its tensors. After the last block it compares the
-  // file's digest. Errors: as CheckpointReader::ReadBlock.
+  // Reads the shard's next block: `theta` and `arrays` have the sizes of its tensors. After the last block it
+  // compares the file's digest. Errors: as CheckpointReader::ReadBlock.
   absl::Status ReadNext(absl::Span<float> theta, absl::Span<const absl::Span<float>> arrays);
 
  private:

@@ -124,7 +124,7 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
   CHECK(nlohmann::json::parse(result.output)["examples"] == 360);
   result = RunCommand({shoal, "eval", model, "--data", "notes.txt"});
   CHECK(result.ended == "exit status 2");
-  CHECK_THAT(result.output, Contains("expected files with labels (tsv, csv, jsonl), got notes.txt"));
+  CHECK_THAT(result.output, Contains("expected files with labels (tsv, csv, jsonl, lines), got notes.txt"));
   result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "more.jsonl"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("got configs/jobs/tiny.tsv, more.jsonl; give the format of all files"));

@@ -239,9 +239,8 @@ class Servers : public worker::ParameterStreams {
     const std::optional<PublishedMessage> message = std::exchange(pull->waiting, std::nullopt);
     if (!message) return;
     const uint64_t elements = Blocks()[message->header.block()].size;
-    const bool taken = events_->OnBlock(message->header, [&](const worker::BlockMemory& to) {
-      StoreBlock(*message, elements, to);
-    });
+    const bool taken = events_->OnBlock(
+        message->header, [&](const worker::BlockMemory& to) { StoreBlock(*message, elements, to); });
     if (!taken && !pull->over()) pull->waiting = message;
   }
   // Sends the next version of each block of each shard that is read.

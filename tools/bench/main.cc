@@ -47,7 +47,8 @@ void AddApply(CLI::App& app, Bench& bench) {
 void AddTokenize(CLI::App& app, Bench& bench) {
   CLI::App* command = app.add_subcommand("tokenize", "tokens per second of tokenizers, on one thread");
   TokenizeOptions& options = bench.tokenize;
-  command->add_option("tokenizers", options.tokenizers, "folders, or files such as tokenizer.json")->required();
+  command->add_option("tokenizers", options.tokenizers, "folders, or files such as tokenizer.json")
+      ->required();
   command->add_option("--text", options.texts, "files whose lines are encoded")->required();
   command->add_option("--repeats", options.repeats)->check(CLI::PositiveNumber)->capture_default_str();
   command->callback([&bench] { bench.status = RunTokenize(bench.tokenize); });

@@ -14,8 +14,9 @@ struct TokenizeOptions {
   int repeats = 5;
 };
 
-// Prints a line for each tokenizer: tokens and bytes of text per second on one thread, the shortest of several
-// runs over all lines. Ids are made with their offsets, as a job needs them. Errors: those of reading.
+// Prints a line for each tokenizer: tokens and bytes of text per second on one thread, the shortest of
+// several runs over all lines. Ids are made with their offsets, as a job needs them. Errors: those of
+// reading.
 absl::Status RunTokenize(const TokenizeOptions& options);
 
 }  // namespace shoal::bench
