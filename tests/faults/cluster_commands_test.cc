@@ -128,6 +128,40 @@ TEST_CASE("A trained model predicts, is evaluated, and says what it lacks", "[cl
   result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "more.jsonl"});
   CHECK(result.ended == "exit status 2");
   CHECK_THAT(result.output, Contains("got configs/jobs/tiny.tsv, more.jsonl; give the format of all files"));
+  result = RunCommand({shoal, "eval", model, "--data", "configs/jobs/tiny.tsv", "--ignored-labels", "travel",
+                       "--label-separator", ";"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("--label-separator: has no effect with task text-classification"));
+  result = RunCommand({shoal, "eval", model, "--data", "travel.txt", "--format", "lines", "--label", "kind"});
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("--label: has no effect with format lines"));
+
+  const std::string data = dir / "data.tsv", predictions = dir / "predictions.jsonl";
+  const std::string rows = "text\tlabel\na ferry before noon\ttravel\nsoup with bread\tfood\n";
+  REQUIRE(PosixEnv()->WriteFileAtomic(data, rows).ok());
+  REQUIRE(PosixEnv()->WriteFileAtomic(predictions, "of an earlier model\n").ok());
+  const auto predict = [&](std::vector<std::string> files, const std::string& to) {
+    std::vector<std::string> arguments = {shoal, "eval", model, "--predictions", to, "--top", "2", "--data"};
+    arguments.insert(arguments.end(), files.begin(), files.end());
+    return RunCommand(arguments);
+  };
+  result = predict({data, dir / "missing.tsv"}, predictions);
+  CHECK(result.ended == "exit status 1");
+  CHECK(*PosixEnv()->ReadFile(predictions) == "of an earlier model\n");
+  result =
+      predict({dir / "../" + BaseName(dir.path()) + "/data.tsv"}, data);  // another name of the same file
+  CHECK(result.ended == "exit status 2");
+  CHECK_THAT(result.output, Contains("--predictions: would replace"));
+  CHECK(*PosixEnv()->ReadFile(data) == rows);
+  CHECK(predict({data}, predictions).ended == "exit status 0");
+  const std::vector<std::string> lines =
+      absl::StrSplit(*PosixEnv()->ReadFile(predictions), '\n', absl::SkipEmpty());
+  REQUIRE(lines.size() == 2);
+  const auto first = nlohmann::json::parse(lines[0]);
+  CHECK(first["text"] == "a ferry before noon");
+  CHECK(first["labels"] == nlohmann::json({"travel"}));
+  CHECK(first["predictions"].size() == 2);
+  CHECK_FALSE(first.contains("id"));
   for (const std::string arguments : {"predict $1 x", "eval $1 --data configs/jobs/tiny.tsv"}) {
     result = RunCommand({"/bin/sh", "-c", absl::StrCat("$0 ", arguments, " > /dev/full"), shoal, model});
     CHECK(result.ended == "exit status 1");

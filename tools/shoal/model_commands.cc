@@ -1,11 +1,14 @@
 // Commands that use an exported model.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -102,7 +105,25 @@ absl::Status CheckFormat(const ModelFlags& flags, TaskType task, const DataSpec&
                    absl::StrJoin(flags.data, ", "), "; give the format of all files with --format"));
 }
 
-// The part of a job that describes how to read data files. Errors: those of CheckFormat.
+// The rules of job files for the fields of `data` that the flags give.
+absl::Status CheckDataFlags(const ModelFlags& flags, const JobSpec& spec) {
+  const std::map<std::string, std::pair<const char*, bool>> given = {
+      {"data.text", {"--text", !flags.text.empty()}},
+      {"data.pair", {"--pair", !flags.pair.empty()}},
+      {"data.label", {"--label", !flags.label.empty()}},
+      {"data.label_separator", {"--label-separator", !flags.label_separator.empty()}},
+      {"data.ignored_labels", {"--ignored-labels", !flags.ignored_labels.empty()}},
+  };
+  std::vector<std::string> lines;
+  for (const JobProblem& problem : FindJobProblems(spec)) {
+    const auto flag = given.find(problem.field.substr(0, problem.field.find('[')));
+    if (flag == given.end() || !flag->second.second) continue;
+    lines.push_back(absl::StrCat(flag->second.first, ": ", problem.message));
+  }
+  return lines.empty() ? absl::OkStatus() : ProblemsToStatus(std::move(lines));
+}
+
+// The part of a job that describes how to read data files. Errors: INVALID_ARGUMENT.
 absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   JobSpec spec;
   spec.set_task(task);
@@ -119,6 +140,7 @@ absl::StatusOr<DataSpec> DataSpecOf(const ModelFlags& flags, TaskType task) {
   }
   CompleteJob(&spec);
   SHOAL_RETURN_IF_ERROR(CheckFormat(flags, task, *data));
+  SHOAL_RETURN_IF_ERROR(CheckDataFlags(flags, spec));
   if (data->text_size() == 0) data->add_text(kTextColumn);
   if (!data->has_label()) data->set_label(kLabelColumn);
   return *data;
@@ -128,6 +150,20 @@ absl::Status CheckTakesPairs(TaskType task, const char* flag) {
   if (RuleOf(task).takes_pairs()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(flag, ": a model for ", WordOf(task), " takes no pairs of texts"));
+}
+
+// Whether the file can be written, before a long evaluation; what is in it stays. It must not be one of the
+// data.
+absl::Status CheckPredictionsFile(const ModelFlags& flags) {
+  for (const std::string& file : flags.data) {
+    std::error_code error;  // of a file that does not exist, which is another
+    if (!std::filesystem::equivalent(file, flags.predictions, error)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--predictions: would replace ", file, ", which is one of --data; give another file"));
+  }
+  if (PosixEnv()->FileExists(flags.predictions))
+    return PosixEnv()->NewWritableFile(flags.predictions, WriteMode::kAppend).status();
+  return PosixEnv()->WriteFileAtomic(flags.predictions, "");
 }
 
 absl::Status WritePredictions(const ModelFlags& flags, const DataSpec& data, tasks::Predictor* predictor);
@@ -142,7 +178,7 @@ absl::Status Evaluate(const ModelFlags& flags) {
   if (!flags.pair.empty()) SHOAL_RETURN_IF_ERROR(CheckTakesPairs(task, "--pair"));
   if (flags.top > 0 && flags.predictions.empty())
     return absl::InvalidArgumentError("--top: has no effect without --predictions");
-  if (!flags.predictions.empty()) SHOAL_RETURN_IF_ERROR(PosixEnv()->WriteFileAtomic(flags.predictions, ""));
+  if (!flags.predictions.empty()) SHOAL_RETURN_IF_ERROR(CheckPredictionsFile(flags));
   SHOAL_ASSIGN_OR_RETURN(const DataSpec data, DataSpecOf(flags, task));
   SHOAL_ASSIGN_OR_RETURN(const EvaluationStatistics statistics,
                          loaded.predictor->Evaluate(PosixEnv(), flags.data, data));
@@ -265,7 +301,8 @@ absl::Status WritePredictions(const ModelFlags& flags, const DataSpec& data, tas
   for (const tasks::Example& example : set.examples) {
     const auto of = predictor->Predict(example);
     if (!of.ok()) return Annotate(of.status(), set.Origin(example));
-    Json json = {{"id", example.id}, {"labels", example.labels}};
+    Json json = {{"labels", example.labels}};
+    if (!example.id.empty()) json["id"] = example.id;
     if (!example.words.empty()) json["words"] = Json::array();
     for (const TextSpan& word : example.words) json["words"].push_back({word.begin, word.end});
     json.update(PredictionJson(flags, *predictor, *of));
