@@ -91,10 +91,14 @@ void CheckTargets(const ExampleSet& set, const Task& task, const DataSpec& data)
   SHOAL_CHECK(HasTargets(part, task.target_kind(), labels->size()));
 }
 
-void CheckExamples(const ExampleSet& set, const Task& task, const DataSpec& data, uint64_t lines) {
-  SHOAL_CHECK(!set.examples.empty() && set.examples.size() <= lines);
+// `text` is the file. Questions of SQuAD have ids instead of lines.
+void CheckExamples(const ExampleSet& set, const Task& task, const DataSpec& data, const std::string& text) {
+  const bool has_lines = data.format() != DATA_FORMAT_SQUAD;
+  const auto lines = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + 1;
+  SHOAL_CHECK(!set.examples.empty() && set.examples.size() <= (has_lines ? lines : text.size()));
   for (const Example& example : set.examples) {
-    SHOAL_CHECK(example.line >= 1 && example.line <= lines && example.file == 0);
+    SHOAL_CHECK(has_lines ? example.line >= 1 && example.line <= lines : example.line == 0);
+    SHOAL_CHECK(example.file == 0);
     SHOAL_CHECK(std::isfinite(example.target));
     CheckLabels(example, task);
   }
@@ -142,12 +146,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string& text = files[kPath];
   text.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (format == DATA_FORMAT_CSV) CheckCsvRoundTrip(text);
-  const auto lines = static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')) + 1;
   for (const Task* task : Tasks()) {
     if (!Takes(*task, format)) continue;
     const JobSpec spec = Spec(format, *task, grouped);
     const auto set = ReadExamples(&files, spec.data().files(), spec.data(), *task);
-    if (set.ok()) CheckExamples(*set, *task, spec.data(), lines);
+    if (set.ok()) CheckExamples(*set, *task, spec.data(), text);
     const auto parts = ReadParts(&files, spec, *task);
     SHOAL_CHECK(set.ok() || !parts.ok());
     if (!parts.ok() || FormatOf(format).records == RecordKind::kOneText) continue;
